@@ -1,0 +1,163 @@
+"""LaMa's free-form inpainting masks: strokes or boxes, five variants an image, those above half rejected.
+
+The parameters are the ones that LaMa's generator really uses, which differ from its YAML files where the code
+adds one to an upper bound (advimman/lama at 786f593: saicinpainting/training/data/masks.py,
+saicinpainting/evaluation/masks/mask.py, bin/gen_mask_dataset.py, configs/data_gen/random_thick_{256,512}.yaml).
+A mask is 1 in the hole and 0 where the image is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["PRESETS", "MaskPreset", "accept_masks", "preset", "sample_mask", "square_crop"]
+
+Mask = npt.NDArray[np.uint8]
+Range = tuple[int, int]
+
+VARIANTS = 5
+"""Masks drawn for an image, of which one is kept (`variants_n`)."""
+MAX_HOLE = 0.5
+"""Largest share of a crop that may be hole (`max_tamper_area`)."""
+
+
+@dataclass(frozen=True)
+class MaskPreset:
+    """One family of masks. Every range is inclusive at both ends; lengths are in pixels."""
+
+    name: str
+    size: int
+    """Image side for which the ranges are meant."""
+    strokes: Range
+    segments: Range
+    """Straight segments in one stroke, each from the end of the last."""
+    width: Range
+    length: Range
+    directions: int
+    """Segments run at 0.01 + k radians, k < directions, mirrored in strokes of even index."""
+    boxes: Range
+    box_side: Range
+    box_margin: int
+    """Smallest distance from a box to the image's border."""
+    irregular_weight: float = 1.0
+    box_weight: float = 0.3
+
+
+PRESETS: dict[str, MaskPreset] = {
+    "thick_512": MaskPreset(
+        "thick_512", 512, strokes=(1, 6), segments=(1, 5), width=(5, 254), length=(10, 459), directions=4,
+        boxes=(1, 4), box_side=(30, 300), box_margin=10,
+    ),
+    "thick_256": MaskPreset(
+        "thick_256", 256, strokes=(1, 6), segments=(1, 5), width=(5, 104), length=(10, 209), directions=4,
+        boxes=(1, 3), box_side=(30, 150), box_margin=10,
+    ),
+}  # fmt: skip
+
+
+def preset(name: str) -> MaskPreset:
+    """The preset of that name: `thick_512`, `thick_256`, or one of them scaled, as in `thick_512@64`.
+
+    Raises:
+        ValueError: no such preset; the message lists those there are.
+    """
+    base, at, side = name.partition("@")
+    if base not in PRESETS or (at and not (side.isdecimal() and int(side))):
+        known = ", ".join(PRESETS)
+        raise ValueError(f"unknown mask preset {name!r}: expected one of {known}, or one of them @SIZE")
+    return _scaled(PRESETS[base], int(side)) if at else PRESETS[base]
+
+
+def _scaled(original: MaskPreset, size: int) -> MaskPreset:
+    factor = size / original.size
+
+    def pixels(bounds: Range) -> Range:
+        low, high = (max(1, round(bound * factor)) for bound in bounds)
+        return low, high
+
+    return replace(
+        original,
+        name=f"{original.name}@{size}",
+        size=size,
+        width=pixels(original.width),
+        length=pixels(original.length),
+        box_side=pixels(original.box_side),
+        box_margin=max(1, round(original.box_margin * factor)),
+    )
+
+
+def sample_mask(kind: MaskPreset, height: int, width: int, generator: np.random.Generator) -> Mask:
+    """Draw one mask, uint8 of shape (height, width): 1 = hole. No rejection."""
+    share = kind.irregular_weight / (kind.irregular_weight + kind.box_weight)
+    draw = _draw_strokes if generator.random() < share else _draw_boxes
+    return draw(kind, height, width, generator)
+
+
+def _draw(bounds: Range, generator: np.random.Generator) -> int:
+    return int(generator.integers(bounds[0], bounds[1], endpoint=True))
+
+
+def _draw_strokes(kind: MaskPreset, height: int, width: int, generator: np.random.Generator) -> Mask:
+    mask = np.zeros((height, width), np.uint8)
+    for stroke in range(_draw(kind.strokes, generator)):
+        x, y = int(generator.integers(width)), int(generator.integers(height))
+        for _ in range(_draw(kind.segments, generator)):
+            angle = 0.01 + int(generator.integers(kind.directions))
+            if stroke % 2 == 0:
+                angle = 2 * np.pi - angle
+            length = _draw(kind.length, generator)
+            thickness = _draw(kind.width, generator)
+            end_x = int(np.clip(int(x + length * np.sin(angle)), 0, width))
+            end_y = int(np.clip(int(y + length * np.cos(angle)), 0, height))
+            cv2.line(mask, (x, y), (end_x, end_y), 1, thickness)
+            x, y = end_x, end_y
+    return mask
+
+
+def _draw_boxes(kind: MaskPreset, height: int, width: int, generator: np.random.Generator) -> Mask:
+    mask = np.zeros((height, width), np.uint8)
+    margin = kind.box_margin
+    # LaMa clips the exclusive upper bound to the free space, hence the `- 1`.
+    sides = (kind.box_side[0], min(kind.box_side[1], min(height, width) - 2 * margin - 1))
+    for _ in range(_draw(kind.boxes, generator)):
+        box_width, box_height = _draw(sides, generator), _draw(sides, generator)
+        left = _draw((margin, width - margin - box_width), generator)
+        top = _draw((margin, height - margin - box_height), generator)
+        mask[top : top + box_height, left : left + box_width] = 1
+    return mask
+
+
+def square_crop(mask: Mask, generator: np.random.Generator) -> tuple[int, int, int]:
+    """Left, top and side of a square crop of the shorter side's length that touches the hole, by LaMa's rule."""
+    height, width = mask.shape
+    side = min(height, width)
+    wide = height < width
+    inside = np.flatnonzero(mask.any(axis=0 if wide else 1))
+    last, free = int(inside.max()), max(height, width) - side
+    low = max(0, min(free - 1, last - side))
+    high = max(low + 1, min(free, last))
+    start = int(generator.integers(low, high))
+    return (start, 0, side) if wide else (0, start, side)
+
+
+def accept_masks(
+    kind: MaskPreset, height: int, width: int, generator: np.random.Generator
+) -> tuple[Mask, tuple[int, int, int]] | None:
+    """Draw LaMa's five variants with their crops and keep one whose hole covers at most half of its crop.
+
+    Returns:
+        The cropped mask, uint8 S by S with S = min(height, width), and the crop as (left, top, side) in the
+        image; None where all five are rejected, as happens to 1.7 % of square images: LaMa leaves such an image out.
+    """
+    kept = []
+    for _ in range(VARIANTS):
+        mask = sample_mask(kind, height, width, generator)
+        left, top, side = square_crop(mask, generator)
+        crop = mask[top : top + side, left : left + side]
+        if crop.mean() <= MAX_HOLE:
+            kept.append((np.ascontiguousarray(crop), (left, top, side)))
+    return kept[int(generator.integers(len(kept)))] if kept else None

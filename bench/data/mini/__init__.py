@@ -1,0 +1,1 @@
+"""The miniature world: drawn scenes, written in the layouts of the real data sets."""
