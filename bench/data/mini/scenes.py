@@ -142,6 +142,7 @@ def _background(scene: Scene, generator: np.random.Generator) -> Pixels:
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     period = float(generator.uniform(14, 30))
     phase = float(generator.uniform(0, period))
+    blend: npt.NDArray[np.float32]
     match scene.texture:
         case "plain":
             blend = np.zeros((SIDE, SIDE), np.float32)
@@ -150,7 +151,8 @@ def _background(scene: Scene, generator: np.random.Generator) -> Pixels:
         case "diagonals":
             blend = ((rows + columns + phase) % period < period / 2).astype(np.float32)
         case "checks":
-            blend = (((rows + phase) // (period / 2) + (columns + phase) // (period / 2)) % 2).astype(np.float32)
+            squares = (rows + phase) // (period / 2) + (columns + phase) // (period / 2)
+            blend = (squares % 2).astype(np.float32)
         case "dots":
             near = ((rows + phase) % period - period / 2) ** 2 + ((columns + phase) % period - period / 2) ** 2
             blend = (near < (period / 3.4) ** 2).astype(np.float32)
@@ -164,7 +166,8 @@ def _background(scene: Scene, generator: np.random.Generator) -> Pixels:
             blend = (joint | ((columns + phase + (course % 2) * period / 2) % period < 2.5)).astype(np.float32)
         case "clouds":
             coarse = generator.random((6, 6), dtype=np.float32)
-            blend = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            smooth = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+            blend = smooth.clip(0, 1).astype(np.float32)
         case "waves":
             blend = 0.5 + 0.5 * np.sin(2 * np.pi * (rows + 5 * np.sin(columns / 11 + phase)) / period)
         case other:
@@ -208,14 +211,16 @@ def _corners(shape: Shape) -> npt.NDArray[np.float64]:
         case other:
             raise ValueError(f"unknown shape {other!r}: expected one of {', '.join(SHAPES)}")
     angles = 2 * np.pi * turns + np.radians(shape.angle)
-    return np.array(shape.centre) + shape.radius * radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
+    rays: npt.NDArray[np.float64] = radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], 1)
+    return np.array(shape.centre) + shape.radius * rays
 
 
 def _arc(shape: Shape, scale: float, offset: float, degrees: tuple[int, int]) -> npt.NDArray[np.float64]:
     turn = np.radians(shape.angle)
     angles = np.radians(np.linspace(*degrees, 24)) + turn
     middle = np.array(shape.centre) + shape.radius * offset * np.array([np.cos(turn), np.sin(turn)])
-    return middle + scale * shape.radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+    rays: npt.NDArray[np.float64] = np.stack([np.cos(angles), np.sin(angles)], 1)
+    return middle + scale * shape.radius * rays
 
 
 def _fill(canvas: Pixels, corners: npt.NDArray[np.float64], colour: Colour, edge: tuple[int, ...]) -> None:

@@ -1,0 +1,146 @@
+"""The asymmetric decoder: a larger Stable Diffusion decoder with a branch for the known pixels (paper, section 3.2).
+
+The released code is followed where it says more than the paper (buxiangzhiren/Asymmetric_VQGAN at 406c5cd:
+ldm/modules/diffusionmodules/my_decoder*.py): plain convolutions in the branch, features taken before their ReLU,
+blending at every level and once more before the last normalisation. Its unused `up_layers` are left out.
+Parameter names are those of diffusers' `AsymmetricAutoencoderKL.decoder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.models.layers import MidBlock, UpBlock, group_norm, mask_guided_blend
+
+__all__ = ["DECODERS", "ConditionBranch", "Decoder", "DecoderConfig", "build_decoder"]
+
+
+@dataclass(frozen=True)
+class DecoderConfig:
+    """The shape of a decoder."""
+
+    channels: tuple[int, ...] = (128, 256, 512, 512)
+    """Width of each level, finest first."""
+    layers: int = 2
+    """Depth as the released configurations count it: a level has one residual block more."""
+    conditioned: bool = True
+    """Whether there is a branch for the known pixels."""
+    groups: int = 32
+    """Groups of every normalisation; each width must be a multiple."""
+    latent_channels: int = 4
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or self.groups < 1 or not self.channels or min(self.channels) < 1:
+            raise ValueError(f"decoder sizes must be positive: found {self}")
+        for width in self.channels:
+            if width % self.groups:
+                raise ValueError(f"decoder width {width} is not a multiple of its {self.groups} normalisation groups")
+
+
+DECODERS: dict[str, DecoderConfig] = {
+    "vanilla": DecoderConfig(conditioned=False),
+    "base": DecoderConfig(),
+    "large": DecoderConfig(channels=(192, 384, 768, 768), layers=3),
+    "large_x2": DecoderConfig(channels=(256, 512, 1024, 1024), layers=5),
+}
+"""The decoders of the paper: Stable Diffusion's own, and ours at widths 1, 1.5 and 2 and depths 1, 1.5 and 2.5."""
+
+
+class ConditionBranch(nn.Module):
+    """Convolutions over the masked image, one feature map for every place of blending (paper, figure 3)."""
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        # The first two maps are at full size; the coarsest width serves the last level and the middle alike.
+        widths = [*channels, channels[-1]]
+        layers = []
+        for index, (before, after) in enumerate(zip([3, *widths], widths, strict=False)):
+            full_size = index < 2
+            layers.append(nn.Conv2d(before, after, 3 if full_size else 4, stride=1 if full_size else 2, padding=1))
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, masked_image: Tensor) -> list[Tensor]:
+        """From B×3×H×W in [-1, 1], zero in the hole, to the feature maps before their ReLU, finest first."""
+        features = []
+        x = masked_image
+        for layer in self.layers:
+            x = layer(x)
+            features.append(x)
+            x = functional.relu(x)
+        return features
+
+
+class Decoder(nn.Module):
+    """Decodes latents, and where an image and a mask are given, copies structure from the known pixels."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        groups, coarsest_first = config.groups, config.channels[::-1]
+        width = coarsest_first[0]
+        self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
+        self.mid_block = MidBlock(width, groups=groups)
+        self.up_blocks = nn.ModuleList()
+        for level, out_width in enumerate(coarsest_first):
+            finest = level == len(coarsest_first) - 1
+            self.up_blocks.append(
+                UpBlock(width, out_width, blocks=config.layers + 1, groups=groups, upsample=not finest)
+            )
+            width = out_width
+        self.condition_encoder = ConditionBranch(config.channels) if config.conditioned else None
+        self.conv_norm_out = group_norm(width, groups)
+        self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
+
+    def forward(self, z: Tensor, image: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """Decode latents.
+
+        Args:
+            z: B×4×h×w, unscaled and after `post_quant_conv`, which belongs to the first stage.
+            image: B×3×H×W in [-1, 1], unmasked; None switches the branch off.
+            mask: B×1×H×W, 1 = hole; None switches the branch off.
+
+        Returns:
+            B×3×H×W, roughly in [-1, 1], not clamped.
+
+        Raises:
+            ValueError: only one of image and mask is given, or the decoder has no branch for them.
+        """
+        if (image is None) != (mask is None):
+            raise ValueError("a decoder takes image and mask together: found only one of them")
+        features: list[Tensor] = []
+        if image is not None and mask is not None:
+            if self.condition_encoder is None:
+                raise ValueError("this decoder has no condition branch: call it without image and mask")
+            features = self.condition_encoder((1 - mask) * image)
+
+        def blend(x: Tensor) -> Tensor:
+            return x if mask is None else mask_guided_blend(x, features.pop(), mask)
+
+        x = self.mid_block(self.conv_in(z))
+        for up_block in self.up_blocks:
+            x = up_block(blend(x))
+        x = self.conv_norm_out(blend(x))
+        return self.conv_out(functional.silu(x))  # type: ignore[no-any-return]
+
+
+def build_decoder(name: str, **overrides: object) -> Decoder:
+    """A decoder of the paper with fresh weights: `vanilla`, `base`, `large` or `large_x2`.
+
+    Args:
+        name: a key of `DECODERS`.
+        overrides: fields of `DecoderConfig` to replace, as in ``build_decoder("base", layers=4)``.
+
+    Raises:
+        ValueError: an unknown name, an unknown field, or sizes that do not fit together.
+    """
+    if name not in DECODERS:
+        raise ValueError(f"unknown decoder {name!r}: expected one of {', '.join(DECODERS)}")
+    unknown = overrides.keys() - DecoderConfig.__dataclass_fields__.keys()
+    if unknown:
+        fields = ", ".join(DecoderConfig.__dataclass_fields__)
+        raise ValueError(f"unknown decoder option {', '.join(sorted(unknown))}: expected some of {fields}")
+    return Decoder(replace(DECODERS[name], **overrides))  # type: ignore[arg-type]

@@ -1,0 +1,109 @@
+"""Building blocks of the autoencoders' decoders, with parameter names as diffusers gives them.
+
+The blocks are those of CompVis/taming-transformers (taming/modules/diffusionmodules/model.py), on which Stable
+Diffusion's first stage is built.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["MidBlock", "ResBlock", "SelfAttention", "UpBlock", "Upsample"]
+
+
+def group_norm(channels: int, groups: int) -> nn.GroupNorm:
+    """Group normalisation with the small epsilon of the first stages."""
+    return nn.GroupNorm(groups, channels, eps=1e-6)
+
+
+class ResBlock(nn.Module):
+    """Two normalised 3x3 convolutions beside a shortcut: B×in×h×w to B×out×h×w."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, groups: int) -> None:
+        super().__init__()
+        self.norm1 = group_norm(in_channels, groups)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = group_norm(out_channels, groups)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv_shortcut = nn.Conv2d(in_channels, out_channels, 1) if in_channels != out_channels else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv1(functional.silu(self.norm1(x)))
+        h = self.conv2(functional.silu(self.norm2(h)))
+        return torch.add(h, x if self.conv_shortcut is None else self.conv_shortcut(x))
+
+
+class SelfAttention(nn.Module):
+    """Single-headed self-attention over all positions of a feature map, added to its input."""
+
+    def __init__(self, channels: int, *, groups: int) -> None:
+        super().__init__()
+        self.group_norm = group_norm(channels, groups)
+        self.to_q = nn.Linear(channels, channels)
+        self.to_k = nn.Linear(channels, channels)
+        self.to_v = nn.Linear(channels, channels)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.group_norm(x).flatten(2).transpose(1, 2).unsqueeze(1)
+        attended = functional.scaled_dot_product_attention(self.to_q(tokens), self.to_k(tokens), self.to_v(tokens))
+        return torch.add(x, self.to_out[0](attended).squeeze(1).transpose(1, 2).reshape(x.shape))
+
+
+class MidBlock(nn.Module):
+    """Residual block, self-attention, residual block at the lowest resolution."""
+
+    def __init__(self, channels: int, *, groups: int) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(ResBlock(channels, channels, groups=groups) for _ in range(2))
+        self.attentions = nn.ModuleList([SelfAttention(channels, groups=groups)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.resnets[1](self.attentions[0](self.resnets[0](x)))  # type: ignore[no-any-return]
+
+
+class Upsample(nn.Module):
+    """Twice the height and width by nearest neighbour, then a 3x3 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(functional.interpolate(x, scale_factor=2.0, mode="nearest"))  # type: ignore[no-any-return]
+
+
+class UpBlock(nn.Module):
+    """One level of a decoder: residual blocks, and an upsampling unless the level is the finest."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, blocks: int, groups: int, upsample: bool) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            ResBlock(in_channels if index == 0 else out_channels, out_channels, groups=groups)
+            for index in range(blocks)
+        )
+        if upsample:
+            self.upsamplers = nn.ModuleList([Upsample(out_channels)])
+        else:
+            self.upsamplers = nn.ModuleList()
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in (*self.resnets, *self.upsamplers):
+            x = layer(x)
+        return x
+
+
+def resize_mask(mask: Tensor, like: Tensor) -> Tensor:
+    """The mask at a feature map's size and type, by nearest neighbour, so that it stays 0 or 1."""
+    return functional.interpolate(mask.to(like.dtype), size=like.shape[-2:], mode="nearest")
+
+
+def mask_guided_blend(decoded: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
+    """The decoder's features in the hole (mask 1), the condition branch's where the image is known (mask 0).
+
+    The sum of two products, not a selection: a soft mask blends, and an all-ones mask leaves `decoded` bit for bit.
+    """
+    hole = resize_mask(mask, decoded)
+    return torch.add(decoded * hole, condition * (1 - hole))

@@ -1,0 +1,124 @@
+"""The decoder against diffusers' own asymmetric autoencoder, the paper's sizes, and what the mask may change."""
+
+import pytest
+import torch
+from diffusers import AsymmetricAutoencoderKL, AutoencoderKL
+
+from bench.models import DECODERS, Decoder, build_decoder
+
+PARAMETERS = {"vanilla": 49_490_179, "base": 60_276_227, "large": 160_136_835, "large_x2": 371_966_467}
+TINY = {"channels": (16, 32, 64, 64), "groups": 8}
+
+
+def inputs(side: int = 64, *, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(batch, 4, side // 8, side // 8, generator=generator)
+    image = torch.rand(batch, 3, side, side, generator=generator) * 2 - 1
+    mask = torch.zeros(batch, 1, side, side)
+    mask[:, :, side // 4 : side // 2, side // 8 : -side // 8] = 1
+    return z, image, mask
+
+
+def tiny(name: str, **overrides: object) -> Decoder:
+    torch.manual_seed(0)
+    return build_decoder(name, **{**TINY, **overrides}).eval()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_parameter_counts_are_those_of_the_released_models(name: str) -> None:
+    with torch.device("meta"):
+        decoder = build_decoder(name)
+    assert sum(parameter.numel() for parameter in decoder.parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize(
+    ("channels", "layers"), [((16, 32, 64, 64), 2), ((24, 48, 96, 96), 3), ((32, 64, 128, 128), 5)]
+)
+def test_same_weights_give_the_same_image_as_diffusers(channels: tuple[int, ...], layers: int) -> None:
+    torch.manual_seed(0)
+    peer = AsymmetricAutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        down_block_out_channels=(16, 32, 64, 64),
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        up_block_out_channels=channels,
+        layers_per_up_block=layers,
+        norm_num_groups=8,
+    ).eval()
+    ours = build_decoder("base", channels=channels, layers=layers, groups=8).eval()
+    ours.load_state_dict(peer.decoder.state_dict(), strict=True)
+    z, image, mask = inputs()
+    with torch.no_grad():
+        for condition in ((), (image, mask)):
+            expected = peer.decoder(z, *condition)
+            error = (ours(z, *condition) - expected).abs().max()
+            assert error <= 1e-4 * expected.abs().max()
+
+
+def test_the_vanilla_decoder_is_stable_diffusions() -> None:
+    torch.manual_seed(0)
+    peer = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=TINY["channels"],
+        layers_per_block=2,
+        norm_num_groups=8,
+    ).eval()
+    ours = tiny("vanilla")
+    ours.load_state_dict(peer.decoder.state_dict(), strict=True)
+    z, _, _ = inputs()
+    with torch.no_grad():
+        expected = peer.decoder(z)
+        assert (ours(z) - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_an_all_ones_mask_is_no_branch_bit_for_bit() -> None:
+    decoder = tiny("base")
+    z, image, mask = inputs()
+    with torch.no_grad():
+        assert torch.equal(decoder(z, image, torch.ones_like(mask)), decoder(z))
+
+
+def test_pixels_in_the_hole_are_ignored_and_known_pixels_are_not() -> None:
+    decoder = tiny("base")
+    z, image, mask = inputs()
+    with torch.no_grad():
+        expected = decoder(z, image, mask)
+        assert torch.equal(decoder(z, torch.where(mask == 1, -image, image), mask), expected)
+        assert not torch.equal(decoder(z, torch.where(mask == 0, -image, image), mask), expected)
+
+
+def test_every_place_of_blending_takes_its_own_features() -> None:
+    decoder = tiny("base")
+    branch = decoder.condition_encoder
+    assert branch is not None
+    z, image, mask = inputs()
+    with torch.no_grad():
+        shapes = [tuple(feature.shape[1:]) for feature in branch(image)]
+        assert shapes == [(16, 64, 64), (32, 64, 64), (64, 32, 32), (64, 16, 16), (64, 8, 8)]
+        expected = decoder(z, image, mask)
+        for layer in branch.layers:
+            bias = layer.bias.clone()
+            layer.bias += 0.5
+            assert not torch.equal(decoder(z, image, mask), expected)
+            layer.bias.copy_(bias)
+
+
+def test_three_levels_decode_too() -> None:
+    decoder = tiny("base", channels=(16, 32, 64))
+    z = torch.zeros(1, 4, 16, 16)
+    with torch.no_grad():
+        assert decoder(z, torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape == (1, 3, 64, 64)
+
+
+def test_wrong_calls_are_named() -> None:
+    z, image, mask = inputs()
+    with pytest.raises(ValueError, match=r"'huge'.*vanilla, base"):
+        build_decoder("huge")
+    with pytest.raises(ValueError, match=r"widht.*channels, layers"):
+        build_decoder("base", widht=2)
+    with pytest.raises(ValueError, match="100 is not a multiple of its 32"):
+        build_decoder("base", channels=(100,))
+    with pytest.raises(ValueError, match="only one"):
+        tiny("base")(z, image)
+    with pytest.raises(ValueError, match="no condition branch"):
+        tiny("vanilla")(z, image, mask)
