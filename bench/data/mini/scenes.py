@@ -159,7 +159,7 @@ def _background(scene: Scene, generator: np.random.Generator) -> Pixels:
         case "gradient":
             angle = float(generator.uniform(0, 2 * np.pi))
             along = np.cos(angle) * rows + np.sin(angle) * columns
-            blend = (along - along.min()) / (along.max() - along.min())
+            blend = ((along - along.min()) / (along.max() - along.min())).astype(np.float32)
         case "bricks":
             course = (rows + phase) // (period / 2)
             joint = (rows + phase) % (period / 2) < 2.5
@@ -172,8 +172,8 @@ def _background(scene: Scene, generator: np.random.Generator) -> Pixels:
             blend = 0.5 + 0.5 * np.sin(2 * np.pi * (rows + 5 * np.sin(columns / 11 + phase)) / period)
         case other:
             raise ValueError(f"unknown texture {other!r}: expected one of {', '.join(TEXTURES)}")
-    blend = cv2.GaussianBlur(blend, (0, 0), 0.8)[..., None]
-    mixed = (1 - blend) * first + blend * second + generator.normal(0, 2.0, (SIDE, SIDE, 1))
+    soft = cv2.GaussianBlur(blend, (0, 0), 0.8)[..., None]
+    mixed = (1 - soft) * first + soft * second + generator.normal(0, 2.0, (SIDE, SIDE, 1))
     return np.ascontiguousarray(mixed.clip(0, 255).astype(np.uint8))
 
 
