@@ -1,0 +1,5 @@
+"""Metrics: features or pairs in, a value out; devices, files and progress are the caller's."""
+
+from bench.metrics.frechet import frechet_distance, frechet_estimate
+
+__all__ = ["frechet_distance", "frechet_estimate"]
