@@ -1,0 +1,104 @@
+"""Writes a miniature ImageNet in the real one's layout: synset folders of JPEG files, for each split.
+
+A class is a main shape on a background texture, or one photograph. Beside the folders, `scenes.jsonl` says of every
+file what it shows and which source it was cut from; the real data set has no such file, and no adapter needs it.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+from PIL import Image
+
+from bench.data.mini.photos import PHOTOS, photo_crop
+from bench.data.mini.scenes import SHAPES, TEXTURES, draw_scene, sample_scene
+from bench.seeding import numpy_generator
+
+__all__ = ["VERSION", "write_imagenet"]
+
+Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
+"""Synset, number within it, pixels, and what `scenes.jsonl` says of it."""
+
+VERSION = 1
+"""Raised when the same arguments give other pictures."""
+JPEG_QUALITY = 95
+PHOTO_CLASSES = 16
+"""Classes of photographs in a split; where it has fewer photographs, several classes cut from the same one."""
+
+
+def write_imagenet(parent: Path, split: str, *, per_class: int, seed: int = 0) -> Path:
+    """Write a split unless it is there, and return its folder.
+
+    Args:
+        parent: where data sets lie; the split's folder appears in it whole or not at all.
+        split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
+        per_class: pictures in each of the 88 classes.
+        seed: of everything drawn.
+    """
+    target = parent / f"imagenet-v{VERSION}-seed{seed}-{per_class}" / split
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_suffix(".lock")):
+        if target.is_dir():
+            return target
+        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{split}-"))
+        try:
+            _write(partial, split, per_class, seed)
+            os.replace(partial, target)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+    return target
+
+
+def _write(folder: Path, split: str, per_class: int, seed: int) -> None:
+    number = itertools.count(1)
+    lines = []
+    for synset, index, picture, facts in _pictures(split, per_class, seed):
+        name = f"{synset}_{index}.JPEG" if split == "train" else f"ILSVRC2012_val_{next(number):08d}.JPEG"
+        (folder / synset).mkdir(exist_ok=True)
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
+        (folder / synset / name).write_bytes(buffer.getvalue())
+        lines.append(json.dumps({"file": f"{synset}/{name}", **facts}, sort_keys=True))
+    (folder / "scenes.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def _pictures(split: str, per_class: int, seed: int) -> Iterator[Entry]:
+    yield from _scenes(split, per_class, seed)
+    yield from _photographs(split, per_class, seed)
+
+
+def _scenes(split: str, per_class: int, seed: int) -> Iterator[Entry]:
+    for number, (shape, texture) in enumerate(itertools.product(SHAPES, TEXTURES)):
+        for index in range(per_class):
+            generator = numpy_generator(seed, "imagenet", split, shape, texture, index)
+            scene = sample_scene(generator, split=split, shape=shape, texture=texture)
+            facts = {
+                "source": f"scene {split} {shape} {texture} {index}",
+                "caption": scene.caption,
+                "texture": texture,
+                "shape": shape,
+                "colour": scene.shapes[0].colour,
+                "word": scene.word,
+            }
+            yield f"n9{number:07d}", index, draw_scene(scene), facts
+
+
+def _photographs(split: str, per_class: int, seed: int) -> Iterator[Entry]:
+    names = PHOTOS[split]
+    for number in range(PHOTO_CLASSES):
+        name = names[number % len(names)]
+        for index in range(per_class):
+            generator = numpy_generator(seed, "imagenet", split, "photo", number, index)
+            facts = {"source": f"photo {name}", "caption": f"a photograph of {name.replace('_', ' ')}"}
+            yield f"n99{number:06d}", index, photo_crop(name, generator), facts
