@@ -11,23 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.data.items import Picture
 from bench.errors import BadInputError
 from bench.seeding import numpy_generator
 
-__all__ = ["ImageNetValidation", "Picture"]
+__all__ = ["ImageNetValidation"]
 
 SUFFIXES = {".jpeg", ".jpg", ".png"}
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture file to make an item from."""
-
-    id: str
-    """Stable name: its path under the root, without the suffix."""
-    path: Path
-    source: str
-    """What it was cut from; pictures of one source are not independent."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,110 @@
+"""Items: a picture file made into a square image and its mask, by LaMa's rule, with hashes of both.
+
+LaMa's `bin/gen_mask_dataset.py` (786f593) scales the shorter side to the resolution by bicubic resampling, draws masks
+for the whole picture, and crops a square that touches the hole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from bench.data.masks import MaskPreset, accept_masks
+from bench.errors import BadInputError
+from bench.seeding import numpy_generator
+
+__all__ = ["Item", "Picture", "inpainting_item", "read_rgb"]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture file to make an item from."""
+
+    id: str
+    """Stable name: its path under the data set's root, without the suffix."""
+    path: Path
+    source: str
+    """What it was cut from; pictures of one source are not independent."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to evaluate."""
+
+    id: str
+    source: str
+    image: Pixels
+    """uint8 RGB of shape (S, S, 3)."""
+    mask: Pixels
+    """uint8 of shape (S, S): 1 = hole, to be generated; 0 = known."""
+
+    @property
+    def mask_area(self) -> float:
+        """Share of the image that is hole, in [0, 1]."""
+        return float(self.mask.mean())
+
+    @property
+    def image_sha256(self) -> str:
+        return _sha256(self.image)
+
+    @property
+    def mask_sha256(self) -> str:
+        return _sha256(self.mask)
+
+
+def read_rgb(path: Path) -> Image.Image:
+    """A picture of any mode as upright 8-bit RGB.
+
+    EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures are converted; transparency lies on white.
+
+    Raises:
+        BadInputError: the file is missing, no picture, or broken.
+    """
+    try:
+        with Image.open(path) as opened:
+            picture: Image.Image = ImageOps.exif_transpose(opened)
+            if picture.mode.startswith("I;16") or picture.mode == "I":
+                levels = np.asarray(picture).astype(np.int64).clip(0, 65535) // 257
+                picture = Image.fromarray(levels.astype(np.uint8))
+            if picture.has_transparency_data:
+                layer = picture.convert("RGBA")
+                picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+            return picture.convert("RGB")
+    except FileNotFoundError:
+        raise BadInputError(f"{path}: expected a picture, found no file") from None
+    except UnidentifiedImageError:
+        raise BadInputError(f"{path}: expected a picture, found something else") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadInputError(f"{path}: expected a whole picture, found a broken one ({error})") from error
+
+
+def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, seed: int) -> Item | None:
+    """Make an item by LaMa's rule, or None where all five masks are too large and LaMa leaves the picture out.
+
+    Args:
+        picture: the file to read.
+        resolution: side of the item in pixels.
+        masks: the family of masks; drawn from a generator seeded by the item's id.
+        seed: the run's seed.
+    """
+    rgb = read_rgb(picture.path)
+    factor = resolution / min(rgb.size)
+    width, height = (max(resolution, round(side * factor)) for side in rgb.size)
+    scaled = np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC))
+    accepted = accept_masks(masks, height, width, numpy_generator(seed, picture.id, "mask"))
+    if accepted is None:
+        return None
+    mask, (left, top, side) = accepted
+    image = np.ascontiguousarray(scaled[top : top + side, left : left + side])
+    return Item(picture.id, picture.source, image, mask)
+
+
+def _sha256(pixels: Pixels) -> str:
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
