@@ -1,0 +1,85 @@
+"""A small convolutional classifier whose features serve the mini profile's metrics, and another the training loss.
+
+It takes the places of Inception (pooled features, for the Fréchet distance) and of VGG (feature maps, for the
+perceptual distance) where neither can be had. Its numbers are comparable with nothing but themselves, and are labelled so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["FeatureNetwork", "perceptual_distance"]
+
+
+class FeatureNetwork(nn.Module):
+    """Levels of two convolutions each, halved in size between, with one linear head for each attribute."""
+
+    def __init__(self, widths: Sequence[int], heads: dict[str, int]) -> None:
+        """Build with fresh weights.
+
+        Args:
+            widths: channels of each level, finest first; the last is the dimension of the pooled features.
+            heads: number of outputs of each attribute that is learned.
+        """
+        super().__init__()
+        self.levels = nn.ModuleList()
+        before = 3
+        for width in widths:
+            self.levels.append(
+                nn.Sequential(
+                    nn.Conv2d(before, width, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                    nn.Conv2d(width, width, 3, padding=1, bias=False),
+                    nn.BatchNorm2d(width),
+                    nn.ReLU(),
+                )
+            )
+            before = width
+        self.heads = nn.ModuleDict({name: nn.Linear(before, outputs) for name, outputs in heads.items()})
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """Feature maps of every level, finest first, of images B×3×H×W in [-1, 1]."""
+        maps = []
+        x = image
+        for index, level in enumerate(self.levels):
+            x = level(functional.avg_pool2d(x, 2) if index else x)
+            maps.append(x)
+        return maps
+
+    def pooled(self, image: Tensor) -> Tensor:
+        """Features B×d of images B×3×H×W in [-1, 1]: the mean of the last map."""
+        return self.maps(image)[-1].mean((2, 3))
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Logits of every attribute."""
+        features = self.pooled(image)
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+def perceptual_distance(maps: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
+    """LPIPS without learned heads, for each item (Zhang et al., 2018, eq. 1 with w = 1).
+
+    Features are normalised to unit length at every position; squared differences are summed over channels, averaged
+    over positions, and summed over levels.
+
+    Args:
+        maps: feature maps B×C×h×w, one a level.
+        others: those of the images to compare with.
+
+    Returns:
+        B distances, at least 0.
+    """
+    total = torch.zeros(len(maps[0]), device=maps[0].device, dtype=maps[0].dtype)
+    for first, second in zip(maps, others, strict=True):
+        squared = (_unit(first) - _unit(second)).square().sum(1)
+        total = total + squared.mean((1, 2))
+    return total
+
+
+def _unit(features: Tensor) -> Tensor:
+    return features / (features.square().sum(1, keepdim=True) + 1e-10).sqrt()

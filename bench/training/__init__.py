@@ -1,0 +1,1 @@
+"""Training of decoders, and of the mini profile's models."""

@@ -1,0 +1,73 @@
+"""Training images in memory, cropped as the released code crops them, each batch a function of its step alone.
+
+buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py: a random square of 0.5 to 1 times the shorter side,
+scaled by area averaging; masks of `random_thick_256` without rejection, replaced by a full mask with probability 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.data.items import read_rgb
+from bench.data.masks import MaskPreset, sample_mask
+from bench.errors import BadInputError
+from bench.seeding import numpy_generator
+
+__all__ = ["TrainingImages", "training_masks"]
+
+
+class TrainingImages:
+    """All pictures under a folder, decoded once."""
+
+    def __init__(self, root: Path, *, resolution: int) -> None:
+        """Read every JPEG in the root's synset folders.
+
+        Raises:
+            BadInputError: there is none, or one is broken.
+        """
+        self.paths = sorted(root.glob("*/*.JPEG"))
+        if not self.paths:
+            raise BadInputError(f"{root}: expected synset folders of JPEG files, found none")
+        self.resolution = resolution
+        self._pictures = [np.asarray(read_rgb(path)) for path in self.paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batch(self, size: int, *seeds: int | str) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Random crops B×3×R×R in [-1, 1] and the indices of their pictures, from a generator of these seeds alone."""
+        generator = numpy_generator(0, "crops", *seeds)
+        indices = generator.integers(len(self), size=size)
+        return self.tensor([self._crop(self._pictures[index], generator) for index in indices]), indices
+
+    @staticmethod
+    def tensor(pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """uint8 pictures H×W×3 of one size as B×3×H×W in [-1, 1]."""
+        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+    def _crop(self, picture: npt.NDArray[np.uint8], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
+        height, width = picture.shape[:2]
+        side = int(min(height, width) * generator.uniform(0.5, 1.0))
+        top = int(generator.integers(height - side, endpoint=True))
+        left = int(generator.integers(width - side, endpoint=True))
+        crop = np.ascontiguousarray(picture[top : top + side, left : left + side])
+        return cv2.resize(crop, (self.resolution, self.resolution), interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def training_masks(kind: MaskPreset, size: int, resolution: int, *seeds: int | str, full_share: float = 0.5) -> Tensor:
+    """Masks B×1×R×R, 1 = hole: free-form, or all ones with probability `full_share`, drawn for each item."""
+    masks = []
+    for index in range(size):
+        generator = numpy_generator(0, "training mask", *seeds, index)
+        if generator.random() < full_share:
+            masks.append(np.ones((resolution, resolution), np.uint8))
+        else:
+            masks.append(sample_mask(kind, resolution, resolution, generator))
+    return torch.from_numpy(np.stack(masks)).unsqueeze(1).float()
