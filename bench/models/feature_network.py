@@ -1,7 +1,8 @@
 """A small convolutional classifier whose features serve the mini profile's metrics, and another the training loss.
 
 It takes the places of Inception (pooled features, for the Fréchet distance) and of VGG (feature maps, for the
-perceptual distance) where neither can be had. Its numbers are comparable with nothing but themselves, and are labelled so.
+perceptual distance) where neither can be had. Its numbers are comparable with nothing but themselves, and are labelled
+so.
 """
 
 from __future__ import annotations

@@ -1,0 +1,60 @@
+"""Starts a larger decoder from a smaller one without changing what it computes.
+
+After Chen, Goodfellow and Shlens, "Net2Net: accelerating learning via knowledge transfer" (2016), but with fresh new
+channels instead of copied ones: they stand in normalisation groups of their own and nothing old reads them yet, so old
+channels keep their values, and the new ones are free to become something else.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from bench.models.decoder import Decoder
+
+__all__ = ["widen"]
+
+
+@torch.no_grad()
+def widen(small: Decoder, large: Decoder) -> None:
+    """Give `large` weights with which it decodes as `small` does.
+
+    Additional residual blocks start as the identity. A condition branch that only `large` has keeps its fresh weights.
+
+    Args:
+        small: the decoder to start from.
+        large: at least as wide and deep, changed in place; its new channels keep their fresh incoming weights.
+
+    Raises:
+        ValueError: fewer levels, channels, layers, or another number of channels in a normalisation group.
+    """
+    _check(small, large)
+    source = small.state_dict()
+    for name, target in large.state_dict().items():
+        old = source.get(name)
+        if old is None:
+            if name.startswith("up_blocks.") and ".conv2." in name:
+                target.zero_()
+            continue
+        if old.ndim > 1:
+            target[: len(old), old.shape[1] :] = 0
+            target[: len(old), : old.shape[1]] = old
+        else:
+            target[: len(old)] = old
+        if ".to_q." in name:
+            # The attention's logits are divided by the root of the width, and new queries must not add to them.
+            target[: len(old)] *= (len(target) / len(old)) ** 0.5
+            target[len(old) :] = 0
+
+
+def _check(small: Decoder, large: Decoder) -> None:
+    old, new = small.config, large.config
+    if len(old.channels) != len(new.channels):
+        raise ValueError(f"widening keeps the levels: found {len(old.channels)} and {len(new.channels)}")
+    if new.layers < old.layers or (old.conditioned and not new.conditioned):
+        raise ValueError(f"the larger decoder lacks a part of the smaller: {old} and {new}")
+    for before, after in zip(old.channels, new.channels, strict=True):
+        if after < before or after * old.groups != before * new.groups:
+            raise ValueError(
+                f"widening keeps the channels in a normalisation group: found {before} in {old.groups} groups and "
+                f"{after} in {new.groups}"
+            )

@@ -1,0 +1,71 @@
+"""Widening changes the number of weights and not the image."""
+
+import pytest
+import torch
+
+from bench.models import build_decoder
+from bench.models.widen import widen
+
+SMALL = {"channels": (16, 32, 64), "groups": 4}
+LARGE = {"channels": (24, 48, 96), "groups": 6, "layers": 3}
+
+
+def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[:, :, 16:40, 8:50] = 1
+    return torch.randn(2, 4, 16, 16, generator=generator), torch.rand(2, 3, 64, 64, generator=generator) * 2 - 1, mask
+
+
+@pytest.mark.parametrize("overrides", [SMALL, {**SMALL, "layers": 3}, LARGE])
+def test_the_larger_decoder_gives_the_same_image(overrides: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    small = build_decoder("base", **SMALL).eval()
+    large = build_decoder("base", **overrides).eval()
+    z, image, mask = inputs()
+    with torch.no_grad():
+        for parameter in small.parameters():  # away from the initial ones and zeros
+            parameter += 0.05 * torch.randn_like(parameter)
+        widen(small, large)
+        for condition in ((), (image, mask)):
+            expected = small(z, *condition)
+            assert (large(z, *condition) - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
+def test_a_branch_that_only_the_larger_has_leaves_plain_decoding_alone() -> None:
+    torch.manual_seed(0)
+    small = build_decoder("vanilla", **SMALL).eval()
+    large = build_decoder("base", **LARGE).eval()
+    z, image, mask = inputs()
+    widen(small, large)
+    with torch.no_grad():
+        assert torch.allclose(large(z), small(z), atol=1e-4)
+        assert not torch.allclose(large(z, image, mask), small(z), atol=1e-4)
+
+
+def test_every_new_weight_can_learn() -> None:
+    torch.manual_seed(0)
+    small, large = build_decoder("base", **SMALL), build_decoder("base", **LARGE)
+    widen(small, large)
+    z, image, mask = inputs()
+    optimiser = torch.optim.SGD(large.parameters(), lr=0.05)
+    for _ in range(3):  # what reads the new channels must move before they get a gradient
+        optimiser.zero_grad()
+        (large(z, image, mask) - image).abs().mean().backward()
+        optimiser.step()
+    still = [name for name, weight in large.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert still == []
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"channels": (24, 48, 96), "groups": 4}, "16 in 4 groups and 24 in 4"),
+        ({"channels": (16, 32), "groups": 4}, "levels: found 3 and 2"),
+        ({**SMALL, "layers": 1}, "lacks a part"),
+        ({**SMALL, "conditioned": False}, "lacks a part"),
+    ],
+)
+def test_decoders_that_do_not_fit_are_refused(overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        widen(build_decoder("base", **SMALL), build_decoder("base", **overrides))
