@@ -1,12 +1,12 @@
 """Writes a miniature ImageNet in the real one's layout: synset folders of JPEG files, for each split.
 
 A class is a main shape on a background texture, or one photograph. Beside the folders, `scenes.jsonl` says of every
-file what it shows and which source it was cut from; the real data set has no such file, and no adapter needs it.
+file what it shows and which source it was cut from. The real data set has no such file; where it lies, the adapter
+reads the sources from it and nothing else.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 import json
 import os
@@ -66,9 +66,7 @@ def _write(folder: Path, split: str, per_class: int, seed: int) -> None:
     for synset, index, picture, facts in _pictures(split, per_class, seed):
         name = f"{synset}_{index}.JPEG" if split == "train" else f"ILSVRC2012_val_{next(number):08d}.JPEG"
         (folder / synset).mkdir(exist_ok=True)
-        buffer = io.BytesIO()
-        Image.fromarray(picture).save(buffer, "JPEG", quality=JPEG_QUALITY)
-        (folder / synset / name).write_bytes(buffer.getvalue())
+        Image.fromarray(picture).save(folder / synset / name, quality=JPEG_QUALITY)
         lines.append(json.dumps({"file": f"{synset}/{name}", **facts}, sort_keys=True))
     (folder / "scenes.jsonl").write_text("\n".join(lines) + "\n")
 
