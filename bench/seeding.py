@@ -24,8 +24,6 @@ def numpy_generator(run_seed: int, *purpose: str | int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed_for(run_seed, *purpose)))
 
 
-def standard_normal(
-    shape: tuple[int, ...], run_seed: int, *purpose: str | int
-) -> npt.NDArray[np.float32]:
+def standard_normal(shape: tuple[int, ...], run_seed: int, *purpose: str | int) -> npt.NDArray[np.float32]:
     """Standard normal float32 values of the given shape, the same on every device."""
     return numpy_generator(run_seed, *purpose).standard_normal(shape, dtype=np.float32)

@@ -30,7 +30,7 @@ class ImageNetValidation:
         seed: of the choice.
     """
 
-    root: Path
+    root: str | Path
     per_class: int = 3
     seed: int = 0
 
@@ -40,25 +40,27 @@ class ImageNetValidation:
         Raises:
             BadInputError: the root is no folder, or has no synset folder with a picture in it.
         """
-        if not self.root.is_dir():
-            raise BadInputError(f"dataset.root: expected a folder of synset folders, found nothing at {self.root}")
-        sources = self._sources()
+        root = Path(self.root)
+        if not root.is_dir():
+            raise BadInputError(f"dataset.root: expected a folder of synset folders, found nothing at {root}")
+        sources = _sources(root)
         empty = True
-        for folder in sorted(path for path in self.root.iterdir() if path.is_dir()):
+        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
             files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
             generator = numpy_generator(self.seed, "imagenet subset", folder.name)
             chosen = generator.permutation(len(files))[: self.per_class]
             for index in sorted(chosen):
                 empty = False
-                relative = files[index].relative_to(self.root)
+                relative = files[index].relative_to(root)
                 name = relative.with_suffix("").as_posix()
                 yield Picture(name, files[index], sources.get(relative.as_posix(), name))
         if empty:
-            raise BadInputError(f"dataset.root: expected synset folders with pictures, found none in {self.root}")
+            raise BadInputError(f"dataset.root: expected synset folders with pictures, found none in {root}")
 
-    def _sources(self) -> dict[str, str]:
-        notes = self.root / "scenes.jsonl"
-        if not notes.is_file():
-            return {}
-        lines = [json.loads(line) for line in notes.read_text().splitlines()]
-        return {line["file"]: line["source"] for line in lines}
+
+def _sources(root: Path) -> dict[str, str]:
+    notes = root / "scenes.jsonl"
+    if not notes.is_file():
+        return {}
+    lines = [json.loads(line) for line in notes.read_text().splitlines()]
+    return {line["file"]: line["source"] for line in lines}

@@ -1,5 +1,6 @@
 """Metrics: features or pairs in, a value out; devices, files and progress are the caller's."""
 
 from bench.metrics.frechet import frechet_distance, frechet_estimate
+from bench.metrics.kernel import kernel_distance
 
-__all__ = ["frechet_distance", "frechet_estimate"]
+__all__ = ["frechet_distance", "frechet_estimate", "kernel_distance"]

@@ -11,17 +11,21 @@ from torch import Tensor
 
 __all__ = ["known_region_error", "to_uint8"]
 
+FLOAT_ERROR = 1e-4
+"""Of a grey level: a few roundings of float32 between 0 and 255 add up to less."""
+
 
 def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
     """An image in [0, 1] as uint8, the way it would be saved.
 
     Args:
         image: any shape; clamped to [0, 1] first.
-        rounding: `truncate`, as the released scripts save, or `round`, as diffusers does.
+        rounding: `truncate`, as the released scripts save, or `round`, as diffusers does. A value that float32 error
+            alone keeps below a whole level counts as that level.
     """
     levels = image.clamp(0, 1) * 255
     if rounding == "truncate":
-        return levels.to(torch.uint8)
+        return (levels + FLOAT_ERROR).to(torch.uint8)
     if rounding == "round":
         return levels.round().to(torch.uint8)
     raise ValueError(f"unknown rounding {rounding!r}: expected truncate or round")

@@ -80,6 +80,8 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.training_note = ""
+        """How long it was trained, in words; travels with the weights."""
         groups, coarsest_first = config.groups, config.channels[::-1]
         width = coarsest_first[0]
         self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)

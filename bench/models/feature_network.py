@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["FeatureNetwork", "perceptual_distance"]
+__all__ = ["FeatureNetwork"]
 
 
 class FeatureNetwork(nn.Module):
@@ -27,6 +26,8 @@ class FeatureNetwork(nn.Module):
             heads: number of outputs of each attribute that is learned.
         """
         super().__init__()
+        self.widths = list(widths)
+        self.head_sizes = dict(heads)
         self.levels = nn.ModuleList()
         before = 3
         for width in widths:
@@ -60,27 +61,3 @@ class FeatureNetwork(nn.Module):
         """Logits of every attribute."""
         features = self.pooled(image)
         return {name: head(features) for name, head in self.heads.items()}
-
-
-def perceptual_distance(maps: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """LPIPS without learned heads, for each item (Zhang et al., 2018, eq. 1 with w = 1).
-
-    Features are normalised to unit length at every position; squared differences are summed over channels, averaged
-    over positions, and summed over levels.
-
-    Args:
-        maps: feature maps B×C×h×w, one a level.
-        others: those of the images to compare with.
-
-    Returns:
-        B distances, at least 0.
-    """
-    total = torch.zeros(len(maps[0]), device=maps[0].device, dtype=maps[0].dtype)
-    for first, second in zip(maps, others, strict=True):
-        squared = (_unit(first) - _unit(second)).square().sum(1)
-        total = total + squared.mean((1, 2))
-    return total
-
-
-def _unit(features: Tensor) -> Tensor:
-    return features / (features.square().sum(1, keepdim=True) + 1e-10).sqrt()

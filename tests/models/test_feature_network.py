@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bench.models.feature_network import FeatureNetwork, perceptual_distance
+from bench.metrics.perceptual import perceptual_distance
+from bench.models.feature_network import FeatureNetwork
 
 
 def test_maps_halve_and_heads_have_their_sizes() -> None:

@@ -36,7 +36,7 @@ PHOTO_CLASSES = 16
 """Classes of photographs in a split; where it has fewer photographs, several classes cut from the same one."""
 
 
-def write_imagenet(parent: Path, split: str, *, per_class: int, seed: int = 0) -> Path:
+def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int = 0) -> Path:
     """Write a split unless it is there, and return its folder.
 
     Args:
@@ -45,7 +45,7 @@ def write_imagenet(parent: Path, split: str, *, per_class: int, seed: int = 0) -
         per_class: pictures in each of the 88 classes.
         seed: of everything drawn.
     """
-    target = parent / f"imagenet-v{VERSION}-seed{seed}-{per_class}" / split
+    target = Path(parent) / f"imagenet-v{VERSION}-seed{seed}-{per_class}" / split
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_suffix(".lock")):
         if target.is_dir():

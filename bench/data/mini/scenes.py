@@ -130,9 +130,7 @@ def draw_scene(scene: Scene) -> Pixels:
     for shape in reversed(scene.shapes):
         _draw_shape(canvas, shape)
     ink = INKS[scene.ink]
-    cv2.putText(
-        canvas, scene.word, scene.word_origin, cv2.FONT_HERSHEY_DUPLEX, scene.word_scale, ink, 2, cv2.LINE_AA
-    )
+    cv2.putText(canvas, scene.word, scene.word_origin, cv2.FONT_HERSHEY_DUPLEX, scene.word_scale, ink, 2, cv2.LINE_AA)
     return canvas
 
 

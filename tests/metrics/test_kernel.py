@@ -1,0 +1,54 @@
+"""The kernel distance against its definition, pair by pair, and its influence against the jackknife."""
+
+import numpy as np
+import pytest
+
+from bench.metrics.kernel import kernel_distance, kernel_estimate
+from bench.metrics.uncertainty import standard_error
+
+
+def by_definition(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+    def k(x: np.ndarray, y: np.ndarray) -> float:  # type: ignore[type-arg]
+        return float((x @ y / len(x) + 1) ** 3)
+
+    within = [[k(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j] for s in (a, b)]
+    return float(np.mean(within[0]) + np.mean(within[1]) - 2 * np.mean([k(x, y) for x in a for y in b]))
+
+
+def test_the_definition() -> None:
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(9, 4)), generator.normal(0.5, 1.2, size=(7, 4))
+    assert kernel_distance(a, b) == pytest.approx(by_definition(a, b), rel=1e-12)
+    assert kernel_distance(a, b) == pytest.approx(kernel_distance(b, a), rel=1e-12)
+
+
+def test_it_is_unbiased_where_the_distributions_agree() -> None:
+    generator = np.random.default_rng(1)
+    values = [kernel_distance(generator.normal(size=(12, 3)), generator.normal(size=(12, 3))) for _ in range(2000)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))
+    assert min(values) < 0 < max(values)
+
+
+def test_the_standard_error_is_the_jackknifes() -> None:
+    generator = np.random.default_rng(2)
+    truth = generator.normal(size=(200, 5))
+    image = 0.7 * truth + generator.normal(0.4, 0.6, size=(200, 5))
+    left_out = [kernel_distance(np.delete(image, i, 0), np.delete(truth, i, 0)) for i in range(200)]
+    jackknife = np.sqrt(199 / 200 * np.square(left_out - np.mean(left_out)).sum())
+    estimate = kernel_estimate(image, truth)
+    assert estimate.value == pytest.approx(kernel_distance(image, truth))
+    assert estimate.influence.mean() == pytest.approx(0, abs=1e-12)
+    assert standard_error(estimate.influence) == pytest.approx(jackknife, rel=0.05)
+
+
+@pytest.mark.parametrize("bad", [np.zeros(3), np.zeros((1, 3)), np.full((2, 3), np.nan)])
+def test_what_is_no_set_of_features_is_refused(bad: np.ndarray) -> None:  # type: ignore[type-arg]
+    with pytest.raises(ValueError, match="features a"):
+        kernel_distance(bad, np.zeros((2, 3)))
+
+
+def test_unlike_shapes_are_refused() -> None:
+    with pytest.raises(ValueError, match="unlike dimension"):
+        kernel_distance(np.zeros((2, 3)), np.zeros((2, 4)))
+    with pytest.raises(ValueError, match="one shape"):
+        kernel_estimate(np.zeros((2, 3)), np.zeros((3, 3)))

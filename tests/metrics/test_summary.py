@@ -1,0 +1,153 @@
+"""From items to one number: means of what is there, clusters, comparisons, and the Fréchet distance's error."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from bench.metrics import frechet_distance, frechet_estimate
+from bench.metrics.summary import Measurement, RowScores, summarise
+from bench.metrics.uncertainty import standard_error
+
+NAN = float("nan")
+
+
+def row(**per_item: Sequence[float] | np.ndarray) -> RowScores:
+    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in per_item.items()}
+    count = len(next(iter(arrays.values())))
+    return RowScores(arrays, np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32))
+
+
+def summary(
+    rows: Mapping[str, RowScores], sources: Sequence[str] | None = None, reference: str | None = None
+) -> dict[str, dict[str, Measurement]]:
+    count = len(next(iter(rows.values())).features)
+    truth = np.random.default_rng(1).normal(size=(count, 3)).astype(np.float32)
+    names = sources or [f"photo {index}" for index in range(count)]
+    return summarise(rows, truth, names, reference=reference, fid_minimum=1000)
+
+
+def test_a_mean_rests_on_the_items_that_have_a_value() -> None:
+    found = summary({"a": row(lpips=[1, 2, 3, 6], ring=[1, NAN, 4, NAN], hole=[NAN] * 4)}, ["p", "p", "q", "r"])["a"]
+    assert (found["lpips"].value, found["lpips"].n, found["lpips"].sources) == (3, 4, 3)
+    assert (found["ring"].value, found["ring"].n, found["ring"].sources) == (2.5, 2, 2)
+    assert (found["hole"].value, found["hole"].stderr, found["hole"].ci95, found["hole"].n) == (None, None, None, 0)
+    assert found["hole"].reason == "no item has anything to measure"
+    assert found["lpips"].reason is None
+
+
+def test_an_interval_is_1_96_standard_errors_wide_on_either_side() -> None:
+    values = np.random.default_rng(2).normal(size=30)
+    found = summary({"a": row(lpips=values)})["a"]["lpips"]
+    assert found.stderr == pytest.approx(values.std(ddof=1) / np.sqrt(30))
+    assert found.ci95 == pytest.approx((values.mean() - 1.96 * found.stderr, values.mean() + 1.96 * found.stderr), 1e-4)
+
+
+def test_items_of_one_source_count_as_one() -> None:
+    values = np.random.default_rng(3).normal(size=25)
+    sources = [f"photo {index // 4}" for index in range(100)]
+    alone = summary({"a": row(lpips=values)})["a"]["lpips"]
+    copied = summary({"a": row(lpips=np.repeat(values, 4))}, sources)["a"]["lpips"]
+    assert copied.stderr == pytest.approx(alone.stderr)
+    assert (copied.n, copied.sources) == (100, 25)
+
+
+def test_a_difference_is_the_row_minus_the_reference() -> None:
+    generator = np.random.default_rng(4)
+    base = generator.normal(5, 1, size=50)
+    better = base - 1 + generator.normal(0, 0.1, size=50)
+    found = summary({"base": row(lpips=base), "better": row(lpips=better)}, reference="base")
+    difference = found["better"]["lpips"].difference
+    assert difference is not None
+    assert difference.value == pytest.approx(better.mean() - base.mean())
+    assert difference.ci95[0] < -1 < difference.ci95[1] < 0
+    assert difference.stderr == pytest.approx((better - base).std(ddof=1) / np.sqrt(50))
+    assert found["better"]["lpips"].ratio == pytest.approx(base.mean() / better.mean())
+    reference = found["base"]["lpips"]
+    assert (reference.difference, reference.ratio, reference.p_holm) == (None, None, None)
+
+
+def test_nothing_is_compared_without_a_reference() -> None:
+    found = summary({"base": row(lpips=[1, 2, 3]), "other": row(lpips=[2, 3, 5])})
+    assert found["other"]["lpips"].difference is found["other"]["lpips"].p_holm is None
+
+
+def test_a_row_without_any_error_is_exact() -> None:
+    rows = {"base": row(error=[1, 2, 3]), "pasted": row(error=[0, 0, 0]), "half": row(error=[0.5, 1, 1.5])}
+    found = summary(rows, reference="base")
+    assert (found["pasted"]["error"].value, found["pasted"]["error"].ratio) == (0, "exact")
+    assert found["half"]["error"].ratio == pytest.approx(2)
+    nothing = summary({"base": row(error=[0, 0]), "other": row(error=[1, 3])}, reference="base")
+    assert nothing["other"]["error"].ratio == 0
+
+
+def test_p_values_are_corrected_over_the_rows_and_not_over_the_metrics() -> None:
+    generator = np.random.default_rng(5)
+    base = generator.normal(size=60)
+    rows = {
+        "base": row(lpips=base, error=base),
+        "far": row(lpips=base + generator.normal(0.4, 1, size=60), error=base + 1 + generator.normal(size=60)),
+        "near": row(lpips=base + generator.normal(0.25, 1, size=60), error=base),
+    }
+    found = summary(rows, reference="base")
+    far, near = (found[name]["lpips"] for name in ("far", "near"))
+    assert far.difference is not None
+    assert near.difference is not None
+    low, high = sorted([far, near], key=lambda measurement: measurement.difference.p_value)
+    assert 0 < low.difference.p_value < high.difference.p_value < 0.5
+    assert low.p_holm == pytest.approx(2 * low.difference.p_value)
+    assert high.p_holm == pytest.approx(max(high.difference.p_value, low.p_holm))
+    assert found["near"]["error"].p_holm == 1
+
+
+def test_rows_measured_on_unlike_items_are_not_compared() -> None:
+    rows = {"base": row(ring=[1, NAN, 4]), "same": row(ring=[2, NAN, 4]), "other": row(ring=[NAN, 2, 4])}
+    found = summary({**rows, "none": row(ring=[NAN] * 3)}, reference="base")
+    same = found["same"]["ring"].difference
+    assert same is not None
+    assert same.value == pytest.approx(0.5)
+    assert found["other"]["ring"].difference is found["none"]["ring"].difference is None
+    assert (found["other"]["ring"].value, found["other"]["ring"].ratio) == (3, None)
+
+
+@pytest.mark.parametrize("sources", [["photo"], ["photo", "photo", "photo"]])
+def test_a_single_source_gives_values_and_no_number_that_is_not_finite(sources: list[str]) -> None:
+    count = len(sources)
+    rows = {"base": row(lpips=[2.0] * count), "other": row(lpips=[1.0, 3.0, 2.0][:count])}
+    found = summary(rows, sources, reference="base")["other"]["lpips"]
+    assert (found.n, found.sources, found.stderr, found.ci95) == (count, 1, None, None)
+    assert found.value == pytest.approx(np.mean([1.0, 3.0, 2.0][:count]))
+    json.dumps(asdict(found), allow_nan=False)
+
+
+def test_too_few_items_have_no_frechet_distance_and_say_why() -> None:
+    rows = {"base": row(lpips=range(20)), "other": row(lpips=range(20))}
+    truth = np.random.default_rng(6).normal(size=(20, 3)).astype(np.float32)
+    names = [f"photo {index}" for index in range(20)]
+    few = summarise(rows, truth, names, reference="base", fid_minimum=21)
+    for measurement in (few["base"]["fid"], few["other"]["fid"]):
+        assert (measurement.value, measurement.stderr, measurement.difference) == (None, None, None)
+        assert measurement.reason is not None
+        assert "20" in measurement.reason
+        assert "21" in measurement.reason
+    enough = summarise(rows, truth, names, reference="base", fid_minimum=20)["other"]["fid"]
+    assert enough.value == pytest.approx(frechet_distance(rows["other"].features, truth))
+    assert (enough.n, enough.reason) == (20, None)
+
+
+def test_the_frechet_distances_error_counts_an_item_on_both_sides_at_once() -> None:
+    count = 300
+    generator = np.random.default_rng(7)
+    truth = generator.normal(size=(count, 4))
+    image = 1.3 * truth + 0.3 * generator.normal(size=(count, 4)) + 0.4
+    names = [f"photo {index}" for index in range(count)]
+    rows = {"a": RowScores({"lpips": np.zeros(count)}, image)}
+    found = summarise(rows, truth, names, reference=None, fid_minimum=2)["a"]["fid"]
+    left_out = np.array([frechet_distance(np.delete(image, i, 0), np.delete(truth, i, 0)) for i in range(count)])
+    jackknife = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum())
+    assert found.stderr == pytest.approx(jackknife, rel=0.05)  # the jackknife is good to about 1 / sqrt(count)
+    apart = frechet_estimate(image, truth)
+    as_if_apart = np.hypot(standard_error(apart.influence_a), standard_error(apart.influence_b))
+    assert abs(as_if_apart / jackknife - 1) > 0.2
