@@ -26,8 +26,13 @@ __all__ = ["TrainingImages", "training_masks"]
 class TrainingImages:
     """All pictures under a folder, decoded once."""
 
-    def __init__(self, root: Path, *, resolution: int) -> None:
+    def __init__(self, root: Path, *, resolution: int, smallest_crop: float = 0.5) -> None:
         """Read every JPEG in the root's synset folders.
+
+        Args:
+            root: the folder of synset folders.
+            resolution: side of the crops handed out, in pixels.
+            smallest_crop: smallest side of a crop as a share of the picture's shorter side.
 
         Raises:
             BadInputError: there is none, or one is broken.
@@ -36,6 +41,7 @@ class TrainingImages:
         if not self.paths:
             raise BadInputError(f"{root}: expected synset folders of JPEG files, found none")
         self.resolution = resolution
+        self.smallest_crop = smallest_crop
         self._pictures = [np.asarray(read_rgb(path)) for path in self.paths]
 
     def __len__(self) -> int:
@@ -54,7 +60,7 @@ class TrainingImages:
 
     def _crop(self, picture: npt.NDArray[np.uint8], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
         height, width = picture.shape[:2]
-        side = int(min(height, width) * generator.uniform(0.5, 1.0))
+        side = int(min(height, width) * generator.uniform(self.smallest_crop, 1.0))
         top = int(generator.integers(height - side, endpoint=True))
         left = int(generator.integers(width - side, endpoint=True))
         crop = np.ascontiguousarray(picture[top : top + side, left : left + side])

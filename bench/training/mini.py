@@ -1,0 +1,179 @@
+"""Makes the models of the mini profile, part by part, and packs them with a card."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from bench.config import Config
+from bench.data.mini.imagenet import write_imagenet
+from bench.device import choose_device
+from bench.errors import BadInputError
+from bench.models.checkpoints import WEIGHTS, load_decoder, note_training
+from bench.objects import check_targets, make
+from bench.results import Results, environment, write_atomically, write_json
+from bench.store import file_sha256
+from bench.training.workshop import DONE, Workshop, make_part
+
+__all__ = ["train_mini"]
+
+log = logging.getLogger(__name__)
+
+PACKED = "mini"
+"""Folder of the weights as they are shipped, in half precision."""
+UNPACKED = ("first_stage", "vanilla")
+"""Parts that travel inside another, as the inpainting pipeline's own autoencoder."""
+
+
+def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
+    """Make the parts that are not there yet; when all are, pack them.
+
+    `part=NAME` makes one of them, `part=NAME@SEED` makes it once more with other draws, for the spread between seeds
+    that the card shows; what it needs is taken from the run's own seed.
+
+    Raises:
+        BadInputError: an unknown part, one whose needs are not made yet, or an out= of another recipe or seed.
+        RuntimeError: the first stage had not converged; the message gives the figures.
+    """
+    training = resolved["training"]
+    recipes: dict[str, Any] = training["parts"]
+    for name, recipe in recipes.items():
+        check_targets(recipe, f"training.parts.{name}")
+    wanted = [config.part] if config.part is not None else list(recipes)
+    out = Path(config.out or f"outputs/train_mini/seed{config.seed}")
+    for part in wanted:
+        name, _, seed = part.partition("@")
+        if name not in recipes or (seed and not seed.isdecimal()):
+            raise BadInputError(f"part: expected one of {', '.join(recipes)}, or one of them @SEED, found {part}")
+        workshop = Workshop(
+            out=out,
+            seed=int(seed) if seed else config.seed,
+            train=write_imagenet(config.paths.data, "train", per_class=training["per_class"], seed=config.seed),
+            dev=write_imagenet(config.paths.data, "dev", per_class=training["dev_per_class"], seed=config.seed),
+            resolution=config.profile.resolution,
+            device=choose_device(config.device),
+            bfloat16=training["bfloat16"],
+        )
+        make_part(part, make(recipes[name], f"training.parts.{name}"), recipes[name], workshop)
+    if all((out / name / DONE).is_file() for name in recipes):
+        _check_convergence(out, training["convergence"])
+        pack(out, recipes, training, config)
+        print(out / PACKED)
+    return Results(out, 0)
+
+
+def _made(out: Path, name: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads((out / name / DONE).read_text())
+    return made
+
+
+def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
+    change = _made(out, limits["part"])["figures"][limits["figure"]]
+    if abs(change) > limits["largest"]:
+        raise RuntimeError(
+            f"{limits['part']}: {limits['figure']} is {change:+.1%}, more than {limits['largest']:.0%}: the first "
+            "stage had not converged, and every later decoder would look better for its training alone"
+        )
+
+
+def pack(out: Path, recipes: Iterable[str], training: Mapping[str, Any], config: Config) -> None:
+    """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`."""
+    target = out / PACKED
+    partial = out / f".{PACKED}"
+    shutil.rmtree(partial, ignore_errors=True)
+    names = [name for name in recipes if name not in UNPACKED]
+    for name in names:
+        for source in sorted(path for path in (out / name).rglob("*") if path.is_file() and path.name != DONE):
+            copy = partial / name / source.relative_to(out / name)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if source.suffix == ".safetensors":
+                _halve(source, copy)
+            else:
+                shutil.copyfile(source, copy)
+    _give_vanilla_decoder(out / "vanilla", partial / "inpainting" / "vae")
+    card = _card(out, list(recipes), training, config, partial)
+    write_json(partial / "card.json", card)
+    write_atomically(partial / "CARD.md", _card_text(card))
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
+
+
+def _halve(source: Path, copy: Path) -> None:
+    save_file({key: x.half() if x.is_floating_point() else x for key, x in load_file(source).items()}, copy)
+
+
+def _give_vanilla_decoder(vanilla: Path, vae: Path) -> None:
+    """Put the vanilla decoder into the autoencoder that it was trained for."""
+    decoder = load_decoder(vanilla)
+    tensors = load_file(vae / WEIGHTS)
+    tensors |= {f"decoder.{key}": tensor.half() for key, tensor in decoder.state_dict().items()}
+    save_file(tensors, vae / WEIGHTS)
+    note_training(vae, decoder.training_note)
+
+
+def _card(out: Path, recipes: list[str], training: Mapping[str, Any], config: Config, packed: Path) -> dict[str, Any]:
+    seeds: dict[str, dict[str, Any]] = {}
+    for name in recipes:
+        others = sorted(folder.name for folder in out.glob(f"{name}@*") if (folder / DONE).is_file())
+        if others:
+            runs = [_made(out, run)["figures"] for run in (name, *others)]
+            seeds[name] = {
+                "seeds": [_made(out, run)["seed"] for run in (name, *others)],
+                **{figure: [run[figure] for run in runs] for figure in runs[0]},
+            }
+    files = sorted(path for path in packed.rglob("*.safetensors"))
+    return {
+        "command": f"python -m bench experiment=train_mini seed={config.seed}",
+        "seed": config.seed,
+        "shipped": f"the parts of seed {config.seed}, named before any was measured",
+        **environment(),
+        "parts": {name: _made(out, name) for name in recipes},
+        "seeds": seeds,
+        "recipes_tried": training["recipes_tried"],
+        "sha256": {path.relative_to(packed).as_posix(): file_sha256(path) for path in files},
+        "bytes": sum(path.stat().st_size for path in files),
+    }
+
+
+def _card_text(card: Mapping[str, Any]) -> str:
+    source = card["source"]
+    lines = [
+        "# The mini profile's models",
+        "",
+        "Small models, trained by this project on drawn scenes and on photographs that scikit-image ships. They exist "
+        "so that every line of the harness runs on a CPU; they say nothing about Stable Diffusion.",
+        "",
+        f"- Made by: `{card['command']}`",
+        f"- Source: commit {source['commit']}{', with local changes' if source['dirty'] else ''}",
+        f"- Shipped: {card['shipped']}; half precision, {card['bytes'] / 1e6:.1f} MB",
+        f"- torch {card['versions']['torch']}, diffusers {card['versions']['diffusers']}",
+        "",
+        "Figures are of the development split, which shares no scene, word or photograph with the split that tables "
+        "are made of.",
+        "",
+        "| part | steps | minutes | threads | recipes tried | figures |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for name, made in card["parts"].items():
+        figures = ", ".join(f"{figure} {value:.4g}" for figure, value in made["figures"].items())
+        tried = card["recipes_tried"].get(name, 1)
+        minutes = made["seconds"] / 60
+        lines.append(f"| {name} | {made['steps']} | {minutes:.1f} | {made['threads']} | {tried} | {figures} |")
+    if card["seeds"]:
+        lines += ["", "Spread between training seeds, the shipped one first:", ""]
+        lines += ["| part | figure | values | deviation |", "| --- | --- | --- | ---: |"]
+        for name, runs in card["seeds"].items():
+            for figure, values in runs.items():
+                if figure != "seeds":
+                    shown = ", ".join(f"{value:.4g}" for value in values)
+                    lines.append(f"| {name} | {figure} | {shown} | {statistics.stdev(values):.2g} |")
+    lines += ["", "SHA-256:", "", "```"]
+    lines += [f"{sha}  {path}" for path, sha in card["sha256"].items()]
+    return "\n".join([*lines, "```", ""])

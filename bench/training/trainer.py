@@ -1,0 +1,142 @@
+"""A resumable fit: each step is a function of its number, each checkpoint whole or absent.
+
+Killed at any moment and started again, a fit ends with the weights that it would have had without the interruption.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BadInputError
+from bench.seeding import seed_for
+
+__all__ = ["Schedule", "fit", "torch_generator"]
+
+log = logging.getLogger(__name__)
+
+LOG_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: AdamW, a linear warm-up, then half a cosine down to a hundredth of the rate."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup: int = 100
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    """Largest norm of all gradients together."""
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.batch_size, self.save_every) < 1 or self.learning_rate <= 0:
+            raise ValueError(f"steps, batch_size, save_every and learning_rate must be positive: found {self}")
+
+    def factor(self, step: int) -> float:
+        """Share of the learning rate at a step, in (0, 1]."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        done = (step - self.warmup) / max(1, self.steps - self.warmup)
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def torch_generator(run_seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for one purpose, so that draws are the same on every device."""
+    return torch.Generator().manual_seed(seed_for(run_seed, *purpose))
+
+
+def fit(
+    model: nn.Module,
+    loss: Callable[[int], Mapping[str, Tensor]],
+    schedule: Schedule,
+    *,
+    checkpoint: Path,
+    settings: str,
+    faster: Sequence[nn.Parameter] = (),
+    faster_by: float = 1.0,
+) -> None:
+    """Train in place, from the checkpoint if there is one.
+
+    Args:
+        model: all that is trained; parameters that do not require gradients stay as they are.
+        loss: the terms of one step's loss by its number, each a scalar; their sum is minimised.
+        schedule: the steps and their rates.
+        checkpoint: written every `save_every` steps and at the end.
+        settings: what must agree for a checkpoint to be taken up, such as the hash of the recipe.
+        faster: parameters that learn at another rate than the others.
+        faster_by: by how much.
+
+    Raises:
+        BadInputError: the checkpoint was made with other settings.
+        FloatingPointError: the loss is not finite.
+    """
+    quick = {id(parameter) for parameter in faster}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for p in trained if id(p) not in quick], "scale": 1.0},
+            {"params": [p for p in trained if id(p) in quick], "scale": faster_by},
+        ],
+        lr=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+    )
+    first = _resume(model, optimizer, checkpoint, settings)
+    model.train()
+    sums: dict[str, float] = {}
+    started, logged = time.monotonic(), first
+    for step in range(first, schedule.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.learning_rate * schedule.factor(step) * group["scale"]
+        terms = loss(step)
+        total = torch.stack([term.float() for term in terms.values()]).sum()
+        if not torch.isfinite(total):
+            raise FloatingPointError(f"{checkpoint.stem}: the loss of step {step} is not finite")
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(total)
+        nn.utils.clip_grad_norm_(trained, schedule.clip)
+        optimizer.step()
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0.0) + float(term.detach())
+        done = step + 1
+        if done % LOG_EVERY == 0 or done == schedule.steps:
+            means = "  ".join(f"{name} {value / (done - logged):.4f}" for name, value in sums.items())
+            rate = (done - first) / (time.monotonic() - started)
+            left = (schedule.steps - done) / rate / 60
+            log.info(
+                "%s  step %d/%d  %s  %.2f/s  %.0f min left", checkpoint.stem, done, schedule.steps, means, rate, left
+            )
+            sums, logged = {}, done
+        if done % schedule.save_every == 0 or done == schedule.steps:
+            _save(model, optimizer, done, checkpoint, settings)
+    model.eval()
+
+
+def _save(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, path: Path, settings: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    state = {"settings": settings, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, settings: str) -> int:
+    if not path.is_file():
+        return 0
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    if state["settings"] != settings:
+        raise BadInputError(f"{path}: a checkpoint made with other settings; remove it or choose another out=")
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])

@@ -1,0 +1,127 @@
+"""Where the models of the mini profile are made, part by part: each part once, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from bench.errors import BadInputError
+from bench.store import content_key
+from bench.training.images import TrainingImages
+
+__all__ = ["Part", "Workshop", "make_part"]
+
+log = logging.getLogger(__name__)
+
+DONE = "part.json"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The folder, the seed and the data that all parts share."""
+
+    out: Path
+    """Finished parts lie in `out/NAME`, checkpoints of unfinished ones in `out/checkpoints`."""
+    seed: int
+    train: Path
+    """Synset folders to train on."""
+    dev: Path
+    """Synset folders to choose recipes by; never those that a table is made of."""
+    resolution: int
+    device: torch.device
+    bfloat16: bool = True
+    """Whether networks train under autocast to bfloat16."""
+
+    def part(self, name: str) -> Path:
+        """The folder of a finished part.
+
+        Raises:
+            BadInputError: it is not finished.
+        """
+        folder = self.out / name
+        if not (folder / DONE).is_file():
+            raise BadInputError(f"part={name} must be made first: found no {folder / DONE}")
+        return folder
+
+    def checkpoint(self, name: str) -> Path:
+        return self.out / "checkpoints" / f"{name}.pt"
+
+    def images(self, *, smallest_crop: float = 0.5) -> TrainingImages:
+        return TrainingImages(self.train, resolution=self.resolution, smallest_crop=smallest_crop)
+
+    def dev_images(self) -> TrainingImages:
+        return TrainingImages(self.dev, resolution=self.resolution)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+
+class Part(Protocol):
+    """A model to make: the fields of the class are its recipe."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the parts that must be finished before."""
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> dict[str, float]:
+        """Train the model, write it into the folder, and return figures measured on the development split."""
+
+
+def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop) -> dict[str, Any]:
+    """Make a part unless it is there, and return what its `part.json` says.
+
+    Args:
+        name: of the part and its folder.
+        part: the recipe as an object.
+        recipe: the same as plain data; a finished part or a checkpoint of another recipe is refused.
+        workshop: where to make it.
+
+    Raises:
+        BadInputError: a part that it needs is missing, or what lies there was made with other settings.
+    """
+    settings = content_key({"recipe": recipe, "seed": workshop.seed, "resolution": workshop.resolution})
+    target = workshop.out / name
+    if (target / DONE).is_file():
+        made: dict[str, Any] = json.loads((target / DONE).read_text())
+        if made["settings"] != settings:
+            raise BadInputError(f"{target}: made with another recipe or seed; remove it or choose another out=")
+        log.info("%s: already there", name)
+        return made
+    for needed in part.needs:
+        workshop.part(needed)
+    partial = workshop.out / f".{name}"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    started = time.monotonic()
+    figures = part.make(name, settings, workshop, partial)
+    made = {
+        "part": name,
+        "settings": settings,
+        "seed": workshop.seed,
+        "steps": part.steps,
+        "seconds": round(time.monotonic() - started),
+        "threads": torch.get_num_threads(),
+        "figures": figures,
+        "recipe": recipe,
+    }
+    (partial / DONE).write_text(json.dumps(made, indent=2) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    os.replace(partial, target)
+    for checkpoint in workshop.out.glob(f"checkpoints/{name}.*"):
+        checkpoint.unlink()
+    for checkpoint in workshop.out.glob(f"checkpoints/{name}-*"):
+        checkpoint.unlink()
+    return made

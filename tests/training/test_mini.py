@@ -1,0 +1,113 @@
+"""`experiment=train_mini` at a few steps: every part, resumable, packed into loadable weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+from diffusers import StableDiffusionInpaintPipeline
+from safetensors.torch import load_file
+
+import bench
+from bench.config import compose_config
+from bench.errors import BadInputError
+from bench.models.checkpoints import load_decoder
+
+PARTS = (
+    "metric_features",
+    "loss_features",
+    "first_stage",
+    "vanilla",
+    "inpainting",
+    "vanilla_finetuned",
+    "base",
+    "large",
+)
+SHIPPED = ("metric_features", "loss_features", "inpainting", "vanilla_finetuned", "base", "large")
+
+
+def short(out: Path, data: Path, *extra: str) -> list[str]:
+    """The experiment's overrides with a step or two for each part."""
+    recipes = compose_config(["experiment=train_mini"]).training.parts
+    overrides = ["experiment=train_mini", f"out={out}", f"paths.data={data}", "device=cpu"]
+    overrides += ["training.per_class=1", "training.dev_per_class=1", "training.convergence.largest=1000"]
+    for name, recipe in recipes.items():
+        for schedule in ("schedule", "branch_alone"):
+            if recipe.get(schedule) is not None:
+                overrides += [f"training.parts.{name}.{schedule}.{key}=2" for key in ("steps", "batch_size")]
+    return [*overrides, *extra]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("train_mini")
+    assert bench.run(short(folder / "out", folder / "data")).status == 0
+    return folder / "out", folder / "data"
+
+
+def test_every_part_is_made_and_packed_in_half_precision(trained: tuple[Path, Path]) -> None:
+    out, _ = trained
+    assert {path.parent.name for path in out.glob("*/part.json")} == set(PARTS)
+    assert {path.name for path in (out / "mini").iterdir() if path.is_dir()} == set(SHIPPED)
+    kinds = {tensor.dtype for path in (out / "mini").rglob("*.safetensors") for tensor in load_file(path).values()}
+    assert {str(kind) for kind in kinds if kind.is_floating_point} == {"torch.float16"}
+
+
+def test_the_card_says_how_it_came_about(trained: tuple[Path, Path]) -> None:
+    out, _ = trained
+    card = json.loads((out / "mini" / "card.json").read_text())
+    assert card["command"] == "python -m bench experiment=train_mini seed=0"
+    assert set(card["parts"]) == set(PARTS)
+    assert card["parts"]["base"]["steps"] == 4
+    assert "known_mse01" in card["parts"]["base"]["figures"]
+    text = (out / "mini" / "CARD.md").read_text()
+    assert all(sha in text for sha in card["sha256"].values())
+
+
+def test_the_pipeline_has_the_vanilla_decoder_and_tells_prompts_apart(trained: tuple[Path, Path]) -> None:
+    out, _ = trained
+    pipeline = StableDiffusionInpaintPipeline.from_pretrained(out / "mini" / "inpainting", safety_checker=None)
+    vanilla, packed = load_decoder(out / "vanilla"), load_decoder(out / "mini" / "inpainting" / "vae")
+    assert packed.training_note == vanilla.training_note == "2 + 2"
+    assert (vanilla.conv_in.weight - packed.conv_in.weight).abs().max() < 1e-3
+    tokens = pipeline.tokenizer(["a red circle with the word boat", "a red circle with the word coat"]).input_ids
+    assert tokens[0] != tokens[1]
+    assert len(tokens[0]) < pipeline.tokenizer.model_max_length
+
+
+def test_a_part_that_is_there_is_not_made_again(trained: tuple[Path, Path]) -> None:
+    out, data = trained
+    before = {path: path.stat().st_mtime_ns for path in out.glob("*/diffusion_pytorch_model.safetensors")}
+    bench.run(short(out, data))
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_another_recipe_in_the_same_folder_is_refused(trained: tuple[Path, Path]) -> None:
+    out, data = trained
+    with pytest.raises(BadInputError, match="base: made with another recipe or seed"):
+        bench.run(short(out, data, "training.parts.base.perceptual_weight=0.3"))
+
+
+def test_another_seed_of_a_part_joins_the_card(trained: tuple[Path, Path]) -> None:
+    out, data = trained
+    bench.run(short(out, data, "part=base@1"))
+    card = json.loads((out / "mini" / "card.json").read_text())
+    assert card["seeds"]["base"]["seeds"] == [0, 1]
+    first, second = card["seeds"]["base"]["known_mse01"]
+    assert first != second
+
+
+def test_training_fails_where_the_first_stage_had_not_converged(trained: tuple[Path, Path]) -> None:
+    out, data = trained
+    with pytest.raises(RuntimeError, match="had not converged"):
+        bench.run(short(out, data, "training.convergence.largest=0"))
+
+
+@pytest.mark.parametrize("part", ["nonsense", "base@x"])
+def test_an_unknown_part_is_named(tmp_path: Path, part: str) -> None:
+    with pytest.raises(BadInputError, match=f"part: expected one of metric_features.*found {part}"):
+        bench.run(["experiment=train_mini", f"part={part}", f"out={tmp_path / 'out'}"])
+
+
+def test_a_part_whose_needs_are_missing_names_them(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="part=loss_features must be made first"):
+        bench.run(short(tmp_path / "out", tmp_path / "data", "part=first_stage"))
