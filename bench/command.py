@@ -1,0 +1,99 @@
+"""The command line: composes the configuration, runs the experiment, and turns what happened into an exit status."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.config import compose_config, experiments, typed
+from bench.errors import BadInputError
+
+if TYPE_CHECKING:
+    from bench.results import Results
+
+__all__ = ["main", "run"]
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the arguments ask for and return the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return DONE
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for noisy in ("httpx", "datasets", "matplotlib", "PIL"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        _run(_overrides(arguments))
+    except BadInputError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("bench: interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+    return DONE
+
+
+def _overrides(arguments: list[str]) -> list[str]:
+    """The arguments with `--config-dir DIR` as the override that it stands for."""
+    overrides, folders = [], []
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name != "--config-dir":
+            overrides.append(word)
+            continue
+        folder = Path(value if equals else next(words, "")).resolve()
+        if not folder.is_dir():
+            raise BadInputError(f"--config-dir: expected a folder of configuration files, found nothing at {folder}")
+        folders.append(f"file://{folder}")
+    return [*overrides, f"hydra.searchpath=[{','.join(folders)}]"] if folders else overrides
+
+
+def run(overrides: list[str]) -> Results:
+    """Run an experiment from Python exactly as the command does, and hand back its tables.
+
+    Args:
+        overrides: as on the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.
+
+    Raises:
+        BadInputError: where the command would end with status 2.
+    """
+    return _run(overrides)
+
+
+def _run(overrides: list[str]) -> Results:
+    config, resolved = typed(compose_config(overrides))
+    if config.kind == "train_mini":
+        from bench.training.mini import train_mini
+
+        return train_mini(config, resolved)
+    from bench.experiment import TableExperiment
+
+    return TableExperiment(config, resolved, overrides).run()
+
+
+def _overview() -> str:
+    found = experiments()
+    width = max(len(name) for name in found)
+    lines = [f"  {name:<{width}}  {description}" for name, description in found.items()]
+    return "\n".join(
+        [
+            "usage: python -m bench experiment=NAME [KEY=VALUE …]",
+            "",
+            "experiments:",
+            *lines,
+            "",
+            "Often used: stage=check|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR  batch_size=N",
+            "            device=auto|cpu|cuda  save_images=true  dataset=folder dataset.root=DIR  row=[NAME,…]",
+            "            --config-dir DIR  rows, decoders, data sets and experiments of your own",
+            "            paths.store=DIR (environment: BENCH_STORE)  paths.data=DIR (environment: BENCH_DATA)",
+        ]
+    )

@@ -1,0 +1,1 @@
+"""From items to latents, and from latents to images."""

@@ -1,0 +1,68 @@
+"""Methods: how a table's row makes images of the shared latents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bench.models.decoder import Decoder
+
+__all__ = ["Batch", "Decoded", "Method"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a method may use of some items, on the run's device."""
+
+    ids: tuple[str, ...]
+    z: Tensor
+    """Latents B×4×h×w, unscaled and after `post_quant_conv`."""
+    image: Tensor
+    """B×3×H×W in [-1, 1], unmasked: what lies in the hole is not to be looked at."""
+    mask: Tensor
+    """B×1×H×W float, 1 = hole."""
+
+
+class Method(Protocol):
+    """Whatever turns a batch into images."""
+
+    @property
+    def training(self) -> str:
+        """How long it was trained, in words, for the table; empty where that is not known."""
+
+    def to(self, device: torch.device) -> Method: ...
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Images B×3×H×W, roughly in [-1, 1]."""
+
+
+class Decoded:
+    """A decoder, with the known pixels shown to it or without."""
+
+    def __init__(self, decoder: Decoder, *, conditioned: bool) -> None:
+        """Take a decoder; `conditioned` asks for one with a branch.
+
+        Raises:
+            ValueError: it has none.
+        """
+        if conditioned and decoder.condition_encoder is None:
+            raise ValueError("conditioned=true asks for a decoder with a condition branch: this one has none")
+        self.decoder = decoder.eval()
+        self.conditioned = conditioned
+
+    @property
+    def training(self) -> str:
+        return self.decoder.training_note
+
+    def to(self, device: torch.device) -> Decoded:
+        self.decoder.to(device).to(memory_format=torch.channels_last)
+        return self
+
+    def __call__(self, batch: Batch) -> Tensor:
+        with torch.inference_mode():
+            if self.conditioned:
+                return self.decoder(batch.z, batch.image, batch.mask)  # type: ignore[no-any-return]
+            return self.decoder(batch.z)  # type: ignore[no-any-return]

@@ -1,0 +1,47 @@
+"""A progress bar on stderr with rate and time left."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+from rich import progress as bars
+from rich.console import Console
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """Items done of how many; what was found in the store counts as done but not into the rate."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._bars = bars.Progress(
+            bars.TextColumn("{task.description:>11}"),
+            bars.BarColumn(),
+            bars.MofNCompleteColumn(),
+            bars.TextColumn("{task.fields[rate]}"),
+            bars.TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bars.add_task(what, total=total, rate="")
+        self._worked = 0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def advance(self, items: int) -> None:
+        """Count items that were worked on."""
+        self._worked += items
+        elapsed = self._bars.tasks[0].elapsed or 0.0
+        rate = f"{self._worked / elapsed:.2f} items/s" if elapsed else ""
+        self._bars.update(self._task, advance=items, rate=rate)
+
+    def skip(self, items: int) -> None:
+        """Count items that were there already."""
+        self._bars.update(self._task, advance=items, rate="from the store" if not self._worked else None)

@@ -1,0 +1,196 @@
+"""The command line: what is shipped composes, what is wrong ends with status 2 and one message that names it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import bench
+from bench import command
+from bench.command import main, run
+from bench.config import STAGES, compose_config, conf_dir, experiments, typed
+from bench.errors import BadInputError
+from bench.objects import check_targets
+
+TABLE = "experiment=table2_inpaint_imagenet"
+OPTIONS = sorted(
+    (path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml") if path.parent.name != "experiment"
+)
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a run that wrongly goes on to work would write."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Empty folders where the weights should lie: `stage=check` sees that they are there and opens none."""
+    folder = f"profile.weights={tmp_path_factory.mktemp('weights')}"
+    profile = typed(compose_config([TABLE, folder]))[0].profile
+    for path in (profile.pipeline, profile.features, *profile.decoders.values()):
+        Path(path).mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def option(group: str, name: str) -> list[str]:
+    """What chooses this option for the table's experiment."""
+    if group == "decoder":
+        return [f"decoder@rows.base_mask.method.decoder={name}"]
+    if group == "dataset" and name == "folder":
+        return ["dataset=folder", "dataset.root=pictures"]
+    return [f"{group}=[{name}]" if group == "row" else f"{group}={name}"]
+
+
+def check_all_targets(resolved: dict[str, Any]) -> None:
+    check_targets(resolved["generator"], "generator", given=("device",))
+    for key in ("dataset", "features", "profile", "rows", "training"):
+        check_targets(resolved[key], key)
+
+
+@pytest.mark.parametrize("name", experiments())
+def test_every_experiment_composes_and_names_what_is_there(name: str) -> None:
+    config, resolved = typed(compose_config([f"experiment={name}"]))
+    assert config.name == name
+    assert config.description == experiments()[name]
+    if config.kind == "table":
+        assert config.table is not None
+        check_all_targets(resolved)
+    else:
+        check_targets(resolved["training"], "training")
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_option_composes_with_a_table_and_names_what_is_there(group: str, name: str) -> None:
+    config, resolved = typed(compose_config([TABLE, *option(group, name)]))
+    check_all_targets(resolved)
+    if group == "row":
+        assert list(config.rows) == [name]
+    if group == "decoder":
+        assert resolved["rows"]["base_mask"]["method"]["decoder"]["folder"] == config.profile.decoders[name]
+
+
+def test_a_check_that_finds_everything_says_nothing_and_writes_nothing(
+    weights: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([TABLE, weights, "stage=check"]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_pictures_is_checked_too(weights: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    choice = [TABLE, weights, "stage=check", "dataset=folder", "dataset.root=pictures"]
+    assert main(choice) == 2
+    assert "dataset.root: nothing at pictures" in capfd.readouterr().err
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a.png")
+    assert main(choice) == 0
+
+
+BAD = [
+    (["nonsense=1"], ["nonsense", "stage", "limit"]),
+    (["+nonsense=1"], ["nonsense", "stage", "limit"]),
+    (["profile.nonsense=1"], ["profile.nonsense", "resolution"]),
+    (["+profile.nonsense=1"], ["profile.nonsense", "resolution"]),
+    (["rows.base_mask.labl=x"], ["rows.base_mask.labl", "label"]),
+    (["+rows.base_mask.labl=x"], ["rows.base_mask.labl", "label"]),
+    (["generator.stepss=3"], ["generator.stepss", "guidance_scale"]),
+    (["+generator.stepss=3"], ["generator.stepss", "guidance_scale"]),
+    (["~generator.prompt"], ["generator.prompt", "missing"]),
+    (["limit=abc"], ["limit", "abc", "Integer"]),
+    (["seed=1.5"], ["seed", "1.5", "Integer"]),
+    (["seed=null"], ["seed"]),
+    (["seed=-1"], ["seed", "0 or more", "-1"]),
+    (["limit=0"], ["limit", "1 or more", "0"]),
+    (["batch_size=-1"], ["batch_size", "1 or more", "-1"]),
+    (["profile.steps=0"], ["profile.steps", "1 or more"]),
+    (["profile.masks=thin_512"], ["profile.masks", "thin_512", "thick_512", "thick_256"]),
+    (["stage=nonsense"], ["stage", "nonsense", *STAGES]),
+    (["device=nonsense"], ["device", "nonsense", "auto", "cpu"]),
+    (["row=nonsense"], ["row/nonsense", "base_mask", "paste_back"]),
+    (["row=[nonsense]"], ["row/nonsense", "base_mask", "paste_back"]),
+    (["row=[]"], ["row", "at least one"]),
+    (["profile=nonsense"], ["profile/nonsense", "mini"]),
+    (["dataset=nonsense"], ["dataset/nonsense", "folder", "imagenet_val"]),
+    (["dataset=folder"], ["dataset.root"]),
+    (["dataset=null"], ["dataset"]),
+    (["table.columns=[fid,beauty]"], ["table.columns", "beauty", "pre_error"]),
+    (["rows.base_mask.published=Theirs"], ["rows.base_mask.published", "Theirs", "StableDiffusion"]),
+    (["rows.base_mask.reference=true"], ["rows", "stablediffusion", "base_mask"]),
+    (["limit=${nonsense}"], ["limit", "nonsense"]),
+    (["nonsense"], ["nonsense"]),
+]
+
+
+def refuse(arguments: list[str], words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    status = main(arguments)
+    said, message = capfd.readouterr()
+    assert (status, said) == (2, ""), message
+    assert message.startswith("bench: ")
+    assert message.count("\n") == 1, message
+    assert [word for word in words if word not in message] == [], message
+
+
+@pytest.mark.parametrize(("overrides", "words"), BAD, ids=[overrides[0] for overrides, _ in BAD])
+def test_bad_input_is_refused_with_one_message(
+    overrides: list[str], words: list[str], weights: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    last = [] if overrides == ["stage=nonsense"] else ["stage=check"]
+    refuse([TABLE, weights, *overrides, *last], words, capfd)
+
+
+def test_an_unknown_experiment_and_none_are_refused_with_those_there_are(capfd: pytest.CaptureFixture[str]) -> None:
+    refuse(["experiment=nonsense"], ["experiment/nonsense", *experiments()], capfd)
+    refuse(["stage=check"], ["experiment=", *experiments()], capfd)
+    refuse(["experiment=train_mini", "part=nonsense"], ["part", "nonsense", "first_stage"], capfd)
+
+
+def test_missing_weights_are_all_named_at_once(capfd: pytest.CaptureFixture[str]) -> None:
+    keys = ["generator.pipeline", "features.network.folder", "rows.base_mask.method.decoder.folder"]
+    refuse([TABLE, "profile.weights=nowhere", "stage=check"], [*keys, "nowhere/base"], capfd)
+
+
+def test_from_python_bad_input_is_an_exception() -> None:
+    with pytest.raises(BadInputError, match="limit: expected 1 or more, found 0"):
+        run([TABLE, "limit=0"])
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"), [(KeyboardInterrupt(), 130, "interrupted"), (RuntimeError("odd"), 1, "Traceback")]
+)
+def test_an_interruption_and_a_failure_have_their_own_status(
+    error: BaseException,
+    status: int,
+    says: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def fail(overrides: list[str]) -> None:
+        raise error
+
+    monkeypatch.setattr(command, "compose_config", fail)
+    assert main([TABLE]) == status
+    assert says in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("arguments", "status"), [([], 0), (["--help"], 0), ([TABLE, "nonsense=1"], 2)])
+def test_listing_and_refusing_load_no_torch(arguments: list[str], status: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "bench", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])},
+        timeout=60,
+    )
+    assert done.returncode == status, done.stderr
+    loaded = {line.rsplit("|", 1)[1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "bench.command" in loaded
+    assert not {"torch", "torchvision", "diffusers", "transformers"} & loaded
+    for name, description in experiments().items():
+        assert (name in done.stdout and description in done.stdout) == (status == 0)

@@ -1,0 +1,211 @@
+"""Table 2 end to end, on the shipped weights and few items: resume, sharing, honest nulls, bad input, own pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+from PIL import Image
+
+import bench
+from bench.command import main
+from bench.errors import BadInputError
+
+ITEMS = 10
+FEW = ["experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
+ROWS = ["stablediffusion", "base_mask", "paste_back"]
+
+
+def few(store: Path, out: Path, *extra: str, rows: list[str] = ROWS) -> list[str]:
+    places = [f"paths.store={store}", f"paths.data={store.parent / 'data'}", f"out={out}"]
+    return [*FEW, *places, f"row=[{','.join(rows)}]", *extra]
+
+
+def read(out: Path, name: str) -> dict:  # type: ignore[type-arg]
+    return json.loads((out / name).read_text())  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that holds the three rows of the ten items; `first` beside it is that run."""
+    folder = tmp_path_factory.mktemp("experiment")
+    bench.run(few(folder / "store", folder / "first", "profile.fid_minimum=4", "save_images=true"))
+    return folder / "store"
+
+
+@pytest.fixture(scope="module")
+def first(store: Path) -> Path:
+    return store.parent / "first"
+
+
+def test_a_run_leaves_what_the_contract_promises(first: Path) -> None:
+    names = {"table.md", "table.csv", "table.tex", "table.html", "results.json", "records.parquet", "run.json"}
+    assert names | {"figures", "images"} == {path.name for path in first.iterdir()}
+    results, run = read(first, "results.json"), read(first, "run.json")
+    assert [row["method"] for row in results["rows"]] == ROWS
+    assert {results["profile"], run["profile"]} == {"mini"}
+    assert results["manifest"] == run["manifest"]
+    assert results["claims"] == []
+    assert run["latents"] == {"sampled": ITEMS, "stored": 0}
+    assert run["status"] == "complete"
+    assert set(run["seconds"]) == {"check", "prepare", "sample", "score", "tabulate", "report"}
+    assert any(path.endswith("unet/diffusion_pytorch_model.safetensors") for path in run["weights"])
+    for row in results["rows"]:
+        for metric in ("fid", "lpips", "pre_error", "pre_error_rounded", "pre_error_float", "pre_sse01"):
+            entry = row["metrics"][metric]
+            assert entry["value"] >= 0
+            assert entry["n"] == ITEMS
+            assert entry["protocol"] in results["protocols"]
+    assert results["rows"][0]["metrics"]["fid"]["published"] == 9.57
+
+
+def test_records_agree_with_the_table_and_the_images(first: Path) -> None:
+    records = pandas.read_parquet(first / "records.parquet")
+    assert len(records) == ITEMS * len(ROWS)
+    assert list(records.columns[:4]) == ["item", "row", "source", "mask_area"]
+    assert not {column for column in records.columns if "second" in column or "path" in column}
+    for row in read(first, "results.json")["rows"]:
+        chosen = records[records["row"] == row["method"]]
+        for metric in ("lpips", "pre_error"):
+            assert row["metrics"][metric]["value"] == pytest.approx(chosen[metric].mean(), rel=1e-12)
+    assert (records[records["row"] == "paste_back"]["pre_error"] == 0).all()
+    item = records["item"].iloc[0]
+    saved = {row: np.asarray(Image.open(first / "images" / row / f"{item}.png")) for row in ROWS}
+    known = (saved["stablediffusion"] == saved["paste_back"]).all(2)
+    assert 0 < known.mean() < 1
+
+
+def test_the_second_run_computes_nothing_and_says_the_same(store: Path, first: Path, tmp_path: Path) -> None:
+    bench.run(few(store, tmp_path / "again", "batch_size=3"))
+    assert read(tmp_path / "again", "run.json")["latents"] == {"sampled": 0, "stored": ITEMS}
+    assert (tmp_path / "again" / "records.parquet").read_bytes() == (first / "records.parquet").read_bytes()
+
+
+def test_another_batch_size_gives_the_same_numbers(store: Path, first: Path, tmp_path: Path) -> None:
+    bench.run(few(tmp_path / "store", tmp_path / "out", "batch_size=4", f"paths.data={store.parent / 'data'}"))
+    numbers = [
+        pandas.read_parquet(out / "records.parquet").select_dtypes("number") for out in (first, tmp_path / "out")
+    ]
+    np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-3, atol=1e-6)
+
+
+def test_one_row_more_computes_one_row(store: Path, tmp_path: Path) -> None:
+    before = set((store / "scores").rglob("*.safetensors"))
+    bench.run(few(store, tmp_path / "out", rows=[*ROWS, "large_nomask"]))
+    added = set((store / "scores").rglob("*.safetensors")) - before
+    assert len(added) == 1
+    assert read(tmp_path / "out", "run.json")["latents"]["sampled"] == 0
+
+
+def test_too_few_items_give_a_null_with_its_reason(store: Path, tmp_path: Path) -> None:
+    results = bench.run(few(store, tmp_path / "out"))
+    entry = read(tmp_path / "out", "results.json")["rows"][0]["metrics"]["fid"]
+    assert entry["value"] is None
+    assert entry["reason"] == f"{ITEMS} items, fewer than the 128 that this protocol asks for"
+    assert results.table is not None
+    assert results.table["fid"].isna().all()
+    assert "No FID: 10 items" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_damaged_latents_are_made_again(
+    store: Path, first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (latents,) = (store / "latents").rglob("*.safetensors")
+    data = bytearray(latents.read_bytes())
+    data[len(data) // 2] ^= 1
+    latents.write_bytes(data)
+    bench.run(few(store, tmp_path / "out"))
+    assert "is damaged" in caplog.text
+    assert read(tmp_path / "out", "run.json")["latents"]["sampled"] == ITEMS
+    assert (tmp_path / "out" / "records.parquet").read_bytes() == (first / "records.parquet").read_bytes()
+
+
+def test_stages_end_where_they_are_told_to(store: Path, tmp_path: Path) -> None:
+    bench.run(few(store, tmp_path / "out", "stage=score"))
+    assert list((tmp_path / "out").iterdir()) == []
+    bench.run(few(tmp_path / "store", tmp_path / "none", "stage=check"))
+    assert not (tmp_path / "none").exists()
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_out_of_another_experiment_is_refused(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"experiment": "another"}')
+    with pytest.raises(BadInputError, match=r"out: expected an empty folder or one of table2.*found another"):
+        bench.run(few(store, tmp_path))
+
+
+def pictures(folder: Path, count: int) -> Path:
+    """Pictures of several modes and sizes, and a text file."""
+    generator = np.random.default_rng(0)
+    folder.mkdir()
+    for number in range(count):
+        noise = generator.integers(0, 256, (70 + number, 90, 3), dtype=np.uint8)
+        picture = Image.fromarray(noise).convert(("RGB", "L", "P", "CMYK", "RGBA")[number % 5])
+        picture.save(folder / f"{number}.{'tif' if picture.mode == 'CMYK' else 'png'}")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def test_any_folder_of_pictures(store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = pictures(tmp_path / "mine", 6)
+    results = bench.run(few(store, tmp_path / "out", "dataset=folder", f"dataset.root={root}"))
+    assert "notes.txt: not a picture" in caplog.text
+    assert results.records is not None
+    assert sorted(results.records["item"].unique()) == ["0.png", "1.png", "2.png", "3.tif", "4.png", "5.png"]
+
+
+def ends_with(status: int, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_a_missing_weight_is_named_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nowhere = tmp_path / "nowhere"
+    message = ends_with(2, few(tmp_path / "store", tmp_path / "out", f"profile.decoders.base={nowhere}"), capsys)
+    assert f"rows.base_mask.method.decoder.folder: nothing at {nowhere}" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", ["truncated", "mismatched"])
+def test_wrong_weights_are_named(store: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.config import compose_config, typed
+
+    decoders = typed(compose_config(few(store, tmp_path)))[0].profile.decoders
+    base, folder = Path(decoders["base"]), tmp_path / "decoder"
+    folder.mkdir()
+    (folder / "config.json").write_bytes((base / "config.json").read_bytes())
+    weights = "diffusion_pytorch_model.safetensors"
+    data = (
+        (base / weights).read_bytes()[:5000] if how == "truncated" else (Path(decoders["large"]) / weights).read_bytes()
+    )
+    (folder / weights).write_bytes(data)
+    message = ends_with(2, few(store, tmp_path / "out", f"profile.decoders.base={folder}"), capsys)
+    assert str(folder / weights) in message
+    assert ("broken" if how == "truncated" else "of another shape") in message
+
+
+def test_a_broken_pipeline_is_named(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "model_index.json").write_text("{}")
+    arguments = few(tmp_path / "store", tmp_path / "out", f"generator.pipeline={tmp_path / 'pipeline'}")
+    assert f"generator.pipeline: {tmp_path / 'pipeline'}" in ends_with(2, arguments, capsys)
+
+
+@pytest.mark.parametrize("content", ["missing", "empty"])
+def test_a_folder_without_pictures(
+    store: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "mine"
+    if content == "empty":
+        root.mkdir()
+    message = ends_with(2, few(store, tmp_path / "out", "dataset=folder", f"dataset.root={root}"), capsys)
+    assert "dataset" in message
+    assert str(root) in message
+
+
+def test_an_out_that_cannot_be_written(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert "out: expected a folder" in ends_with(2, few(store, tmp_path / "file" / "out"), capsys)
