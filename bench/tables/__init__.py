@@ -1,0 +1,1 @@
+"""From measurements to the paper's tables, typed and rendered; no torch here."""

@@ -1,0 +1,107 @@
+"""The figure: a column for each item, a line for each row, and the error outside the mask only."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bench.data.items import Item
+from bench.reporting.figures import ERROR_GAIN, draw_rows
+
+SIDE = 16
+GREY = 100
+
+
+def items(count: int) -> list[Item]:
+    """Grey items with a hole in the upper half."""
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[: SIDE // 2] = 1
+    return [
+        Item(f"{index}", f"{index}", np.full((SIDE, SIDE, 3), GREY, np.uint8), mask.copy()) for index in range(count)
+    ]
+
+
+def images(count: int) -> np.ndarray:
+    return np.full((count, SIDE, SIDE, 3), GREY, np.uint8)
+
+
+def draw(path: Path, shown: list[Item], rows: dict[str, np.ndarray]) -> np.ndarray:
+    draw_rows(path, shown, rows, title="Table 2, profile mini")
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB"))
+
+
+def area(picture: np.ndarray, *colour: int) -> np.ndarray:
+    """Where the picture has exactly this colour."""
+    found: np.ndarray = (picture == np.array(colour, np.uint8)).all(-1)
+    return found
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_every_item_has_its_column(tmp_path: Path, count: int) -> None:
+    colours = [(200, 40 * index, 30) for index in range(count)]
+    shown = items(count)
+    for item, colour in zip(shown, colours, strict=True):
+        item.image[:] = colour
+    made = np.stack([item.image for item in shown])
+    picture = draw(tmp_path / "rows.png", shown, {"one": made, "two": made})
+    places = [np.argwhere(area(picture, *colour)) for colour in colours]
+    sizes = [len(found) for found in places]
+    assert min(sizes) > 5000  # four squares, one of them half covered, of an inch or so at more than 50 dots
+    assert max(sizes) < 1.2 * min(sizes)
+    edges = [(found[:, 1].min(), found[:, 1].max()) for found in places]
+    assert all(left[1] < right[0] for left, right in pairwise(edges))
+
+
+def test_it_grows_with_items_and_rows(tmp_path: Path) -> None:
+    def size(count: int, rows: int) -> tuple[int, ...]:
+        return draw(tmp_path / "rows.png", items(count), {f"row {row}": images(count) for row in range(rows)}).shape
+
+    height, width, _ = size(2, 1)
+    assert 100 < width < 2000
+    assert 100 < height < 2000
+    assert size(4, 1)[1] > width + 100
+    assert size(2, 3)[0] > height + 100
+
+
+def test_errors_are_drawn_brighter_and_outside_the_hole_only(tmp_path: Path) -> None:
+    made = images(2)
+    made[:, : SIDE // 2] += 30
+    made[:, SIDE // 2 :] -= 20
+    picture = draw(tmp_path / "rows.png", items(2), {"row": made})
+    outside, inside = ERROR_GAIN * 20, ERROR_GAIN * 30
+    assert area(picture, outside, outside, outside).sum() > 1000
+    assert area(picture, inside, inside, inside).sum() < 50  # of blended edges at most
+    assert area(picture, 130, 130, 130).sum() > 1000
+
+
+def test_a_row_with_another_number_of_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        draw(tmp_path / "rows.png", items(2), {"row": images(3)})
+    assert not (tmp_path / "rows.png").exists()
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "",
+        "a",
+        "stabilityai/stable-diffusion-2-inpainting",
+        "many words " * 12,
+        r"of $BASE\new$ and {_}",
+        r"C:\new <b>&",
+        "† × –",
+    ],
+)
+def test_every_label_is_taken_as_text(tmp_path: Path, label: str) -> None:
+    draw_rows(tmp_path / "rows.png", items(1), {label: images(1)}, title=label)
+    with Image.open(tmp_path / "rows.png") as picture:
+        assert min(picture.size) > 100
+
+
+def test_no_row_at_all_still_shows_the_items(tmp_path: Path) -> None:
+    picture = draw(tmp_path / "rows.png", items(2), {})
+    assert area(picture, GREY, GREY, GREY).sum() > 1000

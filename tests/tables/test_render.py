@@ -1,0 +1,175 @@
+"""One table in every format: whole lines, escaped labels, and a dash, never a zero, for what is missing."""
+
+import io
+import re
+from html.parser import HTMLParser
+
+import pandas
+import pytest
+from rich.console import Console
+
+from bench.config import Row, TableSpec
+from bench.metrics.summary import Measurement
+from bench.metrics.uncertainty import Difference
+from bench.tables.build import Table, build_table
+from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
+
+LABEL = 'Mine <b>&, 50 % of "a_b"'
+DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)
+
+
+def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured on little.") -> Table:
+    rows = {
+        "vanilla": Row("StableDiffusion", {}, published="StableDiffusion", reference=True),
+        "mine": Row(label, {}),
+        "pasted": Row("Pasted back", {}),
+    }
+    missing = Measurement(None, reason="8 items, fewer than the 128 that this protocol asks for")
+    measured = {
+        "vanilla": {
+            "fid": missing,
+            "lpips": Measurement(0.5, 0.0123, 8, 6),
+            "pre_error": Measurement(0.1 / 3, 1e-3, 8, 6),
+        },
+        "mine": {
+            "fid": missing,
+            "lpips": Measurement(0.25, None, 8, 1, difference=DIFFERENCE, p_holm=2e-7),
+            "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=5 / 3),
+        },
+        "pasted": {"fid": missing, "pre_error": Measurement(0.0, 0.0, 8, 6, ratio="exact")},
+    }
+    return build_table(
+        TableSpec(2, title, ["fid", "lpips", "pre_error"]),
+        rows,
+        measured,
+        profile="mini",
+        features="small",
+        training={"vanilla": "", "mine": "10 steps", "pasted": ""},
+        notes=[note],
+    )
+
+
+def grids(markdown: str) -> list[list[list[str]]]:
+    """Cells by table and line, split as GitHub splits them: at every bar without a backslash."""
+    found = []
+    for part in markdown.split("\n\n"):
+        if part.startswith("|"):
+            lines = [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in part.splitlines()]
+            found.append([[cell.strip() for cell in line] for line in lines])
+    return found
+
+
+class Cells(HTMLParser):
+    """Text of every cell, and the names of all tags."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.cells: list[str] = []
+        self.tags: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.tags.add(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cells:
+            self.cells[-1] += data
+
+
+def printed(shown: Table) -> str:
+    console = Console(file=io.StringIO(), width=300, color_system=None)
+    print_table(shown, console)
+    return console.file.getvalue()
+
+
+@pytest.mark.parametrize("label", [LABEL, "Mine | yours"])
+def test_markdown_has_as_many_cells_in_every_line(label: str) -> None:
+    main, differences, details = grids(to_markdown(table(label)))
+    for grid in (main, differences, details):
+        assert [len(line) for line in grid] == [len(grid[0])] * len(grid)
+    assert len(main) == len(details) == 2 + 3
+    assert len(differences) == 2 + 1
+
+
+def test_missing_values_are_dashes_and_zero_is_zero() -> None:
+    (heads, _, vanilla, mine, pasted), _, _ = grids(to_markdown(table()))
+    assert heads == [
+        "Method",
+        "FID (small features)",
+        "LPIPS (small features)",
+        "Pre_error [1e-5]",
+        "to vanilla",
+        "paper: FID",
+        "paper: LPIPS",
+        "paper: Pre_error (as printed, 1e-5)",
+    ]
+    assert vanilla == ["StableDiffusion", "–", "0.5000 ± 0.0123", "3,333.33 ± 100.00", "–", "9.57", "0.255", "1082.8"]
+    assert mine[1:] == ["–", "0.2500", "2,000.00 ± 100.00", "÷ 1.67", "–", "–", "–"]
+    assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–", "–", "–"]
+
+
+def test_every_format_shows_what_was_measured() -> None:
+    for shown in (to_markdown(table()), " ".join(Cells(to_html(table())).cells), printed(table())):
+        for word in ("9.57", "1082.8", "0.5000 ± 0.0123", "3,333.33", "exact", "Measured on little."):
+            assert word in shown
+    latex = to_latex(table())
+    for word in ("9.57", "1082.8", r"0.5000 $\pm$ 0.0123", "3,333.33", "exact"):
+        assert word in latex
+
+
+def test_differences_have_their_interval_and_p_value() -> None:
+    _, (_, _, line), _ = grids(to_markdown(table()))
+    assert line[1:] == ["–", "-0.2500 [-0.3500, -0.1500], p < 0.001", "–"]
+
+
+def test_html_shows_a_label_as_it_is() -> None:
+    page = Cells(to_html(table(title="a < b & c", note="<i>so</i>")))
+    assert f"{LABEL} †" in page.cells
+    assert {"b", "i", "script"} & page.tags == set()
+    assert "<title>Table 2, profile mini: a &lt; b &amp; c</title>" in to_html(table(title="a < b & c"))
+
+
+def test_latex_escapes_what_it_would_take_as_a_command() -> None:
+    text = to_latex(table(r"A_b % & #1 $x^2$ {~} \end"))
+    (line,) = (line for line in text.splitlines() if line.startswith("A"))
+    assert line.startswith(
+        r"A\_b \% \& \#1 \$x\textasciicircum{}2\$ \{\textasciitilde{}\} \textbackslash{}end $^\dagger$ & -- & "
+    )
+    assert line.endswith(r"\\")
+    assert r"Pre\_error" in text
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [7] * 4
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("% "))
+    assert not re.search(r"[–±÷†]", body)
+
+
+def test_csv_comes_back_as_the_frame() -> None:
+    expected = frame(table())
+    found = pandas.read_csv(io.StringIO(to_csv(table())), engine="python")  # whose floats are Python's own
+    assert list(found.columns) == list(expected.columns)
+    assert len(found) == 3
+    for name in expected.columns:
+        for left, right in zip(found[name], expected[name], strict=True):
+            assert (pandas.isna(left) and pandas.isna(right)) or left == right, name
+
+
+def test_the_frame_has_every_measurement_and_nothing_for_what_is_missing() -> None:
+    data = frame(table()).set_index("row")
+    assert data.loc["vanilla", "pre_error"] == 0.1 / 3
+    assert data.loc["vanilla", "lpips_ci95_low"] == pytest.approx(0.5 - 1.96 * 0.0123, rel=1e-4)
+    assert data.loc["vanilla", "fid_published"] == 9.57
+    assert data.loc["mine", "label"] == LABEL
+    assert data.loc["pasted", "pre_error"] == 0
+    assert data["fid"].isna().all()
+    assert data["fid_reason"].str.startswith("8 items").all()
+    assert pandas.isna(data.loc["pasted", "lpips"])
+    assert pandas.isna(data.loc["mine", "lpips_stderr"])
+    assert pandas.isna(data.loc["mine", "fid_published"])
+
+
+def test_the_terminal_shows_every_word_as_it_is() -> None:
+    shown = printed(table("Mine [bold]", title="Inpainting [beta]", note="An interval is [low, high]."))
+    words = ("Mine [bold] †", "Inpainting [beta]", "An interval is [low, high].")
+    assert [word for word in words if word not in shown] == []
