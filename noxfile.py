@@ -1,4 +1,4 @@
-"""The project's chores: `nox -s tests`, `nox -s lint`, `nox -s types`, `nox -s slow`."""
+"""The project's chores: `nox -l` lists them."""
 
 import nox
 
@@ -14,7 +14,7 @@ def install(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every unmarked test."""
     install(session)
-    session.run("pytest", "-m", "not slow", *session.posargs)
+    session.run("pytest", "-m", "not slow and not gpu", *session.posargs)
 
 
 @nox.session
@@ -22,6 +22,27 @@ def slow(session: nox.Session) -> None:
     """The tests that take minutes."""
     install(session)
     session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def reports(session: nox.Session) -> None:
+    """The mini profile's tables, rendered anew into reports/."""
+    install(session)
+    session.run("python", "-m", "bench", "experiment=table2_inpaint_imagenet", "out=reports/table2_inpaint_imagenet")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Speed beside peers, into benchmarks/."""
+    install(session)
+    session.run("python", "benchmarks/decoders.py", *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """The tests that need CUDA."""
+    install(session)
+    session.run("pytest", "-m", "gpu", *session.posargs)
 
 
 @nox.session
