@@ -17,8 +17,8 @@ from bench.models.widen import widen
 from bench.training.first_stage import reconstruction_figures
 from bench.training.images import training_masks
 from bench.training.objective import reconstruction_loss
-from bench.training.trainer import Schedule, fit, torch_generator
-from bench.training.workshop import Workshop
+from bench.training.trainer import Schedule, fit, seeded, torch_generator
+from bench.training.workshop import Outcome, Workshop
 
 __all__ = ["DecoderPart"]
 
@@ -55,15 +55,15 @@ class DecoderPart:
     def steps(self) -> int:
         return self.schedule.steps + (self.branch_alone.steps if self.branch_alone else 0)
 
-    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> dict[str, float]:
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images = workshop.images()
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device).requires_grad_(False)
         vae = AutoencoderKL.from_pretrained(workshop.part("first_stage")).to(workshop.device).requires_grad_(False)
         kind = preset(self.masks)
-        torch.manual_seed(workshop.seed)
-        decoder = Decoder(DecoderConfig(tuple(self.channels), self.layers, self.conditioned, self.groups))
         start = load_decoder(workshop.part(self.start))
-        widen(start, decoder)
+        with seeded(workshop.seed, name, "weights"):
+            decoder = Decoder(DecoderConfig(tuple(self.channels), self.layers, self.conditioned, self.groups))
+            widen(start, decoder)
         decoder.to(workshop.device).to(memory_format=torch.channels_last)
 
         def loss(phase: str, schedule: Schedule, step: int) -> dict[str, Tensor]:
@@ -83,11 +83,12 @@ class DecoderPart:
                 return reconstruction_loss(output, pictures, network, perceptual_weight=self.perceptual_weight)
 
         branch = list(decoder.condition_encoder.parameters()) if decoder.condition_encoder is not None else []
+        seconds = 0.0
         if self.branch_alone is not None and decoder.condition_encoder is not None:
             alone = self.branch_alone
             decoder.requires_grad_(False)
             decoder.condition_encoder.layers[0].requires_grad_(True)
-            fit(
+            seconds += fit(
                 decoder,
                 lambda step: loss("branch alone", alone, step),
                 alone,
@@ -95,7 +96,7 @@ class DecoderPart:
                 settings=settings,
             )
             decoder.requires_grad_(True)
-        fit(
+        seconds += fit(
             decoder,
             lambda step: loss("all", self.schedule, step),
             self.schedule,
@@ -109,7 +110,7 @@ class DecoderPart:
         before = reconstruction_figures(vae, start.to(workshop.device), workshop)
         after = reconstruction_figures(vae, decoder, workshop)
         change = {f"{figure}_change": after[figure] / before[figure] - 1 for figure in after}
-        return {**after, **change, **self._known_region(vae, decoder, workshop)}
+        return Outcome({**after, **change, **self._known_region(vae, decoder, workshop)}, seconds)
 
     @torch.no_grad()
     def _known_region(self, vae: AutoencoderKL, decoder: Decoder, workshop: Workshop) -> dict[str, float]:

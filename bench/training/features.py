@@ -17,8 +17,8 @@ from bench.data.mini.scenes import COLOURS, SHAPES, TEXTURES
 from bench.models.checkpoints import save_feature_network
 from bench.models.feature_network import FeatureNetwork
 from bench.training.images import TrainingImages
-from bench.training.trainer import Schedule, fit
-from bench.training.workshop import Workshop
+from bench.training.trainer import Schedule, fit, seeded
+from bench.training.workshop import Outcome, Workshop
 
 __all__ = ["FeaturesPart"]
 
@@ -43,11 +43,12 @@ class FeaturesPart:
     def steps(self) -> int:
         return self.schedule.steps
 
-    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> dict[str, float]:
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images = workshop.images(smallest_crop=self.smallest_crop)
         labels = _Labels.read(workshop.train, images)
-        torch.manual_seed(workshop.seed * 1000 + len(name))
-        network = FeatureNetwork(self.widths, labels.sizes).to(workshop.device).to(memory_format=torch.channels_last)
+        with seeded(workshop.seed, name, "weights"):
+            network = FeatureNetwork(self.widths, labels.sizes)
+        network.to(workshop.device).to(memory_format=torch.channels_last)
 
         def loss(step: int) -> dict[str, Tensor]:
             pictures, indices = images.batch(self.schedule.batch_size, workshop.seed, name, step)
@@ -55,9 +56,9 @@ class FeaturesPart:
                 logits = network(pictures.to(workshop.device, memory_format=torch.channels_last))
             return labels.losses(logits, indices)
 
-        fit(network, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
+        seconds = fit(network, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
         save_feature_network(network, folder)
-        return _accuracy(network, workshop)
+        return Outcome(_accuracy(network, workshop), seconds)
 
 
 @dataclass(frozen=True)

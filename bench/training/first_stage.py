@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from bench.models.checkpoints import load_feature_network, note_training
 from bench.training.objective import reconstruction_loss
-from bench.training.trainer import Schedule, fit, torch_generator
-from bench.training.workshop import Workshop
+from bench.training.trainer import Schedule, fit, seeded, torch_generator
+from bench.training.workshop import Outcome, Workshop
 
 __all__ = ["FirstStagePart", "reconstruction_figures"]
 
@@ -39,12 +39,13 @@ class FirstStagePart:
     def steps(self) -> int:
         return self.schedule.steps
 
-    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> dict[str, float]:
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images = workshop.images()
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
         network.requires_grad_(False)
-        torch.manual_seed(workshop.seed)
-        vae = self._fresh().to(workshop.device, memory_format=torch.channels_last)
+        with seeded(workshop.seed, name, "weights"):
+            vae = self._fresh()
+        vae.to(workshop.device, memory_format=torch.channels_last)
 
         def loss(step: int) -> dict[str, Tensor]:
             seeds = (workshop.seed, name, "whole", step)
@@ -59,14 +60,15 @@ class FirstStagePart:
             terms["kl"] = self.kl_weight * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
             return terms
 
-        fit(vae, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
+        seconds = fit(vae, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
         with torch.no_grad():
             pictures, _ = images.batch(512, "scaling")
             spread = float(_encode(vae, pictures.to(workshop.device)).std())
         vae.register_to_config(scaling_factor=round(1 / spread, 5))
         vae.save_pretrained(folder)
         note_training(folder, str(self.steps))
-        return {**reconstruction_figures(vae, vae.decoder, workshop), "latent_std": spread}
+        figures = reconstruction_figures(vae, vae.decoder, workshop)
+        return Outcome({**figures, "latent_std_train": spread}, seconds)
 
     def _fresh(self) -> AutoencoderKL:
         levels = len(self.channels)

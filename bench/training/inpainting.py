@@ -17,9 +17,9 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from bench.data.masks import preset
 from bench.seeding import numpy_generator
-from bench.training.images import training_masks
-from bench.training.trainer import Schedule, fit, torch_generator
-from bench.training.workshop import Workshop
+from bench.training.images import TrainingImages, training_masks
+from bench.training.trainer import Schedule, fit, seeded, torch_generator
+from bench.training.workshop import Outcome, Workshop
 
 __all__ = ["InpaintingPart"]
 
@@ -59,16 +59,13 @@ class InpaintingPart:
     def steps(self) -> int:
         return self.schedule.steps
 
-    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> dict[str, float]:
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         vae = AutoencoderKL.from_pretrained(workshop.part("first_stage")).to(workshop.device).requires_grad_(False)
-        cache = _Cache.encode(self, name, workshop, vae)
-        lines = [json.loads(line) for line in (workshop.train / "scenes.jsonl").read_text().splitlines()]
-        captions = {line["file"]: line["caption"] for line in lines}
+        captions = _captions(workshop.train)
         tokenizer = self._tokenizer(sorted(set(captions.values())), folder)
-        tokens = _tokenize(tokenizer, [captions[file] for file in cache.files], self.text_length)
         fixed = _tokenize(tokenizer, [self.prompt, ""], self.text_length)
-        torch.manual_seed(workshop.seed)
-        unet, text_encoder = self._unet(workshop.resolution // 4), self._text_encoder(tokenizer)
+        with seeded(workshop.seed, name, "weights"):
+            unet, text_encoder = self._unet(workshop.resolution // 4), self._text_encoder(tokenizer)
         model = nn.ModuleDict({"unet": unet, "text_encoder": text_encoder})
         model.to(workshop.device).to(memory_format=torch.channels_last)
         scheduler = DDIMScheduler(
@@ -81,27 +78,37 @@ class InpaintingPart:
             prediction_type="v_prediction",
         )
 
-        def loss(step: int) -> dict[str, Tensor]:
-            generator = numpy_generator(workshop.seed, name, step)
+        def velocity(cache: _Cache, *seeds: int | str) -> Tensor:
+            generator = numpy_generator(workshop.seed, name, *seeds)
             size = self.schedule.batch_size
-            pictures = torch.from_numpy(generator.integers(len(cache.files), size=size))
+            pictures = torch.from_numpy(generator.integers(len(cache.latents), size=size))
             masks = torch.from_numpy(generator.integers(self.masks_per_image, size=size))
             times = torch.from_numpy(generator.integers(scheduler.config.num_train_timesteps, size=size))
             choice = torch.from_numpy(generator.random(size))
-            ids = tokens[pictures].clone()
+            ids = cache.tokens[pictures]
             ids[choice < self.prompt_share] = fixed[0]
             ids[choice >= 1 - self.empty_share] = fixed[1]
             latents, known, mask = cache.batch(pictures, masks)
-            noise = torch.randn(latents.shape, generator=torch_generator(workshop.seed, name, step))
+            noise = torch.randn(latents.shape, generator=torch_generator(workshop.seed, name, *seeds))
             noisy = scheduler.add_noise(latents, noise, times)
             target = scheduler.get_velocity(latents, noise, times)
             inputs = torch.cat([noisy, mask, known], 1).to(workshop.device, memory_format=torch.channels_last)
             with workshop.autocast():
                 context = text_encoder(ids.to(workshop.device)).last_hidden_state
                 output = unet(inputs, times.to(workshop.device), context).sample
-            return {"velocity": functional.mse_loss(output.float(), target.to(workshop.device))}
+            return functional.mse_loss(output.float(), target.to(workshop.device))
 
-        fit(model, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
+        def encode(images: TrainingImages, root: Path, split: str) -> _Cache:
+            return _Cache.encode(self, images, root, tokenizer, vae, workshop, name, split)
+
+        train = encode(workshop.images(smallest_crop=self.smallest_crop), workshop.train, "train")
+        seconds = fit(
+            model,
+            lambda step: {"velocity": velocity(train, step)},
+            self.schedule,
+            checkpoint=workshop.checkpoint(name),
+            settings=settings,
+        )
         pipeline = StableDiffusionInpaintPipeline(
             vae=vae,
             text_encoder=text_encoder,
@@ -113,9 +120,13 @@ class InpaintingPart:
             requires_safety_checker=False,
         )
         pipeline.save_pretrained(folder)
+        dev = encode(workshop.dev_images(smallest_crop=self.smallest_crop), workshop.dev, "dev")
         with torch.no_grad():
-            held = torch.stack([loss(self.schedule.steps + extra)["velocity"] for extra in range(20)])
-        return {"velocity_mse": float(held.mean())}
+            figures = {
+                "velocity_mse": float(torch.stack([velocity(dev, "dev", batch) for batch in range(50)]).mean()),
+                "velocity_mse_train": float(torch.stack([velocity(train, "end", batch) for batch in range(50)]).mean()),
+            }
+        return Outcome(figures, seconds)
 
     def _unet(self, side: int) -> UNet2DConditionModel:
         plain = len(self.channels) - 1
@@ -178,29 +189,44 @@ def _tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str], length: int) -> Te
     return ids
 
 
+def _captions(root: Path) -> dict[str, str]:
+    """What a split's pictures show, by file."""
+    lines = [json.loads(line) for line in (root / "scenes.jsonl").read_text().splitlines()]
+    return {line["file"]: line["caption"] for line in lines}
+
+
 @dataclass(frozen=True)
 class _Cache:
-    """Latents of one crop of every picture, and of what several masks leave of it, scaled for the UNet."""
+    """Latents of crops of pictures and of what several masks leave of each, scaled for the UNet; and the captions."""
 
-    files: list[str]
+    tokens: Tensor
     latents: Tensor
     known: Tensor
     masks: Tensor
 
     @classmethod
-    def encode(cls, part: InpaintingPart, name: str, workshop: Workshop, vae: AutoencoderKL) -> _Cache:
-        images = workshop.images(smallest_crop=part.smallest_crop)
-        kind = preset(part.masks)
-        files, latents, known, small = [], [], [], []
+    def encode(
+        cls,
+        part: InpaintingPart,
+        images: TrainingImages,
+        root: Path,
+        tokenizer: CLIPTokenizer,
+        vae: AutoencoderKL,
+        workshop: Workshop,
+        *seeds: str,
+    ) -> _Cache:
+        """As many crops as there are pictures, drawn with repetition, as everywhere in training."""
+        kind, captions = preset(part.masks), _captions(root)
+        texts: list[str] = []
+        latents, known, small = [], [], []
         for number in range(-(-len(images) // ENCODED_AT_ONCE)):
-            # A random choice with repetition, as everywhere in training.
-            seeds = (workshop.seed, name, "latents", number)
-            pictures, indices = images.batch(ENCODED_AT_ONCE, *seeds)
-            files += [images.paths[index].relative_to(workshop.train).as_posix() for index in indices]
+            draw = (workshop.seed, *seeds, "latents", number)
+            pictures, indices = images.batch(ENCODED_AT_ONCE, *draw)
+            texts += [captions[images.paths[index].relative_to(root).as_posix()] for index in indices]
             latents.append(cls._mean(vae, pictures, workshop))
             for variant in range(part.masks_per_image):
                 mask = training_masks(
-                    kind, ENCODED_AT_ONCE, workshop.resolution, *seeds, variant, full_share=part.full_share
+                    kind, ENCODED_AT_ONCE, workshop.resolution, *draw, variant, full_share=part.full_share
                 )
                 known.append(cls._mean(vae, pictures * (1 - mask), workshop))
                 small.append(functional.interpolate(mask, size=latents[0].shape[-2:]))
@@ -210,7 +236,8 @@ class _Cache:
             variants = [torch.cat(parts[variant :: part.masks_per_image]) for variant in range(part.masks_per_image)]
             return torch.stack(variants, 1)
 
-        return cls(files, torch.cat(latents), by_picture(known), by_picture(small))
+        tokens = _tokenize(tokenizer, texts, part.text_length)
+        return cls(tokens, torch.cat(latents), by_picture(known), by_picture(small))
 
     @staticmethod
     @torch.no_grad()

@@ -9,7 +9,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from bench.errors import BadInputError
 from bench.seeding import seed_for
 
-__all__ = ["Schedule", "fit", "torch_generator"]
+__all__ = ["Schedule", "fit", "seeded", "torch_generator"]
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,14 @@ def torch_generator(run_seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(seed_for(run_seed, *purpose))
 
 
+@contextmanager
+def seeded(run_seed: int, *purpose: str | int) -> Iterator[None]:
+    """Within it, torch's own CPU draws, such as a new network's weights, are those of one purpose."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_for(run_seed, *purpose))
+        yield
+
+
 def fit(
     model: nn.Module,
     loss: Callable[[int], Mapping[str, Tensor]],
@@ -66,8 +75,8 @@ def fit(
     settings: str,
     faster: Sequence[nn.Parameter] = (),
     faster_by: float = 1.0,
-) -> None:
-    """Train in place, from the checkpoint if there is one.
+) -> float:
+    """Train in place, from the checkpoint if there is one, and return the seconds that all its steps took.
 
     Args:
         model: all that is trained; parameters that do not require gradients stay as they are.
@@ -92,7 +101,7 @@ def fit(
         lr=schedule.learning_rate,
         weight_decay=schedule.weight_decay,
     )
-    first = _resume(model, optimizer, checkpoint, settings)
+    first, before = _resume(model, optimizer, checkpoint, settings)
     model.train()
     sums: dict[str, float] = {}
     started, logged = time.monotonic(), first
@@ -119,24 +128,27 @@ def fit(
             )
             sums, logged = {}, done
         if done % schedule.save_every == 0 or done == schedule.steps:
-            _save(model, optimizer, done, checkpoint, settings)
+            _save(model, optimizer, done, before + time.monotonic() - started, checkpoint, settings)
     model.eval()
+    return before + time.monotonic() - started
 
 
-def _save(model: nn.Module, optimizer: torch.optim.Optimizer, step: int, path: Path, settings: str) -> None:
+def _save(
+    model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float, path: Path, settings: str
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    state = {"settings": settings, "step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(state, partial)
+    state = {"settings": settings, "step": step, "seconds": seconds}
+    torch.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, partial)
     os.replace(partial, path)
 
 
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, settings: str) -> int:
+def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, settings: str) -> tuple[int, float]:
     if not path.is_file():
-        return 0
+        return 0, 0.0
     state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     if state["settings"] != settings:
         raise BadInputError(f"{path}: a checkpoint made with other settings; remove it or choose another out=")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
+    return int(state["step"]), float(state["seconds"])

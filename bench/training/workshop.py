@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import shutil
-import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any, Protocol
 import torch
 
 from bench.errors import BadInputError
-from bench.store import content_key
+from bench.results import environment
+from bench.store import content_key, file_sha256
 from bench.training.images import TrainingImages
 
-__all__ = ["Part", "Workshop", "make_part"]
+__all__ = ["Outcome", "Part", "Workshop", "make_part"]
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +52,36 @@ class Workshop:
             raise BadInputError(f"part={name} must be made first: found no {folder / DONE}")
         return folder
 
+    def settings(self, name: str) -> str:
+        """What a finished part was made with, as a hash.
+
+        Raises:
+            BadInputError: it is not finished.
+        """
+        made: dict[str, Any] = json.loads((self.part(name) / DONE).read_text())
+        return str(made["settings"])
+
     def checkpoint(self, name: str) -> Path:
         return self.out / "checkpoints" / f"{name}.pt"
 
     def images(self, *, smallest_crop: float = 0.5) -> TrainingImages:
         return TrainingImages(self.train, resolution=self.resolution, smallest_crop=smallest_crop)
 
-    def dev_images(self) -> TrainingImages:
-        return TrainingImages(self.dev, resolution=self.resolution)
+    def dev_images(self, *, smallest_crop: float = 0.5) -> TrainingImages:
+        return TrainingImages(self.dev, resolution=self.resolution, smallest_crop=smallest_crop)
 
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What making a part came to."""
+
+    figures: dict[str, float]
+    """Measured on the development split, unless the name ends in `_train`."""
+    seconds: float
+    """Spent on its steps, interrupted ones included as far as they were saved."""
 
 
 class Part(Protocol):
@@ -76,8 +95,8 @@ class Part(Protocol):
     def steps(self) -> int:
         """Optimiser steps in all."""
 
-    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> dict[str, float]:
-        """Train the model, write it into the folder, and return figures measured on the development split."""
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
+        """Train the model and write it into the folder."""
 
 
 def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop) -> dict[str, Any]:
@@ -92,7 +111,16 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
     Raises:
         BadInputError: a part that it needs is missing, or what lies there was made with other settings.
     """
-    settings = content_key({"recipe": recipe, "seed": workshop.seed, "resolution": workshop.resolution})
+    settings = content_key(
+        {
+            "recipe": recipe,
+            "seed": workshop.seed,
+            "resolution": workshop.resolution,
+            "bfloat16": workshop.bfloat16,
+            "pictures": file_sha256(workshop.train / "scenes.jsonl"),
+            "needs": {needed: workshop.settings(needed) for needed in part.needs},
+        }
+    )
     target = workshop.out / name
     if (target / DONE).is_file():
         made: dict[str, Any] = json.loads((target / DONE).read_text())
@@ -100,22 +128,20 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
             raise BadInputError(f"{target}: made with another recipe or seed; remove it or choose another out=")
         log.info("%s: already there", name)
         return made
-    for needed in part.needs:
-        workshop.part(needed)
     partial = workshop.out / f".{name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    started = time.monotonic()
-    figures = part.make(name, settings, workshop, partial)
+    outcome = part.make(name, settings, workshop, partial)
     made = {
         "part": name,
         "settings": settings,
         "seed": workshop.seed,
         "steps": part.steps,
-        "seconds": round(time.monotonic() - started),
+        "seconds": round(outcome.seconds),
         "threads": torch.get_num_threads(),
-        "figures": figures,
+        "figures": outcome.figures,
         "recipe": recipe,
+        **environment(),
     }
     (partial / DONE).write_text(json.dumps(made, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
