@@ -50,6 +50,7 @@ def lint(session: nox.Session) -> None:
     """Style and formatting, by ruff."""
     install(session)
     session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
 
 
 @nox.session

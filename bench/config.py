@@ -46,7 +46,7 @@ class Profile:
     resolution: int = MISSING
     masks: str = MISSING
     items: int | None = None
-    """Items of a table; None for all that the data set gives."""
+    """Items of a table from the paper's own data sets; None for all that they give."""
     fid_minimum: int = MISSING
     """Fewest items of which a Fréchet distance is given."""
     steps: int = MISSING
@@ -82,6 +82,45 @@ class TableSpec:
 
 
 @dataclass
+class Dataset:
+    name: str = MISSING
+    root: str | None = None
+    items: int | None = None
+    """Take as many items at most; None for all."""
+    pictures: dict[str, Any] = MISSING
+    """What yields them: a `_target_` and that one's arguments."""
+
+
+@dataclass
+class Features:
+    name: str = MISSING
+    """Stands in the titles of columns."""
+    network: dict[str, Any] = MISSING
+    """A `_target_` and that one's arguments."""
+
+
+@dataclass
+class Convergence:
+    part: str = MISSING
+    figure: str = MISSING
+    largest: float = MISSING
+
+
+@dataclass
+class Training:
+    per_class: int = MISSING
+    """Pictures to train on in each class."""
+    dev_per_class: int = MISSING
+    """Pictures to choose recipes by in each class."""
+    bfloat16: bool = MISSING
+    convergence: Convergence = MISSING
+    recipes_tried: dict[str, int] = MISSING
+    """By part, the chosen one included."""
+    parts: dict[str, Any] = MISSING
+    """Recipes by name, each a `_target_` and that one's arguments."""
+
+
+@dataclass
 class Config:
     """One experiment."""
 
@@ -101,12 +140,12 @@ class Config:
     """Of `train_mini`: the one part to make; None for all."""
     profile: Profile = field(default_factory=Profile)
     paths: Paths = field(default_factory=Paths)
-    dataset: dict[str, Any] = field(default_factory=dict)
-    generator: dict[str, Any] = field(default_factory=dict)
-    features: dict[str, Any] = field(default_factory=dict)
+    dataset: Dataset | None = None
+    generator: dict[str, Any] | None = None
+    features: Features | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     table: TableSpec | None = None
-    training: dict[str, Any] = field(default_factory=dict)
+    training: Training | None = None
 
 
 def _validate(config: Config) -> None:
@@ -115,7 +154,17 @@ def _validate(config: Config) -> None:
     _one_of("stage", config.stage, STAGES)
     _positive(config, "", "limit", "batch_size")
     if config.kind == "table":
-        _positive(config.profile, "profile.", "resolution", "fid_minimum", "steps", "items")
+        for group in ("dataset", "generator", "features", "table"):
+            if getattr(config, group) is None:
+                raise BadInputError(f"{group}: expected one of the files in conf/{group}, found none")
+        _positive(config.profile, "profile.", "resolution", "steps", "items")
+        _positive(config.dataset, "dataset.", "items")
+        if config.profile.fid_minimum < 2:
+            raise BadInputError(f"profile.fid_minimum: expected 2 or more, found {config.profile.fid_minimum}")
+    elif config.training is None:
+        raise BadInputError("training: expected one of the files in conf/training, found none")
+    else:
+        _positive(config.training, "training.", "per_class", "dev_per_class")
     if config.seed < 0:
         raise BadInputError(f"seed: expected 0 or more, found {config.seed}")
     references = [name for name, row in config.rows.items() if row.reference]

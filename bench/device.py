@@ -12,9 +12,13 @@ __all__ = ["choose_device"]
 def choose_device(name: str) -> torch.device:
     """The device of that name, `auto` being CUDA where there is one and the CPU elsewhere.
 
+    Products in float32 stay float32: TF32 would move every metric in its third digit.
+
     Raises:
         BadInputError: there is no such device here.
     """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

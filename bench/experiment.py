@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from bench.config import STAGES, Config
+from bench.config import STAGES, Config, TableSpec
 from bench.data.items import Item
 from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
@@ -32,13 +32,21 @@ from bench.generation.decoding import Batch, Method
 from bench.metrics.known_region import to_uint8
 from bench.metrics.scoring import Protocol, Scorer
 from bench.metrics.summary import Measurement, RowScores, summarise
-from bench.objects import check_targets, identity, make, missing_files, weight_files
+from bench.objects import check_targets, identity, make, missing_files, require_target, weight_files
 from bench.progress import Progress
 from bench.reporting.figures import draw_rows
-from bench.results import SCHEMA_VERSION, Results, environment, open_out, write_atomically, write_json
+from bench.results import (
+    SCHEMA_VERSION,
+    Results,
+    check_writable,
+    environment,
+    open_out,
+    write_atomically,
+    write_json,
+)
 from bench.seeding import numpy_generator
 from bench.store import Arrays, Store, content_key
-from bench.tables.build import Table, build_table, check_table
+from bench.tables.build import METRICS, Table, build_table, check_table
 from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
 
 __all__ = ["TableExperiment"]
@@ -52,6 +60,10 @@ SHOWN = 6
 """Items in the figure."""
 TERMINAL = 108
 """Least width of the printed table in characters."""
+PARTS = ("dataset", "generator", "features", "rows")
+"""Of the configuration: what names files."""
+NEUTRAL = ("experiment", "stage", "device", "batch_size", "out", "save_images", "paths", "hydra")
+"""Overrides that change no number; a run with others is labelled custom."""
 
 
 class TableExperiment:
@@ -60,6 +72,7 @@ class TableExperiment:
     def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
         """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
         self.config, self.resolved, self.overrides = config, resolved, list(overrides)
+        self.custom = [word for word in overrides if word.lstrip("+~").partition("=")[0].split(".")[0] not in NEUTRAL]
         self.store = Store(Path(config.paths.store))
         self.device = choose_device(config.device)
         self.seconds: dict[str, float] = {}
@@ -70,9 +83,10 @@ class TableExperiment:
         wanted = STAGES[: STAGES.index(self.config.stage) + 1]
         with self._stage("check"):
             self.check()
-            if "score" in wanted:
-                self.load()
+            self.load()
         if "prepare" not in wanted:
+            size = sum(Path(path).stat().st_size for path in self.weights)
+            print(f"{self.config.name}: all is there, {len(self.methods)} rows and {size / 1e6:.1f} MB of weights")
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         if self.config.profile.name != "paper":
@@ -92,7 +106,7 @@ class TableExperiment:
         with self._stage("tabulate"):
             records = _records(items, scores)
             measured = self.measure(items, scores, truth)
-            table = self.tabulate(items, latents, measured)
+            table = self.tabulate(items, latents, measured, truth.shape[1])
             self._write_numbers(out, items, table, measured, records)
         if "report" in wanted:
             with self._stage("report"):
@@ -105,37 +119,51 @@ class TableExperiment:
     def check(self) -> None:
         """See before any work that all is there: targets, arguments, files, and the table's own settings."""
         nodes = self.resolved
-        if self.config.table is None:
-            raise BadInputError("table: expected a table to build, found none")
-        check_table(self.config.table, self.config.rows)
+        check_table(self._spec, self.config.rows)
+        for name in ("store", "data"):
+            check_writable(nodes["paths"][name], f"paths.{name}")
         try:
             preset(self.config.profile.masks)
         except ValueError as error:
             raise BadInputError(f"profile.masks: {error}") from error
-        check_targets(nodes["generator"], "generator", given=("device",))
-        check_targets(nodes["features"], "features")
-        check_targets(nodes["dataset"], "dataset")
+        require_target(nodes["generator"], "generator", given=("device",))
+        require_target(nodes["features"]["network"], "features.network")
+        require_target(nodes["dataset"]["pictures"], "dataset.pictures")
+        check_targets(nodes["profile"]["datasets"], "profile.datasets")
         for name, row in nodes["rows"].items():
-            check_targets(row["method"], f"rows.{name}.method")
-        missing = [
-            line for key in ("dataset", "generator", "features", "rows") for line in missing_files(nodes[key], key)
-        ]
+            require_target(row["method"], f"rows.{name}.method")
+        missing = [line for key in PARTS for line in missing_files(nodes[key], key)]
         if missing:
             raise BadInputError("these are missing: " + "; ".join(dict.fromkeys(missing)))
 
     def load(self) -> None:
-        """Load what every row needs, so that a wrong weight file is found before hours of sampling."""
-        _ = self.methods, self.network
+        """Load what every row needs, so that a wrong weight file is found before hours of sampling.
+
+        The files are hashed before: what the keys of the store say is what was loaded.
+        """
+        _ = self.weights, self.generator, self.methods, self.network
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of every weight file by its path."""
+        return {
+            path: sha for key in PARTS if key != "dataset" for path, sha in weight_files(self.resolved[key]).items()
+        }
+
+    @property
+    def _spec(self) -> TableSpec:
+        assert self.config.table is not None  # the configuration was validated
+        return self.config.table
 
     # --- prepare -----------------------------------------------------------------------------------------------------
 
     def prepare(self) -> Items:
         """Items on disk, with their manifest."""
-        profile = self.config.profile
-        limits = [limit for limit in (profile.items, self.config.limit) if limit is not None]
+        profile, dataset = self.config.profile, self.resolved["dataset"]
+        limits = [limit for limit in (dataset["items"], self.config.limit) if limit is not None]
         return prepare_items(
             self.store.root / "items",
-            make(self.resolved["dataset"]["pictures"], "dataset.pictures"),
+            make(dataset["pictures"], "dataset.pictures"),
             resolution=profile.resolution,
             masks=preset(profile.masks),
             seed=self.config.seed,
@@ -152,7 +180,7 @@ class TableExperiment:
         """Latents of every block, in the store; returns their keys."""
         settings = {
             "version": SAMPLING_VERSION,
-            "generator": identity(self.resolved["generator"]),
+            "generator": identity(self.resolved["generator"], self.weights),
             "seed": self.config.seed,
         }
         keys = [content_key({**settings, "items": items.lines(start, stop)}) for start, stop in items.blocks()]
@@ -171,9 +199,10 @@ class TableExperiment:
         parts: dict[str, list[npt.NDArray[np.float32]]] = {"latents": [], "encoded": []}
         for batch in _batches(block, self.config.batch_size):
             image, mask = _tensors(batch)
-            latents = self.generator.sample(image, mask, [item.id for item in batch], self.config.seed)
-            parts["latents"].append(latents.float().cpu().numpy())
-            parts["encoded"].append(self.generator.encode(image).float().cpu().numpy())
+            ids = [item.id for item in batch]
+            latents = self.generator.sample(image, mask, ids, self.config.seed)
+            for name, made in (("latents", latents), ("encoded", self.generator.encode(image))):
+                parts[name].append(_finite(made, f"sample: {name}", ids).float().cpu().numpy())
             progress.advance(len(batch))
         return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
@@ -197,11 +226,11 @@ class TableExperiment:
     @cached_property
     def protocol(self) -> Protocol:
         features = self.resolved["features"]
-        return Protocol(features["name"], content_key({"network": identity(features["network"])}))
+        return Protocol(features["name"], content_key({"network": identity(features["network"], self.weights)}))
 
     def score(self, items: Items, latents: list[str]) -> tuple[dict[str, RowScores], npt.NDArray[np.float32]]:
         """Scores of every row, and the truth's features, both in the manifest's order."""
-        methods = {name: identity(row["method"]) for name, row in self.resolved["rows"].items()}
+        methods = {name: identity(row["method"], self.weights) for name, row in self.resolved["rows"].items()}
         blocks = []
         with Progress("score", len(items)) as progress:
             for latent_key, (start, stop) in zip(latents, items.blocks(), strict=True):
@@ -246,7 +275,7 @@ class TableExperiment:
                 if name == "":
                     parts[name].append({"features": scorer.truth_features})
                     continue
-                scores = scorer.score(_unit(self.methods[name](batch)))
+                scores = scorer.score(_unit(_finite(self.methods[name](batch), f"score: images of {name}", batch.ids)))
                 parts[name].append({**scores.per_item, "features": scores.features})
             progress.advance(len(batch_items))
         return {
@@ -275,21 +304,27 @@ class TableExperiment:
             fid_minimum=self.config.profile.fid_minimum,
         )
 
-    def tabulate(self, items: Items, latents: list[str], measured: dict[str, dict[str, Measurement]]) -> Table:
+    def tabulate(
+        self, items: Items, latents: list[str], measured: dict[str, dict[str, Measurement]], dimensions: int
+    ) -> Table:
         """The paper's table with ours beside it."""
-        if self.config.table is None:
-            raise BadInputError("table: expected a table to build, found none")
         return build_table(
-            self.config.table,
+            self._spec,
             self.config.rows,
             measured,
-            profile=self.config.profile.name,
+            profile=self._label,
             features=str(self.resolved["features"]["name"]),
             training={name: method.training for name, method in self.methods.items()},
-            notes=[*self._notes(items, measured), *self._latent_gap(latents)],
+            notes=[*self._notes(items, measured, dimensions), *self._latent_gap(latents)],
         )
 
-    def _notes(self, items: Items, measured: dict[str, dict[str, Measurement]]) -> Iterator[str]:
+    @property
+    def _label(self) -> str:
+        """The profile, and what the run changes of it."""
+        name = self.config.profile.name
+        return f"{name}, custom ({', '.join(self.custom)})" if self.custom else name
+
+    def _notes(self, items: Items, measured: dict[str, dict[str, Measurement]], dimensions: int) -> Iterator[str]:
         profile = self.config.profile
         if profile.name != "paper":
             yield (
@@ -297,9 +332,16 @@ class TableExperiment:
                 "paper's columns are another world's and stand here for their order only."
             )
         yield "† is not in the paper. ± is one standard error, items of one source taken together."
+        references = [row.label for row in self.config.rows.values() if row.reference]
+        if references:
+            yield (
+                f"÷ 2 is half the error of {references[0]}. Differences are paired by item, with 95 % "
+                "intervals; their p-values are Holm's over the rows of one column."
+            )
+        if any(METRICS[name].unit for name in self._spec.columns):
+            yield "The paper prints its Pre_error in units of 1e-5 and does not say of what: it stands as printed."
         any_row = next(iter(measured.values()))
         found = any_row["pre_error"]
-        dimensions = _dimensions(self.network)
         yield (
             f"{len(items)} items of {found.sources} sources at {profile.resolution}×{profile.resolution}; "
             f"{dimensions} features ({len(items) / dimensions:.1f} items each); "
@@ -338,7 +380,7 @@ class TableExperiment:
         draw_rows(
             out / "figures" / "rows.png",
             shown,
-            {labels[name]: pictures for name, pictures in images.items()},
+            [(labels[name], pictures) for name, pictures in images.items()],
             title=f"{table.title}, profile {table.profile}",
         )
         if self.config.save_images:
@@ -388,7 +430,7 @@ class TableExperiment:
                 "decoder": self.resolved["rows"][name]["method"].get("decoder"),
                 "conditioned": self.resolved["rows"][name]["method"].get("conditioned"),
                 "metrics": {
-                    metric: _as_json(found, self.protocol.hash, line.published.get(metric))
+                    metric: _as_json(metric, found, self.protocol.hash, line.published.get(metric))
                     for metric, found in measured[name].items()
                 },
             }
@@ -401,6 +443,7 @@ class TableExperiment:
                 "experiment": self.config.name,
                 "table": table.number,
                 "profile": self.config.profile.name,
+                "custom": self.custom,
                 "manifest": items.hash,
                 "protocols": {self.protocol.hash: asdict(self.protocol)},
                 "notes": list(table.notes),
@@ -410,19 +453,19 @@ class TableExperiment:
         )
 
     def _write_run(self, out: Path, items: Items) -> None:
-        keys = ("generator", "features", "rows")
         write_json(
             out / "run.json",
             {
                 "experiment": self.config.name,
                 "profile": self.config.profile.name,
                 "overrides": self.overrides,
+                "custom": self.custom,
                 "config": self.resolved,
                 **environment(),
                 "device": str(self.device),
                 "threads": torch.get_num_threads(),
                 "seed": self.config.seed,
-                "weights": {path: sha for key in keys for path, sha in weight_files(self.resolved[key]).items()},
+                "weights": self.weights,
                 "manifest": items.hash,
                 "dropped": items.manifest["dropped"],
                 "broken": items.manifest["broken"],
@@ -455,8 +498,13 @@ def _unit(image: torch.Tensor) -> torch.Tensor:
     return ((image.float() + 1) / 2).clamp(0, 1)
 
 
-def _dimensions(network: Any) -> int:
-    return int(network.widths[-1])
+def _finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
+    """The values, unless some of an item's are not finite: then nothing is to be stored of them."""
+    fine = torch.isfinite(values).flatten(1).all(1).tolist()
+    if not all(fine):
+        bad = ", ".join(name for name, good in zip(ids, fine, strict=True) if not good)
+        raise FloatingPointError(f"{what}: values that are not finite for {bad}")
+    return values
 
 
 def _records(items: Items, scores: dict[str, RowScores]) -> pandas.DataFrame:
@@ -474,7 +522,8 @@ def _records(items: Items, scores: dict[str, RowScores]) -> pandas.DataFrame:
     return pandas.concat(frames, ignore_index=True)
 
 
-def _as_json(found: Measurement, protocol: str, published: float | None) -> dict[str, Any]:
+def _as_json(metric: str, found: Measurement, protocol: str, published: float | None) -> dict[str, Any]:
+    style = METRICS.get(metric)
     entry: dict[str, Any] = {
         "value": found.value,
         "stderr": found.stderr,
@@ -482,10 +531,12 @@ def _as_json(found: Measurement, protocol: str, published: float | None) -> dict
         "n": found.n,
         "sources": found.sources,
         "unit": "",
-        "higher_is_better": False,
+        "higher_is_better": style.higher_is_better if style else None,
         "protocol": protocol,
         "published": published,
     }
+    if published is not None and style and style.unit:
+        entry["published_unit"] = f"{style.unit}, as printed"
     if found.reason:
         entry["reason"] = found.reason
     if found.ratio is not None:

@@ -15,17 +15,20 @@ from hydra.utils import get_object, instantiate
 from bench.errors import BadInputError
 from bench.store import content_key, file_sha256
 
-__all__ = ["check_targets", "identity", "make", "missing_files", "weight_files"]
+__all__ = ["check_targets", "identity", "make", "missing_files", "require_target", "weight_files"]
 
 TARGET = "_target_"
-PATH_KEYS = ("folder", "pipeline", "root")
-"""Keys below a `_target_` whose string is a path of something that must be there."""
+OWN_PACKAGES = ("bench", "baselines")
+"""What changes in these is told by the versions in the keys."""
+PATH_KEYS = ("checkpoint", "file", "folder", "path", "pipeline", "root")
+"""Keys whose string is a path of something that must be there."""
+PLAIN = {kind.__name__: kind for kind in (bool, int, float, str)}
 IGNORED = (".lock", ".md", ".gitattributes")
 """Endings of what lies beside weights and does not change them."""
 
 
 def check_targets(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
-    """See that every `_target_` can be imported and takes the arguments beside it.
+    """See that every `_target_` can be imported and takes the arguments beside it, those of plain types by their type.
 
     Args:
         node: configuration as plain data.
@@ -45,6 +48,17 @@ def check_targets(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
             check_targets(value, f"{key}[{index}]")
 
 
+def require_target(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
+    """The same for a node that must name a class or function itself.
+
+    Raises:
+        BadInputError: as above, or there is no `_target_`.
+    """
+    if not (isinstance(node, Mapping) and isinstance(node.get(TARGET), str)):
+        raise BadInputError(f"{key}.{TARGET}: expected the name of a class or function, found none")
+    check_targets(node, key, given)
+
+
 def _check_call(node: Mapping[str, Any], key: str, given: tuple[str, ...]) -> None:
     try:
         target: Callable[..., Any] = get_object(node[TARGET])
@@ -62,6 +76,15 @@ def _check_call(node: Mapping[str, Any], key: str, given: tuple[str, ...]) -> No
     for name in allowed:
         if parameters[name].default is inspect.Parameter.empty and name not in node:
             raise BadInputError(f"{key}.{name}: missing; {node[TARGET]} needs it")
+        kind = PLAIN.get(str(parameters[name].annotation).removeprefix("<class '").removesuffix("'>"))
+        if kind is not None and name in node and not _fits(node[name], kind):
+            raise BadInputError(f"{key}.{name}: expected {kind.__name__}, found {node[name]!r}")
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, int | float if kind is float else kind)
 
 
 def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
@@ -83,13 +106,21 @@ def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
         raise
 
 
+def _is_path(name: str, value: Any) -> bool:
+    """Whether a value is a path: by its key, or because it is an absolute one of something that is there."""
+    return isinstance(value, str) and (name in PATH_KEYS or (Path(value).is_absolute() and Path(value).exists()))
+
+
 def _paths(node: Any, key: str) -> Iterator[tuple[str, Path]]:
     if isinstance(node, Mapping):
         for name, value in node.items():
-            if name in PATH_KEYS and isinstance(value, str):
+            if _is_path(name, value):
                 yield f"{key}.{name}", Path(value)
             else:
                 yield from _paths(value, f"{key}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _paths(value, f"{key}[{index}]")
 
 
 def missing_files(node: Any, key: str) -> list[str]:
@@ -99,34 +130,45 @@ def missing_files(node: Any, key: str) -> list[str]:
 
 def weight_files(node: Any, key: str = "") -> dict[str, str]:
     """SHA-256 of every file under the paths that a configuration names, by path."""
-    found: dict[str, str] = {}
-    for _, path in _paths(node, key):
-        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-        found |= {str(file): file_sha256(file) for file in files if not file.name.endswith(IGNORED)}
-    return found
+    files = {file for _, path in _paths(node, key) for file in _files(path)}
+    return {str(file): file_sha256(file) for file in sorted(files)}
 
 
-def identity(node: Any) -> Any:
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return [file for file in path.rglob("*") if file.is_file() and not file.name.endswith(IGNORED)]
+
+
+def identity(node: Any, files: Mapping[str, str]) -> Any:
     """The node as plain data in which every path is replaced by the hash of what lies there.
 
-    Moved weights stay the same thing; changed weights do not.
+    Moved weights stay the same thing; changed weights do not, nor does a changed module of somebody's own.
+
+    Args:
+        node: configuration as plain data.
+        files: SHA-256 by path, as `weight_files` gives it.
     """
     if isinstance(node, Mapping):
-        return {
-            name: _content(Path(value)) if name in PATH_KEYS and isinstance(value, str) else identity(value)
+        found = {
+            name: _content(Path(value), files) if _is_path(name, value) else identity(value, files)
             for name, value in node.items()
         }
+        if TARGET in node and node[TARGET].split(".")[0] not in OWN_PACKAGES:
+            found["_source_"] = _source(node[TARGET])
+        return found
     if isinstance(node, list):
-        return [identity(value) for value in node]
+        return [identity(value, files) for value in node]
     return node
 
 
-def _content(path: Path) -> str:
+def _content(path: Path, files: Mapping[str, str]) -> str:
     if path.is_file():
-        return file_sha256(path)
-    hashes = {
-        file.relative_to(path).as_posix(): file_sha256(file)
-        for file in sorted(path.rglob("*"))
-        if file.is_file() and not file.name.endswith(IGNORED)
-    }
-    return content_key(hashes)
+        return files[str(path)]
+    return content_key({file.relative_to(path).as_posix(): files[str(file)] for file in _files(path)})
+
+
+def _source(target: str) -> str | None:
+    """SHA-256 of the file that defines a class or function; None for what no Python file defines."""
+    found = inspect.getsourcefile(inspect.unwrap(get_object(target)))
+    return file_sha256(Path(found)) if found else None

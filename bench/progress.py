@@ -44,4 +44,7 @@ class Progress:
 
     def skip(self, items: int) -> None:
         """Count items that were there already."""
-        self._bars.update(self._task, advance=items, rate="from the store" if not self._worked else None)
+        if self._worked:
+            self._bars.update(self._task, advance=items)
+        else:
+            self._bars.update(self._task, advance=items, rate="from the store")

@@ -18,7 +18,16 @@ import pandas
 
 from bench.errors import BadInputError
 
-__all__ = ["SCHEMA_VERSION", "Results", "environment", "open_out", "write_atomically", "write_json"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Results",
+    "check_writable",
+    "environment",
+    "open_out",
+    "writable_folder",
+    "write_atomically",
+    "write_json",
+]
 
 SCHEMA_VERSION = 1
 PACKAGES = (
@@ -31,6 +40,9 @@ PACKAGES = (
     "datasets",
     "numpy",
     "pandas",
+    "opencv-python-headless",
+    "pillow",
+    "scikit-image",
 )
 RUN = "run.json"
 
@@ -52,7 +64,7 @@ class Results:
 
 
 def open_out(out: str | None, experiment: str) -> Path:
-    """Make the folder of a run, never one that another run of the default name has.
+    """Make the folder of a run, never one that another run of the default name has; an earlier `run.json` goes.
 
     Raises:
         BadInputError: it cannot be written, or holds another experiment.
@@ -62,14 +74,42 @@ def open_out(out: str | None, experiment: str) -> Path:
             parent = Path("outputs") / experiment
             parent.mkdir(parents=True, exist_ok=True)
             return _fresh(parent, f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
-        folder = Path(out)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
     except OSError as error:
         raise BadInputError(f"out: expected a folder that can be written, found {error}") from error
+    folder = writable_folder(out, "out")
     _refuse_other(folder, experiment)
+    (folder / RUN).unlink(missing_ok=True)
     return folder
+
+
+def writable_folder(path: str, key: str) -> Path:
+    """Make a folder and see that it can be written.
+
+    Raises:
+        BadInputError: it cannot; the message names the key.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInputError(f"{key}: expected a folder that can be written, found {error}") from error
+    check_writable(path, key)
+    return folder
+
+
+def check_writable(path: str, key: str) -> None:
+    """See that a folder can be written, or made where there is none; nothing is left behind.
+
+    Raises:
+        BadInputError: it cannot; the message names the key.
+    """
+    folder = Path(path).absolute()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise BadInputError(f"{key}: expected a folder that can be written, found {error}") from error
 
 
 def _fresh(parent: Path, name: str) -> Path:
@@ -120,9 +160,20 @@ def environment() -> dict[str, Any]:
             versions[package] = None
     return {
         "versions": {"python": platform.python_version(), **versions},
-        "hardware": {"machine": platform.machine(), "processors": os.cpu_count(), "system": platform.system()},
+        "hardware": {
+            "machine": platform.machine(),
+            "processors": os.cpu_count(),
+            "system": platform.system(),
+            **_gpu(),
+        },
         "source": _source(),
     }
+
+
+def _gpu() -> dict[str, str]:
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
 
 
 def _source() -> dict[str, Any]:
@@ -139,4 +190,5 @@ def _source() -> dict[str, Any]:
 
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    changes = git("status", "--porcelain")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}

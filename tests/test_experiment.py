@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+import torch
 from PIL import Image
 
 import bench
 from bench.command import main
+from bench.config import compose_config, typed
 from bench.errors import BadInputError
+from bench.generation.decoding import Batch
 
 ITEMS = 10
 FEW = ["experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
@@ -135,6 +138,52 @@ def test_an_out_of_another_experiment_is_refused(store: Path, tmp_path: Path) ->
         bench.run(few(store, tmp_path))
 
 
+def test_what_changes_a_number_is_labelled_custom(first: Path) -> None:
+    expected = [f"limit={ITEMS}", "generator.steps=2", f"row=[{','.join(ROWS)}]", "profile.fid_minimum=4"]
+    assert read(first, "results.json")["custom"] == read(first, "run.json")["custom"] == expected
+    assert f"profile mini, custom ({', '.join(expected)})" in (first / "table.md").read_text()
+
+
+class Spoiled:
+    """A method that makes nothing of one item."""
+
+    training = "none"
+
+    def __init__(self, **settings: object) -> None:
+        """Whatever stands beside it."""
+
+    def to(self, device: torch.device) -> "Spoiled":
+        return self
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        image = batch.image.clone()
+        image[[name.endswith(SPOILED) for name in batch.ids]] = float("nan")
+        return image
+
+
+SPOILED = "_00000001"
+
+
+def test_an_image_that_is_not_finite_ends_the_run_by_its_name_and_leaves_nothing(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = set((store / "scores").rglob("*.safetensors"))
+    arguments = few(store, tmp_path / "out", f"rows.base_mask.method._target_={__name__}.Spoiled")
+    message = ends_with(1, arguments, capsys, trace=True)
+    (line,) = (line for line in message.splitlines() if line.startswith("FloatingPointError"))
+    assert line.startswith("FloatingPointError: score: images of base_mask: values that are not finite for ")
+    assert line.endswith(SPOILED)
+    assert "," not in line
+    assert set((store / "scores").rglob("*.safetensors")) == before
+    assert not (tmp_path / "out" / "run.json").exists()
+
+
+def test_a_folder_of_pictures_is_taken_whole() -> None:
+    config, _ = typed(compose_config([FEW[0], "dataset=folder", "dataset.root=mine"]))
+    assert config.dataset is not None
+    assert config.dataset.items is None
+
+
 def pictures(folder: Path, count: int) -> Path:
     """Pictures of several modes and sizes, and a text file."""
     generator = np.random.default_rng(0)
@@ -155,10 +204,10 @@ def test_any_folder_of_pictures(store: Path, tmp_path: Path, caplog: pytest.LogC
     assert sorted(results.records["item"].unique()) == ["0.png", "1.png", "2.png", "3.tif", "4.png", "5.png"]
 
 
-def ends_with(status: int, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def ends_with(status: int, arguments: list[str], capsys: pytest.CaptureFixture[str], *, trace: bool = False) -> str:
     assert main(arguments) == status
     captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
+    assert ("Traceback" in captured.err) == trace
     return captured.err
 
 
@@ -171,8 +220,6 @@ def test_a_missing_weight_is_named_before_any_work(tmp_path: Path, capsys: pytes
 
 @pytest.mark.parametrize("how", ["truncated", "mismatched"])
 def test_wrong_weights_are_named(store: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]) -> None:
-    from bench.config import compose_config, typed
-
     decoders = typed(compose_config(few(store, tmp_path)))[0].profile.decoders
     base, folder = Path(decoders["base"]), tmp_path / "decoder"
     folder.mkdir()
@@ -209,3 +256,10 @@ def test_a_folder_without_pictures(
 def test_an_out_that_cannot_be_written(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert "out: expected a folder" in ends_with(2, few(store, tmp_path / "file" / "out"), capsys)
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    message = ends_with(2, few(tmp_path / "file" / "store", tmp_path / "out"), capsys)
+    assert "paths.store: expected a folder that can be written" in message
+    assert not (tmp_path / "out").exists()

@@ -8,7 +8,8 @@ import pytest
 from hydra.errors import InstantiationException
 
 from bench.errors import BadInputError
-from bench.objects import check_targets, identity, make, missing_files, weight_files
+from bench.objects import check_targets, make, missing_files, require_target, weight_files
+from bench.objects import identity as identity_of
 from bench.store import file_sha256
 
 
@@ -27,6 +28,12 @@ class Thing:
             raise BadInputError("number: 13 is refused in its own words")
         if self.number == 14:
             raise RuntimeError("out of order")
+
+
+@dataclass
+class Switch:
+    on: bool
+    level: float = 0.0
 
 
 def anything(**settings: int) -> dict[str, int]:
@@ -49,6 +56,14 @@ def thing(**settings: Any) -> dict[str, Any]:
         ({"open": {"list": [thing(number=1), thing(number=1, x=1)]}}, r"^row\.open\.list\[1\]\.x: no such key"),
         ({"_target_": "nowhere.Thing"}, r"^row\._target_: expected a class or function, found nowhere\.Thing \(.+\)$"),
         ({"_target_": f"{__name__}.Thong"}, r"^row\._target_: expected a class or function, found .*Thong"),
+        (thing(number="one"), r"^row\.number: expected int, found 'one'$"),
+        (thing(number=True), r"^row\.number: expected int, found True$"),
+        (thing(number=1.5), r"^row\.number: expected int, found 1\.5$"),
+        (thing(number=1, device=1), r"^row\.device: expected str, found 1$"),
+        (
+            thing(number=1, of={"_target_": f"{__name__}.Switch", "on": "no"}),
+            r"^row\.of\.on: expected bool, found 'no'$",
+        ),
         ({"_target_": f"{__name__}.THING"}, r"^row\._target_: expected a class or function, found .*THING"),
     ],
 )
@@ -61,6 +76,13 @@ def test_right_nodes_are_accepted() -> None:
     check_targets(thing(number=1, of=thing(number=2), _convert_="all"), "row")
     check_targets({"_target_": f"{__name__}.anything", "whatever": 1}, "row")
     check_targets({"no": "target", "number": [1, None]}, "row")
+    check_targets({"_target_": f"{__name__}.Switch", "on": True, "level": 1}, "row")
+
+
+@pytest.mark.parametrize("node", [{}, {"number": 1}, None, {"_target_": None}])
+def test_where_a_target_must_stand_none_is_refused(node: Any) -> None:
+    with pytest.raises(BadInputError, match=r"^row\._target_: expected the name of a class or function, found none$"):
+        require_target(node, "row")
 
 
 def test_what_the_program_gives_is_neither_missing_nor_the_users_to_set() -> None:
@@ -80,7 +102,7 @@ def test_objects_are_made_with_what_is_given() -> None:
     ("node", "message"),
     [
         (thing(number=-1), r"^row: .*must not be negative"),
-        (thing(number="one"), r"^row: .*not supported between"),
+        (thing(number="one"), r"^row: .*not supported between"),  # where nobody checked it before
         (thing(number=1, of=thing(number=-1)), r"^row: .*must not be negative"),
         (thing(number=13), r"^number: 13 is refused in its own words$"),
     ],
@@ -106,6 +128,10 @@ def test_only_paths_that_are_not_there_are_listed(tmp_path: Path) -> None:
         f"row.of.pipeline: nothing at {tmp_path / 'gone'}",
         f"row.root: nothing at {tmp_path / 'lost'}",
     ]
+
+
+def identity(node: Any) -> Any:
+    return identity_of(node, weight_files(node))
 
 
 @pytest.fixture
@@ -150,6 +176,25 @@ def test_changed_weights_and_settings_are_another(weights: Path) -> None:
     others.append(identity({"folder": str(file)}))
     assert all(other != before for other in others)
     assert others[0] != others[1]
+
+
+def test_an_absolute_path_counts_under_any_key(weights: Path) -> None:
+    node = thing(number=1, of={"somewhere": str(weights / "config.json"), "word": "config.json"})
+    before = identity(node)
+    assert list(weight_files(node)) == [str(weights / "config.json")]
+    (weights / "config.json").write_text("[]")
+    assert identity(node) != before
+
+
+def test_a_changed_module_of_somebodys_own_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tmp_path / "somebody.py"
+    module.write_text("def thing():\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = identity({"_target_": "somebody.thing"})
+    assert identity({"_target_": "somebody.thing"}) == before
+    module.write_text("def thing():\n    return 2\n")
+    assert identity({"_target_": "somebody.thing"}) != before
+    assert "_source_" not in identity({"_target_": "bench.generation.decoding.Decoded"})
 
 
 @pytest.mark.parametrize("name", ["README.md", "download.lock", ".gitattributes"])

@@ -34,6 +34,10 @@ class ImageNetValidation:
     per_class: int = 3
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.per_class < 1:
+            raise BadInputError(f"dataset.pictures.per_class: expected 1 or more, found {self.per_class}")
+
     def __iter__(self) -> Iterator[Picture]:
         """The pictures in the order of their names, classes first.
 

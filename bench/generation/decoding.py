@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
-
-from bench.models.decoder import Decoder
+from torch import Tensor, nn
 
 __all__ = ["Batch", "Decoded", "Method"]
 
@@ -42,20 +40,24 @@ class Method(Protocol):
 class Decoded:
     """A decoder, with the known pixels shown to it or without."""
 
-    def __init__(self, decoder: Decoder, *, conditioned: bool) -> None:
-        """Take a decoder; `conditioned` asks for one with a branch.
+    def __init__(self, decoder: nn.Module, *, conditioned: bool) -> None:
+        """Take a decoder of this project, or any module that is called as one.
+
+        Args:
+            decoder: called as `decoder(z, image, mask)`, or as `decoder(z)` where it is not conditioned.
+            conditioned: whether the known pixels are shown to it.
 
         Raises:
-            ValueError: it has none.
+            ValueError: they are to be shown, but its `condition_encoder` is None.
         """
-        if conditioned and decoder.condition_encoder is None:
+        if conditioned and getattr(decoder, "condition_encoder", decoder) is None:
             raise ValueError("conditioned=true asks for a decoder with a condition branch: this one has none")
         self.decoder = decoder.eval()
         self.conditioned = conditioned
 
     @property
     def training(self) -> str:
-        return self.decoder.training_note
+        return str(getattr(self.decoder, "training_note", ""))
 
     def to(self, device: torch.device) -> Decoded:
         self.decoder.to(device).to(memory_format=torch.channels_last)

@@ -1,7 +1,9 @@
 """The kernel distance of two sets of features (KID): no Gaussian is assumed, and no bias comes with few items.
 
-Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs" (2018): the unbiased estimate of the squared maximum
-mean discrepancy under the kernel (x·y / d + 1)³, here over all pairs instead of random subsets.
+Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs" (2018): the squared maximum mean discrepancy under the
+kernel (x·y / d + 1)³, estimated without bias, here over all pairs instead of random subsets. Where both sets show the
+same items, an image and its own truth are no independent pair and are left out: the U-statistic of Gretton et al., "A
+kernel two-sample test" (2012), equation 4.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ Array = npt.NDArray[np.float64]
 
 
 def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Unbiased squared MMD between features N×d and M×d; it may be below zero where the sets are alike.
+    """Unbiased squared MMD between independent features N×d and M×d; below zero at times where the sets are alike.
 
     Raises:
         ValueError: another shape, fewer than two rows, or a feature that is not finite.
@@ -29,14 +31,17 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike) -> Estimate:
-    """The same for paired sets, row i of both belonging to item i, with each item's influence."""
+    """The U-statistic for paired sets, row i of both belonging to item i, with each item's influence.
+
+    Raises:
+        ValueError: as `kernel_distance`, or unlike numbers of rows.
+    """
     first, second = _features("a", a), _features("b", b)
     if first.shape != second.shape:
         raise ValueError(f"paired features must have one shape: found {first.shape} and {second.shape}")
-    cross = _kernel(first, second)
-    # Twice the projection of each of the three U-statistics on one item.
-    projection = 2 * (_others(first) + _others(second) - cross.mean(0) - cross.mean(1))
-    return Estimate(kernel_distance(first, second), projection - projection.mean())
+    # Each item's mean over the other items of k(x, x') + k(y, y') - k(x, y') - k(y, x').
+    projection = _others(first) + _others(second) - _others(first, second) - _others(second, first)
+    return Estimate(float(projection.mean()), 2 * (projection - projection.mean()))
 
 
 def _features(name: str, features: npt.ArrayLike) -> Array:
@@ -53,8 +58,8 @@ def _kernel(x: Array, y: Array) -> Array:
     return values
 
 
-def _others(x: Array) -> Array:
-    """For each row, the mean of its kernel with the other rows."""
-    kernel = _kernel(x, x)
+def _others(x: Array, y: Array | None = None) -> Array:
+    """For each row of x, the mean of its kernel with all rows of y (x by default) but that of the same number."""
+    kernel = _kernel(x, x if y is None else y)
     means: Array = (kernel.sum(1) - np.diagonal(kernel)) / (len(x) - 1)
     return means

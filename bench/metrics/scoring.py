@@ -39,7 +39,7 @@ class Protocol:
     """SHA-256 over its files."""
     image: str = "uint8 RGB, truncated, at the items' own size"
     fid: str = "pooled features of the last level; exact squared Fréchet distance, covariance by N - 1"
-    kid: str = "the same features; unbiased squared MMD, kernel (x·y / d + 1)³, all pairs"
+    kid: str = "the same features; squared MMD as a U-statistic, kernel (x·y / d + 1)³, all pairs of unlike items"
     lpips: str = "all levels, unit length, no learned heads (w = 1)"
     known_region: str = "mask = 0; squared error in [0, 1] on the truncated image"
     version: int = VERSION

@@ -1,5 +1,6 @@
-"""Networks: the decoders of the paper."""
+"""Networks: the decoders of the paper, and their weights on disk."""
 
+from bench.models.checkpoints import load_decoder, save_decoder
 from bench.models.decoder import DECODERS, Decoder, DecoderConfig, build_decoder
 
-__all__ = ["DECODERS", "Decoder", "DecoderConfig", "build_decoder"]
+__all__ = ["DECODERS", "Decoder", "DecoderConfig", "build_decoder", "load_decoder", "save_decoder"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +21,22 @@ INCH = 1.25
 """Side of one picture in the figure."""
 
 
-def draw_rows(path: Path, items: Sequence[Item], rows: Mapping[str, npt.NDArray[np.uint8]], *, title: str) -> None:
+def draw_rows(
+    path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
+) -> None:
     """Write the figure.
 
     Args:
         path: of the PNG file.
         items: the items shown, one column for each.
-        rows: images N×S×S×3 by the row's label.
+        rows: label and images N×S×S×3 of each row.
         title: stands above.
     """
     lines: list[tuple[str, list[npt.NDArray[np.uint8]]]] = [
         ("input", [item.image for item in items]),
         ("masked", [np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8) for item in items]),
     ]
-    for label, made in rows.items():
+    for label, made in rows:
         lines.append((label, list(made)))
         errors = []
         for item, image in zip(items, made, strict=True):

@@ -72,6 +72,8 @@ class Table:
     profile: str
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
+    reference: str
+    """Label of the row with which the others are compared; empty where there is none."""
     notes: tuple[str, ...]
     """What a reader must know, in the order of its weight."""
 
@@ -110,7 +112,7 @@ def build_table(
         spec: number, title and columns, as `check_table` accepts them.
         rows: the rows in order.
         measured: by row and metric.
-        profile: the run's profile.
+        profile: the run's profile, and what the run changes of it.
         features: the feature network's name.
         training: how long each row was trained, in words.
         notes: for below the table.
@@ -128,7 +130,8 @@ def build_table(
         for key, row in rows.items()
     )
     columns = tuple(_column(metric, features) for metric in spec.columns)
-    return Table(spec.number, spec.title, profile, columns, lines, tuple(notes))
+    reference = next((row.label for row in rows.values() if row.reference), "")
+    return Table(spec.number, spec.title, profile, columns, lines, reference, tuple(notes))
 
 
 def _column(metric: str, features: str) -> Column:

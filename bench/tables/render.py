@@ -17,6 +17,7 @@ from bench.tables.build import METRICS, Column, Metric, Table, TableRow
 __all__ = ["frame", "print_table", "to_csv", "to_html", "to_latex", "to_markdown"]
 
 OURS = "†"
+TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
 DETAILS = ("kid", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "pre_sse01")
 
 
@@ -51,7 +52,7 @@ def _measured(table: Table) -> _Grid:
         for row, line in zip(table.rows, lines, strict=True):
             line.append(_value(row.measured.get(column.metric), column.format))
         if column.metric == "pre_error":
-            heads.append("to vanilla")
+            heads.append(f"to {table.reference}" if table.reference else "ratio")
             for row, line in zip(table.rows, lines, strict=True):
                 line.append(_ratio(row.measured.get(column.metric)))
     return _Grid(heads, lines)
@@ -75,12 +76,12 @@ def _published(row: TableRow, column: Column) -> str:
     return "–" if value is None else f"{value:g}"
 
 
-def _details(table: Table) -> _Grid:
+def _details(table: Table, names: tuple[str, ...] = DETAILS) -> _Grid:
     """What stands beside the paper's columns: training, KID, and the known-region error in its other readings."""
     heads = ["Beside the table", "training steps"]
-    heads += [_detail_title(METRICS[name]) for name in DETAILS]
+    heads += [_detail_title(METRICS[name]) for name in names]
     lines = [
-        [row.label, row.training or "–", *(_value(row.measured.get(name), METRICS[name]) for name in DETAILS)]
+        [row.label, row.training or "–", *(_value(row.measured.get(name), METRICS[name]) for name in names)]
         for row in table.rows
     ]
     return _Grid(heads, lines)
@@ -92,7 +93,7 @@ def _detail_title(style: Metric) -> str:
 
 def _differences(table: Table) -> _Grid:
     """Paired differences to the reference row: value, 95 % interval, p after Holm's correction."""
-    heads = ["Difference to the vanilla decoder", *(column.title for column in table.columns)]
+    heads = [f"Difference to {table.reference}", *(column.title for column in table.columns)]
     lines = []
     for row in table.rows:
         cells = []
@@ -112,7 +113,11 @@ def _differences(table: Table) -> _Grid:
 
 
 def _grids(table: Table) -> list[_Grid]:
-    return [grid for grid in (_main(table), _differences(table), _details(table)) if grid.lines]
+    return [_main(table), *_beside(table)]
+
+
+def _beside(table: Table) -> list[_Grid]:
+    return [grid for grid in (_differences(table), _details(table)) if grid.lines]
 
 
 def _caption(table: Table) -> str:
@@ -166,19 +171,14 @@ _LATEX = str.maketrans(
 
 
 def to_latex(table: Table) -> str:
-    """The table as a `table*` with booktabs' rules; the preamble needs `booktabs` and `graphicx`."""
-    grid = _main(table)
-    lines = [
-        r"\begin{table*}",
-        r"\centering",
-        rf"\caption{{{_caption(table).translate(_LATEX)}}}",
-        r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{l{'r' * (len(grid.heads) - 1)}}}",
-        r"\toprule",
-    ]
-    lines += [" & ".join(head.translate(_LATEX) for head in grid.heads) + r" \\", r"\midrule"]
-    lines += [" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in grid.lines]
-    lines += [r"\bottomrule", r"\end{tabular}}", r"\end{table*}"]
+    """The table, its differences and other readings as one `table*`; the preamble needs `booktabs` and `graphicx`."""
+    lines = [r"\begin{table*}", r"\centering", rf"\caption{{{_caption(table).translate(_LATEX)}}}"]
+    for grid in _grids(table):
+        lines += [r"\resizebox{\textwidth}{!}{%", rf"\begin{{tabular}}{{l{'r' * (len(grid.heads) - 1)}}}", r"\toprule"]
+        lines += [" & ".join(head.translate(_LATEX) for head in grid.heads) + r" \\", r"\midrule"]
+        lines += [" & ".join(cell.translate(_LATEX) for cell in line) + r" \\" for line in grid.lines]
+        lines += [r"\bottomrule", r"\end{tabular}}", r"\par\medskip"]
+    lines[-1] = r"\end{table*}"
     notes = [f"% {note}" for note in table.notes]
     return "\n".join(notes + lines) + "\n"
 
@@ -219,6 +219,9 @@ def print_table(table: Table, console: Console) -> None:
     if lines:
         heads = ["Method", *(head.removeprefix("paper: ") for head in paper.heads)]
         _print_grid(_Grid(heads, lines), "As the paper prints it", console)
+    for grid in (_differences(table), _details(table, TERMINAL_DETAILS)):
+        if grid.lines:
+            _print_grid(grid, "", console)
     for note in table.notes:
         console.print(Text(f"- {note}"))
 

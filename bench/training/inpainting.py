@@ -220,7 +220,7 @@ class _Cache:
         texts: list[str] = []
         latents, known, small = [], [], []
         for number in range(-(-len(images) // ENCODED_AT_ONCE)):
-            draw = (workshop.seed, *seeds, "latents", number)
+            draw: tuple[int | str, ...] = (workshop.seed, *seeds, "latents", number)
             pictures, indices = images.batch(ENCODED_AT_ONCE, *draw)
             texts += [captions[images.paths[index].relative_to(root).as_posix()] for index in indices]
             latents.append(cls._mean(vae, pictures, workshop))

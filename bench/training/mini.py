@@ -6,10 +6,11 @@ import json
 import logging
 import shutil
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from bench.config import Config
@@ -17,8 +18,8 @@ from bench.data.mini.imagenet import write_imagenet
 from bench.device import choose_device
 from bench.errors import BadInputError
 from bench.models.checkpoints import WEIGHTS, load_decoder, note_training
-from bench.objects import check_targets, make
-from bench.results import Results, environment, write_atomically, write_json
+from bench.objects import make, require_target
+from bench.results import Results, check_writable, environment, write_atomically, write_json
 from bench.store import file_sha256
 from bench.training.workshop import DONE, Workshop, make_part
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 PACKED = "mini"
 """Folder of the weights as they are shipped, in half precision."""
+MOST_BYTES = 16_000_000
+"""Of all weights that the repository carries."""
 UNPACKED = ("first_stage", "vanilla")
 """Parts that travel inside another, as the inpainting pipeline's own autoencoder."""
 
@@ -42,16 +45,26 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
         BadInputError: an unknown part, one whose needs are not made yet, or an out= of another recipe or seed.
         RuntimeError: the first stage had not converged; the message gives the figures.
     """
+    if config.stage not in ("check", "report"):
+        raise BadInputError(f"stage: training knows check and report, the default, found {config.stage}")
     training = resolved["training"]
     recipes: dict[str, Any] = training["parts"]
-    for name, recipe in recipes.items():
-        check_targets(recipe, f"training.parts.{name}")
+    parts = {name: make(recipe, f"training.parts.{name}") for name, recipe in _checked(recipes)}
     wanted = [config.part] if config.part is not None else list(recipes)
-    out = Path(config.out or f"outputs/train_mini/seed{config.seed}")
     for part in wanted:
         name, _, seed = part.partition("@")
         if name not in recipes or (seed and not seed.isdecimal()):
             raise BadInputError(f"part: expected one of {', '.join(recipes)}, or one of them @SEED, found {part}")
+    out = Path(config.out or f"outputs/train_mini/seed{config.seed}")
+    check_writable(str(out), "out")
+    check_writable(config.paths.data, "paths.data")
+    if config.stage == "check":
+        print(
+            f"{config.name}: {', '.join(wanted)} in {sum(parts[part.partition('@')[0]].steps for part in wanted)} steps"
+        )
+        return Results(out, 0)
+    for part in wanted:
+        name, _, seed = part.partition("@")
         workshop = Workshop(
             out=out,
             seed=int(seed) if seed else config.seed,
@@ -61,12 +74,19 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
             device=choose_device(config.device),
             bfloat16=training["bfloat16"],
         )
-        make_part(part, make(recipes[name], f"training.parts.{name}"), recipes[name], workshop)
+        make_part(part, parts[name], recipes[name], workshop)
     if all((out / name / DONE).is_file() for name in recipes):
         _check_convergence(out, training["convergence"])
-        pack(out, recipes, training, config)
+        with FileLock(out / f".{PACKED}.lock"):
+            pack(out, recipes, training, config)
         print(out / PACKED)
     return Results(out, 0)
+
+
+def _checked(recipes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, recipe in recipes.items():
+        require_target(recipe, f"training.parts.{name}")
+        yield name, recipe
 
 
 def _made(out: Path, name: str) -> dict[str, Any]:
@@ -84,7 +104,11 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
 
 
 def pack(out: Path, recipes: Iterable[str], training: Mapping[str, Any], config: Config) -> None:
-    """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`."""
+    """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`.
+
+    Raises:
+        RuntimeError: they are larger than a repository should carry.
+    """
     target = out / PACKED
     partial = out / f".{PACKED}"
     shutil.rmtree(partial, ignore_errors=True)
@@ -99,6 +123,8 @@ def pack(out: Path, recipes: Iterable[str], training: Mapping[str, Any], config:
                 shutil.copyfile(source, copy)
     _give_vanilla_decoder(out / "vanilla", partial / "inpainting" / "vae")
     card = _card(out, list(recipes), training, config, partial)
+    if card["bytes"] > MOST_BYTES:
+        raise RuntimeError(f"{partial}: {card['bytes'] / 1e6:.2f} MB of weights, more than {MOST_BYTES / 1e6:.0f}")
     write_json(partial / "card.json", card)
     write_atomically(partial / "CARD.md", _card_text(card))
     shutil.rmtree(target, ignore_errors=True)
@@ -132,7 +158,7 @@ def _card(out: Path, recipes: list[str], training: Mapping[str, Any], config: Co
     return {
         "command": f"python -m bench experiment=train_mini seed={config.seed}",
         "seed": config.seed,
-        "shipped": f"the parts of seed {config.seed}, named before any was measured",
+        "shipped": f"the parts of seed {config.seed}",
         **environment(),
         "parts": {name: _made(out, name) for name in recipes},
         "seeds": seeds,
@@ -151,22 +177,29 @@ def _card_text(card: Mapping[str, Any]) -> str:
         "so that every line of the harness runs on a CPU; they say nothing about Stable Diffusion.",
         "",
         f"- Made by: `{card['command']}`",
-        f"- Source: commit {source['commit']}{', with local changes' if source['dirty'] else ''}",
+        f"- Packed by: commit {source['commit']}{', with local changes' if source['dirty'] else ''}",
         f"- Shipped: {card['shipped']}; half precision, {card['bytes'] / 1e6:.1f} MB",
         f"- torch {card['versions']['torch']}, diffusers {card['versions']['diffusers']}",
         "",
         "Figures are of the development split, which shares no scene, word or photograph with the split that tables "
-        "are made of.",
+        "are made of; those that end in `_train` are of training pictures. The networks were measured before their "
+        "weights were rounded to half precision. Recipes are counted where they were tried on the development split, "
+        "the chosen one included.",
         "",
-        "| part | steps | minutes | threads | recipes tried | figures |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
+        "| part | steps | minutes | threads | commit | recipes tried | figures |",
+        "| --- | ---: | ---: | ---: | --- | ---: | --- |",
     ]
     for name, made in card["parts"].items():
         figures = ", ".join(f"{figure} {value:.4g}" for figure, value in made["figures"].items())
-        tried = card["recipes_tried"].get(name, 1)
+        tried = card["recipes_tried"].get(name, "not counted")
         minutes = made["seconds"] / 60
-        lines.append(f"| {name} | {made['steps']} | {minutes:.1f} | {made['threads']} | {tried} | {figures} |")
-    if card["seeds"]:
+        commit = f"{(made['source']['commit'] or 'unknown')[:10]}{' with changes' if made['source']['dirty'] else ''}"
+        lines.append(
+            f"| {name} | {made['steps']} | {minutes:.1f} | {made['threads']} | {commit} | {tried} | {figures} |"
+        )
+    if not card["seeds"]:
+        lines += ["", "Every part was trained with one seed: the spread between training seeds is not known."]
+    else:
         lines += ["", "Spread between training seeds, the shipped one first:", ""]
         lines += ["| part | figure | values | deviation |", "| --- | --- | --- | ---: |"]
         for name, runs in card["seeds"].items():

@@ -85,3 +85,8 @@ def test_a_root_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     (tmp_path / "n00000000").mkdir()
     with pytest.raises(BadInputError, match="found none in"):
         list(ImageNetValidation(tmp_path))
+
+
+def test_no_picture_of_a_class_is_no_choice(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"dataset\.pictures\.per_class: expected 1 or more, found 0"):
+        ImageNetValidation(tmp_path, per_class=0)

@@ -28,7 +28,7 @@ def images(count: int) -> np.ndarray:
 
 
 def draw(path: Path, shown: list[Item], rows: dict[str, np.ndarray]) -> np.ndarray:
-    draw_rows(path, shown, rows, title="Table 2, profile mini")
+    draw_rows(path, shown, list(rows.items()), title="Table 2, profile mini")
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         return np.asarray(picture.convert("RGB"))
@@ -97,9 +97,17 @@ def test_a_row_with_another_number_of_images_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_every_label_is_taken_as_text(tmp_path: Path, label: str) -> None:
-    draw_rows(tmp_path / "rows.png", items(1), {label: images(1)}, title=label)
+    draw_rows(tmp_path / "rows.png", items(1), [(label, images(1))], title=label)
     with Image.open(tmp_path / "rows.png") as picture:
         assert min(picture.size) > 100
+
+
+def test_rows_of_one_label_are_both_shown(tmp_path: Path) -> None:
+    shown = items(1)
+    draw_rows(tmp_path / "one.png", shown, [("same", images(1))], title="")
+    draw_rows(tmp_path / "two.png", shown, [("same", images(1)), ("same", images(1))], title="")
+    with Image.open(tmp_path / "one.png") as one, Image.open(tmp_path / "two.png") as two:
+        assert two.height > one.height
 
 
 def test_no_row_at_all_still_shows_the_items(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_missing_values_are_dashes_and_zero_is_zero() -> None:
         "FID (small features)",
         "LPIPS (small features)",
         "Pre_error [1e-5]",
-        "to vanilla",
+        "to StableDiffusion",
         "paper: FID",
         "paper: LPIPS",
         "paper: Pre_error (as printed, 1e-5)",
@@ -133,14 +133,15 @@ def test_html_shows_a_label_as_it_is() -> None:
 
 def test_latex_escapes_what_it_would_take_as_a_command() -> None:
     text = to_latex(table(r"A_b % & #1 $x^2$ {~} \end"))
-    (line,) = (line for line in text.splitlines() if line.startswith("A"))
+    line, *_ = (line for line in text.splitlines() if line.startswith("A"))
     assert line.startswith(
         r"A\_b \% \& \#1 \$x\textasciicircum{}2\$ \{\textasciitilde{}\} \textbackslash{}end $^\dagger$ & -- & "
     )
     assert line.endswith(r"\\")
     assert r"Pre\_error" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [7] * 4
+    # The heading and three rows; the one row that is compared; three rows of details.
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [7] * 4 + [3] * 2 + [7] * 4
     body = "\n".join(line for line in text.splitlines() if not line.startswith("% "))
     assert not re.search(r"[–±÷†]", body)
 

@@ -102,6 +102,31 @@ def test_training_fails_where_the_first_stage_had_not_converged(trained: tuple[P
         bench.run(short(out, data, "training.convergence.largest=0"))
 
 
+def test_weights_too_large_for_a_repository_are_not_packed(
+    trained: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, data = trained
+    monkeypatch.setattr("bench.training.mini.MOST_BYTES", 1000)
+    with pytest.raises(RuntimeError, match=r"MB of weights, more than"):
+        bench.run(short(out, data))
+
+
+def test_a_check_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.run(short(tmp_path / "out", tmp_path / "data", "stage=check"))
+    assert "metric_features, loss_features" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(BadInputError, match="stage: training knows check and report"):
+        bench.run(short(tmp_path / "out", tmp_path / "data", "stage=sample"))
+
+
+def test_where_nothing_can_be_written_nothing_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInputError, match="out: expected a folder that can be written"):
+        bench.run(short(tmp_path / "file" / "out", tmp_path / "data"))
+    with pytest.raises(BadInputError, match=r"paths\.data: expected a folder that can be written"):
+        bench.run(short(tmp_path / "out", tmp_path / "file"))
+
+
 @pytest.mark.parametrize("part", ["nonsense", "base@x"])
 def test_an_unknown_part_is_named(tmp_path: Path, part: str) -> None:
     with pytest.raises(BadInputError, match=f"part: expected one of metric_features.*found {part}"):
