@@ -427,7 +427,7 @@ class TableExperiment:
             {
                 "label": row.label,
                 "method": name,
-                "decoder": self.resolved["rows"][name]["method"].get("decoder"),
+                "decoder": self._portable(self.resolved["rows"][name]["method"].get("decoder")),
                 "conditioned": self.resolved["rows"][name]["method"].get("conditioned"),
                 "metrics": {
                     metric: _as_json(metric, found, self.protocol.hash, line.published.get(metric))
@@ -460,12 +460,12 @@ class TableExperiment:
                 "profile": self.config.profile.name,
                 "overrides": self.overrides,
                 "custom": self.custom,
-                "config": self.resolved,
+                "config": self._portable(self.resolved),
                 **environment(),
                 "device": str(self.device),
                 "threads": torch.get_num_threads(),
                 "seed": self.config.seed,
-                "weights": self.weights,
+                "weights": self._portable(self.weights),
                 "manifest": items.hash,
                 "dropped": items.manifest["dropped"],
                 "broken": items.manifest["broken"],
@@ -474,6 +474,14 @@ class TableExperiment:
                 "status": "complete",
             },
         )
+
+    def _portable(self, node: Any) -> Any:
+        """Plain data in which what travels with the package has the same name on every machine."""
+        if isinstance(node, dict):
+            return {self._portable(key): self._portable(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self._portable(value) for value in node]
+        return node.replace(self.config.paths.assets, "${paths.assets}") if isinstance(node, str) else node
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

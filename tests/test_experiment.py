@@ -53,7 +53,8 @@ def test_a_run_leaves_what_the_contract_promises(first: Path) -> None:
     assert run["latents"] == {"sampled": ITEMS, "stored": 0}
     assert run["status"] == "complete"
     assert set(run["seconds"]) == {"check", "prepare", "sample", "score", "tabulate", "report"}
-    assert any(path.endswith("unet/diffusion_pytorch_model.safetensors") for path in run["weights"])
+    assert "${paths.assets}/mini/inpainting/unet/diffusion_pytorch_model.safetensors" in run["weights"]
+    assert str(Path(bench.__file__).parent) not in (first / "results.json").read_text()
     for row in results["rows"]:
         for metric in ("fid", "lpips", "pre_error", "pre_error_rounded", "pre_error_float", "pre_sse01"):
             entry = row["metrics"][metric]

@@ -45,6 +45,11 @@ class Item:
     mask: Pixels
     """uint8 of shape (S, S): 1 = hole, to be generated; 0 = known."""
 
+    def __post_init__(self) -> None:
+        if self.image.shape != (*self.mask.shape, 3):
+            sizes = [f"{pixels.shape[0]}×{pixels.shape[1]}" for pixels in (self.image, self.mask)]
+            raise BadInputError(f"item {self.id}: expected a mask of its image's size {sizes[0]}, found {sizes[1]}")
+
     @property
     def mask_area(self) -> float:
         """Share of the image that is hole, in [0, 1]."""

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from bench.data.imagenet import ImageNetValidation
-from bench.data.items import Picture, inpainting_item, read_rgb
+from bench.data.items import Item, Picture, inpainting_item, read_rgb
 from bench.data.masks import preset
 from bench.data.mini.imagenet import write_imagenet
 from bench.errors import BadInputError
@@ -90,3 +90,8 @@ def test_the_mini_set_loses_about_as_many_items_as_lamas_rule_says(tmp_path: Pat
     made = [inpainting_item(picture, resolution=64, masks=MASKS, seed=0) for picture in pictures]
     kept = sum(item is not None for item in made)
     assert 0.95 <= kept / len(pictures) < 1
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    with pytest.raises(BadInputError, match=r"item a: expected a mask of its image's size 4×4, found 2×3"):
+        Item("a", "a", np.zeros((4, 4, 3), np.uint8), np.zeros((2, 3), np.uint8))
