@@ -229,7 +229,7 @@ class TableExperiment:
         return Protocol(features["name"], content_key({"network": identity(features["network"], self.weights)}))
 
     def score(self, items: Items, latents: list[str]) -> tuple[dict[str, RowScores], npt.NDArray[np.float32]]:
-        """Scores of every row, and the truth's features, both in the manifest's order."""
+        """Scores of every row, metrics in the order of names, and the truth's features; items as in the manifest."""
         methods = {name: identity(row["method"], self.weights) for name, row in self.resolved["rows"].items()}
         blocks = []
         with Progress("score", len(items)) as progress:
@@ -252,7 +252,7 @@ class TableExperiment:
                         progress.skip(stop - start)
                 blocks.append({name: arrays for name, arrays in found.items() if arrays is not None})
         whole = {
-            name: {part: np.concatenate([block[name][part] for block in blocks]) for part in blocks[0][name]}
+            name: {part: np.concatenate([block[name][part] for block in blocks]) for part in sorted(blocks[0][name])}
             for name in ("", *methods)
         }
         truth = whole.pop("")["features"]
@@ -516,7 +516,7 @@ def _finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor
 
 
 def _records(items: Items, scores: dict[str, RowScores]) -> pandas.DataFrame:
-    """A line for each item and row; metrics in the order of their names, whether fresh or stored."""
+    """A line for each item and row."""
     lines = items.lines()
     shared = {
         "item": [line["id"] for line in lines],
@@ -524,7 +524,7 @@ def _records(items: Items, scores: dict[str, RowScores]) -> pandas.DataFrame:
         "mask_area": [line["mask_area"] for line in lines],
     }
     frames = [
-        pandas.DataFrame({"item": shared["item"], "row": name, **shared, **dict(sorted(found.per_item.items()))})
+        pandas.DataFrame({"item": shared["item"], "row": name, **shared, **found.per_item})
         for name, found in scores.items()
     ]
     return pandas.concat(frames, ignore_index=True)
