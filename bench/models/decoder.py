@@ -11,12 +11,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.models.layers import MidBlock, UpBlock, group_norm, mask_guided_blend
+from bench.models.layers import (
+    Concatenation,
+    MidBlock,
+    PartialConv2d,
+    UpBlock,
+    group_norm,
+    mask_guided_blend,
+    resize_mask,
+)
 
-__all__ = ["DECODERS", "ConditionBranch", "Decoder", "DecoderConfig", "build_decoder"]
+__all__ = ["BLENDINGS", "BRANCHES", "DECODERS", "ConditionBranch", "Decoder", "DecoderConfig", "build_decoder"]
+
+BLENDINGS = ("add", "concat")
+"""Ways to join the branch's features with the decoder's: eq. 4's addition, or Tables 7 and 8's concatenation."""
+BRANCHES = ("plain", "partial")
+"""Convolutions of the branch; the paper's are plain for addition and partial for concatenation."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +46,15 @@ class DecoderConfig:
     groups: int = 32
     """Groups of every normalisation; each width must be a multiple."""
     latent_channels: int = 4
+    blending: str = "add"
+    """One of `BLENDINGS`."""
+    branch: str = "plain"
+    """One of `BRANCHES`."""
 
     def __post_init__(self) -> None:
+        for name, value, allowed in (("blending", self.blending, BLENDINGS), ("branch", self.branch, BRANCHES)):
+            if value not in allowed:
+                raise ValueError(f"decoder {name} must be one of {', '.join(allowed)}: found {value!r}")
         if self.layers < 1 or self.groups < 1 or not self.channels or min(self.channels) < 1:
             raise ValueError(f"decoder sizes must be positive: found {self}")
         for width in self.channels:
@@ -53,22 +74,29 @@ DECODERS: dict[str, DecoderConfig] = {
 class ConditionBranch(nn.Module):
     """Convolutions over the masked image, one feature map for every place of blending (paper, figure 3)."""
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    def __init__(self, channels: Sequence[int], *, partial: bool = False) -> None:
         super().__init__()
         # The first two maps are at full size; the coarsest width serves the last level and the middle alike.
-        widths = [*channels, channels[-1]]
+        self.widths = [*channels, channels[-1]]
+        self.partial = partial
+        kind = PartialConv2d if partial else nn.Conv2d
         layers = []
-        for index, (before, after) in enumerate(zip([3, *widths], widths, strict=False)):
+        for index, (before, after) in enumerate(zip([3, *self.widths], self.widths, strict=False)):
             full_size = index < 2
-            layers.append(nn.Conv2d(before, after, 3 if full_size else 4, stride=1 if full_size else 2, padding=1))
+            layers.append(kind(before, after, 3 if full_size else 4, stride=1 if full_size else 2, padding=1))
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, masked_image: Tensor) -> list[Tensor]:
-        """From B×3×H×W in [-1, 1], zero in the hole, to the feature maps before their ReLU, finest first."""
+    def forward(self, image: Tensor, mask: Tensor) -> list[Tensor]:
+        """Feature maps before their ReLU, finest first.
+
+        Args:
+            image: B×3×H×W in [-1, 1]; what lies in the hole is not looked at.
+            mask: B×1×H×W, 1 = hole.
+        """
         features = []
-        x = masked_image
+        x = (1 - mask) * image
         for layer in self.layers:
-            x = layer(x)
+            x = layer(x, 1 - resize_mask(mask, x)) if self.partial else layer(x)
             features.append(x)
             x = functional.relu(x)
         return features
@@ -93,7 +121,11 @@ class Decoder(nn.Module):
                 UpBlock(width, out_width, blocks=config.layers + 1, groups=groups, upsample=not finest)
             )
             width = out_width
-        self.condition_encoder = ConditionBranch(config.channels) if config.conditioned else None
+        self.condition_encoder: ConditionBranch | None = None
+        if config.conditioned:
+            self.condition_encoder = ConditionBranch(config.channels, partial=config.branch == "partial")
+            if config.blending == "concat":
+                self.blends = nn.ModuleList(Concatenation(width) for width in self.condition_encoder.widths)
         self.conv_norm_out = group_norm(width, groups)
         self.conv_out = nn.Conv2d(width, 3, 3, padding=1)
 
@@ -102,8 +134,8 @@ class Decoder(nn.Module):
 
         Args:
             z: B×4×h×w, unscaled and after `post_quant_conv`, which belongs to the first stage.
-            image: B×3×H×W in [-1, 1], unmasked; None switches the branch off.
-            mask: B×1×H×W, 1 = hole; None switches the branch off.
+            image: B×3×H×W in [-1, 1], unmasked; None is an image of which nothing is known.
+            mask: B×1×H×W, 1 = hole; None is a mask of ones. Under addition the branch is then not run at all.
 
         Returns:
             B×3×H×W, roughly in [-1, 1], not clamped.
@@ -113,14 +145,22 @@ class Decoder(nn.Module):
         """
         if (image is None) != (mask is None):
             raise ValueError("a decoder takes image and mask together: found only one of them")
+        concatenates = self.condition_encoder is not None and self.config.blending == "concat"
+        if image is None and concatenates:
+            side = 2 ** (len(self.config.channels) - 1)
+            mask = torch.ones(len(z), 1, z.shape[-2] * side, z.shape[-1] * side, dtype=z.dtype, device=z.device)
+            image = torch.zeros_like(mask).expand(-1, 3, -1, -1)
         features: list[Tensor] = []
         if image is not None and mask is not None:
             if self.condition_encoder is None:
                 raise ValueError("this decoder has no condition branch: call it without image and mask")
-            features = self.condition_encoder((1 - mask) * image)
+            features = self.condition_encoder(image, mask)
 
         def blend(x: Tensor) -> Tensor:
-            return x if mask is None else mask_guided_blend(x, features.pop(), mask)
+            if mask is None:
+                return x
+            join = self.blends[len(features) - 1] if concatenates else mask_guided_blend
+            return join(x, features.pop(), mask)  # type: ignore[no-any-return]
 
         x = self.mid_block(self.conv_in(z))
         for up_block in self.up_blocks:
@@ -129,12 +169,14 @@ class Decoder(nn.Module):
         return self.conv_out(functional.silu(x))  # type: ignore[no-any-return]
 
 
-def build_decoder(name: str, **overrides: object) -> Decoder:
-    """A decoder of the paper with fresh weights: `vanilla`, `base`, `large` or `large_x2`.
+def build_decoder(name: str, *, width: float = 1.0, depth: float = 1.0, **overrides: object) -> Decoder:
+    """A decoder of the paper with fresh weights: `vanilla`, `base`, `large` or `large_x2`, or one between them.
 
     Args:
         name: a key of `DECODERS`.
-        overrides: fields of `DecoderConfig` to replace, as in ``build_decoder("base", layers=4)``.
+        width: factor on every level's channels; the product must be a multiple of the normalisation groups.
+        depth: factor on the layers, rounded to whole ones.
+        overrides: fields of `DecoderConfig` to replace, as in ``build_decoder("base", blending="concat")``.
 
     Raises:
         ValueError: an unknown name, an unknown field, or sizes that do not fit together.
@@ -145,4 +187,6 @@ def build_decoder(name: str, **overrides: object) -> Decoder:
     if unknown:
         fields = ", ".join(DecoderConfig.__dataclass_fields__)
         raise ValueError(f"unknown decoder option {', '.join(sorted(unknown))}: expected some of {fields}")
-    return Decoder(replace(DECODERS[name], **overrides))  # type: ignore[arg-type]
+    config = replace(DECODERS[name], **overrides)  # type: ignore[arg-type]
+    channels = tuple(round(channels * width) for channels in config.channels)
+    return Decoder(replace(config, channels=channels, layers=round(config.layers * depth)))

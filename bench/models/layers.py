@@ -10,7 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["MidBlock", "ResBlock", "SelfAttention", "UpBlock", "Upsample"]
+__all__ = [
+    "Concatenation",
+    "MidBlock",
+    "PartialConv2d",
+    "ResBlock",
+    "SelfAttention",
+    "UpBlock",
+    "Upsample",
+    "mask_guided_blend",
+    "resize_mask",
+]
 
 
 def group_norm(channels: int, groups: int) -> nn.GroupNorm:
@@ -107,3 +117,32 @@ def mask_guided_blend(decoded: Tensor, condition: Tensor, mask: Tensor) -> Tenso
     """
     hole = resize_mask(mask, decoded)
     return torch.add(decoded * hole, condition * (1 - hole))
+
+
+class Concatenation(nn.Module):
+    """Both feature maps and the mask side by side, then a 1x1 convolution back to the width (paper, Tables 7 and 8)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels + 1, channels, 1)
+
+    def forward(self, decoded: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
+        return self.conv(torch.cat([decoded, condition, resize_mask(mask, decoded)], 1))  # type: ignore[no-any-return]
+
+
+class PartialConv2d(nn.Conv2d):
+    """A convolution over known positions only, rescaled by how many of them its window holds; zero where it holds none.
+
+    Liu et al., "Image inpainting for irregular holes using partial convolutions" (2018), eq. 1, with one mask for all
+    channels. The mask is not updated from layer to layer: each layer gets the image's own, at its size.
+    """
+
+    def forward(self, x: Tensor, known: Tensor) -> Tensor:  # type: ignore[override]
+        """From B×C×H×W and the known mask B×1×H×W (1 = known) to the layer's output."""
+        window = torch.ones(1, 1, *self.kernel_size, dtype=x.dtype, device=x.device)
+        count = functional.conv2d(known, window, stride=self.stride, padding=self.padding)  # type: ignore[arg-type]
+        seen = (count > 0).to(x.dtype)
+        share = seen * (window.numel() / count.clamp(min=1e-8))
+        raw = functional.conv2d(x * known, self.weight, None, self.stride, self.padding)  # type: ignore[arg-type]
+        bias = 0 if self.bias is None else self.bias.view(1, -1, 1, 1) * seen
+        return raw * share + bias

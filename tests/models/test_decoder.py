@@ -5,6 +5,7 @@ import torch
 from diffusers import AsymmetricAutoencoderKL, AutoencoderKL
 
 from bench.models import DECODERS, Decoder, build_decoder
+from bench.models.layers import PartialConv2d
 
 PARAMETERS = {"vanilla": 49_490_179, "base": 60_276_227, "large": 160_136_835, "large_x2": 371_966_467}
 TINY = {"channels": (16, 32, 64, 64), "groups": 8}
@@ -93,7 +94,7 @@ def test_every_place_of_blending_takes_its_own_features() -> None:
     assert branch is not None
     z, image, mask = inputs()
     with torch.no_grad():
-        shapes = [tuple(feature.shape[1:]) for feature in branch(image)]
+        shapes = [tuple(feature.shape[1:]) for feature in branch(image, mask)]
         assert shapes == [(16, 64, 64), (32, 64, 64), (64, 32, 32), (64, 16, 16), (64, 8, 8)]
         expected = decoder(z, image, mask)
         for layer in branch.layers:
@@ -122,3 +123,55 @@ def test_wrong_calls_are_named() -> None:
         tiny("base")(z, image)
     with pytest.raises(ValueError, match="no condition branch"):
         tiny("vanilla")(z, image, mask)
+
+
+@pytest.mark.parametrize("branch", ["plain", "partial"])
+@pytest.mark.parametrize("blending", ["add", "concat"])
+def test_every_blending_ignores_the_hole_and_takes_no_mask_for_a_full_one(blending: str, branch: str) -> None:
+    decoder = tiny("base", blending=blending, branch=branch)
+    z, image, mask = inputs()
+    with torch.no_grad():
+        expected = decoder(z, image, mask)
+        assert torch.equal(decoder(z, torch.where(mask == 1, -image, image), mask), expected)
+        assert not torch.equal(decoder(z, torch.where(mask == 0, -image, image), mask), expected)
+        assert torch.equal(decoder(z), decoder(z, image, torch.ones_like(mask)))
+
+
+def test_concatenation_has_the_channels_of_the_papers_table() -> None:
+    with torch.device("meta"):
+        decoder = build_decoder("base", blending="concat", branch="partial")
+    widths = [(blend.conv.in_channels, blend.conv.out_channels) for blend in decoder.blends]
+    assert widths == [(257, 128), (513, 256), (1025, 512), (1025, 512), (1025, 512)]
+    extra = sum(parameter.numel() for parameter in decoder.parameters()) - PARAMETERS["base"]
+    assert extra == sum(inner * outer + outer for inner, outer in widths)
+
+
+def test_a_partial_convolution_is_its_formula() -> None:
+    torch.manual_seed(0)
+    layer = PartialConv2d(2, 3, 4, stride=2, padding=1)
+    x, known = torch.randn(1, 2, 8, 8), (torch.rand(1, 1, 8, 8) > 0.6).float()
+    known[..., :4, :4] = 0
+    found = layer(x, known)
+    padded, mask = (torch.nn.functional.pad(values, (1, 1, 1, 1)) for values in (x * known, known))
+    for row in range(4):
+        for column in range(4):
+            window = (slice(2 * row, 2 * row + 4), slice(2 * column, 2 * column + 4))
+            count = float(mask[0, 0][window].sum())
+            expected = torch.zeros(3)
+            if count:
+                expected = (layer.weight * padded[0][:, *window]).sum((1, 2, 3)) * 16 / count + layer.bias
+            assert torch.allclose(found[0, :, row, column], expected, atol=1e-5)
+    assert torch.equal(found[0, :, 0, 0], torch.zeros(3))
+
+
+def test_width_and_depth_are_factors() -> None:
+    with torch.device("meta"):
+        sizes = [
+            sum(parameter.numel() for parameter in build_decoder("base", **factors).parameters())
+            for factors in ({"width": 1.5, "depth": 1.5}, {"width": 2, "depth": 2.5})
+        ]
+        between = build_decoder("base", width=1.75, depth=1.2).config
+    assert sizes == [PARAMETERS["large"], PARAMETERS["large_x2"]]
+    assert (between.channels, between.layers) == ((224, 448, 896, 896), 2)
+    with pytest.raises(ValueError, match="141 is not a multiple"):
+        build_decoder("base", width=1.1)
