@@ -17,6 +17,7 @@ from bench.models.widen import widen
 from bench.training.first_stage import reconstruction_figures
 from bench.training.images import training_masks
 from bench.training.objective import reconstruction_loss
+from bench.training.readout import start_branch
 from bench.training.trainer import Schedule, fit, seeded, torch_generator
 from bench.training.workshop import Outcome, Workshop
 
@@ -24,14 +25,16 @@ __all__ = ["DecoderPart"]
 
 FULL_SHARE = 0.5
 """Share of full masks, as the released code draws them."""
+EXAMPLES = 64
+"""Pictures at once from which the branch's start is computed."""
 
 
 @dataclass(frozen=True)
 class DecoderPart:
     """A decoder that starts by decoding as another part does, and is trained on from there.
 
-    Half of its masks are full: then the branch is off, and the decoder learns to stand alone. Whoever has a branch
-    first trains that one's finest convolution by itself, for `branch_alone` steps that count among all steps.
+    Half of its masks are full: then the branch is off, and the decoder learns to stand alone. A branch starts as the
+    linear prediction of the decoder's own finest features from the picture.
     """
 
     start: str
@@ -41,11 +44,8 @@ class DecoderPart:
     groups: int
     conditioned: bool
     schedule: Schedule
-    branch_alone: Schedule | None
     masks: str
     perceptual_weight: float
-    branch_rate: float = 1.0
-    """Learning rate of the branch as a multiple of the others'."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -53,7 +53,7 @@ class DecoderPart:
 
     @property
     def steps(self) -> int:
-        return self.schedule.steps + (self.branch_alone.steps if self.branch_alone else 0)
+        return self.schedule.steps
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images = workshop.images()
@@ -66,45 +66,28 @@ class DecoderPart:
             widen(start, decoder)
         decoder.to(workshop.device).to(memory_format=torch.channels_last)
 
-        def loss(phase: str, schedule: Schedule, step: int) -> dict[str, Tensor]:
-            seeds = (workshop.seed, name, phase, step)
-            pictures, _ = images.batch(schedule.batch_size, *seeds)
+        def encoded(size: int, *seeds: int | str) -> tuple[Tensor, Tensor]:
+            pictures, _ = images.batch(size, *seeds)
             pictures = pictures.to(workshop.device, memory_format=torch.channels_last)
+            posterior = vae.encode(pictures).latent_dist
+            noise = torch.randn(posterior.mean.shape, generator=torch_generator(*seeds))
+            return vae.post_quant_conv(posterior.mean + posterior.std * noise.to(workshop.device)), pictures
+
+        def loss(step: int) -> dict[str, Tensor]:
+            seeds = (workshop.seed, name, step)
+            size = self.schedule.batch_size
             with workshop.autocast():
-                posterior = vae.encode(pictures).latent_dist
-                noise = torch.randn(posterior.mean.shape, generator=torch_generator(*seeds))
-                z = vae.post_quant_conv(posterior.mean + posterior.std * noise.to(workshop.device))
+                z, pictures = encoded(size, *seeds)
                 if self.conditioned:
-                    share = 0.0 if phase == "branch alone" else FULL_SHARE
-                    mask = training_masks(kind, schedule.batch_size, workshop.resolution, *seeds, full_share=share)
+                    mask = training_masks(kind, size, workshop.resolution, *seeds, full_share=FULL_SHARE)
                     output = decoder(z, pictures, mask.to(workshop.device))
                 else:
                     output = decoder(z)
                 return reconstruction_loss(output, pictures, network, perceptual_weight=self.perceptual_weight)
 
-        branch = list(decoder.condition_encoder.parameters()) if decoder.condition_encoder is not None else []
-        seconds = 0.0
-        if self.branch_alone is not None and decoder.condition_encoder is not None:
-            alone = self.branch_alone
-            decoder.requires_grad_(False)
-            decoder.condition_encoder.layers[0].requires_grad_(True)
-            seconds += fit(
-                decoder,
-                lambda step: loss("branch alone", alone, step),
-                alone,
-                checkpoint=workshop.checkpoint(f"{name}-branch"),
-                settings=settings,
-            )
-            decoder.requires_grad_(True)
-        seconds += fit(
-            decoder,
-            lambda step: loss("all", self.schedule, step),
-            self.schedule,
-            checkpoint=workshop.checkpoint(f"{name}-all"),
-            settings=settings,
-            faster=branch,
-            faster_by=self.branch_rate,
-        )
+        if self.conditioned:
+            start_branch(decoder, (encoded(EXAMPLES, workshop.seed, name, "start", number) for number in range(8)))
+        seconds = fit(decoder, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
         decoder.training_note = f"{start.training_note} + {self.steps}"
         save_decoder(decoder, folder)
         before = reconstruction_figures(vae, start.to(workshop.device), workshop)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.models.checkpoints import load_feature_network, note_training
 from bench.training.objective import reconstruction_loss
+from bench.training.readout import start_readout
 from bench.training.trainer import Schedule, fit, seeded, torch_generator
 from bench.training.workshop import Outcome, Workshop
 
@@ -28,6 +29,8 @@ class FirstStagePart:
     schedule: Schedule
     perceptual_weight: float
     kl_weight: float
+    readout_constant: float
+    """See `bench.training.readout`."""
     log_variance: float = -5.0
     """Where the posterior's log-variance starts; at 0 noise would drown the latents."""
 
@@ -82,6 +85,7 @@ class FirstStagePart:
         )
         with torch.no_grad():
             vae.quant_conv.bias[vae.config.latent_channels :] = self.log_variance
+        start_readout(vae.decoder, constant=self.readout_constant)
         return vae
 
 

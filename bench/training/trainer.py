@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +73,6 @@ def fit(
     *,
     checkpoint: Path,
     settings: str,
-    faster: Sequence[nn.Parameter] = (),
-    faster_by: float = 1.0,
 ) -> float:
     """Train in place, from the checkpoint if there is one, and return the seconds that all its steps took.
 
@@ -84,30 +82,20 @@ def fit(
         schedule: the steps and their rates.
         checkpoint: written every `save_every` steps and at the end.
         settings: what must agree for a checkpoint to be taken up, such as the hash of the recipe.
-        faster: parameters that learn at another rate than the others.
-        faster_by: by how much.
 
     Raises:
         BadInputError: the checkpoint was made with other settings.
         FloatingPointError: the loss is not finite.
     """
-    quick = {id(parameter) for parameter in faster}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for p in trained if id(p) not in quick], "scale": 1.0},
-            {"params": [p for p in trained if id(p) in quick], "scale": faster_by},
-        ],
-        lr=schedule.learning_rate,
-        weight_decay=schedule.weight_decay,
-    )
+    optimizer = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     first, before = _resume(model, optimizer, checkpoint, settings)
     model.train()
     sums: dict[str, float] = {}
     started, logged = time.monotonic(), first
     for step in range(first, schedule.steps):
         for group in optimizer.param_groups:
-            group["lr"] = schedule.learning_rate * schedule.factor(step) * group["scale"]
+            group["lr"] = schedule.learning_rate * schedule.factor(step)
         terms = loss(step)
         total = torch.stack([term.float() for term in terms.values()]).sum()
         if not torch.isfinite(total):
