@@ -75,6 +75,14 @@ def _run(overrides: list[str]) -> Results:
         from bench.training.mini import train_mini
 
         return train_mini(config, resolved)
+    if config.kind == "train_decoder":
+        from bench.training.train_decoder import TrainDecoder
+
+        return TrainDecoder(config, resolved, overrides).run()
+    if config.kind == "architecture":
+        from bench.architecture import ArchitectureExperiment
+
+        return ArchitectureExperiment(config, resolved, overrides).run()
     from bench.experiment import TableExperiment
 
     return TableExperiment(config, resolved, overrides).run()

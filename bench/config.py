@@ -23,7 +23,13 @@ from bench.errors import BadInputError
 __all__ = ["STAGES", "Config", "compose_config", "conf_dir", "experiments", "one_message", "typed"]
 
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
-KINDS = ("table", "train_mini")
+NEEDS = {
+    "table": ("dataset", "generator", "features", "table"),
+    "architecture": ("decoder", "table"),
+    "train_decoder": ("decoder", "training", "first_stage", "training_data", "validation_data"),
+    "train_mini": ("parts",),
+}
+"""Groups and keys that each kind of experiment must have."""
 
 
 @dataclass
@@ -36,6 +42,17 @@ class Paths:
     """Data sets (environment: BENCH_DATA)."""
     assets: str = str(Path(__file__).parent / "assets")
     """What travels with the package."""
+
+
+@dataclass
+class DecoderSizes:
+    """Of the vanilla decoder, from which the others' follow by their factors."""
+
+    channels: list[int] = MISSING
+    layers: int = MISSING
+    groups: int = MISSING
+    widen_groups: bool = False
+    """Whether a wider decoder has more normalisation groups instead of larger ones."""
 
 
 @dataclass
@@ -55,7 +72,12 @@ class Profile:
     weights: str = MISSING
     pipeline: str = MISSING
     features: str = MISSING
+    first_stage: str = MISSING
+    """The frozen one for which decoders are trained."""
+    decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
     decoders: dict[str, str] = field(default_factory=dict)
+    perceptual: dict[str, Any] = field(default_factory=dict)
+    """The distance that decoders are trained with: a `_target_` and that one's arguments."""
     datasets: dict[str, Any] = field(default_factory=dict)
 
 
@@ -100,6 +122,22 @@ class Features:
 
 
 @dataclass
+class DecoderSpec:
+    """A decoder to train, to draw up, or to put into a row."""
+
+    name: str = MISSING
+    width: float = 1.0
+    """Factor on the vanilla decoder's channels."""
+    depth: float = 1.0
+    """Factor on its layers, rounded to whole ones."""
+    conditioned: bool = True
+    blending: str = "add"
+    branch: str = "plain"
+    checkpoint: str | None = None
+    """Its weights, where a row is made with it."""
+
+
+@dataclass
 class Convergence:
     part: str = MISSING
     figure: str = MISSING
@@ -107,7 +145,9 @@ class Convergence:
 
 
 @dataclass
-class Training:
+class Parts:
+    """What `train_mini` makes."""
+
     per_class: int = MISSING
     """Pictures to train on in each class."""
     dev_per_class: int = MISSING
@@ -116,8 +156,8 @@ class Training:
     convergence: Convergence = MISSING
     recipes_tried: dict[str, int] = MISSING
     """By part, the chosen one included."""
-    parts: dict[str, Any] = MISSING
-    """Recipes by name, each a `_target_` and that one's arguments."""
+    recipes: dict[str, Any] = MISSING
+    """By name, each a `_target_` and that one's arguments."""
 
 
 @dataclass
@@ -145,26 +185,40 @@ class Config:
     features: Features | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     table: TableSpec | None = None
-    training: Training | None = None
+    parts: Parts | None = None
+    decoder: DecoderSpec | None = None
+    training: dict[str, Any] | None = None
+    """How the decoder is trained: a `_target_` and that one's arguments."""
+    start: str | None = None
+    """Weights that the decoder starts from; None for fresh ones."""
+    first_stage: str | None = None
+    training_data: dict[str, Any] | None = None
+    validation_data: dict[str, Any] | None = None
+    predict_branch: bool = False
+    """Whether a fresh branch starts as the linear prediction of the decoder's features from the picture."""
+    workers: int = 0
+    """Processes that read training data, beside each that trains."""
+    wandb: str | None = None
+    """Project at W&B."""
 
 
 def _validate(config: Config) -> None:
     """Refuse what no type can: numbers out of range and unknown words."""
-    _one_of("kind", config.kind, KINDS)
+    _one_of("kind", config.kind, tuple(NEEDS))
     _one_of("stage", config.stage, STAGES)
     _positive(config, "", "limit", "batch_size")
+    for key in NEEDS[config.kind]:
+        if getattr(config, key) is None:
+            raise BadInputError(f"{key}: expected one of the files in conf/{key}, found none")
     if config.kind == "table":
-        for group in ("dataset", "generator", "features", "table"):
-            if getattr(config, group) is None:
-                raise BadInputError(f"{group}: expected one of the files in conf/{group}, found none")
         _positive(config.profile, "profile.", "resolution", "steps", "items")
         _positive(config.dataset, "dataset.", "items")
         if config.profile.fid_minimum < 2:
             raise BadInputError(f"profile.fid_minimum: expected 2 or more, found {config.profile.fid_minimum}")
-    elif config.training is None:
-        raise BadInputError("training: expected one of the files in conf/training, found none")
-    else:
-        _positive(config.training, "training.", "per_class", "dev_per_class")
+    if config.parts is not None:
+        _positive(config.parts, "parts.", "per_class", "dev_per_class")
+    if config.decoder is not None and min(config.decoder.width, config.decoder.depth) <= 0:
+        raise BadInputError(f"decoder: expected a width and depth above 0, found {config.decoder}")
     if config.seed < 0:
         raise BadInputError(f"seed: expected 0 or more, found {config.seed}")
     references = [name for name, row in config.rows.items() if row.reference]

@@ -14,16 +14,18 @@ __all__ = ["Progress"]
 class Progress:
     """Items done of how many; what was found in the store counts as done but not into the rate."""
 
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str, total: int, *, unit: str = "items") -> None:
         self._bars = bars.Progress(
             bars.TextColumn("{task.description:>11}"),
             bars.BarColumn(),
             bars.MofNCompleteColumn(),
             bars.TextColumn("{task.fields[rate]}"),
             bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
         )
-        self._task = self._bars.add_task(what, total=total, rate="")
+        self._task = self._bars.add_task(what, total=total, rate="", note="")
+        self._unit = unit
         self._worked = 0
 
     def __enter__(self) -> Self:
@@ -35,12 +37,12 @@ class Progress:
     ) -> None:
         self._bars.stop()
 
-    def advance(self, items: int) -> None:
-        """Count items that were worked on."""
+    def advance(self, items: int, *, note: str = "") -> None:
+        """Count items that were worked on, with a word on how it goes."""
         self._worked += items
         elapsed = self._bars.tasks[0].elapsed or 0.0
-        rate = f"{self._worked / elapsed:.2f} items/s" if elapsed else ""
-        self._bars.update(self._task, advance=items, rate=rate)
+        rate = f"{self._worked / elapsed:.2f} {self._unit}/s" if elapsed else ""
+        self._bars.update(self._task, advance=items, rate=rate, note=note)
 
     def skip(self, items: int) -> None:
         """Count items that were there already."""

@@ -31,5 +31,5 @@ def test_the_card_is_that_of_these_files() -> None:
 def test_training_the_vanilla_decoder_on_hardly_changes_it() -> None:
     """Otherwise every decoder of the table would look better than it for its training alone."""
     card = json.loads((MINI / "card.json").read_text())
-    limit = compose_config(["experiment=train_mini"]).training.convergence
+    limit = compose_config(["experiment=train_mini"]).parts.convergence
     assert abs(card["parts"][limit.part]["figures"][limit.figure]) < limit.largest <= 0.02

@@ -63,7 +63,7 @@ def test_every_experiment_composes_and_names_what_is_there(name: str) -> None:
         assert config.table is not None
         check_all_targets(resolved)
     else:
-        check_targets(resolved["training"], "training")
+        check_targets(resolved["parts"], "parts")
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
@@ -73,7 +73,7 @@ def test_every_option_composes_with_a_table_and_names_what_is_there(group: str, 
     if group == "row":
         assert list(config.rows) == [name]
     if group == "decoder":
-        assert resolved["rows"]["base_mask"]["method"]["decoder"]["folder"] == config.profile.decoders[name]
+        assert resolved["rows"]["base_mask"]["method"]["decoder"]["path"] == config.profile.decoders[name]
 
 
 def test_a_check_that_finds_everything_says_so_and_writes_nothing(
@@ -159,7 +159,7 @@ def test_an_unknown_experiment_and_none_are_refused_with_those_there_are(capfd: 
 
 
 def test_missing_weights_are_all_named_at_once(capfd: pytest.CaptureFixture[str]) -> None:
-    keys = ["generator.pipeline", "features.network.folder", "rows.base_mask.method.decoder.folder"]
+    keys = ["generator.pipeline", "features.network.folder", "rows.base_mask.method.decoder.path"]
     refuse([TABLE, "profile.weights=nowhere", "stage=check"], [*keys, "nowhere/base"], capfd)
 
 

@@ -1,25 +1,30 @@
-"""Weights on disk: a folder with `config.json` and one safetensors file, as diffusers lays them out."""
+"""Networks on disk: folders with `config.json` and safetensors, and decoders in whatever form their authors wrote."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors.torch import save_file
+from torch import nn
 
 from bench.errors import BadInputError
 from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.feature_network import FeatureNetwork
+from bench.models.layouts import find_decoder
+from bench.models.tensor_files import mismatch, read_tensors
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL
 
 __all__ = [
     "load_decoder",
     "load_feature_network",
     "load_weights",
+    "network_settings",
     "note_training",
     "save_decoder",
     "save_feature_network",
@@ -27,67 +32,171 @@ __all__ = [
 
 CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
+PICKLED_WEIGHTS = "diffusion_pytorch_model.bin"
 TRAINING = "_training"
 """Key of the configuration under which our own files say how long the network was trained."""
+LINEAGE = "_lineage"
+"""Key of the configuration under which our own files say what a decoder was made from."""
+
+_OWN = "Decoder"
+_DIFFUSERS = {
+    "AsymmetricAutoencoderKL": ("up_block_out_channels", "layers_per_up_block", True),
+    "AutoencoderKL": ("block_out_channels", "layers_per_block", False),
+    "VQModel": ("block_out_channels", "layers_per_block", False),
+}
+"""What diffusers calls the decoder's widths and depth, and whether it has a branch, by class."""
 
 
-def save_decoder(decoder: Decoder, folder: Path) -> None:
-    """Write a decoder's sizes and weights; tensors are named as in diffusers' `AsymmetricAutoencoderKL.decoder`."""
-    _save(decoder, folder, {"_class_name": "Decoder", TRAINING: decoder.training_note, **asdict(decoder.config)})
+def load_decoder(path: str | Path) -> Decoder:
+    """Read a decoder, in float32, whoever wrote it.
+
+    Width, depth and branch are read from the weights. Only the number of normalisation groups and the branch's kind of
+    convolution come from `config.json`, and what else it says must agree.
+
+    Args:
+        path: a folder of `save_decoder`, or of diffusers' `AsymmetricAutoencoderKL`, `AutoencoderKL` or `VQModel`; or
+            one file, `.safetensors` or of `torch.save` (such as the authors' Lightning `.ckpt`), with the authors' or
+            diffusers' names, of a decoder, a first stage or a whole diffusion model. A file is read with 32 groups and
+            plain convolutions, whatever lies beside it.
+
+    Raises:
+        BadInputError: the file or folder is missing or broken, holds what could run code, or holds no decoder; or
+            weights and configuration do not fit together. The message names what is missing, unexpected or different.
+    """
+    path = Path(path)
+    settings = network_settings(path) if path.is_dir() else {}
+    said = _decoder_settings(settings, path / CONFIG) if path.is_dir() else {}
+    file = _weights_of(path) if path.is_dir() else path
+    stored = find_decoder(read_tensors(file), file)
+    sizes = stored.sizes()
+    contradictions = [
+        f"{name} {size}, not {said[name]}" for name, size in sizes.items() if name in said and said[name] != size
+    ]
+    if contradictions:
+        raise BadInputError(f"{file}: weights of another shape than {path / CONFIG} says: {'; '.join(contradictions)}")
+    try:
+        with torch.device("meta"):
+            decoder = Decoder(DecoderConfig(**{**said, **sizes}))
+    except (TypeError, ValueError) as error:
+        where = path / CONFIG if path.is_dir() else f"{path}, read with {DecoderConfig.groups} groups"
+        raise BadInputError(f"{where}: {error}") from None
+    stored.fill(decoder)
+    decoder.training_note = str(settings.get(TRAINING, ""))
+    decoder.lineage = settings.get(LINEAGE, {})
+    return decoder.eval()
+
+
+def _weights_of(folder: Path) -> Path:
+    pickled = folder / PICKLED_WEIGHTS
+    return pickled if pickled.is_file() and not (folder / WEIGHTS).is_file() else folder / WEIGHTS
+
+
+def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
+    """What `config.json` says of a decoder, as fields of `DecoderConfig`.
+
+    Raises:
+        BadInputError: it is of another network, or says what we do not know.
+    """
+    kind = settings.get("_class_name")
+    if kind == _OWN:
+        said = {name: value for name, value in settings.items() if not name.startswith("_")}
+        unknown = said.keys() - {field.name for field in fields(DecoderConfig)}
+        if unknown:
+            raise BadInputError(f"{config}: no such size of a decoder: {', '.join(sorted(unknown))}")
+    elif kind in _DIFFUSERS:
+        channels, layers, conditioned = _DIFFUSERS[kind]
+        if settings.get("act_fn", "silu") != "silu":
+            raise BadInputError(f"{config}: act_fn: expected silu, found {settings['act_fn']}")
+        theirs = {
+            "channels": channels, "layers": layers, "groups": "norm_num_groups", "latent_channels": "latent_channels",
+        }  # fmt: skip
+        said = {ours: settings[name] for ours, name in theirs.items() if name in settings}
+        said["conditioned"] = conditioned
+    else:
+        raise BadInputError(f"{config}: expected a {', '.join((_OWN, *_DIFFUSERS))}, found {kind}")
+    if not isinstance(said.get("groups", 1), int):
+        raise BadInputError(f"{config}: expected a whole number of normalisation groups, found {said['groups']!r}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+
+
+def save_decoder(
+    decoder: Decoder, path: str | Path, *, layout: str = "own", first_stage: AutoencoderKL | None = None
+) -> None:
+    """Write a decoder as a folder, with its training note and lineage.
+
+    Args:
+        decoder: on any device, in any float type.
+        path: the folder.
+        layout: `own`, which tells a decoder's sizes and holds nothing else; or `diffusers`, of which that loads an
+            `AsymmetricAutoencoderKL`, or an `AutoencoderKL` where there is no branch.
+        first_stage: whose encoder, `quant_conv` and `post_quant_conv` are written beside it for `diffusers`.
+
+    Raises:
+        ValueError: an unknown layout, no first stage for `diffusers`, or a decoder that it has no class for.
+    """
+    path = Path(path)
+    notes = {TRAINING: decoder.training_note, LINEAGE: decoder.lineage}
+    if layout == "own":
+        _save(decoder, path, {"_class_name": _OWN, **notes, **asdict(decoder.config)})
+    elif layout == "diffusers":
+        if first_stage is None:
+            raise ValueError("diffusers' layout is of a whole autoencoder: expected a first stage, found none")
+        _save_for_diffusers(decoder, path, first_stage)
+        _note(path, notes)
+    else:
+        raise ValueError(f"unknown layout {layout!r}: expected own or diffusers")
+
+
+def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: AutoencoderKL) -> None:
+    import diffusers  # here, as it takes seconds and reading a decoder does without
+
+    ours, theirs = decoder.config, first_stage.config
+    if ours.conditioned and (ours.blending, ours.branch) != ("add", "plain"):
+        raise ValueError(
+            "diffusers has only decoders that add features of plain convolutions: "
+            f"found blending {ours.blending}, branch {ours.branch}"
+        )
+    if ours.groups != theirs.norm_num_groups:
+        raise ValueError(
+            "diffusers has one number of normalisation groups for encoder and decoder: "
+            f"found {theirs.norm_num_groups} and {ours.groups}"
+        )
+    if ours.conditioned:
+        kind = diffusers.AsymmetricAutoencoderKL
+        settings = {
+            "in_channels": theirs.in_channels,
+            "down_block_types": theirs.down_block_types,
+            "down_block_out_channels": theirs.block_out_channels,
+            "layers_per_down_block": theirs.layers_per_block,
+            "up_block_types": ("UpDecoderBlock2D",) * len(ours.channels),
+            "up_block_out_channels": ours.channels,
+            "layers_per_up_block": ours.layers,
+            "latent_channels": theirs.latent_channels,
+            "norm_num_groups": ours.groups,
+            "sample_size": theirs.sample_size,
+            "scaling_factor": theirs.scaling_factor,
+        }
+    else:
+        kind = diffusers.AutoencoderKL
+        settings = {name: value for name, value in theirs.items() if not name.startswith("_")}
+    with torch.device("meta"):
+        model = kind(**settings)
+    tensors = {name: tensor for name, tensor in first_stage.state_dict().items() if not name.startswith("decoder.")}
+    tensors |= {f"decoder.{name}": tensor for name, tensor in decoder.state_dict().items()}
+    problems = mismatch(model.state_dict(), tensors)
+    if problems:
+        raise ValueError(f"diffusers has no autoencoder of these sizes: {'; '.join(problems)}")
+    model.load_state_dict({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, assign=True)
+    model.save_pretrained(folder)
 
 
 def note_training(folder: Path, words: str) -> None:
     """Say in a folder's `config.json` how long its network was trained."""
-    settings = _settings(folder)
-    (folder / CONFIG).write_text(json.dumps({**settings, TRAINING: words}, indent=2) + "\n")
+    _note(folder, {TRAINING: words})
 
 
-def load_decoder(folder: str | Path) -> Decoder:
-    """Read a decoder, in float32: what `save_decoder` wrote, or the decoder in a folder that diffusers wrote.
-
-    Args:
-        folder: with `config.json` (of a `Decoder`, `AutoencoderKL` or `AsymmetricAutoencoderKL`) and one safetensors
-            file.
-
-    Raises:
-        BadInputError: the folder, its sizes or its weights are missing, broken or do not fit together.
-    """
-    folder = Path(folder)
-    settings = _settings(folder)
-    kind = settings.get("_class_name")
-    if kind not in _SIZES:
-        raise BadInputError(f"{folder / CONFIG}: expected a {', '.join(_SIZES)}, found {kind}")
-    try:
-        decoder = Decoder(_SIZES[kind](settings))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadInputError(
-            f"{folder / CONFIG}: expected a decoder's sizes ({type(error).__name__}: {error})"
-        ) from None
-    load_weights(decoder, folder / WEIGHTS, prefix="" if kind == "Decoder" else "decoder.")
-    decoder.training_note = str(settings.get(TRAINING, ""))
-    return decoder.eval()
-
-
-def _own(settings: dict[str, Any]) -> DecoderConfig:
-    fields = {name: value for name, value in settings.items() if not name.startswith("_")}
-    return DecoderConfig(**{**fields, "channels": tuple(fields["channels"])})
-
-
-def _vanilla(settings: dict[str, Any]) -> DecoderConfig:
-    return DecoderConfig(
-        tuple(settings["block_out_channels"]), settings["layers_per_block"], False, settings["norm_num_groups"],
-        settings["latent_channels"],
-    )  # fmt: skip
-
-
-def _asymmetric(settings: dict[str, Any]) -> DecoderConfig:
-    return DecoderConfig(
-        tuple(settings["up_block_out_channels"]), settings["layers_per_up_block"], True, settings["norm_num_groups"],
-        settings["latent_channels"],
-    )  # fmt: skip
-
-
-_SIZES = {"Decoder": _own, "AutoencoderKL": _vanilla, "AsymmetricAutoencoderKL": _asymmetric}
+def _note(folder: Path, notes: dict[str, Any]) -> None:
+    (folder / CONFIG).write_text(json.dumps({**network_settings(folder), **notes}, indent=2) + "\n")
 
 
 def save_feature_network(network: FeatureNetwork, folder: Path) -> None:
@@ -102,7 +211,7 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
         BadInputError: the folder, its sizes or its weights are missing, broken or do not fit together.
     """
     folder = Path(folder)
-    settings = _settings(folder)
+    settings = network_settings(folder)
     try:
         network = FeatureNetwork(settings["widths"], settings["heads"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -112,7 +221,7 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
 
 
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
-    """Fill a module from a safetensors file, any float type becoming the module's own.
+    """Fill a module from a weight file, any float type becoming the module's own.
 
     Args:
         module: changed in place.
@@ -122,32 +231,12 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     Raises:
         BadInputError: the file is missing or broken, or its tensors are not the module's; the message names them.
     """
-    if not path.is_file():
-        raise BadInputError(f"{path}: expected a safetensors file, found none")
-    try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BadInputError(f"{path}: expected a whole safetensors file, found a broken one ({error})") from None
+    tensors = read_tensors(path)
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-    problems = _mismatch(module.state_dict(), tensors)
+    problems = mismatch(module.state_dict(), tensors)
     if problems:
         raise BadInputError(f"{path}: weights of another network: {'; '.join(problems)}")
     module.load_state_dict(tensors)
-
-
-def _mismatch(expected: dict[str, Tensor], found: dict[str, Tensor]) -> list[str]:
-    problems = []
-    for word, names in (("missing", expected.keys() - found.keys()), ("unexpected", found.keys() - expected.keys())):
-        if names:
-            problems.append(f"{len(names)} {word}, such as {min(names)}")
-    shapes = [
-        f"{name} should be {tuple(expected[name].shape)} and is {tuple(found[name].shape)}"
-        for name in sorted(expected.keys() & found.keys())
-        if expected[name].shape != found[name].shape
-    ]
-    if shapes:
-        problems.append(f"{len(shapes)} of another shape, such as {shapes[0]}")
-    return problems
 
 
 def _save(module: nn.Module, folder: Path, settings: dict[str, Any]) -> None:
@@ -158,7 +247,12 @@ def _save(module: nn.Module, folder: Path, settings: dict[str, Any]) -> None:
     save_file(tensors, folder / WEIGHTS)
 
 
-def _settings(folder: Path) -> dict[str, Any]:
+def network_settings(folder: Path) -> dict[str, Any]:
+    """What a folder's `config.json` holds.
+
+    Raises:
+        BadInputError: there is none, or it is no JSON object.
+    """
     path = folder / CONFIG
     try:
         settings = json.loads(path.read_text())

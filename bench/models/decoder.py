@@ -8,8 +8,9 @@ Parameter names are those of diffusers' `AsymmetricAutoencoderKL.decoder`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +26,7 @@ from bench.models.layers import (
     resize_mask,
 )
 
-__all__ = ["BLENDINGS", "BRANCHES", "DECODERS", "ConditionBranch", "Decoder", "DecoderConfig", "build_decoder"]
+__all__ = ["BLENDINGS", "BRANCHES", "DECODERS", "ConditionBranch", "Decoder", "DecoderConfig", "build_decoder", "sized"]
 
 BLENDINGS = ("add", "concat")
 """Ways to join the branch's features with the decoder's: eq. 4's addition, or Tables 7 and 8's concatenation."""
@@ -71,6 +72,39 @@ DECODERS: dict[str, DecoderConfig] = {
 """The decoders of the paper: Stable Diffusion's own, and ours at widths 1, 1.5 and 2 and depths 1, 1.5 and 2.5."""
 
 
+def sized(
+    vanilla: Mapping[str, Any],
+    *,
+    width: float,
+    depth: float,
+    conditioned: bool = True,
+    blending: str = "add",
+    branch: str = "plain",
+) -> DecoderConfig:
+    """The sizes of a decoder from those of the vanilla one.
+
+    Args:
+        vanilla: its `channels`, `layers` and `groups`, and `widen_groups`: whether a wider decoder has more
+            normalisation groups instead of larger ones.
+        width: factor on the channels.
+        depth: factor on the layers, rounded to whole ones.
+        conditioned: whether there is a branch.
+        blending: one of `BLENDINGS`.
+        branch: one of `BRANCHES`.
+
+    Raises:
+        ValueError: the sizes do not fit together.
+    """
+    return DecoderConfig(
+        channels=tuple(round(channels * width) for channels in vanilla["channels"]),
+        layers=round(vanilla["layers"] * depth),
+        conditioned=conditioned,
+        groups=round(vanilla["groups"] * width) if vanilla["widen_groups"] else vanilla["groups"],
+        blending=blending,
+        branch=branch,
+    )
+
+
 class ConditionBranch(nn.Module):
     """Convolutions over the masked image, one feature map for every place of blending (paper, figure 3)."""
 
@@ -110,6 +144,8 @@ class Decoder(nn.Module):
         self.config = config
         self.training_note = ""
         """How long it was trained, in words; travels with the weights."""
+        self.lineage: dict[str, Any] = {}
+        """What it was made from and how, as JSON knows it; travels with the weights in our own layout."""
         groups, coarsest_first = config.groups, config.channels[::-1]
         width = coarsest_first[0]
         self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)

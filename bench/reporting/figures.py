@@ -1,4 +1,4 @@
-"""The picture of an inpainting table: input, masked input, every row, and its error outside the mask."""
+"""Figures: an inpainting table's rows with their errors outside the mask, and a training's curves and pictures."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from bench.data.items import Item
 
-__all__ = ["ERROR_GAIN", "draw_rows"]
+__all__ = ["ERROR_GAIN", "draw_curves", "draw_grid", "draw_rows"]
 
 ERROR_GAIN = 4
 """The absolute error is drawn this many times as bright."""
@@ -43,9 +45,15 @@ def draw_rows(
             error = ERROR_GAIN * np.abs(image.astype(np.int32) - item.image) * (item.mask[..., None] == 0)
             errors.append(error.clip(0, 255).astype(np.uint8))
         lines.append((f"error outside the mask ×{ERROR_GAIN}", errors))
-    figure = Figure(figsize=(INCH * len(items) + 2.2, INCH * len(lines) + 0.6), dpi=130, layout="constrained")
+    _draw(path, lines, title=title)
+
+
+def _draw(path: Path, lines: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], *, title: str) -> None:
+    """Rows of pictures with their labels."""
+    columns = len(lines[0][1])
+    figure = Figure(figsize=(INCH * columns + 2.2, INCH * len(lines) + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(lines), len(items), squeeze=False)
+    axes = figure.subplots(len(lines), columns, squeeze=False)
     for (label, images), places in zip(lines, axes, strict=True):
         for place, picture in zip(places, images, strict=True):
             place.imshow(picture, interpolation="nearest")
@@ -58,3 +66,41 @@ def draw_rows(
 
 def _wrapped(label: str) -> str:
     return "\n".join(textwrap.wrap(label, 22))
+
+
+def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFrame, *, title: str) -> None:
+    """Write one small plot for each loss (means over fiftieths of the run) and each validation figure, by step."""
+    stretch = max(1, len(losses) // 50)
+    means = losses.groupby((losses["step"] - 1) // stretch).mean()
+    plots = [(f"{name} (training)", means["step"], means[name]) for name in losses if name != "step"]
+    plots += [
+        (f"{name} (validation)", validations["step"], validations[name]) for name in validations if name != "step"
+    ]
+    columns = 3
+    figure = Figure(figsize=(10, 2.4 * -(-len(plots) // columns) + 0.4), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(-(-len(plots) // columns), columns, squeeze=False)
+    for place in axes.flat[len(plots) :]:
+        place.set_axis_off()
+    for place, (name, steps, values) in zip(axes.flat, plots, strict=False):
+        place.plot(steps, values, linewidth=1)
+        place.set_title(name, fontsize=8, parse_math=False)
+        place.tick_params(labelsize=7)
+        if (values > 0).all():
+            place.set_yscale("log")
+    figure.suptitle(title, fontsize=9, parse_math=False)
+    figure.savefig(path)
+
+
+def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> None:
+    """Write labelled rows of pictures N×3×R×R in [-1, 1]."""
+    _draw(
+        path,
+        [(label, [_as_uint8(picture) for picture in pictures]) for label, pictures in rows],
+        title=title,
+    )
+
+
+def _as_uint8(picture: Tensor) -> npt.NDArray[np.uint8]:
+    pixels: npt.NDArray[np.uint8] = ((picture + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    return pixels

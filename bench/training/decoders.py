@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from diffusers import AutoencoderKL
-from torch import Tensor
-
-from bench.data.masks import preset
-from bench.models.checkpoints import load_decoder, load_feature_network, save_decoder
-from bench.models.decoder import Decoder, DecoderConfig
-from bench.models.widen import widen
+from bench.data.imagenet_train import ImageNetTrain
+from bench.models.checkpoints import load_decoder, save_decoder
+from bench.models.decoder import DecoderConfig
+from bench.models.first_stage import load_first_stage
+from bench.seeding import seed_for
+from bench.training.decoder_training import DecoderTraining
 from bench.training.first_stage import reconstruction_figures
-from bench.training.images import training_masks
-from bench.training.objective import reconstruction_loss
-from bench.training.readout import start_branch
-from bench.training.trainer import Schedule, fit, seeded, torch_generator
+from bench.training.objective import feature_distance
+from bench.training.recipe import DecoderRecipe
+from bench.training.starting import examples_of, started_decoder
+from bench.training.validation import Validation
 from bench.training.workshop import Outcome, Workshop
 
 __all__ = ["DecoderPart"]
 
-FULL_SHARE = 0.5
-"""Share of full masks, as the released code draws them."""
-EXAMPLES = 64
-"""Pictures at once from which the branch's start is computed."""
+log = logging.getLogger(__name__)
+
+LOG_EVERY = 100
 
 
 @dataclass(frozen=True)
 class DecoderPart:
     """A decoder that starts by decoding as another part does, and is trained on from there.
 
-    Half of its masks are full: then the branch is off, and the decoder learns to stand alone. A branch starts as the
-    linear prediction of the decoder's own finest features from the picture.
+    A branch starts as the linear prediction of the decoder's own finest features from the picture.
     """
 
     start: str
@@ -43,9 +40,9 @@ class DecoderPart:
     layers: int
     groups: int
     conditioned: bool
-    schedule: Schedule
-    masks: str
-    perceptual_weight: float
+    training: DecoderRecipe
+    blending: str = "add"
+    branch: str = "plain"
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -53,61 +50,56 @@ class DecoderPart:
 
     @property
     def steps(self) -> int:
-        return self.schedule.steps
+        return self.training.steps
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
-        images = workshop.images()
-        network = load_feature_network(workshop.part("loss_features")).to(workshop.device).requires_grad_(False)
-        vae = AutoencoderKL.from_pretrained(workshop.part("first_stage")).to(workshop.device).requires_grad_(False)
-        kind = preset(self.masks)
+        recipe, device, seed = self.training, workshop.device, seed_for(workshop.seed, name)
+        sizes = DecoderConfig(
+            tuple(self.channels),
+            self.layers,
+            self.conditioned,
+            self.groups,
+            blending=self.blending,
+            branch=self.branch,
+        )
+        perceptual = feature_distance(str(workshop.part("loss_features"))).to(device)
+        first_stage = load_first_stage(workshop.part("first_stage")).to(device)
+        data = ImageNetTrain(
+            workshop.train,
+            resolution=recipe.resolution,
+            masks=recipe.masks,
+            full_share=recipe.full_share,
+            alternating=recipe.full_masks == "alternating",
+            smallest_crop=recipe.smallest_crop,
+            seed=seed,
+        )
         start = load_decoder(workshop.part(self.start))
-        with seeded(workshop.seed, name, "weights"):
-            decoder = Decoder(DecoderConfig(tuple(self.channels), self.layers, self.conditioned, self.groups))
-            widen(start, decoder)
-        decoder.to(workshop.device).to(memory_format=torch.channels_last)
-
-        def encoded(size: int, *seeds: int | str) -> tuple[Tensor, Tensor]:
-            pictures, _ = images.batch(size, *seeds)
-            pictures = pictures.to(workshop.device, memory_format=torch.channels_last)
-            posterior = vae.encode(pictures).latent_dist
-            noise = torch.randn(posterior.mean.shape, generator=torch_generator(*seeds))
-            return vae.post_quant_conv(posterior.mean + posterior.std * noise.to(workshop.device)), pictures
-
-        def loss(step: int) -> dict[str, Tensor]:
-            seeds = (workshop.seed, name, step)
-            size = self.schedule.batch_size
-            with workshop.autocast():
-                z, pictures = encoded(size, *seeds)
-                if self.conditioned:
-                    mask = training_masks(kind, size, workshop.resolution, *seeds, full_share=FULL_SHARE)
-                    output = decoder(z, pictures, mask.to(workshop.device))
-                else:
-                    output = decoder(z)
-                return reconstruction_loss(output, pictures, network, perceptual_weight=self.perceptual_weight)
-
-        if self.conditioned:
-            start_branch(decoder, (encoded(EXAMPLES, workshop.seed, name, "start", number) for number in range(8)))
-        seconds = fit(decoder, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
+        decoder, pretrained = started_decoder(
+            sizes, start, seed=seed, device=device, examples=examples_of(data, first_stage, seed=seed, device=device)
+        )
+        training = DecoderTraining(
+            decoder,
+            first_stage,
+            data,
+            perceptual,
+            recipe,
+            seed=seed,
+            device=device,
+            folder=workshop.out / "checkpoints" / name,
+            settings=settings,
+            pretrained=pretrained,
+        )
+        for update in training.updates():
+            if update.step % LOG_EVERY == 0 or update.step == recipe.steps:
+                losses = "  ".join(f"{term} {value:.4f}" for term, value in update.losses.items())
+                log.info("%s  step %d/%d  %s  %.0f s", name, update.step, recipe.steps, losses, training.seconds)
         decoder.training_note = f"{start.training_note} + {self.steps}"
         save_decoder(decoder, folder)
-        before = reconstruction_figures(vae, start.to(workshop.device), workshop)
-        after = reconstruction_figures(vae, decoder, workshop)
+        before = reconstruction_figures(first_stage, start.to(device), workshop)
+        after = reconstruction_figures(first_stage, decoder, workshop)
         change = {f"{figure}_change": after[figure] / before[figure] - 1 for figure in after}
-        return Outcome({**after, **change, **self._known_region(vae, decoder, workshop)}, seconds)
-
-    @torch.no_grad()
-    def _known_region(self, vae: AutoencoderKL, decoder: Decoder, workshop: Workshop) -> dict[str, float]:
-        """Mean squared error in [0, 1] on known pixels of the development split, with the branch."""
-        if not self.conditioned:
-            return {}
-        images = workshop.dev_images()
-        pictures, _ = images.batch(min(256, len(images)), "known region")
-        masks = training_masks(preset(self.masks), len(pictures), workshop.resolution, "known region", full_share=0.0)
-        total, count = 0.0, 0
-        for batch, mask in zip(torch.split(pictures, 64), torch.split(masks, 64), strict=True):
-            x, hole = batch.to(workshop.device), mask.to(workshop.device)
-            z = vae.post_quant_conv(vae.encode(x * (1 - hole)).latent_dist.mean)
-            squared = ((decoder(z, x, hole).clamp(-1, 1) - x) / 2).square() * (1 - hole)
-            total += float(squared.sum())
-            count += int((1 - hole).sum()) * 3
-        return {"known_mse01": total / count}
+        dev = ImageNetTrain(workshop.dev, resolution=recipe.resolution, masks=recipe.masks, full_share=0.0)
+        validation = Validation.of(
+            dev, recipe.validation_items, first_stage=first_stage, perceptual=perceptual, device=device
+        )
+        return Outcome({**after, **change, **validation(decoder)}, training.seconds)

@@ -10,9 +10,10 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from bench.models.checkpoints import load_feature_network, note_training
-from bench.training.objective import reconstruction_loss
-from bench.training.readout import start_readout
+from bench.models.checkpoints import note_training
+from bench.models.first_stage import FirstStage, KLFirstStage
+from bench.training.objective import feature_distance, reconstruction_loss
+from bench.training.starting import start_readout
 from bench.training.trainer import Schedule, fit, seeded, torch_generator
 from bench.training.workshop import Outcome, Workshop
 
@@ -30,7 +31,7 @@ class FirstStagePart:
     perceptual_weight: float
     kl_weight: float
     readout_constant: float
-    """See `bench.training.readout`."""
+    """See `bench.training.starting`."""
     log_variance: float = -5.0
     """Where the posterior's log-variance starts; at 0 noise would drown the latents."""
 
@@ -44,8 +45,7 @@ class FirstStagePart:
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images = workshop.images()
-        network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
-        network.requires_grad_(False)
+        perceptual = feature_distance(str(workshop.part("loss_features"))).to(workshop.device)
         with seeded(workshop.seed, name, "weights"):
             vae = self._fresh()
         vae.to(workshop.device, memory_format=torch.channels_last)
@@ -58,7 +58,7 @@ class FirstStagePart:
                 posterior = vae.encode(pictures).latent_dist
                 noise = torch.randn(posterior.mean.shape, generator=torch_generator(*seeds))
                 output = vae.decode(posterior.mean + posterior.std * noise.to(workshop.device)).sample
-                terms = reconstruction_loss(output, pictures, network, perceptual_weight=self.perceptual_weight)
+                terms = reconstruction_loss(output, pictures, perceptual, weight=self.perceptual_weight)
             mean, log_variance = posterior.mean.float(), posterior.logvar.float()
             terms["kl"] = self.kl_weight * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
             return terms
@@ -70,7 +70,7 @@ class FirstStagePart:
         vae.register_to_config(scaling_factor=round(1 / spread, 5))
         vae.save_pretrained(folder)
         note_training(folder, str(self.steps))
-        figures = reconstruction_figures(vae, vae.decoder, workshop)
+        figures = reconstruction_figures(KLFirstStage(vae), vae.decoder, workshop)
         return Outcome({**figures, "latent_std_train": spread}, seconds)
 
     def _fresh(self) -> AutoencoderKL:
@@ -95,14 +95,14 @@ def _encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def reconstruction_figures(vae: AutoencoderKL, decoder: nn.Module, workshop: Workshop) -> dict[str, float]:
+def reconstruction_figures(first_stage: FirstStage, decoder: nn.Module, workshop: Workshop) -> dict[str, float]:
     """Errors of Dec(Enc(x)) on the development split, x in [-1, 1], without noise and without mask."""
     images = workshop.dev_images()
     pictures, _ = images.batch(min(256, len(images)), "reconstruction")
     squared, absolute = [], []
     for batch in torch.split(pictures, 64):
         x = batch.to(workshop.device)
-        output = decoder(vae.post_quant_conv(vae.encode(x).latent_dist.mean)).clamp(-1, 1)
+        output = decoder(first_stage.latents(x)).clamp(-1, 1)
         squared.append((output - x).square().mean())
         absolute.append((output - x).abs().mean())
     return {"mse": float(torch.stack(squared).mean()), "l1": float(torch.stack(absolute).mean())}

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bench.data.crops import random_crop
 from bench.data.items import read_rgb
 from bench.data.masks import MaskPreset, sample_mask
 from bench.errors import BadInputError
@@ -51,20 +51,17 @@ class TrainingImages:
         """Random crops B×3×R×R in [-1, 1] and the indices of their pictures, from a generator of these seeds alone."""
         generator = numpy_generator(0, "crops", *seeds)
         indices = generator.integers(len(self), size=size)
-        return self.tensor([self._crop(self._pictures[index], generator) for index in indices]), indices
+        return self.tensor(
+            [
+                random_crop(self._pictures[index], generator, self.resolution, smallest=self.smallest_crop)
+                for index in indices
+            ]
+        ), indices
 
     @staticmethod
     def tensor(pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
         """uint8 pictures H×W×3 of one size as B×3×H×W in [-1, 1]."""
         return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
-
-    def _crop(self, picture: npt.NDArray[np.uint8], generator: np.random.Generator) -> npt.NDArray[np.uint8]:
-        height, width = picture.shape[:2]
-        side = int(min(height, width) * generator.uniform(self.smallest_crop, 1.0))
-        top = int(generator.integers(height - side, endpoint=True))
-        left = int(generator.integers(width - side, endpoint=True))
-        crop = np.ascontiguousarray(picture[top : top + side, left : left + side])
-        return cv2.resize(crop, (self.resolution, self.resolution), interpolation=cv2.INTER_AREA).astype(np.uint8)
 
 
 def training_masks(kind: MaskPreset, size: int, resolution: int, *seeds: int | str, full_share: float = 0.5) -> Tensor:

@@ -47,9 +47,9 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
     """
     if config.stage not in ("check", "report"):
         raise BadInputError(f"stage: training knows check and report, the default, found {config.stage}")
-    training = resolved["training"]
-    recipes: dict[str, Any] = training["parts"]
-    parts = {name: make(recipe, f"training.parts.{name}") for name, recipe in _checked(recipes)}
+    training = resolved["parts"]
+    recipes: dict[str, Any] = training["recipes"]
+    parts = {name: make(recipe, f"parts.recipes.{name}") for name, recipe in _checked(recipes)}
     wanted = [config.part] if config.part is not None else list(recipes)
     for part in wanted:
         name, _, seed = part.partition("@")
@@ -85,7 +85,7 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
 
 def _checked(recipes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, recipe in recipes.items():
-        require_target(recipe, f"training.parts.{name}")
+        require_target(recipe, f"parts.recipes.{name}")
         yield name, recipe
 
 

@@ -146,8 +146,6 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
     (partial / DONE).write_text(json.dumps(made, indent=2) + "\n")
     shutil.rmtree(target, ignore_errors=True)
     os.replace(partial, target)
-    for checkpoint in workshop.out.glob(f"checkpoints/{name}.*"):
-        checkpoint.unlink()
-    for checkpoint in workshop.out.glob(f"checkpoints/{name}-*"):
-        checkpoint.unlink()
+    workshop.checkpoint(name).unlink(missing_ok=True)
+    shutil.rmtree(workshop.out / "checkpoints" / name, ignore_errors=True)
     return made

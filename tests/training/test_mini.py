@@ -27,11 +27,14 @@ SHIPPED = ("metric_features", "loss_features", "inpainting", "vanilla_finetuned"
 
 def short(out: Path, data: Path, *extra: str) -> list[str]:
     """The experiment's overrides with a step or two for each part."""
-    recipes = compose_config(["experiment=train_mini"]).training.parts
+    recipes = compose_config(["experiment=train_mini"]).parts.recipes
     overrides = ["experiment=train_mini", f"out={out}", f"paths.data={data}", "device=cpu"]
-    overrides += ["training.per_class=1", "training.dev_per_class=1", "training.convergence.largest=1000"]
-    for name in recipes:
-        overrides += [f"training.parts.{name}.schedule.{key}=2" for key in ("steps", "batch_size")]
+    overrides += ["parts.per_class=1", "parts.dev_per_class=1", "parts.convergence.largest=1000"]
+    for name, recipe in recipes.items():
+        node, sizes = ("schedule", ("steps", "batch_size"))
+        if "training" in recipe:
+            node, sizes = ("training", ("steps", "batch_size", "at_once", "validation_items"))
+        overrides += [f"parts.recipes.{name}.{node}.{size}=2" for size in sizes]
     return [*overrides, *extra]
 
 
@@ -82,7 +85,7 @@ def test_a_part_that_is_there_is_not_made_again(trained: tuple[Path, Path]) -> N
 def test_another_recipe_in_the_same_folder_is_refused(trained: tuple[Path, Path]) -> None:
     out, data = trained
     with pytest.raises(BadInputError, match="base: made with another recipe or seed"):
-        bench.run(short(out, data, "training.parts.base.perceptual_weight=0.3"))
+        bench.run(short(out, data, "parts.recipes.base.training.objective.perceptual_weight=0.3"))
 
 
 def test_another_seed_of_a_part_joins_the_card(trained: tuple[Path, Path]) -> None:
@@ -97,7 +100,7 @@ def test_another_seed_of_a_part_joins_the_card(trained: tuple[Path, Path]) -> No
 def test_training_fails_where_the_first_stage_had_not_converged(trained: tuple[Path, Path]) -> None:
     out, data = trained
     with pytest.raises(RuntimeError, match="had not converged"):
-        bench.run(short(out, data, "training.convergence.largest=0"))
+        bench.run(short(out, data, "parts.convergence.largest=0"))
 
 
 def test_weights_too_large_for_a_repository_are_not_packed(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.models import Decoder, build_decoder
-from bench.training.readout import start_branch, start_readout
+from bench.training.starting import start_branch, start_readout
 
 CONSTANT = 100.0
 

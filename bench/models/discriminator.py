@@ -1,0 +1,75 @@
+"""The patch discriminator that decoders are trained against (Isola et al., 2017; paper, appendix A, D).
+
+Sizes as CompVis/taming-transformers has them (taming/modules/discriminator/model.py): three levels from 64 channels,
+batch normalisation, one logit for each patch of 70×70 pixels; 2,765,633 parameters.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.distributed.nn.functional import all_reduce
+
+__all__ = ["GlobalBatchNorm2d", "PatchDiscriminator"]
+
+
+class GlobalBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation over the items of all processes, so that their number changes nothing; on any device.
+
+    Evaluation and a single process are those of `torch.nn.BatchNorm2d`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        if not (self.training and distributed.is_available() and distributed.is_initialized()):
+            return super().forward(input)
+        x = input.float()
+        count = x.new_full((1,), x.numel() / x.shape[1])
+        sums: Tensor = all_reduce(torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3)), count]))
+        total, squares = sums[:-1].chunk(2)
+        mean = total / sums[-1]
+        variance = squares / sums[-1] - mean.square()
+        self._remember(mean.detach(), variance.detach() * sums[-1].detach() / (sums[-1].detach() - 1))
+        scale = self.weight * (variance + self.eps).rsqrt()
+        shift = self.bias - mean * scale
+        return (x * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(input.dtype)
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        self.running_mean.lerp_(mean, self.momentum or 0.0)
+        self.running_var.lerp_(variance, self.momentum or 0.0)
+
+
+class PatchDiscriminator(nn.Module):
+    """Tells pictures from reconstructions, patch by patch."""
+
+    def __init__(self, channels: int = 64, levels: int = 3) -> None:
+        """Build with fresh weights: convolutions from N(0, 0.02), scales of the normalisation from N(1, 0.02).
+
+        Args:
+            channels: of the first level; each further one has twice as many, up to eight times.
+            levels: of halved size after the first.
+        """
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        width = channels
+        for level in range(1, levels + 1):
+            before, width = width, channels * min(2**level, 8)
+            layers += [
+                nn.Conv2d(before, width, 4, stride=2 if level < levels else 1, padding=1, bias=False),
+                GlobalBatchNorm2d(width),
+                nn.LeakyReLU(0.2),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 4, padding=1))
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                nn.init.normal_(layer.weight, 0.0, 0.02)
+            elif isinstance(layer, nn.BatchNorm2d):
+                nn.init.normal_(layer.weight, 1.0, 0.02)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits B×1×h×w of images B×3×H×W in [-1, 1]: positive for pictures, negative for reconstructions."""
+        return self.layers(image)  # type: ignore[no-any-return]

@@ -1,0 +1,85 @@
+"""First stages: what turns pictures into the latents that decoders decode (paper, section 3.1 and appendix B)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKL, VQModel
+from torch import Tensor, nn
+
+from bench.errors import BadInputError
+from bench.models.checkpoints import network_settings
+
+__all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "load_first_stage"]
+
+
+class FirstStage(Protocol):
+    """An encoder with its regularisation; frozen wherever decoders are trained."""
+
+    def noise_shape(self, image: Tensor) -> tuple[int, ...]:
+        """Shape of the noise that `latents` wants for one of the images, without the batch."""
+
+    def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Images B×3×H×W in [-1, 1] as a decoder takes them: unscaled, after `post_quant_conv`, B×C×h×w.
+
+        Args:
+            image: the pictures.
+            noise: standard normal, for a sample of the posterior; None for its mean.
+        """
+
+    def to(self, device: torch.device) -> FirstStage: ...
+
+
+class KLFirstStage(nn.Module):
+    """A posterior that was held near a normal distribution (eqs. 10, 11): Stable Diffusion's."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        self.vae = vae.eval().requires_grad_(False)
+
+    def noise_shape(self, image: Tensor) -> tuple[int, ...]:
+        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        return (self.vae.config.latent_channels, image.shape[-2] // factor, image.shape[-1] // factor)
+
+    @torch.no_grad()
+    def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        posterior = self.vae.encode(image).latent_dist
+        sample = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(posterior.mean.device)
+        return self.vae.post_quant_conv(sample)  # type: ignore[no-any-return]
+
+
+class VQFirstStage(nn.Module):
+    """A codebook (eqs. 1, 2): each position becomes its nearest entry. There is no posterior, so noise is not used."""
+
+    def __init__(self, vq: VQModel) -> None:
+        super().__init__()
+        self.vq = vq.eval().requires_grad_(False)
+
+    def noise_shape(self, image: Tensor) -> tuple[int, ...]:
+        return ()
+
+    @torch.no_grad()
+    def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
+        quantised, _, _ = self.vq.quantize(self.vq.encode(image).latents)
+        return self.vq.post_quant_conv(quantised)  # type: ignore[no-any-return]
+
+
+def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
+    """Read a folder that diffusers wrote, of an `AutoencoderKL` or a `VQModel`, in float32.
+
+    Raises:
+        BadInputError: the folder holds neither, or does not load.
+    """
+    path = Path(path)
+    kind = network_settings(path).get("_class_name")
+    kinds = {"AutoencoderKL": (AutoencoderKL, KLFirstStage), "VQModel": (VQModel, VQFirstStage)}
+    if kind not in kinds:
+        raise BadInputError(f"{path}: expected a first stage, {' or '.join(kinds)}, found {kind}")
+    model, wrapper = kinds[str(kind)]
+    try:
+        loaded = model.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)
+    except Exception as error:  # diffusers raises many kinds for a missing, truncated or mismatched file
+        raise BadInputError(f"{path}: the first stage does not load ({error})") from error
+    return wrapper(loaded)

@@ -1,0 +1,324 @@
+"""Trains a decoder for a frozen first stage, on one device or on many, and goes on exactly where it stopped.
+
+Items, masks and the posterior's noise are functions of an item's position in the run, and rates of the step: what a
+checkpoint must hold are the networks, their optimisers and the step.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
+
+from bench.data.imagenet_train import TrainingItem
+from bench.errors import BadInputError
+from bench.models.decoder import Decoder
+from bench.models.discriminator import PatchDiscriminator
+from bench.models.first_stage import FirstStage
+from bench.seeding import seed_for
+from bench.training.objective import DecoderStep, Perceptual
+from bench.training.recipe import DecoderRecipe
+
+__all__ = ["DecoderTraining", "Progressed", "World", "posterior_noise"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that train together."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def join(cls, device: torch.device) -> World:
+        """The world that `torchrun` started, or a process alone; its backend is NCCL on CUDA and gloo elsewhere."""
+        if "WORLD_SIZE" not in os.environ or not distributed.is_available():
+            return cls()
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Of a tensor over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values / self.size
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether it is true in any process."""
+        if self.size == 1:
+            return flag
+        return bool(self.mean(torch.tensor(float(flag), device=device)) > 0)
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """What one update came to."""
+
+    step: int
+    """Updates done."""
+    losses: dict[str, float]
+    rates: dict[str, float]
+
+
+def posterior_noise(shape: tuple[int, ...], seed: int, positions: Sequence[int]) -> Tensor | None:
+    """Standard normal noise for items by their position in the run; None where the first stage takes none."""
+    if not shape:
+        return None
+    draws = [
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed_for(seed, "posterior", position)))
+        for position in positions
+    ]
+    return torch.stack(draws)
+
+
+@dataclass
+class DecoderTraining:
+    """One run: iterate over `updates()`; every loss, checkpoint and rate is then in order."""
+
+    decoder: Decoder
+    """Changed in place."""
+    first_stage: FirstStage
+    data: Dataset[TrainingItem]
+    perceptual: Perceptual
+    recipe: DecoderRecipe
+    seed: int
+    device: torch.device
+    folder: Path
+    """Of the checkpoints."""
+    settings: str
+    """What must agree for a checkpoint to be taken up, such as the hash of the recipe and the data."""
+    pretrained: frozenset[str] = frozenset()
+    """Names of the decoder's parameters that were there before."""
+    world: World = World()
+    workers: int = 0
+    """Of the data, in each process."""
+    discriminator: PatchDiscriminator | None = field(default=None, init=False)
+    step: int = field(default=0, init=False)
+    seconds: float = field(default=0.0, init=False)
+    """Spent on the updates, before interruptions as far as they were saved."""
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        if recipe.at_once % self.world.size:
+            raise BadInputError(
+                f"training.at_once: expected a multiple of the {self.world.size} processes, found {recipe.at_once}"
+            )
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.decoder.to(self.device).to(memory_format=layout).train()
+        if recipe.objective.adversary != "none" and recipe.objective.adversary_from < recipe.steps:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed_for(self.seed, "discriminator"))
+                self.discriminator = PatchDiscriminator()
+            self.discriminator.to(self.device).to(memory_format=layout).train()
+        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for name, parameter in self.decoder.named_parameters():
+            groups[name in self.pretrained].append(parameter)
+        self._groups = [kind for kind, parameters in groups.items() if parameters]
+        self._optimizer = self._adam([groups[kind] for kind in self._groups])
+        self._against = self._adam([list(self.discriminator.parameters())]) if self.discriminator else None
+        self._resume()
+
+    def _adam(self, groups: Sequence[Sequence[nn.Parameter]]) -> torch.optim.Adam:
+        return torch.optim.Adam(
+            [{"params": list(parameters)} for parameters in groups], lr=0.0, betas=self.recipe.betas, fused=True
+        )
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def updates(self) -> Iterator[Progressed]:
+        """Train to the last step, one update an item; checkpoints are written on the way.
+
+        Raises:
+            FloatingPointError: a loss is not finite; the message names the last checkpoint, which is whole.
+            KeyboardInterrupt: the process was asked to end (SIGTERM); a checkpoint of this very step was written.
+        """
+        step_of = self._prepared()
+        passes = self.recipe.batch_size // self.recipe.at_once
+        with _asked_to_end() as asked:
+            batches = iter(self._loader())
+            while self.step < self.recipe.steps:
+                for optimizer in (self._optimizer, self._against):
+                    if optimizer is not None:
+                        optimizer.zero_grad(set_to_none=True)
+                started = time.monotonic()
+                sums: dict[str, Tensor] = {}
+                for number in range(passes):
+                    batch = next(batches)
+                    with self._without_exchange(number < passes - 1):
+                        losses = self._pass(step_of, batch, share=1 / passes)
+                    for name, value in losses.items():
+                        sums[name] = sums.get(name, 0.0) + value / passes
+                means = dict(zip(sums, self.world.mean(torch.stack(list(sums.values()))).tolist(), strict=True))
+                if not all(torch.isfinite(torch.tensor(value)) for value in means.values()):
+                    raise FloatingPointError(self._broken(means))
+                rates = self._update()
+                self.step += 1
+                self.seconds += time.monotonic() - started
+                ending = self.world.any(asked(), self.device)
+                if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
+                    self.save()
+                yield Progressed(self.step, means, rates)
+                if ending and self.step < self.recipe.steps:
+                    raise KeyboardInterrupt
+        self.decoder.eval()
+
+    def _prepared(self) -> DecoderStep:
+        decoder: nn.Module = torch.compile(self.decoder) if self.recipe.compile else self.decoder  # type: ignore[assignment]
+        discriminator: nn.Module | None = self.discriminator
+        if self.world.size > 1:
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            decoder = DistributedDataParallel(decoder, device_ids=ids)
+            discriminator = discriminator and DistributedDataParallel(
+                discriminator, device_ids=ids, broadcast_buffers=False
+            )
+        self._exchanged = [net for net in (decoder, discriminator) if isinstance(net, DistributedDataParallel)]
+        return DecoderStep(
+            decoder, self.decoder.conv_out, discriminator, self.perceptual, self.recipe.objective, self._autocast
+        )
+
+    def _pass(self, step_of: DecoderStep, batch: Mapping[str, Tensor], *, share: float) -> dict[str, Tensor]:
+        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        image = batch["image"].to(self.device, memory_format=layout, non_blocking=True)
+        noise = posterior_noise(self.first_stage.noise_shape(image), self.seed, batch["position"].tolist())
+        with self._autocast():
+            z = self.first_stage.latents(image, noise)
+        mask = batch["mask"].to(self.device, non_blocking=True) if self.decoder.condition_encoder is not None else None
+        return step_of(z, image, mask, step=self.step, share=share)
+
+    def _update(self) -> dict[str, float]:
+        rates = {}
+        for group, pretrained in zip(self._optimizer.param_groups, self._groups, strict=True):
+            group["lr"] = self.recipe.rate(pretrained=pretrained)(self.step)
+            rates["pretrained" if pretrained else "fresh"] = group["lr"]
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.decoder.parameters(), self.recipe.clip)
+        self._optimizer.step()
+        if self._against is not None and self.recipe.objective.adversarial(self.step):
+            self._against.param_groups[0]["lr"] = self.recipe.discriminator_rate()(self.step)
+            rates["discriminator"] = self._against.param_groups[0]["lr"]
+            self._against.step()
+        return rates
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
+
+    @contextmanager
+    def _without_exchange(self, hold: bool) -> Iterator[None]:
+        """Hold the exchange of gradients between processes until the last pass of an update."""
+        before = [net.require_backward_grad_sync for net in self._exchanged]
+        for net in self._exchanged:
+            net.require_backward_grad_sync = not hold
+        yield
+        for net, synced in zip(self._exchanged, before, strict=True):
+            net.require_backward_grad_sync = synced
+
+    def _loader(self) -> DataLoader[TrainingItem]:
+        each = self.recipe.at_once // self.world.size
+
+        def positions() -> Iterator[list[int]]:
+            passes = self.recipe.batch_size // self.recipe.at_once
+            for number in range(self.step * passes, self.recipe.steps * passes):
+                first = number * self.recipe.at_once + self.world.rank * each
+                yield list(range(first, first + each))
+
+        return DataLoader(
+            self.data,
+            batch_sampler=_Positions(positions),
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------
+
+    def checkpoints(self) -> list[Path]:
+        """Whole checkpoints, oldest first."""
+        return sorted(self.folder.glob("step_*.pt"))
+
+    def save(self) -> None:
+        """Write a checkpoint of the present step, and remove all but the newest; the first process does it."""
+        if self.world.rank == 0:
+            state = {
+                "settings": self.settings,
+                "step": self.step,
+                "seconds": self.seconds,
+                "decoder": self.decoder.state_dict(),
+            }
+            state["optimizer"] = self._optimizer.state_dict()
+            if self.discriminator is not None and self._against is not None:
+                state["discriminator"] = self.discriminator.state_dict()
+                state["discriminator_optimizer"] = self._against.state_dict()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = self.folder / ".partial.pt"
+            torch.save(state, partial)
+            os.replace(partial, self.folder / f"step_{self.step:08d}.pt")
+            for old in self.checkpoints()[: -self.recipe.keep]:
+                old.unlink()
+        if self.world.size > 1:
+            distributed.barrier()
+
+    def _resume(self) -> None:
+        found = self.checkpoints()
+        if not found:
+            return
+        path = found[-1]
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        if state["settings"] != self.settings:
+            raise BadInputError(f"{path}: a checkpoint made with other settings; remove it or choose another folder")
+        self.decoder.load_state_dict(state["decoder"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self.discriminator is not None and self._against is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
+            self._against.load_state_dict(state["discriminator_optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        log.info("training goes on from step %d", self.step)
+
+    def _broken(self, losses: Mapping[str, float]) -> str:
+        found = self.checkpoints()
+        last = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
+        values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+        return f"the loss of step {self.step} is not finite ({values}); {last}"
+
+
+@dataclass
+class _Positions:
+    """A batch sampler of a known run."""
+
+    make: Callable[[], Iterator[list[int]]]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.make()
+
+
+@contextmanager
+def _asked_to_end() -> Iterator[Callable[[], bool]]:
+    """Within it, SIGTERM does not end the process: it is asked for."""
+    asked = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    try:
+        before = signal.signal(signal.SIGTERM, note)
+    except ValueError:  # not the main thread: the caller's own handler stays
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,306 @@
+"""The experiment that trains one decoder: check, prepare, train, report."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from bench.config import Config
+from bench.data.imagenet_train import ImageNetTrain
+from bench.data.masks import preset
+from bench.device import choose_device
+from bench.errors import BadInputError
+from bench.models import Decoder, load_decoder, save_decoder
+from bench.models.decoder import DecoderConfig, sized
+from bench.models.first_stage import load_first_stage
+from bench.objects import identity, make, missing_files, require_target, weight_files
+from bench.progress import Progress
+from bench.reporting.figures import draw_curves, draw_grid
+from bench.results import Results, check_writable, environment, open_out, write_json
+from bench.store import content_key
+from bench.training.curve import Curve, print_curve
+from bench.training.decoder_training import DecoderTraining, World
+from bench.training.recipe import DecoderRecipe
+from bench.training.scalars import Scalars
+from bench.training.starting import examples_of, started_decoder
+from bench.training.validation import Validation
+
+__all__ = ["TrainDecoder"]
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raised when the same settings give another decoder."""
+SHOWN = 6
+"""Pictures in the grid."""
+
+
+class TrainDecoder:
+    """One decoder for the profile's frozen first stage."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
+        self.config, self.resolved, self.overrides = config, resolved, list(overrides)
+        self.device = choose_device(config.device)
+        self.world = World()
+        self._latents: Tensor | None = None
+
+    def run(self) -> Results:
+        """Every stage up to the configured one."""
+        self.check()
+        if self.config.stage == "check":
+            sizes = self._sizes
+            print(
+                f"{self.config.name}: all is there; {self.recipe.steps} updates of {self.recipe.batch_size} items for "
+                f"a decoder of {', '.join(map(str, sizes.channels))} channels, {sizes.layers} layers"
+            )
+            return Results(Path(), 0)
+        self.world = World.join(self.device)
+        data = self.data
+        if self.config.stage == "prepare":
+            return Results(Path(), 0)
+        folder = Path(self.config.paths.store) / "training" / self.key
+        with FileLock(folder.with_suffix(".lock")) if self.world.rank == 0 else contextlib.nullcontext():
+            curve, decoder, validation = self.train(data, folder)
+        if self.world.rank > 0:
+            return Results(Path(), 0)
+        out = open_out(self.config.out, self.config.name)
+        self.report(out, curve, decoder, validation)
+        return Results(out, 0)
+
+    # --- check -------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """See before any work that all is there: targets, arguments, files, and sizes that fit together."""
+        nodes = self.resolved
+        for name in ("store", "data"):
+            check_writable(nodes["paths"][name], f"paths.{name}")
+        require_target(nodes["training"], "training")
+        require_target(nodes["profile"]["perceptual"], "profile.perceptual")
+        for name in ("training_data", "validation_data"):
+            require_target(nodes[name], name, given=("resolution", "masks", "full_share", "alternating", "seed"))
+        _ = self.recipe, self._sizes
+        try:
+            preset(self.recipe.masks)
+        except ValueError as error:
+            raise BadInputError(f"training.masks: {error}") from error
+        named = {key: nodes[key] for key in ("start", "first_stage", "training_data", "validation_data")}
+        named["profile.perceptual"] = self._perceptual
+        missing = [line for key, node in named.items() for line in missing_files(_as_node(node), key)]
+        if missing:
+            raise BadInputError("these are missing: " + "; ".join(dict.fromkeys(missing)))
+
+    @cached_property
+    def recipe(self) -> DecoderRecipe:
+        recipe: DecoderRecipe = make(self.resolved["training"], "training")
+        return recipe
+
+    @cached_property
+    def _sizes(self) -> DecoderConfig:
+        spec = self.config.decoder
+        assert spec is not None  # the configuration was validated
+        try:
+            return sized(
+                self.resolved["profile"]["decoder_sizes"],
+                width=spec.width,
+                depth=spec.depth,
+                conditioned=spec.conditioned,
+                blending=spec.blending,
+                branch=spec.branch,
+            )
+        except ValueError as error:
+            raise BadInputError(f"decoder: {error}") from error
+
+    # --- prepare -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def data(self) -> ImageNetTrain:
+        """The pictures to train on, written first where the profile draws them."""
+        return self._pictures("training_data", self.recipe.full_share, self.recipe.full_masks == "alternating")
+
+    def _pictures(self, name: str, full_share: float, alternating: bool) -> ImageNetTrain:
+        data: ImageNetTrain = make(
+            self.resolved[name],
+            name,
+            resolution=self.recipe.resolution,
+            masks=self.recipe.masks,
+            full_share=full_share,
+            alternating=alternating,
+            seed=self.config.seed,
+        )
+        return data
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of every weight file that the training starts from, by path."""
+        nodes = (self.resolved["start"], self.resolved["first_stage"], self._perceptual)
+        return {path: sha for node in nodes for path, sha in weight_files(_as_node(node)).items()}
+
+    @property
+    def _perceptual(self) -> dict[str, Any]:
+        node: dict[str, Any] = self.resolved["profile"]["perceptual"]
+        return node
+
+    @cached_property
+    def lineage(self) -> dict[str, Any]:
+        """What the weights come from; it travels with them."""
+        first_stage = self.resolved["first_stage"]
+        return {
+            "decoder": asdict(self._sizes),
+            "training": self.resolved["training"],
+            "seed": self.config.seed,
+            "data": {"manifest": self.data.manifest, "pictures": len(self.data)},
+            "start": identity(_as_node(self.resolved["start"]), self.weights),
+            "first_stage": identity(_as_node(first_stage), self.weights),
+            "perceptual": identity(self._perceptual, self.weights),
+        }
+
+    @cached_property
+    def key(self) -> str:
+        return content_key({"version": VERSION, "validation": self.resolved["validation_data"], **self.lineage})
+
+    # --- train -------------------------------------------------------------------------------------------------------
+
+    def train(self, data: ImageNetTrain, folder: Path) -> tuple[Curve, Decoder, Validation]:
+        """The decoder after its last update, from the store where it is finished, and how it went."""
+        perceptual = make(self._perceptual, "profile.perceptual").to(self.device)
+        first_stage = load_first_stage(self.resolved["first_stage"])
+        first_stage.to(self.device)
+        validation = Validation.of(
+            self._pictures("validation_data", 0.0, False),
+            self.recipe.validation_items,
+            first_stage=first_stage,
+            perceptual=perceptual,
+            device=self.device,
+        )
+        finished = folder / "decoder"
+        if (finished / "config.json").is_file():
+            log.info("training: found finished in the store")
+            return Curve(folder), load_decoder(finished).to(self.device), validation
+        start = load_decoder(self.resolved["start"]) if self.resolved["start"] is not None else None
+        seed = self.config.seed
+        examples = examples_of(data, first_stage, seed=seed, device=self.device) if self.config.predict_branch else ()
+        try:
+            decoder, pretrained = started_decoder(self._sizes, start, seed=seed, device=self.device, examples=examples)
+        except ValueError as error:
+            raise BadInputError(f"start: {error}; start=null trains from fresh weights") from error
+        training = DecoderTraining(
+            decoder,
+            first_stage,
+            data,
+            perceptual,
+            self.recipe,
+            seed=self.config.seed,
+            device=self.device,
+            folder=folder / "checkpoints",
+            settings=self.key,
+            pretrained=pretrained,
+            world=self.world,
+            workers=self.config.workers,
+        )
+        curve = Curve(folder, training.step)
+        if self.world.rank > 0:
+            for _ in training.updates():
+                pass
+            return curve, decoder, validation
+        scalars = Scalars(folder / "tensorboard", wandb=self.config.wandb, settings=self.lineage)
+        with curve, scalars, Progress("train", self.recipe.steps, unit="updates") as progress:
+            progress.skip(training.step)
+            if training.step == 0:
+                curve.validated(0, validation(decoder))
+            for update in training.updates():
+                curve.updated(update.step, update.losses)
+                progress.advance(1, note="  ".join(f"{name} {value:.4g}" for name, value in update.losses.items()))
+                scalars.values(update.step, {**update.losses, **{f"rate {k}": v for k, v in update.rates.items()}})
+                if update.step % self.recipe.validate_every == 0 or update.step == self.recipe.steps:
+                    figures = validation(decoder)
+                    if curve.validated(update.step, figures):
+                        self._keep(decoder, folder / "best", update.step, pretrained)
+                    scalars.values(update.step, {f"validation {name}": value for name, value in figures.items()})
+                    scalars.pictures(update.step, validation.grid(decoder, SHOWN, self._sampled(validation)))
+        self._keep(decoder, finished, training.step, pretrained)
+        return curve, decoder, validation
+
+    def _keep(self, decoder: Decoder, folder: Path, step: int, pretrained: frozenset[str]) -> None:
+        """Write the decoder with its lineage, whole or not at all."""
+        before = decoder.training_note
+        decoder.training_note = f"{before} + {step}" if pretrained else str(step)
+        decoder.lineage = {**self.lineage, "step": step, "source": environment()["source"]}
+        partial = folder.with_name(f".{folder.name}")
+        shutil.rmtree(partial, ignore_errors=True)
+        save_decoder(decoder, partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+        decoder.training_note = before
+
+    def _sampled(self, validation: Validation) -> Tensor | None:
+        """Latents of the profile's diffusion model for the pictures of the grid."""
+        if self.config.generator is None:
+            return None
+        if self._latents is None:
+            generator = make(self.resolved["generator"], "generator", device=self.device)
+            images = ((validation.images[:SHOWN] + 1) * 127.5).round().to(torch.uint8)
+            ids = [f"validation {number}" for number in range(len(images))]
+            latents = generator.sample(images, validation.masks[:SHOWN], ids, self.config.seed)
+            self._latents = generator.decodable(latents).clone()
+        return self._latents
+
+    # --- report ------------------------------------------------------------------------------------------------------
+
+    def report(self, out: Path, curve: Curve, decoder: Decoder, validation: Validation) -> None:
+        """The weights, the curve and the pictures, in a folder; the curve also on the terminal."""
+        for name in ("decoder", "best"):
+            if (curve.folder / name).is_dir():
+                shutil.copytree(curve.folder / name, out / name, dirs_exist_ok=True)
+        (out / "figures").mkdir(exist_ok=True)
+        losses, validations = curve.losses(), curve.validations()
+        losses.to_csv(out / "losses.csv", index=False)
+        validations.to_csv(out / "validation.csv", index=False)
+        draw_curves(out / "figures" / "curves.png", losses, validations, title=self._title)
+        draw_grid(
+            out / "figures" / "samples.png",
+            validation.grid(decoder, SHOWN, self._sampled(validation)),
+            title=self._title,
+        )
+        write_json(
+            out / "run.json",
+            {
+                "experiment": self.config.name,
+                "profile": self.config.profile.name,
+                "overrides": self.overrides,
+                "config": self.resolved,
+                **environment(),
+                "device": str(self.device),
+                "processes": self.world.size,
+                "threads": torch.get_num_threads(),
+                "seed": self.config.seed,
+                "weights": self.weights,
+                "lineage": self.lineage,
+                "validation": validations.iloc[-1].to_dict(),
+                "status": "complete",
+            },
+        )
+        print_curve(losses, validations)
+        print(f"\n{out / 'decoder'}")
+
+    @property
+    def _title(self) -> str:
+        spec = self.config.decoder
+        assert spec is not None
+        return f"{spec.name}, profile {self.config.profile.name}"
+
+
+def _as_node(node: Any) -> Any:
+    """A path as a configuration node, so that it is looked after like any other."""
+    return {"path": node} if isinstance(node, str) else node

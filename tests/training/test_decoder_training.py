@@ -1,0 +1,162 @@
+"""The decoder's trainer: resumed equals uninterrupted, two processes equal one, and what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.errors import BadInputError
+from bench.training.decoder_training import DecoderTraining, World, posterior_noise
+from bench.training.recipe import WarmupCosine
+from tests.training.small import recipe, training, write_pictures
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
+
+
+def losses(run: DecoderTraining, *, stop: int | None = None) -> list[dict[str, float]]:
+    found = []
+    for update in run.updates():
+        found.append(update.losses)
+        if update.step == stop:
+            break
+    return found
+
+
+def equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_resumed_equals_uninterrupted(pictures: Path, tmp_path: Path, stop: int) -> None:
+    whole = training(pictures, tmp_path / "whole")
+    expected = losses(whole)
+    losses(training(pictures, tmp_path / "broken"), stop=stop)
+    resumed = training(pictures, tmp_path / "broken")
+    assert resumed.step == stop - stop % 2  # checkpoints are written at every second update
+    assert expected[resumed.step :] == losses(resumed)
+    assert equal(resumed.decoder, whole.decoder)
+    assert resumed.discriminator is not None
+    assert whole.discriminator is not None
+    assert equal(resumed.discriminator, whole.discriminator)
+
+
+def test_the_newest_checkpoints_are_kept_and_nothing_partial(pictures: Path, tmp_path: Path) -> None:
+    losses(training(pictures, tmp_path, keep=2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000004.pt", "step_00000006.pt"]
+
+
+def test_being_asked_to_end_saves_this_very_step(pictures: Path, tmp_path: Path) -> None:
+    run = training(pictures, tmp_path, save_every=100)
+    with pytest.raises(KeyboardInterrupt):
+        for update in run.updates():
+            if update.step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000003.pt"]
+    whole = training(pictures, tmp_path / "whole", save_every=100)
+    assert losses(training(pictures, tmp_path, save_every=100)) == losses(whole)[3:]
+
+
+def test_other_settings_are_refused(pictures: Path, tmp_path: Path) -> None:
+    losses(training(pictures, tmp_path))
+    with pytest.raises(BadInputError, match=r"step_00000006\.pt: a checkpoint made with other settings"):
+        training(pictures, tmp_path, settings="other")
+
+
+def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(pictures: Path, tmp_path: Path) -> None:
+    run = training(pictures, tmp_path)
+    with pytest.raises(FloatingPointError, match=r"step 3 is not finite.*step_00000002\.pt"):
+        for update in run.updates():
+            if update.step == 3:
+                with torch.no_grad():
+                    run.decoder.conv_out.bias.fill_(float("nan"))
+
+
+@pytest.mark.parametrize(("adversary", "rate"), [("none", 1e-3), ("hinge", 1e-5)])
+def test_two_processes_give_the_losses_of_one(pictures: Path, tmp_path: Path, adversary: str, rate: float) -> None:
+    """Rounding differs between them, and a discriminator's game grows any difference: hence its small rate."""
+    script = str(ROOT / "tests" / "training" / "two_processes.py")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    found = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        words = [script, str(pictures), str(out), "50", adversary, str(rate)]
+        subprocess.run([*launcher, *words], env=environment, check=True, capture_output=True, timeout=300)
+        found.append(json.loads((out / "losses.json").read_text()))
+    one, two = found
+    assert len(one) == len(two) == 50
+    assert ("discriminator" in one[-1]) == (adversary == "hinge")
+    for first, second in zip(one, two, strict=True):
+        assert first.keys() == second.keys()
+        for name in first.keys() & {"l1", "perceptual", "discriminator"}:
+            assert first[name] == pytest.approx(second[name], abs=1e-5)
+
+
+def test_passes_add_up_to_an_update(pictures: Path, tmp_path: Path) -> None:
+    """Without batch statistics it is the same whether four items come at once or two by two."""
+    plain = recipe().objective.__class__(reduction="mean", adversary="none")
+    at_once = losses(training(pictures, tmp_path / "a", objective=plain))
+    in_two = losses(training(pictures, tmp_path / "b", objective=plain, at_once=2))
+    for first, second in zip(at_once, in_two, strict=True):
+        assert first == pytest.approx(second, rel=1e-4)
+
+
+def test_a_world_that_does_not_divide_the_items_is_refused(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"training\.at_once: expected a multiple of the 3 processes, found 4"):
+        training(pictures, tmp_path, world=World(rank=0, size=3))
+
+
+def test_noise_is_an_items_own() -> None:
+    alone, together = posterior_noise((4, 8, 8), 0, [7]), posterior_noise((4, 8, 8), 0, [3, 7])
+    assert alone is not None
+    assert together is not None
+    assert torch.equal(alone[0], together[1])
+    assert not torch.equal(together[0], together[1])
+    assert posterior_noise((), 0, [1]) is None
+
+
+def test_the_schedule_is_the_released_codes() -> None:
+    rate = WarmupCosine(3.6e-4, steps=172_824)
+    assert rate(0) == pytest.approx(3.6e-6)
+    assert rate(2500) == pytest.approx(3.6e-4 * 0.505)
+    assert rate(5000) == pytest.approx(3.6e-4)
+    assert rate(5000 + 83_912) == pytest.approx((3.6e-4 + 1e-6) / 2)
+    assert rate(172_824) == rate(200_000) == pytest.approx(1e-6)
+    assert all(earlier > later for earlier, later in pairwise(rate(step) for step in range(5000, 172_824, 10_000)))
+
+
+def test_the_discriminators_schedule_begins_where_it_joins() -> None:
+    rate = recipe(
+        steps=172_824, warmup=5000, learning_rate=3.6e-4, objective=type(recipe().objective)()
+    ).discriminator_rate()
+    assert rate(50_000) == 0.0
+    assert rate(50_001) == pytest.approx(3.6e-4 * (0.01 + 0.99 / 5000))
+    assert rate(55_000) == pytest.approx(3.6e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps: expected 1 or more"),
+        ({"at_once": 3}, "at_once: expected a divisor of batch_size 4"),
+        ({"full_share": 1.5}, "full_share: expected a share"),
+        ({"full_share": 0.2, "full_masks": "alternating"}, "full every second time, found 0.2"),
+        ({"precision": "float16"}, "precision: expected one of float32, bfloat16"),
+    ],
+)
+def test_impossible_recipes_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        recipe(**changes)
