@@ -41,6 +41,7 @@ from bench.results import (
     check_writable,
     environment,
     open_out,
+    portable,
     write_atomically,
     write_json,
 )
@@ -476,12 +477,7 @@ class TableExperiment:
         )
 
     def _portable(self, node: Any) -> Any:
-        """Plain data in which what travels with the package has the same name on every machine."""
-        if isinstance(node, dict):
-            return {self._portable(key): self._portable(value) for key, value in node.items()}
-        if isinstance(node, list):
-            return [self._portable(value) for value in node]
-        return node.replace(self.config.paths.assets, "${paths.assets}") if isinstance(node, str) else node
+        return portable(node, self.config.paths.assets)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

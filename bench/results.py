@@ -24,6 +24,7 @@ __all__ = [
     "check_writable",
     "environment",
     "open_out",
+    "portable",
     "writable_folder",
     "write_atomically",
     "write_json",
@@ -148,6 +149,20 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """The same for JSON; a number that is not finite is refused."""
     write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def portable(node: Any, assets: str) -> Any:
+    """Plain data in which what travels with the package has the same name on every machine.
+
+    Args:
+        node: keys and values may be paths below the assets.
+        assets: the folder of `paths.assets`.
+    """
+    if isinstance(node, dict):
+        return {portable(key, assets): portable(value, assets) for key, value in node.items()}
+    if isinstance(node, list):
+        return [portable(value, assets) for value in node]
+    return node.replace(assets, "${paths.assets}") if isinstance(node, str) else node
 
 
 def environment() -> dict[str, Any]:

@@ -216,7 +216,7 @@ def ends_with(status: int, arguments: list[str], capsys: pytest.CaptureFixture[s
 def test_a_missing_weight_is_named_before_any_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = tmp_path / "nowhere"
     message = ends_with(2, few(tmp_path / "store", tmp_path / "out", f"profile.decoders.base={nowhere}"), capsys)
-    assert f"rows.base_mask.method.decoder.folder: nothing at {nowhere}" in message
+    assert f"rows.base_mask.method.decoder.path: nothing at {nowhere}" in message
     assert not (tmp_path / "out").exists()
 
 

@@ -64,9 +64,13 @@ def load_decoder(path: str | Path) -> Decoder:
             weights and configuration do not fit together. The message names what is missing, unexpected or different.
     """
     path = Path(path)
-    settings = network_settings(path) if path.is_dir() else {}
-    said = _decoder_settings(settings, path / CONFIG) if path.is_dir() else {}
-    file = _weights_of(path) if path.is_dir() else path
+    settings: dict[str, Any] = {}
+    said: dict[str, Any] = {}
+    file = path
+    if path.is_dir():
+        settings = network_settings(path)
+        said = _decoder_settings(settings, path / CONFIG)
+        file = _weights_of(path)
     stored = find_decoder(read_tensors(file), file)
     sizes = stored.sizes()
     contradictions = [
@@ -186,7 +190,7 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
     problems = mismatch(model.state_dict(), tensors)
     if problems:
         raise ValueError(f"diffusers has no autoencoder of these sizes: {'; '.join(problems)}")
-    model.load_state_dict({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, assign=True)
+    model.load_state_dict(tensors, assign=True)
     model.save_pretrained(folder)
 
 

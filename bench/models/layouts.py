@@ -86,16 +86,15 @@ class StoredDecoder:
             )
         finest_first = sorted(widths, reverse=not self.official)
         conv_in = self.tensors.get("conv_in.weight")
-        concatenates = self._has("blends.")
         sizes: dict[str, Any] = {
             "channels": tuple(widths[level][min(widths[level])] for level in finest_first),
             "layers": max(len(blocks) for blocks in widths.values()) - 1,
-            "conditioned": concatenates or self._has("encoder." if self.official else "condition_encoder."),
+            "conditioned": self._has("encoder." if self.official else "condition_encoder."),
         }
         if conv_in is not None and conv_in.ndim == 4:  # else `fill` names it, with all else that is missing
             sizes["latent_channels"] = conv_in.shape[1]
         if sizes["conditioned"]:
-            sizes["blending"] = "concat" if concatenates else "add"
+            sizes["blending"] = "concat" if self._has("blends.") else "add"
         return sizes
 
     def fill(self, decoder: Decoder) -> None:

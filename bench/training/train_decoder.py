@@ -27,7 +27,7 @@ from bench.models.first_stage import load_first_stage
 from bench.objects import identity, make, missing_files, require_target, weight_files
 from bench.progress import Progress
 from bench.reporting.figures import draw_curves, draw_grid
-from bench.results import Results, check_writable, environment, open_out, write_json
+from bench.results import Results, check_writable, environment, open_out, portable, write_json
 from bench.store import content_key
 from bench.training.curve import Curve, print_curve
 from bench.training.decoder_training import DecoderTraining, World
@@ -279,20 +279,23 @@ class TrainDecoder:
                 "experiment": self.config.name,
                 "profile": self.config.profile.name,
                 "overrides": self.overrides,
-                "config": self.resolved,
+                "config": self._portable(self.resolved),
                 **environment(),
                 "device": str(self.device),
                 "processes": self.world.size,
                 "threads": torch.get_num_threads(),
                 "seed": self.config.seed,
-                "weights": self.weights,
-                "lineage": self.lineage,
+                "weights": self._portable(self.weights),
+                "lineage": self._portable(self.lineage),
                 "validation": validations.iloc[-1].to_dict(),
                 "status": "complete",
             },
         )
         print_curve(losses, validations)
         print(f"\n{out / 'decoder'}")
+
+    def _portable(self, node: Any) -> Any:
+        return portable(node, self.config.paths.assets)
 
     @property
     def _title(self) -> str:

@@ -59,11 +59,12 @@ def test_the_newest_checkpoints_are_kept_and_nothing_partial(pictures: Path, tmp
 
 
 def test_being_asked_to_end_saves_this_very_step(pictures: Path, tmp_path: Path) -> None:
-    run = training(pictures, tmp_path, save_every=100)
+    updates = training(pictures, tmp_path, save_every=100).updates()
+    assert [next(updates).step, next(updates).step] == [1, 2]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert next(updates).step == 3
     with pytest.raises(KeyboardInterrupt):
-        for update in run.updates():
-            if update.step == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+        next(updates)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000003.pt"]
     whole = training(pictures, tmp_path / "whole", save_every=100)
     assert losses(training(pictures, tmp_path, save_every=100)) == losses(whole)[3:]
@@ -77,11 +78,11 @@ def test_other_settings_are_refused(pictures: Path, tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(pictures: Path, tmp_path: Path) -> None:
     run = training(pictures, tmp_path)
+    updates = run.updates()
+    assert [next(updates).step for _ in range(3)] == [1, 2, 3]
+    torch.nn.init.constant_(run.decoder.conv_out.bias, float("nan"))
     with pytest.raises(FloatingPointError, match=r"step 3 is not finite.*step_00000002\.pt"):
-        for update in run.updates():
-            if update.step == 3:
-                with torch.no_grad():
-                    run.decoder.conv_out.bias.fill_(float("nan"))
+        next(updates)
 
 
 @pytest.mark.parametrize(("adversary", "rate"), [("none", 1e-3), ("hinge", 1e-5)])

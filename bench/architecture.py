@@ -1,0 +1,191 @@
+"""Tables 7 and 8 as an experiment: the layers of a decoder beside the paper's, and what each decoder costs.
+
+Decoders are built without weights at the paper's sizes, whatever the profile. Nothing is prepared, sampled or scored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from bench.config import STAGES, Config, TableSpec
+from bench.errors import BadInputError
+from bench.models import DECODERS, Decoder, build_decoder
+from bench.models.architecture import cost, trace_layers
+from bench.results import (
+    SCHEMA_VERSION,
+    Results,
+    check_writable,
+    environment,
+    open_out,
+    portable,
+    write_atomically,
+    write_json,
+)
+from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
+from bench.tables.architecture_render import frame, print_table, to_csv, to_html, to_latex, to_markdown
+
+__all__ = ["ArchitectureExperiment"]
+
+RESOLUTION = 512
+"""Of the image in both tables, in pixels."""
+FIELDS = ("width", "depth", "conditioned", "blending", "branch")
+"""Of the configured decoder: what shapes it, with factors on the vanilla decoder's sizes, which base shares."""
+CHANGING = ("decoder", "table")
+"""Overrides of these make another table than the paper's; a run with them is labelled custom."""
+TERMINAL = 108
+"""Least width of the printed table in characters."""
+COSTS = (
+    f"Costs are of one {RESOLUTION}×{RESOLUTION} image in float32, with image and mask where there is a branch. TFLOP: "
+    "twice the multiply-accumulates of convolutions, linear layers and attention. Peak activations: the most bytes "
+    "that tensors hold at one time, without weights and inputs, and without what kernels and allocators need besides."
+)
+
+
+class ArchitectureExperiment:
+    """One decoder's layers beside Table 7 or 8."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
+        self.config, self.resolved, self.overrides = config, resolved, list(overrides)
+        self.custom = [word for word in overrides if word.lstrip("+~").partition("=")[0].split(".")[0] in CHANGING]
+
+    def run(self) -> Results:
+        """Check, then trace, compare, write and print, as far as the configured stage goes; only the last two work."""
+        started = time.monotonic()
+        decoder = self.check()
+        reached = STAGES.index(self.config.stage)
+        if reached < STAGES.index("tabulate"):
+            print(f"{self.config.name}: all is there, for no weights and no data are needed")
+            return Results(Path(), 0)
+        out = open_out(self.config.out, self.config.name)
+        table = self.tabulate(decoder)
+        self._write_numbers(out, table)
+        if reached >= STAGES.index("report"):
+            print_table(table, Console(width=max(TERMINAL, Console().width)))
+            print(f"\n{out}")
+        self._write_run(out, time.monotonic() - started)
+        return Results(out, 0, table=frame(table))
+
+    def check(self) -> Decoder:
+        """See before any work that the table is one of the two and the decoder can be built, and build it.
+
+        Raises:
+            BadInputError: the message names the key.
+        """
+        if self._spec.number not in TABLES:
+            expected = " or ".join(str(number) for number in TABLES)
+            raise BadInputError(f"table.number: expected {expected}, found {self._spec.number}")
+        if self.config.out is not None:
+            check_writable(self.config.out, "out")
+        chosen = {key: self.resolved["decoder"][key] for key in FIELDS}
+        try:
+            with torch.device("meta"):
+                return build_decoder("base", **chosen)
+        except ValueError as error:
+            raise BadInputError(f"decoder: {error}") from error
+
+    def tabulate(self, decoder: Decoder) -> ArchitectureTable:
+        """The decoder's lines beside the paper's, every decoder's cost, and the claims."""
+        decoders = _decoders_of_the_paper()
+        lines = {name: _lines(decoders[name]) for name in ("vanilla", "base_concat", "large_concat")}
+        if all(decoder.config != other.config for other in decoders.values()):
+            decoders["as configured"] = decoder
+        costs = [_cost_entry(name, each) for name, each in decoders.items()]
+        rows = compare(_lines(decoder), published(self._spec.number))
+        return ArchitectureTable(
+            self._spec.number,
+            self._spec.title,
+            f"custom ({', '.join(self.custom)})" if self.custom else "at the paper's sizes",
+            tuple(rows),
+            tuple(costs),
+            tuple(
+                claims(
+                    self._spec.number,
+                    rows,
+                    lines,
+                    {entry["name"]: entry["parameters"] for entry in costs},
+                    scope="custom" if self.custom else "paper",
+                )
+            ),
+            (*notes(), COSTS),
+        )
+
+    @property
+    def _spec(self) -> TableSpec:
+        assert self.config.table is not None  # the configuration was validated
+        return self.config.table
+
+    def _write_numbers(self, out: Path, table: ArchitectureTable) -> None:
+        for suffix, render in {"md": to_markdown, "csv": to_csv, "tex": to_latex, "html": to_html}.items():
+            write_atomically(out / f"table.{suffix}", render(table))
+        rows = [
+            {
+                "part": row.part,
+                "level": row.level,
+                "layer": row.live and row.live.layer,
+                "output": row.live and row.live.output,
+                "paper_layer": row.paper and row.paper.layer,
+                "paper_output": row.paper and row.paper.output,
+                "agrees": row.agrees,
+            }
+            for row in table.rows
+        ]
+        write_json(
+            out / "results.json",
+            {
+                "schema_version": SCHEMA_VERSION,
+                "experiment": self.config.name,
+                "table": table.number,
+                "profile": self.config.profile.name,
+                "custom": self.custom,
+                "resolution": RESOLUTION,
+                "notes": table.notes,
+                "rows": rows,
+                "decoders": table.decoders,
+                "claims": table.claims,
+            },
+        )
+
+    def _write_run(self, out: Path, seconds: float) -> None:
+        write_json(
+            out / "run.json",
+            {
+                "experiment": self.config.name,
+                "profile": self.config.profile.name,
+                "overrides": self.overrides,
+                "custom": self.custom,
+                "config": portable(self.resolved, self.config.paths.assets),
+                **environment(),
+                "device": "meta",
+                "seed": self.config.seed,
+                "weights": {},
+                "manifest": None,
+                "seconds": {"all": round(seconds, 3)},
+                "status": "complete",
+            },
+        )
+
+
+def _decoders_of_the_paper() -> dict[str, Decoder]:
+    """Those of `DECODERS`, which add, and those of Tables 7 and 8, which concatenate."""
+    with torch.device("meta"):
+        return {name: build_decoder(name) for name in DECODERS} | {
+            f"{name}_concat": build_decoder(name, blending="concat", branch="partial") for name in ("base", "large")
+        }
+
+
+def _lines(decoder: Decoder) -> list[Line]:
+    return [Line(layer.part, layer.level, layer.layer, layer.output) for layer in trace_layers(decoder, RESOLUTION)]
+
+
+def _cost_entry(name: str, decoder: Decoder) -> dict[str, Any]:
+    config = decoder.config
+    joining = (config.blending, config.branch) if config.conditioned else (None, None)
+    return {"name": name, "blending": joining[0], "branch": joining[1], **asdict(cost(decoder, RESOLUTION))}

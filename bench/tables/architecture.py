@@ -1,0 +1,215 @@
+"""Tables 7 and 8: a decoder's layers beside the paper's list, and the paper's claims on the structure of its decoders.
+
+The paper's side is `architecture.yaml`; the live side comes in as plain lines and numbers, for no torch is here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+from itertools import pairwise, zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+__all__ = ["TABLES", "ArchitectureTable", "Line", "LineRow", "claims", "compare", "notes", "published"]
+
+TABLES = (7, 8)
+JOINING = ("Concat", "Conv 1x1")
+"""Layers that the vanilla decoder lacks."""
+
+
+class Line(NamedTuple):
+    """A layer, or equal ones in a row; the fields are those of `bench.models.architecture.Layer`."""
+
+    part: str
+    level: int | str
+    layer: str
+    output: tuple[int, int, int]
+    """C×H×W."""
+
+    @property
+    def size(self) -> str:
+        """The output in words."""
+        return "×".join(str(number) for number in self.output)
+
+
+@dataclass(frozen=True)
+class LineRow:
+    """A line of the live decoder beside the paper's; None where one of the two has none."""
+
+    part: str
+    level: int | str
+    live: Line | None
+    paper: Line | None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether layer and size are the same."""
+        if self.live is None or self.paper is None:
+            return False
+        return self.live.layer == _plain(self.paper.layer) and self.live.output == self.paper.output
+
+
+@dataclass(frozen=True)
+class ArchitectureTable:
+    number: int
+    title: str
+    label: str
+    """Of which sizes the live decoder is."""
+    rows: tuple[LineRow, ...]
+    decoders: tuple[Mapping[str, Any], ...]
+    """Each with name, blending, branch, parameters, tera_flop and peak_activation_bytes."""
+    claims: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
+    """What a reader must know."""
+
+
+@cache
+def _data() -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    return data
+
+
+def published(number: int) -> list[Line]:
+    """The lines of Table 7 or 8 in the paper's order and words."""
+    parts = _data()[f"table{number}"]
+    return [Line(part, line["level"], line["layer"], tuple(line["output"])) for part in parts for line in parts[part]]
+
+
+def notes() -> list[str]:
+    """What the paper leaves out of its two lists, or has wrong."""
+    return list(_data()["notes"])
+
+
+def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
+    """Put a decoder's lines beside the paper's, level by level; a level's lines are matched by their layers, in order.
+
+    Args:
+        lines: of the live decoder.
+        paper: as `published` gives them; their order is kept, and levels that the paper lacks come last.
+    """
+    rows = []
+    for place in dict.fromkeys((line.part, line.level) for line in (*paper, *lines)):
+        found, printed = ([line for line in side if (line.part, line.level) == place] for side in (lines, paper))
+        matcher = SequenceMatcher(
+            None, [line.layer for line in found], [_plain(line.layer) for line in printed], autojunk=False
+        )
+        for _, start, stop, paper_start, paper_stop in matcher.get_opcodes():
+            pairs = zip_longest(found[start:stop], printed[paper_start:paper_stop])
+            rows += [LineRow(*place, live, beside) for live, beside in pairs]
+    return rows
+
+
+def _plain(layer: str) -> str:
+    """The paper's `PConv2d/(3, 3)` as `PConv 3x3`; the kernel that it gives a normalisation is left out."""
+    return re.sub(r"Conv2d/\((\d), (\d)\)", r"Conv \1x\2", layer).replace("GroupNorm (1, 1)", "GroupNorm")
+
+
+# --- claims ----------------------------------------------------------------------------------------------------------
+
+
+def claims(
+    number: int,
+    rows: Sequence[LineRow],
+    live: Mapping[str, Sequence[Line]],
+    parameters: Mapping[str, int],
+    *,
+    scope: str,
+) -> list[dict[str, Any]]:
+    """What the paper says of its two decoders, held against the live ones.
+
+    Args:
+        number: of the table, 7 or 8.
+        rows: of this table.
+        live: lines in the order in which they run, of `vanilla`, `base_concat` and `large_concat`.
+        parameters: of the same and of `base`, `large` and `large_x2`.
+        scope: of the verdicts.
+    """
+    base, large = live["base_concat"], live["large_concat"]
+    checks = (
+        ("every line's layer and size are those of the live module", _every_line(rows)),
+        ("Table 8's widths are 1.5 times Table 7's", _widths(base, large)),
+        ("a level has 3 residual blocks in Table 7 and 4 in Table 8", _blocks(base, large)),
+        ("Table 7's layers other than its branch, Concat and Conv 1x1 are the vanilla decoder's",
+         _vanilla(base, live["vanilla"])),
+        ("a concatenation has the channels of the decoder, of the branch, and one more", _channels(base, large)),
+        ("parameters are those of the released code, and concatenation adds what its printed sizes ask for",
+         _parameters(parameters)),
+    )  # fmt: skip
+    return [
+        {
+            "id": f"table{number}_{letter}",
+            "text": text,
+            "kind": "structure",
+            "scope": scope,
+            "verdict": "holds" if holds else "does not hold",
+            "evidence": evidence,
+        }
+        for letter, (text, (holds, evidence)) in zip("abcdef", checks, strict=True)
+    ]
+
+
+def _every_line(rows: Sequence[LineRow]) -> tuple[bool, str]:
+    wrong = [
+        f"{line.part} {line.level} {_plain(line.layer)}"
+        for row in rows
+        for line in [row.paper or row.live]
+        if line is not None and not row.agrees
+    ]
+    count = f"{len(rows) - len(wrong)} of {len(rows)} lines agree"
+    return not wrong, f"{count}; not {', '.join(wrong)}" if wrong else count
+
+
+def _widths(base: Sequence[Line], large: Sequence[Line]) -> tuple[bool, str]:
+    # The mask's channel and the image's three are the same at every width.
+    pairs = [
+        (small.output[0] - extra, wide.output[0] - extra)
+        for small, wide in zip(base, large, strict=True)
+        if small.output[0] != 3
+        for extra in [1 if small.layer == "Concat" else 0]
+    ]
+    widths = ", ".join(f"{small} to {wide}" for small, wide in sorted(set(pairs)))
+    return all(2 * wide == 3 * small for small, wide in pairs), f"live, the mask's channel left out: {widths}"
+
+
+def _blocks(base: Sequence[Line], large: Sequence[Line]) -> tuple[bool, str]:
+    small, more = (
+        {line.layer for line in lines if line.layer.startswith("ResBlock") and line.level != "stem"}
+        for lines in (base, large)
+    )
+    shown = f"live, at every level: {', '.join(sorted(small))} and {', '.join(sorted(more))}"
+    return (small, more) == ({"ResBlock x3"}, {"ResBlock x4"}), shown
+
+
+def _vanilla(base: Sequence[Line], vanilla: Sequence[Line]) -> tuple[bool, str]:
+    kept = [line for line in base if line.part == "main" and line.layer not in JOINING]
+    return kept == list(vanilla), f"{len(kept)} lines left, {len(vanilla)} of the live vanilla decoder"
+
+
+def _channels(*decoders: Sequence[Line]) -> tuple[bool, str]:
+    holds, sums = True, []
+    for lines in decoders:
+        branch = {line.level or "out": line.output[0] for line in lines if line.part == "branch"}
+        for before, line in pairwise(lines):
+            if line.layer == "Concat":
+                holds &= line.output[0] == before.output[0] + branch[line.level] + 1
+                sums.append(f"{line.output[0]} = {before.output[0]} + {branch[line.level]} + 1")
+    return holds and bool(sums), f"live: {', '.join(dict.fromkeys(sums))}"
+
+
+def _parameters(found: Mapping[str, int]) -> tuple[bool, str]:
+    expected: dict[str, int] = dict(_data()["parameters"])
+    for name, number in (("base", 7), ("large", 8)):
+        lines = pairwise(published(number))
+        added = sum(
+            after.output[0] * (before.output[0] + 1) for before, after in lines if before.layer == "Concat"
+        )  # weights of a 1x1 convolution and its biases
+        expected[f"{name}_concat"] = expected[name] + added
+    counts = ", ".join(f"{name} {found[name]:,}" for name in expected)
+    wrong = [f"{name} {count:,}" for name, count in expected.items() if found[name] != count]
+    return not wrong, f"live: {counts}" + (f"; expected {', '.join(wrong)}" if wrong else "")

@@ -1,0 +1,93 @@
+"""Table 7 or 8 as Markdown, CSV, LaTeX, HTML and on the terminal."""
+
+from __future__ import annotations
+
+import pandas
+from rich.console import Console
+
+from bench.tables.architecture import ArchitectureTable
+from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
+
+__all__ = ["frame", "print_table", "to_csv", "to_html", "to_latex", "to_markdown"]
+
+PARTS = {"branch": "Condition", "main": "Main"}
+"""As the paper names them."""
+
+
+def frame(table: ArchitectureTable) -> pandas.DataFrame:
+    """One line for each row; what one of the two sides lacks is missing."""
+    lines = []
+    for row in table.rows:
+        line: dict[str, object] = {"part": row.part, "level": str(row.level)}
+        for prefix, side in (("", row.live), ("paper_", row.paper)):
+            line |= {f"{prefix}layer": side and side.layer, f"{prefix}output": side and side.size}
+        lines.append({**line, "agrees": row.agrees})
+    return pandas.DataFrame(lines)
+
+
+def to_csv(table: ArchitectureTable) -> str:
+    """`frame` as comma-separated values."""
+    text: str = frame(table).to_csv(index=False)
+    return text
+
+
+def _layers(table: ArchitectureTable) -> Grid:
+    heads = ["Branch", "l-th", "Layer", "Output (live)", "Paper: layer", "Paper: output", "agrees"]
+    lines = []
+    for row in table.rows:
+        cells = [PARTS[row.part], str(row.level)]
+        for side in (row.live, row.paper):
+            cells += ["–", "–"] if side is None else [side.layer, side.size]
+        lines.append([*cells, "✓" if row.agrees else "✗"])
+    return Grid(heads, lines, len(heads))
+
+
+def _costs(table: ArchitectureTable) -> Grid:
+    heads = ["Decoder", "blending", "branch", "parameters", "TFLOP", "peak activations [MiB]"]
+    lines = [
+        [
+            decoder["name"],
+            decoder["blending"] or "–",
+            decoder["branch"] or "–",
+            f"{decoder['parameters']:,}",
+            f"{decoder['tera_flop']:.3f}",
+            f"{decoder['peak_activation_bytes'] / 2**20:,.0f}",
+        ]
+        for decoder in table.decoders
+    ]
+    return Grid(heads, lines, 3)
+
+
+def _claims(table: ArchitectureTable) -> Grid:
+    heads = ["Claim", "verdict", "evidence"]
+    return Grid(heads, [[claim["text"], claim["verdict"], claim["evidence"]] for claim in table.claims], len(heads))
+
+
+def _caption(table: ArchitectureTable) -> str:
+    return f"Table {table.number}, {table.label}: {table.title}"
+
+
+def _grids(table: ArchitectureTable) -> list[Grid]:
+    return [_layers(table), _costs(table), _claims(table)]
+
+
+def to_markdown(table: ArchitectureTable) -> str:
+    """Layers, costs, claims and notes as GitHub's Markdown."""
+    return markdown(_caption(table), _grids(table), table.notes)
+
+
+def to_html(table: ArchitectureTable) -> str:
+    """The same as one HTML page without scripts."""
+    return html_page(_caption(table), _grids(table), table.notes)
+
+
+def to_latex(table: ArchitectureTable) -> str:
+    """Layers and costs as one `table*`, the notes as comments; see `bench.tables.grid` for the preamble."""
+    return latex_table(_caption(table), [_layers(table), _costs(table)], table.notes)
+
+
+def print_table(table: ArchitectureTable, console: Console) -> None:
+    """Layers, costs, claims and notes."""
+    for grid, title in zip(_grids(table), (_caption(table), "", ""), strict=True):
+        print_grid(grid, title, console)
+    print_notes(table.notes, console)

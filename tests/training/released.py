@@ -1,0 +1,56 @@
+"""The released code's training step, written plainly, to compare ours with.
+
+What buxiangzhiren/Asymmetric_VQGAN at 406c5cd does for each batch (ldm/models/autoencoder.py and
+ldm/modules/losses/contperceptual.py): everything is computed for each of the two optimisers, the adaptive weight by two
+further passes back to the last layer, and the discriminator from the first step on, though it counts only later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def released_step(
+    encode: Callable[[], Tensor],
+    decoder: nn.Module,
+    discriminator: nn.Module,
+    perceptual: Callable[[Tensor, Tensor], Tensor],
+    image: Tensor,
+    mask: Tensor,
+    *,
+    active: bool,
+    autocast: Callable[[], Any],
+) -> dict[str, Tensor]:
+    """Gradients of both networks at their present weights, and the losses; sums over pixels, hinge, factor 0.8."""
+
+    def forward() -> tuple[Tensor, Tensor]:
+        with autocast():
+            output = decoder(encode(), image, mask)
+            elementwise = (image - output).abs() + perceptual(output, image).view(-1, 1, 1, 1)
+        return output, elementwise.float().sum() / len(image)
+
+    factor = 1.0 if active else 0.0
+    output, reconstruction = forward()
+    with autocast():
+        adversarial = -discriminator(output).float().mean()
+    last = decoder.conv_out.weight
+    (first,) = torch.autograd.grad(reconstruction, last, retain_graph=True)
+    (second,) = torch.autograd.grad(adversarial, last, retain_graph=True)
+    weight = (first.norm() / (second.norm() + 1e-4)).clamp(0, 1e4).detach() * 0.8
+    torch.autograd.backward(reconstruction + weight * factor * adversarial, inputs=list(decoder.parameters()))
+    output, _ = forward()
+    with autocast():
+        real, fake = discriminator(image.detach()).float(), discriminator(output.detach()).float()
+    against = factor * 0.5 * (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean())
+    torch.autograd.backward(against, inputs=list(discriminator.parameters()))
+    return {
+        "reconstruction": reconstruction.detach(),
+        "adversarial": adversarial.detach(),
+        "adaptive_weight": weight,
+        "discriminator": against.detach(),
+    }
