@@ -28,7 +28,13 @@ def main(arguments: list[str]) -> int:
     for noisy in ("httpx", "datasets", "matplotlib", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        _run(_overrides(arguments))
+        sweep = [word for word in arguments if word in ("-m", "--multirun")]
+        overrides = _overrides([word for word in arguments if word not in sweep])
+        if sweep:
+            from bench.sweep import run_sweep
+
+            return run_sweep(overrides, _run)
+        _run(overrides)
     except BadInputError as error:
         print(f"bench: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -99,6 +105,7 @@ def _overview() -> str:
             "experiments:",
             *lines,
             "",
+            "-m KEY=A,B: a job for every combination, and one table of them all",
             "Often used: stage=check|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR  batch_size=N",
             "            device=auto|cpu|cuda  save_images=true  dataset=folder dataset.root=DIR  row=[NAME,…]",
             "            --config-dir DIR  rows, decoders, data sets and experiments of your own",

@@ -40,6 +40,8 @@ class Paths:
     """Latents, scores and prepared items (environment: BENCH_STORE)."""
     data: str = MISSING
     """Data sets (environment: BENCH_DATA)."""
+    weights: str = MISSING
+    """Weights of the paper profile (environment: BENCH_WEIGHTS)."""
     assets: str = str(Path(__file__).parent / "assets")
     """What travels with the package."""
 
@@ -156,6 +158,8 @@ class Parts:
     convergence: Convergence = MISSING
     recipes_tried: dict[str, int] = MISSING
     """By part, the chosen one included."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """Recipes that are made only when `part=` names them; nothing of them is packed."""
     recipes: dict[str, Any] = MISSING
     """By name, each a `_target_` and that one's arguments."""
 

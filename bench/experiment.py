@@ -467,6 +467,11 @@ class TableExperiment:
                 "threads": torch.get_num_threads(),
                 "seed": self.config.seed,
                 "weights": self._portable(self.weights),
+                "lineage": {
+                    name: self._portable(lineage)
+                    for name, method in self.methods.items()
+                    if (lineage := getattr(method, "lineage", None))
+                },
                 "manifest": items.hash,
                 "dropped": items.manifest["dropped"],
                 "broken": items.manifest["broken"],

@@ -23,6 +23,7 @@ __all__ = [
     "Results",
     "check_writable",
     "environment",
+    "free_folder",
     "open_out",
     "portable",
     "writable_folder",
@@ -72,9 +73,7 @@ def open_out(out: str | None, experiment: str) -> Path:
     """
     try:
         if out is None:
-            parent = Path("outputs") / experiment
-            parent.mkdir(parents=True, exist_ok=True)
-            return _fresh(parent, f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
+            return free_folder(Path("outputs") / experiment, f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
     except OSError as error:
         raise BadInputError(f"out: expected a folder that can be written, found {error}") from error
     folder = writable_folder(out, "out")
@@ -113,7 +112,9 @@ def check_writable(path: str, key: str) -> None:
         raise BadInputError(f"{key}: expected a folder that can be written, found {error}") from error
 
 
-def _fresh(parent: Path, name: str) -> Path:
+def free_folder(parent: Path, name: str) -> Path:
+    """Make a folder of that name, or with a number behind it where another process was faster."""
+    parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:
         folder = parent / (name if number == 1 else f"{name}_{number}")

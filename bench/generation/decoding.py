@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,11 @@ class Decoded:
     @property
     def training(self) -> str:
         return str(getattr(self.decoder, "training_note", ""))
+
+    @property
+    def lineage(self) -> dict[str, Any]:
+        """What the weights come from, as far as their file says."""
+        return dict(getattr(self.decoder, "lineage", {}))
 
     def to(self, device: torch.device) -> Decoded:
         self.decoder.to(device).to(memory_format=torch.channels_last)

@@ -196,7 +196,7 @@ class Decoder(nn.Module):
             if mask is None:
                 return x
             join = self.blends[len(features) - 1] if concatenates else mask_guided_blend
-            return join(x, features.pop(), mask)  # type: ignore[no-any-return]
+            return join(x, features.pop(), mask)
 
         x = self.mid_block(self.conv_in(z))
         for up_block in self.up_blocks:

@@ -24,7 +24,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
             return super().forward(input)
         x = input.float()
         count = x.new_full((1,), x.numel() / x.shape[1])
-        sums: Tensor = all_reduce(torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3)), count]))
+        sums: Tensor = all_reduce(  # type: ignore[no-untyped-call]
+            torch.cat([x.sum((0, 2, 3)), x.square().sum((0, 2, 3)), count])
+        )
         total, squares = sums[:-1].chunk(2)
         mean = total / sums[-1]
         variance = squares / sums[-1] - mean.square()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from diffusers import AutoencoderKL, VQModel
@@ -77,9 +77,12 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     kinds = {"AutoencoderKL": (AutoencoderKL, KLFirstStage), "VQModel": (VQModel, VQFirstStage)}
     if kind not in kinds:
         raise BadInputError(f"{path}: expected a first stage, {' or '.join(kinds)}, found {kind}")
+    model: Any
+    wrapper: Any
     model, wrapper = kinds[str(kind)]
     try:
         loaded = model.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)
     except Exception as error:  # diffusers raises many kinds for a missing, truncated or mismatched file
         raise BadInputError(f"{path}: the first stage does not load ({error})") from error
-    return wrapper(loaded)
+    first_stage: KLFirstStage | VQFirstStage = wrapper(loaded)
+    return first_stage

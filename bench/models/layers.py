@@ -140,9 +140,9 @@ class PartialConv2d(nn.Conv2d):
     def forward(self, x: Tensor, known: Tensor) -> Tensor:  # type: ignore[override]
         """From B×C×H×W and the known mask B×1×H×W (1 = known) to the layer's output."""
         window = torch.ones(1, 1, *self.kernel_size, dtype=x.dtype, device=x.device)
-        count = functional.conv2d(known, window, stride=self.stride, padding=self.padding)  # type: ignore[arg-type]
+        count = functional.conv2d(known, window, stride=self.stride, padding=self.padding)
         seen = (count > 0).to(x.dtype)
         share = seen * (window.numel() / count.clamp(min=1e-8))
-        raw = functional.conv2d(x * known, self.weight, None, self.stride, self.padding)  # type: ignore[arg-type]
+        raw = functional.conv2d(x * known, self.weight, None, self.stride, self.padding)
         bias = 0 if self.bias is None else self.bias.view(1, -1, 1, 1) * seen
         return raw * share + bias

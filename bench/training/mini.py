@@ -48,9 +48,10 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
     if config.stage not in ("check", "report"):
         raise BadInputError(f"stage: training knows check and report, the default, found {config.stage}")
     training = resolved["parts"]
-    recipes: dict[str, Any] = training["recipes"]
+    shipped: dict[str, Any] = training["recipes"]
+    recipes = {**shipped, **training["extras"]}
     parts = {name: make(recipe, f"parts.recipes.{name}") for name, recipe in _checked(recipes)}
-    wanted = [config.part] if config.part is not None else list(recipes)
+    wanted = [config.part] if config.part is not None else list(shipped)
     for part in wanted:
         name, _, seed = part.partition("@")
         if name not in recipes or (seed and not seed.isdecimal()):
@@ -75,10 +76,10 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
             bfloat16=training["bfloat16"],
         )
         make_part(part, parts[name], recipes[name], workshop)
-    if all((out / name / DONE).is_file() for name in recipes):
+    if all((out / name / DONE).is_file() for name in shipped):
         _check_convergence(out, training["convergence"])
         with FileLock(out / f".{PACKED}.lock"):
-            pack(out, recipes, training, config)
+            pack(out, shipped, training, config)
         print(out / PACKED)
     return Results(out, 0)
 

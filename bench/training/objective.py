@@ -137,12 +137,13 @@ def adaptive_weight(
     """
     norms = []
     for gradient in (reconstruction, adversarial):
-        at_layer = conv2d_weight(inputs, list(layer.weight.shape), gradient, padding=layer.padding)  # type: ignore[arg-type]
+        at_layer = conv2d_weight(inputs, list(layer.weight.shape), gradient, padding=layer.padding)  # type: ignore[no-untyped-call]
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(at_layer)
         norms.append(at_layer.float().norm())
     ratio = norms[0] / (norms[1] + objective.adaptive_epsilon)
-    return objective.adversary_weight * ratio.clamp(0, objective.adaptive_limit)
+    limited: Tensor = ratio.clamp(0, objective.adaptive_limit)
+    return objective.adversary_weight * limited
 
 
 @dataclass

@@ -30,7 +30,7 @@ class Scalars:
         Raises:
             BadInputError: W&B is asked for and not installed.
         """
-        self._board = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._board = SummaryWriter(str(folder))
         self._wandb: Any = None
         if wandb is not None:
             try:
@@ -45,18 +45,18 @@ class Scalars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._board.close()  # type: ignore[no-untyped-call]
+        self._board.close()
         if self._wandb is not None:
             self._wandb.finish()
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each curve."""
         for name, value in values.items():
-            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._board.add_scalar(name, value, step)
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
 
     def pictures(self, step: int, rows: Sequence[tuple[str, Tensor]]) -> None:
         """Add rows of pictures N×3×R×R in [-1, 1]."""
         for label, pictures in rows:
-            self._board.add_image(label, make_grid((pictures + 1) / 2, nrow=len(pictures)), step)  # type: ignore[no-untyped-call]
+            self._board.add_image(label, make_grid((pictures + 1) / 2, nrow=len(pictures)), step)

@@ -9,6 +9,7 @@ fixes its variance, whatever the other channels hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ def examples_of(
 
 
 @torch.no_grad()
-def start_readout(decoder: nn.Module, *, constant: float) -> None:
+def start_readout(decoder: Any, *, constant: float) -> None:
     """Let the last layers of a fresh decoder read three pairs of channels in each group linearly, as the colours.
 
     Args:
@@ -108,6 +109,8 @@ def start_branch(decoder: Decoder, examples: Iterable[tuple[Tensor, Tensor]]) ->
     """
     assert decoder.condition_encoder is not None
     layer = decoder.condition_encoder.layers[0]
+    assert isinstance(layer, nn.Conv2d)
+    assert layer.bias is not None
     features: list[Tensor] = []
     hook = decoder.conv_norm_out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
     inner, outer = torch.zeros(()), torch.zeros(())

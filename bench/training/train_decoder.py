@@ -77,7 +77,7 @@ class TrainDecoder:
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         self.report(out, curve, decoder, validation)
-        return Results(out, 0)
+        return Results(out, 0, table=curve.validations().tail(1))
 
     # --- check -------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from bench.training.objective import (
     discriminator_loss,
     reconstruction_loss,
 )
-from tests.training.released import released_step
+from benchmarks.released_step import released_step
 from tests.training.small import PixelDistance
 
 

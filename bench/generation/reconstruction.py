@@ -1,0 +1,41 @@
+"""Latents of the pictures themselves, without any diffusion model: what a decoder makes of what the encoder saw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from bench.models.first_stage import load_first_stage
+
+__all__ = ["ReconstructionGenerator"]
+
+
+class ReconstructionGenerator:
+    """Means of the first stage's latents of whole pictures; takes the place of a generator."""
+
+    def __init__(self, path: str, *, device: torch.device) -> None:
+        """Load the first stage.
+
+        Args:
+            path: a folder of diffusers' `AutoencoderKL` or `VQModel`.
+            device: where to run.
+
+        Raises:
+            BadInputError: the folder holds no whole first stage.
+        """
+        self.first_stage = load_first_stage(path).to(device)
+        self.device = device
+
+    def sample(self, image: Tensor, mask: Tensor, ids: Sequence[str], seed: int) -> Tensor:
+        """Latents B×C×h×w of images B×3×H×W uint8, as a decoder takes them; mask, ids and seed change nothing."""
+        return self.encode(image)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """The same."""
+        return self.first_stage.latents(image.to(self.device).float().div(127.5).sub(1))
+
+    def decodable(self, latents: Tensor) -> Tensor:
+        """Latents as they are."""
+        return latents.to(self.device)

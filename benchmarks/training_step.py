@@ -1,0 +1,147 @@
+"""Our training step against the released code's, written plainly, alternating in one process: time as a ratio.
+
+python benchmarks/training_step.py [--decoder base] [--resolution 256] [--batch 1] [--repeats 5] [--bf16]
+
+Networks are the paper's, with random weights: the first stage, the decoder, LPIPS on VGG16, and the discriminator. Both
+steps compute gradients of the same batch at the same weights; losses and gradients are compared before anything is
+timed. Neither updates the weights, which is the same work for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.metrics.lpips_vgg import LPIPSVGG
+from bench.models import build_decoder
+from bench.models.discriminator import PatchDiscriminator
+from bench.models.first_stage import KLFirstStage
+from bench.training.objective import DecoderStep, Objective
+from benchmarks.released_step import released_step
+
+
+class Setting:
+    """The networks and one batch."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.bf16 = options.bf16
+        layout = torch.channels_last if options.bf16 else torch.contiguous_format
+        vae = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * 4,
+            up_block_types=("UpDecoderBlock2D",) * 4,
+            block_out_channels=(128, 256, 512, 512),
+            layers_per_block=2,
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            backbone = Path(folder) / "vgg16.pth"
+            torch.save(torchvision.models.vgg16(weights=None).state_dict(), backbone)
+            self.perceptual = LPIPSVGG(backbone).to(self.device)
+        self.first_stage = KLFirstStage(vae).to(self.device)
+        self.decoder = build_decoder(options.decoder).to(self.device, memory_format=layout)
+        self.discriminator = PatchDiscriminator().to(self.device, memory_format=layout)
+        side = options.resolution
+        self.image = (torch.rand(options.batch, 3, side, side) * 2 - 1).to(self.device, memory_format=layout)
+        self.mask = torch.zeros(options.batch, 1, side, side, device=self.device)
+        self.mask[..., side // 4 : side // 2, side // 8 : -side // 8] = 1
+        self.noise = torch.randn(options.batch, *self.first_stage.noise_shape(self.image)).to(self.device)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+    def encode(self) -> Tensor:
+        with self.autocast():
+            return self.first_stage.latents(self.image, self.noise)
+
+    def plain(self, active: bool) -> dict[str, Tensor]:
+        return released_step(
+            self.encode, self.decoder, self.discriminator, self.perceptual, self.image, self.mask, active=active,
+            autocast=self.autocast,
+        )  # fmt: skip
+
+    def ours(self, active: bool) -> dict[str, Tensor]:
+        step = DecoderStep(
+            self.decoder,
+            self.decoder.conv_out,
+            self.discriminator if active else None,
+            self.perceptual,
+            Objective(adversary_from=0),
+            self.autocast,
+        )
+        return step(self.encode(), self.image, self.mask, step=0)
+
+    def gradients(self, call: Callable[[bool], dict[str, Tensor]], active: bool) -> tuple[dict[str, Tensor], Tensor]:
+        for net in (self.decoder, self.discriminator):
+            net.zero_grad(set_to_none=True)
+        losses = call(active)
+        networks: list[nn.Module] = [self.decoder, self.discriminator] if active else [self.decoder]
+        return losses, torch.cat([p.grad.flatten() for net in networks for p in net.parameters() if p.grad is not None])
+
+    def seconds(self, call: Callable[[bool], object], active: bool) -> float:
+        for net in (self.decoder, self.discriminator):
+            net.zero_grad(set_to_none=True)
+        self._wait()
+        started = time.perf_counter()
+        call(active)
+        self._wait()
+        return time.perf_counter() - started
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def compare(setting: Setting, active: bool, repeats: int) -> str:
+    """One line of the table."""
+    ours, gradient = setting.gradients(setting.ours, active)
+    theirs, expected = setting.gradients(setting.plain, active)
+    loss = float((ours["l1"] + ours["perceptual"]) / theirs["reconstruction"] - 1)
+    apart = float((gradient - expected).norm() / expected.norm())
+    times: dict[str, list[float]] = {"ours": [], "plain": []}
+    for _ in range(repeats):
+        times["ours"].append(setting.seconds(setting.ours, active))
+        times["plain"].append(setting.seconds(setting.plain, active))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    return (
+        f"| {'after' if active else 'before'} | {medians['ours']:.2f} | {medians['plain']:.2f} | "
+        f"{medians['plain'] / medians['ours']:.2f} | {abs(loss):.1e} | {apart:.1e} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--decoder", default="base")
+    parser.add_argument("--resolution", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 and channels_last, for both")
+    options = parser.parse_args()
+    setting = Setting(options)
+    device = (
+        torch.cuda.get_device_name() if setting.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    )
+    print(f"{options.decoder}, {options.batch}×3×{options.resolution}², {'bf16' if options.bf16 else 'float32'}")
+    print(f"torch {torch.__version__}, {platform.machine()}, {device}; medians of {options.repeats}\n")
+    print("| discriminator | ours, s | released, s | ratio | losses differ by | gradients differ by |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for active in (False, True):
+        print(compare(setting, active, options.repeats))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""`experiment=train_decoder` on the mini profile at a few updates, and its decoder as a row of Table 2."""
+
+import json
+from pathlib import Path
+
+import pandas
+import pytest
+import torch
+
+import bench
+from bench.command import main
+from bench.config import compose_config, conf_dir, typed
+from bench.errors import BadInputError
+from bench.models import load_decoder
+from bench.objects import make
+
+RECIPES = sorted(path.stem for path in (conf_dir() / "training").glob("*.yaml"))
+
+
+def words(store: Path, out: Path, *extra: str) -> list[str]:
+    """The experiment's overrides with four updates."""
+    sizes = ("steps=4", "batch_size=2", "at_once=2", "save_every=2", "validate_every=2", "validation_items=4")
+    return [
+        "experiment=train_decoder",
+        f"paths.store={store}",
+        f"paths.data={store / 'data'}",
+        f"out={out}",
+        "device=cpu",
+        "training_data.root.per_class=1",
+        "validation_data.root.per_class=1",
+        *(f"training.{size}" for size in sizes),
+        *extra,
+    ]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def trained(store: Path) -> Path:
+    """The folder of a finished run."""
+    assert bench.run(words(store, store / "base", "training.objective.adversary=hinge")).status == 0
+    return store / "base"
+
+
+def test_a_run_leaves_its_decoder_curve_pictures_and_lineage(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == {
+        "best", "decoder", "figures", "losses.csv", "run.json", "validation.csv",
+    }  # fmt: skip
+    assert {path.name for path in (trained / "figures").iterdir()} == {"curves.png", "samples.png"}
+    losses, validations = (pandas.read_csv(trained / f"{name}.csv") for name in ("losses", "validation"))
+    assert list(losses["step"]) == [1, 2, 3, 4]
+    assert list(validations["step"]) == [0, 2, 4]
+    assert {"lpips", "mse", "lpips_mask", "known_mse01"} < set(validations)
+    run = json.loads((trained / "run.json").read_text())
+    lineage = load_decoder(trained / "decoder").lineage
+    assert lineage["data"] == run["lineage"]["data"]
+    assert lineage["step"] == 4
+    assert len(lineage["first_stage"]["path"]) == 64
+    assert lineage["training"]["steps"] == 4
+    assert set(lineage["source"]) == {"commit", "dirty"}
+
+
+def test_the_same_again_trains_nothing(trained: Path, store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        bench.run(words(store, store / "again", "training.objective.adversary=hinge"))
+    assert "found finished in the store" in caplog.text
+    first, second = (load_decoder(folder / "decoder").state_dict() for folder in (trained, store / "again"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_trained_decoder_is_a_row_with_its_lineage(trained: Path, store: Path, tmp_path: Path) -> None:
+    found = bench.run(
+        [
+            "experiment=table2_inpaint_imagenet",
+            "row=[stablediffusion,decoder_mask,decoder_nomask]",
+            f"decoder.checkpoint={trained / 'decoder'}",
+            f"paths.store={store}",
+            f"paths.data={store / 'data'}",
+            f"out={tmp_path / 'table'}",
+            "limit=4",
+            "generator.steps=2",
+            "device=cpu",
+        ]
+    )
+    assert found.table is not None
+    assert list(found.table["label"]) == ["StableDiffusion", "base w/ mask", "base w/o mask"]
+    run = json.loads((tmp_path / "table" / "run.json").read_text())
+    assert run["lineage"]["decoder_mask"]["step"] == 4
+    assert "stablediffusion" not in run["lineage"]
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["decoder.blending=concat", "decoder.branch=partial"],
+        ["decoder.branch=partial"],
+        ["decoder=large"],
+        ["decoder=vanilla_finetuned", "training.precision=float32"],
+        ["decoder.width=0.5", "start=null", "predict_branch=false"],
+    ],
+)
+def test_other_decoders_train_too(store: Path, tmp_path: Path, extra: list[str]) -> None:
+    found = bench.run(words(store, tmp_path / "out", *extra))
+    assert found.status == 0
+    decoder = load_decoder(tmp_path / "out" / "decoder")
+    wanted = typed(compose_config(["experiment=train_decoder", *extra]))[0].decoder
+    assert wanted is not None
+    assert decoder.config.blending == wanted.blending
+    assert (decoder.condition_encoder is not None) == wanted.conditioned
+    assert decoder.config.channels[0] == round(16 * wanted.width)
+
+
+def test_a_sweep_over_the_share_of_full_masks_is_one_table(store: Path, tmp_path: Path) -> None:
+    sweep = words(store, tmp_path / "sweep", "training.full_share=0,1", "training.steps=1")
+    assert main(["-m", *sweep]) == 0
+    table = pandas.read_csv(tmp_path / "sweep" / "sweep.csv")
+    assert list(table["training.full_share"]) == [0, 1]
+    assert table["known_mse01"].nunique() == 2
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_composes_into_one(name: str) -> None:
+    _, resolved = typed(compose_config(["experiment=train_decoder", f"training={name}"]))
+    recipe = make(resolved["training"], "training")
+    assert recipe.rate(pretrained=False)(recipe.warmup) == pytest.approx(recipe.learning_rate)
+
+
+def test_the_papers_recipes_have_the_released_values() -> None:
+    recipes = {}
+    for name in ("paper_base", "paper_large", "paper_large_x2", "paper_base_as_printed", "paper_large_as_printed"):
+        _, resolved = typed(compose_config(["experiment=train_decoder", f"training={name}"]))
+        recipes[name] = make(resolved["training"], "training")
+    base, large, widest, *printed = recipes.values()
+    assert (base.learning_rate, base.batch_size, base.pretrained_rate) == (3.6e-4, 80, 0.1)
+    assert base.learning_rate == pytest.approx(4.5e-6 * base.batch_size)
+    assert large.learning_rate == pytest.approx(4.5e-6 * large.batch_size)
+    assert widest.learning_rate == pytest.approx(4.5e-6 * widest.batch_size)
+    assert base.steps == 12 * (1_152_196 // 80)
+    assert large.steps == 120_030
+    for recipe in (base, large, widest):
+        assert recipe.objective.adversary_from == 50_001
+        assert (recipe.objective.adversary, recipe.objective.adversary_weight) == ("hinge", 0.8)
+        assert tuple(recipe.betas) == (0.5, 0.9)
+    assert printed[1].learning_rate == 7.2e-4
+    assert {recipe.objective.adversary for recipe in printed} == {"log"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["training.stepss=3"], r"training\.stepss"),
+        (["training.steps=0"], "training: steps: expected 1 or more, found 0"),
+        (["training.masks=thin"], r"training\.masks: unknown mask preset 'thin'"),
+        (["decoder.width=1.1"], "decoder: decoder width 18 is not a multiple of its 2"),
+        (["decoder.blending=multiply"], "decoder: decoder blending must be one of add, concat"),
+        (["decoder.width=0.5"], "start: .*start=null trains from fresh weights"),
+        (["start=nowhere"], "start: nothing at nowhere"),
+        (["first_stage=nowhere"], "first_stage: nothing at nowhere"),
+        (["training_data.root=nowhere"], "training_data.root: nothing at nowhere"),
+        (["wandb=mine"], "wandb"),
+    ],
+)
+def test_bad_input_is_named(store: Path, tmp_path: Path, extra: list[str], message: str) -> None:
+    overrides = words(store, tmp_path / "out", *extra)
+    if extra[0].startswith("training_data.root="):
+        overrides = [word for word in overrides if not word.startswith("training_data.root.")]
+    with pytest.raises(BadInputError, match=message):
+        bench.run(overrides)
+    assert not (tmp_path / "out").exists()
