@@ -28,14 +28,17 @@ def slow(session: nox.Session) -> None:
 def reports(session: nox.Session) -> None:
     """The mini profile's tables, rendered anew into reports/."""
     install(session)
-    session.run("python", "-m", "bench", "experiment=table2_inpaint_imagenet", "out=reports/table2_inpaint_imagenet")
+    for name in ("table2_inpaint_imagenet", "table7_architecture_base", "table8_architecture_large"):
+        session.run("python", "-m", "bench", f"experiment={name}", f"out=reports/{name}")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Speed beside peers, into benchmarks/."""
     install(session)
-    session.run("python", "benchmarks/decoders.py", *session.posargs)
+    session.run("python", "benchmarks/decoders.py")
+    session.run("python", "benchmarks/training_step.py")
+    session.run("python", "benchmarks/training_step.py", "--bf16")
 
 
 @nox.session

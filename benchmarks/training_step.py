@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.metrics.lpips_vgg import LPIPSVGG
@@ -50,7 +50,8 @@ class Setting:
         )
         with tempfile.TemporaryDirectory() as folder:
             backbone = Path(folder) / "vgg16.pth"
-            torch.save(torchvision.models.vgg16(weights=None).state_dict(), backbone)
+            convolutions = make_layers(cfgs["D"]).state_dict()
+            torch.save({f"features.{name}": weight for name, weight in convolutions.items()}, backbone)
             self.perceptual = LPIPSVGG(backbone).to(self.device)
         self.first_stage = KLFirstStage(vae).to(self.device)
         self.decoder = build_decoder(options.decoder).to(self.device, memory_format=layout)

@@ -25,6 +25,7 @@ __all__ = [
     "load_feature_network",
     "load_weights",
     "network_settings",
+    "note_lineage",
     "note_training",
     "save_decoder",
     "save_feature_network",
@@ -197,6 +198,11 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
 def note_training(folder: Path, words: str) -> None:
     """Say in a folder's `config.json` how long its network was trained."""
     _note(folder, {TRAINING: words})
+
+
+def note_lineage(folder: Path, lineage: dict[str, Any]) -> None:
+    """Say there what its weights come from."""
+    _note(folder, {LINEAGE: lineage})
 
 
 def _note(folder: Path, notes: dict[str, Any]) -> None:

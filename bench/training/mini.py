@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from bench.config import Config
 from bench.data.mini.imagenet import write_imagenet
 from bench.device import choose_device
 from bench.errors import BadInputError
-from bench.models.checkpoints import WEIGHTS, load_decoder, note_training
+from bench.models.checkpoints import WEIGHTS, load_decoder, note_lineage, note_training
 from bench.objects import make, require_target
 from bench.results import Results, check_writable, environment, write_atomically, write_json
 from bench.store import file_sha256
@@ -104,7 +104,7 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
         )
 
 
-def pack(out: Path, recipes: Iterable[str], training: Mapping[str, Any], config: Config) -> None:
+def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: Config) -> None:
     """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`.
 
     Raises:
@@ -123,6 +123,10 @@ def pack(out: Path, recipes: Iterable[str], training: Mapping[str, Any], config:
             else:
                 shutil.copyfile(source, copy)
     _give_vanilla_decoder(out / "vanilla", partial / "inpainting" / "vae")
+    for name, folder in [("vanilla", partial / "inpainting" / "vae"), *((name, partial / name) for name in names)]:
+        if "training" in recipes[name]:
+            made = _made(out, name)
+            note_lineage(folder, {key: made[key] for key in ("part", "settings", "seed", "steps", "recipe", "source")})
     card = _card(out, list(recipes), training, config, partial)
     if card["bytes"] > MOST_BYTES:
         raise RuntimeError(f"{partial}: {card['bytes'] / 1e6:.2f} MB of weights, more than {MOST_BYTES / 1e6:.0f}")

@@ -129,6 +129,11 @@ class TrainDecoder:
         """The pictures to train on, written first where the profile draws them."""
         return self._pictures("training_data", self.recipe.full_share, self.recipe.full_masks == "alternating")
 
+    @cached_property
+    def validation_data(self) -> ImageNetTrain:
+        """Pictures that are not trained on; no mask of theirs is full."""
+        return self._pictures("validation_data", 0.0, False)
+
     def _pictures(self, name: str, full_share: float, alternating: bool) -> ImageNetTrain:
         data: ImageNetTrain = make(
             self.resolved[name],
@@ -164,11 +169,12 @@ class TrainDecoder:
             "start": identity(_as_node(self.resolved["start"]), self.weights),
             "first_stage": identity(_as_node(first_stage), self.weights),
             "perceptual": identity(self._perceptual, self.weights),
+            "predict_branch": self.config.predict_branch,
         }
 
     @cached_property
     def key(self) -> str:
-        return content_key({"version": VERSION, "validation": self.resolved["validation_data"], **self.lineage})
+        return content_key({"version": VERSION, "validation": self.validation_data.manifest, **self.lineage})
 
     # --- train -------------------------------------------------------------------------------------------------------
 
@@ -178,14 +184,15 @@ class TrainDecoder:
         first_stage = load_first_stage(self.resolved["first_stage"])
         first_stage.to(self.device)
         validation = Validation.of(
-            self._pictures("validation_data", 0.0, False),
+            self.validation_data,
             self.recipe.validation_items,
             first_stage=first_stage,
             perceptual=perceptual,
             device=self.device,
         )
         finished = folder / "decoder"
-        if (finished / "config.json").is_file():
+        # The first process holds the lock and decides for all.
+        if self.world.any(self.world.rank == 0 and (finished / "config.json").is_file(), self.device):
             log.info("training: found finished in the store")
             return Curve(folder), load_decoder(finished).to(self.device), validation
         start = load_decoder(self.resolved["start"]) if self.resolved["start"] is not None else None
@@ -209,11 +216,11 @@ class TrainDecoder:
             world=self.world,
             workers=self.config.workers,
         )
-        curve = Curve(folder, training.step)
         if self.world.rank > 0:
             for _ in training.updates():
                 pass
-            return curve, decoder, validation
+            return Curve(folder), decoder, validation
+        curve = Curve(folder, training.step)
         scalars = Scalars(folder / "tensorboard", wandb=self.config.wandb, settings=self.lineage)
         with curve, scalars, Progress("train", self.recipe.steps, unit="updates") as progress:
             progress.skip(training.step)
