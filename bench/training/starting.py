@@ -8,7 +8,7 @@ fixes its variance, whatever the other channels hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from bench.data.imagenet_train import TrainingItem
 from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.first_stage import FirstStage
+from bench.models.layers import mask_guided_blend
 from bench.models.widen import widen
 from bench.training.decoder_training import posterior_noise
 from bench.training.trainer import seeded
@@ -28,6 +29,11 @@ __all__ = ["examples_of", "start_branch", "start_readout", "started_decoder"]
 COLOURS = 3
 EXAMPLES, EXAMPLES_AT_ONCE = 512, 64
 """Pictures from which the branch's start is computed."""
+COPY_STEPS, COPY_RATE, COPY_AT_ONCE = 1000, 0.2, 16
+"""Of fitting the branch's finest convolution by itself; only the last layers run, so that it takes seconds."""
+
+Example = tuple[Tensor, Tensor, Tensor]
+"""Latents B×4×h×w, pictures B×3×H×W in [-1, 1], masks B×1×H×W, 1 = hole."""
 
 
 def started_decoder(
@@ -36,7 +42,7 @@ def started_decoder(
     *,
     seed: int,
     device: torch.device,
-    examples: Iterable[tuple[Tensor, Tensor]] = (),
+    examples: Iterable[Example] = (),
 ) -> tuple[Decoder, frozenset[str]]:
     """A decoder before its first update, and the names of its parameters that were there before.
 
@@ -57,19 +63,22 @@ def started_decoder(
     widen(start, decoder)
     decoder.training_note = start.training_note
     decoder.to(device)
-    if decoder.condition_encoder is not None and start.condition_encoder is None:
+    if decoder.condition_encoder is not None and start.condition_encoder is None and sizes.blending == "add":
         start_branch(decoder, examples)
     return decoder, frozenset(start.state_dict())
 
 
 def examples_of(
     data: Dataset[TrainingItem], first_stage: FirstStage, *, seed: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Latents of the first pictures of a run, and the pictures."""
+) -> Iterator[Example]:
+    """The first items of a run."""
     for first in range(0, EXAMPLES, EXAMPLES_AT_ONCE):
         positions = range(first, first + EXAMPLES_AT_ONCE)
-        images = torch.stack([data[position]["image"] for position in positions]).to(device)
-        yield first_stage.latents(images, posterior_noise(first_stage.noise_shape(images), seed, positions)), images
+        items = [data[position] for position in positions]
+        images = torch.stack([item["image"] for item in items]).to(device)
+        masks = torch.stack([item["mask"] for item in items]).to(device)
+        noise = posterior_noise(first_stage.noise_shape(images), seed, positions)
+        yield first_stage.latents(images, noise), images, masks
 
 
 @torch.no_grad()
@@ -97,32 +106,71 @@ def start_readout(decoder: Any, *, constant: float) -> None:
         last.bias[first + 2 * COLOURS], last.bias[first + 2 * COLOURS + 1] = constant, -constant
 
 
-@torch.no_grad()
-def start_branch(decoder: Decoder, examples: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Let the branch's finest convolution predict the decoder's own finest features from the picture.
+def start_branch(decoder: Decoder, examples: Iterable[Example]) -> None:
+    """Let a fresh branch copy known pixels through the decoder's last layers.
 
-    It is set to the least-squares solution over all pixels of the examples; the other layers stay as they are.
+    The last convolution is made pointwise, its taps summed up, so that what lies in the hole cannot reach across the
+    mask's border; flat colours keep their values, and the joint training may bring the taps back. Then the branch's
+    finest convolution is set to the least-squares prediction of the decoder's own features, and from there fitted by
+    itself to give back the known pixels.
 
     Args:
-        decoder: with a branch; `condition_encoder.layers[0]` is changed in place.
-        examples: latents B×4×h×w and the pictures B×3×H×W in [-1, 1] that they stand for.
+        decoder: with a branch; `conv_out` and `condition_encoder.layers[0]` are changed in place.
+        examples: latents, pictures and masks; without any, nothing is changed.
     """
     assert decoder.condition_encoder is not None
     layer = decoder.condition_encoder.layers[0]
     assert isinstance(layer, nn.Conv2d)
-    assert layer.bias is not None
-    features: list[Tensor] = []
-    hook = decoder.conv_norm_out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-    inner, outer = torch.zeros(()), torch.zeros(())
-    for z, picture in examples:
-        decoder(z)
+    seen = [(*example, _finest_features(decoder, *example)) for example in examples]
+    if not seen:
+        return
+    with torch.no_grad():
+        taps = decoder.conv_out.weight.sum((2, 3))
+        nn.init.zeros_(decoder.conv_out.weight)
+        decoder.conv_out.weight[:, :, 1, 1] = taps
+        _predict(layer, [(picture, own) for _, picture, _, (own, _) in seen])
+    _, pictures, masks, features = zip(*seen, strict=True)
+    _fit_copy(decoder, layer, torch.cat(pictures), torch.cat(masks), torch.cat([beside for _, beside in features]))
+
+
+@torch.no_grad()
+def _finest_features(decoder: Decoder, z: Tensor, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """What the decoder's finest level gives without a mask, and with one before it is blended."""
+    found: list[Tensor] = []
+    hook = decoder.up_blocks[-1].register_forward_hook(lambda _, inputs, output: found.append(output))
+    decoder(z)
+    decoder(z, picture, mask)
+    hook.remove()
+    return found[0], found[1]
+
+
+def _predict(layer: nn.Conv2d, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    """Least squares over all pixels, from 3×3 patches of pictures to features."""
+    inner, outer = 0.0, 0.0
+    for picture, features in pairs:
         patches = functional.unfold(picture, 3, padding=1)
         inputs = torch.cat([patches, torch.ones_like(patches[:, :1])], 1).transpose(1, 2).flatten(0, 1).double()
-        wanted = features.pop().flatten(2).transpose(1, 2).flatten(0, 1).double()
-        inner, outer = inner.to(inputs) + inputs.T @ inputs, outer.to(inputs) + inputs.T @ wanted
-    hook.remove()
-    if inner.ndim == 0:
-        return
+        wanted = features.flatten(2).transpose(1, 2).flatten(0, 1).double()
+        inner, outer = inner + inputs.T @ inputs, outer + inputs.T @ wanted
     solution = torch.linalg.lstsq(inner, outer).solution.T.to(layer.weight.dtype)
     layer.weight.copy_(solution[:, :-1].reshape(layer.weight.shape))
+    assert layer.bias is not None
     layer.bias.copy_(solution[:, -1])
+
+
+def _fit_copy(decoder: Decoder, layer: nn.Conv2d, pictures: Tensor, masks: Tensor, features: Tensor) -> None:
+    """Fit the layer alone to the known pixels, the decoder's features in the hole being what they are."""
+    known = 1 - masks
+    parameters = list(layer.parameters())
+    optimizer = torch.optim.Adam(parameters, lr=COPY_RATE)
+    for step in range(COPY_STEPS):
+        optimizer.param_groups[0]["lr"] = COPY_RATE * (1 - step / COPY_STEPS)
+        chosen = [(step * COPY_AT_ONCE + index) % len(pictures) for index in range(COPY_AT_ONCE)]
+        picture, mask, seen = pictures[chosen], masks[chosen], known[chosen]
+        blended = mask_guided_blend(features[chosen], layer(picture * seen), mask)
+        output = decoder.conv_out(functional.silu(decoder.conv_norm_out(blended)))
+        loss = ((output - picture) * seen).square().sum() / seen.sum().clamp(min=1)
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+    layer.zero_grad(set_to_none=True)

@@ -26,8 +26,8 @@ def words(store: Path, out: Path, *extra: str) -> list[str]:
         f"paths.data={store / 'data'}",
         f"out={out}",
         "device=cpu",
-        "training_data.root.per_class=1",
-        "validation_data.root.per_class=1",
+        "profile.datasets.imagenet_train.per_class=1",
+        "profile.datasets.imagenet_dev.per_class=1",
         *(f"training.{size}" for size in sizes),
         *extra,
     ]
@@ -164,9 +164,6 @@ def test_the_papers_recipes_have_the_released_values() -> None:
     ],
 )
 def test_bad_input_is_named(store: Path, tmp_path: Path, extra: list[str], message: str) -> None:
-    overrides = words(store, tmp_path / "out", *extra)
-    if extra[0].startswith("training_data.root="):
-        overrides = [word for word in overrides if not word.startswith("training_data.root.")]
     with pytest.raises(BadInputError, match=message):
-        bench.run(overrides)
+        bench.run(words(store, tmp_path / "out", *extra))
     assert not (tmp_path / "out").exists()
