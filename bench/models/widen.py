@@ -8,6 +8,7 @@ channels keep their values, and the new ones are free to become something else.
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from bench.models.decoder import Decoder
 
@@ -34,6 +35,11 @@ def widen(small: Decoder, large: Decoder) -> None:
         if old is None:
             if name.startswith("up_blocks.") and ".conv2." in name:
                 target.zero_()
+            elif name.startswith("blends."):
+                _pass_on(target)
+            continue
+        if name.startswith("blends.") and old.ndim > 1:
+            _place(old, target)
             continue
         if old.ndim > 1:
             target[: len(old), old.shape[1] :] = 0
@@ -44,6 +50,22 @@ def widen(small: Decoder, large: Decoder) -> None:
             # The attention's logits are divided by the root of the width, and new queries must not add to them.
             target[: len(old)] *= (len(target) / len(old)) ** 0.5
             target[len(old) :] = 0
+
+
+def _pass_on(target: Tensor) -> None:
+    """Of a fresh concatenation's convolution: give the decoder's own features on, and nothing of the others yet."""
+    target.zero_()
+    if target.ndim > 1:
+        target[:, : len(target), 0, 0] = torch.eye(len(target))
+
+
+def _place(old: Tensor, target: Tensor) -> None:
+    """Of a concatenation's convolution: its inputs are the decoder's features, as many of the branch, and the mask."""
+    before, after = len(old), len(target)
+    target[:before] = 0
+    target[:before, :before] = old[:, :before]
+    target[:before, after : after + before] = old[:, before : 2 * before]
+    target[:before, -1] = old[:, -1]
 
 
 def _check(small: Decoder, large: Decoder) -> None:

@@ -32,6 +32,27 @@ def test_the_larger_decoder_gives_the_same_image(overrides: dict[str, object]) -
             assert (large(z, *condition) - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
+@pytest.mark.parametrize("branch", ["plain", "partial"])
+def test_a_concatenating_decoder_widens_too(branch: str) -> None:
+    torch.manual_seed(0)
+    joined = {"blending": "concat", "branch": branch}
+    vanilla = build_decoder("vanilla", **SMALL).eval()
+    small = build_decoder("base", **SMALL, **joined).eval()
+    large = build_decoder("base", **LARGE, **joined).eval()
+    z, image, mask = inputs()
+    with torch.no_grad():
+        widen(vanilla, small)
+        expected = vanilla(z)
+        assert torch.allclose(small(z), expected, atol=1e-4)
+        assert torch.allclose(small(z, image, mask), expected, atol=1e-4)
+        for parameter in small.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+        widen(small, large)
+        for condition in ((), (image, mask)):
+            expected = small(z, *condition)
+            assert (large(z, *condition) - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
 def test_a_branch_that_only_the_larger_has_leaves_plain_decoding_alone() -> None:
     torch.manual_seed(0)
     small = build_decoder("vanilla", **SMALL).eval()

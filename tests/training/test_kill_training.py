@@ -23,8 +23,8 @@ def command(folder: Path) -> list[str]:
         sys.executable, "-m", "bench", "experiment=train_decoder", "device=cpu", f"training.steps={STEPS}",
         "training.save_every=20", "training.validate_every=25", "training.validation_items=16",
         "training.objective.adversary=hinge", "training.objective.adversary_from=10",
-        "profile.datasets.imagenet_train.per_class=1", "profile.datasets.imagenet_dev.per_class=1", f"paths.store={folder / 'store'}",
-        f"paths.data={folder / 'data'}", f"out={folder / 'out'}",
+        "profile.datasets.imagenet_train.per_class=1", "profile.datasets.imagenet_dev.per_class=1",
+        f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}", f"out={folder / 'out'}",
     ]  # fmt: skip
 
 

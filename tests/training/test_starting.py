@@ -30,21 +30,35 @@ def test_paired_features_are_read_as_their_colours() -> None:
     assert (found - colours).abs().max() < 1e-3
 
 
-def test_the_branch_predicts_the_decoders_own_features() -> None:
+def test_the_branch_starts_as_a_copy_and_flat_colours_stay() -> None:
     decoder = fresh()
-    pictures = torch.rand(4, 3, 32, 32) * 2 - 1
-    features: list[torch.Tensor] = []
-    decoder.conv_norm_out.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    start_readout(decoder, constant=CONSTANT)
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.rand(16, 3, 32, 32, generator=generator) * 2 - 1
+    mask = torch.zeros(16, 1, 32, 32)
+    mask[..., 8:20, 4:25] = 1
+    z = torch.randn(16, 4, 8, 8, generator=generator)
+
+    def known_error() -> float:
+        with torch.no_grad():
+            squared = (decoder(z, pictures, mask) - pictures).square() * (1 - mask)
+        return float(squared.sum() / (3 * (1 - mask).sum()))
+
+    flat = torch.ones(1, 16, 32, 32) * torch.linspace(-1, 1, 16).view(1, -1, 1, 1)
+    inner = (..., slice(1, -1), slice(1, -1))
     with torch.no_grad():
-        for parameter in decoder.up_blocks[-1].resnets[-1].parameters():
-            parameter.zero_()  # its features are then the picture's, through the shortcut below
-        wanted = torch.nn.Conv2d(3, 16, 3, padding=1)
-        block = decoder.up_blocks[-1].resnets[-1]
-        block.register_forward_hook(lambda *_: wanted(pictures))
-        start_branch(decoder, [(torch.zeros(4, 4, 8, 8), pictures)])
-        layer = decoder.condition_encoder.layers[0]  # type: ignore[union-attr]
-        assert (layer.weight - wanted.weight).abs().max() < 1e-4
-        assert (layer.bias - wanted.bias).abs().max() < 1e-4
+        decoder.conv_out.weight += 0.05 * torch.randn(decoder.conv_out.weight.shape, generator=generator)
+        before, colours = known_error(), decoder.conv_out(flat)[inner]
+    start_branch(decoder, [(z, pictures, mask)])
+    assert known_error() < 1e-3 < 1e-2 * before
+    with torch.no_grad():
+        assert torch.allclose(decoder.conv_out(flat)[inner], colours, atol=1e-5)
+
+
+def test_without_examples_nothing_is_changed() -> None:
+    decoder, same = fresh(), fresh()
+    start_branch(decoder, [])
+    assert all(torch.equal(a, b) for a, b in zip(decoder.parameters(), same.parameters(), strict=True))
 
 
 def test_small_groups_are_refused() -> None:
