@@ -41,8 +41,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def option(group: str, name: str) -> list[str]:
     """What chooses this option for the table's experiment."""
-    if group == "decoder":
-        return [f"decoder@rows.base_mask.method.decoder={name}"]
     if group == "dataset" and name == "folder":
         return ["dataset=folder", "dataset.root=pictures"]
     return [f"{group}=[{name}]" if group == "row" else f"{group}={name}"]
@@ -50,7 +48,7 @@ def option(group: str, name: str) -> list[str]:
 
 def check_all_targets(resolved: dict[str, Any]) -> None:
     check_targets(resolved["generator"], "generator", given=("device",))
-    for key in ("dataset", "features", "profile", "rows", "training"):
+    for key in ("dataset", "features", "profile", "rows", "training", "parts"):
         check_targets(resolved[key], key)
 
 
@@ -63,7 +61,8 @@ def test_every_experiment_composes_and_names_what_is_there(name: str) -> None:
         assert config.table is not None
         check_all_targets(resolved)
     else:
-        check_targets(resolved["parts"], "parts")
+        for key in ("training", "parts", "training_data", "validation_data"):
+            check_targets(resolved[key], key, given=("resolution", "masks") if key.endswith("data") else ())
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
@@ -73,7 +72,8 @@ def test_every_option_composes_with_a_table_and_names_what_is_there(group: str, 
     if group == "row":
         assert list(config.rows) == [name]
     if group == "decoder":
-        assert resolved["rows"]["base_mask"]["method"]["decoder"]["path"] == config.profile.decoders[name]
+        assert config.decoder is not None
+        assert config.decoder.name == name
 
 
 def test_a_check_that_finds_everything_says_so_and_writes_nothing(

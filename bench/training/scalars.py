@@ -11,8 +11,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torchvision.utils import make_grid
 
-from bench.errors import BadInputError
-
 __all__ = ["Scalars"]
 
 
@@ -26,17 +24,12 @@ class Scalars:
             folder: of the event files.
             wandb: the project at W&B; None for none.
             settings: shown there beside the curves.
-
-        Raises:
-            BadInputError: W&B is asked for and not installed.
         """
         self._board = SummaryWriter(str(folder))
         self._wandb: Any = None
         if wandb is not None:
-            try:
-                import wandb as client
-            except ImportError:
-                raise BadInputError("wandb: expected the package wandb to be installed, found none") from None
+            import wandb as client
+
             self._wandb = client.init(project=wandb, config=dict(settings))
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from bench.data.imagenet_train import TrainingItem
 from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.first_stage import FirstStage
-from bench.models.layers import mask_guided_blend
+from bench.models.layers import PartialConv2d, mask_guided_blend
 from bench.models.widen import widen
 from bench.training.decoder_training import posterior_noise
 from bench.training.trainer import seeded
@@ -167,7 +167,8 @@ def _fit_copy(decoder: Decoder, layer: nn.Conv2d, pictures: Tensor, masks: Tenso
         optimizer.param_groups[0]["lr"] = COPY_RATE * (1 - step / COPY_STEPS)
         chosen = [(step * COPY_AT_ONCE + index) % len(pictures) for index in range(COPY_AT_ONCE)]
         picture, mask, seen = pictures[chosen], masks[chosen], known[chosen]
-        blended = mask_guided_blend(features[chosen], layer(picture * seen), mask)
+        copied = layer(picture * seen, seen) if isinstance(layer, PartialConv2d) else layer(picture * seen)
+        blended = mask_guided_blend(features[chosen], copied, mask)
         output = decoder.conv_out(functional.silu(decoder.conv_norm_out(blended)))
         loss = ((output - picture) * seen).square().sum() / seen.sum().clamp(min=1)
         for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):

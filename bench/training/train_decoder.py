@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +96,17 @@ class TrainDecoder:
             preset(self.recipe.masks)
         except ValueError as error:
             raise BadInputError(f"training.masks: {error}") from error
-        named = {key: nodes[key] for key in ("start", "first_stage", "training_data", "validation_data")}
-        named["profile.perceptual"] = self._perceptual
-        missing = [line for key, node in named.items() for line in missing_files(_as_node(node), key)]
+        missing = [
+            f"{key}: nothing at {nodes[key]}"
+            for key in ("start", "first_stage")
+            if nodes[key] is not None and not Path(nodes[key]).exists()
+        ]
+        missing += missing_files(self._perceptual, "profile.perceptual")
+        missing += [line for key in ("training_data", "validation_data") for line in missing_files(nodes[key], key)]
         if missing:
             raise BadInputError("these are missing: " + "; ".join(dict.fromkeys(missing)))
+        if self.config.wandb is not None and find_spec("wandb") is None:
+            raise BadInputError("wandb: expected the package wandb to be installed, found none")
 
     @cached_property
     def recipe(self) -> DecoderRecipe:

@@ -319,19 +319,20 @@ def test_groups_are_read_from_the_configuration_and_half_precision_becomes_singl
 
 @pytest.mark.parametrize("conditioned", [True, False])
 def test_diffusers_loads_what_is_written_for_it(conditioned: bool, tmp_path: Path) -> None:
-    first_stage = vanilla((16, 32, 64, 64), 2, groups=8)
+    vanilla((16, 32, 64, 64), 2, groups=8).save_pretrained(tmp_path / "first_stage")
+    first_stage = AutoencoderKL.from_pretrained(tmp_path / "first_stage").eval()
     sizes = ((24, 48, 96, 96), 3) if conditioned else ((16, 32, 64, 64), 2)
     decoder = shaken(Decoder(DecoderConfig(*sizes, conditioned, groups=8))).to(memory_format=torch.channels_last)
     decoder.training_note, decoder.lineage = "5 + 7", {"seed": 1}
-    save_decoder(decoder, tmp_path, layout="diffusers", first_stage=first_stage)
-    peer = (AsymmetricAutoencoderKL if conditioned else AutoencoderKL).from_pretrained(tmp_path).eval()
+    save_decoder(decoder, tmp_path / "written", layout="diffusers", first_stage=first_stage)
+    peer = (AsymmetricAutoencoderKL if conditioned else AutoencoderKL).from_pretrained(tmp_path / "written").eval()
     assert_same_images(decoder, peer.decoder, conditioned=conditioned)
     z, image, _ = inputs()
     with torch.no_grad():
         assert torch.equal(peer.encode(image).latent_dist.mean, first_stage.encode(image).latent_dist.mean)
         assert torch.equal(peer.post_quant_conv(z), first_stage.post_quant_conv(z))
     assert peer.config.scaling_factor == first_stage.config.scaling_factor
-    assert_equal(load_decoder(tmp_path), decoder)
+    assert_equal(load_decoder(tmp_path / "written"), decoder)
 
 
 def test_what_diffusers_has_no_class_for_is_not_written_for_it(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from bench.errors import BadInputError
 from bench.models import load_decoder
 from bench.objects import make
 
+ADVERSARIAL = ("predict_branch=true", "training.objective.adversary=hinge", "training.objective.adversary_from=2")
 RECIPES = sorted(path.stem for path in (conf_dir() / "training").glob("*.yaml"))
 
 
@@ -26,6 +27,7 @@ def words(store: Path, out: Path, *extra: str) -> list[str]:
         f"paths.data={store / 'data'}",
         f"out={out}",
         "device=cpu",
+        "predict_branch=false",
         "profile.datasets.imagenet_train.per_class=1",
         "profile.datasets.imagenet_dev.per_class=1",
         *(f"training.{size}" for size in sizes),
@@ -41,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(store: Path) -> Path:
     """The folder of a finished run."""
-    assert bench.run(words(store, store / "base", "training.objective.adversary=hinge")).status == 0
+    assert bench.run(words(store, store / "base", *ADVERSARIAL)).status == 0
     return store / "base"
 
 
@@ -65,7 +67,7 @@ def test_a_run_leaves_its_decoder_curve_pictures_and_lineage(trained: Path) -> N
 
 def test_the_same_again_trains_nothing(trained: Path, store: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        bench.run(words(store, store / "again", "training.objective.adversary=hinge"))
+        bench.run(words(store, store / "again", *ADVERSARIAL))
     assert "found finished in the store" in caplog.text
     first, second = (load_decoder(folder / "decoder").state_dict() for folder in (trained, store / "again"))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -99,7 +101,7 @@ def test_a_trained_decoder_is_a_row_with_its_lineage(trained: Path, store: Path,
         ["decoder.branch=partial"],
         ["decoder=large"],
         ["decoder=vanilla_finetuned", "training.precision=float32"],
-        ["decoder.width=0.5", "start=null", "predict_branch=false"],
+        ["decoder.width=0.5", "start=null"],
     ],
 )
 def test_other_decoders_train_too(store: Path, tmp_path: Path, extra: list[str]) -> None:
@@ -154,7 +156,7 @@ def test_the_papers_recipes_have_the_released_values() -> None:
         (["training.stepss=3"], r"training\.stepss"),
         (["training.steps=0"], "training: steps: expected 1 or more, found 0"),
         (["training.masks=thin"], r"training\.masks: unknown mask preset 'thin'"),
-        (["decoder.width=1.1"], "decoder: decoder width 18 is not a multiple of its 2"),
+        (["decoder.width=1.1"], "decoder: decoder width 35 is not a multiple of its 2"),
         (["decoder.blending=multiply"], "decoder: decoder blending must be one of add, concat"),
         (["decoder.width=0.5"], "start: .*start=null trains from fresh weights"),
         (["start=nowhere"], "start: nothing at nowhere"),
