@@ -333,6 +333,7 @@ def test_diffusers_loads_what_is_written_for_it(conditioned: bool, tmp_path: Pat
         assert torch.equal(peer.post_quant_conv(z), first_stage.post_quant_conv(z))
     assert peer.config.scaling_factor == first_stage.config.scaling_factor
     assert_equal(load_decoder(tmp_path / "written"), decoder)
+    assert str(tmp_path) not in (tmp_path / "written" / "config.json").read_text()
 
 
 def test_what_diffusers_has_no_class_for_is_not_written_for_it(tmp_path: Path) -> None:
