@@ -91,7 +91,7 @@ def test_a_trained_decoder_is_a_row_with_its_lineage(trained: Path, store: Path,
     assert list(found.table["label"]) == ["StableDiffusion", "base w/ mask", "base w/o mask"]
     run = json.loads((tmp_path / "table" / "run.json").read_text())
     assert run["lineage"]["decoder_mask"]["step"] == 4
-    assert "stablediffusion" not in run["lineage"]
+    assert run["lineage"]["stablediffusion"]["part"] == "vanilla"
 
 
 @pytest.mark.parametrize(
