@@ -25,13 +25,20 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file to make an item from."""
+    """The files and words that an item is made of, as an adapter yields them."""
 
     id: str
-    """Stable name: its path under the data set's root, without the suffix."""
+    """Stable name, unlike any other of the data set: its path under the root, without the suffix."""
     path: Path
     source: str
     """What it was cut from; pictures of one source are not independent."""
+    mask: Path | None = None
+    """A picture of the mask, white = hole; None where masks are drawn, or where nothing is known."""
+    exemplar: Path | None = None
+    """A picture of what is to be painted into the hole."""
+    caption: str = ""
+    reference: bool = True
+    """Whether its image belongs to the set that a Fréchet distance is measured to; one caption of each image does."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,10 @@ class Item:
     image: Pixels
     """uint8 RGB of shape (S, S, 3)."""
     mask: Pixels
-    """uint8 of shape (S, S): 1 = hole, to be generated; 0 = known."""
+    """uint8 of shape (S, S): 1 = hole, to be generated; 0 = known. All ones where only words are given."""
+    caption: str = ""
+    exemplar: Pixels | None = None
+    """uint8 RGB of any size."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
