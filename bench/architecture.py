@@ -18,18 +18,10 @@ from bench.config import STAGES, Config, TableSpec
 from bench.errors import BadInputError
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.architecture import cost, trace_layers
-from bench.results import (
-    SCHEMA_VERSION,
-    Results,
-    check_writable,
-    environment,
-    open_out,
-    portable,
-    write_atomically,
-    write_json,
-)
+from bench.reporting.files import write_run, write_table
+from bench.results import SCHEMA_VERSION, Results, check_writable, open_out, write_json
 from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
-from bench.tables.architecture_render import frame, print_table, to_csv, to_html, to_latex, to_markdown
+from bench.tables.architecture_render import frame, print_table, renderings
 
 __all__ = ["ArchitectureExperiment"]
 
@@ -123,8 +115,7 @@ class ArchitectureExperiment:
         return self.config.table
 
     def _write_numbers(self, out: Path, table: ArchitectureTable) -> None:
-        for suffix, render in {"md": to_markdown, "csv": to_csv, "tex": to_latex, "html": to_html}.items():
-            write_atomically(out / f"table.{suffix}", render(table))
+        write_table(out, renderings(table))
         rows = [
             {
                 "part": row.part,
@@ -154,22 +145,14 @@ class ArchitectureExperiment:
         )
 
     def _write_run(self, out: Path, seconds: float) -> None:
-        write_json(
-            out / "run.json",
-            {
-                "experiment": self.config.name,
-                "profile": self.config.profile.name,
-                "overrides": self.overrides,
-                "custom": self.custom,
-                "config": portable(self.resolved, self.config.paths.assets),
-                **environment(),
-                "device": "meta",
-                "seed": self.config.seed,
-                "weights": {},
-                "manifest": None,
-                "seconds": {"all": round(seconds, 3)},
-                "status": "complete",
-            },
+        write_run(
+            out,
+            self.config,
+            self.resolved,
+            self.overrides,
+            device="meta",
+            weights={},
+            facts={"custom": self.custom, "manifest": None, "seconds": {"all": round(seconds, 3)}},
         )
 
 

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
             from bench.sweep import run_sweep
 
             return run_sweep(overrides, _run)
-        _run(overrides)
+        return _run(overrides).status
     except BadInputError as error:
         print(f"bench: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -44,7 +44,6 @@ def main(arguments: list[str]) -> int:
     except Exception:
         traceback.print_exc()
         return FAILED
-    return DONE
 
 
 def _overrides(arguments: list[str]) -> list[str]:
@@ -85,6 +84,10 @@ def _run(overrides: list[str]) -> Results:
         from bench.training.train_decoder import TrainDecoder
 
         return TrainDecoder(config, resolved, overrides).run()
+    if config.kind == "collection":
+        from bench.collection import Collection
+
+        return Collection(config, resolved, overrides, _run).run()
     if config.kind == "architecture":
         from bench.architecture import ArchitectureExperiment
 

@@ -20,14 +20,20 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from bench.errors import BadInputError
 
-__all__ = ["STAGES", "Config", "compose_config", "conf_dir", "experiments", "one_message", "typed"]
+__all__ = ["CONTROLS", "FETCH", "STAGES", "Config", "compose_config", "conf_dir", "experiments", "one_message", "typed"]
 
+CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction")
+"""Known pixels taken from the truth for every row; the vanilla decoder trained on; the error's budget between
+autoencoder and sampler; reconstruction without a sampler."""
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
+FETCH = "fetch"
+"""Named like a stage, but nothing else is run with it: it downloads what may be downloaded."""
 NEEDS = {
     "table": ("dataset", "generator", "features", "table"),
     "architecture": ("decoder", "table"),
     "train_decoder": ("decoder", "training", "first_stage", "training_data", "validation_data"),
     "train_mini": ("parts",),
+    "collection": ("experiments",),
 }
 """Groups and keys that each kind of experiment must have."""
 
@@ -42,6 +48,46 @@ class Paths:
     """Data sets (environment: BENCH_DATA)."""
     weights: str = MISSING
     """Weights of the paper profile (environment: BENCH_WEIGHTS)."""
+    places: str = MISSING
+    """The folder of Places' `test_256` (BENCH_PLACES; so for the others below)."""
+    places_list: str = MISSING
+    """Names of its pictures to take; a relative path is meant from `places`."""
+    imagenet_val: str = MISSING
+    """ImageNet's validation set in synset folders."""
+    imagenet_train: str = MISSING
+    """Its training set in synset folders."""
+    cocoee: str = MISSING
+    """The folder `test_bench` of Paint-by-Example."""
+    coco: str = MISSING
+    """MSCOCO's `val2014` beside Karpathy's `dataset_coco.json`."""
+    sd_inpainting: str = MISSING
+    """Stable Diffusion 1.5 inpainting, with the first stage of all decoders."""
+    sd_text2image: str = MISSING
+    """Stable Diffusion 1.5."""
+    paint_by_example: str = MISSING
+    """Paint-by-Example."""
+    decoder_base: str = MISSING
+    """The asymmetric decoder of the vanilla one's size."""
+    decoder_large: str = MISSING
+    """That of 1.5 times the size."""
+    decoder_large_x2: str = MISSING
+    """That of twice the width and 2.5 times the depth."""
+    decoder_vanilla_finetuned: str = MISSING
+    """The vanilla decoder, trained on."""
+    decoder_base_concat: str = MISSING
+    """The base decoder that concatenates."""
+    decoder_large_concat: str = MISSING
+    """The large decoder that concatenates."""
+    inception_lama: str = MISSING
+    """Inception as pytorch-fid ports it."""
+    inception_fidelity: str = MISSING
+    """Inception as torch-fidelity ports it."""
+    inception_clean: str = MISSING
+    """Inception as NVIDIA exported it."""
+    vgg16: str = MISSING
+    """LPIPS's backbone."""
+    clip: str = MISSING
+    """CLIP ViT-B/32."""
     assets: str = str(Path(__file__).parent / "assets")
     """What travels with the package."""
 
@@ -64,16 +110,22 @@ class Profile:
     name: str = MISSING
     resolution: int = MISSING
     masks: str = MISSING
-    items: int | None = None
-    """Items of a table from the paper's own data sets; None for all that they give."""
+    items: dict[str, int | None] = field(default_factory=dict)
+    """Items of a table by data set; None for all that it gives."""
     fid_minimum: int = MISSING
     """Fewest items of which a Fréchet distance is given."""
     steps: int = MISSING
     """Sampling steps."""
-    batch_size: int = MISSING
+    batch_size: int | str = MISSING
     weights: str = MISSING
     pipeline: str = MISSING
-    features: str = MISSING
+    """Of inpainting."""
+    text_pipeline: str = MISSING
+    """From text to image."""
+    exemplar_pipeline: str = MISSING
+    """Paint-by-Example."""
+    features: dict[str, str] = field(default_factory=dict)
+    """Weights of the networks that metrics use."""
     first_stage: str = MISSING
     """The frozen one for which decoders are trained."""
     decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
@@ -81,6 +133,8 @@ class Profile:
     perceptual: dict[str, Any] = field(default_factory=dict)
     """The distance that decoders are trained with: a `_target_` and that one's arguments."""
     datasets: dict[str, Any] = field(default_factory=dict)
+    controls: list[str] = field(default_factory=list)
+    """What is measured beyond the paper unless the run says otherwise."""
 
 
 @dataclass
@@ -88,12 +142,16 @@ class Row:
     """One line of a table."""
 
     label: str = MISSING
-    method: dict[str, Any] = MISSING
-    """How its images are made: a `_target_` and that one's arguments."""
-    published: str | None = None
-    """The paper's label of the row, where the paper has it."""
-    reference: bool = False
-    """Whether the others are compared with this row."""
+    method: dict[str, Any] | None = None
+    """How its images are made: a `_target_` and that one's arguments; None for published numbers alone."""
+    published: dict[int, str] = field(default_factory=dict)
+    """The paper's labels of the row, by the number of the table."""
+    cited: bool = False
+    """Whether the authors copied its published numbers from elsewhere."""
+    control: str | None = None
+    """The control without which the row is left out."""
+    beside: bool = False
+    """Whether it stands in a table of its own, beside the paper's."""
 
 
 @dataclass
@@ -103,6 +161,12 @@ class TableSpec:
     title: str = MISSING
     columns: list[str] = MISSING
     """Names of metrics, in the paper's order."""
+    task: str | None = None
+    """Of the features' tasks: which measures are taken; None where nothing is measured."""
+    reference: str | None = None
+    """Name of the row with which the others are compared, where it is measured."""
+    beside: list[str] = field(default_factory=list)
+    """Metrics shown beside the paper's."""
 
 
 @dataclass
@@ -116,11 +180,22 @@ class Dataset:
 
 
 @dataclass
+class MeasureSpec:
+    """One family of metrics that are taken together."""
+
+    measure: dict[str, Any] = MISSING
+    """A `_target_` and that one's arguments."""
+    sets: dict[str, str] = field(default_factory=dict)
+    """Metrics of whole sets of images, and the array of the measure that each is made of."""
+
+
+@dataclass
 class Features:
     name: str = MISSING
     """Stands in the titles of columns."""
-    network: dict[str, Any] = MISSING
-    """A `_target_` and that one's arguments."""
+    measures: dict[str, MeasureSpec] = MISSING
+    tasks: dict[str, list[str]] = MISSING
+    """Names of the measures that each kind of table takes."""
 
 
 @dataclass
@@ -172,14 +247,21 @@ class Config:
     description: str = MISSING
     kind: str = "table"
     stage: str = "report"
-    """Run up to and including this stage."""
+    """Run up to and including this stage; with `fetch`, download what is missing and run nothing."""
     limit: int | None = None
     """Take only the first items of the manifest."""
     seed: int = 0
     device: str = "auto"
-    batch_size: int = "${profile.batch_size}"  # type: ignore[assignment]
+    batch_size: int | str = "${profile.batch_size}"
+    """Items at once, or `auto`."""
+    controls: list[str] = "${profile.controls}"  # type: ignore[assignment]
+    """What is measured beyond the paper; see `CONTROLS`."""
     out: str | None = None
     save_images: bool = False
+    costs: bool = False
+    """Whether to count and time what each row costs."""
+    experiments: list[str] = field(default_factory=list)
+    """Of a collection, in order."""
     part: str | None = None
     """Of `train_mini`: the one part to make; None for all."""
     profile: Profile = field(default_factory=Profile)
@@ -209,13 +291,17 @@ class Config:
 def _validate(config: Config) -> None:
     """Refuse what no type can: numbers out of range and unknown words."""
     _one_of("kind", config.kind, tuple(NEEDS))
-    _one_of("stage", config.stage, STAGES)
-    _positive(config, "", "limit", "batch_size")
+    _one_of("stage", config.stage, (STAGES[0], FETCH, *STAGES[1:]))
+    _positive(config, "", "limit")
+    if config.batch_size != "auto" and not (isinstance(config.batch_size, int) and config.batch_size >= 1):
+        raise BadInputError(f"batch_size: expected 1 or more, or auto, found {config.batch_size}")
+    for control in config.controls:
+        _one_of("controls", control, CONTROLS)
     for key in NEEDS[config.kind]:
         if getattr(config, key) is None:
             raise BadInputError(f"{key}: expected one of the files in conf/{key}, found none")
     if config.kind == "table":
-        _positive(config.profile, "profile.", "resolution", "steps", "items")
+        _positive(config.profile, "profile.", "resolution", "steps")
         _positive(config.dataset, "dataset.", "items")
         if config.profile.fid_minimum < 2:
             raise BadInputError(f"profile.fid_minimum: expected 2 or more, found {config.profile.fid_minimum}")
@@ -225,9 +311,6 @@ def _validate(config: Config) -> None:
         raise BadInputError(f"decoder: expected a width and depth above 0, found {config.decoder}")
     if config.seed < 0:
         raise BadInputError(f"seed: expected 0 or more, found {config.seed}")
-    references = [name for name, row in config.rows.items() if row.reference]
-    if len(references) > 1:
-        raise BadInputError(f"rows: expected one reference row, found {', '.join(references)}")
 
 
 def _positive(node: object, prefix: str, *names: str) -> None:

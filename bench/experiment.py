@@ -10,61 +10,62 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pandas
 import torch
 from PIL import Image
 from rich.console import Console
 
 from bench.config import STAGES, Config, TableSpec
+from bench.costs import row_costs
 from bench.data.items import Item
 from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
 from bench.device import choose_device
 from bench.errors import BadInputError
-from bench.generation.decoding import Batch, Method
+from bench.generation.batching import halving, probe_batch_size
+from bench.generation.decoding import Batch, Decoded, Method
 from bench.metrics.known_region import to_uint8
-from bench.metrics.scoring import Protocol, Scorer
-from bench.metrics.summary import Measurement, RowScores, summarise
+from bench.metrics.measure import Measure
+from bench.metrics.scoring import Scorer, Unit
+from bench.metrics.summary import HOLE_ONLY, Scored, Summary
 from bench.objects import check_targets, identity, make, missing_files, require_target, weight_files
 from bench.progress import Progress
 from bench.reporting.figures import draw_rows
-from bench.results import (
-    SCHEMA_VERSION,
-    Results,
-    check_writable,
-    environment,
-    open_out,
-    portable,
-    write_atomically,
-    write_json,
-)
+from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
+from bench.reporting.notes import latent_gap, leak_by_distance, leak_note, notes
+from bench.results import Results, check_writable, open_out
 from bench.seeding import numpy_generator
 from bench.store import Arrays, Store, content_key
-from bench.tables.build import METRICS, Table, build_table, check_table
-from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
+from bench.tables.build import Table, bins_of, build_table, check_table, label_of
+from bench.tables.claims import judge, judge_printed, two_by_two
+from bench.tables.render import frame, print_table, renderings
 
 __all__ = ["TableExperiment"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-SAMPLING_VERSION = 1
+SAMPLING_VERSION = 2
 """Raised when the same settings give other latents."""
+SCORING_VERSION = 2
+"""Raised when the same images give other scores."""
 SHOWN = 6
 """Items in the figure."""
+TEXT_CLAIMS = 2
+"""The table whose run judges what the paper says outside its tables."""
 TERMINAL = 108
 """Least width of the printed table in characters."""
 PARTS = ("dataset", "generator", "features", "rows")
 """Of the configuration: what names files."""
-NEUTRAL = ("experiment", "stage", "device", "batch_size", "out", "save_images", "paths", "hydra")
+NEUTRAL = ("experiment", "stage", "device", "batch_size", "out", "save_images", "paths", "hydra", "controls")
 """Overrides that change no number; a run with others is labelled custom."""
+TRUTH = ""
+"""Stands for the true images where scores are kept by row."""
 
 
 class TableExperiment:
@@ -72,12 +73,32 @@ class TableExperiment:
 
     def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
         """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
-        self.config, self.resolved, self.overrides = config, resolved, list(overrides)
+        self.config, self.overrides = config, list(overrides)
         self.custom = [word for word in overrides if word.lstrip("+~").partition("=")[0].split(".")[0] not in NEUTRAL]
+        self.rows = {
+            name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
+        }
+        self.resolved = self._used(resolved)
         self.store = Store(Path(config.paths.store))
         self.device = choose_device(config.device)
         self.seconds: dict[str, float] = {}
         self.latents = {"sampled": 0, "stored": 0}
+
+    def _used(self, resolved: dict[str, Any]) -> dict[str, Any]:
+        """The configuration without what this run leaves out: rows of other controls, measures of other tasks."""
+        features, task = resolved["features"], self._spec.task
+        if task not in features["tasks"]:
+            raise BadInputError(f"table.task: expected one of {', '.join(features['tasks'])}, found {task}")
+        unknown = [name for name in features["tasks"][task] if name not in features["measures"]]
+        if unknown:
+            known = ", ".join(features["measures"])
+            raise BadInputError(f"features.tasks.{task}: expected some of {known}, found {unknown[0]}")
+        measures = {name: features["measures"][name] for name in features["tasks"][task]}
+        return {
+            **resolved,
+            "features": {**features, "measures": measures},
+            "rows": {name: resolved["rows"][name] for name in self.rows},
+        }
 
     def run(self) -> Results:
         """Every stage up to the configured one."""
@@ -87,7 +108,7 @@ class TableExperiment:
             self.load()
         if "prepare" not in wanted:
             size = sum(Path(path).stat().st_size for path in self.weights)
-            print(f"{self.config.name}: all is there, {len(self.methods)} rows and {size / 1e6:.1f} MB of weights")
+            print(f"{self.config.name}: all is there, {len(self.rows)} rows and {size / 1e6:.1f} MB of weights")
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         if self.config.profile.name != "paper":
@@ -101,26 +122,30 @@ class TableExperiment:
         if "score" not in wanted:
             return Results(out, 0)
         with self._stage("score"):
-            scores, truth = self.score(items, latents)
+            scored = self.score(items, latents)
         if "tabulate" not in wanted:
             return Results(out, 0)
         with self._stage("tabulate"):
-            records = _records(items, scores)
-            measured = self.measure(items, scores, truth)
-            table = self.tabulate(items, latents, measured, truth.shape[1])
-            self._write_numbers(out, items, table, measured, records)
+            summary = self.measure(scored)
+            table = self.tabulate(items, latents, summary)
+            write_manifest(out, items)
+            records = write_records(out, items, scored)
+            write_table(out, renderings(table))
+            write_results(
+                out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=self.hashed_protocols
+            )
         if "report" in wanted:
             with self._stage("report"):
                 self.report(out, items, latents, table)
-        self._write_run(out, items)
-        return Results(out, 0, table=frame(table), records=records)
+        self._write_run(out, items, self.costs(items, latents))
+        return Results(out, 0, table=frame(table), records=records, summary=(self._spec.number, summary))
 
     # --- check -------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """See before any work that all is there: targets, arguments, files, and the table's own settings."""
         nodes = self.resolved
-        check_table(self._spec, self.config.rows)
+        check_table(self._spec, self.rows)
         for name in ("store", "data"):
             check_writable(nodes["paths"][name], f"paths.{name}")
         try:
@@ -128,11 +153,13 @@ class TableExperiment:
         except ValueError as error:
             raise BadInputError(f"profile.masks: {error}") from error
         require_target(nodes["generator"], "generator", given=("device",))
-        require_target(nodes["features"]["network"], "features.network")
         require_target(nodes["dataset"]["pictures"], "dataset.pictures")
         check_targets(nodes["profile"]["datasets"], "profile.datasets")
+        for name, spec in nodes["features"]["measures"].items():
+            require_target(spec["measure"], f"features.measures.{name}.measure")
         for name, row in nodes["rows"].items():
-            require_target(row["method"], f"rows.{name}.method")
+            if row["method"] is not None:
+                require_target(row["method"], f"rows.{name}.method")
         missing = [line for key in PARTS for line in missing_files(nodes[key], key)]
         if missing:
             raise BadInputError("these are missing: " + "; ".join(dict.fromkeys(missing)))
@@ -142,7 +169,7 @@ class TableExperiment:
 
         The files are hashed before: what the keys of the store say is what was loaded.
         """
-        _ = self.weights, self.generator, self.methods, self.network
+        _ = self.weights, self.generator, self.methods, self.measures
 
     @cached_property
     def weights(self) -> dict[str, str]:
@@ -197,17 +224,35 @@ class TableExperiment:
         return keys
 
     def _sample_block(self, block: list[Item], progress: Progress) -> Arrays:
-        parts: dict[str, list[npt.NDArray[np.float32]]] = {"latents": [], "encoded": []}
-        for batch in _batches(block, self.config.batch_size):
+        def sampled(batch: Sequence[Item]) -> Arrays:
             image, mask = _tensors(batch)
+            seen = image.float() / 127.5 - 1
+            made = {
+                "latents": self.generator.sample(batch, self.config.seed),
+                "encoded": self.generator.encode(seen),
+                "encoded_known": self.generator.encode(seen * (mask == 0)),
+            }
             ids = [item.id for item in batch]
-            latents = self.generator.sample(image, mask, ids, self.config.seed)
-            for name, made in (("latents", latents), ("encoded", self.generator.encode(image))):
-                parts[name].append(_finite(made, f"sample: {name}", ids).float().cpu().numpy())
             progress.advance(len(batch))
-        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+            return {
+                name: _finite(values, f"sample: {name}", ids).float().cpu().numpy() for name, values in made.items()
+            }
 
-    def _latents(self, key: str) -> Arrays:
+        if self.config.batch_size == "auto" and not self._batch_size:
+            self._batch_size = probe_batch_size(lambda batch: self.generator.sample(batch, self.config.seed), block)
+        return _joined(list(halving(block, self.batch_size, sampled)))
+
+    _batch_size = 0
+
+    @property
+    def batch_size(self) -> int:
+        """Items at once; where it is found by a probe, that of sampling."""
+        if isinstance(self.config.batch_size, int):
+            return self.config.batch_size
+        return self._batch_size or 8
+
+    def latents_of(self, key: str) -> Arrays:
+        """Latents of a block: `latents`, `encoded` and `encoded_known`, as the generator scales them."""
         arrays = self.store.get("latents", key)
         if arrays is None:
             raise BadInputError(f"latents {key[:12]}… went missing from the store {self.store.root}; run again")
@@ -216,159 +261,194 @@ class TableExperiment:
     # --- score -------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def network(self) -> Any:
-        return make(self.resolved["features"]["network"], "features.network").to(self.device)
+    def measures(self) -> dict[str, Measure]:
+        specs = self.resolved["features"]["measures"]
+        return {
+            name: make(spec["measure"], f"features.measures.{name}.measure").to(self.device)
+            for name, spec in specs.items()
+        }
 
     @cached_property
     def methods(self) -> dict[str, Method]:
-        rows = self.resolved["rows"]
-        return {name: make(row["method"], f"rows.{name}.method").to(self.device) for name, row in rows.items()}
+        """How each measured row makes its images."""
+        return {
+            name: make(row["method"], f"rows.{name}.method").to(self.device)
+            for name, row in self.resolved["rows"].items()
+            if row["method"] is not None
+        }
 
     @cached_property
-    def protocol(self) -> Protocol:
-        features = self.resolved["features"]
-        return Protocol(features["name"], content_key({"network": identity(features["network"], self.weights)}))
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """By measure, everything that can change its values."""
+        specs = self.resolved["features"]["measures"]
+        return {
+            name: {
+                **measure.protocol,
+                "weights": content_key({"measure": identity(specs[name]["measure"], self.weights)}),
+                "version": SCORING_VERSION,
+            }
+            for name, measure in self.measures.items()
+        }
 
-    def score(self, items: Items, latents: list[str]) -> tuple[dict[str, RowScores], npt.NDArray[np.float32]]:
-        """Scores of every row, metrics in the order of names, and the truth's features; items as in the manifest."""
-        methods = {name: identity(row["method"], self.weights) for name, row in self.resolved["rows"].items()}
-        blocks = []
+    @cached_property
+    def _units(self) -> list[Unit]:
+        """What is measured on every row's images."""
+        units = [(name, "") for name in self.measures]
+        if "hole_only" in self.config.controls and self._spec.task != "generation":
+            units += [
+                (name, HOLE_ONLY) for name, measure in self.measures.items() if getattr(measure, "sees_hole", True)
+            ]
+        return units
+
+    def score(self, items: Items, latents: list[str]) -> Scored:
+        """Everything measured on every row and on the truth, items as in the manifest."""
+        blocks: list[dict[tuple[str, Unit], Arrays]] = []
         with Progress("score", len(items)) as progress:
             for latent_key, (start, stop) in zip(latents, items.blocks(), strict=True):
-                shared = {"protocol": self.protocol.hash, "items": items.lines(start, stop)}
-                keys = {"": content_key({**shared, "row": "truth"})}
-                keys |= {
-                    name: content_key({**shared, "row": method, "latents": latent_key})
-                    for name, method in methods.items()
-                }
-                with self.store.lock("scores", keys[""]):
-                    found = {name: self.store.get("scores", key) for name, key in keys.items()}
-                    missing = [name for name, arrays in found.items() if arrays is None]
+                keys = self._score_keys(items, start, stop, latent_key)
+                with self.store.lock("scores", next(iter(keys.values()))):
+                    found = {part: self.store.get("scores", key) for part, key in keys.items()}
+                    missing = [part for part, arrays in found.items() if arrays is None]
                     if missing:
-                        made = self._score_block(items.read(start, stop), self._latents(latent_key), missing, progress)
-                        for name, arrays in made.items():
-                            self.store.put("scores", keys[name], arrays)
-                        found |= made
+                        block = items.read(start, stop)
+                        for part, arrays in self._score_block(block, latent_key, missing, progress).items():
+                            self.store.put("scores", keys[part], arrays)
+                            found[part] = arrays
                     else:
                         progress.skip(stop - start)
-                blocks.append({name: arrays for name, arrays in found.items() if arrays is not None})
-        whole = {
-            name: {part: np.concatenate([block[name][part] for block in blocks]) for part in sorted(blocks[0][name])}
-            for name in ("", *methods)
-        }
-        truth = whole.pop("")["features"]
-        return {
-            name: RowScores({part: values for part, values in arrays.items() if part != "features"}, arrays["features"])
-            for name, arrays in whole.items()
-        }, truth
+                blocks.append({part: arrays for part, arrays in found.items() if arrays is not None})
+        return self._scored(items, blocks)
+
+    def _score_keys(self, items: Items, start: int, stop: int, latents: str) -> dict[tuple[str, Unit], str]:
+        lines = items.lines(start, stop)
+        keys = {}
+        for name, protocol in self.protocols.items():
+            shared = {"protocol": protocol, "items": lines}
+            keys[TRUTH, (name, "")] = content_key({**shared, "row": "truth"})
+            for row in self.methods:
+                method = identity(self.resolved["rows"][row]["method"], self.weights)
+                for unit in self._units:
+                    if unit[0] == name:
+                        keys[row, unit] = content_key({**shared, "row": method, "variant": unit[1], "latents": latents})
+        return keys
 
     def _score_block(
-        self, block: list[Item], latents: Arrays, missing: list[str], progress: Progress
-    ) -> dict[str, Arrays]:
-        """All missing rows of a block, batch by batch: the truth's features are computed once for all of them."""
-        parts: dict[str, list[Arrays]] = {name: [] for name in missing}
-        places = np.arange(len(block))
-        for chosen in _batches(list(places), self.config.batch_size):
-            batch_items = [block[place] for place in chosen]
-            batch, truth = self._batch(batch_items, latents["latents"][chosen])
-            scorer = Scorer(self.network, truth, batch.mask)
-            for name in missing:
-                if name == "":
-                    parts[name].append({"features": scorer.truth_features})
-                    continue
-                scores = scorer.score(_unit(_finite(self.methods[name](batch), f"score: images of {name}", batch.ids)))
-                parts[name].append({**scores.per_item, "features": scores.features})
-            progress.advance(len(batch_items))
-        return {
-            name: {part: np.concatenate([arrays[part] for arrays in batches]) for part in batches[0]}
-            for name, batches in parts.items()
-        }
+        self, block: list[Item], latent_key: str, missing: list[tuple[str, Unit]], progress: Progress
+    ) -> dict[tuple[str, Unit], Arrays]:
+        """All that is missing of a block, batch by batch: the truth's features are computed once for all rows."""
+        latents = self.latents_of(latent_key)
+        names = {unit[0] for _, unit in missing}
+        measures = {name: measure for name, measure in self.measures.items() if name in names}
 
-    def _batch(self, items: list[Item], latents: npt.NDArray[np.float32]) -> tuple[Batch, torch.Tensor]:
+        def scored(chosen: Sequence[int]) -> dict[tuple[str, Unit], Arrays]:
+            items = [block[place] for place in chosen]
+            batch, truth = self._batch(items, {name: arrays[list(chosen)] for name, arrays in latents.items()})
+            scorer = Scorer(measures, truth, batch.mask, [item.exemplar for item in items])
+            parts: dict[tuple[str, Unit], Arrays] = {}
+            for row in dict.fromkeys(row for row, _ in missing):
+                units = [unit for name, unit in missing if name == row]
+                if row == TRUTH:
+                    parts |= {(row, unit): dict(scorer.truth(unit[0])) for unit in units}
+                    continue
+                image = _unit(_finite(self.methods[row](batch), f"score: images of {row}", batch.ids))
+                parts |= {(row, unit): arrays for unit, arrays in scorer.score(image, units).items()}
+            progress.advance(len(items))
+            return parts
+
+        batches = list(halving(range(len(block)), self.batch_size, scored))
+        return {part: _joined([found[part] for found in batches]) for part in missing}
+
+    def _batch(self, items: Sequence[Item], latents: Arrays) -> tuple[Batch, torch.Tensor]:
         image, mask = (tensor.to(self.device) for tensor in _tensors(items))
-        z = self.generator.decodable(torch.from_numpy(latents))
+        z, encoded, known = (
+            self.generator.decodable(torch.from_numpy(latents[name]))
+            for name in ("latents", "encoded", "encoded_known")
+        )
         ids = tuple(item.id for item in items)
-        return Batch(ids, z, image.float() / 127.5 - 1, mask.float()), image
+        return Batch(ids, z, image.float() / 127.5 - 1, mask.float(), encoded, known), image
+
+    def _scored(self, items: Items, blocks: list[dict[tuple[str, Unit], Arrays]]) -> Scored:
+        """The blocks' arrays end to end, named as metrics are."""
+        rows: dict[str, Arrays] = {name: {} for name in self.methods}
+        truth: Arrays = {}
+        for part in blocks[0]:
+            row, (measure, variant) = part
+            for array, values in _joined([block[part] for block in blocks]).items():
+                name = f"{measure}.{array}" if values.ndim > 1 else array
+                if row == TRUTH:
+                    truth[name] = values[items.references]
+                else:
+                    rows[row][f"{name}_{variant}" if variant else name] = values
+        specs = self.resolved["features"]["measures"]
+        sets = {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["sets"].items()}
+        areas = np.array([line["mask_area"] for line in items.lines()])
+        return Scored(rows, truth, sets, items.sources, items.references, areas)
 
     # --- tabulate ----------------------------------------------------------------------------------------------------
 
-    def measure(
-        self, items: Items, scores: dict[str, RowScores], truth: npt.NDArray[np.float32]
-    ) -> dict[str, dict[str, Measurement]]:
-        """One number, its standard error and its difference to the reference row, for each row and metric."""
-        references = [name for name, row in self.config.rows.items() if row.reference]
-        return summarise(
-            scores,
-            truth,
-            [line["source"] for line in items.lines()],
-            reference=references[0] if references else None,
-            fid_minimum=self.config.profile.fid_minimum,
-        )
+    def measure(self, scored: Scored) -> Summary:
+        """Numbers of each row with their uncertainty."""
+        return Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
 
-    def tabulate(
-        self, items: Items, latents: list[str], measured: dict[str, dict[str, Measurement]], dimensions: int
-    ) -> Table:
-        """The paper's table with ours beside it."""
+    def tabulate(self, items: Items, latents: list[str], summary: Summary) -> Table:
+        """The paper's table with ours beside it, and what it says of the paper's claims."""
+        profile = self.config.profile.name
+        measured = summary.table(self._spec.reference)
+        shared, number = content_key({"latents": latents}), self._spec.number
+        blocks = [self.latents_of(key) for key in latents]
+        leak = leak_by_distance(blocks, items.masks()) if self._spec.task != "generation" else {}
+        structure = (
+            {"x2": self._branch_is_off(items, latents), "x6": any(leak.values())} if number == TEXT_CLAIMS else {}
+        )
+        verdicts = judge(
+            number, summary, profile=profile, latents=dict.fromkeys(self.methods, shared), structure=structure
+        )
         return build_table(
             self._spec,
-            self.config.rows,
+            self.rows,
             measured,
-            profile=self._label,
+            profile=f"{profile}, custom ({', '.join(self.custom)})" if self.custom else profile,
             features=str(self.resolved["features"]["name"]),
             training={name: method.training for name, method in self.methods.items()},
-            notes=[*self._notes(items, measured, dimensions), *self._latent_gap(latents)],
+            notes=[*self._notes(items, summary), latent_gap(blocks), *leak_note(leak)],
+            claims=[*verdicts, *judge_printed(number)],
+            effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},
         )
 
-    @property
-    def _label(self) -> str:
-        """The profile, and what the run changes of it."""
-        name = self.config.profile.name
-        return f"{name}, custom ({', '.join(self.custom)})" if self.custom else name
+    def _branch_is_off(self, items: Items, latents: list[str]) -> bool | str:
+        """Whether a mask of ones gives the images of a decoder without its branch, bit for bit; or why nobody knows."""
+        decoders = {
+            name: method.decoder
+            for name, method in self.methods.items()
+            if isinstance(method, Decoded) and method.conditioned
+        }
+        if not decoders:
+            return "no row shows known pixels to its decoder"
+        arrays = {name: values[:1] for name, values in self.latents_of(latents[0]).items()}
+        batch, _ = self._batch(items.read(0, 1), arrays)
+        with torch.inference_mode():
+            return all(
+                torch.equal(decoder(batch.z, batch.image, torch.ones_like(batch.mask)), decoder(batch.z))
+                for decoder in decoders.values()
+            )
 
-    def _notes(self, items: Items, measured: dict[str, dict[str, Measurement]], dimensions: int) -> Iterator[str]:
-        profile = self.config.profile
-        if profile.name != "paper":
-            yield (
-                f"Measured on the {profile.name} profile: small models and data of this project's own making. The "
-                "paper's columns are another world's and stand here for their order only."
-            )
-        yield "† is not in the paper. ± is one standard error, items of one source taken together."
-        references = [row.label for row in self.config.rows.values() if row.reference]
-        if references:
-            yield (
-                f"÷ 2 is half the error of {references[0]}. Differences are paired by item, with 95 % "
-                "intervals; their p-values are Holm's over the rows of one column."
-            )
-        if any(METRICS[name].unit for name in self._spec.columns):
-            yield "The paper prints its Pre_error in units of 1e-5 and does not say of what: it stands as printed."
-        any_row = next(iter(measured.values()))
-        found = any_row["pre_error"]
-        yield (
-            f"{len(items)} items of {found.sources} sources at {profile.resolution}×{profile.resolution}; "
-            f"{dimensions} features ({len(items) / dimensions:.1f} items each); "
-            f"{len(items.manifest['dropped'])} pictures left out by the masks' rejection, "
-            f"{len(items.manifest['broken'])} broken."
+    def _notes(self, items: Items, summary: Summary) -> Iterator[str]:
+        truncated = getattr(self.generator, "truncated", None)
+        captions = [] if truncated is None else [item["caption"] for item in items.table.select_columns(["caption"])]
+        return notes(
+            self.config,
+            self._spec,
+            self.rows,
+            items=items,
+            summary=summary,
+            protocol=next(iter(self.hashed_protocols)),
+            truncated=None if truncated is None else truncated(captions),
         )
-        if any_row["fid"].reason:
-            yield f"No FID: {any_row['fid'].reason}."
-        floor = any_row["pre_floor"].value
-        if floor is not None:
-            yield (
-                "Pre_error is the mean squared difference in [0, 1] over known pixels of the truncated 8-bit image; "
-                f"truncation alone costs about {floor * 1e5:.2f}e-5. The ring are known pixels at most 4 from the hole."
-            )
-        yield f"Manifest {items.hash[:16]}, protocol {self.protocol.hash[:16]}, seed {self.config.seed}."
 
-    def _latent_gap(self, latents: list[str]) -> Iterator[str]:
-        """How far sampled latents are from those that decoders are trained on."""
-        blocks = [self._latents(key) for key in latents]
-        texts = []
-        for channel in range(blocks[0]["latents"].shape[1]):
-            sampled, encoded = (
-                np.concatenate([block[name][:, channel].ravel() for block in blocks]) for name in ("latents", "encoded")
-            )
-            texts.append(f"{sampled.mean():+.2f} ({sampled.std():.2f}) for {encoded.mean():+.2f} ({encoded.std():.2f})")
-        yield f"Latents by channel, mean (deviation), sampled for encoded: {'; '.join(texts)}."
+    @cached_property
+    def hashed_protocols(self) -> dict[str, dict[str, Any]]:
+        """The protocol of all measures together, by its hash."""
+        return {content_key(self.protocols): self.protocols}
 
     # --- report ------------------------------------------------------------------------------------------------------
 
@@ -377,11 +457,10 @@ class TableExperiment:
         chosen = numpy_generator(self.config.seed, "figure").permutation(len(items))[:SHOWN]
         shown, images = self._decode(items, latents, [int(index) for index in chosen])
         (out / "figures").mkdir(exist_ok=True)
-        labels = {name: row.label for name, row in self.config.rows.items()}
         draw_rows(
             out / "figures" / "rows.png",
             shown,
-            [(labels[name], pictures) for name, pictures in images.items()],
+            [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()],
             title=f"{table.title}, profile {table.profile}",
         )
         if self.config.save_images:
@@ -395,8 +474,11 @@ class TableExperiment:
         """Some items, and each row's images of them as uint8 N×S×S×3."""
         chosen = items.pick(indices)
         size = next(items.blocks())[1]
-        arrays = [self._latents(latents[index // size])["latents"][index % size] for index in indices]
-        batch, _ = self._batch(chosen, np.stack(arrays))
+        found = [
+            {name: values[index % size] for name, values in self.latents_of(latents[index // size]).items()}
+            for index in indices
+        ]
+        batch, _ = self._batch(chosen, {name: np.stack([arrays[name] for arrays in found]) for name in found[0]})
         return chosen, {
             name: to_uint8(_unit(method(batch)), rounding="truncate").permute(0, 2, 3, 1).cpu().numpy()
             for name, method in self.methods.items()
@@ -404,7 +486,8 @@ class TableExperiment:
 
     def _save_images(self, folder: Path, items: Items, latents: list[str]) -> None:
         with Progress("save images", len(items)) as progress:
-            for indices in _batches(list(range(len(items))), self.config.batch_size):
+            for start in range(0, len(items), self.batch_size):
+                indices = range(start, min(start + self.batch_size, len(items)))
                 chosen, images = self._decode(items, latents, indices)
                 for name, pictures in images.items():
                     for item, picture in zip(chosen, pictures, strict=True):
@@ -413,62 +496,26 @@ class TableExperiment:
                         Image.fromarray(picture).save(path)
                 progress.advance(len(indices))
 
-    def _write_numbers(
-        self,
-        out: Path,
-        items: Items,
-        table: Table,
-        measured: dict[str, dict[str, Measurement]],
-        records: pandas.DataFrame,
-    ) -> None:
-        for suffix, render in {"md": to_markdown, "csv": to_csv, "tex": to_latex, "html": to_html}.items():
-            write_atomically(out / f"table.{suffix}", render(table))
-        write_atomically(out / "records.parquet", records.to_parquet(index=False))
-        rows = [
-            {
-                "label": row.label,
-                "method": name,
-                "decoder": self._portable(self.resolved["rows"][name]["method"].get("decoder")),
-                "conditioned": self.resolved["rows"][name]["method"].get("conditioned"),
-                "metrics": {
-                    metric: _as_json(metric, found, self.protocol.hash, line.published.get(metric))
-                    for metric, found in measured[name].items()
-                },
-            }
-            for (name, row), line in zip(self.config.rows.items(), table.rows, strict=True)
-        ]
-        write_json(
-            out / "results.json",
-            {
-                "schema_version": SCHEMA_VERSION,
-                "experiment": self.config.name,
-                "table": table.number,
-                "profile": self.config.profile.name,
-                "custom": self.custom,
-                "manifest": items.hash,
-                "protocols": {self.protocol.hash: asdict(self.protocol)},
-                "notes": list(table.notes),
-                "rows": rows,
-                "claims": [],
-            },
-        )
+    def costs(self, items: Items, latents: list[str]) -> dict[str, dict[str, float]]:
+        """What each row costs, where the run asks for it."""
+        if not self.config.costs:
+            return {}
+        stop = min(len(items), self.batch_size, next(items.blocks())[1])
+        arrays = {name: values[:stop] for name, values in self.latents_of(latents[0]).items()}
+        return row_costs(self.methods, self._batch(items.read(0, stop), arrays)[0])
 
-    def _write_run(self, out: Path, items: Items) -> None:
-        write_json(
-            out / "run.json",
-            {
-                "experiment": self.config.name,
-                "profile": self.config.profile.name,
-                "overrides": self.overrides,
+    def _write_run(self, out: Path, items: Items, costs: dict[str, dict[str, float]]) -> None:
+        write_run(
+            out,
+            self.config,
+            self.resolved,
+            self.overrides,
+            device=str(self.device),
+            weights=self.weights,
+            facts={
                 "custom": self.custom,
-                "config": self._portable(self.resolved),
-                **environment(),
-                "device": str(self.device),
-                "threads": torch.get_num_threads(),
-                "seed": self.config.seed,
-                "weights": self._portable(self.weights),
                 "lineage": {
-                    name: self._portable(lineage)
+                    name: lineage
                     for name, method in self.methods.items()
                     if (lineage := getattr(method, "lineage", None))
                 },
@@ -477,12 +524,9 @@ class TableExperiment:
                 "broken": items.manifest["broken"],
                 "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
                 "latents": self.latents,
-                "status": "complete",
+                "costs": costs,
             },
         )
-
-    def _portable(self, node: Any) -> Any:
-        return portable(node, self.config.paths.assets)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -491,9 +535,8 @@ class TableExperiment:
         self.seconds[name] = time.monotonic() - started
 
 
-def _batches(things: list[T], size: int) -> Iterator[list[T]]:
-    for start in range(0, len(things), size):
-        yield things[start : start + size]
+def _joined(parts: Sequence[Arrays]) -> Arrays:
+    return {name: np.concatenate([arrays[name] for arrays in parts]) for name in sorted(parts[0])}
 
 
 def _tensors(items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -514,46 +557,3 @@ def _finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor
         bad = ", ".join(name for name, good in zip(ids, fine, strict=True) if not good)
         raise FloatingPointError(f"{what}: values that are not finite for {bad}")
     return values
-
-
-def _records(items: Items, scores: dict[str, RowScores]) -> pandas.DataFrame:
-    """A line for each item and row."""
-    lines = items.lines()
-    shared = {
-        "item": [line["id"] for line in lines],
-        "source": [line["source"] for line in lines],
-        "mask_area": [line["mask_area"] for line in lines],
-    }
-    frames = [
-        pandas.DataFrame({"item": shared["item"], "row": name, **shared, **found.per_item})
-        for name, found in scores.items()
-    ]
-    return pandas.concat(frames, ignore_index=True)
-
-
-def _as_json(metric: str, found: Measurement, protocol: str, published: float | None) -> dict[str, Any]:
-    style = METRICS.get(metric)
-    entry: dict[str, Any] = {
-        "value": found.value,
-        "stderr": found.stderr,
-        "ci95": found.ci95,
-        "n": found.n,
-        "sources": found.sources,
-        "unit": "",
-        "higher_is_better": style.higher_is_better if style else None,
-        "protocol": protocol,
-        "published": published,
-    }
-    if published is not None and style and style.unit:
-        entry["published_unit"] = f"{style.unit}, as printed"
-    if found.reason:
-        entry["reason"] = found.reason
-    if found.ratio is not None:
-        entry["reference_over_value"] = found.ratio
-    if found.difference is not None:
-        entry["difference_to_reference"] = {
-            "value": found.difference.value,
-            "ci95": found.difference.ci95,
-            "p_holm": found.p_holm,
-        }
-    return entry

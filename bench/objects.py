@@ -20,7 +20,7 @@ __all__ = ["check_targets", "identity", "make", "missing_files", "require_target
 TARGET = "_target_"
 OWN_PACKAGES = ("bench", "baselines")
 """What changes in these is told by the versions in the keys."""
-PATH_KEYS = ("backbone", "checkpoint", "file", "folder", "path", "pipeline", "root")
+PATH_KEYS = ("backbone", "checkpoint", "file", "folder", "path", "pipeline", "root", "vae")
 """Keys whose string is a path of something that must be there."""
 PLAIN = {kind.__name__: kind for kind in (bool, int, float, str)}
 IGNORED = (".lock", ".md", ".gitattributes")

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas
 
 from bench.errors import BadInputError
+
+if TYPE_CHECKING:
+    from bench.metrics.summary import Summary
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -63,6 +66,8 @@ class Results:
     """One line for each row."""
     records: pandas.DataFrame | None = None
     """One line for each item and row."""
+    summary: tuple[int, Summary] | None = None
+    """The table's number, and its estimates to compare with other tables'."""
 
 
 def open_out(out: str | None, experiment: str) -> Path:

@@ -4,7 +4,9 @@ python benchmarks/training_step.py [--decoder base] [--resolution 256] [--batch 
 
 Networks are the paper's, with random weights: the first stage, the decoder, LPIPS on VGG16, and the discriminator. Both
 steps compute gradients of the same batch at the same weights; losses and gradients are compared before anything is
-timed. Neither updates the weights, which is the same work for both.
+timed. Neither updates the weights, which is the same work for both. The released code trains in float32; with --bf16
+ours runs in bfloat16 and channels_last against that, and against the plain step in bfloat16 as well. Peak memory is
+each step's own, in a process of its own on a CPU.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,11 +40,11 @@ from benchmarks.released_step import released_step
 class Setting:
     """The networks and one batch."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
+    def __init__(self, options: argparse.Namespace, *, bf16: bool) -> None:
         torch.manual_seed(0)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.bf16 = options.bf16
-        layout = torch.channels_last if options.bf16 else torch.contiguous_format
+        self.bf16 = bf16
+        layout = torch.channels_last if bf16 else torch.contiguous_format
         vae = AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 4,
             up_block_types=("UpDecoderBlock2D",) * 4,
@@ -65,15 +68,15 @@ class Setting:
     def autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
-    def encode(self) -> Tensor:
-        with self.autocast():
-            return self.first_stage.latents(self.image, self.noise)
-
     def plain(self, active: bool) -> dict[str, Tensor]:
         return released_step(
             self.encode, self.decoder, self.discriminator, self.perceptual, self.image, self.mask, active=active,
             autocast=self.autocast,
         )  # fmt: skip
+
+    def encode(self) -> Tensor:
+        with self.autocast():
+            return self.first_stage.latents(self.image, self.noise)
 
     def ours(self, active: bool) -> dict[str, Tensor]:
         step = DecoderStep(
@@ -107,21 +110,48 @@ class Setting:
             torch.cuda.synchronize()
 
 
-def compare(setting: Setting, active: bool, repeats: int) -> str:
-    """One line of the table."""
+def compare(setting: Setting, peer: Setting, active: bool, repeats: int) -> str:
+    """One line of the table: our step against the plain one in the peer's setting."""
     ours, gradient = setting.gradients(setting.ours, active)
-    theirs, expected = setting.gradients(setting.plain, active)
+    theirs, expected = peer.gradients(peer.plain, active)
     loss = float((ours["l1"] + ours["perceptual"]) / theirs["reconstruction"] - 1)
     apart = float((gradient - expected).norm() / expected.norm())
-    times: dict[str, list[float]] = {"ours": [], "plain": []}
+    times: dict[str, list[float]] = {"ours": [], "peer": []}
     for _ in range(repeats):
         times["ours"].append(setting.seconds(setting.ours, active))
-        times["plain"].append(setting.seconds(setting.plain, active))
+        times["peer"].append(peer.seconds(peer.plain, active))
     medians = {name: statistics.median(values) for name, values in times.items()}
-    return (
-        f"| {'after' if active else 'before'} | {medians['ours']:.2f} | {medians['plain']:.2f} | "
-        f"{medians['plain'] / medians['ours']:.2f} | {abs(loss):.1e} | {apart:.1e} |"
-    )
+    cells = [
+        "bf16, channels_last" if peer.bf16 else "float32",
+        "after" if active else "before",
+        f"{medians['ours']:.2f}",
+        f"{medians['peer']:.2f}",
+        f"{medians['peer'] / medians['ours']:.2f}",
+        f"{abs(loss):.1e}",
+        f"{apart:.1e}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def peak(setting: Setting, step: str) -> float:
+    """GB at the highest during one step after the discriminator has started."""
+    if setting.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    setting.gradients(setting.ours if step == "ours" else setting.plain, True)
+    if setting.device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e9
+    # Not `getrusage`, whose figure a process inherits from the one that started it.
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1e6
+
+
+def peaks() -> dict[str, float]:
+    """Of each step alone, in a process of its own, by this same script."""
+    command = [sys.executable, *sys.argv]
+    return {
+        step: float(subprocess.run([*command, "--peak", step], capture_output=True, text=True, check=True).stdout)
+        for step in ("ours", "released")
+    }
 
 
 def main() -> None:
@@ -130,18 +160,25 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--bf16", action="store_true", help="bfloat16 and channels_last, for both")
+    parser.add_argument("--bf16", action="store_true", help="ours in bfloat16 and channels_last")
+    parser.add_argument("--peak", choices=["ours", "released"], help="print that step's peak memory in GB, no more")
     options = parser.parse_args()
-    setting = Setting(options)
+    setting = Setting(options, bf16=options.bf16 and options.peak != "released")
+    if options.peak:
+        print(peak(setting, options.peak))
+        return
     device = (
         torch.cuda.get_device_name() if setting.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     )
     print(f"{options.decoder}, {options.batch}×3×{options.resolution}², {'bf16' if options.bf16 else 'float32'}")
     print(f"torch {torch.__version__}, {platform.machine()}, {device}; medians of {options.repeats}\n")
-    print("| discriminator | ours, s | released, s | ratio | losses differ by | gradients differ by |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for active in (False, True):
-        print(compare(setting, active, options.repeats))
+    print("| released step in | discriminator | ours, s | theirs, s | ratio | losses differ by | gradients differ by |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    for peer in (Setting(options, bf16=False), setting) if options.bf16 else (setting,):
+        for active in (False, True):
+            print(compare(setting, peer, active, options.repeats), flush=True)
+    found = peaks()
+    print(f"\nPeak memory: ours {found['ours']:.2f} GB, released {found['released']:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Empty folders where the weights should lie: `stage=check` sees that they are there and opens none."""
     folder = f"profile.weights={tmp_path_factory.mktemp('weights')}"
     profile = typed(compose_config([TABLE, folder]))[0].profile
-    for path in (profile.pipeline, profile.features, *profile.decoders.values()):
+    pipelines = (profile.pipeline, profile.text_pipeline, profile.exemplar_pipeline)
+    for path in (*pipelines, *profile.features.values(), *profile.decoders.values()):
         Path(path).mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -81,7 +82,7 @@ def test_a_check_that_finds_everything_says_so_and_writes_nothing(
 ) -> None:
     assert main([TABLE, "stage=check"]) == 0
     said, complained = capfd.readouterr()
-    assert re.fullmatch(r"table2_inpaint_imagenet: all is there, 7 rows and \d+\.\d MB of weights\n", said)
+    assert re.fullmatch(r"table2_inpaint_imagenet: all is there, 14 rows and \d+\.\d MB of weights\n", said)
     assert complained == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -101,7 +102,7 @@ BAD = [
     (["profile.nonsense=1"], ["profile.nonsense", "resolution"]),
     (["+profile.nonsense=1"], ["profile.nonsense", "resolution"]),
     (["+dataset.rooot=x"], ["dataset.rooot", "pictures"]),
-    (["+features.foo=1"], ["features.foo", "network"]),
+    (["+features.foo=1"], ["features.foo", "measures"]),
     (["rows.base_mask.method.conditioned=no"], ["rows.base_mask.method.conditioned", "expected bool", "no"]),
     (["profile.fid_minimum=1"], ["profile.fid_minimum", "2 or more"]),
     (["~rows.base_mask.method._target_"], ["rows.base_mask.method._target_", "found none"]),
@@ -127,9 +128,13 @@ BAD = [
     (["dataset=nonsense"], ["dataset/nonsense", "folder", "imagenet_val"]),
     (["dataset=folder"], ["dataset.root"]),
     (["dataset=null"], ["dataset"]),
+    (["table.task=cooking"], ["table.task", "cooking", "inpainting", "editing"]),
+    (["features.tasks.inpainting=[images,nonsense]"], ["features.tasks.inpainting", "nonsense", "known_region"]),
+    (["controls=[nonsense]"], ["controls", "nonsense", "hole_only", "budget"]),
+    (["batch_size=many"], ["batch_size", "auto", "many"]),
+    (["row=[lama]"], ["row", "at least one row to measure"]),
     (["table.columns=[fid,beauty]"], ["table.columns", "beauty", "pre_error"]),
-    (["rows.base_mask.published=Theirs"], ["rows.base_mask.published", "Theirs", "StableDiffusion"]),
-    (["rows.base_mask.reference=true"], ["rows", "stablediffusion", "base_mask"]),
+    (["rows.base_mask.published={2: Theirs}"], ["rows.base_mask.published.2", "Theirs", "StableDiffusion"]),
     (["limit=${nonsense}"], ["limit", "nonsense"]),
     (["nonsense"], ["nonsense"]),
 ]
@@ -159,7 +164,8 @@ def test_an_unknown_experiment_and_none_are_refused_with_those_there_are(capfd: 
 
 
 def test_missing_weights_are_all_named_at_once(capfd: pytest.CaptureFixture[str]) -> None:
-    keys = ["generator.pipeline", "features.network.folder", "rows.base_mask.method.decoder.path"]
+    network = "features.measures.images.measure.network.folder"
+    keys = ["generator.pipeline", network, "rows.base_mask.method.decoder.path"]
     refuse([TABLE, "profile.weights=nowhere", "stage=check"], [*keys, "nowhere/base"], capfd)
 
 

@@ -44,12 +44,14 @@ def first(store: Path) -> Path:
 
 def test_a_run_leaves_what_the_contract_promises(first: Path) -> None:
     names = {"table.md", "table.csv", "table.tex", "table.html", "results.json", "records.parquet", "run.json"}
-    assert names | {"figures", "images"} == {path.name for path in first.iterdir()}
+    assert names | {"figures", "images", "manifest.json"} == {path.name for path in first.iterdir()}
     results, run = read(first, "results.json"), read(first, "run.json")
     assert [row["method"] for row in results["rows"]] == ROWS
     assert {results["profile"], run["profile"]} == {"mini"}
     assert results["manifest"] == run["manifest"]
-    assert results["claims"] == []
+    assert {claim["scope"] for claim in results["claims"]} == {"mini"}
+    assert {"T2.c", "T2.i", "x2"} <= {claim["id"] for claim in results["claims"] if claim["verdict"] == "holds"}
+    assert {claim["id"] for claim in results["claims"] if claim["verdict"] == "not tested"} >= {"T2.g"}
     assert run["latents"] == {"sampled": ITEMS, "stored": 0}
     assert run["status"] == "complete"
     assert set(run["seconds"]) == {"check", "prepare", "sample", "score", "tabulate", "report"}
@@ -99,7 +101,7 @@ def test_one_row_more_computes_one_row(store: Path, tmp_path: Path) -> None:
     before = set((store / "scores").rglob("*.safetensors"))
     bench.run(few(store, tmp_path / "out", rows=[*ROWS, "large_nomask"]))
     added = set((store / "scores").rglob("*.safetensors")) - before
-    assert len(added) == 1
+    assert len(added) == 3  # features of its images, of their holes alone, and the known region
     assert read(tmp_path / "out", "run.json")["latents"]["sampled"] == 0
 
 

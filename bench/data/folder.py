@@ -6,10 +6,12 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Literal
 
 from PIL import Image, UnidentifiedImageError
 
 from bench.data.items import Picture
+from bench.data.listing import existing_folder, source_notes
 from bench.errors import BadInputError
 
 __all__ = ["FolderPictures"]
@@ -27,15 +29,18 @@ class FolderPictures:
 
     root: str | Path
 
+    masks: ClassVar[Literal["drawn", "given", "whole"]] = "drawn"
+    fit: ClassVar[Literal["lama", "squash", "crop"]] = "lama"
+    subset: ClassVar[Literal["published", "custom"]] = "custom"
+
     def __iter__(self) -> Iterator[Picture]:
         """The pictures; what is none is skipped with a line that says so.
 
         Raises:
             BadInputError: the root is no folder, or holds no picture.
         """
-        root = Path(self.root)
-        if not root.is_dir():
-            raise BadInputError(f"dataset.root: expected a folder of pictures, found nothing at {root}")
+        root = existing_folder(self.root, "a folder of pictures")
+        sources = source_notes(root)
         empty = True
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             relative = path.relative_to(root)
@@ -46,7 +51,8 @@ class FolderPictures:
                 continue
             empty = False
             # The suffix stays: a.png and a.jpg are two items.
-            yield Picture(relative.as_posix(), path, relative.as_posix())
+            name = relative.as_posix()
+            yield Picture(name, path, sources.get(name, name))
         if empty:
             raise BadInputError(f"dataset.root: expected pictures, found none in {root}")
 

@@ -1,4 +1,6 @@
-"""Items: a picture file made into a square image and its mask, by LaMa's rule, with hashes of both.
+"""Items: files made into a square image, its mask, and what else is given, with hashes of both.
+
+Where masks are drawn, LaMa's rule makes the item; where they are given, or nothing is known, the image is only scaled.
 
 LaMa's `bin/gen_mask_dataset.py` (786f593) scales the shorter side to the resolution by bicubic resampling, draws masks
 for the whole picture, and crops a square that touches the hole.
@@ -18,7 +20,7 @@ from bench.data.masks import MaskPreset, accept_masks
 from bench.errors import BadInputError
 from bench.seeding import numpy_generator
 
-__all__ = ["Item", "Picture", "inpainting_item", "read_rgb"]
+__all__ = ["Item", "Picture", "inpainting_item", "item_of_files", "read_mask", "read_rgb", "sha256_of", "square_image"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -67,11 +69,11 @@ class Item:
 
     @property
     def image_sha256(self) -> str:
-        return _sha256(self.image)
+        return sha256_of(self.image)
 
     @property
     def mask_sha256(self) -> str:
-        return _sha256(self.mask)
+        return sha256_of(self.mask)
 
 
 def read_rgb(path: Path) -> Image.Image:
@@ -109,17 +111,82 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
         masks: the family of masks; drawn from a generator seeded by the item's id.
         seed: the run's seed.
     """
-    rgb = read_rgb(picture.path)
-    factor = resolution / min(rgb.size)
-    width, height = (max(resolution, round(side * factor)) for side in rgb.size)
-    scaled = np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC))
+    scaled = np.asarray(_covering(read_rgb(picture.path), resolution))
+    height, width = scaled.shape[:2]
     accepted = accept_masks(masks, height, width, numpy_generator(seed, picture.id, "mask"))
     if accepted is None:
         return None
     mask, (left, top, side) = accepted
     image = np.ascontiguousarray(scaled[top : top + side, left : left + side])
-    return Item(picture.id, picture.source, image, mask)
+    return Item(picture.id, picture.source, image, mask, picture.caption, _exemplar(picture.exemplar))
 
 
-def _sha256(pixels: Pixels) -> str:
+def square_image(path: Path, *, resolution: int, fit: str) -> Pixels:
+    """A picture as uint8 RGB of shape (S, S, 3), by bicubic resampling.
+
+    Args:
+        path: of the picture.
+        resolution: side in pixels.
+        fit: `squash` to scale both sides to it, `crop` to scale the shorter one and cut the middle out.
+    """
+    rgb = read_rgb(path)
+    if rgb.size == (resolution, resolution):
+        return np.asarray(rgb)
+    if fit == "squash":
+        return np.asarray(rgb.resize((resolution, resolution), Image.Resampling.BICUBIC))
+    scaled = _covering(rgb, resolution)
+    left, top = ((side - resolution) // 2 for side in scaled.size)
+    return np.ascontiguousarray(np.asarray(scaled)[top : top + resolution, left : left + resolution])
+
+
+def read_mask(path: Path, *, resolution: int, like: tuple[int, int]) -> tuple[Pixels, int]:
+    """A mask's file as uint8 of shape (S, S), 1 = hole, and how many of its pixels were neither black nor white.
+
+    Args:
+        path: a picture, white = hole; thresholded at half.
+        resolution: side in pixels.
+        like: width and height of its image.
+
+    Raises:
+        BadInputError: it is missing or broken, or has another size than its image.
+    """
+    grey = read_rgb(path).convert("L")
+    if grey.size != like:
+        sizes = ["×".join(map(str, size)) for size in (like, grey.size)]
+        raise BadInputError(f"{path}: expected a mask of its image's size {sizes[0]}, found {sizes[1]}")
+    levels = np.asarray(grey.resize((resolution, resolution), Image.Resampling.NEAREST))
+    between = int(((levels > 0) & (levels < 255)).sum())
+    return (levels >= 128).astype(np.uint8), between
+
+
+def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item, int]:
+    """An item whose mask is given, or of which nothing is known; and how many of its mask's pixels were grey.
+
+    Args:
+        picture: the files; without a mask, all of the image is to be generated.
+        resolution: side of the item in pixels.
+        fit: as `square_image` has it.
+    """
+    image = square_image(picture.path, resolution=resolution, fit=fit)
+    mask, between = np.ones((resolution, resolution), np.uint8), 0
+    if picture.mask is not None:
+        with Image.open(picture.path) as opened:
+            size = opened.size
+        mask, between = read_mask(picture.mask, resolution=resolution, like=size)
+    return Item(picture.id, picture.source, image, mask, picture.caption, _exemplar(picture.exemplar)), between
+
+
+def _exemplar(path: Path | None) -> Pixels | None:
+    return None if path is None else np.asarray(read_rgb(path))
+
+
+def _covering(rgb: Image.Image, resolution: int) -> Image.Image:
+    """Scaled so that the shorter side has the resolution."""
+    factor = resolution / min(rgb.size)
+    width, height = (max(resolution, round(side * factor)) for side in rgb.size)
+    return rgb.resize((width, height), Image.Resampling.BICUBIC)
+
+
+def sha256_of(pixels: Pixels) -> str:
+    """SHA-256 of an image's shape and pixels."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import datasets
 import numpy as np
+import numpy.typing as npt
 from datasets.arrow_writer import ArrowWriter
 from filelock import FileLock
 
-from bench.data.items import Item, Picture, inpainting_item
+from bench.data.items import Item, Picture, inpainting_item, item_of_files, read_rgb, sha256_of, square_image
 from bench.data.masks import MaskPreset
 from bench.errors import BadInputError
 from bench.store import content_key
 
-__all__ = ["BLOCK", "Items", "prepare_items"]
+__all__ = ["BLOCK", "Items", "Pictures", "prepare_items"]
 
 log = logging.getLogger(__name__)
 
 BLOCK = 64
 """Items that are sampled and scored together, whatever the batch size."""
-VERSION = 1
+VERSION = 2
 """Raised when the same pictures give other items."""
 MANIFEST = "manifest.json"
 TABLE = "items.arrow"
@@ -36,22 +39,47 @@ FEATURES = datasets.Features(
     {
         "id": datasets.Value("string"),
         "source": datasets.Value("string"),
-        "image": datasets.Value("large_binary"),  # raw pixels, so that reading costs nothing
+        "caption": datasets.Value("string"),
+        "image": datasets.Value("large_binary"),  # raw pixels of a crop; null where the file itself is the item
         "mask": datasets.Value("large_binary"),
+        "image_file": datasets.Value("string"),
+        "exemplar_file": datasets.Value("string"),
     }
 )
 MOST_BROKEN = 0.01
 """Largest share of broken pictures with which a run goes on."""
+MOST_MASKED = 0.5
+"""Largest mean share of the hole in given masks; above, they are taken for inverted ones."""
+
+
+class Pictures(Protocol):
+    """An adapter: the pictures of a data set in their order, and how items come of them."""
+
+    @property
+    def masks(self) -> str:
+        """`drawn` by LaMa's rule, `given` as files, or `whole` where all of the image is to be generated."""
+
+    @property
+    def fit(self) -> str:
+        """`lama`, where masks are drawn; else `squash` or `crop`."""
+
+    @property
+    def subset(self) -> str:
+        """`published`, `reconstructed` or `custom`."""
+
+    def __iter__(self) -> Iterator[Picture]: ...
 
 
 @dataclass(frozen=True)
 class Items:
-    """Prepared items, read from memory-mapped Arrow as they are wanted.
+    """Prepared items, read from memory-mapped Arrow as they are wanted; whole images are read where they lie.
 
     Attributes:
-        manifest: what they are: `items` (ordered; `id`, `source`, `mask_area`, and `image` and `mask` as SHA-256),
-            `resolution`, `masks`, `seed`, `dropped` (ids whose masks were all too large), `broken` (ids and why).
-        table: ids, sources and pixels.
+        manifest: what they are: `items` (ordered; `id`, `source`, `mask_area`, `reference`, and `image`, `mask`,
+            `caption` and `exemplar` as SHA-256 or null), `resolution`, `masks`, `fit`, `seed`, `subset`, `dropped` (ids
+            whose masks were all too large), `broken` (ids and why), `grey_masks` (masks that held other values than
+            black and white).
+        table: ids, sources, captions, pixels and files.
     """
 
     manifest: dict[str, Any]
@@ -65,6 +93,15 @@ class Items:
         """SHA-256 of the manifest's ordered lines."""
         return content_key({"items": self.manifest["items"]})
 
+    @property
+    def sources(self) -> list[str]:
+        return [line["source"] for line in self.lines()]
+
+    @property
+    def references(self) -> list[int]:
+        """Places of the items whose images belong to the reference set."""
+        return [place for place, line in enumerate(self.lines()) if line["reference"]]
+
     def blocks(self) -> Iterator[tuple[int, int]]:
         """First and last-but-one index of each block."""
         for start in range(0, len(self), BLOCK):
@@ -75,24 +112,37 @@ class Items:
         lines: list[dict[str, Any]] = self.manifest["items"][start:stop]
         return lines
 
+    def masks(self) -> npt.NDArray[np.uint8]:
+        """Masks of all items N×S×S, 1 = hole."""
+        side, rows = self.manifest["resolution"], self.table.select_columns(["mask"])
+        return np.stack([_mask(row["mask"], side) for row in rows])
+
     def read(self, start: int, stop: int) -> list[Item]:
         """Some items with their pixels."""
-        side = self.manifest["resolution"]
-        return [self._item(row, side) for row in self.table.select(range(start, stop))]
+        return [self._item(row) for row in self.table.select(range(start, stop))]
 
     def pick(self, indices: Iterable[int]) -> list[Item]:
         """Items by their places."""
         return [item for index in indices for item in self.read(index, index + 1)]
 
-    @staticmethod
-    def _item(row: dict[str, Any], side: int) -> Item:
-        image = np.frombuffer(row["image"], np.uint8).reshape(side, side, 3)
-        mask = np.frombuffer(row["mask"], np.uint8).reshape(side, side)
-        return Item(row["id"], row["source"], image, mask)
+    def _item(self, row: dict[str, Any]) -> Item:
+        side = self.manifest["resolution"]
+        if row["image"] is None:
+            image = square_image(Path(row["image_file"]), resolution=side, fit=self.manifest["fit"])
+        else:
+            image = np.frombuffer(row["image"], np.uint8).reshape(side, side, 3)
+        exemplar = None if row["exemplar_file"] is None else np.asarray(read_rgb(Path(row["exemplar_file"])))
+        return Item(row["id"], row["source"], image, _mask(row["mask"], side), row["caption"], exemplar)
+
+
+def _mask(stored: bytes | None, side: int) -> npt.NDArray[np.uint8]:
+    if stored is None:
+        return np.ones((side, side), np.uint8)
+    return np.frombuffer(stored, np.uint8).reshape(side, side)
 
 
 def prepare_items(
-    folder: Path, pictures: Iterable[Picture], *, resolution: int, masks: MaskPreset, seed: int, limit: int | None
+    folder: Path, pictures: Pictures, *, resolution: int, masks: MaskPreset, seed: int, limit: int | None
 ) -> Items:
     """Make items of pictures unless the same were made before.
 
@@ -100,20 +150,24 @@ def prepare_items(
         folder: where prepared items lie.
         pictures: in the manifest's order.
         resolution: side of the items in pixels.
-        masks: the family of masks.
+        masks: the family of masks, where they are drawn.
         seed: the run's seed.
         limit: as many items at most; None for all.
 
     Raises:
-        BadInputError: no item comes of them, or more than one in a hundred pictures is broken.
+        BadInputError: no item comes of them, two have one id, more than one in a hundred pictures is broken, or the
+            masks look inverted.
     """
     listed = list(pictures)
+    _refuse_repeated(listed)
     key = content_key(
         {
             "version": VERSION,
-            "pictures": [(picture.id, picture.source, *_state(picture.path)) for picture in listed],
+            "pictures": [_description(picture) for picture in listed],
             "resolution": resolution,
-            "masks": masks.name,
+            "masks": masks.name if pictures.masks == "drawn" else pictures.masks,
+            "fit": pictures.fit,
+            "subset": pictures.subset,
             "seed": seed,
             "limit": limit,
         }
@@ -124,7 +178,7 @@ def prepare_items(
         if not target.is_dir():
             partial = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
             try:
-                _write(partial, listed, resolution, masks, seed, limit)
+                _Preparation(partial, pictures, resolution, masks, seed).write(listed, limit)
                 os.replace(partial, target)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
@@ -132,6 +186,21 @@ def prepare_items(
     items = Items(json.loads((target / MANIFEST).read_text()), datasets.Dataset.from_file(str(target / TABLE)))
     _say_what_is_missing(items.manifest)
     return items
+
+
+def _refuse_repeated(pictures: list[Picture]) -> None:
+    counts = Counter(picture.id for picture in pictures)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise BadInputError(
+            f"dataset: expected ids that are all different, found {len(repeated)} repeated: {', '.join(repeated[:5])}"
+        )
+
+
+def _description(picture: Picture) -> list[Any]:
+    files = (picture.path, picture.mask, picture.exemplar)
+    states = [None if path is None else _state(path) for path in files]
+    return [picture.id, picture.source, picture.caption, picture.reference, *states]
 
 
 def _state(path: Path) -> tuple[str, int, int]:
@@ -143,53 +212,95 @@ def _state(path: Path) -> tuple[str, int, int]:
     return path.name, status.st_size, status.st_mtime_ns
 
 
-def _write(
-    folder: Path, pictures: list[Picture], resolution: int, masks: MaskPreset, seed: int, limit: int | None
-) -> None:
-    lines: list[dict[str, Any]] = []
-    dropped: list[str] = []
-    broken: dict[str, str] = {}
-    with ArrowWriter(path=str(folder / TABLE), features=FEATURES) as writer:
-        for picture in pictures:
-            if limit is not None and len(lines) == limit:
-                break
-            try:
-                item = inpainting_item(picture, resolution=resolution, masks=masks, seed=seed)
-            except BadInputError as error:
-                broken[picture.id] = str(error)
-                continue
-            if item is None:
-                dropped.append(picture.id)
-                continue
-            lines.append(
-                {
-                    "id": item.id,
-                    "source": item.source,
-                    "mask_area": item.mask_area,
-                    "image": item.image_sha256,
-                    "mask": item.mask_sha256,
-                }
+class _Preparation:
+    """Items of one data set being written into a folder."""
+
+    def __init__(self, folder: Path, pictures: Pictures, resolution: int, masks: MaskPreset, seed: int) -> None:
+        self.folder, self.pictures, self.resolution, self.masks, self.seed = folder, pictures, resolution, masks, seed
+        self.lines: list[dict[str, Any]] = []
+        self.dropped: list[str] = []
+        self.broken: dict[str, str] = {}
+        self.grey_masks = 0
+        self._hashed: tuple[Path | None, str] = (None, "")
+
+    def write(self, listed: list[Picture], limit: int | None) -> None:
+        with ArrowWriter(path=str(self.folder / TABLE), features=FEATURES) as writer:
+            for picture in listed:
+                if limit is not None and len(self.lines) == limit:
+                    break
+                try:
+                    item = self._made(picture)
+                except BadInputError as error:
+                    self.broken[picture.id] = str(error)
+                    continue
+                if item is None:
+                    self.dropped.append(picture.id)
+                    continue
+                self.lines.append(self._line(picture, item))
+                writer.write(self._row(picture, item))
+            if self.lines:
+                writer.finalize()
+        self._check()
+        manifest = {
+            "subset": self.pictures.subset if limit is None else "custom",
+            "resolution": self.resolution,
+            "masks": self.masks.name if self.pictures.masks == "drawn" else self.pictures.masks,
+            "fit": self.pictures.fit,
+            "seed": self.seed,
+            "dropped": self.dropped,
+            "broken": self.broken,
+            "grey_masks": self.grey_masks,
+            "items": self.lines,
+        }
+        (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+
+    def _made(self, picture: Picture) -> Item | None:
+        if self.pictures.masks == "drawn":
+            return inpainting_item(picture, resolution=self.resolution, masks=self.masks, seed=self.seed)
+        item, between = item_of_files(picture, resolution=self.resolution, fit=self.pictures.fit)
+        self.grey_masks += between > 0
+        return item
+
+    def _line(self, picture: Picture, item: Item) -> dict[str, Any]:
+        drawn = self.pictures.masks == "drawn"
+        if drawn or self._hashed[0] != picture.path:  # the captions of one image follow one another
+            self._hashed = (picture.path, item.image_sha256)
+        return {
+            "id": item.id,
+            "source": item.source,
+            "mask_area": item.mask_area,
+            "reference": picture.reference,
+            "image": self._hashed[1],
+            "mask": None if self.pictures.masks == "whole" else item.mask_sha256,
+            "caption": hashlib.sha256(item.caption.encode()).hexdigest() if item.caption else None,
+            "exemplar": None if item.exemplar is None else sha256_of(item.exemplar),
+        }
+
+    def _row(self, picture: Picture, item: Item) -> dict[str, Any]:
+        drawn = self.pictures.masks == "drawn"
+        return {
+            "id": item.id,
+            "source": item.source,
+            "caption": item.caption,
+            "image": item.image.tobytes() if drawn else None,
+            "mask": None if self.pictures.masks == "whole" else item.mask.tobytes(),
+            "image_file": None if drawn else str(picture.path.absolute()),
+            "exemplar_file": None if picture.exemplar is None else str(picture.exemplar.absolute()),
+        }
+
+    def _check(self) -> None:
+        tried = len(self.lines) + len(self.dropped) + len(self.broken)
+        if len(self.broken) > MOST_BROKEN * tried:
+            worst = "; ".join(list(self.broken.values())[:5])
+            raise BadInputError(f"{len(self.broken)} of {tried} pictures are broken, more than 1 %: {worst}")
+        if not self.lines:
+            raise BadInputError(f"dataset: no item comes of {tried} pictures")
+        area = float(np.mean([line["mask_area"] for line in self.lines]))
+        if self.pictures.masks == "given" and area > MOST_MASKED:
+            raise BadInputError(
+                f"dataset: expected masks that are white in the hole and cover less than half of the images, found "
+                f"{area:.0%} on average; are they inverted?"
             )
-            writer.write(
-                {"id": item.id, "source": item.source, "image": item.image.tobytes(), "mask": item.mask.tobytes()}
-            )
-        if lines:
-            writer.finalize()
-    tried = len(lines) + len(dropped) + len(broken)
-    if len(broken) > MOST_BROKEN * tried:
-        worst = "; ".join(list(broken.values())[:5])
-        raise BadInputError(f"{len(broken)} of {tried} pictures are broken, more than 1 %: {worst}")
-    if not lines:
-        raise BadInputError(f"dataset: no item comes of {tried} pictures")
-    manifest = {
-        "resolution": resolution,
-        "masks": masks.name,
-        "seed": seed,
-        "dropped": dropped,
-        "broken": broken,
-        "items": lines,
-    }
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def _say_what_is_missing(manifest: dict[str, Any]) -> None:
@@ -197,5 +308,7 @@ def _say_what_is_missing(manifest: dict[str, Any]) -> None:
         names = ", ".join(manifest["dropped"])
         count = len(manifest["dropped"])
         log.warning("left out %d picture(s), all of whose masks cover more than half of them: %s", count, names)
+    if manifest["grey_masks"]:
+        log.warning("%d mask(s) hold values between black and white: taken at half", manifest["grey_masks"])
     for reason in manifest["broken"].values():
         log.warning("left out a broken picture: %s", reason)

@@ -7,8 +7,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-__all__ = ["Batch", "Decoded", "Method"]
+__all__ = ["LATENTS", "Batch", "Decoded", "Method"]
+
+LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
+"""Which latents are decoded: the generator's; the first stage's of the whole image, or of its known pixels on grey; or
+the generator's with those of the whole image in every cell that no pixel of the hole touches."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +22,31 @@ class Batch:
 
     ids: tuple[str, ...]
     z: Tensor
-    """Latents B×4×h×w, unscaled and after `post_quant_conv`."""
+    """Latents B×4×h×w as the generator sampled them, unscaled and after `post_quant_conv`."""
     image: Tensor
     """B×3×H×W in [-1, 1], unmasked: what lies in the hole is not to be looked at."""
     mask: Tensor
     """B×1×H×W float, 1 = hole."""
+    encoded: Tensor | None = None
+    """The first stage's latents of the whole image, likewise; for analyses, as they have seen what is in the hole."""
+    encoded_known: Tensor | None = None
+    """The first stage's latents of the image with grey in the hole, likewise."""
+
+    def latents(self, kind: str) -> Tensor:
+        """Latents of one of the `LATENTS`.
+
+        Raises:
+            ValueError: the batch has none of that kind.
+        """
+        if kind == "sampled":
+            return self.z
+        found = self.encoded_known if kind == "encoded_known" else self.encoded
+        if found is None:
+            raise ValueError(f"latents={kind}: this run keeps none")
+        if kind != "spliced":
+            return found
+        factor = self.mask.shape[-1] // self.z.shape[-1]
+        return torch.where(functional.max_pool2d(self.mask, factor) > 0, self.z, found)
 
 
 class Method(Protocol):
@@ -40,20 +65,24 @@ class Method(Protocol):
 class Decoded:
     """A decoder, with the known pixels shown to it or without."""
 
-    def __init__(self, decoder: nn.Module, *, conditioned: bool) -> None:
+    def __init__(self, decoder: nn.Module, *, conditioned: bool, latents: str = "sampled") -> None:
         """Take a decoder of this project, or any module that is called as one.
 
         Args:
             decoder: called as `decoder(z, image, mask)`, or as `decoder(z)` where it is not conditioned.
             conditioned: whether the known pixels are shown to it.
+            latents: one of the `LATENTS`.
 
         Raises:
-            ValueError: they are to be shown, but its `condition_encoder` is None.
+            ValueError: known pixels are to be shown, but its `condition_encoder` is None; or unknown latents.
         """
         if conditioned and getattr(decoder, "condition_encoder", decoder) is None:
             raise ValueError("conditioned=true asks for a decoder with a condition branch: this one has none")
+        if latents not in LATENTS:
+            raise ValueError(f"latents: expected one of {', '.join(LATENTS)}, found {latents}")
         self.decoder = decoder.eval()
         self.conditioned = conditioned
+        self.kind = latents
 
     @property
     def training(self) -> str:
@@ -69,7 +98,8 @@ class Decoded:
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
+        z = batch.latents(self.kind)
         with torch.inference_mode():
             if self.conditioned:
-                return self.decoder(batch.z, batch.image, batch.mask)  # type: ignore[no-any-return]
-            return self.decoder(batch.z)  # type: ignore[no-any-return]
+                return self.decoder(z, batch.image, batch.mask)  # type: ignore[no-any-return]
+            return self.decoder(z)  # type: ignore[no-any-return]

@@ -2,111 +2,108 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from diffusers import StableDiffusionInpaintPipeline
 from torch import Tensor
 
-from bench.errors import BadInputError
-from bench.seeding import seed_for
+from bench.data.items import Item
+from bench.generation.latents import LatentDiffusion, image_batch, mask_batch, noise_sources, start_noise
+from bench.generation.pipelines import INPAINTING, text_parts
+from bench.generation.quiet import quiet
+from bench.generation.sampling import check_sampling, ddim, one_of
 
 __all__ = ["InpaintingGenerator"]
 
 
-class InpaintingGenerator:
+class _Pipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffusers ships no types
+    """Encodes in the first stage's precision, which need not be the UNet's."""
+
+    def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
+        return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
+
+
+class InpaintingGenerator(LatentDiffusion):
     """DDIM sampling with classifier-free guidance; every item has noise of its own, whatever batch it is in."""
 
     def __init__(
-        self, pipeline: str, prompt: str, *, steps: int, guidance_scale: float, eta: float, device: torch.device
+        self,
+        pipeline: str,
+        prompt: str,
+        *,
+        steps: int,
+        guidance_scale: float,
+        eta: float,
+        device: torch.device,
+        start_noise: str = "item",
+        precision: str = "float32",
+        tokenizer: str | None = None,
     ) -> None:
         """Load the pipeline.
 
         Args:
-            pipeline: a folder of diffusers' `StableDiffusionInpaintPipeline`.
+            pipeline: a folder of diffusers' `StableDiffusionInpaintPipeline`, the id of one in the hub's local cache,
+                or a checkpoint file of Stable Diffusion 1 inpainting.
             prompt: the same for all items.
             steps: of sampling.
             guidance_scale: 1 is none.
             eta: 0 for deterministic DDIM, 1 for as much noise as DDPM.
             device: where to run.
+            start_noise: `item` for each item's own; `shared` for one by which all start, as the released script does.
+                The noise of the steps is each item's own in both, and the same.
+            precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`.
+            tokenizer: folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none.
 
         Raises:
-            BadInputError: the folder holds no whole pipeline.
+            BadInputError: there is no whole inpainting pipeline, or a value is out of its range.
         """
-        from diffusers import DDIMScheduler, StableDiffusionInpaintPipeline
-        from diffusers.utils import logging as diffusers_logging
-        from transformers.utils import logging as transformers_logging
-
-        if not (isinstance(steps, int) and steps >= 1):
-            raise BadInputError(f"generator.steps: expected a whole number of 1 or more, found {steps}")
-        if not (isinstance(guidance_scale, int | float) and guidance_scale >= 0):
-            raise BadInputError(f"generator.guidance_scale: expected a number of 0 or more, found {guidance_scale}")
-        if not (isinstance(eta, int | float) and 0 <= eta <= 1):
-            raise BadInputError(f"generator.eta: expected a number in [0, 1], found {eta}")
-        diffusers_logging.disable_progress_bar()
-        transformers_logging.disable_progress_bar()
-        if not (Path(pipeline) / "model_index.json").is_file():
-            raise BadInputError(
-                f"generator.pipeline: expected a pipeline's folder, found no model_index.json in {pipeline}"
-            )
-        try:
-            self.pipeline = StableDiffusionInpaintPipeline.from_pretrained(
-                pipeline, local_files_only=True, safety_checker=None
-            )
-        except Exception as error:  # diffusers raises many kinds for a missing, truncated or mismatched file
-            raise BadInputError(f"generator.pipeline: {pipeline} does not load ({error})") from error
-        # The inpainting script's scheduler: neither clipped nor rescaled to zero terminal signal.
-        self.pipeline.scheduler = DDIMScheduler.from_config(
-            self.pipeline.scheduler.config, clip_sample=False, set_alpha_to_one=False, timestep_spacing="leading",
-            rescale_betas_zero_snr=False,
-        )  # fmt: skip
+        check_sampling(steps=steps, guidance_scale=guidance_scale, eta=eta)
+        one_of("start_noise", start_noise, ("item", "shared"))
+        parts = text_parts(pipeline, tokenizer, channels=INPAINTING, precision=precision, device=device)
+        super().__init__(parts["vae"], device=device)
+        with quiet():
+            self.pipeline = _Pipeline(
+                **{**parts, "scheduler": ddim(parts["scheduler"])},
+                safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+            )  # fmt: skip
         self.pipeline.set_progress_bar_config(disable=True)
-        for part in (self.pipeline.vae, self.pipeline.unet, self.pipeline.text_encoder):
-            torch.nn.Module.float(part)  # shipped weights are of half precision
-        self.pipeline.to(device)
-        self.device = device
         self.prompt, self.steps, self.guidance_scale, self.eta = prompt, steps, guidance_scale, eta
+        self.start_noise = start_noise
 
     @torch.inference_mode()
-    def sample(self, image: Tensor, mask: Tensor, ids: Sequence[str], seed: int) -> Tensor:
-        """Latents B×4×h×w, scaled as the diffusion model has them.
+    def sample(self, items: Sequence[Item], seed: int) -> Tensor:
+        """Latents B×4×h×w float32, scaled as the diffusion model has them.
 
         Args:
-            image: B×3×H×W uint8.
-            mask: B×1×H×W, 1 = hole.
-            ids: of the items; noise is drawn from the seed and the id alone.
-            seed: the run's seed.
+            items: with image and mask.
+            seed: the run's; noise is drawn from it and the item's id alone.
         """
-        generators = [torch.Generator().manual_seed(seed_for(seed, item, "sampling")) for item in ids]
-        height, width = image.shape[-2:]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
+        image, mask = image_batch(items), mask_batch(items)
+        sources = noise_sources(items, seed)
+        start = start_noise(sources, self.latent_shape(items))
+        if self.start_noise == "shared":
+            start = _released_noise(self.latent_shape(items)).expand_as(start)
+        with quiet():
             latents: Tensor = self.pipeline(
-                prompt=[self.prompt] * len(ids),
+                prompt=[self.prompt] * len(items),
                 image=image.float() / 255,
-                mask_image=mask.float(),
-                height=height,
-                width=width,
+                mask_image=mask,
+                height=image.shape[-2],
+                width=image.shape[-1],
                 num_inference_steps=self.steps,
                 guidance_scale=self.guidance_scale,
                 eta=self.eta,
-                generator=generators,
+                latents=start.to(self.pipeline.unet.dtype),
+                generator=sources,
                 output_type="latent",
             ).images
-        return latents
+        return latents.float()
 
-    @torch.inference_mode()
-    def encode(self, image: Tensor) -> Tensor:
-        """Means of the first stage's latents of images B×3×H×W uint8, scaled likewise: what decoders trained on."""
-        vae = self.pipeline.vae
-        x = image.to(self.device).float().div(127.5).sub(1)
-        mean: Tensor = vae.encode(x).latent_dist.mean * vae.config.scaling_factor
-        return mean
 
-    @torch.inference_mode()
-    def decodable(self, latents: Tensor) -> Tensor:
-        """Latents as a decoder takes them: unscaled, after the first stage's `post_quant_conv`."""
-        vae = self.pipeline.vae
-        z: Tensor = vae.post_quant_conv(latents.to(self.device) / vae.config.scaling_factor)
-        return z
+def _released_noise(shape: tuple[int, int, int]) -> Tensor:
+    """The start that buxiangzhiren/Asymmetric_VQGAN's `inpaint_st.py` (406c5cd) draws anew for every image."""
+    drawn = np.random.RandomState(0).randn(1, *shape)  # the script's generator
+    return torch.from_numpy(drawn.astype(np.float32))

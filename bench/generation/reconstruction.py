@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from bench.data.items import Item
+from bench.generation.latents import float_images, image_batch
 from bench.models.first_stage import load_first_stage
 
 __all__ = ["ReconstructionGenerator"]
@@ -28,13 +30,13 @@ class ReconstructionGenerator:
         self.first_stage = load_first_stage(path).to(device)
         self.device = device
 
-    def sample(self, image: Tensor, mask: Tensor, ids: Sequence[str], seed: int) -> Tensor:
-        """Latents B×C×h×w of images B×3×H×W uint8, as a decoder takes them; mask, ids and seed change nothing."""
-        return self.encode(image)
+    def sample(self, items: Sequence[Item], seed: int) -> Tensor:
+        """Latents B×C×h×w of the items' images, as a decoder takes them; masks, ids and the seed change nothing."""
+        return self.encode(image_batch(items))
 
     def encode(self, image: Tensor) -> Tensor:
-        """The same."""
-        return self.first_stage.latents(image.to(self.device).float().div(127.5).sub(1))
+        """The same of images B×3×H×W, uint8 or in [-1, 1]."""
+        return self.first_stage.latents(float_images(image.to(self.device)))
 
     def decodable(self, latents: Tensor) -> Tensor:
         """Latents as they are."""

@@ -6,10 +6,20 @@ averaging (buxiangzhiren/Asymmetric_VQGAN at b13d880: eval.py). One accumulation
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
+import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["known_region_error", "to_uint8"]
+from bench.metrics.measure import Arrays, Extra
+
+__all__ = ["KnownRegionMeasure", "border_step", "known_region_error", "psnr", "ring_error", "to_uint8"]
+
+RING = 4
+"""Known pixels at most this far from the hole belong to the ring."""
 
 FLOAT_ERROR = 1e-4
 """Of a grey level: a few roundings of float32 between 0 and 255 add up to less."""
@@ -63,3 +73,96 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor) -> dict[str, 
     result["pre_mse01_all"] = result["pre_sse01"] / truth[0].numel()
     result["pre_floor"] = 0.5 / 255**2 * ((truth > 0) & known).sum((1, 2, 3)) / count
     return result
+
+
+def ring_error(image: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | None = None) -> dict[str, Tensor]:
+    """Mean squared error of the truncated image near the hole and far from it, for each item.
+
+    Args:
+        image: B×3×H×W float in [0, 1], as decoded.
+        truth: B×3×H×W uint8.
+        mask: B×1×H×W, 1 = hole.
+        ring: what `near_hole` gives for the mask, where that is known.
+
+    Returns:
+        float64 tensors of B values: `pre_error_ring` over known pixels at most RING pixels from the hole,
+        `pre_error_interior` over the other known ones; NaN where there are none.
+    """
+    near = near_hole(mask) if ring is None else ring
+    saved = to_uint8(image, rounding="truncate")
+    squared = (saved.double() / 255 - truth.double() / 255).square()
+    known = mask == 0
+    result = {}
+    for name, region in (("ring", known & near), ("interior", known & ~near)):
+        chosen = region.expand_as(squared)
+        result[f"pre_error_{name}"] = (squared * chosen).sum((1, 2, 3)) / chosen.sum((1, 2, 3))
+    return result
+
+
+def near_hole(mask: Tensor) -> Tensor:
+    """Where the nearest pixel of the hole is at most RING pixels away, B×1×H×W bool, for a mask B×1×H×W."""
+    distances = [
+        cv2.distanceTransform((hole == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        if hole.any() and not hole.all()
+        else np.full(hole.shape, np.inf if not hole.any() else 0.0, np.float32)
+        for hole in mask[:, 0].cpu().numpy().astype(np.uint8)
+    ]
+    return torch.from_numpy(np.stack(distances) <= RING).unsqueeze(1).to(mask.device)
+
+
+def psnr(image: Tensor, truth: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio in dB of the truncated image, hole included, for each item; NaN for no error at all.
+
+    Args:
+        image: B×3×H×W float in [0, 1], as decoded.
+        truth: B×3×H×W uint8.
+    """
+    squared = (to_uint8(image, rounding="truncate").double() / 255 - truth.double() / 255).square().mean((1, 2, 3))
+    return -10 * torch.where(squared > 0, squared, torch.nan).log10()
+
+
+def border_step(image: Tensor, mask: Tensor) -> Tensor:
+    """How far the truncated image jumps across the hole's border, for each item.
+
+    Args:
+        image: B×3×H×W float in [0, 1], as decoded.
+        mask: B×1×H×W, 1 = hole.
+
+    Returns:
+        B means of the absolute difference in [0, 1] over all pairs of neighbours (beside or above one another) of which
+        one lies in the hole; NaN where there is no such pair.
+    """
+    saved, hole = to_uint8(image, rounding="truncate").double() / 255, mask > 0
+    total, count = (torch.zeros(len(image), dtype=torch.float64, device=image.device) for _ in range(2))
+    for axis in (2, 3):
+        first, last = (slice(0, -1), slice(1, None))
+        one, other = (tuple(part if place == axis else slice(None) for place in range(4)) for part in (first, last))
+        across = hole[one] != hole[other]
+        total += ((saved[one] - saved[other]).abs() * across).sum((1, 2, 3))
+        count += 3 * across.sum((1, 2, 3))
+    return total / count
+
+
+class KnownRegionMeasure:
+    """Keeps everything that `known_region_error` and `ring_error` give, `psnr` and `border_step`."""
+
+    sees_hole = False
+    protocol: Mapping[str, Any] = {
+        "known_region": "mask = 0; squared error in [0, 1] on the truncated image",
+        "ring": f"known pixels at most {RING} from the hole's nearest",
+        "version": 1,
+    }
+
+    def to(self, device: torch.device | str) -> Self:
+        return self
+
+    def keep_truth(self, truth: Tensor) -> tuple[Arrays, dict[str, Tensor]]:
+        return {}, {}
+
+    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: dict[str, Tensor], extra: Extra) -> Arrays:
+        with torch.inference_mode():
+            if "ring" not in kept:
+                kept["ring"] = near_hole(mask)
+            found = known_region_error(image, truth, mask) | ring_error(image, truth, mask, ring=kept["ring"])
+            found |= {"psnr": psnr(image, truth), "border_step": border_step(image, mask)}
+            return {name: values.cpu().numpy() for name, values in found.items()}

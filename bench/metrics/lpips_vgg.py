@@ -6,14 +6,18 @@ The heads travel with the `lpips` package; the backbone is torchvision's `vgg16-
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from bench.errors import BadInputError
+from bench.metrics.known_region import to_uint8
+from bench.metrics.measure import Arrays, Extra
 
-__all__ = ["LPIPSVGG"]
+__all__ = ["LPIPSVGG", "LPIPSMeasure"]
 
 
 class LPIPSVGG(nn.Module):
@@ -50,14 +54,54 @@ class LPIPSVGG(nn.Module):
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
         """Distances B of images to targets; the targets' features get no graph."""
-        net = self.net
-        distance = torch.zeros(len(image), device=image.device)
         with torch.no_grad():
-            wanted = [_unit(level.float()) for level in net.net(net.scaling_layer(target))]
-        found = [_unit(level.float()) for level in net.net(net.scaling_layer(image))]
-        for head, first, second in zip(net.lins, found, wanted, strict=True):
+            wanted = self.levels(target)
+        return self.between(self.levels(image), wanted)
+
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """Features B×C×h×w of five levels, of unit length at each position, of images B×3×H×W in [-1, 1]."""
+        net = self.net
+        return [_unit(level.float()) for level in net.net(net.scaling_layer(image))]
+
+    def between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
+        """Distances B of two batches from what `levels` gives for them."""
+        distance = torch.zeros(len(levels[0]), device=levels[0].device)
+        for head, first, second in zip(self.net.lins, levels, others, strict=True):
             distance = distance + head((first - second).square()).mean((1, 2, 3))
         return distance
+
+
+class LPIPSMeasure:
+    """Keeps `lpips` of whole images as they are saved, as LaMa's evaluation measures it.
+
+    advimman/lama at 786f593: saicinpainting/evaluation/losses/lpips.py, whose inputs in [0, 1] become [-1, 1].
+    """
+
+    protocol: Mapping[str, Any] = {
+        "image": "uint8 RGB, truncated, at the items' own size; 2x - 1",
+        "network": "VGG16, learned heads of LPIPS 0.1",
+        "version": 1,
+    }
+
+    def __init__(self, backbone: str | Path) -> None:
+        """Load both parts, as `LPIPSVGG` does."""
+        self.network = LPIPSVGG(backbone)
+
+    def to(self, device: torch.device | str) -> Self:
+        self.network.to(device)
+        return self
+
+    def keep_truth(self, truth: Tensor) -> tuple[Arrays, list[Tensor]]:
+        with torch.inference_mode():
+            return {}, self._levels(truth)
+
+    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: list[Tensor], extra: Extra) -> Arrays:
+        with torch.inference_mode():
+            levels = self._levels(to_uint8(image, rounding="truncate"))
+            return {"lpips": self.network.between(levels, kept).double().cpu().numpy()}
+
+    def _levels(self, image: Tensor) -> list[Tensor]:
+        return self.network.levels(2 * (image.float() / 255) - 1)
 
 
 def _unit(features: Tensor) -> Tensor:

@@ -94,17 +94,19 @@ def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
     return [replace(layer, layer=f"{layer.layer} x{count}") if count > 1 else layer for layer, count in counted]
 
 
-def cost(decoder: Decoder, resolution: int) -> Cost:
-    """Parameters, operations and memory of decoding one image, with image and mask where there is a branch for them.
+def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost:
+    """Parameters, operations and memory of decoding one image.
 
     Args:
         decoder: as for `trace_layers`.
         resolution: of the square image, in pixels.
+        conditioned: whether image and mask are given, where there is a branch for them. Parameters are all that the
+            decoder has.
 
     Raises:
         ValueError: the resolution is not a positive multiple of the decoder's factor.
     """
-    call = _meta_call(decoder, resolution)
+    call = _meta_call(decoder, resolution, conditioned)
     parameters = sum(parameter.numel() for parameter in decoder.parameters())
     return Cost(parameters, operations(call) / 1e12, peak_activation_bytes(call))
 
@@ -173,7 +175,7 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch ty
         self.now -= size
 
 
-def _meta_call(decoder: Decoder, resolution: int) -> Callable[[], Tensor]:
+def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> Callable[[], Tensor]:
     """What runs the module itself on meta tensors in the places of its weights, in float32 and without gradients."""
     config = decoder.config
     factor = 2 ** (len(config.channels) - 1)
@@ -185,7 +187,7 @@ def _meta_call(decoder: Decoder, resolution: int) -> Callable[[], Tensor]:
 
     weights = {name: empty(*weight.shape) for name, weight in decoder.named_parameters()}
     inputs = [empty(1, config.latent_channels, resolution // factor, resolution // factor)]
-    if config.conditioned:
+    if config.conditioned and conditioned:
         inputs += [empty(1, 3, resolution, resolution), empty(1, 1, resolution, resolution)]
 
     def call() -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.data.items import Item
 
-__all__ = ["ERROR_GAIN", "draw_curves", "draw_grid", "draw_rows"]
+__all__ = ["ERROR_GAIN", "draw_curves", "draw_grid", "draw_rows", "draw_tradeoff"]
 
 ERROR_GAIN = 4
 """The absolute error is drawn this many times as bright."""
@@ -99,6 +99,32 @@ def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> 
         [(label, [_as_uint8(picture) for picture in pictures]) for label, pictures in rows],
         title=title,
     )
+
+
+def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str], qualities: Sequence[str]) -> None:
+    """Write quality against cost: a line of plots for each metric, a column for each cost.
+
+    Args:
+        path: of the PNG file.
+        rows: a line for each decoder that was measured, with `label`, the metrics with their `_stderr`, and the costs.
+        costs: names of columns, and how they are called.
+        qualities: names of metrics.
+    """
+    figure = Figure(figsize=(3.3 * len(costs), 2.6 * len(qualities) + 0.6), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(qualities), len(costs), squeeze=False)
+    for line, metric in zip(axes, qualities, strict=True):
+        for place, (name, title) in zip(line, costs.items(), strict=True):
+            for label, group in rows.dropna(subset=[name, metric]).groupby("label", sort=False):
+                errors = group.get(f"{metric}_stderr")
+                place.errorbar(group[name], group[metric], yerr=errors, fmt="o", markersize=4, label=str(label))
+            place.set_xlabel(title, fontsize=8)
+            place.set_ylabel(metric, fontsize=8, parse_math=False)
+            place.tick_params(labelsize=7)
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+    figure.savefig(path)
 
 
 def _as_uint8(picture: Tensor) -> npt.NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.tables.architecture import ArchitectureTable
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
 
-__all__ = ["frame", "print_table", "to_csv", "to_html", "to_latex", "to_markdown"]
+__all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
 
 PARTS = {"branch": "Condition", "main": "Main"}
 """As the paper names them."""
@@ -69,6 +69,11 @@ def _caption(table: ArchitectureTable) -> str:
 
 def _grids(table: ArchitectureTable) -> list[Grid]:
     return [_layers(table), _costs(table), _claims(table)]
+
+
+def renderings(table: ArchitectureTable) -> dict[str, str]:
+    """The table as a file's text, by suffix."""
+    return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 
 def to_markdown(table: ArchitectureTable) -> str:

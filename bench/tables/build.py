@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
 
 from bench.config import Row, TableSpec
 from bench.errors import BadInputError
-from bench.metrics.summary import Measurement
+from bench.metrics.summary import HOLE_ONLY, Measurement
+from bench.metrics.uncertainty import Difference
+from bench.tables.claims import Verdict
 
-__all__ = ["METRICS", "Column", "Metric", "Table", "TableRow", "build_table", "check_table"]
+__all__ = [
+    "METRICS",
+    "Column",
+    "Metric",
+    "Table",
+    "TableRow",
+    "bins_of",
+    "build_table",
+    "check_table",
+    "label_of",
+    "style_of",
+]
 
 PUBLISHED = Path(__file__).with_name("published.yaml")
 
@@ -32,6 +46,9 @@ class Metric:
 
 
 METRICS = {
+    "clip_score": Metric("CLIP score", 2, higher_is_better=True, on_features=True),
+    "inception_score": Metric("IS", 2, higher_is_better=True, on_features=True),
+    "psnr": Metric("PSNR", 2, "dB", higher_is_better=True),
     "fid": Metric("FID", 2, on_features=True),
     "kid": Metric("KID", 3, on_features=True),
     "lpips": Metric("LPIPS", 4, on_features=True),
@@ -40,9 +57,29 @@ METRICS = {
     "pre_error_float": Metric("Pre_error, float", 2, "1e-5", 1e5),
     "pre_error_ring": Metric("Pre_error, ring", 2, "1e-5", 1e5),
     "pre_error_interior": Metric("Pre_error, interior", 2, "1e-5", 1e5),
+    "border_step": Metric("Step across the border", 4),
     "pre_sse01": Metric("sum of squares over known values", 3),
 }
 """Metrics that a table shows; the results hold others besides."""
+_NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_{HOLE_ONLY})?(_(?P<low>\d+)_(?P<high>\d+))?")
+
+
+def style_of(metric: str) -> Metric | None:
+    """How a metric is printed, also one of the hole alone or of a bin of mask area; None for one that is not."""
+    parts = _NAME.fullmatch(metric)
+    if parts is None or parts["metric"] not in METRICS:
+        return None
+    style = METRICS[parts["metric"]]
+    extra = ", hole only" if parts["variant"] else ""
+    if parts["low"] is not None:
+        extra += f", {parts['low']}–{parts['high']} % masked"
+    return replace(style, title=f"{style.title}{extra}")
+
+
+def bins_of(metrics: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Bins of mask area in percent that metrics' names ask for."""
+    found = [parts for metric in metrics if (parts := _NAME.fullmatch(metric)) and parts["low"] is not None]
+    return tuple(dict.fromkeys((int(parts["low"]), int(parts["high"])) for parts in found))
 
 
 @dataclass(frozen=True)
@@ -62,7 +99,12 @@ class TableRow:
     training: str
     """How long it was trained, in words."""
     measured: Mapping[str, Measurement]
+    """Empty for a row of published numbers alone."""
     published: Mapping[str, float]
+    cited: bool = False
+    """Whether the authors copied its published numbers from elsewhere."""
+    beside: bool = False
+    """Whether it stands in a table of its own, beside the paper's."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +118,11 @@ class Table:
     """Label of the row with which the others are compared; empty where there is none."""
     notes: tuple[str, ...]
     """What a reader must know, in the order of its weight."""
+    beside: tuple[str, ...] = ()
+    """Metrics shown beside the paper's columns."""
+    claims: tuple[Verdict, ...] = ()
+    effects: Mapping[str, Sequence[tuple[str, Difference | str]]] = field(default_factory=dict)
+    """By metric, what branch, size and training do to it; or why that is not known."""
 
 
 def check_table(spec: TableSpec, rows: Mapping[str, Row]) -> None:
@@ -84,16 +131,22 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row]) -> None:
     Raises:
         BadInputError: there is no row, a column is no metric of tables, or the paper has no row of a published label.
     """
-    if not rows:
-        raise BadInputError("row: expected a list of at least one row, found none")
-    for metric in spec.columns:
-        if metric not in METRICS:
+    if not any(row.method is not None for row in rows.values()):
+        raise BadInputError("row: expected a list of at least one row to measure, found none")
+    for metric in (*spec.columns, *spec.beside):
+        if style_of(metric) is None:
             raise BadInputError(f"table.columns: expected some of {', '.join(METRICS)}, found {metric}")
     printed = _published(spec.number)
     for key, row in rows.items():
-        if row.published is not None and row.published not in printed:
-            known = ", ".join(printed) or f"null, as the paper's Table {spec.number} is not known"
-            raise BadInputError(f"rows.{key}.published: expected one of {known}, found {row.published}")
+        label = row.published.get(spec.number)
+        if label is not None and label not in printed:
+            known = ", ".join(printed) or f"none, as the paper's Table {spec.number} is not known"
+            raise BadInputError(f"rows.{key}.published.{spec.number}: expected one of {known}, found {label}")
+
+
+def label_of(row: Row, spec: TableSpec) -> str:
+    """How a row is called in a table: as the paper calls it there, or by its own label."""
+    return row.published.get(spec.number, row.label)
 
 
 def build_table(
@@ -105,6 +158,8 @@ def build_table(
     features: str,
     training: Mapping[str, str],
     notes: Sequence[str],
+    claims: Sequence[Verdict] = (),
+    effects: Mapping[str, Sequence[tuple[str, Difference | str]]] | None = None,
 ) -> Table:
     """Put measurements and the paper's numbers into the paper's rows and columns.
 
@@ -116,26 +171,42 @@ def build_table(
         features: the feature network's name.
         training: how long each row was trained, in words.
         notes: for below the table.
+        claims: verdicts on what the paper says of its table.
+        effects: by metric, what branch, size and training do to it.
     """
     printed = _published(spec.number)
     lines = tuple(
         TableRow(
             key,
-            row.label,
-            row.published is not None,
-            training[key],
-            measured[key],
-            printed[row.published] if row.published is not None else {},
+            label_of(row, spec),
+            spec.number in row.published,
+            training.get(key, ""),
+            measured.get(key, {}),
+            printed[row.published[spec.number]] if spec.number in row.published else {},
+            row.cited,
+            row.beside,
         )
         for key, row in rows.items()
     )
     columns = tuple(_column(metric, features) for metric in spec.columns)
-    reference = next((row.label for row in rows.values() if row.reference), "")
-    return Table(spec.number, spec.title, profile, columns, lines, reference, tuple(notes))
+    reference = label_of(rows[spec.reference], spec) if spec.reference in measured else ""
+    return Table(
+        spec.number,
+        spec.title,
+        profile,
+        columns,
+        lines,
+        reference,
+        tuple(notes),
+        tuple(spec.beside),
+        tuple(claims),
+        effects or {},
+    )
 
 
 def _column(metric: str, features: str) -> Column:
-    style = METRICS[metric]
+    style = style_of(metric)
+    assert style is not None  # `check_table` saw it
     unit = f" [{style.unit}]" if style.unit else ""
     network = f" ({features} features)" if style.on_features else ""
     printed = f" (as printed, {style.unit})" if style.unit else ""

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Grid", "html_page", "latex_table", "markdown", "print_grid", "print_notes"]
+__all__ = ["STYLE", "Grid", "html_page", "html_table", "latex_table", "markdown", "print_grid", "print_notes"]
 
 STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2em;color-scheme:light dark}"
@@ -53,15 +53,18 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 def html_page(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
     """One page without scripts."""
-    parts = [f"<h1>{html.escape(title)}</h1>"]
-    for grid in grids:
-        lines = [_html_line(grid.heads, "th", grid.left), *(_html_line(line, "td", grid.left) for line in grid.lines)]
-        parts.append("\n".join(["<table>", *lines, "</table>"]))
+    parts = [f"<h1>{html.escape(title)}</h1>", *(html_table(grid) for grid in grids)]
     parts.append("<ul>" + "".join(f"<li>{html.escape(note)}</li>\n" for note in notes) + "</ul>")
     return (
         f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(title)}</title>'
         f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
     )
+
+
+def html_table(grid: Grid) -> str:
+    """One `<table>`."""
+    lines = [_html_line(grid.heads, "th", grid.left), *(_html_line(line, "td", grid.left) for line in grid.lines)]
+    return "\n".join(["<table>", *lines, "</table>"])
 
 
 def _html_line(cells: Sequence[str], tag: str, left: int) -> str:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas
 from rich.console import Console
 
-from bench.metrics.summary import Measurement
-from bench.tables.build import METRICS, Column, Metric, Table, TableRow
+from bench.metrics.summary import HOLE_ONLY, Measurement
+from bench.metrics.uncertainty import Difference
+from bench.tables.build import Column, Metric, Table, TableRow, style_of
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
 
-__all__ = ["frame", "print_table", "to_csv", "to_html", "to_latex", "to_markdown"]
+__all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
 
-OURS = "†"
+OURS, CITED = "†", "‡"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
-DETAILS = ("kid", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "pre_sse01")
+"""Of what stands beside the paper's columns, what the terminal shows."""
 
 
 def _value(measurement: Measurement | None, style: Metric) -> str:
@@ -31,24 +34,63 @@ def _ratio(measurement: Measurement | None) -> str:
     return measurement.ratio if isinstance(measurement.ratio, str) else f"÷ {measurement.ratio:.3g}"
 
 
-def _measured(table: Table) -> Grid:
-    """The paper's columns with standard errors, and the error's ratio to the reference row's."""
-    heads, lines = ["Method"], [[row.label if row.in_paper else f"{row.label} {OURS}"] for row in table.rows]
-    for column in table.columns:
-        heads.append(column.title)
-        for row, line in zip(table.rows, lines, strict=True):
-            line.append(_value(row.measured.get(column.metric), column.format))
-        if column.metric == "pre_error":
+def _label(row: TableRow) -> str:
+    mark = CITED if row.cited else "" if row.in_paper else OURS
+    return f"{row.label} {mark}".strip()
+
+
+def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]]) -> Grid:
+    """Measured values with standard errors, and behind the error its ratio to the reference row's."""
+    heads, lines = ["Method"], [[_label(row)] for row in rows]
+    for metric, title in columns:
+        style = style_of(metric)
+        assert style is not None  # `check_table` saw it
+        heads.append(title)
+        for row, line in zip(rows, lines, strict=True):
+            line.append(_value(row.measured.get(metric), style))
+        if metric == "pre_error":
             heads.append(f"to {table.reference}" if table.reference else "ratio")
-            for row, line in zip(table.rows, lines, strict=True):
-                line.append(_ratio(row.measured.get(column.metric)))
+            for row, line in zip(rows, lines, strict=True):
+                line.append(_ratio(row.measured.get(metric)))
     return Grid(heads, lines)
+
+
+def _paper_rows(table: Table) -> list[TableRow]:
+    return [row for row in table.rows if not row.beside]
+
+
+def _measured(table: Table) -> Grid:
+    """The paper's columns."""
+    return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.columns])
+
+
+def _analyses(table: Table) -> Grid:
+    """The same columns for rows that stand apart."""
+    rows = [row for row in table.rows if row.beside]
+    grid = _grid_of(table, rows, [(column.metric, column.title) for column in table.columns])
+    return Grid(["Autoencoder or sampler?", *grid.heads[1:]], grid.lines)
+
+
+def _hole_only(table: Table) -> Grid:
+    """The paper's columns with the truth in place of known pixels, as far as they were measured so."""
+    rows = [row for row in _paper_rows(table) if row.measured]
+    names = [f"{column.metric}_{HOLE_ONLY}" for column in table.columns]
+    there = [name for name in names if any(name in row.measured for row in rows)]
+    if not there:
+        return Grid([], [])
+    return _grid_of(table, rows, [(name, _title(name)) for name in there])
+
+
+def _title(metric: str) -> str:
+    style = style_of(metric)
+    assert style is not None
+    return f"{style.title} [{style.unit}]" if style.unit else style.title
 
 
 def _paper(table: Table) -> Grid:
     """The published values in the same order, one line for each row."""
     heads = [f"paper: {column.published_title}" for column in table.columns]
-    return Grid(heads, [[_published(row, column) for column in table.columns] for row in table.rows])
+    return Grid(heads, [[_published(row, column) for column in table.columns] for row in _paper_rows(table)])
 
 
 def _main(table: Table) -> Grid:
@@ -63,52 +105,88 @@ def _published(row: TableRow, column: Column) -> str:
     return "–" if value is None else f"{value:g}"
 
 
-def _details(table: Table, names: tuple[str, ...] = DETAILS) -> Grid:
-    """What stands beside the paper's columns: training, KID, and the known-region error in its other readings."""
-    heads = ["Beside the table", "training steps"]
-    heads += [_detail_title(METRICS[name]) for name in names]
+def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
+    """What stands beside the paper's columns: training, and metrics in other readings."""
+    shown = [name for name in table.beside if names is None or name in names]
+    heads = ["Beside the table", "training steps", *(_title(name) for name in shown)]
     lines = [
-        [row.label, row.training or "–", *(_value(row.measured.get(name), METRICS[name]) for name in names)]
-        for row in table.rows
+        [row.label, row.training or "–", *(_detail(row, name) for name in shown)] for row in table.rows if row.measured
     ]
     return Grid(heads, lines)
 
 
-def _detail_title(style: Metric) -> str:
-    return f"{style.title} [{style.unit}]" if style.unit else style.title
+def _detail(row: TableRow, metric: str) -> str:
+    style = style_of(metric)
+    assert style is not None  # `check_table` saw it
+    return _value(row.measured.get(metric), style)
 
 
 def _differences(table: Table) -> Grid:
     """Paired differences to the reference row: value, 95 % interval, p after Holm's correction."""
     heads = [f"Difference to {table.reference}", *(column.title for column in table.columns)]
     lines = []
-    for row in table.rows:
+    for row in _paper_rows(table):
         cells = []
         for column in table.columns:
             measurement = row.measured.get(column.metric)
             if measurement is None or measurement.difference is None or measurement.p_holm is None:
                 cells.append("–")
                 continue
-            style, found = column.format, measurement.difference
-            low, high = (bound * style.scale for bound in found.ci95)
-            shown = f"{found.value * style.scale:+,.{style.decimals}f}"
             p_value = "p < 0.001" if measurement.p_holm < 0.001 else f"p = {measurement.p_holm:.3f}"
-            cells.append(f"{shown} [{low:,.{style.decimals}f}, {high:,.{style.decimals}f}], {p_value}")
+            cells.append(f"{_change(measurement.difference, column.format)}, {p_value}")
         if any(cell != "–" for cell in cells):
             lines.append([row.label, *cells])
     return Grid(heads, lines)
 
 
+def _effects(table: Table) -> Grid:
+    """Branch and size as two factors, with their interaction; empty where a row of the four was not measured."""
+    columns = [column for column in table.columns if column.metric in table.effects]
+    names = [name for name, _ in table.effects[columns[0].metric]] if columns else []
+    lines = []
+    for place, name in enumerate(names):
+        found = [table.effects[column.metric][place][1] for column in columns]
+        if not any(isinstance(effect, str) for effect in found):
+            lines.append(
+                [name, *(_change(effect, column.format) for effect, column in zip(found, columns, strict=True))]
+            )
+    return Grid(["Effect", *(column.title for column in columns)], lines)
+
+
+def _change(found: Difference | str, style: Metric) -> str:
+    """A difference with its 95 % interval."""
+    if isinstance(found, str):
+        return "–"
+    low, high = (bound * style.scale for bound in found.ci95)
+    return f"{found.value * style.scale:+,.{style.decimals}f} [{low:,.{style.decimals}f}, {high:,.{style.decimals}f}]"
+
+
+def _verdicts(table: Table) -> Grid:
+    """What the run says of the paper's claims."""
+    heads = ["Claim", "what it says", "scope", "verdict", "evidence"]
+    lines = [[found.id, found.text, found.scope, found.verdict, found.evidence] for found in table.claims]
+    return Grid(heads, lines, left=len(heads))
+
+
 def _grids(table: Table) -> list[Grid]:
-    return [_main(table), *_beside(table)]
-
-
-def _beside(table: Table) -> list[Grid]:
-    return [grid for grid in (_differences(table), _details(table)) if grid.lines]
+    grids = (
+        _differences(table),
+        _effects(table),
+        _hole_only(table),
+        _analyses(table),
+        _details(table),
+        _verdicts(table),
+    )
+    return [_main(table), *(grid for grid in grids if grid.lines)]
 
 
 def _caption(table: Table) -> str:
     return f"Table {table.number}, profile {table.profile}: {table.title}"
+
+
+def renderings(table: Table) -> dict[str, str]:
+    """The table as a file's text, by suffix."""
+    return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 
 def to_markdown(table: Table) -> str:
@@ -130,7 +208,7 @@ def frame(table: Table) -> pandas.DataFrame:
     """One line for each row; every measured metric with its standard error, interval, n and reason, and the paper's."""
     lines = []
     for row in table.rows:
-        line: dict[str, object] = {"row": row.key, "label": row.label, "in_paper": row.in_paper}
+        line: dict[str, object] = {"row": row.key, "label": row.label, "in_paper": row.in_paper, "cited": row.cited}
         for metric, found in row.measured.items():
             low, high = found.ci95 or (None, None)
             line |= {
@@ -156,13 +234,24 @@ def to_csv(table: Table) -> str:
 def print_table(table: Table, console: Console) -> None:
     """What was measured, the paper's values below it, and the notes."""
     measured, paper = _measured(table), _paper(table)
-    labels = [row.label for row in table.rows]
+    rows = _paper_rows(table)
     print_grid(measured, _caption(table), console)
-    lines = [[label, *line] for label, line, row in zip(labels, paper.lines, table.rows, strict=True) if row.published]
+    lines = [[_label(row), *line] for line, row in zip(paper.lines, rows, strict=True) if row.published]
     if lines:
         heads = ["Method", *(head.removeprefix("paper: ") for head in paper.heads)]
         print_grid(Grid(heads, lines), "As the paper prints it", console)
-    for grid in (_differences(table), _details(table, TERMINAL_DETAILS)):
+    shown = (
+        _differences(table),
+        _effects(table),
+        _hole_only(table),
+        _analyses(table),
+        _details(table, TERMINAL_DETAILS),
+    )
+    for grid in shown:
         if grid.lines:
             print_grid(grid, "", console)
+    verdicts = _verdicts(table)
+    if verdicts.lines:
+        without = Grid(verdicts.heads[:4], [line[:4] for line in verdicts.lines], left=4)
+        print_grid(without, "Claims of the paper; the evidence is in the written tables", console)
     print_notes(table.notes, console)

@@ -87,3 +87,15 @@ def test_a_picture_too_large_to_open_is_left_for_its_reader_to_refuse(
     with pytest.raises(BadInputError, match=r"vast\.png.*broken.*exceeds limit"):
         read_rgb(tmp_path / "vast.png")
     assert names(tmp_path) == ["vast.png"]
+
+
+def test_its_masks_are_drawn_and_its_choice_is_the_users_own(tmp_path: Path) -> None:
+    pictures = FolderPictures(tmp_path)
+    assert (pictures.masks, pictures.fit, pictures.subset) == ("drawn", "lama", "custom")
+
+
+def test_notes_beside_miniature_pictures_tell_their_sources(tmp_path: Path) -> None:
+    save(tmp_path / "n1" / "a.png")
+    save(tmp_path / "b.png")
+    (tmp_path / "scenes.jsonl").write_text('{"file": "n1/a.png", "source": "photo cat"}\n')
+    assert [picture.source for picture in FolderPictures(tmp_path)] == ["b.png", "photo cat"]

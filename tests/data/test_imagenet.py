@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data.imagenet import ImageNetValidation
+from bench.data import imagenet
+from bench.data.imagenet import AuthorsArchive, ImageNetValidation
 from bench.data.mini.imagenet import write_imagenet
 from bench.data.mini.photos import PHOTOS
 from bench.errors import BadInputError
@@ -90,3 +91,99 @@ def test_a_root_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
 def test_no_picture_of_a_class_is_no_choice(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"dataset\.pictures\.per_class: expected 1 or more, found 0"):
         ImageNetValidation(tmp_path, per_class=0)
+
+
+def flat(root: Path, folder: Path, *, unlike: int = 1) -> Path:
+    """The same pictures in one folder, with the devkit's list of their classes."""
+    folder.mkdir()
+    files = {path.name: path for path in root.glob("*/*.JPEG")}
+    for name, path in files.items():
+        (folder / name).symlink_to(path)
+    classes = {name: unlike * number for number, name in enumerate(sorted(path.name for path in root.iterdir()))}
+    lines = [str(1 + classes[files[name].parent.name]) for name in sorted(files)]
+    (folder / "ground_truth.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_flat_folder_with_its_ground_truth_gives_the_same_choice(root: Path, tmp_path: Path) -> None:
+    folder = flat(root, tmp_path / "flat", unlike=7)
+    chosen = list(ImageNetValidation(folder, per_class=2, ground_truth="ground_truth.txt"))
+    expected = ImageNetValidation(root, per_class=2)
+    assert [picture.path.name for picture in chosen] == [picture.path.name for picture in expected]
+    assert [picture.id for picture in chosen] == [picture.path.stem for picture in chosen]
+    whole = ImageNetValidation(folder, ground_truth=str(folder / "ground_truth.txt"), seed=3)
+    assert len(list(whole)) == 3 * CLASSES
+
+
+def test_three_of_a_thousand_classes_are_the_authors_rule(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ImageNetValidation(root).subset == "custom"
+    monkeypatch.setattr(imagenet, "CLASSES", CLASSES)
+    assert ImageNetValidation(root).subset == "reconstructed"
+    assert ImageNetValidation(root, per_class=2).subset == "custom"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1\n2\nn01440764\n-4\n", r"truth\.txt: expected a class id in every line, found n01440764 in line 3, -4 in "),
+        ("", r"truth\.txt: expected a class id in every line, found none$"),
+        ("1\n" * 7, r"truth\.txt: 6 of 7 files are missing in .*: ILSVRC2012_val_00000002\.JPEG, .* and 1 more$"),
+    ],
+)
+def test_a_ground_truth_that_does_not_fit_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "ILSVRC2012_val_00000001.JPEG").touch()
+    (tmp_path / "truth.txt").write_text(text)
+    with pytest.raises(BadInputError, match=message):
+        list(ImageNetValidation(tmp_path, ground_truth="truth.txt"))
+    with pytest.raises(BadInputError, match=r"^dataset\.pictures\.ground_truth: expected a file of class ids.*gone"):
+        list(ImageNetValidation(tmp_path, ground_truth="gone.txt"))
+
+
+def test_pictures_without_folders_and_ground_truth_are_refused_with_the_key_to_set(tmp_path: Path) -> None:
+    (tmp_path / "ILSVRC2012_val_00000001.JPEG").touch()
+    with pytest.raises(BadInputError, match=r"found none in .*dataset\.pictures\.ground_truth"):
+        list(ImageNetValidation(tmp_path))
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "n1").mkdir()
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / "n1" / name).touch()
+    with pytest.raises(BadInputError, match=r"n1: expected every name once, found 1 repeated: a$"):
+        list(ImageNetValidation(tmp_path))
+
+
+def archive(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / f"{name}.png").touch()
+    return folder
+
+
+def test_the_archive_is_pairs_in_the_order_of_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = AuthorsArchive(archive(tmp_path, "b", "b_mask", "a_crop000", "a_crop000_mask"))
+    expected = [(name, tmp_path / f"{name}.png", tmp_path / f"{name}_mask.png") for name in ("a_crop000", "b")]
+    assert [(picture.id, picture.path, picture.mask) for picture in pairs] == expected
+    assert [picture.source for picture in pairs] == ["a_crop000", "b"]
+    assert pairs.subset == "custom"
+    assert (pairs.masks, pairs.fit) == ("given", "squash")
+    monkeypatch.setattr(imagenet, "PUBLISHED_PAIRS", 2)
+    assert AuthorsArchive(tmp_path).subset == "published"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", "a_mask", "c", "b"], r": 2 of 3 pairs lack a file: b_mask\.png, c_mask\.png$"),
+        (["a", "a_mask", "b_mask"], r": 1 of 2 pairs lack a file: b\.png$"),
+        ([], r"^dataset\.root: expected pairs of NAME\.png and NAME_mask\.png, found none in "),
+    ],
+)
+def test_pictures_and_masks_without_a_partner_are_counted_and_shown(
+    tmp_path: Path, names: list[str], message: str
+) -> None:
+    with pytest.raises(BadInputError, match=message):
+        list(AuthorsArchive(archive(tmp_path, *names)))
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.root: expected a folder of NAME\.png and NAME_mask\.png, found "
+    ):
+        list(AuthorsArchive(tmp_path / "nowhere"))

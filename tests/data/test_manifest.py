@@ -1,7 +1,8 @@
 """Prepared items: made once, the same from the same pictures, and nothing left out without a word."""
 
 import logging
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,19 @@ from bench.errors import BadInputError
 
 MASKS = preset("thick_512@32")
 SIDE = 32
+
+
+@dataclass
+class Listed:
+    """An adapter of these pictures."""
+
+    pictures: list[Picture]
+    masks: str = "drawn"
+    fit: str = "lama"
+    subset: str = "custom"
+
+    def __iter__(self) -> Iterator[Picture]:
+        return iter(self.pictures)
 
 
 def draw(path: Path, number: int) -> Picture:
@@ -43,7 +57,7 @@ def rejected(folder: Path) -> Picture:
 
 
 def prepare(folder: Path, pictures: list[Picture], *, limit: int | None = None, seed: int = 0) -> Items:
-    return prepare_items(folder, pictures, resolution=SIDE, masks=MASKS, seed=seed, limit=limit)
+    return prepare_items(folder, Listed(pictures), resolution=SIDE, masks=MASKS, seed=seed, limit=limit)
 
 
 def sets(folder: Path) -> list[Path]:
@@ -95,8 +109,8 @@ def test_every_setting_gives_items_of_its_own(tmp_path: Path, pictures: list[Pic
     prepare(folder, pictures, seed=1)
     prepare(folder, pictures, limit=6)
     prepare(folder, pictures[::-1])
-    prepare_items(folder, pictures, resolution=16, masks=MASKS, seed=0, limit=None)
-    prepare_items(folder, pictures, resolution=SIDE, masks=preset("thick_256@32"), seed=0, limit=None)
+    prepare_items(folder, Listed(pictures), resolution=16, masks=MASKS, seed=0, limit=None)
+    prepare_items(folder, Listed(pictures), resolution=SIDE, masks=preset("thick_256@32"), seed=0, limit=None)
     assert len(sets(folder)) == 6
 
 
@@ -176,3 +190,76 @@ def test_no_item_at_all_is_refused(tmp_path: Path) -> None:
         with pytest.raises(BadInputError, match=rf"^dataset: no item comes of {len(pictures)} pictures"):
             prepare(tmp_path / "items", pictures)
     assert sets(tmp_path / "items") == []
+
+
+def write_mask(path: Path, levels: np.ndarray) -> Path:
+    Image.fromarray(levels.astype(np.uint8)).save(path)
+    return path
+
+
+def with_masks(folder: Path, pictures: list[Picture], levels: list[np.ndarray]) -> Listed:
+    """The pictures squared, with masks of these levels."""
+    found = []
+    for picture, mask in zip(pictures, levels, strict=True):
+        with Image.open(picture.path) as opened:
+            opened.resize((SIDE, SIDE)).save(picture.path)
+        path = write_mask(folder / f"{picture.id}_mask.png", mask)
+        found.append(replace(picture, mask=path, exemplar=picture.path, caption=f"picture {picture.id}"))
+    return Listed(found, "given", "squash", "custom")
+
+
+def box(level: int, rest: int = 0) -> np.ndarray:
+    mask = np.full((SIDE, SIDE), rest)
+    mask[4:12, 6:20] = level
+    return mask
+
+
+def prepared(folder: Path, adapter: Listed) -> Items:
+    return prepare_items(folder, adapter, resolution=SIDE, masks=MASKS, seed=0, limit=None)
+
+
+def test_given_masks_are_taken_at_half_and_grey_ones_counted(tmp_path: Path, pictures: list[Picture]) -> None:
+    adapter = with_masks(tmp_path, pictures[:3], [box(255), box(200), box(255, 100)])
+    items = prepared(tmp_path / "items", adapter)
+    assert items.manifest["grey_masks"] == 2
+    for item, picture, line in zip(items.read(0, 3), adapter, items.lines(), strict=True):
+        assert np.array_equal(item.mask, box(1))
+        assert np.array_equal(item.image, np.asarray(Image.open(picture.path)))
+        assert item.exemplar is not None
+        assert np.array_equal(item.exemplar, item.image)
+        assert item.caption == picture.caption
+        assert line["image"] == item.image_sha256
+        assert all(line[key] for key in ("mask", "caption", "exemplar"))
+
+
+def test_masks_that_look_inverted_are_asked_about(tmp_path: Path, pictures: list[Picture]) -> None:
+    adapter = with_masks(tmp_path, pictures[:2], [box(0, 255), box(0, 255)])
+    with pytest.raises(BadInputError, match="found 89% on average; are they inverted"):
+        prepared(tmp_path / "items", adapter)
+    assert sets(tmp_path / "items") == []
+
+
+def test_a_mask_of_another_size_is_named(tmp_path: Path, pictures: list[Picture]) -> None:
+    adapter = with_masks(tmp_path, pictures[:1], [np.zeros((SIDE, SIDE + 1))])
+    with pytest.raises(BadInputError, match=r"0_mask\.png: expected a mask of its image's size 32×32, found 33×32"):
+        prepared(tmp_path / "items", adapter)
+
+
+def test_where_only_words_are_given_everything_is_to_be_generated(tmp_path: Path, pictures: list[Picture]) -> None:
+    said = [
+        replace(picture, id=f"{picture.id}-{number}", caption=f"words {number}", reference=number == 0)
+        for picture in pictures[:2]
+        for number in range(3)
+    ]
+    items = prepared(tmp_path / "items", Listed(said, "whole", "crop"))
+    assert items.references == [0, 3]
+    assert {line["mask"] for line in items.lines()} == {None}
+    assert [item.caption for item in items.read(0, 6)] == [f"words {number}" for number in (0, 1, 2) * 2]
+    assert all(item.mask.all() for item in items.read(0, 6))
+    assert len({line["image"] for line in items.lines()}) == 2
+    assert items.lines()[4]["image"] == items.read(4, 5)[0].image_sha256
+
+
+def test_one_id_for_two_pictures_is_refused(tmp_path: Path, pictures: list[Picture]) -> None:
+    with pytest.raises(BadInputError, match=f"found 1 repeated: {pictures[0].id}"):
+        prepare(tmp_path / "items", [*pictures, pictures[0]])

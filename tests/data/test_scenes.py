@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.data.mini.scenes import SHAPES, SIDE, TEXTURES, WORDS, draw_scene, sample_scene
+from bench.data.mini.scenes import SHAPES, SIDE, TEXTURES, WORDS, _draw_shape, draw_scene, numbered_scene, sample_scene
 from bench.seeding import numpy_generator
 
 
@@ -33,3 +33,25 @@ def test_an_unknown_texture_is_named() -> None:
     scene = sample_scene(numpy_generator(0), split="val", shape="star", texture="tartan")
     with pytest.raises(ValueError, match=r"tartan.*plain"):
         draw_scene(scene)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_shapes_box_holds_it_and_nothing_more(shape: str) -> None:
+    for index in range(20):
+        main = sample_scene(numpy_generator(1, shape, index), split="val", shape=shape, texture="plain").shapes[0]
+        left, top, right, bottom = main.box
+        assert 0 <= left < right <= SIDE
+        assert 0 <= top < bottom <= SIDE
+        blank = np.zeros((SIDE, SIDE, 3), np.uint8)
+        _draw_shape(blank, main)
+        drawn = blank.any(axis=2)
+        assert drawn[top:bottom, left:right].sum() == drawn.sum()
+        assert all(edge.any() for edge in (drawn[top], drawn[bottom - 1], drawn[:, left], drawn[:, right - 1]))
+
+
+def test_seventy_two_numbered_scenes_have_every_shape_on_every_texture() -> None:
+    scenes = [numbered_scene(index, 0, data_set="places", split="val") for index in range(72)]
+    assert {(scene.shapes[0].kind, scene.texture) for scene in scenes} == set(itertools.product(SHAPES, TEXTURES))
+    assert len(set(scenes)) == 72
+    assert set(scenes).isdisjoint(numbered_scene(index, 0, data_set="cocoee", split="val") for index in range(72))
+    assert scenes[3] != numbered_scene(3, 1, data_set="places", split="val")

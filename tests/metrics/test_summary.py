@@ -8,25 +8,37 @@ import numpy as np
 import pytest
 
 from bench.metrics import frechet_distance, frechet_estimate
-from bench.metrics.summary import Measurement, RowScores, summarise
+from bench.metrics.summary import Measurement, Scored, Summary
 from bench.metrics.uncertainty import standard_error
 
 NAN = float("nan")
 
 
-def row(**per_item: Sequence[float] | np.ndarray) -> RowScores:
+Arrays = Mapping[str, np.ndarray]
+
+
+def row(**per_item: Sequence[float] | np.ndarray) -> dict[str, np.ndarray]:
     arrays = {name: np.asarray(values, dtype=np.float64) for name, values in per_item.items()}
     count = len(next(iter(arrays.values())))
-    return RowScores(arrays, np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32))
+    return arrays | {"images.features": np.random.default_rng(0).normal(size=(count, 3)).astype(np.float32)}
+
+
+def scored(
+    rows: Mapping[str, Arrays], truth: np.ndarray, sources: Sequence[str], references: Sequence[int] | None = None
+) -> Scored:
+    places = list(range(len(sources))) if references is None else list(references)
+    areas = np.linspace(0, 0.5, len(sources), endpoint=False)
+    sets = {"fid": "images.features", "kid": "images.features", "inception_score": "images.logits"}
+    return Scored(rows, {"images.features": truth}, sets, sources, places, areas)
 
 
 def summary(
-    rows: Mapping[str, RowScores], sources: Sequence[str] | None = None, reference: str | None = None
+    rows: Mapping[str, Arrays], sources: Sequence[str] | None = None, reference: str | None = None
 ) -> dict[str, dict[str, Measurement]]:
-    count = len(next(iter(rows.values())).features)
+    count = len(next(iter(next(iter(rows.values())).values())))
     truth = np.random.default_rng(1).normal(size=(count, 3)).astype(np.float32)
     names = sources or [f"photo {index}" for index in range(count)]
-    return summarise(rows, truth, names, reference=reference, fid_minimum=1000)
+    return Summary(scored(rows, truth, names), 1000).table(reference)
 
 
 def test_a_mean_rests_on_the_items_that_have_a_value() -> None:
@@ -126,14 +138,14 @@ def test_too_few_items_have_no_frechet_distance_and_say_why() -> None:
     rows = {"base": row(lpips=range(20)), "other": row(lpips=range(20))}
     truth = np.random.default_rng(6).normal(size=(20, 3)).astype(np.float32)
     names = [f"photo {index}" for index in range(20)]
-    few = summarise(rows, truth, names, reference="base", fid_minimum=21)
+    few = Summary(scored(rows, truth, names), 21).table("base")
     for measurement in (few["base"]["fid"], few["other"]["fid"]):
         assert (measurement.value, measurement.stderr, measurement.difference) == (None, None, None)
         assert measurement.reason is not None
         assert "20" in measurement.reason
         assert "21" in measurement.reason
-    enough = summarise(rows, truth, names, reference="base", fid_minimum=20)["other"]["fid"]
-    assert enough.value == pytest.approx(frechet_distance(rows["other"].features, truth))
+    enough = Summary(scored(rows, truth, names), 20).table("base")["other"]["fid"]
+    assert enough.value == pytest.approx(frechet_distance(rows["other"]["images.features"], truth))
     assert (enough.n, enough.reason) == (20, None)
 
 
@@ -143,11 +155,58 @@ def test_the_frechet_distances_error_counts_an_item_on_both_sides_at_once() -> N
     truth = generator.normal(size=(count, 4))
     image = 1.3 * truth + 0.3 * generator.normal(size=(count, 4)) + 0.4
     names = [f"photo {index}" for index in range(count)]
-    rows = {"a": RowScores({"lpips": np.zeros(count)}, image)}
-    found = summarise(rows, truth, names, reference=None, fid_minimum=2)["a"]["fid"]
+    rows = {"a": {"images.features": image}}
+    found = Summary(scored(rows, truth, names), 2).table(None)["a"]["fid"]
     left_out = np.array([frechet_distance(np.delete(image, i, 0), np.delete(truth, i, 0)) for i in range(count)])
     jackknife = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum())
     assert found.stderr == pytest.approx(jackknife, rel=0.05)  # the jackknife is good to about 1 / sqrt(count)
     apart = frechet_estimate(image, truth)
     as_if_apart = np.hypot(standard_error(apart.influence_a), standard_error(apart.influence_b))
     assert abs(as_if_apart / jackknife - 1) > 0.2
+
+
+def test_the_frechet_distances_error_counts_the_captions_of_an_image_together() -> None:
+    images, captions = 120, 3
+    generator = np.random.default_rng(8)
+    truth = generator.normal(size=(images, 3))
+    made = np.repeat(truth, captions, 0) + 0.5 * generator.normal(size=(images * captions, 3)) + 0.3
+    names = [f"photo {index // captions}" for index in range(len(made))]
+    references = [captions * index for index in range(images)]
+    found = Summary(scored({"a": {"images.features": made}}, truth, names, references), 2).measurement("a", "fid")
+    assert found.value == pytest.approx(frechet_distance(made, truth))
+    assert (found.n, found.sources) == (images * captions, images)
+    blocks = made.reshape(images, captions, 3)
+    left_out = [
+        frechet_distance(np.delete(blocks, index, 0).reshape(-1, 3), np.delete(truth, index, 0))
+        for index in range(images)
+    ]
+    jackknife = np.sqrt((images - 1) / images * np.square(left_out - np.mean(left_out)).sum())
+    assert found.stderr == pytest.approx(jackknife, rel=0.08)
+
+
+def test_a_bin_of_mask_area_rests_on_its_items_alone() -> None:
+    generator = np.random.default_rng(9)
+    truth, image = generator.normal(size=(2, 100, 3))
+    rows = {"a": {"images.features": image, "lpips": np.arange(100.0)}}
+    found = Summary(scored(rows, truth, [str(index) for index in range(100)]), 20, ((40, 50),)).table(None)["a"]
+    inside = slice(80, 100)  # areas are 0, .005, … .495
+    assert found["fid_40_50"].value == pytest.approx(frechet_distance(image[inside], truth[inside]))
+    assert (found["lpips_40_50"].value, found["lpips_40_50"].n) == (np.arange(80, 100).mean(), 20)
+    assert "lpips_hole_only_40_50" not in found
+    few = Summary(scored(rows, truth, [str(index) for index in range(100)]), 21, ((40, 50),)).table(None)["a"]
+    assert few["fid_40_50"].value is None
+    assert few["fid"].value is not None
+
+
+def test_a_ratio_has_the_error_of_a_ratio() -> None:
+    generator = np.random.default_rng(10)
+    below = generator.uniform(1, 2, size=200)
+    above = below * 5 + generator.normal(size=200)
+    truth = generator.normal(size=(200, 3))
+    names = [str(index) for index in range(200)]
+    found = Summary(scored({"a": row(error=above), "b": row(error=below)}, truth, names), 2).ratio("a", "b", "error")
+    assert found.value == pytest.approx(above.mean() / below.mean())
+    left_out = np.array([np.delete(above, i).mean() / np.delete(below, i).mean() for i in range(200)])
+    assert found.stderr == pytest.approx(np.sqrt(199 / 200 * np.square(left_out - left_out.mean()).sum()), rel=0.02)
+    missing = Summary(scored({"a": row(error=above)}, truth, names), 2).ratio("a", "b", "error")
+    assert (missing.value, missing.reason) == (None, "error was not measured on b")

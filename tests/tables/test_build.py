@@ -1,22 +1,25 @@
 """The typed table: the paper's numbers as printed, and what cannot become a table refused beforehand."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import bench
-from bench.config import Row, TableSpec, compose_config, typed
+import bench.tables.build
+from bench.config import Row, TableSpec, compose_config, experiments, typed
 from bench.errors import BadInputError
 from bench.metrics.summary import Measurement
 from bench.tables.build import METRICS, Table, build_table, check_table
 
 SPEC = TableSpec(2, "Inpainting", ["fid", "lpips", "pre_error"])
 ROWS = {
-    "vanilla": Row("StableDiffusion", {}, published="StableDiffusion", reference=True),
-    "large": Row("Ours (large) w/ mask", {}, published="Ours (large) w/ mask"),
+    "vanilla": Row("StableDiffusion", {}, published={2: "StableDiffusion"}),
+    "large": Row("Ours (large) w/ mask", {}, published={2: "Ours (large) w/ mask"}),
     "pasted": Row("Pasted back", {}),
 }
 
@@ -42,14 +45,34 @@ def test_published_numbers_are_the_papers() -> None:
     assert [line.in_paper for line in table.rows] == [True, True, False]
 
 
-def test_the_shipped_table_has_every_row_of_the_papers() -> None:
-    config, _ = typed(compose_config(["experiment=table2_inpaint_imagenet"]))
+PRINTED = yaml.safe_load(Path(bench.tables.build.__file__).with_name("published.yaml").read_text())
+SHIPPED = {
+    int(match[1]): name for name in experiments() if (match := re.match(r"table(\d+)_", name)) and match[1] not in "78"
+}
+
+
+def test_every_table_of_numbers_has_its_experiment() -> None:
+    assert sorted(SHIPPED) == [1, 2, 3, 4, 5, 6, 9, 10]
+    assert {f"table{number}" for number in SHIPPED} == set(PRINTED)
+
+
+@pytest.mark.parametrize("number", SHIPPED)
+def test_a_shipped_table_has_the_papers_rows_and_columns_in_its_order(number: int) -> None:
+    config, _ = typed(compose_config([f"experiment={SHIPPED[number]}"]))
     assert config.table is not None
     check_table(config.table, config.rows)
-    table = build(config.table, config.rows)
-    fids = [line.published["fid"] for line in table.rows if line.in_paper]
-    assert fids == [9.57, 7.60, 9.48, 7.55, 9.17]
-    assert table.number == 2
+    table, printed = build(config.table, config.rows), PRINTED[f"table{number}"]
+    rows = [line for line in table.rows if line.in_paper]
+    assert table.number == number
+    assert [column.metric for column in table.columns] == printed["columns"]
+    expected = list(printed["rows"])
+    labels = [line.label for line in rows]
+    assert labels == expected
+    for line in rows:
+        values = printed["rows"][line.label]
+        there = {name: value for name, value in zip(printed["columns"], values, strict=True) if value is not None}
+        assert line.published == there
+    assert table.reference in [line.label for line in table.rows]
 
 
 def test_rows_keep_their_order_and_their_measurements() -> None:
@@ -71,8 +94,9 @@ def test_columns_name_the_feature_network_and_the_unit() -> None:
     [
         (SPEC, {}, ["row:", "at least one"]),
         (TableSpec(2, "t", ["fid", "beauty"]), ROWS, ["table.columns:", "beauty", *METRICS]),
-        (SPEC, {"x": Row("X", {}, published="Ours (huge)")}, ["rows.x.published:", "Ours (huge)", "Ours (base) w/o"]),
-        (TableSpec(99, "t", ["fid"]), ROWS, ["rows.vanilla.published:", "StableDiffusion"]),
+        (SPEC, {"x": Row("X", {}, published={2: "Ours (huge)"})}, ["rows.x.published.2:", "(huge)", "Ours (base) w/o"]),
+        (TableSpec(99, "t", ["fid"]), {"x": Row("X", {}, published={99: "A"})}, ["rows.x.published.99:", "Table 99"]),
+        (SPEC, {"x": Row("X", None, published={2: "StableDiffusion"})}, ["row:", "to measure"]),
     ],
 )
 def test_what_cannot_become_a_table_is_refused(spec: TableSpec, rows: dict[str, Row], words: list[str]) -> None:

@@ -12,6 +12,7 @@ from bench.config import Row, TableSpec
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import Table, build_table
+from bench.tables.claims import Verdict
 from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
 
 LABEL = 'Mine <b>&, 50 % of "a_b"'
@@ -20,7 +21,7 @@ DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)
 
 def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured on little.") -> Table:
     rows = {
-        "vanilla": Row("StableDiffusion", {}, published="StableDiffusion", reference=True),
+        "vanilla": Row("StableDiffusion", {}, published={2: "StableDiffusion"}),
         "mine": Row(label, {}),
         "pasted": Row("Pasted back", {}),
     }
@@ -39,7 +40,7 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
         "pasted": {"fid": missing, "pre_error": Measurement(0.0, 0.0, 8, 6, ratio="exact")},
     }
     return build_table(
-        TableSpec(2, title, ["fid", "lpips", "pre_error"]),
+        TableSpec(2, title, ["fid", "lpips", "pre_error"], reference="vanilla", beside=["kid", "pre_error_ring"]),
         rows,
         measured,
         profile="mini",
@@ -141,7 +142,7 @@ def test_latex_escapes_what_it_would_take_as_a_command() -> None:
     assert r"Pre\_error" in text
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     # The heading and three rows; the one row that is compared; three rows of details.
-    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [7] * 4 + [3] * 2 + [7] * 4
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [7] * 4 + [3] * 2 + [3] * 4
     body = "\n".join(line for line in text.splitlines() if not line.startswith("% "))
     assert not re.search(r"[–±÷†]", body)
 
@@ -174,3 +175,29 @@ def test_the_terminal_shows_every_word_as_it_is() -> None:
     shown = printed(table("Mine [bold]", title="Inpainting [beta]", note="An interval is [low, high]."))
     words = ("Mine [bold] †", "Inpainting [beta]", "An interval is [low, high].")
     assert [word for word in words if word not in shown] == []
+
+
+def test_rows_that_stand_apart_have_a_table_of_their_own_and_copied_numbers_are_marked() -> None:
+    rows = {
+        "vanilla": Row("StableDiffusion", {}, published={2: "StableDiffusion"}),
+        "budget": Row("Dec(Enc(x))", {}, beside=True),
+        "cited": Row("Ours (base) w/ mask", None, published={2: "Ours (base) w/ mask"}, cited=True),
+    }
+    measured = {
+        "vanilla": {"lpips": Measurement(0.5, 0.01, 8, 6), "lpips_hole_only": Measurement(0.4, 0.01, 8, 6)},
+        "budget": {"lpips": Measurement(0.2, 0.01, 8, 6)},
+    }
+    shown = build_table(
+        TableSpec(2, "Inpainting", ["lpips"]), rows, measured, profile="mini", features="small", training={}, notes=[],
+        claims=[Verdict("T2.b", "LPIPS falls", "order", "mini", "inconclusive", "no rows")],
+        effects={"lpips": [("branch at base", DIFFERENCE), ("interaction", "large_mask was not measured")]},
+    )  # fmt: skip
+    main, effects, hole, apart, details, claims = grids(to_markdown(shown))
+    assert [line[0] for line in main[2:]] == ["StableDiffusion", "Ours (base) w/ mask ‡"]
+    assert main[3][1:] == ["–", "0.137"]
+    assert effects[2:] == [["branch at base", "-0.2500 [-0.3500, -0.1500]"]]
+    assert hole[2:] == [["StableDiffusion", "0.4000 ± 0.0100"]]
+    assert apart[2:] == [["Dec(Enc(x)) †", "0.2000 ± 0.0100"]]
+    assert [line[0] for line in details[2:]] == ["StableDiffusion", "Dec(Enc(x))"]
+    assert claims[2:] == [["T2.b", "LPIPS falls", "mini", "inconclusive", "no rows"]]
+    assert "no rows" not in printed(shown)

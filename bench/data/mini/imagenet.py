@@ -8,20 +8,16 @@ reads the sources from it and nothing else.
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 from PIL import Image
 
 from bench.data.mini.photos import PHOTOS, photo_crop
 from bench.data.mini.scenes import SHAPES, TEXTURES, draw_scene, sample_scene
+from bench.data.mini.writing import JPEG_QUALITY, write_notes, written_once
 from bench.seeding import numpy_generator
 
 __all__ = ["VERSION", "write_imagenet"]
@@ -31,7 +27,6 @@ Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
 
 VERSION = 1
 """Raised when the same arguments give other pictures."""
-JPEG_QUALITY = 95
 PHOTO_CLASSES = 16
 """Classes of photographs in a split; where it has fewer photographs, several classes cut from the same one."""
 
@@ -46,18 +41,7 @@ def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int 
         seed: of everything drawn.
     """
     target = Path(parent) / f"imagenet-v{VERSION}-seed{seed}-{per_class}" / split
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
-        if target.is_dir():
-            return target
-        partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{split}-"))
-        try:
-            _write(partial, split, per_class, seed)
-            os.replace(partial, target)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-    return target
+    return written_once(target, lambda folder: _write(folder, split, per_class, seed))
 
 
 def _write(folder: Path, split: str, per_class: int, seed: int) -> None:
@@ -67,8 +51,8 @@ def _write(folder: Path, split: str, per_class: int, seed: int) -> None:
         name = f"{synset}_{index}.JPEG" if split == "train" else f"ILSVRC2012_val_{next(number):08d}.JPEG"
         (folder / synset).mkdir(exist_ok=True)
         Image.fromarray(picture).save(folder / synset / name, quality=JPEG_QUALITY)
-        lines.append(json.dumps({"file": f"{synset}/{name}", **facts}, sort_keys=True))
-    (folder / "scenes.jsonl").write_text("\n".join(lines) + "\n")
+        lines.append({"file": f"{synset}/{name}", **facts})
+    write_notes(folder / "scenes.jsonl", lines)
 
 
 def _pictures(split: str, per_class: int, seed: int) -> Iterator[Entry]:
@@ -81,14 +65,7 @@ def _scenes(split: str, per_class: int, seed: int) -> Iterator[Entry]:
         for index in range(per_class):
             generator = numpy_generator(seed, "imagenet", split, shape, texture, index)
             scene = sample_scene(generator, split=split, shape=shape, texture=texture)
-            facts = {
-                "source": f"scene {split} {shape} {texture} {index}",
-                "caption": scene.caption,
-                "texture": texture,
-                "shape": shape,
-                "colour": scene.shapes[0].colour,
-                "word": scene.word,
-            }
+            facts = {"source": f"scene {split} {shape} {texture} {index}", **scene.facts}
             yield f"n9{number:07d}", index, draw_scene(scene), facts
 
 

@@ -13,7 +13,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COLOURS", "SHAPES", "TEXTURES", "WORDS", "Scene", "Shape", "draw_scene", "sample_scene"]
+from bench.seeding import numpy_generator
+
+__all__ = [
+    "COLOURS",
+    "SHAPES",
+    "TEXTURES",
+    "WORDS",
+    "Scene",
+    "Shape",
+    "draw_scene",
+    "numbered_scene",
+    "sample_scene",
+]
 
 Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -61,6 +73,14 @@ class Shape:
     radius: int
     angle: float
 
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of all that is drawn of it inside a scene, the last two exclusive."""
+        canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
+        _draw_shape(canvas, self)
+        rows, columns = (np.flatnonzero(canvas.any(axis=(axis, 2))) for axis in (1, 0))
+        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -82,6 +102,17 @@ class Scene:
         """One English sentence in lower case, such as "a red circle on green stripes with the word boat"."""
         things = " and ".join(f"a {shape.colour} {shape.kind}" for shape in self.shapes)
         return f"{things} on {self.ground[0]} {self.texture} with the word {self.word.lower()}"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What it shows, in the words of a data set's notes."""
+        return {
+            "caption": self.caption,
+            "texture": self.texture,
+            "shape": self.shapes[0].kind,
+            "colour": self.shapes[0].colour,
+            "word": self.word,
+        }
 
 
 def sample_scene(generator: np.random.Generator, *, split: str, shape: str, texture: str) -> Scene:
@@ -120,6 +151,16 @@ def sample_scene(generator: np.random.Generator, *, split: str, shape: str, text
         word_origin=origin,
         word_scale=scale,
         texture_seed=int(generator.integers(2**31)),
+    )
+
+
+def numbered_scene(index: int, seed: int, *, data_set: str, split: str) -> Scene:
+    """A data set's scene of that number; 72 in a row have every shape on every texture once."""
+    return sample_scene(
+        numpy_generator(seed, data_set, split, "scene", index),
+        split=split,
+        shape=SHAPES[index % len(SHAPES)],
+        texture=TEXTURES[index % len(TEXTURES)],
     )
 
 

@@ -1,0 +1,188 @@
+"""What is missing or wrong of all that a run needs, found without loading any of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from bench.checking.assets import Asset, Companion
+from bench.checking.needs import Need, needs
+from bench.checking.pictures import Listing, list_pictures
+from bench.store import file_sha256
+
+__all__ = ["Inspection", "Problem", "incomplete", "inspect_needs", "inspect_table", "merged"]
+
+DATASET, PICTURES = "dataset", "dataset.pictures"
+FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
+KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}
+WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is missing or wrong."""
+
+    place: str
+    """Where it was looked for."""
+    said: str
+    """What was found there."""
+    keys: tuple[str, ...] = ()
+    """Of the configuration, that name it."""
+    asset: Asset | None = None
+    missing: bool = False
+    """Whether nothing is there at all."""
+    experiments: tuple[str, ...] = ()
+    """That need it; empty where only one is looked at."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a table's run would find."""
+
+    problems: tuple[Problem, ...]
+    listing: Listing | None = None
+    """Of the data set; None where it is not there yet."""
+
+
+def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspection:
+    """Look at everything that a table needs, and list its data set where that is there.
+
+    Args:
+        nodes: parts of a resolved configuration, as plain data, by their keys.
+        paths: the resolved `paths`.
+    """
+    found = needs(nodes, paths)
+    problems = inspect_needs(found)
+    of_data = [need for need in found if need.key.startswith(f"{DATASET}.")]
+    if DATASET not in nodes or any(key.startswith(f"{DATASET}.") for problem in problems for key in problem.keys):
+        return Inspection(tuple(problems))
+    listing = list_pictures(nodes[DATASET]["pictures"], PICTURES)
+    if listing is not None and listing.problems:
+        asset = next((need.asset for need in of_data if need.asset is not None), None)
+        place = str(of_data[0].root or of_data[0].path) if of_data else PICTURES
+        problems += [Problem(place, said, (PICTURES,), asset) for said in listing.problems]
+        listing = None
+    return Inspection(tuple(problems), listing)
+
+
+def inspect_needs(found: Iterable[Need]) -> list[Problem]:
+    """Look at paths; those that belong to one asset give one problem."""
+    groups: dict[tuple[str, str], list[Need]] = {}
+    for need in found:
+        groups.setdefault((need.asset.name if need.asset else "", str(need.root or need.path)), []).append(need)
+    problems = []
+    for (_, place), group in groups.items():
+        keys, asset = tuple(dict.fromkeys(need.key for need in group)), group[0].asset
+        if not Path(place).exists():
+            problems.append(Problem(place, _nothing(place), keys, asset, missing=True))
+        elif asset is not None:
+            below = [need.path for need in group]
+            problems += [Problem(place, said, keys, asset) for said in _complaints(asset, Path(place), below)]
+    return problems
+
+
+def merged(problems: Iterable[Problem]) -> list[Problem]:
+    """Each problem once, with all experiments and keys that it stands in the way of."""
+    found: dict[tuple[str, str, str], Problem] = {}
+    for problem in problems:
+        key = (problem.asset.name if problem.asset else "", problem.place, problem.said)
+        earlier = found.get(key)
+        found[key] = problem if earlier is None else _both(earlier, problem)
+    return list(found.values())
+
+
+def _both(first: Problem, second: Problem) -> Problem:
+    return replace(
+        first,
+        keys=tuple(dict.fromkeys((*first.keys, *second.keys))),
+        experiments=tuple(dict.fromkeys((*first.experiments, *second.experiments))),
+    )
+
+
+def _nothing(place: str) -> str:
+    """Where the place is a hub id, that one's snapshot is named: keys of the store are made of files."""
+    if place.count("/") != 1 or place.startswith((".", "/", "~")):
+        return "nothing there"
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    name, _, revision = place.partition("@")
+    try:
+        folder = snapshot_download(name, revision=revision or None, local_files_only=True)
+    except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
+        return "nothing there"
+    return f"nothing there; if it is meant as a hub id, give the folder of its snapshot: {folder}"
+
+
+def _complaints(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[str]:
+    if asset.sha256 is not None:
+        if not place.is_file():
+            yield "a folder, where a file is expected"
+        elif (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
+            yield f"a file with SHA-256 {found}: another one, or a broken download"
+    if asset.companion is not None:
+        yield from _companion(asset.companion)
+    absent = [*incomplete(asset, place), *(_beneath(path, place) for path in below if not path.exists())]
+    if absent:
+        kind = "a folder" if place.is_dir() else "a file"
+        yield f"{kind} without {', '.join(dict.fromkeys(absent))}"
+    channels = _unet_channels(place) if asset.unet_channels is not None else None
+    if channels is not None and channels != asset.unet_channels:
+        wanted, other = (KINDS.get(number or 0, "another model") for number in (asset.unet_channels, channels))
+        yield f"{other} (its UNet has {channels} input channels), where {wanted} ({asset.unet_channels}) is needed"
+
+
+def _beneath(path: Path, place: Path) -> str:
+    return path.relative_to(place).as_posix()
+
+
+def incomplete(asset: Asset, place: Path) -> Iterator[str]:
+    """What a folder lacks of what makes the asset whole."""
+    if not place.is_dir():
+        return
+    yield from (name for name in asset.files if not (place / name).is_file())
+    for part in asset.parts:
+        folder = place / part
+        if not folder.is_dir():
+            yield part
+        elif not (folder / "config.json").is_file():
+            yield f"{part}/config.json"
+        elif not any(file.suffix in WEIGHTS for file in folder.iterdir()):
+            yield f"weights in {part}"
+
+
+def _unet_channels(place: Path) -> int | None:
+    """Of a folder or a safetensors file; None for what only loading tells."""
+    try:
+        if place.is_dir():
+            settings = json.loads((place / "unet" / "config.json").read_text(encoding="utf-8"))
+            return int(settings["in_channels"])
+        if place.suffix == ".safetensors":
+            with safe_open(place, "numpy") as file:  # type: ignore[no-untyped-call]  # safetensors ships no types
+                return int(file.get_slice(FIRST_CONVOLUTION).get_shape()[1])
+    except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError):
+        pass
+    return None
+
+
+def _companion(wanted: Companion) -> Iterator[str]:
+    spec = find_spec(wanted.package)
+    folders = (spec.submodule_search_locations or []) if spec else []
+    file = next((Path(folder) / wanted.file for folder in folders if (Path(folder) / wanted.file).is_file()), None)
+    if file is None:
+        yield f"beside it, the package {wanted.package} is to be installed with its {wanted.file}"
+    elif (found := _sha256(file, file.stat().st_mtime_ns)) != wanted.sha256:
+        yield f"beside it, {wanted.package}'s {wanted.file} has SHA-256 {found}, where {wanted.sha256} is expected"
+
+
+@cache
+def _sha256(path: Path, changed: int) -> str:
+    """Of a file as it was at that time, once for all experiments of a collection."""
+    return file_sha256(path)

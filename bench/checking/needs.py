@@ -1,0 +1,67 @@
+"""Which files a configuration needs: every path that it names, with the asset that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.checking.assets import Asset, read_assets
+from bench.objects import PATH_KEYS
+
+__all__ = ["Need", "needs"]
+
+
+@dataclass(frozen=True)
+class Need:
+    """A path that must be there."""
+
+    key: str
+    """Where it stands in the configuration."""
+    path: Path
+    asset: Asset | None = None
+    """What lies there; None for something of the user's own."""
+    root: Path | None = None
+    """Where that asset lies, which may be a folder above."""
+
+
+def needs(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> list[Need]:
+    """Every path of a configuration.
+
+    A value is an asset's where it lies at or below that one's path in `paths`, whatever its key; any other is a path by
+    its key alone.
+
+    Args:
+        nodes: parts of a resolved configuration, as plain data, by their keys.
+        paths: the resolved `paths`.
+    """
+    return [need for key, node in nodes.items() for need in _needs(node, key, {}, paths)]
+
+
+def _needs(node: Any, key: str, beside: Mapping[str, Any], paths: Mapping[str, str]) -> Iterator[Need]:
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _needs(value, f"{key}.{name}", node, paths)
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _needs(value, f"{key}[{index}]", {}, paths)
+    elif isinstance(node, str) and node:
+        asset = _asset(node, paths)
+        if asset is not None:
+            folder = beside.get("root") or paths[asset.within] if asset.within else ""
+            yield Need(key, Path(folder) / node, asset, Path(folder) / paths[asset.name])
+        elif key.rpartition(".")[2] in PATH_KEYS:
+            yield Need(key, Path(node))
+
+
+def _asset(value: str, paths: Mapping[str, str]) -> Asset | None:
+    """The asset at or above a path, the nearest one."""
+    found = [
+        (len(place.parts), asset)
+        for name, asset in read_assets().items()
+        if name in paths
+        for place in (Path(paths[name]),)
+        if Path(value) == place or place in Path(value).parents
+    ]
+    return max(found, key=lambda pair: pair[0])[1] if found else None

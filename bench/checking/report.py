@@ -1,0 +1,114 @@
+"""One list of all that is missing or wrong, that a newcomer can work through."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from bench.checking.assets import Asset
+from bench.checking.inspection import Problem
+
+__all__ = ["gigabytes", "report"]
+
+WIDTH = 118
+INDENT = 13
+SHOWN = 4
+"""Keys of the configuration that are named for one thing."""
+
+
+def report(name: str, problems: Sequence[Problem], *, tail: Sequence[str] = ()) -> str:
+    """The list as text; its first line stands for all of it where there is room for no more.
+
+    Args:
+        name: of the experiment.
+        problems: what is missing or wrong.
+        tail: lines below the list.
+    """
+    count = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
+    lines = [f"{name}: {count} missing or wrong"]
+    for number, problem in enumerate(problems, 1):
+        lines += ["", *_entry(number, problem)]
+    last = [*_what_fetch_does(problems), *tail]
+    return "\n".join([*lines, *([""] if last else []), *last])
+
+
+def _entry(number: int, problem: Problem) -> Iterator[str]:
+    asset = problem.asset
+    if asset is None:
+        # On one line, with the key first: this is a path that the user chose himself.
+        yield f"{number}. {_some(problem.keys)}: {_at(problem)}"
+    else:
+        yield f"{number}. {asset.name}: {asset.what}"
+        place = f"{problem.place}: {problem.said}"
+        yield from _field("looked at", place)
+        yield from _field("path", f"paths.{asset.name}=PATH or {asset.variable}=PATH")
+        yield from _field("named by", _some(problem.keys))
+    if problem.experiments:
+        yield from _field("needed by", ", ".join(problem.experiments))
+    if asset is not None:
+        for title, value in _facts(asset):
+            yield from _field(title, value)
+
+
+def _at(problem: Problem) -> str:
+    if problem.missing:
+        return problem.said.replace("nothing there", f"nothing at {problem.place}", 1)
+    return f"{problem.place}: {problem.said}" if problem.place else problem.said
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+    return ", ".join(keys[:SHOWN]) + more
+
+
+def _facts(asset: Asset) -> Iterator[tuple[str, str]]:
+    def checked(field: str, text: str) -> str:
+        return f"{text} (from memory, not checked)" if field in asset.unverified else text
+
+    yield "from", asset.source
+    if asset.download is not None and asset.download.hub is not None:
+        yield "revision", f"{asset.download.revision} of {asset.download.hub}"
+    yield "licence", checked("licence", asset.licence)
+    if asset.gigabytes is not None:
+        yield "size", checked("gigabytes", gigabytes(asset.gigabytes * 1e9))
+    if asset.count is not None:
+        yield "count", checked("count", asset.count)
+    yield "SHA-256", asset.expected_sha256 or "none is known"
+    if asset.download is not None:
+        how = f"stage=fetch downloads it{'' if asset.expected_sha256 else ', at that revision'}"
+        yield "how", f"{how}. By hand: {asset.how}" if asset.how else how
+    elif asset.how:
+        yield "how", asset.how
+
+
+def _field(title: str, text: str) -> Iterator[str]:
+    start = f"   {title:<{INDENT - 3}}"
+    yield from textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=start,
+        subsequent_indent=" " * INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _what_fetch_does(problems: Sequence[Problem]) -> Iterator[str]:
+    known = [problem.asset for problem in problems if problem.asset is not None]
+    fetched = [
+        problem.asset for problem in problems if problem.missing and problem.asset and problem.asset.download is not None
+    ]
+    if fetched:
+        size = gigabytes(sum(asset.gigabytes or 0 for asset in fetched) * 1e9)
+        names = ", ".join(asset.name for asset in fetched)
+        yield from textwrap.wrap(f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}", WIDTH)
+    if known:
+        yield "All paths stand in conf/paths/default.yaml, and with profile=paper what they hold in bench/assets.yaml"
+
+
+def gigabytes(size: float) -> str:
+    """A number of bytes as text, in decimal units."""
+    for unit, bytes_of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= bytes_of:
+            return f"{size / bytes_of:.3g} {unit}"
+    return f"{size:.0f} bytes"

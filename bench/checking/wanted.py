@@ -1,0 +1,62 @@
+"""What any experiment lacks, a collection's experiments together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from bench.checking.inspection import Problem, inspect_needs, merged
+from bench.checking.needs import needs
+from bench.config import Config, compose_config, typed
+from bench.errors import BadInputError
+
+__all__ = ["of_each", "wanted"]
+
+TRAINING = ("start", "first_stage", "training_data", "validation_data")
+
+
+def wanted(overrides: Sequence[str]) -> list[Problem]:
+    """Everything that is missing or wrong for an experiment, each thing once.
+
+    Args:
+        overrides: as on the command line.
+
+    Raises:
+        BadInputError: the configuration itself is wrong.
+    """
+    config, resolved = typed(compose_config(list(overrides)))
+    if config.kind == "collection":
+        return of_each(config, overrides)
+    if config.kind == "table":
+        from bench.experiment import TableExperiment
+
+        return list(TableExperiment(config, resolved, overrides).inspection().problems)
+    if config.kind == "train_decoder":
+        return inspect_needs(needs(_of_training(resolved), resolved["paths"]))
+    return []
+
+
+def of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
+    """The same for each experiment of a collection; one whose configuration is wrong is told with the others.
+
+    Args:
+        config: of the collection.
+        overrides: of its run.
+    """
+    shared = [word for word in overrides if word.partition("=")[0] not in ("experiment", "out")]
+    problems: list[Problem] = []
+    for name in config.experiments:
+        try:
+            found = wanted([f"experiment={name}", *shared])
+        except BadInputError as error:
+            found = [Problem("", str(error))]
+        problems += [replace(problem, experiments=(name,)) for problem in found]
+    return merged(problems)
+
+
+def _of_training(resolved: dict[str, Any]) -> dict[str, Any]:
+    nodes = {key: resolved[key] for key in TRAINING}
+    # Both are paths, though their keys stand for themselves.
+    plain = {"paths": {"checkpoint": nodes.pop("start"), "path": nodes.pop("first_stage")}}
+    return {**plain, **nodes, "profile.perceptual": resolved["profile"]["perceptual"]}

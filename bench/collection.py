@@ -1,0 +1,130 @@
+"""Several experiments in one go, such as all tables of the paper, and an index of them."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from bench.config import Config
+from bench.jobs import Job, Run, run_job
+from bench.reporting.files import write_run
+from bench.results import Results, open_out, write_atomically, write_json
+from bench.tables.claims import judge_across, judge_printed
+from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid
+
+__all__ = ["Collection"]
+
+TERMINAL = 108
+
+
+class Collection:
+    """The experiments of `experiments`, one after the other; each item is sampled once for all of them."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str], run: Run) -> None:
+        """Take a configuration as `bench.config.typed` gives it, and what runs one experiment."""
+        self.config, self.resolved, self.overrides, self._run = config, resolved, list(overrides), run
+
+    def run(self) -> Results:
+        """Every experiment with this run's other overrides; the status is the worst of theirs."""
+        shared = [word for word in self.overrides if word.partition("=")[0] not in ("experiment", "out")]
+        if self.config.stage == "check":
+            statuses = [self._run([f"experiment={name}", *shared]).status for name in self.config.experiments]
+            return Results(Path(), max(statuses))
+        out = open_out(self.config.out, self.config.name)
+        results: dict[str, Results] = {}
+        seconds: dict[str, float] = {}
+        for name in self.config.experiments:
+            started = time.monotonic()
+            print(f"\n{name}", flush=True)
+            results[name] = run_job(self._run, Job(name, {"experiment": name}, [f"experiment={name}", *shared]), out)
+            seconds[name] = round(time.monotonic() - started, 3)
+        self.report(out, results, seconds)
+        worst = max(result.status for result in results.values())
+        failed = [name for name, result in results.items() if result.status]
+        return Results(out, worst, f"failed: {', '.join(failed)}" if failed else "")
+
+    def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
+        """`index.html` and `index.md`, verdicts that rest on several tables, and how the run went."""
+        summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
+        verdicts = [*judge_printed(), *judge_across(summaries, profile=self.config.profile.name)]
+        latents = {name: _run_of(out / name).get("latents") or {} for name in results}
+        grid = _index(out, results, seconds, latents)
+        across = Grid(
+            ["Claim", "what it says", "scope", "verdict", "evidence"],
+            [[found.id, found.text, found.scope, found.verdict, found.evidence] for found in verdicts],
+            left=5,
+        )
+        title = f"{self.config.name}, profile {self.config.profile.name}"
+        write_atomically(out / "index.md", markdown(title, [grid, across], []))
+        write_atomically(out / "index.html", _page(title, grid, across, list(results)))
+        sampled, stored = (sum(found.get(key, 0) for found in latents.values()) for key in ("sampled", "stored"))
+        write_json(out / "claims.json", {"claims": [asdict(found) for found in verdicts]})
+        write_run(
+            out,
+            self.config,
+            self.resolved,
+            self.overrides,
+            device=self.config.device,
+            weights={},
+            facts={
+                "experiments": {name: result.status for name, result in results.items()},
+                "seconds": seconds,
+                "latents": {"sampled": sampled, "stored": stored},
+            },
+        )
+        console = Console(width=max(TERMINAL, Console().width))
+        print_grid(grid, title, console)
+        print_grid(across, "Claims that rest on the printed numbers or on several tables", console)
+        print(f"\n{sampled} latents sampled, {stored} found in the store, {sum(seconds.values()):.0f} s")
+        print(f"{out / 'index.html'}")
+
+
+def _run_of(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / "run.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _claims_of(folder: Path) -> str:
+    try:
+        claims = json.loads((folder / "results.json").read_text())["claims"]
+    except (OSError, ValueError):
+        return "–"
+    counts = Counter(claim["verdict"] for claim in claims)
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()) or "–"
+
+
+def _index(
+    out: Path, results: dict[str, Results], seconds: dict[str, float], latents: dict[str, dict[str, int]]
+) -> Grid:
+    lines = [
+        [
+            name,
+            result.message or "done",
+            _claims_of(out / name),
+            str(latents[name].get("sampled", "–")),
+            str(latents[name].get("stored", "–")),
+            f"{seconds[name]:.1f}",
+        ]
+        for name, result in results.items()
+    ]
+    return Grid(["experiment", "how it ended", "claims", "latents sampled", "stored", "seconds"], lines, left=3)
+
+
+def _page(title: str, grid: Grid, across: Grid, names: Sequence[str]) -> str:
+    links = "".join(f'<li><a href="{html.escape(name)}/table.html">{html.escape(name)}</a></li>\n' for name in names)
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(title)}</title>'
+        f"<style>{STYLE}</style></head>\n<body>\n<h1>{html.escape(title)}</h1>\n{html_table(grid)}\n<ul>\n{links}</ul>\n"
+        f"{html_table(across)}\n</body>\n</html>\n"
+    )

@@ -1,0 +1,44 @@
+"""Five ways to say what a drawn scene shows, as COCO has five captions or more of each picture."""
+
+from __future__ import annotations
+
+from bench.data.mini.scenes import SIDE, Scene, Shape
+
+__all__ = ["captions"]
+
+
+def captions(scene: Scene) -> tuple[str, ...]:
+    """Five different lower-case phrases; each names the main shape and its colour, none names all that is there."""
+    main, others = scene.shapes[0], scene.shapes[1:]
+    thing, word = _thing(main), scene.word.lower()
+    beside = f" and {_thing(others[0])}" if others else ""
+    second = "" if scene.texture == "plain" else f" and {scene.ground[1]}"
+    return (
+        f"{thing}{beside} on {_ground(scene)} with the word {word}",
+        f"on {_ground(scene)} there is {thing}",
+        f"the word {word} in {scene.ink} letters, {_ground(scene)} and {thing}",
+        f"{_ground(scene, second)} behind {thing}{beside}",
+        f"a picture with {thing} at the {_place(main)}",
+    )
+
+
+def _thing(shape: Shape) -> str:
+    return f"{'an' if shape.colour[0] in 'aeiou' else 'a'} {shape.colour} {shape.kind}"
+
+
+def _ground(scene: Scene, second: str = "") -> str:
+    colours = f"{scene.ground[0]}{second}"
+    match scene.texture:
+        case "plain":
+            return f"a plain {colours} background"
+        case "gradient":
+            return f"{'an' if colours[0] in 'aeiou' else 'a'} {colours} gradient"
+        case texture:
+            return f"{colours} {texture}"
+
+
+def _place(shape: Shape) -> str:
+    """Where a shape's centre lies, in thirds of the picture, such as `top left`, `left` or `centre`."""
+    across, down = (min(2, 3 * place // SIDE) for place in shape.centre)
+    words = [word for word in (("top", "", "bottom")[down], ("left", "", "right")[across]) if word]
+    return " ".join(words) or "centre"

@@ -1,0 +1,66 @@
+"""Writes a miniature Places in the real one's layout: square pictures in `test_256`, and a list of their names.
+
+Five in six are drawn scenes, the sixth is cut from a photograph. Beside them, `sources.jsonl` says of every file what
+it shows and which source it was cut from.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bench.data.mini.photos import PHOTOS, photo_crop
+from bench.data.mini.scenes import SIDE, draw_scene, numbered_scene
+from bench.data.mini.writing import JPEG_QUALITY, write_notes, written_once
+from bench.seeding import numpy_generator
+
+__all__ = ["VERSION", "write_places"]
+
+VERSION = 1
+"""Raised when the same arguments give other pictures."""
+PHOTO_EVERY = 6
+STEP = 7
+"""Between the numbers in the names, as the published list leaves most of the test pictures out."""
+
+
+def write_places(parent: str | Path, split: str, *, pictures: int, seed: int = 0) -> Path:
+    """Write a split unless it is there, and return its folder.
+
+    Args:
+        parent: where data sets lie; the split's folder appears in it whole or not at all.
+        split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
+        pictures: how many, all of them in `test_list.txt`.
+        seed: of everything drawn.
+    """
+    target = Path(parent) / f"places-v{VERSION}-seed{seed}-{pictures}" / split
+    return written_once(target, lambda folder: _write(folder, split, pictures, seed))
+
+
+def _write(folder: Path, split: str, pictures: int, seed: int) -> None:
+    (folder / "test_256").mkdir()
+    names, lines = [], []
+    for index in range(pictures):
+        name = f"Places365_test_{1 + STEP * index:08d}.jpg"
+        picture, facts = (_photograph if index % PHOTO_EVERY == PHOTO_EVERY - 1 else _scene)(split, index, seed)
+        Image.fromarray(picture).save(folder / "test_256" / name, quality=JPEG_QUALITY)
+        names.append(name)
+        lines.append({"file": f"test_256/{name}", **facts})
+    (folder / "test_list.txt").write_text("".join(f"{name}\n" for name in names))
+    write_notes(folder / "sources.jsonl", lines)
+
+
+def _scene(split: str, index: int, seed: int) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
+    scene = numbered_scene(index, seed, data_set="places", split=split)
+    return draw_scene(scene), {"source": f"scene places {split} {index}", **scene.facts}
+
+
+def _photograph(split: str, index: int, seed: int) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
+    name = PHOTOS[split][index // PHOTO_EVERY % len(PHOTOS[split])]
+    generator = numpy_generator(seed, "places", split, "photo", index)
+    crop = photo_crop(name, generator)
+    left = int(generator.integers(crop.shape[1] - SIDE, endpoint=True))
+    square = np.ascontiguousarray(crop[:, left : left + SIDE])
+    return square, {"source": f"photo {name}", "caption": f"a photograph of {name.replace('_', ' ')}"}

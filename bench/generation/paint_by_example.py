@@ -1,0 +1,130 @@
+"""Latents of Paint-by-Example, by diffusers' pipeline and with the original's images at its borders.
+
+The original is Fantasy-Studio/Paint-by-Example (0c34124): `scripts/inference_test_bench.py` and
+`ldm/data/test_bench_dataset.py`. It scales the mask to the latents' size by bilinear interpolation, where diffusers
+takes nearest neighbours, and the example to a square of the encoder's size, where diffusers crops one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers import PaintByExamplePipeline
+from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+from transformers import CLIPImageProcessor
+
+from bench.data.items import Item
+from bench.errors import BadInputError
+from bench.generation.latents import (
+    LatentDiffusion,
+    float_images,
+    image_batch,
+    mask_batch,
+    noise_sources,
+    start_noise,
+)
+from bench.generation.pipelines import exemplar_parts
+from bench.generation.quiet import quiet
+from bench.generation.sampling import check_sampling, one_of, plms
+
+__all__ = ["PaintByExampleGenerator"]
+
+
+class _Pipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers ships no types
+    """Scales the mask as asked, and encodes in the first stage's precision, which need not be the UNet's."""
+
+    mask_resize = "bilinear"
+
+    def prepare_mask_latents(
+        self, mask: Tensor, masked_image: Tensor, batch_size: int, height: int, width: int, *others: Any
+    ) -> Any:
+        if self.mask_resize == "bilinear":
+            size = (height // self.vae_scale_factor, width // self.vae_scale_factor)
+            mask = functional.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=False)
+        return super().prepare_mask_latents(mask, masked_image, batch_size, height, width, *others)
+
+    def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
+        return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
+
+
+class PaintByExampleGenerator(LatentDiffusion):
+    """PLMS sampling by each item's exemplar, with classifier-free guidance away from a learned vector."""
+
+    def __init__(
+        self,
+        pipeline: str,
+        *,
+        steps: int,
+        guidance_scale: float,
+        device: torch.device,
+        mask_resize: str = "bilinear",
+        precision: str = "float32",
+    ) -> None:
+        """Load the pipeline.
+
+        Args:
+            pipeline: a folder of diffusers' `PaintByExamplePipeline`, or the id of one in the hub's local cache.
+            steps: of sampling.
+            guidance_scale: 1 is none.
+            device: where to run.
+            mask_resize: to the latents' size, `bilinear` with soft edges as in the original, or `nearest`.
+            precision: of the UNet and the image encoder: `float32`, `bfloat16`, or on a GPU `float16`.
+
+        Raises:
+            BadInputError: there is no whole pipeline of this kind, or a value is out of its range.
+        """
+        check_sampling(steps=steps, guidance_scale=guidance_scale)
+        one_of("mask_resize", mask_resize, ("bilinear", "nearest"))
+        parts = exemplar_parts(
+            pipeline, PaintByExampleImageEncoder, CLIPImageProcessor, precision=precision, device=device
+        )
+        super().__init__(parts["vae"], device=device)
+        with quiet():
+            self.pipeline = _Pipeline(**{**parts, "scheduler": plms(parts["scheduler"])}, safety_checker=None)
+        self.pipeline.mask_resize = mask_resize
+        self.pipeline.set_progress_bar_config(disable=True)
+        self.steps, self.guidance_scale = steps, guidance_scale
+
+    @torch.inference_mode()
+    def sample(self, items: Sequence[Item], seed: int) -> Tensor:
+        """Latents B×4×h×w float32, scaled as the diffusion model has them.
+
+        Args:
+            items: with image, mask and exemplar.
+            seed: the run's; noise is drawn from it and the item's id alone.
+
+        Raises:
+            BadInputError: an item has no exemplar.
+        """
+        sources = noise_sources(items, seed)
+        start = start_noise(sources, self.latent_shape(items))
+        with quiet():
+            latents: Tensor = self.pipeline(
+                example_image=self._examples(items),
+                image=float_images(image_batch(items)),
+                mask_image=mask_batch(items),
+                num_inference_steps=self.steps,
+                guidance_scale=self.guidance_scale,
+                latents=start.to(self.pipeline.unet.dtype),
+                generator=sources,
+                output_type="latent",
+            ).images
+        return latents.float()
+
+    def _examples(self, items: Sequence[Item]) -> Tensor:
+        """Exemplars B×3×s×s as the image encoder takes them."""
+        side = self.pipeline.image_encoder.config.image_size
+        squares = []
+        for item in items:
+            if item.exemplar is None:
+                raise BadInputError(f"item {item.id}: expected an exemplar to paint by, found none")
+            squares.append(Image.fromarray(item.exemplar).resize((side, side), Image.Resampling.BICUBIC))
+        pixels: Tensor = self.pipeline.feature_extractor(
+            images=squares, do_resize=False, do_center_crop=False, return_tensors="pt"
+        ).pixel_values
+        return pixels

@@ -1,0 +1,206 @@
+"""Parts of diffusers' pipelines: from a folder, the hub's local cache or one checkpoint file; nothing is fetched."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from bench.errors import BadInputError
+from bench.generation.quiet import quiet
+from bench.generation.sampling import precision_of
+from bench.generation.single_file import single_file_parts
+
+__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "text_parts"]
+
+KEY = "generator.pipeline"
+TOKENIZER_KEY = "generator.tokenizer"
+TEXT_TO_IMAGE, INPAINTING = 4, 9
+"""Input channels of a UNet: noisy latents; those, the mask and latents of the known pixels."""
+KINDS = {TEXT_TO_IMAGE: "text to image", INPAINTING: "inpainting"}
+HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
+SHOWN = 3
+"""Names in a message, of which there may be hundreds."""
+
+
+def locate(name: str, key: str = KEY) -> Path:
+    """The file or folder that a name stands for: a path, or a hub id whose snapshot lies in the local cache.
+
+    Args:
+        name: a path, `OWNER/NAME`, or `OWNER/NAME@REVISION` with a commit, tag or branch.
+        key: where the name stands in the configuration, for the message.
+
+    Raises:
+        BadInputError: it stands for nothing that is here. The message says how a hub id is fetched.
+    """
+    path, hub = Path(name), HUB_ID.fullmatch(name)
+    if path.exists():
+        return path
+    if hub is None:
+        raise BadInputError(f"{key}: expected a folder, a checkpoint file or a hub id, found nothing at {name}")
+    try:
+        return Path(snapshot_download(hub["id"], revision=hub["revision"], local_files_only=True))
+    except (LocalEntryNotFoundError, OSError, ValueError):  # ValueError: not a valid id
+        revision = f" --revision {hub['revision']}" if hub["revision"] else ""
+        raise BadInputError(
+            f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found neither for {name}; "
+            f"`hf download {hub['id']}{revision}` fetches it if it is a hub id"
+        ) from None
+
+
+def text_parts(
+    pipeline: str, tokenizer: str | None, *, channels: int, precision: str, device: torch.device
+) -> dict[str, Any]:
+    """Parts of a pipeline with a text encoder, by the names that diffusers' pipelines give them, on the device.
+
+    The first stage is in float32, the UNet and the text encoder in the wanted precision. `scheduler` is a
+    configuration only.
+
+    Args:
+        pipeline: as `locate` takes it; a file is a Stable Diffusion 1 checkpoint in the original layout.
+        tokenizer: a folder or hub id of CLIP's tokenizer; None for the folder's own. A file has none.
+        channels: `TEXT_TO_IMAGE` or `INPAINTING`.
+        precision: `float32`, `float16` or `bfloat16`.
+        device: where to run.
+
+    Raises:
+        BadInputError: it is not there, not whole or another kind of model.
+    """
+    dtype, path = precision_of(precision, device), locate(pipeline)
+    if path.is_file():
+        if tokenizer is None:
+            raise BadInputError(
+                f"{TOKENIZER_KEY}: {path} holds no tokenizer: expected the folder of CLIP's (tokenizer.json, or "
+                "vocab.json and merges.txt, as in openai/clip-vit-large-patch14), found null"
+            )
+        vocabulary = locate(tokenizer, TOKENIZER_KEY)
+        parts = single_file_parts(path, KEY, lambda found: _check_channels(path, found, channels))
+    else:
+        _check_folder(path)
+        _check_channels(path, _config(path, "unet").get("in_channels"), channels)
+        vocabulary = path / "tokenizer" if tokenizer is None else locate(tokenizer, TOKENIZER_KEY)
+        parts = {
+            "scheduler": _config(path, "scheduler", "scheduler_config.json"),
+            "vae": _part(path, "vae", AutoencoderKL),
+            "unet": _part(path, "unet", UNet2DConditionModel),
+            "text_encoder": _part(path, "text_encoder", CLIPTextModel),
+        }
+    parts["tokenizer"] = _tokenizer(vocabulary, parts["text_encoder"].config)
+    return _placed(parts, dtype, device)
+
+
+def exemplar_parts(
+    pipeline: str, encoder: Any, processor: Any, *, precision: str, device: torch.device
+) -> dict[str, Any]:
+    """The same for Paint-by-Example, whose condition is an image.
+
+    Args:
+        pipeline: a folder or hub id.
+        encoder: class of its `image_encoder`.
+        processor: class of its `feature_extractor`.
+        precision: `float32`, `float16` or `bfloat16`.
+        device: where to run.
+
+    Raises:
+        BadInputError: it is not there, not whole or another kind of model.
+    """
+    dtype, path = precision_of(precision, device), locate(pipeline)
+    _check_folder(path)
+    _check_channels(path, _config(path, "unet").get("in_channels"), INPAINTING)
+    settings = _config(path, "feature_extractor", "preprocessor_config.json")
+    parts = {
+        "scheduler": _config(path, "scheduler", "scheduler_config.json"),
+        "image_encoder": _part(path, "image_encoder", encoder),
+        "vae": _part(path, "vae", AutoencoderKL),
+        "unet": _part(path, "unet", UNet2DConditionModel),
+        "feature_extractor": processor.from_dict(settings),
+    }
+    return _placed(parts, dtype, device)
+
+
+def _check_folder(path: Path) -> None:
+    if not (path / "model_index.json").is_file():
+        raise BadInputError(f"{KEY}: expected a pipeline's folder, found no model_index.json in {path}")
+
+
+def _check_channels(path: Path, found: Any, expected: int) -> None:
+    if found != expected:
+        raise BadInputError(
+            f"{KEY}: {path}: expected a UNet of {expected} input channels ({KINDS[expected]}), "
+            f"found one of {found} ({KINDS.get(found, 'another kind of model')})"
+        )
+
+
+def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any]:
+    path = folder / part / file
+    if not path.is_file():
+        raise BadInputError(f"{KEY}: {folder}: expected {part}/{file}, found none")
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInputError(f"{KEY}: {path}: expected JSON, found a broken file ({error})") from None
+    if not isinstance(settings, dict):
+        raise BadInputError(f"{KEY}: {path}: expected settings by name, found {type(settings).__name__}")
+    return settings
+
+
+def _part(folder: Path, name: str, model: Any) -> Any:
+    """A network of the folder, of which no weight may be missing: the libraries would draw it at random."""
+    _config(folder, name)
+    part = folder / name
+    try:
+        with quiet():
+            network, info = model.from_pretrained(
+                part, local_files_only=True, variant=_variant(part), output_loading_info=True
+            )
+    except Exception as error:  # both libraries raise many kinds for a missing, truncated or mismatched file
+        raise BadInputError(f"{KEY}: {part} does not load ({error})") from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        names = f"{', '.join(missing[:SHOWN])}{', ...' if len(missing) > SHOWN else ''}"
+        raise BadInputError(
+            f"{KEY}: {part}: expected every weight of {model.__name__}, found {len(missing)} missing ({names})"
+        )
+    return network
+
+
+def _variant(part: Path) -> str | None:
+    """`fp16` where the weights are there in half precision alone."""
+    weights = [file.name for file in part.iterdir() if file.suffix in (".safetensors", ".bin")]
+    return "fp16" if weights and all(".fp16" in name for name in weights) else None
+
+
+def _tokenizer(folder: Path, encoder: Any) -> Any:
+    whole = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+    if not any(all((folder / file).is_file() for file in files) for files in whole):
+        raise BadInputError(
+            f"{TOKENIZER_KEY}: {folder}: expected tokenizer.json, or vocab.json and merges.txt, found neither"
+        )
+    try:
+        with quiet():
+            tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    except Exception as error:  # a broken vocabulary may end in any of them
+        raise BadInputError(f"{TOKENIZER_KEY}: {folder} does not load ({error})") from error
+    if len(tokenizer) > encoder.vocab_size:
+        raise BadInputError(
+            f"{TOKENIZER_KEY}: {folder}: expected the {encoder.vocab_size} tokens of the text encoder or fewer, "
+            f"found {len(tokenizer)}"
+        )
+    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.max_position_embeddings)
+    return tokenizer
+
+
+def _placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
+    # By PyTorch's own methods: diffusers' warn of their own lists.
+    for name, part in parts.items():
+        if isinstance(part, torch.nn.Module):
+            torch.nn.Module.to(part, device=device, dtype=torch.float32 if name == "vae" else dtype)
+            part.eval().requires_grad_(False)
+    return parts

@@ -1,0 +1,92 @@
+"""Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion), by our own configs.
+
+The keys are converted as `from_single_file` of diffusers does it (`diffusers/loaders/single_file_utils.py`), which
+would fetch the settings of every part. Where a file holds a moving average of the UNet's weights too, it is left, as
+the released scripts leave it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
+
+from bench.errors import BadInputError
+from bench.generation.quiet import quiet
+from bench.models.tensor_files import mismatch, read_tensors
+
+__all__ = ["single_file_parts"]
+
+CONFIGS = Path(__file__).parent / "configs" / "sd15"
+FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
+TEXT = "cond_stage_model.transformer."
+
+
+def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None]) -> dict[str, Any]:
+    """First stage, UNet, text encoder and the scheduler's configuration, on the CPU, by diffusers' names.
+
+    Args:
+        path: ends in `.safetensors`, or in what `torch.save` writes.
+        key: where the path stands in the configuration, for messages.
+        check_channels: takes the UNet's input channels, and raises where they are wrong.
+
+    Raises:
+        BadInputError: the file is broken, or holds another model.
+    """
+    tensors = read_tensors(path)
+    if FIRST_CONVOLUTION not in tensors:
+        raise BadInputError(
+            f"{key}: {path}: expected Stable Diffusion 1 in the original layout, found no {FIRST_CONVOLUTION}"
+        )
+    channels = tensors[FIRST_CONVOLUTION].shape[1]
+    check_channels(channels)
+    settings = {name: _settings(name) for name in ("vae", "unet", "text_encoder")}
+    settings["unet"]["in_channels"] = channels
+    with quiet():
+        with init_empty_weights():
+            networks = {
+                "vae": AutoencoderKL.from_config(settings["vae"]),
+                "unet": UNet2DConditionModel.from_config(settings["unet"]),
+                "text_encoder": CLIPTextModel(CLIPTextConfig.from_dict(settings["text_encoder"])),
+            }
+        try:
+            found = {
+                "vae": convert_ldm_vae_checkpoint(tensors, settings["vae"]),
+                "unet": convert_ldm_unet_checkpoint(tensors, settings["unet"]),
+                "text_encoder": _text_tensors(tensors, networks["text_encoder"]),
+            }
+        except Exception as error:  # another model's tensors end the conversion anywhere
+            raise BadInputError(
+                f"{key}: {path}: expected Stable Diffusion 1, found another model ({error!r})"
+            ) from error
+    for name, network in networks.items():
+        differences = mismatch(network.state_dict(), found[name])
+        if differences:
+            raise BadInputError(
+                f"{key}: {path}: expected the {name} of Stable Diffusion 1, found one with {'; '.join(differences)}"
+            )
+        network.load_state_dict(found[name], assign=True)
+    return {**networks, "scheduler": _settings("scheduler", "scheduler_config.json")}
+
+
+def _settings(part: str, file: str = "config.json") -> dict[str, Any]:
+    settings: dict[str, Any] = json.loads((CONFIGS / part / file).read_text(encoding="utf-8"))
+    return settings
+
+
+def _text_tensors(tensors: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+    # Transformers dropped the level `text_model` in version 5.6, and position ids from the weights before.
+    names = {name.removeprefix("text_model."): name for name in encoder.state_dict()}
+    stripped = {
+        name.removeprefix(TEXT).removeprefix("text_model."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(TEXT) and not name.endswith(".position_ids")
+    }
+    return {names.get(name, name): tensor for name, tensor in stripped.items()}

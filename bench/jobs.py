@@ -1,0 +1,61 @@
+"""Jobs: runs that belong together, one after the other, each with a folder that says how it ended."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BadInputError
+from bench.results import Results, write_json
+
+__all__ = ["JOB", "Job", "run_job"]
+
+JOB = "job.json"
+FAILED, BAD_INPUT = 1, 2
+Run = Callable[[list[str]], Results]
+"""Runs an experiment from its overrides."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of several."""
+
+    name: str
+    """Of its folder."""
+    chosen: Mapping[str, str]
+    """What sets it apart from the others."""
+    overrides: list[str]
+    """All overrides, as a command line of its own would have them, without `out`."""
+
+
+def run_job(run: Run, job: Job, out: Path) -> Results:
+    """Run a job in `out/NAME` and note there how it ended; whatever it raises becomes its status and message.
+
+    An interrupt is no end of a job: it goes on to the caller.
+    """
+    folder = out / job.name
+    result = _attempt(run, [*job.overrides, f"out={folder}"])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(
+        folder / JOB,
+        {
+            "name": job.name,
+            "chosen": dict(job.chosen),
+            "overrides": job.overrides,
+            "status": result.status,
+            "message": result.message,
+        },
+    )
+    return result
+
+
+def _attempt(run: Run, overrides: list[str]) -> Results:
+    try:
+        return run(overrides)
+    except BadInputError as error:
+        return Results(Path(), BAD_INPUT, str(error))
+    except Exception as error:
+        traceback.print_exc()
+        return Results(Path(), FAILED, f"{type(error).__name__}: {error}")

@@ -1,0 +1,205 @@
+"""Shows, verifies and compares manifests: `python -m bench.manifest show PATH`, `verify PATH [ROOT …]`, `diff A B`.
+
+A path is a `manifest.json`, or a folder that holds one: prepared items in the store, or what a run left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.data.listing import few
+from bench.errors import BadInputError
+from bench.store import content_key
+
+__all__ = ["diff", "main", "show", "verify"]
+
+SAME, DIFFERENT, BAD_INPUT = 0, 1, 2
+CONTENTS = ("image", "mask", "caption", "exemplar")
+"""What a line holds as SHA-256, or null where an item has none."""
+FACTS = ("source", "reference")
+SETTINGS = ("resolution", "masks", "fit", "seed")
+FIRST = 5
+DIGITS = 12
+
+Manifest = dict[str, Any]
+
+
+def show(manifest: Manifest) -> dict[str, Any]:
+    """What a manifest is of: its hash, settings and counts, and the first five lines."""
+    lines = manifest["items"]
+    return {
+        "hash": content_key({"items": lines}),
+        "subset": manifest.get("subset"),
+        "items": len(lines),
+        "sources": len({line["source"] for line in lines}),
+        "references": sum(line.get("reference", True) for line in lines),
+        "dropped": len(manifest.get("dropped", [])),
+        "broken": len(manifest.get("broken", {})),
+        **{name: manifest.get(name) for name in SETTINGS},
+        "first": lines[:FIRST],
+    }
+
+
+def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
+    """Ids of the items in which two manifests differ, by what differs; empty where the items are the same.
+
+    The keys are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`, `source`, `reference`, and `order`,
+    for items of both that do not follow one another as in the other one.
+    """
+    ones, others = ({line["id"]: line for line in manifest["items"]} for manifest in (first, second))
+    common, reordered = [name for name in ones if name in others], [name for name in others if name in ones]
+    found = {
+        "only in A": [name for name in ones if name not in others],
+        "only in B": [name for name in others if name not in ones],
+        **{key: [name for name in common if ones[name].get(key) != others[name].get(key)] for key in CONTENTS + FACTS},
+        "order": [name for name, other in zip(common, reordered, strict=True) if name != other],
+    }
+    return {key: names for key, names in found.items() if names}
+
+
+def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
+    """Ids of the prepared items that are no longer what the manifest says, by what differs; `unreadable` among it.
+
+    Args:
+        manifest: the lines to hold them against.
+        folder: of the prepared items; whole images and exemplars are read where they lie.
+
+    Raises:
+        BadInputError: the folder's table is broken, or another version's, or has another number of items.
+    """
+    import datasets
+
+    from bench.data.manifest import FEATURES, TABLE, Items
+
+    try:
+        items = Items(manifest, datasets.Dataset.from_file(str(folder / TABLE)))
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{folder / TABLE}: expected prepared items, found {error}") from None
+    if items.table.features != FEATURES or len(items.table) != len(items):
+        columns = ", ".join(items.table.column_names)
+        raise BadInputError(
+            f"{folder / TABLE}: expected {len(items)} items with {', '.join(FEATURES)}, "
+            f"found {len(items.table)} with {columns}"
+        )
+    found: dict[str, list[str]] = {}
+    for index, line in enumerate(items.lines()):
+        for key in _changed(items, index, line):
+            found.setdefault(key, []).append(line["id"])
+    return found
+
+
+def _changed(items: Any, index: int, line: dict[str, Any]) -> list[str]:
+    from bench.data.items import sha256_of
+
+    try:
+        (item,) = items.read(index, index + 1)
+    except (BadInputError, ValueError):
+        return ["unreadable"]
+    contents = {
+        "id": item.id,
+        "image": item.image_sha256,
+        "mask": None if items.manifest["masks"] == "whole" else item.mask_sha256,
+        "caption": hashlib.sha256(item.caption.encode()).hexdigest() if item.caption else None,
+        "exemplar": None if item.exemplar is None else sha256_of(item.exemplar),
+    }
+    return [key for key, value in contents.items() if line.get(key) != value]
+
+
+def _read(path: Path) -> Manifest:
+    file = path / "manifest.json" if path.is_dir() else path
+    try:
+        manifest: Manifest = json.loads(file.read_text())
+    except OSError as error:
+        raise BadInputError(f"{path}: expected a manifest or a folder that holds one, found none ({error})") from None
+    except ValueError as error:
+        raise BadInputError(f"{file}: expected JSON, found {error}") from None
+    lines = manifest.get("items") if isinstance(manifest, dict) else None
+    if not isinstance(lines, list) or not all(
+        isinstance(line, dict) and {"id", "source"} <= set(line) for line in lines
+    ):
+        raise BadInputError(f"{file}: expected a list of `items` with id and source, found none")
+    return manifest
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
+    """The folder below the roots in which the manifest's items were prepared."""
+    for table in sorted(table for root in roots for table in root.rglob("items.arrow")):
+        if table.with_name("manifest.json").is_file() and _read(table.parent)["items"] == manifest["items"]:
+            return table.parent
+    raise BadInputError(f"expected the manifest's prepared items below {', '.join(map(str, roots))}, found none")
+
+
+def _print_shown(shown: dict[str, Any]) -> None:
+    print(f"hash      {shown['hash']}")
+    print(f"subset    {shown['subset']}")
+    counts = ", ".join(f"{shown[name]} {name}" for name in ("items", "sources", "references", "dropped", "broken"))
+    print(f"counts    {counts}")
+    print(f"settings  {', '.join(f'{name} {shown[name]}' for name in SETTINGS)}")
+    for line in shown["first"]:
+        hashes = " ".join(f"{key} {line[key][:DIGITS]}" for key in CONTENTS if line.get(key))
+        print(f"  {line['id']}  ({line['source']})  {hashes}")
+    if shown["items"] > len(shown["first"]):
+        print(f"  and {shown['items'] - len(shown['first'])} more")
+
+
+def _print_found(found: dict[str, list[str]], same: str) -> None:
+    for key, names in found.items():
+        print(f"{key}: {len(names)}: {few(names)}")
+    if not found:
+        print(same)
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.manifest",
+        description="Manifests name the items that a table is of. A path is a manifest.json or its folder.",
+        epilog="Exit status: 0 same or shown, 1 different, 2 bad input.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    shown = commands.add_parser("show", help="counts, settings, hash and the first lines")
+    shown.add_argument("path", type=Path)
+    verified = commands.add_parser("verify", help="hash prepared items again, and the files that they are read from")
+    verified.add_argument("path", type=Path)
+    verified.add_argument("root", type=Path, nargs="*", help="where prepared items are looked for; PATH itself if none")
+    compared = commands.add_parser("diff", help="items of one only, and items that differ")
+    compared.add_argument("path", type=Path, metavar="A")
+    compared.add_argument("other", type=Path, metavar="B")
+    for command in (shown, verified, compared):
+        command.add_argument("--json", action="store_true", help="JSON on stdout instead of lines")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """The command; returns its exit status."""
+    given = _arguments(arguments)
+    try:
+        manifest = _read(given.path)
+        if given.command == "show":
+            shown = show(manifest)
+            print(json.dumps(shown, indent=1)) if given.json else _print_shown(shown)
+            return SAME
+        if given.command == "verify":
+            found = verify(manifest, _prepared(manifest, given.root or [_folder(given.path)]))
+        else:
+            found = diff(manifest, _read(given.other))
+    except BadInputError as error:
+        print(f"bench.manifest: {error}", file=sys.stderr)
+        return BAD_INPUT
+    if given.json:
+        print(json.dumps(found, indent=1))
+    else:
+        _print_found(found, f"{len(manifest['items'])} items, all the same")
+    return DIFFERENT if found else SAME
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,173 @@
+"""What a run leaves in its folder: records, results, and how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas
+import torch
+
+from bench.config import Config
+from bench.data.manifest import Items
+from bench.metrics.summary import Measurement, Scored
+from bench.results import SCHEMA_VERSION, environment, portable, write_atomically, write_json
+from bench.tables.build import Table, style_of
+
+__all__ = ["write_manifest", "write_records", "write_results", "write_run", "write_table"]
+
+
+def write_table(out: Path, texts: Mapping[str, str]) -> None:
+    """The table in every format, by suffix."""
+    for suffix, text in texts.items():
+        write_atomically(out / f"table.{suffix}", text)
+
+
+def write_manifest(out: Path, items: Items) -> None:
+    """`manifest.json`: which items the table is of."""
+    write_json(out / "manifest.json", items.manifest)
+
+
+def write_records(out: Path, items: Items, scored: Scored) -> pandas.DataFrame:
+    """`records.parquet`: a line for each item and row, with every metric that an item has by itself."""
+    lines = items.lines()
+    shared = {name: [line[name] for line in lines] for name in ("source", "mask_area")}
+    identifiers = [line["id"] for line in lines]
+    frames = [
+        pandas.DataFrame(
+            {
+                "item": identifiers,
+                "row": row,
+                **shared,
+                **{name: values for name, values in arrays.items() if values.ndim == 1},
+            }
+        )
+        for row, arrays in scored.rows.items()
+    ]
+    records = pandas.concat(frames, ignore_index=True)
+    write_atomically(out / "records.parquet", records.to_parquet(index=False))
+    return records
+
+
+def write_results(
+    out: Path,
+    config: Config,
+    resolved: Mapping[str, Any],
+    table: Table,
+    *,
+    items: Items,
+    custom: Sequence[str],
+    protocols: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """`results.json`: every number with its uncertainty and protocol, and the verdicts on the paper's claims.
+
+    Args:
+        out: the run's folder.
+        config: the run's.
+        resolved: the same as plain data.
+        table: the rows and claims.
+        items: that it is of.
+        custom: overrides that make another table than the paper's.
+        protocols: by hash.
+    """
+    protocol = next(iter(protocols))
+    rows = []
+    for row in table.rows:
+        method = resolved["rows"][row.key]["method"] or {}
+        rows.append(
+            {
+                "label": row.label,
+                "method": row.key,
+                "decoder": portable(method.get("decoder"), config.paths.assets),
+                "conditioned": method.get("conditioned"),
+                "cited": row.cited,
+                "beside": row.beside,
+                "metrics": {
+                    metric: _as_json(metric, row.measured.get(metric), protocol, row.published.get(metric))
+                    for metric in dict.fromkeys([*row.measured, *row.published])
+                },
+            }
+        )
+    write_json(
+        out / "results.json",
+        {
+            "schema_version": SCHEMA_VERSION,
+            "experiment": config.name,
+            "table": table.number,
+            "profile": config.profile.name,
+            "custom": list(custom),
+            "manifest": items.hash,
+            "subset": items.manifest["subset"],
+            "protocols": protocols,
+            "notes": list(table.notes),
+            "rows": rows,
+            "claims": [asdict(verdict) for verdict in table.claims],
+        },
+    )
+
+
+def _as_json(metric: str, found: Measurement | None, protocol: str, published: float | None) -> dict[str, Any]:
+    style = style_of(metric)
+    if found is None:
+        found = Measurement(None, reason="published by others, not measured here")
+    entry: dict[str, Any] = {
+        "value": found.value,
+        "stderr": found.stderr,
+        "ci95": found.ci95,
+        "n": found.n,
+        "sources": found.sources,
+        "unit": "",
+        "higher_is_better": style.higher_is_better if style else None,
+        "protocol": protocol,
+        "published": published,
+    }
+    if published is not None and style and style.unit:
+        entry["published_unit"] = f"{style.unit}, as printed"
+    if found.reason:
+        entry["reason"] = found.reason
+    if found.ratio is not None:
+        entry["reference_over_value"] = found.ratio
+    if found.difference is not None:
+        entry["difference_to_reference"] = {
+            "value": found.difference.value,
+            "ci95": found.difference.ci95,
+            "p_holm": found.p_holm,
+        }
+    return entry
+
+
+def write_run(
+    out: Path,
+    config: Config,
+    resolved: Mapping[str, Any],
+    overrides: Sequence[str],
+    *,
+    device: str,
+    weights: Mapping[str, str],
+    facts: Mapping[str, Any],
+) -> None:
+    """`run.json`, last of all: how the run came to be, `status` complete.
+
+    Args:
+        out: the run's folder.
+        config: the run's.
+        resolved: the same as plain data.
+        overrides: as typed.
+        device: where it ran.
+        weights: SHA-256 of every weight file by its path.
+        facts: whatever else belongs to this kind of run.
+    """
+    content = {
+        "experiment": config.name,
+        "profile": config.profile.name,
+        "overrides": list(overrides),
+        "config": resolved,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "seed": config.seed,
+        "weights": weights,
+        **facts,
+    }
+    write_json(out / "run.json", {**portable(content, config.paths.assets), **environment(), "status": "complete"})

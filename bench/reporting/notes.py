@@ -1,0 +1,144 @@
+"""What a reader of a table must know, in the order of its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from bench.config import Config, Row, TableSpec
+from bench.data.manifest import Items
+from bench.metrics.summary import Summary
+from bench.tables.build import label_of, style_of
+
+__all__ = ["latent_gap", "leak_by_distance", "leak_note", "notes"]
+
+
+def notes(
+    config: Config,
+    spec: TableSpec,
+    rows: Mapping[str, Row],
+    *,
+    items: Items,
+    summary: Summary,
+    protocol: str,
+    truncated: int | None,
+) -> Iterator[str]:
+    """One line each, for below the table.
+
+    Args:
+        config: the run's.
+        spec: the table's.
+        rows: the table's.
+        items: that it is of.
+        summary: what was measured.
+        protocol: hash of the protocol.
+        truncated: captions that the generator cut off; None where it reads none.
+    """
+    profile = config.profile
+    if profile.name != "paper":
+        yield (
+            f"Measured on the {profile.name} profile: small models and data of this project's own making. The "
+            "paper's columns are another world's and stand here for their order only."
+        )
+    yield "† is not in the paper. ± is one standard error, items of one source taken together."
+    if any(row.cited for row in rows.values()):
+        yield (
+            "‡ was copied by the authors from elsewhere, where it was measured on other images; rows.NAME.method=… "
+            "measures one here."
+        )
+    if spec.reference in summary.scored.rows:
+        yield (
+            f"÷ 2 is half the error of {label_of(rows[spec.reference], spec)}. Differences are paired by item, with "
+            "95 % intervals; their p-values are Holm's over the rows of one column."
+        )
+    if "pre_error" in spec.columns:
+        yield "The paper does not say in which unit it prints its Pre_error: it stands as printed."
+    yield _items(items, summary)
+    first = next(iter(summary.scored.rows))
+    for metric in spec.columns:
+        found = summary.measurement(first, metric)
+        style = style_of(metric)
+        if found.reason:
+            yield f"No {style.title if style else metric}: {found.reason}."
+        elif found.n < len(items):
+            yield f"{style.title if style else metric}: {found.n} items of {found.sources} sources."
+    floor = summary.measurement(first, "pre_floor").value
+    if floor is not None:
+        yield (
+            "Pre_error is the mean squared difference in [0, 1] over known pixels of the truncated 8-bit image; "
+            f"truncation alone costs about {floor * 1e5:.2f}e-5. The ring are known pixels at most 4 from the hole."
+        )
+    if config.controls and any("hole_only" in name for name in summary.metrics[first]):
+        yield "Hole only: the truth stands in place of every row's known pixels, so that the hole and its seam count."
+    if truncated is not None:
+        yield f"{truncated} captions were longer than the text encoder reads, and cut off."
+    yield f"Manifest {items.hash[:16]}, protocol {protocol[:16]}, seed {config.seed}."
+
+
+def _items(items: Items, summary: Summary) -> str:
+    manifest, side = items.manifest, items.manifest["resolution"]
+    features = [values for values in summary.scored.truth.values() if values.ndim == 2]
+    parts = [f"{len(items)} items of {len(set(items.sources))} sources at {side}×{side}, {manifest['subset']} subset"]
+    if features:
+        images, dimensions = features[0].shape
+        parts.append(f"{dimensions} features of {images} true images ({len(items) / dimensions:.1f} items each)")
+    parts.append(
+        f"{len(manifest['dropped'])} pictures left out by the masks' rejection, {len(manifest['broken'])} broken"
+    )
+    if manifest["grey_masks"]:
+        parts.append(f"{manifest['grey_masks']} masks with grey pixels, taken at half")
+    return "; ".join(parts) + "."
+
+
+def latent_gap(blocks: Sequence[Mapping[str, npt.NDArray[Any]]]) -> str:
+    """How far sampled latents are from those that decoders are trained on, by channel."""
+    texts = []
+    for channel in range(blocks[0]["latents"].shape[1]):
+        sampled, encoded = (
+            np.concatenate([block[name][:, channel].ravel() for block in blocks]) for name in ("latents", "encoded")
+        )
+        texts.append(f"{sampled.mean():+.2f} ({sampled.std():.2f}) for {encoded.mean():+.2f} ({encoded.std():.2f})")
+    return f"Latents by channel, mean (deviation), sampled for encoded: {'; '.join(texts)}."
+
+
+def leak_note(leak: Mapping[str, float]) -> Iterator[str]:
+    """`leak_by_distance` in words; nothing where there is none."""
+    if leak:
+        parts = "; ".join(f"{name}: {value:.1%}" for name, value in leak.items())
+        yield f"What the hole does to latents of wholly known cells, by their distance to it in cells: {parts}."
+
+
+def leak_by_distance(
+    blocks: Sequence[Mapping[str, npt.NDArray[Any]]], masks: npt.NDArray[np.uint8]
+) -> dict[str, float]:
+    """How much the hole disturbs the first stage's latents of cells that are wholly known.
+
+    Args:
+        blocks: with `encoded` and `encoded_known` N×C×h×w.
+        masks: N×H×W, 1 = hole.
+
+    Returns:
+        By distance to the nearest cell that the hole touches, the root mean square of the difference, as a share of the
+        latents' deviation.
+    """
+    whole, known = (np.concatenate([block[name] for block in blocks]) for name in ("encoded", "encoded_known"))
+    factor = masks.shape[-1] // whole.shape[-1]
+    cells = masks.reshape(len(masks), whole.shape[2], factor, whole.shape[3], factor).max((2, 4))
+    distance = np.stack([_distance(cell) for cell in cells])
+    squared = np.square(whole.astype(np.float64) - known).mean(1)
+    found = {}
+    for name, low, high in (("1", 0, 1.5), ("2", 1.5, 2.5), ("3–4", 2.5, 4.5), ("5 and more", 4.5, np.inf)):
+        inside = (distance > low) & (distance <= high)
+        if inside.any():
+            found[name] = float(np.sqrt(squared[inside].mean()) / whole.std())
+    return found
+
+
+def _distance(touched: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    if not touched.any():
+        return np.zeros(touched.shape, np.float32)  # nothing is near a hole that is not there
+    return cv2.distanceTransform((touched == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32)

@@ -1,0 +1,41 @@
+"""Whether generated pictures show what was asked for, as a classifier trained beside them says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from bench.data.mini.scenes import COLOURS, SHAPES, TEXTURES
+from bench.models.feature_network import FeatureNetwork
+
+__all__ = ["ATTRIBUTES", "accuracies"]
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {"texture": TEXTURES, "shape": SHAPES, "colour": tuple(COLOURS)}
+"""Names of each attribute's classes, in the order of the classifier's outputs (`bench.training.features`)."""
+CLASSIFIED_AT_ONCE = 128
+
+
+@torch.no_grad()
+def accuracies(
+    network: FeatureNetwork, pictures: Tensor, wanted: Sequence[Mapping[str, str]], *, ending: str = ""
+) -> dict[str, float]:
+    """Share of pictures whose attribute is recognised as the wanted one; by chance one in eight or nine.
+
+    Args:
+        network: the classifier, on the pictures' device.
+        pictures: B×3×H×W in [-1, 1].
+        wanted: of each picture, the attributes that it was asked to have; others are not counted.
+        ending: of the figures' names.
+    """
+    logits = [network(batch) for batch in torch.split(pictures, CLASSIFIED_AT_ONCE)]
+    figures = {}
+    for attribute, names in ATTRIBUTES.items():
+        found = torch.cat([batch[attribute] for batch in logits]).argmax(1).tolist()
+        right = [
+            names[index] == want[attribute] for index, want in zip(found, wanted, strict=True) if attribute in want
+        ]
+        if right:
+            figures[f"accuracy_{attribute}{ending}"] = sum(right) / len(right)
+    return figures

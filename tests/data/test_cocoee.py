@@ -1,0 +1,198 @@
+"""The miniature COCOEE and the adapter that reads it as it reads the real one."""
+
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from bench.data import cocoee
+from bench.data.cocoee import COCOEE
+from bench.data.items import Picture, item_of_files, read_rgb
+from bench.data.listing import names_sha256
+from bench.data.mini.cocoee import _box_mask, write_cocoee
+from bench.data.mini.scenes import SHAPES, Shape
+from bench.errors import BadInputError
+from bench.store import file_sha256
+
+PAIRS = 40
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cocoee(tmp_path_factory.mktemp("data"), "val", pairs=PAIRS)
+
+
+@pytest.fixture
+def copy(root: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(root, tmp_path / "copy"))
+
+
+def digests(folder: Path) -> dict[Path, str]:
+    return {path.relative_to(folder): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def ids(folder: Path) -> npt.NDArray[np.int64]:
+    return np.load(folder / "id_list.npy", allow_pickle=False)
+
+
+def notes(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / "sources.jsonl").read_text().splitlines()]
+
+
+def levels(path: Path | None) -> npt.NDArray[np.uint8]:
+    assert path is not None
+    with Image.open(path) as picture:
+        assert picture.mode == "L"
+        return np.asarray(picture)
+
+
+def test_the_layout_is_that_of_the_test_bench(root: Path) -> None:
+    assert ids(root).dtype == np.int64
+    assert len(set(ids(root).tolist())) == PAIRS
+    assert ids(root).tolist() != sorted(ids(root).tolist())
+    names = sorted(f"{number:012d}" for number in ids(root))
+    assert {len(name) for name in names} == {12}
+    assert any(name.startswith("900100") for name in names)
+    for part, ending in (("GT_3500", "GT"), ("Mask_bbox_3500", "mask"), ("Ref_3500", "ref")):
+        assert sorted(path.name for path in (root / part).iterdir()) == [f"{name}_{ending}.png" for name in names]
+
+
+def test_it_is_the_same_from_its_seed_and_splits_share_nothing(tmp_path: Path, root: Path) -> None:
+    assert digests(write_cocoee(tmp_path, "val", pairs=PAIRS)) == digests(root)
+    assert digests(write_cocoee(tmp_path, "val", pairs=PAIRS, seed=1)) != digests(root)
+    pictures, words = [], []
+    for split in ("train", "dev", "val"):
+        folder = write_cocoee(tmp_path, split, pairs=10)
+        pictures += [read_rgb(path).tobytes() for part in ("GT_3500", "Ref_3500") for path in folder.glob(f"{part}/*")]
+        words += sorted({line[key] for line in notes(folder) for key in ("word", "reference_word")})
+    assert len(set(pictures)) == 60
+    assert len(set(words)) == len(words)
+
+
+@pytest.mark.parametrize("resolution", [32, 64, 128])
+def test_a_mask_is_one_box_of_8_to_50_percent(tmp_path: Path, resolution: int) -> None:
+    for picture in COCOEE(write_cocoee(tmp_path, "dev", pairs=50, resolution=resolution)):
+        mask = levels(picture.mask)
+        assert mask.shape == (resolution, resolution)
+        assert set(np.unique(mask)) == {0, 255}
+        assert 0.08 <= (mask == 255).mean() <= 0.5
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        assert mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
+
+
+def test_a_reference_shows_another_shape_at_its_own_size(root: Path) -> None:
+    facts = notes(root)
+    assert all(line["shape"] != line["reference_shape"] for line in facts)
+    assert sum(line["colour"] != line["reference_colour"] for line in facts) > PAIRS / 2
+    assert len({(line["shape"], line["reference_shape"]) for line in facts}) == PAIRS
+    sizes = {read_rgb(path).size for path in root.glob("Ref_3500/*")}
+    assert len(sizes) > PAIRS / 2
+    assert all(20 < side <= 128 for size in sizes for side in size)
+
+
+def test_pictures_come_in_the_order_of_the_list(root: Path) -> None:
+    pictures = list(COCOEE(root))
+    name = f"{ids(root)[0]:012d}"
+    assert pictures[0] == Picture(
+        name,
+        root / "GT_3500" / f"{name}_GT.png",
+        "scene cocoee val 0",
+        mask=root / "Mask_bbox_3500" / f"{name}_mask.png",
+        exemplar=root / "Ref_3500" / f"{name}_ref.png",
+    )
+    assert [int(picture.id) for picture in pictures] == ids(root).tolist()
+    assert list(COCOEE(str(root))) == pictures
+    assert len({picture.source for picture in pictures}) == PAIRS
+
+
+def test_items_come_of_them(root: Path) -> None:
+    item, grey = item_of_files(next(iter(COCOEE(root))), resolution=64, fit=COCOEE.fit)
+    assert grey == 0
+    assert item.image.shape == (64, 64, 3)
+    assert 0.08 <= item.mask_area <= 0.5
+    assert item.exemplar is not None
+
+
+def test_without_a_list_the_folders_tell_the_ids(copy: Path) -> None:
+    (copy / "id_list.npy").rename(copy / "other.npy")
+    (copy / "GT_3500" / "notes_GT.png").touch()
+    found = list(COCOEE(copy))
+    assert [picture.id for picture in found] == sorted(picture.id for picture in found)
+    assert sorted(found, key=lambda picture: picture.id) == sorted(
+        COCOEE(copy, ids="other.npy"), key=lambda picture: picture.id
+    )
+
+
+def test_a_list_of_ones_own_chooses(root: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "few.npy", ids(root)[5:1:-1].astype(np.uint64))
+    chosen = COCOEE(root, ids=tmp_path / "few.npy")
+    assert list(chosen) == list(COCOEE(root))[5:1:-1]
+    assert chosen.subset == "custom"
+
+
+def test_the_published_ids_are_known_in_any_order(root: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert COCOEE(root).subset == "custom"
+    names = sorted(f"{number:012d}" for number in ids(root))
+    monkeypatch.setattr(cocoee, "PUBLISHED", (PAIRS, names_sha256(names)))
+    (copy / "id_list.npy").unlink()
+    assert COCOEE(root).subset == COCOEE(copy).subset == "published"
+    np.save(copy / "id_list.npy", ids(root)[:-1])
+    assert COCOEE(copy).subset == "custom"
+    assert COCOEE.masks == "given"
+
+
+def test_ids_that_lack_a_file_are_counted_and_shown(copy: Path) -> None:
+    names = [picture.id for picture in COCOEE(copy)]
+    gone = [f"GT_3500/{names[0]}_GT.png", f"Mask_bbox_3500/{names[0]}_mask.png", f"Ref_3500/{names[7]}_ref.png"]
+    for file in gone:
+        (copy / file).unlink()
+    with pytest.raises(BadInputError) as caught:
+        list(COCOEE(copy))
+    expected = f"{copy / 'id_list.npy'}: 2 of {PAIRS} ids lack a file in {copy}: {', '.join(gone)}"
+    assert str(caught.value) == expected
+    (copy / "id_list.npy").unlink()
+    with pytest.raises(BadInputError, match=rf"{copy}: 2 of {PAIRS} ids lack a file"):
+        list(COCOEE(copy))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (np.array([3, 5, 3, 5, 7]), r"expected every name once, found 2 repeated: 000000000003, 000000000005$"),
+        (np.array([1.5, 2.5]), r"expected one row of whole numbers, found float64 of shape \(2,\)$"),
+        (np.array([[1, 2]]), r"expected one row of whole numbers, found int64 of shape \(1, 2\)$"),
+        (np.array([1, -2, 10**12]), r"expected ids of at most 12 digits, found -2, 1000000000000$"),
+        (np.array([], np.int64), r"expected ids of pictures, found none$"),
+        (np.array([{}], object), r"expected ids in NumPy's format, found Object arrays cannot be loaded"),
+    ],
+)
+def test_a_broken_list_is_refused(copy: Path, content: npt.NDArray[np.generic], message: str) -> None:
+    np.save(copy / "id_list.npy", content, allow_pickle=True)
+    with pytest.raises(BadInputError, match=rf"id_list\.npy: {message}"):
+        list(COCOEE(copy))
+
+
+def test_what_is_no_list_or_no_folder_is_named(copy: Path, tmp_path: Path) -> None:
+    (copy / "id_list.npy").write_text("1\n2\n")
+    with pytest.raises(BadInputError, match=r"id_list\.npy: expected ids in NumPy's format, found "):
+        list(COCOEE(copy))
+    with pytest.raises(BadInputError, match=r"gone\.npy: expected ids in NumPy's format, found .*No such file"):
+        list(COCOEE(copy, ids="gone.npy"))
+    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds GT_3500, .*nowhere$"):
+        list(COCOEE(tmp_path / "nowhere"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadInputError, match=r"empty: expected ids of pictures, found none$"):
+        list(COCOEE(tmp_path / "empty"))
+
+
+def test_the_largest_and_the_smallest_shape_have_a_mask() -> None:
+    for kind, radius in itertools.product(SHAPES, (24, 38)):
+        for centre, angle in itertools.product((22, 64, 106), range(0, 360, 15)):
+            shape = Shape(kind, "red", (centre, centre), radius, float(angle))
+            for margin in (3, 8):
+                assert 0.08 <= _box_mask(shape, 64, margin).mean() <= 0.5

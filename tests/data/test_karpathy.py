@@ -1,0 +1,227 @@
+"""The miniature COCO with captions and the adapter that reads it as it reads the real one."""
+
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.data import karpathy
+from bench.data.items import read_rgb
+from bench.data.karpathy import KarpathyCOCO
+from bench.data.mini.karpathy import write_karpathy
+from bench.errors import BadInputError
+from bench.store import file_sha256
+
+IMAGES = 20
+JSON = "dataset_coco.json"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_karpathy(tmp_path_factory.mktemp("data"), "val", images=IMAGES)
+
+
+@pytest.fixture
+def copy(root: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(root, tmp_path / "copy"))
+
+
+def digests(folder: Path) -> dict[Path, str]:
+    return {path.relative_to(folder): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def entries(folder: Path, split: str | None = None) -> list[dict[str, Any]]:
+    images = json.loads((folder / JSON).read_text())["images"]
+    return [image for image in images if split in (None, image["split"])]
+
+
+def change(folder: Path, changed: Callable[[dict[str, Any]], object], *, which: slice = slice(None)) -> None:
+    """Change some of the entries of `val`."""
+    content = json.loads((folder / JSON).read_text())
+    for image in [image for image in content["images"] if image["split"] == "val"][which]:
+        changed(image)
+    (folder / JSON).write_text(json.dumps(content))
+
+
+def test_the_layout_is_that_of_karpathys_file(root: Path) -> None:
+    content = json.loads((root / JSON).read_text())
+    assert content["dataset"] == "coco"
+    images = content["images"]
+    keys = {"filepath", "filename", "imgid", "cocoid", "split", "sentids", "sentences"}
+    assert all(set(image) == keys for image in images)
+    assert [image["imgid"] for image in images] == list(range(len(images)))
+    assert Counter(image["split"] for image in images) == {"val": IMAGES, "train": 3, "test": 3}
+    assert len({image["cocoid"] for image in images}) == len(images)
+    said = [sentence for image in images for sentence in image["sentences"]]
+    assert [sentence["sentid"] for sentence in said] == list(range(5 * len(images)))
+    assert [sentence["sentid"] for sentence in images[1]["sentences"]] == images[1]["sentids"]
+    assert all(set(sentence) == {"tokens", "raw", "imgid", "sentid"} for sentence in said)
+    assert all(image["filename"] == f"COCO_{image['filepath']}_{image['cocoid']:012d}.jpg" for image in images)
+    names = {image["filename"] for image in images if image["split"] != "train"}
+    assert {path.name for path in (root / "val2014").iterdir()} == names
+
+
+def test_it_is_the_same_from_its_seed_and_splits_share_nothing(tmp_path: Path, root: Path) -> None:
+    assert digests(write_karpathy(tmp_path, "val", images=IMAGES)) == digests(root)
+    assert digests(write_karpathy(tmp_path, "val", images=IMAGES, seed=1)) != digests(root)
+    pictures, words = [], []
+    for split in ("train", "dev", "val"):
+        folder = write_karpathy(tmp_path, split, images=10)
+        assert len(list(KarpathyCOCO(folder))) == 50
+        pictures += [read_rgb(path).tobytes() for path in folder.glob("val2014/*")]
+        words += sorted({json.loads(line)["word"] for line in (folder / "sources.jsonl").read_text().splitlines()})
+    assert len(set(pictures)) == len(pictures) == 36
+    assert len(set(words)) == len(words)
+
+
+def test_each_caption_is_a_picture_and_the_first_of_each_image_its_reference(root: Path) -> None:
+    pictures = list(KarpathyCOCO(root))
+    images = entries(root, "val")
+    expected = [
+        (f"{image['cocoid']}-{k}", said["raw"]) for image in images for k, said in enumerate(image["sentences"])
+    ]
+    assert [(picture.id, picture.caption) for picture in pictures] == expected
+    assert [picture.reference for picture in pictures] == [True, False, False, False, False] * IMAGES
+    assert pictures[0].path == root / "val2014" / images[0]["filename"]
+    assert pictures[0].mask is pictures[0].exemplar is None
+    assert Counter(Counter(picture.source for picture in pictures).values()) == {5: IMAGES}
+    assert pictures[0].source == "scene karpathy val 2"  # the scenes before it are of other splits
+    chosen = KarpathyCOCO(str(root), root / JSON)
+    assert list(chosen) == list(chosen) == pictures
+
+
+def test_captions_are_the_first_of_many_without_white_space(copy: Path) -> None:
+    change(copy, lambda image: image["sentences"][0].update(raw="  A red circle.\n"))
+    change(copy, lambda image: image["sentences"].extend(2 * image["sentences"]))
+    change(copy, lambda image: image.update(sentences=image["sentences"][:3]), which=slice(1, 2))
+    pictures = list(KarpathyCOCO(copy))
+    assert pictures[0].caption == "A red circle."
+    assert len(pictures) == 5 * IMAGES - 2
+    two = list(KarpathyCOCO(copy, captions=2))
+    assert [picture.id for picture in two[:4]] == [pictures[k].id for k in (0, 1, 5, 6)]
+    assert sum(picture.reference for picture in two) == IMAGES
+
+
+def test_a_split_is_chosen_and_only_its_files_are_wanted(root: Path) -> None:
+    assert len(list(KarpathyCOCO(root, split="test"))) == 3 * 5
+    with pytest.raises(
+        BadInputError, match=r"dataset_coco\.json: 3 of 3 files are missing in .*: train2014/COCO_train"
+    ):
+        list(KarpathyCOCO(root, split="train"))
+
+
+def test_the_published_set_is_known_by_its_counts(
+    root: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert KarpathyCOCO(root).subset == "custom"
+    monkeypatch.setattr(karpathy, "PUBLISHED", ("val", 5, IMAGES, 5 * IMAGES))
+    assert KarpathyCOCO(root).subset == "published"
+    assert KarpathyCOCO(root, split="test").subset == "custom"
+    assert KarpathyCOCO(root, captions=6).subset == "custom"
+    change(copy, lambda image: image["sentences"].pop(), which=slice(1))
+    assert KarpathyCOCO(copy).subset == "custom"
+    assert KarpathyCOCO.masks == "whole"
+    assert KarpathyCOCO(root).fit == "squash"
+
+
+def test_empty_captions_are_skipped_and_counted(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
+    change(copy, lambda image: image["sentences"][0].update(raw=" \n"), which=slice(1))
+    change(copy, lambda image: [sentence.update(raw="") for sentence in image["sentences"]], which=slice(1, 2))
+    with caplog.at_level(logging.WARNING):
+        data = KarpathyCOCO(copy)
+        pictures = list(data) and list(data)
+    assert caplog.messages == [f"{copy / JSON}: skipped 6 empty captions of the split val"]
+    assert len(pictures) == 5 * IMAGES - 6
+    images = entries(copy, "val")
+    assert [(picture.id, picture.reference) for picture in pictures[:2]] == [
+        (f"{images[0]['cocoid']}-1", True),
+        (f"{images[0]['cocoid']}-2", False),
+    ]
+    assert f"{images[1]['cocoid']}-0" not in {picture.id for picture in pictures}
+
+
+def test_a_caption_takes_an_empty_ones_place(copy: Path) -> None:
+    change(copy, lambda image: image["sentences"].append({"raw": "a sixth"}))
+    change(copy, lambda image: image["sentences"][0].update(raw=""), which=slice(1))
+    assert list(KarpathyCOCO(copy))[4].caption == "a sixth"
+
+
+def test_nothing_but_empty_captions_is_refused(copy: Path) -> None:
+    change(copy, lambda image: [sentence.update(raw="") for sentence in image["sentences"]])
+    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found none but empty ones$"):
+        list(KarpathyCOCO(copy))
+    change(copy, lambda image: image.update(sentences=[]))
+    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found none but empty ones$"):
+        list(KarpathyCOCO(copy))
+
+
+def test_missing_images_are_counted_and_shown(copy: Path) -> None:
+    gone = [f"val2014/{image['filename']}" for image in entries(copy, "val")[3:10]]
+    for name in gone:
+        (copy / name).unlink()
+    with pytest.raises(BadInputError) as caught:
+        list(KarpathyCOCO(copy))
+    shown = f"7 of {IMAGES} files are missing in {copy}: {', '.join(gone[:5])} and 2 more"
+    assert str(caught.value) == f"{copy / JSON}: {shown}"
+
+
+def test_an_unknown_split_is_named_with_those_there_are(root: Path) -> None:
+    message = r"^dataset\.pictures\.split: expected one of test, train, val in .*dataset_coco\.json, found restval$"
+    with pytest.raises(BadInputError, match=message):
+        list(KarpathyCOCO(root, split="restval"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"dataset_coco\.json: expected JSON, found "),
+        ("[" * 100_000, r"dataset_coco\.json: expected JSON, found "),
+        ("[]", r"dataset_coco\.json: expected a list of `images`, found none"),
+        ('{"images": {}}', r"dataset_coco\.json: expected a list of `images`, found none"),
+        ('{"images": []}', r"dataset\.pictures\.split: expected images in .*, found val"),
+        ('{"images": [3]}', r"dataset_coco\.json: expected images with split, .*, found TypeError"),
+        ('{"images": [{"split": "val"}]}', r"dataset_coco\.json: expected images with split, .*, found KeyError"),
+    ],
+)
+def test_a_broken_file_of_captions_is_named(copy: Path, text: str, message: str) -> None:
+    (copy / JSON).write_text(text)
+    with pytest.raises(BadInputError, match=message):
+        list(KarpathyCOCO(copy))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"filepath": "../elsewhere"}, r"paths must stay inside .*: found \.\./elsewhere/COCO_"),
+        ({"filepath": "/etc", "filename": "passwd"}, r"paths must stay inside .*: found /etc/passwd$"),
+        ({"cocoid": 7}, r"expected every name once, found 1 repeated: 7$"),
+        ({"cocoid": "x"}, r"expected images with split, .*, found ValueError"),
+        ({"sentences": [{"raw": None}]}, r"expected images with split, .*, found AttributeError"),
+    ],
+)
+def test_entries_that_lead_astray_are_refused(copy: Path, changes: dict[str, Any], message: str) -> None:
+    change(copy, lambda image: image.update(changes), which=slice(2))
+    with pytest.raises(BadInputError, match=rf"dataset_coco\.json: {message}"):
+        list(KarpathyCOCO(copy))
+
+
+def test_a_root_or_file_that_is_missing_is_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds val2014, .*nowhere$"):
+        list(KarpathyCOCO(tmp_path / "nowhere"))
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.pictures\.annotations: expected dataset_coco\.json.*gone\.json"
+    ):
+        list(KarpathyCOCO(root, "gone.json"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"), [({"captions": 0}, "captions.*found 0"), ({"fit": "lama"}, "fit.*lama")]
+)
+def test_settings_are_checked(root: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInputError, match=rf"^dataset\.pictures\.{message}"):
+        KarpathyCOCO(root, **changes)

@@ -1,0 +1,116 @@
+"""The miniature Places and the adapter that reads it as it reads the real one."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench.data import places
+from bench.data.items import read_rgb
+from bench.data.listing import names_sha256
+from bench.data.mini.photos import PHOTOS
+from bench.data.mini.places import write_places
+from bench.data.places import Places
+from bench.errors import BadInputError
+from bench.store import file_sha256
+
+LIST = "test_list.txt"
+COUNT = 24
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_places(tmp_path_factory.mktemp("data"), "val", pictures=COUNT)
+
+
+def digests(folder: Path) -> dict[Path, str]:
+    return {path.relative_to(folder): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
+
+
+def listing(folder: Path, *names: str) -> Path:
+    path = folder / "some.txt"
+    path.write_text("\n".join(names))
+    return path
+
+
+def test_the_layout_is_that_of_places(root: Path) -> None:
+    names = (root / LIST).read_text().splitlines()
+    assert len(names) == len(set(names)) == COUNT
+    assert names[:2] == ["Places365_test_00000001.jpg", "Places365_test_00000008.jpg"]
+    assert sorted(path.name for path in (root / "test_256").iterdir()) == names
+    assert {read_rgb(root / "test_256" / name).size for name in names} == {(128, 128)}
+
+
+def test_it_is_the_same_from_its_seed_and_splits_share_nothing(tmp_path: Path, root: Path) -> None:
+    assert digests(write_places(tmp_path, "val", pictures=COUNT)) == digests(root)
+    assert digests(write_places(tmp_path, "val", pictures=COUNT, seed=1)) != digests(root)
+    pictures, sources = [], []
+    for split in ("train", "dev", "val"):
+        folder = write_places(tmp_path, split, pictures=12)
+        pictures += [read_rgb(path).tobytes() for path in folder.glob("test_256/*.jpg")]
+        sources += sorted({picture.source for picture in Places(folder, LIST)})
+    assert len(set(pictures)) == 36
+    assert len(set(sources)) == len(sources)
+
+
+def test_pictures_come_in_the_order_of_the_list(root: Path, tmp_path: Path) -> None:
+    pictures = list(Places(root, LIST))
+    assert [f"{picture.id}.jpg" for picture in pictures] == (root / LIST).read_text().splitlines()
+    assert [picture.path for picture in pictures] == [root / "test_256" / f"{picture.id}.jpg" for picture in pictures]
+    assert pictures[0].mask is pictures[0].exemplar is None
+    few = [f" {picture.id}.jpg\r" for picture in pictures[7:3:-1]]
+    chosen = Places(str(root), listing(tmp_path, *few, ""))
+    assert list(chosen) == list(chosen) == pictures[7:3:-1]
+
+
+def test_five_in_six_are_scenes_of_their_own_and_the_rest_are_cut_from_photographs(root: Path) -> None:
+    sources = Counter(picture.source for picture in Places(root, LIST))
+    photos = {source: count for source, count in sources.items() if source.startswith("photo ")}
+    assert sum(photos.values()) == COUNT // 6
+    assert set(photos) <= {f"photo {name}" for name in PHOTOS["val"]}
+    assert {sources[source] for source in sources if source not in photos} == {1}
+
+
+def test_a_real_picture_is_its_own_source(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "test_256").symlink_to(root / "test_256")
+    name = "Places365_test_00000001"
+    assert [picture.source for picture in Places(tmp_path, listing(tmp_path, f"{name}.jpg"))] == [name]
+
+
+def test_the_published_list_is_known_by_its_count_and_hash(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = (root / LIST).read_text().split()
+    assert Places(root, LIST).subset == "custom"
+    monkeypatch.setattr(places, "PUBLISHED", (COUNT, names_sha256(names)))
+    assert Places(root, LIST).subset == "published"
+    assert Places(root, listing(tmp_path, *names, "")).subset == "published"
+    assert Places(root, listing(tmp_path, *names[:-1])).subset == "custom"
+    assert Places(root, listing(tmp_path, *names[::-1])).subset == "custom"
+    assert Places.masks == "drawn"
+    assert Places.fit == "lama"
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a.jpg", "b.jpg", "a.png"], r"some\.txt: expected every name once, found 1 repeated: a$"),
+        (["../secret.jpg"], r"some\.txt: paths must stay inside .*test_256: found \.\./secret\.jpg$"),
+        (["/etc/passwd"], r"paths must stay inside .*: found /etc/passwd$"),
+        (["Places365_test_00000001.jpg", "b.jpg", "."], r"some\.txt: 2 of 3 files are missing in .*: b\.jpg, \.$"),
+        (["", "  "], r"some\.txt: expected names of pictures, one a line, found none$"),
+    ],
+)
+def test_a_list_that_leads_astray_is_refused(root: Path, tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        list(Places(root, listing(tmp_path, *names)))
+
+
+def test_a_root_or_list_that_is_missing_or_none_is_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds test_256, found nothing at"):
+        list(Places(tmp_path / "nowhere", LIST))
+    with pytest.raises(BadInputError, match=r"^dataset\.pictures\.listing: expected a text file of names.*gone\.txt"):
+        list(Places(root, "gone.txt"))
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInputError, match=r"^dataset\.pictures\.listing: .*bytes\.txt"):
+        list(Places(root, tmp_path / "bytes.txt"))

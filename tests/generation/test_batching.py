@@ -1,0 +1,99 @@
+"""Batches that fit, by a device that is only pretended."""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+
+from bench.generation import batching
+from bench.generation.batching import halving, probe_batch_size
+
+CUDA = torch.device("cuda")
+
+
+def fits(limit: int, calls: list[int]) -> Callable[[Sequence[int]], list[int]]:
+    """Work that takes no more than so many items at once, and notes how many it was given."""
+
+    def work(batch: Sequence[int]) -> list[int]:
+        calls.append(len(batch))
+        if len(batch) > limit:
+            raise torch.OutOfMemoryError("pretended")
+        return [10 * item for item in batch]
+
+    return work
+
+
+def test_all_items_are_worked_on_once_and_in_order() -> None:
+    calls: list[int] = []
+    made = list(halving(range(10), 4, fits(64, calls)))
+    assert made == [[0, 10, 20, 30], [40, 50, 60, 70], [80, 90]]
+    assert calls == [4, 4, 2]
+    assert list(halving([], 4, fits(64, []))) == []
+
+
+def test_a_batch_that_does_not_fit_is_halved_from_there_on(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[int] = []
+    with caplog.at_level(logging.WARNING):
+        made = list(halving(range(11), 8, fits(3, calls)))
+    assert [result for batch in made for result in batch] == [10 * item for item in range(11)]
+    assert calls == [8, 4, 2, 2, 2, 2, 2, 1]
+    assert [record.getMessage() for record in caplog.records] == [
+        "8 items at once do not fit the device's memory; going on with fewer"
+    ]
+
+
+def test_one_item_that_does_not_fit_ends_the_work() -> None:
+    with pytest.raises(torch.OutOfMemoryError, match="pretended"):
+        list(halving(range(4), 4, fits(0, [])))
+
+
+def test_other_errors_end_the_work_at_once() -> None:
+    calls: list[int] = []
+
+    def broken(batch: Sequence[int]) -> None:
+        calls.append(len(batch))
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        list(halving(range(4), 4, broken))
+    assert calls == [4]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that stands still unless somebody sets it."""
+    now = [0.0]
+    monkeypatch.setattr(batching.time, "perf_counter", lambda: now[0])
+    return now
+
+
+def work_of(clock: list[float], fixed: float, each: float, limit: int = 1000) -> Callable[[Sequence[int]], None]:
+    def work(batch: Sequence[int]) -> None:
+        if len(batch) > limit:
+            raise torch.OutOfMemoryError("pretended")
+        clock[0] += fixed + each * len(batch)
+
+    return work
+
+
+def test_the_batch_is_doubled_while_that_is_faster(clock: list[float]) -> None:
+    assert probe_batch_size(work_of(clock, 1.0, 0.0), range(64), device=CUDA) == 64
+    assert probe_batch_size(work_of(clock, 1.0, 0.0), range(64), 16, device=CUDA) == 16
+    assert probe_batch_size(work_of(clock, 1.0, 0.0), range(20), device=CUDA) == 16
+    assert probe_batch_size(work_of(clock, 0.0, 1.0), range(64), device=CUDA) == 1
+    assert probe_batch_size(work_of(clock, 1.0, 1.0), range(64), device=CUDA) == 16  # 32 are 3 % faster
+
+
+def test_a_batch_that_does_not_fit_is_not_chosen(clock: list[float]) -> None:
+    assert probe_batch_size(work_of(clock, 1.0, 0.0, limit=11), range(64), device=CUDA) == 8
+    with pytest.raises(torch.OutOfMemoryError):
+        probe_batch_size(work_of(clock, 1.0, 0.0, limit=0), range(64), device=CUDA)
+
+
+def test_nothing_is_tried_on_the_cpu() -> None:
+    def never(batch: Sequence[int]) -> None:
+        raise AssertionError("tried")
+
+    assert probe_batch_size(never, range(64), device=torch.device("cpu")) == 8
+    assert probe_batch_size(never, range(64), 4, device=torch.device("cpu")) == 4

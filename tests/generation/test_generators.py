@@ -1,0 +1,216 @@
+"""What every generator promises, on tiny models with random weights: noise by item, conditions that matter, options."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.errors import BadInputError
+from bench.generation.inpainting import InpaintingGenerator
+from bench.generation.latents import image_batch, noise_sources, start_noise
+from bench.generation.paint_by_example import PaintByExampleGenerator
+from bench.generation.reconstruction import ReconstructionGenerator
+from bench.generation.text_to_image import TextToImageGenerator
+from tests.generation import tiny
+
+CPU = torch.device("cpu")
+SIDE = tiny.RESOLUTION // tiny.FACTOR
+KINDS = ("inpainting", "text", "exemplar")
+
+
+def generator(folders: dict[str, Path], kind: str, **options: Any) -> Any:
+    settings: dict[str, Any] = {"steps": 3, "guidance_scale": 4.0, "device": CPU, **options}
+    if kind == "inpainting":
+        return InpaintingGenerator(str(folders[kind]), **{"prompt": "a tree", "eta": 1.0, **settings})
+    made = {"text": TextToImageGenerator, "exemplar": PaintByExampleGenerator}[kind]
+    return made(str(folders[kind]), **settings)
+
+
+def seen_by_unet(made: Any, items: Sequence[Any]) -> list[Tensor]:
+    """What the UNet is given at every step, the unconditional half first."""
+    inputs: list[Tensor] = []
+    hook = made.pipeline.unet.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].clone()))
+    made.sample(items, 0)
+    hook.remove()
+    return inputs
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_latents_do_not_depend_on_the_batch(folders: dict[str, Path], kind: str) -> None:
+    made, items = generator(folders, kind), tiny.items()
+    together = made.sample(items, 0)
+    assert together.shape == (3, 4, SIDE, SIDE)
+    assert together.dtype == torch.float32
+    apart = torch.cat([made.sample(items[2:], 0), made.sample(items[:1], 0), made.sample(items[1:2], 0)])
+    torch.testing.assert_close(together[[2, 0, 1]], apart, rtol=0, atol=1e-5)  # convolutions of other batch sizes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_latents_depend_on_the_seed_and_the_id(folders: dict[str, Path], kind: str) -> None:
+    made, (item, *_) = generator(folders, kind), tiny.items()
+    first = made.sample([item], 0)
+    assert torch.equal(made.sample([item], 0), first)
+    assert not torch.allclose(made.sample([item], 1), first, atol=1e-2)
+    assert not torch.allclose(made.sample([replace(item, id="another")], 0), first, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition", "other"),
+    [
+        ("text", "caption", "a tree on a hill"),
+        ("exemplar", "exemplar", np.zeros((20, 31, 3), np.uint8)),
+        ("exemplar", "image", np.zeros((tiny.RESOLUTION, tiny.RESOLUTION, 3), np.uint8)),
+        ("inpainting", "image", np.zeros((tiny.RESOLUTION, tiny.RESOLUTION, 3), np.uint8)),
+        ("inpainting", "mask", np.ones((tiny.RESOLUTION, tiny.RESOLUTION), np.uint8)),
+    ],
+)
+def test_the_condition_changes_latents(folders: dict[str, Path], kind: str, condition: str, other: Any) -> None:
+    made, (item, *_) = generator(folders, kind), tiny.items()
+    changed = replace(item, **{condition: other})
+    assert not torch.allclose(made.sample([changed], 0), made.sample([item], 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["inpainting", "exemplar"])
+def test_pixels_of_the_hole_change_nothing(folders: dict[str, Path], kind: str) -> None:
+    made, (item, *_) = generator(folders, kind), tiny.items()
+    image = item.image.copy()
+    image[item.mask == 1] = 7
+    assert torch.equal(made.sample([replace(item, image=image)], 0), made.sample([item], 0))
+
+
+def test_inpainting_takes_its_fixed_prompt_and_no_caption(folders: dict[str, Path]) -> None:
+    made, (item, *_) = generator(folders, "inpainting"), tiny.items()
+    first = made.sample([item], 0)
+    assert torch.equal(made.sample([replace(item, caption="two dogs")], 0), first)
+    made.prompt = "two dogs"
+    assert not torch.allclose(made.sample([item], 0), first, atol=1e-5)
+
+
+def test_a_shared_start_is_the_released_scripts_for_every_item(folders: dict[str, Path]) -> None:
+    items = tiny.items(2)
+    released = np.random.RandomState(0).randn(1, 4, SIDE, SIDE).astype(np.float32)
+    shared = seen_by_unet(generator(folders, "inpainting", start_noise="shared"), items)[0][:2, :4]
+    np.testing.assert_array_equal(shared, np.concatenate([released, released]))
+    own = seen_by_unet(generator(folders, "inpainting"), items)[0][:2, :4]
+    assert torch.equal(own, start_noise(noise_sources(items, 0), (4, SIDE, SIDE)))
+
+
+def test_the_noise_of_the_steps_is_each_items_own_however_all_start(folders: dict[str, Path]) -> None:
+    first, second = (replace(tiny.items()[0], id=name) for name in ("first", "second"))
+    made = generator(folders, "inpainting", start_noise="shared", steps=2)
+    latents = made.sample([first, second], 0)
+    assert not torch.allclose(latents[0], latents[1], atol=1e-2)
+    plain = generator(folders, "inpainting", start_noise="shared", steps=2, eta=0.0).sample([first, second], 0)
+    # Without noise in the steps, only the sample of the known pixels' posterior is left of an item's own.
+    assert (plain[0] - plain[1]).std() < 0.2 * (latents[0] - latents[1]).std()
+
+
+def test_samplers_differ_and_both_start_from_the_items_noise(folders: dict[str, Path]) -> None:
+    items = tiny.items(2)
+    made = {name: generator(folders, "text", scheduler=name) for name in ("plms", "ddim")}
+    starts = [seen_by_unet(one, items)[0][:2] for one in made.values()]
+    assert torch.equal(starts[0], starts[1])
+    assert not torch.allclose(made["plms"].sample(items, 0), made["ddim"].sample(items, 0), atol=1e-4)
+
+
+def test_the_mask_of_paint_by_example_is_resized_bilinearly_with_soft_edges(folders: dict[str, Path]) -> None:
+    item = tiny.items(1)[0]
+    known = 1 - item.mask.astype(np.float32)
+    soft = seen_by_unet(generator(folders, "exemplar"), [item])[0][0, 8].numpy()
+    # Between the two pixels in the middle of each four, along both sides.
+    expected = sum(known[row :: tiny.FACTOR, column :: tiny.FACTOR] for row in (1, 2) for column in (1, 2)) / 4
+    np.testing.assert_allclose(soft, expected, atol=1e-6)
+    assert 0.5 in soft
+    hard = seen_by_unet(generator(folders, "exemplar", mask_resize="nearest"), [item])[0][0, 8].numpy()
+    np.testing.assert_array_equal(hard, known[:: tiny.FACTOR, :: tiny.FACTOR])
+
+
+def test_an_exemplar_is_squashed_to_the_encoders_square(folders: dict[str, Path]) -> None:
+    made, (item, *_) = generator(folders, "exemplar"), tiny.items()
+    wide = np.zeros((16, 64, 3), np.uint8)
+    wide[:, 60:] = 255  # a centre crop would lose it
+    pixels = made._examples([replace(item, exemplar=wide)])
+    assert pixels.shape == (1, 3, 16, 16)
+    mean, std = 0.48145466, 0.26862954
+    assert pixels[0, 0, :, -1].min() > (0.9 - mean) / std
+    assert pixels[0, 0, :, 0].max() == pytest.approx(-mean / std, abs=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "missing"), [("text", {"caption": " "}), ("exemplar", {"exemplar": None})])
+def test_an_item_without_its_condition_is_named(folders: dict[str, Path], kind: str, missing: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError, match=r"^item item 0: expected an? (caption|exemplar) to \w+ by, found none$"):
+        generator(folders, kind).sample(tiny.items(**missing), 0)
+
+
+def test_captions_beyond_the_tokenizers_length_are_cut_and_counted(folders: dict[str, Path]) -> None:
+    made, (item, *_) = generator(folders, "text"), tiny.items()
+    long = "a red square " * 10
+    assert made.truncated([item.caption, long, ""]) == 1
+    fits = " ".join(["dogs"] * (tiny.LENGTH - 2))  # beside start and end
+    assert made.truncated([fits]) == 0
+    assert made.truncated([f"{fits} dogs"]) == 1
+    latents = [made.sample([replace(item, caption=caption)], 0) for caption in (long, long + "two dogs")]
+    assert torch.equal(*latents)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_stays_near_and_leaves_the_first_stage_alone(folders: dict[str, Path], kind: str) -> None:
+    items = tiny.items(2)
+    full, half = (generator(folders, kind, precision=name) for name in ("float32", "bfloat16"))
+    assert half.pipeline.unet.dtype == torch.bfloat16
+    latents = half.sample(items, 0)
+    assert latents.dtype == torch.float32
+    difference = latents - full.sample(items, 0)
+    assert 0 < difference.abs().max() < 0.15  # 8 bits, over a few steps of values up to about 4
+    image = image_batch(items)
+    assert torch.equal(half.encode(image), full.encode(image))
+    assert torch.equal(half.decodable(latents), full.decodable(latents))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_encoding_and_unscaling_are_the_first_stages(folders: dict[str, Path], kind: str) -> None:
+    made, image, vae = generator(folders, kind), image_batch(tiny.items()), tiny.first_stage().eval()
+    with torch.no_grad():
+        mean = vae.encode(image.float() / 127.5 - 1).latent_dist.mean
+        torch.testing.assert_close(made.encode(image), mean * 0.5, rtol=0, atol=1e-6)
+        torch.testing.assert_close(made.decodable(made.encode(image)), vae.post_quant_conv(mean), rtol=0, atol=1e-6)
+    assert torch.equal(made.encode(image.float() / 127.5 - 1), made.encode(image))
+
+
+def test_reconstruction_takes_the_place_of_a_generator(folders: dict[str, Path]) -> None:
+    items = tiny.items()
+    made = ReconstructionGenerator(str(folders["text"] / "vae"), device=CPU)
+    diffusion = generator(folders, "text")
+    latents = made.sample(items, 0)
+    torch.testing.assert_close(made.decodable(latents), diffusion.decodable(diffusion.encode(image_batch(items))))
+    assert torch.equal(made.sample([replace(item, id="another") for item in items], 1), latents)
+    assert torch.equal(made.encode(image_batch(items).float() / 127.5 - 1), latents)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("text", {"steps": 0}, r"generator\.steps: expected a whole number of 1 or more, found 0"),
+        ("exemplar", {"guidance_scale": -1.0}, r"generator\.guidance_scale: expected a number of 0 or more, found -1"),
+        ("inpainting", {"eta": 2.0}, r"generator\.eta: expected a number in \[0, 1\], found 2"),
+        ("inpainting", {"start_noise": "same"}, r"generator\.start_noise: expected one of item, shared, found same"),
+        ("text", {"scheduler": "euler"}, r"generator\.scheduler: expected one of plms, ddim, found euler"),
+        ("exemplar", {"mask_resize": "area"}, r"generator\.mask_resize: expected one of bilinear, nearest, found area"),
+        (
+            "text",
+            {"precision": "half"},
+            r"generator\.precision: expected one of float32, float16, bfloat16, found half",
+        ),
+        ("text", {"precision": "float16"}, r"generator\.precision: expected .* on the CPU, found float16"),
+    ],
+)
+def test_a_value_out_of_its_range_is_named(
+    folders: dict[str, Path], kind: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadInputError, match=message):
+        generator(folders, kind, **options)

@@ -1,0 +1,223 @@
+"""Pipelines of the smallest kind with random weights, as folders of diffusers and as a file in the original layout."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    PaintByExamplePipeline,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor
+from transformers import CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
+
+from bench.data.items import Item
+from bench.generation.quiet import quiet
+
+RESOLUTION = 32
+FACTOR = 4
+"""Of the first stage, from pixels to latents."""
+LENGTH = 12
+"""Most tokens of a caption."""
+WIDTH = 8
+"""Of the condition."""
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def items(count: int = 3, **changes: Any) -> list[Item]:
+    """Items of noise, with masks, captions and exemplars of their own."""
+    made = []
+    for number in range(count):
+        draw = np.random.default_rng(number)
+        mask = np.zeros((RESOLUTION, RESOLUTION), np.uint8)
+        mask[6 : 20 + number, 3:17] = 1  # an edge in the middle of a latent
+        settings: dict[str, Any] = {
+            "id": f"item {number}",
+            "source": f"item {number}",
+            "image": draw.integers(0, 256, (RESOLUTION, RESOLUTION, 3), np.uint8),
+            "mask": mask,
+            "caption": ("a red square", "two dogs", "a tree on a hill")[number % 3],
+            "exemplar": draw.integers(0, 256, (20 + number, 31, 3), np.uint8),
+        }
+        made.append(Item(**{**settings, **changes}))
+    return made
+
+
+def first_stage() -> AutoencoderKL:
+    torch.manual_seed(1)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=(4, 8, 8),
+        layers_per_block=1,
+        norm_num_groups=2,
+        sample_size=RESOLUTION,
+        scaling_factor=0.5,
+    )
+
+
+def unet(channels: int) -> UNet2DConditionModel:
+    torch.manual_seed(2)
+    return UNet2DConditionModel(
+        sample_size=RESOLUTION // FACTOR,
+        in_channels=channels,
+        out_channels=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        cross_attention_dim=WIDTH,
+        attention_head_dim=2,
+    )
+
+
+def tokenizer() -> CLIPTokenizer:
+    """Of single bytes and the few pairs that some words have."""
+    words = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
+    words.pre_tokenizer = pre_tokenizers.Whitespace()
+    trainer = trainers.BpeTrainer(
+        vocab_size=120,
+        special_tokens=[START, END],
+        end_of_word_suffix="</w>",
+        initial_alphabet=[chr(code) for code in range(97, 123)],
+        show_progress=False,
+    )
+    words.train_from_iterator([item.caption for item in items()], trainer)
+    learned = json.loads(words.to_str())["model"]
+    vocabulary = learned["vocab"]
+    for code in range(97, 123):
+        vocabulary.setdefault(chr(code) + "</w>", len(vocabulary))
+    return CLIPTokenizer(
+        vocab=vocabulary, merges=[tuple(pair) for pair in learned["merges"]], bos_token=START, eos_token=END,
+        unk_token=END, pad_token=END, model_max_length=LENGTH,
+    )  # fmt: skip
+
+
+def text_encoder() -> CLIPTextModel:
+    torch.manual_seed(3)
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=120, hidden_size=WIDTH, intermediate_size=16, projection_dim=WIDTH, num_hidden_layers=2,
+            num_attention_heads=2, max_position_embeddings=LENGTH, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+        )
+    )  # fmt: skip
+
+
+def image_encoder() -> PaintByExampleImageEncoder:
+    torch.manual_seed(4)
+    return PaintByExampleImageEncoder(
+        CLIPVisionConfig(
+            hidden_size=WIDTH, intermediate_size=16, projection_dim=WIDTH, num_hidden_layers=5, num_attention_heads=2,
+            image_size=16, patch_size=8,
+        )
+    )  # fmt: skip
+
+
+def scheduler() -> DDIMScheduler:
+    """Set otherwise than the released scripts, so that a generator has something to mend."""
+    return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", set_alpha_to_one=True)
+
+
+def write_text(folder: Path, channels: int) -> Path:
+    """A folder of text to image (4 channels) or inpainting (9)."""
+    kind = {4: StableDiffusionPipeline, 9: StableDiffusionInpaintPipeline}[channels]
+    with quiet():
+        kind(
+            vae=first_stage(), text_encoder=text_encoder(), tokenizer=tokenizer(), unet=unet(channels),
+            scheduler=scheduler(), safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+        ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def write_exemplar(folder: Path) -> Path:
+    """A folder of Paint-by-Example."""
+    with quiet():
+        processor = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+        PaintByExamplePipeline(
+            vae=first_stage(), image_encoder=image_encoder(), unet=unet(9), scheduler=scheduler(),
+            safety_checker=None, feature_extractor=processor,
+        ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def write_configs(folder: Path, channels: int = 4) -> Path:
+    """Settings of every part but the tokenizer, as they lie in the package for Stable Diffusion 1."""
+    parts = {"vae": first_stage(), "unet": unet(channels), "text_encoder": text_encoder(), "scheduler": scheduler()}
+    for name, part in parts.items():
+        save = part.save_config if hasattr(part, "save_config") else part.config.save_pretrained
+        save(folder / name)
+    return folder
+
+
+def original_layout(channels: int) -> dict[str, Tensor]:
+    """The same weights by the names of CompVis/stable-diffusion, with what real files hold beside them."""
+    state = {f"model.diffusion_model.{_original_unet(name)}": t for name, t in unet(channels).state_dict().items()}
+    for name, tensor in first_stage().state_dict().items():
+        linear = re.search(r"attentions.*(to_\w|to_out\.0)\.weight", name)
+        state[f"first_stage_model.{_original_vae(name)}"] = tensor[:, :, None, None] if linear else tensor
+    for name, tensor in text_encoder().state_dict().items():
+        state[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"] = tensor
+    state["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(LENGTH)[None]
+    state["alphas_cumprod"] = torch.ones(1000)
+    return {name: tensor.detach().contiguous() for name, tensor in state.items()}
+
+
+RESNET = {
+    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
+    "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
+}  # fmt: skip
+ENDS = {
+    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
+    "conv_norm_out": "out.0", "conv_out": "out.2",
+}  # fmt: skip
+
+
+def _original_unet(name: str) -> str:
+    for new, old in ENDS.items():
+        if name.startswith(f"{new}."):
+            return name.replace(new, old, 1)
+    if name.startswith("mid_block"):
+        _, kind, number, *rest = name.split(".")
+        place = f"middle_block.{1 if kind == 'attentions' else 2 * int(number)}"
+        return ".".join([place, *_original_resnet(kind, rest)])
+    side, block, kind, number, *rest = name.split(".")
+    if side == "down_blocks":  # one layer and, but in the last block, a downsampler
+        if kind == "downsamplers":
+            return f"input_blocks.{2 * int(block) + 2}.0.op.{rest[-1]}"
+        place = f"input_blocks.{2 * int(block) + int(number) + 1}.{0 if kind == 'resnets' else 1}"
+    else:  # two layers; the upsampler stands after the second, and after its attention where there is one
+        if kind == "upsamplers":
+            return f"output_blocks.{2 * int(block) + 1}.1.conv.{rest[-1]}"
+        place = f"output_blocks.{2 * int(block) + int(number)}.{0 if kind == 'resnets' else 1}"
+    return ".".join([place, *_original_resnet(kind, rest)])
+
+
+def _original_resnet(kind: str, rest: list[str]) -> list[str]:
+    return [RESNET[rest[0]], *rest[1:]] if kind == "resnets" else rest
+
+
+def _original_vae(name: str) -> str:
+    levels = len(first_stage().config.block_out_channels)
+    name = re.sub(r"up_blocks\.(\d)", lambda found: f"up.{levels - 1 - int(found[1])}", name)
+    name = name.replace("down_blocks", "down")
+    name = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", name)
+    pairs = {
+        "mid_block.attentions.0": "mid.attn_1", "group_norm": "norm", "to_out.0": "proj_out", "attn_1.to_": "attn_1.",
+        "resnets": "block", "samplers.0": "sample",
+        "conv_shortcut": "nin_shortcut", "conv_norm_out": "norm_out",
+    }  # fmt: skip
+    for new, old in pairs.items():
+        name = name.replace(new, old)
+    return name

@@ -1,0 +1,72 @@
+"""Bins of mask area against LaMa's two formulas, and on their edges."""
+
+import numpy as np
+import pytest
+
+from bench.metrics.bins import area_bin
+
+EDGES = np.linspace(0, 1, 11)
+
+
+def areas() -> np.ndarray:  # type: ignore[type-arg]
+    """Everywhere, on edges as float64 and float32 have them, and one bit off."""
+    tenths = np.concatenate([EDGES, np.arange(11) / 10, np.arange(11).astype(np.float32) / np.float32(10)])
+    near = np.concatenate([np.nextafter(tenths, 0), np.nextafter(tenths, 1)])
+    drawn = np.random.default_rng(0).random(1000)
+    return np.concatenate([tenths, near, drawn]).clip(0, 1)
+
+
+def lama(x: np.ndarray, rule: str) -> np.ndarray:  # type: ignore[type-arg]
+    if rule == "online":
+        return np.clip(np.searchsorted(EDGES, x) - 1, 0, 9)
+    found = np.searchsorted(EDGES, x, side="right") - 1
+    found[found == 10] = 9
+    return found
+
+
+@pytest.mark.parametrize("rule", ["offline", "online"])
+def test_bins_are_lamas_and_every_item_is_in_one(rule: str) -> None:
+    x = areas()
+    found = np.array([area_bin(x, k / 10, (k + 1) / 10, rule=rule) for k in range(10)])
+    assert (found.sum(0) == 1).all()
+    assert np.array_equal(found.argmax(0), lama(x, rule))
+
+
+def test_half_belongs_above_by_the_tables_rule_and_below_by_the_other() -> None:
+    half = [0.4, 0.5]
+    assert area_bin(half, 0.4, 0.5).tolist() == [True, False]
+    assert area_bin(half, 0.4, 0.5, rule="online").tolist() == [False, True]
+    assert area_bin([0.0, 1.0], 0.9, 1.0).tolist() == [False, True]
+    assert area_bin([0.0, 1.0], 0.0, 0.1, rule="online").tolist() == [True, False]
+
+
+@pytest.mark.parametrize("side", [64, 256, 512])
+def test_of_images_with_sides_of_powers_of_two_only_half_and_the_ends_lie_on_an_edge(side: int) -> None:
+    x = np.arange(side * side + 1) / side**2
+    differ = np.zeros(len(x), bool)
+    for k in range(10):
+        low, high = k / 10, (k + 1) / 10
+        differ |= area_bin(x, low, high) != area_bin(x, low, high, rule="online")
+    assert x[differ].tolist() == [0.5]
+
+
+def test_edges_need_not_be_tenths_and_bins_join() -> None:
+    x = areas()
+    both = area_bin(x, 0.2, 0.25) | area_bin(x, 0.25, 0.4)
+    assert np.array_equal(both, area_bin(x, 0.2, 0.4))
+    assert area_bin(np.array([[0.22], [0.3]]), 0.2, 0.25).tolist() == [[True], [False]]
+
+
+@pytest.mark.parametrize(
+    ("x", "low", "high", "rule", "message"),
+    [
+        ([0.5], 0.4, 0.5, "outside", "'outside': expected offline or online"),
+        ([0.5], 0.5, 0.4, "offline", "found 0.5 and 0.4"),
+        ([0.5], 40, 50, "offline", "found 40 and 50"),
+        ([1.5], 0.4, 0.5, "offline", "areas must lie"),
+        ([np.nan], 0.4, 0.5, "offline", "areas must lie"),
+    ],
+)
+def test_what_is_no_bin_is_refused(x: list[float], low: float, high: float, rule: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        area_bin(x, low, high, rule=rule)

@@ -1,0 +1,72 @@
+"""The Inception Score against torch-fidelity's own, closed forms, and its influence against the jackknife."""
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.metric_isc import isc_features_to_metric
+
+from bench.metrics.inception_score import inception_score
+from bench.metrics.uncertainty import standard_error
+
+
+def draw(count: int, classes: int, scale: float = 3.0) -> np.ndarray:  # type: ignore[type-arg]
+    return np.random.default_rng(0).normal(0, scale, size=(count, classes)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("count", "classes", "splits", "seed"), [(997, 50, 10, 2020), (40, 7, 3, 1), (10, 5, 10, 2020)]
+)
+def test_the_value_is_torch_fidelitys(count: int, classes: int, splits: int, seed: int) -> None:
+    logits = draw(count, classes)
+    expected = isc_features_to_metric(torch.from_numpy(logits), splits=splits, rng_seed=seed)
+    found = inception_score(logits, splits=splits, seed=seed)
+    assert found.value == pytest.approx(expected["inception_score_mean"], rel=1e-10)
+    assert found.splits_std == pytest.approx(expected["inception_score_std"], rel=1e-10, abs=1e-10)
+
+
+def test_certain_and_even_classes_score_their_number_and_doubt_scores_one() -> None:
+    classes = np.tile(np.arange(4), 50)
+    certain = np.where(classes[:, None] == np.arange(4), 0.0, -1000.0)  # so far below that the softmax is exactly 0
+    assert inception_score(certain, splits=1).value == pytest.approx(4)
+    assert inception_score(np.zeros((30, 6))).value == pytest.approx(1)
+    beyond = np.hstack([certain, np.full((200, 3), -1000.0)])
+    assert inception_score(beyond, splits=1).value == pytest.approx(4)
+
+
+def test_log_probabilities_are_logits() -> None:
+    logits = draw(200, 9).astype(np.float64)
+    shifted = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    assert inception_score(shifted).value == pytest.approx(inception_score(logits + 5).value, rel=1e-12)
+
+
+@pytest.mark.parametrize(("count", "splits"), [(400, 1), (1203, 4)])
+def test_influence_has_mean_zero_and_agrees_with_the_jackknife(count: int, splits: int) -> None:
+    """Each item is left out of its own split; splits have unlike sizes in the second case."""
+    logits = draw(count, 8, 2.0).astype(np.float64)
+    found = inception_score(logits, splits=splits)
+    assert found.influence.mean() == pytest.approx(0, abs=1e-12)
+
+    order = np.random.RandomState(2020).permutation(count)
+    parts = [order[k * count // splits : (k + 1) * count // splits] for k in range(splits)]
+    values = [inception_score(logits[part], splits=1).value for part in parts]
+    left_out = np.empty(count)
+    for k, part in enumerate(parts):
+        for item in part:
+            without = inception_score(logits[part[part != item]], splits=1).value
+            left_out[item] = np.mean([*values[:k], without, *values[k + 1 :]])
+    jackknife = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum())
+    assert standard_error(found.influence) == pytest.approx(jackknife, rel=0.03)
+    assert np.corrcoef(found.influence, -left_out)[0, 1] > 0.999  # and item by item
+
+
+@pytest.mark.parametrize(
+    ("logits", "message"),
+    [
+        (np.zeros((9, 4)), "each of 10 splits needs an item: found 9"),
+        (np.zeros(20), r"N×K: found \(20,\)"),
+        (np.full((20, 3), np.inf), "60 values that are not finite"),
+    ],
+)
+def test_bad_logits_are_refused(logits: np.ndarray, message: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(ValueError, match=message):
+        inception_score(logits)
