@@ -13,7 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.checking.report import report
+from bench.checking.wanted import of_each
 from bench.config import Config
+from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import write_run
 from bench.results import Results, open_out, write_atomically, write_json
@@ -22,6 +25,8 @@ from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid
 
 __all__ = ["Collection"]
 
+OWN = ("experiment", "experiments", "out")
+"""Overrides of the collection itself; all others go to every experiment."""
 TERMINAL = 108
 
 
@@ -34,8 +39,11 @@ class Collection:
 
     def run(self) -> Results:
         """Every experiment with this run's other overrides; the status is the worst of theirs."""
-        shared = [word for word in self.overrides if word.partition("=")[0] not in ("experiment", "out")]
+        shared = [word for word in self.overrides if word.partition("=")[0] not in OWN]
         if self.config.stage == "check":
+            problems = of_each(self.config, self.overrides)
+            if problems:
+                raise BadInputError(report(self.config.name, problems))
             statuses = [self._run([f"experiment={name}", *shared]).status for name in self.config.experiments]
             return Results(Path(), max(statuses))
         out = open_out(self.config.out, self.config.name)
@@ -110,7 +118,7 @@ def _index(
     lines = [
         [
             name,
-            result.message or "done",
+            result.message.partition("\n")[0] or "done",
             _claims_of(out / name),
             str(latents[name].get("sampled", "–")),
             str(latents[name].get("stored", "–")),

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.config import compose_config, experiments, typed
+from bench.config import FETCH, compose_config, experiments, typed
 from bench.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ def run(overrides: list[str]) -> Results:
 
 def _run(overrides: list[str]) -> Results:
     config, resolved = typed(compose_config(overrides))
+    if config.stage == FETCH:
+        from bench.checking.fetch import fetch
+
+        return fetch(config.name, overrides)
     if config.kind == "train_mini":
         from bench.training.mini import train_mini
 
@@ -109,7 +113,7 @@ def _overview() -> str:
             *lines,
             "",
             "-m KEY=A,B: a job for every combination, and one table of them all",
-            "Often used: stage=check|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR  batch_size=N",
+            "Often used: stage=check|fetch|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR  batch_size=N",
             "            device=auto|cpu|cuda  save_images=true  dataset=folder dataset.root=DIR  row=[NAME,…]",
             "            --config-dir DIR  rows, decoders, data sets and experiments of your own",
             "            paths.store=DIR (environment: BENCH_STORE)  paths.data=DIR (environment: BENCH_DATA)",

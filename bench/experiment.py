@@ -6,7 +6,9 @@ resume, caching and sharing between experiments in one.
 
 from __future__ import annotations
 
+import copy
 import logging
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +19,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from hydra.utils import get_object
 from PIL import Image
 from rich.console import Console
 
+from bench.checking.estimate import Meter, Trial, Work, before_trial, estimate, trial_items
+from bench.checking.inspection import Inspection, inspect_table
+from bench.checking.report import report
 from bench.config import STAGES, Config, TableSpec
 from bench.costs import row_costs
 from bench.data.items import Item
@@ -33,7 +39,7 @@ from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Scorer, Unit
 from bench.metrics.summary import HOLE_ONLY, Scored, Summary
-from bench.objects import check_targets, identity, make, missing_files, require_target, weight_files
+from bench.objects import check_targets, identity, make, require_target, weight_files
 from bench.progress import Progress
 from bench.reporting.figures import draw_rows
 from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
@@ -108,7 +114,8 @@ class TableExperiment:
             self.load()
         if "prepare" not in wanted:
             size = sum(Path(path).stat().st_size for path in self.weights)
-            print(f"{self.config.name}: all is there, {len(self.rows)} rows and {size / 1e6:.1f} MB of weights")
+            print(f"{self.config.name}: ready: all is there, {len(self.rows)} rows and {size / 1e6:.1f} MB of weights")
+            print("\n".join(estimate(self.work, self.trial(), self.store.root)))
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         if self.config.profile.name != "paper":
@@ -143,7 +150,14 @@ class TableExperiment:
     # --- check -------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """See before any work that all is there: targets, arguments, files, and the table's own settings."""
+        """See before any work that all is there: targets, arguments, the table's own settings, and files."""
+        self.check_settings()
+        problems = self.inspection.problems
+        if problems:
+            raise BadInputError(report(self.config.name, problems, tail=before_trial(self.work)))
+
+    def check_settings(self) -> None:
+        """See that targets and arguments are right, whatever files are there."""
         nodes = self.resolved
         check_table(self._spec, self.rows)
         for name in ("store", "data"):
@@ -160,16 +174,65 @@ class TableExperiment:
         for name, row in nodes["rows"].items():
             if row["method"] is not None:
                 require_target(row["method"], f"rows.{name}.method")
-        missing = [line for key in PARTS for line in missing_files(nodes[key], key)]
-        if missing:
-            raise BadInputError("these are missing: " + "; ".join(dict.fromkeys(missing)))
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """What is missing or wrong of the files that the run needs, and how many pictures there are."""
+        return inspect_table({key: self.resolved[key] for key in PARTS}, self.resolved["paths"])
+
+    @property
+    def work(self) -> Work:
+        """How many items there are to do at most, and of what kind."""
+        dataset, listing = self.resolved["dataset"], self.inspection.listing
+        counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
+        return Work(
+            min((count for count in counts if count is not None), default=None),
+            self.config.profile.resolution,
+            getattr(get_object(dataset["pictures"]["_target_"]), "masks", "drawn"),
+        )
 
     def load(self) -> None:
         """Load what every row needs, so that a wrong weight file is found before hours of sampling.
 
         The files are hashed before: what the keys of the store say is what was loaded.
+
+        Raises:
+            BadInputError: something does not load; the message is of the generator, the methods and the measures.
         """
-        _ = self.weights, self.generator, self.methods, self.measures
+        errors = []
+        for part in ("weights", "generator", "methods", "measures"):
+            try:
+                getattr(self, part)
+            except BadInputError as error:
+                errors.append(str(error))
+        if errors:
+            raise BadInputError("\n".join(errors))
+
+    def trial(self) -> Trial:
+        """Sample, decode and score two items of noise with all rows, in a store that goes away."""
+        block, meter = trial_items(self.config.profile.resolution), Meter(self.device)
+        log.info("trying %d items on %s", len(block), meter.name)
+        trial, progress = copy.copy(self), Progress("trial", len(block))  # the same models; a bar that nobody sees
+        with tempfile.TemporaryDirectory() as folder:
+            trial.store = Store(Path(folder))
+            try:
+                latents, sampling = meter.timed(lambda: trial._sample_block(block, progress))
+                trial.store.put("latents", "trial", latents)
+                parts = [(TRUTH, (name, "")) for name in self.measures]
+                parts += [(row, unit) for row in self.methods for unit in self._units]
+                for _ in range(2):  # the first time, kernels are chosen too
+                    scores, scoring = meter.timed(lambda: trial._score_block(block, "trial", parts, progress))
+            except torch.OutOfMemoryError as error:
+                raise BadInputError(f"device: one item alone does not fit the memory of {meter.name}") from error
+        return Trial(
+            items=len(block),
+            sampling=sampling / len(block),
+            scoring=scoring / len(block),
+            latents=_size(latents) / len(block),
+            scores=sum(_size(arrays) for arrays in scores.values()) / len(block),
+            memory=meter.memory(),
+            device=meter.name,
+        )
 
     @cached_property
     def weights(self) -> dict[str, str]:
@@ -537,6 +600,11 @@ class TableExperiment:
 
 def _joined(parts: Sequence[Arrays]) -> Arrays:
     return {name: np.concatenate([arrays[name] for arrays in parts]) for name in sorted(parts[0])}
+
+
+def _size(arrays: Arrays) -> int:
+    """Bytes."""
+    return sum(array.nbytes for array in arrays.values())
 
 
 def _tensors(items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:

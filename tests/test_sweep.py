@@ -1,10 +1,12 @@
 """Sweeps: every combination runs, a failed one is named, and one table has them all."""
 
+import json
 from pathlib import Path
 
 import pandas
 import pytest
 
+from bench import gather
 from bench.errors import BadInputError
 from bench.results import Results
 from bench.sweep import run_sweep, sweep_jobs
@@ -24,24 +26,63 @@ def test_what_is_no_sweep_is_refused(words: list[str], message: str) -> None:
         sweep_jobs(words)
 
 
+def row(out: Path, score: float) -> None:
+    """What a table's run leaves of one row."""
+    pandas.DataFrame([{"row": "mine", "label": "Mine", "lpips": score}]).to_csv(out / "table.csv", index=False)
+    costs = {"mine": {"parameters": 10 * score, "tera_flop": score, "seconds_per_image": 0.1}}
+    (out / "run.json").write_text(json.dumps({"costs": costs}))
+
+
+def run(overrides: list[str]) -> Results:
+    chosen = dict(word.split("=") for word in overrides)
+    if chosen["a"] == "2":
+        raise BadInputError("a: expected less")
+    if chosen["a"] == "3":
+        raise RuntimeError("broken")
+    out = Path(chosen["out"])
+    out.mkdir()
+    row(out, float(chosen["a"]) / 3)
+    return Results(out, 0)
+
+
 def test_one_table_has_all_jobs_failed_ones_included(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    seen = []
-
-    def run(overrides: list[str]) -> Results:
-        seen.append(overrides)
-        chosen = dict(word.split("=") for word in overrides)
-        if chosen["a"] == "2":
-            raise BadInputError("a: expected less")
-        if chosen["a"] == "3":
-            raise RuntimeError("broken")
-        return Results(Path(chosen["out"]), 0, table=pandas.DataFrame([{"score": float(chosen["a"]) / 3}]))
-
-    assert run_sweep(["a=1,2,3,4", f"out={tmp_path / 'o'}"], run) == 2
-    assert [words[-1] for words in seen] == [f"out={tmp_path / 'o' / str(number)}" for number in range(4)]
-    table = pandas.read_csv(tmp_path / "o" / "sweep.csv")
+    out = tmp_path / "o"
+    assert run_sweep(["a=1,2,3,4", f"out={out}"], run) == 2
+    assert sorted(path.name for path in out.iterdir()) == [
+        "0", "1", "2", "3", "sweep.csv", "sweep.html", "sweep.md", "sweep.png",
+    ]  # fmt: skip
+    table = pandas.read_csv(out / "sweep.csv")
     assert list(table["a"]) == [1, 2, 3, 4]
-    assert list(table["score"].isna()) == [False, True, True, False]
+    assert list(table["lpips"].isna()) == [False, True, True, False]
+    assert list(table["parameters"].dropna()) == pytest.approx([10 / 3, 40 / 3])
     assert list(table["failed"][1:3]) == ["a: expected less", "RuntimeError: broken"]
     shown = capsys.readouterr().out
-    assert "0.33333" in shown
-    assert "a: expected less" in shown
+    for words in ("0.33333", "a: expected less"):
+        assert words in shown
+        assert words in (out / "sweep.md").read_text()
+
+
+def test_gathering_again_gives_the_same_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "o"
+    run_sweep(["a=1,2,4", f"out={out}"], run)
+    before = (out / "sweep.csv").read_bytes()
+    (out / "sweep.csv").unlink()
+    assert gather.main([str(out)]) == 0
+    assert (out / "sweep.csv").read_bytes() == before
+
+
+def test_an_interrupted_sweep_still_gathers_what_is_done(tmp_path: Path) -> None:
+    def stopped(overrides: list[str]) -> Results:
+        if "a=4" in overrides:
+            raise KeyboardInterrupt
+        return run(overrides)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(["a=1,4", f"out={tmp_path / 'o'}"], stopped)
+    assert len(pandas.read_csv(tmp_path / "o" / "sweep.csv")) == 1
+
+
+def test_a_folder_without_jobs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert gather.main([str(tmp_path)]) == 2
+    assert f"{tmp_path}: expected folders of jobs" in capsys.readouterr().err
+    assert gather.main([]) == 2

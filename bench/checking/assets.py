@@ -62,7 +62,7 @@ class Asset:
     unet_channels: int | None = None
     """Input channels of its UNet."""
     files: tuple[str, ...] = ()
-    """That must be there where it is a folder."""
+    """Names that must be in it where it is a folder."""
     parts: tuple[str, ...] = ()
     """Its networks where it is a folder: folders with settings and weights."""
     download: Download | None = None

@@ -5,14 +5,12 @@ No other stage downloads anything. A file or folder appears at its path whole or
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import tempfile
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import replace
-from http.client import HTTPException
 from pathlib import Path
 
 from bench.checking.assets import Asset
@@ -24,8 +22,6 @@ from bench.results import Results
 from bench.store import file_sha256
 
 __all__ = ["fetch"]
-
-log = logging.getLogger(__name__)
 
 OFFLINE = "HF_HUB_OFFLINE"
 YES = ("1", "on", "yes", "true")
@@ -44,7 +40,7 @@ def fetch(name: str, overrides: Sequence[str]) -> Results:
     Raises:
         BadInputError: something is still missing or wrong; the message is the plan to get it.
     """
-    problems, failed = wanted(overrides), {}
+    problems, failed = wanted(overrides), dict[str, str]()
     offline = os.environ.get(OFFLINE, "").lower() in YES
     for problem in problems:
         asset = problem.asset
@@ -53,8 +49,9 @@ def fetch(name: str, overrides: Sequence[str]) -> Results:
         print(f"{asset.name}: {_size(asset)} from {asset.source}", flush=True)
         try:
             _download(asset, Path(problem.place))
-        except (OSError, HTTPException, ValueError) as error:  # urllib's and the hub's errors are among them
-            failed[asset.name] = f"{problem.said}; the download failed: {str(error).splitlines()[0]}"
+        except Exception as error:  # every client has kinds of its own for what the net does
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            failed[asset.name] = f"{problem.said}; the download failed: {reason}"
             continue
         print(f"{asset.name}: now at {problem.place}", flush=True)
     left = wanted(overrides) if problems and not offline else problems

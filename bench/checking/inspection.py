@@ -48,7 +48,9 @@ class Inspection:
 
     problems: tuple[Problem, ...]
     listing: Listing | None = None
-    """Of the data set; None where it is not there yet."""
+    """Of the data set; None where it is not there yet, or the run makes it."""
+    expected: int | None = None
+    """Items that the paper's table has of it."""
 
 
 def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspection:
@@ -61,15 +63,16 @@ def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspect
     found = needs(nodes, paths)
     problems = inspect_needs(found)
     of_data = [need for need in found if need.key.startswith(f"{DATASET}.")]
+    expected = next((need.asset.items for need in of_data if need.asset and need.asset.items), None)
     if DATASET not in nodes or any(key.startswith(f"{DATASET}.") for problem in problems for key in problem.keys):
-        return Inspection(tuple(problems))
+        return Inspection(tuple(problems), expected=expected)
     listing = list_pictures(nodes[DATASET]["pictures"], PICTURES)
     if listing is not None and listing.problems:
         asset = next((need.asset for need in of_data if need.asset is not None), None)
         place = str(of_data[0].root or of_data[0].path) if of_data else PICTURES
         problems += [Problem(place, said, (PICTURES,), asset) for said in listing.problems]
         listing = None
-    return Inspection(tuple(problems), listing)
+    return Inspection(tuple(problems), listing, expected)
 
 
 def inspect_needs(found: Iterable[Need]) -> list[Problem]:
@@ -147,7 +150,7 @@ def incomplete(asset: Asset, place: Path) -> Iterator[str]:
     """What a folder lacks of what makes the asset whole."""
     if not place.is_dir():
         return
-    yield from (name for name in asset.files if not (place / name).is_file())
+    yield from (name for name in asset.files if not (place / name).exists())
     for part in asset.parts:
         folder = place / part
         if not folder.is_dir():

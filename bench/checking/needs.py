@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ class Need:
     """Where that asset lies, which may be a folder above."""
 
 
-def needs(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> list[Need]:
+def needs(nodes: Mapping[str, Any], paths: Mapping[str, str], path_keys: Collection[str] = PATH_KEYS) -> list[Need]:
     """Every path of a configuration.
 
     A value is an asset's where it lies at or below that one's path in `paths`, whatever its key; any other is a path by
@@ -35,23 +35,26 @@ def needs(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> list[Need]:
     Args:
         nodes: parts of a resolved configuration, as plain data, by their keys.
         paths: the resolved `paths`.
+        path_keys: whose values are paths.
     """
-    return [need for key, node in nodes.items() for need in _needs(node, key, {}, paths)]
+    return [need for key, node in nodes.items() for need in _needs(node, key, {}, paths, path_keys)]
 
 
-def _needs(node: Any, key: str, beside: Mapping[str, Any], paths: Mapping[str, str]) -> Iterator[Need]:
+def _needs(
+    node: Any, key: str, beside: Mapping[str, Any], paths: Mapping[str, str], path_keys: Collection[str]
+) -> Iterator[Need]:
     if isinstance(node, Mapping):
         for name, value in node.items():
-            yield from _needs(value, f"{key}.{name}", node, paths)
+            yield from _needs(value, f"{key}.{name}", node, paths, path_keys)
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _needs(value, f"{key}[{index}]", {}, paths)
+            yield from _needs(value, f"{key}[{index}]", {}, paths, path_keys)
     elif isinstance(node, str) and node:
         asset = _asset(node, paths)
         if asset is not None:
             folder = beside.get("root") or paths[asset.within] if asset.within else ""
             yield Need(key, Path(folder) / node, asset, Path(folder) / paths[asset.name])
-        elif key.rpartition(".")[2] in PATH_KEYS:
+        elif key.rpartition(".")[2] in path_keys:
             yield Need(key, Path(node))
 
 

@@ -96,12 +96,16 @@ def _field(title: str, text: str) -> Iterator[str]:
 def _what_fetch_does(problems: Sequence[Problem]) -> Iterator[str]:
     known = [problem.asset for problem in problems if problem.asset is not None]
     fetched = [
-        problem.asset for problem in problems if problem.missing and problem.asset and problem.asset.download is not None
+        problem.asset
+        for problem in problems
+        if problem.missing and problem.asset and problem.asset.download is not None
     ]
     if fetched:
         size = gigabytes(sum(asset.gigabytes or 0 for asset in fetched) * 1e9)
         names = ", ".join(asset.name for asset in fetched)
-        yield from textwrap.wrap(f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}", WIDTH)
+        yield from textwrap.wrap(
+            f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}", WIDTH
+        )
     if known:
         yield "All paths stand in conf/paths/default.yaml, and with profile=paper what they hold in bench/assets.yaml"
 

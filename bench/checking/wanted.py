@@ -10,6 +10,7 @@ from bench.checking.inspection import Problem, inspect_needs, merged
 from bench.checking.needs import needs
 from bench.config import Config, compose_config, typed
 from bench.errors import BadInputError
+from bench.objects import PATH_KEYS
 
 __all__ = ["of_each", "wanted"]
 
@@ -31,9 +32,11 @@ def wanted(overrides: Sequence[str]) -> list[Problem]:
     if config.kind == "table":
         from bench.experiment import TableExperiment
 
-        return list(TableExperiment(config, resolved, overrides).inspection().problems)
+        experiment = TableExperiment(config, resolved, overrides)
+        experiment.check_settings()
+        return list(experiment.inspection.problems)
     if config.kind == "train_decoder":
-        return inspect_needs(needs(_of_training(resolved), resolved["paths"]))
+        return inspect_needs(needs(_of_training(resolved), resolved["paths"], (*PATH_KEYS, "start", "first_stage")))
     return []
 
 
@@ -56,7 +59,4 @@ def of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
 
 
 def _of_training(resolved: dict[str, Any]) -> dict[str, Any]:
-    nodes = {key: resolved[key] for key in TRAINING}
-    # Both are paths, though their keys stand for themselves.
-    plain = {"paths": {"checkpoint": nodes.pop("start"), "path": nodes.pop("first_stage")}}
-    return {**plain, **nodes, "profile.perceptual": resolved["profile"]["perceptual"]}
+    return {**{key: resolved[key] for key in TRAINING}, "profile.perceptual": resolved["profile"]["perceptual"]}

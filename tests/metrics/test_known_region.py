@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.metrics.known_region import KnownRegionMeasure, known_region_error, psnr, ring_error, to_uint8
+from bench.metrics.known_region import KnownRegionMeasure, border_step, known_region_error, psnr, ring_error, to_uint8
 from bench.metrics.measure import Arrays, Extra
 
 SIDE = 32
@@ -147,3 +147,15 @@ def test_the_measure_keeps_all_and_does_not_depend_on_the_batch_or_the_row_befor
     measure.keep(1 - image, truth, mask, kept, extra)
     second = measure.keep(image, truth, mask, kept, extra)
     assert all(np.array_equal(second[name], values) for name, values in whole.items())
+
+
+def test_a_step_across_the_border_is_what_the_hole_adds() -> None:
+    mask = torch.zeros(3, 1, 8, 8)
+    mask[:2, :, 2:5, 3:6] = 1
+    image = torch.full((3, 3, 8, 8), 0.2)
+    image[0] += 0.4 * mask[0]
+    image[1, :, 2, 3] = 0.6  # a corner: two of its neighbours are known
+    found = border_step(image, mask)
+    assert found[0] == pytest.approx(0.4, abs=1 / 255)
+    assert found[1] == pytest.approx(0.4 * 2 / 12, abs=1 / 255)
+    assert torch.isnan(found[2])

@@ -4,11 +4,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting.figures import ERROR_GAIN, draw_rows
+from bench.reporting.figures import ERROR_GAIN, draw_rows, draw_tradeoff
 
 SIDE = 16
 GREY = 100
@@ -113,3 +114,25 @@ def test_rows_of_one_label_are_both_shown(tmp_path: Path) -> None:
 def test_no_row_at_all_still_shows_the_items(tmp_path: Path) -> None:
     picture = draw(tmp_path / "rows.png", items(2), {})
     assert area(picture, GREY, GREY, GREY).sum() > 1000
+
+
+def test_a_tradeoff_is_drawn_for_every_metric_and_cost(tmp_path: Path) -> None:
+    rows = pandas.DataFrame(
+        {
+            "label": ["a", "a", "b"],
+            "lpips": [0.3, 0.2, float("nan")],
+            "lpips_stderr": [0.01, 0.02, float("nan")],
+            "fid": [3.0, 2.0, 1.0],
+            "parameters": [10, 20, 30],
+            "tera_flop": [1.0, 2.0, 3.0],
+        }
+    )
+    costs = {"parameters": "parameters", "tera_flop": "TFLOP"}
+    draw_tradeoff(tmp_path / "one.png", rows, costs=costs, qualities=["lpips", "fid"])
+    draw_tradeoff(tmp_path / "two.png", rows, costs={"parameters": "parameters"}, qualities=["lpips"])
+    sizes = []
+    for name in ("one.png", "two.png"):
+        with Image.open(tmp_path / name) as opened:
+            sizes.append(opened.size)
+    assert sizes[0][0] > 1.5 * sizes[1][0]
+    assert sizes[0][1] > 1.5 * sizes[1][1]

@@ -1,0 +1,44 @@
+"""Several experiments in one go: each in its folder, an index of all, and a failed one that stops no other."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.collection import Collection
+from bench.config import compose_config, typed
+from bench.results import Results
+
+NAMES = ["table6_text2image_coco", "table7_architecture_base", "table10_size_coco"]
+
+
+def collection(out: Path, run, *extra: str) -> Collection:  # type: ignore[no-untyped-def]
+    overrides = ["experiment=all_tables", f"out={out}", f"experiments=[{','.join(NAMES)}]", *extra]
+    return Collection(*typed(compose_config(overrides)), overrides, run)
+
+
+def fake(overrides: list[str]) -> Results:
+    """A run that leaves a table's files; Table 7 fails."""
+    chosen = dict(word.split("=", 1) for word in overrides)
+    if chosen["experiment"] == NAMES[1]:
+        raise RuntimeError("broken")
+    out = Path(chosen["out"])
+    out.mkdir(parents=True)
+    (out / "run.json").write_text(json.dumps({"latents": {"sampled": 3, "stored": 4}}))
+    (out / "results.json").write_text(json.dumps({"claims": [{"verdict": "holds"}, {"verdict": "holds"}]}))
+    return Results(out, 0)
+
+
+def test_all_run_and_the_index_says_how_each_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = collection(tmp_path / "out", fake, "limit=8", "seed=3").run()
+    assert (result.status, result.message) == (1, f"failed: {NAMES[1]}")
+    index = (tmp_path / "out" / "index.md").read_text()
+    for words in (*NAMES, "RuntimeError: broken", "2 holds", "T1.e", "contradicted by the printed numbers"):
+        assert words in index
+    assert f'<a href="{NAMES[0]}/table.html">' in (tmp_path / "out" / "index.html").read_text()
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["latents"] == {"sampled": 6, "stored": 8}
+    assert run["experiments"] == {NAMES[0]: 0, NAMES[1]: 1, NAMES[2]: 0}
+    job = json.loads((tmp_path / "out" / NAMES[0] / "job.json").read_text())
+    assert job["overrides"] == [f"experiment={NAMES[0]}", "limit=8", "seed=3"]
+    assert "6 latents sampled, 8 found in the store" in capsys.readouterr().out
