@@ -76,10 +76,12 @@ def run(overrides: list[str]) -> Results:
 
 def _run(overrides: list[str]) -> Results:
     config, resolved = typed(compose_config(overrides))
+    if config.kind == "table" and any(word.startswith("decoder.checkpoint=") for word in overrides):
+        config, resolved = with_decoder_rows(config, resolved, overrides)
     if config.stage == FETCH:
         from bench.checking.fetch import fetch
 
-        return fetch(config.name, overrides)
+        return fetch(config, resolved, overrides)
     if config.kind == "train_mini":
         from bench.training.mini import train_mini
 
@@ -113,8 +115,9 @@ def _overview() -> str:
             *lines,
             "",
             "-m KEY=A,B: a job for every combination, and one table of them all",
-            "Often used: stage=check|fetch|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR  batch_size=N",
-            "            device=auto|cpu|cuda  save_images=true  dataset=folder dataset.root=DIR  row=[NAME,…]",
+            "Often used: stage=check|fetch|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR",
+            "            batch_size=N  device=auto|cpu|cuda  save_images=true  row=[NAME,…]",
+            "            dataset=folder dataset.root=DIR",
             "            --config-dir DIR  rows, decoders, data sets and experiments of your own",
             "            paths.store=DIR (environment: BENCH_STORE)  paths.data=DIR (environment: BENCH_DATA)",
         ]

@@ -20,7 +20,18 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from bench.errors import BadInputError
 
-__all__ = ["CONTROLS", "FETCH", "STAGES", "Config", "compose_config", "conf_dir", "experiments", "one_message", "typed"]
+__all__ = [
+    "CONTROLS",
+    "FETCH",
+    "STAGES",
+    "Config",
+    "compose_config",
+    "conf_dir",
+    "experiments",
+    "one_message",
+    "typed",
+    "with_decoder_rows",
+]
 
 CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction")
 """Known pixels taken from the truth for every row; the vanilla decoder trained on; the error's budget between
@@ -377,6 +388,24 @@ def typed(composed: DictConfig) -> tuple[Config, dict[str, Any]]:
         raise TypeError("the schema did not give a Config")
     _validate(config)
     return config, typing.cast(dict[str, Any], resolved)
+
+
+def with_decoder_rows(config: Config, resolved: dict[str, Any], overrides: list[str]) -> tuple[Config, dict[str, Any]]:
+    """The configuration with rows of the given decoder, with and without the mask, unless it has one of them.
+
+    Args:
+        config: of a table, composed of the overrides.
+        resolved: the same as plain data.
+        overrides: in which `decoder.checkpoint` is set.
+
+    Raises:
+        BadInputError: as `compose_config`.
+    """
+    assert config.decoder is not None  # it has a default
+    own = [f"decoder_{ending}" for ending in (("mask", "nomask") if config.decoder.conditioned else ("nomask",))]
+    if set(own) & set(config.rows):
+        return config, resolved
+    return typed(compose_config([*overrides, f"row=[{','.join([*config.rows, *own])}]"]))
 
 
 def one_message(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 import bench
 from bench import command
 from bench.command import main, run
-from bench.config import STAGES, compose_config, conf_dir, experiments, typed
+from bench.config import STAGES, compose_config, conf_dir, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError
 from bench.objects import check_targets
 
@@ -208,3 +208,17 @@ def test_listing_and_refusing_load_no_torch(arguments: list[str], status: int, t
     assert not {"torch", "torchvision", "diffusers", "transformers"} & loaded
     for name, description in experiments().items():
         assert (name in done.stdout and description in done.stdout) == (status == 0)
+
+
+def test_a_decoders_checkpoint_alone_gives_its_rows(weights: str) -> None:
+    overrides = [TABLE, weights, "decoder.name=mine", "decoder.checkpoint=somewhere"]
+    plain = typed(compose_config(overrides))
+    config, resolved = with_decoder_rows(*plain, overrides)
+    assert list(config.rows) == [*plain[0].rows, "decoder_mask", "decoder_nomask"]
+    assert config.rows["decoder_mask"].label == "mine w/ mask"
+    assert resolved["rows"]["decoder_nomask"]["method"]["decoder"]["path"] == "somewhere"
+    chosen = [*overrides, "row=[stablediffusion,decoder_mask]"]
+    assert list(with_decoder_rows(*typed(compose_config(chosen)), chosen)[0].rows) == [
+        "stablediffusion",
+        "decoder_mask",
+    ]

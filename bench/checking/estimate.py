@@ -114,10 +114,11 @@ def before_trial(work: Work) -> list[str]:
     rest = "Memory and hours are told when all is there: two items are then sampled and scored."
     if work.count is None:
         return [f"The estimate needs what is missing. {rest}"]
-    latents = KEPT * LATENT_CHANNELS * (work.resolution // FACTOR) ** 2 * 4
+    size = KEPT * LATENT_CHANNELS * (work.resolution // FACTOR) ** 2 * 4
+    items, latents = (gigabytes(work.count * each) for each in (work.item_bytes, size))
     return [
-        f"Disk for a run of {work.count:,} items at {work.resolution} pixels: {gigabytes(work.count * work.item_bytes)} of "
-        f"items, {gigabytes(work.count * latents)} of latents, and some for scores.",
+        f"Disk for a run of {work.count:,} items at {work.resolution} pixels: {items} of items, {latents} of latents, "
+        "and some for scores.",
         rest,
     ]
 
@@ -136,8 +137,8 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
         "items": f"{work.count:,}" if work.count else "not known before they are made; the lines below are of one",
         "disk": f"{', '.join(sizes)}; {free} are free at {store}",
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {trial.items} items at once",
-        "time": f"{total}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to decode and score all rows "
-        f"({trial.items} items tried; more at once may be faster, and what the store has is not made again)",
+        "time": f"{total}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to decode and score "
+        f"all rows ({trial.items} items tried; more at once may be faster, and what the store has is not made again)",
     }
     return [f"  {title:<7} {text}" for title, text in lines.items()]
 

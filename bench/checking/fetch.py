@@ -1,4 +1,4 @@
-"""`stage=fetch`: downloads what may be downloaded, at known commits and checked by SHA-256, and says how to get the rest.
+"""`stage=fetch`: downloads what may be downloaded, at known commits and checked by SHA-256, and plans the rest.
 
 No other stage downloads anything. A file or folder appears at its path whole or not at all.
 """
@@ -12,11 +12,13 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench.checking.assets import Asset
 from bench.checking.inspection import Problem, incomplete
 from bench.checking.report import gigabytes, report
 from bench.checking.wanted import wanted
+from bench.config import Config
 from bench.errors import BadInputError
 from bench.results import Results
 from bench.store import file_sha256
@@ -30,17 +32,18 @@ TIMEOUT = 60
 """Seconds without an answer."""
 
 
-def fetch(name: str, overrides: Sequence[str]) -> Results:
+def fetch(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> Results:
     """Download what an experiment lacks.
 
     Args:
-        name: of the experiment.
-        overrides: that choose it, as on the command line.
+        config: of the experiment, as `bench.config.typed` gives it.
+        resolved: the same as plain data.
+        overrides: as on the command line.
 
     Raises:
         BadInputError: something is still missing or wrong; the message is the plan to get it.
     """
-    problems, failed = wanted(overrides), dict[str, str]()
+    problems, failed = wanted(config, resolved, overrides), dict[str, str]()
     offline = os.environ.get(OFFLINE, "").lower() in YES
     for problem in problems:
         asset = problem.asset
@@ -54,12 +57,12 @@ def fetch(name: str, overrides: Sequence[str]) -> Results:
             failed[asset.name] = f"{problem.said}; the download failed: {reason}"
             continue
         print(f"{asset.name}: now at {problem.place}", flush=True)
-    left = wanted(overrides) if problems and not offline else problems
+    left = wanted(config, resolved, overrides) if problems and not offline else problems
     if not left:
-        print(f"{name}: ready to be checked: all that it needs is there")
+        print(f"{config.name}: ready to be checked: all that it needs is there")
         return Results(Path(), 0)
     tail = [f"{OFFLINE} is set: nothing was downloaded."] if offline else []
-    raise BadInputError(report(name, [_told(problem, failed) for problem in left], tail=tail))
+    raise BadInputError(report(config.name, [_told(problem, failed) for problem in left], tail=tail))
 
 
 def _told(problem: Problem, failed: dict[str, str]) -> Problem:

@@ -41,12 +41,12 @@ def _entry(number: int, problem: Problem) -> Iterator[str]:
         yield f"{number}. {asset.name}: {asset.what}"
         place = f"{problem.place}: {problem.said}"
         yield from _field("looked at", place)
-        yield from _field("path", f"paths.{asset.name}=PATH or {asset.variable}=PATH")
+        yield from _field("set by", f"paths.{asset.name}=PATH or {asset.variable}=PATH")
         yield from _field("named by", _some(problem.keys))
     if problem.experiments:
         yield from _field("needed by", ", ".join(problem.experiments))
     if asset is not None:
-        for title, value in _facts(asset):
+        for title, value in _facts(asset, problem.place):
             yield from _field(title, value)
 
 
@@ -61,7 +61,7 @@ def _some(keys: Sequence[str]) -> str:
     return ", ".join(keys[:SHOWN]) + more
 
 
-def _facts(asset: Asset) -> Iterator[tuple[str, str]]:
+def _facts(asset: Asset, place: str) -> Iterator[tuple[str, str]]:
     def checked(field: str, text: str) -> str:
         return f"{text} (from memory, not checked)" if field in asset.unverified else text
 
@@ -73,12 +73,14 @@ def _facts(asset: Asset) -> Iterator[tuple[str, str]]:
         yield "size", checked("gigabytes", gigabytes(asset.gigabytes * 1e9))
     if asset.count is not None:
         yield "count", checked("count", asset.count)
-    yield "SHA-256", asset.expected_sha256 or "none is known"
+    if asset.expected_sha256 is not None or asset.count is None:
+        yield "SHA-256", asset.expected_sha256 or "none is known"
+    how = asset.how.replace("PATH", place)
     if asset.download is not None:
-        how = f"stage=fetch downloads it{'' if asset.expected_sha256 else ', at that revision'}"
-        yield "how", f"{how}. By hand: {asset.how}" if asset.how else how
-    elif asset.how:
-        yield "how", asset.how
+        fetched = f"stage=fetch downloads it{'' if asset.expected_sha256 else ', at that revision'}"
+        how = f"{fetched}; {how}" if how else fetched
+    if how:
+        yield "how", how
 
 
 def _field(title: str, text: str) -> Iterator[str]:
@@ -95,17 +97,13 @@ def _field(title: str, text: str) -> Iterator[str]:
 
 def _what_fetch_does(problems: Sequence[Problem]) -> Iterator[str]:
     known = [problem.asset for problem in problems if problem.asset is not None]
-    fetched = [
-        problem.asset
-        for problem in problems
-        if problem.missing and problem.asset and problem.asset.download is not None
-    ]
+    missing = [problem.asset for problem in problems if problem.asset is not None and problem.missing]
+    fetched = [asset for asset in missing if asset.download is not None]
     if fetched:
         size = gigabytes(sum(asset.gigabytes or 0 for asset in fetched) * 1e9)
         names = ", ".join(asset.name for asset in fetched)
-        yield from textwrap.wrap(
-            f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}", WIDTH
-        )
+        said = f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}"
+        yield from textwrap.wrap(said, WIDTH)
     if known:
         yield "All paths stand in conf/paths/default.yaml, and with profile=paper what they hold in bench/assets.yaml"
 

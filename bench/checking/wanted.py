@@ -17,16 +17,17 @@ __all__ = ["of_each", "wanted"]
 TRAINING = ("start", "first_stage", "training_data", "validation_data")
 
 
-def wanted(overrides: Sequence[str]) -> list[Problem]:
+def wanted(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> list[Problem]:
     """Everything that is missing or wrong for an experiment, each thing once.
 
     Args:
+        config: of the experiment, as `bench.config.typed` gives it.
+        resolved: the same as plain data.
         overrides: as on the command line.
 
     Raises:
         BadInputError: the configuration itself is wrong.
     """
-    config, resolved = typed(compose_config(list(overrides)))
     if config.kind == "collection":
         return of_each(config, overrides)
     if config.kind == "table":
@@ -51,7 +52,8 @@ def of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
     problems: list[Problem] = []
     for name in config.experiments:
         try:
-            found = wanted([f"experiment={name}", *shared])
+            words = [f"experiment={name}", *shared]
+            found = wanted(*typed(compose_config(words)), words)
         except BadInputError as error:
             found = [Problem("", str(error))]
         problems += [replace(problem, experiments=(name,)) for problem in found]

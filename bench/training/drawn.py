@@ -55,9 +55,9 @@ def enlarged_box(scene: Scene, generator: np.random.Generator) -> tuple[int, int
     """Left, top, right and bottom of the main shape's box with a margin of its own on each side, inside the scene."""
     left, top, right, bottom = scene.shapes[0].box
     margins = generator.integers(*MARGINS, size=4, endpoint=True).tolist()
-    return (
-        max(0, left - margins[0]), max(0, top - margins[1]), min(SIDE, right + margins[2]), min(SIDE, bottom + margins[3])
-    )  # fmt: skip
+    inside = (left - margins[0], top - margins[1], right + margins[2], bottom + margins[3])
+    left, top, right, bottom = (min(max(side, 0), SIDE) for side in inside)
+    return left, top, right, bottom
 
 
 def thing_crop(scene: Scene, generator: np.random.Generator, side: int, *, smallest: int = SIDE) -> Pixels:

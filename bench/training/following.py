@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from bench.data.mini.scenes import COLOURS, SHAPES, TEXTURES
+from bench.data.mini.scenes import COLOURS, SHAPES, SIDE, TEXTURES
 from bench.models.feature_network import FeatureNetwork
 
-__all__ = ["ATTRIBUTES", "accuracies"]
+__all__ = ["ATTRIBUTES", "accuracies", "box_crops"]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {"texture": TEXTURES, "shape": SHAPES, "colour": tuple(COLOURS)}
 """Names of each attribute's classes, in the order of the classifier's outputs (`bench.training.features`)."""
 CLASSIFIED_AT_ONCE = 128
+AROUND = 1.5
+"""Side of what is cut out around a box, as a multiple of the box's longer side."""
 
 
 @torch.no_grad()
@@ -39,3 +42,25 @@ def accuracies(
         if right:
             figures[f"accuracy_{attribute}{ending}"] = sum(right) / len(right)
     return figures
+
+
+def box_crops(pictures: Tensor, boxes: Sequence[tuple[int, int, int, int]], *, side: int) -> Tensor:
+    """Squares B×3×S×S around boxes, moved where they would reach beyond the picture.
+
+    Args:
+        pictures: B×3×R×R.
+        boxes: left, top, right and bottom of each, in a scene's own pixels.
+        side: S, to which the squares are scaled.
+    """
+    resolution = pictures.shape[-1]
+    crops = []
+    for picture, box in zip(pictures, boxes, strict=True):
+        left, top, right, bottom = (place * resolution / SIDE for place in box)
+        size = min(resolution, round(AROUND * max(right - left, bottom - top)))
+        x, y = (
+            min(max(0, round((low + high - size) / 2)), resolution - size)
+            for low, high in ((left, right), (top, bottom))
+        )
+        crop = picture[None, :, y : y + size, x : x + size]
+        crops.append(functional.interpolate(crop, size=(side, side), mode="bilinear", align_corners=False))
+    return torch.cat(crops)

@@ -6,7 +6,6 @@ UNet is hardly listened to: nothing pulls it towards what the UNet cannot read y
 
 from __future__ import annotations
 
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional

@@ -1,0 +1,94 @@
+"""The facts about what others made agree with the paths, with the profile, and with what the code refuses."""
+
+import re
+from dataclasses import fields
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from bench.checking.assets import Asset, read_assets
+from bench.checking.needs import Need, needs
+from bench.config import Paths, compose_config, typed
+from bench.data import cocoee, places
+from bench.metrics import clip_score, inception
+from bench.store import file_sha256
+
+TABLE = "experiment=table2_inpaint_imagenet"
+OWN = {"store", "data", "weights", "assets"}
+"""Paths of this machine alone."""
+
+
+def test_every_path_but_our_own_is_an_assets() -> None:
+    assert {field.name for field in fields(Paths)} - OWN == set(read_assets())
+
+
+def test_every_path_is_set_by_its_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, asset in read_assets().items():
+        monkeypatch.setenv(asset.variable, f"elsewhere/{name}")
+    paths = typed(compose_config([TABLE]))[1]["paths"]
+    assert {name: paths[name] for name in read_assets()} == {name: f"elsewhere/{name}" for name in read_assets()}
+
+
+@pytest.mark.parametrize("variable", ["BENCH_DATA", "BENCH_WEIGHTS"])
+def test_the_others_lie_where_data_and_weights_do_unless_they_are_set(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BENCH_DATA", "BENCH_WEIGHTS"):
+        monkeypatch.setenv(name, "here")
+    monkeypatch.setenv(variable, "moved")
+    paths = typed(compose_config([TABLE]))[1]["paths"]
+    of_data = {name for name, asset in read_assets().items() if asset.used_for == "data set" and asset.within is None}
+    moved = {name for name in read_assets() if paths[name].startswith("moved/")}
+    assert moved == (of_data if variable == "BENCH_DATA" else set(read_assets()) - of_data - {"places_list"})
+
+
+def of_profile(profile: str) -> list[Need]:
+    resolved = typed(compose_config([TABLE, f"profile={profile}"]))[1]
+    keys = ("pipeline", "text_pipeline", "exemplar_pipeline", "first_stage", "features", "decoders", "datasets")
+    return needs({key: resolved["profile"][key] for key in keys}, resolved["paths"])
+
+
+def test_the_paper_profile_names_every_asset_and_no_other_file() -> None:
+    found = of_profile("paper")
+    assert {need.asset.name for need in found if need.asset is not None} == set(read_assets())
+    assert all(need.asset is not None for need in found)
+
+
+def test_the_mini_profile_needs_none() -> None:
+    assert [need for need in of_profile("mini") if need.asset is not None] == []
+
+
+@pytest.mark.parametrize("asset", read_assets().values(), ids=lambda asset: asset.name)
+def test_what_is_downloaded_is_pinned(asset: Asset) -> None:
+    known = {field.name for field in fields(Asset)}
+    assert set(asset.unverified) <= known
+    if asset.download is None:
+        assert asset.how
+    elif asset.download.url is not None:
+        assert re.fullmatch("[0-9a-f]{64}", asset.expected_sha256 or "")
+        assert asset.download.hub is None
+    else:
+        assert re.fullmatch("[0-9a-f]{40}", asset.download.revision or "")
+        assert asset.parts
+    if asset.used_for == "data set":
+        assert asset.count
+
+
+def test_what_the_code_refuses_by_checksum_is_told_with_the_same() -> None:
+    assets = read_assets()
+    assert assets["clip"].sha256 == clip_score.OPENAI_SHA256
+    assert assets["inception_clean"].sha256 == inception.NVIDIA_SHA256
+    for name in ("inception_lama", "inception_fidelity"):
+        assert str(assets[name].sha256) in str(inception.PORTED.__doc__ or "") + Path(inception.__file__).read_text()
+    assert assets["places_list"].items == places.PUBLISHED[0]
+    assert assets["cocoee"].items == cocoee.PUBLISHED[0]
+
+
+def test_the_installed_heads_of_lpips_are_the_known_ones() -> None:
+    companion = read_assets()["vgg16"].companion
+    assert companion is not None
+    spec = find_spec(companion.package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    assert file_sha256(Path(spec.submodule_search_locations[0]) / companion.file) == companion.sha256

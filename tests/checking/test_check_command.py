@@ -1,0 +1,153 @@
+"""`stage=check` as it is typed: one list of all that is missing, and `ready` when everything is at its place."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.checking.assets import read_assets
+from bench.command import main
+from bench.data.mini.places import write_places
+
+PAPER = ["profile=paper", "stage=check"]
+MINI = Path(bench.__file__).parent / "assets" / "mini"
+SMALL = [
+    "profile.resolution=64", "profile.masks=thick_512@64", "profile.steps=1", "profile.fid_minimum=2", "features=mini",
+    f"+profile.features.images={MINI / 'metric_features'}", "device=cpu",
+]  # fmt: skip
+"""The paper profile at the mini one's sizes, with the mini one's features."""
+TABLE1 = {"places", "places_list", "sd_inpainting", "inception_lama", "vgg16", "decoder_base", "decoder_large"}
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, and no path of this machine."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("BENCH_")]:
+        monkeypatch.delenv(name)
+
+
+def numbered(message: str) -> list[str]:
+    """What stands in the list, by the word after each number."""
+    lines = [line for line in message.splitlines() if line[:1].isdigit()]
+    assert [line.split(". ")[0] for line in lines] == [str(number) for number in range(1, len(lines) + 1)]
+    return [line.split(". ", 1)[1].split(":")[0] for line in lines]
+
+
+def refused(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> str:
+    assert main(arguments) == 2
+    said, message = capfd.readouterr()
+    assert said == ""
+    assert "Traceback" not in message
+    return message
+
+
+def test_on_a_bare_machine_one_list_names_everything(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    message = refused(["experiment=table1_inpaint_places", *PAPER], capfd)
+    assert message.startswith("bench: table1_inpaint_places: 8 things are missing or wrong\n")
+    assert set(numbered(message)) == TABLE1 | {"decoder_large_x2"}
+    assets = read_assets()
+    for name in numbered(message):
+        assert assets[name].variable in message
+        assert assets[name].source.split()[0] in message
+        assert assets[name].licence.split()[0] in message
+        assert (assets[name].expected_sha256 or "") in message
+    assert "outputs/data/places/test_large_30k.lst: nothing there" in message
+    assert "30,000 items at 512 pixels: 31.5 GB of items, 5.9 GB of latents" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_thing_less_when_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BENCH_DECODER_BASE", str(MINI / "base"))
+    message = refused(["experiment=table1_inpaint_places", *PAPER], capfd)
+    assert set(numbered(message)) == TABLE1 - {"decoder_base"} | {"decoder_large_x2"}
+
+
+def test_a_path_of_ones_own_stands_in_the_list_by_its_key(capfd: pytest.CaptureFixture[str]) -> None:
+    own = "rows.large_mask.method.decoder.path=mine/large"
+    message = refused(["experiment=table1_inpaint_places", *PAPER, own], capfd)
+    assert "rows.large_mask.method.decoder.path: nothing at mine/large" in message
+    assert "decoder_large" not in numbered(message)
+
+
+def test_a_collection_has_one_list_with_the_tables_that_need_each_thing(capfd: pytest.CaptureFixture[str]) -> None:
+    message = refused(["experiment=all_tables", *PAPER], capfd)
+    names = numbered(message)
+    assert len(names) == len(set(names))
+    # Neither training data nor what only a control needs, nor the measure that no paper table takes.
+    left_out = {"imagenet_train", "decoder_vanilla_finetuned", "inception_clean"}
+    assert set(names) == set(read_assets()) - left_out
+    entry = message[message.index(". sd_text2image:") :].split("\n\n")[0]
+    assert "needed by table6_text2image_coco, table10_size_coco" in entry
+    entry = message[message.index(". inception_lama:") :].split("\n\n")[0]
+    tables = ("table1_inpaint_places", "table2_inpaint_imagenet", "table3_blending_imagenet", "table9_size_imagenet")
+    assert all(table in entry for table in tables)
+    assert "table4" not in entry
+
+
+def test_a_wrong_setting_of_one_table_stands_in_the_collections_list(capfd: pytest.CaptureFixture[str]) -> None:
+    message = refused(["experiment=all_tables", *PAPER, "profile.masks=thin_512"], capfd)
+    assert "profile.masks: expected one of" in message or "profile.masks: " in message
+    assert "needed by table1_inpaint_places, table2_inpaint_imagenet" in message
+
+
+@pytest.fixture
+def miniatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Small things of the right kind at the paper's paths; returns the folder of Places."""
+    root = write_places(tmp_path / "data", "val", pictures=5)
+    places = {
+        "places": root, "places_list": "test_list.txt", "sd_inpainting": MINI / "inpainting",
+        "decoder_base": MINI / "base", "decoder_large": MINI / "large",
+    }  # fmt: skip
+    for name, place in places.items():
+        monkeypatch.setenv(read_assets()[name].variable, str(place))
+    return root
+
+
+ROWS = "row=[lama,stablediffusion,large_mask,paste_back]"
+
+
+def test_with_everything_at_its_place_it_is_ready_and_tells_what_the_run_takes(
+    miniatures: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert main(["experiment=table1_inpaint_places", *PAPER, *SMALL, ROWS]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("table1_inpaint_places: ready: all is there, 4 rows and ")
+    said = {line.split()[0]: line for line in lines[1:]}
+    assert list(said) == ["items", "disk", "memory", "time"]
+    assert said["items"].split() == ["items", "5"]
+    latents, item = 3 * 4 * (64 // 4) ** 2 * 4, 4 * 64**2
+    assert f"{5 * item / 1e3:.3g} kB of items" in said["disk"]
+    assert f"{5 * latents / 1e3:.3g} kB of latents" in said["disk"]
+    assert "on cpu with 2 items at once" in said["memory"]
+    assert "s an item to sample" in said["time"]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("wrong", ["kind", "list"])
+def test_what_is_there_and_wrong_ends_with_2(
+    wrong: str, miniatures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if wrong == "kind":
+        (tmp_path / "text").mkdir()
+        for path in (MINI / "inpainting").iterdir():
+            (tmp_path / "text" / path.name).symlink_to(path)
+        (tmp_path / "text" / "unet").unlink()
+        (tmp_path / "text" / "unet").mkdir()
+        settings = (MINI / "inpainting" / "unet" / "config.json").read_text()
+        (tmp_path / "text" / "unet" / "config.json").write_text(settings.replace('"in_channels": 9', '"in_channels": 4'))
+        (tmp_path / "text" / "unet" / "diffusion_pytorch_model.safetensors").touch()
+        monkeypatch.setenv("BENCH_SD_INPAINTING", str(tmp_path / "text"))
+        expected = ("sd_inpainting", "a text-to-image checkpoint")
+    else:
+        with (miniatures / "test_list.txt").open("a") as file:
+            file.writelines(f"absent_{number}.jpg\n" for number in range(6))
+        expected = ("places", "6 of 11 files are missing")
+    message = refused(["experiment=table1_inpaint_places", *PAPER, *SMALL, ROWS], capfd)
+    assert "1 thing is missing or wrong" in message
+    assert numbered(message) == [expected[0]]
+    assert expected[1] in " ".join(message.split())

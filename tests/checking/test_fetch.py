@@ -1,0 +1,222 @@
+"""`stage=fetch`: only what is pinned is downloaded, whole or not at all, and never when the hub is said to be offline."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.checking import needs
+from bench.checking.assets import Asset, Download, read_assets
+from bench.command import main
+
+CONTENT = b"weights" * 1000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+COMMIT = "a" * 40
+FETCH = ["experiment=table2_inpaint_imagenet", "stage=fetch", "device=cpu"]
+"""Of the mini profile, whose files are all there."""
+
+
+class Server(ThreadingHTTPServer):
+    """Gives every path the same bytes, and counts."""
+
+    requests = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server: Any = self.server
+        server.requests += 1
+        self.send_response(404 if "absent" in self.path else 200)
+        self.end_headers()
+        self.wfile.write(CONTENT)
+
+    def log_message(self, format: str, *args: object) -> None: ...
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=partial(server.serve_forever, 0.01)).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("BENCH_WEIGHTS", str(tmp_path / "weights"))
+
+
+def known(monkeypatch: pytest.MonkeyPatch, *assets: Asset) -> None:
+    """Let these be the assets that there are."""
+    monkeypatch.setattr(needs, "read_assets", lambda: {asset.name: asset for asset in assets})
+
+
+def file_asset(server: Server, name: str = "vgg16", *, path: str = "file.pth", sha256: str = SHA256) -> Asset:
+    url = f"http://127.0.0.1:{server.server_port}/{path}"
+    return replace(read_assets()[name], sha256=sha256, download=Download(url=url), companion=None)
+
+
+VGG = "profile.decoders.base=${paths.vgg16}"
+"""A row that needs it."""
+
+
+def test_a_file_is_downloaded_and_checked(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known(monkeypatch, file_asset(server))
+    assert main([*FETCH, VGG]) == 0
+    target = tmp_path / "weights" / "vgg16-397923af.pth"
+    assert target.read_bytes() == CONTENT
+    assert list(target.parent.iterdir()) == [target]
+    said = capfd.readouterr().out
+    assert f"vgg16: now at {target}" in said
+    assert "ready to be checked" in said
+    assert main([*FETCH, VGG]) == 0
+    assert server.requests == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"), [({"sha256": "0" * 64}, f"found {SHA256}"), ({"path": "absent"}, "HTTP Error 404")]
+)
+def test_a_download_that_fails_leaves_nothing_and_stays_in_the_list(
+    settings: dict[str, str],
+    reason: str,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    known(monkeypatch, file_asset(server, **settings))
+    assert main([*FETCH, VGG]) == 2
+    message = " ".join(capfd.readouterr().err.split())
+    assert "nothing there; the download failed: " in message
+    assert reason in message
+    assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_the_rest_is_planned_and_the_status_says_that_it_is_missing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known(monkeypatch, file_asset(server), read_assets()["decoder_large"])
+    assert main([*FETCH, VGG, "profile.decoders.large=${paths.decoder_large}"]) == 2
+    said, message = capfd.readouterr()
+    assert "vgg16: now at" in said
+    assert "1 thing is missing or wrong" in message
+    assert "--revision COMMIT" in message
+    assert "1. vgg16" not in message
+
+
+def test_offline_nothing_is_asked_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known(monkeypatch, file_asset(server))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert main([*FETCH, VGG]) == 2
+    assert "HF_HUB_OFFLINE is set: nothing was downloaded" in capfd.readouterr().err
+    assert server.requests == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("offline", ["", "1"])
+def test_where_nothing_is_missing_nothing_is_done(
+    offline: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known(monkeypatch, file_asset(server))
+    monkeypatch.setenv("HF_HUB_OFFLINE", offline)
+    for experiment in ("table2_inpaint_imagenet", "table7_architecture_base", "train_mini"):
+        assert main([f"experiment={experiment}", "stage=fetch", "device=cpu"]) == 0
+        assert f"{experiment}: ready to be checked" in capfd.readouterr().out
+    assert server.requests == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_other_stage_downloads(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known(monkeypatch, file_asset(server))
+    for stage in ("check", "sample", "report"):
+        assert main([FETCH[0], f"stage={stage}", "device=cpu", VGG]) == 2
+        assert "stage=fetch downloads 1 of them" in capfd.readouterr().err
+    assert server.requests == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the hub -------------------------------------------------------------------------------------------------------------
+
+
+class Hub:
+    """Stands in for the hub: a repository of these files."""
+
+    def __init__(self, *files: str) -> None:
+        self.files, self.asked = files, list[tuple[str, str, list[str]]]()
+
+    def __call__(self, name: str, *, revision: str, local_dir: Path, allow_patterns: list[str]) -> str:
+        self.asked.append((name, revision, allow_patterns))
+        (local_dir / ".cache").mkdir(parents=True, exist_ok=True)
+        for file in self.files:
+            if any(Path(file).match(pattern) for pattern in allow_patterns):
+                (local_dir / file).parent.mkdir(parents=True, exist_ok=True)
+                (local_dir / file).write_text("{}")
+        return str(local_dir)
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Asset:
+    download = Download(
+        hub="some/model", revision=COMMIT, files=("*.json", "*/*.json", "*/*.safetensors"), otherwise=("*/*.bin",)
+    )
+    asset = replace(
+        read_assets()["sd_inpainting"], parts=("unet",), files=("model_index.json",), unet_channels=None, download=download
+    )
+    known(monkeypatch, asset)
+    return asset
+
+
+PIPELINE = "profile.decoders.base=${paths.sd_inpainting}"
+SETTINGS = ("model_index.json", "unet/config.json")
+
+
+@pytest.mark.parametrize(("weights", "times"), [("unet/w.safetensors", 1), ("unet/w.bin", 2)])
+def test_a_repository_is_downloaded_at_its_commit(
+    weights: str, times: int, pipeline: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub(*SETTINGS, weights, "unet/w.ckpt")
+    monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
+    assert main([*FETCH, PIPELINE]) == 0
+    assert [ask[:2] for ask in hub.asked] == [("some/model", COMMIT)] * times
+    folder = tmp_path / "weights" / "stable-diffusion-inpainting"
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {*SETTINGS, weights}
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_half_a_repository_does_not_take_the_path(
+    pipeline: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("huggingface_hub.snapshot_download", Hub(*SETTINGS))
+    assert main([*FETCH, PIPELINE]) == 2
+    assert "has no weights in unet" in " ".join(capfd.readouterr().err.split())
+    assert not (tmp_path / "weights" / "stable-diffusion-inpainting").exists()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", Hub("unet/w.safetensors"))
+    assert main([*FETCH, PIPELINE]) == 0, "what was there is taken up"
+
+
+def test_an_error_of_the_hub_is_a_line_of_the_list(
+    pipeline: Asset, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*names: object, **settings: object) -> str:
+        raise RuntimeError("no route to the hub\nand more")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    assert main([*FETCH, PIPELINE]) == 2
+    message = capfd.readouterr().err
+    assert "the download failed: no route to the hub" in message
+    assert "and more" not in message

@@ -1,0 +1,209 @@
+"""What is wrong with what is there: other weights, half of them, masks of another size, lists without their files."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from bench.checking.assets import Asset, Companion, read_assets
+from bench.checking.inspection import Problem, inspect_needs, inspect_table, merged
+from bench.checking.needs import Need
+from bench.checking.pictures import list_pictures
+from bench.checking.report import gigabytes, report
+from bench.data.mini.places import write_places
+from bench.store import file_sha256
+
+FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
+
+
+def said(asset: Asset, place: Path, *below: str) -> list[str]:
+    found = inspect_needs([Need("key", place / name, asset, place) for name in below or ("",)])
+    return [problem.said for problem in found]
+
+
+def write_pipeline(folder: Path, channels: int) -> Path:
+    """The files of a pipeline that are looked at; their weights are empty."""
+    for part in ("unet", "vae", "text_encoder"):
+        (folder / part).mkdir(parents=True)
+        (folder / part / "config.json").write_text(json.dumps({"in_channels": channels} if part == "unet" else {}))
+        (folder / part / "weights.safetensors").touch()
+    (folder / "scheduler").mkdir()
+    for name in ("model_index.json", "scheduler/scheduler_config.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def test_a_whole_pipeline_of_its_kind_is_right_and_another_kind_is_named(tmp_path: Path) -> None:
+    assets = read_assets()
+    inpainting, text = write_pipeline(tmp_path / "nine", 9), write_pipeline(tmp_path / "four", 4)
+    assert said(assets["sd_inpainting"], inpainting, "", "vae") == []
+    assert said(assets["sd_text2image"], text) == []
+    assert said(assets["sd_inpainting"], text) == [
+        "a text-to-image checkpoint (its UNet has 4 input channels), where an inpainting checkpoint (9) is needed"
+    ]
+    assert said(assets["sd_text2image"], inpainting) == [
+        "an inpainting checkpoint (its UNet has 9 input channels), where a text-to-image checkpoint (4) is needed"
+    ]
+
+
+def test_the_kind_of_a_single_file_is_seen_in_its_header(tmp_path: Path) -> None:
+    file = tmp_path / "model.safetensors"
+    save_file({FIRST_CONVOLUTION: np.zeros((8, 4, 3, 3), np.float32)}, file)
+    (message,) = said(read_assets()["sd_inpainting"], file)
+    assert message.startswith("a text-to-image checkpoint")
+    (tmp_path / "model.ckpt").write_bytes(b"told when it is loaded")
+    assert said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt") == []
+    (message,) = said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt", "vae")
+    assert message == "a file without vae"
+
+
+def test_what_a_folder_lacks_is_named_once(tmp_path: Path) -> None:
+    folder = write_pipeline(tmp_path / "pipeline", 9)
+    (folder / "model_index.json").unlink()
+    (folder / "vae" / "weights.safetensors").unlink()
+    (folder / "text_encoder" / "config.json").unlink()
+    lacks = "a folder without model_index.json, weights in vae, text_encoder/config.json, tokenizer"
+    assert said(read_assets()["sd_inpainting"], folder, "tokenizer", "tokenizer", "vae") == [lacks]
+    (tmp_path / "empty").mkdir()
+    assert "unet, vae, text_encoder" in said(read_assets()["sd_inpainting"], tmp_path / "empty")[0]
+
+
+def test_a_file_with_another_checksum_is_another_file(tmp_path: Path) -> None:
+    file = tmp_path / "weights.pth"
+    file.write_bytes(b"half of it")
+    clip = read_assets()["clip"]
+    assert said(clip, file) == [f"a file with SHA-256 {file_sha256(file)}: another one, or a broken download"]
+    assert said(replace(clip, sha256=file_sha256(file)), file) == []
+    assert said(clip, tmp_path) == ["a folder, where a file is expected"]
+
+
+def test_a_changed_file_of_a_package_is_seen(tmp_path: Path) -> None:
+    asset = replace(read_assets()["vgg16"], sha256=None)
+    assert said(asset, tmp_path) == []
+    (message,) = said(replace(asset, companion=Companion("lpips", "weights/v0.1/vgg.pth", "0" * 64)), tmp_path)
+    assert "lpips's weights/v0.1/vgg.pth has SHA-256 a78928a0" in message
+    (message,) = said(replace(asset, companion=Companion("no_such_package", "x", "")), tmp_path)
+    assert "no_such_package is to be installed" in message
+
+
+def test_what_is_not_there_is_told_once_with_every_key(tmp_path: Path) -> None:
+    asset, place = read_assets()["sd_inpainting"], tmp_path / "gone"
+    own = [Need("a.path", tmp_path / "mine"), Need("b.path", tmp_path / "mine")]
+    problems = inspect_needs([Need("x", place, asset, place), *own, Need("y", place / "vae", asset, place)])
+    assert [(problem.keys, problem.missing) for problem in problems] == [(("x", "y"), True), (("a.path", "b.path"), True)]
+    assert {problem.said for problem in problems} == {"nothing there"}
+
+
+def test_a_hub_id_in_the_local_cache_is_told_by_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def snapshot(name: str, **settings: object) -> str:
+        asked.append((name, settings))
+        return "cache/snapshots/abc"
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    (problem,) = inspect_needs([Need("generator.pipeline", Path("some/model@abc"))])
+    assert problem.said.endswith("give the folder of its snapshot: cache/snapshots/abc")
+    assert asked == [("some/model", {"revision": "abc", "local_files_only": True})]
+
+
+def test_the_same_problem_of_two_experiments_is_one() -> None:
+    asset = read_assets()["clip"]
+    first = Problem("p", "nothing there", ("a",), asset, True, ("t1",))
+    other = Problem("q", "nothing there", ("b",), None, True, ("t1",))
+    both = merged([first, other, replace(first, keys=("a", "c"), experiments=("t2",))])
+    assert both == [replace(first, keys=("a", "c"), experiments=("t1", "t2")), other]
+
+
+# --- data sets -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_whose_files_are_absent_is_told_with_their_number_and_five(tmp_path: Path) -> None:
+    root = write_places(tmp_path, "val", pictures=12)
+    paths = {"places": str(root), "places_list": "test_list.txt"}
+    pictures = {"_target_": "bench.data.places.Places", "root": str(root), "listing": "test_list.txt"}
+    nodes = {"dataset": {"root": str(root), "pictures": pictures}}
+    inspection = inspect_table(nodes, paths)
+    assert inspection.problems == ()
+    assert inspection.expected == 30_000
+    assert inspection.listing is not None
+    assert (inspection.listing.count, inspection.listing.subset) == (12, "custom")
+    for name in (root / "test_list.txt").read_text().splitlines()[:7]:
+        (root / "test_256" / name).unlink()
+    (problem,) = inspect_table(nodes, paths).problems
+    assert problem.asset is not None
+    assert problem.asset.name == "places"
+    assert "7 of 12 files are missing" in problem.said
+    assert problem.said.count(".jpg") == 5
+    assert problem.said.endswith("and 2 more")
+
+
+def write_bench(root: Path, count: int, *, mask_side: int) -> dict[str, str]:
+    for number in range(count):
+        for part, ending, side in (("GT", "GT", 32), ("Mask_bbox", "mask", mask_side), ("Ref", "ref", 20)):
+            folder = root / f"{part}_3500"
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (side, side)).save(folder / f"{number:012d}_{ending}.png")
+    return {"_target_": "bench.data.cocoee.COCOEE", "root": str(root)}
+
+
+def test_masks_of_another_size_than_their_pictures_are_told(tmp_path: Path) -> None:
+    node = write_bench(tmp_path / "wrong", 7, mask_side=16)
+    listing = list_pictures(node, "dataset.pictures")
+    assert listing is not None
+    (message,) = listing.problems
+    assert message.startswith("7 of 7 masks are of another size than their pictures: 000000000000 (16×16 for a picture of 32×32)")
+    assert message.endswith("and 2 more")
+    listing = list_pictures(write_bench(tmp_path / "right", 2, mask_side=32), "dataset.pictures")
+    assert listing is not None
+    assert (listing.count, listing.problems) == (2, ())
+
+
+def test_a_picture_that_cannot_be_read_is_left_to_the_making_of_items(tmp_path: Path) -> None:
+    node = write_bench(tmp_path, 2, mask_side=32)
+    (tmp_path / "GT_3500" / f"{0:012d}_GT.png").write_bytes(b"broken")
+    listing = list_pictures(node, "dataset.pictures")
+    assert listing is not None
+    assert listing.problems == ()
+
+
+def test_a_data_set_that_the_run_makes_is_not_made_by_a_check(tmp_path: Path) -> None:
+    made = {"_target_": "bench.data.mini.places.write_places", "parent": str(tmp_path), "split": "val"}
+    assert list_pictures({"_target_": "bench.data.places.Places", "root": made, "listing": "x"}, "d") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the list as text ----------------------------------------------------------------------------------------------------
+
+
+def test_the_list_says_what_is_known_and_what_nobody_checked() -> None:
+    asset = replace(read_assets()["vgg16"], licence="Some-1.0", unverified=("licence",))
+    own = Problem("mine.ckpt", "nothing there", ("rows.mine.method.path",), missing=True)
+    text = report("table", [Problem("w/vgg.pth", "nothing there", ("a", "b"), asset, True), own], tail=["the end"])
+    lines = text.splitlines()
+    assert lines[0] == "table: 2 things are missing or wrong"
+    assert "1. vgg16: VGG16 of torchvision" in text
+    assert "w/vgg.pth: nothing there" in text
+    assert "paths.vgg16=PATH or BENCH_VGG16=PATH" in text
+    assert "Some-1.0 (from memory, not checked)" in text
+    assert f"553 MB\n   SHA-256   {asset.sha256}" in text
+    assert "2. rows.mine.method.path: nothing at mine.ckpt" in lines
+    assert "stage=fetch downloads 1 of them, 553 MB: vgg16" in text
+    assert lines[-1] == "the end"
+    assert max(map(len, lines)) <= 130
+
+
+def test_a_way_to_get_it_names_the_path_that_is_set() -> None:
+    asset = read_assets()["decoder_large"]
+    text = report("table", [Problem("w/large", "nothing there", ("a",), asset, True)])
+    assert "--revision COMMIT --local-dir w/large" in " ".join(text.split())
+    assert "stage=fetch downloads" not in text
+
+
+@pytest.mark.parametrize(("size", "text"), [(12, "12 bytes"), (840e3, "840 kB"), (95.6e6, "95.6 MB"), (31.5e9, "31.5 GB")])
+def test_sizes_read_well(size: float, text: str) -> None:
+    assert gigabytes(size) == text
