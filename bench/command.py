@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.config import FETCH, compose_config, experiments, typed
+from bench.config import FETCH, compose_config, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError
 
 if TYPE_CHECKING:

@@ -35,6 +35,7 @@ from bench.device import choose_device
 from bench.errors import BadInputError
 from bench.generation.batching import halving, probe_batch_size
 from bench.generation.decoding import Batch, Decoded, Method
+from bench.generation.pipelines import locate
 from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Scorer, Unit
@@ -102,6 +103,7 @@ class TableExperiment:
         measures = {name: features["measures"][name] for name in features["tasks"][task]}
         return {
             **resolved,
+            "generator": _located(resolved["generator"]),
             "features": {**features, "measures": measures},
             "rows": {name: resolved["rows"][name] for name in self.rows},
         }
@@ -302,7 +304,9 @@ class TableExperiment:
             }
 
         if self.config.batch_size == "auto" and not self._batch_size:
-            self._batch_size = probe_batch_size(lambda batch: self.generator.sample(batch, self.config.seed), block)
+            self._batch_size = probe_batch_size(
+                lambda batch: self.generator.sample(batch, self.config.seed), block, device=self.device
+            )
         return _joined(list(halving(block, self.batch_size, sampled)))
 
     _batch_size = 0
@@ -596,6 +600,16 @@ class TableExperiment:
         started = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - started
+
+
+def _located(generator: dict[str, Any]) -> dict[str, Any]:
+    """The generator with the folder of the local cache in place of a hub's id; what is not there stays as it is."""
+    found = dict(generator)
+    for key in ("pipeline", "tokenizer"):
+        if isinstance(found.get(key), str):
+            with contextlib.suppress(BadInputError):  # the check names it with all else that is missing
+                found[key] = str(locate(found[key]))
+    return found
 
 
 def _joined(parts: Sequence[Arrays]) -> Arrays:

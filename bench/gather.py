@@ -77,7 +77,7 @@ def _lines(folder: Path) -> pandas.DataFrame:
         found = found.assign(
             **{name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}
         )
-    frame = found.assign(job=job["name"], **job["chosen"], failed=job["message"] or None)
+    frame = found.assign(job=job["name"], **job["chosen"], failed=job["message"].partition("\n")[0] or None)
     return frame[["job", *job["chosen"], *found.columns, "failed"]]
 
 

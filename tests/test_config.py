@@ -82,7 +82,9 @@ def test_a_check_that_finds_everything_says_so_and_writes_nothing(
 ) -> None:
     assert main([TABLE, "stage=check"]) == 0
     said, complained = capfd.readouterr()
-    assert re.fullmatch(r"table2_inpaint_imagenet: all is there, 14 rows and \d+\.\d MB of weights\n", said)
+    first, *estimate = said.splitlines()
+    assert re.fullmatch(r"table2_inpaint_imagenet: ready: all is there, 14 rows and \d+\.\d MB of weights", first)
+    assert [line.split()[0] for line in estimate] == ["items", "disk", "memory", "time", "from"]
     assert complained == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -140,12 +142,12 @@ BAD = [
 ]
 
 
-def refuse(arguments: list[str], words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def refuse(arguments: list[str], words: list[str], capfd: pytest.CaptureFixture[str], *, lines: int | None = 1) -> None:
     status = main(arguments)
     said, message = capfd.readouterr()
     assert (status, said) == (2, ""), message
     assert message.startswith("bench: ")
-    assert message.count("\n") == 1, message
+    assert lines is None or message.count("\n") == lines, message
     assert [word for word in words if word not in message] == [], message
 
 
@@ -166,7 +168,7 @@ def test_an_unknown_experiment_and_none_are_refused_with_those_there_are(capfd: 
 def test_missing_weights_are_all_named_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     network = "features.measures.images.measure.network.folder"
     keys = ["generator.pipeline", network, "rows.base_mask.method.decoder.path"]
-    refuse([TABLE, "profile.weights=nowhere", "stage=check"], [*keys, "nowhere/base"], capfd)
+    refuse([TABLE, "profile.weights=nowhere", "stage=check"], [*keys, "nowhere/base"], capfd, lines=None)
 
 
 def test_from_python_bad_input_is_an_exception() -> None:

@@ -137,9 +137,10 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
         "items": f"{work.count:,}" if work.count else "not known before they are made; the lines below are of one",
         "disk": f"{', '.join(sizes)}; {free} are free at {store}",
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {trial.items} items at once",
-        "time": f"{total}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to decode and score "
-        f"all rows ({trial.items} items tried; more at once may be faster, and what the store has is not made again)",
+        "time": f"{total}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to score in all rows",
     }
+    note = "more items at once may be faster, and what the store already has is not made again"
+    lines["from"] = f"a trial of {trial.items} items; {note}"
     return [f"  {title:<7} {text}" for title, text in lines.items()]
 
 

@@ -168,7 +168,7 @@ def _unet_channels(place: Path) -> int | None:
             settings = json.loads((place / "unet" / "config.json").read_text(encoding="utf-8"))
             return int(settings["in_channels"])
         if place.suffix == ".safetensors":
-            with safe_open(place, "numpy") as file:  # type: ignore[no-untyped-call]  # safetensors ships no types
+            with safe_open(place, "numpy") as file:
                 return int(file.get_slice(FIRST_CONVOLUTION).get_shape()[1])
     except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError):
         pass

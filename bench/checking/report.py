@@ -36,9 +36,11 @@ def _entry(number: int, problem: Problem) -> Iterator[str]:
     asset = problem.asset
     if asset is None:
         # On one line, with the key first: this is a path that the user chose himself.
-        yield f"{number}. {_some(problem.keys)}: {_at(problem)}"
+        yield f"{number}. {problem.keys[0]}: {_at(problem)}" if problem.keys else f"{number}. {problem.said}"
+        if problem.keys[1:]:
+            yield from _field("also by", _some(problem.keys[1:]))
     else:
-        yield f"{number}. {asset.name}: {asset.what}"
+        yield from textwrap.wrap(f"{number}. {asset.name}: {asset.what}", WIDTH, subsequent_indent="   ")
         place = f"{problem.place}: {problem.said}"
         yield from _field("looked at", place)
         yield from _field("set by", f"paths.{asset.name}=PATH or {asset.variable}=PATH")
@@ -53,7 +55,7 @@ def _entry(number: int, problem: Problem) -> Iterator[str]:
 def _at(problem: Problem) -> str:
     if problem.missing:
         return problem.said.replace("nothing there", f"nothing at {problem.place}", 1)
-    return f"{problem.place}: {problem.said}" if problem.place else problem.said
+    return f"{problem.place}: {problem.said}"
 
 
 def _some(keys: Sequence[str]) -> str:

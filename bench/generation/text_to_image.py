@@ -95,4 +95,4 @@ class TextToImageGenerator(LatentDiffusion):
         """How many of the captions have more tokens than the text encoder takes, and lose their ends."""
         tokenizer = self.pipeline.tokenizer
         with quiet():
-            return sum(len(ids) > tokenizer.model_max_length for ids in tokenizer(list(captions)).input_ids)
+            return sum(len(tokenizer(caption).input_ids) > tokenizer.model_max_length for caption in captions)

@@ -29,6 +29,7 @@ __all__ = [
     "note_training",
     "save_decoder",
     "save_feature_network",
+    "save_network",
 ]
 
 CONFIG = "config.json"
@@ -142,7 +143,7 @@ def save_decoder(
     path = Path(path)
     notes = {TRAINING: decoder.training_note, LINEAGE: decoder.lineage}
     if layout == "own":
-        _save(decoder, path, {"_class_name": _OWN, **notes, **asdict(decoder.config)})
+        save_network(decoder, path, {"_class_name": _OWN, **notes, **asdict(decoder.config)})
     elif layout == "diffusers":
         if first_stage is None:
             raise ValueError("diffusers' layout is of a whole autoencoder: expected a first stage, found none")
@@ -211,7 +212,9 @@ def _note(folder: Path, notes: dict[str, Any]) -> None:
 
 def save_feature_network(network: FeatureNetwork, folder: Path) -> None:
     """Write a feature network's sizes and weights."""
-    _save(network, folder, {"_class_name": "FeatureNetwork", "widths": network.widths, "heads": network.head_sizes})
+    save_network(
+        network, folder, {"_class_name": "FeatureNetwork", "widths": network.widths, "heads": network.head_sizes}
+    )
 
 
 def load_feature_network(folder: str | Path) -> FeatureNetwork:
@@ -249,7 +252,8 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     module.load_state_dict(tensors)
 
 
-def _save(module: nn.Module, folder: Path, settings: dict[str, Any]) -> None:
+def save_network(module: nn.Module, folder: Path, settings: dict[str, Any]) -> None:
+    """Write `config.json` and the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
     with torch.no_grad():

@@ -12,11 +12,10 @@ from bench.models.checkpoints import load_decoder, save_decoder
 from bench.models.decoder import DecoderConfig
 from bench.models.first_stage import load_first_stage
 from bench.seeding import seed_for
-from bench.training.decoder_training import DecoderTraining
 from bench.training.first_stage import reconstruction_figures
 from bench.training.objective import feature_distance
 from bench.training.recipe import DecoderRecipe
-from bench.training.starting import examples_of, started_decoder
+from bench.training.starting import begun_training
 from bench.training.validation import Validation
 from bench.training.workshop import Outcome, Workshop
 
@@ -64,31 +63,20 @@ class DecoderPart:
         )
         perceptual = feature_distance(str(workshop.part("loss_features"))).to(device)
         first_stage = load_first_stage(workshop.part("first_stage")).to(device)
-        data = ImageNetTrain(
-            workshop.train,
-            resolution=recipe.resolution,
-            masks=recipe.masks,
-            full_share=recipe.full_share,
-            alternating=recipe.full_masks == "alternating",
-            smallest_crop=recipe.smallest_crop,
-            seed=seed,
-        )
         start = load_decoder(workshop.part(self.start))
-        decoder, pretrained = started_decoder(
-            sizes, start, seed=seed, device=device, examples=examples_of(data, first_stage, seed=seed, device=device)
-        )
-        training = DecoderTraining(
-            decoder,
+        training = begun_training(
+            sizes,
+            start,
             first_stage,
-            data,
+            ImageNetTrain(workshop.train, **recipe.drawing(), smallest_crop=recipe.smallest_crop, seed=seed),
             perceptual,
             recipe,
             seed=seed,
             device=device,
             folder=workshop.out / "checkpoints" / name,
             settings=settings,
-            pretrained=pretrained,
         )
+        decoder = training.decoder
         for update in training.updates():
             if update.step % LOG_EVERY == 0 or update.step == recipe.steps:
                 losses = "  ".join(f"{term} {value:.4f}" for term, value in update.losses.items())
@@ -98,7 +86,7 @@ class DecoderPart:
         before = reconstruction_figures(first_stage, start.to(device), workshop)
         after = reconstruction_figures(first_stage, decoder, workshop)
         change = {f"{figure}_change": after[figure] / before[figure] - 1 for figure in after}
-        dev = ImageNetTrain(workshop.dev, resolution=recipe.resolution, masks=recipe.masks, full_share=0.0)
+        dev = ImageNetTrain(workshop.dev, **recipe.drawing(validation=True))
         validation = Validation.of(
             dev, recipe.validation_items, first_stage=first_stage, perceptual=perceptual, device=device
         )

@@ -169,7 +169,7 @@ class ExemplarPart(UNetRecipe):
     def _followed(
         self, pipeline: PaintByExamplePipeline, dev: _Cache, name: str, workshop: Workshop
     ) -> dict[str, float]:
-        """How often the box shows its exemplar's shape and colour, never the scene's own; `_true` is the scene's own."""
+        """How often a box shows its exemplar's shape and colour, neither being the scene's; `_true` is the scene's."""
         pipeline.set_progress_bar_config(disable=True)
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
         scenes, boxes = dev.scenes[: self.sampled], [boxes[0] for boxes in dev.boxes[: self.sampled]]

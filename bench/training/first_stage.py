@@ -1,10 +1,12 @@
-"""Part: the first stage, a KL autoencoder in diffusers' own format."""
+"""Parts: first stages, in diffusers' own format; what all of them share, and the KL autoencoder."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from diffusers import AutoencoderKL
@@ -12,28 +14,29 @@ from torch import Tensor, nn
 
 from bench.models.checkpoints import note_training
 from bench.models.first_stage import FirstStage, KLFirstStage
+from bench.training.images import TrainingImages
 from bench.training.objective import feature_distance, reconstruction_loss
 from bench.training.starting import start_readout
 from bench.training.trainer import Schedule, fit, seeded, torch_generator
 from bench.training.workshop import Outcome, Workshop
 
-__all__ = ["FirstStagePart", "reconstruction_figures"]
+__all__ = ["FirstStagePart", "FirstStageRecipe", "reconstruction_figures"]
 
 
 @dataclass(frozen=True)
-class FirstStagePart:
-    """The autoencoder, trained as a whole; part `vanilla` trains its decoder on until that no longer helps."""
+class FirstStageRecipe(ABC):
+    """An autoencoder, trained as a whole; kinds differ in what holds their latents together."""
 
     channels: Sequence[int]
     layers: int
     groups: int
     schedule: Schedule
     perceptual_weight: float
-    kl_weight: float
     readout_constant: float
     """See `bench.training.starting`."""
-    log_variance: float = -5.0
-    """Where the posterior's log-variance starts; at 0 noise would drown the latents."""
+
+    purpose: ClassVar[tuple[str, ...]] = ()
+    """Words in the seeds of a step's draws."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -47,51 +50,102 @@ class FirstStagePart:
         images = workshop.images()
         perceptual = feature_distance(str(workshop.part("loss_features"))).to(workshop.device)
         with seeded(workshop.seed, name, "weights"):
-            vae = self._fresh()
-        vae.to(workshop.device, memory_format=torch.channels_last)
+            network = self.fresh(workshop.resolution)
+        network.to(workshop.device, memory_format=torch.channels_last)
 
         def loss(step: int) -> dict[str, Tensor]:
-            seeds = (workshop.seed, name, "whole", step)
+            seeds = (workshop.seed, name, *self.purpose, step)
             pictures, _ = images.batch(self.schedule.batch_size, *seeds)
             pictures = pictures.to(workshop.device, memory_format=torch.channels_last)
             with workshop.autocast():
-                posterior = vae.encode(pictures).latent_dist
-                noise = torch.randn(posterior.mean.shape, generator=torch_generator(*seeds))
-                output = vae.decode(posterior.mean + posterior.std * noise.to(workshop.device)).sample
+                output, latents = self.reconstruct(network, pictures, seeds)
                 terms = reconstruction_loss(output, pictures, perceptual, weight=self.perceptual_weight)
-            mean, log_variance = posterior.mean.float(), posterior.logvar.float()
-            terms["kl"] = self.kl_weight * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-            return terms
+            return terms | self.regularisation(*latents)
 
-        seconds = fit(vae, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
-        with torch.no_grad():
-            pictures, _ = images.batch(512, "scaling")
-            spread = float(_encode(vae, pictures.to(workshop.device)).std())
-        vae.register_to_config(scaling_factor=round(1 / spread, 5))
-        vae.save_pretrained(folder)
+        seconds = fit(network, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
+        measured = self.measure(network, images, workshop)
+        network.save_pretrained(folder)
         note_training(folder, str(self.steps))
-        figures = reconstruction_figures(KLFirstStage(vae), vae.decoder, workshop)
-        return Outcome({**figures, "latent_std_train": spread}, seconds)
+        figures = reconstruction_figures(self.wrapped(network), network.decoder, workshop)
+        return Outcome({**figures, **measured}, seconds)
 
-    def _fresh(self) -> AutoencoderKL:
+    def sizes(self, resolution: int) -> dict[str, Any]:
+        """What diffusers calls the sizes."""
         levels = len(self.channels)
-        vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * levels,
-            up_block_types=("UpDecoderBlock2D",) * levels,
-            block_out_channels=tuple(self.channels),
-            layers_per_block=self.layers,
-            norm_num_groups=self.groups,
-            sample_size=64,
-        )
+        return {
+            "down_block_types": ("DownEncoderBlock2D",) * levels,
+            "up_block_types": ("UpDecoderBlock2D",) * levels,
+            "block_out_channels": tuple(self.channels),
+            "layers_per_block": self.layers,
+            "norm_num_groups": self.groups,
+            "latent_channels": 4,
+            "sample_size": resolution,
+        }
+
+    @abstractmethod
+    def fresh(self, resolution: int) -> Any:
+        """The autoencoder before its first step."""
+
+    @abstractmethod
+    def reconstruct(
+        self, network: Any, pictures: Tensor, seeds: Sequence[int | str]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Pictures B×3×H×W after encoding and decoding, and what `regularisation` needs of the latents."""
+
+    @abstractmethod
+    def regularisation(self, first: Tensor, second: Tensor, /) -> dict[str, Tensor]:
+        """Further terms of the loss."""
+
+    @abstractmethod
+    def measure(self, network: Any, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
+        """Figures of the latents, taken before the network is written."""
+
+    @abstractmethod
+    def wrapped(self, network: Any) -> FirstStage:
+        """The network as decoders are trained for it."""
+
+
+@dataclass(frozen=True)
+class FirstStagePart(FirstStageRecipe):
+    """The KL autoencoder; part `vanilla` trains its decoder on until that no longer helps."""
+
+    kl_weight: float
+    log_variance: float = -5.0
+    """Where the posterior's log-variance starts; at 0 noise would drown the latents."""
+
+    purpose: ClassVar[tuple[str, ...]] = ("whole",)
+
+    def fresh(self, resolution: int) -> AutoencoderKL:
+        vae = AutoencoderKL(**self.sizes(resolution))
         with torch.no_grad():
             vae.quant_conv.bias[vae.config.latent_channels :] = self.log_variance
         start_readout(vae.decoder, constant=self.readout_constant)
         return vae
 
+    def reconstruct(
+        self, network: AutoencoderKL, pictures: Tensor, seeds: Sequence[int | str]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        posterior = network.encode(pictures).latent_dist
+        first, *others = seeds
+        noise = torch.randn(posterior.mean.shape, generator=torch_generator(int(first), *others))
+        output = network.decode(posterior.mean + posterior.std * noise.to(pictures.device)).sample
+        return output, (posterior.mean, posterior.logvar)
 
-def _encode(vae: AutoencoderKL, pictures: Tensor) -> Tensor:
-    mean: Tensor = torch.cat([vae.encode(batch).latent_dist.mean for batch in torch.split(pictures, 64)])
-    return mean
+    def regularisation(self, mean: Tensor, log_variance: Tensor, /) -> dict[str, Tensor]:
+        mean, log_variance = mean.float(), log_variance.float()
+        return {"kl": self.kl_weight * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()}
+
+    @torch.no_grad()
+    def measure(self, network: AutoencoderKL, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
+        """The latents' standard deviation, by which the diffusion models scale them."""
+        pictures, _ = images.batch(512, "scaling")
+        batches = torch.split(pictures.to(workshop.device), 64)
+        spread = float(torch.cat([network.encode(batch).latent_dist.mean for batch in batches]).std())
+        network.register_to_config(scaling_factor=round(1 / spread, 5))
+        return {"latent_std_train": spread}
+
+    def wrapped(self, network: AutoencoderKL) -> FirstStage:
+        return KLFirstStage(network)
 
 
 @torch.no_grad()

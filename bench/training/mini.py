@@ -29,10 +29,12 @@ log = logging.getLogger(__name__)
 
 PACKED = "mini"
 """Folder of the weights as they are shipped, in half precision."""
-MOST_BYTES = 16_000_000
+MOST_BYTES = 40_000_000
 """Of all weights that the repository carries."""
 UNPACKED = ("first_stage", "vanilla")
 """Parts that travel inside another, as the inpainting pipeline's own autoencoder."""
+AUTOENCODER = "inpainting"
+"""The pipeline that keeps its autoencoder; the others are packed without theirs, which is the same."""
 
 
 def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
@@ -115,15 +117,16 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
     shutil.rmtree(partial, ignore_errors=True)
     names = [name for name in recipes if name not in UNPACKED]
     for name in names:
-        for source in sorted(path for path in (out / name).rglob("*") if path.is_file() and path.name != DONE):
-            copy = partial / name / source.relative_to(out / name)
+        for file in _shipped_files(out / name):
+            source, copy = out / name / file, partial / name / file
             copy.parent.mkdir(parents=True, exist_ok=True)
             if source.suffix == ".safetensors":
                 _halve(source, copy)
             else:
                 shutil.copyfile(source, copy)
-    _give_vanilla_decoder(out / "vanilla", partial / "inpainting" / "vae")
-    for name, folder in [("vanilla", partial / "inpainting" / "vae"), *((name, partial / name) for name in names)]:
+    autoencoder = partial / AUTOENCODER / "vae"
+    _give_vanilla_decoder(out / "vanilla", autoencoder)
+    for name, folder in [("vanilla", autoencoder), *((name, partial / name) for name in names)]:
         if "training" in recipes[name]:
             made = _made(out, name)
             note_lineage(folder, {key: made[key] for key in ("part", "settings", "seed", "steps", "recipe", "source")})
@@ -134,6 +137,12 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
     write_atomically(partial / "CARD.md", _card_text(card))
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
+
+
+def _shipped_files(part: Path) -> list[Path]:
+    """What a finished part's folder holds, apart from an autoencoder that another part has, by relative paths."""
+    files = sorted(path.relative_to(part) for path in part.rglob("*") if path.is_file() and path.name != DONE)
+    return [file for file in files if file.parts[0] != "vae" or part.name == AUTOENCODER]
 
 
 def _halve(source: Path, copy: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.training.objective import Objective
 
@@ -96,6 +97,15 @@ class DecoderRecipe:
         for name, allowed in (("full_masks", FULL_MASKS), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {getattr(self, name)!r}")
+
+    def drawing(self, *, validation: bool = False) -> dict[str, Any]:
+        """How items are drawn, as arguments of their data set; no mask is full where decoders are measured."""
+        return {
+            "resolution": self.resolution,
+            "masks": self.masks,
+            "full_share": 0.0 if validation else self.full_share,
+            "alternating": self.full_masks == "alternating" and not validation,
+        }
 
     def rate(self, *, pretrained: bool) -> WarmupCosine:
         """Of the decoder's parameters."""

@@ -9,6 +9,7 @@ fixes its variance, whatever the other channels hold.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,14 +18,17 @@ from torch.nn import functional
 from torch.utils.data import Dataset
 
 from bench.data.imagenet_train import TrainingItem
+from bench.errors import BadInputError
 from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.first_stage import FirstStage
 from bench.models.layers import PartialConv2d, mask_guided_blend
 from bench.models.widen import widen
-from bench.training.decoder_training import posterior_noise
+from bench.training.decoder_training import DecoderTraining, World, posterior_noise
+from bench.training.objective import Perceptual
+from bench.training.recipe import DecoderRecipe
 from bench.training.trainer import seeded
 
-__all__ = ["examples_of", "start_branch", "start_readout", "started_decoder"]
+__all__ = ["begun_training", "examples_of", "start_branch", "start_readout", "started_decoder"]
 
 COLOURS = 3
 EXAMPLES, EXAMPLES_AT_ONCE = 512, 64
@@ -66,6 +70,63 @@ def started_decoder(
     if decoder.condition_encoder is not None and start.condition_encoder is None and sizes.blending == "add":
         start_branch(decoder, examples)
     return decoder, frozenset(start.state_dict())
+
+
+def begun_training(
+    sizes: DecoderConfig,
+    start: Decoder | None,
+    first_stage: FirstStage,
+    data: Dataset[TrainingItem],
+    perceptual: Perceptual,
+    recipe: DecoderRecipe,
+    *,
+    seed: int,
+    device: torch.device,
+    folder: Path,
+    settings: str,
+    predict_branch: bool = True,
+    world: World | None = None,
+    workers: int = 0,
+) -> DecoderTraining:
+    """The training of a decoder, from its start or from its last checkpoint.
+
+    Args:
+        sizes: of the decoder.
+        start: as for `started_decoder`.
+        first_stage: frozen, on the device.
+        data: to train on.
+        perceptual: on the device.
+        recipe: of the training.
+        seed: of the fresh weights and of everything drawn.
+        device: where to train.
+        folder: of the checkpoints.
+        settings: what must agree for a checkpoint to be taken up.
+        predict_branch: whether a fresh branch starts as `start_branch` has it.
+        world: the processes; None for one alone.
+        workers: of the data.
+
+    Raises:
+        BadInputError: the decoder cannot start from there, or a checkpoint was made with other settings.
+    """
+    examples = examples_of(data, first_stage, seed=seed, device=device) if predict_branch else ()
+    try:
+        decoder, pretrained = started_decoder(sizes, start, seed=seed, device=device, examples=examples)
+    except ValueError as error:
+        raise BadInputError(f"start: {error}; start=null trains from fresh weights") from error
+    return DecoderTraining(
+        decoder,
+        first_stage,
+        data,
+        perceptual,
+        recipe,
+        seed=seed,
+        device=device,
+        folder=folder,
+        settings=settings,
+        pretrained=pretrained,
+        world=world or World(),
+        workers=workers,
+    )
 
 
 def examples_of(

@@ -31,10 +31,10 @@ from bench.reporting.figures import draw_curves, draw_grid
 from bench.results import Results, check_writable, environment, open_out, portable, write_json
 from bench.store import content_key
 from bench.training.curve import Curve, print_curve
-from bench.training.decoder_training import DecoderTraining, World
+from bench.training.decoder_training import World
 from bench.training.recipe import DecoderRecipe
 from bench.training.scalars import Scalars
-from bench.training.starting import examples_of, started_decoder
+from bench.training.starting import begun_training
 from bench.training.validation import Validation
 
 __all__ = ["TrainDecoder"]
@@ -134,23 +134,15 @@ class TrainDecoder:
     @cached_property
     def data(self) -> ImageNetTrain:
         """The pictures to train on, written first where the profile draws them."""
-        return self._pictures("training_data", self.recipe.full_share, self.recipe.full_masks == "alternating")
+        return self._pictures("training_data", self.recipe.drawing())
 
     @cached_property
     def validation_data(self) -> ImageNetTrain:
         """Pictures that are not trained on; no mask of theirs is full."""
-        return self._pictures("validation_data", 0.0, False)
+        return self._pictures("validation_data", self.recipe.drawing(validation=True))
 
-    def _pictures(self, name: str, full_share: float, alternating: bool) -> ImageNetTrain:
-        data: ImageNetTrain = make(
-            self.resolved[name],
-            name,
-            resolution=self.recipe.resolution,
-            masks=self.recipe.masks,
-            full_share=full_share,
-            alternating=alternating,
-            seed=self.config.seed,
-        )
+    def _pictures(self, name: str, drawing: dict[str, Any]) -> ImageNetTrain:
+        data: ImageNetTrain = make(self.resolved[name], name, **drawing, seed=self.config.seed)
         return data
 
     @cached_property
@@ -203,14 +195,9 @@ class TrainDecoder:
             log.info("training: found finished in the store")
             return Curve(folder), load_decoder(finished).to(self.device), validation
         start = load_decoder(self.resolved["start"]) if self.resolved["start"] is not None else None
-        seed = self.config.seed
-        examples = examples_of(data, first_stage, seed=seed, device=self.device) if self.config.predict_branch else ()
-        try:
-            decoder, pretrained = started_decoder(self._sizes, start, seed=seed, device=self.device, examples=examples)
-        except ValueError as error:
-            raise BadInputError(f"start: {error}; start=null trains from fresh weights") from error
-        training = DecoderTraining(
-            decoder,
+        training = begun_training(
+            self._sizes,
+            start,
             first_stage,
             data,
             perceptual,
@@ -219,10 +206,11 @@ class TrainDecoder:
             device=self.device,
             folder=folder / "checkpoints",
             settings=self.key,
-            pretrained=pretrained,
+            predict_branch=self.config.predict_branch,
             world=self.world,
             workers=self.config.workers,
         )
+        decoder, pretrained = training.decoder, training.pretrained
         if self.world.rank > 0:
             for _ in training.updates():
                 pass

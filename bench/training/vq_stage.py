@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from diffusers import VQModel
 from torch import Tensor
 from torch.nn import functional
 
-from bench.models.checkpoints import note_training
-from bench.models.first_stage import VQFirstStage
-from bench.training.first_stage import reconstruction_figures
-from bench.training.objective import feature_distance, reconstruction_loss
+from bench.models.first_stage import FirstStage, VQFirstStage
+from bench.training.first_stage import FirstStageRecipe
+from bench.training.images import TrainingImages
 from bench.training.starting import start_readout
-from bench.training.trainer import Schedule, fit, seeded
-from bench.training.workshop import Outcome, Workshop
+from bench.training.workshop import Workshop
 
 __all__ = ["VQFirstStagePart", "codebook_terms"]
 
@@ -37,65 +34,40 @@ def codebook_terms(encoded: Tensor, entries: Tensor, *, beta: float) -> dict[str
 
 
 @dataclass(frozen=True)
-class VQFirstStagePart:
+class VQFirstStagePart(FirstStageRecipe):
     """Trained as a whole; what the codebook cuts off passes gradients straight through."""
 
-    channels: Sequence[int]
-    layers: int
-    groups: int
     entries: int
     """Of the codebook."""
-    schedule: Schedule
-    perceptual_weight: float
-    readout_constant: float
     beta: float = 0.25
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ("loss_features",)
+    def fresh(self, resolution: int) -> VQModel:
+        vq = VQModel(**self.sizes(resolution), num_vq_embeddings=self.entries)
+        start_readout(vq.decoder, constant=self.readout_constant)
+        torch.nn.init.normal_(vq.quantize.embedding.weight)
+        return vq
 
-    @property
-    def steps(self) -> int:
-        return self.schedule.steps
+    def reconstruct(
+        self, network: VQModel, pictures: Tensor, seeds: Sequence[int | str]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        codebook = network.quantize.embedding
+        encoded = network.encode(pictures).latents.float()
+        entries = codebook(_nearest(encoded, codebook.weight)).permute(0, 3, 1, 2)
+        through = encoded + (entries - encoded).detach()
+        return network.decoder(network.post_quant_conv(through)), (encoded, entries)
 
-    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
-        images = workshop.images()
-        perceptual = feature_distance(str(workshop.part("loss_features"))).to(workshop.device)
-        with seeded(workshop.seed, name, "weights"):
-            vq = VQModel(
-                down_block_types=("DownEncoderBlock2D",) * len(self.channels),
-                up_block_types=("UpDecoderBlock2D",) * len(self.channels),
-                block_out_channels=tuple(self.channels),
-                layers_per_block=self.layers,
-                norm_num_groups=self.groups,
-                latent_channels=4,
-                num_vq_embeddings=self.entries,
-                sample_size=workshop.resolution,
-            )
-            start_readout(vq.decoder, constant=self.readout_constant)
-            torch.nn.init.normal_(vq.quantize.embedding.weight)
-        vq.to(workshop.device, memory_format=torch.channels_last)
+    def regularisation(self, encoded: Tensor, entries: Tensor, /) -> dict[str, Tensor]:
+        return codebook_terms(encoded, entries, beta=self.beta)
 
-        def loss(step: int) -> dict[str, Tensor]:
-            pictures, _ = images.batch(self.schedule.batch_size, workshop.seed, name, step)
-            pictures = pictures.to(workshop.device, memory_format=torch.channels_last)
-            with workshop.autocast():
-                encoded = vq.encode(pictures).latents.float()
-                entries = vq.quantize.embedding(_nearest(encoded, vq.quantize.embedding.weight)).permute(0, 3, 1, 2)
-                through = encoded + (entries - encoded).detach()
-                output = vq.decoder(vq.post_quant_conv(through))
-                terms = reconstruction_loss(output, pictures, perceptual, weight=self.perceptual_weight)
-            return terms | codebook_terms(encoded, entries, beta=self.beta)
+    @torch.no_grad()
+    def measure(self, network: VQModel, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
+        """How many entries pictures of the development split come to."""
+        pictures, _ = workshop.dev_images().batch(256, "codebook")
+        encoded = network.encode(pictures.to(workshop.device)).latents  # type: ignore[no-untyped-call]
+        return {"entries_used": float(len(_nearest(encoded, network.quantize.embedding.weight).unique()))}
 
-        seconds = fit(vq, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
-        vq.save_pretrained(folder)
-        note_training(folder, str(self.steps))
-        first_stage = VQFirstStage(vq)
-        figures = reconstruction_figures(first_stage, vq.decoder, workshop)
-        with torch.no_grad():
-            pictures, _ = workshop.dev_images().batch(256, "codebook")
-            used = _nearest(vq.encode(pictures.to(workshop.device)).latents, vq.quantize.embedding.weight).unique()  # type: ignore[no-untyped-call]
-        return Outcome({**figures, "entries_used": float(len(used))}, seconds)
+    def wrapped(self, network: VQModel) -> FirstStage:
+        return VQFirstStage(network)
 
 
 def _nearest(encoded: Tensor, codebook: Tensor) -> Tensor:

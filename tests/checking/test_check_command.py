@@ -90,7 +90,7 @@ def test_a_collection_has_one_list_with_the_tables_that_need_each_thing(capfd: p
 
 def test_a_wrong_setting_of_one_table_stands_in_the_collections_list(capfd: pytest.CaptureFixture[str]) -> None:
     message = refused(["experiment=all_tables", *PAPER, "profile.masks=thin_512"], capfd)
-    assert "profile.masks: expected one of" in message or "profile.masks: " in message
+    assert ". profile.masks: " in message
     assert "needed by table1_inpaint_places, table2_inpaint_imagenet" in message
 
 
@@ -118,7 +118,7 @@ def test_with_everything_at_its_place_it_is_ready_and_tells_what_the_run_takes(
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith("table1_inpaint_places: ready: all is there, 4 rows and ")
     said = {line.split()[0]: line for line in lines[1:]}
-    assert list(said) == ["items", "disk", "memory", "time"]
+    assert list(said) == ["items", "disk", "memory", "time", "from"]
     assert said["items"].split() == ["items", "5"]
     latents, item = 3 * 4 * (64 // 4) ** 2 * 4, 4 * 64**2
     assert f"{5 * item / 1e3:.3g} kB of items" in said["disk"]
@@ -138,8 +138,8 @@ def test_what_is_there_and_wrong_ends_with_2(
             (tmp_path / "text" / path.name).symlink_to(path)
         (tmp_path / "text" / "unet").unlink()
         (tmp_path / "text" / "unet").mkdir()
-        settings = (MINI / "inpainting" / "unet" / "config.json").read_text()
-        (tmp_path / "text" / "unet" / "config.json").write_text(settings.replace('"in_channels": 9', '"in_channels": 4'))
+        settings = (MINI / "inpainting" / "unet" / "config.json").read_text().replace('channels": 9', 'channels": 4')
+        (tmp_path / "text" / "unet" / "config.json").write_text(settings)
         (tmp_path / "text" / "unet" / "diffusion_pytorch_model.safetensors").touch()
         monkeypatch.setenv("BENCH_SD_INPAINTING", str(tmp_path / "text"))
         expected = ("sd_inpainting", "a text-to-image checkpoint")

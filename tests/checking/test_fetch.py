@@ -1,4 +1,4 @@
-"""`stage=fetch`: only what is pinned is downloaded, whole or not at all, and never when the hub is said to be offline."""
+"""`stage=fetch`: only what is pinned is downloaded, whole or not at all, and never where it is told to be offline."""
 
 import hashlib
 import threading
@@ -149,7 +149,7 @@ def test_no_other_stage_downloads(
     assert list(tmp_path.iterdir()) == []
 
 
-# --- the hub -------------------------------------------------------------------------------------------------------------
+# --- the hub ----------------------------------------------------------------------------------------------------------
 
 
 class Hub:
@@ -174,7 +174,11 @@ def pipeline(monkeypatch: pytest.MonkeyPatch) -> Asset:
         hub="some/model", revision=COMMIT, files=("*.json", "*/*.json", "*/*.safetensors"), otherwise=("*/*.bin",)
     )
     asset = replace(
-        read_assets()["sd_inpainting"], parts=("unet",), files=("model_index.json",), unet_channels=None, download=download
+        read_assets()["sd_inpainting"],
+        parts=("unet",),
+        files=("model_index.json",),
+        unet_channels=None,
+        download=download,
     )
     known(monkeypatch, asset)
     return asset

@@ -94,7 +94,10 @@ def test_what_is_not_there_is_told_once_with_every_key(tmp_path: Path) -> None:
     asset, place = read_assets()["sd_inpainting"], tmp_path / "gone"
     own = [Need("a.path", tmp_path / "mine"), Need("b.path", tmp_path / "mine")]
     problems = inspect_needs([Need("x", place, asset, place), *own, Need("y", place / "vae", asset, place)])
-    assert [(problem.keys, problem.missing) for problem in problems] == [(("x", "y"), True), (("a.path", "b.path"), True)]
+    assert [(problem.keys, problem.missing) for problem in problems] == [
+        (("x", "y"), True),
+        (("a.path", "b.path"), True),
+    ]
     assert {problem.said for problem in problems} == {"nothing there"}
 
 
@@ -119,7 +122,7 @@ def test_the_same_problem_of_two_experiments_is_one() -> None:
     assert both == [replace(first, keys=("a", "c"), experiments=("t1", "t2")), other]
 
 
-# --- data sets -----------------------------------------------------------------------------------------------------------
+# --- data sets --------------------------------------------------------------------------------------------------------
 
 
 def test_a_list_whose_files_are_absent_is_told_with_their_number_and_five(tmp_path: Path) -> None:
@@ -156,7 +159,8 @@ def test_masks_of_another_size_than_their_pictures_are_told(tmp_path: Path) -> N
     listing = list_pictures(node, "dataset.pictures")
     assert listing is not None
     (message,) = listing.problems
-    assert message.startswith("7 of 7 masks are of another size than their pictures: 000000000000 (16×16 for a picture of 32×32)")
+    assert message.startswith("7 of 7 masks are of another size than their pictures: ")
+    assert "000000000000 (16×16 for a picture of 32×32), 000000000001 " in message
     assert message.endswith("and 2 more")
     listing = list_pictures(write_bench(tmp_path / "right", 2, mask_side=32), "dataset.pictures")
     assert listing is not None
@@ -177,7 +181,7 @@ def test_a_data_set_that_the_run_makes_is_not_made_by_a_check(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-# --- the list as text ----------------------------------------------------------------------------------------------------
+# --- the list as text -------------------------------------------------------------------------------------------------
 
 
 def test_the_list_says_what_is_known_and_what_nobody_checked() -> None:
@@ -194,7 +198,7 @@ def test_the_list_says_what_is_known_and_what_nobody_checked() -> None:
     assert "2. rows.mine.method.path: nothing at mine.ckpt" in lines
     assert "stage=fetch downloads 1 of them, 553 MB: vgg16" in text
     assert lines[-1] == "the end"
-    assert max(map(len, lines)) <= 130
+    assert max(map(len, lines)) <= 120
 
 
 def test_a_way_to_get_it_names_the_path_that_is_set() -> None:
@@ -204,6 +208,8 @@ def test_a_way_to_get_it_names_the_path_that_is_set() -> None:
     assert "stage=fetch downloads" not in text
 
 
-@pytest.mark.parametrize(("size", "text"), [(12, "12 bytes"), (840e3, "840 kB"), (95.6e6, "95.6 MB"), (31.5e9, "31.5 GB")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(12, "12 bytes"), (840e3, "840 kB"), (95.6e6, "95.6 MB"), (31.5e9, "31.5 GB")]
+)
 def test_sizes_read_well(size: float, text: str) -> None:
     assert gigabytes(size) == text

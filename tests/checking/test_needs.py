@@ -4,7 +4,12 @@ from pathlib import Path
 
 from bench.checking.needs import needs
 
-PATHS = {"places": "data/places", "places_list": "names.lst", "sd_inpainting": "weights/sd", "decoder_base": "weights/base"}
+PATHS = {
+    "places": "data/places",
+    "places_list": "names.lst",
+    "sd_inpainting": "weights/sd",
+    "decoder_base": "weights/base",
+}
 
 
 def found(nodes: dict[str, object]) -> dict[str, tuple[str, str | None, str | None]]:

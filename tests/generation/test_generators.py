@@ -24,7 +24,7 @@ KINDS = ("inpainting", "text", "exemplar")
 
 
 def generator(folders: dict[str, Path], kind: str, **options: Any) -> Any:
-    settings: dict[str, Any] = {"steps": 3, "guidance_scale": 4.0, "device": CPU, **options}
+    settings: dict[str, Any] = {"steps": 3, "guidance_scale": 2.0, "device": CPU, **options}
     if kind == "inpainting":
         return InpaintingGenerator(str(folders[kind]), **{"prompt": "a tree", "eta": 1.0, **settings})
     made = {"text": TextToImageGenerator, "exemplar": PaintByExampleGenerator}[kind]
@@ -100,14 +100,25 @@ def test_a_shared_start_is_the_released_scripts_for_every_item(folders: dict[str
     assert torch.equal(own, start_noise(noise_sources(items, 0), (4, SIDE, SIDE)))
 
 
+def step_noise(made: Any, items: Sequence[Any]) -> Tensor:
+    """What the first DDIM step adds, found with a UNet that predicts no noise: the rest of the step only scales."""
+    hook = made.pipeline.unet.register_forward_hook(lambda _, __, output: (torch.zeros_like(output[0]),))
+    before, after = (seen[: len(items), :4] for seen in seen_by_unet(made, items))
+    hook.remove()
+    cumulative = made.pipeline.scheduler.alphas_cumprod[made.pipeline.scheduler.timesteps]
+    return after - (cumulative[1] / cumulative[0]).sqrt() * before
+
+
 def test_the_noise_of_the_steps_is_each_items_own_however_all_start(folders: dict[str, Path]) -> None:
-    first, second = (replace(tiny.items()[0], id=name) for name in ("first", "second"))
-    made = generator(folders, "inpainting", start_noise="shared", steps=2)
-    latents = made.sample([first, second], 0)
-    assert not torch.allclose(latents[0], latents[1], atol=1e-2)
-    plain = generator(folders, "inpainting", start_noise="shared", steps=2, eta=0.0).sample([first, second], 0)
-    # Without noise in the steps, only the sample of the known pixels' posterior is left of an item's own.
-    assert (plain[0] - plain[1]).std() < 0.2 * (latents[0] - latents[1]).std()
+    items = tiny.items(2)
+    own, shared = (
+        step_noise(generator(folders, "inpainting", start_noise=start, steps=2), items) for start in ("item", "shared")
+    )
+    torch.testing.assert_close(own, shared, rtol=0, atol=1e-5)
+    assert own[0].std() > 0.02
+    assert abs(torch.corrcoef(torch.stack([own[0].flatten(), own[1].flatten()]))[0, 1]) < 0.3  # of 256 values
+    none = step_noise(generator(folders, "inpainting", steps=2, eta=0.0), items)
+    torch.testing.assert_close(none, torch.zeros_like(none), rtol=0, atol=1e-5)
 
 
 def test_samplers_differ_and_both_start_from_the_items_noise(folders: dict[str, Path]) -> None:
@@ -151,6 +162,7 @@ def test_captions_beyond_the_tokenizers_length_are_cut_and_counted(folders: dict
     made, (item, *_) = generator(folders, "text"), tiny.items()
     long = "a red square " * 10
     assert made.truncated([item.caption, long, ""]) == 1
+    assert made.truncated([]) == 0
     fits = " ".join(["dogs"] * (tiny.LENGTH - 2))  # beside start and end
     assert made.truncated([fits]) == 0
     assert made.truncated([f"{fits} dogs"]) == 1
@@ -166,7 +178,7 @@ def test_half_precision_stays_near_and_leaves_the_first_stage_alone(folders: dic
     latents = half.sample(items, 0)
     assert latents.dtype == torch.float32
     difference = latents - full.sample(items, 0)
-    assert 0 < difference.abs().max() < 0.15  # 8 bits, over a few steps of values up to about 4
+    assert 0 < difference.std() < 0.05 * latents.std()  # 8 bits, over a few guided steps
     image = image_batch(items)
     assert torch.equal(half.encode(image), full.encode(image))
     assert torch.equal(half.decodable(latents), full.decodable(latents))

@@ -1,0 +1,77 @@
+"""A small encoder of pictures of single things, by whose embeddings the mini profile compares them, as CLIP's would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from bench.errors import BadInputError
+from bench.models.checkpoints import CONFIG, WEIGHTS, load_weights, network_settings, save_network
+from bench.models.feature_network import FeatureNetwork
+
+__all__ = ["ImageEncoder", "load_image_encoder", "save_image_encoder"]
+
+EMBEDDING = "embedding"
+
+
+class ImageEncoder(nn.Module):
+    """Convolutions whose pooled features are mapped to an embedding; only its direction means something."""
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        dimension: int = 64,
+        resolution: int = 32,
+        mean: Sequence[float] = (0.5, 0.5, 0.5),
+        std: Sequence[float] = (0.5, 0.5, 0.5),
+    ) -> None:
+        """Build with fresh weights.
+
+        Args:
+            widths: channels of each level, finest first.
+            dimension: of the embedding.
+            resolution: side of the pictures in pixels.
+            mean: of each colour in [0, 1], which is taken off.
+            std: what it is then divided by.
+        """
+        super().__init__()
+        self.dimension, self.resolution = dimension, resolution
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.network = FeatureNetwork(widths, {EMBEDDING: dimension})
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeddings B×d of normalised pictures B×3×r×r, not of unit length."""
+        embedding: Tensor = self.network(x)[EMBEDDING]
+        return embedding
+
+
+def save_image_encoder(net: ImageEncoder, folder: Path) -> None:
+    """Write an image encoder's sizes and weights."""
+    sizes = {
+        "widths": net.network.widths,
+        "dimension": net.dimension,
+        "resolution": net.resolution,
+        "mean": list(net.mean),
+        "std": list(net.std),
+    }
+    save_network(net, folder, {"_class_name": "ImageEncoder", **sizes})
+
+
+def load_image_encoder(folder: str | Path) -> ImageEncoder:
+    """Read what `save_image_encoder` wrote, in float32.
+
+    Raises:
+        BadInputError: the folder, its sizes or its weights are missing, broken or do not fit together.
+    """
+    folder = Path(folder)
+    settings = network_settings(folder)
+    sizes = {name: value for name, value in settings.items() if not name.startswith("_")}
+    try:
+        net = ImageEncoder(**sizes)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise BadInputError(f"{folder / CONFIG}: expected an image encoder's sizes ({error})") from None
+    load_weights(net, folder / WEIGHTS)
+    return net.eval()
