@@ -6,6 +6,7 @@ resume, caching and sharing between experiments in one.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import tempfile
