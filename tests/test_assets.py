@@ -13,9 +13,9 @@ from bench.store import file_sha256
 MINI = Path(bench.__file__).parent / "assets" / "mini"
 
 
-def test_all_weights_together_stay_under_16_megabytes_in_half_precision() -> None:
+def test_all_weights_together_stay_under_40_megabytes_in_half_precision() -> None:
     files = list(MINI.rglob("*.safetensors"))
-    assert 0 < sum(path.stat().st_size for path in files) < 16e6
+    assert 0 < sum(path.stat().st_size for path in files) < 40e6
     kinds = {tensor.dtype for path in files for tensor in load_file(path).values() if tensor.is_floating_point()}
     assert kinds == {torch.float16}
 

@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from diffusers import StableDiffusionInpaintPipeline
+import torch
+from diffusers import AutoencoderKL, StableDiffusionInpaintPipeline, StableDiffusionPipeline
 from safetensors.torch import load_file
 
 import bench
 from bench.config import compose_config
 from bench.errors import BadInputError
-from bench.models.checkpoints import load_decoder
+from bench.models.checkpoints import WEIGHTS, load_decoder
 
 PARTS = (
     "metric_features",
@@ -18,11 +19,28 @@ PARTS = (
     "first_stage",
     "vanilla",
     "inpainting",
+    "text_to_image",
+    "exemplar",
+    "clip_encoder",
     "vanilla_finetuned",
     "base",
     "large",
+    "large_x2",
+    "base_concat",
+    "large_concat",
 )
-SHIPPED = ("metric_features", "loss_features", "inpainting", "vanilla_finetuned", "base", "large")
+SHIPPED = tuple(part for part in PARTS if part not in ("first_stage", "vanilla"))
+COUNTS = {
+    "scenes": 2,
+    "dev_scenes": 2,
+    "sampled": 2,
+    "sampling_steps": 1,
+    "references_per_thing": 1,
+    "dev_references_per_thing": 1,
+    "views_per_thing": 1,
+    "dev_views_per_thing": 1,
+}
+"""Of what parts draw and sample for themselves."""
 
 
 def short(out: Path, data: Path, *extra: str) -> list[str]:
@@ -35,6 +53,9 @@ def short(out: Path, data: Path, *extra: str) -> list[str]:
         if "training" in recipe:
             node, sizes = ("training", ("steps", "batch_size", "at_once", "validation_items"))
         overrides += [f"parts.recipes.{name}.{node}.{size}=2" for size in sizes]
+        if "naming" in recipe:
+            overrides += [f"parts.recipes.{name}.naming.{size}=2" for size in ("steps", "batch_size")]
+        overrides += [f"parts.recipes.{name}.{key}={count}" for key, count in COUNTS.items() if key in recipe]
     return [*overrides, *extra]
 
 
@@ -73,6 +94,22 @@ def test_the_pipeline_has_the_vanilla_decoder_and_tells_prompts_apart(trained: t
     tokens = pipeline.tokenizer(["a red circle with the word boat", "a red circle with the word coat"]).input_ids
     assert tokens[0] != tokens[1]
     assert len(tokens[0]) < pipeline.tokenizer.model_max_length
+
+
+def test_pipelines_are_packed_with_one_autoencoder_for_all(trained: tuple[Path, Path]) -> None:
+    out, _ = trained
+    packed = out / "mini"
+    assert [folder.parent.name for folder in packed.glob("*/vae")] == ["inpainting"]
+    for name in ("text_to_image", "exemplar"):
+        own, theirs = (load_file(folder / "vae" / WEIGHTS) for folder in (out / name, packed / "inpainting"))
+        assert own.keys() == theirs.keys()
+        assert all(torch.equal(own[key].half(), theirs[key]) for key in own if key.startswith(("encoder.", "quant")))
+    vae = AutoencoderKL.from_pretrained(packed / "inpainting" / "vae")
+    pipeline = StableDiffusionPipeline.from_pretrained(packed / "text_to_image", vae=vae, safety_checker=None)
+    for part in (pipeline.vae, pipeline.unet, pipeline.text_encoder):
+        torch.nn.Module.float(part)
+    latents = pipeline("a red circle", num_inference_steps=1, output_type="latent").images
+    assert latents.shape == (1, 4, 16, 16)
 
 
 def test_a_part_that_is_there_is_not_made_again(trained: tuple[Path, Path]) -> None:
