@@ -183,7 +183,8 @@ class TableSpec:
 @dataclass
 class Dataset:
     name: str = MISSING
-    root: str | None = None
+    root: Any = None
+    """A folder, or what writes one: a `_target_` and that one's arguments."""
     items: int | None = None
     """Take as many items at most; None for all."""
     pictures: dict[str, Any] = MISSING

@@ -41,6 +41,7 @@ from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Scorer, Unit
 from bench.metrics.summary import HOLE_ONLY, Scored, Summary
+from bench.models.decoder import Decoder
 from bench.objects import check_targets, identity, make, require_target, weight_files
 from bench.progress import Progress
 from bench.reporting.figures import draw_rows
@@ -488,7 +489,7 @@ class TableExperiment:
         decoders = {
             name: method.decoder
             for name, method in self.methods.items()
-            if isinstance(method, Decoded) and method.conditioned
+            if isinstance(method, Decoded) and method.conditioned and isinstance(method.decoder, Decoder)
         }
         if not decoders:
             return "no row shows known pixels to its decoder"

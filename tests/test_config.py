@@ -44,6 +44,8 @@ def option(group: str, name: str) -> list[str]:
     """What chooses this option for the table's experiment."""
     if group == "dataset" and name == "folder":
         return ["dataset=folder", "dataset.root=pictures"]
+    if group == "features":
+        return [f"profile={name}"]  # whose own they are
     return [f"{group}=[{name}]" if group == "row" else f"{group}={name}"]
 
 

@@ -84,7 +84,8 @@ def inspect_needs(found: Iterable[Need]) -> list[Problem]:
     for (_, place), group in groups.items():
         keys, asset = tuple(dict.fromkeys(need.key for need in group)), group[0].asset
         if not Path(place).exists():
-            problems.append(Problem(place, _nothing(place), keys, asset, missing=True))
+            hub = asset is None and any(key.endswith(".pipeline") for key in keys)
+            problems.append(Problem(place, _nothing(place, hub=hub), keys, asset, missing=True))
         elif asset is not None:
             below = [need.path for need in group]
             problems += [Problem(place, said, keys, asset) for said in _complaints(asset, Path(place), below)]
@@ -109,8 +110,13 @@ def _both(first: Problem, second: Problem) -> Problem:
     )
 
 
-def _nothing(place: str) -> str:
-    """Where the place is a hub id, that one's snapshot is named: keys of the store are made of files."""
+def _nothing(place: str, *, hub: bool) -> str:
+    """Where the place may be a hub id, how it becomes files: keys of the store are made of these.
+
+    Args:
+        place: a path, or a hub's id.
+        hub: whether an id in the local cache would do.
+    """
     if place.count("/") != 1 or place.startswith((".", "/", "~")):
         return "nothing there"
     from huggingface_hub import snapshot_download
@@ -120,7 +126,8 @@ def _nothing(place: str) -> str:
     try:
         folder = snapshot_download(name, revision=revision or None, local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
-        return "nothing there"
+        at = f" --revision {revision}" if revision else ""
+        return f"nothing there; if it is meant as a hub id, hf download {name}{at}" if hub else "nothing there"
     return f"nothing there; if it is meant as a hub id, give the folder of its snapshot: {folder}"
 
 

@@ -22,7 +22,7 @@ from bench.training.drawn import THINGS, scene_of, thing_crop
 from bench.training.trainer import Schedule, fit, seeded
 from bench.training.workshop import Outcome, Workshop
 
-__all__ = ["ClipEncoderPart"]
+__all__ = ["ClipEncoderPart", "normalised", "similarities"]
 
 TURNS = 4
 SMALLEST = {"sharp": SIDE, "coarse": SIDE // 2}
@@ -81,7 +81,7 @@ class ClipEncoderPart:
         seconds = fit(net, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
         save_image_encoder(net, folder)
         views = [self._views(kind, "dev", self.dev_views_per_thing, name, workshop) for kind in SMALLEST]
-        return Outcome(_similarities(net, *views, workshop), seconds)
+        return Outcome(similarities(*(_embedded(net, crops, workshop) for crops in views)), seconds)
 
     def _views(self, kind: str, split: str, count: int, name: str, workshop: Workshop) -> Tensor:
         """Crops 72×V×3×s×s uint8, by the numbers of what they show among `THINGS`."""
@@ -108,18 +108,20 @@ def _turned(pixels: Tensor, generator: np.random.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def _similarities(net: ImageEncoder, sharp: Tensor, coarse: Tensor, workshop: Workshop) -> dict[str, float]:
-    """Mean cosine similarities of two things' crops by what they share, and how often the nearest thing is the own.
+def _embedded(net: ImageEncoder, views: Tensor, workshop: Workshop) -> Tensor:
+    """Crops 72×V×3×s×s as embeddings V×72×d of unit length."""
+    batches = [normalised(batch, net).to(workshop.device) for batch in views.unbind(1)]
+    return torch.stack([functional.normalize(net(batch)).cpu() for batch in batches])
 
-    Embeddings of the sharp crops are compared with those of the coarse ones, each with one crop of every thing.
+
+def similarities(first: Tensor, second: Tensor) -> dict[str, float]:
+    """Mean cosine similarity of two things' crops by what they share, and how often the nearest thing is the own.
+
+    Args:
+        first: embeddings V×72×d of unit length, of every thing V times.
+        second: others, with which those of the same V are compared.
     """
-    first, second = (
-        torch.stack(
-            [functional.normalize(net(normalised(batch, net).to(workshop.device))) for batch in views.unbind(1)]
-        )
-        for views in (sharp, coarse)
-    )
-    similarity = (first @ second.transpose(1, 2)).cpu()
+    similarity = first @ second.transpose(1, 2)
     numbers = torch.arange(len(THINGS))
     shapes, colours = numbers // len(COLOURS), numbers % len(COLOURS)
     shape, colour = shapes[:, None] == shapes, colours[:, None] == colours

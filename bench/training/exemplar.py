@@ -38,7 +38,7 @@ from bench.training.following import accuracies, box_crops
 from bench.training.trainer import Schedule, fit, seeded, torch_generator
 from bench.training.workshop import Outcome, Workshop
 
-__all__ = ["ExemplarPart"]
+__all__ = ["ExemplarPart", "another_thing", "holes_of", "known_mask"]
 
 Box = tuple[int, int, int, int]
 MASK_RESIZES = ("bilinear", "nearest")
@@ -84,7 +84,7 @@ class ExemplarPart(UNetRecipe):
         vae = AutoencoderKL.from_pretrained(workshop.part("first_stage")).to(device).requires_grad_(False)
         with seeded(workshop.seed, name, "weights"):
             unet = self.unet(inputs=9, condition_width=self.image_width, side=workshop.resolution // 4)
-            image_encoder = self._image_encoder()
+            image_encoder = self.image_encoder()
             naming = _Naming(image_encoder)
         plain_attention(unet)
         model = nn.ModuleDict({"unet": unet, "image_encoder": image_encoder}).to(device)
@@ -174,9 +174,9 @@ class ExemplarPart(UNetRecipe):
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
         scenes, boxes = dev.scenes[: self.sampled], [boxes[0] for boxes in dev.boxes[: self.sampled]]
         true = scene_pictures(scenes, workshop.resolution)
-        holes = _holes(boxes, workshop.resolution)
+        holes = holes_of(boxes, workshop.resolution)
         asked = [
-            _another(scene, numpy_generator(workshop.seed, name, "asked", number))
+            another_thing(scene, numpy_generator(workshop.seed, name, "asked", number))
             for number, scene in enumerate(scenes)
         ]
         pictures = []
@@ -277,10 +277,12 @@ class _Cache:
             batch = slice(first, first + ENCODED_AT_ONCE)
             pictures = scene_pictures(scenes[batch], workshop.resolution)
             latents.append(encode_means(vae, pictures, workshop))
-            holes = [_holes(variant, workshop.resolution) for variant in zip(*boxes[batch], strict=True)]
+            holes = [holes_of(variant, workshop.resolution) for variant in zip(*boxes[batch], strict=True)]
             known.append(torch.stack([encode_means(vae, pictures * (1 - hole), workshop) for hole in holes], 1))
             side = latents[0].shape[-1]
-            certain.append(torch.stack([_certain(hole, side, variant) for variant, hole in enumerate(holes)], 1))
+            certain.append(
+                torch.stack([known_mask(hole, side, variant=variant) for variant, hole in enumerate(holes)], 1)
+            )
         references = []
         for number in range(references_per_thing * len(THINGS)):
             draws = generator("reference", number)
@@ -297,7 +299,7 @@ class _Cache:
         )
 
 
-def _holes(boxes: Sequence[Box], resolution: int) -> Tensor:
+def holes_of(boxes: Sequence[Box], resolution: int) -> Tensor:
     """Masks B×1×R×R, 1 = hole, of boxes in a scene's own pixels; what is partly in a box is in the hole."""
     masks = torch.zeros(len(boxes), 1, resolution, resolution)
     for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
@@ -309,14 +311,14 @@ def _holes(boxes: Sequence[Box], resolution: int) -> Tensor:
     return masks
 
 
-def _certain(holes: Tensor, side: int, variant: int) -> Tensor:
+def known_mask(holes: Tensor, side: int, *, variant: int) -> Tensor:
     """The mask as the pipeline's UNet sees it, 1 = known, at the latents' side."""
     resize = MASK_RESIZES[variant % len(MASK_RESIZES)]
     corners = {"align_corners": False} if resize == "bilinear" else {}
     return functional.interpolate(1 - holes, size=(side, side), mode=resize, **corners)
 
 
-def _another(scene: Scene, generator: np.random.Generator) -> int:
+def another_thing(scene: Scene, generator: np.random.Generator) -> int:
     """The number of a thing of another shape and colour than the main one's, and no colour of the background."""
     main = scene.shapes[0]
     others = [

@@ -101,7 +101,9 @@ def test_what_is_not_there_is_told_once_with_every_key(tmp_path: Path) -> None:
     assert {problem.said for problem in problems} == {"nothing there"}
 
 
-def test_a_hub_id_in_the_local_cache_is_told_by_its_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_id_is_told_how_it_becomes_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    (problem,) = inspect_needs([Need("generator.pipeline", Path("some/model@abc"))])
+    assert problem.said == "nothing there; if it is meant as a hub id, hf download some/model --revision abc"
     asked = []
 
     def snapshot(name: str, **settings: object) -> str:
