@@ -114,9 +114,11 @@ class TextRecipe(UNetRecipe):
         """Byte pairs learned from the texts, in CLIP's manner."""
         bytes_ = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
         bytes_.pre_tokenizer = pre_tokenizers.Whitespace()
+        words = {word for text in set(texts) for word, _ in bytes_.pre_tokenizer.pre_tokenize_str(text)}
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocabulary,
-            special_tokens=[START, END],
+            # The trainer numbers symbols that end a word in no order; those given as special tokens, in this one.
+            special_tokens=[START, END, *sorted({word[-1] + "</w>" for word in words})],
             end_of_word_suffix="</w>",
             initial_alphabet=[chr(code) for code in range(33, 127)],
             show_progress=False,

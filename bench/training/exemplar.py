@@ -152,7 +152,8 @@ class ExemplarPart(UNetRecipe):
         }
         return Outcome(figures | self._followed(pipeline, dev, name, workshop), seconds)
 
-    def _image_encoder(self) -> PaintByExampleImageEncoder:
+    def image_encoder(self) -> PaintByExampleImageEncoder:
+        """With fresh weights."""
         return PaintByExampleImageEncoder(
             CLIPVisionConfig(
                 hidden_size=self.image_width,

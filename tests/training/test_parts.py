@@ -74,6 +74,14 @@ def test_captions_of_unseen_words_fit_the_text_encoder() -> None:
     assert len({tuple(ids) for ids in tokenize(tokenizer, texts).tolist()}) == len(set(texts))
 
 
+def test_a_tokenizer_learned_again_is_the_same() -> None:
+    """Otherwise a resumed training would read its captions by other numbers."""
+    recipe = TextRecipe(**UNET, text_width=8, text_layers=1, text_length=32, vocabulary=300)
+    texts = [text for scene in scenes("train") for text in captions(scene)]
+    first, *others = (recipe.tokenizer(texts).get_vocab() for _ in range(4))
+    assert all(other == first for other in others)
+
+
 @pytest.mark.parametrize("attended", [1, 2])
 def test_as_many_levels_as_asked_look_at_the_condition(attended: int) -> None:
     recipe = TextRecipe(**UNET, attended=attended, text_width=8, text_layers=1, text_length=8, vocabulary=200)
