@@ -90,6 +90,12 @@ def _run(overrides: list[str]) -> Results:
         from bench.training.train_decoder import TrainDecoder
 
         return TrainDecoder(config, resolved, overrides).run()
+    if config.kind == "table" and config.training is not None:
+        from bench.training.train_decoder import own_checkpoint
+
+        trained = own_checkpoint(config, resolved, overrides)
+        if trained is not None:
+            config, resolved = typed(compose_config([*overrides, f"decoder.checkpoint={trained}"]))
     if config.kind == "collection":
         from bench.collection import Collection
 

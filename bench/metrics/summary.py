@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 
 HOLE_ONLY = "hole_only"
 """Suffix of metrics of images whose known pixels were replaced by the truth's."""
+SPLITS = 10
+"""Of the Inception Score."""
 NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_{HOLE_ONLY})?(_(?P<low>\d+)_(?P<high>\d+))?")
 """A metric's full name, such as `fid_hole_only` or `fid_40_50` (on items whose hole covers 40–50 %)."""
 
@@ -216,7 +218,9 @@ class Summary:
         if count < self.fewest:
             return f"{count} items, fewer than the {self.fewest} that this protocol asks for"
         if metric.startswith("inception_score"):
-            score = inception_score(values[inside])
+            if count < SPLITS:
+                return f"{count} items, fewer than the {SPLITS} splits that an Inception Score asks for"
+            score = inception_score(values[inside], splits=SPLITS)
             return Estimate(score.value, score.influence), inside
         places = np.asarray(self.scored.references)
         used = inside[places]

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bench.config import Config
 from bench.data.imagenet_train import ImageNetTrain
+from bench.data.items import Item
 from bench.data.masks import preset
 from bench.device import choose_device
 from bench.errors import BadInputError
@@ -28,7 +29,8 @@ from bench.models.first_stage import load_first_stage
 from bench.objects import identity, make, missing_files, require_target, weight_files
 from bench.progress import Progress
 from bench.reporting.figures import draw_curves, draw_grid
-from bench.results import Results, check_writable, environment, open_out, portable, write_json
+from bench.reporting.files import write_run
+from bench.results import Results, check_writable, environment, open_out
 from bench.store import content_key
 from bench.training.curve import Curve, print_curve
 from bench.training.decoder_training import World
@@ -37,7 +39,7 @@ from bench.training.scalars import Scalars
 from bench.training.starting import begun_training
 from bench.training.validation import Validation
 
-__all__ = ["TrainDecoder"]
+__all__ = ["TrainDecoder", "own_checkpoint"]
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class TrainDecoder:
         """Every stage up to the configured one."""
         self.check()
         if self.config.stage == "check":
-            sizes = self._sizes
+            sizes = self.sizes
             print(
                 f"{self.config.name}: all is there; {self.recipe.steps} updates of {self.recipe.batch_size} items for "
                 f"a decoder of {', '.join(map(str, sizes.channels))} channels, {sizes.layers} layers"
@@ -71,14 +73,27 @@ class TrainDecoder:
         data = self.data
         if self.config.stage == "prepare":
             return Results(Path(), 0)
-        folder = Path(self.config.paths.store) / "training" / self.key
-        with FileLock(folder.with_suffix(".lock")) if self.world.rank == 0 else contextlib.nullcontext():
-            curve, decoder, validation = self.train(data, folder)
+        curve, decoder, validation = self._locked(data)
         if self.world.rank > 0:
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         self.report(out, curve, decoder, validation)
         return Results(out, 0, table=curve.validations().tail(1))
+
+    def weights_of(self) -> Path:
+        """The folder of the decoder's weights in the store, trained first unless they are there."""
+        self.check()
+        self.world = World.join(self.device)
+        self._locked(self.data)
+        return self._folder / "decoder"
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.config.paths.store) / "training" / self.key
+
+    def _locked(self, data: ImageNetTrain) -> tuple[Curve, Decoder, Validation]:
+        with FileLock(self._folder.with_suffix(".lock")) if self.world.rank == 0 else contextlib.nullcontext():
+            return self.train(data, self._folder)
 
     # --- check -------------------------------------------------------------------------------------------------------
 
@@ -91,7 +106,7 @@ class TrainDecoder:
         require_target(nodes["profile"]["perceptual"], "profile.perceptual")
         for name in ("training_data", "validation_data"):
             require_target(nodes[name], name, given=("resolution", "masks", "full_share", "alternating", "seed"))
-        _ = self.recipe, self._sizes
+        _ = self.recipe, self.sizes
         try:
             preset(self.recipe.masks)
         except ValueError as error:
@@ -114,7 +129,7 @@ class TrainDecoder:
         return recipe
 
     @cached_property
-    def _sizes(self) -> DecoderConfig:
+    def sizes(self) -> DecoderConfig:
         spec = self.config.decoder
         assert spec is not None  # the configuration was validated
         try:
@@ -161,7 +176,7 @@ class TrainDecoder:
         """What the weights come from; it travels with them."""
         first_stage = self.resolved["first_stage"]
         return {
-            "decoder": asdict(self._sizes),
+            "decoder": asdict(self.sizes),
             "training": self.resolved["training"],
             "seed": self.config.seed,
             "data": {"manifest": self.data.manifest, "pictures": len(self.data)},
@@ -196,7 +211,7 @@ class TrainDecoder:
             return Curve(folder), load_decoder(finished).to(self.device), validation
         start = load_decoder(self.resolved["start"]) if self.resolved["start"] is not None else None
         training = begun_training(
-            self._sizes,
+            self.sizes,
             start,
             first_stage,
             data,
@@ -247,15 +262,18 @@ class TrainDecoder:
         decoder.training_note = before
 
     def _sampled(self, validation: Validation) -> Tensor | None:
-        """Latents of the profile's diffusion model for the pictures of the grid."""
-        if self.config.generator is None:
+        """Latents of the profile's diffusion model for the pictures of the grid, where they are of this first stage."""
+        generator = self.resolved["generator"]
+        if generator is None or Path(self.resolved["first_stage"]) != Path(str(generator.get("pipeline"))) / "vae":
             return None
         if self._latents is None:
-            generator = make(self.resolved["generator"], "generator", device=self.device)
-            images = ((validation.images[:SHOWN] + 1) * 127.5).round().to(torch.uint8)
-            ids = [f"validation {number}" for number in range(len(images))]
-            latents = generator.sample(images, validation.masks[:SHOWN], ids, self.config.seed)
-            self._latents = generator.decodable(latents).clone()
+            sampler = make(generator, "generator", device=self.device)
+            images = ((validation.images[:SHOWN] + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+            masks = validation.masks[:SHOWN, 0].to(torch.uint8).cpu().numpy()
+            names = [f"validation {number}" for number in range(len(images))]
+            items = [Item(name, name, image, mask) for name, image, mask in zip(names, images, masks, strict=True)]
+            latents = sampler.sample(items, self.config.seed)
+            self._latents = sampler.decodable(latents).clone()
         return self._latents
 
     # --- report ------------------------------------------------------------------------------------------------------
@@ -275,29 +293,21 @@ class TrainDecoder:
             validation.grid(decoder, SHOWN, self._sampled(validation)),
             title=self._title,
         )
-        write_json(
-            out / "run.json",
-            {
-                "experiment": self.config.name,
-                "profile": self.config.profile.name,
-                "overrides": self.overrides,
-                "config": self._portable(self.resolved),
-                **environment(),
-                "device": str(self.device),
+        write_run(
+            out,
+            self.config,
+            self.resolved,
+            self.overrides,
+            device=str(self.device),
+            weights=self.weights,
+            facts={
                 "processes": self.world.size,
-                "threads": torch.get_num_threads(),
-                "seed": self.config.seed,
-                "weights": self._portable(self.weights),
-                "lineage": self._portable(self.lineage),
+                "lineage": self.lineage,
                 "validation": validations.iloc[-1].to_dict(),
-                "status": "complete",
             },
         )
         print_curve(losses, validations)
         print(f"\n{out / 'decoder'}")
-
-    def _portable(self, node: Any) -> Any:
-        return portable(node, self.config.paths.assets)
 
     @property
     def _title(self) -> str:
@@ -309,3 +319,23 @@ class TrainDecoder:
 def _as_node(node: Any) -> Any:
     """A path as a configuration node, so that it is looked after like any other."""
     return {"path": node} if isinstance(node, str) else node
+
+
+def own_checkpoint(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> str | None:
+    """Where the weights of the configured decoder lie, if not where the configuration says.
+
+    A table that says how a decoder is trained, such as a sweep's, takes `decoder.checkpoint` where that has the width
+    and depth that the run asks for; else the decoder is trained, once for all runs that share the store.
+
+    Raises:
+        BadInputError: it cannot be trained; the message names what is missing.
+    """
+    training = TrainDecoder(config, resolved, overrides)
+    assert config.decoder is not None  # it has a default
+    checkpoint = config.decoder.checkpoint
+    if checkpoint is not None and Path(checkpoint).exists() and load_decoder(checkpoint).config == training.sizes:
+        return None
+    if config.stage == "check":
+        training.check()
+        return None
+    return str(training.weights_of())
