@@ -50,7 +50,7 @@ def notes(
             "‡ was copied by the authors from elsewhere, where it was measured on other images; rows.NAME.method=… "
             "measures one here."
         )
-    if spec.reference in summary.scored.rows:
+    if spec.reference is not None and spec.reference in summary.scored.rows:
         yield (
             f"÷ 2 is half the error of {label_of(rows[spec.reference], spec)}. Differences are paired by item, with "
             "95 % intervals; their p-values are Holm's over the rows of one column."
@@ -141,4 +141,5 @@ def leak_by_distance(
 def _distance(touched: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     if not touched.any():
         return np.zeros(touched.shape, np.float32)  # nothing is near a hole that is not there
-    return cv2.distanceTransform((touched == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(np.float32)
+    far = cv2.distanceTransform((touched == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(far, np.float32)

@@ -189,7 +189,7 @@ def build_table(
         for key, row in rows.items()
     )
     columns = tuple(_column(metric, features) for metric in spec.columns)
-    reference = label_of(rows[spec.reference], spec) if spec.reference in measured else ""
+    reference = label_of(rows[spec.reference], spec) if spec.reference and spec.reference in measured else ""
     return Table(
         spec.number,
         spec.title,

@@ -90,7 +90,8 @@ class ClipEncoderPart:
             generator = numpy_generator(workshop.seed, name, split, kind, number)
             scene = scene_of(THINGS[number // count], generator, split=split)
             crops.append(thing_crop(scene, generator, self.image_side, smallest=SMALLEST[kind]))
-        return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).unflatten(0, (len(THINGS), count)).contiguous()
+        stacked = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
+        return stacked.reshape(len(THINGS), count, *stacked.shape[1:]).contiguous()
 
 
 def normalised(pixels: Tensor, net: ImageEncoder) -> Tensor:

@@ -137,7 +137,7 @@ class TextRecipe(UNetRecipe):
 
 def plain_attention(unet: UNet2DConditionModel) -> None:
     """Let attention be products and a softmax: on a CPU the fused one takes longer backward than all convolutions."""
-    unet.set_attn_processor(AttnProcessor())  # type: ignore[no-untyped-call]
+    unet.set_attn_processor(AttnProcessor())
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -76,7 +77,7 @@ def thing_crop(scene: Scene, generator: np.random.Generator, side: int, *, small
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
     rows, columns = (slice(low * size // SIDE, -(-high * size // SIDE)) for low, high in ((top, bottom), (left, right)))
     way = WAYS_TO_SCALE[int(generator.integers(len(WAYS_TO_SCALE)))]
-    crop = cv2.resize(picture[rows, columns], (side, side), interpolation=way).astype(np.float32)
+    crop: npt.NDArray[Any] = cv2.resize(picture[rows, columns], (side, side), interpolation=way).astype(np.float32)
     if generator.random() < 0.5:
         crop = cv2.GaussianBlur(crop, (0, 0), float(generator.uniform(0.2, 0.9)))
     light = generator.uniform(0.88, 1.12) * generator.uniform(0.95, 1.05, 3)

@@ -54,7 +54,7 @@ class FirstStageRecipe(ABC):
         network.to(workshop.device, memory_format=torch.channels_last)
 
         def loss(step: int) -> dict[str, Tensor]:
-            seeds = (workshop.seed, name, *self.purpose, step)
+            seeds: tuple[int | str, ...] = (workshop.seed, name, *self.purpose, step)
             pictures, _ = images.batch(self.schedule.batch_size, *seeds)
             pictures = pictures.to(workshop.device, memory_format=torch.channels_last)
             with workshop.autocast():

@@ -207,7 +207,7 @@ def _finest_features(decoder: Decoder, z: Tensor, picture: Tensor, mask: Tensor)
 
 def _predict(layer: nn.Conv2d, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
     """Least squares over all pixels, from 3×3 patches of pictures to features."""
-    inner, outer = 0.0, 0.0
+    inner = outer = torch.zeros((), dtype=torch.float64)
     for picture, features in pairs:
         patches = functional.unfold(picture, 3, padding=1)
         inputs = torch.cat([patches, torch.ones_like(patches[:, :1])], 1).transpose(1, 2).flatten(0, 1).double()

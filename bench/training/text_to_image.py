@@ -175,7 +175,7 @@ class _Cache:
         ]
         tokens = tokenize(tokenizer, [text for scene in scenes for text in captions(scene)])
         facts = [[named_facts(scene, text) for text in captions(scene)] for scene in scenes]
-        return cls(torch.cat(latents), tokens.unflatten(0, (len(scenes), -1)), torch.tensor(facts))
+        return cls(torch.cat(latents), tokens.view(len(scenes), -1, tokens.shape[-1]), torch.tensor(facts))
 
     def draw(self, size: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Numbers of pictures, and of one caption of each."""

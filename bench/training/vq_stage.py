@@ -63,8 +63,10 @@ class VQFirstStagePart(FirstStageRecipe):
     def measure(self, network: VQModel, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
         """How many entries pictures of the development split come to."""
         pictures, _ = workshop.dev_images().batch(256, "codebook")
-        encoded = network.encode(pictures.to(workshop.device)).latents  # type: ignore[no-untyped-call]
-        return {"entries_used": float(len(_nearest(encoded, network.quantize.embedding.weight).unique()))}
+        encoded = network.encode(pictures.to(workshop.device)).latents
+        return {
+            "entries_used": float(len(set(_nearest(encoded, network.quantize.embedding.weight).flatten().tolist())))
+        }
 
     def wrapped(self, network: VQModel) -> FirstStage:
         return VQFirstStage(network)
