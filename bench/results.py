@@ -211,5 +211,5 @@ def _source() -> dict[str, Any]:
 
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
-    changes = git("status", "--porcelain")
+    changes = git("status", "--porcelain", "--", ".", ":!reports")  # which runs write themselves
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}
