@@ -529,7 +529,11 @@ class TableExperiment:
         draw_rows(
             out / "figures" / "rows.png",
             shown,
-            [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()],
+            [
+                (label_of(self.rows[name], self._spec), pictures)
+                for name, pictures in images.items()
+                if not self.rows[name].beside
+            ],
             title=f"{table.title}, profile {table.profile}",
         )
         if self.config.save_images:
