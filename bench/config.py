@@ -77,6 +77,8 @@ class Paths:
     """Stable Diffusion 1.5."""
     paint_by_example: str = MISSING
     """Paint-by-Example."""
+    shared_vae: str | None = None
+    """The autoencoder of those two, where it is kept elsewhere."""
     decoder_base: str = MISSING
     """The asymmetric decoder of the vanilla one's size."""
     decoder_large: str = MISSING
@@ -135,6 +137,8 @@ class Profile:
     """From text to image."""
     exemplar_pipeline: str = MISSING
     """Paint-by-Example."""
+    shared_vae: str | None = None
+    """The autoencoder of those two, where it is kept elsewhere."""
     features: dict[str, str] = field(default_factory=dict)
     """Weights of the networks that metrics use."""
     first_stage: str = MISSING

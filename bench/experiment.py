@@ -611,7 +611,7 @@ class TableExperiment:
 def _located(generator: dict[str, Any]) -> dict[str, Any]:
     """The generator with the folder of the local cache in place of a hub's id; what is not there stays as it is."""
     found = dict(generator)
-    for key in ("pipeline", "tokenizer"):
+    for key in ("pipeline", "tokenizer", "vae"):
         if isinstance(found.get(key), str):
             with contextlib.suppress(BadInputError):  # the check names it with all else that is missing
                 found[key] = str(locate(found[key]))

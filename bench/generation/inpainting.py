@@ -41,6 +41,7 @@ class InpaintingGenerator(LatentDiffusion):
         start_noise: str = "item",
         precision: str = "float32",
         tokenizer: str | None = None,
+        vae: str | None = None,
     ) -> None:
         """Load the pipeline.
 
@@ -56,13 +57,14 @@ class InpaintingGenerator(LatentDiffusion):
                 The noise of the steps is each item's own in both, and the same.
             precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`.
             tokenizer: folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none.
+            vae: folder or hub id of an autoencoder in place of the pipeline's own.
 
         Raises:
             BadInputError: there is no whole inpainting pipeline, or a value is out of its range.
         """
         check_sampling(steps=steps, guidance_scale=guidance_scale, eta=eta)
         one_of("start_noise", start_noise, ("item", "shared"))
-        parts = text_parts(pipeline, tokenizer, channels=INPAINTING, precision=precision, device=device)
+        parts = text_parts(pipeline, tokenizer, channels=INPAINTING, precision=precision, device=device, vae=vae)
         super().__init__(parts["vae"], device=device)
         with quiet():
             self.pipeline = _Pipeline(

@@ -64,6 +64,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         device: torch.device,
         mask_resize: str = "bilinear",
         precision: str = "float32",
+        vae: str | None = None,
     ) -> None:
         """Load the pipeline.
 
@@ -74,6 +75,7 @@ class PaintByExampleGenerator(LatentDiffusion):
             device: where to run.
             mask_resize: to the latents' size, `bilinear` with soft edges as in the original, or `nearest`.
             precision: of the UNet and the image encoder: `float32`, `bfloat16`, or on a GPU `float16`.
+            vae: folder or hub id of an autoencoder in place of the pipeline's own.
 
         Raises:
             BadInputError: there is no whole pipeline of this kind, or a value is out of its range.
@@ -81,7 +83,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         check_sampling(steps=steps, guidance_scale=guidance_scale)
         one_of("mask_resize", mask_resize, ("bilinear", "nearest"))
         parts = exemplar_parts(
-            pipeline, PaintByExampleImageEncoder, CLIPImageProcessor, precision=precision, device=device
+            pipeline, PaintByExampleImageEncoder, CLIPImageProcessor, precision=precision, device=device, vae=vae
         )
         super().__init__(parts["vae"], device=device)
         with quiet():

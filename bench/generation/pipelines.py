@@ -22,6 +22,7 @@ __all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "text_part
 
 KEY = "generator.pipeline"
 TOKENIZER_KEY = "generator.tokenizer"
+VAE_KEY = "generator.vae"
 TEXT_TO_IMAGE, INPAINTING = 4, 9
 """Input channels of a UNet: noisy latents; those, the mask and latents of the known pixels."""
 KINDS = {TEXT_TO_IMAGE: "text to image", INPAINTING: "inpainting"}
@@ -56,7 +57,13 @@ def locate(name: str, key: str = KEY) -> Path:
 
 
 def text_parts(
-    pipeline: str, tokenizer: str | None, *, channels: int, precision: str, device: torch.device
+    pipeline: str,
+    tokenizer: str | None,
+    *,
+    channels: int,
+    precision: str,
+    device: torch.device,
+    vae: str | None = None,
 ) -> dict[str, Any]:
     """Parts of a pipeline with a text encoder, by the names that diffusers' pipelines give them, on the device.
 
@@ -69,6 +76,7 @@ def text_parts(
         channels: `TEXT_TO_IMAGE` or `INPAINTING`.
         precision: `float32`, `float16` or `bfloat16`.
         device: where to run.
+        vae: a folder or hub id of the autoencoder that takes the place of the pipeline's own.
 
     Raises:
         BadInputError: it is not there, not whole or another kind of model.
@@ -88,16 +96,19 @@ def text_parts(
         vocabulary = path / "tokenizer" if tokenizer is None else locate(tokenizer, TOKENIZER_KEY)
         parts = {
             "scheduler": _config(path, "scheduler", "scheduler_config.json"),
-            "vae": _part(path, "vae", AutoencoderKL),
-            "unet": _part(path, "unet", UNet2DConditionModel),
-            "text_encoder": _part(path, "text_encoder", CLIPTextModel),
+            "unet": _part(path / "unet", UNet2DConditionModel),
+            "text_encoder": _part(path / "text_encoder", CLIPTextModel),
         }
+        if vae is None:
+            parts["vae"] = _part(path / "vae", AutoencoderKL)
+    if vae is not None:
+        parts["vae"] = _part(locate(vae, VAE_KEY), AutoencoderKL)
     parts["tokenizer"] = _tokenizer(vocabulary, parts["text_encoder"].config)
     return _placed(parts, dtype, device)
 
 
 def exemplar_parts(
-    pipeline: str, encoder: Any, processor: Any, *, precision: str, device: torch.device
+    pipeline: str, encoder: Any, processor: Any, *, precision: str, device: torch.device, vae: str | None = None
 ) -> dict[str, Any]:
     """The same for Paint-by-Example, whose condition is an image.
 
@@ -107,6 +118,7 @@ def exemplar_parts(
         processor: class of its `feature_extractor`.
         precision: `float32`, `float16` or `bfloat16`.
         device: where to run.
+        vae: a folder or hub id of the autoencoder that takes the place of the pipeline's own.
 
     Raises:
         BadInputError: it is not there, not whole or another kind of model.
@@ -117,9 +129,9 @@ def exemplar_parts(
     settings = _config(path, "feature_extractor", "preprocessor_config.json")
     parts = {
         "scheduler": _config(path, "scheduler", "scheduler_config.json"),
-        "image_encoder": _part(path, "image_encoder", encoder),
-        "vae": _part(path, "vae", AutoencoderKL),
-        "unet": _part(path, "unet", UNet2DConditionModel),
+        "image_encoder": _part(path / "image_encoder", encoder),
+        "vae": _part(path / "vae" if vae is None else locate(vae, VAE_KEY), AutoencoderKL),
+        "unet": _part(path / "unet", UNet2DConditionModel),
         "feature_extractor": processor.from_dict(settings),
     }
     return _placed(parts, dtype, device)
@@ -151,10 +163,9 @@ def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any
     return settings
 
 
-def _part(folder: Path, name: str, model: Any) -> Any:
-    """A network of the folder, of which no weight may be missing: the libraries would draw it at random."""
-    _config(folder, name)
-    part = folder / name
+def _part(part: Path, model: Any) -> Any:
+    """The network of a folder, of which no weight may be missing: the libraries would draw it at random."""
+    _config(part.parent, part.name)
     try:
         with quiet():
             network, info = model.from_pretrained(

@@ -33,6 +33,7 @@ class TextToImageGenerator(LatentDiffusion):
         scheduler: str = "plms",
         precision: str = "float32",
         tokenizer: str | None = None,
+        vae: str | None = None,
     ) -> None:
         """Load the pipeline.
 
@@ -45,13 +46,14 @@ class TextToImageGenerator(LatentDiffusion):
             scheduler: `plms` or `ddim`, without noise in its steps.
             precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`.
             tokenizer: folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none.
+            vae: folder or hub id of an autoencoder in place of the pipeline's own.
 
         Raises:
             BadInputError: there is no whole text-to-image pipeline, or a value is out of its range.
         """
         check_sampling(steps=steps, guidance_scale=guidance_scale)
         one_of("scheduler", scheduler, tuple(SCHEDULERS))
-        parts = text_parts(pipeline, tokenizer, channels=TEXT_TO_IMAGE, precision=precision, device=device)
+        parts = text_parts(pipeline, tokenizer, channels=TEXT_TO_IMAGE, precision=precision, device=device, vae=vae)
         super().__init__(parts["vae"], device=device)
         with quiet():
             self.pipeline = StableDiffusionPipeline(

@@ -1,5 +1,6 @@
 """What every generator promises, on tiny models with random weights: noise by item, conditions that matter, options."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -226,3 +227,17 @@ def test_a_value_out_of_its_range_is_named(
 ) -> None:
     with pytest.raises(BadInputError, match=message):
         generator(folders, kind, **options)
+
+
+@pytest.mark.parametrize("kind", ["text", "exemplar"])
+def test_an_autoencoder_kept_elsewhere_takes_the_place_of_the_pipelines_own(
+    folders: dict[str, Path], tmp_path: Path, kind: str
+) -> None:
+    whole = generator(folders, kind)
+    bare = tmp_path / "bare"
+    shutil.copytree(folders[kind], bare)
+    (bare / "vae").rename(tmp_path / "elsewhere")
+    shared = generator({kind: bare}, kind, vae=str(tmp_path / "elsewhere"))
+    assert torch.equal(shared.sample(tiny.items(2), 0), whole.sample(tiny.items(2), 0))
+    with pytest.raises(BadInputError, match=r"expected vae/config.json, found none"):
+        generator({kind: bare}, kind)
