@@ -51,9 +51,11 @@ def notes(
             "measures one here."
         )
     if spec.reference is not None and spec.reference in summary.scored.rows:
+        label = label_of(rows[spec.reference], spec)
+        half = f"÷ 2 is half the error of {label}. " if "pre_error" in spec.columns else ""
         yield (
-            f"÷ 2 is half the error of {label_of(rows[spec.reference], spec)}. Differences are paired by item, with "
-            "95 % intervals; their p-values are Holm's over the rows of one column."
+            f"{half}Differences to {label} are paired by item, with 95 % intervals; their p-values are Holm's over the "
+            "rows of one column."
         )
     if "pre_error" in spec.columns:
         yield "The paper does not say in which unit it prints its Pre_error: it stands as printed."
