@@ -77,8 +77,6 @@ class Paths:
     """Stable Diffusion 1.5."""
     paint_by_example: str = MISSING
     """Paint-by-Example."""
-    shared_vae: str | None = None
-    """The autoencoder of those two, where it is kept elsewhere."""
     decoder_base: str = MISSING
     """The asymmetric decoder of the vanilla one's size."""
     decoder_large: str = MISSING
