@@ -36,6 +36,7 @@ from bench.device import choose_device
 from bench.errors import BadInputError
 from bench.generation.batching import halving, probe_batch_size
 from bench.generation.decoding import Batch, Decoded, Method
+from bench.generation.latents import float_images, image_batch, mask_batch
 from bench.generation.pipelines import locate
 from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Measure
@@ -292,8 +293,7 @@ class TableExperiment:
 
     def _sample_block(self, block: list[Item], progress: Progress) -> Arrays:
         def sampled(batch: Sequence[Item]) -> Arrays:
-            image, mask = _tensors(batch)
-            seen = image.float() / 127.5 - 1
+            seen, mask = float_images(image_batch(batch)), mask_batch(batch)
             made = {
                 "latents": self.generator.sample(batch, self.config.seed),
                 "encoded": self.generator.encode(seen),
@@ -388,14 +388,18 @@ class TableExperiment:
                 blocks.append({part: arrays for part, arrays in found.items() if arrays is not None})
         return self._scored(items, blocks)
 
+    @cached_property
+    def _identities(self) -> dict[str, Any]:
+        """What makes each measured row's images, its weights by their hashes."""
+        return {row: identity(self.resolved["rows"][row]["method"], self.weights) for row in self.methods}
+
     def _score_keys(self, items: Items, start: int, stop: int, latents: str) -> dict[tuple[str, Unit], str]:
         lines = items.lines(start, stop)
         keys = {}
         for name, protocol in self.protocols.items():
             shared = {"protocol": protocol, "items": lines}
             keys[TRUTH, (name, "")] = content_key({**shared, "row": "truth"})
-            for row in self.methods:
-                method = identity(self.resolved["rows"][row]["method"], self.weights)
+            for row, method in self._identities.items():
                 for unit in self._units:
                     if unit[0] == name:
                         keys[row, unit] = content_key({**shared, "row": method, "variant": unit[1], "latents": latents})
@@ -428,13 +432,13 @@ class TableExperiment:
         return {part: _joined([found[part] for found in batches]) for part in missing}
 
     def _batch(self, items: Sequence[Item], latents: Arrays) -> tuple[Batch, torch.Tensor]:
-        image, mask = (tensor.to(self.device) for tensor in _tensors(items))
+        image, mask = (tensor.to(self.device) for tensor in (image_batch(items), mask_batch(items)))
         z, encoded, known = (
             self.generator.decodable(torch.from_numpy(latents[name]))
             for name in ("latents", "encoded", "encoded_known")
         )
         ids = tuple(item.id for item in items)
-        return Batch(ids, z, image.float() / 127.5 - 1, mask.float(), encoded, known), image
+        return Batch(ids, z, float_images(image), mask, encoded, known), image
 
     def _scored(self, items: Items, blocks: list[dict[tuple[str, Unit], Arrays]]) -> Scored:
         """The blocks' arrays end to end, named as metrics are."""
@@ -524,16 +528,13 @@ class TableExperiment:
     def report(self, out: Path, items: Items, latents: list[str], table: Table) -> None:
         """The figure, the terminal's table, and images where they are asked for."""
         chosen = numpy_generator(self.config.seed, "figure").permutation(len(items))[:SHOWN]
-        shown, images = self._decode(items, latents, [int(index) for index in chosen])
+        own = [name for name in self.methods if not self.rows[name].beside]
+        shown, images = self._decode(items, latents, [int(index) for index in chosen], own)
         (out / "figures").mkdir(exist_ok=True)
         draw_rows(
             out / "figures" / "rows.png",
             shown,
-            [
-                (label_of(self.rows[name], self._spec), pictures)
-                for name, pictures in images.items()
-                if not self.rows[name].beside
-            ],
+            [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()],
             title=f"{table.title}, profile {table.profile}",
         )
         if self.config.save_images:
@@ -542,9 +543,9 @@ class TableExperiment:
         print(f"\n{out}")
 
     def _decode(
-        self, items: Items, latents: list[str], indices: Sequence[int]
+        self, items: Items, latents: list[str], indices: Sequence[int], rows: Sequence[str]
     ) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
-        """Some items, and each row's images of them as uint8 N×S×S×3."""
+        """Some items, and some rows' images of them as uint8 N×S×S×3."""
         chosen = items.pick(indices)
         size = next(items.blocks())[1]
         found = [
@@ -553,15 +554,15 @@ class TableExperiment:
         ]
         batch, _ = self._batch(chosen, {name: np.stack([arrays[name] for arrays in found]) for name in found[0]})
         return chosen, {
-            name: to_uint8(_unit(method(batch)), rounding="truncate").permute(0, 2, 3, 1).cpu().numpy()
-            for name, method in self.methods.items()
+            name: to_uint8(_unit(self.methods[name](batch)), rounding="truncate").permute(0, 2, 3, 1).cpu().numpy()
+            for name in rows
         }
 
     def _save_images(self, folder: Path, items: Items, latents: list[str]) -> None:
         with Progress("save images", len(items)) as progress:
             for start in range(0, len(items), self.batch_size):
                 indices = range(start, min(start + self.batch_size, len(items)))
-                chosen, images = self._decode(items, latents, indices)
+                chosen, images = self._decode(items, latents, indices, list(self.methods))
                 for name, pictures in images.items():
                     for item, picture in zip(chosen, pictures, strict=True):
                         path = folder / name / f"{item.id}.png"
@@ -625,12 +626,6 @@ def _joined(parts: Sequence[Arrays]) -> Arrays:
 def _size(arrays: Arrays) -> int:
     """Bytes."""
     return sum(array.nbytes for array in arrays.values())
-
-
-def _tensors(items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images B×3×S×S and masks B×1×S×S, uint8."""
-    image = torch.from_numpy(np.stack([item.image for item in items])).permute(0, 3, 1, 2).contiguous()
-    return image, torch.from_numpy(np.stack([item.mask for item in items])).unsqueeze(1)
 
 
 def _unit(image: torch.Tensor) -> torch.Tensor:

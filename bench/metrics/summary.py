@@ -17,7 +17,7 @@ from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import kernel_estimate
 from bench.metrics.uncertainty import Difference, Estimate, holm, mean_estimate, paired_difference, standard_error
 
-__all__ = ["HOLE_ONLY", "Found", "Measurement", "Scored", "Summary"]
+__all__ = ["HOLE_ONLY", "NAME", "Found", "Measurement", "Scored", "Summary"]
 
 Array = npt.NDArray[Any]
 

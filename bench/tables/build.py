@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import yaml
 
 from bench.config import Row, TableSpec
 from bench.errors import BadInputError
-from bench.metrics.summary import HOLE_ONLY, Measurement
+from bench.metrics.summary import NAME, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.claims import Verdict
 
@@ -61,12 +60,11 @@ METRICS = {
     "pre_sse01": Metric("sum of squares over known values", 3),
 }
 """Metrics that a table shows; the results hold others besides."""
-_NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_{HOLE_ONLY})?(_(?P<low>\d+)_(?P<high>\d+))?")
 
 
 def style_of(metric: str) -> Metric | None:
     """How a metric is printed, also one of the hole alone or of a bin of mask area; None for one that is not."""
-    parts = _NAME.fullmatch(metric)
+    parts = NAME.fullmatch(metric)
     if parts is None or parts["metric"] not in METRICS:
         return None
     style = METRICS[parts["metric"]]
@@ -78,7 +76,7 @@ def style_of(metric: str) -> Metric | None:
 
 def bins_of(metrics: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Bins of mask area in percent that metrics' names ask for."""
-    found = [parts for metric in metrics if (parts := _NAME.fullmatch(metric)) and parts["low"] is not None]
+    found = [parts for metric in metrics if (parts := NAME.fullmatch(metric)) and parts["low"] is not None]
     return tuple(dict.fromkeys((int(parts["low"]), int(parts["high"])) for parts in found))
 
 
