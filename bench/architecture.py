@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from bench.config import STAGES, Config, TableSpec
 from bench.errors import BadInputError
@@ -22,6 +21,7 @@ from bench.reporting.files import write_run, write_table
 from bench.results import SCHEMA_VERSION, Results, check_writable, open_out, write_json
 from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
 from bench.tables.architecture_render import frame, print_table, renderings
+from bench.tables.grid import terminal
 
 __all__ = ["ArchitectureExperiment"]
 
@@ -31,8 +31,6 @@ FIELDS = ("width", "depth", "conditioned", "blending", "branch")
 """Of the configured decoder: what shapes it, with factors on the vanilla decoder's sizes, which base shares."""
 CHANGING = ("decoder", "table")
 """Overrides of these make another table than the paper's; a run with them is labelled custom."""
-TERMINAL = 108
-"""Least width of the printed table in characters."""
 COSTS = (
     f"Costs are of one {RESOLUTION}×{RESOLUTION} image in float32, with image and mask where there is a branch. TFLOP: "
     "twice the multiply-accumulates of convolutions, linear layers and attention. Peak activations: the most bytes "
@@ -60,7 +58,7 @@ class ArchitectureExperiment:
         table = self.tabulate(decoder)
         self._write_numbers(out, table)
         if reached >= STAGES.index("report"):
-            print_table(table, Console(width=max(TERMINAL, Console().width)))
+            print_table(table, terminal())
             print(f"\n{out}")
         self._write_run(out, time.monotonic() - started)
         return Results(out, 0, table=frame(table))

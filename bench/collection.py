@@ -11,8 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from bench.checking.report import report
 from bench.checking.wanted import of_each
 from bench.config import Config
@@ -21,13 +19,13 @@ from bench.jobs import Job, Run, run_job
 from bench.reporting.files import write_run
 from bench.results import Results, open_out, write_atomically, write_json
 from bench.tables.claims import judge_across, judge_printed
-from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid
+from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, terminal
+from bench.tables.render import verdict_grid
 
 __all__ = ["Collection"]
 
 OWN = ("experiment", "experiments", "out")
 """Overrides of the collection itself; all others go to every experiment."""
-TERMINAL = 108
 
 
 class Collection:
@@ -65,11 +63,7 @@ class Collection:
         verdicts = [*judge_printed(), *judge_across(summaries, profile=self.config.profile.name)]
         latents = {name: _run_of(out / name).get("latents") or {} for name in results}
         grid = _index(out, results, seconds, latents)
-        across = Grid(
-            ["Claim", "what it says", "scope", "verdict", "evidence"],
-            [[found.id, found.text, found.scope, found.verdict, found.evidence] for found in verdicts],
-            left=5,
-        )
+        across = verdict_grid(verdicts)
         title = f"{self.config.name}, profile {self.config.profile.name}"
         write_atomically(out / "index.md", markdown(title, [grid, across], []))
         write_atomically(out / "index.html", _page(title, grid, across, list(results)))
@@ -88,7 +82,7 @@ class Collection:
                 "latents": {"sampled": sampled, "stored": stored},
             },
         )
-        console = Console(width=max(TERMINAL, Console().width))
+        console = terminal()
         print_grid(grid, title, console)
         print_grid(across, "Claims that rest on the printed numbers or on several tables", console)
         print(f"\n{sampled} latents sampled, {stored} found in the store, {sum(seconds.values()):.0f} s")

@@ -22,7 +22,6 @@ import numpy.typing as npt
 import torch
 from hydra.utils import get_object
 from PIL import Image
-from rich.console import Console
 
 from bench.checking.estimate import Meter, Trial, Work, before_trial, estimate, trial_items
 from bench.checking.inspection import Inspection, inspect_table
@@ -53,6 +52,7 @@ from bench.seeding import numpy_generator
 from bench.store import Arrays, Store, content_key
 from bench.tables.build import Table, bins_of, build_table, check_table, label_of
 from bench.tables.claims import judge, judge_printed, two_by_two
+from bench.tables.grid import terminal
 from bench.tables.render import frame, print_table, renderings
 
 __all__ = ["TableExperiment"]
@@ -68,8 +68,6 @@ SHOWN = 6
 """Items in the figure."""
 TEXT_CLAIMS = 2
 """The table whose run judges what the paper says outside its tables."""
-TERMINAL = 108
-"""Least width of the printed table in characters."""
 PARTS = ("dataset", "generator", "features", "rows")
 """Of the configuration: what names files."""
 NEUTRAL = ("experiment", "stage", "device", "batch_size", "out", "save_images", "paths", "hydra", "controls")
@@ -539,7 +537,7 @@ class TableExperiment:
         )
         if self.config.save_images:
             self._save_images(out / "images", items, latents)
-        print_table(table, Console(width=max(TERMINAL, Console().width)))
+        print_table(table, terminal())
         print(f"\n{out}")
 
     def _decode(

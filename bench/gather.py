@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas
-from rich.console import Console
 
 from bench.errors import BadInputError
 from bench.jobs import JOB
 from bench.results import write_atomically
-from bench.tables.grid import Grid, html_page, markdown, print_grid
+from bench.tables.grid import Grid, html_page, markdown, print_grid, terminal
 
 __all__ = ["gather"]
 
 BAD_INPUT = 2
-TERMINAL = 108
 COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per_image": "seconds an image"}
 QUALITIES = ("fid", "lpips", "pre_error", "clip_score", "inception_score")
 
@@ -45,7 +43,7 @@ def gather(folder: Path) -> pandas.DataFrame:
     grid = _grid(whole, keys)
     write_atomically(folder / "sweep.md", markdown("All jobs", [grid], []))
     write_atomically(folder / "sweep.html", html_page("All jobs", [grid], []))
-    print_grid(grid, "All jobs", Console(width=max(TERMINAL, Console().width)))
+    print_grid(grid, "All jobs", terminal())
     if set(COSTS) & set(whole.columns):
         from bench.reporting.figures import draw_tradeoff
 

@@ -11,8 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["STYLE", "Grid", "html_page", "html_table", "latex_table", "markdown", "print_grid", "print_notes"]
+__all__ = [
+    "STYLE",
+    "Grid",
+    "html_page",
+    "html_table",
+    "latex_table",
+    "markdown",
+    "print_grid",
+    "print_notes",
+    "terminal",
+]
 
+LEAST_WIDTH = 108
+"""Of printed tables, in characters."""
 STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2em;color-scheme:light dark}"
     "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;text-align:left;"
@@ -87,6 +99,11 @@ def latex_table(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 
 def _latex_line(cells: Sequence[str]) -> str:
     return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
+
+
+def terminal() -> Console:
+    """The terminal, never narrower than printed tables are."""
+    return Console(width=max(LEAST_WIDTH, Console().width))
 
 
 def print_grid(grid: Grid, title: str, console: Console) -> None:

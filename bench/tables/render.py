@@ -10,9 +10,10 @@ from rich.console import Console
 from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import Column, Metric, Table, TableRow, style_of
+from bench.tables.claims import Verdict
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
 
-__all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
+__all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown", "verdict_grid"]
 
 OURS, CITED = "†", "‡"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
@@ -161,10 +162,10 @@ def _change(found: Difference | str, style: Metric) -> str:
     return f"{found.value * style.scale:+,.{style.decimals}f} [{low:,.{style.decimals}f}, {high:,.{style.decimals}f}]"
 
 
-def _verdicts(table: Table) -> Grid:
-    """What the run says of the paper's claims."""
+def verdict_grid(verdicts: Sequence[Verdict]) -> Grid:
+    """What is said of the paper's claims, a line for each."""
     heads = ["Claim", "what it says", "scope", "verdict", "evidence"]
-    lines = [[found.id, found.text, found.scope, found.verdict, found.evidence] for found in table.claims]
+    lines = [[found.id, found.text, found.scope, found.verdict, found.evidence] for found in verdicts]
     return Grid(heads, lines, left=len(heads))
 
 
@@ -175,7 +176,7 @@ def _grids(table: Table) -> list[Grid]:
         _hole_only(table),
         _analyses(table),
         _details(table),
-        _verdicts(table),
+        verdict_grid(table.claims),
     )
     return [_main(table), *(grid for grid in grids if grid.lines)]
 
@@ -250,7 +251,7 @@ def print_table(table: Table, console: Console) -> None:
     for grid in shown:
         if grid.lines:
             print_grid(grid, "", console)
-    verdicts = _verdicts(table)
+    verdicts = verdict_grid(table.claims)
     if verdicts.lines:
         without = Grid(verdicts.heads[:4], [line[:4] for line in verdicts.lines], left=4)
         print_grid(without, "Claims of the paper; the evidence is in the written tables", console)
