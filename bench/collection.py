@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.checking.report import report
 from bench.checking.wanted import of_each
-from bench.config import Config
+from bench.config import Config, for_each
 from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import write_run
@@ -23,9 +23,6 @@ from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, ter
 from bench.tables.render import verdict_grid
 
 __all__ = ["Collection"]
-
-OWN = ("experiment", "experiments", "out")
-"""Overrides of the collection itself; all others go to every experiment."""
 
 
 class Collection:
@@ -37,7 +34,7 @@ class Collection:
 
     def run(self) -> Results:
         """Every experiment with this run's other overrides; the status is the worst of theirs."""
-        shared = [word for word in self.overrides if word.partition("=")[0] not in OWN]
+        shared = for_each(self.overrides)
         if self.config.stage == "check":
             problems = of_each(self.config, self.overrides)
             if problems:

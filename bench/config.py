@@ -28,6 +28,7 @@ __all__ = [
     "compose_config",
     "conf_dir",
     "experiments",
+    "for_each",
     "one_message",
     "typed",
     "with_decoder_rows",
@@ -409,6 +410,11 @@ def with_decoder_rows(config: Config, resolved: dict[str, Any], overrides: list[
     if set(own) & set(config.rows):
         return config, resolved
     return typed(compose_config([*overrides, f"row=[{','.join([*config.rows, *own])}]"]))
+
+
+def for_each(overrides: list[str]) -> list[str]:
+    """Of a collection's overrides those that go to each of its experiments."""
+    return [word for word in overrides if word.partition("=")[0] not in ("experiment", "experiments", "out")]
 
 
 def one_message(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.checking.inspection import Problem, inspect_needs, merged
 from bench.checking.needs import needs
-from bench.config import Config, compose_config, typed
+from bench.config import Config, compose_config, for_each, typed
 from bench.errors import BadInputError
 from bench.objects import PATH_KEYS
 
@@ -48,7 +48,7 @@ def of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
         config: of the collection.
         overrides: of its run.
     """
-    shared = [word for word in overrides if word.partition("=")[0] not in ("experiment", "out")]
+    shared = for_each(list(overrides))
     problems: list[Problem] = []
     for name in config.experiments:
         try:
