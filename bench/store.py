@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-__all__ = ["Arrays", "Store", "content_key", "file_sha256"]
+__all__ = ["Arrays", "Store", "content_key", "file_sha256", "joined"]
 
 Arrays = dict[str, npt.NDArray[Any]]
 log = logging.getLogger(__name__)
@@ -46,6 +46,11 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def joined(parts: Sequence[Arrays]) -> Arrays:
+    """Arrays of the same names end to end, in the order of names."""
+    return {name: np.concatenate([arrays[name] for arrays in parts]) for name in sorted(parts[0])}
 
 
 @dataclass(frozen=True)

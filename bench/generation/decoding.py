@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["LATENTS", "Batch", "Decoded", "Method"]
+from bench.models.decoder import Decoder
+
+__all__ = ["LATENTS", "Batch", "Decoded", "Method", "branch_is_off"]
 
 LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
 """Which latents are decoded: the generator's; the first stage's of the whole image, or of its known pixels on grey; or
@@ -103,3 +106,24 @@ class Decoded:
             if self.conditioned:
                 return self.decoder(z, batch.image, batch.mask)  # type: ignore[no-any-return]
             return self.decoder(z)  # type: ignore[no-any-return]
+
+
+def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | str:
+    """Whether a mask of ones gives the images of a decoder without its branch, bit for bit; or why nobody knows.
+
+    Args:
+        methods: by row; asked are our own decoders to which known pixels are shown.
+        batch: what they decode.
+    """
+    decoders = [
+        method.decoder
+        for method in methods.values()
+        if isinstance(method, Decoded) and method.conditioned and isinstance(method.decoder, Decoder)
+    ]
+    if not decoders:
+        return "no row shows known pixels to its decoder"
+    with torch.inference_mode():
+        return all(
+            torch.equal(decoder(batch.z, batch.image, torch.ones_like(batch.mask)), decoder(batch.z))
+            for decoder in decoders
+        )

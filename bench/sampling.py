@@ -1,0 +1,130 @@
+"""The stage that samples: latents of every block of items, made once and kept in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from bench.data.items import Item
+from bench.data.manifest import Items
+from bench.errors import BadInputError
+from bench.generation.batching import halving, probe_batch_size
+from bench.generation.decoding import Batch
+from bench.generation.latents import Generator, float_images, image_batch, mask_batch
+from bench.progress import Progress
+from bench.store import Arrays, Store, content_key, joined
+
+__all__ = ["Sampling", "finite"]
+
+VERSION = 2
+"""Raised when the same settings give other latents."""
+UNPROBED = 8
+"""Items at once where that is to be found by a probe and nothing had to be sampled."""
+KINDS = ("latents", "encoded", "encoded_known")
+"""Of each item: the generator's, the first stage's of its image, and of the image with grey in the hole."""
+
+
+class Sampling:
+    """Latents of one generator."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        *,
+        identity: Any,
+        seed: int,
+        store: Store,
+        device: torch.device,
+        batch_size: int | str,
+    ) -> None:
+        """Take what makes latents and where they are kept.
+
+        Args:
+            generator: on the device.
+            identity: what it is, its weights by their hashes, as plain data.
+            seed: the run's.
+            store: keeps the latents.
+            device: where batches are put.
+            batch_size: items at once, or `auto`.
+        """
+        self.generator, self.seed, self.store, self.device = generator, seed, store, device
+        self.counts = {"sampled": 0, "stored": 0}
+        self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
+        self._batch_size = batch_size if isinstance(batch_size, int) else None
+
+    def run(self, items: Items) -> list[str]:
+        """Latents of every block, in the store; returns their keys."""
+        keys = [content_key({**self._settings, "items": items.lines(start, stop)}) for start, stop in items.blocks()]
+        with Progress("sample", len(items)) as progress:
+            for key, (start, stop) in zip(keys, items.blocks(), strict=True):
+                with self.store.lock("latents", key):
+                    if self.store.get("latents", key) is None:
+                        self.store.put("latents", key, self.block(items.read(start, stop), progress))
+                        self.counts["sampled"] += stop - start
+                    else:
+                        self.counts["stored"] += stop - start
+                        progress.skip(stop - start)
+        return keys
+
+    def block(self, block: Sequence[Item], progress: Progress) -> Arrays:
+        """Latents of some items by their `KINDS`, as the generator scales them."""
+
+        def sampled(batch: Sequence[Item]) -> Arrays:
+            seen, mask = float_images(image_batch(batch)), mask_batch(batch)
+            made = {
+                "latents": self.generator.sample(batch, self.seed),
+                "encoded": self.generator.encode(seen),
+                "encoded_known": self.generator.encode(seen * (mask == 0)),
+            }
+            ids = [item.id for item in batch]
+            progress.advance(len(batch))
+            return {name: finite(values, f"sample: {name}", ids).float().cpu().numpy() for name, values in made.items()}
+
+        if self._batch_size is None:
+            self._batch_size = probe_batch_size(
+                lambda batch: self.generator.sample(batch, self.seed), block, device=self.device
+            )
+        return joined(list(halving(block, self.batch_size, sampled)))
+
+    @property
+    def batch_size(self) -> int:
+        """Items at once; where it is found by a probe, that of sampling."""
+        return self._batch_size or UNPROBED
+
+    def latents_of(self, key: str) -> Arrays:
+        """Latents of a block.
+
+        Raises:
+            BadInputError: they are not in the store any more.
+        """
+        arrays = self.store.get("latents", key)
+        if arrays is None:
+            raise BadInputError(f"latents {key[:12]}… went missing from the store {self.store.root}; run again")
+        return arrays
+
+    def batch(self, items: Sequence[Item], latents: Arrays) -> tuple[Batch, torch.Tensor]:
+        """What a method may use of some items, and their true images B×3×H×W uint8, on the device.
+
+        Args:
+            items: B of them.
+            latents: theirs, by their `KINDS`.
+        """
+        image, mask = (tensor.to(self.device) for tensor in (image_batch(items), mask_batch(items)))
+        z, encoded, known = (self.generator.decodable(torch.from_numpy(latents[name])) for name in KINDS)
+        ids = tuple(item.id for item in items)
+        return Batch(ids, z, float_images(image), mask, encoded, known), image
+
+
+def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
+    """The values, unless some of an item's are not finite: then nothing is to be stored of them.
+
+    Raises:
+        FloatingPointError: the message names those items.
+    """
+    fine = torch.isfinite(values).flatten(1).all(1).tolist()
+    if not all(fine):
+        bad = ", ".join(name for name, good in zip(ids, fine, strict=True) if not good)
+        raise FloatingPointError(f"{what}: values that are not finite for {bad}")
+    return values

@@ -1,0 +1,155 @@
+"""The stage that scores: every measure on every row's images, all rows inside a batch, kept in the store by block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.data.items import Item
+from bench.data.manifest import Items
+from bench.generation.batching import halving
+from bench.generation.decoding import Method
+from bench.metrics.measure import Measure
+from bench.metrics.scoring import Scorer, Unit
+from bench.metrics.summary import HOLE_ONLY, Scored
+from bench.progress import Progress
+from bench.sampling import Sampling, finite
+from bench.store import Arrays, Store, content_key, joined
+
+__all__ = ["Part", "Scoring", "unit_interval"]
+
+Part = tuple[str, Unit]
+"""A row, or `TRUTH`, and what is measured on its images."""
+TRUTH = ""
+"""Stands for the true images where scores are kept by row."""
+
+
+class Scoring:
+    """All rows of one table."""
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        methods: Mapping[str, Method],
+        measures: Mapping[str, Measure],
+        *,
+        identities: Mapping[str, Any],
+        protocols: Mapping[str, Mapping[str, Any]],
+        hole_only: bool,
+        store: Store,
+    ) -> None:
+        """Take what makes images and what measures them.
+
+        Args:
+            sampling: has the latents.
+            methods: by row.
+            measures: by name.
+            identities: by row, what makes its images, weights by their hashes, as plain data.
+            protocols: by measure, everything that can change its values, as plain data.
+            hole_only: whether images are measured with the truth in place of their known pixels as well.
+            store: keeps the scores.
+        """
+        self.sampling, self.methods, self.measures, self.store = sampling, methods, measures, store
+        self._identities, self._protocols = identities, protocols
+        self.units: list[Unit] = [(name, "") for name in measures]
+        if hole_only:
+            seeing = [name for name, measure in measures.items() if getattr(measure, "sees_hole", True)]
+            self.units += [(name, HOLE_ONLY) for name in seeing]
+
+    @property
+    def parts(self) -> list[Part]:
+        """Everything that is measured of a block."""
+        return [(TRUTH, (name, "")) for name in self.measures] + [
+            (row, unit) for row in self.methods for unit in self.units
+        ]
+
+    def run(self, items: Items, latents: Sequence[str], sets: Mapping[str, str]) -> Scored:
+        """Everything measured on every row and on the truth, items as in the manifest.
+
+        Args:
+            items: the run's.
+            latents: keys of their blocks.
+            sets: metrics of whole sets and the arrays that they are made of, as `Scored` has them.
+        """
+        blocks: list[dict[Part, Arrays]] = []
+        with Progress("score", len(items)) as progress:
+            for latent_key, (start, stop) in zip(latents, items.blocks(), strict=True):
+                keys = self._keys(items.lines(start, stop), latent_key)
+                with self.store.lock("scores", next(iter(keys.values()))):
+                    found = {part: self.store.get("scores", key) for part, key in keys.items()}
+                    missing = [part for part, arrays in found.items() if arrays is None]
+                    if missing:
+                        block, known = items.read(start, stop), self.sampling.latents_of(latent_key)
+                        for part, arrays in self.block(block, known, missing, progress).items():
+                            self.store.put("scores", keys[part], arrays)
+                            found[part] = arrays
+                    else:
+                        progress.skip(stop - start)
+                blocks.append({part: arrays for part, arrays in found.items() if arrays is not None})
+        return self._together(items, blocks, sets)
+
+    def _keys(self, lines: list[dict[str, Any]], latents: str) -> dict[Part, str]:
+        keys = {}
+        for name, protocol in self._protocols.items():
+            shared = {"protocol": protocol, "items": lines}
+            keys[TRUTH, (name, "")] = content_key({**shared, "row": "truth"})
+            for row, method in self._identities.items():
+                for unit in self.units:
+                    if unit[0] == name:
+                        keys[row, unit] = content_key({**shared, "row": method, "variant": unit[1], "latents": latents})
+        return keys
+
+    def block(
+        self, block: Sequence[Item], latents: Arrays, parts: Sequence[Part], progress: Progress
+    ) -> dict[Part, Arrays]:
+        """Some parts of a block, batch by batch: what rests on the truth is computed once for all rows.
+
+        Args:
+            block: the items.
+            latents: theirs.
+            parts: what to measure.
+            progress: is told of every batch.
+        """
+        names = {unit[0] for _, unit in parts}
+        measures = {name: measure for name, measure in self.measures.items() if name in names}
+
+        def scored(chosen: Sequence[int]) -> dict[Part, Arrays]:
+            items = [block[place] for place in chosen]
+            batch, truth = self.sampling.batch(items, {name: values[list(chosen)] for name, values in latents.items()})
+            scorer = Scorer(measures, truth, batch.mask, [item.exemplar for item in items])
+            found: dict[Part, Arrays] = {}
+            for row in dict.fromkeys(row for row, _ in parts):
+                units = [unit for name, unit in parts if name == row]
+                if row == TRUTH:
+                    found |= {(row, unit): dict(scorer.truth(unit[0])) for unit in units}
+                    continue
+                image = unit_interval(finite(self.methods[row](batch), f"score: images of {row}", batch.ids))
+                found |= {(row, unit): arrays for unit, arrays in scorer.score(image, units).items()}
+            progress.advance(len(items))
+            return found
+
+        batches = list(halving(range(len(block)), self.sampling.batch_size, scored))
+        return {part: joined([found[part] for found in batches]) for part in parts}
+
+    def _together(self, items: Items, blocks: Sequence[dict[Part, Arrays]], sets: Mapping[str, str]) -> Scored:
+        """The blocks' arrays end to end, named as metrics are."""
+        rows: dict[str, Arrays] = {name: {} for name in self.methods}
+        truth: Arrays = {}
+        for part in blocks[0]:
+            row, (measure, variant) = part
+            for array, values in joined([block[part] for block in blocks]).items():
+                name = f"{measure}.{array}" if values.ndim > 1 else array
+                if row == TRUTH:
+                    truth[name] = values[items.references]
+                else:
+                    rows[row][f"{name}_{variant}" if variant else name] = values
+        areas = np.array([line["mask_area"] for line in items.lines()])
+        return Scored(rows, truth, sets, items.sources, items.references, areas)
+
+
+def unit_interval(image: torch.Tensor) -> torch.Tensor:
+    """Images from [-1, 1] to [0, 1]."""
+    return ((image.float() + 1) / 2).clamp(0, 1)

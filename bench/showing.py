@@ -1,0 +1,58 @@
+"""Images of a table's rows: some of them for the figure, or all of them as files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bench.data.items import Item
+from bench.data.manifest import Items
+from bench.generation.decoding import Method
+from bench.metrics.known_region import to_uint8
+from bench.progress import Progress
+from bench.sampling import Sampling
+from bench.scoring import unit_interval
+
+__all__ = ["images_of", "save_images"]
+
+
+def images_of(
+    methods: Mapping[str, Method], sampling: Sampling, items: Items, latents: Sequence[str], places: Sequence[int]
+) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
+    """Some items, and each method's images of them as they would be saved, uint8 N×S×S×3.
+
+    Args:
+        methods: by row.
+        sampling: has the latents.
+        items: the run's.
+        latents: keys of their blocks.
+        places: of the items wanted.
+    """
+    chosen, size = items.pick(places), next(items.blocks())[1]
+    found = [
+        {name: values[place % size] for name, values in sampling.latents_of(latents[place // size]).items()}
+        for place in places
+    ]
+    batch, _ = sampling.batch(chosen, {name: np.stack([arrays[name] for arrays in found]) for name in found[0]})
+    saved = {row: to_uint8(unit_interval(method(batch)), rounding="truncate") for row, method in methods.items()}
+    return chosen, {row: images.permute(0, 2, 3, 1).cpu().numpy() for row, images in saved.items()}
+
+
+def save_images(
+    folder: Path, methods: Mapping[str, Method], sampling: Sampling, items: Items, latents: Sequence[str]
+) -> None:
+    """Write every method's image of every item as `ROW/ITEM.png`."""
+    with Progress("save images", len(items)) as progress:
+        for start in range(0, len(items), sampling.batch_size):
+            places = range(start, min(start + sampling.batch_size, len(items)))
+            chosen, images = images_of(methods, sampling, items, latents, places)
+            for row, pictures in images.items():
+                for item, picture in zip(chosen, pictures, strict=True):
+                    path = folder / row / f"{item.id}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(picture).save(path)
+            progress.advance(len(places))
