@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -28,12 +28,14 @@ __all__ = [
     "TextRecipe",
     "UNetRecipe",
     "encode_means",
-    "mean_loss",
     "noise_scheduler",
     "plain_attention",
     "tokenize",
+    "velocity_figures",
     "velocity_loss",
 ]
+
+Pictures = TypeVar("Pictures")
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 ENCODED_AT_ONCE = 64
@@ -206,6 +208,16 @@ def velocity_loss(
 
 
 @torch.no_grad()
-def mean_loss(loss: Callable[[int], Tensor]) -> float:
-    """Of fifty batches by their numbers."""
-    return float(torch.stack([loss(batch) for batch in range(MEASURED_BATCHES)]).mean())
+def velocity_figures(loss: Callable[[Pictures, str, int], Tensor], train: Pictures, dev: Pictures) -> dict[str, float]:
+    """Mean loss on fifty batches of the development split, and of the pictures that were trained on.
+
+    Args:
+        loss: of a batch by the pictures that it is drawn from, and the seeds of the draw.
+        train: what was trained on.
+        dev: what was not.
+    """
+
+    def mean(pictures: Pictures, purpose: str) -> float:
+        return float(torch.stack([loss(pictures, purpose, batch) for batch in range(MEASURED_BATCHES)]).mean())
+
+    return {"velocity_mse": mean(dev, "dev"), "velocity_mse_train": mean(train, "end")}

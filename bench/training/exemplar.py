@@ -28,9 +28,9 @@ from bench.training.diffusion import (
     SAMPLED_AT_ONCE,
     UNetRecipe,
     encode_means,
-    mean_loss,
     noise_scheduler,
     plain_attention,
+    velocity_figures,
     velocity_loss,
 )
 from bench.training.drawn import THINGS, enlarged_box, number_of, scene_of, scene_pictures, thing_crop
@@ -145,11 +145,7 @@ class ExemplarPart(UNetRecipe):
             ),
         )
         pipeline.save_pretrained(folder)
-        figures = {
-            "accuracy_naming": named_right,
-            "velocity_mse": mean_loss(lambda batch: velocity(dev, "dev", batch)),
-            "velocity_mse_train": mean_loss(lambda batch: velocity(train, "end", batch)),
-        }
+        figures = {"accuracy_naming": named_right, **velocity_figures(velocity, train, dev)}
         return Outcome(figures | self._followed(pipeline, dev, name, workshop), seconds)
 
     def image_encoder(self) -> PaintByExampleImageEncoder:

@@ -18,9 +18,9 @@ from bench.training.diffusion import (
     ENCODED_AT_ONCE,
     TextRecipe,
     encode_means,
-    mean_loss,
     noise_scheduler,
     tokenize,
+    velocity_figures,
     velocity_loss,
 )
 from bench.training.images import TrainingImages, training_masks
@@ -108,11 +108,7 @@ class InpaintingPart(TextRecipe):
         )
         pipeline.save_pretrained(folder)
         dev = encode(workshop.dev_images(smallest_crop=self.smallest_crop), workshop.dev, "dev")
-        figures = {
-            "velocity_mse": mean_loss(lambda batch: velocity(dev, "dev", batch)),
-            "velocity_mse_train": mean_loss(lambda batch: velocity(train, "end", batch)),
-        }
-        return Outcome(figures, seconds)
+        return Outcome(velocity_figures(velocity, train, dev), seconds)
 
 
 def _captions(root: Path) -> dict[str, str]:

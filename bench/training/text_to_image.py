@@ -21,10 +21,10 @@ from bench.training.diffusion import (
     SAMPLED_AT_ONCE,
     TextRecipe,
     encode_means,
-    mean_loss,
     noise_scheduler,
     plain_attention,
     tokenize,
+    velocity_figures,
     velocity_loss,
 )
 from bench.training.drawn import scene_pictures
@@ -115,11 +115,7 @@ class TextToImagePart(TextRecipe):
             requires_safety_checker=False,
         )
         pipeline.save_pretrained(folder)
-        figures = {
-            "accuracy_naming": named_right,
-            "velocity_mse": mean_loss(lambda batch: velocity(dev, "dev", batch)),
-            "velocity_mse_train": mean_loss(lambda batch: velocity(train, "end", batch)),
-        }
+        figures = {"accuracy_naming": named_right, **velocity_figures(velocity, train, dev)}
         return Outcome(figures | self._followed(pipeline, dev_scenes[: self.sampled], name, workshop), seconds)
 
     @torch.no_grad()

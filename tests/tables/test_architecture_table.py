@@ -1,10 +1,7 @@
 """Tables 7 and 8 line by line against the live decoders, what a changed decoder changes, and every format."""
 
 import io
-import os
 import re
-import subprocess
-import sys
 from dataclasses import astuple, replace
 from functools import cache
 from pathlib import Path
@@ -15,11 +12,11 @@ import pytest
 import torch
 from rich.console import Console
 
-import bench
 from bench.models import DECODERS, build_decoder
 from bench.models.architecture import trace_layers
 from bench.tables.architecture import ArchitectureTable, Line, LineRow, claims, compare, notes, published
 from bench.tables.architecture_render import frame, print_table, to_csv, to_html, to_latex, to_markdown
+from tests.imports import HEAVY, loaded_with
 
 CONCATENATING = {"blending": "concat", "branch": "partial"}
 DECODER = {7: "base", 8: "large"}
@@ -271,16 +268,6 @@ def test_the_terminal_shows_lines_costs_claims_and_notes() -> None:
 
 
 def test_no_torch_is_loaded(tmp_path: Path) -> None:
-    code = "import sys, bench.tables.architecture_render; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])},
-        check=True,
-        timeout=60,
-    )
-    loaded = set(done.stdout.split())
+    loaded = loaded_with("bench.tables.architecture_render", tmp_path)
     assert "bench.tables.architecture" in loaded
-    assert not {"torch", "torchvision", "diffusers", "transformers"} & loaded
+    assert not HEAVY & loaded

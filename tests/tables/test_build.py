@@ -1,9 +1,6 @@
 """The typed table: the paper's numbers as printed, and what cannot become a table refused beforehand."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from bench.config import Row, TableSpec, compose_config, experiments, typed
 from bench.errors import BadInputError
 from bench.metrics.summary import Measurement
 from bench.tables.build import METRICS, Table, build_table, check_table
+from tests.imports import HEAVY, loaded_with
 
 SPEC = TableSpec(2, "Inpainting", ["fid", "lpips", "pre_error"])
 ROWS = {
@@ -112,16 +110,6 @@ def test_a_table_that_is_not_in_the_paper_can_be_built() -> None:
 
 
 def test_tables_load_no_torch(tmp_path: Path) -> None:
-    code = "import sys, bench.tables.build, bench.tables.render; print(*(name for name in sys.modules))"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])},
-        check=True,
-        timeout=60,
-    )
-    loaded = set(done.stdout.split())
+    loaded = loaded_with("bench.tables.build, bench.tables.render", tmp_path)
     assert "bench.tables.render" in loaded
-    assert not {"torch", "torchvision", "diffusers", "transformers"} & loaded
+    assert not HEAVY & loaded

@@ -1,9 +1,6 @@
 """The paper's claims: every verdict can be reached, and none says more than what was measured allows."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
@@ -27,6 +24,7 @@ from bench.tables.claims import (
     load_claims,
     two_by_two,
 )
+from tests.imports import HEAVY, loaded_with
 
 TABLES = (1, 2, 3, 4, 5, 6, 9, 10)
 EVERY = [claim for number in (*TABLES, "across", "text") for claim in load_claims(number)]
@@ -572,15 +570,6 @@ def test_verdicts_have_the_fields_of_those_on_architecture() -> None:
 
 
 def test_claims_load_no_torch(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", "import sys, bench.tables.claims; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])},
-        check=True,
-        timeout=60,
-    )
-    loaded = set(done.stdout.split())
+    loaded = loaded_with("bench.tables.claims", tmp_path)
     assert "bench.tables.claims" in loaded
-    assert not {"torch", "torchvision", "diffusers", "transformers"} & loaded
+    assert not HEAVY & loaded
