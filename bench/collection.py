@@ -18,8 +18,9 @@ from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import write_run
 from bench.results import Results, open_out, write_atomically, write_json
-from bench.tables.claims import judge_across, judge_printed
 from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, terminal
+from bench.tables.judging import judge_across
+from bench.tables.printed import judge_printed
 from bench.tables.render import verdict_grid
 
 __all__ = ["Collection"]

@@ -42,8 +42,9 @@ from bench.seeding import numpy_generator
 from bench.showing import images_of, save_images
 from bench.store import Store, content_key
 from bench.tables.build import Table, bins_of, build_table, check_table, label_of
-from bench.tables.claims import judge, judge_printed, two_by_two
 from bench.tables.grid import terminal
+from bench.tables.judging import judge, two_by_two
+from bench.tables.printed import judge_printed
 from bench.tables.render import frame, print_table, renderings
 
 __all__ = ["TableExperiment"]

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-
-import yaml
 
 from bench.config import Row, TableSpec
 from bench.errors import BadInputError
 from bench.metrics.summary import NAME, Measurement
 from bench.metrics.uncertainty import Difference
-from bench.tables.claims import Verdict
+from bench.tables.printed import published
+from bench.tables.verdicts import Verdict
 
 __all__ = [
     "METRICS",
@@ -26,8 +24,6 @@ __all__ = [
     "label_of",
     "style_of",
 ]
-
-PUBLISHED = Path(__file__).with_name("published.yaml")
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,7 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row]) -> None:
     for metric in (*spec.columns, *spec.beside):
         if style_of(metric) is None:
             raise BadInputError(f"table.columns: expected some of {', '.join(METRICS)}, found {metric}")
-    printed = _published(spec.number)
+    printed = published(spec.number)
     for key, row in rows.items():
         label = row.published.get(spec.number)
         if label is not None and label not in printed:
@@ -172,7 +168,7 @@ def build_table(
         claims: verdicts on what the paper says of its table.
         effects: by metric, what branch, size and training do to it.
     """
-    printed = _published(spec.number)
+    printed = published(spec.number)
     lines = tuple(
         TableRow(
             key,
@@ -209,12 +205,3 @@ def _column(metric: str, features: str) -> Column:
     network = f" ({features} features)" if style.on_features else ""
     printed = f" (as printed, {style.unit})" if style.unit else ""
     return Column(metric, f"{style.title}{network}{unit}", f"{style.title}{printed}", style)
-
-
-def _published(number: int) -> dict[str, dict[str, float]]:
-    tables = yaml.safe_load(PUBLISHED.read_text())
-    table = tables.get(f"table{number}", {"columns": [], "rows": {}})
-    return {
-        label: {name: value for name, value in zip(table["columns"], values, strict=True) if value is not None}
-        for label, values in table["rows"].items()
-    }

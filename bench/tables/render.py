@@ -10,8 +10,8 @@ from rich.console import Console
 from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import Column, Metric, Table, TableRow, style_of
-from bench.tables.claims import Verdict
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
+from bench.tables.verdicts import Verdict, p_shown
 
 __all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown", "verdict_grid"]
 
@@ -133,8 +133,7 @@ def _differences(table: Table) -> Grid:
             if measurement is None or measurement.difference is None or measurement.p_holm is None:
                 cells.append("–")
                 continue
-            p_value = "p < 0.001" if measurement.p_holm < 0.001 else f"p = {measurement.p_holm:.3f}"
-            cells.append(f"{_change(measurement.difference, column.format)}, {p_value}")
+            cells.append(f"{_change(measurement.difference, column.format)}, {p_shown(measurement.p_holm)}")
         if any(cell != "–" for cell in cells):
             lines.append([row.label, *cells])
     return Grid(heads, lines)

@@ -17,7 +17,7 @@ from bench.config import Config
 from bench.data.mini.imagenet import write_imagenet
 from bench.device import choose_device
 from bench.errors import BadInputError
-from bench.models.checkpoints import WEIGHTS, load_decoder, note_lineage, note_training
+from bench.models.checkpoints import CONFIG, WEIGHTS, load_decoder, note_lineage, note_training
 from bench.objects import make, require_target
 from bench.results import Results, check_writable, environment, write_atomically, write_json
 from bench.store import file_sha256
@@ -122,6 +122,8 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
             copy.parent.mkdir(parents=True, exist_ok=True)
             if source.suffix == ".safetensors":
                 _halve(source, copy)
+            elif source.name == CONFIG:
+                _without_origin(source, copy)
             else:
                 shutil.copyfile(source, copy)
     autoencoder = partial / AUTOENCODER / "vae"
@@ -147,6 +149,12 @@ def _shipped_files(part: Path) -> list[Path]:
 
 def _halve(source: Path, copy: Path) -> None:
     save_file({key: x.half() if x.is_floating_point() else x for key, x in load_file(source).items()}, copy)
+
+
+def _without_origin(source: Path, copy: Path) -> None:
+    """Leave out where diffusers had read it from, which is a path of the machine that it was made on."""
+    settings = {key: value for key, value in json.loads(source.read_text()).items() if key != "_name_or_path"}
+    copy.write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def _give_vanilla_decoder(vanilla: Path, vae: Path) -> None:

@@ -12,8 +12,8 @@ from bench.config import Row, TableSpec
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import Table, build_table
-from bench.tables.claims import Verdict
 from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
+from bench.tables.verdicts import Verdict
 
 LABEL = 'Mine <b>&, 50 % of "a_b"'
 DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)

@@ -114,6 +114,12 @@ def test_pipelines_are_packed_with_one_autoencoder_for_all(trained: tuple[Path, 
     assert latents.shape == (1, 4, 16, 16)
 
 
+def test_what_is_packed_names_no_folder_of_the_machine_it_was_made_on(trained: tuple[Path, Path]) -> None:
+    out, _ = trained
+    assert str(out) in (out / "inpainting" / "vae" / "config.json").read_text()
+    assert [path for path in (out / "mini").rglob("*.json") if str(out) in path.read_text()] == []
+
+
 def test_a_part_that_is_there_is_not_made_again(trained: tuple[Path, Path]) -> None:
     out, data = trained
     before = {path: path.stat().st_mtime_ns for path in out.glob("*/diffusion_pytorch_model.safetensors")}
