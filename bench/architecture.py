@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 
-from bench.config import STAGES, Config, TableSpec
 from bench.errors import BadInputError
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.architecture import cost, trace_layers
 from bench.reporting.files import write_run, write_table
 from bench.results import SCHEMA_VERSION, Results, check_writable, open_out, write_json
+from bench.schema import STAGES, Config, TableSpec
 from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
 from bench.tables.architecture_render import frame, print_table, renderings
 from bench.tables.grid import terminal

@@ -13,11 +13,12 @@ from typing import Any
 
 from bench.checking.report import report
 from bench.checking.wanted import of_each
-from bench.config import Config, for_each
+from bench.config import for_each
 from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import write_run
 from bench.results import Results, open_out, write_atomically, write_json
+from bench.schema import Config
 from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, terminal
 from bench.tables.judging import judge_across
 from bench.tables.printed import judge_printed

@@ -8,8 +8,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.config import FETCH, compose_config, experiments, typed, with_decoder_rows
+from bench.config import compose_config, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError
+from bench.schema import FETCH
 
 if TYPE_CHECKING:
     from bench.results import Results

@@ -21,7 +21,6 @@ from bench.checking.estimate import Work, before_trial, estimate
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.report import report
 from bench.checking.trial import try_out
-from bench.config import STAGES, Config, TableSpec
 from bench.costs import row_costs
 from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
@@ -37,6 +36,7 @@ from bench.reporting.files import write_manifest, write_records, write_results, 
 from bench.reporting.notes import latent_gap, leak_by_distance, leak_note, notes
 from bench.results import Results, check_writable, open_out
 from bench.sampling import Sampling
+from bench.schema import STAGES, Config, TableSpec
 from bench.scoring import Scoring
 from bench.seeding import numpy_generator
 from bench.showing import images_of, save_images

@@ -13,9 +13,10 @@ from PIL import Image
 import bench
 from bench import command
 from bench.command import main, run
-from bench.config import STAGES, compose_config, conf_dir, experiments, typed, with_decoder_rows
+from bench.config import compose_config, conf_dir, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError
 from bench.objects import check_targets
+from bench.schema import STAGES
 
 TABLE = "experiment=table2_inpaint_imagenet"
 OPTIONS = sorted(

@@ -18,9 +18,9 @@ from bench.checking.assets import Asset
 from bench.checking.inspection import Problem, incomplete
 from bench.checking.report import gigabytes, report
 from bench.checking.wanted import wanted
-from bench.config import Config
 from bench.errors import BadInputError
 from bench.results import Results
+from bench.schema import Config
 from bench.store import file_sha256
 
 __all__ = ["fetch"]

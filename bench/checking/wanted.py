@@ -8,9 +8,10 @@ from typing import Any
 
 from bench.checking.inspection import Problem, inspect_needs, merged
 from bench.checking.needs import needs
-from bench.config import Config, compose_config, for_each, typed
+from bench.config import compose_config, for_each, typed
 from bench.errors import BadInputError
 from bench.objects import PATH_KEYS
+from bench.schema import Config
 
 __all__ = ["of_each", "wanted"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pandas
 import torch
 
-from bench.config import Config
 from bench.data.manifest import Items
 from bench.metrics.summary import Measurement, Scored
 from bench.results import SCHEMA_VERSION, environment, portable, write_atomically, write_json
+from bench.schema import Config
 from bench.tables.build import Table, style_of
 
 __all__ = ["write_manifest", "write_records", "write_results", "write_run", "write_table"]

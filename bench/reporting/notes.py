@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.config import Config, Row, TableSpec
 from bench.data.manifest import Items
 from bench.metrics.summary import Summary
+from bench.schema import Config, Row, TableSpec
 from bench.tables.build import label_of, style_of
 
 __all__ = ["latent_gap", "leak_by_distance", "leak_note", "notes"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bench.config import Row, TableSpec
 from bench.errors import BadInputError
 from bench.metrics.summary import NAME, Measurement
 from bench.metrics.uncertainty import Difference
+from bench.schema import Row, TableSpec
 from bench.tables.printed import published
 from bench.tables.verdicts import Verdict
 

@@ -13,13 +13,13 @@ from typing import Any
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
-from bench.config import Config
 from bench.data.mini.imagenet import write_imagenet
 from bench.device import choose_device
 from bench.errors import BadInputError
 from bench.models.checkpoints import CONFIG, WEIGHTS, load_decoder, note_lineage, note_training
 from bench.objects import make, require_target
 from bench.results import Results, check_writable, environment, write_atomically, write_json
+from bench.schema import Config
 from bench.store import file_sha256
 from bench.training.workshop import DONE, Workshop, make_part
 

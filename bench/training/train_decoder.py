@@ -17,7 +17,6 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from bench.config import Config
 from bench.data.imagenet_train import ImageNetTrain
 from bench.data.items import Item
 from bench.data.masks import preset
@@ -31,6 +30,7 @@ from bench.progress import Progress
 from bench.reporting.figures import draw_curves, draw_grid
 from bench.reporting.files import write_run
 from bench.results import Results, check_writable, environment, open_out
+from bench.schema import Config
 from bench.store import content_key
 from bench.training.curve import Curve, print_curve
 from bench.training.decoder_training import World

@@ -9,9 +9,10 @@ import pytest
 
 from bench.checking.assets import Asset, read_assets
 from bench.checking.needs import Need, needs
-from bench.config import Paths, compose_config, typed
+from bench.config import compose_config, typed
 from bench.data import cocoee, places
 from bench.metrics import clip_score, inception
+from bench.schema import Paths
 from bench.store import file_sha256
 
 TABLE = "experiment=table2_inpaint_imagenet"

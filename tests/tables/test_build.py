@@ -8,9 +8,10 @@ import yaml
 
 import bench
 import bench.tables.build
-from bench.config import Row, TableSpec, compose_config, experiments, typed
+from bench.config import compose_config, experiments, typed
 from bench.errors import BadInputError
 from bench.metrics.summary import Measurement
+from bench.schema import Row, TableSpec
 from bench.tables.build import METRICS, Table, build_table, check_table
 from tests.imports import HEAVY, loaded_with
 

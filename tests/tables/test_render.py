@@ -8,9 +8,9 @@ import pandas
 import pytest
 from rich.console import Console
 
-from bench.config import Row, TableSpec
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
+from bench.schema import Row, TableSpec
 from bench.tables.build import Table, build_table
 from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
 from bench.tables.verdicts import Verdict

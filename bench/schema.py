@@ -1,0 +1,289 @@
+"""The typed schema of an experiment: every key that a configuration may have, and what it means.
+
+Below a `_target_` it is open: such keys are checked against the target's signature (`bench.objects`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+__all__ = [
+    "CONTROLS",
+    "FETCH",
+    "STAGES",
+    "Config",
+    "Dataset",
+    "DecoderSizes",
+    "DecoderSpec",
+    "Features",
+    "MeasureSpec",
+    "Parts",
+    "Paths",
+    "Profile",
+    "Row",
+    "TableSpec",
+]
+
+CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction")
+"""Known pixels taken from the truth for every row; the vanilla decoder trained on; the error's budget between
+autoencoder and sampler; reconstruction without a sampler."""
+STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
+FETCH = "fetch"
+"""Named like a stage, but nothing else is run with it: it downloads what may be downloaded."""
+
+
+@dataclass
+class Paths:
+    """Where things lie; none of it changes a result."""
+
+    store: str = MISSING
+    """Latents, scores and prepared items (environment: BENCH_STORE)."""
+    data: str = MISSING
+    """Data sets (environment: BENCH_DATA)."""
+    weights: str = MISSING
+    """Weights of the paper profile (environment: BENCH_WEIGHTS)."""
+    places: str = MISSING
+    """The folder of Places' `test_256` (BENCH_PLACES; so for the others below)."""
+    places_list: str = MISSING
+    """Names of its pictures to take; a relative path is meant from `places`."""
+    imagenet_val: str = MISSING
+    """ImageNet's validation set in synset folders."""
+    imagenet_train: str = MISSING
+    """Its training set in synset folders."""
+    cocoee: str = MISSING
+    """The folder `test_bench` of Paint-by-Example."""
+    coco: str = MISSING
+    """MSCOCO's `val2014` beside Karpathy's `dataset_coco.json`."""
+    sd_inpainting: str = MISSING
+    """Stable Diffusion 1.5 inpainting, with the first stage of all decoders."""
+    sd_text2image: str = MISSING
+    """Stable Diffusion 1.5."""
+    paint_by_example: str = MISSING
+    """Paint-by-Example."""
+    decoder_base: str = MISSING
+    """The asymmetric decoder of the vanilla one's size."""
+    decoder_large: str = MISSING
+    """That of 1.5 times the size."""
+    decoder_large_x2: str = MISSING
+    """That of twice the width and 2.5 times the depth."""
+    decoder_vanilla_finetuned: str = MISSING
+    """The vanilla decoder, trained on."""
+    decoder_base_concat: str = MISSING
+    """The base decoder that concatenates."""
+    decoder_large_concat: str = MISSING
+    """The large decoder that concatenates."""
+    inception_lama: str = MISSING
+    """Inception as pytorch-fid ports it."""
+    inception_fidelity: str = MISSING
+    """Inception as torch-fidelity ports it."""
+    inception_clean: str = MISSING
+    """Inception as NVIDIA exported it."""
+    vgg16: str = MISSING
+    """LPIPS's backbone."""
+    clip: str = MISSING
+    """CLIP ViT-B/32."""
+    assets: str = str(Path(__file__).parent / "assets")
+    """What travels with the package."""
+
+
+@dataclass
+class DecoderSizes:
+    """Of the vanilla decoder, from which the others' follow by their factors."""
+
+    channels: list[int] = MISSING
+    layers: int = MISSING
+    groups: int = MISSING
+    widen_groups: bool = False
+    """Whether a wider decoder has more normalisation groups instead of larger ones."""
+
+
+@dataclass
+class Profile:
+    """Everything that differs between the miniature and the real thing: sizes and paths."""
+
+    name: str = MISSING
+    resolution: int = MISSING
+    masks: str = MISSING
+    items: dict[str, int | None] = field(default_factory=dict)
+    """Items of a table by data set; None for all that it gives."""
+    fid_minimum: int = MISSING
+    """Fewest items of which a Fréchet distance is given."""
+    steps: int = MISSING
+    """Sampling steps."""
+    batch_size: int | str = MISSING
+    weights: str = MISSING
+    pipeline: str = MISSING
+    """Of inpainting."""
+    text_pipeline: str = MISSING
+    """From text to image."""
+    exemplar_pipeline: str = MISSING
+    """Paint-by-Example."""
+    shared_vae: str | None = None
+    """The autoencoder of those two, where it is kept elsewhere."""
+    features: dict[str, str] = field(default_factory=dict)
+    """Weights of the networks that metrics use."""
+    first_stage: str = MISSING
+    """The frozen one for which decoders are trained."""
+    decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
+    decoders: dict[str, str] = field(default_factory=dict)
+    perceptual: dict[str, Any] = field(default_factory=dict)
+    """The distance that decoders are trained with: a `_target_` and that one's arguments."""
+    datasets: dict[str, Any] = field(default_factory=dict)
+    controls: list[str] = field(default_factory=list)
+    """What is measured beyond the paper unless the run says otherwise."""
+
+
+@dataclass
+class Row:
+    """One line of a table."""
+
+    label: str = MISSING
+    method: dict[str, Any] | None = None
+    """How its images are made: a `_target_` and that one's arguments; None for published numbers alone."""
+    published: dict[int, str] = field(default_factory=dict)
+    """The paper's labels of the row, by the number of the table."""
+    cited: bool = False
+    """Whether the authors copied its published numbers from elsewhere."""
+    control: str | None = None
+    """The control without which the row is left out."""
+    beside: bool = False
+    """Whether it stands in a table of its own, beside the paper's."""
+
+
+@dataclass
+class TableSpec:
+    number: int = MISSING
+    """Of the table in the paper."""
+    title: str = MISSING
+    columns: list[str] = MISSING
+    """Names of metrics, in the paper's order."""
+    task: str | None = None
+    """Of the features' tasks: which measures are taken; None where nothing is measured."""
+    reference: str | None = None
+    """Name of the row with which the others are compared, where it is measured."""
+    beside: list[str] = field(default_factory=list)
+    """Metrics shown beside the paper's."""
+
+
+@dataclass
+class Dataset:
+    name: str = MISSING
+    root: Any = None
+    """A folder, or what writes one: a `_target_` and that one's arguments."""
+    items: int | None = None
+    """Take as many items at most; None for all."""
+    pictures: dict[str, Any] = MISSING
+    """What yields them: a `_target_` and that one's arguments."""
+
+
+@dataclass
+class MeasureSpec:
+    """One family of metrics that are taken together."""
+
+    measure: dict[str, Any] = MISSING
+    """A `_target_` and that one's arguments."""
+    sets: dict[str, str] = field(default_factory=dict)
+    """Metrics of whole sets of images, and the array of the measure that each is made of."""
+
+
+@dataclass
+class Features:
+    name: str = MISSING
+    """Stands in the titles of columns."""
+    measures: dict[str, MeasureSpec] = MISSING
+    tasks: dict[str, list[str]] = MISSING
+    """Names of the measures that each kind of table takes."""
+
+
+@dataclass
+class DecoderSpec:
+    """A decoder to train, to draw up, or to put into a row."""
+
+    name: str = MISSING
+    width: float = 1.0
+    """Factor on the vanilla decoder's channels."""
+    depth: float = 1.0
+    """Factor on its layers, rounded to whole ones."""
+    conditioned: bool = True
+    blending: str = "add"
+    branch: str = "plain"
+    checkpoint: str | None = None
+    """Its weights, where a row is made with it."""
+
+
+@dataclass
+class Convergence:
+    part: str = MISSING
+    figure: str = MISSING
+    largest: float = MISSING
+
+
+@dataclass
+class Parts:
+    """What `train_mini` makes."""
+
+    per_class: int = MISSING
+    """Pictures to train on in each class."""
+    dev_per_class: int = MISSING
+    """Pictures to choose recipes by in each class."""
+    bfloat16: bool = MISSING
+    convergence: Convergence = MISSING
+    recipes_tried: dict[str, int] = MISSING
+    """By part, the chosen one included."""
+    extras: dict[str, Any] = field(default_factory=dict)
+    """Recipes that are made only when `part=` names them; nothing of them is packed."""
+    recipes: dict[str, Any] = MISSING
+    """By name, each a `_target_` and that one's arguments."""
+
+
+@dataclass
+class Config:
+    """One experiment."""
+
+    name: str = MISSING
+    description: str = MISSING
+    kind: str = "table"
+    stage: str = "report"
+    """Run up to and including this stage; with `fetch`, download what is missing and run nothing."""
+    limit: int | None = None
+    """Take only the first items of the manifest."""
+    seed: int = 0
+    device: str = "auto"
+    batch_size: int | str = "${profile.batch_size}"
+    """Items at once, or `auto`."""
+    controls: list[str] = "${profile.controls}"  # type: ignore[assignment]
+    """What is measured beyond the paper; see `CONTROLS`."""
+    out: str | None = None
+    save_images: bool = False
+    costs: bool = False
+    """Whether to count and time what each row costs."""
+    experiments: list[str] = field(default_factory=list)
+    """Of a collection, in order."""
+    part: str | None = None
+    """Of `train_mini`: the one part to make; None for all."""
+    profile: Profile = field(default_factory=Profile)
+    paths: Paths = field(default_factory=Paths)
+    dataset: Dataset | None = None
+    generator: dict[str, Any] | None = None
+    features: Features | None = None
+    rows: dict[str, Row] = field(default_factory=dict)
+    table: TableSpec | None = None
+    parts: Parts | None = None
+    decoder: DecoderSpec | None = None
+    training: dict[str, Any] | None = None
+    """How the decoder is trained: a `_target_` and that one's arguments."""
+    start: str | None = None
+    """Weights that the decoder starts from; None for fresh ones."""
+    first_stage: str | None = None
+    training_data: dict[str, Any] | None = None
+    validation_data: dict[str, Any] | None = None
+    predict_branch: bool = False
+    """Whether a fresh branch starts as the linear prediction of the decoder's features from the picture."""
+    workers: int = 0
+    """Processes that read training data, beside each that trains."""
+    wandb: str | None = None
+    """Project at W&B."""
