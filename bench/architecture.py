@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from bench.config import group_of
 from bench.errors import BadInputError
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.architecture import cost, trace_layers
@@ -44,7 +45,7 @@ class ArchitectureExperiment:
     def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
         """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
         self.config, self.resolved, self.overrides = config, resolved, list(overrides)
-        self.custom = [word for word in overrides if word.lstrip("+~").partition("=")[0].split(".")[0] in CHANGING]
+        self.custom = [word for word in overrides if group_of(word) in CHANGING]
 
     def run(self) -> Results:
         """Check, then trace, compare, write and print, as far as the configured stage goes; only the last two work."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.checking.report import report
 from bench.checking.wanted import of_each
-from bench.config import for_each
+from bench.config import changing, for_each
 from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import write_run
@@ -23,6 +23,7 @@ from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, ter
 from bench.tables.judging import judge_across
 from bench.tables.printed import judge_printed
 from bench.tables.render import verdict_grid
+from bench.tables.verdicts import PAPER
 
 __all__ = ["Collection"]
 
@@ -59,7 +60,9 @@ class Collection:
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """`index.html` and `index.md`, verdicts that rest on several tables, and how the run went."""
         summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
-        verdicts = [*judge_printed(), *judge_across(summaries, profile=self.config.profile.name)]
+        profile = self.config.profile.name
+        scope = "custom" if profile == PAPER and changing(self.overrides) else profile
+        verdicts = [*judge_printed(), *judge_across(summaries, profile=scope)]
         latents = {name: _run_of(out / name).get("latents") or {} for name in results}
         grid = _index(out, results, seconds, latents)
         across = verdict_grid(verdicts)

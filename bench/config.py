@@ -6,6 +6,7 @@ Nothing here imports torch: listing the experiments and refusing a bad key take 
 from __future__ import annotations
 
 import typing
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,17 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from bench.errors import BadInputError
 from bench.schema import CONTROLS, FETCH, STAGES, Config
 
-__all__ = ["compose_config", "conf_dir", "experiments", "for_each", "one_message", "typed", "with_decoder_rows"]
+__all__ = [
+    "changing",
+    "compose_config",
+    "conf_dir",
+    "experiments",
+    "for_each",
+    "group_of",
+    "one_message",
+    "typed",
+    "with_decoder_rows",
+]
 
 NEEDS = {
     "table": ("dataset", "generator", "features", "table"),
@@ -31,6 +42,14 @@ NEEDS = {
     "collection": ("experiments",),
 }
 """Groups and keys that each kind of experiment must have."""
+
+NEUTRAL = (
+    "experiment", "experiments", "stage", "device", "batch_size", "out", "save_images", "paths", "hydra", "controls",
+    "costs",
+)  # fmt: skip
+"""Overrides of these change no number of the paper's tables."""
+OFFERED = ("profile=", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
+"""Nor do those that begin so, which choose between what the project offers for them."""
 
 ConfigStore.instance().store(name="schema", node=Config)
 
@@ -102,6 +121,16 @@ def with_decoder_rows(config: Config, resolved: dict[str, Any], overrides: list[
     if set(own) & set(config.rows):
         return config, resolved
     return typed(compose_config([*overrides, f"row=[{','.join([*config.rows, *own])}]"]))
+
+
+def group_of(override: str) -> str:
+    """The first word of an override's key, such as `generator` of `generator.steps=4`."""
+    return override.lstrip("+~").partition("=")[0].partition(".")[0].partition("@")[0]
+
+
+def changing(overrides: Sequence[str]) -> list[str]:
+    """Overrides that make another table than the paper's: a run with one of them is labelled custom."""
+    return [word for word in overrides if group_of(word) not in NEUTRAL and not word.startswith(OFFERED)]
 
 
 def for_each(overrides: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,8 @@ from bench.checking.estimate import Work, before_trial, estimate
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.report import report
 from bench.checking.trial import try_out
-from bench.costs import row_costs
+from bench.config import changing
+from bench.costs import decoding_share, row_costs, sampling_seconds
 from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
 from bench.device import choose_device
@@ -33,7 +34,8 @@ from bench.metrics.summary import Scored, Summary
 from bench.objects import check_targets, identity, make, require_target, weight_files
 from bench.reporting.figures import draw_rows
 from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
-from bench.reporting.notes import latent_gap, leak_by_distance, leak_note, notes
+from bench.reporting.latents import LatentStatistics
+from bench.reporting.notes import notes
 from bench.results import Results, check_writable, open_out
 from bench.sampling import Sampling
 from bench.schema import STAGES, Config, TableSpec
@@ -46,6 +48,7 @@ from bench.tables.grid import terminal
 from bench.tables.judging import judge, two_by_two
 from bench.tables.printed import judge_printed
 from bench.tables.render import frame, print_table, renderings
+from bench.tables.verdicts import PAPER
 
 __all__ = ["TableExperiment"]
 
@@ -59,8 +62,6 @@ TEXT_CLAIMS = 2
 """The table whose run judges what the paper says outside its tables."""
 PARTS = ("dataset", "generator", "features", "rows")
 """Of the configuration: what names files."""
-NEUTRAL = ("experiment", "stage", "device", "batch_size", "out", "save_images", "paths", "hydra", "controls")
-"""Overrides that change no number; a run with others is labelled custom."""
 
 
 class TableExperiment:
@@ -69,7 +70,7 @@ class TableExperiment:
     def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
         """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
         self.config, self.overrides = config, list(overrides)
-        self.custom = [word for word in overrides if word.lstrip("+~").partition("=")[0].split(".")[0] not in NEUTRAL]
+        self.custom = changing(overrides)
         self.rows = {
             name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
         }
@@ -108,7 +109,7 @@ class TableExperiment:
             print("\n".join(estimate(self.work, tried, self.store.root)))
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
-        if self.config.profile.name != "paper":
+        if self.config.profile.name != PAPER:
             log.info("profile %s: its numbers are comparable with nothing but themselves", self.config.profile.name)
         with self._stage("prepare"):
             items = self.prepare()
@@ -124,7 +125,8 @@ class TableExperiment:
             return Results(out, 0)
         with self._stage("tabulate"):
             summary = self.measure(scored)
-            table = self.tabulate(items, latents, summary)
+            costs = self.costs(items, latents)
+            table = self.tabulate(items, latents, summary, costs)
             write_manifest(out, items)
             records = write_records(out, items, scored)
             write_table(out, renderings(table))
@@ -134,7 +136,7 @@ class TableExperiment:
         if "report" in wanted:
             with self._stage("report"):
                 self.report(out, items, latents, table)
-        self._write_run(out, items, self.costs(items, latents))
+        self._write_run(out, items, costs)
         return Results(out, 0, table=frame(table), records=records, summary=(self._spec.number, summary))
 
     # --- check -------------------------------------------------------------------------------------------------------
@@ -270,7 +272,7 @@ class TableExperiment:
             name: {
                 **measure.protocol,
                 "weights": content_key({"measure": identity(specs[name]["measure"], self.weights)}),
-                "version": SCORING_VERSION,
+                "scoring": SCORING_VERSION,
             }
             for name, measure in self.measures.items()
         }
@@ -300,20 +302,21 @@ class TableExperiment:
         """Numbers of each row with their uncertainty."""
         return Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
 
-    def tabulate(self, items: Items, latents: list[str], summary: Summary) -> Table:
+    def tabulate(
+        self, items: Items, latents: list[str], summary: Summary, costs: Mapping[str, Mapping[str, float]]
+    ) -> Table:
         """The paper's table with ours beside it, and what it says of the paper's claims."""
         profile = self.config.profile.name
+        custom = bool(self.custom) or items.manifest["subset"] == "custom"
         measured = summary.table(self._spec.reference)
         shared, number = content_key({"latents": latents}), self._spec.number
-        blocks = [self.sampling.latents_of(key) for key in latents]
-        leak = leak_by_distance(blocks, items.masks()) if self._spec.task != "generation" else {}
-        structure = (
-            {"x2": branch_is_off(self.methods, self._first(items, latents, 1)), "x6": any(leak.values())}
-            if number == TEXT_CLAIMS
-            else {}
-        )
+        seen = self.latent_statistics(items, latents)
         verdicts = judge(
-            number, summary, profile=profile, latents=dict.fromkeys(self.methods, shared), structure=structure
+            number,
+            summary,
+            profile="custom" if profile == PAPER and custom else profile,
+            latents=dict.fromkeys(self.methods, shared),
+            structure=self._structure(items, latents, seen, costs),
         )
         return build_table(
             self._spec,
@@ -322,10 +325,34 @@ class TableExperiment:
             profile=f"{profile}, custom ({', '.join(self.custom)})" if self.custom else profile,
             features=str(self.resolved["features"]["name"]),
             training={name: method.training for name, method in self.methods.items()},
-            notes=[*self._notes(items, summary), latent_gap(blocks), *leak_note(leak)],
+            notes=[*self._notes(items, summary), seen.gap_note(), *seen.leak_note()],
             claims=[*verdicts, *judge_printed(number)],
             effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},
         )
+
+    def _structure(
+        self, items: Items, latents: list[str], seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, bool | str | tuple[bool, str]]:
+        """Outcomes of claims that no table's numbers decide."""
+        if self._spec.number != TEXT_CLAIMS:
+            return {}
+        found: dict[str, bool | str | tuple[bool, str]] = {
+            "x2": branch_is_off(self.methods, self._first(items, latents, 1)),
+            "x6": any(seen.leak().values()),
+        }
+        steps = self.resolved["generator"].get("steps")
+        if costs and steps:
+            first = items.read(0, min(len(items), self.sampling.batch_size))
+            found["x1"] = decoding_share(costs, sampling_seconds(self.generator, first, self.device), steps)
+        return found
+
+    def latent_statistics(self, items: Items, latents: list[str]) -> LatentStatistics:
+        """What the latents say of the sampler and of the first stage, block by block."""
+        found = LatentStatistics()
+        for key, (start, stop) in zip(latents, items.blocks(), strict=True):
+            masks = items.masks(start, stop) if self._spec.task != "generation" else None
+            found.add(self.sampling.latents_of(key), masks)
+        return found
 
     def _notes(self, items: Items, summary: Summary) -> Iterator[str]:
         truncated = getattr(self.generator, "truncated", None)
@@ -368,7 +395,7 @@ class TableExperiment:
         """What each row costs, where the run asks for it."""
         if not self.config.costs:
             return {}
-        return row_costs(self.methods, self._first(items, latents, self.sampling.batch_size))
+        return row_costs(self.methods, self._first(items, latents, self.scoring.batch_size))
 
     def _first(self, items: Items, latents: list[str], count: int) -> Batch:
         """The first items of the first block, as methods take them."""

@@ -137,7 +137,9 @@ def weight_files(node: Any, key: str = "") -> dict[str, str]:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    return [file for file in path.rglob("*") if file.is_file() and not file.name.endswith(IGNORED)]
+    found = [file for file in path.rglob("*") if file.is_file() and not file.name.endswith(IGNORED)]
+    # What download tools note beside weights, in folders such as `.cache`, is none of them.
+    return [file for file in found if not any(name.startswith(".") for name in file.relative_to(path).parts)]
 
 
 def identity(node: Any, files: Mapping[str, str]) -> Any:

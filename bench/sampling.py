@@ -10,7 +10,7 @@ import torch
 from bench.data.items import Item
 from bench.data.manifest import Items
 from bench.errors import BadInputError
-from bench.generation.batching import halving, probe_batch_size
+from bench.generation.batching import Batches, probe_batch_size
 from bench.generation.decoding import Batch
 from bench.generation.latents import Generator, float_images, image_batch, mask_batch
 from bench.progress import Progress
@@ -52,7 +52,7 @@ class Sampling:
         self.generator, self.seed, self.store, self.device = generator, seed, store, device
         self.counts = {"sampled": 0, "stored": 0}
         self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
-        self._batch_size = batch_size if isinstance(batch_size, int) else None
+        self._batches = Batches(batch_size) if isinstance(batch_size, int) else None
 
     def run(self, items: Items) -> list[str]:
         """Latents of every block, in the store; returns their keys."""
@@ -82,16 +82,16 @@ class Sampling:
             progress.advance(len(batch))
             return {name: finite(values, f"sample: {name}", ids).float().cpu().numpy() for name, values in made.items()}
 
-        if self._batch_size is None:
-            self._batch_size = probe_batch_size(
-                lambda batch: self.generator.sample(batch, self.seed), block, device=self.device
+        if self._batches is None:
+            self._batches = Batches(
+                probe_batch_size(lambda batch: self.generator.sample(batch, self.seed), block, device=self.device)
             )
-        return joined(list(halving(block, self.batch_size, sampled)))
+        return joined(list(self._batches.over(block, sampled)))
 
     @property
     def batch_size(self) -> int:
         """Items at once; where it is found by a probe, that of sampling."""
-        return self._batch_size or UNPROBED
+        return self._batches.size if self._batches else UNPROBED
 
     def latents_of(self, key: str) -> Arrays:
         """Latents of a block.

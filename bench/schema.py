@@ -52,6 +52,8 @@ class Paths:
     """Names of its pictures to take; a relative path is meant from `places`."""
     imagenet_val: str = MISSING
     """ImageNet's validation set in synset folders."""
+    imagenet_archive: str = MISSING
+    """The authors' archive of Table 2's pictures and masks."""
     imagenet_train: str = MISSING
     """Its training set in synset folders."""
     cocoee: str = MISSING
@@ -114,6 +116,10 @@ class Profile:
     """Fewest items of which a Fréchet distance is given."""
     steps: int = MISSING
     """Sampling steps."""
+    precision: str = MISSING
+    """Of the diffusion model and the decoders: `float32`, or `autocast` for half precision on a GPU."""
+    start_noise: str = MISSING
+    """Of inpainting: each `item`'s own, or one that is `shared` by all."""
     batch_size: int | str = MISSING
     weights: str = MISSING
     pipeline: str = MISSING
@@ -132,6 +138,8 @@ class Profile:
     decoders: dict[str, str] = field(default_factory=dict)
     perceptual: dict[str, Any] = field(default_factory=dict)
     """The distance that decoders are trained with: a `_target_` and that one's arguments."""
+    predict_branch: bool = False
+    """Of a decoder's training, unless the run says otherwise."""
     datasets: dict[str, Any] = field(default_factory=dict)
     controls: list[str] = field(default_factory=list)
     """What is measured beyond the paper unless the run says otherwise."""
@@ -163,6 +171,8 @@ class TableSpec:
     """Names of metrics, in the paper's order."""
     task: str | None = None
     """Of the features' tasks: which measures are taken; None where nothing is measured."""
+    vanilla: str = "StableDiffusion"
+    """What rows call the model whose own decoder is the vanilla one."""
     reference: str | None = None
     """Name of the row with which the others are compared, where it is measured."""
     beside: list[str] = field(default_factory=list)

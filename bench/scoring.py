@@ -10,7 +10,7 @@ import torch
 
 from bench.data.items import Item
 from bench.data.manifest import Items
-from bench.generation.batching import halving
+from bench.generation.batching import Batches
 from bench.generation.decoding import Method
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Scorer, Unit
@@ -54,10 +54,16 @@ class Scoring:
         """
         self.sampling, self.methods, self.measures, self.store = sampling, methods, measures, store
         self._identities, self._protocols = identities, protocols
+        self._batches: Batches | None = None
         self.units: list[Unit] = [(name, "") for name in measures]
         if hole_only:
             seeing = [name for name, measure in measures.items() if getattr(measure, "sees_hole", True)]
             self.units += [(name, HOLE_ONLY) for name in seeing]
+
+    @property
+    def batch_size(self) -> int:
+        """Items at once, as far as they have fitted so far."""
+        return self._batches.size if self._batches else self.sampling.batch_size
 
     @property
     def parts(self) -> list[Part]:
@@ -131,7 +137,9 @@ class Scoring:
             progress.advance(len(items))
             return found
 
-        batches = list(halving(range(len(block)), self.sampling.batch_size, scored))
+        if self._batches is None:
+            self._batches = Batches(self.sampling.batch_size)
+        batches = list(self._batches.over(range(len(block)), scored))
         return {part: joined([found[part] for found in batches]) for part in parts}
 
     def _together(self, items: Items, blocks: Sequence[dict[Part, Arrays]], sets: Mapping[str, str]) -> Scored:

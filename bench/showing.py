@@ -11,6 +11,7 @@ from PIL import Image
 
 from bench.data.items import Item
 from bench.data.manifest import Items
+from bench.generation.batching import Batches
 from bench.generation.decoding import Method
 from bench.metrics.known_region import to_uint8
 from bench.progress import Progress
@@ -37,9 +38,15 @@ def images_of(
         {name: values[place % size] for name, values in sampling.latents_of(latents[place // size]).items()}
         for place in places
     ]
-    batch, _ = sampling.batch(chosen, {name: np.stack([arrays[name] for arrays in found]) for name in found[0]})
-    saved = {row: to_uint8(unit_interval(method(batch)), rounding="truncate") for row, method in methods.items()}
-    return chosen, {row: images.permute(0, 2, 3, 1).cpu().numpy() for row, images in saved.items()}
+
+    def saved(part: Sequence[int]) -> dict[str, npt.NDArray[np.uint8]]:
+        arrays = {name: np.stack([found[number][name] for number in part]) for name in found[0]}
+        batch, _ = sampling.batch([chosen[number] for number in part], arrays)
+        images = {row: to_uint8(unit_interval(method(batch)), rounding="truncate") for row, method in methods.items()}
+        return {row: pixels.permute(0, 2, 3, 1).cpu().numpy() for row, pixels in images.items()}
+
+    parts = list(Batches(sampling.batch_size).over(range(len(chosen)), saved))
+    return chosen, {row: np.concatenate([part[row] for part in parts]) for row in methods}
 
 
 def save_images(

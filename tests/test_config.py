@@ -13,7 +13,7 @@ from PIL import Image
 import bench
 from bench import command
 from bench.command import main, run
-from bench.config import compose_config, conf_dir, experiments, typed, with_decoder_rows
+from bench.config import changing, compose_config, conf_dir, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError
 from bench.objects import check_targets
 from bench.schema import STAGES
@@ -215,6 +215,17 @@ def test_listing_and_refusing_load_no_torch(arguments: list[str], status: int, t
         assert (name in done.stdout and description in done.stdout) == (status == 0)
 
 
+def test_under_paper_decoders_train_as_released_and_are_chosen_on_held_out_training_pictures() -> None:
+    training = "experiment=train_decoder"
+    (mini, own), (paper, theirs) = (
+        typed(compose_config([training, *words])) for words in ([], ["profile=paper", "training=paper_base"])
+    )
+    assert (mini.predict_branch, paper.predict_branch) == (True, False)
+    assert theirs["training_data"]["root"] == theirs["validation_data"]["root"] == paper.paths.imagenet_train
+    assert theirs["training_data"]["without_last"] == theirs["validation_data"]["only_last"] == 1
+    assert own["training_data"]["without_last"] == own["validation_data"]["only_last"] == 0
+
+
 def test_a_decoders_checkpoint_alone_gives_its_rows(weights: str) -> None:
     overrides = [TABLE, weights, "decoder.name=mine", "decoder.checkpoint=somewhere"]
     plain = typed(compose_config(overrides))
@@ -227,3 +238,21 @@ def test_a_decoders_checkpoint_alone_gives_its_rows(weights: str) -> None:
         "stablediffusion",
         "decoder_mask",
     ]
+
+
+@pytest.mark.parametrize(
+    ("override", "custom"),
+    [
+        ("profile=paper", False),
+        ("dataset=imagenet_archive", False),
+        ("paths.imagenet_val=/data", False),
+        ("batch_size=4", False),
+        ("profile.steps=4", True),
+        ("generator.steps=4", True),
+        ("limit=4", True),
+        ("dataset=folder", True),
+        ("+rows.mine.label=mine", True),
+    ],
+)
+def test_what_changes_the_papers_table_is_custom(override: str, custom: bool) -> None:
+    assert changing(["experiment=table2_inpaint_imagenet", override]) == [override] * custom

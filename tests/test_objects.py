@@ -151,6 +151,9 @@ def test_every_file_under_a_path_has_its_hash(weights: Path) -> None:
     names = ("config.json", "unet/model.safetensors")
     expected = {str(weights / name): file_sha256(weights / name) for name in names}
     assert weight_files({"decoder": {"folder": str(weights)}}) == expected
+    (weights / ".cache").mkdir()
+    (weights / ".cache" / "config.json.metadata").write_text("of a download")
+    assert weight_files({"decoder": {"folder": str(weights)}}) == expected
     file = weights / "config.json"
     assert weight_files({"folder": str(file)}) == {str(file): file_sha256(file)}
 

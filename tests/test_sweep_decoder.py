@@ -7,6 +7,8 @@ import pandas
 import pytest
 
 from bench.command import main
+from bench.config import compose_config, typed
+from bench.training.train_decoder import TrainDecoder, own_checkpoint
 
 ITEMS = 8
 
@@ -48,3 +50,32 @@ def test_only_the_decoder_without_weights_was_trained(swept: Path) -> None:
     assert len(trained) == 1
     run = json.loads((swept / "out" / "1" / "run.json").read_text())
     assert run["lineage"]["decoder_mask"]["decoder"]["channels"] == [24, 48, 96]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "trained"),
+    [
+        ([], False),
+        (["decoder.checkpoint=nowhere"], False),
+        (["decoder=large_x2", "profile.decoders.large_x2=nowhere"], False),
+        (["decoder.checkpoint=nowhere", "decoder.width=1"], True),
+        (["decoder.blending=concat"], True),
+        (["decoder.checkpoint=null"], True),
+    ],
+)
+def test_a_decoder_is_trained_where_another_shape_is_asked_for_or_none_is_configured(
+    overrides: list[str], trained: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TrainDecoder, "weights_of", lambda _: Path("trained"))
+    words = ["experiment=sweep_decoder_size", *overrides]
+    assert own_checkpoint(*typed(compose_config(words)), words) == ("trained" if trained else None)
+
+
+def test_under_paper_a_missing_decoder_is_named_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["experiment=sweep_decoder_size", "profile=paper", "decoder=large_x2", "paths.weights=nowhere"]) == 2
+    message = capfd.readouterr().err
+    assert "decoder_large_x2: the large×2 asymmetric decoder" in message
+    assert "huggingface.co/cross-attention/asymmetric-autoencoder-kl-x-2" in message

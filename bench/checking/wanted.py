@@ -62,4 +62,6 @@ def of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
 
 
 def _of_training(resolved: dict[str, Any]) -> dict[str, Any]:
-    return {**{key: resolved[key] for key in TRAINING}, "profile.perceptual": resolved["profile"]["perceptual"]}
+    fresh = resolved["training"].get("fresh", False)
+    nodes = {key: resolved[key] for key in TRAINING if not (key == "start" and fresh)}
+    return {**nodes, "profile.perceptual": resolved["profile"]["perceptual"]}

@@ -28,7 +28,7 @@ MASK_ENDING = "_mask"
 
 @dataclass(frozen=True)
 class ImageNetValidation:
-    """A seeded choice of pictures from each class; the same pictures in either layout.
+    """A seeded choice of pictures from each class; the same pictures under the same names in either layout.
 
     Attributes:
         root: the folder that holds the synset folders, such as `ILSVRC2012/val`; with a ground truth, the folder that
@@ -66,9 +66,11 @@ class ImageNetValidation:
         chosen = [path for paths in self._chosen for path in paths]
         root = Path(self.root)
         sources = source_notes(root)
+        # By their file's name where that is enough, so that masks and noise are the same in either layout.
+        alike = len({path.stem for path in chosen}) < len(chosen)
         for path in chosen:
             relative = path.relative_to(root)
-            name = relative.with_suffix("").as_posix()
+            name = relative.with_suffix("").as_posix() if alike else path.stem
             yield Picture(name, path, sources.get(relative.as_posix(), name))
 
     @cached_property

@@ -50,6 +50,8 @@ class ImageNetTrain(Dataset[TrainingItem]):
         smallest_crop: float = 0.5,
         seed: int = 0,
         listing: str | Path | None = None,
+        without_last: int = 0,
+        only_last: int = 0,
     ) -> None:
         """Find the pictures.
 
@@ -63,14 +65,23 @@ class ImageNetTrain(Dataset[TrainingItem]):
             seed: of everything drawn.
             listing: a text file of paths below the root, one a line, such as the released code's subset of 1,152,196;
                 None for all pictures.
+            without_last: leave out so many pictures of each folder, the last ones by name, for another's `only_last`.
+            only_last: take only so many of each folder, the last ones by name; 0 for all.
 
         Raises:
-            BadInputError: the root or listing is missing, or gives no picture.
+            BadInputError: the root or listing is missing or gives no picture, or a number is negative.
         """
         self.root = Path(root)
         if not self.root.is_dir():
             raise BadInputError(f"training data: expected a folder of synset folders, found nothing at {root}")
         self.names = _listed(Path(listing), self.root) if listing is not None else _found(self.root)
+        if min(without_last, only_last) < 0:
+            raise BadInputError(f"training data: expected 0 or more, found {without_last=}, {only_last=}")
+        if without_last:
+            last = _last(self.names, without_last)
+            self.names = [name for name in self.names if name not in last]
+        if only_last:
+            self.names = sorted(_last(self.names, only_last))
         if not self.names:
             raise BadInputError(f"training data: expected synset folders with pictures, found none in {root}")
         self.resolution, self.masks, self.full_share = resolution, preset(masks), full_share
@@ -114,6 +125,14 @@ class ImageNetTrain(Dataset[TrainingItem]):
 
 def _found(root: Path) -> list[str]:
     return sorted(path.relative_to(root).as_posix() for path in root.glob("*/*") if path.suffix.lower() in SUFFIXES)
+
+
+def _last(names: list[str], count: int) -> set[str]:
+    """So many names of each folder, the last ones."""
+    folders: dict[str, list[str]] = {}
+    for name in sorted(names):
+        folders.setdefault(name.rpartition("/")[0], []).append(name)
+    return {name for inside in folders.values() for name in inside[-count:]}
 
 
 def _listed(listing: Path, root: Path) -> list[str]:

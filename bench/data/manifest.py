@@ -112,9 +112,9 @@ class Items:
         lines: list[dict[str, Any]] = self.manifest["items"][start:stop]
         return lines
 
-    def masks(self) -> npt.NDArray[np.uint8]:
-        """Masks of all items N×S×S, 1 = hole."""
-        side, rows = self.manifest["resolution"], self.table.select_columns(["mask"])
+    def masks(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
+        """Masks of some items N×S×S, 1 = hole."""
+        side, rows = self.manifest["resolution"], self.table.select_columns(["mask"]).select(range(start, stop))
         return np.stack([_mask(row["mask"], side) for row in rows])
 
     def read(self, start: int, stop: int) -> list[Item]:

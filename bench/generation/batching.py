@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["halving", "probe_batch_size"]
+__all__ = ["Batches", "probe_batch_size"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -21,38 +21,45 @@ LEAST_GAIN = 1.05
 """Ratio of items a second by which a doubled batch must be faster to be taken: below it lies the clock's noise."""
 
 
-def halving(items: Sequence[T], size: int, call: Callable[[Sequence[T]], R]) -> Iterator[R]:
-    """Work on items in batches; where one does not fit the device's memory, in batches of half its size from there on.
+class Batches:
+    """Work in batches that fit the device: one that does not is halved, and so are all that follow."""
 
-    Args:
-        items: in order.
-        size: of a batch, 1 or more.
-        call: the work on one batch. It may be called again on items of a batch that did not fit.
+    def __init__(self, size: int) -> None:
+        """Begin with batches of that size, 1 or more."""
+        self.size = size
+        self._warned = False
 
-    Yields:
-        What `call` returned, batch by batch, in the order of the items.
+    def over(self, items: Sequence[T], call: Callable[[Sequence[T]], R]) -> Iterator[R]:
+        """Work on items.
 
-    Raises:
-        torch.OutOfMemoryError: one item alone does not fit.
-    """
-    start, warned = 0, False
-    while start < len(items):
-        batch = items[start : start + size]
-        try:
-            made = call(batch)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-        else:
-            yield made
-            start += len(batch)
-            continue
-        # Only here is the exception gone, and with it the frames that hold what filled the memory.
-        size = len(batch) // 2
-        torch.cuda.empty_cache()
-        if not warned:
-            log.warning("%d items at once do not fit the device's memory; going on with fewer", len(batch))
-            warned = True
+        Args:
+            items: in order.
+            call: the work on one batch. It may be called again on items of a batch that did not fit.
+
+        Yields:
+            What `call` returned, batch by batch, in the order of the items.
+
+        Raises:
+            torch.OutOfMemoryError: one item alone does not fit.
+        """
+        start = 0
+        while start < len(items):
+            batch = items[start : start + self.size]
+            try:
+                made = call(batch)
+            except torch.OutOfMemoryError:
+                if len(batch) == 1:
+                    raise
+            else:
+                yield made
+                start += len(batch)
+                continue
+            # Only here is the exception gone, and with it the frames that hold what filled the memory.
+            self.size = len(batch) // 2
+            torch.cuda.empty_cache()
+            if not self._warned:
+                log.warning("%d items at once do not fit the device's memory; going on with fewer", len(batch))
+                self._warned = True
 
 
 def probe_batch_size(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.generation.sampling import AUTOCAST
 from bench.models.decoder import Decoder
 
 __all__ = ["LATENTS", "Batch", "Decoded", "Method", "branch_is_off"]
@@ -68,22 +70,29 @@ class Method(Protocol):
 class Decoded:
     """A decoder, with the known pixels shown to it or without."""
 
-    def __init__(self, decoder: nn.Module, *, conditioned: bool, latents: str = "sampled") -> None:
+    def __init__(
+        self, decoder: nn.Module, *, conditioned: bool, latents: str = "sampled", precision: str = "float32"
+    ) -> None:
         """Take a decoder of this project, or any module that is called as one.
 
         Args:
             decoder: called as `decoder(z, image, mask)`, or as `decoder(z)` where it is not conditioned.
             conditioned: whether the known pixels are shown to it.
             latents: one of the `LATENTS`.
+            precision: `float32`, or `autocast` for half precision on a GPU, as the released scripts decode.
 
         Raises:
-            ValueError: known pixels are to be shown, but its `condition_encoder` is None; or unknown latents.
+            ValueError: known pixels are to be shown, but its `condition_encoder` is None; or unknown latents or
+                precision.
         """
         if conditioned and getattr(decoder, "condition_encoder", decoder) is None:
             raise ValueError("conditioned=true asks for a decoder with a condition branch: this one has none")
         if latents not in LATENTS:
             raise ValueError(f"latents: expected one of {', '.join(LATENTS)}, found {latents}")
+        if precision not in ("float32", AUTOCAST):
+            raise ValueError(f"precision: expected float32 or {AUTOCAST}, found {precision}")
         self.decoder = decoder.eval()
+        self.half = precision == AUTOCAST
         self.conditioned = conditioned
         self.kind = latents
 
@@ -102,10 +111,11 @@ class Decoded:
 
     def __call__(self, batch: Batch) -> Tensor:
         z = batch.latents(self.kind)
-        with torch.inference_mode():
-            if self.conditioned:
-                return self.decoder(z, batch.image, batch.mask)  # type: ignore[no-any-return]
-            return self.decoder(z)  # type: ignore[no-any-return]
+        shown = (batch.image, batch.mask) if self.conditioned else ()
+        half = self.half and z.device.type == "cuda"
+        with torch.inference_mode(), torch.autocast("cuda", torch.float16) if half else contextlib.nullcontext():
+            image: Tensor = self.decoder(z, *shown)
+        return image.float()
 
 
 def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | str:

@@ -55,7 +55,8 @@ class InpaintingGenerator(LatentDiffusion):
             device: where to run.
             start_noise: `item` for each item's own; `shared` for one by which all start, as the released script does.
                 The noise of the steps is each item's own in both, and the same.
-            precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`.
+            precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`,
+                with which the UNet alone computes in half precision, on a GPU.
             tokenizer: folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none.
             vae: folder or hub id of an autoencoder in place of the pipeline's own.
 

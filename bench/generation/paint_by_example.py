@@ -74,7 +74,8 @@ class PaintByExampleGenerator(LatentDiffusion):
             guidance_scale: 1 is none.
             device: where to run.
             mask_resize: to the latents' size, `bilinear` with soft edges as in the original, or `nearest`.
-            precision: of the UNet and the image encoder: `float32`, `bfloat16`, or on a GPU `float16`.
+            precision: of the UNet and the image encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`,
+                with which the UNet alone computes in half precision, on a GPU.
             vae: folder or hub id of an autoencoder in place of the pipeline's own.
 
         Raises:

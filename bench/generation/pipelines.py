@@ -15,7 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from bench.errors import BadInputError
 from bench.generation.quiet import quiet
-from bench.generation.sampling import precision_of
+from bench.generation.sampling import AUTOCAST, precision_of, under_autocast
 from bench.generation.single_file import single_file_parts
 
 __all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "text_parts"]
@@ -74,7 +74,7 @@ def text_parts(
         pipeline: as `locate` takes it; a file is a Stable Diffusion 1 checkpoint in the original layout.
         tokenizer: a folder or hub id of CLIP's tokenizer; None for the folder's own. A file has none.
         channels: `TEXT_TO_IMAGE` or `INPAINTING`.
-        precision: `float32`, `float16` or `bfloat16`.
+        precision: `float32`, `float16`, `bfloat16` or `autocast`.
         device: where to run.
         vae: a folder or hub id of the autoencoder that takes the place of the pipeline's own.
 
@@ -104,7 +104,7 @@ def text_parts(
     if vae is not None:
         parts["vae"] = _part(locate(vae, VAE_KEY), AutoencoderKL)
     parts["tokenizer"] = _tokenizer(vocabulary, parts["text_encoder"].config)
-    return _placed(parts, dtype, device)
+    return _placed(parts, dtype, device, autocast=precision == AUTOCAST)
 
 
 def exemplar_parts(
@@ -116,7 +116,7 @@ def exemplar_parts(
         pipeline: a folder or hub id.
         encoder: class of its `image_encoder`.
         processor: class of its `feature_extractor`.
-        precision: `float32`, `float16` or `bfloat16`.
+        precision: `float32`, `float16`, `bfloat16` or `autocast`.
         device: where to run.
         vae: a folder or hub id of the autoencoder that takes the place of the pipeline's own.
 
@@ -134,7 +134,7 @@ def exemplar_parts(
         "unet": _part(path / "unet", UNet2DConditionModel),
         "feature_extractor": processor.from_dict(settings),
     }
-    return _placed(parts, dtype, device)
+    return _placed(parts, dtype, device, autocast=precision == AUTOCAST)
 
 
 def _check_folder(path: Path) -> None:
@@ -208,10 +208,12 @@ def _tokenizer(folder: Path, encoder: Any) -> Any:
     return tokenizer
 
 
-def _placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
+def _placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, autocast: bool) -> dict[str, Any]:
     # By PyTorch's own methods: diffusers' warn of their own lists.
     for name, part in parts.items():
         if isinstance(part, torch.nn.Module):
             torch.nn.Module.to(part, device=device, dtype=torch.float32 if name == "vae" else dtype)
             part.eval().requires_grad_(False)
+    if autocast and device.type == "cuda":
+        under_autocast(parts["unet"], device.type)
     return parts

@@ -14,9 +14,11 @@ from diffusers import DDIMScheduler, PNDMScheduler
 from bench.errors import BadInputError
 from bench.generation.quiet import quiet
 
-__all__ = ["check_sampling", "ddim", "one_of", "plms", "precision_of"]
+__all__ = ["AUTOCAST", "check_sampling", "ddim", "one_of", "plms", "precision_of", "under_autocast"]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+AUTOCAST = "autocast"
+"""Half precision as the released scripts have it: on CUDA under autocast to float16, elsewhere float32."""
 
 
 def check_sampling(*, steps: int, guidance_scale: float, eta: float = 0.0) -> None:
@@ -49,12 +51,14 @@ def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """The type of that name.
+    """The type of weights for a precision of that name; `autocast` keeps them in float32.
 
     Raises:
         BadInputError: there is none, or it is half precision, in which the CPU does not sample.
     """
-    one_of("precision", name, tuple(PRECISIONS))
+    one_of("precision", name, (*PRECISIONS, AUTOCAST))
+    if name == AUTOCAST:
+        return torch.float32
     if name == "float16" and device.type == "cpu":
         raise BadInputError("generator.precision: expected float32 or bfloat16 on the CPU, found float16")
     return PRECISIONS[name]
@@ -79,3 +83,24 @@ def plms(config: Mapping[str, Any]) -> Any:
         return PNDMScheduler.from_config(
             config, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1, timestep_spacing="leading"
         )
+
+
+def under_autocast(network: Any, kind: str, dtype: torch.dtype = torch.float16) -> None:
+    """Let a network compute under autocast and hand back float32, so that what the scheduler adds up stays exact.
+
+    Args:
+        network: one of diffusers' UNets, changed in place.
+        kind: of device, such as `cuda`.
+        dtype: of convolutions and products.
+    """
+    forward = network.forward
+
+    def half(*arguments: Any, **options: Any) -> Any:
+        with torch.autocast(kind, dtype):
+            output = forward(*arguments, **options)
+        if isinstance(output, tuple):
+            return tuple(part.float() for part in output)
+        output.sample = output.sample.float()
+        return output
+
+    network.forward = half

@@ -44,7 +44,8 @@ class TextToImageGenerator(LatentDiffusion):
             guidance_scale: 1 is none.
             device: where to run.
             scheduler: `plms` or `ddim`, without noise in its steps.
-            precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`.
+            precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`,
+                with which the UNet alone computes in half precision, on a GPU.
             tokenizer: folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none.
             vae: folder or hub id of an autoencoder in place of the pipeline's own.
 

@@ -76,7 +76,11 @@ class ClipScore:
     def __init__(self, encoder: ImageEncoder) -> None:
         """Take the encoder; where it has a `protocol`, that becomes part of the measure's."""
         self.encoder = encoder
-        self.protocol: Mapping[str, Any] = {
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        encoder = self.encoder
+        return {
             "image": "uint8 RGB, truncated; normalised, cropped, then bilinear without antialiasing",
             "crop": "from the hole's first to its last pixel in reading order, without the last row and column",
             "exemplar": "whole, Pillow's bicubic, then normalised",
@@ -181,8 +185,14 @@ class OpenCLIPEncoder:
         self.resolution = int(self._tower.image_size[0])
         self.mean: Sequence[float] = open_clip.OPENAI_DATASET_MEAN
         self.std: Sequence[float] = open_clip.OPENAI_DATASET_STD
-        self.protocol: Mapping[str, Any] = {"network": f"image tower of CLIP {model}", "precision": precision}
+        self.network = f"image tower of CLIP {model}"
         self.to("cpu")
+
+    @property
+    def protocol(self) -> Mapping[str, Any]:
+        """With the precision that it computes in where it is now."""
+        half = self._tower.conv1.weight.dtype == torch.float16
+        return {"network": self.network, "precision": "fp16" if half else "fp32"}
 
     def to(self, device: torch.device | str) -> Self:
         """Move it, and set its precision for that device; weights once rounded to half precision stay so."""

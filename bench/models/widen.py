@@ -10,9 +10,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.models.decoder import Decoder
+from bench.models.decoder import Decoder, DecoderConfig
 
-__all__ = ["widen"]
+__all__ = ["check_widening", "widen"]
 
 
 @torch.no_grad()
@@ -26,9 +26,9 @@ def widen(small: Decoder, large: Decoder) -> None:
         large: at least as wide and deep, changed in place; its new channels keep their fresh incoming weights.
 
     Raises:
-        ValueError: fewer levels, channels, layers, or another number of channels in a normalisation group.
+        ValueError: as `check_widening`.
     """
-    _check(small, large)
+    check_widening(small.config, large.config)
     source = small.state_dict()
     for name, target in large.state_dict().items():
         old = source.get(name)
@@ -68,8 +68,12 @@ def _place(old: Tensor, target: Tensor) -> None:
     target[:before, -1] = old[:, -1]
 
 
-def _check(small: Decoder, large: Decoder) -> None:
-    old, new = small.config, large.config
+def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
+    """See that a decoder of the new sizes can decode as one of the old sizes does.
+
+    Raises:
+        ValueError: fewer levels, channels, layers, or another number of channels in a normalisation group.
+    """
     if len(old.channels) != len(new.channels):
         raise ValueError(f"widening keeps the levels: found {len(old.channels)} and {len(new.channels)}")
     if new.layers < old.layers or (old.conditioned and not new.conditioned):

@@ -15,8 +15,12 @@ from bench.metrics.summary import Measurement, Scored
 from bench.results import SCHEMA_VERSION, environment, portable, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.build import Table, style_of
+from bench.tables.printed import printed_unit
 
 __all__ = ["write_manifest", "write_records", "write_results", "write_run", "write_table"]
+
+AS_A_SUM = ("pre_sse01", "pre_error")
+"""The metric beside which the printed values of the other stand as well, as the likeliest reading of them."""
 
 
 def write_table(out: Path, texts: Mapping[str, str]) -> None:
@@ -85,7 +89,7 @@ def write_results(
                 "cited": row.cited,
                 "beside": row.beside,
                 "metrics": {
-                    metric: _as_json(metric, row.measured.get(metric), protocol, row.published.get(metric))
+                    metric: _as_json(metric, row.measured.get(metric), protocol, row.published, table.number)
                     for metric in dict.fromkeys([*row.measured, *row.published])
                 },
             }
@@ -108,8 +112,11 @@ def write_results(
     )
 
 
-def _as_json(metric: str, found: Measurement | None, protocol: str, published: float | None) -> dict[str, Any]:
+def _as_json(
+    metric: str, found: Measurement | None, protocol: str, printed: Mapping[str, float], number: int
+) -> dict[str, Any]:
     style = style_of(metric)
+    published = printed.get(AS_A_SUM[1] if metric == AS_A_SUM[0] else metric)
     if found is None:
         found = Measurement(None, reason="published by others, not measured here")
     entry: dict[str, Any] = {
@@ -123,8 +130,10 @@ def _as_json(metric: str, found: Measurement | None, protocol: str, published: f
         "protocol": protocol,
         "published": published,
     }
-    if published is not None and style and style.unit:
-        entry["published_unit"] = f"{style.unit}, as printed"
+    if published is not None and metric == AS_A_SUM[0]:
+        entry["published_unit"] = "assumed: a sum of squares, as the only released code computes it"
+    elif published is not None and style and style.unit:
+        entry["published_unit"] = f"{printed_unit(number, metric) or 'none'}, as printed"
     if found.reason:
         entry["reason"] = found.reason
     if found.ratio is not None:

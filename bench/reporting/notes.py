@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
-
-import cv2
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Iterator, Mapping
 
 from bench.data.manifest import Items
 from bench.metrics.summary import Summary
 from bench.schema import Config, Row, TableSpec
 from bench.tables.build import label_of, style_of
 
-__all__ = ["latent_gap", "leak_by_distance", "leak_note", "notes"]
+__all__ = ["notes"]
 
 
 def notes(
@@ -94,54 +89,3 @@ def _items(items: Items, summary: Summary) -> str:
     if manifest["grey_masks"]:
         parts.append(f"{manifest['grey_masks']} masks with grey pixels, taken at half")
     return "; ".join(parts) + "."
-
-
-def latent_gap(blocks: Sequence[Mapping[str, npt.NDArray[Any]]]) -> str:
-    """How far sampled latents are from those that decoders are trained on, by channel."""
-    texts = []
-    for channel in range(blocks[0]["latents"].shape[1]):
-        sampled, encoded = (
-            np.concatenate([block[name][:, channel].ravel() for block in blocks]) for name in ("latents", "encoded")
-        )
-        texts.append(f"{sampled.mean():+.2f} ({sampled.std():.2f}) for {encoded.mean():+.2f} ({encoded.std():.2f})")
-    return f"Latents by channel, mean (deviation), sampled for encoded: {'; '.join(texts)}."
-
-
-def leak_note(leak: Mapping[str, float]) -> Iterator[str]:
-    """`leak_by_distance` in words; nothing where there is none."""
-    if leak:
-        parts = "; ".join(f"{name}: {value:.1%}" for name, value in leak.items())
-        yield f"What the hole does to latents of wholly known cells, by their distance to it in cells: {parts}."
-
-
-def leak_by_distance(
-    blocks: Sequence[Mapping[str, npt.NDArray[Any]]], masks: npt.NDArray[np.uint8]
-) -> dict[str, float]:
-    """How much the hole disturbs the first stage's latents of cells that are wholly known.
-
-    Args:
-        blocks: with `encoded` and `encoded_known` N×C×h×w.
-        masks: N×H×W, 1 = hole.
-
-    Returns:
-        By distance to the nearest cell that the hole touches, the root mean square of the difference, as a share of the
-        latents' deviation.
-    """
-    whole, known = (np.concatenate([block[name] for block in blocks]) for name in ("encoded", "encoded_known"))
-    factor = masks.shape[-1] // whole.shape[-1]
-    cells = masks.reshape(len(masks), whole.shape[2], factor, whole.shape[3], factor).max((2, 4))
-    distance = np.stack([_distance(cell) for cell in cells])
-    squared = np.square(whole.astype(np.float64) - known).mean(1)
-    found = {}
-    for name, low, high in (("1", 0, 1.5), ("2", 1.5, 2.5), ("3–4", 2.5, 4.5), ("5 and more", 4.5, np.inf)):
-        inside = (distance > low) & (distance <= high)
-        if inside.any():
-            found[name] = float(np.sqrt(squared[inside].mean()) / whole.std())
-    return found
-
-
-def _distance(touched: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    if not touched.any():
-        return np.zeros(touched.shape, np.float32)  # nothing is near a hole that is not there
-    far = cv2.distanceTransform((touched == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    return np.asarray(far, np.float32)

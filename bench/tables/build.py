@@ -9,7 +9,7 @@ from bench.errors import BadInputError
 from bench.metrics.summary import NAME, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.schema import Row, TableSpec
-from bench.tables.printed import published
+from bench.tables.printed import printed_unit, published
 from bench.tables.verdicts import Verdict
 
 __all__ = [
@@ -182,7 +182,7 @@ def build_table(
         )
         for key, row in rows.items()
     )
-    columns = tuple(_column(metric, features) for metric in spec.columns)
+    columns = tuple(_column(metric, features, spec.number) for metric in spec.columns)
     reference = label_of(rows[spec.reference], spec) if spec.reference and spec.reference in measured else ""
     return Table(
         spec.number,
@@ -198,10 +198,10 @@ def build_table(
     )
 
 
-def _column(metric: str, features: str) -> Column:
+def _column(metric: str, features: str, number: int) -> Column:
     style = style_of(metric)
     assert style is not None  # `check_table` saw it
     unit = f" [{style.unit}]" if style.unit else ""
     network = f" ({features} features)" if style.on_features else ""
-    printed = f" (as printed, {style.unit})" if style.unit else ""
+    printed = f" (as printed, {printed_unit(number, metric) or 'without a unit'})" if style.unit else ""
     return Column(metric, f"{style.title}{network}{unit}", f"{style.title}{printed}", style)

@@ -13,7 +13,7 @@ import yaml
 from bench.tables.claims import Claim, all_claims
 from bench.tables.verdicts import CONTRADICTED, FAILS, HOLDS, PRINTED, Part, Verdict, all_of, verdict_on
 
-__all__ = ["judge_printed", "published"]
+__all__ = ["judge_printed", "printed_unit", "published"]
 
 
 def judge_printed(number: int | str | None = None) -> list[Verdict]:
@@ -27,16 +27,27 @@ def published(number: int) -> Mapping[str, Mapping[str, float]]:
     return _tables().get(number, {})
 
 
+def printed_unit(number: int, metric: str) -> str:
+    """The unit that the paper prints behind a metric's values in a table, such as 1e-5; empty for none."""
+    unit: str = _read().get(f"table{number}", {}).get("units", {}).get(metric, "")
+    return unit
+
+
+@cache
+def _read() -> Mapping[str, Any]:
+    tables: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
+    return tables
+
+
 @cache
 def _tables() -> Mapping[int, Mapping[str, Mapping[str, float]]]:
     """Printed values by table, label and metric."""
-    tables = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
     return {
         int(name.removeprefix("table")): {
             label: {metric: value for metric, value in zip(table["columns"], values, strict=True) if value is not None}
             for label, values in table["rows"].items()
         }
-        for name, table in tables.items()
+        for name, table in _read().items()
     }
 
 

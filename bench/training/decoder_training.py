@@ -31,7 +31,7 @@ from bench.seeding import seed_for
 from bench.training.objective import DecoderStep, Perceptual
 from bench.training.recipe import DecoderRecipe
 
-__all__ = ["DecoderTraining", "Progressed", "World", "posterior_noise"]
+__all__ = ["DecoderTraining", "Progressed", "World", "device_ids", "posterior_noise"]
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,11 @@ class Progressed:
     """Updates done."""
     losses: dict[str, float]
     rates: dict[str, float]
+
+
+def device_ids(device: torch.device) -> list[int] | None:
+    """What distributed training is told of a process's device; None for the CPU, or for CUDA's current device."""
+    return [device.index] if device.type == "cuda" and device.index is not None else None
 
 
 def posterior_noise(shape: tuple[int, ...], seed: int, positions: Sequence[int]) -> Tensor | None:
@@ -181,7 +186,7 @@ class DecoderTraining:
         decoder: nn.Module = torch.compile(self.decoder) if self.recipe.compile else self.decoder  # type: ignore[assignment]
         discriminator: nn.Module | None = self.discriminator
         if self.world.size > 1:
-            ids = [self.device.index] if self.device.type == "cuda" else None
+            ids = device_ids(self.device)
             decoder = DistributedDataParallel(decoder, device_ids=ids)
             discriminator = discriminator and DistributedDataParallel(
                 discriminator, device_ids=ids, broadcast_buffers=False

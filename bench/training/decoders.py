@@ -81,7 +81,7 @@ class DecoderPart:
             if update.step % LOG_EVERY == 0 or update.step == recipe.steps:
                 losses = "  ".join(f"{term} {value:.4f}" for term, value in update.losses.items())
                 log.info("%s  step %d/%d  %s  %.0f s", name, update.step, recipe.steps, losses, training.seconds)
-        decoder.training_note = f"{start.training_note} + {self.steps}"
+        decoder.training_note = str(self.steps) if recipe.fresh else f"{start.training_note} + {self.steps}"
         save_decoder(decoder, folder)
         before = reconstruction_figures(first_stage, start.to(device), workshop)
         after = reconstruction_figures(first_stage, decoder, workshop)

@@ -59,6 +59,8 @@ class DecoderRecipe:
     objective: Objective = field(default_factory=Objective)
     pretrained_rate: float = 1.0
     """Rate of the parameters that were there before, as a multiple of the fresh ones'."""
+    fresh: bool = False
+    """Whether the decoder begins from fresh weights, whatever `start` names."""
     warmup: int = 5000
     rate_start: float = 0.01
     rate_floor: float = 1e-6
@@ -80,6 +82,8 @@ class DecoderRecipe:
     """Checkpoints kept, the newest."""
     validate_every: int = 5000
     validation_items: int = 256
+    profile: str = "mini"
+    """For which it is meant; the mini one's recipes do not say so, as finished parts are known by their data."""
 
     def __post_init__(self) -> None:
         sizes = ("steps", "batch_size", "at_once", "resolution", "save_every", "keep", "validate_every")

@@ -22,13 +22,13 @@ from bench.errors import BadInputError
 from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.first_stage import FirstStage
 from bench.models.layers import PartialConv2d, mask_guided_blend
-from bench.models.widen import widen
+from bench.models.widen import check_widening, widen
 from bench.training.decoder_training import DecoderTraining, World, posterior_noise
 from bench.training.objective import Perceptual
 from bench.training.recipe import DecoderRecipe
 from bench.training.trainer import seeded
 
-__all__ = ["begun_training", "examples_of", "start_branch", "start_readout", "started_decoder"]
+__all__ = ["begun_training", "check_start", "examples_of", "start_branch", "start_readout", "started_decoder"]
 
 COLOURS = 3
 EXAMPLES, EXAMPLES_AT_ONCE = 512, 64
@@ -38,6 +38,22 @@ COPY_STEPS, COPY_RATE, COPY_AT_ONCE = 1000, 0.2, 16
 
 Example = tuple[Tensor, Tensor, Tensor]
 """Latents B×4×h×w, pictures B×3×H×W in [-1, 1], masks B×1×H×W, 1 = hole."""
+
+
+def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
+    """See that a decoder can begin as another one.
+
+    Args:
+        start: the other's sizes.
+        sizes: of the decoder.
+
+    Raises:
+        BadInputError: it cannot.
+    """
+    try:
+        check_widening(start, sizes)
+    except ValueError as error:
+        raise BadInputError(f"start: {error}; start=null trains from fresh weights") from error
 
 
 def started_decoder(
@@ -92,7 +108,7 @@ def begun_training(
 
     Args:
         sizes: of the decoder.
-        start: as for `started_decoder`.
+        start: as for `started_decoder`; a fresh recipe does without.
         first_stage: frozen, on the device.
         data: to train on.
         perceptual: on the device.
@@ -108,11 +124,11 @@ def begun_training(
     Raises:
         BadInputError: the decoder cannot start from there, or a checkpoint was made with other settings.
     """
+    start = None if recipe.fresh else start
+    if start is not None:
+        check_start(start.config, sizes)
     examples = examples_of(data, first_stage, seed=seed, device=device) if predict_branch else ()
-    try:
-        decoder, pretrained = started_decoder(sizes, start, seed=seed, device=device, examples=examples)
-    except ValueError as error:
-        raise BadInputError(f"start: {error}; start=null trains from fresh weights") from error
+    decoder, pretrained = started_decoder(sizes, start, seed=seed, device=device, examples=examples)
     return DecoderTraining(
         decoder,
         first_stage,

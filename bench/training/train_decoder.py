@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from filelock import FileLock
 from torch import Tensor
 
+from bench.config import conf_dir
 from bench.data.imagenet_train import ImageNetTrain
 from bench.data.items import Item
 from bench.data.masks import preset
@@ -36,7 +38,7 @@ from bench.training.curve import Curve, print_curve
 from bench.training.decoder_training import World
 from bench.training.recipe import DecoderRecipe
 from bench.training.scalars import Scalars
-from bench.training.starting import begun_training
+from bench.training.starting import begun_training, check_start
 from bench.training.validation import Validation
 
 __all__ = ["TrainDecoder", "own_checkpoint"]
@@ -47,6 +49,8 @@ VERSION = 1
 """Raised when the same settings give another decoder."""
 SHOWN = 6
 """Pictures in the grid."""
+RESHAPING = ("decoder.width", "decoder.depth", "decoder.conditioned", "decoder.blending", "decoder.branch")
+"""Overrides of these ask for another decoder than the one whose weights are configured."""
 
 
 class TrainDecoder:
@@ -106,15 +110,21 @@ class TrainDecoder:
         require_target(nodes["profile"]["perceptual"], "profile.perceptual")
         for name in ("training_data", "validation_data"):
             require_target(nodes[name], name, given=("resolution", "masks", "full_share", "alternating", "seed"))
-        _ = self.recipe, self.sizes
+        profile = self.config.profile.name
+        if self.recipe.profile != profile:
+            known = ", ".join(f"training={name}" for name in _recipes(profile)) or f"+training.profile={profile}"
+            raise BadInputError(
+                f"training: expected a recipe of the {profile} profile ({known}), found {self.recipe.profile}"
+            )
+        _ = self.sizes
         try:
             preset(self.recipe.masks)
         except ValueError as error:
             raise BadInputError(f"training.masks: {error}") from error
         missing = [
-            f"{key}: nothing at {nodes[key]}"
-            for key in ("start", "first_stage")
-            if nodes[key] is not None and not Path(nodes[key]).exists()
+            f"{key}: nothing at {path}"
+            for key, path in (("start", self.start), ("first_stage", nodes["first_stage"]))
+            if path is not None and not Path(path).exists()
         ]
         missing += missing_files(self._perceptual, "profile.perceptual")
         missing += [line for key in ("training_data", "validation_data") for line in missing_files(nodes[key], key)]
@@ -122,11 +132,18 @@ class TrainDecoder:
             raise BadInputError("these are missing: " + "; ".join(dict.fromkeys(missing)))
         if self.config.wandb is not None and find_spec("wandb") is None:
             raise BadInputError("wandb: expected the package wandb to be installed, found none")
+        if self.start is not None:
+            check_start(load_decoder(self.start).config, self.sizes)
 
     @cached_property
     def recipe(self) -> DecoderRecipe:
         recipe: DecoderRecipe = make(self.resolved["training"], "training")
         return recipe
+
+    @property
+    def start(self) -> str | None:
+        """The weights that the decoder starts from; None for fresh ones."""
+        return None if self.recipe.fresh else self.config.start
 
     @cached_property
     def sizes(self) -> DecoderConfig:
@@ -163,7 +180,7 @@ class TrainDecoder:
     @cached_property
     def weights(self) -> dict[str, str]:
         """SHA-256 of every weight file that the training starts from, by path."""
-        nodes = (self.resolved["start"], self.resolved["first_stage"], self._perceptual)
+        nodes = (self.start, self.resolved["first_stage"], self._perceptual)
         return {path: sha for node in nodes for path, sha in weight_files(_as_node(node)).items()}
 
     @property
@@ -180,10 +197,10 @@ class TrainDecoder:
             "training": self.resolved["training"],
             "seed": self.config.seed,
             "data": {"manifest": self.data.manifest, "pictures": len(self.data)},
-            "start": identity(_as_node(self.resolved["start"]), self.weights),
+            "start": identity(_as_node(self.start), self.weights),
             "first_stage": identity(_as_node(first_stage), self.weights),
             "perceptual": identity(self._perceptual, self.weights),
-            "predict_branch": self.config.predict_branch,
+            "predict_branch": self.config.predict_branch and self.start is not None,
         }
 
     @cached_property
@@ -209,7 +226,7 @@ class TrainDecoder:
         if self.world.any(self.world.rank == 0 and (finished / "config.json").is_file(), self.device):
             log.info("training: found finished in the store")
             return Curve(folder), load_decoder(finished).to(self.device), validation
-        start = load_decoder(self.resolved["start"]) if self.resolved["start"] is not None else None
+        start = load_decoder(self.start) if self.start is not None else None
         training = begun_training(
             self.sizes,
             start,
@@ -321,11 +338,20 @@ def _as_node(node: Any) -> Any:
     return {"path": node} if isinstance(node, str) else node
 
 
+def _recipes(profile: str) -> list[str]:
+    """Names of the shipped recipes that are meant for a profile."""
+    files = sorted((conf_dir() / "training").glob("*.yaml"))
+    return [
+        file.stem for file in files if yaml.safe_load(file.read_text()).get("profile", DecoderRecipe.profile) == profile
+    ]
+
+
 def own_checkpoint(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> str | None:
     """Where the weights of the configured decoder lie, if not where the configuration says.
 
-    A table that says how a decoder is trained, such as a sweep's, takes `decoder.checkpoint` where that has the width
-    and depth that the run asks for; else the decoder is trained, once for all runs that share the store.
+    A table that says how a decoder is trained, such as a sweep's, takes `decoder.checkpoint` where that has the shape
+    that the run asks for. Without one, or with one of another shape, the decoder is trained, once for all runs that
+    share the store. One that is missing is left to the table's check, unless an override asks for another shape.
 
     Raises:
         BadInputError: it cannot be trained; the message names what is missing.
@@ -333,7 +359,11 @@ def own_checkpoint(config: Config, resolved: dict[str, Any], overrides: Sequence
     training = TrainDecoder(config, resolved, overrides)
     assert config.decoder is not None  # it has a default
     checkpoint = config.decoder.checkpoint
-    if checkpoint is not None and Path(checkpoint).exists() and load_decoder(checkpoint).config == training.sizes:
+    if checkpoint is not None and Path(checkpoint).exists():
+        needed = load_decoder(checkpoint).config != training.sizes
+    else:
+        needed = checkpoint is None or any(word.lstrip("+").partition("=")[0] in RESHAPING for word in overrides)
+    if not needed:
         return None
     if config.stage == "check":
         training.check()

@@ -110,6 +110,7 @@ def test_a_flat_folder_with_its_ground_truth_gives_the_same_choice(root: Path, t
     chosen = list(ImageNetValidation(folder, per_class=2, ground_truth="ground_truth.txt"))
     expected = ImageNetValidation(root, per_class=2)
     assert [picture.path.name for picture in chosen] == [picture.path.name for picture in expected]
+    assert [picture.id for picture in chosen] == [picture.id for picture in expected]
     assert [picture.id for picture in chosen] == [picture.path.stem for picture in chosen]
     whole = ImageNetValidation(folder, ground_truth=str(folder / "ground_truth.txt"), seed=3)
     assert len(list(whole)) == 3 * CLASSES
@@ -187,3 +188,10 @@ def test_pictures_and_masks_without_a_partner_are_counted_and_shown(
         BadInputError, match=r"^dataset\.root: expected a folder of NAME\.png and NAME_mask\.png, found "
     ):
         list(AuthorsArchive(tmp_path / "nowhere"))
+
+
+def test_pictures_of_one_name_in_two_classes_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("n1", "n2"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (4, 4)).save(tmp_path / folder / "1.png")
+    assert [picture.id for picture in ImageNetValidation(tmp_path)] == ["n1/1", "n2/1"]

@@ -1,5 +1,6 @@
 """Training items: a function of their position, whoever reads them, with the released code's crops and masks."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,18 @@ def test_a_listing_chooses(root: Path, tmp_path: Path) -> None:
     chosen = data(root, listing=listing)
     assert chosen.names == ["n1/2.png", "n1/4.png"]
     assert chosen.manifest != data(root).manifest
+
+
+def test_the_last_of_each_folder_can_be_held_out(tmp_path: Path) -> None:
+    write_pictures(tmp_path, 3)
+    shutil.copytree(tmp_path / "n1", tmp_path / "n2")
+    assert data(tmp_path, only_last=1).names == ["n1/2.png", "n2/2.png"]
+    assert data(tmp_path, without_last=1).names == ["n1/0.png", "n1/1.png", "n2/0.png", "n2/1.png"]
+    assert data(tmp_path, without_last=1).manifest != data(tmp_path).manifest
+    with pytest.raises(BadInputError, match="found none in"):
+        data(tmp_path, without_last=3)
+    with pytest.raises(BadInputError, match="expected 0 or more, found without_last=-1"):
+        data(tmp_path, without_last=-1)
 
 
 @pytest.mark.parametrize(

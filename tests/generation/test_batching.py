@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bench.generation import batching
-from bench.generation.batching import halving, probe_batch_size
+from bench.generation.batching import Batches, probe_batch_size
 
 CUDA = torch.device("cuda")
 
@@ -26,16 +26,16 @@ def fits(limit: int, calls: list[int]) -> Callable[[Sequence[int]], list[int]]:
 
 def test_all_items_are_worked_on_once_and_in_order() -> None:
     calls: list[int] = []
-    made = list(halving(range(10), 4, fits(64, calls)))
+    made = list(Batches(4).over(range(10), fits(64, calls)))
     assert made == [[0, 10, 20, 30], [40, 50, 60, 70], [80, 90]]
     assert calls == [4, 4, 2]
-    assert list(halving([], 4, fits(64, []))) == []
+    assert list(Batches(4).over([], fits(64, []))) == []
 
 
 def test_a_batch_that_does_not_fit_is_halved_from_there_on(caplog: pytest.LogCaptureFixture) -> None:
     calls: list[int] = []
     with caplog.at_level(logging.WARNING):
-        made = list(halving(range(11), 8, fits(3, calls)))
+        made = list(Batches(8).over(range(11), fits(3, calls)))
     assert [result for batch in made for result in batch] == [10 * item for item in range(11)]
     assert calls == [8, 4, 2, 2, 2, 2, 2, 1]
     assert [record.getMessage() for record in caplog.records] == [
@@ -43,9 +43,17 @@ def test_a_batch_that_does_not_fit_is_halved_from_there_on(caplog: pytest.LogCap
     ]
 
 
+def test_a_size_that_fitted_is_kept_for_what_follows() -> None:
+    calls: list[int] = []
+    batches = Batches(8)
+    for _ in range(2):
+        list(batches.over(range(4), fits(2, calls)))
+    assert calls == [4, 2, 2, 2, 2]
+
+
 def test_one_item_that_does_not_fit_ends_the_work() -> None:
     with pytest.raises(torch.OutOfMemoryError, match="pretended"):
-        list(halving(range(4), 4, fits(0, [])))
+        list(Batches(4).over(range(4), fits(0, [])))
 
 
 def test_other_errors_end_the_work_at_once() -> None:
@@ -56,7 +64,7 @@ def test_other_errors_end_the_work_at_once() -> None:
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):
-        list(halving(range(4), 4, broken))
+        list(Batches(4).over(range(4), broken))
     assert calls == [4]
 
 

@@ -16,6 +16,7 @@ from bench.generation.inpainting import InpaintingGenerator
 from bench.generation.latents import image_batch, noise_sources, start_noise
 from bench.generation.paint_by_example import PaintByExampleGenerator
 from bench.generation.reconstruction import ReconstructionGenerator
+from bench.generation.sampling import under_autocast
 from bench.generation.text_to_image import TextToImageGenerator
 from tests.generation import tiny
 
@@ -186,6 +187,35 @@ def test_half_precision_stays_near_and_leaves_the_first_stage_alone(folders: dic
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_on_the_cpu_autocast_is_full_precision(folders: dict[str, Path], kind: str) -> None:
+    items = tiny.items(2)
+    full, half = (generator(folders, kind, precision=name) for name in ("float32", "autocast"))
+    assert torch.equal(full.sample(items, 0), half.sample(items, 0))
+
+
+def test_under_autocast_a_network_hands_back_float32(folders: dict[str, Path]) -> None:
+    """As on a GPU, with the CPU's half precision: what the scheduler adds up is not rounded."""
+    items = tiny.items(2)
+    full, half = (generator(folders, "text") for _ in range(2))
+    under_autocast(half.pipeline.unet, "cpu", torch.bfloat16)
+    kinds = []
+    step = half.pipeline.scheduler.step
+
+    def noted(output: torch.Tensor, time: int, sample: torch.Tensor, **options: object) -> object:
+        kinds.append((output.dtype, sample.dtype))
+        return step(output, time, sample, **options)
+
+    half.pipeline.scheduler.step = noted
+    latents = half.sample(items, 0)
+    assert set(kinds) == {(torch.float32, torch.float32)}
+    difference = latents - full.sample(items, 0)
+    assert 0 < difference.std() < 0.05 * latents.std()
+    with torch.no_grad():
+        output = half.pipeline.unet(torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 4, tiny.WIDTH))
+    assert output.sample.dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_encoding_and_unscaling_are_the_first_stages(folders: dict[str, Path], kind: str) -> None:
     made, image, vae = generator(folders, kind), image_batch(tiny.items()), tiny.first_stage().eval()
     with torch.no_grad():
@@ -217,7 +247,7 @@ def test_reconstruction_takes_the_place_of_a_generator(folders: dict[str, Path])
         (
             "text",
             {"precision": "half"},
-            r"generator\.precision: expected one of float32, float16, bfloat16, found half",
+            r"generator\.precision: expected one of float32, float16, bfloat16, autocast, found half",
         ),
         ("text", {"precision": "float16"}, r"generator\.precision: expected .* on the CPU, found float16"),
     ],

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from bench.tables import architecture
-from bench.tables.printed import judge_printed
+from bench.tables.printed import judge_printed, printed_unit
 
 
 def test_the_printed_numbers_contradict_two_claims() -> None:
@@ -37,3 +37,9 @@ def test_verdicts_have_the_fields_of_those_on_architecture() -> None:
     counts = dict.fromkeys(("vanilla", "base", "large", "large_x2", "base_concat", "large_concat"), 1)
     other = architecture.claims(7, [], live, counts, scope="paper")[0]
     assert list(asdict(judge_printed()[0])) == list(other)
+
+
+def test_units_are_those_that_the_paper_prints() -> None:
+    units = {number: printed_unit(number, "pre_error") for number in (2, 3, 4, 5, 9)}
+    assert units == {2: "1e-5", 3: "1e-5", 4: "", 5: "", 9: "1e-5"}
+    assert printed_unit(2, "fid") == printed_unit(99, "fid") == ""

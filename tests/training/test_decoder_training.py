@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench.errors import BadInputError
-from bench.training.decoder_training import DecoderTraining, World, posterior_noise
+from bench.training.decoder_training import DecoderTraining, World, device_ids, posterior_noise
 from bench.training.recipe import WarmupCosine
 from tests.training.small import recipe, training, write_pictures
 
@@ -118,6 +118,11 @@ def test_passes_add_up_to_an_update(pictures: Path, tmp_path: Path) -> None:
 def test_a_world_that_does_not_divide_the_items_is_refused(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"training\.at_once: expected a multiple of the 3 processes, found 4"):
         training(pictures, tmp_path, world=World(rank=0, size=3))
+
+
+@pytest.mark.parametrize(("device", "ids"), [("cpu", None), ("cpu:0", None), ("cuda", None), ("cuda:1", [1])])
+def test_only_a_numbered_gpu_is_named_to_distributed_training(device: str, ids: list[int] | None) -> None:
+    assert device_ids(torch.device(device)) == ids
 
 
 def test_noise_is_an_items_own() -> None:

@@ -1,10 +1,14 @@
 """The start of the last layers: linear, whatever the picture, and copied through by the branch."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from bench.data.imagenet_train import ImageNetTrain
 from bench.models import Decoder, build_decoder
-from bench.training.starting import start_branch, start_readout
+from bench.training.starting import begun_training, start_branch, start_readout
+from tests.training import small
 
 CONSTANT = 100.0
 
@@ -59,6 +63,26 @@ def test_without_examples_nothing_is_changed() -> None:
     decoder, same = fresh(), fresh()
     start_branch(decoder, [])
     assert all(torch.equal(a, b) for a, b in zip(decoder.parameters(), same.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_fresh_recipe_takes_nothing_of_the_start(fresh: bool, tmp_path: Path) -> None:
+    start, recipe = small.decoder(conditioned=False), small.recipe(fresh=fresh)
+    training = begun_training(
+        small.decoder().config,
+        start,
+        small.first_stage(),
+        ImageNetTrain(small.write_pictures(tmp_path), **recipe.drawing()),
+        small.PixelDistance(),
+        recipe,
+        seed=0,
+        device=torch.device("cpu"),
+        folder=tmp_path / "checkpoints",
+        settings="same",
+        predict_branch=False,
+    )
+    assert training.pretrained == (frozenset() if fresh else frozenset(start.state_dict()))
+    assert torch.equal(training.decoder.conv_in.weight, start.conv_in.weight) != fresh
 
 
 def test_small_groups_are_refused() -> None:

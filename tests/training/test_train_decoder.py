@@ -1,6 +1,7 @@
 """`experiment=train_decoder` on the mini profile at a few updates, and its decoder as a row of Table 2."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas
@@ -8,14 +9,24 @@ import pytest
 import torch
 
 import bench
+from bench.checking.assets import read_assets
+from bench.checking.wanted import wanted
 from bench.command import main
 from bench.config import compose_config, conf_dir, typed
 from bench.errors import BadInputError
 from bench.models import load_decoder
 from bench.objects import make
+from bench.training.recipe import DecoderRecipe
 
 ADVERSARIAL = ("predict_branch=true", "training.objective.adversary=hinge", "training.objective.adversary_from=2")
 RECIPES = sorted(path.stem for path in (conf_dir() / "training").glob("*.yaml"))
+MINI = Path(bench.__file__).parent / "assets" / "mini"
+COMMANDS = {
+    name: re.findall(r"python -m bench (experiment=train_decoder .*?) out=DIR", asset.how)
+    for name, asset in read_assets().items()
+    if "experiment=train_decoder" in asset.how
+}
+"""What the list of assets says to type, by the asset."""
 
 
 def words(store: Path, out: Path, *extra: str) -> list[str]:
@@ -123,19 +134,23 @@ def test_a_sweep_over_the_share_of_full_masks_is_one_table(store: Path, tmp_path
     assert table["known_mse01"].nunique() == 2
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_composes_into_one(name: str) -> None:
+def recipe_of(name: str) -> DecoderRecipe:
     _, resolved = typed(compose_config(["experiment=train_decoder", f"training={name}"]))
-    recipe = make(resolved["training"], "training")
+    recipe: DecoderRecipe = make(resolved["training"], "training")
+    return recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_composes_into_one_of_its_profile(name: str) -> None:
+    recipe = recipe_of(name)
+    assert recipe.profile == name.partition("_")[0]
     assert recipe.rate(pretrained=False)(recipe.warmup) == pytest.approx(recipe.learning_rate)
 
 
 def test_the_papers_recipes_have_the_released_values() -> None:
-    recipes = {}
-    for name in ("paper_base", "paper_large", "paper_large_x2", "paper_base_as_printed", "paper_large_as_printed"):
-        _, resolved = typed(compose_config(["experiment=train_decoder", f"training={name}"]))
-        recipes[name] = make(resolved["training"], "training")
-    base, large, widest, *printed = recipes.values()
+    names = ("paper_base", "paper_large", "paper_large_x2", "paper_base_as_printed", "paper_large_as_printed")
+    base, large, widest, *printed = (recipe_of(name) for name in names)
+    assert [recipe.fresh for recipe in (base, large, widest, *printed)] == [False, True, True, False, True]
     assert (base.learning_rate, base.batch_size, base.pretrained_rate) == (3.6e-4, 80, 0.1)
     assert base.learning_rate == pytest.approx(4.5e-6 * base.batch_size)
     assert large.learning_rate == pytest.approx(4.5e-6 * large.batch_size)
@@ -169,3 +184,55 @@ def test_bad_input_is_named(store: Path, tmp_path: Path, extra: list[str], messa
     with pytest.raises(BadInputError, match=message):
         bench.run(words(store, tmp_path / "out", *extra))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> list[str]:
+    """The paper profile at the mini one's sizes, where all is there that a training needs, its pictures excepted."""
+    (tmp_path / "vgg.pth").touch()
+    (tmp_path / "train").mkdir()
+    return [
+        f"paths.sd_inpainting={MINI / 'inpainting'}",
+        f"paths.vgg16={tmp_path / 'vgg.pth'}",
+        f"paths.imagenet_train={tmp_path / 'train'}",
+        "profile.decoder_sizes={channels: [16, 32, 64], layers: 2, groups: 2}",
+        "device=cpu",
+        "stage=check",
+    ]
+
+
+@pytest.mark.parametrize("asset", COMMANDS)
+def test_the_commands_in_the_list_of_assets_work(asset: str, paper: list[str]) -> None:
+    (command,) = COMMANDS[asset]
+    assert bench.run([*command.split(), *paper]).status == 0
+
+
+def test_a_start_that_cannot_be_widened_is_refused_before_any_picture_is_looked_for(paper: list[str]) -> None:
+    large = ["experiment=train_decoder", "profile=paper", "decoder=large", *paper]
+    with pytest.raises(BadInputError, match=r"start: .* found 16 in 2 groups and 24 in 2; start=null"):
+        bench.run([*large, "training=paper_base"])
+    fresh = [*large, "training=paper_large", "start=nowhere"]
+    assert bench.run(fresh).status == 0
+    assert "start" not in {key for problem in wanted(*typed(compose_config(fresh)), fresh) for key in problem.keys}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (["profile=paper"], r"the paper profile \(training=paper_base, .*training=paper_large_x2\), found mini"),
+        (["training=paper_base"], r"the mini profile \(training=mini, training=mini_vanilla\), found paper"),
+        (["profile.name=mine"], r"the mine profile \(\+training\.profile=mine\), found mini"),
+    ],
+)
+def test_a_recipe_of_another_profile_is_refused(chosen: list[str], message: str) -> None:
+    with pytest.raises(BadInputError, match=f"training: expected a recipe of {message}"):
+        bench.run(["experiment=train_decoder", *chosen, "stage=check"])
+
+
+def test_a_fresh_recipe_starts_from_nothing(store: Path, tmp_path: Path) -> None:
+    fresh = ["+training.fresh=true", "start=nowhere", "predict_branch=true", "training.steps=1"]
+    assert bench.run(words(store, tmp_path / "out", *fresh)).status == 0
+    decoder = load_decoder(tmp_path / "out" / "decoder")
+    assert decoder.training_note == "1"
+    assert decoder.lineage["start"] is None
+    assert not decoder.lineage["predict_branch"]
