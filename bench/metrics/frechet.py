@@ -9,6 +9,7 @@ matrix stands for it. Neither a covariance nor the square root of a singular mat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ __all__ = ["FrechetEstimate", "frechet_distance", "frechet_distance_from_statist
 
 Array = npt.NDArray[np.float64]
 _EPS = float(np.finfo(np.float64).eps)
+_TOLERANCE = 1e-9
+"""Part of the overlap that the faster of two ways to it may lose at worst; 1e-13 and less was seen."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,7 @@ def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
         ValueError: a shape other than that, or a feature that is not finite.
     """
     first, second = _pair(a, b)
-    singular = np.linalg.svd(first.root @ second.root.T, compute_uv=False)
-    return _distance(first.mean - second.mean, first.trace + second.trace, singular)
+    return _distance(first.mean - second.mean, first.trace + second.trace, _overlap(first, second))
 
 
 def frechet_distance_from_statistics(
@@ -69,7 +71,7 @@ def frechet_distance_from_statistics(
         raise ValueError(f"means of unlike dimension: a has {first.size}, b has {second.size}")
     root_a, root_b = _covariance_root("a", cov_a, first.size), _covariance_root("b", cov_b, second.size)
     traces = float(np.square(root_a).sum() + np.square(root_b).sum())
-    return _distance(first - second, traces, np.linalg.svd(root_a @ root_b.T, compute_uv=False))
+    return _distance(first - second, traces, _nuclear_norm(root_a @ root_b.T))
 
 
 def frechet_estimate(a: npt.ArrayLike, b: npt.ArrayLike) -> FrechetEstimate:
@@ -85,7 +87,7 @@ def frechet_estimate(a: npt.ArrayLike, b: npt.ArrayLike) -> FrechetEstimate:
     pull_a = (np.square(first.rows @ (second.root.T @ right[seen].T)) / kept).sum(1)
     pull_b = (np.square(second.rows @ (first.root.T @ left[:, seen])) / kept).sum(1)
     return FrechetEstimate(
-        value=_distance(shift, first.trace + second.trace, singular),
+        value=_distance(shift, first.trace + second.trace, overlap),
         influence_a=first.influence(shift, pull_a, overlap),
         influence_b=second.influence(-shift, pull_b, overlap),
     )
@@ -96,8 +98,6 @@ class _Set:
     mean: Array
     rows: Array
     """Centred and divided by sqrt(N - 1): its Gram matrix is the covariance."""
-    root: Array
-    """At most d rows with the same Gram matrix."""
 
     @classmethod
     def of(cls, name: str, features: npt.ArrayLike) -> _Set:
@@ -107,8 +107,17 @@ class _Set:
         if not np.isfinite(x).all():
             raise ValueError(f"features {name} hold {np.count_nonzero(~np.isfinite(x))} values that are not finite")
         mean = x.mean(0)
-        rows = (x - mean) / np.sqrt(len(x) - 1)
-        return cls(mean, rows, rows if len(x) <= x.shape[1] else np.linalg.qr(rows, mode="r"))
+        return cls(mean, (x - mean) / np.sqrt(len(x) - 1))
+
+    @property
+    def tall(self) -> bool:
+        return len(self.rows) > self.mean.size
+
+    @cached_property
+    def root(self) -> Array:
+        """At most d rows with the same Gram matrix."""
+        root: Array = np.linalg.qr(self.rows, mode="r") if self.tall else self.rows  # type: ignore[assignment]
+        return root
 
     @property
     def trace(self) -> float:
@@ -130,8 +139,26 @@ def _pair(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[_Set, _Set]:
     return first, second
 
 
-def _distance(shift: Array, traces: float, singular: Array) -> float:
-    return max(float(shift @ shift) + traces - 2 * float(singular.sum()), 0.0)
+def _overlap(first: _Set, second: _Set) -> float:
+    """Sum of the singular values of A B'."""
+    if first.tall and second.tall:
+        product = second.rows @ first.root.T
+        squares = np.linalg.eigvalsh(product.T @ product)
+        # Eigenvalues take a third of the time, but are off by a rounding of the largest: too much where some are small.
+        if squares[0] > 0:
+            roots = np.sqrt(squares)
+            overlap = float(roots.sum())
+            if _EPS * squares[-1] * float((0.5 / roots).sum()) < _TOLERANCE * overlap:
+                return overlap
+    return _nuclear_norm(first.root @ second.root.T)
+
+
+def _nuclear_norm(matrix: Array) -> float:
+    return float(np.linalg.svd(matrix, compute_uv=False).sum())
+
+
+def _distance(shift: Array, traces: float, overlap: float) -> float:
+    return max(float(shift @ shift) + traces - 2 * overlap, 0.0)
 
 
 def _mean(name: str, mean: npt.ArrayLike) -> Array:
