@@ -1,9 +1,10 @@
-"""Notes below a table: how far the hole reaches into the first stage's latents of known cells."""
+"""Notes below a table: how far the hole reaches into latents of known cells, and what FID owes to few items."""
 
 import numpy as np
 import pytest
 
-from bench.reporting.notes import latent_gap, leak_by_distance, leak_note
+from bench.metrics.summary import Scored, Summary
+from bench.reporting.notes import frechet_bias, latent_gap, leak_by_distance, leak_note
 
 SIDE, FACTOR = 32, 4
 
@@ -38,3 +39,21 @@ def test_the_gap_is_given_by_channel() -> None:
     text = latent_gap([block(), block()])
     assert text.count(" for ") == 1 + 3
     assert "+1." in text or "+0.9" in text
+
+
+@pytest.mark.parametrize("dimensions", [4, 30])
+def test_frechet_distances_are_told_for_infinitely_many_items(dimensions: int) -> None:
+    generator = np.random.default_rng(1)
+    truth, noise = generator.normal(size=(2, 40, dimensions))
+    rows = {"one": {"net.features": truth + noise, "lpips": np.ones(40)}, "other": {"lpips": np.ones(40)}}
+    scored = Scored(
+        rows, {"net.features": truth}, {"fid": "net.features"}, [str(i) for i in range(40)], range(40), np.zeros(40)
+    )
+    summary = Summary(scored, 2)
+    found = summary.extrapolation("one", "fid")
+    assert not isinstance(found, str)
+    (text,) = frechet_bias(summary, {"one": "One", "other": "Other", "cited": "Cited"})
+    assert text.endswith(f": One {found.limit:.2f} ± {found.stderr:.2f} of {found.values[0]:.2f}.")
+    assert "through 40 and 20 items" in text
+    assert ("at most, as 20 items are fewer than the 30 features" in text) == (dimensions == 30)
+    assert list(frechet_bias(Summary(scored, 41), {"one": "One"})) == []
