@@ -1,8 +1,10 @@
-"""The Inception Score as torch-fidelity computes it, with its influence function.
+"""The Inception Score as torch-fidelity computes it, with what each image does to it.
 
 Salimans et al., "Improved techniques for training GANs" (2016): exp of the mean over images of KL(p(y|x) | p(y)).
 Barratt and Sharma, "A note on the Inception Score" (2018), on its splits. Shuffling, splits and float64 are those of
-toshas/torch-fidelity, metric_isc.py.
+toshas/torch-fidelity, metric_isc.py. The influence is found by leaving each image out of its split: a split is small
+beside the number of classes, and the derivative by an image's weight, which the image's own part in p(y) holds down,
+is too small for it.
 """
 
 from __future__ import annotations
@@ -54,21 +56,35 @@ def inception_score(logits: npt.ArrayLike, *, splits: int = 10, seed: int = 2020
     influence = np.empty(count)
     for index in range(splits):
         chosen = order[index * count // splits : (index + 1) * count // splits]
-        divergence = _divergences(x[chosen].astype(np.float64))
-        mean = divergence.mean()
-        scores[index] = np.exp(mean)
-        # A split's mean divergence moves by KL(p_i | q) - mean for a weight on item i: the change of q cancels.
-        share = count / (splits * len(chosen))
-        influence[chosen] = share * scores[index] * (divergence - mean)
+        log_p = _log_probabilities(x[chosen].astype(np.float64))
+        scores[index] = _score(log_p)
+        influence[chosen] = count / (splits * len(chosen)) * _influence(log_p)
     return InceptionScore(float(scores.mean()), float(scores.std()), influence)
 
 
-def _divergences(logits: Array) -> Array:
-    """KL(p_i | q) of each row's softmax p_i from their mean q."""
+def _log_probabilities(logits: Array) -> Array:
     shifted = logits - logits.max(1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    log_p: Array = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return log_p
+
+
+def _score(log_p: Array) -> float:
+    """The exponential of the mean of KL(p_i | q), q the mean of all p_i."""
     p = np.exp(log_p)
     q = p.mean(0)
     log_q = np.log(q, out=np.zeros_like(q), where=q > 0)  # where q is 0 so is every p, and the term vanishes
-    divergences: Array = (p * (log_p - log_q)).sum(1)
-    return divergences
+    return float(np.exp((p * (log_p - log_q)).sum(1).mean()))
+
+
+def _influence(log_p: Array) -> Array:
+    """The jackknife's, from the score without each of n items; the sum of squares / n² is the score's variance."""
+    count = len(log_p)
+    if count == 1:
+        return np.zeros(1)
+    p = np.exp(log_p)
+    negative_entropy = (p * log_p).sum(1)
+    q = np.maximum(p.sum(0) - p, 0) / (count - 1)
+    log_q = np.log(q, out=np.zeros_like(q), where=q > 0)
+    without = np.exp((negative_entropy.sum() - negative_entropy) / (count - 1) - (q * log_q).sum(1))
+    influence: Array = np.sqrt(count * (count - 1)) * (without.mean() - without)
+    return influence

@@ -41,7 +41,9 @@ def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike) -> Estimate:
         raise ValueError(f"paired features must have one shape: found {first.shape} and {second.shape}")
     # Each item's mean over the other items of k(x, x') + k(y, y') - k(x, y') - k(y, x').
     projection = _others(first) + _others(second) - _others(first, second) - _others(second, first)
-    return Estimate(float(projection.mean()), 2 * (projection - projection.mean()))
+    # N - 1 times the value's change where an item is left out; two items have no other influence than none.
+    factor = 2 * (len(first) - 1) / max(len(first) - 2, 1)
+    return Estimate(float(projection.mean()), factor * (projection - projection.mean()))
 
 
 def _features(name: str, features: npt.ArrayLike) -> Array:

@@ -12,10 +12,23 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.bins import area_bin
+from bench.metrics.extrapolation import COUNTS, Extrapolation, extrapolate
 from bench.metrics.frechet import frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import kernel_estimate
-from bench.metrics.uncertainty import Difference, Estimate, holm, mean_estimate, paired_difference, standard_error
+from bench.metrics.uncertainty import (
+    Chosen,
+    Difference,
+    Estimate,
+    combined,
+    estimate_by_halves,
+    holm,
+    interval,
+    mean_estimate,
+    paired_difference,
+    parts,
+    standard_error,
+)
 
 __all__ = ["HOLE_ONLY", "NAME", "Found", "Measurement", "Scored", "Summary"]
 
@@ -69,10 +82,10 @@ class Measurement:
     def ci95(self) -> tuple[float, float] | None:
         if self.value is None or self.stderr is None:
             return None
-        return self.value - 1.959964 * self.stderr, self.value + 1.959964 * self.stderr
+        return interval(self.value, self.stderr, self.sources)
 
 
-Found = tuple[Estimate, npt.NDArray[np.bool_]] | str
+Found = tuple[Estimate, Chosen] | str
 """An estimate and the items it rests on, or why there is none."""
 
 
@@ -134,15 +147,15 @@ class Summary:
     def contrast(self, weights: Mapping[str, float], metric: str) -> Difference | str:
         """A weighted sum of rows' values on the same items, against 0; or why there is none. `weights` is not empty."""
         first = next(iter(weights))
-        parts = []
+        weighted = []
         for row, weight in weights.items():
             pair = self._pair(row, first, metric)
             if isinstance(pair, str):
                 return pair
             estimate, _, there = pair
-            parts.append(Estimate(weight * estimate.value, weight * estimate.influence))
-        total = Estimate(sum(part.value for part in parts), np.sum([part.influence for part in parts], axis=0))
-        found = paired_difference(total, Estimate(0.0, np.zeros(len(total.influence))), self._sources(there))
+            weighted.append((weight, estimate))
+        nothing = Estimate(0.0, np.zeros(int(there.sum())))
+        found = paired_difference(combined(weighted), nothing, self._sources(there))
         return found if np.isfinite(found.stderr) else "fewer than two independent sources"
 
     def ratio(self, above: str, below: str, metric: str) -> Measurement:
@@ -154,10 +167,10 @@ class Summary:
         if second.value == 0:
             return Measurement(None, reason=f"{metric} of {below} is exactly 0")
         value = first.value / second.value
-        estimate = Estimate(value, (first.influence - value * second.influence) / second.value)
-        return self._measured(estimate, there)
+        linear = combined([(1 / second.value, first), (-value / second.value, second)])
+        return self._measured(replace(linear, value=value), there)
 
-    def _pair(self, new: str, old: str, metric: str) -> tuple[Estimate, Estimate, npt.NDArray[np.bool_]] | str:
+    def _pair(self, new: str, old: str, metric: str) -> tuple[Estimate, Estimate, Chosen] | str:
         first, second = self.found(new, metric), self.found(old, metric)
         if isinstance(first, str):
             return first
@@ -192,54 +205,112 @@ class Summary:
                 p_holm=adjusted.get(row),
             )
 
-    def _measured(self, estimate: Estimate, there: npt.NDArray[np.bool_]) -> Measurement:
+    def _measured(self, estimate: Estimate, there: Chosen) -> Measurement:
         chosen = self._sources(there)
-        error = standard_error(estimate.influence, chosen)
+        error = standard_error(estimate.influence, chosen, change=estimate.change)
         return Measurement(estimate.value, None if np.isnan(error) else error, int(there.sum()), len(set(chosen)))
 
-    def _sources(self, there: npt.NDArray[np.bool_]) -> list[str]:
+    def _sources(self, there: Chosen) -> list[str]:
         return [source for source, used in zip(self.scored.sources, there, strict=True) if used]
 
+    def extrapolation(self, row: str, metric: str) -> Extrapolation | str:
+        """What infinitely many items would make of a Fréchet distance, or why that is not known."""
+        pairs = self._pairs(row, metric)
+        if isinstance(pairs, str):
+            return pairs
+        sources = self._sources(pairs.inside)
+        if pairs.fewest(sources, max(COUNTS)) < 2:
+            return f"too few sources to part them in {max(COUNTS)}"
+        return extrapolate(pairs.frechet, sources)
+
     def _estimate(self, row: str, name: str) -> Found:
-        parts = NAME.fullmatch(name)
-        assert parts is not None
-        metric, variant = parts["metric"], parts["variant"] or ""
-        inside = np.ones(len(self.scored.sources), np.bool_)
-        if parts["low"] is not None:
-            inside = area_bin(self.scored.mask_area, int(parts["low"]) / 100, int(parts["high"]) / 100)
-        arrays = self.scored.rows[row]
+        metric, variant, inside = self._named(name)
         if metric not in self.scored.sets:
-            return _mean(arrays[f"{metric}{variant}"], inside)
-        features = self.scored.sets[metric]
-        return self._of_set(metric, features, arrays[f"{features}{variant}"], inside)
-
-    def _of_set(self, metric: str, features: str, values: Array, inside: npt.NDArray[np.bool_]) -> Found:
-        count = int(inside.sum())
-        if count < self.fewest:
-            return f"{count} items, fewer than the {self.fewest} that this protocol asks for"
+            return _mean(self.scored.rows[row][f"{metric}{variant}"], inside)
         if metric.startswith("inception_score"):
-            if count < SPLITS:
-                return f"{count} items, fewer than the {SPLITS} splits that an Inception Score asks for"
-            score = inception_score(values[inside], splits=SPLITS)
-            return Estimate(score.value, score.influence), inside
-        places = np.asarray(self.scored.references)
-        used = inside[places]
-        truth, owners = self.scored.truth[features][used], places[used]
-        if len(truth) < self.fewest:
-            return f"{len(truth)} images to compare with, fewer than the {self.fewest} that this protocol asks for"
+            return self._inception_score(row, name)
+        pairs = self._pairs(row, name)
+        if isinstance(pairs, str):
+            return pairs
         if metric.startswith("kid"):
-            if len(truth) != count:
-                return "the reference set is not that of the items"
-            return kernel_estimate(values[inside], truth), inside
-        estimate = frechet_estimate(values[inside], truth)
-        # An item has a part in both sets: by its image, and by its truth where that is in the reference set.
-        influence = np.zeros(len(inside))
-        influence[inside] = estimate.influence_a
-        influence[owners] += estimate.influence_b * (count / len(truth))
-        return Estimate(estimate.value, influence[inside]), inside
+            return pairs.kernel()
+        sources = self._sources(inside)
+        if pairs.fewest(sources, 2) < 2:
+            return pairs.frechet(np.ones(len(sources), np.bool_)), inside
+        return estimate_by_halves(pairs.frechet, sources), inside
+
+    def _named(self, name: str) -> tuple[str, str, Chosen]:
+        """A metric without its suffixes, its variant, and the items of its bin."""
+        named = NAME.fullmatch(name)
+        assert named is not None
+        inside = np.ones(len(self.scored.sources), np.bool_)
+        if named["low"] is not None:
+            inside = area_bin(self.scored.mask_area, int(named["low"]) / 100, int(named["high"]) / 100)
+        return named["metric"], named["variant"] or "", inside
+
+    def _inception_score(self, row: str, name: str) -> Found:
+        metric, variant, inside = self._named(name)
+        few = self._few(int(inside.sum()), "items")
+        if few is not None:
+            return few
+        if inside.sum() < SPLITS:
+            return f"{inside.sum()} items, fewer than the {SPLITS} splits that an Inception Score asks for"
+        score = inception_score(self.scored.rows[row][f"{self.scored.sets[metric]}{variant}"][inside], splits=SPLITS)
+        return Estimate(score.value, score.influence), inside
+
+    def _pairs(self, row: str, name: str) -> _Pairs | str:
+        """Images and what they are compared with, or why there are too few."""
+        metric, variant, inside = self._named(name)
+        features = self.scored.sets[metric]
+        places = np.asarray(self.scored.references)
+        pairs = _Pairs(self.scored.rows[row][f"{features}{variant}"], self.scored.truth[features], places, inside)
+        few = self._few(int(inside.sum()), "items") or self._few(int(inside[places].sum()), "images to compare with")
+        return few or pairs
+
+    def _few(self, count: int, what: str) -> str | None:
+        if count >= self.fewest:
+            return None
+        return f"{count} {what}, fewer than the {self.fewest} that this protocol asks for"
 
 
-def _mean(values: Array, inside: npt.NDArray[np.bool_]) -> Found:
+@dataclass(frozen=True)
+class _Pairs:
+    """Features of images and of what they are compared with; statistics of some of the items inside a bin."""
+
+    values: Array
+    truth: Array
+    places: npt.NDArray[np.int_]
+    """Of the truth's items."""
+    inside: Chosen
+
+    def fewest(self, sources: Sequence[str], count: int) -> int:
+        """Images to compare with in the smallest of so many parts."""
+        return min(int(self._among_all(part)[self.places].sum()) for part in parts(sources, count))
+
+    def _among_all(self, chosen: Chosen) -> Chosen:
+        there = np.zeros(len(self.inside), np.bool_)
+        there[self.inside] = chosen
+        return there
+
+    def kernel(self) -> Found:
+        """The leave-one-out jackknife is a little wide here too, but its intervals cover as they should."""
+        used = self.inside[self.places]
+        if used.sum() != self.inside.sum():
+            return "the reference set is not that of the items"
+        return kernel_estimate(self.values[self.inside], self.truth[used]), self.inside
+
+    def frechet(self, chosen: Chosen) -> Estimate:
+        """An item has a part in both sets: by its image, and by its truth where that is in the reference set."""
+        there = self._among_all(chosen)
+        used = there[self.places]
+        estimate = frechet_estimate(self.values[there], self.truth[used])
+        influence = np.zeros(len(there))
+        influence[there] = estimate.influence_a
+        influence[self.places[used]] += estimate.influence_b * (there.sum() / used.sum())
+        return Estimate(estimate.value, influence[there])
+
+
+def _mean(values: Array, inside: Chosen) -> Found:
     there = np.isfinite(values) & inside
     if not there.any():
         return "no item has anything to measure"

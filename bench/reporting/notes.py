@@ -9,7 +9,7 @@ from bench.metrics.summary import Summary
 from bench.schema import Config, Row, TableSpec
 from bench.tables.build import label_of, style_of
 
-__all__ = ["notes"]
+__all__ = ["frechet_bias", "notes"]
 
 
 def notes(
@@ -63,6 +63,8 @@ def notes(
             yield f"No {style.title if style else metric}: {found.reason}."
         elif found.n < len(items):
             yield f"{style.title if style else metric}: {found.n} items of {found.sources} sources."
+    if "fid" in spec.columns:
+        yield from frechet_bias(summary, {row: label_of(rows[row], spec) for row in rows if not rows[row].beside})
     floor = summary.measurement(first, "pre_floor").value
     if floor is not None:
         yield (
@@ -89,3 +91,27 @@ def _items(items: Items, summary: Summary) -> str:
     if manifest["grey_masks"]:
         parts.append(f"{manifest['grey_masks']} masks with grey pixels, taken at half")
     return "; ".join(parts) + "."
+
+
+def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:
+    """How much of each row's FID is owed to the number of items; nothing where no row has one.
+
+    Args:
+        summary: what was measured.
+        labels: of the rows to speak of.
+    """
+    measured = [row for row in labels if row in summary.scored.rows and "fid" in summary.metrics[row]]
+    found = {row: summary.extrapolation(row, "fid") for row in measured}
+    known = {row: one for row, one in found.items() if not isinstance(one, str)}
+    if not known:
+        return
+    count, half, _ = next(iter(known.values())).sizes
+    dimensions = summary.scored.truth[summary.scored.sets["fid"]].shape[1]
+    bound = "" if half >= dimensions else f"at most, as {half:,} items are fewer than the {dimensions:,} features, "
+    parts = "; ".join(
+        f"{labels[row]} {one.limit:.2f} ± {one.stderr:.2f} of {one.values[0]:.2f}" for row, one in known.items()
+    )
+    yield (
+        f"FID falls with more items. Of infinitely many it would be {bound}by a line in 1/N through {count:,} and "
+        f"{half:,} items (Chong and Forsyth, 2020): {parts}."
+    )

@@ -50,11 +50,12 @@ def test_a_mean_rests_on_the_items_that_have_a_value() -> None:
     assert found["lpips"].reason is None
 
 
-def test_an_interval_is_1_96_standard_errors_wide_on_either_side() -> None:
+def test_an_interval_is_students_for_the_number_of_sources() -> None:
     values = np.random.default_rng(2).normal(size=30)
     found = summary({"a": row(lpips=values)})["a"]["lpips"]
     assert found.stderr == pytest.approx(values.std(ddof=1) / np.sqrt(30))
-    assert found.ci95 == pytest.approx((values.mean() - 1.96 * found.stderr, values.mean() + 1.96 * found.stderr), 1e-4)
+    half = 2.04523 * found.stderr  # of 29 degrees of freedom
+    assert found.ci95 == pytest.approx((values.mean() - half, values.mean() + half), 1e-5)
 
 
 def test_items_of_one_source_count_as_one() -> None:
@@ -163,6 +164,81 @@ def test_the_frechet_distances_error_counts_an_item_on_both_sides_at_once() -> N
     apart = frechet_estimate(image, truth)
     as_if_apart = np.hypot(standard_error(apart.influence_a), standard_error(apart.influence_b))
     assert abs(as_if_apart / jackknife - 1) > 0.2
+
+
+def few_items() -> Summary:
+    """With as many items as dimensions, the truth among its captions' items once."""
+    generator = np.random.default_rng(11)
+    truth = generator.normal(size=(24, 24))
+    rows = {
+        name: {"images.features": np.repeat(truth, 2, 0) + noise * generator.normal(size=(48, 24))}
+        for name, noise in (("a", 1.0), ("b", 0.7))
+    }
+    return Summary(scored(rows, truth, [f"photo {index // 2}" for index in range(48)], range(0, 48, 2)), 2)
+
+
+def test_with_few_items_the_frechet_distances_error_loses_what_was_counted_twice() -> None:
+    summary = few_items()
+    found = summary.found("a", "fid")
+    assert not isinstance(found, str)
+    estimate, _ = found
+    assert estimate.change is not None
+    plain = standard_error(estimate.influence, summary.scored.sources)
+    measured = summary.measurement("a", "fid").stderr
+    assert measured == standard_error(estimate.influence, summary.scored.sources, change=estimate.change)
+    assert 0.71 * plain < measured < 0.99 * plain
+
+
+def test_differences_contrasts_and_ratios_carry_the_change_along() -> None:
+    summary = few_items()
+    found = [summary.found(row, "fid") for row in ("a", "b")]
+    (first, _), (second, _) = (one for one in found if not isinstance(one, str))
+    assert first.change is not None
+    assert second.change is not None
+    influence, change = first.influence - second.influence, first.change - second.change
+    expected = standard_error(influence, summary.scored.sources, change=change)
+    assert expected < standard_error(influence, summary.scored.sources)
+    difference, contrast = summary.difference("a", "b", "fid"), summary.contrast({"a": 1, "b": -1}, "fid")
+    assert not isinstance(difference, str)
+    assert not isinstance(contrast, str)
+    assert difference.stderr == pytest.approx(expected)
+    assert contrast.stderr == pytest.approx(expected)
+    ratio = summary.ratio("a", "b", "fid")
+    assert ratio.value == pytest.approx(first.value / second.value)
+    linear = (first.influence - ratio.value * second.influence) / second.value
+    changed = (first.change - ratio.value * second.change) / second.value
+    assert ratio.stderr == pytest.approx(standard_error(linear, summary.scored.sources, change=changed))
+
+
+def test_the_order_of_items_changes_no_error() -> None:
+    summary = few_items()
+    order = np.random.default_rng(12).permutation(48)
+    old = summary.scored
+    back = {int(place): position for position, place in enumerate(order)}
+    shuffled = Scored(
+        {row: {name: values[order] for name, values in arrays.items()} for row, arrays in old.rows.items()},
+        old.truth,
+        old.sets,
+        [old.sources[place] for place in order],
+        [back[place] for place in old.references],
+        old.mask_area[order],
+    )
+    first, second = summary.measurement("a", "fid"), Summary(shuffled, 2).measurement("a", "fid")
+    assert second.value == pytest.approx(first.value, rel=1e-9)
+    assert second.stderr == pytest.approx(first.stderr, rel=1e-6)
+
+
+def test_the_frechet_distance_of_more_items_is_extrapolated() -> None:
+    summary = few_items()
+    found = summary.extrapolation("a", "fid")
+    assert not isinstance(found, str)
+    assert found.sizes == (48, 24, 12)
+    assert found.values[0] == pytest.approx(summary.measurement("a", "fid").value)
+    assert found.limit < found.values[0] < found.values[1] < found.values[2]
+    few = Summary(summary.scored, 49).extrapolation("a", "fid")
+    assert few == "48 items, fewer than the 49 that this protocol asks for"
+    some = scored(summary.scored.rows, summary.scored.truth["images.features"], ["one"] * 48, range(0, 48, 2))
+    assert Summary(some, 2).extrapolation("a", "fid") == "too few sources to part them in 4"
 
 
 def test_the_frechet_distances_error_counts_the_captions_of_an_image_together() -> None:

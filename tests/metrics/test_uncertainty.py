@@ -1,9 +1,22 @@
 """Standard errors against the formulas they must reduce to, and the coverage of the intervals."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from bench.metrics.uncertainty import Estimate, holm, mean_estimate, paired_difference, standard_error
+from bench.metrics.uncertainty import (
+    Chosen,
+    Estimate,
+    combined,
+    estimate_by_halves,
+    holm,
+    interval,
+    mean_estimate,
+    paired_difference,
+    parts,
+    standard_error,
+)
 
 
 def test_a_means_standard_error_is_the_usual_one() -> None:
@@ -35,6 +48,72 @@ def test_intervals_of_paired_differences_cover_the_truth() -> None:
         low, high = paired_difference(new, old).ci95
         covered += low <= 0.3 <= high
     assert 0.92 <= covered / 500 <= 0.98
+
+
+def test_few_sources_widen_the_interval_as_students_t_does() -> None:
+    """The tables' values for 1 and 10 degrees of freedom, and a p-value of a half and of a twentieth."""
+    assert interval(1.0, 2.0, 2) == pytest.approx((1 - 2 * 12.7062, 1 + 2 * 12.7062), rel=1e-5)
+    assert interval(0.0, 1.0, 11)[1] == pytest.approx(2.228139, rel=1e-6)
+    generator = np.random.default_rng(3)
+    new, old = mean_estimate(generator.normal(size=11)), mean_estimate(generator.normal(size=11))
+    found = paired_difference(new, old)
+    edge = paired_difference(Estimate(old.value + 2.228139 * found.stderr, new.influence), old)
+    assert edge.p_value == pytest.approx(0.05, rel=1e-5)
+    assert edge.ci95[0] == pytest.approx(0, abs=1e-6)
+
+
+def squared_mean(values: np.ndarray, chosen: Chosen) -> Estimate:  # type: ignore[type-arg]
+    """The squared length of the mean of vectors: second order alone where they lie about 0."""
+    mean = values[chosen].mean(0)
+    return Estimate(float(mean @ mean), 2 * (values[chosen] - mean) @ mean)
+
+
+@pytest.mark.parametrize("centre", [0.0, 0.1, 0.3, 2.0])
+def test_halves_take_off_what_the_jackknife_counts_twice(centre: float) -> None:
+    """For 20 dimensions the variance is 4·20·centre² / N + 2·20 / N², and the jackknife's second part twice that."""
+    count, generator = 60, np.random.default_rng(4)
+    names = [str(index) for index in range(count)]
+    plain, corrected = [], []
+    for _ in range(600):
+        values = generator.normal(centre, 1, size=(count, 20))
+        found = estimate_by_halves(partial(squared_mean, values), names)
+        plain.append(standard_error(found.influence) ** 2)
+        corrected.append(standard_error(found.influence, change=found.change) ** 2)
+    first, second = 80 * centre**2 / count, 40 / count**2
+    assert np.mean(plain) == pytest.approx(first + 2 * second, rel=0.05)
+    # That no more than half is taken off leaves the case without a first order a little too wide.
+    assert np.mean(corrected) == pytest.approx(first + second, rel=0.2 if centre == 0 else 0.05)
+
+
+def test_parts_are_of_whole_sources_and_the_same_in_any_order() -> None:
+    names = [f"photo {index // 3}" for index in range(60)]
+    shuffled = np.random.default_rng(6).permutation(60)
+    for count in (1, 2, 4, 10):
+        dealt = parts(names, count)
+        assert np.sum(dealt, axis=0).tolist() == [1] * 60
+        sets = [{name for name, inside in zip(names, part, strict=True) if inside} for part in dealt]
+        assert {len(part) for part in sets} == {20 // count}
+        again = parts([names[place] for place in shuffled], count)
+        assert all(np.array_equal(part[shuffled], other) for part, other in zip(dealt, again, strict=True))
+    quarters, pair = parts(names, 4), parts(names, 2)
+    assert np.array_equal(quarters[0] | quarters[1], pair[0])
+
+
+def test_estimates_combine_with_their_changes() -> None:
+    one = Estimate(2.0, np.array([1.0, -1.0]), np.array([0.5, 0.0]))
+    other = Estimate(1.0, np.array([3.0, -3.0]))
+    found = combined([(2.0, one), (-1.0, other)])
+    assert (found.value, found.influence.tolist()) == (3.0, [-1.0, 1.0])
+    assert found.change is not None
+    assert found.change.tolist() == [1.0, 0.0]
+    assert combined([(1.0, other)]).change is None
+
+
+def test_a_change_is_summed_over_the_items_of_a_source() -> None:
+    influence, change = np.array([2.0, -2.0, 1.0, -1.0]), np.array([1.0, -1.0, 0.5, 0.5])
+    names = ["a", "b", "c", "c"]
+    assert standard_error(influence, names, change=change) == pytest.approx(np.sqrt(3 / 2 * (8 - (1 + 1 + 1) / 2)) / 4)
+    assert standard_error(influence, names, change=9 * change) == pytest.approx(np.sqrt(3 / 2 * 4) / 4)
 
 
 def test_no_difference_at_all_has_p_one_and_unlike_items_are_refused() -> None:

@@ -160,7 +160,7 @@ def test_csv_comes_back_as_the_frame() -> None:
 def test_the_frame_has_every_measurement_and_nothing_for_what_is_missing() -> None:
     data = frame(table()).set_index("row")
     assert data.loc["vanilla", "pre_error"] == 0.1 / 3
-    assert data.loc["vanilla", "lpips_ci95_low"] == pytest.approx(0.5 - 1.96 * 0.0123, rel=1e-4)
+    assert data.loc["vanilla", "lpips_ci95_low"] == pytest.approx(0.5 - 2.5706 * 0.0123, rel=1e-4)  # t of 6 sources
     assert data.loc["vanilla", "fid_published"] == 9.57
     assert data.loc["mine", "label"] == LABEL
     assert data.loc["pasted", "pre_error"] == 0

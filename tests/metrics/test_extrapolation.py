@@ -1,0 +1,48 @@
+"""What infinitely many items would make of a Fréchet distance, against the value that the Gaussians have."""
+
+import numpy as np
+import pytest
+
+from bench.metrics import frechet_estimate
+from bench.metrics.extrapolation import extrapolate
+from bench.metrics.uncertainty import Chosen, Estimate, mean_estimate
+
+
+def names(count: int) -> list[str]:
+    return [str(index) for index in range(count)]
+
+
+def test_a_bias_of_one_over_n_is_found() -> None:
+    values = np.random.default_rng(0).normal(5, 1, size=200)
+
+    def statistic(chosen: Chosen) -> Estimate:
+        mean = mean_estimate(values[chosen])
+        return Estimate(mean.value + 40 / chosen.sum(), mean.influence)
+
+    found = extrapolate(statistic, names(200))
+    assert found.sizes == (200, 100, 50)
+    assert found.values == pytest.approx([values.mean() + bias for bias in (0.2, 0.4, 0.8)])
+    assert found.limit == pytest.approx(values.mean())
+    assert found.stderr == pytest.approx(values.std(ddof=1) / np.sqrt(200), rel=0.02)
+
+
+def test_the_frechet_distance_comes_near_its_limit() -> None:
+    """With four items a dimension: most of the bias goes, and what is left is less than the standard error."""
+    dimension, count, generator = 24, 96, np.random.default_rng(1)
+    scale = np.arange(1, dimension + 1) ** -0.5
+    limit = np.square((1 - 0.85) * scale).sum()  # 0.85² = 0.4² + 0.75²
+    found = []
+    for _ in range(60):
+        truth, noise = generator.normal(size=(2, count, dimension)) * scale
+        image = 0.4 * truth + 0.75 * noise
+
+        def statistic(chosen: Chosen, image: np.ndarray = image, truth: np.ndarray = truth) -> Estimate:
+            estimate = frechet_estimate(image[chosen], truth[chosen])
+            return Estimate(estimate.value, estimate.influence_a + estimate.influence_b)
+
+        found.append(extrapolate(statistic, names(count)))
+    values, limits = np.array([one.values[0] for one in found]), np.array([one.limit for one in found])
+    assert values.mean() > 3 * limit
+    assert abs(limits.mean() - limit) < 0.1 * (values.mean() - limit)
+    assert abs(limits.mean() - limit) < np.mean([one.stderr for one in found])
+    assert np.mean([one.stderr for one in found]) / limits.std() == pytest.approx(1.15, abs=0.2)
