@@ -23,6 +23,7 @@ from bench.schema import STAGES, Config, TableSpec
 from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
 from bench.tables.architecture_render import frame, print_table, renderings
 from bench.tables.grid import terminal
+from bench.world import World
 
 __all__ = ["ArchitectureExperiment"]
 
@@ -54,6 +55,8 @@ class ArchitectureExperiment:
         reached = STAGES.index(self.config.stage)
         if reached < STAGES.index("tabulate"):
             print(f"{self.config.name}: all is there, for no weights and no data are needed")
+            return Results(Path(), 0)
+        if not World.leads_here():
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         table = self.tabulate(decoder)

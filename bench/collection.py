@@ -24,6 +24,7 @@ from bench.tables.judging import judge_across
 from bench.tables.printed import judge_printed
 from bench.tables.render import verdict_grid
 from bench.tables.verdicts import PAPER
+from bench.world import World
 
 __all__ = ["Collection"]
 
@@ -44,7 +45,7 @@ class Collection:
                 raise BadInputError(report(self.config.name, problems))
             statuses = [self._run([f"experiment={name}", *shared]).status for name in self.config.experiments]
             return Results(Path(), max(statuses))
-        out = open_out(self.config.out, self.config.name)
+        out = open_out(self.config.out, self.config.name) if World.leads_here() else None
         results: dict[str, Results] = {}
         seconds: dict[str, float] = {}
         for name in self.config.experiments:
@@ -52,10 +53,11 @@ class Collection:
             print(f"\n{name}", flush=True)
             results[name] = run_job(self._run, Job(name, {"experiment": name}, [f"experiment={name}", *shared]), out)
             seconds[name] = round(time.monotonic() - started, 3)
-        self.report(out, results, seconds)
+        if out is not None:
+            self.report(out, results, seconds)
         worst = max(result.status for result in results.values())
         failed = [name for name, result in results.items() if result.status]
-        return Results(out, worst, f"failed: {', '.join(failed)}" if failed else "")
+        return Results(out or Path(), worst, f"failed: {', '.join(failed)}" if failed else "")
 
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """`index.html` and `index.md`, verdicts that rest on several tables, and how the run went."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from bench.errors import BadInputError
@@ -12,7 +14,8 @@ __all__ = ["choose_device"]
 def choose_device(name: str) -> torch.device:
     """The device of that name, `auto` being CUDA where there is one and the CPU elsewhere.
 
-    Products in float32 stay float32: TF32 would move every metric in its third digit.
+    Products in float32 stay float32: TF32 would move every metric in its third digit. Where `torchrun` started several
+    processes on this machine, CUDA is for each the device of its own number.
 
     Raises:
         BadInputError: there is no such device here.
@@ -20,9 +23,13 @@ def choose_device(name: str) -> torch.device:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n")[0]

@@ -49,6 +49,7 @@ from bench.tables.judging import judge, two_by_two
 from bench.tables.printed import judge_printed
 from bench.tables.render import frame, print_table, renderings
 from bench.tables.verdicts import PAPER
+from bench.world import World
 
 __all__ = ["TableExperiment"]
 
@@ -77,6 +78,7 @@ class TableExperiment:
         self.resolved = self._used(resolved)
         self.store = Store(Path(config.paths.store))
         self.device = choose_device(config.device)
+        self.world = World()
         self.seconds: dict[str, float] = {}
 
     def _used(self, resolved: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +110,8 @@ class TableExperiment:
             tried = try_out(self.sampling, self.scoring, resolution=self.config.profile.resolution, device=self.device)
             print("\n".join(estimate(self.work, tried, self.store.root)))
             return Results(Path(), 0)
-        out = open_out(self.config.out, self.config.name)
+        self.world = World.join(self.device)
+        out = open_out(self.config.out, self.config.name) if self.world.leads else Path()
         if self.config.profile.name != PAPER:
             log.info("profile %s: its numbers are comparable with nothing but themselves", self.config.profile.name)
         with self._stage("prepare"):
@@ -121,7 +124,7 @@ class TableExperiment:
             return Results(out, 0)
         with self._stage("score"):
             scored = self.scoring.run(items, latents, self._sets)
-        if "tabulate" not in wanted:
+        if "tabulate" not in wanted or not self.world.leads:
             return Results(out, 0)
         with self._stage("tabulate"):
             summary = self.measure(scored)
@@ -243,6 +246,7 @@ class TableExperiment:
             store=self.store,
             device=self.device,
             batch_size=self.config.batch_size,
+            world=self.world,
         )
 
     # --- score -------------------------------------------------------------------------------------------------------

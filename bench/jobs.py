@@ -30,11 +30,13 @@ class Job:
     """All overrides, as a command line of its own would have them, without `out`."""
 
 
-def run_job(run: Run, job: Job, out: Path) -> Results:
+def run_job(run: Run, job: Job, out: Path | None) -> Results:
     """Run a job in `out/NAME` and note there how it ended; whatever it raises becomes its status and message.
 
-    An interrupt is no end of a job: it goes on to the caller.
+    An interrupt is no end of a job: it goes on to the caller. A process that does not lead has no `out`.
     """
+    if out is None:
+        return _attempt(run, job.overrides)
     folder = out / job.name
     result = _attempt(run, [*job.overrides, f"out={folder}"])
     folder.mkdir(parents=True, exist_ok=True)

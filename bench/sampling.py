@@ -15,6 +15,7 @@ from bench.generation.decoding import Batch
 from bench.generation.latents import Generator, float_images, image_batch, mask_batch
 from bench.progress import Progress
 from bench.store import Arrays, Store, content_key, joined
+from bench.world import World
 
 __all__ = ["Sampling", "finite"]
 
@@ -38,6 +39,7 @@ class Sampling:
         store: Store,
         device: torch.device,
         batch_size: int | str,
+        world: World,
     ) -> None:
         """Take what makes latents and where they are kept.
 
@@ -48,8 +50,10 @@ class Sampling:
             store: keeps the latents.
             device: where batches are put.
             batch_size: items at once, or `auto`.
+            world: the processes that share the work and the store.
         """
         self.generator, self.seed, self.store, self.device = generator, seed, store, device
+        self.world = world
         self.counts = {"sampled": 0, "stored": 0}
         self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
         self._batches = Batches(batch_size) if isinstance(batch_size, int) else None
@@ -57,8 +61,9 @@ class Sampling:
     def run(self, items: Items) -> list[str]:
         """Latents of every block, in the store; returns their keys."""
         keys = [content_key({**self._settings, "items": items.lines(start, stop)}) for start, stop in items.blocks()]
-        with Progress("sample", len(items)) as progress:
-            for key, (start, stop) in zip(keys, items.blocks(), strict=True):
+        mine = self.world.share(list(zip(keys, items.blocks(), strict=True)))
+        with Progress("sample", sum(stop - start for _, (start, stop) in mine)) as progress:
+            for key, (start, stop) in mine:
                 with self.store.lock("latents", key):
                     if self.store.get("latents", key) is None:
                         self.store.put("latents", key, self.block(items.read(start, stop), progress))
@@ -66,6 +71,7 @@ class Sampling:
                     else:
                         self.counts["stored"] += stop - start
                         progress.skip(stop - start)
+        self.counts = {name: self.world.total(count, self.device) for name, count in self.counts.items()}
         return keys
 
     def block(self, block: Sequence[Item], progress: Progress) -> Arrays:

@@ -10,6 +10,7 @@ import torch
 
 from bench.data.items import Item
 from bench.data.manifest import Items
+from bench.errors import BadInputError
 from bench.generation.batching import Batches
 from bench.generation.decoding import Method
 from bench.metrics.measure import Measure
@@ -75,27 +76,46 @@ class Scoring:
     def run(self, items: Items, latents: Sequence[str], sets: Mapping[str, str]) -> Scored:
         """Everything measured on every row and on the truth, items as in the manifest.
 
+        Of several processes each measures its share of the blocks, and finds the others' in the store.
+
         Args:
             items: the run's.
             latents: keys of their blocks.
             sets: metrics of whole sets and the arrays that they are made of, as `Scored` has them.
         """
-        blocks: list[dict[Part, Arrays]] = []
-        with Progress("score", len(items)) as progress:
-            for latent_key, (start, stop) in zip(latents, items.blocks(), strict=True):
-                keys = self._keys(items.lines(start, stop), latent_key)
-                with self.store.lock("scores", next(iter(keys.values()))):
-                    found = {part: self.store.get("scores", key) for part, key in keys.items()}
-                    missing = [part for part, arrays in found.items() if arrays is None]
+        world = self.sampling.world
+        spans = list(items.blocks())
+        keys = [self._keys(items.lines(*span), key) for span, key in zip(spans, latents, strict=True)]
+        mine = world.share(range(len(spans)))
+        blocks: dict[int, dict[Part, Arrays]] = {}
+        with Progress("score", sum(spans[number][1] - spans[number][0] for number in mine)) as progress:
+            for number in mine:
+                start, stop = spans[number]
+                with self.store.lock("scores", next(iter(keys[number].values()))):
+                    found, missing = self._stored(keys[number])
                     if missing:
-                        block, known = items.read(start, stop), self.sampling.latents_of(latent_key)
+                        block, known = items.read(start, stop), self.sampling.latents_of(latents[number])
                         for part, arrays in self.block(block, known, missing, progress).items():
-                            self.store.put("scores", keys[part], arrays)
+                            self.store.put("scores", keys[number][part], arrays)
                             found[part] = arrays
                     else:
                         progress.skip(stop - start)
-                blocks.append({part: arrays for part, arrays in found.items() if arrays is not None})
-        return self._together(items, blocks, sets)
+                blocks[number] = found
+        world.wait()
+        for number in set(range(len(spans))) - blocks.keys():
+            blocks[number], missing = self._stored(keys[number])
+            if missing:
+                raise BadInputError(
+                    f"paths.store: expected a folder that all processes share, found no scores "
+                    f"{keys[number][missing[0]][:12]}… of another process in {self.store.root}"
+                )
+        return self._together(items, [blocks[number] for number in range(len(spans))], sets)
+
+    def _stored(self, keys: Mapping[Part, str]) -> tuple[dict[Part, Arrays], list[Part]]:
+        """What the store has of a block's parts, and the parts that it has not."""
+        found = {part: self.store.get("scores", key) for part, key in keys.items()}
+        there = {part: arrays for part, arrays in found.items() if arrays is not None}
+        return there, [part for part in keys if part not in there]
 
     def _keys(self, lines: list[dict[str, Any]], latents: str) -> dict[Part, str]:
         keys = {}

@@ -17,6 +17,7 @@ from bench.errors import BadInputError
 from bench.gather import gather
 from bench.jobs import Job, Run, run_job
 from bench.results import free_folder, writable_folder
+from bench.world import World
 
 __all__ = ["run_sweep", "sweep_jobs"]
 
@@ -58,6 +59,8 @@ def run_sweep(words: list[str], run: Run) -> int:
     """
     given = [word.partition("=")[2] for word in words if word.startswith("out=")]
     jobs = sweep_jobs([word for word in words if not word.startswith("out=")])
+    if not World.leads_here():
+        return max(run_job(run, job, None).status for job in jobs)
     stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     out = writable_folder(given[-1], "out") if given else free_folder(Path("outputs") / "sweep", stamp)
     try:

@@ -44,6 +44,8 @@ METRICS = {
     "clip_score": Metric("CLIP score", 2, higher_is_better=True, on_features=True),
     "inception_score": Metric("IS", 2, higher_is_better=True, on_features=True),
     "psnr": Metric("PSNR", 2, "dB", higher_is_better=True),
+    "ssim": Metric("SSIM", 4, higher_is_better=True),
+    "ssim_known": Metric("SSIM, known", 4, higher_is_better=True),
     "fid": Metric("FID", 2, on_features=True),
     "kid": Metric("KID", 3, on_features=True),
     "lpips": Metric("LPIPS", 4, on_features=True),

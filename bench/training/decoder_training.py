@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
@@ -30,39 +30,11 @@ from bench.models.first_stage import FirstStage
 from bench.seeding import seed_for
 from bench.training.objective import DecoderStep, Perceptual
 from bench.training.recipe import DecoderRecipe
+from bench.world import World
 
-__all__ = ["DecoderTraining", "Progressed", "World", "device_ids", "posterior_noise"]
+__all__ = ["DecoderTraining", "Progressed", "device_ids", "posterior_noise"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class World:
-    """This process among those that train together."""
-
-    rank: int = 0
-    size: int = 1
-
-    @classmethod
-    def join(cls, device: torch.device) -> World:
-        """The world that `torchrun` started, or a process alone; its backend is NCCL on CUDA and gloo elsewhere."""
-        if "WORLD_SIZE" not in os.environ or not distributed.is_available():
-            return cls()
-        if not distributed.is_initialized():
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return cls(distributed.get_rank(), distributed.get_world_size())
-
-    def mean(self, values: Tensor) -> Tensor:
-        """Of a tensor over all processes."""
-        if self.size > 1:
-            distributed.all_reduce(values)
-        return values / self.size
-
-    def any(self, flag: bool, device: torch.device) -> bool:
-        """Whether it is true in any process."""
-        if self.size == 1:
-            return flag
-        return bool(self.mean(torch.tensor(float(flag), device=device)) > 0)
 
 
 @dataclass(frozen=True)
@@ -109,7 +81,7 @@ class DecoderTraining:
     """What must agree for a checkpoint to be taken up, such as the hash of the recipe and the data."""
     pretrained: frozenset[str] = frozenset()
     """Names of the decoder's parameters that were there before."""
-    world: World = World()
+    world: World = field(default_factory=World)
     workers: int = 0
     """Of the data, in each process."""
     discriminator: PatchDiscriminator | None = field(default=None, init=False)
@@ -273,8 +245,7 @@ class DecoderTraining:
             os.replace(partial, self.folder / f"step_{self.step:08d}.pt")
             for old in self.checkpoints()[: -self.recipe.keep]:
                 old.unlink()
-        if self.world.size > 1:
-            distributed.barrier()
+        self.world.wait()
 
     def _resume(self) -> None:
         found = self.checkpoints()

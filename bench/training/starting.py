@@ -23,10 +23,11 @@ from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.first_stage import FirstStage
 from bench.models.layers import PartialConv2d, mask_guided_blend
 from bench.models.widen import check_widening, widen
-from bench.training.decoder_training import DecoderTraining, World, posterior_noise
+from bench.training.decoder_training import DecoderTraining, posterior_noise
 from bench.training.objective import Perceptual
 from bench.training.recipe import DecoderRecipe
 from bench.training.trainer import seeded
+from bench.world import World
 
 __all__ = ["begun_training", "check_start", "examples_of", "start_branch", "start_readout", "started_decoder"]
 

@@ -35,11 +35,11 @@ from bench.results import Results, check_writable, environment, open_out
 from bench.schema import Config
 from bench.store import content_key
 from bench.training.curve import Curve, print_curve
-from bench.training.decoder_training import World
 from bench.training.recipe import DecoderRecipe
 from bench.training.scalars import Scalars
 from bench.training.starting import begun_training, check_start
 from bench.training.validation import Validation
+from bench.world import World
 
 __all__ = ["TrainDecoder", "own_checkpoint"]
 

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from bench.data.imagenet_train import ImageNetTrain
 from bench.models import Decoder, DecoderConfig
 from bench.models.first_stage import KLFirstStage
-from bench.training.decoder_training import DecoderTraining, World
+from bench.training.decoder_training import DecoderTraining
 from bench.training.objective import Objective
 from bench.training.recipe import DecoderRecipe
+from bench.world import World
 
 CHANNELS = (8, 16)
 RESOLUTION = 32

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from bench.errors import BadInputError
-from bench.training.decoder_training import DecoderTraining, World, device_ids, posterior_noise
+from bench.training.decoder_training import DecoderTraining, device_ids, posterior_noise
 from bench.training.recipe import WarmupCosine
+from bench.world import World
 from tests.training.small import recipe, training, write_pictures
 
 ROOT = Path(__file__).parents[2]

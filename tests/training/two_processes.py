@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from bench.training.decoder_training import World
 from bench.training.objective import Objective
+from bench.world import World
 from tests.training.small import training
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+"""The processes that work on one run together, as `torchrun` starts them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+__all__ = ["World"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among those that work together."""
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def join(cls, device: torch.device) -> World:
+        """The world that `torchrun` started, or a process alone; its backend is NCCL on CUDA and gloo elsewhere."""
+        if "WORLD_SIZE" not in os.environ or not distributed.is_available():
+            return cls()
+        if not distributed.is_initialized():
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        return cls(distributed.get_rank(), distributed.get_world_size())
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes results."""
+        return self.rank == 0
+
+    @staticmethod
+    def leads_here() -> bool:
+        """The same before any world is joined, as `torchrun` says it."""
+        return os.environ.get("RANK", "0") == "0"
+
+    def share(self, whole: Sequence[T]) -> list[T]:
+        """This process's part: every `size`-th, so that the parts differ by one at most."""
+        return list(whole[self.rank :: self.size])
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Of a tensor over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values / self.size
+
+    def total(self, count: int, device: torch.device) -> int:
+        """Of a count over all processes."""
+        counts = torch.tensor(count, device=device)
+        if self.size > 1:
+            distributed.all_reduce(counts)
+        return int(counts)
+
+    def any(self, flag: bool, device: torch.device) -> bool:
+        """Whether it is true in any process."""
+        return self.total(int(flag), device) > 0

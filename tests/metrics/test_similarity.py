@@ -1,0 +1,58 @@
+"""Structural similarity: against scikit-image, and that what lies in the hole does not count as known."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity as reference
+
+from bench.metrics.measure import Extra
+from bench.metrics.similarity import SimilarityMeasure, structural_similarity
+
+
+def pictures(count: int = 3, side: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images whose values are whole levels, and noisy truths."""
+    generator = torch.Generator().manual_seed(0)
+    truth = torch.randint(256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
+    noise = torch.randint(-20, 21, truth.shape, generator=generator)
+    return (truth + noise).clamp(0, 255).float() / 255, truth
+
+
+def test_it_is_scikit_images_with_a_gaussian_window() -> None:
+    image, truth = pictures()
+    whole, _ = structural_similarity(image, truth, torch.zeros(3, 1, 40, 40))
+    for value, one, true in zip(whole, image.numpy(), truth.numpy(), strict=True):
+        expected = reference(
+            one.astype(np.float64),
+            true / 255,
+            data_range=1.0,
+            channel_axis=0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        assert float(value) == pytest.approx(expected, abs=1e-7)
+
+
+def test_what_lies_in_the_hole_does_not_change_what_is_known() -> None:
+    image, truth = pictures()
+    mask = torch.zeros(3, 1, 40, 40)
+    mask[:, :, 30:, 25:] = 1
+    painted = torch.where(mask > 0, torch.rand(image.shape), image)
+    whole, known = structural_similarity(image, truth, mask)
+    other_whole, other_known = structural_similarity(painted, truth, mask)
+    assert torch.equal(known, other_known)
+    assert (other_whole < whole).all()
+    assert (known < 1).all()
+
+
+def test_a_hole_that_leaves_no_window_leaves_nothing_known() -> None:
+    image, truth = pictures()
+    mask = torch.zeros(3, 1, 40, 40)
+    mask[1, :, ::8, ::8] = 1
+    measure = SimilarityMeasure()
+    arrays, kept = measure.keep_truth(truth)
+    assert arrays == {}
+    found = measure.keep(image, truth, mask, kept, Extra([None] * 3))
+    assert np.isnan(found["ssim_known"]).tolist() == [False, True, False]
+    assert found["ssim_known"][0] == pytest.approx(found["ssim"][0], abs=1e-12)
+    assert measure.keep(truth.float() / 255, truth, mask, kept, Extra([None] * 3))["ssim"] == pytest.approx(1)
