@@ -28,8 +28,7 @@ def slow(session: nox.Session) -> None:
 def reports(session: nox.Session) -> None:
     """The mini profile's tables, rendered anew into reports/."""
     install(session)
-    for name in ("table2_inpaint_imagenet", "table7_architecture_base", "table8_architecture_large"):
-        session.run("python", "-m", "bench", f"experiment={name}", f"out=reports/{name}")
+    session.run("python", "-m", "bench", "experiment=all_tables", "out=reports")
 
 
 @nox.session
