@@ -30,6 +30,7 @@ from bench.errors import BadInputError
 from bench.generation.decoding import Batch, Method, branch_is_off
 from bench.generation.pipelines import locate
 from bench.metrics.measure import Measure
+from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Scored, Summary
 from bench.objects import check_targets, identity, make, require_target, weight_files
 from bench.reporting.figures import draw_rows
@@ -134,7 +135,13 @@ class TableExperiment:
             records = write_records(out, items, scored)
             write_table(out, renderings(table))
             write_results(
-                out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=self.hashed_protocols
+                out,
+                self.config,
+                self.resolved,
+                table,
+                items=items,
+                custom=self.custom,
+                protocols=self.protocols_of(summary),
             )
         if "report" in wanted:
             with self._stage("report"):
@@ -367,14 +374,17 @@ class TableExperiment:
             self.rows,
             items=items,
             summary=summary,
-            protocol=next(iter(self.hashed_protocols)),
+            protocols=self.protocols_of(summary),
             truncated=None if truncated is None else truncated(captions),
         )
 
-    @cached_property
-    def hashed_protocols(self) -> dict[str, dict[str, Any]]:
-        """The protocol of all measures together, by its hash."""
-        return {content_key(self.protocols): self.protocols}
+    def protocols_of(self, summary: Summary) -> dict[str, Protocol]:
+        """By metric, everything that can change its value."""
+        metrics = dict.fromkeys(metric for names in summary.metrics.values() for metric in names)
+        return {
+            metric: Protocol.of({"measure": self.protocols[summary.measure(metric)], **summary.statistic(metric)})
+            for metric in metrics
+        }
 
     # --- report ------------------------------------------------------------------------------------------------------
 

@@ -166,16 +166,19 @@ class Scoring:
         """The blocks' arrays end to end, named as metrics are."""
         rows: dict[str, Arrays] = {name: {} for name in self.methods}
         truth: Arrays = {}
+        measures: dict[str, str] = {}
         for part in blocks[0]:
             row, (measure, variant) = part
             for array, values in joined([block[part] for block in blocks]).items():
                 name = f"{measure}.{array}" if values.ndim > 1 else array
+                if values.ndim == 1:
+                    measures[name] = measure
                 if row == TRUTH:
                     truth[name] = values[items.references]
                 else:
                     rows[row][f"{name}_{variant}" if variant else name] = values
         areas = np.array([line["mask_area"] for line in items.lines()])
-        return Scored(rows, truth, sets, items.sources, items.references, areas)
+        return Scored(rows, truth, sets, items.sources, items.references, areas, measures)
 
 
 def unit_interval(image: torch.Tensor) -> torch.Tensor:

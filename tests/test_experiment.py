@@ -63,6 +63,9 @@ def test_a_run_leaves_what_the_contract_promises(first: Path) -> None:
             assert entry["value"] >= 0
             assert entry["n"] == ITEMS
             assert entry["protocol"] in results["protocols"]
+    stamps = {metric: entry["protocol"] for metric, entry in results["rows"][0]["metrics"].items()}
+    assert len({stamps[metric] for metric in ("fid", "fid_hole_only", "kid", "lpips", "pre_error")}) == 5
+    assert results["protocols"][stamps["fid"]]["measure"] == results["protocols"][stamps["kid"]]["measure"]
     assert results["rows"][0]["metrics"]["fid"]["published"] == 9.57
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,6 +38,13 @@ HOLE_ONLY = "hole_only"
 """Suffix of metrics of images whose known pixels were replaced by the truth's."""
 SPLITS = 10
 """Of the Inception Score."""
+STATISTICS: Mapping[str, Mapping[str, Any]] = {
+    "mean": {"statistic": "mean over items"},
+    "fid": {"statistic": "Fréchet distance to the true images, covariances by N - 1"},
+    "kid": {"statistic": "squared maximum mean discrepancy, cubic kernel, unbiased, all items at once"},
+    "inception_score": {"statistic": "Inception Score", "splits": SPLITS, "shuffled by": "RandomState(2020)"},
+}
+"""How numbers are made, by the beginnings of set metrics' names."""
 NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_{HOLE_ONLY})?(_(?P<low>\d+)_(?P<high>\d+))?")
 """A metric's full name, such as `fid_hole_only` or `fid_40_50` (on items whose hole covers 40–50 %)."""
 
@@ -58,6 +65,8 @@ class Scored:
     """Places of the items whose images are the reference set."""
     mask_area: npt.NDArray[np.float64]
     """Share of hole in each item."""
+    measures: Mapping[str, str] = field(default_factory=dict)
+    """By metric that an item has by itself, the measure that took it."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +136,25 @@ class Summary:
     def found(self, row: str, metric: str) -> Found:
         """The estimate with its influences, or why there is none."""
         return self._found.get((row, metric), f"{metric} was not measured on {row}")
+
+    def measure(self, metric: str) -> str:
+        """The measure that a metric rests on."""
+        name = self._named(metric)[0]
+        return self.scored.sets[name].partition(".")[0] if name in self.scored.sets else self.scored.measures[name]
+
+    def statistic(self, metric: str) -> dict[str, Any]:
+        """How one number is made of what was measured on the items, as plain data."""
+        name, variant, _ = self._named(metric)
+        found = dict(STATISTICS["mean"])
+        if name in self.scored.sets:
+            kind = next((kind for kind in ("inception_score", "kid") if name.startswith(kind)), "fid")
+            found = {**STATISTICS[kind], "fewest": self.fewest}
+        if variant:
+            found["image"] = "the truth in place of its known pixels"
+        named = NAME.fullmatch(metric)
+        if named is not None and named["low"] is not None:
+            found["items"] = f"share of hole in [{named['low']} %, {named['high']} %)"
+        return found
 
     def measurement(self, row: str, metric: str) -> Measurement:
         """Value and standard error, compared with nothing."""

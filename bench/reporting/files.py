@@ -11,6 +11,7 @@ import pandas
 import torch
 
 from bench.data.manifest import Items
+from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement, Scored
 from bench.results import SCHEMA_VERSION, environment, portable, write_atomically, write_json
 from bench.schema import Config
@@ -63,7 +64,7 @@ def write_results(
     *,
     items: Items,
     custom: Sequence[str],
-    protocols: Mapping[str, Mapping[str, Any]],
+    protocols: Mapping[str, Protocol],
 ) -> None:
     """`results.json`: every number with its uncertainty and protocol, and the verdicts on the paper's claims.
 
@@ -74,9 +75,8 @@ def write_results(
         table: the rows and claims.
         items: that it is of.
         custom: overrides that make another table than the paper's.
-        protocols: by hash.
+        protocols: by metric.
     """
-    protocol = next(iter(protocols))
     rows = []
     for row in table.rows:
         method = resolved["rows"][row.key]["method"] or {}
@@ -89,7 +89,9 @@ def write_results(
                 "cited": row.cited,
                 "beside": row.beside,
                 "metrics": {
-                    metric: _as_json(metric, row.measured.get(metric), protocol, row.published, table.number)
+                    metric: _as_json(
+                        metric, row.measured.get(metric), protocols.get(metric), row.published, table.number
+                    )
                     for metric in dict.fromkeys([*row.measured, *row.published])
                 },
             }
@@ -104,7 +106,7 @@ def write_results(
             "custom": list(custom),
             "manifest": items.hash,
             "subset": items.manifest["subset"],
-            "protocols": protocols,
+            "protocols": {protocol.hash: protocol.settings for protocol in protocols.values()},
             "notes": list(table.notes),
             "rows": rows,
             "claims": [asdict(verdict) for verdict in table.claims],
@@ -113,7 +115,7 @@ def write_results(
 
 
 def _as_json(
-    metric: str, found: Measurement | None, protocol: str, printed: Mapping[str, float], number: int
+    metric: str, found: Measurement | None, protocol: Protocol | None, printed: Mapping[str, float], number: int
 ) -> dict[str, Any]:
     style = style_of(metric)
     published = printed.get(AS_A_SUM[1] if metric == AS_A_SUM[0] else metric)
@@ -127,7 +129,7 @@ def _as_json(
         "sources": found.sources,
         "unit": "",
         "higher_is_better": style.higher_is_better if style else None,
-        "protocol": protocol,
+        "protocol": None if protocol is None else protocol.hash,
         "published": published,
     }
     if published is not None and metric == AS_A_SUM[0]:

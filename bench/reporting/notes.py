@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from bench.data.manifest import Items
+from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
 from bench.schema import Config, Row, TableSpec
 from bench.tables.build import label_of, style_of
@@ -19,7 +20,7 @@ def notes(
     *,
     items: Items,
     summary: Summary,
-    protocol: str,
+    protocols: Mapping[str, Protocol],
     truncated: int | None,
 ) -> Iterator[str]:
     """One line each, for below the table.
@@ -30,7 +31,7 @@ def notes(
         rows: the table's.
         items: that it is of.
         summary: what was measured.
-        protocol: hash of the protocol.
+        protocols: by metric.
         truncated: captions that the generator cut off; None where it reads none.
     """
     profile = config.profile
@@ -75,7 +76,8 @@ def notes(
         yield "Hole only: the truth stands in place of every row's known pixels, so that the hole and its seam count."
     if truncated is not None:
         yield f"{truncated} captions were longer than the text encoder reads, and cut off."
-    yield f"Manifest {items.hash[:16]}, protocol {protocol[:16]}, seed {config.seed}."
+    stamps = "; ".join(f"{metric} {protocols[metric].hash[:12]}" for metric in spec.columns if metric in protocols)
+    yield f"Manifest {items.hash[:16]}, seed {config.seed}; protocols: {stamps}."
 
 
 def _items(items: Items, summary: Summary) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -286,3 +286,14 @@ def test_a_ratio_has_the_error_of_a_ratio() -> None:
     assert found.stderr == pytest.approx(np.sqrt(199 / 200 * np.square(left_out - left_out.mean()).sum()), rel=0.02)
     missing = Summary(scored({"a": row(error=above)}, truth, names), 2).ratio("a", "b", "error")
     assert (missing.value, missing.reason) == (None, "error was not measured on b")
+
+
+def test_every_number_says_how_it_is_made_and_by_which_measure() -> None:
+    items = scored({"a": row(lpips=[1, 2])}, np.zeros((2, 3)), ["p", "q"])
+    found = Summary(replace(items, measures={"lpips": "distance"}), 2, ((40, 50),))
+    assert (found.measure("lpips_40_50"), found.measure("fid_hole_only")) == ("distance", "images")
+    assert found.statistic("lpips") == {"statistic": "mean over items"}
+    made = {name: found.statistic(name) for name in ("fid", "fid_40_50", "fid_hole_only", "kid", "inception_score")}
+    assert len({str(one) for one in made.values()}) == 5
+    assert all(one["fewest"] == 2 for one in made.values())
+    assert made["fid_40_50"] == {**made["fid"], "items": "share of hole in [40 %, 50 %)"}
