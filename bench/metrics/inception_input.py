@@ -51,15 +51,22 @@ def tensorflow_resize(image: Tensor, side: int = SIDE) -> Tensor:
     """Images B×C×H×W of any real type, resized as TensorFlow 1 does: B×C×side×side float32 of the same range.
 
     Output i lies at i · H / side, counted from the first pixel's centre; beyond the last one the picture goes on as it
-    ends. An interpolation from corner to corner puts side + 1 pixels there, once the last pixel is in the image twice.
+    ends. Along the rows, an interpolation from corner to corner puts side + 1 pixels there once each row's last pixel
+    is in it twice.
     """
-    *shape, height, width = image.shape
-    longer = torch.empty(*shape, height + 1, width + 1, device=image.device)
-    longer[..., :height, :width] = image
-    longer[..., height, :width] = longer[..., height - 1, :width]
-    longer[..., width] = longer[..., width - 1]
-    resized = functional.interpolate(longer, (side + 1, side + 1), mode="bilinear", align_corners=True)
-    return resized[..., :side, :side]
+    count, channels, height, width = image.shape
+    places = torch.arange(side, device=image.device) * torch.tensor(height / side)  # in float32, as TensorFlow has it
+    upper = places.long()
+    lower, share = (upper + 1).clamp_max(height - 1), (places - upper)[:, None]
+    resized = torch.empty(count, channels, side, side, device=image.device)
+    rows = torch.empty(1, channels, side, width + 1, device=image.device)
+    for place, one in enumerate(image):  # one by one, so that its rows stay in the cache
+        rows[0, ..., :width] = torch.lerp(one[:, upper].float(), one[:, lower].float(), share)
+        rows[..., width] = rows[..., width - 1]
+        resized[place] = functional.interpolate(rows, (side, side + 1), mode="bilinear", align_corners=True)[
+            0, ..., :-1
+        ]
+    return resized
 
 
 @dataclass(frozen=True)
