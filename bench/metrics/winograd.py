@@ -1,8 +1,8 @@
 """3×3 convolutions with a quarter of the multiplications, for inference in float32 on the CPU.
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016): F(4×4, 3×3), in which a tile of 6×6 inputs
-becomes 4×4 outputs by 36 products instead of 144. The price is rounding: about four times that of the plain sum, still
-below 1e-5 of the largest output. oneDNN, which PyTorch convolves with on the CPU, has no such algorithm for float32.
+becomes 4×4 outputs by 36 products instead of 144. The price is rounding: two to four times that of the plain sum, still
+below 1e-5 of the largest output. The transforms cost time as well, so a few channels are quicker without it.
 """
 
 from __future__ import annotations
@@ -70,13 +70,13 @@ def convolve_relu(x: Tensor, kernel: Tensor, bias: Tensor, *, padding: int = 1) 
             first, last = max(0, above), min(height, below)
             sides = (0, 0, padding, right, first - above, below - last)
             band = functional.pad(pixels[image : image + many, first:last], sides)
-            result[image : image + many, tile:bottom] = _band(band, kernel, bias, across)
+            result[image : image + many, tile:bottom] = _band(band.contiguous(), kernel, bias, across)
     flat = result.view(count, 4 * down, 4 * across, outputs)
     return flat[:, :rows, :columns].permute(0, 3, 1, 2)
 
 
 def _band(band: Tensor, kernel: Tensor, bias: Tensor, across: int) -> Tensor:
-    """Outputs B×t×4×w×4×K of t rows of w tiles, from their inputs B×(4t + 2)×(4w + 2)×C."""
+    """Outputs B×t×4×w×4×K of t rows of w tiles, from their inputs B×(4t + 2)×(4w + 2)×C, contiguous."""
     count, height, width, channels = band.shape
     down, line = (height - 2) // 4, width * channels
     rows = band.as_strided((count, down, 6, line), (height * line, 4 * line, line, 1))

@@ -21,8 +21,10 @@ def test_it_is_the_plain_convolution(size: tuple[int, int, int], padding: int) -
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
-def test_the_memory_layout_of_the_input_does_not_matter() -> None:
-    x, kernel, bias = torch.randn(2, 4, 11, 13), kernel_of(torch.randn(3, 4, 3, 3)), torch.randn(3)
-    assert torch.equal(
-        convolve_relu(x, kernel, bias), convolve_relu(x.contiguous(memory_format=torch.channels_last), kernel, bias)
-    )
+@pytest.mark.parametrize("size", [(2, 4, 11, 13), (3, 4, 10, 10), (1, 1, 6, 6)])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_memory_layout_of_the_input_does_not_matter(size: tuple[int, int, int, int], padding: int) -> None:
+    x, kernel, bias = torch.randn(size), kernel_of(torch.randn(3, size[1], 3, 3)), torch.randn(3)
+    turned = x.contiguous(memory_format=torch.channels_last)
+    found, expected = (convolve_relu(one, kernel, bias, padding=padding) for one in (x, turned))
+    assert torch.equal(found, expected)
