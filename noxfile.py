@@ -38,6 +38,8 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/decoders.py")
     session.run("python", "benchmarks/training_step.py")
     session.run("python", "benchmarks/training_step.py", "--bf16")
+    for name in ("scoring", "frechet", "resize", "growth"):
+        session.run("python", f"benchmarks/{name}.py", env={"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

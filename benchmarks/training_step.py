@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bench.metrics.lpips_vgg import LPIPSVGG
+from bench.metrics.learned_distance import LPIPSNetwork
 from bench.models import build_decoder
 from bench.models.discriminator import PatchDiscriminator
 from bench.models.first_stage import KLFirstStage
@@ -55,7 +55,7 @@ class Setting:
             backbone = Path(folder) / "vgg16.pth"
             convolutions = make_layers(cfgs["D"]).state_dict()
             torch.save({f"features.{name}": weight for name, weight in convolutions.items()}, backbone)
-            self.perceptual = LPIPSVGG(backbone).to(self.device)
+            self.perceptual = LPIPSNetwork(backbone).to(self.device)
         self.first_stage = KLFirstStage(vae).to(self.device)
         self.decoder = build_decoder(options.decoder).to(self.device, memory_format=layout)
         self.discriminator = PatchDiscriminator().to(self.device, memory_format=layout)

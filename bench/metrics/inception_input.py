@@ -1,0 +1,101 @@
+"""Three ways from an image to the 299 pixels of Inception, each as the package that reports its FID does it.
+
+`lama`, the paper's inpainting evaluation: advimman/lama at 786f593, saicinpainting/evaluation/losses/fid/inception.py,
+which is pytorch-fid's way as well. `torchfidelity`: toshas/torch-fidelity at
+0.4.0, interpolate_compat_tensorflow.py. `clean`: GaParmar/clean-fid at 0.1.35, resize.py (Parmar et al., "On aliased
+resizing and surprising subtleties in GAN evaluation", 2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from bench.metrics.inception_network import SIDE
+
+__all__ = ["FLAVOURS", "Flavour", "clean", "lama", "tensorflow_resize", "torchfidelity"]
+
+
+def lama(image: Tensor) -> Tensor:
+    """Bilinear between the pixels' centres, without antialiasing: B×3×299×299 in [-1, 1] of images B×3×H×W uint8."""
+    x = functional.interpolate(image.float() / 255, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=False)
+    return 2 * x - 1
+
+
+def torchfidelity(image: Tensor) -> Tensor:
+    """TensorFlow 1's bilinear, without antialiasing: B×3×299×299 in [-1, 1) of images B×3×H×W uint8."""
+    return (tensorflow_resize(image) - 128) / 128
+
+
+def clean(image: Tensor) -> Tensor:
+    """Pillow's antialiased bicubic, each channel in float, clipped: B×3×299×299 in [-1, 1) of B×3×H×W uint8.
+
+    Pillow works on the CPU; the result comes back to the image's device.
+    """
+    resized = np.empty((len(image), 3, SIDE, SIDE), np.float32)
+    for index, channels in enumerate(image.cpu().numpy()):
+        for channel, values in enumerate(channels):
+            # Of float32 pixels Pillow makes mode F, which it neither rounds nor clips.
+            one = Image.fromarray(values.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            resized[index, channel] = np.asarray(one)
+    return (torch.from_numpy(resized).clamp_(0, 255).to(image.device) - 128) / 128
+
+
+def tensorflow_resize(image: Tensor, side: int = SIDE) -> Tensor:
+    """Images B×C×H×W of any real type, resized as TensorFlow 1 does: B×C×side×side float32 of the same range.
+
+    Output i lies at i · H / side, counted from the first pixel's centre; beyond the last one the picture goes on as it
+    ends. Along the rows, an interpolation from corner to corner puts side + 1 pixels there once each row's last pixel
+    is in it twice.
+    """
+    count, channels, height, width = image.shape
+    places = torch.arange(side, device=image.device) * torch.tensor(height / side)  # in float32, as TensorFlow has it
+    upper = places.long()
+    lower, share = (upper + 1).clamp_max(height - 1), (places - upper)[:, None]
+    resized = torch.empty(count, channels, side, side, device=image.device)
+    rows = torch.empty(1, channels, side, width + 1, device=image.device)
+    for place, one in enumerate(image):  # one by one, so that its rows stay in the cache
+        rows[0, ..., :width] = torch.lerp(one[:, upper].float(), one[:, lower].float(), share)
+        rows[..., width] = rows[..., width - 1]
+        resized[place] = functional.interpolate(rows, (side, side + 1), mode="bilinear", align_corners=True)[
+            0, ..., :-1
+        ]
+    return resized
+
+
+@dataclass(frozen=True)
+class Flavour:
+    """One way, and what is to be said of it."""
+
+    prepare: Callable[[Tensor], Tensor]
+    protocol: Mapping[str, str]
+
+
+FLAVOURS: Mapping[str, Flavour] = {
+    "lama": Flavour(
+        lama,
+        {"resize": "float in [0, 1], bilinear between pixels' centres, no antialiasing, 299", "range": "2x - 1"},
+    ),
+    "torchfidelity": Flavour(
+        torchfidelity,
+        {
+            "resize": "bilinear of TensorFlow 1, from pixels' corners, no antialiasing, 299",
+            "range": "(x - 128) / 128",
+            "logits": "1008, without the bias",
+        },
+    ),
+    "clean": Flavour(
+        clean,
+        {
+            "resize": "Pillow's bicubic with antialiasing, each channel in float, not rounded, 299",
+            "range": "(x - 128) / 128",
+        },
+    ),
+}
+"""By name."""

@@ -1,0 +1,160 @@
+"""LPIPS with the learned heads of version 0.1, from weight files on this machine (Zhang et al., 2018).
+
+The heads travel with the `lpips` package; the backbones are torchvision's `vgg16-397923af.pth` and
+`alexnet-owt-7be5be79.pth`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import alexnet, vgg16
+
+from bench.errors import BadInputError
+from bench.metrics.known_region import to_uint8
+from bench.metrics.local_weights import misfit, read_tensors
+from bench.metrics.measure import Arrays, Extra
+from bench.metrics.winograd import convolve_relu, kernel_of
+
+__all__ = ["LPIPSMeasure", "LPIPSNetwork"]
+
+BACKBONES = {"vgg": (vgg16, "VGG16", (3, 8, 15, 22, 29)), "alex": (alexnet, "AlexNet", (1, 4, 7, 9, 11))}
+"""By the name that the heads' files have: torchvision's network, and the layers after which features are taken."""
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""What is subtracted from each channel in [-1, 1], and what that is divided by."""
+
+
+class LPIPSNetwork(nn.Module):
+    """Called with two batches of images B×3×H×W in [-1, 1]; returns B distances."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, backbone: str | Path, net: str = "vgg") -> None:
+        """Load both parts.
+
+        Args:
+            backbone: torchvision's weights for ImageNet, a state dict in a `.pth` file.
+            net: whose they are, `vgg` or `alex`.
+
+        Raises:
+            BadInputError: the file is missing or holds another network, or `net` is not known.
+        """
+        super().__init__()
+        if net not in BACKBONES:
+            raise BadInputError(f"net: expected {' or '.join(BACKBONES)}, found {net}")
+        build, self.name, self.taps = BACKBONES[net]
+        path, what = Path(backbone), f"torchvision's {self.name}"
+        tensors = read_tensors(path, what)
+        with torch.device("meta"):
+            self.layers = build(weights=None).features[: self.taps[-1] + 1]
+        names = [name for name in tensors if name.startswith("features.")]
+        try:
+            self.layers.load_state_dict({name.removeprefix("features."): tensors[name] for name in names}, assign=True)
+        except RuntimeError as error:
+            raise misfit(path, what, error) from None
+        self.heads = nn.ParameterList(_heads(net, len(self.taps)))
+        self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None], persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE)[:, None, None], persistent=False)
+        self._kernels: dict[int, Tensor] = {}
+        self.eval().requires_grad_(False)
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        """Distances B of images to targets; the targets' features get no graph."""
+        with torch.no_grad():
+            wanted = self.levels(target)
+        return self.between(self.levels(image), wanted)
+
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """Features B×C×h×w of five levels, of unit length at each position, of images B×3×H×W in [-1, 1]."""
+        found = []
+        x = (image - self.shift) / self.scale
+        for index, layer in enumerate(self.layers):
+            x = layer(x)
+            if index in self.taps:
+                level = x.float()
+                found.append(level / (level.square().sum(1, keepdim=True).sqrt() + 1e-10))
+        return found
+
+    def between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
+        """Distances B of two batches from what `levels` gives for them."""
+        distance = torch.zeros(len(levels[0]), device=levels[0].device)
+        for head, first, second in zip(self.heads, levels, others, strict=True):
+            distance = distance + functional.conv2d((first - second).square(), head).mean((1, 2, 3))
+        return distance
+
+    def quick_levels(self, image: Tensor) -> list[Tensor]:
+        """What `levels` gives to about 1e-6, for inference: on the CPU by Winograd's convolutions, in channels_last."""
+        on_cpu = image.device.type == "cpu"
+        if on_cpu and not self._kernels:
+            self._kernels = {
+                index: kernel_of(layer.weight)
+                for index, layer in enumerate(self.layers)
+                if getattr(layer, "kernel_size", None) == (3, 3) and layer.in_channels > 3
+            }
+        found = []
+        x = (image - self.shift) / self.scale
+        x = x.contiguous(memory_format=torch.channels_last) if on_cpu else x
+        for index, layer in enumerate(self.layers):
+            quick = on_cpu and index in self._kernels
+            x = convolve_relu(x, self._kernels[index], layer.bias) if quick else layer(x)
+            if index in self.taps:
+                found.append(x)
+        # In place, once nothing reads them any more: new memory costs more than the arithmetic.
+        return [level.div_(torch.linalg.vector_norm(level, dim=1, keepdim=True).add_(1e-10)) for level in found]
+
+    def quick_between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
+        """What `between` gives; `levels` are used up."""
+        parts = [
+            functional.conv2d(first.sub_(second).square_(), head).mean((1, 2, 3))
+            for head, first, second in zip(self.heads, levels, others, strict=True)
+        ]
+        return torch.stack(parts).sum(0)
+
+
+class LPIPSMeasure:
+    """Keeps `lpips` of whole images as they are saved, as LaMa's evaluation measures it.
+
+    advimman/lama at 786f593: saicinpainting/evaluation/losses/lpips.py, whose inputs in [0, 1] become [-1, 1].
+    """
+
+    def __init__(self, backbone: str | Path, net: str = "vgg") -> None:
+        """Load both parts, as `LPIPSNetwork` does; the paper's inpainting evaluation takes `vgg`."""
+        self.network = LPIPSNetwork(backbone, net)
+        self.protocol: Mapping[str, Any] = {
+            "image": "uint8 RGB, truncated, at the items' own size; 2x - 1",
+            "network": f"{self.network.name}, learned heads of LPIPS 0.1",
+            "version": 2,
+        }
+
+    def to(self, device: torch.device | str) -> Self:
+        self.network.to(device)
+        return self
+
+    def keep_truth(self, truth: Tensor) -> tuple[Arrays, list[Tensor]]:
+        with torch.inference_mode():
+            return {}, self._levels(truth)
+
+    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: list[Tensor], extra: Extra) -> Arrays:
+        with torch.inference_mode():
+            levels = self._levels(to_uint8(image, rounding="truncate"))
+            return {"lpips": self.network.quick_between(levels, kept).double().cpu().numpy()}
+
+    def _levels(self, image: Tensor) -> list[Tensor]:
+        return self.network.quick_levels(2 * (image.float() / 255) - 1)
+
+
+def _heads(net: str, count: int) -> list[Tensor]:
+    """Weights 1×C×1×1 of each level."""
+    spec = find_spec("lpips")
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / "weights" / "v0.1" / f"{net}.pth"
+    tensors = read_tensors(path, "the learned heads of the package lpips")
+    return [nn.Parameter(tensors[f"lin{index}.model.1.weight"]) for index in range(count)]

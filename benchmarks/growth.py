@@ -1,0 +1,96 @@
+"""Time and memory of scoring as the items grow: synthetic pictures through the scorer and the summary.
+
+The extractor is cheap, one projection to Inception's 2048 features, so that what grows is ours: batches, kept arrays,
+the Fréchet distance with its influences, standard errors. Counts rise within one process: the peak is the last one's.
+
+python benchmarks/growth.py [--items 1000 3000 10000 30000] [--threads 1]
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.metrics.known_region import KnownRegionMeasure
+from bench.metrics.measure import Arrays, Extra
+from bench.metrics.scoring import Scorer
+from bench.metrics.summary import Scored, Summary
+
+SIDE, FEATURES, BATCH = 32, 2048, 50
+
+
+class Projection:
+    """Keeps `features` of truth and images: a fixed random projection of the pixels, cut off at 0."""
+
+    protocol: Mapping[str, Any] = {}
+
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.weight = torch.randn(3 * SIDE * SIDE, FEATURES, generator=generator) / SIDE
+
+    def to(self, device: torch.device | str) -> Self:
+        return self
+
+    def keep_truth(self, truth: Tensor) -> tuple[Arrays, None]:
+        return {"features": self._features(truth.float() / 255)}, None
+
+    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: None, extra: Extra) -> Arrays:
+        return {"features": self._features(image)}
+
+    def _features(self, image: Tensor) -> Any:
+        return (image.flatten(1) @ self.weight).relu().numpy()
+
+
+def score(items: int) -> Scored:
+    """Everything measured on one row."""
+    generator = torch.Generator().manual_seed(1)
+    measures = {"images": Projection(), "known_region": KnownRegionMeasure()}
+    units = [(name, "") for name in measures]
+    kept: dict[str, list[Any]] = {"truth": [], "images.features": [], "pre_error": []}
+    for start in range(0, items, BATCH):
+        count = min(BATCH, items - start)
+        truth = torch.randint(0, 256, (count, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
+        image = (truth / 255 + 0.1 * torch.randn(truth.shape, generator=generator)).clamp(0, 1)
+        mask = torch.zeros(count, 1, SIDE, SIDE)
+        mask[..., SIDE // 4 : SIDE // 2, :] = 1
+        scorer = Scorer(measures, truth, mask, [None] * count)
+        found = scorer.score(image, units)
+        kept["truth"].append(scorer.truth("images")["features"])
+        kept["images.features"].append(found["images", ""]["features"])
+        kept["pre_error"].append(found["known_region", ""]["pre_error"])
+    together = {name: np.concatenate(kept.pop(name)) for name in list(kept)}
+    truths = {"images.features": together.pop("truth")}
+    sources, areas = [str(item) for item in range(items)], np.full(items, 0.25)
+    return Scored({"row": together}, truths, {"fid": "images.features"}, sources, range(items), areas)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--items", type=int, nargs="+", default=[1000, 3000, 10_000, 30_000], help="in rising order")
+    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; NumPy's are set by OMP_NUM_THREADS")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print("| items | measuring, s | summary, s | ms an item | peak memory, GB |\n| ---: | ---: | ---: | ---: | ---: |")
+    for items in options.items:
+        started = time.perf_counter()
+        scored = score(items)
+        measured = time.perf_counter()
+        Summary(scored, fewest=2).table(None)
+        done = time.perf_counter()
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kilobytes on Linux
+        parts = f"{measured - started:.1f} | {done - measured:.1f} | {1e3 * (done - started) / items:.2f}"
+        print(f"| {items} | {parts} | {peak:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

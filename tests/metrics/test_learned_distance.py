@@ -1,0 +1,93 @@
+"""LPIPS from local weights against the lpips package itself."""
+
+import warnings
+from pathlib import Path
+
+import lpips
+import numpy as np
+import pytest
+import torch
+
+from bench.errors import BadInputError
+from bench.metrics.learned_distance import LPIPSMeasure, LPIPSNetwork
+from bench.metrics.measure import Extra
+from benchmarks.random_weights import backbone_weights
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "vgg16.pth"
+    torch.save(backbone_weights("vgg"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def reference(backbone: Path) -> lpips.LPIPS:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # lpips calls torchvision in a way of the past
+        network = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
+    weights = torch.load(backbone, weights_only=True)
+    names = network.net.state_dict()  # such as slice1.0.weight, numbered as torchvision's features
+    network.net.load_state_dict({name: weights[f"features.{name.split('.', 1)[1]}"] for name in names})
+    return network
+
+
+def test_distances_and_gradients_are_the_packages(backbone: Path, reference: lpips.LPIPS) -> None:
+    ours = LPIPSNetwork(backbone)
+    torch.manual_seed(0)
+    image, target = (torch.rand(2, 3, 64, 64) * 2 - 1 for _ in range(2))
+    found, expected = [], []
+    for network, kept in ((ours, found), (reference, expected)):
+        x = image.clone().requires_grad_()
+        distance = network(x, target).flatten()
+        (gradient,) = torch.autograd.grad(distance.sum(), x)
+        kept += [distance.detach(), gradient]
+    for first, second in zip(found, expected, strict=True):
+        assert (first - second).abs().max() <= 1e-5 * second.abs().max()
+    assert float(ours(image, image).abs().max()) == 0
+
+
+def test_the_quick_way_is_the_plain_one(backbone: Path) -> None:
+    network = LPIPSNetwork(backbone)
+    image, target = (torch.rand(2, 3, 48, 80, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    with torch.inference_mode():
+        plain, quick = network.levels(image), network.quick_levels(image)
+        for first, second in zip(plain, quick, strict=True):
+            assert (first - second).abs().max() < 1e-5
+        wanted = network.levels(target)
+        distance = network.between(plain, wanted)
+        assert network.quick_between(quick, wanted).numpy() == pytest.approx(distance.numpy(), rel=1e-5)
+
+
+def test_missing_and_wrong_files_and_networks_are_named(backbone: Path, tmp_path: Path) -> None:
+    path = tmp_path / "vgg.pth"
+    with pytest.raises(BadInputError, match=r"vgg\.pth: expected torchvision's VGG16, found no file"):
+        LPIPSNetwork(path)
+    torch.save({"features.0.weight": torch.zeros(1)}, path)
+    with pytest.raises(BadInputError, match=r"vgg\.pth: expected torchvision's VGG16, found other tensors: .*0\.bias"):
+        LPIPSNetwork(path)
+    with pytest.raises(BadInputError, match=r"vgg16\.pth: expected torchvision's AlexNet, found other tensors"):
+        LPIPSNetwork(backbone, "alex")
+    with pytest.raises(BadInputError, match="net: expected vgg or alex, found squeeze"):
+        LPIPSNetwork(backbone, "squeeze")
+
+
+def test_the_measure_is_the_package_on_the_saved_image(backbone: Path, reference: lpips.LPIPS) -> None:
+    """As LaMa calls it: on images in [0, 1], which the package rescales."""
+    measure = LPIPSMeasure(backbone).to("cpu")
+    generator = torch.Generator().manual_seed(1)
+    truth = torch.randint(0, 256, (3, 3, 48, 64), generator=generator, dtype=torch.uint8)
+    saved = torch.randint(0, 256, truth.shape, generator=generator, dtype=torch.uint8)
+    image = (saved.float() + 0.6) / 255
+    mask, extra = torch.zeros(3, 1, 48, 64), Extra([None] * 3)
+    stored, kept = measure.keep_truth(truth)
+    found = measure.keep(image, truth, mask, kept, extra)["lpips"]
+    with torch.inference_mode():
+        expected = reference(saved / 255, truth / 255, normalize=True).flatten().numpy()
+    assert stored == {}
+    assert (found.shape, found.dtype) == ((3,), np.float64)
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert measure.keep(truth / 255, truth, mask, kept, extra)["lpips"].tolist() == [0, 0, 0]
+    _, part = measure.keep_truth(truth[1:2])
+    one = measure.keep(image[1:2], truth[1:2], mask[1:2], part, Extra([None]))["lpips"]
+    assert one[0] == pytest.approx(found[1], rel=1e-5)
