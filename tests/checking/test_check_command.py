@@ -73,12 +73,19 @@ def test_a_path_of_ones_own_stands_in_the_list_by_its_key(capfd: pytest.CaptureF
     assert "decoder_large" not in numbered(message)
 
 
+def test_the_authors_archive_takes_the_place_of_the_validation_set(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["experiment=table2_inpaint_imagenet", *PAPER, "dataset=imagenet_archive"]
+    names = set(numbered(refused(words, capfd)))
+    assert "imagenet_archive" in names
+    assert "imagenet_val" not in names
+
+
 def test_a_collection_has_one_list_with_the_tables_that_need_each_thing(capfd: pytest.CaptureFixture[str]) -> None:
     message = refused(["experiment=all_tables", *PAPER], capfd)
     names = numbered(message)
     assert len(names) == len(set(names))
-    # Neither training data nor what only a control needs, nor the measure that no paper table takes.
-    left_out = {"imagenet_train", "decoder_vanilla_finetuned", "inception_clean"}
+    # Neither training data nor what only a control needs, nor the measure that no paper table takes, nor other data.
+    left_out = {"imagenet_train", "decoder_vanilla_finetuned", "inception_clean", "imagenet_archive"}
     assert set(names) == set(read_assets()) - left_out
     entry = message[message.index(". sd_text2image:") :].split("\n\n")[0]
     assert "needed by table6_text2image_coco, table10_size_coco" in entry

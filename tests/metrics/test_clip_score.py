@@ -174,7 +174,7 @@ def test_embeddings_are_open_clips(tiny: str, network: nn.Module, tmp_path: Path
         assert torch.allclose(encoder(pixels()), network.encode_image(pixels()), atol=1e-6)
     assert (encoder.resolution, tuple(encoder.mean), tuple(encoder.std)) == (16, MEAN, STD)
     found = ClipScore(encoder).protocol
-    assert (found["network"], found["precision"], found["resolution"]) == (f"image tower of CLIP {tiny}", "auto", 16)
+    assert (found["network"], found["precision"], found["resolution"]) == (f"image tower of CLIP {tiny}", "fp32", 16)
 
 
 def test_half_precision_is_open_clips_own(tiny: str, network: nn.Module, tmp_path: Path) -> None:
