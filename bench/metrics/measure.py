@@ -27,7 +27,8 @@ class Extra:
 class Measure(Protocol):
     """One family of metrics.
 
-    A measure that looks at known pixels alone has an attribute `sees_hole` that is false.
+    One that has an attribute `sees_hole` that is false is not taken of images with the truth in place of known pixels,
+    of which it would say nothing new.
     """
 
     @property

@@ -35,10 +35,10 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
         Two float64 tensors of B values in [-1, 1]: over all windows, and over those that hold no pixel of the hole
         (NaN where there is none). Windows reach over no edge of the picture.
     """
-    saved = to_uint8(image, rounding="truncate").double() / 255
+    # In float32: twelve times as fast on a CPU, where windows of double precision have no quick kernel.
     _, similarity = structural_similarity_index_measure(
-        saved,
-        truth.double() / 255,
+        to_uint8(image, rounding="truncate").float() / 255,
+        truth.float() / 255,
         sigma=DEVIATION,
         kernel_size=WINDOW,
         data_range=1.0,
@@ -46,7 +46,7 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
         return_full_image=True,
     )
     edge = WINDOW // 2
-    inner = similarity[:, :, edge:-edge, edge:-edge]
+    inner = similarity[:, :, edge:-edge, edge:-edge].double()
     free = functional.max_pool2d(mask.double(), WINDOW, stride=1) == 0
     known = (inner * free).sum((1, 2, 3)) / (free.sum((1, 2, 3)) * inner.shape[1])
     return inner.mean((1, 2, 3)), known
@@ -55,6 +55,7 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
 class SimilarityMeasure:
     """Keeps `ssim` and `ssim_known`."""
 
+    sees_hole = False
     protocol: Mapping[str, Any] = {
         "image": "uint8 RGB, truncated, at the items' own size",
         "ssim": f"Gaussian window of {WINDOW} pixels and deviation {DEVIATION}, range 1, no padding, mean of channels",
