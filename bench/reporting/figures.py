@@ -26,30 +26,41 @@ INCH = 1.25
 def draw_rows(
     path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
 ) -> None:
-    """Write the figure.
+    """Write the figure: what was given, and each row's images with their errors where anything is known.
 
     Args:
         path: of the PNG file.
-        items: the items shown, one column for each.
+        items: the items shown, one column for each, under their captions where all of it is to be generated.
         rows: label and images N×S×S×3 of each row.
         title: stands above.
     """
+    known = any((item.mask == 0).any() for item in items)
     lines: list[tuple[str, list[npt.NDArray[np.uint8]]]] = [
-        ("input", [item.image for item in items]),
-        ("masked", [np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8) for item in items]),
+        ("input" if known else "the captions' own picture", [item.image for item in items])
     ]
+    if known:
+        holes = [np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8) for item in items]
+        lines.append(("masked", holes))
+    exemplars = [item.exemplar for item in items if item.exemplar is not None]
+    if len(exemplars) == len(items):
+        lines.append(("to be painted", exemplars))
     for label, made in rows:
         lines.append((label, list(made)))
-        errors = []
-        for item, image in zip(items, made, strict=True):
-            error = ERROR_GAIN * np.abs(image.astype(np.int32) - item.image) * (item.mask[..., None] == 0)
-            errors.append(error.clip(0, 255).astype(np.uint8))
-        lines.append((f"error outside the mask ×{ERROR_GAIN}", errors))
-    _draw(path, lines, title=title)
+        if known:
+            lines.append((f"error outside the mask ×{ERROR_GAIN}", [*map(_error, items, made)]))
+    _draw(path, lines, title=title, heads=() if known else [item.caption for item in items])
 
 
-def _draw(path: Path, lines: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], *, title: str) -> None:
-    """Rows of pictures with their labels."""
+def _error(item: Item, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    error = ERROR_GAIN * np.abs(image.astype(np.int32) - item.image) * (item.mask[..., None] == 0)
+    clipped: npt.NDArray[np.uint8] = error.clip(0, 255).astype(np.uint8)
+    return clipped
+
+
+def _draw(
+    path: Path, lines: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], *, title: str, heads: Sequence[str] = ()
+) -> None:
+    """Rows of pictures with their labels, and words above the columns."""
     columns = len(lines[0][1])
     figure = Figure(figsize=(INCH * columns + 2.2, INCH * len(lines) + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
@@ -60,6 +71,8 @@ def _draw(path: Path, lines: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]
             place.set_xticks([])
             place.set_yticks([])
         places[0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7, parse_math=False)
+    for place, words in zip(axes[0], heads, strict=False):
+        place.set_title(_wrapped(words), fontsize=6, parse_math=False)
     figure.suptitle(title, fontsize=9, parse_math=False)
     figure.savefig(path)
 

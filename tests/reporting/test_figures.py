@@ -1,5 +1,6 @@
 """The figure: a column for each item, a line for each row, and the error outside the mask only."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -136,3 +137,25 @@ def test_a_tradeoff_is_drawn_for_every_metric_and_cost(tmp_path: Path) -> None:
             sizes.append(opened.size)
     assert sizes[0][0] > 1.5 * sizes[1][0]
     assert sizes[0][1] > 1.5 * sizes[1][1]
+
+
+def height(path: Path) -> int:
+    with Image.open(path) as picture:
+        return picture.height
+
+
+def test_where_all_is_generated_there_are_captions_in_place_of_masks_and_errors(tmp_path: Path) -> None:
+    whole = [replace(item, mask=np.ones_like(item.mask), caption="a red circle") for item in items(2)]
+    for name, shown in (("edited", items(2)), ("generated", whole)):
+        draw_rows(tmp_path / f"{name}.png", shown, [("row", images(2))], title="")
+    # Two lines of pictures in place of four: what was given and the row's.
+    assert height(tmp_path / "generated.png") < 0.6 * height(tmp_path / "edited.png")
+
+
+def test_what_was_to_be_painted_is_shown(tmp_path: Path) -> None:
+    colour = (10, 220, 120)
+    exemplar = np.full((5, 5, 3), colour, np.uint8)
+    shown = [replace(item, exemplar=exemplar) for item in items(2)]
+    picture = draw(tmp_path / "rows.png", shown, {"row": images(2)})
+    assert area(picture, *colour).sum() > 2000
+    assert not area(draw(tmp_path / "none.png", items(2), {"row": images(2)}), *colour).any()
