@@ -68,7 +68,7 @@ def _lines(folder: Path) -> pandas.DataFrame:
     if job["status"] == 0:
         table = next((path for path in (folder / "table.csv", folder / "validation.csv") if path.is_file()), None)
         if table is not None:
-            found = pandas.read_csv(table)
+            found = pandas.read_csv(table).copy()  # in one piece: to its many columns more are added
             found = found.tail(1) if table.name == "validation.csv" else found
     costs = _costs(folder)
     if "row" in found:

@@ -104,7 +104,7 @@ def test_one_row_more_computes_one_row(store: Path, tmp_path: Path) -> None:
     before = set((store / "scores").rglob("*.safetensors"))
     bench.run(few(store, tmp_path / "out", rows=[*ROWS, "large_nomask"]))
     added = set((store / "scores").rglob("*.safetensors")) - before
-    assert len(added) == 3  # features of its images, of their holes alone, and the known region
+    assert len(added) == 4  # features of its images, of their holes alone, the known region, and similarity
     assert read(tmp_path / "out", "run.json")["latents"]["sampled"] == 0
 
 
