@@ -56,7 +56,7 @@ class ArchitectureExperiment:
         if reached < STAGES.index("tabulate"):
             print(f"{self.config.name}: all is there, for no weights and no data are needed")
             return Results(Path(), 0)
-        if not World.leads_here():
+        if not World.here().leads:
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         table = self.tabulate(decoder)

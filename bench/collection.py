@@ -23,7 +23,7 @@ from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, ter
 from bench.tables.judging import judge_across
 from bench.tables.printed import judge_printed
 from bench.tables.render import verdict_grid
-from bench.tables.verdicts import PAPER
+from bench.tables.verdicts import scope_of
 from bench.world import World
 
 __all__ = ["Collection"]
@@ -45,7 +45,7 @@ class Collection:
                 raise BadInputError(report(self.config.name, problems))
             statuses = [self._run([f"experiment={name}", *shared]).status for name in self.config.experiments]
             return Results(Path(), max(statuses))
-        out = open_out(self.config.out, self.config.name) if World.leads_here() else None
+        out = open_out(self.config.out, self.config.name) if World.here().leads else None
         results: dict[str, Results] = {}
         seconds: dict[str, float] = {}
         for name in self.config.experiments:
@@ -62,8 +62,7 @@ class Collection:
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """`index.html` and `index.md`, verdicts that rest on several tables, and how the run went."""
         summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
-        profile = self.config.profile.name
-        scope = "custom" if profile == PAPER and changing(self.overrides) else profile
+        scope = scope_of(self.config.profile.name, custom=bool(changing(self.overrides)))
         verdicts = [*judge_printed(), *judge_across(summaries, profile=scope)]
         latents = {name: _run_of(out / name).get("latents") or {} for name in results}
         grid = _index(out, results, seconds, latents)

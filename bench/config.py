@@ -29,6 +29,7 @@ __all__ = [
     "experiments",
     "for_each",
     "group_of",
+    "key_of",
     "one_message",
     "typed",
     "with_decoder_rows",
@@ -123,9 +124,14 @@ def with_decoder_rows(config: Config, resolved: dict[str, Any], overrides: list[
     return typed(compose_config([*overrides, f"row=[{','.join([*config.rows, *own])}]"]))
 
 
+def key_of(override: str) -> str:
+    """What an override sets, such as `generator.steps` of `generator.steps=4`."""
+    return override.lstrip("+~").partition("=")[0]
+
+
 def group_of(override: str) -> str:
-    """The first word of an override's key, such as `generator` of `generator.steps=4`."""
-    return override.lstrip("+~").partition("=")[0].partition(".")[0].partition("@")[0]
+    """The first word of its key, such as `generator`."""
+    return key_of(override).partition(".")[0].partition("@")[0]
 
 
 def changing(overrides: Sequence[str]) -> list[str]:
@@ -135,7 +141,7 @@ def changing(overrides: Sequence[str]) -> list[str]:
 
 def for_each(overrides: list[str]) -> list[str]:
     """Of a collection's overrides those that go to each of its experiments."""
-    return [word for word in overrides if word.partition("=")[0] not in ("experiment", "experiments", "out")]
+    return [word for word in overrides if key_of(word) not in ("experiment", "experiments", "out")]
 
 
 def one_message(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from bench.data.items import Item
+from bench.device import finish
 from bench.generation.decoding import Batch, Decoded, Method
 from bench.generation.latents import Generator
 from bench.models.architecture import cost
@@ -69,14 +70,9 @@ def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, st
 def _seconds(call: Callable[[], object], device: torch.device, repeats: int) -> float:
     times = []
     for _ in range(repeats + 1):
-        _wait(device)
+        finish(device)
         started = time.perf_counter()
         call()
-        _wait(device)
+        finish(device)
         times.append(time.perf_counter() - started)
     return statistics.median(times[1:])
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()

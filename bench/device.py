@@ -8,7 +8,7 @@ import torch
 
 from bench.errors import BadInputError
 
-__all__ = ["choose_device"]
+__all__ = ["choose_device", "finish"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -35,3 +35,9 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).split("\n")[0]
         raise BadInputError(f"device: expected auto, cpu or a device that is there, found {name} ({reason})") from error
     return device
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a device has done what it was given, so that a clock counts it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -6,7 +6,6 @@ resume, caching and sharing between experiments in one.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from hydra.utils import get_object
 from bench.checking.estimate import Work, before_trial, estimate
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.report import report
+from bench.checking.settings import check_settings, used
 from bench.checking.trial import try_out
 from bench.config import changing
 from bench.costs import decoding_share, row_costs, sampling_seconds
@@ -28,36 +28,33 @@ from bench.data.masks import preset
 from bench.device import choose_device
 from bench.errors import BadInputError
 from bench.generation.decoding import Batch, Method, branch_is_off
-from bench.generation.pipelines import locate
 from bench.metrics.measure import Measure
 from bench.metrics.protocol import Protocol
-from bench.metrics.summary import Scored, Summary
-from bench.objects import check_targets, identity, make, require_target, weight_files
+from bench.metrics.summary import Summary
+from bench.objects import identity, make, weight_files
 from bench.reporting.figures import draw_rows
 from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
 from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
-from bench.results import Results, check_writable, open_out
+from bench.results import Results, open_out
 from bench.sampling import Sampling
 from bench.schema import STAGES, Config, TableSpec
-from bench.scoring import Scoring
+from bench.scoring import VERSION, Scoring
 from bench.seeding import numpy_generator
 from bench.showing import images_of, save_images
 from bench.store import Store, content_key
-from bench.tables.build import Table, bins_of, build_table, check_table, label_of
+from bench.tables.build import Table, bins_of, build_table, label_of
 from bench.tables.grid import terminal
 from bench.tables.judging import judge, two_by_two
 from bench.tables.printed import judge_printed
 from bench.tables.render import frame, print_table, renderings
-from bench.tables.verdicts import PAPER
+from bench.tables.verdicts import PAPER, Outcome, scope_of
 from bench.world import World
 
 __all__ = ["TableExperiment"]
 
 log = logging.getLogger(__name__)
 
-SCORING_VERSION = 2
-"""Raised when the same images give other scores."""
 SHOWN = 6
 """Items in the figure."""
 TEXT_CLAIMS = 2
@@ -76,28 +73,11 @@ class TableExperiment:
         self.rows = {
             name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
         }
-        self.resolved = self._used(resolved)
+        self.resolved = used(resolved, self._spec, self.rows)
         self.store = Store(Path(config.paths.store))
         self.device = choose_device(config.device)
         self.world = World()
         self.seconds: dict[str, float] = {}
-
-    def _used(self, resolved: dict[str, Any]) -> dict[str, Any]:
-        """The configuration without what this run leaves out: rows of other controls, measures of other tasks."""
-        features, task = resolved["features"], self._spec.task
-        if task not in features["tasks"]:
-            raise BadInputError(f"table.task: expected one of {', '.join(features['tasks'])}, found {task}")
-        unknown = [name for name in features["tasks"][task] if name not in features["measures"]]
-        if unknown:
-            known = ", ".join(features["measures"])
-            raise BadInputError(f"features.tasks.{task}: expected some of {known}, found {unknown[0]}")
-        measures = {name: features["measures"][name] for name in features["tasks"][task]}
-        return {
-            **resolved,
-            "generator": _located(resolved["generator"]),
-            "features": {**features, "measures": measures},
-            "rows": {name: resolved["rows"][name] for name in self.rows},
-        }
 
     def run(self) -> Results:
         """Every stage up to the configured one."""
@@ -128,21 +108,13 @@ class TableExperiment:
         if "tabulate" not in wanted or not self.world.leads:
             return Results(out, 0)
         with self._stage("tabulate"):
-            summary = self.measure(scored)
-            costs = self.costs(items, latents)
-            table = self.tabulate(items, latents, summary, costs)
+            summary = Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
+            costs, protocols = self.costs(items, latents), self.protocols_of(summary)
+            table = self.tabulate(items, latents, summary, costs, protocols)
             write_manifest(out, items)
             records = write_records(out, items, scored)
             write_table(out, renderings(table))
-            write_results(
-                out,
-                self.config,
-                self.resolved,
-                table,
-                items=items,
-                custom=self.custom,
-                protocols=self.protocols_of(summary),
-            )
+            write_results(out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=protocols)
         if "report" in wanted:
             with self._stage("report"):
                 self.report(out, items, latents, table)
@@ -160,22 +132,7 @@ class TableExperiment:
 
     def check_settings(self) -> None:
         """See that targets and arguments are right, whatever files are there."""
-        nodes = self.resolved
-        check_table(self._spec, self.rows)
-        for name in ("store", "data"):
-            check_writable(nodes["paths"][name], f"paths.{name}")
-        try:
-            preset(self.config.profile.masks)
-        except ValueError as error:
-            raise BadInputError(f"profile.masks: {error}") from error
-        require_target(nodes["generator"], "generator", given=("device",))
-        require_target(nodes["dataset"]["pictures"], "dataset.pictures")
-        check_targets(nodes["profile"]["datasets"], "profile.datasets")
-        for name, spec in nodes["features"]["measures"].items():
-            require_target(spec["measure"], f"features.measures.{name}.measure")
-        for name, row in nodes["rows"].items():
-            if row["method"] is not None:
-                require_target(row["method"], f"rows.{name}.method")
+        check_settings(self.resolved, self._spec, self.rows)
 
     @cached_property
     def inspection(self) -> Inspection:
@@ -283,7 +240,7 @@ class TableExperiment:
             name: {
                 **measure.protocol,
                 "weights": content_key({"measure": identity(specs[name]["measure"], self.weights)}),
-                "scoring": SCORING_VERSION,
+                "scoring": VERSION,
             }
             for name, measure in self.measures.items()
         }
@@ -309,25 +266,29 @@ class TableExperiment:
 
     # --- tabulate ----------------------------------------------------------------------------------------------------
 
-    def measure(self, scored: Scored) -> Summary:
-        """Numbers of each row with their uncertainty."""
-        return Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
-
     def tabulate(
-        self, items: Items, latents: list[str], summary: Summary, costs: Mapping[str, Mapping[str, float]]
+        self,
+        items: Items,
+        latents: list[str],
+        summary: Summary,
+        costs: Mapping[str, Mapping[str, float]],
+        protocols: Mapping[str, Protocol],
     ) -> Table:
         """The paper's table with ours beside it, and what it says of the paper's claims."""
         profile = self.config.profile.name
-        custom = bool(self.custom) or items.manifest["subset"] == "custom"
         measured = summary.table(self._spec.reference)
         shared, number = content_key({"latents": latents}), self._spec.number
-        seen = self.latent_statistics(items, latents)
+        masked = self._spec.task != "generation"
+        seen = LatentStatistics.of(
+            (self.sampling.latents_of(key), items.masks(*span) if masked else None)
+            for key, span in zip(latents, items.blocks(), strict=True)
+        )
         verdicts = judge(
             number,
             summary,
-            profile="custom" if profile == PAPER and custom else profile,
+            profile=scope_of(profile, custom=bool(self.custom) or items.manifest["subset"] == "custom"),
             latents=dict.fromkeys(self.methods, shared),
-            structure=self._structure(items, latents, seen, costs),
+            structure=self.outcomes(items, latents, seen, costs),
         )
         return build_table(
             self._spec,
@@ -336,18 +297,18 @@ class TableExperiment:
             profile=f"{profile}, custom ({', '.join(self.custom)})" if self.custom else profile,
             features=str(self.resolved["features"]["name"]),
             training={name: method.training for name, method in self.methods.items()},
-            notes=[*self._notes(items, summary), seen.gap_note(), *seen.leak_note()],
+            notes=[*self._notes(items, summary, protocols), seen.gap_note(), *seen.leak_note()],
             claims=[*verdicts, *judge_printed(number)],
             effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},
         )
 
-    def _structure(
+    def outcomes(
         self, items: Items, latents: list[str], seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]
-    ) -> dict[str, bool | str | tuple[bool, str]]:
-        """Outcomes of claims that no table's numbers decide."""
+    ) -> dict[str, Outcome]:
+        """Of claims that no table's numbers decide."""
         if self._spec.number != TEXT_CLAIMS:
             return {}
-        found: dict[str, bool | str | tuple[bool, str]] = {
+        found: dict[str, Outcome] = {
             "x2": branch_is_off(self.methods, self._first(items, latents, 1)),
             "x6": any(seen.leak().values()),
         }
@@ -357,15 +318,7 @@ class TableExperiment:
             found["x1"] = decoding_share(costs, sampling_seconds(self.generator, first, self.device), steps)
         return found
 
-    def latent_statistics(self, items: Items, latents: list[str]) -> LatentStatistics:
-        """What the latents say of the sampler and of the first stage, block by block."""
-        found = LatentStatistics()
-        for key, (start, stop) in zip(latents, items.blocks(), strict=True):
-            masks = items.masks(start, stop) if self._spec.task != "generation" else None
-            found.add(self.sampling.latents_of(key), masks)
-        return found
-
-    def _notes(self, items: Items, summary: Summary) -> Iterator[str]:
+    def _notes(self, items: Items, summary: Summary, protocols: Mapping[str, Protocol]) -> Iterator[str]:
         truncated = getattr(self.generator, "truncated", None)
         captions = [] if truncated is None else [item["caption"] for item in items.table.select_columns(["caption"])]
         return notes(
@@ -374,7 +327,7 @@ class TableExperiment:
             self.rows,
             items=items,
             summary=summary,
-            protocols=self.protocols_of(summary),
+            protocols=protocols,
             truncated=None if truncated is None else truncated(captions),
         )
 
@@ -446,13 +399,3 @@ class TableExperiment:
         started = time.monotonic()
         yield
         self.seconds[name] = time.monotonic() - started
-
-
-def _located(generator: dict[str, Any]) -> dict[str, Any]:
-    """The generator with the folder of the local cache in place of a hub's id; what is not there stays as it is."""
-    found = dict(generator)
-    for key in ("pipeline", "tokenizer", "vae"):
-        if isinstance(found.get(key), str):
-            with contextlib.suppress(BadInputError):  # the check names it with all else that is missing
-                found[key] = str(locate(found[key]))
-    return found

@@ -20,8 +20,10 @@ from bench.progress import Progress
 from bench.sampling import Sampling, finite
 from bench.store import Arrays, Store, content_key, joined
 
-__all__ = ["Part", "Scoring", "unit_interval"]
+__all__ = ["VERSION", "Part", "Scoring", "unit_interval"]
 
+VERSION = 2
+"""Raised when the same images give other scores."""
 Part = tuple[str, Unit]
 """A row, or `TRUTH`, and what is measured on its images."""
 TRUTH = ""

@@ -59,7 +59,7 @@ def run_sweep(words: list[str], run: Run) -> int:
     """
     given = [word.partition("=")[2] for word in words if word.startswith("out=")]
     jobs = sweep_jobs([word for word in words if not word.startswith("out=")])
-    if not World.leads_here():
+    if not World.here().leads:
         return max(run_job(run, job, None).status for job in jobs)
     stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     out = writable_folder(given[-1], "out") if given else free_folder(Path("outputs") / "sweep", stamp)

@@ -23,6 +23,11 @@ class World:
     size: int = 1
 
     @classmethod
+    def here(cls) -> World:
+        """What `torchrun` says of this process, whether or not it has joined the others."""
+        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+    @classmethod
     def join(cls, device: torch.device) -> World:
         """The world that `torchrun` started, or a process alone; its backend is NCCL on CUDA and gloo elsewhere."""
         if "WORLD_SIZE" not in os.environ or not distributed.is_available():
@@ -35,11 +40,6 @@ class World:
     def leads(self) -> bool:
         """Whether this is the process that writes results."""
         return self.rank == 0
-
-    @staticmethod
-    def leads_here() -> bool:
-        """The same before any world is joined, as `torchrun` says it."""
-        return os.environ.get("RANK", "0") == "0"
 
     def share(self, whole: Sequence[T]) -> list[T]:
         """This process's part: every `size`-th, so that the parts differ by one at most."""

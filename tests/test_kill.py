@@ -45,7 +45,14 @@ def test_killed_and_run_again(tmp_path: Path, kind: str) -> None:
 
 
 def test_an_interrupt_ends_with_130_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    process = subprocess.Popen(command(tmp_path, "out"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command(tmp_path, "out"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        # A shell that started the tests in its background lets interrupts be ignored, and that is inherited.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     latents = tmp_path / "store" / "latents"
     while not latents.exists() or not any(latents.rglob("*.safetensors")):
         assert process.poll() is None

@@ -16,6 +16,7 @@ import torch
 
 from bench.checking.report import gigabytes
 from bench.data.items import Item
+from bench.device import finish
 from bench.seeding import numpy_generator
 
 __all__ = ["Meter", "Trial", "Work", "before_trial", "estimate", "trial_items"]
@@ -74,10 +75,10 @@ class Meter:
 
     def timed(self, call: Callable[[], T]) -> tuple[T, float]:
         """What a call returns, and the seconds that it and the device took."""
-        self._wait()
+        finish(self.device)
         started = time.perf_counter()
         found = call()
-        self._wait()
+        finish(self.device)
         return found, time.perf_counter() - started
 
     def memory(self) -> int:
@@ -91,10 +92,6 @@ class Meter:
     def name(self) -> str:
         """Of the device, in words."""
         return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 def trial_items(resolution: int) -> list[Item]:

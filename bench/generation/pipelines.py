@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from bench.generation.quiet import quiet
 from bench.generation.sampling import AUTOCAST, precision_of, under_autocast
 from bench.generation.single_file import single_file_parts
 
-__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "text_parts"]
+__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "located", "text_parts"]
 
 KEY = "generator.pipeline"
 TOKENIZER_KEY = "generator.tokenizer"
@@ -54,6 +56,16 @@ def locate(name: str, key: str = KEY) -> Path:
             f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found neither for {name}; "
             f"`hf download {hub['id']}{revision}` fetches it if it is a hub id"
         ) from None
+
+
+def located(generator: Mapping[str, Any]) -> dict[str, Any]:
+    """A generator's configuration with local folders in place of hub ids; what is not there stays as it is."""
+    found = dict(generator)
+    for key in ("pipeline", "tokenizer", "vae"):
+        if isinstance(found.get(key), str):
+            with contextlib.suppress(BadInputError):  # the check names it with all else that is missing
+                found[key] = str(locate(found[key]))
+    return found
 
 
 def text_parts(

@@ -6,7 +6,7 @@ The heads travel with the `lpips` package; the backbones are torchvision's `vgg1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
@@ -73,14 +73,8 @@ class LPIPSNetwork(nn.Module):
 
     def levels(self, image: Tensor) -> list[Tensor]:
         """Features B×C×h×w of five levels, of unit length at each position, of images B×3×H×W in [-1, 1]."""
-        found = []
-        x = (image - self.shift) / self.scale
-        for index, layer in enumerate(self.layers):
-            x = layer(x)
-            if index in self.taps:
-                level = x.float()
-                found.append(level / (level.square().sum(1, keepdim=True).sqrt() + 1e-10))
-        return found
+        found = [level.float() for level in self._taps((image - self.shift) / self.scale, {})]
+        return [level / (level.square().sum(1, keepdim=True).sqrt() + 1e-10) for level in found]
 
     def between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
         """Distances B of two batches from what `levels` gives for them."""
@@ -98,16 +92,18 @@ class LPIPSNetwork(nn.Module):
                 for index, layer in enumerate(self.layers)
                 if getattr(layer, "kernel_size", None) == (3, 3) and layer.in_channels > 3
             }
-        found = []
         x = (image - self.shift) / self.scale
         x = x.contiguous(memory_format=torch.channels_last) if on_cpu else x
-        for index, layer in enumerate(self.layers):
-            quick = on_cpu and index in self._kernels
-            x = convolve_relu(x, self._kernels[index], layer.bias) if quick else layer(x)
-            if index in self.taps:
-                found.append(x)
+        found = list(self._taps(x, self._kernels if on_cpu else {}))
         # In place, once nothing reads them any more: new memory costs more than the arithmetic.
         return [level.div_(torch.linalg.vector_norm(level, dim=1, keepdim=True).add_(1e-10)) for level in found]
+
+    def _taps(self, x: Tensor, kernels: Mapping[int, Tensor]) -> Iterator[Tensor]:
+        """The backbone's features, by Winograd's convolution where a layer has its kernel."""
+        for index, layer in enumerate(self.layers):
+            x = convolve_relu(x, kernels[index], layer.bias) if index in kernels else layer(x)
+            if index in self.taps:
+                yield x
 
     def quick_between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
         """What `between` gives; `levels` are used up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import cv2
@@ -27,6 +27,16 @@ class LatentStatistics:
         self._squares: dict[str, Array] = {}
         self._leaked = np.zeros(len(DISTANCES))
         self._cells = np.zeros(len(DISTANCES), np.int64)
+
+    @classmethod
+    def of(
+        cls, blocks: Iterable[tuple[Mapping[str, npt.NDArray[Any]], npt.NDArray[np.uint8] | None]]
+    ) -> LatentStatistics:
+        """Of blocks with their masks, each as `add` takes it."""
+        found = cls()
+        for block, masks in blocks:
+            found.add(block, masks)
+        return found
 
     def add(self, block: Mapping[str, npt.NDArray[Any]], masks: npt.NDArray[np.uint8] | None) -> None:
         """Take a block in.

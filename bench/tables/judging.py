@@ -15,6 +15,7 @@ from bench.tables.verdicts import (
     INCONCLUSIVE,
     NOT_TESTED,
     PAPER,
+    Outcome,
     Part,
     Verdict,
     all_of,
@@ -42,7 +43,7 @@ def judge(
     *,
     profile: str,
     latents: Mapping[str, str] | None = None,
-    structure: Mapping[str, bool | str | tuple[bool, str]] | None = None,
+    structure: Mapping[str, Outcome] | None = None,
 ) -> list[Verdict]:
     """Judge a table's claims, and those of the text that its run has the rows for.
 
@@ -51,8 +52,7 @@ def judge(
         summary: of the run.
         profile: `paper`, or any other name: then sizes are judged by their order alone, and digits are not.
         latents: a hash of what each row decoded; None where it is not known.
-        structure: of claims of that kind, by id: whether it holds, with the evidence where that is more than an exact
-            comparison; or why nobody knows.
+        structure: of claims of that kind, by id.
 
     Raises:
         ValueError: an id in `structure` is no such claim's.
@@ -262,7 +262,7 @@ def _same_latents(latents: Mapping[str, str]) -> Part:
     return (HOLDS if len(kinds) == 1 else FAILS), shown
 
 
-def _outcome(value: bool | str | tuple[bool, str]) -> Part:
+def _outcome(value: Outcome) -> Part:
     if isinstance(value, str):
         return NOT_TESTED, value
     if isinstance(value, tuple):

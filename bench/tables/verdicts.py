@@ -15,11 +15,13 @@ __all__ = [
     "NOT_TESTED",
     "PAPER",
     "PRINTED",
+    "Outcome",
     "Part",
     "Verdict",
     "all_of",
     "p_shown",
     "placed",
+    "scope_of",
     "verdict_on",
 ]
 
@@ -28,6 +30,10 @@ CONTRADICTED = "contradicted by the printed numbers"
 PAPER, PRINTED = "paper", "printed"
 """Scopes of verdicts."""
 
+Outcome = bool | str | tuple[bool, str]
+"""Of a claim that no numbers of a table decide: whether it holds, with the evidence where that is more than an exact
+comparison; or why nobody knows.
+"""
 Part = tuple[str, str]
 """Verdict and evidence of one comparison."""
 
@@ -42,6 +48,11 @@ class Verdict:
     verdict: str
     evidence: str
     """One line with the numbers, or why it was not tested."""
+
+
+def scope_of(profile: str, *, custom: bool) -> str:
+    """The scope of a run's verdicts: only the paper's own settings reproduce, whatever sizes they are changed at."""
+    return "custom" if profile == PAPER and custom else profile
 
 
 def verdict_on(claim: Claim, scope: str, verdict: str, evidence: str) -> Verdict:

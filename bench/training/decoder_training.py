@@ -228,7 +228,7 @@ class DecoderTraining:
 
     def save(self) -> None:
         """Write a checkpoint of the present step, and remove all but the newest; the first process does it."""
-        if self.world.rank == 0:
+        if self.world.leads:
             state = {
                 "settings": self.settings,
                 "step": self.step,

@@ -18,7 +18,7 @@ import yaml
 from filelock import FileLock
 from torch import Tensor
 
-from bench.config import conf_dir
+from bench.config import conf_dir, key_of
 from bench.data.imagenet_train import ImageNetTrain
 from bench.data.items import Item
 from bench.data.masks import preset
@@ -78,7 +78,7 @@ class TrainDecoder:
         if self.config.stage == "prepare":
             return Results(Path(), 0)
         curve, decoder, validation = self._locked(data)
-        if self.world.rank > 0:
+        if not self.world.leads:
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
         self.report(out, curve, decoder, validation)
@@ -96,7 +96,7 @@ class TrainDecoder:
         return Path(self.config.paths.store) / "training" / self.key
 
     def _locked(self, data: ImageNetTrain) -> tuple[Curve, Decoder, Validation]:
-        with FileLock(self._folder.with_suffix(".lock")) if self.world.rank == 0 else contextlib.nullcontext():
+        with FileLock(self._folder.with_suffix(".lock")) if self.world.leads else contextlib.nullcontext():
             return self.train(data, self._folder)
 
     # --- check -------------------------------------------------------------------------------------------------------
@@ -223,7 +223,7 @@ class TrainDecoder:
         )
         finished = folder / "decoder"
         # The first process holds the lock and decides for all.
-        if self.world.any(self.world.rank == 0 and (finished / "config.json").is_file(), self.device):
+        if self.world.any(self.world.leads and (finished / "config.json").is_file(), self.device):
             log.info("training: found finished in the store")
             return Curve(folder), load_decoder(finished).to(self.device), validation
         start = load_decoder(self.start) if self.start is not None else None
@@ -243,7 +243,7 @@ class TrainDecoder:
             workers=self.config.workers,
         )
         decoder, pretrained = training.decoder, training.pretrained
-        if self.world.rank > 0:
+        if not self.world.leads:
             for _ in training.updates():
                 pass
             return Curve(folder), decoder, validation
@@ -362,7 +362,7 @@ def own_checkpoint(config: Config, resolved: dict[str, Any], overrides: Sequence
     if checkpoint is not None and Path(checkpoint).exists():
         needed = load_decoder(checkpoint).config != training.sizes
     else:
-        needed = checkpoint is None or any(word.lstrip("+").partition("=")[0] in RESHAPING for word in overrides)
+        needed = checkpoint is None or any(key_of(word) in RESHAPING for word in overrides)
     if not needed:
         return None
     if config.stage == "check":

@@ -15,10 +15,7 @@ def block(count: int = 2, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def statistics(*blocks: dict[str, np.ndarray], masks: np.ndarray | None = None) -> LatentStatistics:
-    found = LatentStatistics()
-    for arrays in blocks:
-        found.add(arrays, masks)
-    return found
+    return LatentStatistics.of((arrays, masks) for arrays in blocks)
 
 
 def test_a_leak_is_found_at_its_distance() -> None:
