@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from bench.data.items import Item
@@ -13,6 +15,7 @@ from bench.data.manifest import Items
 from bench.errors import BadInputError
 from bench.generation.batching import Batches
 from bench.generation.decoding import Method
+from bench.metrics.features import Features, Piece
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Scorer, Unit
 from bench.metrics.summary import HOLE_ONLY, Scored
@@ -26,6 +29,9 @@ VERSION = 2
 """Raised when the same images give other scores."""
 Part = tuple[str, Unit]
 """A row, or `TRUTH`, and what is measured on its images."""
+Column = tuple[Part, str]
+"""One array of a part."""
+Array = npt.NDArray[Any]
 TRUTH = ""
 """Stands for the true images where scores are kept by row."""
 
@@ -78,18 +84,19 @@ class Scoring:
     def run(self, items: Items, latents: Sequence[str], sets: Mapping[str, str]) -> Scored:
         """Everything measured on every row and on the truth, items as in the manifest.
 
-        Of several processes each measures its share of the blocks, and finds the others' in the store.
+        Of several processes each measures its share of the blocks. Values that items have by themselves are exchanged;
+        features stay in the store, to be read piece by piece.
 
         Args:
             items: the run's.
             latents: keys of their blocks.
             sets: metrics of whole sets and the arrays that they are made of, as `Scored` has them.
         """
-        world = self.sampling.world
         spans = list(items.blocks())
         keys = [self._keys(items.lines(*span), key) for span, key in zip(spans, latents, strict=True)]
-        mine = world.share(range(len(spans)))
-        blocks: dict[int, dict[Part, Arrays]] = {}
+        mine = self.sampling.world.share(range(len(spans)))
+        blocks: dict[int, dict[Column, Array]] = {}
+        widths: Mapping[Column, int] = {}
         with Progress("score", sum(spans[number][1] - spans[number][0] for number in mine)) as progress:
             for number in mine:
                 start, stop = spans[number]
@@ -102,16 +109,54 @@ class Scoring:
                             found[part] = arrays
                     else:
                         progress.skip(stop - start)
-                blocks[number] = found
-        world.wait()
-        for number in set(range(len(spans))) - blocks.keys():
-            blocks[number], missing = self._stored(keys[number])
-            if missing:
-                raise BadInputError(
-                    f"paths.store: expected a folder that all processes share, found no scores "
-                    f"{keys[number][missing[0]][:12]}… of another process in {self.store.root}"
-                )
-        return self._together(items, [blocks[number] for number in range(len(spans))], sets)
+                columns = {(part, name): found[part][name] for part in keys[number] for name in sorted(found[part])}
+                blocks[number] = {column: values for column, values in columns.items() if values.ndim == 1}
+                widths = {column: values.shape[1] for column, values in columns.items() if values.ndim == 2}
+        values, widths = self._exchanged(len(items), {spans[number]: block for number, block in blocks.items()}, widths)
+        return self._together(items, values, self._features(spans, keys, widths), sets)
+
+    def _exchanged(
+        self, count: int, blocks: Mapping[tuple[int, int], Mapping[Column, Array]], widths: Mapping[Column, int]
+    ) -> tuple[dict[Column, Array], Mapping[Column, int]]:
+        """Values of all items by column, whichever process measured them; and the widths that the leader knows."""
+        world, device = self.sampling.world, self.sampling.device
+        columns, widths = world.told((list(next(iter(blocks.values()), {})), widths), device)
+        values = np.zeros((count, len(columns)))
+        for (start, stop), block in blocks.items():
+            for index, column in enumerate(columns):
+                values[start:stop, index] = block[column]
+        if world.size > 1:
+            from bench.metrics.states import ItemValues  # a process alone does without torchmetrics, slow to import
+
+            places = [place for span in blocks for place in range(*span)]
+            everyone = ItemValues(count, len(columns)).to(device)
+            everyone.update(torch.tensor(places, dtype=torch.long, device=device), torch.from_numpy(values[places]))
+            values = everyone.compute().cpu().numpy()
+        return {column: values[:, index] for index, column in enumerate(columns)}, widths
+
+    def _features(
+        self, spans: Sequence[tuple[int, int]], keys: Sequence[Mapping[Part, str]], widths: Mapping[Column, int]
+    ) -> dict[Column, Features]:
+        """Of all items by column, read from the store when they are wanted."""
+        return {
+            (part, name): Features(
+                [
+                    Piece(stop - start, partial(self._read, block[part], name))
+                    for (start, stop), block in zip(spans, keys, strict=True)
+                ],
+                width,
+            )
+            for (part, name), width in widths.items()
+        }
+
+    def _read(self, key: str, name: str) -> Array:
+        arrays = self.store.get("scores", key)
+        if arrays is None:
+            raise BadInputError(
+                f"paths.store: expected scores {key[:12]}… in {self.store.root}, a folder that all processes of a run "
+                "share; found none, or damaged ones: run again"
+            )
+        return arrays[name]
 
     def _stored(self, keys: Mapping[Part, str]) -> tuple[dict[Part, Arrays], list[Part]]:
         """What the store has of a block's parts, and the parts that it has not."""
@@ -164,21 +209,23 @@ class Scoring:
         batches = list(self._batches.over(range(len(block)), scored))
         return {part: joined([found[part] for found in batches]) for part in parts}
 
-    def _together(self, items: Items, blocks: Sequence[dict[Part, Arrays]], sets: Mapping[str, str]) -> Scored:
-        """The blocks' arrays end to end, named as metrics are."""
-        rows: dict[str, Arrays] = {name: {} for name in self.methods}
-        truth: Arrays = {}
+    def _together(
+        self, items: Items, values: Mapping[Column, Array], features: Mapping[Column, Features], sets: Mapping[str, str]
+    ) -> Scored:
+        """Everything under the names that metrics have."""
+        rows: dict[str, dict[str, Array | Features]] = {name: {} for name in self.methods}
+        truth: dict[str, Array | Features] = {}
         measures: dict[str, str] = {}
-        for part in blocks[0]:
-            row, (measure, variant) = part
-            for array, values in joined([block[part] for block in blocks]).items():
-                name = f"{measure}.{array}" if values.ndim > 1 else array
-                if values.ndim == 1:
-                    measures[name] = measure
-                if row == TRUTH:
-                    truth[name] = values[items.references]
-                else:
-                    rows[row][f"{name}_{variant}" if variant else name] = values
+        found: dict[Column, Array | Features] = {**values, **features}
+        for column, arrays in found.items():
+            (row, (measure, variant)), array = column
+            name = f"{measure}.{array}" if column in features else array
+            if column in values:
+                measures[name] = measure
+            if row == TRUTH:
+                truth[name] = arrays[np.asarray(items.references)]
+            else:
+                rows[row][f"{name}_{variant}" if variant else name] = arrays
         areas = np.array([line["mask_area"] for line in items.lines()])
         return Scored(rows, truth, sets, items.sources, items.references, areas, measures)
 

@@ -50,6 +50,14 @@ class World:
         if self.size > 1:
             distributed.barrier()
 
+    def told(self, value: T, device: torch.device) -> T:
+        """What the leading process has for this."""
+        if self.size == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, src=0, device=device)
+        return values[0]
+
     def mean(self, values: Tensor) -> Tensor:
         """Of a tensor over all processes."""
         if self.size > 1:

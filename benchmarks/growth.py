@@ -1,7 +1,8 @@
-"""Time and memory of scoring as the items grow: synthetic pictures through the scorer and the summary.
+"""Time and memory of scoring as the items grow: synthetic pictures through the scorer, the store and the summary.
 
-The extractor is cheap, one projection to Inception's 2048 features, so that what grows is ours: batches, kept arrays,
-the Fréchet distance with its influences, standard errors. Counts rise within one process: the peak is the last one's.
+The extractor is cheap, one projection to Inception's 2048 features, so that what grows is ours: batches, features in
+the store, the Fréchet and kernel distances with their influences, standard errors. Each count has a process of its own,
+so that the peak is its own.
 
 python benchmarks/growth.py [--items 1000 3000 10000 30000] [--threads 1]
 """
@@ -10,9 +11,12 @@ from __future__ import annotations
 
 import argparse
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,12 +25,14 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.metrics.features import Features, Piece
 from bench.metrics.known_region import KnownRegionMeasure
 from bench.metrics.measure import Arrays, Extra
 from bench.metrics.scoring import Scorer
 from bench.metrics.summary import Scored, Summary
+from bench.store import Store
 
-SIDE, FEATURES, BATCH = 32, 2048, 50
+SIDE, FEATURES, BLOCK = 32, 2048, 64
 
 
 class Projection:
@@ -51,45 +57,67 @@ class Projection:
         return (image.flatten(1) @ self.weight).relu().numpy()
 
 
-def score(items: int) -> Scored:
-    """Everything measured on one row."""
+def score(items: int, store: Store) -> Scored:
+    """Everything measured on one row, features in the store as a run keeps them."""
     generator = torch.Generator().manual_seed(1)
     measures = {"images": Projection(), "known_region": KnownRegionMeasure()}
     units = [(name, "") for name in measures]
-    kept: dict[str, list[Any]] = {"truth": [], "images.features": [], "pre_error": []}
-    for start in range(0, items, BATCH):
-        count = min(BATCH, items - start)
+    errors, pieces = [], []
+    for start in range(0, items, BLOCK):
+        count = min(BLOCK, items - start)
         truth = torch.randint(0, 256, (count, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
         image = (truth / 255 + 0.1 * torch.randn(truth.shape, generator=generator)).clamp(0, 1)
         mask = torch.zeros(count, 1, SIDE, SIDE)
         mask[..., SIDE // 4 : SIDE // 2, :] = 1
         scorer = Scorer(measures, truth, mask, [None] * count)
         found = scorer.score(image, units)
-        kept["truth"].append(scorer.truth("images")["features"])
-        kept["images.features"].append(found["images", ""]["features"])
-        kept["pre_error"].append(found["known_region", ""]["pre_error"])
-    together = {name: np.concatenate(kept.pop(name)) for name in list(kept)}
-    truths = {"images.features": together.pop("truth")}
+        key = f"{start:064x}"
+        store.put("truth", key, scorer.truth("images"))
+        store.put("scores", key, found["images", ""])
+        errors.append(found["known_region", ""]["pre_error"])
+        pieces.append((count, key))
+    of = {
+        kind: Features([Piece(count, partial(read, store, kind, key)) for count, key in pieces], FEATURES)
+        for kind in ("truth", "scores")
+    }
+    row = {"images.features": of["scores"], "pre_error": np.concatenate(errors)}
+    sets = {"fid": "images.features", "kid": "images.features"}
     sources, areas = [str(item) for item in range(items)], np.full(items, 0.25)
-    return Scored({"row": together}, truths, {"fid": "images.features"}, sources, range(items), areas)
+    return Scored({"row": row}, {"images.features": of["truth"]}, sets, sources, range(items), areas)
+
+
+def read(store: Store, kind: str, key: str) -> Any:
+    arrays = store.get(kind, key)
+    assert arrays is not None
+    return arrays["features"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, nargs="+", default=[1000, 3000, 10_000, 30_000], help="in rising order")
+    parser.add_argument("--items", type=int, nargs="+", default=[1000, 3000, 10_000, 30_000])
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch; NumPy's are set by OMP_NUM_THREADS")
     options = parser.parse_args()
+    if len(options.items) > 1:
+        print(
+            "| items | measuring, s | summary, s | ms an item | peak memory, GB |\n"
+            "| ---: | ---: | ---: | ---: | ---: |",
+            flush=True,
+        )
+        for items in options.items:
+            words = ["--items", str(items), "--threads", str(options.threads)]
+            subprocess.run([sys.executable, __file__, *words], check=True)
+        return
     torch.set_num_threads(options.threads)
-    print("| items | measuring, s | summary, s | ms an item | peak memory, GB |\n| ---: | ---: | ---: | ---: | ---: |")
-    for items in options.items:
+    (items,) = options.items
+    with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        scored = score(items)
+        scored = score(items, Store(Path(folder)))
         measured = time.perf_counter()
         Summary(scored, fewest=2).table(None)
         done = time.perf_counter()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kilobytes on Linux
-        parts = f"{measured - started:.1f} | {done - measured:.1f} | {1e3 * (done - started) / items:.2f}"
-        print(f"| {items} | {parts} | {peak:.2f} |", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # kilobytes on Linux
+    parts = f"{measured - started:.1f} | {done - measured:.1f} | {1e3 * (done - started) / items:.2f}"
+    print(f"| {items} | {parts} | {peak:.2f} |")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def test_the_wheel_gives_the_table_from_any_directory(tmp_path: Path) -> None:
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", str(tmp_path), str(ROOT)], check=True
     )
     (wheel,) = tmp_path.glob("asymbench-*.whl")
-    assert 14e6 < wheel.stat().st_size < 17e6  # the mini weights travel in it
+    assert 30e6 < wheel.stat().st_size < 40e6  # the mini weights travel in it
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"), str(wheel)], check=True)

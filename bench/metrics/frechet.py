@@ -8,11 +8,14 @@ matrix stands for it. Neither a covariance nor the square root of a singular mat
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from bench.metrics.features import BLOCK, Features
 
 __all__ = ["FrechetEstimate", "frechet_distance", "frechet_distance_from_statistics", "frechet_estimate"]
 
@@ -35,11 +38,11 @@ class FrechetEstimate:
     influence_b: Array
 
 
-def frechet_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+def frechet_distance(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> float:
     """Squared Fréchet distance between Gaussians fitted to two sets of features.
 
     Args:
-        a: features N×d, N >= 2; covariances are divided by N - 1.
+        a: features N×d, N >= 2, in memory or in pieces; covariances are divided by N - 1.
         b: features M×d, M >= 2.
 
     Raises:
@@ -74,7 +77,7 @@ def frechet_distance_from_statistics(
     return _distance(first - second, traces, _nuclear_norm(root_a @ root_b.T))
 
 
-def frechet_estimate(a: npt.ArrayLike, b: npt.ArrayLike) -> FrechetEstimate:
+def frechet_estimate(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> FrechetEstimate:
     """The distance of `frechet_distance` together with its influence function on both sides."""
     first, second = _pair(a, b)
     shift = first.mean - second.mean
@@ -84,55 +87,85 @@ def frechet_estimate(a: npt.ArrayLike, b: npt.ArrayLike) -> FrechetEstimate:
     seen = singular > singular.max(initial=0.0) * max(first.root.shape) * _EPS
     kept, overlap = singular[seen], float(singular.sum())
     # With A B' = U S V': row i of U S is row i of A B' V, and its pull on the sum is (U S)_i S^-1 (U S)_i'.
-    pull_a = (np.square(first.rows @ (second.root.T @ right[seen].T)) / kept).sum(1)
-    pull_b = (np.square(second.rows @ (first.root.T @ left[:, seen])) / kept).sum(1)
+    scale = 1 / np.sqrt(kept)
     return FrechetEstimate(
         value=_distance(shift, first.trace + second.trace, overlap),
-        influence_a=first.influence(shift, pull_a, overlap),
-        influence_b=second.influence(-shift, pull_b, overlap),
+        influence_a=first.influence(shift, (second.root.T @ right[seen].T) * scale, overlap),
+        influence_b=second.influence(-shift, (first.root.T @ left[:, seen]) * scale, overlap),
     )
 
 
 @dataclass(frozen=True)
 class _Set:
+    features: Features
     mean: Array
-    rows: Array
-    """Centred and divided by sqrt(N - 1): its Gram matrix is the covariance."""
 
     @classmethod
-    def of(cls, name: str, features: npt.ArrayLike) -> _Set:
-        x = np.asarray(features, dtype=np.float64)
-        if x.ndim != 2 or len(x) < 2 or x.shape[1] < 1:
+    def of(cls, name: str, features: npt.ArrayLike | Features) -> _Set:
+        x = Features.of(features, f"features {name}")
+        if len(x) < 2:
             raise ValueError(f"features {name} must have shape N×d with N >= 2: found {x.shape}")
-        if not np.isfinite(x).all():
-            raise ValueError(f"features {name} hold {np.count_nonzero(~np.isfinite(x))} values that are not finite")
-        mean = x.mean(0)
-        return cls(mean, (x - mean) / np.sqrt(len(x) - 1))
+        broken = x.not_finite()
+        if broken:
+            raise ValueError(f"features {name} hold {broken} values that are not finite")
+        return cls(x, sum(block.sum(0) for block in x.blocks()) / len(x))
+
+    def blocks(self) -> Iterator[Array]:
+        """Rows, centred and divided by sqrt(N - 1), so that their Gram matrix is the covariance."""
+        if len(self.features) <= BLOCK:
+            yield self._rows
+        else:
+            yield from map(self._centred, self.features.blocks())
+
+    @cached_property
+    def _rows(self) -> Array:
+        """All rows, where they are few."""
+        return self._centred(self.features.array())
+
+    def _centred(self, block: Array) -> Array:
+        block -= self.mean
+        block /= np.sqrt(len(self.features) - 1)
+        return block
 
     @property
     def tall(self) -> bool:
-        return len(self.rows) > self.mean.size
+        return len(self.features) > self.mean.size
 
     @cached_property
     def root(self) -> Array:
         """At most d rows with the same Gram matrix."""
-        root: Array = np.linalg.qr(self.rows, mode="r") if self.tall else self.rows  # type: ignore[assignment]
+        if not self.tall:
+            return np.concatenate(list(self.blocks()))
+        root = np.empty((0, self.mean.size))
+        for block in self.blocks():
+            root = np.linalg.qr(np.concatenate([root, block]), mode="r")  # type: ignore[assignment]
         return root
 
-    @property
+    @cached_property
     def trace(self) -> float:
-        return float(np.square(self.rows).sum())
+        return float(sum(np.square(block).sum() for block in self.blocks()))
 
-    def influence(self, shift: Array, pull: Array, overlap: float) -> Array:
-        count = len(self.rows)
-        of_mean = 2 * np.sqrt(count - 1) * (self.rows @ shift)
-        of_trace = count * np.square(self.rows).sum(1) - self.trace
-        of_overlap = count / 2 * pull - overlap / 2
-        total: Array = of_mean + of_trace - 2 * of_overlap
-        return total
+    def gram_with(self, root: Array) -> Array:
+        """R C R' of this set's covariance C."""
+        gram = np.zeros((len(root), len(root)))
+        for block in self.blocks():
+            product = block @ root.T
+            gram += product.T @ product
+        return gram
+
+    def influence(self, shift: Array, directions: Array, overlap: float) -> Array:
+        """Of each row on the distance; its pull on the overlap is the squared length of its product with `directions`."""
+        count = len(self.features)
+        found = []
+        for block in self.blocks():
+            pull = np.square(block @ directions).sum(1)
+            of_mean = 2 * np.sqrt(count - 1) * (block @ shift)
+            of_trace = count * np.square(block).sum(1) - self.trace
+            found.append(of_mean + of_trace - (count * pull - overlap))
+        return np.concatenate(found)
 
 
-def _pair(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[_Set, _Set]:
+def _pair(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> tuple[_Set, _Set]:
     first, second = _Set.of("a", a), _Set.of("b", b)
     if first.mean.shape != second.mean.shape:
         raise ValueError(f"features of unlike dimension: a has {first.mean.size}, b has {second.mean.size}")
@@ -142,8 +175,7 @@ def _pair(a: npt.ArrayLike, b: npt.ArrayLike) -> tuple[_Set, _Set]:
 def _overlap(first: _Set, second: _Set) -> float:
     """Sum of the singular values of A B'."""
     if first.tall and second.tall:
-        product = second.rows @ first.root.T
-        squares = np.linalg.eigvalsh(product.T @ product)
+        squares = np.linalg.eigvalsh(second.gram_with(first.root))
         # Eigenvalues take a third of the time, but are off by a rounding of the largest: too much where some are small.
         if squares[0] > 0:
             roots = np.sqrt(squares)

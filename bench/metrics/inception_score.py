@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench.metrics.features import Features
+
 __all__ = ["InceptionScore", "inception_score"]
 
 Array = npt.NDArray[np.float64]
@@ -32,22 +34,21 @@ class InceptionScore:
     """N values with mean 0, as `bench.metrics.uncertainty` takes them, for the splits as they were drawn."""
 
 
-def inception_score(logits: npt.ArrayLike, *, splits: int = 10, seed: int = 2020) -> InceptionScore:
+def inception_score(logits: npt.ArrayLike | Features, *, splits: int = 10, seed: int = 2020) -> InceptionScore:
     """Score of N images.
 
     Args:
-        logits: N×K, of any classifier; log-probabilities are logits as well.
+        logits: N×K, of any classifier, in memory or in pieces; log-probabilities are logits as well.
         splits: parts of nearly equal size in which the score is taken before the mean.
         seed: of the shuffling before the split. It belongs to the published metric, not to the run.
 
     Raises:
         ValueError: another shape, a value that is not finite, or fewer items than splits.
     """
-    x = np.asarray(logits)
-    if x.ndim != 2 or x.shape[1] < 1:
-        raise ValueError(f"logits must have shape N×K: found {x.shape}")
-    if not np.isfinite(x).all():
-        raise ValueError(f"logits hold {np.count_nonzero(~np.isfinite(x))} values that are not finite")
+    x = Features.of(logits, "logits")
+    broken = x.not_finite()
+    if broken:
+        raise ValueError(f"logits hold {broken} values that are not finite")
     count = len(x)
     if splits < 1 or count < splits:
         raise ValueError(f"each of {splits} splits needs an item: found {count}")
@@ -55,8 +56,8 @@ def inception_score(logits: npt.ArrayLike, *, splits: int = 10, seed: int = 2020
     scores = np.empty(splits)
     influence = np.empty(count)
     for index in range(splits):
-        chosen = order[index * count // splits : (index + 1) * count // splits]
-        log_p = _log_probabilities(x[chosen].astype(np.float64))
+        chosen = np.sort(order[index * count // splits : (index + 1) * count // splits])
+        log_p = _log_probabilities(x[chosen].array())
         scores[index] = _score(log_p)
         influence[chosen] = count / (splits * len(chosen)) * _influence(log_p)
     return InceptionScore(float(scores.mean()), float(scores.std()), influence)

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from bench.metrics.bins import area_bin
 from bench.metrics.extrapolation import COUNTS, Extrapolation, extrapolate
+from bench.metrics.features import Features
 from bench.metrics.frechet import frechet_estimate
 from bench.metrics.inception_score import inception_score
-from bench.metrics.kernel import kernel_estimate
+from bench.metrics.kernel import MOST, kernel_estimate_by_parts
 from bench.metrics.uncertainty import (
     Chosen,
     Difference,
@@ -41,7 +42,7 @@ SPLITS = 10
 STATISTICS: Mapping[str, Mapping[str, Any]] = {
     "mean": {"statistic": "mean over items"},
     "fid": {"statistic": "Fréchet distance to the true images, covariances by N - 1"},
-    "kid": {"statistic": "squared maximum mean discrepancy, cubic kernel, unbiased, all items at once"},
+    "kid": {"statistic": "squared maximum mean discrepancy, cubic kernel, unbiased", "all pairs among": MOST},
     "inception_score": {"statistic": "Inception Score", "splits": SPLITS, "shuffled by": "RandomState(2020)"},
 }
 """How numbers are made, by the beginnings of set metrics' names."""
@@ -53,9 +54,9 @@ NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_{HOLE_ONLY})?(_(?P<low>\d+)_(?P
 class Scored:
     """What was measured on N items, in the manifest's order."""
 
-    rows: Mapping[str, Mapping[str, Array]]
+    rows: Mapping[str, Mapping[str, Array | Features]]
     """By row and name: N values, or N rows of features; with `_hole_only` behind the name where that is measured."""
-    truth: Mapping[str, Array]
+    truth: Mapping[str, Array | Features]
     """Features of the M images of the reference set, by name."""
     sets: Mapping[str, str]
     """Metrics of whole sets, such as `fid`, and the name of the features that each is made of."""
@@ -117,7 +118,7 @@ class Summary:
         """Names of the metrics of each row."""
         return {row: self._names(arrays) for row, arrays in self.scored.rows.items()}
 
-    def _names(self, arrays: Mapping[str, Array]) -> list[str]:
+    def _names(self, arrays: Mapping[str, Array | Features]) -> list[str]:
         variants = ["", f"_{HOLE_ONLY}"]
         names = [
             f"{metric}{variant}"
@@ -254,14 +255,14 @@ class Summary:
     def _estimate(self, row: str, name: str) -> Found:
         metric, variant, inside = self._named(name)
         if metric not in self.scored.sets:
-            return _mean(self.scored.rows[row][f"{metric}{variant}"], inside)
+            return _mean(np.asarray(self.scored.rows[row][f"{metric}{variant}"]), inside)
         if metric.startswith("inception_score"):
             return self._inception_score(row, name)
         pairs = self._pairs(row, name)
         if isinstance(pairs, str):
             return pairs
         if metric.startswith("kid"):
-            return pairs.kernel()
+            return pairs.kernel(self._sources(inside))
         sources = self._sources(inside)
         if pairs.fewest(sources, 2) < 2:
             return pairs.frechet(np.ones(len(sources), np.bool_)), inside
@@ -283,7 +284,8 @@ class Summary:
             return few
         if inside.sum() < SPLITS:
             return f"{inside.sum()} items, fewer than the {SPLITS} splits that an Inception Score asks for"
-        score = inception_score(self.scored.rows[row][f"{self.scored.sets[metric]}{variant}"][inside], splits=SPLITS)
+        logits = Features.of(self.scored.rows[row][f"{self.scored.sets[metric]}{variant}"])
+        score = inception_score(logits[inside], splits=SPLITS)
         return Estimate(score.value, score.influence), inside
 
     def _pairs(self, row: str, name: str) -> _Pairs | str:
@@ -291,7 +293,8 @@ class Summary:
         metric, variant, inside = self._named(name)
         features = self.scored.sets[metric]
         places = np.asarray(self.scored.references)
-        pairs = _Pairs(self.scored.rows[row][f"{features}{variant}"], self.scored.truth[features], places, inside)
+        images = Features.of(self.scored.rows[row][f"{features}{variant}"])
+        pairs = _Pairs(images, Features.of(self.scored.truth[features]), places, inside)
         few = self._few(int(inside.sum()), "items") or self._few(int(inside[places].sum()), "images to compare with")
         return few or pairs
 
@@ -305,8 +308,8 @@ class Summary:
 class _Pairs:
     """Features of images and of what they are compared with; statistics of some of the items inside a bin."""
 
-    values: Array
-    truth: Array
+    values: Features
+    truth: Features
     places: npt.NDArray[np.int_]
     """Of the truth's items."""
     inside: Chosen
@@ -320,12 +323,12 @@ class _Pairs:
         there[self.inside] = chosen
         return there
 
-    def kernel(self) -> Found:
+    def kernel(self, sources: Sequence[str]) -> Found:
         """The leave-one-out jackknife is a little wide here too, but its intervals cover as they should."""
         used = self.inside[self.places]
         if used.sum() != self.inside.sum():
             return "the reference set is not that of the items"
-        return kernel_estimate(self.values[self.inside], self.truth[used]), self.inside
+        return kernel_estimate_by_parts(self.values[self.inside], self.truth[used], sources), self.inside
 
     def frechet(self, chosen: Chosen) -> Estimate:
         """An item has a part in both sets: by its image, and by its truth where that is in the reference set."""

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bench.metrics.kernel import kernel_distance, kernel_estimate
-from bench.metrics.uncertainty import standard_error
+from bench.metrics import kernel
+from bench.metrics.kernel import kernel_distance, kernel_estimate, kernel_estimate_by_parts
+from bench.metrics.uncertainty import parts, standard_error
 
 
 def by_definition(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
@@ -72,3 +73,29 @@ def test_unlike_shapes_are_refused() -> None:
         kernel_distance(np.zeros((2, 3)), np.zeros((2, 4)))
     with pytest.raises(ValueError, match="one shape"):
         kernel_estimate(np.zeros((2, 3)), np.zeros((3, 3)))
+
+
+def test_many_items_are_parted_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(5)
+    truth = generator.normal(size=(120, 4))
+    image = truth + generator.normal(0.3, 0.5, size=(120, 4))
+    sources = [f"photograph {item // 2}" for item in range(120)]
+    assert kernel_estimate_by_parts(image, truth, sources).value == kernel_estimate(image, truth).value
+    monkeypatch.setattr(kernel, "MOST", 50)
+    found = kernel_estimate_by_parts(image, truth, sources)
+    dealt = parts(sources, 3)
+    assert found.value == pytest.approx(np.mean([kernel_estimate(image[part], truth[part]).value for part in dealt]))
+    assert found.influence.mean() == pytest.approx(0, abs=1e-12)
+
+
+def test_the_standard_error_of_parts_is_that_of_repeated_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "MOST", 40)
+    generator = np.random.default_rng(6)
+    values, errors = [], []
+    for _ in range(400):
+        truth = generator.normal(size=(120, 4))
+        image = 0.8 * truth + generator.normal(0.4, 0.6, size=(120, 4))
+        found = kernel_estimate_by_parts(image, truth, [str(item) for item in range(120)])
+        values.append(found.value)
+        errors.append(standard_error(found.influence))
+    assert np.mean(errors) / np.std(values) == pytest.approx(1, abs=0.15)
