@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from bench.errors import BadInputError
-from bench.schema import CONTROLS, FETCH, STAGES, Config
+from bench.schema import CONTROLS, DTYPES, FETCH, STAGES, Config
 
 __all__ = [
     "changing",
@@ -45,8 +45,8 @@ NEEDS = {
 """Groups and keys that each kind of experiment must have."""
 
 NEUTRAL = (
-    "experiment", "experiments", "stage", "device", "batch_size", "out", "save_images", "paths", "hydra", "controls",
-    "costs",
+    "experiment", "experiments", "stage", "device", "batch_size", "out", "save_images", "keep_features",
+    "features_dtype", "paths", "hydra", "controls", "costs",
 )  # fmt: skip
 """Overrides of these change no number of the paper's tables."""
 OFFERED = ("profile=", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
@@ -171,6 +171,7 @@ def _validate(config: Config) -> None:
     _positive(config, "", "limit")
     if config.batch_size != "auto" and not (isinstance(config.batch_size, int) and config.batch_size >= 1):
         raise BadInputError(f"batch_size: expected 1 or more, or auto, found {config.batch_size}")
+    _one_of("features_dtype", config.features_dtype, DTYPES)
     for control in config.controls:
         _one_of("controls", control, CONTROLS)
     for key in NEEDS[config.kind]:

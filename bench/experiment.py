@@ -28,6 +28,7 @@ from bench.data.masks import preset
 from bench.device import choose_device
 from bench.errors import BadInputError
 from bench.generation.decoding import Batch, Method, branch_is_off
+from bench.kept import remove_features, write_features
 from bench.metrics.measure import Measure
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
@@ -113,6 +114,10 @@ class TableExperiment:
             table = self.tabulate(items, latents, summary, costs, protocols)
             write_manifest(out, items)
             records = write_records(out, items, scored)
+            remove_features(out)
+            if self.config.keep_features:
+                fewest = self.config.profile.fid_minimum
+                write_features(out, scored, items, dtype=self.config.features_dtype, fewest=fewest)
             write_table(out, renderings(table))
             write_results(out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=protocols)
         if "report" in wanted:

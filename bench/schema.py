@@ -13,6 +13,7 @@ from omegaconf import MISSING
 
 __all__ = [
     "CONTROLS",
+    "DTYPES",
     "FETCH",
     "STAGES",
     "Config",
@@ -32,6 +33,8 @@ CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction")
 """Known pixels taken from the truth for every row; the vanilla decoder trained on; the error's budget between
 autoencoder and sampler; reconstruction without a sampler."""
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
+DTYPES = ("float32", "float16")
+"""In which features are kept."""
 FETCH = "fetch"
 """Named like a stage, but nothing else is run with it: it downloads what may be downloaded."""
 
@@ -269,6 +272,10 @@ class Config:
     """What is measured beyond the paper; see `CONTROLS`."""
     out: str | None = None
     save_images: bool = False
+    keep_features: bool = False
+    """Whether features stay beside the records, for other statistics later (`bench.kept`)."""
+    features_dtype: str = "float32"
+    """In which they are written; see `DTYPES`."""
     costs: bool = False
     """Whether to count and time what each row costs."""
     experiments: list[str] = field(default_factory=list)

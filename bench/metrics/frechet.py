@@ -154,7 +154,7 @@ class _Set:
         return gram
 
     def influence(self, shift: Array, directions: Array, overlap: float) -> Array:
-        """Of each row on the distance; its pull on the overlap is the squared length of its product with `directions`."""
+        """Of each row on the distance; its product with `directions`, squared, is its pull on the overlap."""
         count = len(self.features)
         found = []
         for block in self.blocks():

@@ -1,0 +1,175 @@
+"""Features kept beside a run's records, and both read back: any bin, subset or statistic later, without any image.
+
+A run with `keep_features=true` leaves `features/`: for each row, and for the true images as `truth`, shards of 4,096
+items in Parquet, a column `item` and one for each array, its vectors lists of one length; `index.json`, written last,
+says what they are. pandas, pyarrow and datasets read them as they are; `read_summary` makes of them what the run had.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas
+import pyarrow
+import pyarrow.parquet
+
+from bench.data.manifest import Items
+from bench.errors import BadInputError
+from bench.metrics.features import BLOCK, Features, Piece
+from bench.metrics.summary import Scored, Summary
+from bench.results import write_atomically, write_json
+from bench.store import content_key
+
+__all__ = ["read_summary", "remove_features", "write_features"]
+
+Array = npt.NDArray[Any]
+
+SCHEMA_VERSION = 1
+FOLDER, INDEX = "features", "index.json"
+TRUTH = "truth"
+
+
+def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewest: int) -> None:
+    """Write `features/`, which is not there yet.
+
+    Args:
+        out: the run's folder.
+        scored: what was measured.
+        items: that it is of.
+        dtype: `float32` or `float16`.
+        fewest: items of which a Fréchet distance is given at least.
+
+    Raises:
+        BadInputError: a feature is too large for the type.
+    """
+    folder = out / FOLDER
+    folder.mkdir()
+    ids = [line["id"] for line in items.lines()]
+    named = {TRUTH: (scored.truth, [ids[place] for place in scored.references])}
+    for row, (arrays, own) in {**named, **{row: (arrays, ids) for row, arrays in scored.rows.items()}}.items():
+        features = {name: Features.of(values) for name, values in arrays.items() if values.ndim == 2}
+        for number, shard in enumerate(_shards(features, own, np.dtype(dtype))):
+            data = BytesIO()
+            pyarrow.parquet.write_table(shard, data)
+            write_atomically(_shard(folder, row, number), data.getvalue())
+    write_json(
+        folder / INDEX,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "dtype": dtype,
+            "manifest": items.hash,
+            "fewest": fewest,
+            "rows": list(scored.rows),
+            "sets": dict(scored.sets),
+            "measures": dict(scored.measures),
+        },
+    )
+
+
+def remove_features(out: Path) -> None:
+    """Remove what an earlier run left in the folder; its index goes first."""
+    (out / FOLDER / INDEX).unlink(missing_ok=True)
+    shutil.rmtree(out / FOLDER, ignore_errors=True)
+
+
+def _shards(features: Mapping[str, Features], ids: Sequence[str], dtype: np.dtype[Any]) -> Iterator[pyarrow.Table]:
+    streams = {name: values.blocks() for name, values in features.items()}
+    for start in range(0, len(ids), BLOCK):
+        columns: dict[str, Any] = {"item": pyarrow.array(ids[start : start + BLOCK])}
+        for name, blocks in streams.items():
+            block = next(blocks)
+            with np.errstate(over="ignore"):
+                small = block.astype(dtype)
+            if (np.isinf(small) & np.isfinite(block)).any():
+                raise BadInputError(f"features_dtype: expected float32 for {name}, whose values go beyond {dtype}")
+            columns[name] = pyarrow.FixedSizeListArray.from_arrays(small.ravel(), block.shape[1])
+        yield pyarrow.table(columns)
+
+
+def read_summary(run: str | Path, bins: Sequence[tuple[int, int]] = ()) -> Summary:
+    """The estimates of a run that kept its features; nothing is read into memory before it is wanted.
+
+    Args:
+        run: the run's folder.
+        bins: bins of mask area in percent, such as (40, 50), for which metrics are given as well.
+
+    Raises:
+        BadInputError: the run kept no features, or its files are not of one run.
+    """
+    folder = Path(run)
+    index, manifest = _json(folder / FOLDER / INDEX), _json(folder / "manifest.json")
+    if index.get("schema_version") != SCHEMA_VERSION:
+        raise BadInputError(
+            f"{folder / FOLDER / INDEX}: expected schema_version {SCHEMA_VERSION}, found {index.get('schema_version')}"
+        )
+    lines = manifest["items"]
+    if content_key({"items": lines}) != index["manifest"]:
+        raise BadInputError(f"{folder}: expected features of the items in manifest.json, found those of others")
+    references = [place for place, line in enumerate(lines) if line["reference"]]
+    records = pandas.read_parquet(folder / "records.parquet")
+    rows: dict[str, dict[str, Array | Features]] = {}
+    for row in index["rows"]:
+        own = records[records["row"] == row]
+        if own["item"].tolist() != [line["id"] for line in lines]:
+            raise BadInputError(f"{folder / 'records.parquet'}: expected the manifest's items of {row}, found others")
+        values = {
+            name: own[name].to_numpy(np.float64) for name in own if name not in ("item", "row", "source", "mask_area")
+        }
+        rows[row] = {**values, **_features(folder / FOLDER, row, len(lines))}
+    scored = Scored(
+        rows,
+        _features(folder / FOLDER, TRUTH, len(references)),
+        index["sets"],
+        [line["source"] for line in lines],
+        references,
+        np.array([line["mask_area"] for line in lines]),
+        index["measures"],
+    )
+    return Summary(scored, index["fewest"], tuple(bins))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadInputError(f"{path}: expected a file that a run with keep_features=true leaves, found none") from None
+    except ValueError as error:
+        raise BadInputError(f"{path}: expected JSON, found {error}") from None
+    return found
+
+
+def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]:
+    """All arrays of one row, in the order in which they were written."""
+    paths = [_shard(folder, row, number) for number in range(-(-count // BLOCK))]
+    try:
+        opened = [pyarrow.parquet.ParquetFile(path) for path in paths]
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise BadInputError(f"{folder}: expected whole shards of {row}, found {error}") from error
+    counts = [shard.metadata.num_rows for shard in opened]
+    if sum(counts) != count:
+        raise BadInputError(f"{folder}: expected {count} items of {row}, found {sum(counts)}")
+    return {
+        field.name: Features(
+            [Piece(size, partial(_read, path, field.name)) for size, path in zip(counts, paths, strict=True)],
+            field.type.list_size,
+        )
+        for field in opened[0].schema_arrow
+        if pyarrow.types.is_fixed_size_list(field.type)
+    }
+
+
+def _read(path: Path, name: str) -> Array:
+    column = pyarrow.parquet.read_table(path, columns=[name]).column(name).combine_chunks()
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), -1)
+
+
+def _shard(folder: Path, row: str, number: int) -> Path:
+    return folder / f"{row}-{number:05}.parquet"
