@@ -1,34 +1,45 @@
 """One table, and where decoders were measured one figure, of several runs: `python -m bench.gather DIR`.
 
-DIR holds a folder for each job, with its `job.json`; a job that failed has a line that says why.
+DIR holds a folder for each job, with its `job.json`; a job that failed has a line that says why. So has one whose
+numbers have no stamps, or others than the first job's, unless what was swept is what makes them differ: then each line
+says which items it is of.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas
 
+from bench.config import group_of
 from bench.errors import BadInputError
 from bench.jobs import JOB
 from bench.results import write_atomically
+from bench.stamps import RESULTS, Stamps, read_stamps, unlike
 from bench.tables.grid import Grid, html_page, markdown, print_grid, terminal
 
 __all__ = ["gather"]
 
 BAD_INPUT = 2
 COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per_image": "seconds an image"}
+STAMPING = {"experiment", "profile", "dataset", "features", "seed", "limit", "table", "paths"}
+"""Groups of overrides that choose items or protocols: swept, they make stamps differ on purpose."""
+NOTHING = pandas.DataFrame([{}], index=[0])
 QUALITIES = ("fid", "lpips", "pre_error", "clip_score", "inception_score")
 
 
-def gather(folder: Path) -> pandas.DataFrame:
+def gather(folder: Path) -> list[str]:
     """Print and write `sweep.csv`, `sweep.md` and `sweep.html`, and `sweep.png` where costs are known.
 
     Args:
         folder: of the jobs' folders.
+
+    Returns:
+        Which jobs ended well but have no place in the table, and why.
 
     Raises:
         BadInputError: there is no job in it.
@@ -36,15 +47,29 @@ def gather(folder: Path) -> pandas.DataFrame:
     jobs = sorted(folder.glob(f"*/{JOB}"), key=lambda path: (len(path.parent.name), path.parent.name))
     if not jobs:
         raise BadInputError(f"{folder}: expected folders of jobs, each with its {JOB}, found none")
-    whole = pandas.concat([_lines(path.parent) for path in jobs], ignore_index=True)
+    lines: list[pandas.DataFrame] = []
+    refused: list[str] = []
+    first: Stamps | None = None
+    for path in jobs:
+        job = _job(path.parent)
+        try:
+            found, stamps = _results(path.parent, job, first)
+            lines.append(_lines(job, found, stamps, job["message"].partition("\n")[0]))
+            first = first or stamps
+        except BadInputError as error:
+            refused.append(f"job {job['name']}: {error}")
+            lines.append(_lines(job, NOTHING, None, str(error)))
+    whole = pandas.concat(lines, ignore_index=True)
+    if "items" in whole and whole["items"].nunique() < 2:
+        whole = whole.drop(columns="items")
     whole = whole.dropna(axis="columns", how="all")
     write_atomically(folder / "sweep.csv", whole.to_csv(index=False))
-    keys = [name for name in whole if str(name) in ("job", *_chosen(jobs[0].parent))]
+    keys = [name for name in whole if str(name) in ("job", *_job(jobs[0].parent)["chosen"], "items")]
     grid = _grid(whole, keys)
     write_atomically(folder / "sweep.md", markdown("All jobs", [grid], []))
     write_atomically(folder / "sweep.html", html_page("All jobs", [grid], []))
     print_grid(grid, "All jobs", terminal())
-    if set(COSTS) & set(whole.columns):
+    if set(COSTS) & set(whole.columns) and "items" not in whole:
         from bench.reporting.figures import draw_tradeoff
 
         draw_tradeoff(
@@ -54,29 +79,45 @@ def gather(folder: Path) -> pandas.DataFrame:
             qualities=[name for name in QUALITIES if name in whole],
         )
     print(f"\n{folder / 'sweep.csv'}")
-    return whole
+    return refused
 
 
-def _chosen(folder: Path) -> dict[str, str]:
-    chosen: dict[str, str] = json.loads((folder / JOB).read_text())["chosen"]
-    return chosen
+def _job(folder: Path) -> dict[str, Any]:
+    job: dict[str, Any] = json.loads((folder / JOB).read_text())
+    return job
 
 
-def _lines(folder: Path) -> pandas.DataFrame:
-    job = json.loads((folder / JOB).read_text())
-    found = pandas.DataFrame([{}], index=[0])
-    if job["status"] == 0:
-        table = next((path for path in (folder / "table.csv", folder / "validation.csv") if path.is_file()), None)
-        if table is not None:
-            found = pandas.read_csv(table).copy()  # in one piece: to its many columns more are added
-            found = found.tail(1) if table.name == "validation.csv" else found
-    costs = _costs(folder)
-    if "row" in found:
-        found = found.assign(
-            **{name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}
-        )
-    frame = found.assign(job=job["name"], **job["chosen"], failed=job["message"].partition("\n")[0] or None)
-    return frame[["job", *job["chosen"], *found.columns, "failed"]]
+def _lines(job: Mapping[str, Any], found: pandas.DataFrame, stamps: Stamps | None, failed: str) -> pandas.DataFrame:
+    items = {} if stamps is None else {"items": stamps.manifest[:12]}
+    frame = found.assign(job=job["name"], **job["chosen"], **items, failed=failed or None)
+    return frame[["job", *job["chosen"], *items, *found.columns, "failed"]]
+
+
+def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tuple[pandas.DataFrame, Stamps | None]:
+    """The rows of a job's table with what they cost, and their stamps; or the last validation of a training.
+
+    Args:
+        folder: of the job.
+        job: what it is.
+        first: stamps of the first job that has some.
+
+    Raises:
+        BadInputError: the numbers are not stamped, or not as the first job's.
+    """
+    if job["status"] != 0:
+        return NOTHING, None
+    if (folder / "table.csv").is_file():
+        stamps = read_stamps(folder)
+        reason = None if first is None else unlike(stamps, first)
+        if reason is not None and not STAMPING & {group_of(key) for key in job["chosen"]}:
+            raise BadInputError(f"{folder / RESULTS}: expected the stamps of the first job; {reason}")
+        found = pandas.read_csv(folder / "table.csv").copy()  # in one piece: to its many columns more are added
+        costs = _costs(folder)
+        of = {name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}
+        return found.assign(**of), stamps
+    if (folder / "validation.csv").is_file():
+        return pandas.read_csv(folder / "validation.csv").tail(1), None
+    return NOTHING, None
 
 
 def _costs(folder: Path) -> dict[str, dict[str, Any]]:
@@ -106,11 +147,12 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m bench.gather DIR", file=sys.stderr)
         return BAD_INPUT
     try:
-        gather(Path(arguments[0]))
+        problems = gather(Path(arguments[0]))
     except BadInputError as error:
-        print(f"bench.gather: {error}", file=sys.stderr)
-        return BAD_INPUT
-    return 0
+        problems = [str(error)]
+    for problem in problems:
+        print(f"bench.gather: {problem}", file=sys.stderr)
+    return BAD_INPUT if problems else 0
 
 
 if __name__ == "__main__":

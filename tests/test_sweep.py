@@ -1,6 +1,7 @@
 """Sweeps: every combination runs, a failed one is named, and one table has them all."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas
@@ -8,6 +9,7 @@ import pytest
 
 from bench import gather
 from bench.errors import BadInputError
+from bench.metrics.protocol import Protocol
 from bench.results import Results
 from bench.sweep import run_sweep, sweep_jobs
 
@@ -26,8 +28,12 @@ def test_what_is_no_sweep_is_refused(words: list[str], message: str) -> None:
         sweep_jobs(words)
 
 
-def row(out: Path, score: float) -> None:
+def row(out: Path, score: float, *, manifest: str = "a" * 64, splits: int = 10) -> None:
     """What a table's run leaves of one row."""
+    protocol = Protocol.of({"splits": splits})
+    metrics = {"lpips": {"value": score, "protocol": protocol.hash}, "fid": {"value": None, "protocol": None}}
+    results = {"manifest": manifest, "protocols": {protocol.hash: protocol.settings}, "rows": [{"metrics": metrics}]}
+    (out / "results.json").write_text(json.dumps(results))
     pandas.DataFrame([{"row": "mine", "label": "Mine", "lpips": score}]).to_csv(out / "table.csv", index=False)
     costs = {"mine": {"parameters": 10 * score, "tera_flop": score, "seconds_per_image": 0.1}}
     (out / "run.json").write_text(json.dumps({"costs": costs}))
@@ -69,6 +75,59 @@ def test_gathering_again_gives_the_same_table(tmp_path: Path, capsys: pytest.Cap
     (out / "sweep.csv").unlink()
     assert gather.main([str(out)]) == 0
     assert (out / "sweep.csv").read_bytes() == before
+
+
+def without(key: str) -> Callable[[Path], None]:
+    def damage(out: Path) -> None:
+        results = json.loads((out / "results.json").read_text())
+        (out / "results.json").write_text(json.dumps({name: part for name, part in results.items() if name != key}))
+
+    return damage
+
+
+def tampered(out: Path) -> None:
+    text = (out / "results.json").read_text()
+    (out / "results.json").write_text(text.replace('"splits": 10', '"splits": 1'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda out: row(out, 1, manifest="b" * 64), "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb"),
+        (lambda out: row(out, 1, splits=5), "protocol of lpips: splits: expected 10, found 5"),
+        (without("protocols"), "expected a protocol for lpips, found"),
+        (without("manifest"), "expected the manifest that its numbers rest on, found none"),
+        (without("rows"), "expected the results of a run, found KeyError"),
+        (tampered, "as the hash of lpips's protocol, found another"),
+        (lambda out: (out / "results.json").unlink(), "found no file"),
+    ],
+    ids=["other items", "other protocol", "no stamps", "no manifest", "no rows", "changed stamp", "no results"],
+)
+def test_results_that_are_not_comparable_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None], message: str
+) -> None:
+    out = tmp_path / "o"
+    run_sweep(["a=1,4", f"out={out}"], run)
+    damage(out / "1")
+    assert gather.main([str(out)]) == 2
+    assert message in capsys.readouterr().err
+    table = pandas.read_csv(out / "sweep.csv")
+    assert list(table["lpips"].isna()) == [False, True]
+    assert message in table["failed"][1]
+
+
+def test_swept_items_stand_in_one_table_that_says_which_they_are(tmp_path: Path) -> None:
+    def seeded(overrides: list[str]) -> Results:
+        chosen = dict(word.split("=") for word in overrides)
+        Path(chosen["out"]).mkdir()
+        row(Path(chosen["out"]), 0.5, manifest=chosen["seed"] * 64)
+        return Results(Path(chosen["out"]), 0)
+
+    assert run_sweep(["seed=1,2", f"out={tmp_path / 'o'}"], seeded) == 0
+    assert gather.main([str(tmp_path / "o")]) == 0
+    table = pandas.read_csv(tmp_path / "o" / "sweep.csv", dtype=str)
+    assert list(table["items"]) == ["1" * 12, "2" * 12]
+    assert not (tmp_path / "o" / "sweep.png").exists()
 
 
 def test_an_interrupted_sweep_still_gathers_what_is_done(tmp_path: Path) -> None:
