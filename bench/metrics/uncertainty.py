@@ -25,6 +25,7 @@ __all__ = [
     "combined",
     "estimate_by_halves",
     "holm",
+    "independent_difference",
     "interval",
     "mean_estimate",
     "paired_difference",
@@ -160,6 +161,23 @@ def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | Non
     else:
         p_value = float("nan") if np.isnan(error) else float(value == 0)
     return Difference(value, error, interval(value, error, count), p_value)
+
+
+def independent_difference(new: tuple[float, float, int], old: tuple[float, float, int]) -> Difference:
+    """New - old of independent items, by Student's t with Welch's degrees of freedom ("The generalization of
+    'Student's' problem when several different population variances are involved", 1947).
+
+    Args:
+        new: value, standard error, and number of sources, at least two.
+        old: as `new`.
+    """
+    (first, error_a, count_a), (second, error_b, count_b) = new, old
+    value, error = first - second, float(np.hypot(error_a, error_b))
+    if error == 0:
+        return Difference(value, 0.0, (value, value), float(value == 0))
+    freedom = error**4 / (error_a**4 / (count_a - 1) + error_b**4 / (count_b - 1))
+    half = float(stdtrit(freedom, 0.975)) * error
+    return Difference(value, error, (value - half, value + half), 2 * float(stdtr(freedom, -abs(value) / error)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from statistics import NormalDist
 
 from bench.metrics.summary import Summary
-from bench.metrics.uncertainty import Difference, holm
+from bench.metrics.uncertainty import Difference, holm, independent_difference
 from bench.tables.claims import Claim, Comparison, all_claims
 from bench.tables.verdicts import (
     FAILS,
@@ -34,7 +33,6 @@ LATENTS = "T2.i"
 """The claim that is judged by the latents' hashes."""
 NOTHING = {"gain": 0.0, "share": 0.0, "ratio": 1.0}
 """What a measure of size is where there is no effect."""
-_NORMAL = NormalDist()
 
 
 def judge(
@@ -286,16 +284,15 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary]) -> Part:
             if first.value is None or second.value is None or first.stderr is None or second.stderr is None:
                 reasons += [one.reason or "fewer than two independent sources" for one in found if one.stderr is None]
                 continue
-            value = math.log(second.value / first.value)
-            error = math.hypot(first.stderr / first.value, second.stderr / second.value)
+            here = math.log(first.value), first.stderr / first.value, first.sources
+            there = math.log(second.value), second.stderr / second.value, second.sources
             shown = f"{metric} of {row} falls {first.value:.3g}-fold and {second.value:.3g}-fold"
-            tested.append((value, error, shown))
-    raw = [2 * _NORMAL.cdf(-abs(value) / error) if error else float(value == 0) for value, error, _ in tested]
+            tested.append((independent_difference(there, here), shown))
     parts = [(NOT_TESTED, reason) for reason in dict.fromkeys(reasons)]
-    for (value, error, shown), p_value in zip(tested, holm(raw), strict=True):
-        half = _NORMAL.inv_cdf(0.975) * error
-        bounds = _three(*(math.exp(bound) for bound in (value, value - half, value + half)))
-        verdict = INCONCLUSIVE if p_value >= LEVEL else HOLDS if value > 0 else FAILS
+    adjusted = holm([difference.p_value for difference, _ in tested])
+    for (difference, shown), p_value in zip(tested, adjusted, strict=True):
+        bounds = _three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)))
+        verdict = INCONCLUSIVE if p_value >= LEVEL else HOLDS if difference.value > 0 else FAILS
         parts.append((verdict, f"{shown}, ratio of the two {bounds}, {p_shown(p_value)}"))
     return all_of(parts)
 

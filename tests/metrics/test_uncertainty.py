@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_ind
 
 from bench.metrics.uncertainty import (
     Chosen,
@@ -11,6 +12,7 @@ from bench.metrics.uncertainty import (
     combined,
     estimate_by_halves,
     holm,
+    independent_difference,
     interval,
     mean_estimate,
     paired_difference,
@@ -130,3 +132,19 @@ def test_holms_adjustment_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_independent_means_are_compared_as_welch_does() -> None:
+    generator = np.random.default_rng(8)
+    new, old = generator.normal(0.3, 1, 12), generator.normal(0, 3, 30)
+    described = [(float(x.mean()), float(x.std(ddof=1) / np.sqrt(len(x))), len(x)) for x in (new, old)]
+    expected = ttest_ind(new, old, equal_var=False)
+    found = independent_difference(*described)
+    assert found.value == pytest.approx(new.mean() - old.mean())
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert found.ci95 == pytest.approx(tuple(expected.confidence_interval(0.95)))
+
+
+def test_independent_values_without_error_are_equal_or_not() -> None:
+    assert independent_difference((1.0, 0.0, 2), (1.0, 0.0, 2)).p_value == 1
+    assert independent_difference((1.0, 0.0, 2), (2.0, 0.0, 2)).p_value == 0
