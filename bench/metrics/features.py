@@ -43,7 +43,8 @@ class _Source:
         if self.held is None and 4 * self.starts[-1] * self.width <= HELD:
             self.held = np.concatenate([piece.load() for piece in self.pieces])
         if self.held is not None:
-            return self.held[places].astype(np.float64)
+            whole = len(places) == len(self.held) and (np.diff(places) == 1).all()
+            return (self.held if whole else self.held[places]).astype(np.float64)
         found = np.empty((len(places), self.width))
         bounds = np.searchsorted(places, self.starts)
         for index, piece in enumerate(self.pieces):
@@ -115,7 +116,11 @@ class Features:
 
     def array(self) -> Array:
         """All of them in memory, as float64."""
-        return np.concatenate([np.empty((0, self._source.width)), *self.blocks()])
+        return self._source.read(self._places)
+
+    def sum(self) -> Array:
+        """Over the items: d values."""
+        return np.asarray(np.sum([block.sum(0) for block in self.blocks()], axis=0))
 
     def not_finite(self) -> int:
         """How many values are not finite."""

@@ -2,8 +2,8 @@
 
 Heusel et al., "GANs trained by a two time-scale update rule" (2017), eq. 6: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
 With centred, scaled feature matrices A and B (C1 = A'A, C2 = B'B), the trace of the square root is the sum of the
-singular values of A B', N×M. Where there are more rows than dimensions, a triangular factor of A with the same Gram
-matrix stands for it. Neither a covariance nor the square root of a singular matrix is ever formed.
+singular values of A B', N×M; a triangular factor with the same Gram matrix may stand for either. That serves any rank.
+Where it loses nothing, their squares are taken instead, which is quicker: eigenvalues of B A'A B', or of C1 C2.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import eigh, lapack
 
 from bench.metrics.features import BLOCK, Features
 
@@ -99,33 +100,28 @@ def frechet_estimate(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -
 class _Set:
     features: Features
     mean: Array
+    rows: Array | None
+    """All of them as `blocks` gives them, where they are few."""
 
     @classmethod
     def of(cls, name: str, features: npt.ArrayLike | Features) -> _Set:
         x = Features.of(features, f"features {name}")
         if len(x) < 2:
             raise ValueError(f"features {name} must have shape N×d with N >= 2: found {x.shape}")
-        broken = x.not_finite()
-        if broken:
-            raise ValueError(f"features {name} hold {broken} values that are not finite")
-        return cls(x, sum(block.sum(0) for block in x.blocks()) / len(x))
+        rows = x.array() if len(x) <= BLOCK else None
+        total = x.sum() if rows is None else rows.sum(0)
+        if not np.isfinite(total).all():
+            raise ValueError(f"features {name} hold {x.not_finite()} values that are not finite")
+        mean = total / len(x)
+        return cls(x, mean, None if rows is None else _scaled(rows, mean, len(x)))
 
     def blocks(self) -> Iterator[Array]:
         """Rows, centred and divided by sqrt(N - 1), so that their Gram matrix is the covariance."""
-        if len(self.features) <= BLOCK:
-            yield self._rows
+        if self.rows is not None:
+            yield self.rows
         else:
-            yield from map(self._centred, self.features.blocks())
-
-    @cached_property
-    def _rows(self) -> Array:
-        """All rows, where they are few."""
-        return self._centred(self.features.array())
-
-    def _centred(self, block: Array) -> Array:
-        block -= self.mean
-        block /= np.sqrt(len(self.features) - 1)
-        return block
+            for block in self.features.blocks():
+                yield _scaled(block, self.mean, len(self.features))
 
     @property
     def tall(self) -> bool:
@@ -133,9 +129,11 @@ class _Set:
 
     @cached_property
     def root(self) -> Array:
-        """At most d rows with the same Gram matrix."""
+        """At most d rows with the same Gram matrix, and one less than there are: the rows' sum is 0."""
         if not self.tall:
-            return np.concatenate(list(self.blocks()))
+            rows = np.concatenate(list(self.blocks()))
+            root: Array = rows[1:] - rows[0] / (np.sqrt(len(rows)) + 1)  # a reflection of equal weights on the first
+            return root
         root = np.empty((0, self.mean.size))
         for block in self.blocks():
             root = np.linalg.qr(np.concatenate([root, block]), mode="r")  # type: ignore[assignment]
@@ -145,12 +143,13 @@ class _Set:
     def trace(self) -> float:
         return float(sum(np.square(block).sum() for block in self.blocks()))
 
-    def gram_with(self, root: Array) -> Array:
-        """R C R' of this set's covariance C."""
-        gram = np.zeros((len(root), len(root)))
+    def covariance(self, root: Array | None = None) -> Array:
+        """C, or R C R'."""
+        size = self.mean.size if root is None else len(root)
+        gram = np.zeros((size, size))
         for block in self.blocks():
-            product = block @ root.T
-            gram += product.T @ product
+            seen = block if root is None else block @ root.T
+            gram += seen.T @ seen
         return gram
 
     def influence(self, shift: Array, directions: Array, overlap: float) -> Array:
@@ -165,6 +164,12 @@ class _Set:
         return np.concatenate(found)
 
 
+def _scaled(block: Array, mean: Array, count: int) -> Array:
+    block -= mean
+    block /= np.sqrt(count - 1)
+    return block
+
+
 def _pair(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> tuple[_Set, _Set]:
     first, second = _Set.of("a", a), _Set.of("b", b)
     if first.mean.shape != second.mean.shape:
@@ -174,15 +179,32 @@ def _pair(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> tuple[_Se
 
 def _overlap(first: _Set, second: _Set) -> float:
     """Sum of the singular values of A B'."""
-    if first.tall and second.tall:
-        squares = np.linalg.eigvalsh(second.gram_with(first.root))
-        # Eigenvalues take a third of the time, but are off by a rounding of the largest: too much where some are small.
-        if squares[0] > 0:
-            roots = np.sqrt(squares)
-            overlap = float(roots.sum())
-            if _EPS * squares[-1] * float((0.5 / roots).sum()) < _TOLERANCE * overlap:
-                return overlap
+    few, many = sorted((first, second), key=lambda one: len(one.features))
+    squares = _squared(few, many)
+    # Eigenvalues take a third of the time, but are off by a rounding of the largest: too much where some are small.
+    if squares is not None and squares.min(initial=np.inf) > 0:
+        roots = np.sqrt(squares)
+        overlap = float(roots.sum())
+        if _EPS * squares.max(initial=0.0) * float((0.5 / roots).sum()) < _TOLERANCE * overlap:
+            return overlap
     return _nuclear_norm(first.root @ second.root.T)
+
+
+def _squared(few: _Set, many: _Set) -> Array | None:
+    """Squares of those singular values; None where rounding would spoil them."""
+    if not few.tall:
+        return np.asarray(np.linalg.eigvalsh(many.covariance(few.root)), np.float64)
+    # The eigenvalues of the covariances' product. A rounding of one, relative to its largest variance, changes the
+    # overlap by as many times that part of it as the largest variance is the smallest's.
+    covariance = few.covariance()
+    try:
+        condition = 1 / lapack.dpocon(np.linalg.cholesky(covariance).T, np.abs(covariance).sum(0).max())[0]
+        if _EPS * condition > _TOLERANCE:
+            return None
+        squares = eigh(many.covariance(), covariance, type=2, eigvals_only=True, driver="gv")
+    except (np.linalg.LinAlgError, ZeroDivisionError):
+        return None
+    return np.asarray(squares, np.float64)
 
 
 def _nuclear_norm(matrix: Array) -> float:

@@ -50,8 +50,8 @@ def notes(
         label = label_of(rows[spec.reference], spec)
         half = f"÷ 2 is half the error of {label}. " if "pre_error" in spec.columns else ""
         yield (
-            f"{half}Differences to {label} are paired by item, with 95 % intervals; their p-values are Holm's over the "
-            "rows of one column."
+            f"{half}* differs from {label} at the 95 % level. Differences are paired by item; their p-values are "
+            "Holm's over the rows of one column."
         )
     if "pre_error" in spec.columns:
         yield "The paper does not say in which unit it prints its Pre_error: it stands as printed."

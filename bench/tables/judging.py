@@ -12,6 +12,7 @@ from bench.tables.verdicts import (
     FAILS,
     HOLDS,
     INCONCLUSIVE,
+    LEVEL,
     NOT_TESTED,
     PAPER,
     Outcome,
@@ -27,8 +28,6 @@ __all__ = ["judge", "judge_across", "two_by_two"]
 
 HIGHER_IS_BETTER = ("clip_score", "inception_score")
 """Beginnings of the names of metrics; of all others the lower value is better."""
-LEVEL = 0.05
-"""Of Holm's adjusted p-values."""
 LATENTS = "T2.i"
 """The claim that is judged by the latents' hashes."""
 NOTHING = {"gain": 0.0, "share": 0.0, "ratio": 1.0}

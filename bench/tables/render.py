@@ -11,11 +11,11 @@ from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import Column, Metric, Table, TableRow, style_of
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
-from bench.tables.verdicts import Verdict, p_shown
+from bench.tables.verdicts import LEVEL, Verdict, p_shown
 
 __all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown", "verdict_grid"]
 
-OURS, CITED = "†", "‡"
+OURS, CITED, DIFFERS = "†", "‡", "*"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
 """Of what stands beside the paper's columns, what the terminal shows."""
 
@@ -27,6 +27,11 @@ def _value(measurement: Measurement | None, style: Metric) -> str:
     if measurement.stderr is None:
         return value
     return f"{value} ± {measurement.stderr * style.scale:,.{style.decimals}f}"
+
+
+def _marked(measurement: Measurement | None, style: Metric) -> str:
+    differs = measurement is not None and measurement.p_holm is not None and measurement.p_holm < LEVEL
+    return f"{_value(measurement, style)} {DIFFERS if differs else ''}".strip()
 
 
 def _ratio(measurement: Measurement | None) -> str:
@@ -41,14 +46,16 @@ def _label(row: TableRow) -> str:
 
 
 def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]]) -> Grid:
-    """Measured values with standard errors, and behind the error its ratio to the reference row's."""
+    """Measured values with standard errors, marked where they differ from the reference row's; and the error's ratio to
+    that one's.
+    """
     heads, lines = ["Method"], [[_label(row)] for row in rows]
     for metric, title in columns:
         style = style_of(metric)
         assert style is not None  # `check_table` saw it
         heads.append(title)
         for row, line in zip(rows, lines, strict=True):
-            line.append(_value(row.measured.get(metric), style))
+            line.append(_marked(row.measured.get(metric), style))
         if metric == "pre_error":
             heads.append(f"to {table.reference}" if table.reference else "ratio")
             for row, line in zip(rows, lines, strict=True):

@@ -12,6 +12,7 @@ __all__ = [
     "FAILS",
     "HOLDS",
     "INCONCLUSIVE",
+    "LEVEL",
     "NOT_TESTED",
     "PAPER",
     "PRINTED",
@@ -25,6 +26,8 @@ __all__ = [
     "verdict_on",
 ]
 
+LEVEL = 0.05
+"""Of p-values after Holm's correction, below which something holds."""
 HOLDS, FAILS, INCONCLUSIVE, NOT_TESTED = "holds", "does not hold", "inconclusive", "not tested"
 CONTRADICTED = "contradicted by the printed numbers"
 PAPER, PRINTED = "paper", "printed"

@@ -107,7 +107,7 @@ def test_missing_values_are_dashes_and_zero_is_zero() -> None:
         "paper: Pre_error (as printed, 1e-5)",
     ]
     assert vanilla == ["StableDiffusion", "–", "0.5000 ± 0.0123", "3,333.33 ± 100.00", "–", "9.57", "0.255", "1082.8"]
-    assert mine[1:] == ["–", "0.2500", "2,000.00 ± 100.00", "÷ 1.67", "–", "–", "–"]
+    assert mine[1:] == ["–", "0.2500 *", "2,000.00 ± 100.00", "÷ 1.67", "–", "–", "–"]
     assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–", "–", "–"]
 
 
