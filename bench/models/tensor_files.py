@@ -92,12 +92,13 @@ _STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 ]
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
     """All tensors of a file by name, on the CPU, as they are stored.
 
     Args:
-        path: ends in `.safetensors`, or in one of `PICKLED`: a state dict, or a dictionary that holds one as
-            `state_dict`. The tensors of the latter may lie in the mapped file, which must stay while they are used.
+        path: ends in `.safetensors`, or in one of `PICKLED`: a state dict, or a dictionary that holds one under that
+            key. The tensors of the latter may lie in the mapped file, which must stay while they are used.
+        under: the key.
 
     Raises:
         BadInputError: the file is missing, of another kind or broken, or names what neither PyTorch nor the list above
@@ -113,7 +114,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if path.suffix not in PICKLED:
         raise BadInputError(f"{path}: expected a file in .safetensors, {', '.join(PICKLED)}, found another ending")
     content = _unpickle(path)
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
+    state = content.get(under, content) if isinstance(content, dict) else content
     if not isinstance(state, dict):
         raise BadInputError(f"{path}: expected a state dict, found {type(state).__name__}")
     for name, value in state.items():

@@ -1,0 +1,181 @@
+"""DeepFill v2's generator: a coarse painting by gated convolutions, refined with patches of the known pixels.
+
+Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019), section 3; the attention is that of Yu et
+al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes, the tensors' names and
+TensorFlow's way of padding are those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py,
+which holds the authors' converted weights (JiahuiYu/generative_inpainting, CC BY-NC 4.0).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["DeepFillGenerator"]
+
+MATCHED = 3
+"""Side of the patches that are compared."""
+RATE = 2
+"""By which patches are compared on a smaller map; what is pasted has twice that side."""
+SHRINKS = 4
+"""By which the features lie below the image."""
+SHARPNESS = 10.0
+"""Factor of the similarities before the softmax."""
+LEAST_NORM = 1e-4
+
+
+class DeepFillGenerator(nn.Module):
+    """Called with B×5×H×W (picture with zeros in its hole, ones, mask) and the mask; sides are multiples of 8."""
+
+    def __init__(self, channels: int = 48) -> None:
+        """Build one with fresh weights, of that many channels, a multiple of 4, at half the resolution."""
+        super().__init__()
+        half, one, two = channels // 2, channels, 2 * channels
+        # coarse painting
+        self.conv1 = _Gated(5, half, 5)
+        self.conv2_downsample = _Gated(half, one, stride=2)
+        self.conv3 = _Gated(one, one)
+        self.conv4_downsample = _Gated(one, two, stride=2)
+        self.conv5 = _Gated(two, two)
+        self.conv6 = _Gated(two, two)
+        self.conv7_atrous = _Gated(two, two, rate=2)
+        self.conv8_atrous = _Gated(two, two, rate=4)
+        self.conv9_atrous = _Gated(two, two, rate=8)
+        self.conv10_atrous = _Gated(two, two, rate=16)
+        self.conv11 = _Gated(two, two)
+        self.conv12 = _Gated(two, two)
+        self.conv13_upsample = _Doubled(two, one)
+        self.conv14 = _Gated(one, one)
+        self.conv15_upsample = _Doubled(one, half)
+        self.conv16 = _Gated(half, half // 2)
+        self.conv17 = _Gated(half // 2, 3, activation=None)
+        # refinement, by convolution and by attention
+        self.xconv1 = _Gated(3, half, 5)
+        self.xconv2_downsample = _Gated(half, half, stride=2)
+        self.xconv3 = _Gated(half, one)
+        self.xconv4_downsample = _Gated(one, one, stride=2)
+        self.xconv5 = _Gated(one, two)
+        self.xconv6 = _Gated(two, two)
+        self.xconv7_atrous = _Gated(two, two, rate=2)
+        self.xconv8_atrous = _Gated(two, two, rate=4)
+        self.xconv9_atrous = _Gated(two, two, rate=8)
+        self.xconv10_atrous = _Gated(two, two, rate=16)
+        self.pmconv1 = _Gated(3, half, 5)
+        self.pmconv2_downsample = _Gated(half, half, stride=2)
+        self.pmconv3 = _Gated(half, one)
+        self.pmconv4_downsample = _Gated(one, two, stride=2)
+        self.pmconv5 = _Gated(two, two)
+        self.pmconv6 = _Gated(two, two, activation=functional.relu)
+        self.pmconv9 = _Gated(two, two)
+        self.pmconv10 = _Gated(two, two)
+        self.allconv11 = _Gated(2 * two, two)
+        self.allconv12 = _Gated(two, two)
+        self.allconv13_upsample = _Doubled(two, one)
+        self.allconv14 = _Gated(one, one)
+        self.allconv15_upsample = _Doubled(one, half)
+        self.allconv16 = _Gated(half, half // 2)
+        self.allconv17 = _Gated(half // 2, 3, activation=None)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Coarse and refined picture, both B×3×H×W in [-1, 1]."""
+        coarse = torch.tanh(self._through("conv", x, range(1, 18)))
+        pasted = coarse * mask + x[:, :3] * (1 - mask)
+        by_convolution = self._through("xconv", pasted, range(1, 11))
+        attended = self._through("pmconv", pasted, range(1, 7))
+        attended = contextual_attention(attended, _fewer(mask, SHRINKS * RATE))
+        attended = self._through("pmconv", attended, range(9, 11))
+        refined = self._through("allconv", torch.cat([by_convolution, attended], 1), range(11, 18))
+        return coarse, torch.tanh(refined)
+
+    def _through(self, kind: str, x: Tensor, numbers: range) -> Tensor:
+        layers = {
+            name.removeprefix(kind).split("_")[0]: layer
+            for name, layer in self.named_children()
+            if name.startswith(kind)
+        }
+        for number in numbers:
+            x = layers[str(number)](x)
+        return x
+
+
+class _Gated(nn.Module):
+    """Half of a convolution's outputs, activated, times the sigmoid of the other half; without activation all of it."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        rate: int = 1,
+        activation: Callable[[Tensor], Tensor] | None = functional.elu,
+    ) -> None:
+        super().__init__()
+        made = outputs if activation is None else 2 * outputs
+        self.conv = nn.Conv2d(inputs, made, kernel, stride=stride, dilation=rate)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        reach = (self.conv.kernel_size[0] - 1) * self.conv.dilation[0] + 1
+        x = self.conv(_same(x, reach, self.conv.stride[0]))
+        if self.activation is None:
+            return x
+        value, gate = x.chunk(2, 1)
+        return self.activation(value) * torch.sigmoid(gate)
+
+
+class _Doubled(nn.Module):
+    """A gated convolution at twice the resolution."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = _Gated(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.conv(functional.interpolate(x, scale_factor=2, mode="nearest"))
+        return out
+
+
+def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
+    """Every place rebuilt from patches of the known places that look like it.
+
+    Args:
+        x: features B×C×h×w, sides even.
+        mask: B×1×(h/2)×(w/2), not 0 = hole. A patch is left out where it touches the hole; each image by its own mask
+            (the port takes the first one's for the whole batch, of which it gives it one image only).
+
+    Returns:
+        Features B×C×h×w.
+    """
+    height, width = x.shape[2:]
+    small = _fewer(x, RATE)
+    patches = functional.unfold(_same(small, MATCHED, 1), MATCHED)
+    norms = patches.square().sum(1, keepdim=True).sqrt().clamp_min(LEAST_NORM)
+    known = functional.unfold(_same(mask, MATCHED, 1), MATCHED).sum(1)[..., None] == 0
+    pasted = functional.unfold(_same(x, 2 * RATE, RATE), 2 * RATE, stride=RATE)
+    # Image by image, as the similarities of all places to all places are many.
+    rebuilt = []
+    for image in range(len(x)):
+        alike = (patches[image] / norms[image]).T @ patches[image]
+        # Left-out patches enter the softmax as similarity 0 and are then struck out, as in the authors' code.
+        weights = torch.softmax(alike * known[image] * SHARPNESS, 0) * known[image]
+        rebuilt.append(pasted[image] @ weights)
+    folded = functional.fold(torch.stack(rebuilt), (height, width), 2 * RATE, padding=1, stride=RATE)
+    return folded / RATE**2
+
+
+def _same(x: Tensor, reach: int, stride: int) -> Tensor:
+    """Zeros around B×C×H×W as TensorFlow's padding "same" sets them: the odd one at the bottom and on the right."""
+    down, across = (max((math.ceil(side / stride) - 1) * stride + reach - side, 0) for side in x.shape[2:])
+    return functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
+
+
+def _fewer(x: Tensor, factor: int) -> Tensor:
+    """Every so manieth line of B×C×H×W, the first and the last among them, as TensorFlow's `align_corners` has it."""
+    rows, columns = (torch.linspace(0, side - 1, side // factor).add(0.5).long().to(x.device) for side in x.shape[2:])
+    return x[:, :, rows][:, :, :, columns]

@@ -1,0 +1,102 @@
+"""EdgeConnect: edges of the known pixels are completed first, then the hole is painted along them.
+
+Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). What surrounds the
+networks is that of knazeri/edge-connect at 3142579 (CC BY-NC 4.0), run as test.py runs it, at the images' own size:
+src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). Its Canny detector is
+scikit-image's, of which it asks for version 0.14.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage.color import rgb2gray
+from skimage.feature import canny
+from torch import Tensor
+
+from baselines.edgeconnect_network import EdgeConnectGenerator, edge_generator, painting_generator
+from baselines.sides import check_sides
+from baselines.weights import count_of, filled
+from bench.generation.decoding import Batch
+from bench.models.tensor_files import read_tensors
+
+__all__ = ["EdgeConnect", "grey_and_edges"]
+
+SIGMA = 2.0
+"""Of the Gaussian before the edges are looked for, in pixels."""
+MULTIPLE = 4
+"""Of the sides that the networks give back as they were."""
+
+
+class EdgeConnect:
+    """The hole as the networks paint it, and the known pixels as they were."""
+
+    def __init__(self, edge_weights: str, inpainting_weights: str, *, training: str = "") -> None:
+        """Take weights of any size that the networks have.
+
+        Args:
+            edge_weights: the authors' `EdgeModel_gen.pth`.
+            inpainting_weights: the authors' `InpaintingModel_gen.pth`.
+            training: how long they were trained, for the table.
+
+        Raises:
+            BadInputError: a file is missing or broken, or holds another network.
+        """
+        self.edges = _load(Path(edge_weights), "EdgeConnect's edge generator", edge_generator, "weight_orig")
+        self.painter = _load(
+            Path(inpainting_weights), "EdgeConnect's inpainting generator", painting_generator, "weight"
+        )
+        self.training = training
+
+    def to(self, device: torch.device) -> EdgeConnect:
+        self.edges.to(device)
+        self.painter.to(device)
+        return self
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Images B×3×H×W in [-1, 1].
+
+        Raises:
+            BadInputError: a side is no multiple of 4.
+        """
+        check_sides(batch.image, MULTIPLE, "EdgeConnect")
+        hole = batch.mask > 0
+        with torch.inference_mode():
+            image = (batch.image + 1) / 2
+            mask = hole.to(image)
+            grey, edges = (part.to(image) for part in grey_and_edges(image, hole))
+            completed = self.edges(torch.cat([grey * (1 - mask) + mask, edges * (1 - mask), mask], 1))
+            painted = self.painter(torch.cat([image * (1 - mask) + mask, completed], 1))
+            return torch.where(hole, 2 * painted - 1, batch.image)
+
+
+def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
+    """Grey picture and Canny's edges of the known pixels.
+
+    Args:
+        image: B×3×H×W in [0, 1].
+        hole: B×1×H×W, true where nothing is known.
+
+    Returns:
+        Two of B×1×H×W on the CPU, in float64: grey in [0, 1]; edges 0 or 1, none in the hole or beside it.
+    """
+    pictures = image.permute(0, 2, 3, 1).double().cpu().numpy()
+    known = ~hole[:, 0].cpu().numpy()
+    grey = [rgb2gray(picture) for picture in pictures]
+    edges = [canny(one, sigma=SIGMA, mask=where) for one, where in zip(grey, known, strict=True)]
+    return torch.from_numpy(np.stack(grey))[:, None], torch.from_numpy(np.stack(edges))[:, None].double()
+
+
+def _load(
+    path: Path, what: str, build: Callable[[int, int], EdgeConnectGenerator], weight: str
+) -> EdgeConnectGenerator:
+    """A generator of a file, as wide and deep as the file has it."""
+    tensors = read_tensors(path, under="generator")
+    first = tensors.get(f"encoder.1.{weight}")
+    blocks = count_of(tensors, before="middle.", after=f".conv_block.1.{weight}")
+    return filled(
+        build(64 if first is None else len(first), blocks or 8), tensors, path=path, what=f"weights of {what}"
+    )

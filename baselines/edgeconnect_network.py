@@ -1,0 +1,94 @@
+"""EdgeConnect's two generators: one completes a map of edges, the other paints along them.
+
+Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019), section 3 and
+appendix A. Sizes and the tensors' names are those of knazeri/edge-connect at 3142579 (CC BY-NC 4.0): src/networks.py.
+The two differ in their channels, in the last activation, and in that the edges' convolutions, all but the last, are
+spectrally normalised (and those of its residual blocks then without a bias).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import spectral_norm
+
+__all__ = ["EdgeConnectGenerator", "edge_generator", "painting_generator"]
+
+
+def edge_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
+    """Of grey picture, edges and mask, B×3×H×W: edges B×1×H×W in (0, 1)."""
+    return EdgeConnectGenerator(3, 1, channels=channels, blocks=blocks, spectral=True)
+
+
+def painting_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
+    """Of picture and edges, B×4×H×W: a picture B×3×H×W in (0, 1)."""
+    return EdgeConnectGenerator(4, 3, channels=channels, blocks=blocks, spectral=False)
+
+
+class EdgeConnectGenerator(nn.Module):
+    """Takes sides that are multiples of 4. Normalisation is by image, so that no image depends on its batch."""
+
+    def __init__(self, inputs: int, outputs: int, *, channels: int, blocks: int, spectral: bool) -> None:
+        """Build one with fresh weights.
+
+        Args:
+            inputs: channels.
+            outputs: channels; one alone ends in a sigmoid, several in a hyperbolic tangent brought to (0, 1).
+            channels: of the first convolution; doubled at both halvings of the resolution.
+            blocks: residual blocks at a quarter of the resolution.
+            spectral: whether convolutions are spectrally normalised.
+        """
+        super().__init__()
+
+        def normalised(convolution: nn.Module) -> nn.Module:
+            return spectral_norm(convolution) if spectral else convolution
+
+        double, most = 2 * channels, 4 * channels
+        self.encoder = nn.Sequential(
+            nn.ReflectionPad2d(3),
+            normalised(nn.Conv2d(inputs, channels, 7)),
+            *_activated(channels),
+            normalised(nn.Conv2d(channels, double, 4, stride=2, padding=1)),
+            *_activated(double),
+            normalised(nn.Conv2d(double, most, 4, stride=2, padding=1)),
+            *_activated(most),
+        )
+        self.middle = nn.Sequential(*(_Block(most, spectral=spectral) for _ in range(blocks)))
+        self.decoder = nn.Sequential(
+            normalised(nn.ConvTranspose2d(most, double, 4, stride=2, padding=1)),
+            *_activated(double),
+            normalised(nn.ConvTranspose2d(double, channels, 4, stride=2, padding=1)),
+            *_activated(channels),
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(channels, outputs, 7),
+        )
+        self.one = outputs == 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.decoder(self.middle(self.encoder(x)))
+        return torch.sigmoid(x) if self.one else (torch.tanh(x) + 1) / 2
+
+
+def _activated(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.InstanceNorm2d(channels), nn.ReLU(inplace=True)
+
+
+class _Block(nn.Module):
+    """Two convolutions, the first of which looks twice as far, beside their input."""
+
+    def __init__(self, channels: int, *, spectral: bool) -> None:
+        super().__init__()
+        convolutions = [nn.Conv2d(channels, channels, 3, dilation=reach, bias=not spectral) for reach in (2, 1)]
+        first, second = (spectral_norm(one) if spectral else one for one in convolutions)
+        self.conv_block = nn.Sequential(
+            nn.ReflectionPad2d(2),
+            first,
+            *_activated(channels),
+            nn.ReflectionPad2d(1),
+            second,
+            nn.InstanceNorm2d(channels),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.conv_block(x)
+        return out

@@ -1,0 +1,158 @@
+"""LaMa's generator: a residual network in which most channels are convolved in the frequency domain.
+
+Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022), section 2.1 and
+appendix; Chi et al., "Fast Fourier convolution" (NeurIPS 2020). Sizes and the tensors' names are those of advimman/lama
+at 786f593 (Apache-2.0): saicinpainting/training/modules/ffc.py with configs/training/generator/ffc_resnet_075.yaml (9
+blocks, "LaMa-Fourier") and configs/training/big-lama.yaml (18 blocks).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["LaMaGenerator"]
+
+Pair = tuple[Tensor, Tensor | None]
+"""Channels with a local view, and those with a view of the whole image, if there are any."""
+
+
+class LaMaGenerator(nn.Module):
+    """Called with B×4×H×W, a picture in [0, 1] with zeros in its hole and the mask (1 = hole); returns B×3×H×W."""
+
+    def __init__(
+        self,
+        channels: int = 64,
+        blocks: int = 9,
+        *,
+        halvings: int = 3,
+        global_share: float = 0.75,
+        widest: int = 1024,
+    ) -> None:
+        """Build one with fresh weights.
+
+        Args:
+            channels: of the first convolution; doubled at every halving.
+            blocks: residual blocks at the lowest resolution.
+            halvings: of the resolution.
+            global_share: share of the blocks' channels that see the whole image, in (0, 1).
+            widest: the most channels of any layer.
+        """
+        super().__init__()
+        widths = [min(widest, channels * 2**level) for level in range(halvings + 1)]
+        across = int(widths[-1] * global_share)
+        split = (widths[-1] - across, across)
+        layers: list[nn.Module] = [nn.ReflectionPad2d(3), _Layer((4, 0), (widths[0], 0), kernel=7, padding=0)]
+        for level in range(halvings):
+            last = level == halvings - 1
+            layers.append(_Layer((widths[level], 0), split if last else (widths[level + 1], 0), stride=2))
+        layers += [_Block(split) for _ in range(blocks)]
+        layers.append(_Join())
+        for level in range(halvings, 0, -1):
+            layers += [
+                nn.ConvTranspose2d(widths[level], widths[level - 1], 3, stride=2, padding=1, output_padding=1),
+                nn.BatchNorm2d(widths[level - 1]),
+                nn.ReLU(inplace=True),
+            ]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(widths[0], 3, 7), nn.Sigmoid()]
+        self.model = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A picture in (0, 1). Sides that are multiples of 2 to the number of halvings come back as they were."""
+        painted: Tensor = self.model(x)
+        return painted
+
+
+class _Layer(nn.Module):
+    """A Fourier convolution, then normalisation and ReLU; takes and gives a pair, or a plain tensor at first."""
+
+    def __init__(
+        self, inputs: tuple[int, int], outputs: tuple[int, int], *, kernel: int = 3, stride: int = 1, padding: int = 1
+    ) -> None:
+        super().__init__()
+        self.ffc = _FourierConvolution(inputs, outputs, kernel, stride, padding)
+        self.bn_l = nn.BatchNorm2d(outputs[0])
+        self.bn_g = nn.BatchNorm2d(outputs[1]) if outputs[1] else None
+
+    def forward(self, x: Tensor | Pair) -> Pair:
+        near, far = self.ffc(x if isinstance(x, tuple) else (x, None))
+        return torch.relu(self.bn_l(near)), None if self.bn_g is None else torch.relu(self.bn_g(far))
+
+
+class _FourierConvolution(nn.Module):
+    """Convolutions from either part into either part; the one from global to global is in the frequency domain."""
+
+    def __init__(
+        self, inputs: tuple[int, int], outputs: tuple[int, int], kernel: int, stride: int, padding: int
+    ) -> None:
+        super().__init__()
+
+        def plain(entering: int, leaving: int) -> nn.Conv2d | None:
+            if not (entering and leaving):
+                return None
+            return nn.Conv2d(entering, leaving, kernel, stride, padding, bias=False, padding_mode="reflect")
+
+        self.convl2l = plain(inputs[0], outputs[0])
+        self.convl2g = plain(inputs[0], outputs[1])
+        self.convg2l = plain(inputs[1], outputs[0])
+        self.convg2g = _Spectral(inputs[1], outputs[1]) if inputs[1] and outputs[1] else None
+
+    def forward(self, x: Pair) -> Pair:
+        near, far = x
+        return _sum(self.convl2l, near, self.convg2l, far), _sum(self.convl2g, near, self.convg2g, far)
+
+
+def _sum(first: nn.Module | None, near: Tensor, second: nn.Module | None, far: Tensor | None) -> Tensor:
+    """What two convolutions give together; a tensor without channels where there is none."""
+    parts = [part(x) for part, x in ((first, near), (second, far)) if part is not None]
+    return sum(parts[1:], parts[0]) if parts else near[:, :0]
+
+
+class _Spectral(nn.Module):
+    """Half the channels through the frequency domain and back, beside themselves."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        half = outputs // 2
+        self.conv1 = nn.Sequential(nn.Conv2d(inputs, half, 1, bias=False), nn.BatchNorm2d(half), nn.ReLU(inplace=True))
+        self.fu = _Frequencies(half)
+        self.conv2 = nn.Conv2d(half, outputs, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv1(x)
+        out: Tensor = self.conv2(x + self.fu(x))
+        return out
+
+
+class _Frequencies(nn.Module):
+    """A 1×1 convolution of the real Fourier transform, in which every channel's real and imaginary part are two."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_layer = nn.Conv2d(2 * channels, 2 * channels, 1, bias=False)
+        self.bn = nn.BatchNorm2d(2 * channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        waves = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
+        parts = waves.permute(0, 1, 4, 2, 3).flatten(1, 2)
+        parts = torch.relu(self.bn(self.conv_layer(parts)))
+        waves = parts.reshape(len(x), -1, 2, *parts.shape[2:]).permute(0, 1, 3, 4, 2).contiguous()
+        back: Tensor = torch.fft.irfft2(torch.view_as_complex(waves), s=(height, width), norm="ortho")
+        return back
+
+
+class _Block(nn.Module):
+    def __init__(self, split: tuple[int, int]) -> None:
+        super().__init__()
+        self.conv1 = _Layer(split, split)
+        self.conv2 = _Layer(split, split)
+
+    def forward(self, x: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        near, far = self.conv2(self.conv1(x))
+        return x[0] + near, x[1] + far
+
+
+class _Join(nn.Module):
+    def forward(self, x: tuple[Tensor, Tensor]) -> Tensor:
+        return torch.cat(x, 1)
