@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.config import compose_config, experiments, typed, with_decoder_rows
-from bench.errors import BadInputError
+from bench.errors import BadInputError, RunFailedError
 from bench.schema import FETCH
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ def main(arguments: list[str]) -> int:
     except BadInputError as error:
         print(f"bench: {error}", file=sys.stderr)
         return BAD_INPUT
+    except RunFailedError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("bench: interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED

@@ -27,7 +27,7 @@ from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
 from bench.device import choose_device
 from bench.errors import BadInputError
-from bench.generation.decoding import Batch, Method, branch_is_off
+from bench.generation.decoding import Batch, Method, branch_is_off, chain, origin_of
 from bench.kept import remove_features, write_features
 from bench.metrics.measure import Measure
 from bench.metrics.protocol import Protocol
@@ -102,6 +102,7 @@ class TableExperiment:
             return Results(out, 0)
         with self._stage("sample"):
             latents = self.sampling.run(items)
+            self.foresee(items)
         if "score" not in wanted:
             return Results(out, 0)
         with self._stage("score"):
@@ -218,6 +219,14 @@ class TableExperiment:
             world=self.world,
         )
 
+    def foresee(self, items: Items) -> None:
+        """Have methods whose images are made beforehand make them: one process does, the others find them."""
+        waiting = [one for method in self.methods.values() for one in chain(method) if hasattr(one, "prepare")]
+        for leads in (True, False):
+            for method in waiting if leads == self.world.leads else []:
+                method.prepare(items, self.store.root / "external")
+            self.world.wait()
+
     # --- score -------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -257,11 +266,17 @@ class TableExperiment:
             self.sampling,
             self.methods,
             self.measures,
-            identities={row: identity(self.resolved["rows"][row]["method"], self.weights) for row in self.methods},
+            identities={row: self._identity(row) for row in self.methods},
             protocols=self.protocols,
             hole_only="hole_only" in self.config.controls and self._spec.task != "generation",
             store=self.store,
         )
+
+    def _identity(self, row: str) -> dict[str, Any]:
+        """What makes a row's images, as plain data."""
+        made = [one.content for one in chain(self.methods[row]) if hasattr(one, "content")]
+        known: dict[str, Any] = identity(self.resolved["rows"][row]["method"], self.weights)
+        return {**known, "images": made} if made else known
 
     @property
     def _sets(self) -> dict[str, str]:
@@ -302,6 +317,7 @@ class TableExperiment:
             profile=f"{profile}, custom ({', '.join(self.custom)})" if self.custom else profile,
             features=str(self.resolved["features"]["name"]),
             training={name: method.training for name, method in self.methods.items()},
+            origins={name: origin_of(method) for name, method in self.methods.items()},
             notes=[*self._notes(items, summary, protocols), seen.gap_note(), *seen.leak_note()],
             claims=[*verdicts, *judge_printed(number)],
             effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},

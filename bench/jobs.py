@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BadInputError
+from bench.errors import BadInputError, RunFailedError
 from bench.results import Results, write_json
 
 __all__ = ["JOB", "Job", "run_job"]
@@ -58,6 +58,8 @@ def _attempt(run: Run, overrides: list[str]) -> Results:
         return run(overrides)
     except BadInputError as error:
         return Results(Path(), BAD_INPUT, str(error))
+    except RunFailedError as error:
+        return Results(Path(), FAILED, str(error))
     except Exception as error:
         traceback.print_exc()
         return Results(Path(), FAILED, f"{type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ __all__ = [
     "DTYPES",
     "FETCH",
     "STAGES",
+    "Baseline",
     "Config",
     "Dataset",
     "DecoderSizes",
@@ -139,6 +140,8 @@ class Profile:
     """The frozen one for which decoders are trained."""
     decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
     decoders: dict[str, str] = field(default_factory=dict)
+    baselines: dict[str, Any] = field(default_factory=dict)
+    """How rows of methods by others are measured: by row a `_target_` and that one's arguments; None for not."""
     perceptual: dict[str, Any] = field(default_factory=dict)
     """The distance that decoders are trained with: a `_target_` and that one's arguments."""
     predict_branch: bool = False
@@ -210,6 +213,16 @@ class Features:
     measures: dict[str, MeasureSpec] = MISSING
     tasks: dict[str, list[str]] = MISSING
     """Names of the measures that each kind of table takes."""
+
+
+@dataclass
+class Baseline:
+    """Where rows of methods by others take their images from, beyond what the profile has for them."""
+
+    root: str | None = None
+    """A folder of images that somebody made."""
+    label: str = "Predictions"
+    """Of their row."""
 
 
 @dataclass
@@ -291,6 +304,7 @@ class Config:
     table: TableSpec | None = None
     parts: Parts | None = None
     decoder: DecoderSpec | None = None
+    baseline: Baseline | None = None
     training: dict[str, Any] | None = None
     """How the decoder is trained: a `_target_` and that one's arguments."""
     start: str | None = None

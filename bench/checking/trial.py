@@ -8,6 +8,7 @@ import torch
 
 from bench.checking.estimate import Meter, Trial, trial_items
 from bench.errors import BadInputError
+from bench.generation.decoding import chain
 from bench.progress import Progress
 from bench.sampling import Sampling
 from bench.scoring import Scoring
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: torch.device) -> Trial:
-    """What an item takes.
+    """What an item takes, without the rows whose images are made beforehand.
 
     Args:
         sampling: the run's.
@@ -30,13 +31,15 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     Raises:
         BadInputError: one item alone does not fit the device's memory.
     """
+    made = [row for row, method in scoring.methods.items() if any(hasattr(one, "prepare") for one in chain(method))]
+    parts = [part for part in scoring.parts if part[0] not in made]
     block, meter = trial_items(resolution), Meter(device)
     log.info("trying %d items on %s", len(block), meter.name)
     progress = Progress("trial", len(block))  # a bar that nobody sees
     try:
         latents, sampled = meter.timed(lambda: sampling.block(block, progress))
         for _ in range(2):  # the first time, kernels are chosen too
-            scores, scored = meter.timed(lambda: scoring.block(block, latents, scoring.parts, progress))
+            scores, scored = meter.timed(lambda: scoring.block(block, latents, parts, progress))
     except torch.OutOfMemoryError as error:
         raise BadInputError(f"device: one item alone does not fit the memory of {meter.name}") from error
     return Trial(

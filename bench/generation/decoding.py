@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from bench.generation.sampling import AUTOCAST
 from bench.models.decoder import Decoder
 
-__all__ = ["LATENTS", "Batch", "Decoded", "Method", "branch_is_off"]
+__all__ = ["LATENTS", "Batch", "Decoded", "Method", "branch_is_off", "chain", "origin_of"]
 
 LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
 """Which latents are decoded: the generator's; the first stage's of the whole image, or of its known pixels on grey; or
@@ -55,7 +55,12 @@ class Batch:
 
 
 class Method(Protocol):
-    """Whatever turns a batch into images."""
+    """Whatever turns a batch into images.
+
+    One whose images are made beforehand has `prepare(items, work)`, called once before any batch, and `content`, a hash
+    of them where its arguments do not tell; one that rests on another method has that as `of`. `origin` says how they
+    come about where that is another way than this project's own code: `predictions` or `external`.
+    """
 
     @property
     def training(self) -> str:
@@ -116,6 +121,19 @@ class Decoded:
         with torch.inference_mode(), torch.autocast("cuda", torch.float16) if half else contextlib.nullcontext():
             image: Tensor = self.decoder(z, *shown)
         return image.float()
+
+
+def chain(method: Method) -> Iterator[Any]:
+    """The method, and those that it rests on."""
+    found: Any = method
+    while found is not None:
+        yield found
+        found = getattr(found, "of", None)
+
+
+def origin_of(method: Method) -> str:
+    """How its images come about; empty for this project's own code."""
+    return next((one.origin for one in chain(method) if getattr(one, "origin", "")), "")
 
 
 def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | str:

@@ -87,6 +87,7 @@ def write_results(
                 "decoder": portable(method.get("decoder"), config.paths.assets),
                 "conditioned": method.get("conditioned"),
                 "cited": row.cited,
+                "origin": row.origin,
                 "beside": row.beside,
                 "metrics": {
                     metric: _as_json(

@@ -14,6 +14,8 @@ from bench.tables.verdicts import Verdict
 
 __all__ = [
     "METRICS",
+    "NATIVE",
+    "PUBLISHED",
     "Column",
     "Metric",
     "Table",
@@ -40,6 +42,7 @@ class Metric:
     """Whether its value belongs to a feature network, which its title then names."""
 
 
+NATIVE, PUBLISHED = "native", "published"
 METRICS = {
     "clip_score": Metric("CLIP score", 2, higher_is_better=True, on_features=True),
     "inception_score": Metric("IS", 2, higher_is_better=True, on_features=True),
@@ -94,6 +97,8 @@ class TableRow:
     in_paper: bool
     training: str
     """How long it was trained, in words."""
+    origin: str
+    """How its images came about: `published` where none were measured, `predictions`, `external`, or `native`."""
     measured: Mapping[str, Measurement]
     """Empty for a row of published numbers alone."""
     published: Mapping[str, float]
@@ -153,6 +158,7 @@ def build_table(
     profile: str,
     features: str,
     training: Mapping[str, str],
+    origins: Mapping[str, str],
     notes: Sequence[str],
     claims: Sequence[Verdict] = (),
     effects: Mapping[str, Sequence[tuple[str, Difference | str]]] | None = None,
@@ -166,6 +172,7 @@ def build_table(
         profile: the run's profile, and what the run changes of it.
         features: the feature network's name.
         training: how long each row was trained, in words.
+        origins: how each measured row's images came about; empty for this project's own code.
         notes: for below the table.
         claims: verdicts on what the paper says of its table.
         effects: by metric, what branch, size and training do to it.
@@ -177,6 +184,7 @@ def build_table(
             label_of(row, spec),
             spec.number in row.published,
             training.get(key, ""),
+            (origins.get(key) or NATIVE) if key in measured else PUBLISHED,
             measured.get(key, {}),
             printed[row.published[spec.number]] if spec.number in row.published else {},
             row.cited,

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
-from bench.tables.build import Column, Metric, Table, TableRow, style_of
+from bench.tables.build import NATIVE, PUBLISHED, Column, Metric, Table, TableRow, style_of
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
 from bench.tables.verdicts import LEVEL, Verdict, p_shown
 
@@ -42,7 +42,8 @@ def _ratio(measurement: Measurement | None) -> str:
 
 def _label(row: TableRow) -> str:
     mark = CITED if row.cited else "" if row.in_paper else OURS
-    return f"{row.label} {mark}".strip()
+    origin = "" if row.origin in (NATIVE, PUBLISHED) else f"({row.origin})"
+    return " ".join(part for part in (row.label, origin, mark) if part)
 
 
 def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]]) -> Grid:
@@ -216,6 +217,7 @@ def frame(table: Table) -> pandas.DataFrame:
     lines = []
     for row in table.rows:
         line: dict[str, object] = {"row": row.key, "label": row.label, "in_paper": row.in_paper, "cited": row.cited}
+        line["origin"] = row.origin
         for metric, found in row.measured.items():
             low, high = found.ci95 or (None, None)
             line |= {

@@ -1,0 +1,208 @@
+"""External: the method's own program, run on the items as it wants them, and its pictures read back as predictions.
+
+The program gets a folder of `ID.png` and `ID_mask.png` and leaves `ID.png`, or what `baselines.predictions` takes for
+it, in another. What it left before it failed or was stopped is kept: the next start gives it only what is missing.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from PIL import Image
+from torch import Tensor
+
+from baselines.predictions import Survey, candidates, survey
+from bench.data.items import Item, read_rgb
+from bench.data.manifest import Items
+from bench.errors import BadInputError, RunFailedError
+from bench.generation.decoding import Batch
+from bench.store import content_key, file_sha256
+
+__all__ = ["External"]
+
+log = logging.getLogger(__name__)
+
+MASKS = {"hole": 255, "known": 0}
+"""What is white in a mask, and the grey level of a hole."""
+LAST_LINES = 15
+"""Of the program's log, in the message where it failed."""
+
+
+class External:
+    """What a program of its own makes of the items."""
+
+    origin = "external"
+    training = ""
+
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        *,
+        version: str = "",
+        white: str = "hole",
+        size: int | None = None,
+        minutes: float = 60.0,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """Take the program.
+
+        Args:
+            name: of its folder.
+            command: words, in which `{indir}` and `{outdir}` are the two folders, `{python}` is this interpreter and
+                `{baselines}` the folder of this file; a Python of its own, a container or `srun` may lead it.
+            version: whatever else changes its pictures, such as the commit and the checkpoint's name.
+            white: what is white in its masks: the `hole`, or what is `known`.
+            size: side that it wants, where that is not the items'; pictures go there and back by bicubic interpolation.
+            minutes: after which it is stopped.
+            environment: variables that it gets besides this process's.
+
+        Raises:
+            ValueError: an argument is not one of these.
+        """
+        if white not in MASKS:
+            raise ValueError(f"white: expected one of {', '.join(MASKS)}, found {white}")
+        if not command or minutes <= 0 or (size is not None and size < 1):
+            raise ValueError("external: expected a command, minutes above 0, and a size of 1 or more")
+        self.name, self.command, self.minutes = name, command, minutes
+        self.white, self.size, self.environment = white, size, environment or {}
+        self._settings = {"command": command, "version": version, "white": white, "size": size}
+        self._found: Mapping[str, Path] = {}
+
+    @property
+    def content(self) -> str:
+        """Hash of its pictures, once there are some."""
+        return content_key({item: file_sha256(path) for item, path in self._found.items()})
+
+    def to(self, device: torch.device) -> External:
+        return self
+
+    def prepare(self, items: Items, work: Path) -> None:
+        """Run the program on the items whose pictures are not there yet.
+
+        Args:
+            items: the run's.
+            work: where pictures and logs are kept.
+
+        Raises:
+            RunFailedError: it failed, took too long, or left pictures out; the message has the end of its log.
+        """
+        side = self.size or items.manifest["resolution"]
+        ids = [line["id"] for line in items.lines()]
+        folder = work / f"{self.name}-{content_key({**self._settings, 'items': items.hash})[:16]}"
+        made = folder / "out"
+        made.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            there = survey(made, ids, side)
+            for item in there.other:
+                _remove(made, item)
+            wanted = set(ids) - there.found.keys()
+            if wanted:
+                log.info("%s: %d of %d items are to be made", self.name, len(wanted), len(ids))
+                self._write(folder / "in", items, wanted, side)
+                self._run(folder, lambda: survey(made, ids, side), len(ids))
+                there = survey(made, ids, side)
+                if there.complaints:
+                    raise RunFailedError(
+                        f"{self.name}: it ended well, but left {'; '.join(there.complaints)}{_tail(folder)}"
+                    )
+        self._found = there.found
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """The pictures B×3×H×W in [-1, 1], of which known pixels are as the program left them."""
+        side = batch.image.shape[-1]
+        pictures = []
+        for item in batch.ids:
+            picture = read_rgb(self._found[item])
+            pictures.append(
+                np.asarray(picture if picture.width == side else picture.resize((side, side), Image.Resampling.BICUBIC))
+            )
+        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(batch.image) / 127.5 - 1
+
+    def _write(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
+        """The program's input, and nothing else."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for start, stop in items.blocks():
+            places = [start + place for place, line in enumerate(items.lines(start, stop)) if line["id"] in wanted]
+            for item in items.pick(places):
+                self._write_item(folder, item, side)
+
+    def _write_item(self, folder: Path, item: Item, side: int) -> None:
+        hole = MASKS[self.white]
+        image, mask = (
+            Image.fromarray(item.image),
+            Image.fromarray(np.where(item.mask > 0, hole, 255 - hole).astype("u1")),
+        )
+        if side != image.width:
+            image = image.resize((side, side), Image.Resampling.BICUBIC)
+            mask = mask.resize((side, side), Image.Resampling.NEAREST)
+        (folder / item.id).parent.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{item.id}.png")
+        mask.save(folder / f"{item.id}_mask.png")
+
+    def _run(self, folder: Path, surveyed: Callable[[], Survey], count: int) -> None:
+        places = {
+            "{indir}": str(folder / "in"),
+            "{outdir}": str(folder / "out"),
+            "{python}": sys.executable,
+            "{baselines}": str(Path(__file__).parent),
+        }
+        words = [_replaced(word, places) for word in self.command]
+        environment = {**os.environ, **self.environment}
+        with (folder / "log.txt").open("ab") as output:
+            try:
+                process = subprocess.Popen(
+                    words, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=environment, start_new_session=True
+                )
+            except OSError as error:
+                raise BadInputError(
+                    f"{self.name}: expected a command that can be run, found {words[0]} ({error})"
+                ) from error
+            try:
+                status = process.wait(60 * self.minutes)
+                ended = f"ended with status {status}" if status else ""
+            except subprocess.TimeoutExpired:
+                ended = f"was stopped after {self.minutes:g} minutes"
+            finally:
+                _stop(process)
+        if ended:
+            raise RunFailedError(
+                f"{self.name}: {' '.join(words)} {ended}; {len(surveyed().found)} of {count} pictures are kept, and the "
+                f"same command goes on with the others{_tail(folder)}"
+            )
+
+
+def _replaced(word: str, places: Mapping[str, str]) -> str:
+    for name, value in places.items():
+        word = word.replace(name, value)
+    return word
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the program with all that it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _remove(folder: Path, item: str) -> None:
+    for path in candidates(folder, item):
+        path.unlink()
+
+
+def _tail(folder: Path) -> str:
+    lines = (folder / "log.txt").read_text(errors="replace").splitlines()[-LAST_LINES:]
+    return "".join(f"\n  {line}" for line in [f"the end of {folder / 'log.txt'}:", *lines])
