@@ -6,6 +6,7 @@ it, in another. What it left before it failed or was stopped is kept: the next s
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -178,8 +179,8 @@ class External:
                 _stop(process)
         if ended:
             raise RunFailedError(
-                f"{self.name}: {' '.join(words)} {ended}; {len(surveyed().found)} of {count} pictures are kept, and the "
-                f"same command goes on with the others{_tail(folder)}"
+                f"{self.name}: {' '.join(words)} {ended}; {len(surveyed().found)} of {count} pictures are kept: the "
+                f"next start goes on with the others{_tail(folder)}"
             )
 
 
@@ -191,10 +192,8 @@ def _replaced(word: str, places: Mapping[str, str]) -> str:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """End the program with all that it started."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

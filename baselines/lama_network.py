@@ -137,7 +137,7 @@ class _Frequencies(nn.Module):
         waves = torch.view_as_real(torch.fft.rfft2(x, norm="ortho"))
         parts = waves.permute(0, 1, 4, 2, 3).flatten(1, 2)
         parts = torch.relu(self.bn(self.conv_layer(parts)))
-        waves = parts.reshape(len(x), -1, 2, *parts.shape[2:]).permute(0, 1, 3, 4, 2).contiguous()
+        waves = parts.reshape(x.shape[0], -1, 2, *parts.shape[2:]).permute(0, 1, 3, 4, 2).contiguous()
         back: Tensor = torch.fft.irfft2(torch.view_as_complex(waves), s=(height, width), norm="ortho")
         return back
 

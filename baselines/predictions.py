@@ -47,9 +47,8 @@ class Survey:
         if self.missing:
             said.append(f"none of {', '.join(self.missing)}")
         if self.doubled:
-            said.append(
-                f"several of {'; '.join(f'{item} ({", ".join(names)})' for item, names in self.doubled.items())}"
-            )
+            several = [f"{item} ({', '.join(names)})" for item, names in self.doubled.items()]
+            said.append(f"several of {', '.join(several)}")
         if self.other:
             said.append(", ".join(f"{item} {wrong}" for item, wrong in self.other.items()))
         return said

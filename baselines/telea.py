@@ -1,7 +1,7 @@
 """Inpainting by fast marching, a program of its own: `python telea.py INDIR OUTDIR [--radius 3]`.
 
-Telea, "An image inpainting technique based on the fast marching method" (2004), as OpenCV has it. INDIR holds `NAME.png`
-and `NAME_mask.png`, white in the hole; OUTDIR gets `NAME.png`.
+Telea, "An image inpainting technique based on the fast marching method" (2004), as OpenCV has it. INDIR holds
+`NAME.png` and `NAME_mask.png`, white in the hole; OUTDIR gets `NAME.png`.
 """
 
 from __future__ import annotations
