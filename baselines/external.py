@@ -1,7 +1,8 @@
 """External: the method's own program, run on the items as it wants them, and its pictures read back as predictions.
 
-The program gets a folder of `ID.png` and `ID_mask.png` and leaves `ID.png`, or what `baselines.predictions` takes for
-it, in another. What it left before it failed or was stopped is kept: the next start gives it only what is missing.
+The program gets a folder of `ID.png` and `ID_mask.png`, or a folder of each, or a list, and leaves `ID.png`, or what
+`baselines.predictions` takes for it, in another. A command that names `{image}` is run for each item. What was made
+before a program failed or was stopped is kept: the next start gives it only what is missing.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from baselines.predictions import Survey, candidates, survey
+from baselines.predictions import candidates, survey
 from bench.data.items import Item, read_rgb
 from bench.data.manifest import Items
 from bench.errors import BadInputError, RunFailedError
@@ -50,6 +51,7 @@ class External:
         name: str,
         command: list[str],
         *,
+        folder: str | None = None,
         version: str = "",
         white: str = "hole",
         size: int | None = None,
@@ -60,12 +62,15 @@ class External:
 
         Args:
             name: of its folder.
-            command: words, in which `{indir}` and `{outdir}` are the two folders, `{python}` is this interpreter and
-                `{baselines}` the folder of this file; a Python of its own, a container or `srun` may lead it.
+            command: words, in which `{indir}` and `{outdir}` are the two folders; or `{images}` and `{masks}`, folders
+                in which both have the same name; or `{list}`, a file with a line `IMAGE MASK OUTPUT` for each item; or
+                `{image}`, `{mask}` and `{output}`, files of one item. `{python}` is this interpreter and `{baselines}`
+                the folder of this file. A Python of its own, a container or `srun` may lead it.
+            folder: where it is run, such as a method's repository; None for a folder of its own.
             version: whatever else changes its pictures, such as the commit and the checkpoint's name.
             white: what is white in its masks: the `hole`, or what is `known`.
             size: side that it wants, where that is not the items'; pictures go there and back by bicubic interpolation.
-            minutes: after which it is stopped.
+            minutes: after which it is stopped; of one item where the command is run for each.
             environment: variables that it gets besides this process's.
 
         Raises:
@@ -75,6 +80,7 @@ class External:
             raise ValueError(f"white: expected one of {', '.join(MASKS)}, found {white}")
         if not command or minutes <= 0 or (size is not None and size < 1):
             raise ValueError("external: expected a command, minutes above 0, and a size of 1 or more")
+        self.folder = None if folder is None else Path(folder)
         self.name, self.command, self.minutes = name, command, minutes
         self.white, self.size, self.environment = white, size, environment or {}
         self._settings = {"command": command, "version": version, "white": white, "size": size}
@@ -111,7 +117,14 @@ class External:
             if wanted:
                 log.info("%s: %d of %d items are to be made", self.name, len(wanted), len(ids))
                 self._write(folder / "in", items, wanted, side)
-                self._run(folder, lambda: survey(made, ids, side), len(ids))
+                try:
+                    self._run(folder, [name for name in ids if name in wanted])
+                except RunFailedError as error:
+                    kept = len(survey(made, ids, side).found)
+                    raise RunFailedError(
+                        f"{error}; {kept} of {len(ids)} pictures are kept: the next start goes on with the others"
+                        f"{_tail(folder)}"
+                    ) from None
                 there = survey(made, ids, side)
                 if there.complaints:
                     raise RunFailedError(
@@ -141,30 +154,53 @@ class External:
 
     def _write_item(self, folder: Path, item: Item, side: int) -> None:
         hole = MASKS[self.white]
-        image, mask = (
-            Image.fromarray(item.image),
-            Image.fromarray(np.where(item.mask > 0, hole, 255 - hole).astype("u1")),
-        )
+        image = Image.fromarray(item.image)
+        mask = Image.fromarray(np.where(item.mask > 0, hole, 255 - hole).astype(np.uint8))
         if side != image.width:
             image = image.resize((side, side), Image.Resampling.BICUBIC)
             mask = mask.resize((side, side), Image.Resampling.NEAREST)
-        (folder / item.id).parent.mkdir(parents=True, exist_ok=True)
-        image.save(folder / f"{item.id}.png")
-        mask.save(folder / f"{item.id}_mask.png")
+        for picture, path in zip((image, mask), self._inputs(folder, item.id), strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path)
 
-    def _run(self, folder: Path, surveyed: Callable[[], Survey], count: int) -> None:
+    def _inputs(self, folder: Path, item: str) -> tuple[Path, Path]:
+        """Files of an item's picture and mask."""
+        if any("{masks}" in word for word in self.command):
+            return folder / "images" / f"{item}.png", folder / "masks" / f"{item}.png"
+        return folder / f"{item}.png", folder / f"{item}_mask.png"
+
+    def _run(self, folder: Path, wanted: list[str]) -> None:
+        given, made = folder / "in", folder / "out"
+        files = {item: (*self._inputs(given, item), made / f"{item}.png") for item in wanted}
+        for _, _, output in files.values():
+            output.parent.mkdir(parents=True, exist_ok=True)
+        (folder / "list.txt").write_text("".join(" ".join(map(str, paths)) + "\n" for paths in files.values()))
         places = {
-            "{indir}": str(folder / "in"),
-            "{outdir}": str(folder / "out"),
+            "{indir}": str(given),
+            "{outdir}": str(made),
+            "{images}": str(given / "images"),
+            "{masks}": str(given / "masks"),
+            "{list}": str(folder / "list.txt"),
             "{python}": sys.executable,
             "{baselines}": str(Path(__file__).parent),
         }
+        if not any("{image}" in word for word in self.command):
+            self._call(folder, places)
+            return
+        for image, mask, output in files.values():
+            self._call(folder, {**places, "{image}": str(image), "{mask}": str(mask), "{output}": str(output)})
+
+    def _call(self, folder: Path, places: Mapping[str, str]) -> None:
         words = [_replaced(word, places) for word in self.command]
-        environment = {**os.environ, **self.environment}
         with (folder / "log.txt").open("ab") as output:
             try:
                 process = subprocess.Popen(
-                    words, stdout=output, stderr=subprocess.STDOUT, cwd=folder, env=environment, start_new_session=True
+                    words,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=self.folder or folder,
+                    env={**os.environ, **self.environment},
+                    start_new_session=True,
                 )
             except OSError as error:
                 raise BadInputError(
@@ -172,16 +208,14 @@ class External:
                 ) from error
             try:
                 status = process.wait(60 * self.minutes)
-                ended = f"ended with status {status}" if status else ""
             except subprocess.TimeoutExpired:
-                ended = f"was stopped after {self.minutes:g} minutes"
+                raise RunFailedError(
+                    f"{self.name}: {' '.join(words)} was stopped after {self.minutes:g} minutes"
+                ) from None
             finally:
                 _stop(process)
-        if ended:
-            raise RunFailedError(
-                f"{self.name}: {' '.join(words)} {ended}; {len(surveyed().found)} of {count} pictures are kept: the "
-                f"next start goes on with the others{_tail(folder)}"
-            )
+        if status:
+            raise RunFailedError(f"{self.name}: {' '.join(words)} ended with status {status}")
 
 
 def _replaced(word: str, places: Mapping[str, str]) -> str:

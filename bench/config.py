@@ -49,7 +49,7 @@ NEUTRAL = (
     "features_dtype", "paths", "hydra", "controls", "costs",
 )  # fmt: skip
 """Overrides of these change no number of the paper's tables."""
-OFFERED = ("profile=", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
+OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
 """Nor do those that begin so, which choose between what the project offers for them."""
 
 ConfigStore.instance().store(name="schema", node=Config)

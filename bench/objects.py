@@ -20,7 +20,10 @@ __all__ = ["check_targets", "identity", "make", "missing_files", "require_target
 TARGET = "_target_"
 OWN_PACKAGES = ("bench", "baselines")
 """What changes in these is told by the versions in the keys."""
-PATH_KEYS = ("backbone", "checkpoint", "file", "folder", "path", "pipeline", "root", "vae")
+PATH_KEYS = (
+    "backbone", "checkpoint", "edge_weights", "file", "folder", "inpainting_weights", "path", "pipeline", "root", "vae",
+    "weights",
+)  # fmt: skip
 """Keys whose string is a path of something that must be there."""
 PLAIN = {kind.__name__: kind for kind in (bool, int, float, str)}
 IGNORED = (".lock", ".md", ".gitattributes")

@@ -82,6 +82,16 @@ class Paths:
     """The base decoder that concatenates."""
     decoder_large_concat: str = MISSING
     """The large decoder that concatenates."""
+    lama: str = MISSING
+    """LaMa."""
+    comodgan: str = MISSING
+    """CoModGAN, of the PyTorch port."""
+    deepfill_v2: str = MISSING
+    """DeepFill v2, of the PyTorch port."""
+    edgeconnect: str = MISSING
+    """The folder of EdgeConnect's two generators."""
+    repositories: str = MISSING
+    """The folder of other methods' repositories, where their own programs are run."""
     inception_lama: str = MISSING
     """Inception as pytorch-fid ports it."""
     inception_fidelity: str = MISSING

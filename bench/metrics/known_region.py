@@ -144,13 +144,17 @@ def border_step(image: Tensor, mask: Tensor) -> Tensor:
 
 
 class KnownRegionMeasure:
-    """Keeps everything that `known_region_error` and `ring_error` give, `psnr` and `border_step`."""
+    """Keeps everything that `known_region_error` and `ring_error` give, `psnr`, and `border_step`.
+
+    `border_excess` is how much larger than the truth's the step is.
+    """
 
     sees_hole = False
     protocol: Mapping[str, Any] = {
         "known_region": "mask = 0; squared error in [0, 1] on the truncated image",
         "ring": f"known pixels at most {RING} from the hole's nearest",
-        "version": 1,
+        "border": "neighbours of which one lies in the hole; excess over the truth's step",
+        "version": 2,
     }
 
     def to(self, device: torch.device | str) -> Self:
@@ -163,6 +167,8 @@ class KnownRegionMeasure:
         with torch.inference_mode():
             if "ring" not in kept:
                 kept["ring"] = near_hole(mask)
+                kept["border"] = border_step(truth.float() / 255, mask)
             found = known_region_error(image, truth, mask) | ring_error(image, truth, mask, ring=kept["ring"])
             found |= {"psnr": psnr(image, truth), "border_step": border_step(image, mask)}
+            found["border_excess"] = found["border_step"] - kept["border"]
             return {name: values.cpu().numpy() for name, values in found.items()}

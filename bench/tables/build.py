@@ -58,6 +58,7 @@ METRICS = {
     "pre_error_ring": Metric("Pre_error, ring", 2, "1e-5", 1e5),
     "pre_error_interior": Metric("Pre_error, interior", 2, "1e-5", 1e5),
     "border_step": Metric("Step across the border", 4),
+    "border_excess": Metric("Step across the border beyond the truth's", 2, "grey levels", 255.0),
     "pre_sse01": Metric("sum of squares over known values", 3),
 }
 """Metrics that a table shows; the results hold others besides."""

@@ -1,0 +1,157 @@
+"""A method's own program: given what it wants, resumed where it failed, and shown where it did."""
+
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bench
+from baselines.external import External
+from bench.data.manifest import Items, prepare_items
+from bench.data.masks import preset
+from bench.data.mini.places import write_places
+from bench.data.places import Places
+from bench.errors import BadInputError, RunFailedError
+
+SIDE, ITEMS = 64, 8
+PROGRAM = """
+    import sys
+    from pathlib import Path
+    from PIL import Image
+    given, made, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    for count, mask in enumerate(sorted(given.glob("*_mask.png")), 1):
+        name = mask.stem.removesuffix("_mask") + ".png"
+        if count == limit:
+            (made / name).write_bytes(b"half a picture")
+            sys.exit(f"out of memory at {name}")
+        Image.open(given / name).rotate(180).save(made / name)
+        print("done", name, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def items(tmp_path_factory: pytest.TempPathFactory) -> Items:
+    folder = tmp_path_factory.mktemp("external")
+    root = write_places(folder, "val", pictures=12, seed=0)
+    pictures = Places(root, "test_list.txt")
+    return prepare_items(folder / "items", pictures, resolution=SIDE, masks=preset("thick_512@64"), seed=0, limit=ITEMS)
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(PROGRAM))
+    return path
+
+
+def external(program: Path, limit: int = 0, **options: object) -> External:
+    return External("theirs", ["{python}", str(program), "{indir}", "{outdir}", str(limit)], **options)  # type: ignore[arg-type]
+
+
+def ids(items: Items) -> list[str]:
+    return [line["id"] for line in items.lines()]
+
+
+def folder_of(work: Path) -> Path:
+    (folder,) = work.iterdir()
+    return folder
+
+
+def test_a_program_that_fails_is_shown_and_goes_on_where_it_was(items: Items, program: Path, tmp_path: Path) -> None:
+    work, names = tmp_path / "work", sorted(ids(items))
+    text = program.read_text()
+    program.write_text(text.replace("int(sys.argv[3])", "5"))
+    with pytest.raises(RunFailedError) as failure:
+        external(program).prepare(items, work)
+    message = str(failure.value)
+    assert f"out of memory at {names[4]}.png" in message
+    assert f"done {names[3]}.png" in message
+    assert "ended with status 1" in message
+    assert f"4 of {ITEMS} pictures are kept" in message
+    before = {name: (folder_of(work) / "out" / f"{name}.png").stat().st_mtime_ns for name in names[:4]}
+    program.write_text(text)
+    external(program).prepare(items, work)
+    given = sorted(path.stem for path in (folder_of(work) / "in").glob("*_mask.png"))
+    assert given == [f"{name}_mask" for name in names[4:]]
+    after = {name: (folder_of(work) / "out" / f"{name}.png").stat().st_mtime_ns for name in names[:4]}
+    assert after == before
+    program.unlink()  # which is not wanted any more
+    method = external(program)
+    method.prepare(items, work)
+    assert len(method.content) == 64
+
+
+@pytest.mark.parametrize(("white", "grey"), [("hole", 255), ("known", 0)])
+def test_masks_are_as_the_program_wants_them(
+    items: Items, program: Path, tmp_path: Path, white: str, grey: int
+) -> None:
+    external(program, white=white, size=32).prepare(items, tmp_path / "work")
+    item = items.read(0, 1)[0]
+    given = folder_of(tmp_path / "work") / "in"
+    mask = np.asarray(Image.open(given / f"{item.id}_mask.png"))
+    assert mask.shape == (32, 32)
+    assert set(np.unique(mask)) == {0, 255}
+    whole = np.asarray(Image.fromarray(item.mask).resize((32, 32), Image.Resampling.NEAREST))
+    assert np.array_equal(mask == grey, whole == 1)
+
+
+def test_folders_of_pictures_and_masks_a_list_and_single_calls(items: Items, tmp_path: Path) -> None:
+    copy = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
+    apart = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[3], dirs_exist_ok=True); assert sys.argv[2]"
+    listed = "import shutil, sys; [shutil.copy(*line.split()[::2]) for line in open(sys.argv[1])]"
+    for name, command in {
+        "single": [copy, "{image}", "{output}"],
+        "apart": [apart, "{images}", "{masks}", "{outdir}"],
+        "listed": [listed, "{list}"],
+    }.items():
+        method = External(name, ["{python}", "-c", *command])
+        method.prepare(items, tmp_path / name)
+        made = folder_of(tmp_path / name) / "out"
+        for item in items.read(0, ITEMS):
+            assert np.array_equal(np.asarray(Image.open(made / f"{item.id}.png")), item.image)
+
+
+def test_a_program_that_takes_too_long_is_stopped_with_all_that_it_started(items: Items, tmp_path: Path) -> None:
+    child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    started = time.monotonic()
+    with pytest.raises(RunFailedError, match=r"slow: .* was stopped after 0\.02 minutes; 0 of 8"):
+        External("slow", [sys.executable, "-c", child, "{indir}"], minutes=0.02).prepare(items, tmp_path / "work")
+    assert time.monotonic() - started < 30
+
+
+def test_a_program_that_leaves_pictures_out_or_makes_others_is_refused(items: Items, tmp_path: Path) -> None:
+    nothing = External("idle", ["{python}", "-c", "pass", "{indir}"])
+    with pytest.raises(RunFailedError, match=f"idle: it ended well, but left none of {ids(items)[0]}, "):
+        nothing.prepare(items, tmp_path / "idle")
+    small = "import sys; from PIL import Image; Image.new('RGB', (8, 8)).save(sys.argv[1])"
+    with pytest.raises(RunFailedError, match="is 8×8, not 64×64"):
+        External("small", ["{python}", "-c", small, "{output}", "{image}"]).prepare(items, tmp_path / "small")
+
+
+def test_what_cannot_be_run_or_is_no_option_is_refused(items: Items, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="none: expected a command that can be run, found no-such-program"):
+        External("none", ["no-such-program"]).prepare(items, tmp_path / "work")
+    for options in ({"white": "grey"}, {"minutes": 0}, {"size": 0}):
+        with pytest.raises(ValueError, match="expected"):
+            External("none", ["true"], **options)  # type: ignore[arg-type]
+
+
+def test_telea_as_a_row(tmp_path: Path) -> None:
+    done = bench.run(
+        [
+            "experiment=table1_inpaint_places", "limit=6", "generator.steps=2", "device=cpu", "controls=[]",
+            "row=[stablediffusion,telea,poisson,paste_back]", f"paths.store={tmp_path / 'store'}",
+            f"paths.data={tmp_path / 'data'}", f"out={tmp_path / 'out'}",
+        ]
+    )  # fmt: skip
+    assert done.table is not None
+    table = done.table.set_index("row")
+    assert table["origin"].to_dict() == {
+        "stablediffusion": "native", "telea": "external", "poisson": "native", "paste_back": "native"
+    }  # fmt: skip
+    assert (table.loc[["telea", "poisson", "paste_back"], "pre_error"] == 0).all()
+    assert table.loc["poisson", "border_excess"] < table.loc["paste_back", "border_excess"]

@@ -1,0 +1,95 @@
+"""A folder of predictions as a row: names in three habits, and every gap in one message."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import bench
+from bench.command import main
+
+ITEMS = 8
+
+
+def words(folder: Path, out: str, *extra: str) -> list[str]:
+    return [
+        "experiment=table1_inpaint_places", f"limit={ITEMS}", "generator.steps=2", "device=cpu", "controls=[]",
+        "row=[stablediffusion]", f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}",
+        f"out={folder / out}", *extra,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds a run, `vanilla`, with its images saved."""
+    folder = tmp_path_factory.mktemp("predictions")
+    bench.run(words(folder, "vanilla", "save_images=true"))
+    return folder
+
+
+@pytest.fixture
+def images(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder / "vanilla" / "images" / "stablediffusion", tmp_path / "images"))
+
+
+def predictions(folder: Path, images: Path, *extra: str) -> list[str]:
+    return words(folder, "out", "baseline=predictions", f"baseline.root={images}", "baseline.label=Theirs", *extra)
+
+
+def error(folder: Path) -> float:
+    rows = json.loads((folder / "out" / "results.json").read_text())["rows"]
+    return float(rows[1]["metrics"]["pre_error"]["value"])
+
+
+@pytest.mark.parametrize("ending", ["", "_mask", "_mask000"])
+def test_saved_images_give_the_numbers_of_the_row_that_made_them(folder: Path, images: Path, ending: str) -> None:
+    for path in list(images.iterdir()):
+        path.rename(path.with_name(f"{path.stem}{ending}.png"))
+    bench.run(predictions(folder, images))
+    made, read = json.loads((folder / "out" / "results.json").read_text())["rows"]
+    assert (read["label"], read["origin"], made["origin"]) == ("Theirs", "predictions", "native")
+    for metric in ("lpips", "pre_error", "psnr"):
+        assert read["metrics"][metric]["value"] == made["metrics"][metric]["value"]
+    as_float = read["metrics"]["pre_error_float"]["value"]
+    assert as_float == pytest.approx(read["metrics"]["pre_error"]["value"], rel=1e-6)  # they are 8 bits
+    assert "| Theirs (predictions) † |" in (folder / "out" / "table.md").read_text()
+
+
+def test_other_images_in_the_folder_are_other_results(folder: Path, images: Path) -> None:
+    bench.run(predictions(folder, images))
+    before = error(folder)
+    for path in images.iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    bench.run(predictions(folder, images))
+    assert (
+        json.loads((folder / "out" / "results.json").read_text())["rows"][1]["metrics"]["pre_error"]["value"] > before
+    )
+
+
+def test_all_that_is_wrong_stands_in_one_message(
+    folder: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = sorted(path.stem for path in images.iterdir())
+    for name in names[:3]:
+        (images / f"{name}.png").unlink()
+    shutil.copy(images / f"{names[3]}.png", images / f"{names[3]}_mask.png")
+    Image.new("RGB", (32, 64)).save(images / f"{names[4]}.png")
+    (images / f"{names[5]}.png").write_bytes(b"no picture")
+    assert main(predictions(folder, images)) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"{images}: expected one picture of 64×64 for each of {ITEMS} items" in message
+    assert all(name in message.partition("several of")[0] for name in names[:3])
+    assert f"several of {names[3]} ({names[3]}.png, {names[3]}_mask.png)" in message
+    assert f"{names[4]} is 32×64, not 64×64" in message
+    assert f"{names[5]} cannot be read" in message
+    assert names[6] not in message
+
+
+def test_a_folder_that_is_not_there_is_missed_before_any_work(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(predictions(folder, tmp_path / "none", "stage=check")) == 2
+    assert "rows.predictions.method.root" in capsys.readouterr().err
