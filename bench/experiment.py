@@ -30,7 +30,8 @@ from bench.errors import BadInputError
 from bench.generation.decoding import Batch, Method, branch_is_off
 from bench.metrics.measure import Measure
 from bench.metrics.protocol import Protocol
-from bench.metrics.summary import Summary
+from bench.metrics.scoring import Unit
+from bench.metrics.summary import Scored, Summary
 from bench.objects import identity, make, weight_files
 from bench.reporting.figures import draw_rows
 from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
@@ -107,6 +108,10 @@ class TableExperiment:
             scored = self.scoring.run(items, latents, self._sets)
         if "tabulate" not in wanted or not self.world.leads:
             return Results(out, 0)
+        return self.conclude(out, items, latents, scored)
+
+    def conclude(self, out: Path, items: Items, latents: list[str], scored: Scored) -> Results:
+        """Tabulate, and report where the run goes so far."""
         with self._stage("tabulate"):
             summary = Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
             costs, protocols = self.costs(items, latents), self.protocols_of(summary)
@@ -115,7 +120,7 @@ class TableExperiment:
             records = write_records(out, items, scored)
             write_table(out, renderings(table))
             write_results(out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=protocols)
-        if "report" in wanted:
+        if self.config.stage == "report":
             with self._stage("report"):
                 self.report(out, items, latents, table)
         self._write_run(out, items, costs)
@@ -256,7 +261,13 @@ class TableExperiment:
             protocols=self.protocols,
             hole_only="hole_only" in self.config.controls and self._spec.task != "generation",
             store=self.store,
+            more=self.more,
         )
+
+    @property
+    def more(self) -> list[Unit]:
+        """What else than a table's numbers is measured of every row."""
+        return []
 
     @property
     def _sets(self) -> dict[str, str]:
