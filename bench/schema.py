@@ -216,6 +216,8 @@ class Choice:
     """What those need beside the task's measures."""
     bins: str | None = None
     """The rule for mask areas on an edge; see `bench.metrics.bins`."""
+    against: str | None = None
+    """Name of the choice that it is compared with; None for the features' own protocol."""
 
 
 @dataclass

@@ -26,7 +26,7 @@ from bench.reporting.notes import items_note
 from bench.results import SCHEMA_VERSION, Results, write_json
 from bench.schema import Choice, Config
 from bench.showing import save_images
-from bench.tables.build import bins_of, label_of
+from bench.tables.build import METRICS, bins_of, label_of
 from bench.tables.grid import terminal
 from bench.tables.sensitivity import DEFAULT, SensitivityTable, build_sensitivity, needed, restricted, rule_of
 from bench.tables.sensitivity_render import frame, print_table, renderings, rows_as_json
@@ -122,9 +122,9 @@ class SensitivityExperiment(TableExperiment):
                 "making. Which choices move which numbers shows here; how far, only profile=paper says of the paper's."
             )
         yield (
-            f"“{DEFAULT}” is the protocol of the paper's tables, ± one standard error. Behind a choice's value stands "
-            "its difference to that line on the same items, ± one standard error of the difference, items of one "
-            "source taken together. –: the choice does not touch the metric."
+            f"“{DEFAULT}” is the protocol of the other experiments, ± one standard error. Behind a choice's value "
+            "stands its difference to that line, or to the one that it names, on the same items, ± one standard error "
+            "of the difference, items of one source taken together. –: the choice does not touch the metric."
         )
         yield items_note(items, usual)
         for low, high in bins_of(self.columns):
@@ -162,11 +162,17 @@ def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -
         raise BadInputError("features.choices: expected at least one way to measure otherwise, found none")
     for name, choice in choices.items():
         key = f"features.choices.{name}"
+        unknown = [metric for metric in choice.metrics if metric not in METRICS]
+        if unknown:
+            raise BadInputError(f"{key}.metrics: expected some of {', '.join(METRICS)}, found {unknown[0]}")
         if not (choice.saved or choice.metrics or choice.bins):
             raise BadInputError(f"{key}: expected one of saved, metrics, bins, found none")
         for part, found, allowed in (("saved", choice.saved, WAYS), ("bins", choice.bins, RULES)):
             if found is not None and found not in allowed:
                 raise BadInputError(f"{key}.{part}: expected one of {', '.join(allowed)}, found {found}")
+        if choice.against is not None and choice.against not in choices.keys() - {name}:
+            others = ", ".join(other for other in choices if other != name)
+            raise BadInputError(f"{key}.against: expected one of {others}, found {choice.against}")
         for measure in choice.measures:
             if measure not in measures:
                 raise BadInputError(f"{key}.measures: expected some of {', '.join(measures)}, found {measure}")

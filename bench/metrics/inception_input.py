@@ -1,4 +1,4 @@
-"""Three ways from an image to Inception's 299 pixels, or to another side, each as the package that reports its FID goes.
+"""Three ways from an image to Inception's 299 pixels, or to another side, each as a package that reports FID goes.
 
 `lama`, the paper's inpainting evaluation: advimman/lama at 786f593, saicinpainting/evaluation/losses/fid/inception.py,
 which is pytorch-fid's way as well. `torchfidelity`: toshas/torch-fidelity at

@@ -1,4 +1,4 @@
-"""The typed table of a sensitivity: every choice's numbers and how far they lie from the table's own, paired by item."""
+"""The typed table of a sensitivity: every choice's numbers, and how far they lie from the table's own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.metrics.summary import NAME, Found, Measurement, Scored, Summary
 from bench.metrics.uncertainty import Chosen, Difference, Estimate, paired_difference
@@ -38,12 +39,14 @@ class Line:
     """Its name; empty for the table's own protocol."""
     how: str
     """The choice in words."""
+    against: str
+    """The choice that it is compared with; empty for the table's own protocol."""
     names: Mapping[str, str]
     """By column, the metric that stands in it; without those that the choice does not touch."""
     rule: str
     """For mask areas on an edge."""
     measured: Mapping[str, Measurement]
-    """By column; its `difference` is that to the table's own protocol."""
+    """By column; its `difference` is that to `against`."""
     unknown: Mapping[str, str]
     """By column, why there is no difference."""
     to_reference: Mapping[str, Difference | str]
@@ -129,9 +132,9 @@ def build_sensitivity(
     reference = spec.reference if spec.reference in labels else None
     columns = [*spec.columns, *spec.beside]
     lines = [
-        _line(row, label, name, choice, columns, summaries, reference)
+        _line(row, label, name, choices, columns, summaries, reference)
         for row, label in labels.items()
-        for name, choice in {"": None, **choices}.items()
+        for name in ("", *choices)
     ]
     return SensitivityTable(
         spec.title,
@@ -149,12 +152,14 @@ def _line(
     row: str,
     label: str,
     name: str,
-    choice: Choice | None,
+    choices: Mapping[str, Choice],
     columns: Sequence[str],
     summaries: Mapping[str, Summary],
     reference: str | None,
 ) -> Line:
-    usual, summary = summaries[rule_of(None)], summaries[rule_of(choice)]
+    choice = choices.get(name)
+    base = choices.get(choice.against) if choice and choice.against else None
+    summary, other_summary = summaries[rule_of(choice)], summaries[rule_of(base)]
     names = {metric: counterpart(metric, choice) if choice else metric for metric in columns}
     touched = {metric: other for metric, other in names.items() if other is not None}
     measured, unknown = {}, {}
@@ -162,17 +167,25 @@ def _line(
         measured[metric] = summary.measurement(row, other)
         if choice is None:
             continue
-        moved = difference(summary.found(row, other), usual.found(row, metric), usual.scored.sources)
+        compared = (counterpart(metric, base) if base else None) or metric
+        moved = difference(summary.found(row, other), other_summary.found(row, compared), summary.scored.sources)
         if isinstance(moved, str):
             unknown[metric] = moved
         else:
             measured[metric] = replace(measured[metric], difference=moved)
-    against = reference if reference is not None and row != reference else None
-    to_reference = {
-        metric: summary.difference(row, against, other) for metric, other in touched.items() if against is not None
-    }
-    how = choice.label if choice else DEFAULT
-    return Line(row, label, name, how, touched, rule_of(choice), measured, unknown, to_reference)
+    apart = touched if reference is not None and row != reference else {}
+    return Line(
+        row,
+        label,
+        name,
+        choice.label if choice else DEFAULT,
+        (choice.against if choice else None) or "",
+        touched,
+        rule_of(choice),
+        measured,
+        unknown,
+        {metric: summary.difference(row, str(reference), other) for metric, other in apart.items()},
+    )
 
 
 def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | str:
@@ -197,7 +210,7 @@ def _over(estimate: Estimate, there: Chosen, either: Chosen) -> Estimate:
         return estimate
     factor = len(inside) / inside.sum()
 
-    def spread(values: np.ndarray) -> np.ndarray:
+    def spread(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         whole = np.zeros(len(inside))
         whole[inside] = values * factor
         return whole

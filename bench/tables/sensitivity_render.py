@@ -45,6 +45,7 @@ def frame(table: SensitivityTable) -> pandas.DataFrame:
                 {
                     "row": line.row,
                     "choice": line.choice,
+                    "against": line.against,
                     "metric": metric,
                     "measured_as": line.names[metric],
                     "value": found.value,
@@ -80,6 +81,7 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
             "method": line.row,
             "choice": line.choice or None,
             "how": line.how,
+            "against": line.against or None,
             "metrics": {
                 metric: {
                     "value": found.value,
@@ -92,7 +94,7 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
                     "protocol": _hash(protocols[line.rule].get(line.names[metric])),
                     "measured_as": line.names[metric],
                     **({"reason": found.reason} if found.reason else {}),
-                    **({"difference_to_default": _as_json(found.difference)} if found.difference else {}),
+                    **({"difference": _as_json(found.difference)} if found.difference else {}),
                     **({"no_difference": line.unknown[metric]} if metric in line.unknown else {}),
                     **({"difference_to_reference": _as_json(apart)} if isinstance(apart, Difference) else {}),
                 }
@@ -148,11 +150,11 @@ def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
 def _apart(table: SensitivityTable) -> Grid:
     """Whether the order of the rows changes."""
     lines = [
-        [f"{line.label} − {table.reference}", line.how, *(_interval(line, metric) for metric in table.columns)]
+        [line.label, line.how, *(_interval(line, metric) for metric in table.columns)]
         for line in table.lines
         if line.to_reference and set(table.columns) & set(line.measured)
     ]
-    heads = ["Difference of rows, 95 % interval", "How", *(_head(metric, table) for metric in table.columns)]
+    heads = [f"Minus {table.reference}, with 95 % interval", "How", *(_head(metric, table) for metric in table.columns)]
     return Grid(heads, lines, left=2)
 
 
