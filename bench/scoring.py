@@ -105,7 +105,8 @@ class Scoring:
                             found[part] = arrays
                     else:
                         progress.skip(stop - start)
-                blocks[number] = found
+                # In one order, whatever part of it was stored: files are the same to the last byte.
+                blocks[number] = {part: found[part] for part in keys[number]}
         world.wait()
         for number in set(range(len(spans))) - blocks.keys():
             blocks[number], missing = self._stored(keys[number])
