@@ -115,7 +115,7 @@ def test_the_second_run_scores_nothing_and_says_the_same(folder: Path) -> None:
         ("features.choices.resize_clean.metrics={fidd: fid_clean}", ["features.choices.resize_clean.metrics", "fidd"]),
         ("+features.choices.round.quality=3", ["features.choices.round.quality", "saved, metrics"]),
         ("features=paper", ["profile.features.lama"]),
-        ("features.measures.resized_clean.measure.side=0", ["features.measures.resized_clean.measure", "side", "found 0"]),
+        ("features.measures.resized_clean.measure.side=0", ["resized_clean.measure", "side", "found 0"]),
         ("table.task=painting", ["table.task", "inpainting", "painting"]),
         ("table.columns=[fidd]", ["table.columns", "fidd"]),
     ],

@@ -88,13 +88,13 @@ def counterpart(metric: str, choice: Choice) -> str | None:
     return name if moved or name != metric else None
 
 
-def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, set[str]]:
-    """By the bins' rule, names of all metrics that a table shows."""
-    found = {rule_of(None): set(columns)}
+def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, list[str]]:
+    """By the bins' rule, names of all metrics that a table shows, each once."""
+    found = {rule_of(None): dict.fromkeys(columns)}
     for choice in choices.values():
         names = (counterpart(metric, choice) for metric in columns)
-        found.setdefault(rule_of(choice), set()).update(name for name in names if name is not None)
-    return found
+        found.setdefault(rule_of(choice), {}).update({name: None for name in names if name is not None})
+    return {rule: list(names) for rule, names in found.items()}
 
 
 def restricted(scored: Scored, metrics: Collection[str]) -> Scored:

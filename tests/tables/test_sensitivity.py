@@ -31,7 +31,10 @@ def test_a_choice_touches_what_it_names_and_nothing_else(choice: str, expected: 
 
 def test_only_what_the_table_shows_is_estimated() -> None:
     names = needed(COLUMNS, CHOICES)
-    assert names["online"] == {"fid_40_50"}
+    assert names["online"] == ["fid_40_50"]
+    rounded = [f"{metric}_saved_round" for metric in ("fid", "lpips", "pre_error")]
+    expected = [*COLUMNS, rounded[0], "fid_saved_round_40_50", *rounded[1:], "fid_clean", "fid_clean_40_50"]
+    assert names["offline"] == expected  # in one order in every process
     arrays = {
         "a.features": np.zeros((4, 2)),
         "a.features_saved_round": np.zeros((4, 2)),
