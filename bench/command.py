@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.config import compose_config, experiments, typed, with_decoder_rows
+from bench.config import MEASURING, compose_config, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError, RunFailedError
 from bench.schema import FETCH
 
@@ -80,7 +80,7 @@ def run(overrides: list[str]) -> Results:
 
 def _run(overrides: list[str]) -> Results:
     config, resolved = typed(compose_config(overrides))
-    if config.kind == "table" and any(word.startswith("decoder.checkpoint=") for word in overrides):
+    if config.kind in MEASURING and any(word.startswith("decoder.checkpoint=") for word in overrides):
         config, resolved = with_decoder_rows(config, resolved, overrides)
     if config.stage == FETCH:
         from bench.checking.fetch import fetch
@@ -108,6 +108,10 @@ def _run(overrides: list[str]) -> Results:
         from bench.architecture import ArchitectureExperiment
 
         return ArchitectureExperiment(config, resolved, overrides).run()
+    if config.kind == "sensitivity":
+        from bench.sensitivity import SensitivityExperiment
+
+        return SensitivityExperiment(config, resolved, overrides).run()
     from bench.experiment import TableExperiment
 
     return TableExperiment(config, resolved, overrides).run()

@@ -23,6 +23,7 @@ from bench.errors import BadInputError
 from bench.schema import CONTROLS, DTYPES, FETCH, STAGES, Config
 
 __all__ = [
+    "MEASURING",
     "changing",
     "compose_config",
     "conf_dir",
@@ -37,12 +38,16 @@ __all__ = [
 
 NEEDS = {
     "table": ("dataset", "generator", "features", "table"),
+    "sensitivity": ("dataset", "generator", "features", "table"),
     "architecture": ("decoder", "table"),
     "train_decoder": ("decoder", "training", "first_stage", "training_data", "validation_data"),
     "train_mini": ("parts",),
     "collection": ("experiments",),
 }
 """Groups and keys that each kind of experiment must have."""
+
+MEASURING = ("table", "sensitivity")
+"""Kinds that sample and score the rows of a table."""
 
 NEUTRAL = (
     "experiment", "experiments", "stage", "device", "batch_size", "out", "save_images", "keep_features",
@@ -177,7 +182,7 @@ def _validate(config: Config) -> None:
     for key in NEEDS[config.kind]:
         if getattr(config, key) is None:
             raise BadInputError(f"{key}: expected one of the files in conf/{key}, found none")
-    if config.kind == "table":
+    if config.kind in MEASURING:
         _positive(config.profile, "profile.", "resolution", "steps")
         _positive(config.dataset, "dataset.", "items")
         if config.profile.fid_minimum < 2:

@@ -31,7 +31,8 @@ from bench.generation.decoding import Batch, Method, branch_is_off, chain, origi
 from bench.kept import remove_features, write_features
 from bench.metrics.measure import Measure
 from bench.metrics.protocol import Protocol
-from bench.metrics.summary import Summary
+from bench.metrics.scoring import Unit
+from bench.metrics.summary import Scored, Summary
 from bench.objects import identity, make, weight_files
 from bench.reporting.figures import draw_rows
 from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
@@ -109,6 +110,10 @@ class TableExperiment:
             scored = self.scoring.run(items, latents, self._sets)
         if "tabulate" not in wanted or not self.world.leads:
             return Results(out, 0)
+        return self.conclude(out, items, latents, scored)
+
+    def conclude(self, out: Path, items: Items, latents: list[str], scored: Scored) -> Results:
+        """Tabulate, and report where the run goes so far."""
         with self._stage("tabulate"):
             summary = Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
             costs, protocols = self.costs(items, latents), self.protocols_of(summary)
@@ -121,7 +126,7 @@ class TableExperiment:
                 write_features(out, scored, items, dtype=self.config.features_dtype, fewest=fewest)
             write_table(out, renderings(table))
             write_results(out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=protocols)
-        if "report" in wanted:
+        if self.config.stage == "report":
             with self._stage("report"):
                 self.report(out, items, latents, table)
         self._write_run(out, items, costs)
@@ -270,6 +275,7 @@ class TableExperiment:
             protocols=self.protocols,
             hole_only="hole_only" in self.config.controls and self._spec.task != "generation",
             store=self.store,
+            more=self.more,
         )
 
     def _identity(self, row: str) -> dict[str, Any]:
@@ -277,6 +283,11 @@ class TableExperiment:
         made = [one.content for one in chain(self.methods[row]) if hasattr(one, "content")]
         known: dict[str, Any] = identity(self.resolved["rows"][row]["method"], self.weights)
         return {**known, "images": made} if made else known
+
+    @property
+    def more(self) -> list[Unit]:
+        """What else than a table's numbers is measured of every row."""
+        return []
 
     @property
     def _sets(self) -> dict[str, str]:

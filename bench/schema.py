@@ -17,6 +17,7 @@ __all__ = [
     "FETCH",
     "STAGES",
     "Baseline",
+    "Choice",
     "Config",
     "Dataset",
     "DecoderSizes",
@@ -100,6 +101,8 @@ class Paths:
     """Inception as NVIDIA exported it."""
     vgg16: str = MISSING
     """LPIPS's backbone."""
+    alexnet: str = MISSING
+    """Its other one."""
     clip: str = MISSING
     """CLIP ViT-B/32."""
     assets: str = str(Path(__file__).parent / "assets")
@@ -217,12 +220,31 @@ class MeasureSpec:
 
 
 @dataclass
+class Choice:
+    """One way to measure otherwise than the features' own protocol, everything else as there."""
+
+    label: str = MISSING
+    saved: str | None = None
+    """How images are saved before they are measured; see `bench.metrics.saving`."""
+    metrics: dict[str, str] = field(default_factory=dict)
+    """Metrics, and what stands in the place of each."""
+    measures: list[str] = field(default_factory=list)
+    """What those need beside the task's measures."""
+    bins: str | None = None
+    """The rule for mask areas on an edge; see `bench.metrics.bins`."""
+    against: str | None = None
+    """Name of the choice that it is compared with; None for the features' own protocol."""
+
+
+@dataclass
 class Features:
     name: str = MISSING
     """Stands in the titles of columns."""
     measures: dict[str, MeasureSpec] = MISSING
     tasks: dict[str, list[str]] = MISSING
     """Names of the measures that each kind of table takes."""
+    choices: dict[str, Choice] = field(default_factory=dict)
+    """Of the sensitivity's table, by name."""
 
 
 @dataclass

@@ -49,6 +49,7 @@ class Scoring:
         protocols: Mapping[str, Mapping[str, Any]],
         hole_only: bool,
         store: Store,
+        more: Sequence[Unit] = (),
     ) -> None:
         """Take what makes images and what measures them.
 
@@ -60,6 +61,7 @@ class Scoring:
             protocols: by measure, everything that can change its values, as plain data.
             hole_only: whether images are measured with the truth in place of their known pixels as well.
             store: keeps the scores.
+            more: what else to measure of every row, such as images saved otherwise.
         """
         self.sampling, self.methods, self.measures, self.store = sampling, methods, measures, store
         self._identities, self._protocols = identities, protocols
@@ -68,6 +70,7 @@ class Scoring:
         if hole_only:
             seeing = [name for name, measure in measures.items() if getattr(measure, "sees_hole", True)]
             self.units += [(name, HOLE_ONLY) for name in seeing]
+        self.units += more
 
     @property
     def batch_size(self) -> int:

@@ -13,7 +13,7 @@ from PIL import Image
 import bench
 from bench import command
 from bench.command import main, run
-from bench.config import changing, compose_config, conf_dir, experiments, typed, with_decoder_rows
+from bench.config import MEASURING, changing, compose_config, conf_dir, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError
 from bench.objects import check_targets
 from bench.schema import STAGES
@@ -61,7 +61,7 @@ def test_every_experiment_composes_and_names_what_is_there(name: str) -> None:
     config, resolved = typed(compose_config([f"experiment={name}"]))
     assert config.name == name
     assert config.description == experiments()[name]
-    if config.kind == "table":
+    if config.kind in MEASURING:
         assert config.table is not None
         check_all_targets(resolved)
     else:

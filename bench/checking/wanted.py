@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.checking.inspection import Problem, inspect_needs, merged
 from bench.checking.needs import needs
-from bench.config import compose_config, for_each, typed
+from bench.config import MEASURING, compose_config, for_each, typed
 from bench.errors import BadInputError
 from bench.objects import PATH_KEYS
 from bench.schema import Config
@@ -31,10 +31,12 @@ def wanted(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -
     """
     if config.kind == "collection":
         return of_each(config, overrides)
-    if config.kind == "table":
+    if config.kind in MEASURING:
         from bench.experiment import TableExperiment
+        from bench.sensitivity import SensitivityExperiment
 
-        experiment = TableExperiment(config, resolved, overrides)
+        kind = SensitivityExperiment if config.kind == "sensitivity" else TableExperiment
+        experiment = kind(config, resolved, overrides)
         experiment.check_settings()
         return list(experiment.inspection.problems)
     if config.kind == "train_decoder":

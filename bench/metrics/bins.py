@@ -10,7 +10,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["area_bin"]
+__all__ = ["RULES", "area_bin"]
+
+RULES = {"offline": "[a, b)", "online": "(a, b]"}
+"""Whose edge an area belongs to, in short."""
 
 EDGES = np.linspace(0, 1, 11)
 """As float64 has them: the edge at 30 % lies one bit above 0.3, so an area of 0.3 counts for the bin below it."""

@@ -32,17 +32,20 @@ class FeatureNetwork(Protocol):
 
 
 class FeatureMeasure:
-    """Keeps `lpips`, `features` and, of images, `log_probabilities` of their class.
+    """Keeps `lpips`, or what it is named, `features` and, of images, `log_probabilities` of their class.
 
     A class is a combination of the attributes, taken as independent given the image: its probability is the product.
     """
 
-    def __init__(self, network: FeatureNetwork, heads: Sequence[str] = ("texture", "shape")) -> None:
+    def __init__(
+        self, network: FeatureNetwork, heads: Sequence[str] = ("texture", "shape"), name: str = "lpips"
+    ) -> None:
         """Take the network.
 
         Args:
             network: in evaluation mode.
             heads: attributes that make up the class, the first varying slowest; none for no classes.
+            name: of the distance; one of its own where another measure keeps `lpips`.
 
         Raises:
             ValueError: the network has no head of such a name.
@@ -50,7 +53,7 @@ class FeatureMeasure:
         unknown = [name for name in heads if name not in network.heads]
         if unknown:
             raise ValueError(f"heads: expected some of {', '.join(network.heads)}, found {', '.join(unknown)}")
-        self.network, self.heads = network, tuple(heads)
+        self.network, self.heads, self.name = network, tuple(heads), name
         self.protocol: Mapping[str, Any] = {
             "image": "uint8 RGB, truncated, at the items' own size",
             "features": "means of the last level",
@@ -72,7 +75,7 @@ class FeatureMeasure:
         with torch.inference_mode():
             maps = self._maps(to_uint8(image, rounding="truncate"))
             features = _pooled(maps)
-            arrays = {"lpips": perceptual_distance(maps, kept).double(), "features": features}
+            arrays = {self.name: perceptual_distance(maps, kept).double(), "features": features}
             if self.heads:
                 arrays["log_probabilities"] = self._log_probabilities(features)
             return {name: values.cpu().numpy() for name, values in arrays.items()}

@@ -1,4 +1,4 @@
-"""Three ways from an image to the 299 pixels of Inception, each as the package that reports its FID does it.
+"""Three ways from an image to Inception's 299 pixels, or to another side, each as a package that reports FID goes.
 
 `lama`, the paper's inpainting evaluation: advimman/lama at 786f593, saicinpainting/evaluation/losses/fid/inception.py,
 which is pytorch-fid's way as well. `torchfidelity`: toshas/torch-fidelity at
@@ -22,27 +22,27 @@ from bench.metrics.inception_network import SIDE
 __all__ = ["FLAVOURS", "Flavour", "clean", "lama", "tensorflow_resize", "torchfidelity"]
 
 
-def lama(image: Tensor) -> Tensor:
-    """Bilinear between the pixels' centres, without antialiasing: B×3×299×299 in [-1, 1] of images B×3×H×W uint8."""
-    x = functional.interpolate(image.float() / 255, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=False)
+def lama(image: Tensor, side: int = SIDE) -> Tensor:
+    """Bilinear between the pixels' centres, without antialiasing: B×3×side×side in [-1, 1] of images B×3×H×W uint8."""
+    x = functional.interpolate(image.float() / 255, (side, side), mode="bilinear", align_corners=False, antialias=False)
     return 2 * x - 1
 
 
-def torchfidelity(image: Tensor) -> Tensor:
-    """TensorFlow 1's bilinear, without antialiasing: B×3×299×299 in [-1, 1) of images B×3×H×W uint8."""
-    return (tensorflow_resize(image) - 128) / 128
+def torchfidelity(image: Tensor, side: int = SIDE) -> Tensor:
+    """TensorFlow 1's bilinear, without antialiasing: B×3×side×side in [-1, 1) of images B×3×H×W uint8."""
+    return (tensorflow_resize(image, side) - 128) / 128
 
 
-def clean(image: Tensor) -> Tensor:
-    """Pillow's antialiased bicubic, each channel in float, clipped: B×3×299×299 in [-1, 1) of B×3×H×W uint8.
+def clean(image: Tensor, side: int = SIDE) -> Tensor:
+    """Pillow's antialiased bicubic, each channel in float, clipped: B×3×side×side in [-1, 1) of B×3×H×W uint8.
 
     Pillow works on the CPU; the result comes back to the image's device.
     """
-    resized = np.empty((len(image), 3, SIDE, SIDE), np.float32)
+    resized = np.empty((len(image), 3, side, side), np.float32)
     for index, channels in enumerate(image.cpu().numpy()):
         for channel, values in enumerate(channels):
             # Of float32 pixels Pillow makes mode F, which it neither rounds nor clips.
-            one = Image.fromarray(values.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            one = Image.fromarray(values.astype(np.float32)).resize((side, side), Image.Resampling.BICUBIC)
             resized[index, channel] = np.asarray(one)
     return (torch.from_numpy(resized).clamp_(0, 255).to(image.device) - 128) / 128
 
@@ -80,8 +80,13 @@ def _columns(rows: Tensor, chosen: Tensor) -> Tensor:
 class Flavour:
     """One way, and what is to be said of it."""
 
-    prepare: Callable[[Tensor], Tensor]
+    prepare: Callable[..., Tensor]
+    """Of images B×3×H×W uint8 and, where it is not Inception's, the side of the result."""
     protocol: Mapping[str, str]
+
+    def resize(self, side: int) -> str:
+        """What is to be said of the resize to another side."""
+        return f"{self.protocol['resize'].removesuffix(str(SIDE))}{side}"
 
 
 FLAVOURS: Mapping[str, Flavour] = {

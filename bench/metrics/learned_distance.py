@@ -115,14 +115,20 @@ class LPIPSNetwork(nn.Module):
 
 
 class LPIPSMeasure:
-    """Keeps `lpips` of whole images as they are saved, as LaMa's evaluation measures it.
+    """Keeps `lpips`, or what it is named, of whole images as they are saved, as LaMa's evaluation measures it.
 
     advimman/lama at 786f593: saicinpainting/evaluation/losses/lpips.py, whose inputs in [0, 1] become [-1, 1].
     """
 
-    def __init__(self, backbone: str | Path, net: str = "vgg") -> None:
-        """Load both parts, as `LPIPSNetwork` does; the paper's inpainting evaluation takes `vgg`."""
-        self.network = LPIPSNetwork(backbone, net)
+    def __init__(self, backbone: str | Path, net: str = "vgg", name: str = "lpips") -> None:
+        """Load both parts, as `LPIPSNetwork` does; the paper's inpainting evaluation takes `vgg`.
+
+        Args:
+            backbone: as `LPIPSNetwork` has it.
+            net: likewise.
+            name: of the metric; one of its own where another measure keeps `lpips`.
+        """
+        self.network, self.name = LPIPSNetwork(backbone, net), name
         self.protocol: Mapping[str, Any] = {
             "image": "uint8 RGB, truncated, at the items' own size; 2x - 1",
             "network": f"{self.network.name}, learned heads of LPIPS 0.1",
@@ -140,7 +146,7 @@ class LPIPSMeasure:
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: list[Tensor], extra: Extra) -> Arrays:
         with torch.inference_mode():
             levels = self._levels(to_uint8(image, rounding="truncate"))
-            return {"lpips": self.network.quick_between(levels, kept).double().cpu().numpy()}
+            return {self.name: self.network.quick_between(levels, kept).double().cpu().numpy()}
 
     def _levels(self, image: Tensor) -> list[Tensor]:
         return self.network.quick_levels(2 * (image.float() / 255) - 1)

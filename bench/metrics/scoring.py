@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from bench.metrics.measure import Extra, Measure
+from bench.metrics.saving import PREFIX, saved
 from bench.metrics.summary import HOLE_ONLY
 
 __all__ = ["Scorer", "Unit"]
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 Unit = tuple[str, str]
-"""A measure's name, and the variant of the images it sees: empty for the images as they are, or `hole_only`."""
+"""A measure's name, and the variant of the images it sees: empty for the images as they are, or one of
+`bench.metrics.summary.VARIANTS`."""
 
 
 class Scorer:
@@ -51,13 +53,21 @@ class Scorer:
 
         Args:
             image: of one row.
-            units: what to measure; `hole_only` sees the image with the truth in place of its known pixels.
+            units: what to measure; `hole_only` sees the image with the truth in place of its known pixels, `saved_…`
+                the image that a file so written would hold.
         """
         found = {}
         with torch.inference_mode():
+            seen = {variant: self._seen(image, variant) for _, variant in units}
             for name, variant in units:
-                seen = torch.where(self._mask > 0, image, self._truth.float() / 255) if variant == HOLE_ONLY else image
                 found[name, variant] = self.measures[name].keep(
-                    seen, self._truth, self._mask, self._kept[name][1], self._extra
+                    seen[variant], self._truth, self._mask, self._kept[name][1], self._extra
                 )
         return found
+
+    def _seen(self, image: Tensor, variant: str) -> Tensor:
+        if variant == HOLE_ONLY:
+            return torch.where(self._mask > 0, image, self._truth.float() / 255)
+        if variant.startswith(PREFIX):
+            return saved(image, variant.removeprefix(PREFIX)).float() / 255
+        return image

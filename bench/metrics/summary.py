@@ -31,12 +31,19 @@ from bench.metrics.uncertainty import (
     standard_error,
 )
 
-__all__ = ["HOLE_ONLY", "NAME", "Found", "Measurement", "Scored", "Summary"]
+__all__ = ["HOLE_ONLY", "NAME", "VARIANTS", "Found", "Measurement", "Scored", "Summary"]
 
 Array = npt.NDArray[Any]
 
 HOLE_ONLY = "hole_only"
 """Suffix of metrics of images whose known pixels were replaced by the truth's."""
+VARIANTS: Mapping[str, str] = {
+    HOLE_ONLY: "the truth in place of its known pixels",
+    "saved_truncate": "truncated to 8 bits",
+    "saved_round": "rounded to 8 bits",
+    "saved_jpeg95": "truncated to 8 bits, written as JPEG of quality 95 with 4:2:0 subsampling, and read again",
+}
+"""Suffixes of metrics of images that are not measured as they are, and what was done to these."""
 SPLITS = 10
 """Of the Inception Score."""
 STATISTICS: Mapping[str, Mapping[str, Any]] = {
@@ -46,7 +53,7 @@ STATISTICS: Mapping[str, Mapping[str, Any]] = {
     "inception_score": {"statistic": "Inception Score", "splits": SPLITS, "shuffled by": "RandomState(2020)"},
 }
 """How numbers are made, by the beginnings of set metrics' names."""
-NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_{HOLE_ONLY})?(_(?P<low>\d+)_(?P<high>\d+))?")
+NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_({'|'.join(VARIANTS)}))?(_(?P<low>\d+)_(?P<high>\d+))?")
 """A metric's full name, such as `fid_hole_only` or `fid_40_50` (on items whose hole covers 40–50 %)."""
 
 
@@ -107,11 +114,13 @@ class Summary:
         scored: what was measured.
         fewest: items of which a Fréchet or kernel distance is given at least.
         bins: bins of mask area in percent, such as (40, 50), for which metrics are given as well.
+        rule: to which bin an area on an edge belongs, as `bench.metrics.bins.area_bin` has it.
     """
 
     scored: Scored
     fewest: int
     bins: tuple[tuple[int, int], ...] = ()
+    rule: str = "offline"
 
     @cached_property
     def metrics(self) -> dict[str, list[str]]:
@@ -119,7 +128,7 @@ class Summary:
         return {row: self._names(arrays) for row, arrays in self.scored.rows.items()}
 
     def _names(self, arrays: Mapping[str, Array | Features]) -> list[str]:
-        variants = ["", f"_{HOLE_ONLY}"]
+        variants = ["", *(f"_{variant}" for variant in VARIANTS)]
         names = [
             f"{metric}{variant}"
             for metric, features in self.scored.sets.items()
@@ -151,10 +160,11 @@ class Summary:
             kind = next((kind for kind in ("inception_score", "kid") if name.startswith(kind)), "fid")
             found = {**STATISTICS[kind], "fewest": self.fewest}
         if variant:
-            found["image"] = "the truth in place of its known pixels"
+            found["image"] = VARIANTS[variant.removeprefix("_")]
         named = NAME.fullmatch(metric)
         if named is not None and named["low"] is not None:
-            found["items"] = f"share of hole in [{named['low']} %, {named['high']} %)"
+            opening, closing = "[)" if self.rule == "offline" else "(]"
+            found["items"] = f"share of hole in {opening}{named['low']} %, {named['high']} %{closing}"
         return found
 
     def measurement(self, row: str, metric: str) -> Measurement:
@@ -274,7 +284,7 @@ class Summary:
         assert named is not None
         inside = np.ones(len(self.scored.sources), np.bool_)
         if named["low"] is not None:
-            inside = area_bin(self.scored.mask_area, int(named["low"]) / 100, int(named["high"]) / 100)
+            inside = area_bin(self.scored.mask_area, int(named["low"]) / 100, int(named["high"]) / 100, rule=self.rule)
         return named["metric"], named["variant"] or "", inside
 
     def _inception_score(self, row: str, name: str) -> Found:

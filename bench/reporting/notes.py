@@ -10,7 +10,7 @@ from bench.metrics.summary import Summary
 from bench.schema import Config, Row, TableSpec
 from bench.tables.build import label_of, style_of
 
-__all__ = ["frechet_bias", "notes"]
+__all__ = ["frechet_bias", "items_note", "notes"]
 
 
 def notes(
@@ -55,7 +55,7 @@ def notes(
         )
     if "pre_error" in spec.columns:
         yield "The paper does not say in which unit it prints its Pre_error: it stands as printed."
-    yield _items(items, summary)
+    yield items_note(items, summary)
     first = next(iter(summary.scored.rows))
     for metric in spec.columns:
         found = summary.measurement(first, metric)
@@ -80,7 +80,8 @@ def notes(
     yield f"Manifest {items.hash[:16]}, seed {config.seed}; protocols: {stamps}."
 
 
-def _items(items: Items, summary: Summary) -> str:
+def items_note(items: Items, summary: Summary) -> str:
+    """How many items there are, of what kind, and what was left out."""
     manifest, side = items.manifest, items.manifest["resolution"]
     features = [values for values in summary.scored.truth.values() if values.ndim == 2]
     parts = [f"{len(items)} items of {len(set(items.sources))} sources at {side}×{side}, {manifest['subset']} subset"]

@@ -70,7 +70,7 @@ def style_of(metric: str) -> Metric | None:
     if parts is None or parts["metric"] not in METRICS:
         return None
     style = METRICS[parts["metric"]]
-    extra = ", hole only" if parts["variant"] else ""
+    extra = f", {parts['variant'].strip('_').replace('_', ' ')}" if parts["variant"] else ""
     if parts["low"] is not None:
         extra += f", {parts['low']}–{parts['high']} % masked"
     return replace(style, title=f"{style.title}{extra}")

@@ -66,6 +66,11 @@ def test_one_thing_less_when_it_is_there(
     assert set(numbered(message)) == TABLE1 - {"decoder_base"} | {"decoder_large_x2"}
 
 
+def test_the_sensitivity_needs_what_its_rows_and_choices_do(capfd: pytest.CaptureFixture[str]) -> None:
+    names = set(numbered(refused(["experiment=sensitivity", *PAPER], capfd)))
+    assert names == TABLE1 - {"decoder_base"} | {"alexnet"}
+
+
 def test_a_path_of_ones_own_stands_in_the_list_by_its_key(capfd: pytest.CaptureFixture[str]) -> None:
     own = "rows.large_mask.method.decoder.path=mine/large"
     message = refused(["experiment=table1_inpaint_places", *PAPER, own], capfd)
@@ -84,8 +89,8 @@ def test_a_collection_has_one_list_with_the_tables_that_need_each_thing(capfd: p
     message = refused(["experiment=all_tables", *PAPER], capfd)
     names = numbered(message)
     assert len(names) == len(set(names))
-    # Neither training data nor what only a control needs, nor the measure that no paper table takes, nor other data.
-    left_out = {"imagenet_train", "decoder_vanilla_finetuned", "inception_clean", "imagenet_archive"}
+    # Neither training data nor what only a control needs, nor measures that no paper table takes, nor other data.
+    left_out = {"imagenet_train", "decoder_vanilla_finetuned", "inception_clean", "alexnet", "imagenet_archive"}
     assert set(names) == set(read_assets()) - left_out
     entry = message[message.index(". sd_text2image:") :].split("\n\n")[0]
     assert "needed by table6_text2image_coco, table10_size_coco" in entry

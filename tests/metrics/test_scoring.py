@@ -6,6 +6,7 @@ import torch
 
 from bench.metrics.feature_measure import FeatureMeasure
 from bench.metrics.known_region import KnownRegionMeasure
+from bench.metrics.saving import PREFIX, WAYS, saved
 from bench.metrics.scoring import Scorer
 from bench.metrics.summary import HOLE_ONLY
 from bench.models.feature_network import FeatureNetwork
@@ -41,6 +42,25 @@ def test_the_hole_alone_is_measured_with_the_truth_around_it(measures) -> None: 
     for name, values in found["images", HOLE_ONLY].items():
         assert np.array_equal(values, expected[name]), name
     assert (found["images", HOLE_ONLY]["lpips"] < found["images", ""]["lpips"]).all()
+
+
+def test_saved_images_are_measured_as_one_who_reads_the_files_would(measures) -> None:  # type: ignore[no-untyped-def]
+    truth, mask, image = batch(3)
+    scorer = Scorer(measures, truth, mask, [None] * 3)
+    for way in WAYS:
+        units = [("images", f"{PREFIX}{way}"), ("known", f"{PREFIX}{way}")]
+        found = scorer.score(image, units)
+        again = scorer.score(saved(image, way).float() / 255, [("images", ""), ("known", "")])
+        for name, _ in units:
+            for array, values in again[name, ""].items():
+                assert np.array_equal(found[name, f"{PREFIX}{way}"][array], values, equal_nan=True), (way, array)
+    plain = scorer.score(image, UNITS)
+    assert np.array_equal(
+        scorer.score(image, [("images", "saved_truncate")])["images", "saved_truncate"]["lpips"],
+        plain["images", ""]["lpips"],
+    )
+    rounded = scorer.score(image, [("known", "saved_round")])["known", "saved_round"]["pre_error"]
+    assert np.array_equal(rounded, plain["known", ""]["pre_error_rounded"])
 
 
 def test_the_truth_itself_has_no_distance(measures) -> None:  # type: ignore[no-untyped-def]

@@ -1,0 +1,64 @@
+"""Features of a small network after each of the resizes that come before Inception.
+
+What another resize does to an FID can so be seen without Inception. Its numbers are comparable with nothing but
+themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from bench.metrics.feature_measure import FeatureNetwork
+from bench.metrics.inception_input import FLAVOURS
+from bench.metrics.known_region import to_uint8
+from bench.metrics.measure import Arrays, Extra
+
+__all__ = ["ResizedFeatures"]
+
+
+class ResizedFeatures:
+    """Keeps features of truth and images, under the name of each way to resize them."""
+
+    def __init__(self, network: FeatureNetwork, side: int, flavours: Sequence[str] = tuple(FLAVOURS)) -> None:
+        """Take the network.
+
+        Args:
+            network: in evaluation mode.
+            side: of the resized images in pixels.
+            flavours: some of `lama`, `torchfidelity` and `clean`.
+
+        Raises:
+            ValueError: a flavour is not known, or there is none; or the side is none.
+        """
+        if not flavours or not set(flavours) <= set(FLAVOURS):
+            raise ValueError(f"flavours: expected some of {', '.join(FLAVOURS)}, found {', '.join(flavours) or 'none'}")
+        if side < 1:
+            raise ValueError(f"side: expected 1 or more, found {side}")
+        self.network, self.side = network, side
+        self.flavours = {name: FLAVOURS[name] for name in flavours}
+        self.protocol: Mapping[str, Any] = {
+            "image": "uint8 RGB, truncated",
+            "features": "means of the last level",
+            "flavours": {name: {"resize": flavour.resize(side)} for name, flavour in self.flavours.items()},
+            "version": 1,
+        }
+
+    def to(self, device: torch.device | str) -> Self:
+        self.network.to(device)
+        return self
+
+    def keep_truth(self, truth: Tensor) -> tuple[Arrays, None]:
+        return self._features(truth), None
+
+    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: None, extra: Extra) -> Arrays:
+        return self._features(to_uint8(image, rounding="truncate"))
+
+    def _features(self, image: Tensor) -> Arrays:
+        with torch.inference_mode():
+            prepared = torch.cat([flavour.prepare(image, self.side) for flavour in self.flavours.values()])
+            features = self.network.maps(prepared)[-1].mean((2, 3)).float().cpu().numpy()
+        return dict(zip(self.flavours, features.reshape(len(self.flavours), len(image), -1), strict=True))

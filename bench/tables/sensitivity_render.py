@@ -1,0 +1,216 @@
+"""The sensitivity's table in every format."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas
+from rich.console import Console
+
+from bench.metrics.protocol import Protocol
+from bench.metrics.summary import Measurement
+from bench.metrics.uncertainty import Difference
+from bench.tables.build import Metric, style_of
+from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
+from bench.tables.sensitivity import Line, SensitivityTable
+
+__all__ = ["frame", "print_table", "renderings", "rows_as_json"]
+
+MOST_DECIMALS = 8
+UNTOUCHED = "–"
+
+
+def renderings(table: SensitivityTable) -> dict[str, str]:
+    """The table as a file's text, by suffix."""
+    grids = list(_grids(table))
+    text: str = frame(table).to_csv(index=False)
+    return {
+        "md": markdown(_caption(table), grids, table.notes),
+        "csv": text,
+        "tex": latex_table(_caption(table), grids, table.notes),
+        "html": html_page(_caption(table), grids, table.notes),
+    }
+
+
+def frame(table: SensitivityTable) -> pandas.DataFrame:
+    """One line for each row, choice and metric that the choice touches."""
+    lines = []
+    for line in table.lines:
+        for metric, found in line.measured.items():
+            low, high = found.ci95 or (None, None)
+            moved, apart = found.difference, line.to_reference.get(metric)
+            lines.append(
+                {
+                    "row": line.row,
+                    "choice": line.choice,
+                    "against": line.against,
+                    "metric": metric,
+                    "measured_as": line.names[metric],
+                    "value": found.value,
+                    "stderr": found.stderr,
+                    "ci95_low": low,
+                    "ci95_high": high,
+                    "n": found.n,
+                    "reason": found.reason or line.unknown.get(metric),
+                    **_columns("difference", moved),
+                    **_columns("to_reference", apart if isinstance(apart, Difference) else None),
+                }
+            )
+    return pandas.DataFrame(lines)
+
+
+def _columns(name: str, found: Difference | None) -> dict[str, float | None]:
+    if found is None:
+        return dict.fromkeys((name, f"{name}_stderr", f"{name}_ci95_low", f"{name}_ci95_high"))
+    low, high = found.ci95
+    return {name: found.value, f"{name}_stderr": found.stderr, f"{name}_ci95_low": low, f"{name}_ci95_high": high}
+
+
+def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, Protocol]]) -> list[dict[str, Any]]:
+    """Rows of `results.json`: every row once for each way to measure it, metrics without those that a choice leaves.
+
+    Args:
+        table: the table.
+        protocols: by the bins' rule and metric.
+    """
+    return [
+        {
+            "label": line.label,
+            "method": line.row,
+            "choice": line.choice or None,
+            "how": line.how,
+            "against": line.against or None,
+            "metrics": {
+                metric: {
+                    "value": found.value,
+                    "stderr": found.stderr,
+                    "ci95": found.ci95,
+                    "n": found.n,
+                    "sources": found.sources,
+                    "unit": "",
+                    "higher_is_better": _style(metric).higher_is_better,
+                    "protocol": _hash(protocols[line.rule].get(line.names[metric])),
+                    "measured_as": line.names[metric],
+                    **({"reason": found.reason} if found.reason else {}),
+                    **({"difference": _as_json(found.difference)} if found.difference else {}),
+                    **({"no_difference": line.unknown[metric]} if metric in line.unknown else {}),
+                    **({"difference_to_reference": _as_json(apart)} if isinstance(apart, Difference) else {}),
+                }
+                for metric, found in line.measured.items()
+                for apart in (line.to_reference.get(metric),)
+            },
+        }
+        for line in table.lines
+    ]
+
+
+def _hash(protocol: Protocol | None) -> str | None:
+    return None if protocol is None else protocol.hash
+
+
+def _as_json(found: Difference) -> dict[str, Any]:
+    return {"value": found.value, "stderr": found.stderr, "ci95": found.ci95}
+
+
+def print_table(table: SensitivityTable, console: Console) -> None:
+    """A table for each row, then rows against the reference, and the notes."""
+    print_grid(Grid([], []), _caption(table), console)
+    for row in dict.fromkeys(line.row for line in table.lines):
+        lines = [line for line in table.lines if line.row == row]
+        heads = ["How", *(_head(metric, table) for metric in table.columns)]
+        cells = [[line.how, *(_cell(line, metric, "\n") for metric in table.columns)] for line in lines]
+        print_grid(Grid(heads, cells), lines[0].label, console)
+    for grid in (_apart(table), _whole(table, table.beside, "Beside the table")):
+        if grid.lines:
+            print_grid(grid, "", console)
+    print_notes(table.notes, console)
+
+
+def _caption(table: SensitivityTable) -> str:
+    return f"{table.title}, profile {table.profile}"
+
+
+def _grids(table: SensitivityTable) -> Iterator[Grid]:
+    grids = _whole(table, table.columns, "Method"), _apart(table), _whole(table, table.beside, "Beside the table")
+    yield from (grid for grid in grids if grid.lines and len(grid.heads) > grid.left)
+
+
+def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
+    """Every row in every way that touches one of the metrics."""
+    lines = [
+        [line.label, line.how, *(_cell(line, metric, ", ") for metric in metrics)]
+        for line in table.lines
+        if set(metrics) & set(line.measured)
+    ]
+    return Grid([title, "How", *(_head(metric, table) for metric in metrics)], lines, left=2)
+
+
+def _apart(table: SensitivityTable) -> Grid:
+    """Whether the order of the rows changes."""
+    lines = [
+        [line.label, line.how, *(_interval(line, metric) for metric in table.columns)]
+        for line in table.lines
+        if line.to_reference and set(table.columns) & set(line.measured)
+    ]
+    heads = [f"Minus {table.reference}, with 95 % interval", "How", *(_head(metric, table) for metric in table.columns)]
+    return Grid(heads, lines, left=2)
+
+
+def _head(metric: str, table: SensitivityTable) -> str:
+    style = _style(metric)
+    network = f" ({table.features} features)" if style.on_features else ""
+    return f"{style.title}{network}{f' [{style.unit}]' if style.unit else ''}"
+
+
+def _style(metric: str) -> Metric:
+    style = style_of(metric)
+    assert style is not None  # `check_table` saw it
+    return style
+
+
+def _cell(line: Line, metric: str, between: str) -> str:
+    found, style = line.measured.get(metric), _style(metric)
+    if found is None:
+        return UNTOUCHED
+    if found.value is None:
+        return "none"
+    if not line.choice:
+        return _with_error(found, style)
+    value = f"{found.value * style.scale:,.{style.decimals}f}"
+    return f"{value}{between}{_moved(found.difference, style)}"
+
+
+def _with_error(found: Measurement, style: Metric) -> str:
+    assert found.value is not None
+    value = f"{found.value * style.scale:,.{style.decimals}f}"
+    return value if found.stderr is None else f"{value} ± {found.stderr * style.scale:,.{style.decimals}f}"
+
+
+def _moved(found: Difference | None, style: Metric) -> str:
+    """A difference with as many decimals as its standard error has meaning."""
+    if found is None:
+        return "not comparable"
+    if found.value == 0 and found.stderr == 0:
+        return "no change"
+    decimals = _decimals(found.stderr, style)
+    return f"{found.value * style.scale:+,.{decimals}f} ± {found.stderr * style.scale:,.{decimals}f}"
+
+
+def _interval(line: Line, metric: str) -> str:
+    found, style = line.to_reference.get(metric), _style(metric)
+    if found is None:
+        return UNTOUCHED
+    if isinstance(found, str):
+        return "none"
+    decimals = _decimals(found.stderr, style)
+    low, high = (f"{bound * style.scale:+,.{decimals}f}" for bound in found.ci95)
+    return f"{found.value * style.scale:+,.{decimals}f} [{low}, {high}]"
+
+
+def _decimals(stderr: float, style: Metric) -> int:
+    """Two digits of the standard error, and never fewer than the metric is printed with."""
+    if stderr <= 0:
+        return style.decimals
+    return min(max(style.decimals, 1 - math.floor(math.log10(stderr * style.scale))), MOST_DECIMALS)

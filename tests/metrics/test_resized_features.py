@@ -1,0 +1,50 @@
+"""Features of a small network after each resize that comes before Inception."""
+
+import numpy as np
+import pytest
+import torch
+
+from bench.metrics.inception_input import FLAVOURS
+from bench.metrics.measure import Extra
+from bench.metrics.resized_features import ResizedFeatures
+from bench.models.feature_network import FeatureNetwork
+
+
+@pytest.fixture(scope="module")
+def network() -> FeatureNetwork:
+    torch.manual_seed(0)
+    return FeatureNetwork((8, 12), {"shape": 4}).eval()
+
+
+def test_each_flavour_sees_the_saved_image_resized_its_way(network: FeatureNetwork) -> None:
+    truth = torch.randint(0, 256, (3, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    measure = ResizedFeatures(network, 19).to("cpu")
+    kept, _ = measure.keep_truth(truth)
+    # Of the truth itself, as floats, the saved image is the truth again.
+    found = measure.keep(truth / 255, truth, torch.zeros(3, 1, 32, 32), None, Extra([None] * 3))
+    assert list(kept) == list(found) == list(FLAVOURS)
+    for name, flavour in FLAVOURS.items():
+        with torch.inference_mode():
+            prepared = flavour.prepare(truth, 19)
+            assert prepared.shape == (3, 3, 19, 19)
+            assert kept[name] == pytest.approx(network.pooled(prepared).numpy(), rel=1e-5, abs=1e-6)
+        assert np.array_equal(found[name], kept[name])
+    assert not np.allclose(found["lama"], found["clean"], rtol=1e-3)
+
+
+def test_the_protocol_names_the_side(network: FeatureNetwork) -> None:
+    flavours = ResizedFeatures(network, 19).protocol["flavours"]
+    assert all(said["resize"].endswith(", 19") and "299" not in said["resize"] for said in flavours.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"side": 19, "flavours": ["lama", "other"]}, "flavours: expected some of lama, .*, found lama, other"),
+        ({"side": 19, "flavours": []}, "flavours: .*, found none"),
+        ({"side": 0}, "side: expected 1 or more, found 0"),
+    ],
+)  # fmt: skip
+def test_what_is_none_is_refused(network: FeatureNetwork, arguments: dict, message: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(ValueError, match=message):
+        ResizedFeatures(network, **arguments)

@@ -1,0 +1,91 @@
+"""What takes a metric's place under a choice, and differences between numbers that rest on unlike items."""
+
+import numpy as np
+import pytest
+
+from bench.metrics.summary import Scored, Summary
+from bench.metrics.uncertainty import mean_estimate
+from bench.schema import Choice
+from bench.tables.sensitivity import counterpart, difference, needed, restricted
+from tests.imports import HEAVY, loaded_with
+
+COLUMNS = ["fid", "fid_40_50", "lpips", "pre_error"]
+CHOICES = {
+    "round": Choice("rounded", saved="round"),
+    "clean": Choice("clean", metrics={"fid": "fid_clean"}),
+    "online": Choice("edges", bins="online"),
+}
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("round", ["fid_saved_round", "fid_saved_round_40_50", "lpips_saved_round", "pre_error_saved_round"]),
+        ("clean", ["fid_clean", "fid_clean_40_50", None, None]),
+        ("online", [None, "fid_40_50", None, None]),
+    ],
+)
+def test_a_choice_touches_what_it_names_and_nothing_else(choice: str, expected: list[str | None]) -> None:
+    assert [counterpart(metric, CHOICES[choice]) for metric in COLUMNS] == expected
+
+
+def test_only_what_the_table_shows_is_estimated() -> None:
+    names = needed(COLUMNS, CHOICES)
+    assert names["online"] == ["fid_40_50"]
+    rounded = [f"{metric}_saved_round" for metric in ("fid", "lpips", "pre_error")]
+    expected = [*COLUMNS, rounded[0], "fid_saved_round_40_50", *rounded[1:], "fid_clean", "fid_clean_40_50"]
+    assert names["offline"] == expected  # in one order in every process
+    arrays = {
+        "a.features": np.zeros((4, 2)),
+        "a.features_saved_round": np.zeros((4, 2)),
+        "b.features": np.zeros((4, 2)),
+    }
+    values = {"lpips": np.zeros(4), "lpips_saved_round": np.zeros(4), "psnr": np.zeros(4)}
+    sets = {"fid": "a.features", "kid": "a.features", "fid_clean": "b.features"}
+    scored = Scored({"row": {**arrays, **values}}, arrays, sets, list("abcd"), range(4), np.full(4, 0.45))
+    found = restricted(scored, names["offline"])
+    assert set(found.rows["row"]) == {*arrays, "lpips", "lpips_saved_round"}
+    assert set(found.sets) == {"fid", "fid_clean"}
+    assert set(restricted(scored, names["online"]).rows["row"]) == {"a.features"}
+
+
+def test_a_bins_difference_is_that_of_its_items_and_its_error_counts_those_that_move() -> None:
+    """The standard error against draws of the items anew."""
+    draw = np.random.default_rng(0)
+
+    def both(values: np.ndarray, areas: np.ndarray) -> list[Summary]:  # type: ignore[type-arg]
+        sources = [str(index) for index in range(len(values))]
+        scored = Scored({"row": {"x": values}}, {}, {}, sources, range(len(values)), areas)
+        return [Summary(scored, 2, ((40, 50),), rule) for rule in ("offline", "online")]
+
+    def sample(count: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+        areas = draw.choice([0.45, 0.5, 0.6], count, p=[0.6, 0.3, 0.1])
+        return draw.standard_normal(count) + 3 * (areas == 0.5), areas
+
+    values, areas = sample(400)
+    usual, other = both(values, areas)
+    found = difference(other.found("row", "x_40_50"), usual.found("row", "x_40_50"), usual.scored.sources)
+    assert not isinstance(found, str)
+    inside, more = values[areas == 0.45], values[areas <= 0.5]
+    assert found.value == pytest.approx(more.mean() - inside.mean(), rel=1e-12)
+    moved = []
+    for _ in range(2000):
+        values, areas = sample(400)
+        moved.append(values[areas <= 0.5].mean() - values[areas == 0.45].mean())
+    assert found.stderr == pytest.approx(np.std(moved), rel=0.15)
+    assert other.statistic("x_40_50")["items"] == "share of hole in (40 %, 50 %]"
+    assert usual.statistic("x_40_50")["items"] == "share of hole in [40 %, 50 %)"
+
+
+def test_the_same_number_differs_by_exactly_nothing_and_a_missing_one_says_why() -> None:
+    there = np.ones(4, np.bool_)
+    found = mean_estimate([1.0, 2.0, 3.0, 5.0]), there
+    same = difference(found, found, list("abcd"))
+    assert not isinstance(same, str)
+    assert (same.value, same.stderr) == (0, 0)
+    assert difference("none", found, list("abcd")) == difference(found, "none", list("abcd")) == "none"
+    assert difference(found, found, list("aaaa")) == "fewer than two independent sources"
+
+
+def test_tables_know_nothing_of_torch(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    assert not HEAVY & loaded_with("bench.tables.sensitivity, bench.tables.sensitivity_render", tmp_path)
