@@ -34,7 +34,7 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.scoring import Unit
 from bench.metrics.summary import Scored, Summary
 from bench.objects import identity, make, weight_files
-from bench.reporting.figures import draw_rows
+from bench.reporting.figures import draw_borders, draw_rows
 from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
 from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
@@ -374,17 +374,16 @@ class TableExperiment:
     # --- report ------------------------------------------------------------------------------------------------------
 
     def report(self, out: Path, items: Items, latents: list[str], table: Table) -> None:
-        """The figure, the terminal's table, and images where they are asked for."""
+        """The figures, the terminal's table, and images where they are asked for."""
         chosen = numpy_generator(self.config.seed, "figure").permutation(len(items))[:SHOWN]
         own = {name: method for name, method in self.methods.items() if not self.rows[name].beside}
         shown, images = images_of(own, self.sampling, items, latents, [int(place) for place in chosen])
         (out / "figures").mkdir(exist_ok=True)
-        draw_rows(
-            out / "figures" / "rows.png",
-            shown,
-            [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()],
-            title=f"{table.title}, profile {table.profile}",
-        )
+        labelled = [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()]
+        title = f"{table.title}, profile {table.profile}"
+        draw_rows(out / "figures" / "rows.png", shown, labelled, title=title)
+        if self._spec.task != "generation":
+            draw_borders(out / "figures" / "borders.png", shown, labelled, title=f"Borders of holes: {title}")
         if self.config.save_images:
             save_images(out / "images", self.methods, self.sampling, items, latents)
         print_table(table, terminal())

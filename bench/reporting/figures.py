@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bench.data.items import Item
 
-__all__ = ["ERROR_GAIN", "draw_curves", "draw_grid", "draw_rows", "draw_tradeoff"]
+__all__ = ["ERROR_GAIN", "draw_borders", "draw_curves", "draw_grid", "draw_rows", "draw_tradeoff"]
 
 ERROR_GAIN = 4
 """The absolute error is drawn this many times as bright."""
@@ -49,6 +49,38 @@ def draw_rows(
         if known:
             lines.append((f"error outside the mask ×{ERROR_GAIN}", [*map(_error, items, made)]))
     _draw(path, lines, title=title, heads=() if known else [item.caption for item in items])
+
+
+def draw_borders(
+    path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
+) -> None:
+    """Write the figure of how holes join what is around them: of each item the square with the longest border.
+
+    Args:
+        path: of the PNG file.
+        items: the items shown, one column for each, of which some pixels are known.
+        rows: label and images N×S×S×3 of each row.
+        title: stands above.
+    """
+    windows = [_longest_border(item.mask) for item in items]
+
+    def cut(pictures: Iterable[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
+        return [picture[window] for picture, window in zip(pictures, windows, strict=True)]
+
+    holes = [np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8) for item in items]
+    lines = [("input", cut(item.image for item in items)), ("masked", cut(holes))]
+    _draw(path, lines + [(label, cut(made)) for label, made in rows], title=title)
+
+
+def _longest_border(mask: npt.NDArray[np.uint8]) -> tuple[slice, slice]:
+    """The square of a third of the side in which most neighbours are parted by the hole's border; the first of them."""
+    side = max(1, mask.shape[0] // 3)
+    border = np.zeros(mask.shape)
+    border[:-1] += mask[:-1] != mask[1:]
+    border[:, :-1] += mask[:, :-1] != mask[:, 1:]
+    sums = np.lib.stride_tricks.sliding_window_view(border, (side, side)).sum((2, 3))
+    row, column = (int(place) for place in np.unravel_index(sums.argmax(), sums.shape))
+    return slice(row, row + side), slice(column, column + side)
 
 
 def _error(item: Item, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

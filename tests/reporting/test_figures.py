@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting.figures import ERROR_GAIN, draw_rows, draw_tradeoff
+from bench.reporting.figures import ERROR_GAIN, _longest_border, draw_borders, draw_rows, draw_tradeoff
 
 SIDE = 16
 GREY = 100
@@ -159,3 +159,16 @@ def test_what_was_to_be_painted_is_shown(tmp_path: Path) -> None:
     picture = draw(tmp_path / "rows.png", shown, {"row": images(2)})
     assert area(picture, *colour).sum() > 2000
     assert not area(draw(tmp_path / "none.png", items(2), {"row": images(2)}), *colour).any()
+
+
+def test_the_border_that_is_shown_is_the_longest(tmp_path: Path) -> None:
+    mask = np.zeros((48, 48), np.uint8)
+    mask[30:40, 4:12] = 1
+    rows, columns = _longest_border(mask)
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (16, 16)
+    inside = mask[rows, columns]
+    assert inside.sum() == mask.sum()  # all of the only hole
+    item = Item("a", "s", np.zeros((48, 48, 3), np.uint8), mask)
+    made = np.full((1, 48, 48, 3), 128, np.uint8)
+    draw_borders(tmp_path / "borders.png", [item], [("one", made), ("other", made)], title="Borders")
+    assert Image.open(tmp_path / "borders.png").size[0] > 100
