@@ -197,14 +197,14 @@ def _squared(few: _Set, many: _Set) -> Array | None:
     # The eigenvalues of the covariances' product. A rounding of one, relative to its largest variance, changes the
     # overlap by as many times that part of it as the largest variance is the smallest's.
     covariance = few.covariance()
-    try:
-        condition = 1 / lapack.dpocon(np.linalg.cholesky(covariance).T, np.abs(covariance).sum(0).max())[0]
-        if _EPS * condition > _TOLERANCE:
-            return None
-        squares = eigh(many.covariance(), covariance, type=2, eigvals_only=True, driver="gv")
-    except (np.linalg.LinAlgError, ZeroDivisionError):
+    factor, failed = lapack.dpotrf(covariance, lower=1)
+    if failed:
         return None
-    return np.asarray(squares, np.float64)
+    inverse_condition, _ = lapack.dpocon(factor, np.abs(covariance).sum(0).max(), uplo="L")
+    if _EPS > _TOLERANCE * inverse_condition:
+        return None
+    product, _ = lapack.dsygst(many.covariance(), factor, itype=2, lower=1)
+    return np.asarray(eigh(product, lower=True, eigvals_only=True, driver="ev"), np.float64)
 
 
 def _nuclear_norm(matrix: Array) -> float:
