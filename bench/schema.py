@@ -255,6 +255,8 @@ class Baseline:
     """A folder of images that somebody made."""
     label: str = "Predictions"
     """Of their row."""
+    methods: dict[str, Any] = field(default_factory=dict)
+    """By row a `_target_` and that one's arguments."""
 
 
 @dataclass

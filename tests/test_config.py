@@ -45,6 +45,8 @@ def option(group: str, name: str) -> list[str]:
     """What chooses this option for the table's experiment."""
     if group == "dataset" and name == "folder":
         return ["dataset=folder", "dataset.root=pictures"]
+    if group == "baseline" and name == "predictions":
+        return ["baseline=predictions", "baseline.root=pictures"]
     if group == "features":
         return [f"profile={name}"]  # whose own they are
     return [f"{group}=[{name}]" if group == "row" else f"{group}={name}"]
@@ -137,7 +139,7 @@ BAD = [
     (["features.tasks.inpainting=[images,nonsense]"], ["features.tasks.inpainting", "nonsense", "known_region"]),
     (["controls=[nonsense]"], ["controls", "nonsense", "hole_only", "budget"]),
     (["batch_size=many"], ["batch_size", "auto", "many"]),
-    (["row=[lama]"], ["row", "at least one row to measure"]),
+    (["row=[comodgan]"], ["row", "at least one row to measure"]),
     (["table.columns=[fid,beauty]"], ["table.columns", "beauty", "pre_error"]),
     (["rows.base_mask.published={2: Theirs}"], ["rows.base_mask.published.2", "Theirs", "StableDiffusion"]),
     (["limit=${nonsense}"], ["limit", "nonsense"]),

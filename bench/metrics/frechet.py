@@ -201,7 +201,7 @@ def _squared(few: _Set, many: _Set) -> Array | None:
     if failed:
         return None
     inverse_condition, _ = lapack.dpocon(factor, np.abs(covariance).sum(0).max(), uplo="L")
-    if _EPS > _TOLERANCE * inverse_condition:
+    if _TOLERANCE * inverse_condition < _EPS:
         return None
     product, _ = lapack.dsygst(many.covariance(), factor, itype=2, lower=1)
     return np.asarray(eigh(product, lower=True, eigvals_only=True, driver="ev"), np.float64)

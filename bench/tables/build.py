@@ -159,8 +159,8 @@ def build_table(
     profile: str,
     features: str,
     training: Mapping[str, str],
-    origins: Mapping[str, str],
     notes: Sequence[str],
+    origins: Mapping[str, str] | None = None,
     claims: Sequence[Verdict] = (),
     effects: Mapping[str, Sequence[tuple[str, Difference | str]]] | None = None,
 ) -> Table:
@@ -173,8 +173,8 @@ def build_table(
         profile: the run's profile, and what the run changes of it.
         features: the feature network's name.
         training: how long each row was trained, in words.
-        origins: how each measured row's images came about; empty for this project's own code.
         notes: for below the table.
+        origins: how each measured row's images came about; empty for this project's own code.
         claims: verdicts on what the paper says of its table.
         effects: by metric, what branch, size and training do to it.
     """
@@ -185,7 +185,7 @@ def build_table(
             label_of(row, spec),
             spec.number in row.published,
             training.get(key, ""),
-            (origins.get(key) or NATIVE) if key in measured else PUBLISHED,
+            ((origins or {}).get(key) or NATIVE) if key in measured else PUBLISHED,
             measured.get(key, {}),
             printed[row.published[spec.number]] if spec.number in row.published else {},
             row.cited,

@@ -71,6 +71,18 @@ def test_the_sensitivity_needs_what_its_rows_and_choices_do(capfd: pytest.Captur
     assert names == TABLE1 - {"decoder_base"} | {"alexnet"}
 
 
+def test_native_baselines_need_their_authors_weights(capfd: pytest.CaptureFixture[str]) -> None:
+    message = refused(["experiment=table1_inpaint_places", *PAPER, "baseline=native"], capfd)
+    assert set(numbered(message)) >= {"lama", "comodgan", "deepfill_v2", "edgeconnect"}
+
+
+def test_external_baselines_need_their_repositories(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["experiment=table1_inpaint_places", *PAPER, "baseline=external", f"paths.repositories={tmp_path / 'none'}"]
+    message = refused(words, capfd)
+    for row, name in {"lama": "lama", "deepfill_v2": "generative_inpainting", "edgeconnect": "edge-connect"}.items():
+        assert f"rows.{row}.method.folder: nothing at {tmp_path / 'none' / name}" in message
+
+
 def test_a_path_of_ones_own_stands_in_the_list_by_its_key(capfd: pytest.CaptureFixture[str]) -> None:
     own = "rows.large_mask.method.decoder.path=mine/large"
     message = refused(["experiment=table1_inpaint_places", *PAPER, own], capfd)
@@ -91,7 +103,8 @@ def test_a_collection_has_one_list_with_the_tables_that_need_each_thing(capfd: p
     assert len(names) == len(set(names))
     # Neither training data nor what only a control needs, nor measures that no paper table takes, nor other data.
     left_out = {"imagenet_train", "decoder_vanilla_finetuned", "inception_clean", "alexnet", "imagenet_archive"}
-    assert set(names) == set(read_assets()) - left_out
+    baselines = {name for name, asset in read_assets().items() if asset.used_for == "baselines"}
+    assert set(names) == set(read_assets()) - left_out - baselines
     entry = message[message.index(". sd_text2image:") :].split("\n\n")[0]
     assert "needed by table6_text2image_coco, table10_size_coco" in entry
     entry = message[message.index(". inception_lama:") :].split("\n\n")[0]

@@ -171,4 +171,5 @@ def test_the_border_that_is_shown_is_the_longest(tmp_path: Path) -> None:
     item = Item("a", "s", np.zeros((48, 48, 3), np.uint8), mask)
     made = np.full((1, 48, 48, 3), 128, np.uint8)
     draw_borders(tmp_path / "borders.png", [item], [("one", made), ("other", made)], title="Borders")
-    assert Image.open(tmp_path / "borders.png").size[0] > 100
+    with Image.open(tmp_path / "borders.png") as drawn:
+        assert drawn.width > 100

@@ -22,6 +22,7 @@ PARTS = (
     "text_to_image",
     "exemplar",
     "clip_encoder",
+    "lama",
     "vanilla_finetuned",
     "base",
     "large",
