@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 MASKS = {"hole": 255, "known": 0}
 """What is white in a mask, and the grey level of a hole."""
+MOST_SAID = 400
+"""Characters of what a program left out."""
 LAST_LINES = 15
 """Of the program's log, in the message where it failed."""
 
@@ -106,7 +109,7 @@ class External:
         """
         side = self.size or items.manifest["resolution"]
         ids = [line["id"] for line in items.lines()]
-        folder = work / f"{self.name}-{content_key({**self._settings, 'items': items.hash})[:16]}"
+        folder = work.absolute() / f"{self.name}-{content_key({**self._settings, 'items': items.hash})[:16]}"
         made = folder / "out"
         made.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
@@ -127,9 +130,8 @@ class External:
                     ) from None
                 there = survey(made, ids, side)
                 if there.complaints:
-                    raise RunFailedError(
-                        f"{self.name}: it ended well, but left {'; '.join(there.complaints)}{_tail(folder)}"
-                    )
+                    left = textwrap.shorten("; ".join(there.complaints), MOST_SAID, placeholder=" …")
+                    raise RunFailedError(f"{self.name}: it ended well, but left {left}{_tail(folder)}")
         self._found = there.found
 
     def __call__(self, batch: Batch) -> Tensor:

@@ -115,6 +115,14 @@ def test_folders_of_pictures_and_masks_a_list_and_single_calls(items: Items, tmp
             assert np.array_equal(np.asarray(Image.open(made / f"{item.id}.png")), item.image)
 
 
+def test_a_store_in_the_working_folder_will_do(
+    items: Items, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    external(program).prepare(items, Path("work"))
+    assert len(list((folder_of(Path("work")) / "out").glob("*.png"))) == ITEMS
+
+
 def test_a_program_that_takes_too_long_is_stopped_with_all_that_it_started(items: Items, tmp_path: Path) -> None:
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
     started = time.monotonic()
