@@ -20,6 +20,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from baselines.over import Over
 from bench.generation.decoding import Batch, Method
 
 __all__ = ["LaplacianBlend", "PoissonBlend"]
@@ -29,23 +30,12 @@ COARSEST = 16
 """Least side of the pyramid's last level, in pixels, where the number of levels is not given."""
 
 
-class PoissonBlend:
+class PoissonBlend(Over):
     """Known pixels exactly as they were; in the hole the gradients of the other method, as nearly as the rim allows.
 
     What the hole gains is the smoothest function that makes up the difference on the rim. Where there is no known pixel
     at all, the method's image stays as it is.
     """
-
-    def __init__(self, of: Method) -> None:
-        self.of = of
-
-    @property
-    def training(self) -> str:
-        return self.of.training
-
-    def to(self, device: torch.device) -> PoissonBlend:
-        self.of.to(device)
-        return self
 
     def __call__(self, batch: Batch) -> Tensor:
         painted = self.of(batch)
@@ -55,7 +45,7 @@ class PoissonBlend:
         return torch.where(hole, painted + _tensor(gained, painted), batch.image)
 
 
-class LaplacianBlend:
+class LaplacianBlend(Over):
     """The other method's image and the known pixels, mixed at every scale over a rim as wide as that scale.
 
     Known pixels near the hole change, the more levels the farther: that is the price of this blend, and what the error
@@ -71,16 +61,8 @@ class LaplacianBlend:
         """
         if levels is not None and levels < 1:
             raise ValueError(f"levels: expected 1 or more, found {levels}")
-        self.of = of
+        super().__init__(of)
         self.levels = levels
-
-    @property
-    def training(self) -> str:
-        return self.of.training
-
-    def to(self, device: torch.device) -> LaplacianBlend:
-        self.of.to(device)
-        return self
 
     def __call__(self, batch: Batch) -> Tensor:
         painted = self.of(batch)

@@ -24,7 +24,7 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from baselines.predictions import candidates, survey
+from baselines.predictions import candidates, images_like, survey
 from bench.data.items import Item, read_rgb
 from bench.data.manifest import Items
 from bench.errors import BadInputError, RunFailedError
@@ -136,14 +136,10 @@ class External:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The pictures B×3×H×W in [-1, 1], of which known pixels are as the program left them."""
-        side = batch.image.shape[-1]
-        pictures = []
-        for item in batch.ids:
-            picture = read_rgb(self._found[item])
-            pictures.append(
-                np.asarray(picture if picture.width == side else picture.resize((side, side), Image.Resampling.BICUBIC))
-            )
-        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(batch.image) / 127.5 - 1
+        size = (batch.image.shape[-1],) * 2
+        pictures = [read_rgb(self._found[item]) for item in batch.ids]
+        sized = [one if one.size == size else one.resize(size, Image.Resampling.BICUBIC) for one in pictures]
+        return images_like(sized, batch.image)
 
     def _write(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
         """The program's input, and nothing else."""

@@ -19,6 +19,7 @@ from baselines.sides import mirrored
 from baselines.weights import count_of, filled
 from bench.generation.decoding import Batch
 from bench.metrics.local_weights import is_program
+from bench.models.checkpoints import WEIGHTS, training_note
 from bench.models.tensor_files import read_tensors
 
 __all__ = ["LaMa", "load_lama"]
@@ -37,14 +38,16 @@ class LaMa:
 
         Args:
             weights: `best.ckpt` of the authors' folders, the community's `big-lama.pt` (whose program is not run, only
-                its tensors are read), or a state dict of `LaMaGenerator`.
-            training: how long it was trained, for the table.
+                its tensors are read), a state dict of `LaMaGenerator`, or a folder of this project, which says how long
+                it was trained.
+            training: how long it was trained, for the table, where the weights do not say.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.
         """
-        self.network = load_lama(Path(weights))
-        self.training = training
+        path = Path(weights)
+        self.network = load_lama(path / WEIGHTS if path.is_dir() else path)
+        self.training = training_note(path) if path.is_dir() else training
 
     def to(self, device: torch.device) -> LaMa:
         self.network.to(device)

@@ -20,8 +20,9 @@ from bench.data.items import read_rgb
 from bench.data.manifest import Items
 from bench.errors import BadInputError
 from bench.generation.decoding import Batch
+from bench.generation.latents import float_images, picture_batch
 
-__all__ = ["ENDINGS", "Predictions", "Survey", "candidates", "survey"]
+__all__ = ["ENDINGS", "Predictions", "Survey", "candidates", "images_like", "survey"]
 
 ENDINGS = ("", "_mask", "_mask000")
 """Of names behind the id."""
@@ -125,5 +126,12 @@ class Predictions:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The pictures as they are, B×3×H×W in [-1, 1], where `prepare` found them."""
-        pictures = np.stack([np.asarray(read_rgb(self._found[item])) for item in batch.ids])
-        return torch.from_numpy(pictures).permute(0, 3, 1, 2).to(batch.image) / 127.5 - 1
+        return images_like([read_rgb(self._found[item]) for item in batch.ids], batch.image)
+
+
+def images_like(pictures: Sequence[Image.Image], image: Tensor) -> Tensor:
+    """Pictures of one size in [-1, 1], where a batch's images are, and laid out as decoders give them: networks round
+    in one way then.
+    """
+    images = float_images(picture_batch([np.asarray(picture) for picture in pictures]))
+    return images.to(image).contiguous(memory_format=torch.channels_last)

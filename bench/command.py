@@ -108,13 +108,10 @@ def _run(overrides: list[str]) -> Results:
         from bench.architecture import ArchitectureExperiment
 
         return ArchitectureExperiment(config, resolved, overrides).run()
-    if config.kind == "sensitivity":
-        from bench.sensitivity import SensitivityExperiment
+    from hydra.utils import get_class
 
-        return SensitivityExperiment(config, resolved, overrides).run()
-    from bench.experiment import TableExperiment
-
-    return TableExperiment(config, resolved, overrides).run()
+    results: Results = get_class(MEASURING[config.kind])(config, resolved, overrides).run()
+    return results
 
 
 def _overview() -> str:

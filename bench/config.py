@@ -46,8 +46,8 @@ NEEDS = {
 }
 """Groups and keys that each kind of experiment must have."""
 
-MEASURING = ("table", "sensitivity")
-"""Kinds that sample and score the rows of a table."""
+MEASURING = {"table": "bench.experiment.TableExperiment", "sensitivity": "bench.sensitivity.SensitivityExperiment"}
+"""Kinds that sample and score the rows of a table, and the class of each."""
 
 NEUTRAL = (
     "experiment", "experiments", "stage", "device", "batch_size", "out", "save_images", "keep_features",

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas
 from hydra.utils import get_object
 
 from bench.checking.estimate import Work, before_trial, estimate
@@ -27,7 +28,7 @@ from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
 from bench.device import choose_device
 from bench.errors import BadInputError
-from bench.generation.decoding import Batch, Method, branch_is_off, chain, origin_of
+from bench.generation.decoding import Batch, Method, branch_is_off, chain, made_beforehand, origin_of
 from bench.kept import remove_features, write_features
 from bench.metrics.measure import Measure
 from bench.metrics.protocol import Protocol
@@ -118,12 +119,7 @@ class TableExperiment:
             summary = Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
             costs, protocols = self.costs(items, latents), self.protocols_of(summary)
             table = self.tabulate(items, latents, summary, costs, protocols)
-            write_manifest(out, items)
-            records = write_records(out, items, scored)
-            remove_features(out)
-            if self.config.keep_features:
-                fewest = self.config.profile.fid_minimum
-                write_features(out, scored, items, dtype=self.config.features_dtype, fewest=fewest)
+            records = self.keep(out, items, scored)
             write_table(out, renderings(table))
             write_results(out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=protocols)
         if self.config.stage == "report":
@@ -226,11 +222,10 @@ class TableExperiment:
 
     def foresee(self, items: Items) -> None:
         """Have methods whose images are made beforehand make them: one process does, the others find them."""
-        waiting = [one for method in self.methods.values() for one in chain(method) if hasattr(one, "prepare")]
-        for leads in (True, False):
-            for method in waiting if leads == self.world.leads else []:
-                method.prepare(items, self.store.root / "external")
-            self.world.wait()
+        with self.world.leader_first():
+            for method in self.methods.values():
+                for one in made_beforehand(method):
+                    one.prepare(items, self.store.root / "external")
 
     # --- score -------------------------------------------------------------------------------------------------------
 
@@ -296,6 +291,16 @@ class TableExperiment:
         return {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["sets"].items()}
 
     # --- tabulate ----------------------------------------------------------------------------------------------------
+
+    def keep(self, out: Path, items: Items, scored: Scored) -> pandas.DataFrame:
+        """Manifest and records in the run's folder, and features where they are asked for; returns the records."""
+        write_manifest(out, items)
+        records = write_records(out, items, scored)
+        remove_features(out)
+        if self.config.keep_features:
+            fewest = self.config.profile.fid_minimum
+            write_features(out, scored, items, dtype=self.config.features_dtype, fewest=fewest)
+        return records
 
     def tabulate(
         self,

@@ -21,7 +21,7 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.saving import PREFIX, WAYS
 from bench.metrics.scoring import Unit
 from bench.metrics.summary import Scored, Summary
-from bench.reporting.files import write_manifest, write_records, write_table
+from bench.reporting.files import write_table
 from bench.reporting.notes import items_note
 from bench.results import SCHEMA_VERSION, Results, write_json
 from bench.schema import Choice, Config
@@ -70,8 +70,7 @@ class SensitivityExperiment(TableExperiment):
             summaries = self.summaries(scored)
             protocols = {rule: self.protocols_of(summary) for rule, summary in summaries.items()}
             table = self.sensitivity(items, summaries, protocols)
-            write_manifest(out, items)
-            records = write_records(out, items, scored)
+            records = self.keep(out, items, scored)
             write_table(out, renderings(table))
             self._write_results(out, items, table, protocols)
         if self.config.stage == "report":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -44,6 +45,15 @@ class World:
     def share(self, whole: Sequence[T]) -> list[T]:
         """This process's part: every `size`-th, so that the parts differ by one at most."""
         return list(whole[self.rank :: self.size])
+
+    @contextmanager
+    def leader_first(self) -> Iterator[None]:
+        """What is done within it the leading process does alone, and the others once it is through."""
+        if not self.leads:
+            self.wait()
+        yield
+        if self.leads:
+            self.wait()
 
     def wait(self) -> None:
         """Until all processes are here."""

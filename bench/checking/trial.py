@@ -8,7 +8,7 @@ import torch
 
 from bench.checking.estimate import Meter, Trial, trial_items
 from bench.errors import BadInputError
-from bench.generation.decoding import chain
+from bench.generation.decoding import made_beforehand
 from bench.progress import Progress
 from bench.sampling import Sampling
 from bench.scoring import Scoring
@@ -31,7 +31,7 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     Raises:
         BadInputError: one item alone does not fit the device's memory.
     """
-    made = [row for row, method in scoring.methods.items() if any(hasattr(one, "prepare") for one in chain(method))]
+    made = {row for row, method in scoring.methods.items() if made_beforehand(method)}
     parts = [part for part in scoring.parts if part[0] not in made]
     block, meter = trial_items(resolution), Meter(device)
     log.info("trying %d items on %s", len(block), meter.name)

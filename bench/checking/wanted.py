@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from hydra.utils import get_class
+
 from bench.checking.inspection import Problem, inspect_needs, merged
 from bench.checking.needs import needs
 from bench.config import MEASURING, compose_config, for_each, typed
@@ -32,11 +34,7 @@ def wanted(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -
     if config.kind == "collection":
         return of_each(config, overrides)
     if config.kind in MEASURING:
-        from bench.experiment import TableExperiment
-        from bench.sensitivity import SensitivityExperiment
-
-        kind = SensitivityExperiment if config.kind == "sensitivity" else TableExperiment
-        experiment = kind(config, resolved, overrides)
+        experiment = get_class(MEASURING[config.kind])(config, resolved, overrides)
         experiment.check_settings()
         return list(experiment.inspection.problems)
     if config.kind == "train_decoder":

@@ -14,7 +14,7 @@ from torch.nn import functional
 from bench.generation.sampling import AUTOCAST
 from bench.models.decoder import Decoder
 
-__all__ = ["LATENTS", "Batch", "Decoded", "Method", "branch_is_off", "chain", "origin_of"]
+__all__ = ["LATENTS", "Batch", "Decoded", "Method", "branch_is_off", "chain", "made_beforehand", "origin_of"]
 
 LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
 """Which latents are decoded: the generator's; the first stage's of the whole image, or of its known pixels on grey; or
@@ -129,6 +129,11 @@ def chain(method: Method) -> Iterator[Any]:
     while found is not None:
         yield found
         found = getattr(found, "of", None)
+
+
+def made_beforehand(method: Method) -> list[Any]:
+    """Those of them whose images are made before any batch."""
+    return [one for one in chain(method) if hasattr(one, "prepare")]
 
 
 def origin_of(method: Method) -> str:

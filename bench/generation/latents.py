@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -63,7 +64,12 @@ class LatentDiffusion:
 
 def image_batch(items: Sequence[Item]) -> Tensor:
     """Images B×3×H×W uint8."""
-    return torch.from_numpy(np.stack([item.image for item in items])).permute(0, 3, 1, 2).contiguous()
+    return picture_batch([item.image for item in items])
+
+
+def picture_batch(pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+    """Pictures H×W×3 of one size as B×3×H×W uint8."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
 
 
 def mask_batch(items: Sequence[Item]) -> Tensor:

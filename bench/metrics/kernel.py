@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.features import Features
-from bench.metrics.uncertainty import Estimate, parts
+from bench.metrics.uncertainty import Chosen, Estimate, parts
 
 __all__ = ["MOST", "kernel_distance", "kernel_estimate", "kernel_estimate_by_parts"]
 
@@ -72,11 +72,19 @@ def kernel_estimate_by_parts(
     if first.shape != second.shape:
         raise ValueError(f"paired features must have one shape: found {first.shape} and {second.shape}")
     value, influence = 0.0, np.empty(len(first))
-    for part in parts(sources, -(-len(first) // MOST)):
+    for part in _dealt(sources):
         found = kernel_estimate(first[part].array(), second[part].array())
         value += found.value * float(part.mean())
         influence[part] = found.influence
     return Estimate(value, influence)
+
+
+def _dealt(sources: Sequence[str]) -> list[Chosen]:
+    """As many parts as `MOST` asks for, or fewer where sources are so few and large that one would hold no pair."""
+    dealt = parts(sources, -(-len(sources) // MOST))
+    while len(dealt) > 1 and min(part.sum() for part in dealt) < 2:
+        dealt = parts(sources, len(dealt) - 1)
+    return dealt
 
 
 def _features(name: str, features: npt.ArrayLike) -> Array:

@@ -201,6 +201,11 @@ def note_training(folder: Path, words: str) -> None:
     _note(folder, {TRAINING: words})
 
 
+def training_note(folder: Path) -> str:
+    """What `note_training` said there; empty where it said nothing."""
+    return str(network_settings(folder).get(TRAINING, ""))
+
+
 def note_lineage(folder: Path, lineage: dict[str, Any]) -> None:
     """Say there what its weights come from."""
     _note(folder, {LINEAGE: lineage})

@@ -17,6 +17,7 @@ from bench.results import SCHEMA_VERSION, environment, portable, write_atomicall
 from bench.schema import Config
 from bench.tables.build import Table, style_of
 from bench.tables.printed import printed_unit
+from bench.tables.render import number_as_json
 
 __all__ = ["write_manifest", "write_records", "write_results", "write_run", "write_table"]
 
@@ -122,17 +123,7 @@ def _as_json(
     published = printed.get(AS_A_SUM[1] if metric == AS_A_SUM[0] else metric)
     if found is None:
         found = Measurement(None, reason="published by others, not measured here")
-    entry: dict[str, Any] = {
-        "value": found.value,
-        "stderr": found.stderr,
-        "ci95": found.ci95,
-        "n": found.n,
-        "sources": found.sources,
-        "unit": "",
-        "higher_is_better": style.higher_is_better if style else None,
-        "protocol": None if protocol is None else protocol.hash,
-        "published": published,
-    }
+    entry = {**number_as_json(metric, found, protocol), "published": published}
     if published is not None and metric == AS_A_SUM[0]:
         entry["published_unit"] = "assumed: a sum of squares, as the only released code computes it"
     elif published is not None and style and style.unit:

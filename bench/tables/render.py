@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas
 from rich.console import Console
 
+from bench.metrics.protocol import Protocol
 from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import NATIVE, PUBLISHED, Column, Metric, Table, TableRow, style_of
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
 from bench.tables.verdicts import LEVEL, Verdict, p_shown
 
-__all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown", "verdict_grid"]
+__all__ = [
+    "frame",
+    "number_as_json",
+    "print_table",
+    "renderings",
+    "to_csv",
+    "to_html",
+    "to_latex",
+    "to_markdown",
+    "verdict_grid",
+]
 
 OURS, CITED, DIFFERS = "†", "‡", "*"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
@@ -232,6 +244,21 @@ def frame(table: Table) -> pandas.DataFrame:
         line |= {f"{metric}_published": value for metric, value in row.published.items()}
         lines.append(line)
     return pandas.DataFrame(lines)
+
+
+def number_as_json(metric: str, found: Measurement, protocol: Protocol | None) -> dict[str, Any]:
+    """What `results.json` says of every number, whatever else it says of some."""
+    style = style_of(metric)
+    return {
+        "value": found.value,
+        "stderr": found.stderr,
+        "ci95": found.ci95,
+        "n": found.n,
+        "sources": found.sources,
+        "unit": "",
+        "higher_is_better": style.higher_is_better if style else None,
+        "protocol": None if protocol is None else protocol.hash,
+    }
 
 
 def to_csv(table: Table) -> str:

@@ -14,6 +14,7 @@ from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import Metric, style_of
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
+from bench.tables.render import number_as_json
 from bench.tables.sensitivity import Line, SensitivityTable
 
 __all__ = ["frame", "print_table", "renderings", "rows_as_json"]
@@ -84,14 +85,7 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
             "against": line.against or None,
             "metrics": {
                 metric: {
-                    "value": found.value,
-                    "stderr": found.stderr,
-                    "ci95": found.ci95,
-                    "n": found.n,
-                    "sources": found.sources,
-                    "unit": "",
-                    "higher_is_better": _style(metric).higher_is_better,
-                    "protocol": _hash(protocols[line.rule].get(line.names[metric])),
+                    **number_as_json(metric, found, protocols[line.rule].get(line.names[metric])),
                     "measured_as": line.names[metric],
                     **({"reason": found.reason} if found.reason else {}),
                     **({"difference": _as_json(found.difference)} if found.difference else {}),
@@ -104,10 +98,6 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
         }
         for line in table.lines
     ]
-
-
-def _hash(protocol: Protocol | None) -> str | None:
-    return None if protocol is None else protocol.hash
 
 
 def _as_json(found: Difference) -> dict[str, Any]:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from baselines.lama_network import LaMaGenerator
 from bench.data.masks import MaskPreset, preset
-from bench.models.checkpoints import WEIGHTS
+from bench.models.checkpoints import note_training, save_network
 from bench.training.images import TrainingImages, training_masks
 from bench.training.objective import feature_distance
 from bench.training.trainer import Schedule, fit, seeded
@@ -66,7 +65,9 @@ class LaMaPart:
             }
 
         seconds = fit(network, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
-        save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, folder / WEIGHTS)
+        sizes = {"channels": self.channels, "blocks": self.blocks}
+        save_network(network, folder, {"_class_name": "LaMaGenerator", **sizes})
+        note_training(folder, str(self.steps))
         return Outcome(self._figures(network, kind, workshop), seconds)
 
     @torch.no_grad()

@@ -99,3 +99,12 @@ def test_the_standard_error_of_parts_is_that_of_repeated_draws(monkeypatch: pyte
         values.append(found.value)
         errors.append(standard_error(found.influence))
     assert np.mean(errors) / np.std(values) == pytest.approx(1, abs=0.15)
+
+
+def test_a_part_that_holds_no_pair_is_joined_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "MOST", 20)
+    generator = np.random.default_rng(7)
+    truth = generator.normal(size=(50, 3))
+    image = truth + generator.normal(size=(50, 3))
+    for sources in (["one"] * 50, ["one"] * 49 + ["other"]):
+        assert kernel_estimate_by_parts(image, truth, sources).value == kernel_estimate(image, truth).value
