@@ -1,0 +1,153 @@
+"""What a table's run rests on: the pieces of its configuration, each made once, when it is first wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object
+
+from bench.checking.estimate import Work
+from bench.checking.inspection import Inspection, inspect_table
+from bench.checking.settings import used
+from bench.config import changing
+from bench.device import choose_device
+from bench.generation.decoding import Method, chain
+from bench.metrics.measure import Measure
+from bench.metrics.scoring import Unit
+from bench.objects import identity, make, weight_files
+from bench.sampling import Sampling
+from bench.schema import Config, TableSpec
+from bench.scoring import VERSION, Scoring
+from bench.store import Store, content_key
+from bench.world import World
+
+__all__ = ["Loaded"]
+
+PARTS = ("dataset", "generator", "features", "rows")
+"""Of the configuration: what names files."""
+
+
+class Loaded:
+    """Rows, generator, methods and measures of one table, with what names their content in the store."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
+        self.config, self.overrides = config, list(overrides)
+        self.custom = changing(overrides)
+        self.rows = {
+            name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
+        }
+        self.resolved = used(resolved, self._spec, self.rows)
+        self.store = Store(Path(config.paths.store))
+        self.device = choose_device(config.device)
+        self.world = World()
+        self.seconds: dict[str, float] = {}
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """What is missing or wrong of the files that the run needs, and how many pictures there are."""
+        return inspect_table({key: self.resolved[key] for key in PARTS}, self.resolved["paths"])
+
+    @property
+    def work(self) -> Work:
+        """How many items there are to do at most, and of what kind."""
+        dataset, listing = self.resolved["dataset"], self.inspection.listing
+        counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
+        return Work(
+            min((count for count in counts if count is not None), default=None),
+            self.config.profile.resolution,
+            getattr(get_object(dataset["pictures"]["_target_"]), "masks", "drawn"),
+        )
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of every weight file by its path."""
+        return {
+            path: sha for key in PARTS if key != "dataset" for path, sha in weight_files(self.resolved[key]).items()
+        }
+
+    @property
+    def _spec(self) -> TableSpec:
+        assert self.config.table is not None  # the configuration was validated
+        return self.config.table
+
+    @cached_property
+    def generator(self) -> Any:
+        return make(self.resolved["generator"], "generator", device=self.device)
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """Latents that all rows share."""
+        return Sampling(
+            self.generator,
+            identity=identity(self.resolved["generator"], self.weights),
+            seed=self.config.seed,
+            store=self.store,
+            device=self.device,
+            batch_size=self.config.batch_size,
+            world=self.world,
+        )
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        specs = self.resolved["features"]["measures"]
+        return {
+            name: make(spec["measure"], f"features.measures.{name}.measure").to(self.device)
+            for name, spec in specs.items()
+        }
+
+    @cached_property
+    def methods(self) -> dict[str, Method]:
+        """How each measured row makes its images."""
+        return {
+            name: make(row["method"], f"rows.{name}.method").to(self.device)
+            for name, row in self.resolved["rows"].items()
+            if row["method"] is not None
+        }
+
+    @cached_property
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """By measure, everything that can change its values."""
+        specs = self.resolved["features"]["measures"]
+        return {
+            name: {
+                **measure.protocol,
+                "weights": content_key({"measure": identity(specs[name]["measure"], self.weights)}),
+                "scoring": VERSION,
+            }
+            for name, measure in self.measures.items()
+        }
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        """Every measure on every row."""
+        return Scoring(
+            self.sampling,
+            self.methods,
+            self.measures,
+            identities={row: self._identity(row) for row in self.methods},
+            protocols=self.protocols,
+            hole_only="hole_only" in self.config.controls and self._spec.task != "generation",
+            store=self.store,
+            more=self.more,
+        )
+
+    def _identity(self, row: str) -> dict[str, Any]:
+        """What makes a row's images, as plain data."""
+        made = [one.content for one in chain(self.methods[row]) if hasattr(one, "content")]
+        known: dict[str, Any] = identity(self.resolved["rows"][row]["method"], self.weights)
+        return {**known, "images": made} if made else known
+
+    @property
+    def more(self) -> list[Unit]:
+        """What else than a table's numbers is measured of every row."""
+        return []
+
+    @property
+    def _sets(self) -> dict[str, str]:
+        """Metrics of whole sets of images, and the array that each is made of."""
+        specs = self.resolved["features"]["measures"]
+        return {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["sets"].items()}
