@@ -67,8 +67,9 @@ class External:
             name: of its folder.
             command: words, in which `{indir}` and `{outdir}` are the two folders; or `{images}` and `{masks}`, folders
                 in which both have the same name; or `{list}`, a file with a line `IMAGE MASK OUTPUT` for each item; or
-                `{image}`, `{mask}` and `{output}`, files of one item. `{python}` is this interpreter and `{baselines}`
-                the folder of this file. A Python of its own, a container or `srun` may lead it.
+                `{image}`, `{mask}` and `{output}`, files of one item. `{folder}` is where it is run, `{python}` this
+                interpreter and `{baselines}` the folder of this file. A Python of its own, a container or `srun` may
+                lead it.
             folder: where it is run, such as a method's repository; None for a folder of its own.
             version: whatever else changes its pictures, such as the commit and the checkpoint's name.
             white: what is white in its masks: the `hole`, or what is `known`.
@@ -179,6 +180,7 @@ class External:
             "{images}": str(given / "images"),
             "{masks}": str(given / "masks"),
             "{list}": str(folder / "list.txt"),
+            "{folder}": str((self.folder or folder).absolute()),
             "{python}": sys.executable,
             "{baselines}": str(Path(__file__).parent),
         }

@@ -107,6 +107,12 @@ def test_folders_of_pictures_and_masks_a_list_and_single_calls(items: Items, tmp
         "single": [copy, "{image}", "{output}"],
         "apart": [apart, "{images}", "{masks}", "{outdir}"],
         "listed": [listed, "{list}"],
+        "where": [
+            copy.replace("shutil,", "os, shutil,") + "; assert os.getcwd() == sys.argv[3]",
+            "{image}",
+            "{output}",
+            "{folder}",
+        ],
     }.items():
         method = External(name, ["{python}", "-c", *command])
         method.prepare(items, tmp_path / name)
