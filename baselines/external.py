@@ -67,9 +67,9 @@ class External:
             name: of its folder.
             command: words, in which `{indir}` and `{outdir}` are the two folders; or `{images}` and `{masks}`, folders
                 in which both have the same name; or `{list}`, a file with a line `IMAGE MASK OUTPUT` for each item; or
-                `{image}`, `{mask}` and `{output}`, files of one item. `{folder}` is where it is run, `{python}` this
-                interpreter and `{baselines}` the folder of this file. A Python of its own, a container or `srun` may
-                lead it.
+                `{image}`, `{mask}` and `{output}`, files of one item, and `{exemplar}`, the patch to be painted.
+                `{folder}` is where it is run, `{python}` this interpreter and `{baselines}` the folder of this file. A
+                Python of its own, a container or `srun` may lead it.
             folder: where it is run, such as a method's repository; None for a folder of its own.
             version: whatever else changes its pictures, such as the commit and the checkpoint's name.
             white: what is white in its masks: the `hole`, or what is `known`.
@@ -161,10 +161,17 @@ class External:
         for picture, path in zip((image, mask), self._inputs(folder, item.id), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             picture.save(path)
+        if self._names("{exemplar}"):
+            if item.exemplar is None:
+                raise BadInputError(f"{self.name}: expected an exemplar of {item.id}, as the command names, found none")
+            Image.fromarray(item.exemplar).save(_exemplar(folder, item.id))
+
+    def _names(self, place: str) -> bool:
+        return any(place in word for word in self.command)
 
     def _inputs(self, folder: Path, item: str) -> tuple[Path, Path]:
         """Files of an item's picture and mask."""
-        if any("{masks}" in word for word in self.command):
+        if self._names("{masks}"):
             return folder / "images" / f"{item}.png", folder / "masks" / f"{item}.png"
         return folder / f"{item}.png", folder / f"{item}_mask.png"
 
@@ -184,11 +191,12 @@ class External:
             "{python}": sys.executable,
             "{baselines}": str(Path(__file__).parent),
         }
-        if not any("{image}" in word for word in self.command):
+        if not self._names("{image}"):
             self._call(folder, places)
             return
-        for image, mask, output in files.values():
-            self._call(folder, {**places, "{image}": str(image), "{mask}": str(mask), "{output}": str(output)})
+        for item, (image, mask, output) in files.items():
+            own = {"{image}": image, "{mask}": mask, "{exemplar}": _exemplar(given, item), "{output}": output}
+            self._call(folder, {**places, **{name: str(path) for name, path in own.items()}})
 
     def _call(self, folder: Path, places: Mapping[str, str]) -> None:
         words = [_replaced(word, places) for word in self.command]
@@ -216,6 +224,10 @@ class External:
                 _stop(process)
         if status:
             raise RunFailedError(f"{self.name}: {' '.join(words)} ended with status {status}")
+
+
+def _exemplar(folder: Path, item: str) -> Path:
+    return folder / f"{item}_exemplar.png"
 
 
 def _replaced(word: str, places: Mapping[str, str]) -> str:

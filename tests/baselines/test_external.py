@@ -11,8 +11,10 @@ from PIL import Image
 
 import bench
 from baselines.external import External
+from bench.data.cocoee import COCOEE
 from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
+from bench.data.mini.cocoee import write_cocoee
 from bench.data.mini.places import write_places
 from bench.data.places import Places
 from bench.errors import BadInputError, RunFailedError
@@ -119,6 +121,58 @@ def test_folders_of_pictures_and_masks_a_list_and_single_calls(items: Items, tmp
         made = folder_of(tmp_path / name) / "out"
         for item in items.read(0, ITEMS):
             assert np.array_equal(np.asarray(Image.open(made / f"{item.id}.png")), item.image)
+
+
+def test_exemplars_where_the_command_names_them(items: Items, tmp_path: Path) -> None:
+    scaled = "import sys; from PIL import Image; Image.open(sys.argv[2]).resize((64, 64)).save(sys.argv[3])"
+    command = ["{python}", "-c", scaled, "{image}", "{exemplar}", "{output}"]
+    with pytest.raises(BadInputError, match=f"theirs: expected an exemplar of {ids(items)[0]}, .* found none"):
+        External("theirs", command).prepare(items, tmp_path / "without")
+    pictures = COCOEE(write_cocoee(tmp_path, "val", pairs=2))
+    drawn = preset("thick_512@64")
+    given = prepare_items(tmp_path / "items", pictures, resolution=SIDE, masks=drawn, seed=0, limit=None)
+    External("theirs", command).prepare(given, tmp_path / "with")
+    for item in given.read(0, 2):
+        assert item.exemplar is not None
+        made = Image.open(folder_of(tmp_path / "with") / "out" / f"{item.id}.png")
+        assert np.array_equal(np.asarray(made), np.asarray(Image.fromarray(item.exemplar).resize((SIDE, SIDE))))
+
+
+OFFICIAL = """
+    # Takes and leaves what Paint-by-Example's scripts/inference.py at 52a7e37 does.
+    import argparse, os
+    from PIL import Image
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--plms", action="store_true")
+    for name in ("outdir", "config", "ckpt", "image_path", "mask_path", "reference_path", "seed", "scale"):
+        parser.add_argument(f"--{name}", required=True)
+    given = parser.parse_args()
+    assert (given.config, given.ckpt) == ("configs/v1.yaml", "checkpoints/model.ckpt")
+    picture, mask = Image.open(given.image_path).convert("RGB"), Image.open(given.mask_path).convert("L")
+    picture.paste(Image.open(given.reference_path).convert("RGB").resize(picture.size), mask=mask)
+    os.makedirs(os.path.join(given.outdir, "results"), exist_ok=True)
+    name = os.path.basename(given.image_path)[:-4] + "_" + str(given.seed) + ".png"
+    picture.save(os.path.join(given.outdir, "results", name))
+"""
+
+
+def test_the_official_paint_by_example_as_a_row_of_table_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_PYTHON_PAINT_BY_EXAMPLE", sys.executable)
+    scripts = tmp_path / "repositories" / "Paint-by-Example" / "scripts"
+    scripts.mkdir(parents=True)
+    (scripts / "inference.py").write_text(textwrap.dedent(OFFICIAL))
+    done = bench.run(
+        [
+            "experiment=table4_edit_cocoee", "limit=3", "generator.steps=1", "device=cpu", "controls=[]",
+            "row=[paint_by_example,paint_by_example_cited]", "baseline=external",
+            f"paths.repositories={tmp_path / 'repositories'}", f"paths.store={tmp_path / 'store'}",
+            f"paths.data={tmp_path / 'data'}", f"out={tmp_path / 'out'}",
+        ]
+    )  # fmt: skip
+    assert done.table is not None, done.message
+    table = done.table.set_index("row")
+    assert table["origin"].to_dict() == {"paint_by_example": "native", "paint_by_example_cited": "external"}
+    assert np.isfinite(table.loc["paint_by_example_cited", "pre_error"])
 
 
 def test_a_store_in_the_working_folder_will_do(
