@@ -14,7 +14,6 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy.linalg import lapack
 
 from bench.metrics.features import BLOCK, Features
@@ -210,6 +209,8 @@ def _squared(few: _Set, many: _Set) -> Array | None:
 
 def _eigenvalues(lower: Array) -> Array:
     """Of a symmetric matrix of which the lower triangle is read; by PyTorch's LAPACK, which is the quicker one."""
+    import torch  # which whoever reads results does without
+
     return torch.linalg.eigvalsh(torch.from_numpy(lower), UPLO="L").numpy()  # type: ignore[no-any-return]
 
 
