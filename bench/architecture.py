@@ -17,7 +17,7 @@ from bench.config import group_of
 from bench.errors import BadInputError
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.architecture import cost, trace_layers
-from bench.reporting.files import write_run, write_table
+from bench.reporting.files import run_facts, write_run, write_table
 from bench.results import SCHEMA_VERSION, Results, check_writable, open_out, write_json
 from bench.schema import STAGES, Config, TableSpec
 from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
@@ -64,7 +64,7 @@ class ArchitectureExperiment:
         if reached >= STAGES.index("report"):
             print_table(table, terminal())
             print(f"\n{out}")
-        self._write_run(out, time.monotonic() - started)
+        write_run(out, self.facts(time.monotonic() - started))
         return Results(out, 0, table=frame(table))
 
     def check(self) -> Decoder:
@@ -146,9 +146,9 @@ class ArchitectureExperiment:
             },
         )
 
-    def _write_run(self, out: Path, seconds: float) -> None:
-        write_run(
-            out,
+    def facts(self, seconds: float) -> dict[str, Any]:
+        """How the run came to be, for `run.json` and the report."""
+        return run_facts(
             self.config,
             self.resolved,
             self.overrides,

@@ -16,7 +16,7 @@ from bench.checking.wanted import of_each
 from bench.config import changing, for_each
 from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
-from bench.reporting.files import write_run
+from bench.reporting.files import run_facts, write_run
 from bench.results import Results, open_out, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, terminal
@@ -72,8 +72,7 @@ class Collection:
         write_atomically(out / "index.html", _page(title, grid, across, list(results)))
         sampled, stored = (sum(found.get(key, 0) for found in latents.values()) for key in ("sampled", "stored"))
         write_json(out / "claims.json", {"claims": [asdict(found) for found in verdicts]})
-        write_run(
-            out,
+        facts = run_facts(
             self.config,
             self.resolved,
             self.overrides,
@@ -85,6 +84,7 @@ class Collection:
                 "latents": {"sampled": sampled, "stored": stored},
             },
         )
+        write_run(out, facts)
         console = terminal()
         print_grid(grid, title, console)
         print_grid(across, "Claims that rest on the printed numbers or on several tables", console)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas
 
@@ -29,7 +30,7 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Scored, Summary
 from bench.objects import make
 from bench.reporting.figures import draw_borders, draw_rows
-from bench.reporting.files import write_manifest, write_records, write_results, write_run, write_table
+from bench.reporting.files import run_facts, write_manifest, write_records, write_results, write_run, write_table
 from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
 from bench.results import Results, open_out
@@ -101,7 +102,7 @@ class TableExperiment(Loaded):
         if self.config.stage == "report":
             with self._stage("report"):
                 self.report(out, items, latents, table)
-        self._write_run(out, items, costs)
+        write_run(out, self.facts(items, costs))
         return Results(out, 0, table=frame(table), records=records, summary=(self._spec.number, summary))
 
     # --- check -------------------------------------------------------------------------------------------------------
@@ -274,9 +275,9 @@ class TableExperiment(Loaded):
         arrays = {name: values[:stop] for name, values in self.sampling.latents_of(latents[0]).items()}
         return self.sampling.batch(items.read(0, stop), arrays)[0]
 
-    def _write_run(self, out: Path, items: Items, costs: dict[str, dict[str, float]]) -> None:
-        write_run(
-            out,
+    def facts(self, items: Items, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+        """How the run came to be, for `run.json` and the report."""
+        return run_facts(
             self.config,
             self.resolved,
             self.overrides,

@@ -21,7 +21,7 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.saving import PREFIX, WAYS
 from bench.metrics.scoring import Unit
 from bench.metrics.summary import Scored, Summary
-from bench.reporting.files import write_table
+from bench.reporting.files import write_run, write_table
 from bench.reporting.notes import items_note
 from bench.results import SCHEMA_VERSION, Results, write_json
 from bench.schema import Choice, Config
@@ -79,7 +79,7 @@ class SensitivityExperiment(TableExperiment):
                     save_images(out / "images", self.methods, self.sampling, items, latents)
                 print_table(table, terminal())
                 print(f"\n{out}")
-        self._write_run(out, items, {})
+        write_run(out, self.facts(items, {}))
         return Results(out, 0, table=frame(table), records=records)
 
     @cached_property

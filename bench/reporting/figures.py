@@ -14,11 +14,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from bench.data.items import Item
+from bench.reporting.pixels import ERROR_GAIN, error_outside, masked
 
-__all__ = ["ERROR_GAIN", "draw_borders", "draw_curves", "draw_grid", "draw_rows", "draw_tradeoff"]
+__all__ = ["draw_borders", "draw_curves", "draw_grid", "draw_rows", "draw_tradeoff"]
 
-ERROR_GAIN = 4
-"""The absolute error is drawn this many times as bright."""
 INCH = 1.25
 """Side of one picture in the figure."""
 
@@ -39,15 +38,14 @@ def draw_rows(
         ("input" if known else "the captions' own picture", [item.image for item in items])
     ]
     if known:
-        holes = [np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8) for item in items]
-        lines.append(("masked", holes))
+        lines.append(("masked", [*map(masked, items)]))
     exemplars = [item.exemplar for item in items if item.exemplar is not None]
     if len(exemplars) == len(items):
         lines.append(("to be painted", exemplars))
     for label, made in rows:
         lines.append((label, list(made)))
         if known:
-            lines.append((f"error outside the mask ×{ERROR_GAIN}", [*map(_error, items, made)]))
+            lines.append((f"error outside the mask ×{ERROR_GAIN}", [*map(error_outside, items, made)]))
     _draw(path, lines, title=title, heads=() if known else [item.caption for item in items])
 
 
@@ -67,8 +65,7 @@ def draw_borders(
     def cut(pictures: Iterable[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
         return [picture[window] for picture, window in zip(pictures, windows, strict=True)]
 
-    holes = [np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8) for item in items]
-    lines = [("input", cut(item.image for item in items)), ("masked", cut(holes))]
+    lines = [("input", cut(item.image for item in items)), ("masked", cut(map(masked, items)))]
     _draw(path, lines + [(label, cut(made)) for label, made in rows], title=title)
 
 
@@ -81,12 +78,6 @@ def _longest_border(mask: npt.NDArray[np.uint8]) -> tuple[slice, slice]:
     sums = np.lib.stride_tricks.sliding_window_view(border, (side, side)).sum((2, 3))
     row, column = (int(place) for place in np.unravel_index(sums.argmax(), sums.shape))
     return slice(row, row + side), slice(column, column + side)
-
-
-def _error(item: Item, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    error = ERROR_GAIN * np.abs(image.astype(np.int32) - item.image) * (item.mask[..., None] == 0)
-    clipped: npt.NDArray[np.uint8] = error.clip(0, 255).astype(np.uint8)
-    return clipped
 
 
 def _draw(

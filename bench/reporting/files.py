@@ -19,7 +19,7 @@ from bench.tables.build import Table, style_of
 from bench.tables.printed import printed_unit
 from bench.tables.render import number_as_json
 
-__all__ = ["write_manifest", "write_records", "write_results", "write_run", "write_table"]
+__all__ = ["run_facts", "write_manifest", "write_records", "write_results", "write_run", "write_table"]
 
 AS_A_SUM = ("pre_sse01", "pre_error")
 """The metric beside which the printed values of the other stand as well, as the likeliest reading of them."""
@@ -141,8 +141,7 @@ def _as_json(
     return entry
 
 
-def write_run(
-    out: Path,
+def run_facts(
     config: Config,
     resolved: Mapping[str, Any],
     overrides: Sequence[str],
@@ -150,11 +149,10 @@ def write_run(
     device: str,
     weights: Mapping[str, str],
     facts: Mapping[str, Any],
-) -> None:
-    """`run.json`, last of all: how the run came to be, `status` complete.
+) -> dict[str, Any]:
+    """How a run came to be, as `run.json` and the report say it.
 
     Args:
-        out: the run's folder.
         config: the run's.
         resolved: the same as plain data.
         overrides: as typed.
@@ -173,4 +171,9 @@ def write_run(
         "weights": weights,
         **facts,
     }
-    write_json(out / "run.json", {**portable(content, config.paths.assets), **environment(), "status": "complete"})
+    return {**portable(content, config.paths.assets), **environment()}
+
+
+def write_run(out: Path, facts: Mapping[str, Any]) -> None:
+    """`run.json`, last of all: what `run_facts` gives, `status` complete."""
+    write_json(out / "run.json", {**facts, "status": "complete"})

@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.tables.architecture import ArchitectureTable
 from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
 
-__all__ = ["frame", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
+__all__ = ["frame", "layer_grids", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
 
 PARTS = {"branch": "Condition", "main": "Main"}
 """As the paper names them."""
@@ -67,8 +67,13 @@ def _caption(table: ArchitectureTable) -> str:
     return f"Table {table.number}, {table.label}: {table.title}"
 
 
+def layer_grids(table: ArchitectureTable) -> list[Grid]:
+    """Layers beside the paper's, and costs."""
+    return [_layers(table), _costs(table)]
+
+
 def _grids(table: ArchitectureTable) -> list[Grid]:
-    return [_layers(table), _costs(table), _claims(table)]
+    return [*layer_grids(table), _claims(table)]
 
 
 def renderings(table: ArchitectureTable) -> dict[str, str]:
@@ -88,7 +93,7 @@ def to_html(table: ArchitectureTable) -> str:
 
 def to_latex(table: ArchitectureTable) -> str:
     """Layers and costs as one `table*`, the notes as comments; see `bench.tables.grid` for the preamble."""
-    return latex_table(_caption(table), [_layers(table), _costs(table)], table.notes)
+    return latex_table(_caption(table), layer_grids(table), table.notes)
 
 
 def print_table(table: ArchitectureTable, console: Console) -> None:

@@ -16,7 +16,11 @@ from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid
 from bench.tables.verdicts import LEVEL, Verdict, p_shown
 
 __all__ = [
+    "CITED",
+    "DIFFERS",
+    "OURS",
     "frame",
+    "further_grids",
     "number_as_json",
     "print_table",
     "renderings",
@@ -188,16 +192,15 @@ def verdict_grid(verdicts: Sequence[Verdict]) -> Grid:
     return Grid(heads, lines, left=len(heads))
 
 
+def further_grids(table: Table) -> list[Grid]:
+    """What stands below the paper's table: differences, effects, other readings; as far as there is anything."""
+    grids = (_differences(table), _effects(table), _hole_only(table), _analyses(table), _details(table))
+    return [grid for grid in grids if grid.lines]
+
+
 def _grids(table: Table) -> list[Grid]:
-    grids = (
-        _differences(table),
-        _effects(table),
-        _hole_only(table),
-        _analyses(table),
-        _details(table),
-        verdict_grid(table.claims),
-    )
-    return [_main(table), *(grid for grid in grids if grid.lines)]
+    verdicts = verdict_grid(table.claims)
+    return [_main(table), *further_grids(table), *([verdicts] if verdicts.lines else [])]
 
 
 def _caption(table: Table) -> str:

@@ -17,7 +17,7 @@ from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid
 from bench.tables.render import number_as_json
 from bench.tables.sensitivity import Line, SensitivityTable
 
-__all__ = ["frame", "print_table", "renderings", "rows_as_json"]
+__all__ = ["frame", "print_table", "renderings", "rows_as_json", "sensitivity_grids"]
 
 MOST_DECIMALS = 8
 UNTOUCHED = "–"
@@ -25,7 +25,7 @@ UNTOUCHED = "–"
 
 def renderings(table: SensitivityTable) -> dict[str, str]:
     """The table as a file's text, by suffix."""
-    grids = list(_grids(table))
+    grids = list(sensitivity_grids(table))
     text: str = frame(table).to_csv(index=False)
     return {
         "md": markdown(_caption(table), grids, table.notes),
@@ -122,7 +122,8 @@ def _caption(table: SensitivityTable) -> str:
     return f"{table.title}, profile {table.profile}"
 
 
-def _grids(table: SensitivityTable) -> Iterator[Grid]:
+def sensitivity_grids(table: SensitivityTable) -> Iterator[Grid]:
+    """Every way to measure, rows against the reference, and what stands beside; as far as there is anything."""
     grids = _whole(table, table.columns, "Method"), _apart(table), _whole(table, table.beside, "Beside the table")
     yield from (grid for grid in grids if grid.lines and len(grid.heads) > grid.left)
 

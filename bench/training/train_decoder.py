@@ -30,7 +30,7 @@ from bench.models.first_stage import load_first_stage
 from bench.objects import identity, make, missing_files, require_target, weight_files
 from bench.progress import Progress
 from bench.reporting.figures import draw_curves, draw_grid
-from bench.reporting.files import write_run
+from bench.reporting.files import run_facts, write_run
 from bench.results import Results, check_writable, environment, open_out
 from bench.schema import Config
 from bench.store import content_key
@@ -310,8 +310,7 @@ class TrainDecoder:
             validation.grid(decoder, SHOWN, self._sampled(validation)),
             title=self._title,
         )
-        write_run(
-            out,
+        facts = run_facts(
             self.config,
             self.resolved,
             self.overrides,
@@ -323,6 +322,7 @@ class TrainDecoder:
                 "validation": validations.iloc[-1].to_dict(),
             },
         )
+        write_run(out, facts)
         print_curve(losses, validations)
         print(f"\n{out / 'decoder'}")
 

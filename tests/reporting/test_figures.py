@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting.figures import ERROR_GAIN, _longest_border, draw_borders, draw_rows, draw_tradeoff
+from bench.reporting.figures import _longest_border, draw_borders, draw_rows, draw_tradeoff
+from bench.reporting.pixels import ERROR_GAIN
 
 SIDE = 16
 GREY = 100

@@ -1,0 +1,28 @@
+"""An item's pictures that are made of others: what was given, and where a row's image errs."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.data.items import Item
+
+__all__ = ["ERROR_GAIN", "error_outside", "masked"]
+
+Pixels = npt.NDArray[np.uint8]
+
+ERROR_GAIN = 4
+"""The absolute error is drawn this many times as bright."""
+
+
+def masked(item: Item) -> Pixels:
+    """The item's image S×S×3 with its hole white."""
+    pixels: Pixels = np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8)
+    return pixels
+
+
+def error_outside(item: Item, image: Pixels) -> Pixels:
+    """`ERROR_GAIN` times the absolute error of an image S×S×3 over the item's known pixels; black in the hole."""
+    error = ERROR_GAIN * np.abs(image.astype(np.int32) - item.image) * (item.mask[..., None] == 0)
+    clipped: Pixels = error.clip(0, 255).astype(np.uint8)
+    return clipped
