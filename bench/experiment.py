@@ -38,7 +38,7 @@ from bench.schema import STAGES
 from bench.seeding import numpy_generator
 from bench.showing import images_of, save_images
 from bench.store import content_key
-from bench.tables.build import Table, bins_of, build_table, label_of
+from bench.tables.build import Table, best_rows, bins_of, build_table, label_of
 from bench.tables.grid import terminal
 from bench.tables.judging import judge, two_by_two
 from bench.tables.printed import judge_printed
@@ -188,6 +188,7 @@ class TableExperiment(Loaded):
             (self.sampling.latents_of(key), items.masks(*span) if masked else None)
             for key, span in zip(latents, items.blocks(), strict=True)
         )
+        best = best_rows(self._spec, self.rows, summary)
         verdicts = judge(
             number,
             summary,
@@ -203,9 +204,10 @@ class TableExperiment(Loaded):
             features=str(self.resolved["features"]["name"]),
             training={name: method.training for name, method in self.methods.items()},
             origins={name: origin_of(method) for name, method in self.methods.items()},
-            notes=[*self._notes(items, summary, protocols), seen.gap_note(), *seen.leak_note()],
+            notes=[*self._notes(items, summary, protocols, best), seen.gap_note(), *seen.leak_note()],
             claims=[*verdicts, *judge_printed(number)],
             effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},
+            best=best,
         )
 
     def outcomes(
@@ -224,7 +226,9 @@ class TableExperiment(Loaded):
             found["x1"] = decoding_share(costs, sampling_seconds(self.generator, first, self.device), steps)
         return found
 
-    def _notes(self, items: Items, summary: Summary, protocols: Mapping[str, Protocol]) -> Iterator[str]:
+    def _notes(
+        self, items: Items, summary: Summary, protocols: Mapping[str, Protocol], best: Mapping[str, str]
+    ) -> Iterator[str]:
         truncated = getattr(self.generator, "truncated", None)
         captions = [] if truncated is None else [item["caption"] for item in items.table.select_columns(["caption"])]
         return notes(
@@ -234,6 +238,7 @@ class TableExperiment(Loaded):
             items=items,
             summary=summary,
             protocols=protocols,
+            best=best,
             truncated=None if truncated is None else truncated(captions),
         )
 

@@ -18,6 +18,7 @@ from bench.metrics.frechet import frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import MOST, kernel_estimate_by_parts
 from bench.metrics.uncertainty import (
+    LEVEL,
     Chosen,
     Difference,
     Estimate,
@@ -243,6 +244,25 @@ class Summary:
                 difference=known.get(row),
                 p_holm=adjusted.get(row),
             )
+
+    def best(self, rows: Sequence[str], metric: str, *, higher_is_better: bool) -> str | None:
+        """The row that is better than each of the others at the 95 % level, by paired differences after Holm's
+        correction; None where no row is, where only one has a value, or where two were not measured on the same items.
+
+        Args:
+            rows: those that compete; one without a value does not.
+            metric: full name.
+            higher_is_better: which way is better.
+        """
+        found = {row: self.found(row, metric) for row in rows}
+        values = {row: one[0].value for row, one in found.items() if not isinstance(one, str)}
+        if len(values) < 2:
+            return None
+        best = (max if higher_is_better else min)(values, key=values.__getitem__)
+        differences = [self.difference(best, row, metric) for row in values if row != best]
+        known = [difference.p_value for difference in differences if not isinstance(difference, str)]
+        holds = len(known) == len(differences) and max(holm(known)) < LEVEL
+        return best if holds else None
 
     def _measured(self, estimate: Estimate, there: Chosen) -> Measurement:
         chosen = self._sources(there)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
 __all__ = [
+    "LEVEL",
     "Chosen",
     "Difference",
     "Estimate",
@@ -37,6 +38,8 @@ Array = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
 """Which of N items a statistic is taken on."""
 Statistic = Callable[[Chosen], "Estimate"]
+LEVEL = 0.05
+"""Of p-values after Holm's correction, below which something holds."""
 _SEED = 0
 """Of the parts that sources are dealt out to: it belongs to the method, not to the run."""
 

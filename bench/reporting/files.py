@@ -13,6 +13,7 @@ import torch
 from bench.data.manifest import Items
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement, Scored
+from bench.metrics.uncertainty import Difference
 from bench.results import SCHEMA_VERSION, environment, portable, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.build import Table, style_of
@@ -67,7 +68,7 @@ def write_results(
     custom: Sequence[str],
     protocols: Mapping[str, Protocol],
 ) -> None:
-    """`results.json`: every number with its uncertainty and protocol, and the verdicts on the paper's claims.
+    """`results.json`: the typed table as JSON, numbers with uncertainty and protocol, and the claims' verdicts.
 
     Args:
         out: the run's folder.
@@ -94,6 +95,7 @@ def write_results(
                     metric: _as_json(
                         metric, row.measured.get(metric), protocols.get(metric), row.published, table.number
                     )
+                    | ({"best": True} if table.best.get(metric) == row.key else {})
                     for metric in dict.fromkeys([*row.measured, *row.published])
                 },
             }
@@ -110,10 +112,22 @@ def write_results(
             "subset": items.manifest["subset"],
             "protocols": {protocol.hash: protocol.settings for protocol in protocols.values()},
             "notes": list(table.notes),
+            "columns": [
+                {"metric": column.metric, "title": column.title, "published_title": column.published_title}
+                for column in table.columns
+            ],
+            "reference": table.reference or None,
             "rows": rows,
+            "effects": {metric: [_effect(*effect) for effect in effects] for metric, effects in table.effects.items()},
             "claims": [asdict(verdict) for verdict in table.claims],
         },
     )
+
+
+def _effect(name: str, found: Difference | str) -> dict[str, Any]:
+    if isinstance(found, str):
+        return {"name": name, "value": None, "reason": found}
+    return {"name": name, "value": found.value, "stderr": found.stderr, "ci95": found.ci95}
 
 
 def _as_json(

@@ -21,6 +21,7 @@ def notes(
     items: Items,
     summary: Summary,
     protocols: Mapping[str, Protocol],
+    best: Mapping[str, str],
     truncated: int | None,
 ) -> Iterator[str]:
     """One line each, for below the table.
@@ -32,6 +33,7 @@ def notes(
         items: that it is of.
         summary: what was measured.
         protocols: by metric.
+        best: by metric, the row that is better than every other.
         truncated: captions that the generator cut off; None where it reads none.
     """
     profile = config.profile
@@ -52,6 +54,11 @@ def notes(
         yield (
             f"{half}* differs from {label} at the 95 % level. Differences are paired by item; their p-values are "
             "Holm's over the rows of one column."
+        )
+    if best:
+        yield (
+            "Bold is better than every other measured row of its column at the 95 % level, paired by item, by Holm's "
+            "p-values over those rows."
         )
     if "pre_error" in spec.columns:
         yield "The paper does not say in which unit it prints its Pre_error: it stands as printed."

@@ -6,7 +6,8 @@ import pandas
 from rich.console import Console
 
 from bench.tables.architecture import ArchitectureTable
-from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
+from bench.tables.grid import Grid, html_page, markdown, print_grid, print_notes
+from bench.tables.latex import latex
 
 __all__ = ["frame", "layer_grids", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
 
@@ -55,7 +56,7 @@ def _costs(table: ArchitectureTable) -> Grid:
         ]
         for decoder in table.decoders
     ]
-    return Grid(heads, lines, 3)
+    return Grid(heads, lines, 3, title="costs")
 
 
 def _claims(table: ArchitectureTable) -> Grid:
@@ -92,8 +93,9 @@ def to_html(table: ArchitectureTable) -> str:
 
 
 def to_latex(table: ArchitectureTable) -> str:
-    """Layers and costs as one `table*`, the notes as comments; see `bench.tables.grid` for the preamble."""
-    return latex_table(_caption(table), layer_grids(table), table.notes)
+    """Layers and costs as a file that LaTeX compiles, without the claims, whose evidence is prose."""
+    title = f"The paper's Table {table.number}, {table.label}: {table.title}"
+    return latex(title, layer_grids(table), table.notes)
 
 
 def print_table(table: ArchitectureTable, console: Console) -> None:

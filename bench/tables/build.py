@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.errors import BadInputError
-from bench.metrics.summary import NAME, Measurement
+from bench.metrics.summary import HOLE_ONLY, NAME, Measurement, Summary
 from bench.metrics.uncertainty import Difference
 from bench.schema import Row, TableSpec
 from bench.tables.printed import printed_unit, published
@@ -20,6 +20,7 @@ __all__ = [
     "Metric",
     "Table",
     "TableRow",
+    "best_rows",
     "bins_of",
     "build_table",
     "check_table",
@@ -125,6 +126,8 @@ class Table:
     claims: tuple[Verdict, ...] = ()
     effects: Mapping[str, Sequence[tuple[str, Difference | str]]] = field(default_factory=dict)
     """By metric, what branch, size and training do to it; or why that is not known."""
+    best: Mapping[str, str] = field(default_factory=dict)
+    """By metric, the key of the row that is better than every other, as `best_rows` has it."""
 
 
 def check_table(spec: TableSpec, rows: Mapping[str, Row]) -> None:
@@ -163,6 +166,7 @@ def build_table(
     origins: Mapping[str, str] | None = None,
     claims: Sequence[Verdict] = (),
     effects: Mapping[str, Sequence[tuple[str, Difference | str]]] | None = None,
+    best: Mapping[str, str] | None = None,
 ) -> Table:
     """Put measurements and the paper's numbers into the paper's rows and columns.
 
@@ -177,6 +181,7 @@ def build_table(
         origins: how each measured row's images came about; empty for this project's own code.
         claims: verdicts on what the paper says of its table.
         effects: by metric, what branch, size and training do to it.
+        best: by metric, the row that is better than every other.
     """
     printed = published(spec.number)
     lines = tuple(
@@ -206,7 +211,25 @@ def build_table(
         tuple(spec.beside),
         tuple(claims),
         effects or {},
+        best or {},
     )
+
+
+def best_rows(spec: TableSpec, rows: Mapping[str, Row], summary: Summary) -> dict[str, str]:
+    """By metric of the table, with and without known pixels, the measured row that is better than every other.
+
+    All measured rows of the table proper compete, whoever made their images: one run measures them on the same items
+    under one protocol. Published numbers do not, nor rows that stand beside.
+    """
+    competing = [row for row in summary.scored.rows if not rows[row].beside]
+    found = {}
+    for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
+        style = style_of(metric)
+        assert style is not None  # `check_table` saw it
+        best = summary.best(competing, metric, higher_is_better=style.higher_is_better)
+        if best is not None:
+            found[metric] = best
+    return found
 
 
 def _column(metric: str, features: str, number: int) -> Column:

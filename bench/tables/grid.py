@@ -1,8 +1,9 @@
-"""Tables as text in the formats that people paste: Markdown, HTML, LaTeX and the terminal."""
+"""Tables as text: Markdown, HTML and the terminal; `bench.tables.latex` has LaTeX."""
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 __all__ = [
+    "DIFFERS",
     "STYLE",
     "Grid",
     "html_page",
     "html_table",
-    "latex_table",
     "markdown",
     "print_grid",
     "print_notes",
@@ -30,13 +31,8 @@ STYLE = (
     "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;text-align:left;"
     "border-bottom:1px solid #8886}.r{text-align:right}"
 )
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "÷": r"$\div$", "–": "--",
-        "†": r"$^\dagger$", "×": r"$\times$", "<": r"$<$", ">": r"$>$", "✓": r"$\checkmark$", "✗": r"\textbf{no}",
-    }
-)  # fmt: skip
+DIFFERS = "*"
+"""Ends a cell that differs from the reference row's."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,18 @@ class Grid:
     lines: list[list[str]]
     left: int = 1
     """Columns set to the left; the others are numbers, set to the right."""
+    title: str = ""
+    """What it shows, where that is not what its page is of."""
+    best: frozenset[tuple[int, int]] = frozenset()
+    """Line and column of cells whose value is set in bold."""
+
+    def parts(self, line: int, column: int) -> tuple[str, str]:
+        """A cell as what is set in bold, and the rest; the former is empty where nothing is."""
+        cell = self.lines[line][column]
+        if (line, column) not in self.best:
+            return "", cell
+        value, space, rest = cell.partition(" ")
+        return value, space + rest
 
 
 def markdown(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
@@ -54,13 +62,21 @@ def markdown(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
     parts = [f"## {title}"]
     for grid in grids:
         rule = ["---"] * grid.left + ["---:"] * (len(grid.heads) - grid.left)
-        parts.append("\n".join(_markdown_line(line) for line in (grid.heads, rule, *grid.lines)))
+        shown = [[_markdown(*grid.parts(line, column)) for column in range(len(grid.heads))] for line in _lines(grid)]
+        heads = [_markdown("", head) for head in grid.heads]
+        parts.append("\n".join(f"| {' | '.join(line)} |" for line in (heads, rule, *shown)))
     parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _lines(grid: Grid) -> range:
+    return range(len(grid.lines))
+
+
+def _markdown(bold: str, text: str) -> str:
+    """A cell on one line, in which no bar or tag is taken for one."""
+    shown = re.sub(r"<(?=[\w/!?])", "&lt;", " ".join(text.split())).replace("|", "\\|")
+    return f"**{bold}** {shown}".strip() if bold else shown
 
 
 def html_page(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
@@ -75,30 +91,19 @@ def html_page(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 
 def html_table(grid: Grid) -> str:
     """One `<table>`."""
-    lines = [_html_line(grid.heads, "th", grid.left), *(_html_line(line, "td", grid.left) for line in grid.lines)]
-    return "\n".join(["<table>", *lines, "</table>"])
+    heads = _html_line([("", head) for head in grid.heads], "th", grid.left)
+    lines = [[grid.parts(line, column) for column in range(len(grid.heads))] for line in _lines(grid)]
+    return "\n".join(["<table>", heads, *(_html_line(line, "td", grid.left) for line in lines), "</table>"])
 
 
-def _html_line(cells: Sequence[str], tag: str, left: int) -> str:
+def _html_line(cells: Sequence[tuple[str, str]], tag: str, left: int) -> str:
     opening = [f"<{tag}>"] * left + [f'<{tag} class="r">'] * (len(cells) - left)
-    shown = [f"{start}{html.escape(cell)}</{tag}>" for start, cell in zip(opening, cells, strict=True)]
+    shown = [f"{start}{_html(*cell)}</{tag}>" for start, cell in zip(opening, cells, strict=True)]
     return f"<tr>{''.join(shown)}</tr>"
 
 
-def latex_table(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
-    """One `table*`, the notes as comments; the preamble needs `booktabs`, `graphicx` and `amssymb`."""
-    lines = [r"\begin{table*}", r"\centering", rf"\caption{{{title.translate(_LATEX)}}}"]
-    for grid in grids:
-        columns = "l" * grid.left + "r" * (len(grid.heads) - grid.left)
-        lines += [r"\resizebox{\textwidth}{!}{%", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-        lines += [_latex_line(grid.heads), r"\midrule", *(_latex_line(line) for line in grid.lines)]
-        lines += [r"\bottomrule", r"\end{tabular}}", r"\par\medskip"]
-    lines[-1] = r"\end{table*}"
-    return "\n".join([*(f"% {note}" for note in notes), *lines]) + "\n"
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    return " & ".join(cell.translate(_LATEX) for cell in cells) + r" \\"
+def _html(bold: str, text: str) -> str:
+    return (f"<strong>{html.escape(bold)}</strong>" if bold else "") + html.escape(text)
 
 
 def terminal() -> Console:
@@ -111,8 +116,9 @@ def print_grid(grid: Grid, title: str, console: Console) -> None:
     shown = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD)
     for index, head in enumerate(grid.heads):
         shown.add_column(Text(head), justify="left" if index < grid.left else "right", overflow="fold")
-    for line in grid.lines:
-        shown.add_row(*(Text(cell) for cell in line))
+    for line in _lines(grid):
+        cells = [grid.parts(line, column) for column in range(len(grid.heads))]
+        shown.add_row(*(Text.assemble((bold, "bold"), text) for bold, text in cells))
     console.print(shown)
 
 

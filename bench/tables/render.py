@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas
@@ -12,7 +13,8 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import NATIVE, PUBLISHED, Column, Metric, Table, TableRow, style_of
-from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
+from bench.tables.grid import DIFFERS, Grid, html_page, markdown, print_grid, print_notes
+from bench.tables.latex import latex
 from bench.tables.verdicts import LEVEL, Verdict, p_shown
 
 __all__ = [
@@ -31,7 +33,7 @@ __all__ = [
     "verdict_grid",
 ]
 
-OURS, CITED, DIFFERS = "†", "‡", "*"
+OURS, CITED = "†", "‡"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
 """Of what stands beside the paper's columns, what the terminal shows."""
 
@@ -62,22 +64,24 @@ def _label(row: TableRow) -> str:
     return " ".join(part for part in (row.label, origin, mark) if part)
 
 
-def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]]) -> Grid:
-    """Measured values with standard errors, marked where they differ from the reference row's; and the error's ratio to
-    that one's.
+def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]], title: str = "") -> Grid:
+    """Measured values with standard errors, marked where they differ from the reference row's, bold where they are the
+    best; and the error's ratio to the reference's.
     """
     heads, lines = ["Method"], [[_label(row)] for row in rows]
-    for metric, title in columns:
+    best = set()
+    for metric, head in columns:
         style = style_of(metric)
         assert style is not None  # `check_table` saw it
-        heads.append(title)
+        best |= {(place, len(heads)) for place, row in enumerate(rows) if table.best.get(metric) == row.key}
+        heads.append(head)
         for row, line in zip(rows, lines, strict=True):
             line.append(_marked(row.measured.get(metric), style))
         if metric == "pre_error":
             heads.append(f"to {table.reference}" if table.reference else "ratio")
             for row, line in zip(rows, lines, strict=True):
                 line.append(_ratio(row.measured.get(metric)))
-    return Grid(heads, lines)
+    return Grid(heads, lines, title=title, best=frozenset(best))
 
 
 def _paper_rows(table: Table) -> list[TableRow]:
@@ -93,7 +97,7 @@ def _analyses(table: Table) -> Grid:
     """The same columns for rows that stand apart."""
     rows = [row for row in table.rows if row.beside]
     grid = _grid_of(table, rows, [(column.metric, column.title) for column in table.columns])
-    return Grid(["Autoencoder or sampler?", *grid.heads[1:]], grid.lines)
+    return Grid(["Autoencoder or sampler?", *grid.heads[1:]], grid.lines, title="what autoencoder and sampler do")
 
 
 def _hole_only(table: Table) -> Grid:
@@ -103,7 +107,9 @@ def _hole_only(table: Table) -> Grid:
     there = [name for name in names if any(name in row.measured for row in rows)]
     if not there:
         return Grid([], [])
-    return _grid_of(table, rows, [(name, _title(name)) for name in there])
+    return _grid_of(
+        table, rows, [(name, _title(name)) for name in there], title="with the truth in place of known pixels"
+    )
 
 
 def _title(metric: str) -> str:
@@ -122,7 +128,7 @@ def _main(table: Table) -> Grid:
     """Measured values, and the published ones apart."""
     measured, paper = _measured(table), _paper(table)
     lines = [left + right for left, right in zip(measured.lines, paper.lines, strict=True)]
-    return Grid(measured.heads + paper.heads, lines)
+    return replace(measured, heads=measured.heads + paper.heads, lines=lines)
 
 
 def _published(row: TableRow, column: Column) -> str:
@@ -137,7 +143,7 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
     lines = [
         [row.label, row.training or "–", *(_detail(row, name) for name in shown)] for row in table.rows if row.measured
     ]
-    return Grid(heads, lines)
+    return Grid(heads, lines, title="beside the table")
 
 
 def _detail(row: TableRow, metric: str) -> str:
@@ -160,7 +166,7 @@ def _differences(table: Table) -> Grid:
             cells.append(f"{_change(measurement.difference, column.format)}, {p_shown(measurement.p_holm)}")
         if any(cell != "–" for cell in cells):
             lines.append([row.label, *cells])
-    return Grid(heads, lines)
+    return Grid(heads, lines, title="paired differences with their 95 % intervals and Holm's p-values")
 
 
 def _effects(table: Table) -> Grid:
@@ -174,7 +180,8 @@ def _effects(table: Table) -> Grid:
             lines.append(
                 [name, *(_change(effect, column.format) for effect, column in zip(found, columns, strict=True))]
             )
-    return Grid(["Effect", *(column.title for column in columns)], lines)
+    heads = ["Effect", *(column.title for column in columns)]
+    return Grid(heads, lines, title="effects as paired differences with their 95 % intervals")
 
 
 def _change(found: Difference | str, style: Metric) -> str:
@@ -189,7 +196,7 @@ def verdict_grid(verdicts: Sequence[Verdict]) -> Grid:
     """What is said of the paper's claims, a line for each."""
     heads = ["Claim", "what it says", "scope", "verdict", "evidence"]
     lines = [[found.id, found.text, found.scope, found.verdict, found.evidence] for found in verdicts]
-    return Grid(heads, lines, left=len(heads))
+    return Grid(heads, lines, left=len(heads), title="claims")
 
 
 def further_grids(table: Table) -> list[Grid]:
@@ -223,8 +230,9 @@ def to_html(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """The same as one `table*`, the notes as comments; see `bench.tables.grid` for the preamble."""
-    return latex_table(_caption(table), _grids(table), table.notes)
+    """The same as a file that LaTeX compiles, without the claims, whose evidence is prose."""
+    grids = [grid for grid in _grids(table) if grid.left < len(grid.heads)]
+    return latex(f"The paper's Table {table.number} on profile {table.profile}: {table.title}", grids, table.notes)
 
 
 def frame(table: Table) -> pandas.DataFrame:

@@ -13,7 +13,8 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import Metric, style_of
-from bench.tables.grid import Grid, html_page, latex_table, markdown, print_grid, print_notes
+from bench.tables.grid import Grid, html_page, markdown, print_grid, print_notes
+from bench.tables.latex import latex
 from bench.tables.render import number_as_json
 from bench.tables.sensitivity import Line, SensitivityTable
 
@@ -30,7 +31,7 @@ def renderings(table: SensitivityTable) -> dict[str, str]:
     return {
         "md": markdown(_caption(table), grids, table.notes),
         "csv": text,
-        "tex": latex_table(_caption(table), grids, table.notes),
+        "tex": latex(_caption(table), grids, table.notes),
         "html": html_page(_caption(table), grids, table.notes),
     }
 
@@ -135,7 +136,8 @@ def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
         for line in table.lines
         if set(metrics) & set(line.measured)
     ]
-    return Grid([title, "How", *(_head(metric, table) for metric in metrics)], lines, left=2)
+    heads = [title, "How", *(_head(metric, table) for metric in metrics)]
+    return Grid(heads, lines, left=2, title="" if metrics == table.columns else "beside the table")
 
 
 def _apart(table: SensitivityTable) -> Grid:
@@ -146,7 +148,7 @@ def _apart(table: SensitivityTable) -> Grid:
         if line.to_reference and set(table.columns) & set(line.measured)
     ]
     heads = [f"Minus {table.reference}, with 95 % interval", "How", *(_head(metric, table) for metric in table.columns)]
-    return Grid(heads, lines, left=2)
+    return Grid(heads, lines, left=2, title="rows minus the reference row")
 
 
 def _head(metric: str, table: SensitivityTable) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.metrics.uncertainty import LEVEL
 from bench.tables.claims import Claim
 
 __all__ = [
@@ -26,8 +27,6 @@ __all__ = [
     "verdict_on",
 ]
 
-LEVEL = 0.05
-"""Of p-values after Holm's correction, below which something holds."""
 HOLDS, FAILS, INCONCLUSIVE, NOT_TESTED = "holds", "does not hold", "inconclusive", "not tested"
 CONTRADICTED = "contradicted by the printed numbers"
 PAPER, PRINTED = "paper", "printed"

@@ -2,6 +2,7 @@
 
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas
@@ -132,19 +133,33 @@ def test_html_shows_a_label_as_it_is() -> None:
     assert "<title>Table 2, profile mini: a &lt; b &amp; c</title>" in to_html(table(title="a < b & c"))
 
 
-def test_latex_escapes_what_it_would_take_as_a_command() -> None:
+def test_latex_has_as_many_cells_in_every_line_whatever_a_label_holds() -> None:
     text = to_latex(table(r"A_b % & #1 $x^2$ {~} \end"))
     line, *_ = (line for line in text.splitlines() if line.startswith("A"))
     assert line.startswith(
-        r"A\_b \% \& \#1 \$x\textasciicircum{}2\$ \{\textasciitilde{}\} \textbackslash{}end $^\dagger$ & -- & "
+        r"A\_b \% \& \#1 \$x\textasciicircum{}2\$ \{\textasciitilde{}\} \textbackslash{}end $^\dagger$ & \textendash{}"
     )
-    assert line.endswith(r"\\")
-    assert r"Pre\_error" in text
-    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
-    # The heading and three rows; the one row that is compared; three rows of details.
-    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [7] * 4 + [3] * 2 + [3] * 4
-    body = "\n".join(line for line in text.splitlines() if not line.startswith("% "))
-    assert not re.search(r"[–±÷†]", body)
+    # In a heading of several lines these stand in a tabular of their own.
+    rows = [re.sub(r"\\begin{tabular}\[b].*?\\end{tabular}", "", line) for line in text.splitlines()]
+    cells = [len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows if row.endswith(r"\\")]
+    # Measured and printed values, both too wide for one line; the one row that is compared; and what stands beside.
+    assert cells == [5] * 4 + [4] * 4 + [4] * 2 + [4] * 4
+    assert not re.search(r"[–±÷†]", text)
+
+
+def test_the_best_value_is_bold_where_it_was_found_to_hold() -> None:
+    shown = replace(table(), best={"pre_error": "mine"})
+    assert "| **2,000.00** ± 100.00 | ÷ 1.67 |" in to_markdown(shown)
+    assert "<strong>2,000.00</strong> ± 100.00</td>" in to_html(shown)
+    assert r"\textbf{2,000.00} $\pm$ 100.00 &" in to_latex(shown)
+    for text in (to_markdown(table()), to_html(table()), to_latex(table())):
+        assert not re.search(r"\*\*|<strong>|\\textbf", text)
+
+
+def test_the_notes_stand_below_the_first_float_of_latex() -> None:
+    first, *others = to_latex(table(note="100 % of a_b")).split(r"\end{table*}")
+    assert r"100 \% of a\_b\par" in first
+    assert not any("of a" in other for other in others)
 
 
 def test_csv_comes_back_as_the_frame() -> None:

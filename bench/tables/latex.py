@@ -1,0 +1,174 @@
+r"""Tables as LaTeX: a file that compiles as it is, and stands in another document by `\input`.
+
+Its first lines are a preamble that is skipped inside a document; that one needs the same packages. Every grid is a
+float of its own at a size that can be read: a grid too wide for the page is parted by its columns.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from bench.tables.grid import DIFFERS, Grid
+
+__all__ = ["escaped", "latex"]
+
+WIDTH = 110
+"""Characters of a line: of digits at `\\footnotesize`, as many as 17 cm hold."""
+HEAD = 12
+"""Characters after which headings are folded, unless their column is wider."""
+SEPARATION = 3
+"""Characters between columns."""
+LINES = 60
+"""Of a page, headings and all."""
+HEADING = 4
+"""Lines that a heading takes, with the space around."""
+OPENING = r"""% Compiles as it is. In another document, \input it; the preamble needs the packages named here.
+\expandafter\ifx\csname @nodocument\endcsname\relax
+\let\asymbenchend\relax
+\else
+\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage{adjustbox,amssymb,booktabs}
+\usepackage[a4paper,margin=2cm]{geometry}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
+\begin{document}
+\def\asymbenchend{\end{document}}
+\fi
+"""
+CLOSING = "\\asymbenchend\n"
+MINUS = "\N{MINUS SIGN}"
+
+_CHARACTERS = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
+    "±": r"$\pm$", "×": r"$\times$", "÷": r"$\div$", "·": r"$\cdot$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
+    "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "→": r"$\rightarrow$", "∞": r"$\infty$",
+    "°": r"\textdegree{}", "²": r"$^2$", "³": r"$^3$", "µ": r"$\mu$", "…": r"\ldots{}",
+    "–": r"\textendash{}", "—": r"\textemdash{}", MINUS: "$-$", "\N{NO-BREAK SPACE}": "~",
+    "\N{LEFT SINGLE QUOTATION MARK}": r"\textquoteleft{}", "\N{RIGHT SINGLE QUOTATION MARK}": r"\textquoteright{}",
+    "“": r"\textquotedblleft{}", "”": r"\textquotedblright{}", "✓": r"$\checkmark$", "✗": r"\textbf{no}",
+}  # fmt: skip
+_PLAIN = re.compile(r"[ !-~À-ÖØ-öø-ÿ]")
+"""What the T1 encoding has, beside the above."""
+
+
+def escaped(text: str) -> str:
+    """Words on one line as LaTeX prints them; a character that its fonts lack is given by its number."""
+    line = unicodedata.normalize("NFC", " ".join(text.split()))
+    line = re.sub(r"(?<![\w.)-])-(?=[\d.])", MINUS, line)
+    shown = "".join(_CHARACTERS.get(sign) or (sign if _PLAIN.fullmatch(sign) else _number(sign)) for sign in line)
+    return re.sub(r"([-,])(?=\1)", r"\1{}", shown)  # T1 makes one sign of two
+
+
+def _number(sign: str) -> str:
+    return f"(U+{ord(sign):04X})"
+
+
+def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
+    """One file of `table*` floats; the notes stand below the first.
+
+    Args:
+        title: stands above each, with the grid's own.
+        grids: what to show, in order.
+        notes: one line each.
+    """
+    below = [r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
+    below += [rf"{escaped(note)}\par" for note in notes] + [r"\end{minipage}"]
+    floats = []
+    for number, grid in enumerate(grids):
+        caption = f"{title}: {grid.title}" if grid.title else title
+        for place, tabulars in enumerate(_pages(grid)):
+            lines = [rf"\caption{{{escaped(caption)}{', continued' if place else ''}}}", r"\footnotesize"]
+            lines += ["\n\\par\\medskip\n".join(_tabular(part) for part in tabulars)]
+            lines += below if notes and number == place == 0 else []
+            floats.append("\n".join([r"\begin{table*}[!htbp]", r"\centering", *lines, r"\end{table*}"]))
+    return OPENING + "\n" + "\n\n".join(floats) + "\n" + CLOSING
+
+
+def _pages(grid: Grid) -> Iterator[list[Grid]]:
+    """What stands in one float: no more lines than a page has."""
+    page: list[Grid] = []
+    for part in _parted(grid):
+        if page and sum(len(other.lines) + HEADING for other in page) + len(part.lines) + HEADING > LINES:
+            yield page
+            page = []
+        page.append(part)
+    yield page
+
+
+def _parted(grid: Grid) -> Iterator[Grid]:
+    """By columns, each part with those set to the left; and by lines."""
+    widths = [_width(grid, column) for column in range(len(grid.heads))]
+    first = list(range(grid.left))
+    groups, chosen = [], list(first)
+    for column in range(grid.left, len(grid.heads)):
+        if len(chosen) > len(first) and sum(widths[one] + SEPARATION for one in [*chosen, column]) > WIDTH:
+            groups.append(chosen)
+            chosen = list(first)
+        chosen.append(column)
+    for group in [*groups, chosen]:
+        for start in range(0, len(grid.lines), LINES - HEADING):
+            lines = range(start, min(start + LINES - HEADING, len(grid.lines)))
+            yield Grid(
+                [grid.heads[column] for column in group],
+                [[grid.lines[line][column] for column in group] for line in lines],
+                grid.left,
+                best=frozenset(
+                    (line - start, group.index(column))
+                    for line, column in grid.best
+                    if line in lines and column in group
+                ),
+            )
+
+
+def _width(grid: Grid, column: int) -> int:
+    """Of a column, in characters."""
+    longest = max((len(line[column]) for line in grid.lines), default=0)
+    return max(longest, *map(len, _folded(grid.heads[column], longest)))
+
+
+def _folded(head: str, width: int) -> list[str]:
+    return textwrap.wrap(head, max(width, HEAD), break_long_words=False) or [""]
+
+
+def _tabular(grid: Grid) -> str:
+    sides = "l" * grid.left + "r" * (len(grid.heads) - grid.left)
+    heads = []
+    for column, (head, side) in enumerate(zip(grid.heads, sides, strict=True)):
+        longest = max((len(line[column]) for line in grid.lines), default=0)
+        folded = r" \\ ".join(escaped(line) for line in _folded(head, longest))
+        inner = rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{folded}\end{{tabular}}"
+        heads.append(inner if r" \\ " in folded else folded)
+    lines = [[_cell(*grid.parts(line, column)) for column in range(len(grid.heads))] for line in range(len(grid.lines))]
+    return "\n".join(
+        [
+            r"\begin{adjustbox}{max width=\linewidth}",
+            rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}",
+            r"\toprule",
+            *_rows([heads]),
+            r"\midrule",
+            *_rows(lines),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{adjustbox}",
+        ]
+    )
+
+
+def _rows(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    for line in lines:
+        # A bracket or a star would be an argument of what ends the line before.
+        yield ("{}" if line[0].startswith(("[", "*")) else "") + " & ".join(line) + r" \\"
+
+
+def _cell(bold: str, text: str) -> str:
+    """A cell whose star hangs over, so that numbers stay below one another."""
+    differs = text.endswith(f" {DIFFERS}")
+    shown = escaped(text.removesuffix(f" {DIFFERS}"))
+    if bold:
+        shown = rf"\textbf{{{escaped(bold)}}} {shown}".strip()
+    return rf"{shown}\rlap{{{DIFFERS}}}" if differs else shown

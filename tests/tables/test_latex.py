@@ -1,0 +1,118 @@
+"""LaTeX: what is printed is what was meant, whatever a label holds, and all that is committed compiles."""
+
+import random
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.tables.grid import Grid
+from bench.tables.latex import escaped, latex
+
+REPORTS = Path(__file__).parents[2] / "reports"
+LIGATURES = {"\x1b": "ff", "\x1c": "fi", "\x1d": "fl", "\x1e": "ffi", "\x1f": "ffl"}
+"""As pdftotext reads them from T1 fonts that do not say what their glyphs are."""
+ALLOWED = 1.0
+"""Points by which a line may reach beyond the margin."""
+
+
+def compiled(folder: Path, text: str) -> str:
+    """The log of a document; its PDF lies in the folder."""
+    (folder / "document.tex").write_text(text)
+    done = subprocess.run(
+        ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "document.tex"],
+        cwd=folder,
+        capture_output=True,
+        timeout=120,
+    )
+    log = (folder / "document.log").read_text(errors="replace")
+    assert done.returncode == 0, "\n".join(log[log.find("\n!") :].splitlines()[:12])
+    return log
+
+
+def overfull(log: str) -> list[float]:
+    """Points by which lines and floats do not fit."""
+    found = re.findall(r"Overfull \\[hv]box \((\d+\.\d+)pt|Float too large for page by (\d+\.\d+)pt", log)
+    return [float(wide or high) for wide, high in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a_b 5 % & #1 {x} $", r"a\_b 5 \% \& \#1 \{x\} \$"),
+        (r"\end ~^", r"\textbackslash{}end \textasciitilde{}\textasciicircum{}"),
+        ("-8.28 [-11.1, -5.4] 1e-5 a-1 2026-01", r"$-$8.28 [$-$11.1, $-$5.4] 1e-5 a-1 2026-01"),
+        ("a--b,,c", "a-{}-b,{},c"),
+        ("two\n\nlines\tin one", "two lines in one"),
+        ("é is e\N{COMBINING ACUTE ACCENT}", "é is é"),
+        ("中\0", "(U+4E2D)(U+0000)"),
+    ],
+)
+def test_every_sign_is_escaped(text: str, expected: str) -> None:
+    assert escaped(text) == expected
+
+
+def test_a_wide_grid_is_parted_by_columns_and_a_long_one_by_lines() -> None:
+    heads = ["Method", *(f"metric {index}" for index in range(12))]
+    grid = Grid(heads, [["a row", *["1,000.00 ± 10.00"] * 12]] * 130, best=frozenset({(0, 1), (100, 12)}))
+    text = latex("title", [grid], [])
+    tabulars = text.split(r"\toprule")[1:]
+    assert all(sum(part.count(f"metric {index} ") for part in tabulars) == 3 for index in range(12))
+    lines = [part.count("a row") for part in tabulars]
+    assert max(lines) < 60
+    assert sum(lines) == 130 * len(tabulars) / 3
+    assert text.count(r"\textbf{1,000.00}") == 2
+    assert text.count(", continued}") == len(tabulars) - 1
+
+
+@pytest.mark.slow
+def test_a_document_prints_every_label_as_it_is(tmp_path: Path) -> None:
+    plain = [chr(code) for code in range(33, 127)]
+    draw = random.Random(0)
+    labels = [sign * count for sign in plain for count in (1, 2, 3)]
+    labels += ["".join(draw.choices("\\%&_{}~^#$<>|-,'`\"[]*!?abc", k=draw.randint(1, 20))) for _ in range(300)]
+    labels += ["[a] b", "*", r"\input{/etc/passwd}", r"\\", "%", "^^41", "``'' ,, -- --- << >> ?` !`"]
+    shown = [label for label in labels if label.strip()]
+    compiled(tmp_path, latex("a & b_c", [Grid(["Label", "n"], [[label, "|"] for label in shown])], ["50 % of a_b"]))
+    subprocess.run(["pdftotext", "-layout", "document.pdf"], cwd=tmp_path, check=True)
+    printed = (tmp_path / "document.txt").read_text()
+    for glyph, letters in LIGATURES.items():
+        printed = printed.replace(glyph, letters)
+    found = [line.strip().removesuffix("|").strip() for line in printed.splitlines() if line.strip().endswith("|")]
+    assert found == shown
+
+
+@pytest.mark.slow
+def test_any_sign_of_unicode_compiles(tmp_path: Path) -> None:
+    blocks = [
+        range(0xA0, 0x250),
+        range(0x370, 0x400),
+        range(0x2000, 0x2070),
+        range(0x2190, 0x2300),
+        range(0x4E00, 0x4E10),
+    ]
+    signs = [chr(code) for block in blocks for code in block] + [
+        "\N{PILE OF POO}",
+        "\0",
+        "\x1b",
+        "\N{ZERO WIDTH JOINER}",
+    ]
+    log = compiled(tmp_path, latex("é 中", [Grid(["Sign"], [[sign * 2] for sign in signs], left=1)], signs[:50]))
+    assert "Missing character" not in log
+
+
+@pytest.mark.slow
+def test_all_reports_compile_alone_and_in_one_document(tmp_path: Path) -> None:
+    tables = sorted(REPORTS.glob("*/table.tex"))
+    assert {f"table{number}_" for number in range(1, 11)} == {
+        re.match(r"table\d+_", path.parent.name)[0] for path in tables
+    }  # type: ignore[index]
+    for path in tables:
+        assert [points for points in overfull(compiled(tmp_path, path.read_text())) if points > ALLOWED] == [], path
+    inputs = "\n".join(rf"\input{{{path}}}\clearpage" for path in tables)
+    packages = r"\usepackage[T1]{fontenc}\usepackage{adjustbox,amssymb,booktabs}"
+    log = compiled(
+        tmp_path, rf"\documentclass[twocolumn]{{article}}{packages}\begin{{document}}{inputs}\end{{document}}"
+    )
+    assert [points for points in overfull(log) if points > ALLOWED] == []
