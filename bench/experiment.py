@@ -98,7 +98,16 @@ class TableExperiment(Loaded):
             table = self.tabulate(items, latents, summary, costs, protocols)
             records = self.keep(out, items, scored)
             write_table(out, renderings(table))
-            write_results(out, self.config, self.resolved, table, items=items, custom=self.custom, protocols=protocols)
+            write_results(
+                out,
+                self.config,
+                self.resolved,
+                table,
+                items=items,
+                custom=self.custom,
+                protocols=protocols,
+                measures={metric: summary.measure(metric) for metric in protocols},
+            )
         if self.config.stage == "report":
             with self._stage("report"):
                 self.report(out, items, latents, table)

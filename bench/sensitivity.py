@@ -72,7 +72,7 @@ class SensitivityExperiment(TableExperiment):
             table = self.sensitivity(items, summaries, protocols)
             records = self.keep(out, items, scored)
             write_table(out, renderings(table))
-            self._write_results(out, items, table, protocols)
+            self._write_results(out, items, table, summaries, protocols)
         if self.config.stage == "report":
             with self._stage("report"):
                 if self.config.save_images:
@@ -135,7 +135,12 @@ class SensitivityExperiment(TableExperiment):
         yield f"Manifest {items.hash[:16]}, seed {self.config.seed}; protocols: {stamps}."
 
     def _write_results(
-        self, out: Path, items: Items, table: SensitivityTable, protocols: Mapping[str, Mapping[str, Protocol]]
+        self,
+        out: Path,
+        items: Items,
+        table: SensitivityTable,
+        summaries: Mapping[str, Summary],
+        protocols: Mapping[str, Mapping[str, Protocol]],
     ) -> None:
         stamped = {protocol.hash: protocol.settings for of_rule in protocols.values() for protocol in of_rule.values()}
         write_json(
@@ -149,6 +154,9 @@ class SensitivityExperiment(TableExperiment):
                 "manifest": items.hash,
                 "subset": items.manifest["subset"],
                 "protocols": stamped,
+                "measures": {
+                    metric: summary.measure(metric) for rule, summary in summaries.items() for metric in protocols[rule]
+                },
                 "notes": list(table.notes),
                 "rows": rows_as_json(table, protocols),
                 "claims": [],

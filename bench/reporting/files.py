@@ -67,6 +67,7 @@ def write_results(
     items: Items,
     custom: Sequence[str],
     protocols: Mapping[str, Protocol],
+    measures: Mapping[str, str],
 ) -> None:
     """`results.json`: the typed table as JSON, numbers with uncertainty and protocol, and the claims' verdicts.
 
@@ -78,6 +79,7 @@ def write_results(
         items: that it is of.
         custom: overrides that make another table than the paper's.
         protocols: by metric.
+        measures: by metric, what of the features it rests on.
     """
     rows = []
     for row in table.rows:
@@ -111,6 +113,7 @@ def write_results(
             "manifest": items.hash,
             "subset": items.manifest["subset"],
             "protocols": {protocol.hash: protocol.settings for protocol in protocols.values()},
+            "measures": dict(measures),
             "notes": list(table.notes),
             "columns": [
                 {"metric": column.metric, "title": column.title, "published_title": column.published_title}

@@ -1,0 +1,275 @@
+"""Says what made one number of a run's table: `python -m bench.explain RUN "row" "column"`.
+
+Everything is read from the run's folder: items, protocol, weights, the run and its command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BadInputError
+from bench.tables.build import style_of
+
+__all__ = ["explain", "main"]
+
+BAD_INPUT = 2
+RESULTS, RUN, MANIFEST, RECORDS = "results.json", "run.json", "manifest.json", "records.parquet"
+STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
+"""How a run's folder is called unless `out=` says otherwise."""
+
+Plain = dict[str, Any]
+
+
+def explain(run: Path, row: str, column: str) -> Plain:
+    """What made one number, as plain data; what is not known is None.
+
+    Args:
+        run: the folder of a finished run.
+        row: by its label, or by its name in the configuration; `NAME/CHOICE` in a table of the sensitivity.
+        column: by the metric's name, or by its title.
+
+    Raises:
+        BadInputError: the folder holds no table of numbers, or not that row or column; the message lists the choices.
+    """
+    results, facts = _results(run), _json(run / RUN, "the facts of a finished run")
+    try:
+        return _explained(run, results, facts, row, column)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadInputError(
+            f"{run}: expected {RESULTS} and {RUN} of a finished run, found {type(error).__name__}: {error}"
+        ) from None
+
+
+def _explained(run: Path, results: Plain, facts: Plain, row: str, column: str) -> Plain:
+    line = _row(results, row)
+    metric = _metric(results, line, column)
+    entry = line["metrics"][metric]
+    settings = results.get("protocols", {}).get(entry["protocol"])
+    measure = results.get("measures", {}).get(entry.get("measured_as", metric))
+    config = facts["config"]
+    method = (config["rows"].get(line["method"]) or {}).get("method")
+    return {
+        "run": str(run),
+        "experiment": results["experiment"],
+        "row": {"key": _key(line), "label": _label(line), "origin": line.get("origin")},
+        "column": {"metric": metric, "title": _titles(results).get(metric)},
+        "value": {name: found for name, found in entry.items() if name not in ("protocol", "published")},
+        "published": {"value": entry.get("published"), "unit": entry.get("published_unit")},
+        "reference": results.get("reference"),
+        "items": _items(run, results, entry, metric, line["method"]),
+        "protocol": None if settings is None else {"hash": entry["protocol"], "settings": settings},
+        "weights": {
+            "row": _weights(facts, method),
+            "generator": _weights(facts, config["generator"]),
+            "measure": None if measure is None else _weights(facts, config["features"]["measures"][measure]),
+        },
+        "lineage": facts["lineage"].get(line["method"]),
+        "made_by": {
+            "command": shlex.join(["python", "-m", "bench", *facts["overrides"]]),
+            "overrides": facts["overrides"],
+            "custom": facts["custom"],
+            "profile": facts["profile"],
+            "seed": facts["seed"],
+            "commit": facts["source"]["commit"],
+            "dirty": facts["source"]["dirty"],
+            "started": stamp[0] if (stamp := STAMP.search(run.resolve().name)) else None,
+            "device": facts["device"],
+            "threads": facts["threads"],
+            "hardware": facts["hardware"],
+            "versions": facts["versions"],
+        },
+    }
+
+
+def _json(path: Path, what: str) -> Plain:
+    try:
+        found: Plain = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise BadInputError(f"{path}: expected {what}, found no such file") from None
+    except ValueError as error:
+        raise BadInputError(f"{path}: expected {what}, found no JSON ({error})") from None
+    return found
+
+
+def _results(run: Path) -> Plain:
+    below = sorted(path.parent.name for path in run.glob(f"*/{RESULTS}"))
+    if below and not (run / RESULTS).exists():
+        raise BadInputError(f"{run}: expected one run, found several: {', '.join(below)}")
+    results = _json(run / RESULTS, "the results of a run")
+    rows = results.get("rows") if isinstance(results, dict) else None
+    if not isinstance(rows, list):
+        raise BadInputError(f"{run / RESULTS}: expected a list of `rows`, found none")
+    if not any("metrics" in line for line in rows):
+        raise BadInputError(f"{run / RESULTS}: expected a table of numbers, found none in {results.get('experiment')}")
+    return results
+
+
+def _key(line: Plain) -> str:
+    return f"{line['method']}/{line['choice']}" if line.get("choice") else str(line["method"])
+
+
+def _label(line: Plain) -> str:
+    return f"{line['label']}, {line['how']}" if line.get("choice") else str(line["label"])
+
+
+def _row(results: Plain, wanted: str) -> Plain:
+    for line in results["rows"]:
+        if wanted in (_key(line), _label(line)):
+            found: Plain = line
+            return found
+    known = "; ".join(f"{_key(line)} ({_label(line)})" for line in results["rows"])
+    raise BadInputError(f"row: expected one of {known}; found {wanted}")
+
+
+def _titles(results: Plain) -> dict[str, str]:
+    """By metric, as the table's heads have them."""
+    names = dict.fromkeys(metric for line in results["rows"] for metric in line["metrics"])
+    styles = {metric: style for metric in names if (style := style_of(metric)) is not None}
+    titles = {name: f"{style.title} [{style.unit}]" if style.unit else style.title for name, style in styles.items()}
+    return titles | {column["metric"]: column["title"] for column in results.get("columns", [])}
+
+
+def _metric(results: Plain, line: Plain, wanted: str) -> str:
+    titles = _titles(results)
+    for metric in line["metrics"]:
+        style = style_of(metric)
+        if wanted in (metric, titles.get(metric), style.title if style else None):
+            return str(metric)
+    known = ", ".join(f"{metric} ({titles[metric]})" if metric in titles else metric for metric in line["metrics"])
+    raise BadInputError(f"column: expected one of {known or 'none, as nothing was measured'}; found {wanted}")
+
+
+def _items(run: Path, results: Plain, entry: Plain, metric: str, row: str) -> Plain:
+    """Which items a number rests on, and where what was measured on each of them lies."""
+    import pyarrow.parquet  # which takes longer to import than all else
+
+    manifest = _json(run / MANIFEST, "the manifest of a run") if (run / MANIFEST).exists() else None
+    items = manifest["items"] if manifest else None
+    records = run / RECORDS
+    columns = pyarrow.parquet.read_schema(records).names if records.exists() else []
+    features = run / "features" / "index.json"
+    return {
+        "rests_on": entry["n"],
+        "sources": entry["sources"],
+        "of": None if items is None else len(items),
+        "subset": results["subset"],
+        "manifest": results["manifest"],
+        "resolution": manifest["resolution"] if manifest else None,
+        "masks": manifest["masks"] if manifest else None,
+        "manifest_file": str(run / MANIFEST) if manifest else None,
+        "records": f"{records}: column {metric} where row is {row}" if metric in columns else None,
+        "features": str(features.parent) if metric not in columns and features.exists() else None,
+    }
+
+
+def _weights(facts: Plain, node: Any) -> dict[str, str]:
+    """SHA-256 of the weight files below every path that a part of the configuration names."""
+    paths = set(_words(node))
+    return {
+        file: sha
+        for file, sha in facts["weights"].items()
+        if any(file == path or file.startswith(f"{path}/") for path in paths)
+    }
+
+
+def _words(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for value in node.values():
+            yield from _words(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _words(value)
+    elif isinstance(node, str) and node:
+        yield node.rstrip("/")
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.6g}"
+
+
+def _shown(found: Plain) -> Iterator[tuple[str, str]]:
+    """The same in words: what a line is of, and what it says."""
+    value, items, made = found["value"], found["items"], found["made_by"]
+    yield "row", f"{found['row']['label']} ({found['row']['key']}, {found['row']['origin'] or 'native'})"
+    yield "column", f"{found['column']['metric']}" + (f" ({title})" if (title := found["column"]["title"]) else "")
+    if value["value"] is None:
+        yield "value", f"none: {value.get('reason') or 'no reason given'}"
+    else:
+        low, high = value["ci95"] or (None, None)
+        yield (
+            "value",
+            f"{_number(value['value'])} ± {_number(value['stderr'])}, 95 % interval [{_number(low)}, {_number(high)}], "
+            f"n = {value['n']} of {value['sources']} sources"
+            + ("; better than every other measured row" if value.get("best") else ""),
+        )
+    yield "better", {True: "higher", False: "lower", None: "not known"}[value["higher_is_better"]]
+    for name in ("difference_to_reference", "difference"):
+        if name in value:
+            low, high = value[name]["ci95"]
+            p = f", p = {value[name]['p_holm']:.3g} (Holm)" if value[name].get("p_holm") is not None else ""
+            to = f" to {found['reference']}" if name == "difference_to_reference" and found["reference"] else ""
+            yield f"difference{to}", f"{_number(value[name]['value'])} [{_number(low)}, {_number(high)}]{p}"
+    unit = found["published"]["unit"]
+    if found["published"]["value"] is not None:
+        yield "published", f"{found['published']['value']:g}{f', unit: {unit}' if unit else ''}"
+    of = "" if items["of"] is None else f" of {items['of']}"
+    yield "items", f"{items['rests_on']}{of}, {items['subset']} subset, manifest {items['manifest']}"
+    for name in ("manifest_file", "records", "features"):
+        if items[name]:
+            yield name.replace("_", " "), items[name]
+    if found["protocol"]:
+        yield "protocol", found["protocol"]["hash"]
+        yield from ((f"  {key}", text) for key, text in _flat(found["protocol"]["settings"]))
+    for part, files in found["weights"].items():
+        yield f"weights of the {part}", "unknown" if files is None else "" if files else "none"
+        yield from ((f"  {sha}", file) for file, sha in (files or {}).items())
+    changed = {None: "unknown whether changed", True: "changed since", False: "as committed"}[made["dirty"]]
+    yield "commit", f"{made['commit'] or 'unknown'} ({changed})"
+    yield "run", f"profile {made['profile']}, seed {made['seed']}, {made['device']}, {made['threads']} threads"
+    yield "started", made["started"] or "unknown: the folder's name has no time"
+    yield "machine", ", ".join(f"{key} {text}" for key, text in made["hardware"].items())
+    yield "versions", ", ".join(f"{key} {text}" for key, text in made["versions"].items() if text)
+    yield "command", made["command"]
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def main(arguments: list[str]) -> int:
+    """The command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.explain",
+        description="What made one number of a run's table: items, protocol, weights, run and command.",
+        epilog="Exit status: 0 explained, 2 bad input.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("row", help="its label, or its name in the configuration")
+    parser.add_argument("column", help="the metric's name, or its title")
+    parser.add_argument("--json", action="store_true", help="JSON on stdout instead of lines")
+    given = parser.parse_args(arguments)
+    try:
+        found = explain(given.run, given.row, given.column)
+    except BadInputError as error:
+        print(f"bench.explain: {error}", file=sys.stderr)
+        return BAD_INPUT
+    if given.json:
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(f"{what:<22} {said}".rstrip() for what, said in _shown(found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""What made a number, read from a finished run's folder: every figure there is the run's own, and what is not is null."""
+
+import json
+import shlex
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+
+from bench.config import compose_config, typed
+from bench.explain import explain, main
+from tests.imports import HEAVY, loaded_with
+
+REPORTS = Path(__file__).parents[1] / "reports"
+TABLE = REPORTS / "table2_inpaint_imagenet"
+
+
+def read(name: str, folder: Path = TABLE) -> Any:
+    return json.loads((folder / name).read_text())
+
+
+def entry(row: str, metric: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(line for line in read("results.json")["rows"] if line["method"] == row)["metrics"][
+        metric
+    ]
+    return found
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TABLE, tmp_path / "2026-01-02_03-04-05", ignore=shutil.ignore_patterns("figures")))
+
+
+def test_a_number_has_its_items_protocol_weights_and_run() -> None:
+    found = explain(TABLE, "large_mask", "fid")
+    ours, run = entry("large_mask", "fid"), read("run.json")
+    assert {name: found["value"][name] for name in ("value", "stderr", "ci95", "n")} == {
+        name: ours[name] for name in ("value", "stderr", "ci95", "n")
+    }
+    assert found["published"]["value"] == 7.55
+    assert found["protocol"]["settings"]["statistic"].startswith("Fréchet distance")
+    assert found["protocol"]["hash"] == ours["protocol"]
+    assert found["items"]["of"] == len(read("manifest.json")["items"]) == found["items"]["rests_on"]
+    assert found["items"]["manifest"] == run["manifest"]
+    parts = {part: {path.split("mini/")[1].split("/")[0] for path in files} for part, files in found["weights"].items()}
+    assert parts == {"row": {"large"}, "generator": {"inpainting"}, "measure": {"metric_features"}}
+    assert found["made_by"]["commit"] == run["source"]["commit"]
+    assert found["lineage"]["part"] == "large"
+
+
+def test_the_command_is_one_that_composes() -> None:
+    _, _, module, *overrides = shlex.split(explain(TABLE, "large_mask", "fid")["made_by"]["command"])
+    assert module == "bench"
+    assert typed(compose_config(overrides))[0].name == "table2_inpaint_imagenet"
+
+
+def test_row_and_column_are_known_by_name_and_by_title() -> None:
+    first = explain(TABLE, "large_mask", "pre_error")
+    assert explain(TABLE, "Ours (large) w/ mask", "Pre_error") == first
+    assert explain(TABLE, "Ours (large) w/ mask", "Pre_error [1e-5]") == first
+    assert explain(TABLE, "large_mask", "FID (mini features)") == explain(TABLE, "large_mask", "fid")
+
+
+def test_an_items_number_says_where_its_records_lie() -> None:
+    found = explain(TABLE, "base_mask", "lpips")
+    path, _, words = found["items"]["records"].partition(": ")
+    assert words == "column lpips where row is base_mask"
+    records = pandas.read_parquet(path)
+    assert records[records["row"] == "base_mask"]["lpips"].mean() == pytest.approx(found["value"]["value"])
+    assert explain(TABLE, "base_mask", "fid")["items"]["records"] is None
+
+
+def test_every_number_of_every_report_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    count = 0
+    for folder in sorted(REPORTS.glob("table*")):
+        for line in read("results.json", folder)["rows"]:
+            for metric in line.get("metrics", {}):
+                assert explain(folder, line["label"], metric)["column"]["metric"] == metric
+                count += 1
+        if count:
+            line = read("results.json", folder)["rows"][0]
+            if "metrics" in line:
+                assert main([str(folder), line["label"], next(iter(line["metrics"]))]) == 0
+                assert line["label"] in capsys.readouterr().out
+    assert count > 500
+
+
+def test_lines_and_json_say_the_same(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(copy), "large_mask", "fid"]) == 0
+    lines = capsys.readouterr().out
+    assert main([str(copy), "large_mask", "fid", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == explain(copy, "large_mask", "fid")
+    assert found["made_by"]["started"] == "2026-01-02_03-04-05"
+    for word in (
+        found["protocol"]["hash"],
+        found["items"]["manifest"],
+        found["made_by"]["command"],
+        "2026-01-02_03-04-05",
+    ):
+        assert word in lines
+    for sha in found["weights"]["row"].values():
+        assert sha in lines
+
+
+def test_a_number_that_is_not_known_says_why(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = read("results.json", copy)
+    results["rows"][1]["metrics"]["fid"] |= {"value": None, "stderr": None, "ci95": None, "reason": "8 items are few"}
+    (copy / "results.json").write_text(json.dumps(results))
+    assert main([str(copy), "base_mask", "fid"]) == 0
+    assert "none: 8 items are few" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "said"),
+    [
+        ("largest", "fid", "row: expected one of stablediffusion (StableDiffusion); base_mask"),
+        ("large_mask", "fidelity", "column: expected one of fid (FID (mini features)), "),
+    ],
+)
+def test_an_unknown_row_or_column_lists_the_choices(
+    row: str, column: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(TABLE), row, column]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"bench.explain: {said}")
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        (REPORTS, "expected one run, found several: table10_size_coco, table1_inpaint_places"),
+        (REPORTS / "table7_architecture_base", "expected a table of numbers, found none in table7_architecture_base"),
+        (REPORTS / "nothing", "expected the results of a run, found no such file"),
+    ],
+)
+def test_a_folder_without_a_table_of_numbers_is_named(
+    folder: Path, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(folder), "large_mask", "fid"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"experiment": "x"}'])
+@pytest.mark.parametrize("name", ["run.json", "results.json"])
+def test_broken_files_are_named(copy: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (copy / name).write_text(text)
+    assert main([str(copy), "large_mask", "fid"]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_no_torch_is_loaded(tmp_path: Path) -> None:
+    assert not HEAVY & loaded_with("bench.explain", tmp_path)
