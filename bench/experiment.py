@@ -197,7 +197,7 @@ class TableExperiment(Loaded):
             (self.sampling.latents_of(key), items.masks(*span) if masked else None)
             for key, span in zip(latents, items.blocks(), strict=True)
         )
-        best = best_rows(self._spec, self.rows, summary)
+        best = best_rows(self._spec, self.rows, summary, self.styles)
         verdicts = judge(
             number,
             summary,
@@ -217,6 +217,7 @@ class TableExperiment(Loaded):
             claims=[*verdicts, *judge_printed(number)],
             effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},
             best=best,
+            styles=self.styles,
         )
 
     def outcomes(
@@ -248,6 +249,7 @@ class TableExperiment(Loaded):
             summary=summary,
             protocols=protocols,
             best=best,
+            styles=self.styles,
             truncated=None if truncated is None else truncated(captions),
         )
 

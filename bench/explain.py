@@ -133,7 +133,12 @@ def _titles(results: Plain) -> dict[str, str]:
     names = dict.fromkeys(metric for line in results["rows"] for metric in line["metrics"])
     styles = {metric: style for metric in names if (style := style_of(metric)) is not None}
     titles = {name: f"{style.title} [{style.unit}]" if style.unit else style.title for name, style in styles.items()}
+    titles |= {beside["metric"]: _with_unit(beside) for beside in results.get("beside", [])}
     return titles | {column["metric"]: column["title"] for column in results.get("columns", [])}
+
+
+def _with_unit(beside: Plain) -> str:
+    return f"{beside['title']} [{beside['unit']}]" if beside["unit"] else str(beside["title"])
 
 
 def _metric(results: Plain, line: Plain, wanted: str) -> str:

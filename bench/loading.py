@@ -22,6 +22,7 @@ from bench.sampling import Sampling
 from bench.schema import Config, TableSpec
 from bench.scoring import VERSION, Scoring
 from bench.store import Store, content_key
+from bench.tables.build import Styles, styles_of
 from bench.world import World
 
 __all__ = ["Loaded"]
@@ -140,6 +141,11 @@ class Loaded:
         made = [one.content for one in chain(self.methods[row]) if hasattr(one, "content")]
         known: dict[str, Any] = identity(self.resolved["rows"][row]["method"], self.weights)
         return {**known, "images": made} if made else known
+
+    @cached_property
+    def styles(self) -> Styles:
+        """How metrics are printed."""
+        return styles_of(self.resolved["features"]["measures"])
 
     @property
     def more(self) -> list[Unit]:

@@ -24,6 +24,7 @@ __all__ = [
     "DecoderSpec",
     "Features",
     "MeasureSpec",
+    "MetricSpec",
     "Parts",
     "Paths",
     "Profile",
@@ -210,6 +211,20 @@ class Dataset:
 
 
 @dataclass
+class MetricSpec:
+    """How a metric of somebody's own is named and printed."""
+
+    title: str = MISSING
+    higher_is_better: bool = MISSING
+    decimals: int = 4
+    unit: str = ""
+    scale: float = 1.0
+    """Printed value = value × scale."""
+    on_features: bool = False
+    """Whether its value belongs to the features' network, which its title then names."""
+
+
+@dataclass
 class MeasureSpec:
     """One family of metrics that are taken together."""
 
@@ -217,6 +232,10 @@ class MeasureSpec:
     """A `_target_` and that one's arguments."""
     sets: dict[str, str] = field(default_factory=dict)
     """Metrics of whole sets of images, and the array of the measure that each is made of."""
+    tasks: list[str] = field(default_factory=list)
+    """Kinds of table that take it beside those that name it in `features.tasks`."""
+    metrics: dict[str, MetricSpec] = field(default_factory=dict)
+    """Metrics that no table of ours knows, which then stand beside the paper's columns."""
 
 
 @dataclass

@@ -108,6 +108,7 @@ class SensitivityExperiment(TableExperiment):
             profile=f"{profile}, custom ({', '.join(self.custom)})" if self.custom else profile,
             features=str(self.resolved["features"]["name"]),
             notes=list(self.notes(items, summaries, protocols)),
+            styles=self.styles,
         )
 
     def notes(

@@ -1,4 +1,4 @@
-"""What made a number, read from a finished run's folder: every figure there is the run's own, and what is not is null."""
+"""What made a number, read from a finished run's folder: every figure is the run's own."""
 
 import json
 import shlex

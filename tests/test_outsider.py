@@ -1,100 +1,160 @@
-"""A row of somebody's own: one Python file on his path and one YAML file in his own folder, the package untouched."""
+"""What an outsider adds by one Python file on his path and one YAML file in his own folder, the package untouched.
 
+The files and commands are those of docs/extending.md, as they stand there.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
+from PIL import Image
+from safetensors.torch import save_file
+from torch import full
 
 from bench.command import main
 
-CODE = """
-from pathlib import Path
-
-import torch
-
-class Grey:
-    training = "none"
-
-    def __init__(self, level: float) -> None:
-        self.level = level
-
-    def to(self, device):
-        return self
-
-    def __call__(self, batch):
-        return torch.full_like(batch.image, self.level)
-
-class Colours(torch.nn.Module):
-    # Any module that is called as a decoder is one.
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self.level = float(Path(path).read_text())
-
-    def forward(self, z, image, mask):
-        return image * (1 - mask) + self.level * mask
-"""
-DECODER = """
-# @package rows.colours
-label: A decoder of his own
-method:
-  _target_: bench.generation.decoding.Decoded
-  conditioned: true
-  decoder: {_target_: outsider.Colours, path: "???"}
-"""
-ROW = """
-# @package rows.grey
-label: All grey
-method: {_target_: outsider.Grey, level: 0.25}
-"""
+PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
+FILES = {match[1]: text for _, text in BLOCKS if (match := re.match(r"(?:# @.*\n)?# (my_(?:code|conf)/\S+)\n", text))}
+COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if "…" not in line]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "code").mkdir()
-    (tmp_path / "code" / "outsider.py").write_text(CODE)
-    (tmp_path / "mine" / "row").mkdir(parents=True)
-    (tmp_path / "mine" / "row" / "grey.yaml").write_text(ROW)
-    (tmp_path / "mine" / "row" / "colours.yaml").write_text(DECODER)
-    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path / "my_code"))
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def command(folder: Path, *extra: str) -> list[str]:
-    return [
-        "--config-dir", str(folder / "mine"), "experiment=table2_inpaint_imagenet", "row=[stablediffusion,grey]",
-        "limit=2", "generator.steps=1", "device=cpu", f"paths.store={folder / 'store'}",
-        f"paths.data={folder / 'data'}", f"out={folder / 'out'}", *extra,
-    ]  # fmt: skip
+def run(command: str, *extra: str) -> int:
+    """A command of the page, on a few items."""
+    python, _, module, *words = shlex.split(command)
+    assert (python, module) == ("python", "bench")
+    small = ["limit=2", "generator.steps=1", "device=cpu", "paths.store=store", "paths.data=data", "out=out"]
+    return main([*words, *small, *extra])
 
 
-def test_a_row_of_his_own_stands_in_the_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(command(folder)) == 0
-    assert "All grey" in capsys.readouterr().out
-    records = pandas.read_parquet(folder / "out" / "records.parquet")
-    assert sorted(records["row"].unique()) == ["grey", "stablediffusion"]
+def the_command(word: str, *others: str) -> str:
+    """The page's one command with a word, and without the others."""
+    (found,) = (line for line in COMMANDS if word in line and not any(other in line for other in others))
+    return found
 
 
-def test_a_decoder_of_his_own_is_known_by_its_weights_and_its_code(folder: Path) -> None:
-    weights = folder / "weights.txt"
-    mine = ["row=[stablediffusion,colours]", f"rows.colours.method.decoder.path={weights}"]
-
-    def error() -> float:
-        assert main(command(folder, *mine)) == 0
-        records = pandas.read_parquet(folder / "out" / "records.parquet")
-        return float(records[records["row"] == "colours"]["lpips"].mean())
-
-    weights.write_text("0.5")
-    first = error()
-    weights.write_text("-0.5")
-    assert error() != first
-    weights.write_text("0.5")
-    assert error() == first
+def records() -> pandas.DataFrame:
+    return pandas.read_parquet("out/records.parquet")
 
 
-def test_a_key_that_his_class_does_not_take_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(command(folder, "+rows.grey.method.colour=red")) == 2
-    assert "rows.grey.method.colour: no such key; outsider.Grey takes level" in capsys.readouterr().err
+def test_the_page_has_a_python_and_a_yaml_file_of_each_kind() -> None:
+    assert sorted(FILES) == [
+        "my_code/colour_cast.py",
+        "my_code/linear_decoder.py",
+        "my_code/mean_colour.py",
+        "my_code/paired.py",
+        "my_conf/dataset/paired.yaml",
+        "my_conf/measure/colour_cast.yaml",
+        "my_conf/row/linear.yaml",
+        "my_conf/row/mean_colour.yaml",
+    ]
+    assert len([line for line in COMMANDS if line.startswith("python -m bench")]) == 5
+
+
+def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (weights,) = (line for line in COMMANDS if line.startswith("python -c"))
+    subprocess.run([sys.executable, *shlex.split(weights)[1:]], cwd=folder, check=True)
+    assert run(the_command("row=[stablediffusion,linear]")) == 0
+    assert "Linear decoder" in capsys.readouterr().out
+    found = records().set_index("row")
+    assert found.index.unique().tolist() == ["stablediffusion", "linear"]
+    assert (found.loc["linear", "pre_error_float"] < 1e-12).all()
+
+
+def test_a_decoder_is_known_by_its_weights_and_its_code(folder: Path) -> None:
+    def error(colour: float) -> float:
+        save_file({"colours": full((3, 4), colour)}, "colours.safetensors")
+        assert run(the_command("row=[stablediffusion,linear]")) == 0
+        found = records()
+        return float(found[found["row"] == "linear"]["lpips"].mean())
+
+    first = error(0.1)
+    assert error(-0.1) != first
+    assert error(0.1) == first
+
+
+def test_a_method_to_compare_with_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(the_command("mean_colour")) == 0
+    assert "Mean colour" in capsys.readouterr().out
+    assert set(records()["row"]) == {"stablediffusion", "mean_colour"}
+
+
+def test_a_metric_stands_beside_the_papers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(the_command("colour_cast", "columns"), "row=[stablediffusion,large_mask]") == 0
+    assert "Colour cast" in capsys.readouterr().out
+    results = json.loads(Path("out/results.json").read_text())
+    assert results["beside"][-1] == {
+        "metric": "colour_cast", "title": "Colour cast", "unit": "grey levels", "scale": 255,
+    }  # fmt: skip
+    found = records()
+    for row in results["rows"]:
+        entry = row["metrics"]["colour_cast"]
+        own = found[found["row"] == row["method"]]["colour_cast"]
+        assert entry["value"] == pytest.approx(own.mean())
+        assert entry["higher_is_better"] is False
+        assert entry["protocol"] in results["protocols"]
+        shown = f"{entry['value'] * 255:.3f} ± {entry['stderr'] * 255:.3f}"
+        for name in ("md", "html"):
+            assert shown in Path(f"out/table.{name}").read_text()
+    assert "colour_cast_hole_only" in found
+
+
+def test_a_metric_may_be_a_column_of_the_table(folder: Path) -> None:
+    assert run(the_command("table.columns=[fid,colour_cast]"), "row=[stablediffusion,large_mask]") == 0
+    head, *_ = (line for line in Path("out/table.md").read_text().splitlines() if line.startswith("| Method"))
+    assert "| Colour cast [grey levels] |" in head
+
+
+def test_a_metric_may_not_take_anothers_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "my_conf" / "measure" / "colour_cast.yaml"
+    path.write_text(path.read_text().replace("  colour_cast:", "  psnr:"))
+    assert run(the_command("colour_cast", "columns")) == 2
+    assert "features.measures.colour_cast.metrics: expected names of their own, found psnr" in capsys.readouterr().err
+
+
+def test_a_metric_says_which_way_is_better(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "my_conf" / "measure" / "colour_cast.yaml"
+    path.write_text(path.read_text().replace(" higher_is_better: false,", ""))
+    assert run(the_command("colour_cast", "columns")) == 2
+    assert "features.measures.colour_cast.metrics.colour_cast.higher_is_better" in capsys.readouterr().err
+
+
+def test_a_data_set_gets_its_table(folder: Path) -> None:
+    draw = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (folder / "my_pictures" / kind).mkdir(parents=True)
+    for name in ("street_1", "street_2", "garden_1"):
+        Image.fromarray(draw.integers(0, 255, (80, 80, 3), np.uint8)).save(f"my_pictures/images/{name}.png")
+        mask = np.zeros((80, 80), np.uint8)
+        mask[20:50, 30:60] = 255
+        Image.fromarray(mask).save(f"my_pictures/masks/{name}.png")
+    assert run(the_command("dataset=paired"), "row=[stablediffusion,large_mask]", "limit=null") == 0
+    found = records()
+    assert sorted(found["item"].unique()) == ["garden_1", "street_1", "street_2"]
+    assert set(found["source"]) == {"garden", "street"}
+    assert found["mask_area"].between(0.13, 0.15).all()
+    assert "My pictures" in Path("out/table.md").read_text()
+
+
+def test_a_key_that_a_class_does_not_take_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(the_command("mean_colour"), "+rows.mean_colour.method.colour=red") == 2
+    assert "rows.mean_colour.method.colour: no such key; mean_colour.MeanColour takes none" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from bench.generation.pipelines import located
 from bench.objects import check_targets, require_target
 from bench.results import check_writable
 from bench.schema import Row, TableSpec
-from bench.tables.build import check_table
+from bench.tables.build import check_table, styles_of
 
 __all__ = ["check_settings", "used"]
 
@@ -34,7 +34,8 @@ def used(resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) 
     if unknown:
         known = ", ".join(features["measures"])
         raise BadInputError(f"features.tasks.{task}: expected some of {known}, found {unknown[0]}")
-    measures = {name: features["measures"][name] for name in features["tasks"][task]}
+    own = [name for name, measure in features["measures"].items() if task in measure["tasks"]]
+    measures = {name: features["measures"][name] for name in dict.fromkeys([*features["tasks"][task], *own])}
     return {
         **resolved,
         "generator": located(resolved["generator"]),
@@ -54,7 +55,7 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
     Raises:
         BadInputError: something is not; the message names the key.
     """
-    check_table(spec, rows)
+    check_table(spec, rows, styles_of(nodes["features"]["measures"]))
     for name in ("store", "data"):
         check_writable(nodes["paths"][name], f"paths.{name}")
     try:

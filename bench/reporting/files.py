@@ -94,9 +94,7 @@ def write_results(
                 "origin": row.origin,
                 "beside": row.beside,
                 "metrics": {
-                    metric: _as_json(
-                        metric, row.measured.get(metric), protocols.get(metric), row.published, table.number
-                    )
+                    metric: _as_json(metric, row.measured.get(metric), protocols.get(metric), row.published, table)
                     | ({"best": True} if table.best.get(metric) == row.key else {})
                     for metric in dict.fromkeys([*row.measured, *row.published])
                 },
@@ -119,6 +117,11 @@ def write_results(
                 {"metric": column.metric, "title": column.title, "published_title": column.published_title}
                 for column in table.columns
             ],
+            "beside": [
+                {"metric": metric, "title": style.title, "unit": style.unit, "scale": style.scale}
+                for metric in table.beside
+                if (style := style_of(metric, table.styles)) is not None
+            ],
             "reference": table.reference or None,
             "rows": rows,
             "effects": {metric: [_effect(*effect) for effect in effects] for metric, effects in table.effects.items()},
@@ -134,17 +137,17 @@ def _effect(name: str, found: Difference | str) -> dict[str, Any]:
 
 
 def _as_json(
-    metric: str, found: Measurement | None, protocol: Protocol | None, printed: Mapping[str, float], number: int
+    metric: str, found: Measurement | None, protocol: Protocol | None, printed: Mapping[str, float], table: Table
 ) -> dict[str, Any]:
-    style = style_of(metric)
+    style = style_of(metric, table.styles)
     published = printed.get(AS_A_SUM[1] if metric == AS_A_SUM[0] else metric)
     if found is None:
         found = Measurement(None, reason="published by others, not measured here")
-    entry = {**number_as_json(metric, found, protocol), "published": published}
+    entry = {**number_as_json(metric, found, protocol, table.styles), "published": published}
     if published is not None and metric == AS_A_SUM[0]:
         entry["published_unit"] = "assumed: a sum of squares, as the only released code computes it"
     elif published is not None and style and style.unit:
-        entry["published_unit"] = f"{printed_unit(number, metric) or 'none'}, as printed"
+        entry["published_unit"] = f"{printed_unit(table.number, metric) or 'none'}, as printed"
     if found.reason:
         entry["reason"] = found.reason
     if found.ratio is not None:

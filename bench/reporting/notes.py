@@ -8,7 +8,7 @@ from bench.data.manifest import Items
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
 from bench.schema import Config, Row, TableSpec
-from bench.tables.build import label_of, style_of
+from bench.tables.build import Styles, label_of, style_of
 
 __all__ = ["frechet_bias", "items_note", "notes"]
 
@@ -22,6 +22,7 @@ def notes(
     summary: Summary,
     protocols: Mapping[str, Protocol],
     best: Mapping[str, str],
+    styles: Styles,
     truncated: int | None,
 ) -> Iterator[str]:
     """One line each, for below the table.
@@ -34,6 +35,7 @@ def notes(
         summary: what was measured.
         protocols: by metric.
         best: by metric, the row that is better than every other.
+        styles: how metrics are printed.
         truncated: captions that the generator cut off; None where it reads none.
     """
     profile = config.profile
@@ -66,7 +68,7 @@ def notes(
     first = next(iter(summary.scored.rows))
     for metric in spec.columns:
         found = summary.measurement(first, metric)
-        style = style_of(metric)
+        style = style_of(metric, styles)
         if found.reason:
             yield f"No {style.title if style else metric}: {found.reason}."
         elif found.n < len(items):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bench.errors import BadInputError
 from bench.metrics.summary import HOLE_ONLY, NAME, Measurement, Summary
@@ -18,6 +19,7 @@ __all__ = [
     "PUBLISHED",
     "Column",
     "Metric",
+    "Styles",
     "Table",
     "TableRow",
     "best_rows",
@@ -26,6 +28,7 @@ __all__ = [
     "check_table",
     "label_of",
     "style_of",
+    "styles_of",
 ]
 
 
@@ -63,14 +66,36 @@ METRICS = {
     "pre_sse01": Metric("sum of squares over known values", 3),
 }
 """Metrics that a table shows; the results hold others besides."""
+Styles = Mapping[str, Metric]
 
 
-def style_of(metric: str) -> Metric | None:
+def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
+    """How metrics are printed, those included that measures bring with them.
+
+    Args:
+        measures: `features.measures` as plain data.
+
+    Raises:
+        BadInputError: one has the name of another metric, or no name that a metric may have.
+    """
+    styles = dict(METRICS)
+    for name, measure in measures.items():
+        for metric, style in measure["metrics"].items():
+            key = f"features.measures.{name}.metrics"
+            if metric in styles:
+                raise BadInputError(f"{key}: expected names of their own, found {metric}, which is another metric's")
+            if (parts := NAME.fullmatch(metric)) is None or parts["metric"] != metric:
+                raise BadInputError(f"{key}: expected a name without a variant or a bin, found {metric}")
+            styles[metric] = Metric(**style)
+    return styles
+
+
+def style_of(metric: str, styles: Styles = METRICS) -> Metric | None:
     """How a metric is printed, also one of the hole alone or of a bin of mask area; None for one that is not."""
     parts = NAME.fullmatch(metric)
-    if parts is None or parts["metric"] not in METRICS:
+    if parts is None or parts["metric"] not in styles:
         return None
-    style = METRICS[parts["metric"]]
+    style = styles[parts["metric"]]
     extra = f", {parts['variant'].strip('_').replace('_', ' ')}" if parts["variant"] else ""
     if parts["low"] is not None:
         extra += f", {parts['low']}–{parts['high']} % masked"
@@ -128,9 +153,11 @@ class Table:
     """By metric, what branch, size and training do to it; or why that is not known."""
     best: Mapping[str, str] = field(default_factory=dict)
     """By metric, the key of the row that is better than every other, as `best_rows` has it."""
+    styles: Styles = field(default_factory=lambda: METRICS)
+    """How metrics are printed."""
 
 
-def check_table(spec: TableSpec, rows: Mapping[str, Row]) -> None:
+def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRICS) -> None:
     """See before any work that a table can be built.
 
     Raises:
@@ -139,8 +166,8 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row]) -> None:
     if not any(row.method is not None for row in rows.values()):
         raise BadInputError("row: expected a list of at least one row to measure, found none")
     for metric in (*spec.columns, *spec.beside):
-        if style_of(metric) is None:
-            raise BadInputError(f"table.columns: expected some of {', '.join(METRICS)}, found {metric}")
+        if style_of(metric, styles) is None:
+            raise BadInputError(f"table.columns: expected some of {', '.join(styles)}, found {metric}")
     printed = published(spec.number)
     for key, row in rows.items():
         label = row.published.get(spec.number)
@@ -167,6 +194,7 @@ def build_table(
     claims: Sequence[Verdict] = (),
     effects: Mapping[str, Sequence[tuple[str, Difference | str]]] | None = None,
     best: Mapping[str, str] | None = None,
+    styles: Styles = METRICS,
 ) -> Table:
     """Put measurements and the paper's numbers into the paper's rows and columns.
 
@@ -182,6 +210,7 @@ def build_table(
         claims: verdicts on what the paper says of its table.
         effects: by metric, what branch, size and training do to it.
         best: by metric, the row that is better than every other.
+        styles: how metrics are printed; those that are not ours stand beside the paper's.
     """
     printed = published(spec.number)
     lines = tuple(
@@ -198,7 +227,7 @@ def build_table(
         )
         for key, row in rows.items()
     )
-    columns = tuple(_column(metric, features, spec.number) for metric in spec.columns)
+    columns = tuple(_column(metric, features, spec.number, styles) for metric in spec.columns)
     reference = label_of(rows[spec.reference], spec) if spec.reference and spec.reference in measured else ""
     return Table(
         spec.number,
@@ -208,14 +237,15 @@ def build_table(
         lines,
         reference,
         tuple(notes),
-        tuple(spec.beside),
+        tuple(dict.fromkeys([*spec.beside, *(name for name in styles if name not in (*METRICS, *spec.columns))])),
         tuple(claims),
         effects or {},
         best or {},
+        styles,
     )
 
 
-def best_rows(spec: TableSpec, rows: Mapping[str, Row], summary: Summary) -> dict[str, str]:
+def best_rows(spec: TableSpec, rows: Mapping[str, Row], summary: Summary, styles: Styles = METRICS) -> dict[str, str]:
     """By metric of the table, with and without known pixels, the measured row that is better than every other.
 
     All measured rows of the table proper compete, whoever made their images: one run measures them on the same items
@@ -224,16 +254,15 @@ def best_rows(spec: TableSpec, rows: Mapping[str, Row], summary: Summary) -> dic
     competing = [row for row in summary.scored.rows if not rows[row].beside]
     found = {}
     for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
-        style = style_of(metric)
-        assert style is not None  # `check_table` saw it
-        best = summary.best(competing, metric, higher_is_better=style.higher_is_better)
-        if best is not None:
+        style = style_of(metric, styles)  # of a bin there is no number of the hole alone
+        best = style and summary.best(competing, metric, higher_is_better=style.higher_is_better)
+        if best:
             found[metric] = best
     return found
 
 
-def _column(metric: str, features: str, number: int) -> Column:
-    style = style_of(metric)
+def _column(metric: str, features: str, number: int, styles: Styles) -> Column:
+    style = style_of(metric, styles)
     assert style is not None  # `check_table` saw it
     unit = f" [{style.unit}]" if style.unit else ""
     network = f" ({features} features)" if style.on_features else ""

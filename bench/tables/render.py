@@ -12,7 +12,7 @@ from rich.console import Console
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
-from bench.tables.build import NATIVE, PUBLISHED, Column, Metric, Table, TableRow, style_of
+from bench.tables.build import METRICS, NATIVE, PUBLISHED, Column, Metric, Styles, Table, TableRow, style_of
 from bench.tables.grid import DIFFERS, Grid, html_page, markdown, print_grid, print_notes
 from bench.tables.latex import latex
 from bench.tables.verdicts import LEVEL, Verdict, p_shown
@@ -71,7 +71,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
     heads, lines = ["Method"], [[_label(row)] for row in rows]
     best = set()
     for metric, head in columns:
-        style = style_of(metric)
+        style = style_of(metric, table.styles)
         assert style is not None  # `check_table` saw it
         best |= {(place, len(heads)) for place, row in enumerate(rows) if table.best.get(metric) == row.key}
         heads.append(head)
@@ -108,12 +108,12 @@ def _hole_only(table: Table) -> Grid:
     if not there:
         return Grid([], [])
     return _grid_of(
-        table, rows, [(name, _title(name)) for name in there], title="with the truth in place of known pixels"
+        table, rows, [(name, _title(table, name)) for name in there], title="with the truth in place of known pixels"
     )
 
 
-def _title(metric: str) -> str:
-    style = style_of(metric)
+def _title(table: Table, metric: str) -> str:
+    style = style_of(metric, table.styles)
     assert style is not None
     return f"{style.title} [{style.unit}]" if style.unit else style.title
 
@@ -138,16 +138,18 @@ def _published(row: TableRow, column: Column) -> str:
 
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
     """What stands beside the paper's columns: training, and metrics in other readings."""
-    shown = [name for name in table.beside if names is None or name in names]
-    heads = ["Beside the table", "training steps", *(_title(name) for name in shown)]
+    shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
+    heads = ["Beside the table", "training steps", *(_title(table, name) for name in shown)]
     lines = [
-        [row.label, row.training or "–", *(_detail(row, name) for name in shown)] for row in table.rows if row.measured
+        [row.label, row.training or "–", *(_detail(table, row, name) for name in shown)]
+        for row in table.rows
+        if row.measured
     ]
     return Grid(heads, lines, title="beside the table")
 
 
-def _detail(row: TableRow, metric: str) -> str:
-    style = style_of(metric)
+def _detail(table: Table, row: TableRow, metric: str) -> str:
+    style = style_of(metric, table.styles)
     assert style is not None  # `check_table` saw it
     return _value(row.measured.get(metric), style)
 
@@ -257,9 +259,11 @@ def frame(table: Table) -> pandas.DataFrame:
     return pandas.DataFrame(lines)
 
 
-def number_as_json(metric: str, found: Measurement, protocol: Protocol | None) -> dict[str, Any]:
+def number_as_json(
+    metric: str, found: Measurement, protocol: Protocol | None, styles: Styles = METRICS
+) -> dict[str, Any]:
     """What `results.json` says of every number, whatever else it says of some."""
-    style = style_of(metric)
+    style = style_of(metric, styles)
     return {
         "value": found.value,
         "stderr": found.stderr,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bench.metrics.summary import NAME, Found, Measurement, Scored, Summary
 from bench.metrics.uncertainty import Chosen, Difference, Estimate, paired_difference
 from bench.schema import Choice, TableSpec
+from bench.tables.build import METRICS, Styles
 
 __all__ = [
     "DEFAULT",
@@ -68,6 +69,8 @@ class SensitivityTable:
     reference: str
     """Label of the row with which the others are compared; empty where there is none."""
     notes: tuple[str, ...]
+    styles: Styles = field(default_factory=lambda: METRICS)
+    """How metrics are printed."""
 
 
 def rule_of(choice: Choice | None) -> str:
@@ -117,6 +120,7 @@ def build_sensitivity(
     profile: str,
     features: str,
     notes: Sequence[str],
+    styles: Styles = METRICS,
 ) -> SensitivityTable:
     """Measure every row in every way.
 
@@ -128,6 +132,7 @@ def build_sensitivity(
         profile: the run's profile, and what the run changes of it.
         features: the feature networks' name.
         notes: for below the table.
+        styles: how metrics are printed.
     """
     reference = spec.reference if spec.reference in labels else None
     columns = [*spec.columns, *spec.beside]
@@ -145,6 +150,7 @@ def build_sensitivity(
         tuple(lines),
         labels[reference] if reference is not None else "",
         tuple(notes),
+        styles,
     )
 
 

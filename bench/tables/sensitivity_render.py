@@ -86,7 +86,7 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
             "against": line.against or None,
             "metrics": {
                 metric: {
-                    **number_as_json(metric, found, protocols[line.rule].get(line.names[metric])),
+                    **number_as_json(metric, found, protocols[line.rule].get(line.names[metric]), table.styles),
                     "measured_as": line.names[metric],
                     **({"reason": found.reason} if found.reason else {}),
                     **({"difference": _as_json(found.difference)} if found.difference else {}),
@@ -111,7 +111,7 @@ def print_table(table: SensitivityTable, console: Console) -> None:
     for row in dict.fromkeys(line.row for line in table.lines):
         lines = [line for line in table.lines if line.row == row]
         heads = ["How", *(_head(metric, table) for metric in table.columns)]
-        cells = [[line.how, *(_cell(line, metric, "\n") for metric in table.columns)] for line in lines]
+        cells = [[line.how, *(_cell(line, metric, table, "\n") for metric in table.columns)] for line in lines]
         print_grid(Grid(heads, cells), lines[0].label, console)
     for grid in (_apart(table), _whole(table, table.beside, "Beside the table")):
         if grid.lines:
@@ -132,7 +132,7 @@ def sensitivity_grids(table: SensitivityTable) -> Iterator[Grid]:
 def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
     """Every row in every way that touches one of the metrics."""
     lines = [
-        [line.label, line.how, *(_cell(line, metric, ", ") for metric in metrics)]
+        [line.label, line.how, *(_cell(line, metric, table, ", ") for metric in metrics)]
         for line in table.lines
         if set(metrics) & set(line.measured)
     ]
@@ -143,7 +143,7 @@ def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
 def _apart(table: SensitivityTable) -> Grid:
     """Whether the order of the rows changes."""
     lines = [
-        [line.label, line.how, *(_interval(line, metric) for metric in table.columns)]
+        [line.label, line.how, *(_interval(line, metric, table) for metric in table.columns)]
         for line in table.lines
         if line.to_reference and set(table.columns) & set(line.measured)
     ]
@@ -152,19 +152,19 @@ def _apart(table: SensitivityTable) -> Grid:
 
 
 def _head(metric: str, table: SensitivityTable) -> str:
-    style = _style(metric)
+    style = _style(metric, table)
     network = f" ({table.features} features)" if style.on_features else ""
     return f"{style.title}{network}{f' [{style.unit}]' if style.unit else ''}"
 
 
-def _style(metric: str) -> Metric:
-    style = style_of(metric)
+def _style(metric: str, table: SensitivityTable) -> Metric:
+    style = style_of(metric, table.styles)
     assert style is not None  # `check_table` saw it
     return style
 
 
-def _cell(line: Line, metric: str, between: str) -> str:
-    found, style = line.measured.get(metric), _style(metric)
+def _cell(line: Line, metric: str, table: SensitivityTable, between: str) -> str:
+    found, style = line.measured.get(metric), _style(metric, table)
     if found is None:
         return UNTOUCHED
     if found.value is None:
@@ -191,8 +191,8 @@ def _moved(found: Difference | None, style: Metric) -> str:
     return f"{found.value * style.scale:+,.{decimals}f} ± {found.stderr * style.scale:,.{decimals}f}"
 
 
-def _interval(line: Line, metric: str) -> str:
-    found, style = line.to_reference.get(metric), _style(metric)
+def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
+    found, style = line.to_reference.get(metric), _style(metric, table)
     if found is None:
         return UNTOUCHED
     if isinstance(found, str):
