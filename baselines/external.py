@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from bench.data.items import Item, read_rgb
 from bench.data.manifest import Items
 from bench.errors import BadInputError, RunFailedError
 from bench.generation.decoding import Batch
-from bench.store import content_key, file_sha256
+from bench.store import content_key, file_sha256, lease
 
 __all__ = ["External"]
 
@@ -113,7 +112,7 @@ class External:
         folder = work.absolute() / f"{self.name}-{content_key({**self._settings, 'items': items.hash})[:16]}"
         made = folder / "out"
         made.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
+        with lease(folder / ".lease"):
             there = survey(made, ids, side)
             for item in there.other:
                 _remove(made, item)

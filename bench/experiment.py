@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from bench.checking.report import report
 from bench.checking.settings import check_settings
 from bench.checking.trial import try_out
 from bench.costs import decoding_share, row_costs, sampling_seconds
-from bench.data.manifest import Items, prepare_items
+from bench.data.manifest import DamagedItemsError, Items, prepare_items
 from bench.data.masks import preset
 from bench.errors import BadInputError
 from bench.generation.decoding import Batch, branch_is_off, made_beforehand, origin_of
@@ -50,6 +50,8 @@ __all__ = ["TableExperiment"]
 
 log = logging.getLogger(__name__)
 
+ITEMS = "items"
+"""Their folder in the store."""
 SHOWN = 6
 """Items in the figure."""
 TEXT_CLAIMS = 2
@@ -75,8 +77,19 @@ class TableExperiment(Loaded):
         out = open_out(self.config.out, self.config.name) if self.world.leads else Path()
         if self.config.profile.name != PAPER:
             log.info("profile %s: its numbers are comparable with nothing but themselves", self.config.profile.name)
+        self.store.uses.begin(self.store.root, self.config.name, out if self.world.leads else None)
+        try:
+            return self.measure(out, wanted)
+        except DamagedItemsError:
+            if self.world.size > 1:  # the others wait for what this process has not done
+                raise
+            return self.measure(out, wanted)
+
+    def measure(self, out: Path, wanted: Sequence[str]) -> Results:
+        """The stages after the check, as far as they are wanted."""
         with self._stage("prepare"):
             items = self.prepare()
+            self.store.uses.add(ITEMS, [items.folder.name])
         if "sample" not in wanted:
             return Results(out, 0)
         with self._stage("sample"):
@@ -151,7 +164,7 @@ class TableExperiment(Loaded):
         profile, dataset = self.config.profile, self.resolved["dataset"]
         limits = [limit for limit in (dataset["items"], self.config.limit) if limit is not None]
         return prepare_items(
-            self.store.root / "items",
+            self.store.root / ITEMS,
             make(dataset["pictures"], "dataset.pictures"),
             resolution=profile.resolution,
             masks=preset(profile.masks),

@@ -6,7 +6,6 @@ A path is a `manifest.json`, or a folder that holds one: prepared items in the s
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -77,7 +76,7 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
     from bench.data.manifest import FEATURES, TABLE, Items
 
     try:
-        items = Items(manifest, datasets.Dataset.from_file(str(folder / TABLE)))
+        items = Items(manifest, datasets.Dataset.from_file(str(folder / TABLE)), folder)
     except (OSError, ValueError) as error:
         raise BadInputError(f"{folder / TABLE}: expected prepared items, found {error}") from None
     if items.table.features != FEATURES or len(items.table) != len(items):
@@ -94,20 +93,11 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
 
 
 def _changed(items: Any, index: int, line: dict[str, Any]) -> list[str]:
-    from bench.data.items import sha256_of
-
     try:
-        (item,) = items.read(index, index + 1)
+        changed: list[str] = items.changed(items.as_stored(index), line)
     except (BadInputError, ValueError):
         return ["unreadable"]
-    contents = {
-        "id": item.id,
-        "image": item.image_sha256,
-        "mask": None if items.manifest["masks"] == "whole" else item.mask_sha256,
-        "caption": hashlib.sha256(item.caption.encode()).hexdigest() if item.caption else None,
-        "exemplar": None if item.exemplar is None else sha256_of(item.exemplar),
-    }
-    return [key for key, value in contents.items() if line.get(key) != value]
+    return changed
 
 
 def _read(path: Path) -> Manifest:

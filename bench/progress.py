@@ -12,7 +12,10 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """Items done of how many; what was found in the store counts as done but not into the rate."""
+    """Items done of how many; what was found in the store counts as done but not into the rate.
+
+    It is shown where it is entered.
+    """
 
     def __init__(self, what: str, total: int, *, unit: str = "items") -> None:
         self._bars = bars.Progress(

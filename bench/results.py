@@ -147,8 +147,10 @@ def write_atomically(path: Path, data: str | bytes) -> None:
     try:
         partial.write_bytes(data.encode() if isinstance(data, str) else data)
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)
         raise
 
 

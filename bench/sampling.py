@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any
 
 import torch
 
 from bench.data.items import Item
 from bench.data.manifest import Items
-from bench.errors import BadInputError
 from bench.generation.batching import Batches, probe_batch_size
 from bench.generation.decoding import Batch
 from bench.generation.latents import Generator, float_images, image_batch, mask_batch
@@ -23,7 +24,9 @@ VERSION = 2
 """Raised when the same settings give other latents."""
 UNPROBED = 8
 """Items at once where that is to be found by a probe and nothing had to be sampled."""
-KINDS = ("latents", "encoded", "encoded_known")
+LATENTS = "latents"
+"""Their kind in the store."""
+KINDS = (LATENTS, "encoded", "encoded_known")
 """Of each item: the generator's, the first stage's of its image, and of the image with grey in the hole."""
 
 
@@ -55,24 +58,36 @@ class Sampling:
         self.generator, self.seed, self.store, self.device = generator, seed, store, device
         self.world = world
         self.counts = {"sampled": 0, "stored": 0}
+        self._again: dict[str, Callable[[Progress], Arrays]] = {}
         self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
         self._batches = Batches(batch_size) if isinstance(batch_size, int) else None
 
     def run(self, items: Items) -> list[str]:
         """Latents of every block, in the store; returns their keys."""
-        keys = [content_key({**self._settings, "items": items.lines(start, stop)}) for start, stop in items.blocks()]
-        mine = self.world.share(list(zip(keys, items.blocks(), strict=True)))
-        with Progress("sample", sum(stop - start for _, (start, stop) in mine)) as progress:
-            for key, (start, stop) in mine:
-                with self.store.lock("latents", key):
-                    if self.store.get("latents", key) is None:
-                        self.store.put("latents", key, self.block(items.read(start, stop), progress))
-                        self.counts["sampled"] += stop - start
-                    else:
-                        self.counts["stored"] += stop - start
-                        progress.skip(stop - start)
+        spans = {
+            content_key({**self._settings, "items": items.lines(start, stop)}): (start, stop)
+            for start, stop in items.blocks()
+        }
+        self._again = {key: partial(self._made, key, items, *span) for key, span in spans.items()}
+        self.store.uses.add(LATENTS, spans)
+        mine = {key: {LATENTS: key} for key in self.world.share(list(spans))}
+        count = sum(spans[key][1] - spans[key][0] for key in mine)
+        with Progress("sample", count) as progress, closing(self.store.turns(LATENTS, mine)) as turns:
+            for turn in turns:
+                start, stop = spans[turn.block]
+                if turn.missing:
+                    self._made(turn.block, items, start, stop, progress)
+                else:
+                    self.counts["stored"] += stop - start
+                    progress.skip(stop - start)
         self.counts = {name: self.world.total(count, self.device) for name, count in self.counts.items()}
-        return keys
+        return list(spans)
+
+    def _made(self, key: str, items: Items, start: int, stop: int, progress: Progress) -> Arrays:
+        arrays = self.block(items.read(start, stop), progress)
+        self.store.put(LATENTS, key, arrays)
+        self.counts["sampled"] += stop - start
+        return arrays
 
     def block(self, block: Sequence[Item], progress: Progress) -> Arrays:
         """Latents of some items by their `KINDS`, as the generator scales them."""
@@ -80,7 +95,7 @@ class Sampling:
         def sampled(batch: Sequence[Item]) -> Arrays:
             seen, mask = float_images(image_batch(batch)), mask_batch(batch)
             made = {
-                "latents": self.generator.sample(batch, self.seed),
+                LATENTS: self.generator.sample(batch, self.seed),
                 "encoded": self.generator.encode(seen),
                 "encoded_known": self.generator.encode(seen * (mask == 0)),
             }
@@ -100,14 +115,10 @@ class Sampling:
         return self._batches.size if self._batches else UNPROBED
 
     def latents_of(self, key: str) -> Arrays:
-        """Latents of a block.
-
-        Raises:
-            BadInputError: they are not in the store any more.
-        """
-        arrays = self.store.get("latents", key)
+        """Latents of a block that `run` has seen; made again where the store has lost them since."""
+        arrays = self.store.get(LATENTS, key)
         if arrays is None:
-            raise BadInputError(f"latents {key[:12]}… went missing from the store {self.store.root}; run again")
+            arrays = self._again[key](Progress("sample", 0))
         return arrays
 
     def batch(self, items: Sequence[Item], latents: Arrays) -> tuple[Batch, torch.Tensor]:

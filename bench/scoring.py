@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,6 @@ import torch
 
 from bench.data.items import Item
 from bench.data.manifest import Items
-from bench.errors import BadInputError
 from bench.generation.batching import Batches
 from bench.generation.decoding import Method
 from bench.metrics.features import Features, Piece
@@ -32,6 +32,8 @@ Part = tuple[str, Unit]
 Column = tuple[Part, str]
 """One array of a part."""
 Array = npt.NDArray[Any]
+SCORES = "scores"
+"""Their kind in the store."""
 TRUTH = ""
 """Stands for the true images where scores are kept by row."""
 
@@ -97,26 +99,36 @@ class Scoring:
         """
         spans = list(items.blocks())
         keys = [self._keys(items.lines(*span), key) for span, key in zip(spans, latents, strict=True)]
-        mine = self.sampling.world.share(range(len(spans)))
+        self.store.uses.add(SCORES, [key for block in keys for key in block.values()])
+        mine = {number: keys[number] for number in self.sampling.world.share(range(len(spans)))}
+
+        def made(number: int, parts: Sequence[Part], progress: Progress) -> dict[Part, Arrays]:
+            block, known = items.read(*spans[number]), self.sampling.latents_of(latents[number])
+            arrays = self.block(block, known, parts, progress)
+            for part in parts:
+                self.store.put(SCORES, keys[number][part], arrays[part])
+            return arrays
+
+        def again(number: int, part: Part) -> Arrays:
+            """What a process has put into the store, made again where the store has lost it since."""
+            arrays = self.store.get(SCORES, keys[number][part])
+            return made(number, [part], Progress("score", 0))[part] if arrays is None else arrays
+
         blocks: dict[int, dict[Column, Array]] = {}
         widths: Mapping[Column, int] = {}
-        with Progress("score", sum(spans[number][1] - spans[number][0] for number in mine)) as progress:
-            for number in mine:
-                start, stop = spans[number]
-                with self.store.lock("scores", next(iter(keys[number].values()))):
-                    found, missing = self._stored(keys[number])
-                    if missing:
-                        block, known = items.read(start, stop), self.sampling.latents_of(latents[number])
-                        for part, arrays in self.block(block, known, missing, progress).items():
-                            self.store.put("scores", keys[number][part], arrays)
-                            found[part] = arrays
-                    else:
-                        progress.skip(stop - start)
+        count = sum(spans[number][1] - spans[number][0] for number in mine)
+        with Progress("score", count) as progress, closing(self.store.turns(SCORES, mine)) as turns:
+            for turn in turns:
+                number, found = turn.block, turn.found
+                if turn.missing:
+                    found |= made(number, turn.missing, progress)
+                else:
+                    progress.skip(spans[number][1] - spans[number][0])
                 columns = {(part, name): found[part][name] for part in keys[number] for name in sorted(found[part])}
                 blocks[number] = {column: values for column, values in columns.items() if values.ndim == 1}
                 widths = {column: values.shape[1] for column, values in columns.items() if values.ndim == 2}
         values, widths = self._exchanged(len(items), {spans[number]: block for number, block in blocks.items()}, widths)
-        return self._together(items, values, self._features(spans, keys, widths), sets)
+        return self._together(items, values, _features(spans, widths, again), sets)
 
     def _exchanged(
         self, count: int, blocks: Mapping[tuple[int, int], Mapping[Column, Array]], widths: Mapping[Column, int]
@@ -136,36 +148,6 @@ class Scoring:
             everyone.update(torch.tensor(places, dtype=torch.long, device=device), torch.from_numpy(values[places]))
             values = everyone.compute().cpu().numpy()
         return {column: values[:, index] for index, column in enumerate(columns)}, widths
-
-    def _features(
-        self, spans: Sequence[tuple[int, int]], keys: Sequence[Mapping[Part, str]], widths: Mapping[Column, int]
-    ) -> dict[Column, Features]:
-        """Of all items by column, read from the store when they are wanted."""
-        return {
-            (part, name): Features(
-                [
-                    Piece(stop - start, partial(self._read, block[part], name))
-                    for (start, stop), block in zip(spans, keys, strict=True)
-                ],
-                width,
-            )
-            for (part, name), width in widths.items()
-        }
-
-    def _read(self, key: str, name: str) -> Array:
-        arrays = self.store.get("scores", key)
-        if arrays is None:
-            raise BadInputError(
-                f"paths.store: expected scores {key[:12]}… in {self.store.root}, a folder that all processes of a run "
-                "share; found none, or damaged ones: run again"
-            )
-        return arrays[name]
-
-    def _stored(self, keys: Mapping[Part, str]) -> tuple[dict[Part, Arrays], list[Part]]:
-        """What the store has of a block's parts, and the parts that it has not."""
-        found = {part: self.store.get("scores", key) for part, key in keys.items()}
-        there = {part: arrays for part, arrays in found.items() if arrays is not None}
-        return there, [part for part in keys if part not in there]
 
     def _keys(self, lines: list[dict[str, Any]], latents: str) -> dict[Part, str]:
         keys = {}
@@ -231,6 +213,26 @@ class Scoring:
                 rows[row][f"{name}_{variant}" if variant else name] = arrays
         areas = np.array([line["mask_area"] for line in items.lines()])
         return Scored(rows, truth, sets, items.sources, items.references, areas, measures)
+
+
+def _features(
+    spans: Sequence[tuple[int, int]], widths: Mapping[Column, int], stored: Callable[[int, Part], Arrays]
+) -> dict[Column, Features]:
+    """Of all items by column, read from the store when they are wanted."""
+    return {
+        (part, name): Features(
+            [
+                Piece(stop - start, partial(_read, stored, number, part, name))
+                for number, (start, stop) in enumerate(spans)
+            ],
+            width,
+        )
+        for (part, name), width in widths.items()
+    }
+
+
+def _read(stored: Callable[[int, Part], Arrays], number: int, part: Part, name: str) -> Array:
+    return stored(number, part)[name]
 
 
 def unit_interval(image: torch.Tensor) -> torch.Tensor:

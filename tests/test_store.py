@@ -1,14 +1,20 @@
-"""The store: what goes in comes out, damage is found, and a failed write leaves nothing."""
+"""The store: what goes in comes out, damage is found, a failed write leaves nothing, and work is shared by leases."""
 
 import logging
-import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bench import store as store_module
-from bench.store import Store, content_key, file_sha256
+import bench
+from bench.errors import BadInputError
+from bench.store import Store, arrays, content_key, file_sha256, lease
 
 KEY = content_key({"stage": "latents", "seed": 0})
 ARRAYS = {"latents": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "count": np.array([2], dtype=np.int64)}
@@ -77,7 +83,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store_module.os, "fsync", full)
+    monkeypatch.setattr(arrays.os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
         Store(tmp_path).put("latents", KEY, ARRAYS)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -98,21 +104,110 @@ def test_a_files_hash_is_sha256(tmp_path: Path) -> None:
     assert file_sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def make_once(root: Path) -> None:
-    store = Store(root)
-    with store.lock("latents", KEY):
-        if store.get("latents", KEY) is None:
+BLOCKS = 6
+WORKER = """
+import sys, time
+from contextlib import closing
+from pathlib import Path
+import numpy as np
+from bench.store import Store, content_key
+root = Path(sys.argv[1])
+store = Store(root)
+blocks = {number: {"all": content_key({"number": number})} for number in range(int(sys.argv[2]))}
+with closing(store.turns("latents", blocks)) as turns:
+    for turn in turns:
+        if turn.missing:
             with (root / "made").open("a") as file:
-                file.write("x")
-            store.put("latents", KEY, ARRAYS)
+                file.write(f"{turn.block}\\n")
+            time.sleep(0.2)
+            store.put("latents", blocks[turn.block]["all"], {"number": np.array([turn.block])})
+"""
+HOLDER = """
+import sys, time
+from pathlib import Path
+from bench.store import lease
+with lease(Path(sys.argv[1]), silent=float(sys.argv[2])):
+    print("held", flush=True)
+    time.sleep(300)
+"""
+SILENT = 3.0
 
 
-def test_of_several_processes_one_makes_it(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=make_once, args=(tmp_path,)) for _ in range(4)]
+def on_host(name: str, code: str, *words: str) -> subprocess.Popen[str]:
+    """A Python program on a host of that name: in a namespace of its own, as containers have."""
+    own = ["unshare", "--uts", *(["--map-root-user"] if os.geteuid() else [])]
+    line = ["sh", "-c", 'hostname "$0" && exec "$@"', name, sys.executable, "-c", code, *words]
+    environment = {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[1])}
+    return subprocess.Popen([*own, *line], stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def test_processes_of_two_hosts_share_the_blocks_and_each_is_made_once(tmp_path: Path) -> None:
+    workers = [on_host(f"host{number % 2}", WORKER, str(tmp_path), str(BLOCKS)) for number in range(4)]
     for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-        assert worker.exitcode == 0
-    assert (tmp_path / "made").read_text() == "x"
+        worker.communicate(timeout=120)
+        assert worker.returncode == 0
+    assert sorted((tmp_path / "made").read_text().split()) == [str(number) for number in range(BLOCKS)]
+    assert len(files(tmp_path)) == BLOCKS
+    assert not list(tmp_path.rglob("*.lease"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize("host", ["here", "elsewhere"])
+def test_a_lease_whose_holder_is_silent_is_taken(tmp_path: Path, host: str, number: signal.Signals) -> None:
+    name = socket.gethostname() if host == "here" else "elsewhere"
+    path = tmp_path / "work.lease"
+    holder = on_host(name, HOLDER, str(path), str(SILENT))
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        time.sleep(SILENT + 1)  # renewed: longer than it may be silent
+        with lease(path, wait=False, silent=SILENT) as held:
+            assert not held
+        holder.send_signal(number)
+        if number == signal.SIGKILL:
+            holder.wait()
+        started = time.monotonic()
+        with lease(path, silent=SILENT) as held:
+            assert held
+        waited = time.monotonic() - started
+        if host == "here" and number == signal.SIGKILL:
+            assert waited < SILENT / 2
+        else:
+            assert SILENT <= waited < 4 * SILENT
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_an_empty_lease_is_taken_as_well(tmp_path: Path) -> None:
+    (tmp_path / "work.lease").touch()  # as whoever is killed between making and writing it leaves it
+    with lease(tmp_path / "work.lease", wait=False, silent=0.5) as held:
+        assert not held
+    with lease(tmp_path / "work.lease", silent=0.5) as held:
+        assert held
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    store.put("latents", KEY, {"count": np.zeros(1)})
+    read = Path.read_bytes
+
+    def replaced(path: Path) -> bytes:
+        monkeypatch.setattr(Path, "read_bytes", read)
+        store.put("latents", KEY, ARRAYS)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", replaced)
+    found = store.get("latents", KEY)
+    assert found is not None
+    assert found.keys() == ARRAYS.keys()
+
+
+def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "latents").mkdir()
+    (tmp_path / "latents" / KEY[:2]).symlink_to("/sys/kernel")  # where nobody may make a file
+    store = Store(tmp_path)
+    with pytest.raises(BadInputError, match=r"paths\.store: expected a folder that can be written, as latents"):
+        store.put("latents", KEY, ARRAYS)

@@ -18,14 +18,13 @@ import datasets
 import numpy as np
 import numpy.typing as npt
 from datasets.arrow_writer import ArrowWriter
-from filelock import FileLock
 
 from bench.data.items import Item, Picture, inpainting_item, item_of_files, read_rgb, sha256_of, square_image
 from bench.data.masks import MaskPreset
-from bench.errors import BadInputError
-from bench.store import content_key
+from bench.errors import BadInputError, RunFailedError
+from bench.store import content_key, file_sha256, lease, put_aside, writing
 
-__all__ = ["BLOCK", "Items", "Pictures", "prepare_items"]
+__all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +34,7 @@ VERSION = 2
 """Raised when the same pictures give other items."""
 MANIFEST = "manifest.json"
 TABLE = "items.arrow"
+SUMS = "SHA256SUMS"
 FEATURES = datasets.Features(
     {
         "id": datasets.Value("string"),
@@ -70,6 +70,10 @@ class Pictures(Protocol):
     def __iter__(self) -> Iterator[Picture]: ...
 
 
+class DamagedItemsError(RunFailedError):
+    """Prepared items are not what their manifest says; they are put aside, and prepared again by the next start."""
+
+
 @dataclass(frozen=True)
 class Items:
     """Prepared items, read from memory-mapped Arrow as they are wanted; whole images are read where they lie.
@@ -80,10 +84,12 @@ class Items:
             whose masks were all too large), `broken` (ids and why), `grey_masks` (masks that held other values than
             black and white).
         table: ids, sources, captions, pixels and files.
+        folder: where they lie; its name is their key.
     """
 
     manifest: dict[str, Any]
     table: datasets.Dataset
+    folder: Path
 
     def __len__(self) -> int:
         return len(self.manifest["items"])
@@ -118,14 +124,53 @@ class Items:
         return np.stack([_mask(row["mask"], side) for row in rows])
 
     def read(self, start: int, stop: int) -> list[Item]:
-        """Some items with their pixels."""
-        return [self._item(row) for row in self.table.select(range(start, stop))]
+        """Some items with their pixels.
+
+        Raises:
+            DamagedItemsError: an item is not what the manifest says.
+        """
+        rows = self.table.select(range(start, stop))
+        return [self._item(row, line) for row, line in zip(rows, self.lines(start, stop), strict=True)]
 
     def pick(self, indices: Iterable[int]) -> list[Item]:
         """Items by their places."""
         return [item for index in indices for item in self.read(index, index + 1)]
 
-    def _item(self, row: dict[str, Any]) -> Item:
+    def _item(self, row: dict[str, Any], line: dict[str, Any]) -> Item:
+        try:
+            item = self._as_stored(row)
+            if not self.changed(item, line):
+                return item
+        except (BadInputError, ValueError):
+            pass
+        put_aside(self.folder)
+        raise DamagedItemsError(
+            f"{self.folder}: item {line['id']} is not what the manifest says; run the same command again: items are "
+            "prepared anew"
+        )
+
+    def as_stored(self, place: int) -> Item:
+        """One item, whatever the manifest says.
+
+        Raises:
+            BadInputError: its pictures are missing or broken.
+            ValueError: its pixels are not as many as its size asks for.
+        """
+        return self._as_stored(self.table[place])
+
+    def changed(self, item: Item, line: dict[str, Any]) -> list[str]:
+        """What of an item is not as its line in the manifest says."""
+        masked = self.manifest["masks"] != "whole"
+        contents = {
+            "id": item.id,
+            "image": item.image_sha256,
+            "mask": item.mask_sha256 if masked else None,
+            "caption": hashlib.sha256(item.caption.encode()).hexdigest() if item.caption else None,
+            "exemplar": None if item.exemplar is None else sha256_of(item.exemplar),
+        }
+        return [key for key, value in contents.items() if line.get(key) != value]
+
+    def _as_stored(self, row: dict[str, Any]) -> Item:
         side = self.manifest["resolution"]
         if row["image"] is None:
             image = square_image(Path(row["image_file"]), resolution=side, fit=self.manifest["fit"])
@@ -173,19 +218,48 @@ def prepare_items(
         }
     )
     target = folder / key
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f".{key}.lock"):
-        if not target.is_dir():
-            partial = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
-            try:
-                _Preparation(partial, pictures, resolution, masks, seed).write(listed, limit)
-                os.replace(partial, target)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-    items = Items(json.loads((target / MANIFEST).read_text()), datasets.Dataset.from_file(str(target / TABLE)))
+    items = _opened(target)
+    if items is None:
+        with writing(folder), lease(folder / f".{key}.lease"):
+            items = _opened(target)
+            if items is None:
+                partial = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
+                try:
+                    _Preparation(partial, pictures, resolution, masks, seed).write(listed, limit)
+                    os.replace(partial, target)
+                except BaseException:
+                    shutil.rmtree(partial, ignore_errors=True)
+                    raise
+                items = _opened(target)
+                assert items is not None  # it has just been written
     _say_what_is_missing(items.manifest)
     return items
+
+
+def _opened(folder: Path) -> Items | None:
+    """What was prepared in a folder; None where nothing was, or where it is damaged, which is put aside."""
+    if not folder.is_dir():
+        return None
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        table = datasets.Dataset.from_file(str(folder / TABLE))
+        table.data.validate(full=True)
+        whole = len(table) == len(manifest["items"]) and table.features == FEATURES
+        if whole and _sums(folder).get(MANIFEST) in (None, file_sha256(folder / MANIFEST)):
+            return Items(manifest, table, folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    put_aside(folder)
+    return None
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    """SHA-256 of files by their names, as `sha256sum` writes them; none where an older version prepared them."""
+    try:
+        lines = (folder / SUMS).read_text().splitlines()
+    except FileNotFoundError:
+        return {}
+    return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
 
 
 def _refuse_repeated(pictures: list[Picture]) -> None:
@@ -253,6 +327,8 @@ class _Preparation:
             "items": self.lines,
         }
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+        sums = "".join(f"{file_sha256(self.folder / name)}  {name}\n" for name in (MANIFEST, TABLE))
+        (self.folder / SUMS).write_text(sums)
 
     def _made(self, picture: Picture) -> Item | None:
         if self.pictures.masks == "drawn":

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from bench.data.mini.imagenet import write_imagenet
@@ -20,7 +19,7 @@ from bench.models.checkpoints import CONFIG, WEIGHTS, load_decoder, note_lineage
 from bench.objects import make, require_target
 from bench.results import Results, check_writable, environment, write_atomically, write_json
 from bench.schema import Config
-from bench.store import file_sha256
+from bench.store import file_sha256, lease
 from bench.training.workshop import DONE, Workshop, make_part
 
 __all__ = ["train_mini"]
@@ -80,7 +79,7 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
         make_part(part, parts[name], recipes[name], workshop)
     if all((out / name / DONE).is_file() for name in shipped):
         _check_convergence(out, training["convergence"])
-        with FileLock(out / f".{PACKED}.lock"):
+        with lease(out / f".{PACKED}.lease"):
             pack(out, shipped, training, config)
         print(out / PACKED)
     return Results(out, 0)

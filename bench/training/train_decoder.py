@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 import yaml
-from filelock import FileLock
 from torch import Tensor
 
 from bench.config import conf_dir, key_of
@@ -33,7 +32,7 @@ from bench.reporting.figures import draw_curves, draw_grid
 from bench.reporting.files import run_facts, write_run
 from bench.results import Results, check_writable, environment, open_out
 from bench.schema import Config
-from bench.store import content_key
+from bench.store import content_key, lease
 from bench.training.curve import Curve, print_curve
 from bench.training.recipe import DecoderRecipe
 from bench.training.scalars import Scalars
@@ -96,7 +95,7 @@ class TrainDecoder:
         return Path(self.config.paths.store) / "training" / self.key
 
     def _locked(self, data: ImageNetTrain) -> tuple[Curve, Decoder, Validation]:
-        with FileLock(self._folder.with_suffix(".lock")) if self.world.leads else contextlib.nullcontext():
+        with lease(self._folder.with_suffix(".lease")) if self.world.leads else contextlib.nullcontext():
             return self.train(data, self._folder)
 
     # --- check -------------------------------------------------------------------------------------------------------

@@ -120,8 +120,11 @@ def test_the_hash_is_of_what_the_items_are_and_not_of_where_they_lie(tmp_path: P
     assert prepare(tmp_path / "elsewhere", moved).hash == items.hash
     lines = items.lines()
     other = {**lines[3], "mask": lines[4]["mask"]}
-    assert Items({**items.manifest, "items": [*lines[:3], other, *lines[4:]]}, items.table).hash != items.hash
-    assert Items({**items.manifest, "items": lines[::-1]}, items.table).hash != items.hash
+    assert (
+        Items({**items.manifest, "items": [*lines[:3], other, *lines[4:]]}, items.table, items.folder).hash
+        != items.hash
+    )
+    assert Items({**items.manifest, "items": lines[::-1]}, items.table, items.folder).hash != items.hash
 
 
 def test_a_limit_takes_the_first_items(tmp_path: Path, pictures: list[Picture]) -> None:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from filelock import FileLock
+from bench.store import lease
 
 __all__ = ["JPEG_QUALITY", "write_notes", "written_once"]
 
@@ -23,8 +23,9 @@ def written_once(target: Path, write: Callable[[Path], None]) -> Path:
         target: the folder; it appears whole or not at all, and of several processes one writes it.
         write: fills the folder that it is given, which becomes the target.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(target.with_suffix(".lock")):
+    if target.is_dir():
+        return target
+    with lease(target.with_suffix(".lease")):
         if target.is_dir():
             return target
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
