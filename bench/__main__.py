@@ -11,4 +11,4 @@ if __name__ == "__main__":
     status = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(status) if status == 130 else sys.exit(status)
+    os._exit(status) if status in (130, 143) else sys.exit(status)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from bench.config import MEASURING, compose_config, experiments, typed, with_decoder_rows
-from bench.errors import BadInputError, RunFailedError
+from bench.errors import BadInputError, TerminatedError, outcome
 from bench.schema import FETCH
 
 if TYPE_CHECKING:
@@ -17,17 +22,25 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "run"]
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments ask for and return the exit status: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Run what the arguments ask for and return the exit status.
+
+    0 done, 1 failed, 2 bad input, 130 interrupted (SIGINT), 143 asked to end (SIGTERM).
+    """
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return DONE
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "datasets", "matplotlib", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    with _ending():
+        return _status(arguments)
+
+
+def _status(arguments: list[str]) -> int:
     try:
         sweep = [word for word in arguments if word in ("-m", "--multirun")]
         overrides = _overrides([word for word in arguments if word not in sweep])
@@ -36,18 +49,37 @@ def main(arguments: list[str]) -> int:
 
             return run_sweep(overrides, _run)
         return _run(overrides).status
-    except BadInputError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except RunFailedError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("bench: interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
-    except Exception:
-        traceback.print_exc()
-        return FAILED
+    except KeyboardInterrupt as interrupt:
+        asked = isinstance(interrupt, TerminatedError)
+        print(
+            f"bench: {'asked to end' if asked else 'interrupted'}; the same command goes on from here", file=sys.stderr
+        )
+        return TERMINATED if asked else INTERRUPTED
+    except Exception as error:
+        known = outcome(error)
+        if known is None:
+            traceback.print_exc()
+            return FAILED
+        status, message = known
+        print(f"bench: {message}", file=sys.stderr)
+        return status
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Within it, SIGTERM unwinds the stack as SIGINT does, so that nothing half-written or held is left."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _overrides(arguments: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import errno
 
-__all__ = ["READ_ONLY", "BadInputError", "RunFailedError", "TerminatedError", "no_space"]
+__all__ = ["READ_ONLY", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 """Of an `OSError`: the place cannot be written."""
@@ -21,9 +21,13 @@ class TerminatedError(KeyboardInterrupt):
     """The process was asked to end (SIGTERM), as by a batch system; status 143."""
 
 
-def no_space(error: BaseException) -> str | None:
-    """What to say of a full disk or quota; None for anything else."""
-    if not isinstance(error, OSError) or error.errno not in FULL:
-        return None
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}no space left on the disk; make room and run the same command again: it goes on from here"
+def outcome(error: Exception) -> tuple[int, str] | None:
+    """Exit status and message of an error that has one message; None for one that deserves its traceback."""
+    if isinstance(error, BadInputError):
+        return 2, str(error)
+    if isinstance(error, RunFailedError):
+        return 1, str(error)
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = f"{error.filename}: " if error.filename else ""
+        return 1, f"{where}no space left on the disk; make room, and the same command goes on from here"
+    return None

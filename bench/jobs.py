@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BadInputError, RunFailedError
+from bench.errors import outcome
 from bench.results import Results, write_json
 
 __all__ = ["JOB", "Job", "run_job"]
 
 JOB = "job.json"
-FAILED, BAD_INPUT = 1, 2
+FAILED = 1
 Run = Callable[[list[str]], Results]
 """Runs an experiment from its overrides."""
 
@@ -56,10 +56,9 @@ def run_job(run: Run, job: Job, out: Path | None) -> Results:
 def _attempt(run: Run, overrides: list[str]) -> Results:
     try:
         return run(overrides)
-    except BadInputError as error:
-        return Results(Path(), BAD_INPUT, str(error))
-    except RunFailedError as error:
-        return Results(Path(), FAILED, str(error))
     except Exception as error:
+        known = outcome(error)
+        if known is not None:
+            return Results(Path(), *known)
         traceback.print_exc()
         return Results(Path(), FAILED, f"{type(error).__name__}: {error}")

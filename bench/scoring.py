@@ -146,7 +146,8 @@ class Scoring:
             places = [place for span in blocks for place in range(*span)]
             everyone = ItemValues(count, len(columns)).to(device)
             everyone.update(torch.tensor(places, dtype=torch.long, device=device), torch.from_numpy(values[places]))
-            values = everyone.compute().cpu().numpy()
+            with world.together():
+                values = everyone.compute().cpu().numpy()
         return {column: values[:, index] for index, column in enumerate(columns)}, widths
 
     def _keys(self, lines: list[dict[str, Any]], latents: str) -> dict[Part, str]:

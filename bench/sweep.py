@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 
 from bench.errors import BadInputError
 from bench.gather import gather
-from bench.jobs import Job, Run, run_job
+from bench.jobs import JOB, Job, Run, run_job
 from bench.results import free_folder, writable_folder
 from bench.world import World
 
@@ -66,4 +66,5 @@ def run_sweep(words: list[str], run: Run) -> int:
     try:
         return max(run_job(run, job, out).status for job in jobs)
     finally:
-        gather(out)
+        if any(out.glob(f"*/{JOB}")):
+            gather(out)

@@ -11,6 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed
 
+from bench.errors import RunFailedError
+
 __all__ = ["World"]
 
 T = TypeVar("T")
@@ -58,27 +60,48 @@ class World:
     def wait(self) -> None:
         """Until all processes are here."""
         if self.size > 1:
-            distributed.barrier()
+            with self.together():
+                distributed.barrier()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Within it, a process that is not there any more is said in one message.
+
+        Raises:
+            RunFailedError: another process ended before it got here.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size == 1 or (not isinstance(error, distributed.DistError) and "losed by peer" not in str(error)):
+                raise
+            raise RunFailedError(
+                f"process {self.rank} of {self.size}: another one is gone; what ended it stands above, unless the "
+                "kernel killed it, as for want of memory. The same command goes on from here, with any number of them"
+            ) from None
 
     def told(self, value: T, device: torch.device) -> T:
         """What the leading process has for this."""
         if self.size == 1:
             return value
         values = [value]
-        distributed.broadcast_object_list(values, src=0, device=device)
+        with self.together():
+            distributed.broadcast_object_list(values, src=0, device=device)
         return values[0]
 
     def mean(self, values: Tensor) -> Tensor:
         """Of a tensor over all processes."""
         if self.size > 1:
-            distributed.all_reduce(values)
+            with self.together():
+                distributed.all_reduce(values)
         return values / self.size
 
     def total(self, count: int, device: torch.device) -> int:
         """Of a count over all processes."""
         counts = torch.tensor(count, device=device)
         if self.size > 1:
-            distributed.all_reduce(counts)
+            with self.together():
+                distributed.all_reduce(counts)
         return int(counts)
 
     def any(self, flag: bool, device: torch.device) -> bool:

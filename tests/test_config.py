@@ -1,5 +1,6 @@
 """The command line: what is shipped composes, what is wrong ends with status 2 and one message that names it."""
 
+import errno
 import os
 import re
 import subprocess
@@ -14,7 +15,7 @@ import bench
 from bench import command
 from bench.command import main, run
 from bench.config import MEASURING, changing, compose_config, conf_dir, experiments, typed, with_decoder_rows
-from bench.errors import BadInputError
+from bench.errors import BadInputError, TerminatedError
 from bench.objects import check_targets
 from bench.schema import STAGES
 
@@ -182,7 +183,13 @@ def test_from_python_bad_input_is_an_exception() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "says"), [(KeyboardInterrupt(), 130, "interrupted"), (RuntimeError("odd"), 1, "Traceback")]
+    ("error", "status", "says"),
+    [
+        (KeyboardInterrupt(), 130, "bench: interrupted"),
+        (TerminatedError(), 143, "bench: asked to end"),
+        (OSError(errno.ENOSPC, "full", "here"), 1, "bench: here: no space left on the disk"),
+        (RuntimeError("odd"), 1, "Traceback"),
+    ],
 )
 def test_an_interruption_and_a_failure_have_their_own_status(
     error: BaseException,

@@ -23,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from bench.data.imagenet_train import TrainingItem
-from bench.errors import BadInputError
+from bench.errors import BadInputError, TerminatedError
 from bench.models.decoder import Decoder
 from bench.models.discriminator import PatchDiscriminator
 from bench.models.first_stage import FirstStage
@@ -122,7 +122,7 @@ class DecoderTraining:
 
         Raises:
             FloatingPointError: a loss is not finite; the message names the last checkpoint, which is whole.
-            KeyboardInterrupt: the process was asked to end (SIGTERM); a checkpoint of this very step was written.
+            TerminatedError: the process was asked to end (SIGTERM); a checkpoint of this very step was written.
         """
         step_of = self._prepared()
         passes = self.recipe.batch_size // self.recipe.at_once
@@ -151,7 +151,7 @@ class DecoderTraining:
                     self.save()
                 yield Progressed(self.step, means, rates)
                 if ending and self.step < self.recipe.steps:
-                    raise KeyboardInterrupt
+                    raise TerminatedError
         self.decoder.eval()
 
     def _prepared(self) -> DecoderStep:

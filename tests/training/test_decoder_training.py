@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.errors import BadInputError
+from bench.errors import BadInputError, TerminatedError
 from bench.training.decoder_training import DecoderTraining, device_ids, posterior_noise
 from bench.training.recipe import WarmupCosine
 from bench.world import World
@@ -64,7 +64,7 @@ def test_being_asked_to_end_saves_this_very_step(pictures: Path, tmp_path: Path)
     assert [next(updates).step, next(updates).step] == [1, 2]
     os.kill(os.getpid(), signal.SIGTERM)
     assert next(updates).step == 3
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(TerminatedError):
         next(updates)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000003.pt"]
     whole = training(pictures, tmp_path / "whole", save_every=100)
