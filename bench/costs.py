@@ -1,4 +1,4 @@
-"""What sampling and a table's rows cost: parameters, operations, and seconds an image on this machine."""
+"""What sampling and a table's rows cost: parameters, operations, memory, and seconds an image on this machine."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
 import torch
 
@@ -16,7 +17,7 @@ from bench.generation.latents import Generator
 from bench.models.architecture import cost
 from bench.models.decoder import Decoder
 
-__all__ = ["decoding_share", "row_costs", "sampling_seconds"]
+__all__ = ["decoding_share", "row_costs", "sampling_seconds", "unknown_costs"]
 
 REPEATS = 5
 FEW_STEPS = 4
@@ -26,27 +27,39 @@ LARGEST_SHARE = 0.10
 
 
 def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str, float]]:
-    """By row: `seconds_per_image`, and `parameters` and `tera_flop` of one image where a decoder of ours makes it.
+    """By row: `seconds_per_image`; where a decoder of ours makes it `parameters`, and of one image `tera_flop` and
+    `peak_activation_bytes`; on CUDA `peak_memory_bytes`, what its allocator gives out for an image beyond the weights.
+
+    Rows are timed in turns, so that what slows the machine down for a while slows all of them.
 
     Args:
         methods: by row.
         batch: what they are timed on, after one call that is not; the median of five counts.
     """
-    resolution = batch.image.shape[-1]
+    resolution, count, device = batch.image.shape[-1], len(batch.ids), batch.z.device
+    calls = {name: functools.partial(method, batch) for name, method in methods.items()}
+    seconds = dict(zip(calls, _in_turns(list(calls.values()), device, REPEATS), strict=True))
     found: dict[str, dict[str, float]] = {}
     for name, method in methods.items():
-        seconds = _seconds(functools.partial(method, batch), batch.z.device, REPEATS)
-        entry: dict[str, float] = {"seconds_per_image": seconds / len(batch.ids)}
+        entry: dict[str, float] = {"seconds_per_image": seconds[name] / count}
         if isinstance(method, Decoded) and isinstance(method.decoder, Decoder):
-            counted = cost(method.decoder, resolution, conditioned=method.conditioned)
-            entry |= {"parameters": counted.parameters, "tera_flop": counted.tera_flop}
+            entry |= asdict(cost(method.decoder, resolution, conditioned=method.conditioned))
+        if device.type == "cuda":
+            entry["peak_memory_bytes"] = _peak_memory(calls[name], device) / count
         found[name] = entry
     return found
 
 
+def unknown_costs(device: torch.device) -> dict[str, str]:
+    """What `row_costs` does not measure on a device, and why."""
+    return (
+        {} if device.type == "cuda" else {"peak_memory_bytes": f"PyTorch counts memory on CUDA alone, not on {device}"}
+    )
+
+
 def sampling_seconds(generator: Generator, items: Sequence[Item], device: torch.device) -> float:
     """Seconds in which the generator samples an image, in a batch of these items, after one call that is not timed."""
-    return _seconds(lambda: generator.sample(items, 0), device, 1) / len(items)
+    return _in_turns([lambda: generator.sample(items, 0)], device, 1)[0] / len(items)
 
 
 def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, steps: int) -> tuple[bool, str] | str:
@@ -67,12 +80,23 @@ def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, st
     return shares[steps] <= LARGEST_SHARE, f"{seconds} to sample: {shown}"
 
 
-def _seconds(call: Callable[[], object], device: torch.device, repeats: int) -> float:
-    times = []
-    for _ in range(repeats + 1):
-        finish(device)
-        started = time.perf_counter()
-        call()
-        finish(device)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times[1:])
+def _in_turns(calls: Sequence[Callable[[], object]], device: torch.device, repeats: int) -> list[float]:
+    """Of each call the median of its seconds, all of them called once before."""
+    rounds = [[_timed(call, device) for call in calls] for _ in range(repeats + 1)]
+    return [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
+
+
+def _timed(call: Callable[[], object], device: torch.device) -> float:
+    finish(device)
+    started = time.perf_counter()
+    call()
+    finish(device)
+    return time.perf_counter() - started
+
+
+def _peak_memory(call: Callable[[], object], device: torch.device) -> int:
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    call()
+    finish(device)
+    return torch.cuda.max_memory_allocated(device) - before

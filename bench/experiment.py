@@ -19,11 +19,12 @@ from bench.checking.estimate import before_trial, estimate
 from bench.checking.report import report
 from bench.checking.settings import check_settings
 from bench.checking.trial import try_out
-from bench.costs import decoding_share, row_costs, sampling_seconds
+from bench.costs import decoding_share, row_costs, sampling_seconds, unknown_costs
 from bench.data.manifest import DamagedItemsError, Items, prepare_items
 from bench.data.masks import preset
 from bench.errors import BadInputError
 from bench.generation.decoding import Batch, branch_is_off, made_beforehand, origin_of
+from bench.influences import write_influences
 from bench.kept import remove_features, write_features
 from bench.loading import Loaded
 from bench.metrics.protocol import Protocol
@@ -110,6 +111,7 @@ class TableExperiment(Loaded):
             costs, protocols = self.costs(items, latents), self.protocols_of(summary)
             table = self.tabulate(items, latents, summary, costs, protocols)
             records = self.keep(out, items, scored)
+            write_influences(out, items, summary, self._spec.columns)
             write_table(out, renderings(table))
             write_results(
                 out,
@@ -325,6 +327,7 @@ class TableExperiment(Loaded):
                 "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
                 "latents": self.sampling.counts,
                 "costs": costs,
+                "costs_unknown": unknown_costs(self.device) if costs else {},
             },
         )
 
