@@ -38,20 +38,20 @@ class Collection:
 
     def run(self) -> Results:
         """Every experiment with this run's other overrides; the status is the worst of theirs."""
-        shared = for_each(self.overrides)
+        each = for_each(self.config, self.overrides)
         if self.config.stage == "check":
             problems = of_each(self.config, self.overrides)
             if problems:
                 raise BadInputError(report(self.config.name, problems))
-            statuses = [self._run([f"experiment={name}", *shared]).status for name in self.config.experiments]
+            statuses = [self._run(words).status for words in each.values()]
             return Results(Path(), max(statuses))
         out = open_out(self.config.out, self.config.name) if World.here().leads else None
         results: dict[str, Results] = {}
         seconds: dict[str, float] = {}
-        for name in self.config.experiments:
+        for name, words in each.items():
             started = time.monotonic()
             print(f"\n{name}", flush=True)
-            results[name] = run_job(self._run, Job(name, {"experiment": name}, [f"experiment={name}", *shared]), out)
+            results[name] = run_job(self._run, Job(name, {"experiment": name}, words), out)
             seconds[name] = round(time.monotonic() - started, 3)
         if out is not None:
             self.report(out, results, seconds)
@@ -62,7 +62,9 @@ class Collection:
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """`index.html` and `index.md`, verdicts that rest on several tables, and how the run went."""
         summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
-        scope = scope_of(self.config.profile.name, custom=bool(changing(self.overrides)))
+        scope = scope_of(
+            self.config.profile.name, custom=bool(changing([*self.config.each.get("all", []), *self.overrides]))
+        )
         verdicts = [*judge_printed(), *judge_across(summaries, profile=scope)]
         latents = {name: _run_of(out / name).get("latents") or {} for name in results}
         grid = _index(out, results, seconds, latents)

@@ -136,6 +136,10 @@ def _run(overrides: list[str]) -> Results:
         from bench.collection import Collection
 
         return Collection(config, resolved, overrides, _run).run()
+    if config.kind == "regression":
+        from bench.regression import Regression
+
+        return Regression(config, resolved, overrides, _run).run()
     if config.kind == "architecture":
         from bench.architecture import ArchitectureExperiment
 

@@ -23,6 +23,7 @@ from bench.errors import BadInputError
 from bench.schema import CONTROLS, DTYPES, FETCH, STAGES, Config
 
 __all__ = [
+    "COLLECTIONS",
     "MEASURING",
     "changing",
     "compose_config",
@@ -43,15 +44,19 @@ NEEDS = {
     "train_decoder": ("decoder", "training", "first_stage", "training_data", "validation_data"),
     "train_mini": ("parts",),
     "collection": ("experiments",),
+    "regression": ("experiments", "gate"),
 }
 """Groups and keys that each kind of experiment must have."""
 
 MEASURING = {"table": "bench.experiment.TableExperiment", "sensitivity": "bench.sensitivity.SensitivityExperiment"}
 """Kinds that sample and score the rows of a table, and the class of each."""
 
+COLLECTIONS = ("collection", "regression")
+"""Kinds that run other experiments."""
+
 NEUTRAL = (
     "experiment", "experiments", "stage", "device", "batch_size", "out", "save_images", "keep_features",
-    "features_dtype", "paths", "hydra", "controls", "costs",
+    "features_dtype", "paths", "hydra", "controls", "costs", "each", "gate",
 )  # fmt: skip
 """Overrides of these change no number of the paper's tables."""
 OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
@@ -144,9 +149,18 @@ def changing(overrides: Sequence[str]) -> list[str]:
     return [word for word in overrides if group_of(word) not in NEUTRAL and not word.startswith(OFFERED)]
 
 
-def for_each(overrides: list[str]) -> list[str]:
-    """Of a collection's overrides those that go to each of its experiments."""
-    return [word for word in overrides if key_of(word) not in ("experiment", "experiments", "out")]
+def for_each(config: Config, overrides: list[str]) -> dict[str, list[str]]:
+    """By experiment of a collection, the overrides that it is run with.
+
+    Args:
+        config: of the collection.
+        overrides: of its run, which count for more than those that it has for its experiments.
+    """
+    shared = [word for word in overrides if group_of(word) not in ("experiment", "experiments", "out", "each", "gate")]
+    return {
+        name: [f"experiment={name}", *config.each.get("all", []), *config.each.get(name, []), *shared]
+        for name in config.experiments
+    }
 
 
 def one_message(error: BaseException) -> str:

@@ -59,7 +59,7 @@ class Results:
     path: Path
     """The folder of the run's files."""
     status: int
-    """0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """0 done, 1 failed, 2 bad input, 3 worse than before, 4 nobody can tell whether, 130 interrupted."""
     message: str = ""
     """Why, unless it is done."""
     table: pandas.DataFrame | None = None

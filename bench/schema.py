@@ -23,6 +23,7 @@ __all__ = [
     "DecoderSizes",
     "DecoderSpec",
     "Features",
+    "Gate",
     "MeasureSpec",
     "MetricSpec",
     "Parts",
@@ -320,6 +321,18 @@ class Parts:
 
 
 @dataclass
+class Gate:
+    """What a collection's tables are held to when they are made."""
+
+    against: str | None = None
+    """A baseline's file, or a folder of earlier runs; None for nothing."""
+    margins: list[str] = field(default_factory=list)
+    """Such as `fid=0.5`, where they are not the default ones; see `bench.gate.margins`."""
+    annotations: bool = False
+    """Whether GitHub's annotations are printed as well."""
+
+
+@dataclass
 class Config:
     """One experiment."""
 
@@ -346,6 +359,9 @@ class Config:
     """Whether to count and time what each row costs."""
     experiments: list[str] = field(default_factory=list)
     """Of a collection, in order."""
+    each: dict[str, list[str]] = field(default_factory=dict)
+    """Overrides that a collection runs its experiments with, by experiment; `all` for all of them."""
+    gate: Gate | None = None
     part: str | None = None
     """Of `train_mini`: the one part to make; None for all."""
     profile: Profile = field(default_factory=Profile)

@@ -10,7 +10,7 @@ from hydra.utils import get_class
 
 from bench.checking.inspection import Problem, inspect_needs, merged
 from bench.checking.needs import needs
-from bench.config import MEASURING, compose_config, for_each, typed
+from bench.config import COLLECTIONS, MEASURING, compose_config, for_each, typed
 from bench.errors import BadInputError
 from bench.objects import PATH_KEYS
 from bench.schema import Config
@@ -31,7 +31,7 @@ def wanted(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -
     Raises:
         BadInputError: the configuration itself is wrong.
     """
-    if config.kind == "collection":
+    if config.kind in COLLECTIONS:
         return of_each(config, overrides)
     if config.kind in MEASURING:
         experiment = get_class(MEASURING[config.kind])(config, resolved, overrides)
@@ -49,11 +49,9 @@ def of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
         config: of the collection.
         overrides: of its run.
     """
-    shared = for_each(list(overrides))
     problems: list[Problem] = []
-    for name in config.experiments:
+    for name, words in for_each(config, list(overrides)).items():
         try:
-            words = [f"experiment={name}", *shared]
             found = wanted(*typed(compose_config(words)), words)
         except BadInputError as error:
             found = [Problem("", str(error))]

@@ -1,0 +1,215 @@
+"""Every number of the new side beside the old one's, with the margin, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bench.gate.baseline import rounded
+from bench.gate.decision import Verdict, Worsening, decide, together, upper_bound
+from bench.gate.margins import COSTS, Margin, margin_of
+from bench.gate.numbers import Cell, Measured, Number, Problem, Side
+from bench.influences import INFLUENCES
+from bench.metrics.uncertainty import Estimate, interval, paired_difference
+from bench.stamps import Stamps, unlike
+
+__all__ = ["Comparison", "Outcome", "compare"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number of both sides."""
+
+    experiment: str
+    row: str
+    metric: str
+    """Or a cost."""
+    new: float
+    old: float
+    margin: Margin
+    higher_is_better: bool
+    worsening: Worsening
+    verdict: Verdict = Verdict.CANNOT_TELL
+
+    @property
+    def change(self) -> float:
+        """New minus old."""
+        return self.new - self.old
+
+    @property
+    def ci95(self) -> tuple[float, float] | None:
+        """The change's interval, two-sided; None where the values are compared as they are, or no error is known."""
+        stderr, sources = self.worsening.stderr, self.worsening.sources
+        return None if sources is None or np.isnan(stderr) else interval(self.change, stderr, sources)
+
+    @property
+    def bound(self) -> float:
+        """By how much it is worse at most."""
+        return upper_bound(self.worsening)
+
+    @property
+    def allowed(self) -> float:
+        """The margin in the number's own unit."""
+        return self.margin.at(self.old)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of a whole comparison."""
+
+    new: Path
+    old: Path
+    comparisons: tuple[Comparison, ...]
+    problems: tuple[Problem, ...]
+    """For each of them nobody can tell."""
+    notes: tuple[str, ...]
+    """What was not compared and need not be."""
+
+    @property
+    def verdict(self) -> Verdict:
+        found = [comparison.verdict for comparison in self.comparisons]
+        return together([*found, *([Verdict.CANNOT_TELL] if self.problems else [])])
+
+    def of(self, *verdicts: Verdict) -> list[Comparison]:
+        """Comparisons that ended so."""
+        return [found for found in self.comparisons if found.verdict in verdicts]
+
+
+def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
+    """Hold the new side to everything that the old one has.
+
+    Where one side is a single table's run, that table alone is compared.
+
+    Args:
+        new: the run or runs in question.
+        old: what they are held to.
+        margins: by the full name of a metric or cost, where they are not the default ones.
+    """
+    gathered = _Gathered(dict(margins), [], [*new.problems, *old.problems], [])
+    told = {problem.experiment for problem in gathered.problems}
+    wanted = new.tables if new.alone else old.tables
+    for name in wanted:
+        if name in new.tables and name in old.tables:
+            gathered.table(new.tables[name], old.tables[name])
+        elif name not in told:
+            expected, found = (", ".join(side.tables) or "none" for side in (old, new))
+            gathered.miss(name, f"experiment: expected {name if name in old.tables else expected}, found {found}")
+    more = [name for name in new.tables if name not in old.tables and name not in wanted]
+    if more:
+        gathered.notes.append(f"new has more experiments: {', '.join(more)}")
+    known = {
+        name for side in (new, old) for table in side.tables.values() for _, name in (*table.numbers, *table.costs)
+    }
+    gathered.notes.extend(f"margin of {name}: neither side has it" for name in margins if name not in known)
+    if not gathered.comparisons and not gathered.problems:
+        gathered.miss("", f"{old.path}: expected something to compare, found nothing")
+    verdicts = decide([(found.worsening, found.allowed) for found in gathered.comparisons])
+    judged = [replace(found, verdict=verdict) for found, verdict in zip(gathered.comparisons, verdicts, strict=True)]
+    return Outcome(new.path, old.path, tuple(judged), tuple(gathered.problems), tuple(gathered.notes))
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """What a comparison has found so far."""
+
+    margins: dict[str, Margin]
+    comparisons: list[Comparison]
+    problems: list[Problem]
+    notes: list[str]
+
+    def miss(self, experiment: str, what: str) -> None:
+        self.problems.append(Problem(experiment, what))
+
+    def table(self, new: Measured, old: Measured) -> None:
+        name = old.experiment
+        if new.custom != old.custom:
+            ours, theirs = (" ".join(side.custom) or "no override" for side in (new, old))
+            self.notes.append(f"{name}: new ran with {ours}; old with {theirs}")
+        if new.stamps.manifest != old.stamps.manifest:
+            counts = [max((number.n for number in side.numbers.values()), default=0) for side in (old, new)]
+            self.miss(name, f"{unlike(new.stamps, old.stamps)} ({counts[0]} and {counts[1]} items)")
+            return
+        measured_otherwise = dict(_unlike_metrics(new.stamps, old.stamps))
+        for reason in measured_otherwise.values():
+            self.miss(name, reason)
+        ours, theirs = (dict.fromkeys(row for row, _ in side.numbers) for side in (new, old))
+        for row in theirs:
+            if row not in ours:
+                self.miss(name, f"row {row}: expected numbers as old has them, found none")
+        more = [row for row in ours if row not in theirs]
+        if more:
+            self.notes.append(f"{name}: new has more rows: {', '.join(more)}")
+        for cell, number in old.numbers.items():
+            if cell[0] in ours and cell[1] not in measured_otherwise:
+                self._number(name, cell, new.numbers.get(cell), number, old.digits)
+        self._costs(name, new, old)
+
+    def _number(self, name: str, cell: Cell, new: Number | None, old: Number, digits: int | None) -> None:
+        row, metric = cell
+        margin = margin_of(metric, self.margins)
+        if np.isinf(margin.amount):
+            self._once(f"{name}: {metric} is not compared, as its margin is {margin}")
+            return
+        unknown = [
+            f"{side}: {'not measured' if number is None else number.reason}"
+            for side, number in (("new", new), ("old", old))
+            if number is None or number.value is None
+        ]
+        if unknown:
+            self.miss(name, f"{metric} of {row}: expected a value, found none ({'; '.join(unknown)})")
+            return
+        assert new is not None
+        assert new.value is not None
+        assert old.value is not None
+        for field in ("n", "higher_is_better"):
+            if getattr(new, field) != getattr(old, field):
+                found = f"expected {getattr(old, field)}, found {getattr(new, field)}"
+                self.miss(name, f"{field} of {metric} of {row}: {found}")
+                return
+        value, better = new.value if digits is None else rounded(new.value, digits), old.higher_is_better
+        ours, theirs = new.influence, old.influence
+        if ours is None or theirs is None:
+            if digits is None:
+                self._once(f"{name}: only values are compared, as one side keeps no {INFLUENCES}")
+            worse = Worsening(old.value - value if better else value - old.value)
+        elif (ours.items, ours.sources) != (theirs.items, theirs.sources):
+            self.miss(name, f"items of {metric} of {row}: expected those of old, found others")
+            return
+        else:
+            estimates = Estimate(value, ours.values, ours.change), Estimate(old.value, theirs.values, theirs.change)
+            worse = _worsening(*estimates, ours.sources, higher_is_better=better)
+        self.comparisons.append(Comparison(name, row, metric, value, old.value, margin, better, worse))
+
+    def _costs(self, name: str, new: Measured, old: Measured) -> None:
+        for cost in COSTS:
+            margin = margin_of(cost, self.margins)
+            ours, theirs = ({row: side.costs[row, c] for row, c in side.costs if c == cost} for side in (new, old))
+            if np.isinf(margin.amount) or not (ours or theirs):
+                continue
+            both = [row for row in theirs if row in ours]
+            if len(both) < len(theirs) or not theirs:
+                self.notes.append(f"{name}: {cost} is compared where both have it, on {len(both)} rows")
+            for row in both:
+                worse = Worsening(ours[row] - theirs[row])
+                self.comparisons.append(Comparison(name, row, cost, ours[row], theirs[row], margin, False, worse))
+
+    def _once(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+
+def _unlike_metrics(new: Stamps, old: Stamps) -> Iterator[tuple[str, str]]:
+    """Metrics that were not measured by the same protocol, with what differs."""
+    for metric in sorted(old.protocols.keys() & new.protocols.keys()):
+        ours, theirs = (Stamps(side.manifest, {metric: side.protocols[metric]}) for side in (new, old))
+        reason = unlike(ours, theirs)
+        if reason is not None:
+            yield metric, reason
+
+
+def _worsening(new: Estimate, old: Estimate, sources: Sequence[str], *, higher_is_better: bool) -> Worsening:
+    found = paired_difference(new, old, sources)
+    return Worsening(-found.value if higher_is_better else found.value, found.stderr, len(set(sources)))

@@ -1,0 +1,205 @@
+"""What the gate found, for people, for a pull request, and for continuous integration."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+from rich.console import Console
+
+from bench.gate.comparing import Comparison, Outcome
+from bench.gate.decision import Verdict
+from bench.tables.grid import Grid, markdown, print_grid, print_notes
+
+__all__ = ["annotations", "as_json", "junit", "print_outcome", "summary", "to_markdown"]
+
+SCHEMA_VERSION = 1
+HEADS = ["verdict", "row", "metric", "old", "new", "change, 95 % interval", "worse by at most", "margin"]
+SHOWN = (Verdict.REGRESSION, Verdict.CANNOT_TELL, Verdict.IMPROVED)
+"""In full; of the others their number is said."""
+MOST = 9
+"""Annotations one by one: GitHub shows ten of a kind and step, and the tenth says how many are left."""
+
+
+def summary(outcome: Outcome) -> str:
+    """The verdict and what it rests on, in one line."""
+    counts = Counter(found.verdict for found in outcome.comparisons)
+    parts = [f"{counts[verdict]} {name}" for verdict, name in _NAMES.items() if counts[verdict]]
+    if outcome.problems:
+        parts.append(f"{len(outcome.problems)} not comparable")
+    return f"{outcome.verdict}: {', '.join(parts)}"
+
+
+_NAMES = {
+    Verdict.REGRESSION: "worse",
+    Verdict.CANNOT_TELL: "undecided",
+    Verdict.IMPROVED: "improved",
+    Verdict.PASS: "within their margins",
+}
+
+
+def print_outcome(outcome: Outcome, console: Console) -> None:
+    """On the terminal: what moved or is undecided, what could not be compared, and the verdict last."""
+    for experiment, grid in _grids(outcome):
+        print_grid(grid, experiment, console)
+    print_notes([*_reasons(outcome), *outcome.notes], console)
+    console.print(f"{outcome.new} beside {outcome.old}: {summary(outcome)}", markup=False, highlight=False)
+
+
+def to_markdown(outcome: Outcome) -> str:
+    """A section for a pull request."""
+    head = f"## Gate: {summary(outcome)}\n\n`{outcome.new}` beside `{outcome.old}`\n"
+    tables = [f"##{markdown(experiment, [grid], [])}" for experiment, grid in _grids(outcome)]
+    lines = [f"- {_plain(reason)}" for reason in (*_reasons(outcome), *outcome.notes)]
+    return "\n".join([head, *(text.rstrip() + "\n" for text in tables), *lines]).rstrip() + "\n"
+
+
+def junit(outcome: Outcome) -> bytes:
+    """JUnit's XML: a test case for each comparison, one more for each thing that could not be compared."""
+    root = ElementTree.Element("testsuites", name="gate")
+    experiments = [found.experiment for found in (*outcome.comparisons, *outcome.problems)]
+    for experiment in dict.fromkeys(experiments):
+        comparisons = [found for found in outcome.comparisons if found.experiment == experiment]
+        problems = [found for found in outcome.problems if found.experiment == experiment]
+        counts = Counter(found.verdict for found in comparisons)
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=experiment or "gate",
+            tests=str(len(comparisons) + len(problems)),
+            failures=str(counts[Verdict.REGRESSION]),
+            errors=str(counts[Verdict.CANNOT_TELL] + len(problems)),
+            skipped="0",
+        )
+        for found in comparisons:
+            _case(suite, f"{found.row}: {found.metric}", found.verdict, _sentence(found))
+        for problem in problems:
+            _case(suite, problem.what.partition(":")[0], Verdict.CANNOT_TELL, problem.what)
+    ElementTree.indent(root, " ")
+    text: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _case(suite: ElementTree.Element, name: str, verdict: Verdict, message: str) -> None:
+    case = ElementTree.SubElement(suite, "testcase", classname=suite.attrib["name"], name=_xml(name))
+    tag = {Verdict.REGRESSION: "failure", Verdict.CANNOT_TELL: "error"}.get(verdict)
+    if tag is None:
+        ElementTree.SubElement(case, "system-out").text = _xml(message)
+    else:
+        ElementTree.SubElement(case, tag, type=str(verdict), message=_xml(message))
+
+
+def _xml(text: str) -> str:
+    """Without the control characters that XML cannot hold."""
+    return "".join(character if character >= " " or character in "\t\n" else "?" for character in text)
+
+
+def annotations(outcome: Outcome) -> list[str]:
+    """Workflow commands of GitHub: an error for each regression, a warning for what nobody can tell."""
+    errors = [(f"{found.experiment}: worse", _sentence(found)) for found in outcome.of(Verdict.REGRESSION)]
+    warnings = [(f"{found.experiment}: undecided", _sentence(found)) for found in outcome.of(Verdict.CANNOT_TELL)]
+    warnings += [(f"{found.experiment or 'gate'}: not comparable", found.what) for found in outcome.problems]
+    return [*_commands("error", errors), *_commands("warning", warnings)]
+
+
+def _commands(kind: str, found: list[tuple[str, str]]) -> Iterator[str]:
+    shown = found if len(found) <= MOST + 1 else [*found[:MOST], ("gate", f"and {len(found) - MOST} more")]
+    for title, message in shown:
+        yield f"::{kind} title={_property(title)}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    """As GitHub's toolkit escapes a command's message."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """Everything, as plain data."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "new": str(outcome.new),
+        "old": str(outcome.old),
+        "verdict": str(outcome.verdict),
+        "status": outcome.verdict.status,
+        "comparisons": [_comparison_as_json(found) for found in outcome.comparisons],
+        "problems": [{"experiment": found.experiment, "what": found.what} for found in outcome.problems],
+        "notes": list(outcome.notes),
+    }
+
+
+def _comparison_as_json(found: Comparison) -> dict[str, Any]:
+    bound = found.bound
+    return {
+        "experiment": found.experiment,
+        "row": found.row,
+        "metric": found.metric,
+        "old": found.old,
+        "new": found.new,
+        "change": found.change,
+        "ci95": found.ci95,
+        "paired": found.worsening.sources is not None,
+        "higher_is_better": found.higher_is_better,
+        "worse_by_at_most": bound if math.isfinite(bound) else None,
+        "margin": found.allowed,
+        "verdict": str(found.verdict),
+    }
+
+
+def _grids(outcome: Outcome) -> Iterator[tuple[str, Grid]]:
+    """By experiment what moved or is undecided, the worst verdicts first."""
+    shown = [found for verdict in SHOWN for found in outcome.of(verdict)]
+    for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):
+        lines = [_line(found) for found in shown if found.experiment == experiment]
+        if lines:
+            yield experiment, Grid(HEADS, lines, left=3)
+
+
+def _line(found: Comparison) -> list[str]:
+    return [
+        str(found.verdict),
+        found.row,
+        found.metric,
+        _number(found.old),
+        _number(found.new),
+        f"{_signed(found.change)}{_interval(found, ' (', ')')}",
+        _number(found.bound) if math.isfinite(found.bound) else "unknown",
+        _number(found.allowed),
+    ]
+
+
+def _interval(found: Comparison, opening: str, closing: str = "") -> str:
+    interval = found.ci95
+    return "" if interval is None else f"{opening}{_signed(interval[0])} to {_signed(interval[1])}{closing}"
+
+
+def _sentence(found: Comparison) -> str:
+    """A comparison in one line."""
+    share = f" ({found.change / abs(found.old):+.1%})" if found.old else ""
+    return (
+        f"{found.metric} of {found.row}: {_number(found.old)} to {_number(found.new)}, {_signed(found.change)}{share}"
+        f"{_interval(found, ', 95 % interval ')}; margin {_number(found.allowed)}: {found.verdict}"
+    )
+
+
+def _reasons(outcome: Outcome) -> list[str]:
+    return [f"{found.experiment}: {found.what}" if found.experiment else found.what for found in outcome.problems]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.4g}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}"
+
+
+def _plain(text: str) -> str:
+    """Without what Markdown would take for its own."""
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|" else character for character in text)
