@@ -17,12 +17,14 @@ from bench.config import group_of
 from bench.errors import BadInputError
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.architecture import cost, trace_layers
-from bench.reporting.files import run_facts, write_run, write_table
+from bench.reporting.files import run_facts, write_report, write_run, write_table
+from bench.reporting.page import Page
 from bench.results import SCHEMA_VERSION, Results, check_writable, open_out, write_json
 from bench.schema import STAGES, Config, TableSpec
 from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
-from bench.tables.architecture_render import frame, print_table, renderings
+from bench.tables.architecture_render import frame, layer_grids, print_table, renderings
 from bench.tables.grid import terminal
+from bench.tables.verdicts import Verdict
 from bench.world import World
 
 __all__ = ["ArchitectureExperiment"]
@@ -61,11 +63,13 @@ class ArchitectureExperiment:
         out = open_out(self.config.out, self.config.name)
         table = self.tabulate(decoder)
         self._write_numbers(out, table)
+        facts = self.facts(time.monotonic() - started)
         if reached >= STAGES.index("report"):
+            write_report(out, self.page(table, facts))
             print_table(table, terminal())
             print(f"\n{out}")
-        write_run(out, self.facts(time.monotonic() - started))
-        return Results(out, 0, table=frame(table))
+        write_run(out, facts)
+        return Results(out, 0, table=frame(table), headline=(table.claims[0]["evidence"],))
 
     def check(self) -> Decoder:
         """See before any work that the table is one of the two and the decoder can be built, and build it.
@@ -144,6 +148,18 @@ class ArchitectureExperiment:
                 "decoders": table.decoders,
                 "claims": table.claims,
             },
+        )
+
+    def page(self, table: ArchitectureTable, facts: dict[str, Any]) -> Page:
+        """What the report says."""
+        return Page(
+            f"Table {table.number}. {table.title}",
+            table.label,
+            "decoders are built without weights, whatever the profile, and nothing is measured on images",
+            facts,
+            grids=layer_grids(table),
+            claims=[Verdict(**claim) for claim in table.claims],
+            notes=table.notes,
         )
 
     def facts(self, seconds: float) -> dict[str, Any]:

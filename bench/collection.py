@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import html
 import json
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,13 +11,15 @@ from typing import Any
 
 from bench.checking.report import report
 from bench.checking.wanted import of_each
-from bench.config import changing, for_each
+from bench.config import changing, experiments, for_each
 from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import run_facts, write_run
+from bench.reporting.index import Entry, Index, index_page
+from bench.reporting.page import command, first_line, verdict_counts
 from bench.results import Results, open_out, write_atomically, write_json
 from bench.schema import Config
-from bench.tables.grid import STYLE, Grid, html_table, markdown, print_grid, terminal
+from bench.tables.grid import Grid, markdown, print_grid, terminal
 from bench.tables.judging import judge_across
 from bench.tables.printed import judge_printed
 from bench.tables.render import verdict_grid
@@ -71,7 +71,6 @@ class Collection:
         across = verdict_grid(verdicts)
         title = f"{self.config.name}, profile {self.config.profile.name}"
         write_atomically(out / "index.md", markdown(title, [grid, across], []))
-        write_atomically(out / "index.html", _page(title, grid, across, list(results)))
         sampled, stored = (sum(found.get(key, 0) for found in latents.values()) for key in ("sampled", "stored"))
         write_json(out / "claims.json", {"claims": [asdict(found) for found in verdicts]})
         facts = run_facts(
@@ -86,12 +85,38 @@ class Collection:
                 "latents": {"sampled": sampled, "stored": stored},
             },
         )
+        index = Index(
+            self.config.name.replace("_", " ").capitalize(),
+            f"{len(results)} experiments in {sum(seconds.values()):.0f} s; {sampled} latents sampled, {stored} stored "
+            "before.",
+            [self._entry(out, name, result, seconds[name]) for name, result in results.items()],
+            profile=self.config.profile.name,
+            first_line=first_line(self.config.profile.name),
+            claims=verdicts,
+            command=command(self.overrides),
+        )
+        write_atomically(out / "index.html", index_page(index))
         write_run(out, facts)
         console = terminal()
         print_grid(grid, title, console)
         print_grid(across, "Claims that rest on the printed numbers or on several tables", console)
         print(f"\n{sampled} latents sampled, {stored} found in the store, {sum(seconds.values()):.0f} s")
         print(f"{out / 'index.html'}")
+
+    def _entry(self, out: Path, name: str, result: Results, seconds: float) -> Entry:
+        return Entry(
+            f"{name}: {experiments().get(name, '')}",
+            _ended(result),
+            failed=result.status != 0,
+            link=f"{name}/report.html" if (out / name / "report.html").is_file() else None,
+            headline=result.headline,
+            counts=_counts(out / name),
+            seconds=seconds,
+        )
+
+
+def _ended(result: Results) -> str:
+    return result.message.partition("\n")[0] or "done"
 
 
 def _run_of(folder: Path) -> dict[str, Any]:
@@ -102,13 +127,12 @@ def _run_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _claims_of(folder: Path) -> str:
+def _counts(folder: Path) -> list[tuple[str, int, str]]:
     try:
         claims = json.loads((folder / "results.json").read_text())["claims"]
     except (OSError, ValueError):
-        return "–"
-    counts = Counter(claim["verdict"] for claim in claims)
-    return ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()) or "–"
+        return []
+    return verdict_counts(claim["verdict"] for claim in claims)
 
 
 def _index(
@@ -117,8 +141,8 @@ def _index(
     lines = [
         [
             name,
-            result.message.partition("\n")[0] or "done",
-            _claims_of(out / name),
+            _ended(result),
+            ", ".join(f"{count} {verdict}" for verdict, count, _ in _counts(out / name)) or "–",
             str(latents[name].get("sampled", "–")),
             str(latents[name].get("stored", "–")),
             f"{seconds[name]:.1f}",
@@ -126,12 +150,3 @@ def _index(
         for name, result in results.items()
     ]
     return Grid(["experiment", "how it ended", "claims", "latents sampled", "stored", "seconds"], lines, left=3)
-
-
-def _page(title: str, grid: Grid, across: Grid, names: Sequence[str]) -> str:
-    links = "".join(f'<li><a href="{html.escape(name)}/table.html">{html.escape(name)}</a></li>\n' for name in names)
-    return (
-        f'<!doctype html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n<h1>{html.escape(title)}</h1>\n{html_table(grid)}\n<ul>\n{links}</ul>\n"
-        f"{html_table(across)}\n</body>\n</html>\n"
-    )

@@ -10,9 +10,11 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas
 
 from bench.checking.estimate import before_trial, estimate
@@ -23,17 +25,29 @@ from bench.costs import decoding_share, row_costs, sampling_seconds, unknown_cos
 from bench.data.manifest import DamagedItemsError, Items, prepare_items
 from bench.data.masks import preset
 from bench.errors import BadInputError
-from bench.generation.decoding import Batch, branch_is_off, made_beforehand, origin_of
+from bench.generation.decoding import Batch, Method, branch_is_off, made_beforehand, origin_of
 from bench.influences import write_influences
 from bench.kept import remove_features, write_features
 from bench.loading import Loaded
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Scored, Summary
 from bench.objects import make
+from bench.reporting.cost_plot import costs_of
 from bench.reporting.figures import draw_borders, draw_rows
-from bench.reporting.files import run_facts, write_manifest, write_records, write_results, write_run, write_table
+from bench.reporting.files import (
+    run_facts,
+    write_manifest,
+    write_records,
+    write_report,
+    write_results,
+    write_run,
+    write_table,
+)
+from bench.reporting.gallery import Gallery, choose, compared, drawn, fill
+from bench.reporting.index import headline
 from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
+from bench.reporting.page import Page, first_line
 from bench.results import Results, open_out
 from bench.schema import STAGES
 from bench.seeding import numpy_generator
@@ -43,7 +57,7 @@ from bench.tables.build import Table, best_rows, bins_of, build_table, label_of
 from bench.tables.grid import terminal
 from bench.tables.judging import judge, two_by_two
 from bench.tables.printed import judge_printed
-from bench.tables.render import frame, print_table, renderings
+from bench.tables.render import frame, further_grids, print_table, renderings
 from bench.tables.verdicts import PAPER, Outcome, scope_of
 from bench.world import World
 
@@ -55,6 +69,8 @@ ITEMS = "items"
 """Their folder in the store."""
 SHOWN = 6
 """Items in the figure."""
+TIMED = 8
+"""Items that rows are timed on, at once."""
 TEXT_CLAIMS = 2
 """The table whose run judges what the paper says outside its tables."""
 
@@ -108,7 +124,8 @@ class TableExperiment(Loaded):
         """Tabulate, and report where the run goes so far."""
         with self._stage("tabulate"):
             summary = Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
-            costs, protocols = self.costs(items, latents), self.protocols_of(summary)
+            protocols = self.protocols_of(summary)
+            costs = self.costs(items, latents) if self.config.costs else {}
             table = self.tabulate(items, latents, summary, costs, protocols)
             records = self.keep(out, items, scored)
             write_influences(out, items, summary, self._spec.columns)
@@ -123,11 +140,24 @@ class TableExperiment(Loaded):
                 protocols=protocols,
                 measures={metric: summary.measure(metric) for metric in protocols},
             )
+        gallery = None
         if self.config.stage == "report":
             with self._stage("report"):
                 self.report(out, items, latents, table)
-        write_run(out, self.facts(items, costs))
-        return Results(out, 0, table=frame(table), records=records, summary=(self._spec.number, summary))
+                gallery = self.gallery(items, latents, scored)
+                costs = costs or self.costs(items, latents)
+        facts = self.facts(items, costs)
+        if gallery is not None:
+            write_report(out, self.page(table, gallery, facts, protocols))
+        write_run(out, facts)
+        return Results(
+            out,
+            0,
+            table=frame(table),
+            records=records,
+            summary=(self._spec.number, summary),
+            headline=headline(table),
+        )
 
     # --- check -------------------------------------------------------------------------------------------------------
 
@@ -246,7 +276,7 @@ class TableExperiment(Loaded):
             "x6": any(seen.leak().values()),
         }
         steps = self.resolved["generator"].get("steps")
-        if costs and steps:
+        if self.config.costs and steps:
             first = items.read(0, min(len(items), self.sampling.batch_size))
             found["x1"] = decoding_share(costs, sampling_seconds(self.generator, first, self.device), steps)
         return found
@@ -281,8 +311,7 @@ class TableExperiment(Loaded):
     def report(self, out: Path, items: Items, latents: list[str], table: Table) -> None:
         """The figures, the terminal's table, and images where they are asked for."""
         chosen = numpy_generator(self.config.seed, "figure").permutation(len(items))[:SHOWN]
-        own = {name: method for name, method in self.methods.items() if not self.rows[name].beside}
-        shown, images = images_of(own, self.sampling, items, latents, [int(place) for place in chosen])
+        shown, images = images_of(self._shown, self.sampling, items, latents, [int(place) for place in chosen])
         (out / "figures").mkdir(exist_ok=True)
         labelled = [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()]
         title = f"{table.title}, profile {table.profile}"
@@ -294,11 +323,43 @@ class TableExperiment(Loaded):
         print_table(table, terminal())
         print(f"\n{out}")
 
+    def gallery(self, items: Items, latents: list[str], scored: Scored) -> Gallery:
+        """The items that the report shows, by the rule of `bench.reporting.gallery`, with their pictures."""
+        labels = {name: label_of(row, self._spec) for name, row in self.rows.items() if name in self._shown}
+        values = {
+            row: {name: np.asarray(of) for name, of in scored.rows[row].items() if of.ndim == 1} for row in labels
+        }
+        reference = self._spec.reference if self._spec.reference in labels else ""
+        metrics = compared(self._spec.columns, values)
+        picks = choose(values, metrics, reference or "") or drawn(len(items), self.config.seed)
+        images = partial(images_of, self._shown, self.sampling, items, latents)
+        return fill(picks, images, values, metrics, labels, reference=reference or "", of=len(items))
+
+    @property
+    def _shown(self) -> dict[str, Method]:
+        """The methods of the table's own rows."""
+        return {name: method for name, method in self.methods.items() if not self.rows[name].beside}
+
+    def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
+        """What the report says."""
+        sampling, steps = self.sampling.seconds_per_image, self.resolved["generator"].get("steps")
+        return Page(
+            f"Table {table.number}. {table.title}",
+            table.profile,
+            first_line(self.config.profile.name),
+            facts,
+            table=table,
+            grids=further_grids(table),
+            claims=table.claims,
+            notes=table.notes,
+            protocols=protocols,
+            gallery=gallery,
+            costs=costs_of(table, facts["costs"], sampling=sampling, steps=steps),
+        )
+
     def costs(self, items: Items, latents: list[str]) -> dict[str, dict[str, float]]:
-        """What each row costs, where the run asks for it."""
-        if not self.config.costs:
-            return {}
-        return row_costs(self.methods, self._first(items, latents, self.scoring.batch_size))
+        """What each of the table's own rows costs."""
+        return row_costs(self._shown, self._first(items, latents, min(TIMED, self.scoring.batch_size)))
 
     def _first(self, items: Items, latents: list[str], count: int) -> Batch:
         """The first items of the first block, as methods take them."""
@@ -324,6 +385,7 @@ class TableExperiment(Loaded):
                 "manifest": items.hash,
                 "dropped": items.manifest["dropped"],
                 "broken": items.manifest["broken"],
+                "processes": self.world.size,
                 "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
                 "latents": self.sampling.counts,
                 "costs": costs,

@@ -7,6 +7,7 @@ says which items it is of.
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from bench.errors import BadInputError
 from bench.jobs import JOB
 from bench.results import write_atomically
 from bench.stamps import RESULTS, Stamps, read_stamps, unlike
-from bench.tables.grid import Grid, html_page, markdown, print_grid, terminal
+from bench.tables.grid import Grid, markdown, print_grid, terminal
 
 __all__ = ["gather"]
 
@@ -67,7 +68,6 @@ def gather(folder: Path) -> list[str]:
     keys = [name for name in whole if str(name) in ("job", *_job(jobs[0].parent)["chosen"], "items")]
     grid = _grid(whole, keys)
     write_atomically(folder / "sweep.md", markdown("All jobs", [grid], []))
-    write_atomically(folder / "sweep.html", html_page("All jobs", [grid], []))
     print_grid(grid, "All jobs", terminal())
     if set(COSTS) & set(whole.columns) and "items" not in whole:
         from bench.reporting.figures import draw_tradeoff
@@ -78,6 +78,7 @@ def gather(folder: Path) -> list[str]:
             costs={name: title for name, title in COSTS.items() if name in whole},
             qualities=[name for name in QUALITIES if name in whole],
         )
+    write_atomically(folder / "sweep.html", _page(folder, [path.parent for path in jobs], grid))
     print(f"\n{folder / 'sweep.csv'}")
     return refused
 
@@ -112,7 +113,7 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         if reason is not None and not STAMPING & {group_of(key) for key in job["chosen"]}:
             raise BadInputError(f"{folder / RESULTS}: expected the stamps of the first job; {reason}")
         found = pandas.read_csv(folder / "table.csv").copy()  # in one piece: to its many columns more are added
-        costs = _costs(folder)
+        costs = _read(folder / "run.json").get("costs") or {}
         of = {name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}
         return found.assign(**of), stamps
     if (folder / "validation.csv").is_file():
@@ -120,12 +121,38 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
     return NOTHING, None
 
 
-def _costs(folder: Path) -> dict[str, dict[str, Any]]:
+def _read(path: Path) -> dict[str, Any]:
+    """A job's file of JSON; empty where there is none, or another's."""
     try:
-        costs: dict[str, dict[str, Any]] = json.loads((folder / "run.json").read_text()).get("costs") or {}
+        found = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return costs
+    return found if isinstance(found, dict) else {}
+
+
+def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
+    """All jobs in one table, each with its report where it left one."""
+    from bench.reporting.index import Entry, Index, index_page
+    from bench.reporting.page import verdict_counts
+
+    entries = []
+    for path in jobs:
+        job = _job(path)
+        report, failed = path / "report.html", job["status"] != 0
+        chosen = ", ".join(f"{key}={value}" for key, value in job["chosen"].items())
+        entries.append(
+            Entry(
+                f"{job['name']}: {chosen}",
+                job["message"].partition("\n")[0] or ("failed" if failed else "done"),
+                failed=failed,
+                link=report.relative_to(folder).as_posix() if report.is_file() else None,
+                counts=verdict_counts(claim["verdict"] for claim in _read(path / RESULTS).get("claims", [])),
+                seconds=sum((_read(path / "run.json").get("seconds") or {}).values()) or None,
+            )
+        )
+    drawn = folder / "sweep.png"
+    figure = f"data:image/png;base64,{base64.b64encode(drawn.read_bytes()).decode()}" if drawn.is_file() else None
+    return index_page(Index("Sweep", f"{len(jobs)} jobs.", entries, grids=[grid], grid_title="All jobs", figure=figure))
 
 
 def _grid(whole: pandas.DataFrame, keys: list[Any]) -> Grid:

@@ -68,6 +68,8 @@ class Results:
     """One line for each item and row."""
     summary: tuple[int, Summary] | None = None
     """The table's number, and its estimates to compare with other tables'."""
+    headline: tuple[str, ...] = ()
+    """Its most telling numbers in words, for an index of several runs."""
 
 
 def open_out(out: str | None, experiment: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -59,6 +60,7 @@ class Sampling:
         self.world = world
         self.counts = {"sampled": 0, "stored": 0}
         self._again: dict[str, Callable[[Progress], Arrays]] = {}
+        self._own, self._seconds = 0, 0.0  # items that this process sampled, and how long that took
         self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
         self._batches = Batches(batch_size) if isinstance(batch_size, int) else None
 
@@ -84,8 +86,11 @@ class Sampling:
         return list(spans)
 
     def _made(self, key: str, items: Items, start: int, stop: int, progress: Progress) -> Arrays:
+        started = time.monotonic()
         arrays = self.block(items.read(start, stop), progress)
         self.store.put(LATENTS, key, arrays)
+        self._seconds += time.monotonic() - started
+        self._own += stop - start
         self.counts["sampled"] += stop - start
         return arrays
 
@@ -108,6 +113,11 @@ class Sampling:
                 probe_batch_size(lambda batch: self.generator.sample(batch, self.seed), block, device=self.device)
             )
         return joined(list(self._batches.over(block, sampled)))
+
+    @property
+    def seconds_per_image(self) -> float | None:
+        """What an image took this process to sample; None where it found all latents in the store."""
+        return self._seconds / self._own if self._own else None
 
     @property
     def batch_size(self) -> int:

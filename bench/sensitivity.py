@@ -21,15 +21,17 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.saving import PREFIX, WAYS
 from bench.metrics.scoring import Unit
 from bench.metrics.summary import Scored, Summary
-from bench.reporting.files import write_run, write_table
+from bench.reporting.files import write_report, write_run, write_table
+from bench.reporting.gallery import Gallery
 from bench.reporting.notes import items_note
+from bench.reporting.page import Page, first_line
 from bench.results import SCHEMA_VERSION, Results, write_json
 from bench.schema import Choice, Config
 from bench.showing import save_images
 from bench.tables.build import METRICS, bins_of, label_of
 from bench.tables.grid import terminal
 from bench.tables.sensitivity import DEFAULT, SensitivityTable, build_sensitivity, needed, restricted, rule_of
-from bench.tables.sensitivity_render import frame, print_table, renderings, rows_as_json
+from bench.tables.sensitivity_render import frame, print_table, renderings, rows_as_json, sensitivity_grids
 from bench.tables.verdicts import PAPER
 
 __all__ = ["SensitivityExperiment"]
@@ -73,13 +75,18 @@ class SensitivityExperiment(TableExperiment):
             records = self.keep(out, items, scored)
             write_table(out, renderings(table))
             self._write_results(out, items, table, summaries, protocols)
+        gallery = None
         if self.config.stage == "report":
             with self._stage("report"):
+                gallery = self.gallery(items, latents, scored)
                 if self.config.save_images:
                     save_images(out / "images", self.methods, self.sampling, items, latents)
                 print_table(table, terminal())
                 print(f"\n{out}")
-        write_run(out, self.facts(items, {}))
+        facts = self.facts(items, {})
+        if gallery is not None:
+            write_report(out, self.report_of(table, gallery, facts, protocols))
+        write_run(out, facts)
         return Results(out, 0, table=frame(table), records=records)
 
     @cached_property
@@ -134,6 +141,30 @@ class SensitivityExperiment(TableExperiment):
         names = protocols[rule_of(None)]
         stamps = "; ".join(f"{name} {names[name].hash[:12]}" for name in self.columns if name in names)
         yield f"Manifest {items.hash[:16]}, seed {self.config.seed}; protocols: {stamps}."
+
+    def report_of(
+        self,
+        table: SensitivityTable,
+        gallery: Gallery,
+        facts: dict[str, Any],
+        protocols: Mapping[str, Mapping[str, Protocol]],
+    ) -> Page:
+        """What the report says."""
+        stamped = {
+            metric if rule == rule_of(None) else f"{metric} ({rule} bins)": protocol
+            for rule, named in protocols.items()
+            for metric, protocol in named.items()
+        }
+        return Page(
+            table.title,
+            table.profile,
+            first_line(self.config.profile.name),
+            facts,
+            grids=list(sensitivity_grids(table)),
+            notes=table.notes,
+            protocols=stamped,
+            gallery=gallery,
+        )
 
     def _write_results(
         self,

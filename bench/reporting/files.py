@@ -14,13 +14,14 @@ from bench.data.manifest import Items
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement, Scored
 from bench.metrics.uncertainty import Difference
+from bench.reporting.page import Page, report_page
 from bench.results import SCHEMA_VERSION, environment, portable, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.build import Table, style_of
 from bench.tables.printed import printed_unit
 from bench.tables.render import number_as_json
 
-__all__ = ["run_facts", "write_manifest", "write_records", "write_results", "write_run", "write_table"]
+__all__ = ["run_facts", "write_manifest", "write_records", "write_report", "write_results", "write_run", "write_table"]
 
 AS_A_SUM = ("pre_sse01", "pre_error")
 """The metric beside which the printed values of the other stand as well, as the likeliest reading of them."""
@@ -159,6 +160,11 @@ def _as_json(
             "p_holm": found.p_holm,
         }
     return entry
+
+
+def write_report(out: Path, page: Page) -> None:
+    """`report.html`: all of it on one page for people."""
+    write_atomically(out / "report.html", report_page(page))
 
 
 def run_facts(

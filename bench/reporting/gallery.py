@@ -1,0 +1,317 @@
+"""The report's gallery: the items where a row parts most from the reference, chosen by rule, with all their pictures.
+
+The rule: for each row and each metric that items have by themselves, the items are put in the order of the paired
+difference to the reference row, and the first, the middle one and the last are shown. Nobody picks.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bench.data.items import Item
+from bench.reporting.pixels import error_outside, masked
+from bench.seeding import numpy_generator
+from bench.tables.build import style_of
+
+__all__ = ["RANKS", "Compared", "Gallery", "Made", "Pick", "Picture", "Shown", "choose", "compared", "drawn", "fill"]
+
+Pixels = npt.NDArray[np.uint8]
+Images = Callable[[Sequence[int]], tuple[list[Item], Mapping[str, Pixels]]]
+"""Items by their places, and each row's images N×S×S×3 of them."""
+
+RANKS = ("best", "worst", "median")
+"""Of the differences to the reference row, in the order in which they are given room."""
+FALLBACK = ("lpips",)
+"""Metrics of items to go by in a table whose columns are all of whole sets."""
+ROOM = 9_500_000
+"""Bytes of the page that the pictures may take."""
+MOST_ITEMS = 60
+LEAST_ITEMS = 6
+"""As many are to fit: pictures are made smaller for it."""
+SIDES = (256, 192, 128, 96, 64, 48, 32)
+"""Largest side of a picture, from which the first is taken that leaves room."""
+LOSSLESS = 128
+"""Images of this side and below are kept bit for bit; larger ones are scaled down and lose by compression."""
+QUALITY = 82
+MARKUP = 700
+"""Bytes of the page around one picture, at most."""
+AT_ONCE = 256_000_000
+"""Bytes of uncompressed images that are made together, at most."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A metric that every item has by itself."""
+
+    name: str
+    title: str
+    """With its unit."""
+    higher_is_better: bool
+    scale: float
+    """Printed value = value × scale."""
+    decimals: int
+
+    def shown(self, value: float, sign: str = "") -> str:
+        """A value as it is printed; `sign` may be `+`, for differences."""
+        return f"{value * self.scale:{sign},.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Why an item is shown."""
+
+    row: str
+    metric: str
+    rank: str
+    """One of `RANKS`."""
+    place: int
+    """Of the item, in the manifest."""
+    difference: float
+    """The row's value minus the reference row's."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of the page."""
+
+    label: str
+    uri: str
+    """`data:`, so that nothing is loaded from anywhere."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a row made of an item."""
+
+    row: str
+    label: str
+    image: Picture
+    error: Picture | None
+    """Outside the mask; None where nothing is known."""
+    values: Mapping[str, str]
+    """By metric."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One item of the gallery."""
+
+    id: str
+    source: str
+    caption: str
+    hole: float
+    """Share of the image, in [0, 1]; 1 where nothing is known."""
+    given: tuple[Picture, ...]
+    made: tuple[Made, ...]
+    picks: tuple[Pick, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What the page shows of a table's items."""
+
+    items: tuple[Shown, ...] = ()
+    metrics: tuple[Compared, ...] = ()
+    labels: Mapping[str, str] | None = None
+    """Of the rows, by their names."""
+    reference: str = ""
+    """Name of the row that the others are compared with; empty where each is taken by its own value."""
+    wanted: int = 0
+    """Items that the rule chooses, of which some may have found no room."""
+    of: int = 0
+    """Items that it chooses from."""
+    side: int = 0
+    """Of the pictures, in pixels."""
+    resolution: int = 0
+    """Of the images that they show."""
+    pixelated: bool = False
+    """Whether they are small enough to be drawn pixel by pixel."""
+
+
+def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[Compared]:
+    """The metrics to choose items by: the table's columns that items have by themselves, else `lpips`.
+
+    Args:
+        columns: of the table.
+        values: by row and metric, what items have by themselves.
+    """
+    there = {name for arrays in values.values() for name in arrays}
+    names = [name for name in columns if name in there] or [name for name in FALLBACK if name in there]
+    return [
+        Compared(
+            name,
+            f"{style.title} [{style.unit}]" if style.unit else style.title,
+            style.higher_is_better,
+            style.scale,
+            style.decimals,
+        )
+        for name in names
+        if (style := style_of(name)) is not None
+    ]
+
+
+def drawn(count: int, seed: int) -> list[Pick]:
+    """Items where no metric tells them apart, drawn by the run's seed."""
+    places = numpy_generator(seed, "figure").permutation(count)[:LEAST_ITEMS]
+    return [Pick("", "", "drawn", int(place), 0.0) for place in places]
+
+
+def choose(
+    values: Mapping[str, Mapping[str, npt.NDArray[Any]]], metrics: Sequence[Compared], reference: str
+) -> list[Pick]:
+    """The best, the worst and the median item of each row by each metric, the first metric's first.
+
+    Best is where the row gains most on the reference row. Equal differences are taken in the manifest's order, items
+    without a finite one are left out, and with an even number of items the median is the better of the middle two.
+
+    Args:
+        values: by row and metric, one for each item.
+        metrics: the ones to go by.
+        reference: the row that the others are compared with; where it has no values, each row is taken by its own.
+    """
+    picks = []
+    for metric in metrics:
+        base = values.get(reference, {}).get(metric.name)
+        orders = {}
+        for row, arrays in values.items():
+            if row == reference or metric.name not in arrays:
+                continue
+            difference = np.asarray(arrays[metric.name], np.float64) - (0.0 if base is None else base)
+            gain = difference if metric.higher_is_better else -difference
+            order = np.argsort(-gain, kind="stable")
+            order = order[np.isfinite(gain[order])]
+            if len(order):
+                orders[row] = (
+                    difference,
+                    {"best": order[0], "worst": order[-1], "median": order[(len(order) - 1) // 2]},
+                )
+        picks += [
+            Pick(row, metric.name, rank, int(places[rank]), float(difference[places[rank]]))
+            for rank in RANKS
+            for row, (difference, places) in orders.items()
+        ]
+    return picks
+
+
+def fill(
+    picks: Sequence[Pick],
+    images: Images,
+    values: Mapping[str, Mapping[str, npt.NDArray[Any]]],
+    metrics: Sequence[Compared],
+    labels: Mapping[str, str],
+    *,
+    reference: str,
+    of: int,
+    room: int = ROOM,
+) -> Gallery:
+    """As many of the chosen items with their pictures as the page has room for, in the order of the picks.
+
+    Args:
+        picks: as `choose` gives them.
+        images: makes the pictures of some items.
+        values: by row and metric, one for each item.
+        metrics: the ones to show.
+        labels: by row.
+        reference: the row that the others are compared with.
+        of: items that were chosen from.
+        room: bytes that all of it may take.
+    """
+    places = list(dict.fromkeys(pick.place for pick in picks))
+    gallery = Gallery((), tuple(metrics), labels, reference, len(places), of)
+    if not places:
+        return gallery
+
+    def shown(place: int, item: Item, made: Mapping[str, Pixels], side: int) -> Shown:
+        own = tuple(pick for pick in picks if pick.place == place)
+        numbers = {
+            row: {
+                metric.name: metric.shown(values[row][metric.name][place])
+                for metric in metrics
+                if metric.name in values[row]
+            }
+            for row in made
+        }
+        return _shown(item, made, labels, numbers, own, side)
+
+    chosen, made = images(places[:1])
+    first = {row: pictures[0] for row, pictures in made.items()}
+    resolution = chosen[0].image.shape[0]
+    sides = list(dict.fromkeys(min(side, resolution) for side in SIDES))
+    least = min(LEAST_ITEMS, len(places))
+    for side in sides:
+        found = [shown(places[0], chosen[0], first, side)]
+        if least * _size(found[0]) <= room:
+            break
+    used = _size(found[0])
+    if used > room:
+        return gallery
+    step = max(1, AT_ONCE // sum(picture.nbytes for picture in first.values()))
+    rest = places[1:MOST_ITEMS]
+    for start in range(0, len(rest), step):
+        part = rest[start : start + step][: 1 + int((room - used) / _size(found[0]))]
+        if not part:
+            break
+        chosen, made = images(part)
+        for number, (place, item) in enumerate(zip(part, chosen, strict=True)):
+            one = shown(place, item, {row: pictures[number] for row, pictures in made.items()}, side)
+            used += _size(one)
+            if used > room:
+                break
+            found.append(one)
+    return Gallery(tuple(found), tuple(metrics), labels, reference, len(places), of, side, resolution, side <= LOSSLESS)
+
+
+def _shown(
+    item: Item,
+    made: Mapping[str, Pixels],
+    labels: Mapping[str, str],
+    numbers: Mapping[str, Mapping[str, str]],
+    picks: tuple[Pick, ...],
+    side: int,
+) -> Shown:
+    known = bool((item.mask == 0).any())
+    given = [("input", item.image), ("masked", masked(item))] if known else [("the caption's own picture", item.image)]
+    if item.exemplar is not None:
+        given.append(("to be painted", item.exemplar))
+    return Shown(
+        item.id,
+        item.source,
+        item.caption,
+        item.mask_area,
+        tuple(Picture(label, _encoded(pixels, side)) for label, pixels in given),
+        tuple(
+            Made(
+                row,
+                labels[row],
+                Picture(labels[row], _encoded(pixels, side)),
+                Picture("error", _encoded(error_outside(item, pixels), side)) if known else None,
+                numbers[row],
+            )
+            for row, pixels in made.items()
+        ),
+        picks,
+    )
+
+
+def _encoded(pixels: Pixels, side: int) -> str:
+    """A picture as WebP: bit for bit where it is small, else scaled down to the side and compressed."""
+    image, buffer = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
+    lossless = max(image.size) <= min(side, LOSSLESS)
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    image.save(buffer, "WEBP", lossless=lossless, quality=QUALITY, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _size(item: Shown) -> int:
+    """Bytes that an item takes in the page."""
+    pictures = [*item.given, *(one.image for one in item.made), *(one.error for one in item.made if one.error)]
+    words = len(item.id) + len(item.source) + len(item.caption)
+    return sum(len(picture.uri) + MARKUP for picture in pictures) + 6 * words + MARKUP * len(item.picks)

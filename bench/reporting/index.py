@@ -1,0 +1,73 @@
+"""A page that leads to the reports of several runs: how each ended, its headline numbers and its verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.reporting.page import KINDS, template
+from bench.tables.build import Column, Table
+from bench.tables.grid import Grid
+from bench.tables.verdicts import Verdict
+
+__all__ = ["Entry", "Index", "headline", "index_page"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run."""
+
+    name: str
+    ended: str
+    """In words."""
+    failed: bool
+    link: str | None = None
+    """Of its report, from the index; None where it left none."""
+    headline: tuple[str, ...] = ()
+    counts: Sequence[tuple[str, int, str]] = ()
+    """Of its verdicts, as `bench.reporting.page.verdict_counts` gives them."""
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Index:
+    title: str
+    summary: str
+    entries: Sequence[Entry]
+    profile: str = ""
+    first_line: str = ""
+    """What its numbers are comparable with; empty where the runs differ in it."""
+    grids: Sequence[Grid] = ()
+    grid_title: str = ""
+    figure: str | None = None
+    """As `data:`."""
+    claims: Sequence[Verdict] = ()
+    command: str = ""
+
+
+def index_page(index: Index) -> str:
+    """The whole file; it links to reports in folders beside it and loads nothing."""
+    return template("index.html").render(index=index, kinds=KINDS)
+
+
+def headline(table: Table) -> tuple[str, ...]:
+    """For each column the reference row's value and the best one of the paper's other rows, in words."""
+    return tuple(words for column in table.columns if (words := _headline(table, column)))
+
+
+def _headline(table: Table, column: Column) -> str:
+    found = {
+        row.label: measured.value
+        for row in table.rows
+        if row.in_paper and (measured := row.measured.get(column.metric)) is not None and measured.value is not None
+    }
+    base = found.pop(table.reference, None)
+    if not found:
+        return ""
+    best = (max if column.format.higher_is_better else min)(found, key=lambda label: found[label])
+    before = "" if base is None else f"{_shown(base, column)} → "
+    return f"{column.title}: {before}{_shown(found[best], column)}, {best}"
+
+
+def _shown(value: float, column: Column) -> str:
+    return f"{value * column.format.scale:,.{column.format.decimals}f}"

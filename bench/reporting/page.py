@@ -1,0 +1,201 @@
+"""The report of a run as one file: typed numbers and pictures in, HTML out; nothing is loaded from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from bench.metrics.protocol import Protocol
+from bench.metrics.summary import Measurement
+from bench.reporting.cost_plot import HEIGHT, WIDTH, Costs
+from bench.reporting.gallery import Gallery
+from bench.reporting.pixels import ERROR_GAIN
+from bench.tables.build import NATIVE, PUBLISHED, Column, Table, TableRow
+from bench.tables.grid import Grid
+from bench.tables.render import CITED, DIFFERS, OURS
+from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, LEVEL, NOT_TESTED, PAPER, Verdict, p_shown
+
+__all__ = ["LIMIT", "Page", "command", "first_line", "report_page", "template", "verdict_counts"]
+
+LIMIT = 15_000_000
+"""Bytes of a page, at most."""
+LISTED = 20
+"""Of dropped or broken items, the ones that are named; the manifest names them all."""
+KINDS = {HOLDS: "good", FAILS: "bad", INCONCLUSIVE: "open", NOT_TESTED: "none"}
+"""Of verdicts, for their colours; any other is bad."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a report says."""
+
+    title: str
+    profile: str
+    """The run's, or of which sizes its decoders are."""
+    first_line: str
+    """What the numbers are comparable with."""
+    facts: Mapping[str, Any]
+    """As `run.json` has them."""
+    table: Table | None = None
+    """The paper's, with ours; None for another kind."""
+    grids: Sequence[Grid] = ()
+    """Further tables; the first heading is the table's name."""
+    claims: Sequence[Verdict] = ()
+    notes: Sequence[str] = ()
+    protocols: Mapping[str, Protocol] | None = None
+    """By metric."""
+    gallery: Gallery | None = None
+    costs: Costs | None = None
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A measured number with everything that is said of it."""
+
+    value: str
+    error: str = ""
+    differs: bool = False
+    interval: str = ""
+    detail: tuple[str, ...] = ()
+    ratio: str = ""
+    published: str = "–"
+
+
+def report_page(page: Page) -> str:
+    """The whole file; the gallery's last items are left out as far as it would be larger than `LIMIT`."""
+    while True:
+        text = _rendered(page)
+        items = page.gallery.items if page.gallery else ()
+        if len(text.encode()) <= LIMIT or not items:
+            return text
+        assert page.gallery is not None
+        page = replace(page, gallery=replace(page.gallery, items=items[: len(items) // 2]))
+
+
+def _rendered(page: Page) -> str:
+    facts = page.facts
+    return template("report.html").render(
+        page=page,
+        facts=facts,
+        command=command(facts["overrides"]),
+        counts=verdict_counts(claim.verdict for claim in page.claims),
+        kinds=KINDS,
+        columns=page.table.columns if page.table else (),
+        rows=[(row, _marks(row), _cells(page.table, row)) for row in _paper_rows(page.table)],
+        ratio=bool(page.table and page.table.reference),
+        stages=_stages(facts.get("seconds") or {}),
+        protocols=_stamps(page.protocols or {}),
+        listed=LISTED,
+        gain=ERROR_GAIN,
+        size=(WIDTH, HEIGHT),
+        differs=DIFFERS,
+    )
+
+
+@cache
+def template(name: str) -> jinja2.Template:
+    """One of this package's templates: everything that it shows is escaped, and what it is not given is an error."""
+    loader = jinja2.PackageLoader("bench.reporting", "templates")
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script, style = (_inlined(loader, environment, file) for file in ("page.js", "page.css"))
+    environment.globals |= {"script": script, "style": style, "script_hash": _csp_hash(script)}
+    environment.filters["json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False)
+    return environment.get_template(name)
+
+
+def _inlined(loader: jinja2.BaseLoader, environment: jinja2.Environment, file: str) -> Markup:
+    return Markup(loader.get_source(environment, file)[0])
+
+
+def _csp_hash(script: str) -> str:
+    """What lets this script run, and no other that a page might come to hold."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def command(overrides: Sequence[str]) -> str:
+    """The command line that a run was started with."""
+    return shlex.join(["python", "-m", "bench", *overrides])
+
+
+def first_line(profile: str) -> str:
+    """What a profile's numbers are comparable with."""
+    if profile == PAPER:
+        return "the paper's data, weights and sizes"
+    return "small models and data of this project's own making: comparable with nothing but itself"
+
+
+def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
+    """Each verdict, how often it was given, and its kind; the most frequent first."""
+    return [(verdict, count, KINDS.get(verdict, "bad")) for verdict, count in Counter(verdicts).most_common()]
+
+
+def _paper_rows(table: Table | None) -> list[TableRow]:
+    return [row for row in table.rows if not row.beside] if table else []
+
+
+def _marks(row: TableRow) -> str:
+    origin = "" if row.origin in (NATIVE, PUBLISHED) else row.origin
+    return " ".join(part for part in (CITED if row.cited else "" if row.in_paper else OURS, origin) if part)
+
+
+def _cells(table: Table | None, row: TableRow) -> list[_Cell]:
+    return [_cell(table, row, column) for column in table.columns] if table else []
+
+
+def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
+    printed = row.published.get(column.metric)
+    published = "–" if printed is None else f"{printed:g}"
+    found = row.measured.get(column.metric)
+    if found is None:
+        return _Cell("–", detail=("not measured here",), published=published)
+    if found.value is None:
+        return _Cell("–", detail=(found.reason or "",), published=published)
+
+    def shown(value: float, sign: str = "") -> str:
+        return f"{value * column.format.scale:{sign},.{column.format.decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+    detail = [f"{found.n} items of {found.sources} sources"]
+    if found.difference is not None and found.p_holm is not None:
+        low, high = (shown(bound, "+") for bound in found.difference.ci95)
+        moved = shown(found.difference.value, "+")
+        detail.append(f"minus {table.reference}: {moved} [{low}, {high}], {p_shown(found.p_holm)}")
+    ratio = found.ratio if isinstance(found.ratio, str) else "" if found.ratio is None else f"÷ {found.ratio:.3g}"
+    return _Cell(
+        shown(found.value),
+        "" if found.stderr is None else shown(found.stderr),
+        found.p_holm is not None and found.p_holm < LEVEL,
+        _interval(found, shown),
+        tuple(detail),
+        ratio if column.metric == "pre_error" else "",
+        published,
+    )
+
+
+def _interval(found: Measurement, shown: Any) -> str:
+    return "" if found.ci95 is None else f"{shown(found.ci95[0])} to {shown(found.ci95[1])}"
+
+
+def _stages(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
+    """Name, seconds and share of each stage."""
+    whole = sum(seconds.values()) or 1.0
+    return [(name, value, value / whole) for name, value in seconds.items()]
+
+
+def _stamps(protocols: Mapping[str, Protocol]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Metrics, hash and settings of each protocol."""
+    names: dict[Protocol, list[str]] = {}
+    for metric, protocol in protocols.items():
+        names.setdefault(protocol, []).append(metric)
+    return [(", ".join(metrics), protocol.hash, protocol.settings) for protocol, metrics in names.items()]
