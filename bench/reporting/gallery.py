@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -41,6 +41,9 @@ SIDES = (256, 192, 128, 96, 64, 48, 32)
 LOSSLESS = 128
 """Images of this side and below are kept bit for bit; larger ones are scaled down and lose by compression."""
 QUALITY = 82
+PROBED = 6
+"""Rows whose pictures tell how much room an item takes."""
+EXEMPLAR = "to be painted"
 MARKUP = 700
 """Bytes of the page around one picture, at most."""
 AT_ONCE = 256_000_000
@@ -225,80 +228,84 @@ def fill(
         room: bytes that all of it may take.
     """
     places = list(dict.fromkeys(pick.place for pick in picks))
-    gallery = Gallery((), tuple(metrics), labels, reference, len(places), of)
+    empty = Gallery((), tuple(metrics), labels, reference, len(places), of)
     if not places:
-        return gallery
-
-    def shown(place: int, item: Item, made: Mapping[str, Pixels], side: int) -> Shown:
-        own = tuple(pick for pick in picks if pick.place == place)
-        numbers = {
-            row: {
-                metric.name: metric.shown(values[row][metric.name][place])
-                for metric in metrics
-                if metric.name in values[row]
-            }
-            for row in made
-        }
-        return _shown(item, made, labels, numbers, own, side)
-
+        return empty
+    words = _Words(picks, values, metrics, labels)
     chosen, made = images(places[:1])
-    first = {row: pictures[0] for row, pictures in made.items()}
+    first = _of_one(made, 0)
     resolution = chosen[0].image.shape[0]
-    sides = list(dict.fromkeys(min(side, resolution) for side in SIDES))
-    least = min(LEAST_ITEMS, len(places))
-    for side in sides:
-        found = [shown(places[0], chosen[0], first, side)]
-        if least * _size(found[0]) <= room:
-            break
-    used = _size(found[0])
-    if used > room:
-        return gallery
-    step = max(1, AT_ONCE // sum(picture.nbytes for picture in first.values()))
+    side = _side(words, chosen[0], first, places[0], least=min(LEAST_ITEMS, len(places)), room=room)
+    found = [words.shown(places[0], chosen[0], first, side)]
+    used = largest = _size(found[0])
+    at_once = max(1, AT_ONCE // sum(pixels.nbytes for pixels in first.values()))
     rest = places[1:MOST_ITEMS]
-    for start in range(0, len(rest), step):
-        part = rest[start : start + step][: 1 + int((room - used) / _size(found[0]))]
-        if not part:
-            break
+    while rest and used < room:
+        # No more are made than will fit, as far as the largest so far tells.
+        part = rest[: min(at_once, 1 + (room - used) // largest)]
+        rest = rest[len(part) :]
         chosen, made = images(part)
         for number, (place, item) in enumerate(zip(part, chosen, strict=True)):
-            one = shown(place, item, {row: pictures[number] for row, pictures in made.items()}, side)
-            used += _size(one)
-            if used > room:
-                break
-            found.append(one)
-    return Gallery(tuple(found), tuple(metrics), labels, reference, len(places), of, side, resolution, side <= LOSSLESS)
+            found.append(words.shown(place, item, _of_one(made, number), side))
+            used += _size(found[-1])
+            largest = max(largest, _size(found[-1]))
+    while found and used > room:
+        used -= _size(found.pop())
+    return replace(empty, items=tuple(found), side=side, resolution=resolution, pixelated=side <= LOSSLESS)
 
 
-def _shown(
-    item: Item,
-    made: Mapping[str, Pixels],
-    labels: Mapping[str, str],
-    numbers: Mapping[str, Mapping[str, str]],
-    picks: tuple[Pick, ...],
-    side: int,
-) -> Shown:
-    known = bool((item.mask == 0).any())
-    given = [("input", item.image), ("masked", masked(item))] if known else [("the caption's own picture", item.image)]
-    if item.exemplar is not None:
-        given.append(("to be painted", item.exemplar))
-    return Shown(
-        item.id,
-        item.source,
-        item.caption,
-        item.mask_area,
-        tuple(Picture(label, _encoded(pixels, side)) for label, pixels in given),
-        tuple(
-            Made(
-                row,
-                labels[row],
-                Picture(labels[row], _encoded(pixels, side)),
-                Picture("error", _encoded(error_outside(item, pixels), side)) if known else None,
-                numbers[row],
-            )
-            for row, pixels in made.items()
-        ),
-        picks,
-    )
+def _of_one(made: Mapping[str, Pixels], number: int) -> dict[str, Pixels]:
+    return {row: pictures[number] for row, pictures in made.items()}
+
+
+@dataclass(frozen=True)
+class _Words:
+    """What is said of items beside their pictures."""
+
+    picks: Sequence[Pick]
+    values: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+    metrics: Sequence[Compared]
+    labels: Mapping[str, str]
+
+    def shown(self, place: int, item: Item, made: Mapping[str, Pixels], side: int) -> Shown:
+        known = bool((item.mask == 0).any())
+        given = (
+            [("input", item.image), ("masked", masked(item))] if known else [("the caption's own picture", item.image)]
+        )
+        if item.exemplar is not None:
+            given.append((EXEMPLAR, item.exemplar))
+        return Shown(
+            item.id,
+            item.source,
+            item.caption,
+            item.mask_area,
+            tuple(Picture(label, _encoded(pixels, side)) for label, pixels in given),
+            tuple(
+                Made(
+                    row,
+                    self.labels[row],
+                    Picture(self.labels[row], _encoded(pixels, side)),
+                    Picture("error", _encoded(error_outside(item, pixels), side)) if known else None,
+                    {
+                        metric.name: metric.shown(self.values[row][metric.name][place])
+                        for metric in self.metrics
+                        if metric.name in self.values[row]
+                    },
+                )
+                for row, pixels in made.items()
+            ),
+            tuple(pick for pick in self.picks if pick.place == place),
+        )
+
+
+def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, least: int, room: int) -> int:
+    """The largest side at which so many items like this one have room, as far as some of its rows tell."""
+    some = dict(list(made.items())[:PROBED])
+    sides = list(dict.fromkeys(min(side, item.image.shape[0]) for side in SIDES))
+    for side in sides:
+        if least * _size(words.shown(place, item, some, side)) * len(made) / len(some) <= room:
+            return side
+    return sides[-1]
 
 
 def _encoded(pixels: Pixels, side: int) -> str:
@@ -306,7 +313,7 @@ def _encoded(pixels: Pixels, side: int) -> str:
     image, buffer = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
     lossless = max(image.size) <= min(side, LOSSLESS)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    image.save(buffer, "WEBP", lossless=lossless, quality=QUALITY, method=4)
+    image.save(buffer, "WEBP", lossless=lossless, quality=QUALITY, method=2)
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

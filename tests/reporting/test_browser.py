@@ -1,0 +1,292 @@
+"""The report in a real browser: gallery and zoom by mouse, keyboard and finger, on a phone, dark and light, offline.
+
+Needs Chromium, as Debian's package installs it, or where CHROMIUM says; without one the test fails.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+import bench
+from tests.test_experiment import few
+
+pytestmark = pytest.mark.slow
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ROWS = ["stablediffusion", "base_mask", "large_mask", "paste_back"]
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+"""A folder where each view's picture is left, to be looked at."""
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run's folder."""
+    folder = tmp_path_factory.mktemp("report")
+    bench.run(few(folder / "store", folder / "out", "profile.fid_minimum=4", rows=ROWS))
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert path, "no Chromium: install it (Debian: apt-get install chromium), or say where it is in CHROMIUM"
+    with sync_playwright() as player:
+        started = player.chromium.launch(executable_path=path, args=FLAGS)
+        yield started
+        started.close()
+
+
+class View:
+    """A page as a reader opens it, with what went wrong on it."""
+
+    def __init__(self, browser: Browser, path: Path, size: dict[str, int], scheme: str, *, touch: bool) -> None:
+        self.context = browser.new_context(
+            viewport=size,  # type: ignore[arg-type]
+            color_scheme=scheme,  # type: ignore[arg-type]
+            has_touch=touch,
+            is_mobile=touch,
+            offline=True,
+        )
+        self.page: Page = self.context.new_page()
+        self.wrong: list[str] = []
+        self.page.on("console", lambda message: self.wrong.append(message.text))
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on(
+            "request",
+            lambda request: (
+                self.wrong.append(request.url) if "file:" not in request.url and "data:" not in request.url else None
+            ),
+        )
+        self.page.goto(path.as_uri())
+
+
+@pytest.fixture
+def view(browser: Browser, out: Path, request: pytest.FixtureRequest) -> Iterator[View]:
+    size, scheme, touch = getattr(request, "param", (DESKTOP, "light", False))
+    opened = View(browser, out / "report.html", size, scheme, touch=touch)
+    yield opened
+    opened.context.close()
+    assert opened.wrong == []
+
+
+def transforms(page: Page) -> list[set[str]]:
+    """By visible item, the transforms of its pictures."""
+    script = """() => [...document.querySelectorAll("[data-item]:not([hidden])")].map(
+        (item) => [...item.querySelectorAll(".view img")].map((image) => getComputedStyle(image).transform))"""
+    return [set(found) for found in page.evaluate(script)]
+
+
+def scale(transform: str) -> float:
+    found = re.match(r"matrix\(([\d.]+),", transform)
+    assert found is not None
+    return float(found[1])
+
+
+def first(page: Page) -> float:
+    """The zoom of the first item, all of whose pictures have moved together; the others have not."""
+    moved, *others = transforms(page)
+    assert len(moved) == 1
+    assert all({scale(one) for one in other} == {1.0} for other in others)
+    return scale(moved.copy().pop())
+
+
+def test_the_gallery_shows_what_is_chosen(view: View) -> None:
+    page = view.page
+    items = page.locator("[data-item]:visible")
+    ranks = page.locator(".picks li:visible .rank")
+    assert [words.lower() for words in ranks.all_inner_texts()] == ["best", "median", "worst"]
+    before = items.locator("h3").all_inner_texts()
+    page.get_by_label("Row").select_option("paste_back")
+    page.get_by_label("by", exact=True).select_option("pre_error")
+    assert "StableDiffusion, pasted back: Pre_error" in page.locator(".picks li:visible").first.inner_text()
+    assert page.locator("[data-made=paste_back].chosen:visible").count() == items.count() > 0
+    assert set(page.locator(".reading:visible").evaluate_all("all => all.map((one) => one.dataset.metric)")) == {
+        "pre_error"
+    }
+    page.get_by_label("Row").select_option("")
+    page.get_by_label("by", exact=True).select_option("")
+    assert items.count() == page.locator("[data-item]").count() > len(before)
+    assert items.first.locator(".view").count() == 2 + 2 * len(ROWS)
+    loaded = page.locator(".view img").evaluate_all(
+        "all => all.every((image) => image.complete && image.naturalWidth === 64)"
+    )
+    assert loaded
+
+
+def test_buttons_and_wheel_zoom_all_pictures_of_an_item_together(view: View) -> None:
+    page = view.page
+    item = page.locator("[data-item]:visible").first
+    assert first(page) == 1
+    item.get_by_label("Zoom in").click()
+    assert first(page) == 1.5
+    expect(item.locator("[data-level]")).to_have_text("1.5×")
+    item.get_by_label("Whole pictures").click()
+    assert first(page) == 1
+    picture = item.locator(".view").nth(3)
+    picture.click()
+    scrolled = page.evaluate("scrollY")
+    page.mouse.wheel(0, -400)
+    page.wait_for_timeout(200)
+    assert first(page) > 2
+    assert page.evaluate("scrollY") == scrolled
+    box = picture.bounding_box()
+    assert box is not None
+    before = transforms(page)[0]
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2 - 30, box["y"] + box["height"] / 2 - 20, steps=4)
+    page.mouse.up()
+    assert transforms(page)[0] != before
+    assert first(page) > 2
+    picture.dblclick()
+    assert first(page) == 1
+
+
+def test_the_wheel_scrolls_the_page_where_no_pictures_are_in_focus(view: View) -> None:
+    page = view.page
+    picture = page.locator("[data-item]:visible .view").first
+    picture.scroll_into_view_if_needed()
+    picture.hover()
+    before = page.evaluate("scrollY")
+    page.mouse.wheel(0, 200)
+    page.wait_for_timeout(300)
+    assert page.evaluate("scrollY") > before
+    assert first(page) == 1
+
+
+def test_the_keyboard_does_the_same(view: View) -> None:
+    page = view.page
+    stage = page.locator("[data-item]:visible [data-stage]").first
+    page.locator("[data-item]:visible").first.get_by_label("Whole pictures").focus()
+    page.keyboard.press("Tab")
+    expect(stage).to_be_focused()
+    page.keyboard.press("+")
+    page.keyboard.press("+")
+    assert first(page) == 2.25
+    before = transforms(page)[0]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert transforms(page)[0] != before
+    page.keyboard.press("-")
+    assert first(page) == 1.5
+    page.keyboard.press("Escape")
+    assert first(page) == 1
+    page.keyboard.press("+")
+    page.keyboard.press("0")
+    assert first(page) == 1
+
+
+def test_intervals_show_on_hover_and_focus_and_on_demand(view: View) -> None:
+    page = view.page
+    cell = page.locator("td.measured").filter(has_text="±").first
+    tip = cell.locator(".tip")
+    expect(tip).to_be_hidden()
+    cell.hover()
+    expect(tip).to_be_visible()
+    assert re.search(r"95 %: [\d.,]+ to [\d.,]+", tip.inner_text())
+    page.mouse.move(0, 0)
+    expect(tip).to_be_hidden()
+    cell.focus()
+    expect(tip).to_be_visible()
+    expect(cell.locator(".interval")).to_be_hidden()
+    page.get_by_label("95 % intervals").check()
+    expect(cell.locator(".interval")).to_be_visible()
+    page.locator("details.more summary").first.click()  # what lies below the table is not covered by it
+    expect(page.locator("details.more table").first).to_be_visible()
+
+
+def test_the_command_is_copied(view: View) -> None:
+    view.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    view.page.get_by_role("button", name="Copy").click()
+    expect(view.page.get_by_role("button", name="Copied")).to_be_visible()
+    copied = view.page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("python -m bench experiment=table2_inpaint_imagenet limit=10")
+
+
+@pytest.mark.parametrize("view", [(PHONE, "light", True), (PHONE, "dark", True)], indirect=True)
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(view: View) -> None:
+    page = view.page
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    expect(page.locator("td.measured .interval").first).to_be_visible()  # there is no hover
+    for details in page.locator("details").all():
+        details.evaluate("(one) => { one.open = true; }")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    item = page.locator("[data-item]:visible").first
+    item.get_by_label("Zoom in").tap()
+    assert first(page) == 1.5
+
+
+@pytest.mark.parametrize("view", [(PHONE, "light", True)], indirect=True)
+def test_two_fingers_zoom_and_one_moves(view: View) -> None:
+    page = view.page
+    picture = page.locator("[data-item]:visible .view").first
+    picture.scroll_into_view_if_needed()
+    box = picture.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = view.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": place[0], "y": place[1], "id": number} for number, place in enumerate(places)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (x - 10, y), (x + 10, y))
+    for step in range(1, 6):
+        touch("touchMove", (x - 10 - 4 * step, y), (x + 10 + 4 * step, y))
+    touch("touchEnd")
+    assert first(page) == pytest.approx(3, rel=0.05)
+    before = transforms(page)[0]
+    touch("touchStart", (x, y))
+    for step in range(1, 6):
+        touch("touchMove", (x - 4 * step, y - 4 * step))
+    touch("touchEnd")
+    assert transforms(page)[0] != before
+    assert first(page) == pytest.approx(3, rel=0.05)
+
+
+LUMINANCE = """() => {
+    const [red, green, blue] = getComputedStyle(document.body).backgroundColor.match(/[\\d.]+/g).map(Number);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("view", "dark"), [((DESKTOP, "light", False), False), ((DESKTOP, "dark", False), True)], indirect=["view"]
+)
+def test_dark_and_light_follow_the_system_until_the_button_is_pressed(view: View, dark: bool) -> None:
+    page = view.page
+    assert (page.evaluate(LUMINANCE) < 128) == dark
+    page.get_by_label("Change between dark and light").click()
+    assert (page.evaluate(LUMINANCE) < 128) != dark
+    page.reload()
+    assert (page.evaluate(LUMINANCE) < 128) != dark
+
+
+@pytest.mark.parametrize(
+    "view",
+    [(size, scheme, size is PHONE) for size in (DESKTOP, PHONE) for scheme in ("light", "dark")],
+    indirect=True,
+)
+def test_no_word_is_clipped(view: View) -> None:
+    script = """() => [...document.querySelectorAll("h1, h2, h3, p, td, th, figcaption, button, li")].filter((one) => {
+        const style = getComputedStyle(one);
+        return style.overflow !== "visible" && one.scrollWidth > one.clientWidth + 1;
+    }).map((one) => one.textContent)"""
+    assert view.page.evaluate(script) == []
+    if SCREENSHOTS:
+        size = view.page.viewport_size
+        dark = view.page.evaluate(LUMINANCE) < 128
+        path = Path(SCREENSHOTS) / f"report_{size['width'] if size else 0}_{'dark' if dark else 'light'}.png"
+        view.page.screenshot(path=path, full_page=True)

@@ -1,0 +1,271 @@
+"""The report's page: everything is said and escaped, nothing is loaded from anywhere, and it is never too large."""
+
+import base64
+import hashlib
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from bench.metrics.protocol import Protocol
+from bench.metrics.summary import Measurement
+from bench.metrics.uncertainty import Difference
+from bench.reporting.cost_plot import HEIGHT, WIDTH, costs_of
+from bench.reporting.index import Entry, Index, headline, index_page
+from bench.reporting.page import LIMIT, Page, command, first_line, report_page, verdict_counts
+from bench.schema import Row, TableSpec
+from bench.tables.build import Table, build_table
+from bench.tables.render import further_grids
+from bench.tables.verdicts import Verdict
+from tests.reporting.test_gallery import Noise, filled
+
+EVIL = '<script>alert("x")</script>'
+DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)
+SHA = "ab" * 32
+
+
+def table(rows: int = 2, label: str = EVIL) -> Table:
+    lines = {"row0": Row("StableDiffusion", {}, published={2: "StableDiffusion"})}
+    lines |= {f"row{number}": Row(f"{label} {number}", {}) for number in range(1, rows)}
+    own = {
+        "fid": Measurement(None, reason="8 items, too few"),
+        "lpips": Measurement(0.25, 0.0123, 8, 6, difference=DIFFERENCE, p_holm=2e-7, ratio=2.0),
+        "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=5 / 3),
+    }
+    return build_table(
+        TableSpec(2, EVIL, ["fid", "lpips", "pre_error"], reference="row0"),
+        lines,
+        {name: own if name != "row0" else {"lpips": Measurement(0.5, 0.01, 8, 6)} for name in lines},
+        profile="mini",
+        features="small",
+        training={},
+        notes=[f"a note {EVIL}"],
+        claims=[Verdict("T2.a", f"claims {EVIL}", "order", "mini", "holds", f"evidence {EVIL}; more of it")],
+    )
+
+
+def facts(**changed: object) -> dict[str, object]:
+    return {
+        "experiment": "table2_inpaint_imagenet",
+        "overrides": ["experiment=table2_inpaint_imagenet", "row=[a,b]", EVIL],
+        "device": "cpu",
+        "threads": 2,
+        "seed": 3,
+        "custom": ["limit=8"],
+        "weights": {"a/weights.safetensors": SHA},
+        "manifest": "cd" * 32,
+        "dropped": [f"dropped{number}" for number in range(50_000)],
+        "broken": {EVIL: "cannot be read"},
+        "seconds": {"sample": 30.0, "score": 10.0},
+        "latents": {"sampled": 5, "stored": 7},
+        "source": {"commit": "0123456789", "dirty": True},
+        "hardware": {"machine": "x86_64"},
+        "versions": {"python": "3.11", "torch": None},
+        "lineage": {"row1": {"data": EVIL}},
+        **changed,
+    }
+
+
+def page(rows: int = 2, *, side: int = 16, known: bool = True) -> Page:
+    whole = table(rows)
+    images = Noise(side, rows, known=known)
+    gallery = filled(images, images.rows, 5)
+    labels = {row.key: row.label for row in whole.rows}
+    costs = {row.key: {"seconds_per_image": 0.25, "parameters": 2e6, "tera_flop": 0.5} for row in whole.rows}
+    return Page(
+        f"Table 2. {EVIL}",
+        "mini",
+        first_line("mini"),
+        facts(),
+        table=whole,
+        grids=further_grids(whole),
+        claims=whole.claims,
+        notes=whole.notes,
+        protocols={"lpips": Protocol.of({"network": EVIL}), "fid": Protocol.of({"network": EVIL})},
+        gallery=replace(gallery, labels=labels),
+        costs=costs_of(whole, costs, sampling=0.75, steps=25),
+    )
+
+
+class Reader(HTMLParser):
+    """What a browser would load, and what a reader would see."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.scripts = 0
+        self.words: list[str] = []
+        self.stack: list[str] = []
+        self.ids: list[str] = []
+        self.without_alt = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.stack.append(tag)
+        self.scripts += tag == "script"
+        self.without_alt += tag == "img" and not given.get("alt")
+        self.ids += [value for name, value in attrs if name == "id" and value]
+        self.loaded += [
+            str(given[name]) for name in ("src", "href", "srcset", "action", "data", "poster") if name in given
+        ]
+        assert not [name for name in given if name.startswith("on")]
+
+    def handle_data(self, data: str) -> None:
+        if self.stack[-1:] != ["script"] and self.stack[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def test_the_page_says_everything() -> None:
+    text = Reader(report_page(page())).text
+    for words in (
+        "Profile mini : small models and data of this project's own making: comparable with nothing but itself",
+        "0.2500 ± 0.0123",
+        "95 %: 0.2184 to 0.2816",
+        "minus StableDiffusion: \N{MINUS SIGN}0.2500 [\N{MINUS SIGN}0.3500, \N{MINUS SIGN}0.1500], p < 0.001",
+        "÷ 1.67",
+        "8 items, too few",
+        "0.255",  # the paper's LPIPS
+        "T2.a holds scope: mini",
+        "the best, the median and the worst of 5",
+        "2,000,000",
+        "25.0%",
+        "750 ms to sample in 25 steps",
+        "30.0 s 75 %",
+        "5 latents were sampled, 7 found in the store",
+        "0123456789 , with changes that are not committed",
+        SHA,
+        "cd" * 32,
+        "50000 by the masks' rejection (dropped0, dropped1,",
+        "1 broken",
+        "lpips, fid",
+        "limit=8",
+    ):
+        assert words in text
+    assert "dropped20" not in text  # the manifest lists them all
+    assert command(["experiment=x", "row=[a,b]"]) == "python -m bench experiment=x 'row=[a,b]'"
+    assert "python -m bench experiment=table2_inpaint_imagenet 'row=[a,b]'" in text
+
+
+def test_what_is_shown_is_escaped() -> None:
+    found = page()
+    html = report_page(found)
+    assert "<script>alert" not in html
+    assert "&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;" in html
+    assert "a &lt;b&gt;cat&lt;/b&gt;" in report_page(page(known=False))  # a caption
+    assert Reader(html).scripts == 1
+
+
+def test_nothing_is_loaded_from_anywhere() -> None:
+    html = report_page(page())
+    reader = Reader(html)
+    beside = {"table.md", "table.csv", "table.tex", "results.json", "run.json"}
+    assert {name for name in reader.loaded if not name.startswith(("data:", "#"))} == beside
+    assert {name[1:] for name in reader.loaded if name.startswith("#")} <= set(reader.ids)
+    assert not re.search(r"https?:|url\(|@import", html)
+    script = re.search(r"<script>(.*)</script>", html, re.DOTALL)
+    assert script is not None
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'" in html
+
+
+def test_pictures_and_sections_have_names() -> None:
+    reader = Reader(report_page(page()))
+    assert reader.without_alt == 0
+    assert len(reader.ids) == len(set(reader.ids))
+
+
+def test_text_to_image_shows_captions_and_no_errors() -> None:
+    text = Reader(report_page(page(known=False))).text
+    assert "the caption's own picture" in text
+    assert "a <b>cat</b>" in text
+    assert "error outside the mask" not in text
+    assert not re.search(r"\bhole\b", text)
+
+
+def test_what_a_kind_of_run_has_not_is_left_out() -> None:
+    bare = facts(manifest=None, seconds={"all": 1.0}, weights={}, source={"commit": None, "dirty": None})
+    for name in ("dropped", "broken", "lineage", "latents"):
+        del bare[name]
+    text = Reader(report_page(Page("Table 7", "at the paper's sizes", "no images", bare))).text
+    assert "none: nothing is measured on items" in text
+    assert "not known: not run from a checkout" in text
+    assert "Gallery" not in text
+    assert "Quality" not in text
+
+
+@pytest.mark.parametrize(("rows", "side"), [(12, 512), (400, 64)])
+def test_the_page_stays_below_its_limit(rows: int, side: int) -> None:
+    html = report_page(page(rows, side=side))
+    assert len(html.encode()) <= LIMIT
+    assert html.count("<article") >= 1
+
+
+def test_items_are_left_out_of_a_page_that_would_be_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = page(3)
+    size = len(report_page(whole).encode())
+    monkeypatch.setattr("bench.reporting.page.LIMIT", size - 1)
+    html = report_page(whole)
+    assert whole.gallery is not None
+    assert 0 < html.count("<article") < len(whole.gallery.items)
+    assert f"of the {whole.gallery.wanted} chosen items fit into this page" in html
+
+
+# --- costs -----------------------------------------------------------------------------------------------------------
+
+
+def test_plots_keep_their_points_inside_and_numbers_apart() -> None:
+    found = page(6).costs
+    assert found is not None
+    assert [plot.cost for plot in found.plots[:3]] == [
+        "parameters [millions]", "TFLOP an image", "decoding [ms an image]",
+    ]  # fmt: skip
+    for plot in found.plots:
+        assert all(plot.left <= point.x <= plot.right <= WIDTH for point in plot.points)
+        assert all(plot.top <= point.y <= plot.bottom <= HEIGHT for point in plot.points)
+        heights = sorted(point.number_y for point in plot.points)  # all points lie at one place
+        assert min(np.diff(heights)) >= 12
+        assert plot.x_ticks
+        assert plot.y_ticks
+
+
+def test_costs_that_nobody_measured_are_dashes() -> None:
+    assert costs_of(table(), {}, sampling=None, steps=None) is None
+    found = costs_of(table(), {"row1": {"seconds_per_image": 0.5}}, sampling=None, steps=None)
+    assert found is not None
+    assert found.lines[0].cells == ("–", "–", "500", "–")
+    assert "not known" in found.sampling
+
+
+# --- index -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_index_leads_to_reports_and_says_how_each_ended() -> None:
+    entries = [
+        Entry(
+            "one", "done", False, "one/report.html", headline(table(label="Mine")), verdict_counts(["holds"] * 2), 1.5
+        ),
+        Entry("two", EVIL, True),
+    ]
+    html = index_page(Index("All", "2 experiments", entries, profile="mini", first_line=first_line("mini")))
+    reader = Reader(html)
+    assert [name for name in reader.loaded if not name.startswith("data:")] == ["one/report.html"]
+    for words in ("2 holds", "1.5 s", EVIL, "comparable with nothing but itself"):
+        assert words in reader.text
+    assert "<script>alert" not in html
+
+
+def test_a_headline_is_the_reference_and_the_best_of_the_papers_rows() -> None:
+    whole = table(label="Mine")
+    assert headline(whole) == ()  # only the reference row is in the paper
+    rows = tuple(replace(row, in_paper=True) for row in whole.rows)
+    assert headline(replace(whole, rows=rows)) == (
+        "LPIPS (small features): 0.5000 → 0.2500, Mine 1",
+        "Pre_error [1e-5]: 2,000.00, Mine 1",
+    )
