@@ -11,7 +11,7 @@ from bench.gate.baseline import read_baseline, write_baseline
 from bench.gate.comparing import Outcome, compare
 from bench.gate.margins import ANY, COSTS, DEFAULTS, QUALITY, Margin, margins_of
 from bench.gate.numbers import Side, read_side
-from bench.gate.report import annotations, as_json, junit, print_outcome, to_markdown
+from bench.gate.report import as_json, github_commands, junit, print_outcome, to_markdown
 from bench.results import write_atomically, write_json
 from bench.tables.grid import terminal
 
@@ -87,7 +87,7 @@ def main(arguments: list[str]) -> int:
         outcome = compare(read_side(given.new), read_old(given.old), margins)
         print_outcome(outcome, terminal())
         if given.github:
-            print("\n".join(annotations(outcome)))
+            print("\n".join(github_commands(outcome)))
         write_reports(outcome, markdown=given.markdown, junit_xml=given.junit, json=given.json)
     except BadInputError as error:
         print(f"bench.compare: {error}", file=sys.stderr)

@@ -10,7 +10,7 @@ from bench.errors import BadInputError
 from bench.gate.comparing import compare
 from bench.gate.margins import margins_of
 from bench.gate.numbers import read_side
-from bench.gate.report import annotations, print_outcome, summary
+from bench.gate.report import github_commands, print_outcome, summary
 from bench.results import Results
 from bench.schema import STAGES
 from bench.tables.grid import terminal
@@ -46,7 +46,7 @@ class Regression(Collection):
         outcome = compare(read_side(result.path), old, margins)
         print_outcome(outcome, terminal())
         if gate.annotations:
-            print("\n".join(annotations(outcome)))
+            print("\n".join(github_commands(outcome)))
         markdown, xml, json = (result.path / f"gate.{suffix}" for suffix in ("md", "xml", "json"))
         write_reports(outcome, markdown=markdown, junit_xml=xml, json=json)
         return Results(result.path, result.status or outcome.verdict.status, result.message or summary(outcome))

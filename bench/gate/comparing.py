@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,12 +11,14 @@ import numpy as np
 from bench.gate.baseline import rounded
 from bench.gate.decision import Verdict, Worsening, decide, together, upper_bound
 from bench.gate.margins import COSTS, Margin, margin_of
-from bench.gate.numbers import Cell, Measured, Number, Problem, Side
+from bench.gate.numbers import Measured, Number, Problem, Side
 from bench.influences import INFLUENCES
 from bench.metrics.uncertainty import Estimate, interval, paired_difference
 from bench.stamps import Stamps, unlike
 
 __all__ = ["Comparison", "Outcome", "compare"]
+
+NOTHING = Number(None, False, reason="not measured")
 
 
 @dataclass(frozen=True)
@@ -126,15 +128,12 @@ class _Gathered:
     def table(self, new: Measured, old: Measured) -> None:
         name = old.experiment
         if new.custom != old.custom:
-            ours, theirs = (" ".join(side.custom) or "no override" for side in (new, old))
-            self.notes.append(f"{name}: new ran with {ours}; old with {theirs}")
+            words = [" ".join(side.custom) or "no override" for side in (new, old)]
+            self.notes.append(f"{name}: new ran with {words[0]}; old with {words[1]}")
         if new.stamps.manifest != old.stamps.manifest:
             counts = [max((number.n for number in side.numbers.values()), default=0) for side in (old, new)]
             self.miss(name, f"{unlike(new.stamps, old.stamps)} ({counts[0]} and {counts[1]} items)")
             return
-        measured_otherwise = dict(_unlike_metrics(new.stamps, old.stamps))
-        for reason in measured_otherwise.values():
-            self.miss(name, reason)
         ours, theirs = (dict.fromkeys(row for row, _ in side.numbers) for side in (new, old))
         for row in theirs:
             if row not in ours:
@@ -142,46 +141,36 @@ class _Gathered:
         more = [row for row in ours if row not in theirs]
         if more:
             self.notes.append(f"{name}: new has more rows: {', '.join(more)}")
-        for cell, number in old.numbers.items():
-            if cell[0] in ours and cell[1] not in measured_otherwise:
-                self._number(name, cell, new.numbers.get(cell), number, old.digits)
+        for metric in dict.fromkeys(metric for _, metric in old.numbers):
+            self._metric(name, metric, [row for row in theirs if row in ours], new, old)
         self._costs(name, new, old)
 
-    def _number(self, name: str, cell: Cell, new: Number | None, old: Number, digits: int | None) -> None:
-        row, metric = cell
+    def _metric(self, name: str, metric: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
+        """One metric of rows that both sides have."""
         margin = margin_of(metric, self.margins)
         if np.isinf(margin.amount):
-            self._once(f"{name}: {metric} is not compared, as its margin is {margin}")
+            self.notes.append(f"{name}: {metric} is not compared, as its margin is {margin}")
             return
-        unknown = [
-            f"{side}: {'not measured' if number is None else number.reason}"
-            for side, number in (("new", new), ("old", old))
-            if number is None or number.value is None
-        ]
-        if unknown:
-            self.miss(name, f"{metric} of {row}: expected a value, found none ({'; '.join(unknown)})")
+        reason = _unlike(metric, new.stamps, old.stamps)
+        if reason is not None:
+            self.miss(name, reason)
             return
-        assert new is not None
-        assert new.value is not None
-        assert old.value is not None
-        for field in ("n", "higher_is_better"):
-            if getattr(new, field) != getattr(old, field):
-                found = f"expected {getattr(old, field)}, found {getattr(new, field)}"
-                self.miss(name, f"{field} of {metric} of {row}: {found}")
-                return
-        value, better = new.value if digits is None else rounded(new.value, digits), old.higher_is_better
-        ours, theirs = new.influence, old.influence
-        if ours is None or theirs is None:
-            if digits is None:
+        reasons: dict[str, list[str]] = {}
+        for row in rows:
+            ours, theirs = new.numbers.get((row, metric), NOTHING), old.numbers.get((row, metric), NOTHING)
+            worse = _worsening(ours, theirs, old.digits)
+            if isinstance(worse, str):
+                reasons.setdefault(worse, []).append(row)
+                continue
+            assert ours.value is not None  # else there were no worsening
+            assert theirs.value is not None
+            value = ours.value if old.digits is None else rounded(ours.value, old.digits)
+            better = theirs.higher_is_better
+            self.comparisons.append(Comparison(name, row, metric, value, theirs.value, margin, better, worse))
+            if worse.sources is None and old.digits is None and old.stamps.manifest:
                 self._once(f"{name}: only values are compared, as one side keeps no {INFLUENCES}")
-            worse = Worsening(old.value - value if better else value - old.value)
-        elif (ours.items, ours.sources) != (theirs.items, theirs.sources):
-            self.miss(name, f"items of {metric} of {row}: expected those of old, found others")
-            return
-        else:
-            estimates = Estimate(value, ours.values, ours.change), Estimate(old.value, theirs.values, theirs.change)
-            worse = _worsening(*estimates, ours.sources, higher_is_better=better)
-        self.comparisons.append(Comparison(name, row, metric, value, old.value, margin, better, worse))
+        for why, found in reasons.items():
+            self.miss(name, f"{metric} of {', '.join(found)}: {why}")
 
     def _costs(self, name: str, new: Measured, old: Measured) -> None:
         for cost in COSTS:
@@ -201,15 +190,29 @@ class _Gathered:
             self.notes.append(note)
 
 
-def _unlike_metrics(new: Stamps, old: Stamps) -> Iterator[tuple[str, str]]:
-    """Metrics that were not measured by the same protocol, with what differs."""
-    for metric in sorted(old.protocols.keys() & new.protocols.keys()):
-        ours, theirs = (Stamps(side.manifest, {metric: side.protocols[metric]}) for side in (new, old))
-        reason = unlike(ours, theirs)
-        if reason is not None:
-            yield metric, reason
+def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:
+    """What differs between the protocols by which a metric was measured."""
+    stamps = [
+        Stamps(side.manifest, {metric: side.protocols[metric]}) for side in (new, old) if metric in side.protocols
+    ]
+    return unlike(*stamps) if len(stamps) == 2 else None
 
 
-def _worsening(new: Estimate, old: Estimate, sources: Sequence[str], *, higher_is_better: bool) -> Worsening:
-    found = paired_difference(new, old, sources)
-    return Worsening(-found.value if higher_is_better else found.value, found.stderr, len(set(sources)))
+def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | str:
+    """Paired where both sides kept influences, else of the values alone; or why there is none."""
+    if new.value is None or old.value is None:
+        reasons = [f"{side}: {number.reason}" for side, number in (("new", new), ("old", old)) if number.reason]
+        return f"expected a value on both sides, found none ({'; '.join(reasons)})"
+    if new.n != old.n:
+        return f"expected {old.n} items, found {new.n}"
+    if new.higher_is_better != old.higher_is_better:
+        return f"expected higher_is_better {old.higher_is_better}, found {new.higher_is_better}"
+    sign = -1.0 if old.higher_is_better else 1.0
+    ours, theirs = new.influence, old.influence
+    if ours is None or theirs is None:
+        return Worsening(sign * ((new.value if digits is None else rounded(new.value, digits)) - old.value))
+    if (ours.items, ours.sources) != (theirs.items, theirs.sources):
+        return "expected the items that old has influences of, found others"
+    estimates = Estimate(new.value, ours.values, ours.change), Estimate(old.value, theirs.values, theirs.change)
+    found = paired_difference(*estimates, ours.sources)
+    return Worsening(sign * found.value, found.stderr, len(set(ours.sources)))

@@ -14,7 +14,7 @@ from bench.gate.comparing import Comparison, Outcome
 from bench.gate.decision import Verdict
 from bench.tables.grid import Grid, markdown, print_grid, print_notes
 
-__all__ = ["annotations", "as_json", "junit", "print_outcome", "summary", "to_markdown"]
+__all__ = ["as_json", "github_commands", "junit", "print_outcome", "summary", "to_markdown"]
 
 SCHEMA_VERSION = 1
 HEADS = ["verdict", "row", "metric", "old", "new", "change, 95 % interval", "worse by at most", "margin"]
@@ -60,8 +60,8 @@ def to_markdown(outcome: Outcome) -> str:
 def junit(outcome: Outcome) -> bytes:
     """JUnit's XML: a test case for each comparison, one more for each thing that could not be compared."""
     root = ElementTree.Element("testsuites", name="gate")
-    experiments = [found.experiment for found in (*outcome.comparisons, *outcome.problems)]
-    for experiment in dict.fromkeys(experiments):
+    experiments = [found.experiment for found in outcome.comparisons]
+    for experiment in dict.fromkeys([*experiments, *(found.experiment for found in outcome.problems)]):
         comparisons = [found for found in outcome.comparisons if found.experiment == experiment]
         problems = [found for found in outcome.problems if found.experiment == experiment]
         counts = Counter(found.verdict for found in comparisons)
@@ -97,7 +97,7 @@ def _xml(text: str) -> str:
     return "".join(character if character >= " " or character in "\t\n" else "?" for character in text)
 
 
-def annotations(outcome: Outcome) -> list[str]:
+def github_commands(outcome: Outcome) -> list[str]:
     """Workflow commands of GitHub: an error for each regression, a warning for what nobody can tell."""
     errors = [(f"{found.experiment}: worse", _sentence(found)) for found in outcome.of(Verdict.REGRESSION)]
     warnings = [(f"{found.experiment}: undecided", _sentence(found)) for found in outcome.of(Verdict.CANNOT_TELL)]

@@ -1,0 +1,122 @@
+"""A baseline: written by one command, read in review, and what later runs are held to."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.compare import main
+from bench.gate.baseline import read_baseline, rounded
+from tests.gate.runs import change_json, values, write_run
+
+PASS, BAD_INPUT, REGRESSION, CANNOT_TELL = 0, 2, 3, 4
+COSTS = {
+    "stablediffusion": {"seconds_per_image": 2.0},
+    "mine": {"seconds_per_image": 3.1415, "parameters": 1_234_567_890, "tera_flop": 0.123456789},
+}
+
+
+def command(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "run", values(), costs=COSTS)
+
+
+@pytest.fixture
+def baseline(run: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "baseline.json"
+    assert command(run, path, "--update") == PASS
+    return path
+
+
+def test_its_own_run_passes_with_no_margin_at_all(run: Path, baseline: Path) -> None:
+    strict = [f"{name}=0" for name in ("lpips", "inception_score", "parameters")]
+    assert command(run, baseline, "--margin", *strict) == PASS
+
+
+def test_beyond_the_margin_is_a_regression(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worse, slightly = values(), values()
+    worse["mine"]["inception_score"] = worse["mine"]["inception_score"] * 0.97
+    slightly["mine"]["inception_score"] = slightly["mine"]["inception_score"] * 0.99
+    assert command(write_run(tmp_path / "worse", worse, costs=COSTS), baseline) == REGRESSION
+    assert "regression" in capsys.readouterr().out
+    assert command(write_run(tmp_path / "slightly", slightly, costs=COSTS), baseline) == PASS
+
+
+def test_unlike_items_and_protocols_are_told(
+    baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for new, named in (
+        (write_run(tmp_path / "items", values(), manifest="b" * 64), "manifest: expected aaaaaaaaaaaa"),
+        (write_run(tmp_path / "protocol", values(), splits=5), "measure.splits: expected 10, found 5"),
+    ):
+        assert command(new, baseline) == CANNOT_TELL
+        assert named in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_number_stands_on_a_line_rounded_and_in_order(baseline: Path) -> None:
+    text = baseline.read_text()
+    lines = [line.strip().rstrip(",") for line in text.splitlines()]
+    assert '"tera_flop": 0.12346' in lines
+    assert '"parameters": 1234567890' in lines
+    assert '"time_ratio": 1.6' in lines
+    content = json.loads(text)
+    assert json.dumps(content, indent=1, sort_keys=True) + "\n" == text
+    value = content["experiments"]["table2_inpaint_imagenet"]["rows"]["mine"]["lpips"]["value"]
+    assert value == rounded(value)
+    assert all(line.count(":") <= 1 for line in lines)
+
+
+def test_writing_it_again_changes_nothing(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = baseline.read_bytes()
+    assert command(run, baseline, "--update") == PASS
+    assert "pass" in capsys.readouterr().out
+    assert baseline.read_bytes() == before
+
+
+def test_one_tables_run_replaces_that_table_alone(run: Path, baseline: Path, tmp_path: Path) -> None:
+    other = write_run(tmp_path / "other", values(1), experiment="table3")
+    assert command(other, baseline, "--update") == PASS
+    tables = read_baseline(baseline).tables
+    assert sorted(tables) == ["table2_inpaint_imagenet", "table3"]
+    assert command(run, baseline) == PASS
+
+
+def test_what_is_partial_becomes_no_baseline(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = baseline.read_bytes()
+    change_json(run / "run.json", status="on")
+    assert command(run, baseline, "--update") == BAD_INPUT
+    assert "expected status complete, found on" in capsys.readouterr().err
+    assert baseline.read_bytes() == before
+    assert command(run.parent, run, "--update") == BAD_INPUT
+    assert "expected the file of a baseline, found a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"schema_version": 2}, "expected schema_version 1, found 2"),
+        ({"experiments": []}, "expected a baseline, found AttributeError"),
+        ({"protocols": {}}, "expected a baseline, found KeyError"),
+        ({"protocols": None}, "expected a baseline"),
+    ],
+)
+def test_a_damaged_baseline_is_bad_input(
+    run: Path,
+    baseline: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, object],
+    named: str,
+) -> None:
+    change_json(baseline, **changes)
+    assert command(run, baseline) == BAD_INPUT
+    assert named in capsys.readouterr().err
+
+
+def test_an_edited_protocol_is_found(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    baseline.write_text(baseline.read_text().replace('"splits": 10', '"splits": 11'))
+    assert command(run, baseline) == BAD_INPUT
+    assert "as the hash of a protocol, found another" in capsys.readouterr().err

@@ -1,0 +1,270 @@
+"""The command on runs that were made up: its status, and what it names."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.compare import main
+from tests.gate.runs import EXPERIMENT, ITEMS, change_json, values, write_run
+from tests.imports import HEAVY, loaded_with
+
+PASS, BAD_INPUT, REGRESSION, CANNOT_TELL = 0, 2, 3, 4
+
+
+def ends(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
+    """Status of the command, and what it prints in one line."""
+    status = main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return status, " ".join((captured.out + captured.err).split())
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "old", values())
+
+
+def moved(by: float, noise: float, metric: str = "lpips", row: str = "mine") -> dict[str, dict[str, np.ndarray]]:  # type: ignore[type-arg]
+    """Values of which one metric moved, by the same for all items and by what differs between them."""
+    found = values()
+    found[row][metric] = found[row][metric] + by + noise * np.random.default_rng(9).standard_normal(ITEMS)
+    return found
+
+
+def test_the_same_numbers_pass(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, shown = ends(capsys, write_run(tmp_path / "new", values()), old)
+    assert status == PASS
+    assert "pass: 4 within their margins" in shown
+    assert "mine lpips" not in shown  # what did not move is only counted
+
+
+def test_a_worse_metric_is_named_with_old_new_and_margin(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, shown = ends(capsys, write_run(tmp_path / "new", moved(0.1, 0.02)), old)
+    assert status == REGRESSION
+    assert "regression mine lpips 1.05" in shown
+    assert "regression: 1 worse, 3 within their margins" in shown
+
+
+def test_higher_is_better_where_it_is(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    less = write_run(tmp_path / "less", moved(-1.0, 0.1, "inception_score"))
+    more = write_run(tmp_path / "more", moved(1.0, 0.1, "inception_score"))
+    assert ends(capsys, less, old)[0] == REGRESSION
+    status, shown = ends(capsys, more, old)
+    assert status == PASS
+    assert "improved mine inception_score" in shown
+
+
+def test_pairing_finds_what_two_intervals_do_not(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every item is worse by a hundredth, a third of their deviation: far beyond chance only where items are paired."""
+    new = write_run(tmp_path / "new", moved(0.01, 0.001))
+    assert ends(capsys, new, old, "--margin", "lpips=0.5%")[0] == REGRESSION
+    entries = [json.loads((run / "results.json").read_text())["rows"][1]["metrics"]["lpips"] for run in (new, old)]
+    apart = entries[0]["value"] - entries[1]["value"]
+    assert apart < 1.96 * np.hypot(*(entry["stderr"] for entry in entries))
+
+
+def test_noise_wider_than_the_margin_decides_nothing(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = write_run(tmp_path / "new", moved(0.0, 0.5))
+    status, shown = ends(capsys, new, old)
+    assert status == CANNOT_TELL
+    assert "cannot tell mine lpips" in shown
+    assert ends(capsys, new, old, "--margin", "lpips=1")[0] == PASS
+
+
+def test_margins_move_the_verdict(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = write_run(tmp_path / "new", moved(0.1, 0.02))
+    assert ends(capsys, new, old, "--margin", "lpips=0.2")[0] == PASS
+    assert ends(capsys, new, old, "--margin", "lpips=20%")[0] == PASS
+    status, shown = ends(capsys, new, old, "--margin", "lpips=any", "fid=0.5")
+    assert status == PASS
+    assert "lpips is not compared, as its margin is any" in shown
+    assert "margin of fid: neither side has it" in shown
+    assert ends(capsys, new, old, "--margin", "lpips=lots")[0] == BAD_INPUT
+
+
+def test_values_alone_are_held_to_the_margin(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Noise that nobody could tell from nothing by its items is within the margin or beyond it by its value."""
+    new = write_run(tmp_path / "new", moved(0.0, 0.5), influences=False)
+    status, shown = ends(capsys, new, old, "--margin", "lpips=20%")
+    assert status == PASS
+    assert "only values are compared, as one side keeps no influences.parquet" in shown
+
+
+def other_manifest(run: Path) -> None:
+    for name in ("run.json", "results.json"):
+        change_json(run / name, manifest="b" * 64)
+
+
+def without_row(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    change_json(run / "results.json", rows=[row for row in results["rows"] if row["method"] != "mine"])
+
+
+def not_finite(run: Path) -> None:
+    text = (run / "results.json").read_text()
+    value = json.loads(text)["rows"][1]["metrics"]["lpips"]["value"]
+    (run / "results.json").write_text(text.replace(f'"value": {value}', '"value": NaN'))
+
+
+def fewer_influences(run: Path) -> None:
+    results = json.loads((run / "results.json").read_text())
+    results["rows"][1]["metrics"]["lpips"]["n"] = ITEMS - 1
+    change_json(run / "results.json", rows=results["rows"])
+
+
+SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
+    "other items": (other_manifest, "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb (40 and 40 items)"),
+    "no run.json": (lambda run: (run / "run.json").unlink(), "run.json: expected the file of a whole run, found none"),
+    "no results": (lambda run: (run / "results.json").unlink(), "results.json: expected the file of a whole run"),
+    "not complete": (lambda run: change_json(run / "run.json", status="on"), "expected status complete, found on"),
+    "half a file": (lambda run: (run / "results.json").write_text("{"), "results.json: expected JSON"),
+    "a list": (lambda run: (run / "run.json").write_text("[]"), "run.json: expected a JSON object, found a list"),
+    "another version": (lambda run: change_json(run / "results.json", schema_version=99), "schema_version 1, found 99"),
+    "two runs' files": (lambda run: change_json(run / "run.json", manifest="c" * 64), "of one run, found those of two"),
+    "no rows": (lambda run: change_json(run / "results.json", rows=[]), "expected rows with measured columns"),
+    "no columns": (lambda run: change_json(run / "run.json", config={}), "KeyError: 'table'"),
+    "a row less": (without_row, "row mine: expected numbers as old has them, found none"),
+    "no number": (not_finite, "expected a finite lpips of mine, found nan"),
+    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "expected a protocol for"),
+    "damaged influences": (lambda run: (run / "influences.parquet").write_bytes(b"PAR1"), "influences.parquet: exp"),
+    "fewer influences": (fewer_influences, "expected 39 items of lpips of mine, as in results.json, found 40"),
+    "another experiment": (
+        lambda run: [change_json(run / name, experiment="table3") for name in ("run.json", "results.json")],
+        f"experiment: expected {EXPERIMENT}, found table3",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_what_is_empty_partial_or_unlike_never_passes(
+    name: str, old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoil, named = SPOILED[name]
+    new = write_run(tmp_path / "new", values())
+    spoil(new)
+    status, shown = ends(capsys, new, old)
+    assert status == CANNOT_TELL
+    assert named in shown
+    assert ends(capsys, old, new)[0] == (PASS if name == "a row less" else CANNOT_TELL)
+
+
+def test_an_empty_folder_never_passes(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    for words in ((tmp_path / "empty", old), (old, tmp_path / "empty"), (tmp_path / "empty", tmp_path / "empty")):
+        status, shown = ends(capsys, *words)
+        assert status == CANNOT_TELL
+        assert "expected a run's results.json and run.json, or folders of runs; found neither" in shown
+
+
+def test_another_protocol_is_named_with_its_field(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, shown = ends(capsys, write_run(tmp_path / "new", values(), splits=5), old)
+    assert status == CANNOT_TELL
+    assert "protocol of lpips: measure.splits: expected 10, found 5" in shown
+
+
+def test_a_metric_without_a_value_never_passes(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = values()
+    found["mine"]["lpips"] = None
+    new = write_run(tmp_path / "new", found)
+    again = write_run(tmp_path / "again", found)
+    for words, sides in (((new, old), "(new: too few items)"), ((new, again), "(new: too few items; old: too few")):
+        status, shown = ends(capsys, *words)
+        assert status == CANNOT_TELL
+        assert f"lpips of mine: expected a value on both sides, found none {sides}" in shown
+
+
+def test_more_rows_are_said_and_no_fault(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = values()
+    found["another"] = dict(found["mine"])
+    status, shown = ends(capsys, write_run(tmp_path / "new", found), old)
+    assert status == PASS
+    assert "new has more rows: another" in shown
+
+
+def costing(seconds: float, parameters: float = 100) -> dict[str, dict[str, float]]:
+    return {
+        "stablediffusion": {"seconds_per_image": 2.0},
+        "mine": {"seconds_per_image": seconds, "parameters": parameters, "tera_flop": 0.5},
+    }
+
+
+def test_costs_are_compared_where_both_have_them(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cheap = write_run(tmp_path / "cheap", values(), costs=costing(3.0))
+    slow = write_run(tmp_path / "slow", values(), costs=costing(6.0))
+    large = write_run(tmp_path / "large", values(), costs=costing(3.0, 102))
+    status, shown = ends(capsys, slow, cheap)
+    assert status == REGRESSION
+    assert "regression mine time_ratio 1.5 3 +1.5" in shown
+    assert ends(capsys, slow, cheap, "--margin", "time_ratio=any")[0] == PASS
+    status, shown = ends(capsys, large, cheap)
+    assert status == REGRESSION
+    assert "regression mine parameters 100 102" in shown
+    status, shown = ends(capsys, old, cheap)
+    assert status == PASS
+    assert "parameters is compared where both have it, on 0 rows" in shown
+
+
+def collection(folder: Path, *names: str, failed: str = "") -> Path:
+    for name in names:
+        write_run(folder / name, values(), experiment=name)
+    folder.mkdir(exist_ok=True)
+    run = {"experiments": {name: int(name == failed) for name in (*names, *([failed] if failed else []))}}
+    (folder / "run.json").write_text(json.dumps({**run, "status": "complete"}))
+    return folder
+
+
+def test_collections_are_compared_experiment_by_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = collection(tmp_path / "both", "table2", "table3")
+    one = collection(tmp_path / "one", "table2")
+    failed = collection(tmp_path / "failed", "table2", failed="table3")
+    assert ends(capsys, both, both)[0] == PASS
+    status, shown = ends(capsys, one, both)
+    assert status == CANNOT_TELL
+    assert "table3: experiment: expected table3, found table2" in shown
+    status, shown = ends(capsys, failed, both)
+    assert status == CANNOT_TELL
+    assert "expected status 0 of table3, found 1" in shown
+    status, shown = ends(capsys, both, one)
+    assert status == PASS
+    assert "new has more experiments: table3" in shown
+    assert ends(capsys, both / "table2", both)[0] == PASS
+    assert ends(capsys, both, both / "table2")[0] == PASS
+    (both / "table3" / "run.json").unlink()
+    assert ends(capsys, both, one)[0] == CANNOT_TELL
+
+
+def test_two_runs_of_one_experiment_are_no_side(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / "sweep" / name, values())
+    status, shown = ends(capsys, tmp_path / "sweep", old)
+    assert status == BAD_INPUT
+    assert f"expected one run of each experiment, found two of {EXPERIMENT}" in shown
+
+
+def test_what_is_not_there_is_bad_input(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words, named in (
+        ((tmp_path / "none", old), "expected the folder of a run, found none"),
+        ((old / "run.json", old), "expected the folder of a run, found a file"),
+        ((old, tmp_path / "none.json"), "expected a baseline, found no file"),
+        ((old, old / "run.json"), "expected a baseline, found KeyError"),
+        ((old, old, "--markdown", tmp_path / "none" / "gate.md"), "expected a file that can be written"),
+    ):
+        status, shown = ends(capsys, *words)
+        assert status == BAD_INPUT
+        assert named in shown
+    with pytest.raises(SystemExit, match="2"):
+        main([str(old)])
+
+
+def test_the_command_needs_no_torch(tmp_path: Path) -> None:
+    loaded = loaded_with("bench.compare", tmp_path)
+    assert "bench.compare" in loaded
+    assert not HEAVY & loaded

@@ -1,0 +1,96 @@
+"""The gate's rule: what it calls a regression, what it lets pass, and how seldom it is wrong."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.gate.decision import Verdict, Worsening, decide, p_value, together, upper_bound
+
+FEW = 30
+"""Comparisons in a simulated table."""
+
+
+def verdict(value: float, stderr: float, margin: float, sources: int | None = 200) -> Verdict:
+    return decide([(Worsening(value, stderr, sources), margin)])[0]
+
+
+def test_what_is_the_same_passes_whatever_the_margin() -> None:
+    for margin in (0.0, 0.1):
+        assert verdict(0.0, 0.0, margin) is Verdict.PASS
+        assert verdict(0.0, 0.0, margin, None) is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("value", "stderr", "expected"),
+    [
+        (1.0, 0.1, Verdict.REGRESSION),  # five errors beyond the margin
+        (0.3, 0.1, Verdict.PASS),  # two errors below it
+        (0.45, 0.1, Verdict.CANNOT_TELL),
+        (0.6, 0.1, Verdict.CANNOT_TELL),  # beyond it, but not surely
+        (-0.3, 0.1, Verdict.PASS),  # better, by less than the margin
+        (-1.0, 0.1, Verdict.IMPROVED),
+        (-1.0, 0.7, Verdict.PASS),  # perhaps better, surely not worse by more than the margin
+        (0.0, math.nan, Verdict.CANNOT_TELL),
+    ],
+)
+def test_a_worsening_beside_a_margin_of_a_half(value: float, stderr: float, expected: Verdict) -> None:
+    assert verdict(value, stderr, 0.5) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.5, Verdict.PASS), (0.51, Verdict.REGRESSION), (-0.51, Verdict.IMPROVED), (-0.5, Verdict.PASS)],
+)
+def test_known_values_are_held_to_the_margin_itself(value: float, expected: Verdict) -> None:
+    assert verdict(value, 0.0, 0.5, None) is expected
+
+
+def test_bound_and_p_value_are_students() -> None:
+    worse = Worsening(1.0, 0.5, 11)
+    assert upper_bound(worse) == pytest.approx(1 + 1.812461 * 0.5, rel=1e-6)  # Student's t, 10 degrees of freedom
+    assert p_value(worse, 1.0) == pytest.approx(0.5)
+    assert p_value(worse, upper_bound(worse)) == pytest.approx(0.95)
+    assert p_value(worse, 1.0 - 1.812461 * 0.5) == pytest.approx(0.05, rel=1e-5)
+
+
+def test_many_comparisons_ask_for_more_of_each() -> None:
+    nearly = (Worsening(0.5 + 2 * 0.1, 0.1, 200), 0.5)  # p = 0.023
+    same = (Worsening(0.0, 0.1, 200), 0.5)
+    assert decide([nearly])[0] is Verdict.REGRESSION
+    assert decide([nearly, same, same])[0] is Verdict.CANNOT_TELL
+    assert decide([nearly, (Worsening(0.0), 0.5), (Worsening(0.0, math.nan, 1), 0.5)])[0] is Verdict.REGRESSION
+
+
+def test_all_together() -> None:
+    assert together([]) is Verdict.CANNOT_TELL
+    assert together([Verdict.PASS, Verdict.IMPROVED]) is Verdict.PASS
+    assert together([Verdict.PASS, Verdict.CANNOT_TELL]) is Verdict.CANNOT_TELL
+    assert together([Verdict.CANNOT_TELL, Verdict.REGRESSION]) is Verdict.REGRESSION
+    assert [each.status for each in Verdict] == [0, 3, 4, 0]
+
+
+def simulated(truth: np.ndarray, margin: float, runs: int) -> list[Verdict]:  # type: ignore[type-arg]
+    """Verdicts on tables whose numbers are truly worse by `truth`, each seen on 100 items."""
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(runs):
+        items = truth + generator.standard_normal((100, len(truth)))
+        means, errors = items.mean(0), items.std(0, ddof=1) / 10
+        pairs = [(Worsening(float(m), float(e), 100), margin) for m, e in zip(means, errors, strict=True)]
+        found.append(together(decide(pairs)))
+    return found
+
+
+def test_no_more_than_one_table_in_twenty_is_called_worse_wrongly() -> None:
+    found = simulated(np.full(FEW, 0.2), 0.2, 2000)  # each on its margin: the hardest that is still none
+    share = found.count(Verdict.REGRESSION) / len(found)
+    assert 0.02 < share < 0.065  # 0.05 and three deviations of 2,000 draws
+
+
+def test_no_more_than_one_table_in_twenty_passes_wrongly() -> None:
+    truth = np.full(FEW, -1.0)
+    truth[7] = 0.2  # one on the margin, all others far better
+    found = simulated(truth, 0.2, 2000)
+    share = found.count(Verdict.PASS) / len(found)
+    assert 0.035 < share < 0.065

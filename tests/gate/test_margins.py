@@ -1,0 +1,55 @@
+"""Margins: as a part of the old value, in the number's own unit, or none at all."""
+
+import math
+
+import pytest
+
+from bench.errors import BadInputError
+from bench.gate.margins import COSTS, QUALITY, Margin, margin_of, margins_of
+
+
+def test_margins_as_typed() -> None:
+    found = margins_of(["fid=0.5", "lpips=1.5%", "fid_40_50=any", "time_ratio=2"])
+    assert found == {
+        "fid": Margin(0.5, relative=False),
+        "lpips": Margin(0.015),
+        "fid_40_50": Margin(math.inf, relative=False),
+        "time_ratio": Margin(2.0, relative=False),
+    }
+    assert [found[name].at(-4.0) for name in ("fid", "lpips", "fid_40_50")] == [0.5, pytest.approx(0.06), math.inf]
+    assert [str(margin) for margin in found.values()] == ["0.5", "1.5 %", "any", "2"]
+    assert Margin(math.inf, relative=True).at(0.0) == math.inf
+
+
+def test_what_is_given_counts_for_its_own_name_alone() -> None:
+    given = margins_of(["fid=0.5", "clip_score=1"])
+    assert margin_of("fid", given) == Margin(0.5, relative=False)
+    assert margin_of("fid_40_50", given) == QUALITY
+    assert margin_of("clip_score", given) == Margin(1.0, relative=False)
+    assert margin_of("clip_score", {}) != QUALITY
+    assert margin_of("clip_score_hole_only", {}) == margin_of("clip_score", {})
+    assert margin_of("parameters", {}) == COSTS["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("fid", "found none"),
+        ("fid=", "found none"),
+        ("fid=much", "found much"),
+        ("fid=-1", "found -1"),
+        ("fid=nan", "found nan"),
+        ("fid=inf", "found inf"),
+        ("fid=1%%", "found 1%%"),
+        ("quality=1", "found quality"),
+        ("=1", "found none"),
+    ],
+)
+def test_what_is_no_margin_is_named(word: str, found: str) -> None:
+    with pytest.raises(BadInputError, match=rf"^--margin {word}: expected .*{found}"):
+        margins_of([word])
+
+
+def test_two_margins_of_one_name_are_refused() -> None:
+    with pytest.raises(BadInputError, match=r"^gate.margins fid=2: expected one margin of fid"):
+        margins_of(["fid=1", "fid=2"], "gate.margins")
