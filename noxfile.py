@@ -32,6 +32,22 @@ def reports(session: nox.Session) -> None:
 
 
 @nox.session
+def regression(session: nox.Session) -> None:
+    """The regression tables, held to reports/baseline.json."""
+    install(session)
+    session.run("python", "-m", "bench", "experiment=regression", *session.posargs)
+
+
+@nox.session
+def baseline(session: nox.Session) -> None:
+    """The regression tables, written to reports/baseline.json; look at its diff before you commit it."""
+    install(session)
+    out = f"{session.create_tmp()}/regression"
+    session.run("python", "-m", "bench", "experiment=regression", "gate.against=null", f"out={out}")
+    session.run("python", "-m", "bench.compare", out, "reports/baseline.json", "--update")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Speed beside peers, into benchmarks/."""
     install(session)

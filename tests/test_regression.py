@@ -1,0 +1,128 @@
+"""The regression experiment: tables made, held to a baseline, and the gate's status as its own."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench import compare
+from bench.config import compose_config, for_each, typed
+from bench.errors import BadInputError
+from bench.jobs import Run
+from bench.regression import Regression
+from bench.results import Results
+from tests.gate.runs import values, write_run
+
+NAMES = ["table2_inpaint_imagenet", "table3_blending_imagenet"]
+GATE = {"gate.md", "gate.xml", "gate.json"}
+
+
+def fake(*, worse: float = 0.0, fails: str = "") -> Run:
+    """A run that leaves a table's files, of which Table 3's LPIPS may be worse."""
+
+    def run(overrides: list[str]) -> Results:
+        chosen = dict(word.split("=", 1) for word in overrides)
+        if chosen["experiment"] == fails:
+            raise RuntimeError("broken")
+        found = values()
+        if chosen["experiment"] == NAMES[1]:
+            found["mine"]["lpips"] = found["mine"]["lpips"] + worse
+        out = write_run(Path(chosen["out"]), found, experiment=chosen["experiment"])
+        results = json.loads((out / "results.json").read_text())
+        (out / "results.json").write_text(json.dumps({**results, "claims": []}))
+        return Results(out, 0)
+
+    return run
+
+
+def regression(out: Path, run: Run, *extra: str) -> Results:
+    overrides = ["experiment=regression", f"out={out}", f"experiments=[{','.join(NAMES)}]", *extra]
+    return Regression(*typed(compose_config(overrides)), overrides, run).run()
+
+
+@pytest.fixture
+def baseline(tmp_path: Path) -> Path:
+    made = regression(tmp_path / "first", fake(), "gate.against=null")
+    assert made.status == 0
+    assert not GATE & {path.name for path in made.path.iterdir()}
+    path = tmp_path / "baseline.json"
+    assert compare.main([str(made.path), str(path), "--update"]) == 0
+    return path
+
+
+def test_nothing_worse_passes(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = regression(tmp_path / "out", fake(), f"gate.against={baseline}")
+    assert (result.status, result.message) == (0, "pass: 8 within their margins")
+    assert {path.name for path in result.path.iterdir()} >= GATE
+    assert "pass: 8 within their margins" in capsys.readouterr().out
+
+
+def test_something_worse_is_status_3(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = regression(tmp_path / "out", fake(worse=0.1), f"gate.against={baseline}", "gate.annotations=true")
+    assert result.status == 3
+    assert "| regression | mine | lpips |" in (result.path / "gate.md").read_text()
+    assert f"::error title={NAMES[1]}%3A worse::lpips of mine" in capsys.readouterr().out
+    excused = regression(
+        tmp_path / "excused", fake(worse=0.1), f"gate.against={baseline}", "gate.margins=['lpips=20%']"
+    )
+    assert excused.status == 0
+
+
+def test_an_experiment_less_is_status_4(baseline: Path, tmp_path: Path) -> None:
+    result = regression(tmp_path / "out", fake(), f"gate.against={baseline}", f"experiments=[{NAMES[0]}]")
+    assert result.status == 4
+    assert "expected table3_blending_imagenet" in (result.path / "gate.md").read_text().replace("\\", "")
+
+
+def test_a_failed_table_is_a_failure_and_no_verdict_hides_it(baseline: Path, tmp_path: Path) -> None:
+    result = regression(tmp_path / "out", fake(fails=NAMES[1]), f"gate.against={baseline}")
+    assert (result.status, result.message) == (1, f"failed: {NAMES[1]}")
+    assert json.loads((result.path / "gate.json").read_text())["verdict"] == "cannot tell"
+
+
+def test_an_earlier_run_serves_as_well_and_is_paired(tmp_path: Path) -> None:
+    first = regression(tmp_path / "first", fake(), "gate.against=null").path
+    result = regression(tmp_path / "out", fake(), f"gate.against={first}")
+    assert result.status == 0
+    assert all(found["paired"] for found in json.loads((result.path / "gate.json").read_text())["comparisons"])
+
+
+@pytest.mark.parametrize(
+    ("word", "named"),
+    [
+        ("gate.against=nowhere.json", "gate.against: nowhere.json: expected a baseline"),
+        ("gate.margins=[x]", "margins x"),
+    ],
+)
+def test_bad_input_is_told_before_any_work(tmp_path: Path, word: str, named: str) -> None:
+    def run(overrides: list[str]) -> Results:
+        raise AssertionError("nothing is to be run")
+
+    with pytest.raises(BadInputError, match=named):
+        regression(tmp_path / "out", run, word)
+    assert not (tmp_path / "out").exists()
+
+
+def test_each_experiment_has_its_overrides_and_the_commands_count_for_more() -> None:
+    words = ["experiment=regression", "limit=8", "gate.against=null", "out=x"]
+    each = for_each(typed(compose_config(words))[0], words)
+    assert len(each) == 10
+    assert each[NAMES[0]][-2:] == ["costs=true", "limit=8"]
+    assert each[NAMES[1]] == [f"experiment={NAMES[1]}", "limit=128", "controls=[trained_on]", "limit=8"]
+    assert typed(compose_config(each[NAMES[0]]))[0].limit == 8
+
+
+def test_the_committed_baseline_is_of_this_experiment() -> None:
+    """What the file holds is what the experiment makes: every table, of as many items."""
+    root = Path(__file__).parents[1]
+    config = typed(compose_config(["experiment=regression"]))[0]
+    assert config.gate is not None
+    assert config.gate.against == "reports/baseline.json"
+    content = json.loads((root / config.gate.against).read_text())
+    assert set(content["experiments"]) == set(config.experiments)
+    tables = [table for table in content["experiments"].values() if table["manifest"]]
+    assert len(tables) == 8
+    assert {number["n"] for table in tables for row in table["rows"].values() for number in row.values()} <= {
+        0, *range(20, 129),
+    }  # fmt: skip
+    assert {word for table in tables for word in table["custom"]} == {"limit=128"}
