@@ -1,8 +1,12 @@
 """What the larger decoder costs beside sampling."""
 
 import pytest
+import torch
 
-from bench.costs import decoding_share
+from baselines.paste_back import PasteBack
+from bench.costs import decoding_share, row_costs, unknown_costs
+from bench.generation.decoding import Batch, Decoded
+from bench.models import build_decoder
 
 
 def costs(vanilla: float, large: float) -> dict[str, dict[str, float]]:
@@ -25,3 +29,35 @@ def test_without_both_rows_nobody_knows() -> None:
     assert decoding_share({"large_mask": {"seconds_per_image": 1.0}}, sampling=1.0, steps=50) == (
         "not timed: stablediffusion"
     )
+
+
+def batch(device: str, count: int = 2) -> Batch:
+    shapes = ((count, 4, 8, 8), (count, 3, 32, 32), (count, 1, 32, 32))
+    z, image, mask = (torch.zeros(shape, device=device) for shape in shapes)
+    return Batch(tuple(map(str, range(count))), z, image, mask)
+
+
+def measured(device: str) -> dict[str, dict[str, float]]:
+    decoder = build_decoder("base", channels=(4, 4, 8), layers=1, groups=2).to(device)
+    rows = {"with": Decoded(decoder, conditioned=True), "without": Decoded(decoder, conditioned=False)}
+    return row_costs({**rows, "pasted": PasteBack(rows["without"])}, batch(device))
+
+
+def test_rows_cost_what_their_decoders_do() -> None:
+    found = measured("cpu")
+    counted = {"parameters", "tera_flop", "peak_activation_bytes"}
+    assert {row: set(entry) for row, entry in found.items()} == {
+        "with": {"seconds_per_image", *counted}, "without": {"seconds_per_image", *counted},
+        "pasted": {"seconds_per_image"},
+    }  # fmt: skip
+    assert found["with"]["tera_flop"] > found["without"]["tera_flop"]
+    assert found["with"]["parameters"] == found["without"]["parameters"]
+    assert min(entry["seconds_per_image"] for entry in found.values()) > 0
+    assert "CUDA" in unknown_costs(torch.device("cpu"))["peak_memory_bytes"]
+
+
+@pytest.mark.gpu
+def test_memory_is_counted_on_cuda() -> None:
+    found = measured("cuda")
+    assert found["with"]["peak_memory_bytes"] >= found["without"]["peak_memory_bytes"] > 0
+    assert not unknown_costs(torch.device("cuda"))
