@@ -15,11 +15,12 @@ from bench.tables.grid import DIFFERS, Grid
 
 __all__ = ["escaped", "latex"]
 
-WIDTH = 110
-"""Characters of a line: of digits at `\\footnotesize`, as many as 17 cm hold."""
-HEAD = 12
+SIZES = {"footnotesize": 124, "scriptsize": 142}
+"""Characters of usual tables that 17 cm hold at each size; nothing is set smaller."""
+MOST = max(SIZES.values())
+HEAD = 10
 """Characters after which headings are folded, unless their column is wider."""
-SEPARATION = 3
+SEPARATION = 2
 """Characters between columns."""
 LINES = 60
 """Of a page, headings and all."""
@@ -57,11 +58,15 @@ _PLAIN = re.compile(r"[ !-~À-ÖØ-öø-ÿ]")
 
 
 def escaped(text: str) -> str:
-    """Words on one line as LaTeX prints them; a character that its fonts lack is given by its number."""
+    """Words on one line as LaTeX prints them; a character that its fonts lack is given by its number.
+
+    They may stand behind a line's end, which would take a bracket or a star for its argument.
+    """
     line = unicodedata.normalize("NFC", " ".join(text.split()))
     line = re.sub(r"(?<![\w.)-])-(?=[\d.])", MINUS, line)
     shown = "".join(_CHARACTERS.get(sign) or (sign if _PLAIN.fullmatch(sign) else _number(sign)) for sign in line)
-    return re.sub(r"([-,])(?=\1)", r"\1{}", shown)  # T1 makes one sign of two
+    shown = re.sub(r"([-,])(?=\1)", r"\1{}", shown)  # T1 makes one sign of two
+    return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
 def _number(sign: str) -> str:
@@ -69,24 +74,24 @@ def _number(sign: str) -> str:
 
 
 def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
-    """One file of `table*` floats; the notes stand below the first.
+    """One file of `table*` floats; the notes are the second.
 
     Args:
         title: stands above each, with the grid's own.
         grids: what to show, in order.
         notes: one line each.
     """
-    below = [r"\par\medskip", r"\begin{minipage}{\linewidth}\footnotesize\raggedright"]
-    below += [rf"{escaped(note)}\par" for note in notes] + [r"\end{minipage}"]
     floats = []
-    for number, grid in enumerate(grids):
+    for grid in grids:
         caption = f"{title}: {grid.title}" if grid.title else title
         for place, tabulars in enumerate(_pages(grid)):
-            lines = [rf"\caption{{{escaped(caption)}{', continued' if place else ''}}}", r"\footnotesize"]
-            lines += ["\n\\par\\medskip\n".join(_tabular(part) for part in tabulars)]
-            lines += below if notes and number == place == 0 else []
-            floats.append("\n".join([r"\begin{table*}[!htbp]", r"\centering", *lines, r"\end{table*}"]))
-    return OPENING + "\n" + "\n\n".join(floats) + "\n" + CLOSING
+            heading = rf"\caption{{{escaped(caption)}{', continued' if place else ''}}}"
+            tabular = "\n\\par\\medskip\n".join(map(_tabular, tabulars))
+            floats.append("\n".join([r"\centering", heading, r"\smallskip", r"\setlength{\tabcolsep}{4pt}", tabular]))
+    if notes:
+        floats.insert(1, "\n".join([r"\footnotesize\raggedright", *(rf"{escaped(note)}\par" for note in notes)]))
+    shown = ["\\begin{table*}[!htbp]\n" + text + "\n\\end{table*}" for text in floats]
+    return OPENING + "\n" + "\n\n".join(shown) + "\n" + CLOSING
 
 
 def _pages(grid: Grid) -> Iterator[list[Grid]]:
@@ -106,7 +111,7 @@ def _parted(grid: Grid) -> Iterator[Grid]:
     first = list(range(grid.left))
     groups, chosen = [], list(first)
     for column in range(grid.left, len(grid.heads)):
-        if len(chosen) > len(first) and sum(widths[one] + SEPARATION for one in [*chosen, column]) > WIDTH:
+        if len(chosen) > len(first) and sum(widths[one] for one in [*chosen, column]) > MOST:
             groups.append(chosen)
             chosen = list(first)
         chosen.append(column)
@@ -126,27 +131,33 @@ def _parted(grid: Grid) -> Iterator[Grid]:
 
 
 def _width(grid: Grid, column: int) -> int:
-    """Of a column, in characters."""
-    longest = max((len(line[column]) for line in grid.lines), default=0)
-    return max(longest, *map(len, _folded(grid.heads[column], longest)))
+    """Of a column and the space behind it, in characters."""
+    return max(_longest(grid, column), *map(len, _folded(grid, column))) + SEPARATION
 
 
-def _folded(head: str, width: int) -> list[str]:
-    return textwrap.wrap(head, max(width, HEAD), break_long_words=False) or [""]
+def _longest(grid: Grid, column: int) -> int:
+    return max((len(line[column].removesuffix(f" {DIFFERS}")) for line in grid.lines), default=0)
+
+
+def _folded(grid: Grid, column: int) -> list[str]:
+    """A heading in lines."""
+    width = max(_longest(grid, column), HEAD)
+    return textwrap.wrap(grid.heads[column], width, break_long_words=False) or [""]
 
 
 def _tabular(grid: Grid) -> str:
     sides = "l" * grid.left + "r" * (len(grid.heads) - grid.left)
     heads = []
-    for column, (head, side) in enumerate(zip(grid.heads, sides, strict=True)):
-        longest = max((len(line[column]) for line in grid.lines), default=0)
-        folded = r" \\ ".join(escaped(line) for line in _folded(head, longest))
+    for column, side in enumerate(sides):
+        folded = r" \\ ".join(map(escaped, _folded(grid, column)))
         inner = rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{folded}\end{{tabular}}"
         heads.append(inner if r" \\ " in folded else folded)
     lines = [[_cell(*grid.parts(line, column)) for column in range(len(grid.heads))] for line in range(len(grid.lines))]
+    width = sum(_width(grid, column) for column in range(len(grid.heads)))
+    size = next((size for size, most in SIZES.items() if width <= most), "scriptsize")
     return "\n".join(
         [
-            r"\begin{adjustbox}{max width=\linewidth}",
+            rf"\begin{{adjustbox}}{{max width=\linewidth}}\{size}",
             rf"\begin{{tabular}}{{@{{}}{sides}@{{}}}}",
             r"\toprule",
             *_rows([heads]),
@@ -161,8 +172,7 @@ def _tabular(grid: Grid) -> str:
 
 def _rows(lines: Sequence[Sequence[str]]) -> Iterator[str]:
     for line in lines:
-        # A bracket or a star would be an argument of what ends the line before.
-        yield ("{}" if line[0].startswith(("[", "*")) else "") + " & ".join(line) + r" \\"
+        yield " & ".join(line) + r" \\"
 
 
 def _cell(bold: str, text: str) -> str:

@@ -74,7 +74,8 @@ def test_a_document_prints_every_label_as_it_is(tmp_path: Path) -> None:
     labels += ["".join(draw.choices("\\%&_{}~^#$<>|-,'`\"[]*!?abc", k=draw.randint(1, 20))) for _ in range(300)]
     labels += ["[a] b", "*", r"\input{/etc/passwd}", r"\\", "%", "^^41", "``'' ,, -- --- << >> ?` !`"]
     shown = [label for label in labels if label.strip()]
-    compiled(tmp_path, latex("a & b_c", [Grid(["Label", "n"], [[label, "|"] for label in shown])], ["50 % of a_b"]))
+    heads = ["Label", " ".join(f"[{label}]" for label in labels[-20:])]
+    compiled(tmp_path, latex("a & b_c", [Grid(heads, [[label, "|"] for label in shown])], ["50 % of a_b"]))
     subprocess.run(["pdftotext", "-layout", "document.pdf"], cwd=tmp_path, check=True)
     printed = (tmp_path / "document.txt").read_text()
     for glyph, letters in LIGATURES.items():
