@@ -7,7 +7,7 @@ nox.options.default_venv_backend = "venv"
 
 
 def install(session: nox.Session) -> None:
-    session.install("-c", "constraints.txt", "-e", ".[test]")
+    session.install("-c", "constraints.txt", "-e", ".[test,cluster]")
 
 
 @nox.session

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import outcome
 from bench.results import Results, write_json
 
-__all__ = ["JOB", "Job", "run_job"]
+__all__ = ["FAILED", "JOB", "Job", "note_end", "run_job"]
 
 JOB = "job.json"
 FAILED = 1
@@ -37,20 +37,17 @@ def run_job(run: Run, job: Job, out: Path | None) -> Results:
     """
     if out is None:
         return _attempt(run, job.overrides)
-    folder = out / job.name
-    result = _attempt(run, [*job.overrides, f"out={folder}"])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(
-        folder / JOB,
-        {
-            "name": job.name,
-            "chosen": dict(job.chosen),
-            "overrides": job.overrides,
-            "status": result.status,
-            "message": result.message,
-        },
-    )
+    result = _attempt(run, [*job.overrides, f"out={out / job.name}"])
+    note_end(out, job, result.status, result.message)
     return result
+
+
+def note_end(out: Path, job: Job, status: int, message: str) -> None:
+    """Write how a job ended into its folder in `out`."""
+    folder = out / job.name
+    folder.mkdir(parents=True, exist_ok=True)
+    ended = {"status": status, "message": message}
+    write_json(folder / JOB, {"name": job.name, "chosen": dict(job.chosen), "overrides": job.overrides, **ended})
 
 
 def _attempt(run: Run, overrides: list[str]) -> Results:

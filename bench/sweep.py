@@ -1,7 +1,7 @@
 """Sweeps: one command, several jobs, one table of them all.
 
-`-m KEY=A,B` runs a job for every combination, one after the other, each in `out/<number>`; a job that fails is named in
-the table and does not stop the others.
+`-m KEY=A,B` runs a job for every combination, each in `out/<number>`: one after the other, or where `hydra/launcher`
+says. A job that fails is named in the table and does not stop the others.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from bench.errors import BadInputError
 from bench.gather import gather
 from bench.jobs import JOB, Job, Run, run_job
+from bench.launching import for_launcher, launch, launcher_of
 from bench.results import free_folder, writable_folder
 from bench.world import World
 
@@ -58,12 +59,15 @@ def run_sweep(words: list[str], run: Run) -> int:
         run: runs one job.
     """
     given = [word.partition("=")[2] for word in words if word.startswith("out=")]
-    jobs = sweep_jobs([word for word in words if not word.startswith("out=")])
+    jobs = sweep_jobs([word for word in words if not word.startswith("out=") and not for_launcher(word)])
+    launcher = launcher_of([word for word in words if for_launcher(word)], jobs[0])
     if not World.here().leads:
         return max(run_job(run, job, None).status for job in jobs)
     stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     out = writable_folder(given[-1], "out") if given else free_folder(Path("outputs") / "sweep", stamp)
     try:
+        if launcher is not None:
+            return max(launch(launcher, jobs, out))
         return max(run_job(run, job, out).status for job in jobs)
     finally:
         if any(out.glob(f"*/{JOB}")):

@@ -2,10 +2,14 @@
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ITEMS = 128
+KILLS = 10
 
 
 def command(folder: Path, out: str) -> list[str]:
@@ -44,7 +49,52 @@ def test_killed_and_run_again(tmp_path: Path, kind: str) -> None:
         assert (broken / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes()
 
 
-def test_an_interrupt_ends_with_130_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
+    """Each start goes on until it is killed; what it left is what the next one finds."""
+    chosen = random.Random(8)
+    with working(command(tmp_path / "whole", "out")) as process:
+        started = time.monotonic()
+        process.communicate(timeout=600)
+        assert process.returncode == 0
+    work, kills = time.monotonic() - started, 0
+    broken = tmp_path / "broken"
+    while kills < KILLS:
+        with working(command(broken, "out")) as process:
+            time.sleep(chosen.uniform(0, work / 6))
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            if process.returncode == -signal.SIGKILL:
+                kills += 1
+                assert not (broken / "out" / "run.json").exists()
+            else:  # it was through: there is to be work again
+                shutil.rmtree(broken / "store" / "scores")
+    subprocess.run(command(broken, "out"), check=True, capture_output=True)
+    for name in ("records.parquet", "results.json", "table.csv"):
+        assert (broken / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes()
+
+
+@contextmanager
+def working(line: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A run that has loaded all it needs and begins to work."""
+    process = subprocess.Popen(
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    while "comparable with nothing but themselves" not in (said := process.stderr.readline()):
+        assert said, "it ended before it began"
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to end")]
+)
+def test_a_signal_ends_with_its_status_and_the_next_run_goes_on(
+    tmp_path: Path, number: signal.Signals, status: int, said: str
+) -> None:
     process = subprocess.Popen(
         command(tmp_path, "out"),
         stderr=subprocess.PIPE,
@@ -57,10 +107,12 @@ def test_an_interrupt_ends_with_130_and_the_next_run_goes_on(tmp_path: Path) -> 
     while not latents.exists() or not any(latents.rglob("*.safetensors")):
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "interrupted; the same command goes on from here" in errors
+    assert process.returncode == status
+    assert f"bench: {said}; the same command goes on from here" in errors
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "store").rglob("*.lease"))
     subprocess.run(command(tmp_path, "out"), check=True, capture_output=True)
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["latents"] == {"sampled": ITEMS // 2, "stored": ITEMS // 2}

@@ -14,16 +14,25 @@ ITEMS = 70
 """More than one block, so that two processes have something to share."""
 
 
-def table(folder: Path, *, processes: int = 1, batch_size: int = 16) -> dict[str, Any]:
-    """Table 2 on some items by the command, from an empty store; returns `run.json` and, by row and metric, numbers."""
+def command(folder: Path, *more: str, processes: int = 1) -> list[str]:
+    """Table 2 on some items."""
     launcher = [sys.executable, "-m"]
     if processes > 1:
         launcher += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
     words = ["bench", "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
-    words += [f"batch_size={batch_size}", "row=[stablediffusion,base_mask]", "profile.fid_minimum=64"]
+    words += ["row=[stablediffusion,base_mask]", "profile.fid_minimum=64"]
     words += [f"paths.store={folder / 'store'}", f"paths.data={folder.parent / 'data'}", f"out={folder / 'out'}"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*launcher, *words], env=environment, check=True, capture_output=True, timeout=600)
+    return [*launcher, *words, *more]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+
+
+def table(folder: Path, *, processes: int = 1, batch_size: int = 16) -> dict[str, Any]:
+    """Table 2 by the command; returns `run.json` and, by row and metric, numbers."""
+    line = command(folder, f"batch_size={batch_size}", processes=processes)
+    subprocess.run(line, env=environment(), check=True, capture_output=True, timeout=600)
     results = json.loads((folder / "out" / "results.json").read_text())
     numbers = {(row["method"], metric): entry for row in results["rows"] for metric, entry in row["metrics"].items()}
     return {"run": json.loads((folder / "out" / "run.json").read_text()), "numbers": numbers}
@@ -61,3 +70,44 @@ def test_two_processes_share_the_items_and_give_one_table(alone: tuple[Path, dic
 def test_the_batch_size_changes_no_number(alone: tuple[Path, dict[str, Any]], batch_size: int) -> None:
     folder, expected = alone
     same(expected, table(folder / f"batch_{batch_size}", batch_size=batch_size))
+
+
+DYING = """
+import os, signal
+from bench.generation.decoding import Decoded
+
+class Dying(Decoded):
+    \"\"\"As one decodes, but for the second process.\"\"\"
+
+    def __call__(self, batch):
+        if os.environ.get("RANK") == "1":
+            if os.environ["HOW"] == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError("this process broke")
+        return super().__call__(batch)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["broken", "killed"])
+def test_one_that_dies_ends_the_run_and_any_number_goes_on(
+    alone: tuple[Path, dict[str, Any]], tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    folder = alone[0] / how
+    row = ["rows.base_mask.method._target_=dying.Dying"]
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    line = command(folder, *row, processes=2)
+    done = subprocess.run(line, env=environment(PYTHONPATH=path, HOW=how), capture_output=True, text=True, timeout=600)
+    assert done.returncode == 1
+    if how == "broken":
+        first = done.stderr.index("Traceback")
+        assert "RuntimeError: this process broke" in done.stderr[first:].split("Traceback")[1]
+    else:
+        assert "Signal 9 (SIGKILL)" in done.stderr
+    left = [text for text in ("another one is gone", "asked to end") if text in done.stderr]
+    assert left, "the other process has said nothing"
+    assert not (folder / "out" / "run.json").exists()
+    found = table(folder, processes=3 if how == "broken" else 1)
+    assert found["run"]["latents"] == {"sampled": 0, "stored": ITEMS}
+    same(alone[1], found)

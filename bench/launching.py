@@ -1,0 +1,203 @@
+"""Sweeps on other machines: jobs are handed to Slurm, to processes of this machine or to Ray, and waited for.
+
+What a job gets is set by `hydra.launcher.…`, under the names that Hydra's own launchers have and by whose types it is
+checked. Hydra's launchers themselves are not asked to launch: they give all jobs up as soon as one dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bench.config import conf_dir, key_of, one_message
+from bench.errors import BadInputError
+from bench.jobs import FAILED, Job, note_end, run_job
+
+__all__ = ["for_launcher", "launch", "launcher_of"]
+
+log = logging.getLogger(__name__)
+
+KEY = "hydra.launcher"
+LOGS = ".logs"
+"""In the sweep's folder."""
+SHARED = (
+    "name",
+    "timeout_min",
+    "cpus_per_task",
+    "gpus_per_node",
+    "tasks_per_node",
+    "mem_gb",
+    "nodes",
+    "stderr_to_stdout",
+)
+"""Parameters that submitit has for every kind of cluster."""
+OURS = {"_target_", "submitit_folder", "max_num_timeout"}
+
+
+def for_launcher(word: str) -> bool:
+    """Whether an override is of the launcher and none of the jobs'."""
+    return key_of(word) == "hydra/launcher" or key_of(word).startswith(f"{KEY}.")
+
+
+def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
+    """The launcher's parameters as its own types have them; None where jobs run here, one after the other.
+
+    Args:
+        words: overrides of the launcher.
+        job: one of the sweep's: a configuration composes only with an experiment.
+
+    Raises:
+        BadInputError: there is no such launcher, it is not installed, or a parameter is none of its own.
+    """
+    if not words:
+        return None
+    with warnings.catch_warnings(), initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
+        # Hydra checks a file against the types of its own name as well, and warns that it will not do so for ever.
+        warnings.filterwarnings("ignore", message=r"\s.*is validated against ConfigStore schema")
+        try:
+            node = compose("config", overrides=[*job.overrides, *words], return_hydra_config=True).hydra.launcher
+        except Exception as error:
+            raise BadInputError(one_message(error)) from error
+    if str(node._target_).rpartition(".")[2] == "BasicLauncher":
+        return None
+    try:
+        found = OmegaConf.merge(OmegaConf.structured(_schema(str(node._target_))), node)
+    except OmegaConfBaseException as error:
+        raise BadInputError(f"{KEY}.{one_message(error)}") from error
+    assert isinstance(found, DictConfig)  # what two of them make
+    return found
+
+
+def _schema(target: str) -> Any:
+    name = target.rpartition(".")[2]
+    try:
+        if name == "RayLauncher":
+            from hydra_plugins.hydra_ray_launcher._config import RayLauncherConf
+
+            return RayLauncherConf
+        from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+    except ImportError:
+        raise BadInputError(f"hydra/launcher: expected pip install 'asymbench[cluster]', found no {target}") from None
+    if name not in ("SlurmLauncher", "LocalLauncher"):
+        raise BadInputError(f"hydra/launcher: expected submitit_slurm, submitit_local or ray, found {target}")
+    return SlurmQueueConf if name == "SlurmLauncher" else LocalQueueConf
+
+
+@dataclass(frozen=True)
+class Work:
+    """One job, as it travels to where it is run."""
+
+    job: Job
+    out: Path
+    """The sweep's folder, absolute."""
+    folder: Path
+    """That relative paths are meant from."""
+
+    def __call__(self) -> int:
+        from bench.command import run
+
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+        os.chdir(self.folder)
+        return run_job(run, self.job, self.out).status
+
+    def checkpoint(self) -> Any:
+        """What submitit queues when a job is preempted or out of time: the same, which goes on from the store."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def launch(node: DictConfig, jobs: Sequence[Job], out: Path) -> list[int]:
+    """Have all jobs run, wait for each, and return their exit statuses; one that died has its message as well.
+
+    Args:
+        node: as `launcher_of` gives it.
+        jobs: the sweep's.
+        out: its folder.
+    """
+    works = [Work(job, out.resolve(), Path.cwd()) for job in jobs]
+    if "ray" in node:
+        return _by_ray(OmegaConf.to_container(node.ray, resolve=True), works)
+    chosen = OmegaConf.masked_copy(node, [str(key) for key in node if key not in OURS])
+    parameters = OmegaConf.to_container(chosen, resolve=True)
+    return _by_submitit(parameters, node.get("max_num_timeout", 0), "Slurm" in node._target_, works)
+
+
+def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Work]) -> list[int]:
+    import submitit
+
+    if slurm and shutil.which("sbatch") is None:
+        raise BadInputError("hydra/launcher=submitit_slurm: expected sbatch on this machine, found none")
+    cluster = "slurm" if slurm else "local"
+    more = {"slurm_max_num_timeout": retries} if slurm else {}
+    executor = submitit.AutoExecutor(folder=works[0].out / LOGS / "%j", cluster=cluster, **more)
+    named = {key if key in SHARED else f"{cluster}_{key}": value for key, value in parameters.items()}
+    executor.update_parameters(**named)
+    with executor.batch():
+        running = [executor.submit(work) for work in works]
+    log.info("%d jobs: %s; logs in %s", len(works), ", ".join(one.job_id for one in running), works[0].out / LOGS)
+    statuses = []
+    try:
+        for work, one in zip(works, running, strict=True):
+            try:
+                statuses.append(one.result())
+            except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError):
+                statuses.append(_died(work, f"its log is {one.paths.stderr}"))
+    except KeyboardInterrupt:
+        if slurm:
+            log.warning("the jobs go on; once they are through: python -m bench.gather %s", works[0].out)
+        else:
+            for one in running:
+                one.cancel()
+        raise
+    return statuses
+
+
+def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers
+    import ray
+
+    ray.init(**settings["init"])
+    try:
+        (works[0].out / LOGS).mkdir(exist_ok=True)
+        task = ray.remote(**settings["remote"])(_logged)
+        running = [task.remote(work) for work in works]
+        log.info("%d jobs; logs in %s", len(works), works[0].out / LOGS)
+        statuses = []
+        for work, one in zip(works, running, strict=True):
+            try:
+                statuses.append(ray.get(one))
+            except ray.exceptions.RayError as error:
+                statuses.append(_died(work, f"{type(error).__name__}; its log is {_log_of(work)}"))
+        return statuses
+    finally:
+        ray.shutdown()
+
+
+def _logged(work: Work) -> int:
+    with _log_of(work).open("a", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
+        return work()
+
+
+def _log_of(work: Work) -> Path:
+    return work.out / LOGS / f"{work.job.name}.log"
+
+
+def _died(work: Work, where: str) -> int:
+    """Note that a job ended without a word of its own."""
+    message = f"the job's process was killed, as by the kernel for want of memory; {where}"
+    log.warning("job %s: %s", work.job.name, message)
+    note_end(work.out, work.job, FAILED, message)
+    return FAILED

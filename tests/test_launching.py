@@ -1,0 +1,178 @@
+"""Sweeps on other machines: four jobs at once share one store, and one that dies takes nobody with it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+from filelock import SoftFileLease
+
+import bench
+from bench.errors import BadInputError
+from bench.jobs import Job
+from bench.launching import launcher_of
+
+pytestmark = pytest.mark.slow  # and they need the extra `cluster`
+
+ROOT = Path(bench.__file__).parents[1]
+JOB = Job("0", {}, ["experiment=table2_inpaint_imagenet"])
+ITEMS, BLOCK = 256, 64
+DECODERS = ("base", "large", "large_x2", "vanilla_finetuned")
+LAUNCHERS = {"submitit_local": [], "ray": ["hydra.launcher.ray.init.num_cpus=4"]}
+
+
+def test_a_launcher_has_its_own_types_and_our_values() -> None:
+    slurm = launcher_of(["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"], JOB)
+    assert slurm is not None
+    assert (slurm.partition, slurm.gpus_per_node, slurm.additional_parameters) == ("gpu", 1, {"requeue": True})
+    assert launcher_of(["hydra/launcher=basic"], JOB) is None
+    assert launcher_of([], JOB) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["hydra/launcher=nowhere"], "expected one of ray, submitit_local, submitit_slurm"),
+        (["hydra/launcher=submitit_local", "hydra.launcher.gpus=1"], r"hydra\.launcher\.gpus: no such key"),
+        (["hydra/launcher=submitit_slurm", "hydra.launcher.mem_gb=much"], r"hydra\.launcher\.mem_gb: Value 'much'"),
+    ],
+)
+def test_what_is_no_launcher_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        launcher_of(words, JOB)
+
+
+def sweep(folder: Path, *words: str) -> list[str]:
+    return [
+        sys.executable, "-m", "bench", "-m", *words, "experiment=sweep_decoder_size", f"decoder={','.join(DECODERS)}",
+        f"limit={ITEMS}", "generator.steps=2", "profile.fid_minimum=64", "costs=false", "device=cpu",
+        f"paths.store={folder / 'store'}", f"paths.data={folder.parent / 'data'}", f"out={folder / 'out'}",
+    ]  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+
+SBATCH = """#!/bin/sh
+cp "$1" {folder}/submitted.sh
+echo Submitted batch job 12
+"""
+SACCT = """#!/bin/sh
+echo 'JobID|State'
+for task in 0 1 2 3; do echo "12_$task|OUT_OF_MEMORY"; done
+"""
+
+
+def test_slurm_is_asked_for_what_a_job_needs_and_its_dead_jobs_are_named(tmp_path: Path) -> None:
+    """With programs of Slurm's names that take everything and run nothing."""
+    for name, text in (("sbatch", SBATCH), ("sacct", SACCT), ("srun", "#!/bin/sh\n"), ("scancel", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(text.format(folder=tmp_path))
+        (tmp_path / name).chmod(0o755)
+    line = sweep(tmp_path, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(line, capture_output=True, text=True, env={**environment(), "PATH": path}, timeout=300)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    asked = (tmp_path / "submitted.sh").read_text()
+    for flag in (
+        "array=0-3%4", "gpus-per-node=1", "cpus-per-task=8", "mem=48GB", "time=1440", "requeue", "partition=gpu",
+        "signal=USR2@120",
+    ):  # fmt: skip
+        assert f"#SBATCH --{flag}\n" in asked
+    table = pandas.read_csv(tmp_path / "out" / "sweep.csv")
+    assert table["decoder"].tolist() == list(DECODERS)
+    assert table["failed"].str.startswith("the job's process was killed").all()
+
+
+def latents(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Shards by the times and numbers of their files: another of either is another writing."""
+    return {
+        path: (path.stat().st_mtime_ns, path.stat().st_ino)
+        for path in (folder / "store" / "latents").rglob("*.safetensors")
+    }
+
+
+def counts(folder: Path) -> list[dict[str, int]]:
+    return [json.loads(path.read_text())["latents"] for path in sorted((folder / "out").glob("*/run.json"))]
+
+
+def table(folder: Path) -> pandas.DataFrame:
+    return pandas.read_csv(folder / "out" / "sweep.csv")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the same jobs, one after the other."""
+    folder = tmp_path_factory.mktemp("sweeps") / "alone"
+    subprocess.run(sweep(folder), check=True, capture_output=True, env=environment())
+    return folder
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_four_jobs_at_once_sample_each_item_once(alone: Path, launcher: str) -> None:
+    folder = alone.parent / launcher
+    line = sweep(folder, f"hydra/launcher={launcher}", *LAUNCHERS[launcher])
+    done = subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert sum(found["sampled"] for found in counts(folder)) == ITEMS
+    assert [sum(found.values()) for found in counts(folder)] == [ITEMS] * len(DECODERS)
+    pandas.testing.assert_frame_equal(table(folder), table(alone), check_exact=True)
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_one_that_is_killed_costs_a_block_at_most(alone: Path, launcher: str) -> None:
+    folder = alone.parent / f"{launcher}_killed"
+    line = sweep(folder, f"hydra/launcher={launcher}", *LAUNCHERS[launcher])
+    process: subprocess.Popen[Any] = subprocess.Popen(
+        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    try:
+        before = killed_while_it_samples(folder, process)
+        _, errors = process.communicate(timeout=900)
+    finally:
+        process.kill()
+        process.wait()
+    assert "Traceback" not in errors
+    after = latents(folder)
+    assert len(after) == ITEMS // BLOCK
+    assert before.items() <= after.items()  # nothing that was there was made again
+    assert ITEMS - BLOCK * len(before) <= sum(found["sampled"] for found in counts(folder)) <= ITEMS
+    found, expected = table(folder), table(alone)
+    if launcher == "ray":  # which tries the job again
+        assert process.returncode == 0
+        pandas.testing.assert_frame_equal(found, expected, check_exact=True)
+        return
+    assert process.returncode == 1
+    (dead,) = found.index[found["failed"].notna()]
+    assert found["failed"][dead].startswith("the job's process was killed")
+    lost = found["decoder"][dead]
+    shared = [name for name in expected if name in found]
+    assert set(expected) - set(found) <= {"failed"}
+    pandas.testing.assert_frame_equal(
+        found[shared].drop(index=dead).reset_index(drop=True),
+        expected[expected["decoder"] != lost][shared].reset_index(drop=True),
+        check_exact=True,
+        check_dtype=False,
+    )
+
+
+def killed_while_it_samples(folder: Path, process: subprocess.Popen[Any]) -> dict[Path, tuple[int, int]]:
+    """Kill the first that holds a block when another is there already; returns the shards that were there then."""
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before one could be killed"
+        there = latents(folder)
+        for path in (folder / "store" / "latents").rglob("*.lease") if there else ():
+            holder = SoftFileLease(path).pid
+            if holder is not None:
+                os.kill(holder, signal.SIGKILL)
+                return latents(folder)
+        time.sleep(0.02)
+    raise AssertionError("no block was worked on")
