@@ -115,7 +115,7 @@ class TableExperiment(Loaded):
         if "score" not in wanted:
             return Results(out, 0)
         with self._stage("score"):
-            scored = self.scoring.run(items, latents, self._sets)
+            scored = self.scoring.run(items, latents, self.sets)
         if "tabulate" not in wanted or not self.world.leads:
             return Results(out, 0)
         return self.conclude(out, items, latents, scored)

@@ -153,7 +153,7 @@ class Loaded:
         return []
 
     @property
-    def _sets(self) -> dict[str, str]:
+    def sets(self) -> dict[str, str]:
         """Metrics of whole sets of images, and the array that each is made of."""
         specs = self.resolved["features"]["measures"]
         return {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["sets"].items()}

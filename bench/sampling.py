@@ -12,6 +12,7 @@ import torch
 
 from bench.data.items import Item
 from bench.data.manifest import Items
+from bench.data.reading import ReadAhead
 from bench.generation.batching import Batches, probe_batch_size
 from bench.generation.decoding import Batch
 from bench.generation.latents import Generator, float_images, image_batch, mask_batch
@@ -70,28 +71,33 @@ class Sampling:
             content_key({**self._settings, "items": items.lines(start, stop)}): (start, stop)
             for start, stop in items.blocks()
         }
-        self._again = {key: partial(self._made, key, items, *span) for key, span in spans.items()}
+        self._again = {key: partial(self._made, key, partial(items.read, *span)) for key, span in spans.items()}
         self.store.uses.add(LATENTS, spans)
         mine = {key: {LATENTS: key} for key in self.world.share(list(spans))}
         count = sum(spans[key][1] - spans[key][0] for key in mine)
-        with Progress("sample", count) as progress, closing(self.store.turns(LATENTS, mine)) as turns:
+        with (
+            Progress("sample", count) as progress,
+            ReadAhead(items, [spans[key] for key in mine]) as ahead,
+            closing(self.store.turns(LATENTS, mine)) as turns,
+        ):
             for turn in turns:
                 start, stop = spans[turn.block]
                 if turn.missing:
-                    self._made(turn.block, items, start, stop, progress)
+                    self._made(turn.block, partial(ahead.read, (start, stop)), progress)
                 else:
                     self.counts["stored"] += stop - start
                     progress.skip(stop - start)
         self.counts = {name: self.world.total(count, self.device) for name, count in self.counts.items()}
         return list(spans)
 
-    def _made(self, key: str, items: Items, start: int, stop: int, progress: Progress) -> Arrays:
+    def _made(self, key: str, read: Callable[[], list[Item]], progress: Progress) -> Arrays:
         started = time.monotonic()
-        arrays = self.block(items.read(start, stop), progress)
+        block = read()
+        arrays = self.block(block, progress)
         self.store.put(LATENTS, key, arrays)
         self._seconds += time.monotonic() - started
-        self._own += stop - start
-        self.counts["sampled"] += stop - start
+        self._own += len(block)
+        self.counts["sampled"] += len(block)
         return arrays
 
     def block(self, block: Sequence[Item], progress: Progress) -> Arrays:

@@ -13,6 +13,7 @@ import torch
 
 from bench.data.items import Item
 from bench.data.manifest import Items
+from bench.data.reading import ReadAhead
 from bench.generation.batching import Batches
 from bench.generation.decoding import Method
 from bench.metrics.features import Features, Piece
@@ -102,26 +103,30 @@ class Scoring:
         self.store.uses.add(SCORES, [key for block in keys for key in block.values()])
         mine = {number: keys[number] for number in self.sampling.world.share(range(len(spans)))}
 
-        def made(number: int, parts: Sequence[Part], progress: Progress) -> dict[Part, Arrays]:
-            block, known = items.read(*spans[number]), self.sampling.latents_of(latents[number])
-            arrays = self.block(block, known, parts, progress)
-            for part in parts:
-                self.store.put(SCORES, keys[number][part], arrays[part])
+        def made(number: int, block: list[Item], parts: Sequence[Part], progress: Progress) -> dict[Part, Arrays]:
+            arrays = self.block(block, self.sampling.latents_of(latents[number]), parts, progress)
+            self.store.put_all(SCORES, {keys[number][part]: arrays[part] for part in parts})
             return arrays
 
         def again(number: int, part: Part) -> Arrays:
             """What a process has put into the store, made again where the store has lost it since."""
             arrays = self.store.get(SCORES, keys[number][part])
-            return made(number, [part], Progress("score", 0))[part] if arrays is None else arrays
+            if arrays is None:
+                arrays = made(number, items.read(*spans[number]), [part], Progress("score", 0))[part]
+            return arrays
 
         blocks: dict[int, dict[Column, Array]] = {}
         widths: Mapping[Column, int] = {}
         count = sum(spans[number][1] - spans[number][0] for number in mine)
-        with Progress("score", count) as progress, closing(self.store.turns(SCORES, mine)) as turns:
+        with (
+            Progress("score", count) as progress,
+            ReadAhead(items, [spans[number] for number in mine]) as ahead,
+            closing(self.store.turns(SCORES, mine)) as turns,
+        ):
             for turn in turns:
                 number, found = turn.block, turn.found
                 if turn.missing:
-                    found |= made(number, turn.missing, progress)
+                    found |= made(number, ahead.read(spans[number]), turn.missing, progress)
                 else:
                     progress.skip(spans[number][1] - spans[number][0])
                 columns = {(part, name): found[part][name] for part in keys[number] for name in sorted(found[part])}
