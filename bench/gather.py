@@ -84,8 +84,32 @@ def gather(folder: Path) -> list[str]:
 
 
 def _job(folder: Path) -> dict[str, Any]:
-    job: dict[str, Any] = json.loads((folder / JOB).read_text())
+    """How a job ended.
+
+    Raises:
+        BadInputError: its file is damaged.
+    """
+    path = folder / JOB
+    try:
+        job: dict[str, Any] = json.loads(path.read_text())
+        kinds = {"name": str, "chosen": dict, "status": int, "message": str}
+        wrong = [key for key, kind in kinds.items() if not isinstance(job[key], kind)]
+        if wrong or not all(isinstance(value, str) for value in job["chosen"].values()):
+            raise TypeError(f"{', '.join(wrong or ['chosen'])} of another type")
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise BadInputError(f"{path}: expected how a job ended, found {type(error).__name__}: {error}") from None
     return job
+
+
+def _read_csv(path: Path, *columns: str) -> pandas.DataFrame:
+    try:
+        found = pandas.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{path}: expected a table, found {error}") from None
+    missing = [name for name in columns if name not in found]
+    if missing:
+        raise BadInputError(f"{path}: expected a column {missing[0]}, found {', '.join(map(str, found))[:80]}")
+    return found
 
 
 def _lines(job: Mapping[str, Any], found: pandas.DataFrame, stamps: Stamps | None, failed: str) -> pandas.DataFrame:
@@ -112,12 +136,12 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         reason = None if first is None else unlike(stamps, first)
         if reason is not None and not STAMPING & {group_of(key) for key in job["chosen"]}:
             raise BadInputError(f"{folder / RESULTS}: expected the stamps of the first job; {reason}")
-        found = pandas.read_csv(folder / "table.csv").copy()  # in one piece: to its many columns more are added
-        costs = _read(folder / "run.json").get("costs") or {}
+        found = _read_csv(folder / "table.csv", "row").copy()  # in one piece: to its many columns more are added
+        costs = _costs(folder)
         of = {name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}
         return found.assign(**of), stamps
     if (folder / "validation.csv").is_file():
-        return pandas.read_csv(folder / "validation.csv").tail(1), None
+        return _read_csv(folder / "validation.csv").tail(1), None
     return NOTHING, None
 
 
@@ -153,6 +177,14 @@ def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
     drawn = folder / "sweep.png"
     figure = f"data:image/png;base64,{base64.b64encode(drawn.read_bytes()).decode()}" if drawn.is_file() else None
     return index_page(Index("Sweep", f"{len(jobs)} jobs.", entries, grids=[grid], grid_title="All jobs", figure=figure))
+
+
+def _costs(folder: Path) -> dict[str, dict[str, float]]:
+    try:
+        costs = json.loads((folder / "run.json").read_text()).get("costs") or {}
+        return {row: {name: float(cost[name]) for name in COSTS if name in cost} for row, cost in costs.items()}
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+        return {}
 
 
 def _grid(whole: pandas.DataFrame, keys: list[Any]) -> Grid:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -58,7 +59,7 @@ def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewes
         features = {name: Features.of(values) for name, values in arrays.items() if values.ndim == 2}
         for number, shard in enumerate(_shards(features, own, np.dtype(dtype))):
             data = BytesIO()
-            pyarrow.parquet.write_table(shard, data)
+            pyarrow.parquet.write_table(shard, data, write_page_checksum=True)
             write_atomically(_shard(folder, row, number), data.getvalue())
     write_json(
         folder / INDEX,
@@ -104,7 +105,22 @@ def read_summary(run: str | Path, bins: Sequence[tuple[int, int]] = ()) -> Summa
     Raises:
         BadInputError: the run kept no features, or its files are not of one run.
     """
-    folder = Path(run)
+    with _refused(Path(run)):
+        return _read_summary(Path(run), bins)
+
+
+@contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Within it, whatever damaged files make of the readers is one message."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        raise BadInputError(
+            f"{path}: expected what a run with keep_features=true leaves, found {type(error).__name__}: {error}"
+        ) from None
+
+
+def _read_summary(folder: Path, bins: Sequence[tuple[int, int]]) -> Summary:
     index, manifest = _json(folder / FOLDER / INDEX), _json(folder / "manifest.json")
     if index.get("schema_version") != SCHEMA_VERSION:
         raise BadInputError(
@@ -114,7 +130,7 @@ def read_summary(run: str | Path, bins: Sequence[tuple[int, int]] = ()) -> Summa
     if content_key({"items": lines}) != index["manifest"]:
         raise BadInputError(f"{folder}: expected features of the items in manifest.json, found those of others")
     references = [place for place, line in enumerate(lines) if line["reference"]]
-    records = pandas.read_parquet(folder / "records.parquet")
+    records = pandas.read_parquet(folder / "records.parquet", page_checksum_verification=True)
     rows: dict[str, dict[str, Array | Features]] = {}
     for row in index["rows"]:
         own = records[records["row"] == row]
@@ -167,8 +183,13 @@ def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]
 
 
 def _read(path: Path, name: str) -> Array:
-    column = pyarrow.parquet.read_table(path, columns=[name]).column(name).combine_chunks()
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), -1)
+    with _refused(path):
+        column = (
+            pyarrow.parquet.read_table(path, columns=[name], page_checksum_verification=True)
+            .column(name)
+            .combine_chunks()
+        )
+        return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), -1)
 
 
 def _shard(folder: Path, row: str, number: int) -> Path:

@@ -106,14 +106,26 @@ def _read(path: Path) -> Manifest:
         manifest: Manifest = json.loads(file.read_text())
     except OSError as error:
         raise BadInputError(f"{path}: expected a manifest or a folder that holds one, found none ({error})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInputError(f"{file}: expected JSON, found {error}") from None
     lines = manifest.get("items") if isinstance(manifest, dict) else None
-    if not isinstance(lines, list) or not all(
-        isinstance(line, dict) and {"id", "source"} <= set(line) for line in lines
-    ):
-        raise BadInputError(f"{file}: expected a list of `items` with id and source, found none")
+    if not isinstance(lines, list) or not all(isinstance(line, dict) and _is_line(line) for line in lines):
+        raise BadInputError(f"{file}: expected a list of `items` with id and source, found none or others")
+    for key, kind in (("dropped", list), ("broken", dict), ("resolution", int), ("masks", str), ("fit", str)):
+        if not isinstance(manifest.get(key, kind()), kind):
+            raise BadInputError(f"{file}: expected {kind.__name__} as {key}, found {manifest[key]!r:.40}")
     return manifest
+
+
+def _is_line(line: dict[str, Any]) -> bool:
+    area = line.get("mask_area", 0.0)
+    return (
+        all(isinstance(line.get(key), str) for key in ("id", "source"))
+        and all(isinstance(line.get(key), str | None) for key in CONTENTS)
+        and isinstance(line.get("reference", True), bool)
+        and isinstance(area, int | float)
+        and 0 <= area <= 1
+    )
 
 
 def _folder(path: Path) -> Path:

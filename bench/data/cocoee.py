@@ -98,7 +98,7 @@ def _listed(path: Path) -> list[str]:
     try:
         with path.open("rb") as file:
             ids = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the header is parsed as Python, and may end in any of them
         raise BadInputError(f"{path}: expected ids in NumPy's format, found {error}") from None
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise BadInputError(f"{path}: expected one row of whole numbers, found {ids.dtype} of shape {ids.shape}")

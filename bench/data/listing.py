@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from os.path import isfile  # unlike Path.is_file, it takes a name too long for any file
 from pathlib import Path, PurePosixPath
 
 from bench.errors import BadInputError
@@ -58,7 +59,7 @@ def refuse_repeated(names: Iterable[str], *, listed_in: Path) -> None:
 
 def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> None:
     """Raises BadInputError where files are missing, with their number and the first five, relative to the root."""
-    missing = [path.relative_to(root).as_posix() for path in paths if not path.is_file()]
+    missing = [path.relative_to(root).as_posix() for path in paths if not isfile(path)]
     if missing:
         raise BadInputError(f"{listed_in}: {len(missing)} of {len(paths)} files are missing in {root}: {few(missing)}")
 
@@ -73,11 +74,18 @@ def source_notes(root: Path) -> dict[str, str]:
         if not path.is_file():
             continue
         sources = {}
-        for number, text in enumerate(path.read_text().splitlines(), 1):
+        for number, text in enumerate(_text(path).splitlines(), 1):
             try:
                 line = json.loads(text)
                 sources[line["file"]] = line["source"]
-            except (json.JSONDecodeError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 raise BadInputError(f"{path}:{number}: expected `file` and `source` as JSON, found {text!r}") from None
         return sources
     return {}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: expected text, found {error}") from None

@@ -55,7 +55,7 @@ def write_records(out: Path, items: Items, scored: Scored) -> pandas.DataFrame:
         for row, arrays in scored.rows.items()
     ]
     records = pandas.concat(frames, ignore_index=True)
-    write_atomically(out / "records.parquet", records.to_parquet(index=False))
+    write_atomically(out / "records.parquet", records.to_parquet(index=False, write_page_checksum=True))
     return records
 
 

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.store.arrays import DAMAGED, LEASE, PARTIAL, SUFFIX, file_sha256, is_whole
 from bench.store.leases import SILENT, lease
@@ -196,29 +195,31 @@ def _leftover(path: Path, kind: Path) -> str | None:
 def _entry(kind: str, path: Path, uses: Sequence[Use]) -> Entry:
     key = _key(path)
     using = [use for use in uses if use.has(kind, key)]
-    head = _head(path) if path.suffix == SUFFIX else {}
-    sizes = {shape["shape"][0] for name, shape in head.items() if name != "__metadata__" and shape["shape"]}
+    made_by, items = _head(path) if path.suffix == SUFFIX else (None, None)
     return Entry(
         kind,
         key,
         path,
         _size(path),
         round(_days(path), 2),
-        head.get("__metadata__", {}).get("experiment"),
-        sizes.pop() if len(sizes) == 1 else None,
+        made_by,
+        items,
         tuple(sorted(use.out for use in using)),
     )
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """The header of a safetensors file; empty where it cannot be read."""
+def _head(path: Path) -> tuple[str | None, int | None]:
+    """What the header of a safetensors file says of the experiment that wrote it and of the items in it."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        try:
-            found = json.loads(file.read(min(length, path.stat().st_size)))
-        except ValueError:
-            return {}
-    return found if isinstance(found, dict) else {}
+        text = file.read(min(length, path.stat().st_size))
+    try:
+        found = json.loads(text)
+        made_by = found.pop("__metadata__", {}).get("experiment")
+        sizes = {array["shape"][0] for array in found.values() if array["shape"]}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):  # damaged: `verify` says so
+        return None, None
+    return made_by, sizes.pop() if len(sizes) == 1 else None
 
 
 def _key(path: Path) -> str:

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from os.path import isdir  # unlike Path.is_dir, it takes a name too long for any folder
 from pathlib import Path
 
 from bench.errors import READ_ONLY, BadInputError
@@ -44,7 +45,7 @@ class Use:
         out, folders = Path(self.out), [folder.resolve() for folder in under]
         if folders and not any(out.is_relative_to(folder) for folder in folders):
             return False
-        return self.host != host or out.is_dir()
+        return self.host != host or isdir(out)
 
     def has(self, kind: str, key: str) -> bool:
         """Whether it uses that content."""
@@ -94,6 +95,8 @@ def read_uses(root: Path) -> Iterator[tuple[Path, Use]]:
             found = json.loads(path.read_text())
             if found.pop("schema_version") != SCHEMA_VERSION:
                 raise ValueError("another schema_version")
+            if not all(isinstance(found[key], str) for key in ("experiment", "out", "host", "started")):
+                raise TypeError("something else than text")
             yield path, Use(**{**found, "keys": {kind: frozenset(keys) for kind, keys in found["keys"].items()}})
         except FileNotFoundError:
             continue
