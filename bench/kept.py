@@ -35,6 +35,7 @@ Array = npt.NDArray[Any]
 
 SCHEMA_VERSION = 1
 FOLDER, INDEX = "features", "index.json"
+CHECKSUM = "checksum"
 TRUTH = "truth"
 
 
@@ -61,18 +62,16 @@ def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewes
             data = BytesIO()
             pyarrow.parquet.write_table(shard, data, write_page_checksum=True)
             write_atomically(_shard(folder, row, number), data.getvalue())
-    write_json(
-        folder / INDEX,
-        {
-            "schema_version": SCHEMA_VERSION,
-            "dtype": dtype,
-            "manifest": items.hash,
-            "fewest": fewest,
-            "rows": list(scored.rows),
-            "sets": dict(scored.sets),
-            "measures": dict(scored.measures),
-        },
-    )
+    index = {
+        "schema_version": SCHEMA_VERSION,
+        "dtype": dtype,
+        "manifest": items.hash,
+        "fewest": fewest,
+        "rows": list(scored.rows),
+        "sets": dict(scored.sets),
+        "measures": dict(scored.measures),
+    }
+    write_json(folder / INDEX, {**index, CHECKSUM: content_key(index)})
 
 
 def remove_features(out: Path) -> None:
@@ -126,6 +125,9 @@ def _read_summary(folder: Path, bins: Sequence[tuple[int, int]]) -> Summary:
         raise BadInputError(
             f"{folder / FOLDER / INDEX}: expected schema_version {SCHEMA_VERSION}, found {index.get('schema_version')}"
         )
+    checksum = index.pop(CHECKSUM, None)
+    if checksum is not None and content_key(index) != checksum:
+        raise BadInputError(f"{folder / FOLDER / INDEX}: expected the checksum {checksum:.12}, found another")
     lines = manifest["items"]
     if content_key({"items": lines}) != index["manifest"]:
         raise BadInputError(f"{folder}: expected features of the items in manifest.json, found those of others")
@@ -184,11 +186,8 @@ def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]
 
 def _read(path: Path, name: str) -> Array:
     with _refused(path):
-        column = (
-            pyarrow.parquet.read_table(path, columns=[name], page_checksum_verification=True)
-            .column(name)
-            .combine_chunks()
-        )
+        table = pyarrow.parquet.read_table(path, columns=[name], page_checksum_verification=True)
+        column = table.column(name).combine_chunks()
         return np.asarray(column.flatten().to_numpy(zero_copy_only=False)).reshape(len(column), -1)
 
 
