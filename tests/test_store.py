@@ -14,7 +14,7 @@ import pytest
 
 import bench
 from bench.errors import BadInputError
-from bench.store import Store, arrays, content_key, file_sha256, lease
+from bench.store import Store, arrays, content_key, file_sha256, lease, put_folder
 
 KEY = content_key({"stage": "latents", "seed": 0})
 ARRAYS = {"latents": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "count": np.array([2], dtype=np.int64)}
@@ -203,6 +203,16 @@ def test_a_file_that_vanishes_while_it_is_read_is_looked_for_again(
     found = store.get("latents", KEY)
     assert found is not None
     assert found.keys() == ARRAYS.keys()
+
+
+def test_a_folder_that_two_processes_made_is_there_once(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("the same")
+        put_folder(tmp_path / name, tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    with pytest.raises(FileNotFoundError):
+        put_folder(tmp_path / "none", tmp_path / "other")
 
 
 def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 import tempfile
 from collections import Counter
@@ -22,7 +21,7 @@ from datasets.arrow_writer import ArrowWriter
 from bench.data.items import Item, Picture, inpainting_item, item_of_files, read_rgb, sha256_of, square_image
 from bench.data.masks import MaskPreset
 from bench.errors import BadInputError, RunFailedError
-from bench.store import content_key, file_sha256, lease, put_aside, writing
+from bench.store import content_key, file_sha256, lease, put_aside, put_folder, writing
 
 __all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items"]
 
@@ -226,7 +225,7 @@ def prepare_items(
                 partial = Path(tempfile.mkdtemp(dir=folder, prefix=f".{key[:8]}-"))
                 try:
                     _Preparation(partial, pictures, resolution, masks, seed).write(listed, limit)
-                    os.replace(partial, target)
+                    put_folder(partial, target)
                 except BaseException:
                     shutil.rmtree(partial, ignore_errors=True)
                     raise

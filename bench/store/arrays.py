@@ -42,6 +42,7 @@ __all__ = [
     "is_whole",
     "joined",
     "put_aside",
+    "put_folder",
     "writing",
 ]
 
@@ -229,6 +230,16 @@ def writing(folder: Path) -> Iterator[None]:
             ) from None
         error.filename = error.filename or str(folder)
         raise
+
+
+def put_folder(partial: Path, target: Path) -> None:
+    """Rename a folder that is whole, unless another process was faster: then the same is there already."""
+    try:
+        os.replace(partial, target)
+    except OSError:
+        if not target.is_dir():
+            raise
+        shutil.rmtree(partial)
 
 
 def put_aside(path: Path) -> None:

@@ -44,6 +44,8 @@ __all__ = ["TrainDecoder", "own_checkpoint"]
 
 log = logging.getLogger(__name__)
 
+SILENT = 600.0
+"""Seconds without a sign of life after which another host's training is taken over: two would write into one folder."""
 VERSION = 1
 """Raised when the same settings give another decoder."""
 SHOWN = 6
@@ -95,7 +97,7 @@ class TrainDecoder:
         return Path(self.config.paths.store) / "training" / self.key
 
     def _locked(self, data: ImageNetTrain) -> tuple[Curve, Decoder, Validation]:
-        with lease(self._folder.with_suffix(".lease")) if self.world.leads else contextlib.nullcontext():
+        with lease(self._folder.with_suffix(".lease"), silent=SILENT) if self.world.leads else contextlib.nullcontext():
             return self.train(data, self._folder)
 
     # --- check -------------------------------------------------------------------------------------------------------

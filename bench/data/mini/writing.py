@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from bench.store import lease
+from bench.store import lease, put_folder
 
 __all__ = ["JPEG_QUALITY", "write_notes", "written_once"]
 
@@ -31,7 +30,7 @@ def written_once(target: Path, write: Callable[[Path], None]) -> Path:
         partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
         try:
             write(partial)
-            os.replace(partial, target)
+            put_folder(partial, target)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
