@@ -51,7 +51,8 @@ def test_what_is_no_launcher_is_refused(words: list[str], message: str) -> None:
 def sweep(folder: Path, *words: str) -> list[str]:
     return [
         sys.executable, "-m", "bench", "-m", *words, "experiment=sweep_decoder_size", f"decoder={','.join(DECODERS)}",
-        "row=[stablediffusion,decoder_nomask]", f"limit={ITEMS}", "generator.steps=2", "profile.fid_minimum=64", "costs=false", "device=cpu",
+        "row=[stablediffusion,decoder_nomask]", f"limit={ITEMS}", "generator.steps=2",
+        "profile.fid_minimum=64", "costs=false", "device=cpu",
         f"paths.store={folder / 'store'}", f"paths.data={folder.parent / 'data'}", f"out={folder / 'out'}",
     ]  # fmt: skip
 
