@@ -153,7 +153,7 @@ class ArchitectureExperiment:
     def page(self, table: ArchitectureTable, facts: dict[str, Any]) -> Page:
         """What the report says."""
         return Page(
-            f"Table {table.number}. {table.title}",
+            f"Table {table.number}: {table.title}",
             table.label,
             "decoders are built without weights, whatever the profile, and nothing is measured on images",
             facts,

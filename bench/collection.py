@@ -90,7 +90,7 @@ class Collection:
             f"{len(results)} experiments in {sum(seconds.values()):.0f} s; {sampled} latents sampled, {stored} stored "
             "before.",
             [self._entry(out, name, result, seconds[name]) for name, result in results.items()],
-            profile=self.config.profile.name,
+            profile=f"profile {self.config.profile.name}",
             first_line=first_line(self.config.profile.name),
             claims=verdicts,
             command=command(self.overrides),
@@ -105,9 +105,10 @@ class Collection:
 
     def _entry(self, out: Path, name: str, result: Results, seconds: float) -> Entry:
         return Entry(
-            f"{name}: {experiments().get(name, '')}",
+            name,
             _ended(result),
             failed=result.status != 0,
+            about=experiments().get(name, ""),
             link=f"{name}/report.html" if (out / name / "report.html").is_file() else None,
             headline=result.headline,
             counts=_counts(out / name),

@@ -345,7 +345,7 @@ class TableExperiment(Loaded):
         sampling, steps = self.sampling.seconds_per_image, self.resolved["generator"].get("steps")
         return Page(
             f"Table {table.number}. {table.title}",
-            table.profile,
+            f"profile {table.profile}",
             first_line(self.config.profile.name),
             facts,
             table=table,

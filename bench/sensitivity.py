@@ -157,7 +157,7 @@ class SensitivityExperiment(TableExperiment):
         }
         return Page(
             table.title,
-            table.profile,
+            f"profile {table.profile}",
             first_line(self.config.profile.name),
             facts,
             grids=list(sensitivity_grids(table)),

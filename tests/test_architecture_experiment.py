@@ -21,7 +21,7 @@ def test_a_run_leaves_a_table_on_which_every_line_agrees(
     number: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = bench.run([TABLES[number], f"out={tmp_path}"])
-    names = {"table.md", "table.csv", "table.tex", "table.html", "results.json", "run.json"}
+    names = {"table.md", "table.csv", "table.tex", "table.html", "report.html", "results.json", "run.json"}
     assert names == {path.name for path in tmp_path.iterdir()}
     assert (results.status, results.path) == (0, tmp_path)
     assert results.table is not None

@@ -1,6 +1,7 @@
 """Several experiments in one go: each in its folder, an index of all, and a failed one that stops no other."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,9 @@ def fake(overrides: list[str]) -> Results:
     out = Path(chosen["out"])
     out.mkdir(parents=True)
     (out / "run.json").write_text(json.dumps({"latents": {"sampled": 3, "stored": 4}}))
+    (out / "report.html").write_text("a page")
     (out / "results.json").write_text(json.dumps({"claims": [{"verdict": "holds"}, {"verdict": "holds"}]}))
-    return Results(out, 0)
+    return Results(out, 0, headline=("FID: 2 → 1, large",))
 
 
 def test_all_run_and_the_index_says_how_each_ended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +37,10 @@ def test_all_run_and_the_index_says_how_each_ended(tmp_path: Path, capsys: pytes
     index = (tmp_path / "out" / "index.md").read_text()
     for words in (*NAMES, "RuntimeError: broken", "2 holds", "T1.e", "contradicted by the printed numbers"):
         assert words in index
-    assert f'<a href="{NAMES[0]}/table.html">' in (tmp_path / "out" / "index.html").read_text()
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert re.findall('<a href="(.*)">', page) == [f"{NAMES[0]}/report.html", f"{NAMES[2]}/report.html"]
+    for words in ("RuntimeError: broken", "2 holds", "FID: 2 → 1, large", "python -m bench experiment=all_tables"):
+        assert words in page
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["latents"] == {"sampled": 6, "stored": 8}
     assert run["experiments"] == {NAMES[0]: 0, NAMES[1]: 1, NAMES[2]: 0}

@@ -57,7 +57,7 @@ def test_the_first_line_is_the_tables_own_to_the_last_digit_and_by_its_protocol(
 
 def test_it_leaves_what_other_experiments_leave_and_samples_nothing_that_is_there(folder: Path) -> None:
     names = {"table.md", "table.csv", "table.tex", "table.html", "results.json", "records.parquet", "run.json"}
-    assert names | {"manifest.json"} == {path.name for path in (folder / "first").iterdir()}
+    assert names | {"manifest.json", "report.html"} == {path.name for path in (folder / "first").iterdir()}
     run = read(folder / "first" / "run.json")
     assert run["latents"] == {"sampled": 0, "stored": ITEMS}
     assert run["status"] == "complete"

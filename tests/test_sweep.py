@@ -66,6 +66,20 @@ def test_one_table_has_all_jobs_failed_ones_included(tmp_path: Path, capsys: pyt
     for words in ("0.33333", "a: expected less"):
         assert words in shown
         assert words in (out / "sweep.md").read_text()
+        assert words in (out / "sweep.html").read_text()
+
+
+def test_the_sweeps_page_leads_to_the_reports(tmp_path: Path) -> None:
+    def reported(overrides: list[str]) -> Results:
+        result = run(overrides)
+        (result.path / "report.html").write_text("a page")
+        return result
+
+    assert run_sweep(["a=1,2", f"out={tmp_path / 'o'}"], reported) == 2
+    page = (tmp_path / "o" / "sweep.html").read_text()
+    assert page.count("<a href=") == 1
+    assert '<a href="0/report.html">0: a=1</a>' in page
+    assert "data:image/png;base64," in page
 
 
 def test_gathering_again_gives_the_same_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

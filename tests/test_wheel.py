@@ -27,4 +27,6 @@ def test_the_wheel_gives_the_table_from_any_directory(tmp_path: Path) -> None:
         cwd=elsewhere, check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert "Table 2, profile mini" in done.stdout
-    assert {"table.md", "results.json", "run.json"} <= {path.name for path in (elsewhere / "out").iterdir()}
+    assert {"table.md", "report.html", "results.json", "run.json"} <= {
+        path.name for path in (elsewhere / "out").iterdir()
+    }

@@ -301,7 +301,7 @@ class _Words:
 def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, least: int, room: int) -> int:
     """The largest side at which so many items like this one have room, as far as some of its rows tell."""
     some = dict(list(made.items())[:PROBED])
-    sides = list(dict.fromkeys(min(side, item.image.shape[0]) for side in SIDES))
+    sides: list[int] = list(dict.fromkeys(min(side, item.image.shape[0]) for side in SIDES))
     for side in sides:
         if least * _size(words.shown(place, item, some, side)) * len(made) / len(some) <= room:
             return side

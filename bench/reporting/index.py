@@ -21,6 +21,8 @@ class Entry:
     ended: str
     """In words."""
     failed: bool
+    about: str = ""
+    """What it is, in words."""
     link: str | None = None
     """Of its report, from the index; None where it left none."""
     headline: tuple[str, ...] = ()

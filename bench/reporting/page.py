@@ -41,7 +41,7 @@ class Page:
 
     title: str
     profile: str
-    """The run's, or of which sizes its decoders are."""
+    """Such as `profile mini`, or of which sizes its decoders are."""
     first_line: str
     """What the numbers are comparable with."""
     facts: Mapping[str, Any]

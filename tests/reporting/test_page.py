@@ -76,7 +76,7 @@ def page(rows: int = 2, *, side: int = 16, known: bool = True) -> Page:
     costs = {row.key: {"seconds_per_image": 0.25, "parameters": 2e6, "tera_flop": 0.5} for row in whole.rows}
     return Page(
         f"Table 2. {EVIL}",
-        "mini",
+        "profile mini",
         first_line("mini"),
         facts(),
         table=whole,
@@ -247,16 +247,15 @@ def test_costs_that_nobody_measured_are_dashes() -> None:
 
 
 def test_the_index_leads_to_reports_and_says_how_each_ended() -> None:
+    numbers, counts = headline(table(label="Mine")), verdict_counts(["holds"] * 2)
     entries = [
-        Entry(
-            "one", "done", False, "one/report.html", headline(table(label="Mine")), verdict_counts(["holds"] * 2), 1.5
-        ),
-        Entry("two", EVIL, True),
+        Entry("one", "done", False, link="one/report.html", headline=numbers, counts=counts, seconds=1.5),
+        Entry("two", EVIL, True, about="The second"),
     ]
-    html = index_page(Index("All", "2 experiments", entries, profile="mini", first_line=first_line("mini")))
+    html = index_page(Index("All", "2 experiments", entries, profile="profile mini", first_line=first_line("mini")))
     reader = Reader(html)
     assert [name for name in reader.loaded if not name.startswith("data:")] == ["one/report.html"]
-    for words in ("2 holds", "1.5 s", EVIL, "comparable with nothing but itself"):
+    for words in ("2 holds", "1.5 s", EVIL, "The second", "two", "comparable with nothing but itself"):
         assert words in reader.text
     assert "<script>alert" not in html
 

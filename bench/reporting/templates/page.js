@@ -119,8 +119,8 @@
     }, { passive: false });
 
     stage.addEventListener("dblclick", (event) => {
-      const view = viewOf(event);
-      if (view && zoom > 1) set(1, 0, 0);
+      const view = viewOf(event); // none where the pointer is captured, as it is in a zoomed picture
+      if (zoom > 1) set(1, 0, 0);
       else if (view) zoomAt(4, ...place(event, view));
     });
 
