@@ -356,7 +356,7 @@ class Config:
     features_dtype: str = "float32"
     """In which they are written; see `DTYPES`."""
     costs: bool = False
-    """Whether to count and time what each row costs."""
+    """Whether claims on cost are judged, for which rows and sampler are timed; a report times its rows anyway."""
     experiments: list[str] = field(default_factory=list)
     """Of a collection, in order."""
     each: dict[str, list[str]] = field(default_factory=dict)
