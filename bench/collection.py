@@ -17,7 +17,7 @@ from bench.jobs import Job, Run, run_job
 from bench.reporting.files import run_facts, write_run
 from bench.reporting.index import Entry, Index, index_page
 from bench.reporting.page import command, first_line, verdict_counts
-from bench.results import Results, open_out, write_atomically, write_json
+from bench.results import REPORT, Results, open_out, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.grid import Grid, markdown, print_grid, terminal
 from bench.tables.judging import judge_across
@@ -109,7 +109,7 @@ class Collection:
             _ended(result),
             failed=result.status != 0,
             about=experiments().get(name, ""),
-            link=f"{name}/report.html" if (out / name / "report.html").is_file() else None,
+            link=f"{name}/{REPORT}" if (out / name / REPORT).is_file() else None,
             headline=result.headline,
             counts=_counts(out / name),
             seconds=seconds,

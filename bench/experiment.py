@@ -358,8 +358,9 @@ class TableExperiment(Loaded):
         )
 
     def costs(self, items: Items, latents: list[str]) -> dict[str, dict[str, float]]:
-        """What each of the table's own rows costs."""
-        return row_costs(self._shown, self._first(items, latents, min(TIMED, self.scoring.batch_size)))
+        """What each of the table's own rows costs whose images this project's code makes: others' are only read."""
+        own = {name: method for name, method in self._shown.items() if not origin_of(method)}
+        return row_costs(own, self._first(items, latents, min(TIMED, self.scoring.batch_size)))
 
     def _first(self, items: Items, latents: list[str], count: int) -> Batch:
         """The first items of the first block, as methods take them."""

@@ -19,7 +19,7 @@ import pandas
 from bench.config import group_of
 from bench.errors import BadInputError
 from bench.jobs import JOB
-from bench.results import write_atomically
+from bench.results import REPORT, write_atomically
 from bench.stamps import RESULTS, Stamps, read_stamps, unlike
 from bench.tables.grid import Grid, markdown, print_grid, terminal
 
@@ -115,7 +115,8 @@ def _read_csv(path: Path, *columns: str) -> pandas.DataFrame:
 def _lines(job: Mapping[str, Any], found: pandas.DataFrame, stamps: Stamps | None, failed: str) -> pandas.DataFrame:
     items = {} if stamps is None else {"items": stamps.manifest[:12]}
     frame = found.assign(job=job["name"], **job["chosen"], **items, failed=failed or None)
-    return frame[["job", *job["chosen"], *items, *found.columns, "failed"]]
+    others = [name for name in found.columns if name not in job["chosen"]]
+    return frame[["job", *job["chosen"], *items, *others, "failed"]]
 
 
 def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tuple[pandas.DataFrame, Stamps | None]:
@@ -162,7 +163,7 @@ def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
     entries = []
     for path in jobs:
         job = _job(path)
-        report, failed = path / "report.html", job["status"] != 0
+        report, failed = path / REPORT, job["status"] != 0
         chosen = ", ".join(f"{key}={value}" for key, value in job["chosen"].items())
         entries.append(
             Entry(
@@ -193,7 +194,7 @@ def _grid(whole: pandas.DataFrame, keys: list[Any]) -> Grid:
     others = [name for name in whole if name not in wanted and len(whole.columns) <= len(wanted) + 8]
     shown = whole[[*wanted, *others]]
     lines = [["–" if pandas.isna(cell) else _shown(cell) for cell in line] for line in shown.itertuples(index=False)]
-    return Grid([str(name) for name in shown.columns], lines, left=len(keys))
+    return Grid([str(name) for name in shown.columns], lines, left=len(keys) + ("label" in whole))
 
 
 def _shown(cell: object) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bench.metrics.summary import Summary
 
 __all__ = [
+    "REPORT",
     "SCHEMA_VERSION",
     "Results",
     "check_writable",
@@ -50,6 +51,7 @@ PACKAGES = (
     "scikit-image",
 )
 RUN = "run.json"
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Results:
 
 
 def open_out(out: str | None, experiment: str) -> Path:
-    """Make the folder of a run, never one that another run of the default name has; an earlier `run.json` goes.
+    """Make the folder of a run, never one that another run of the default name has; an earlier `run.json` and page go.
 
     Raises:
         BadInputError: it cannot be written, or holds another experiment.
@@ -85,7 +87,8 @@ def open_out(out: str | None, experiment: str) -> Path:
         raise BadInputError(f"out: expected a folder that can be written, found {error}") from error
     folder = writable_folder(out, "out")
     _refuse_other(folder, experiment)
-    (folder / RUN).unlink(missing_ok=True)
+    for name in (RUN, REPORT):
+        (folder / name).unlink(missing_ok=True)
     return folder
 
 

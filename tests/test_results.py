@@ -36,8 +36,9 @@ def test_a_chosen_folder_is_made_and_taken_again_by_the_same_experiment(tmp_path
     assert open_out(str(chosen), "table2") == chosen
     assert list(chosen.iterdir()) == []
     write_json(chosen / "run.json", {"experiment": "table2", "status": "complete"})
+    (chosen / "report.html").write_text("of the earlier run")
     assert open_out(str(chosen), "table2") == chosen
-    assert not (chosen / "run.json").exists(), "what is being written anew is not complete"
+    assert list(chosen.iterdir()) == [], "what is being written anew is not complete"
 
 
 @pytest.mark.parametrize(

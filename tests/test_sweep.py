@@ -82,6 +82,19 @@ def test_the_sweeps_page_leads_to_the_reports(tmp_path: Path) -> None:
     assert "data:image/png;base64," in page
 
 
+def test_a_swept_key_that_is_called_as_a_column_stands_once(tmp_path: Path) -> None:
+    def rows(overrides: list[str]) -> Results:
+        out = Path(dict(word.split("=") for word in overrides)["out"])
+        out.mkdir()
+        row(out, 0.5)
+        return Results(out, 0)
+
+    assert run_sweep(["row=mine,other", f"out={tmp_path / 'o'}"], rows) == 0
+    table = pandas.read_csv(tmp_path / "o" / "sweep.csv")
+    assert list(table.columns[:3]) == ["job", "row", "label"]
+    assert list(table["row"]) == ["mine", "other"]
+
+
 def test_gathering_again_gives_the_same_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "o"
     run_sweep(["a=1,2,4", f"out={out}"], run)

@@ -179,9 +179,13 @@ def _plot(
 
 
 def _parted(points: Sequence[Point]) -> list[Point]:
-    """Numbers of points that lie beside one another moved apart, from the top downwards."""
+    """Numbers of points that lie beside one another moved apart: downwards in the upper half, upwards in the lower."""
     done: list[Point] = []
-    for point in sorted(points, key=lambda point: point.y):
-        near = [other.number_y for other in done if abs(other.x - point.x) < 2 * APART]
-        done.append(replace(point, number_y=max([point.y, *(y + APART for y in near)])))
-    return done
+    for way in (1, -1):
+        half = [point for point in points if (point.y < (HEIGHT - BOTTOM) / 2) == (way > 0)]
+        placed: list[Point] = []
+        for point in sorted(half, key=lambda point: way * point.y):
+            near = [way * other.number_y + APART for other in placed if abs(other.x - point.x) < 2 * APART]
+            placed.append(replace(point, number_y=way * max([way * point.y, *near])))
+        done += placed
+    return sorted(done, key=lambda point: point.number)

@@ -15,7 +15,7 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement, Scored
 from bench.metrics.uncertainty import Difference
 from bench.reporting.page import Page, report_page
-from bench.results import SCHEMA_VERSION, environment, portable, write_atomically, write_json
+from bench.results import REPORT, SCHEMA_VERSION, environment, portable, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.build import Table, style_of
 from bench.tables.printed import printed_unit
@@ -164,7 +164,7 @@ def _as_json(
 
 def write_report(out: Path, page: Page) -> None:
     """`report.html`: all of it on one page for people."""
-    write_atomically(out / "report.html", report_page(page))
+    write_atomically(out / REPORT, report_page(page))
 
 
 def run_facts(
