@@ -48,9 +48,9 @@ from bench.reporting.index import headline
 from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
 from bench.reporting.page import Page, first_line
+from bench.reporting.paper_figures import ERROR, PaperFigures, drawn_places
 from bench.results import Results, open_out
 from bench.schema import STAGES
-from bench.seeding import numpy_generator
 from bench.showing import images_of, save_images
 from bench.store import content_key
 from bench.tables.build import Table, best_rows, bins_of, build_table, label_of
@@ -67,8 +67,6 @@ log = logging.getLogger(__name__)
 
 ITEMS = "items"
 """Their folder in the store."""
-SHOWN = 6
-"""Items in the figure."""
 TIMED = 8
 """Items that rows are timed on, at once."""
 TEXT_CLAIMS = 2
@@ -143,7 +141,7 @@ class TableExperiment(Loaded):
         gallery = None
         if self.config.stage == "report":
             with self._stage("report"):
-                self.report(out, items, latents, table)
+                self.report(out, items, latents, scored, table)
                 gallery = self.gallery(items, latents, scored)
                 costs = costs or self.costs(items, latents)
         facts = self.facts(items, costs)
@@ -308,20 +306,34 @@ class TableExperiment(Loaded):
 
     # --- report ------------------------------------------------------------------------------------------------------
 
-    def report(self, out: Path, items: Items, latents: list[str], table: Table) -> None:
+    def report(self, out: Path, items: Items, latents: list[str], scored: Scored, table: Table) -> None:
         """The figures, the terminal's table, and images where they are asked for."""
-        chosen = numpy_generator(self.config.seed, "figure").permutation(len(items))[:SHOWN]
-        shown, images = images_of(self._shown, self.sampling, items, latents, [int(place) for place in chosen])
+        chosen = drawn_places(len(items), self.config.seed)
+        shown, images = images_of(self._shown, self.sampling, items, latents, chosen)
         (out / "figures").mkdir(exist_ok=True)
         labelled = [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()]
         title = f"{table.title}, profile {table.profile}"
         draw_rows(out / "figures" / "rows.png", shown, labelled, title=title)
         if self._spec.task != "generation":
             draw_borders(out / "figures" / "borders.png", shown, labelled, title=f"Borders of holes: {title}")
+        self.paper_figures(items, latents, scored, title).write(out / "figures", self._spec.figures)
         if self.config.save_images:
             save_images(out / "images", self.methods, self.sampling, items, latents)
         print_table(table, terminal())
         print(f"\n{out}")
+
+    def paper_figures(self, items: Items, latents: list[str], scored: Scored, title: str) -> PaperFigures:
+        """What the paper's own figures are drawn from."""
+        return PaperFigures(
+            items,
+            lambda rows, places: images_of(
+                {row: self.methods[row] for row in rows}, self.sampling, items, latents, places
+            ),
+            labels={name: label_of(self.rows[name], self._spec) for name in self._shown},
+            errors={row: np.asarray(values[ERROR]) for row, values in scored.rows.items() if ERROR in values},
+            seed=self.config.seed,
+            title=title,
+        )
 
     def gallery(self, items: Items, latents: list[str], scored: Scored) -> Gallery:
         """The items that the report shows, by the rule of `bench.reporting.gallery`, with their pictures."""

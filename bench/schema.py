@@ -15,6 +15,7 @@ __all__ = [
     "CONTROLS",
     "DTYPES",
     "FETCH",
+    "FIGURES",
     "STAGES",
     "Baseline",
     "Choice",
@@ -23,6 +24,7 @@ __all__ = [
     "DecoderSizes",
     "DecoderSpec",
     "Features",
+    "FigureSpec",
     "Gate",
     "MeasureSpec",
     "MetricSpec",
@@ -37,6 +39,8 @@ CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction")
 """Known pixels taken from the truth for every row; the vanilla decoder trained on; the error's budget between
 autoencoder and sampler; reconstruction without a sampler."""
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
+FIGURES = ("details", "borders", "captions")
+"""Kinds of the paper's figures; see `bench.reporting.paper_figures`."""
 DTYPES = ("float32", "float16")
 """In which features are kept."""
 FETCH = "fetch"
@@ -184,6 +188,18 @@ class Row:
 
 
 @dataclass
+class FigureSpec:
+    """One of the paper's figures, as a table's run draws it."""
+
+    of: str = MISSING
+    """What it is called in the paper."""
+    kind: str = MISSING
+    """One of `FIGURES`."""
+    rows: list[str] = MISSING
+    """Names of rows, those left out that were not measured; the first is the one whose errors `details` shows."""
+
+
+@dataclass
 class TableSpec:
     number: int = MISSING
     """Of the table in the paper."""
@@ -198,6 +214,8 @@ class TableSpec:
     """Name of the row with which the others are compared, where it is measured."""
     beside: list[str] = field(default_factory=list)
     """Metrics shown beside the paper's."""
+    figures: dict[str, FigureSpec] = field(default_factory=dict)
+    """By the name of the file."""
 
 
 @dataclass

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas
@@ -15,8 +16,12 @@ from torch import Tensor
 
 from bench.data.items import Item
 from bench.reporting.pixels import ERROR_GAIN, error_outside, masked
+from bench.reporting.windows import border_window
 
-__all__ = ["draw_borders", "draw_curves", "draw_grid", "draw_rows", "draw_tradeoff"]
+__all__ = ["Line", "draw_borders", "draw_curves", "draw_grid", "draw_lines", "draw_rows", "draw_tradeoff"]
+
+Line = tuple[str, Sequence[npt.NDArray[np.uint8]]]
+"""Label and pictures."""
 
 INCH = 1.25
 """Side of one picture in the figure."""
@@ -28,7 +33,7 @@ def draw_rows(
     """Write the figure: what was given, and each row's images with their errors where anything is known.
 
     Args:
-        path: of the PNG file.
+        path: of the PNG file; a PDF stands beside it.
         items: the items shown, one column for each, under their captions where all of it is to be generated.
         rows: label and images N×S×S×3 of each row.
         title: stands above.
@@ -46,7 +51,7 @@ def draw_rows(
         lines.append((label, list(made)))
         if known:
             lines.append((f"error outside the mask ×{ERROR_GAIN}", [*map(error_outside, items, made)]))
-    _draw(path, lines, title=title, heads=() if known else [item.caption for item in items])
+    draw_lines(path, lines, title=title, heads=() if known else [item.caption for item in items])
 
 
 def draw_borders(
@@ -55,49 +60,52 @@ def draw_borders(
     """Write the figure of how holes join what is around them: of each item the square with the longest border.
 
     Args:
-        path: of the PNG file.
+        path: of the PNG file; a PDF stands beside it.
         items: the items shown, one column for each, of which some pixels are known.
         rows: label and images N×S×S×3 of each row.
         title: stands above.
     """
-    windows = [_longest_border(item.mask) for item in items]
+    windows = [border_window(item.mask) for item in items]
 
     def cut(pictures: Iterable[npt.NDArray[np.uint8]]) -> list[npt.NDArray[np.uint8]]:
         return [picture[window] for picture, window in zip(pictures, windows, strict=True)]
 
     lines = [("input", cut(item.image for item in items)), ("masked", cut(map(masked, items)))]
-    _draw(path, lines + [(label, cut(made)) for label, made in rows], title=title)
+    draw_lines(path, lines + [(label, cut(made)) for label, made in rows], title=title)
 
 
-def _longest_border(mask: npt.NDArray[np.uint8]) -> tuple[slice, slice]:
-    """The square of a third of the side in which most neighbours are parted by the hole's border; the first of them."""
-    side = max(1, mask.shape[0] // 3)
-    border = np.zeros(mask.shape)
-    border[:-1] += mask[:-1] != mask[1:]
-    border[:, :-1] += mask[:, :-1] != mask[:, 1:]
-    sums = np.lib.stride_tricks.sliding_window_view(border, (side, side)).sum((2, 3))
-    row, column = (int(place) for place in np.unravel_index(sums.argmax(), sums.shape))
-    return slice(row, row + side), slice(column, column + side)
+def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence[str] = ()) -> None:
+    """Write lines of pictures with their labels.
 
-
-def _draw(
-    path: Path, lines: Sequence[tuple[str, Sequence[npt.NDArray[np.uint8]]]], *, title: str, heads: Sequence[str] = ()
-) -> None:
-    """Rows of pictures with their labels, and words above the columns."""
+    Args:
+        path: of the PNG file; a PDF stands beside it.
+        lines: label and pictures of each, as many in every line.
+        title: stands above.
+        heads: words above the columns.
+    """
     columns = len(lines[0][1])
     figure = Figure(figsize=(INCH * columns + 2.2, INCH * len(lines) + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(lines), columns, squeeze=False)
     for (label, images), places in zip(lines, axes, strict=True):
         for place, picture in zip(places, images, strict=True):
-            place.imshow(picture, interpolation="nearest")
+            place.imshow(picture, interpolation="none")
             place.set_xticks([])
             place.set_yticks([])
         places[0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7, parse_math=False)
     for place, words in zip(axes[0], heads, strict=False):
         place.set_title(_wrapped(words), fontsize=6, parse_math=False)
-    figure.suptitle(title, fontsize=9, parse_math=False)
+    first, *others = title.split("\n")
+    wide = int(16 * figure.get_figwidth())
+    figure.suptitle("\n".join([first, *textwrap.wrap(" ".join(others), wide)]), fontsize=8, parse_math=False)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """As PNG, and beside it as PDF with its words as text."""
     figure.savefig(path)
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})
 
 
 def _wrapped(label: str) -> str:
@@ -125,12 +133,12 @@ def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFr
         if (values > 0).all():
             place.set_yscale("log")
     figure.suptitle(title, fontsize=9, parse_math=False)
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> None:
     """Write labelled rows of pictures N×3×R×R in [-1, 1]."""
-    _draw(
+    draw_lines(
         path,
         [(label, [_as_uint8(picture) for picture in pictures]) for label, pictures in rows],
         title=title,
@@ -141,7 +149,7 @@ def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str
     """Write quality against cost: a line of plots for each metric, a column for each cost.
 
     Args:
-        path: of the PNG file.
+        path: of the PNG file; a PDF stands beside it.
         rows: a line for each decoder that was measured, with `label`, the metrics with their `_stderr`, and the costs.
         costs: names of columns, and how they are called.
         qualities: names of metrics.
@@ -160,7 +168,7 @@ def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str
     handles, labels = axes[0][0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
-    figure.savefig(path)
+    _save(figure, path)
 
 
 def _as_uint8(picture: Tensor) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import BadInputError
 from bench.metrics.summary import HOLE_ONLY, NAME, Measurement, Summary
 from bench.metrics.uncertainty import Difference
-from bench.schema import Row, TableSpec
+from bench.schema import FIGURES, Row, TableSpec
 from bench.tables.printed import printed_unit, published
 from bench.tables.verdicts import Verdict
 
@@ -168,6 +168,9 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
     for metric in (*spec.columns, *spec.beside):
         if style_of(metric, styles) is None:
             raise BadInputError(f"table.columns: expected some of {', '.join(styles)}, found {metric}")
+    for name, figure in spec.figures.items():
+        if figure.kind not in FIGURES:
+            raise BadInputError(f"table.figures.{name}.kind: expected one of {', '.join(FIGURES)}, found {figure.kind}")
     printed = published(spec.number)
     for key, row in rows.items():
         label = row.published.get(spec.number)

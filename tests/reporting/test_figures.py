@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting.figures import _longest_border, draw_borders, draw_rows, draw_tradeoff
+from bench.reporting.figures import draw_borders, draw_rows, draw_tradeoff
 from bench.reporting.pixels import ERROR_GAIN
+from bench.reporting.windows import border_window
 
 SIDE = 16
 GREY = 100
@@ -165,7 +166,7 @@ def test_what_was_to_be_painted_is_shown(tmp_path: Path) -> None:
 def test_the_border_that_is_shown_is_the_longest(tmp_path: Path) -> None:
     mask = np.zeros((48, 48), np.uint8)
     mask[30:40, 4:12] = 1
-    rows, columns = _longest_border(mask)
+    rows, columns = border_window(mask)
     assert (rows.stop - rows.start, columns.stop - columns.start) == (16, 16)
     inside = mask[rows, columns]
     assert inside.sum() == mask.sum()  # all of the only hole
@@ -174,3 +175,10 @@ def test_the_border_that_is_shown_is_the_longest(tmp_path: Path) -> None:
     draw_borders(tmp_path / "borders.png", [item], [("one", made), ("other", made)], title="Borders")
     with Image.open(tmp_path / "borders.png") as drawn:
         assert drawn.width > 100
+
+
+def test_a_pdf_stands_beside_every_figure_and_is_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        draw_rows(tmp_path / f"{name}.png", items(2), [("row", images(2))], title="Table 2\nsix items\nby rule")
+    assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
