@@ -34,8 +34,8 @@ ERROR = "pre_error"
 RULES = {
     "details": "The {count} items on which {first} errs most over known pixels, one of a source; of each the wholly "
     "known square of a quarter of the side in which {first} errs most.",
-    "borders": "{count} items drawn with seed {seed}; of each the square of a third of the side that holds most of the "
-    "hole's border.",
+    "borders": "{count} items drawn with seed {seed}; of each the square of a third of the side in whose inner half "
+    "most of the hole's border lies.",
     "captions": "{count} items drawn with seed {seed}.",
 }
 """How items are chosen, by the kind of figure."""

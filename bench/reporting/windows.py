@@ -14,7 +14,8 @@ BORDER, KNOWN = 3, 4
 
 
 def border_window(mask: npt.NDArray[np.uint8]) -> Window:
-    """The square of a third of the side in which most neighbours are parted by the hole's border; the first of them.
+    """The square of a third of the side in whose inner half most neighbours are parted by the hole's border, so that
+    both sides of it are seen; of such squares the one with most of the border, and of those the first.
 
     Args:
         mask: S×S, 1 = hole.
@@ -23,7 +24,9 @@ def border_window(mask: npt.NDArray[np.uint8]) -> Window:
     border[:-1] += mask[:-1] != mask[1:]
     border[:, :-1] += mask[:, :-1] != mask[:, 1:]
     side = max(1, len(mask) // BORDER)
-    return _window(_sums(border, side), side)
+    rim = side // 4
+    inner = _sums(border, side - 2 * rim)[rim : len(mask) - side + rim + 1, rim : len(mask) - side + rim + 1]
+    return _window(inner * (2 * mask.size + 1) + _sums(border, side), side)
 
 
 def known_window(mask: npt.NDArray[np.uint8], error: npt.NDArray[np.float64]) -> Window | None:

@@ -126,3 +126,17 @@ def test_a_frame_covers_nothing_of_its_square() -> None:
         marked = framed(picture, window)
         assert (marked[window] == picture[window]).all()
         assert (marked == (255, 0, 0)).all(-1).sum() in (32 + 1, 4 * 16 + 4)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (10, 17), (33, 40)])
+def test_a_square_at_a_border_shows_both_of_its_sides(corner: tuple[int, int]) -> None:
+    mask = np.zeros((64, 64), np.uint8)
+    mask[corner[0] : corner[0] + 24, corner[1] : corner[1] + 24] = 1
+    share = mask[border_window(mask)].mean()
+    assert 0.15 < share < 0.85
+
+
+def test_a_border_at_the_rim_alone_is_still_found() -> None:
+    mask = np.ones((64, 64), np.uint8)
+    mask[0] = 0
+    assert border_window(mask)[0] == slice(0, 21)
