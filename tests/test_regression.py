@@ -107,7 +107,6 @@ def test_each_experiment_has_its_overrides_and_the_commands_count_for_more() -> 
     words = ["experiment=regression", "limit=8", "gate.against=null", "out=x"]
     each = for_each(typed(compose_config(words))[0], words)
     assert len(each) == 10
-    assert each[NAMES[0]][-2:] == ["costs=true", "limit=8"]
     assert each[NAMES[1]] == [f"experiment={NAMES[1]}", "limit=128", "controls=[trained_on]", "limit=8"]
     assert typed(compose_config(each[NAMES[0]]))[0].limit == 8
 

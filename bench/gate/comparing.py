@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.errors import BadInputError
 from bench.gate.baseline import rounded
 from bench.gate.decision import Verdict, Worsening, decide, together, upper_bound
-from bench.gate.margins import COSTS, Margin, margin_of
+from bench.gate.margins import COSTS, DEFAULTS, Margin, margin_of
 from bench.gate.numbers import Measured, Number, Problem, Side
 from bench.influences import INFLUENCES
 from bench.metrics.uncertainty import Estimate, interval, paired_difference
 from bench.stamps import Stamps, unlike
+from bench.tables.build import style_of
 
 __all__ = ["Comparison", "Outcome", "compare"]
 
@@ -89,6 +91,9 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
         new: the run or runs in question.
         old: what they are held to.
         margins: by the full name of a metric or cost, where they are not the default ones.
+
+    Raises:
+        BadInputError: a margin is of no metric and no cost.
     """
     gathered = _Gathered(dict(margins), [], [*new.problems, *old.problems], [])
     told = {problem.experiment for problem in gathered.problems}
@@ -102,10 +107,15 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
     more = [name for name in new.tables if name not in old.tables and name not in wanted]
     if more:
         gathered.notes.append(f"new has more experiments: {', '.join(more)}")
-    known = {
+    known = [
         name for side in (new, old) for table in side.tables.values() for _, name in (*table.numbers, *table.costs)
-    }
-    gathered.notes.extend(f"margin of {name}: neither side has it" for name in margins if name not in known)
+    ]
+    for name in margins:
+        if known and name not in known:
+            if name not in DEFAULTS and style_of(name) is None:
+                expected = ", ".join(dict.fromkeys([*known, *COSTS]))
+                raise BadInputError(f"margin of {name}: expected one of {expected}")
+            gathered.notes.append(f"margin of {name}: neither side has it")
     if not gathered.comparisons and not gathered.problems:
         gathered.miss("", f"{old.path}: expected something to compare, found nothing")
     verdicts = decide([(found.worsening, found.allowed) for found in gathered.comparisons])

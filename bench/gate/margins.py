@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bench.errors import BadInputError
 from bench.metrics.summary import NAME
-from bench.tables.build import style_of
 
 __all__ = ["ANY", "COSTS", "DEFAULTS", "Margin", "margin_of", "margins_of"]
 
@@ -71,11 +70,8 @@ def margins_of(words: Iterable[str], key: str = "--margin") -> dict[str, Margin]
     found: dict[str, Margin] = {}
     for word in words:
         name, _, value = word.partition("=")
-        if name not in DEFAULTS and style_of(name) is None:
-            raise BadInputError(
-                f"{key} {word}: expected NAME=VALUE, with a metric of tables or one of {', '.join(COSTS)} as the name, "
-                f"found {name or 'none'}"
-            )
+        if not name:
+            raise BadInputError(f"{key} {word}: expected NAME=VALUE, found no name")
         if name in found:
             raise BadInputError(f"{key} {word}: expected one margin of {name}, found a second")
         found[name] = _margin(value.strip(), f"{key} {word}")

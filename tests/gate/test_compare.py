@@ -86,6 +86,9 @@ def test_margins_move_the_verdict(old: Path, tmp_path: Path, capsys: pytest.Capt
     assert "lpips is not compared, as its margin is any" in shown
     assert "margin of fid: neither side has it" in shown
     assert ends(capsys, new, old, "--margin", "lpips=lots")[0] == BAD_INPUT
+    status, shown = ends(capsys, new, old, "--margin", "lpisp=1")
+    assert status == BAD_INPUT
+    assert "margin of lpisp: expected one of lpips, inception_score, parameters" in shown
 
 
 def test_values_alone_are_held_to_the_margin(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,8 +41,7 @@ def test_what_is_given_counts_for_its_own_name_alone() -> None:
         ("fid=nan", "found nan"),
         ("fid=inf", "found inf"),
         ("fid=1%%", "found 1%%"),
-        ("quality=1", "found quality"),
-        ("=1", "found none"),
+        ("=1", "found no name"),
     ],
 )
 def test_what_is_no_margin_is_named(word: str, found: str) -> None:
