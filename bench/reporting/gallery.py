@@ -43,7 +43,6 @@ LOSSLESS = 128
 QUALITY = 82
 PROBED = 6
 """Rows whose pictures tell how much room an item takes."""
-EXEMPLAR = "to be painted"
 MARKUP = 700
 """Bytes of the page around one picture, at most."""
 AT_ONCE = 256_000_000
@@ -113,6 +112,8 @@ class Shown:
     hole: float
     """Share of the image, in [0, 1]; 1 where nothing is known."""
     given: tuple[Picture, ...]
+    exemplar: Picture | None
+    """What is to be painted into the hole."""
     made: tuple[Made, ...]
     picks: tuple[Pick, ...]
 
@@ -272,14 +273,13 @@ class _Words:
         given = (
             [("input", item.image), ("masked", masked(item))] if known else [("the caption's own picture", item.image)]
         )
-        if item.exemplar is not None:
-            given.append((EXEMPLAR, item.exemplar))
         return Shown(
             item.id,
             item.source,
             item.caption,
             item.mask_area,
             tuple(Picture(label, _encoded(pixels, side)) for label, pixels in given),
+            None if item.exemplar is None else Picture("to be painted", _encoded(item.exemplar, side)),
             tuple(
                 Made(
                     row,
@@ -319,6 +319,7 @@ def _encoded(pixels: Pixels, side: int) -> str:
 
 def _size(item: Shown) -> int:
     """Bytes that an item takes in the page."""
-    pictures = [*item.given, *(one.image for one in item.made), *(one.error for one in item.made if one.error)]
+    made = (picture for one in item.made for picture in (one.image, one.error))
+    pictures = [picture for picture in (*item.given, item.exemplar, *made) if picture is not None]
     words = len(item.id) + len(item.source) + len(item.caption)
     return sum(len(picture.uri) + MARKUP for picture in pictures) + 6 * words + MARKUP * len(item.picks)
