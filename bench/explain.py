@@ -58,7 +58,7 @@ def _explained(run: Path, results: Plain, facts: Plain, row: str, column: str) -
     return {
         "run": str(run),
         "experiment": results["experiment"],
-        "row": {"key": _key(line), "label": _label(line), "origin": line.get("origin")},
+        "row": {"key": _key(line), "label": _label(line), "origin": line.get("origin"), "against": line.get("against")},
         "column": {"metric": metric, "title": _titles(results).get(metric)},
         "value": {name: found for name, found in entry.items() if name not in ("protocol", "published")},
         "published": {"value": entry.get("published"), "unit": entry.get("published_unit")},
@@ -215,12 +215,15 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
             + ("; better than every other measured row" if value.get("best") else ""),
         )
     yield "better", {True: "higher", False: "lower", None: "not known"}[value["higher_is_better"]]
-    for name in ("difference_to_reference", "difference"):
+    against = {
+        "difference_to_reference": found["reference"] or "the reference row",
+        "difference": found["row"]["against"] or "the table's own protocol",
+    }
+    for name, other in against.items():
         if name in value:
             low, high = value[name]["ci95"]
             p = f", p = {value[name]['p_holm']:.3g} (Holm)" if value[name].get("p_holm") is not None else ""
-            to = f" to {found['reference']}" if name == "difference_to_reference" and found["reference"] else ""
-            yield f"difference{to}", f"{_number(value[name]['value'])} [{_number(low)}, {_number(high)}]{p}"
+            yield "difference", f"{_number(value[name]['value'])} [{_number(low)}, {_number(high)}]{p}, to {other}"
     unit = found["published"]["unit"]
     if found["published"]["value"] is not None:
         yield "published", f"{found['published']['value']:g}{f', unit: {unit}' if unit else ''}"

@@ -113,6 +113,22 @@ def test_a_number_that_is_not_known_says_why(copy: Path, capsys: pytest.CaptureF
     assert "none: 8 items are few" in capsys.readouterr().out
 
 
+def test_a_sensitivitys_number_is_known_by_row_and_choice(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = read("results.json", copy)
+    line = next(line for line in results["rows"] if line["method"] == "large_mask")
+    other = json.loads(json.dumps(line)) | {"choice": "clean", "how": "as clean-fid", "against": "lama"}
+    other["metrics"]["fid"] |= {"measured_as": "kid", "difference": {"value": 0.5, "stderr": 0.1, "ci95": [0.3, 0.7]}}
+    results["rows"].append(other)
+    (copy / "results.json").write_text(json.dumps(results))
+    found = explain(copy, "large_mask/clean", "fid")
+    assert found == explain(copy, f"{line['label']}, as clean-fid", "fid")
+    assert found["weights"]["measure"]
+    assert main([str(copy), "large_mask/clean", "fid"]) == 0
+    shown = capsys.readouterr().out
+    assert "0.5 [0.3, 0.7], to lama" in shown
+    assert ", to StableDiffusion" in shown
+
+
 @pytest.mark.parametrize(
     ("row", "column", "said"),
     [

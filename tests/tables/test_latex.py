@@ -67,6 +67,13 @@ def test_a_wide_grid_is_parted_by_columns_and_a_long_one_by_lines() -> None:
 
 
 @pytest.mark.slow
+def test_a_wide_and_long_grid_fits_its_pages(tmp_path: Path) -> None:
+    heads = ["Method", *(f"a metric with a long name, {index}" for index in range(12))]
+    grid = Grid(heads, [["StableDiffusion, pasted back", *["1,000.00 ± 10.00 *"] * 12]] * 130)
+    assert overfull(compiled(tmp_path, latex("title", [grid], ["a note " * 300]))) == []
+
+
+@pytest.mark.slow
 def test_a_document_prints_every_label_as_it_is(tmp_path: Path) -> None:
     plain = [chr(code) for code in range(33, 127)]
     draw = random.Random(0)
