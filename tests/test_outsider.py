@@ -46,7 +46,7 @@ def run(command: str, *extra: str) -> int:
 def the_command(word: str, *others: str) -> str:
     """The page's one command with a word, and without the others."""
     (found,) = (line for line in COMMANDS if word in line and not any(other in line for other in others))
-    return found
+    return str(found)
 
 
 def records() -> pandas.DataFrame:
