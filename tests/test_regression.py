@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bench import compare
 from bench.config import compose_config, for_each, typed
@@ -125,3 +126,16 @@ def test_the_committed_baseline_is_of_this_experiment() -> None:
         0, *range(20, 129),
     }  # fmt: skip
     assert {word for table in tables for word in table["custom"]} == {"limit=128"}
+
+
+def test_the_workflow_runs_what_there_is() -> None:
+    """The commands of `.github/workflows` compose, and its folder is the one that the later steps read."""
+    workflow = yaml.safe_load((Path(__file__).parents[1] / ".github" / "workflows" / "regression.yml").read_text())
+    steps = workflow["jobs"]["gate"]["steps"]
+    (command,) = (step["run"].split() for step in steps if "bench" in step.get("run", ""))
+    config = typed(compose_config(command[3:]))[0]
+    assert (command[:3], config.kind) == (["python", "-m", "bench"], "regression")
+    assert config.gate is not None
+    assert config.gate.annotations
+    assert any(f"{config.out}/gate.md" in step.get("run", "") for step in steps)
+    assert {step["with"]["path"] for step in steps if "upload-artifact" in step.get("uses", "")} == {config.out}
