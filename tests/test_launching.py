@@ -127,15 +127,21 @@ def test_four_jobs_at_once_sample_each_item_once(alone: Path, launcher: str) -> 
     pandas.testing.assert_frame_equal(table(folder), table(alone), check_exact=True)
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_one_that_is_killed_costs_a_block_at_most(alone: Path, launcher: str) -> None:
-    folder = alone.parent / f"{launcher}_killed"
+@pytest.mark.parametrize(
+    ("launcher", "number"),
+    [("submitit_local", signal.SIGKILL), ("submitit_local", signal.SIGUSR2), ("ray", signal.SIGKILL)],
+    ids=["submitit_local", "submitit_local, preempted", "ray"],
+)
+def test_one_that_is_killed_or_preempted_costs_a_block_at_most(
+    alone: Path, launcher: str, number: signal.Signals
+) -> None:
+    folder = alone.parent / f"{launcher}_{number.name}"
     line = sweep(folder, f"hydra/launcher={launcher}", *LAUNCHERS[launcher])
     process: subprocess.Popen[Any] = subprocess.Popen(
         line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment()
     )
     try:
-        before = killed_while_it_samples(folder, process)
+        before = stopped_while_it_samples(folder, process, number)
         _, errors = process.communicate(timeout=900)
     finally:
         process.kill()
@@ -146,7 +152,7 @@ def test_one_that_is_killed_costs_a_block_at_most(alone: Path, launcher: str) ->
     assert before.items() <= after.items()  # nothing that was there was made again
     assert ITEMS - BLOCK * len(before) <= sum(found["sampled"] for found in counts(folder)) <= ITEMS
     found, expected = table(folder), table(alone)
-    if launcher == "ray":  # which tries the job again
+    if launcher == "ray" or number == signal.SIGUSR2:  # the job is tried again
         assert process.returncode == 0
         pandas.testing.assert_frame_equal(found, expected, check_exact=True)
         return
@@ -164,16 +170,18 @@ def test_one_that_is_killed_costs_a_block_at_most(alone: Path, launcher: str) ->
     )
 
 
-def killed_while_it_samples(folder: Path, process: subprocess.Popen[Any]) -> dict[Path, tuple[int, int]]:
-    """Kill the first that holds a block when another is there already; returns the shards that were there then."""
+def stopped_while_it_samples(
+    folder: Path, process: subprocess.Popen[Any], number: signal.Signals
+) -> dict[Path, tuple[int, int]]:
+    """Signal the first that holds a block when another is there already; returns the shards that were there then."""
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
-        assert process.poll() is None, "it ended before one could be killed"
+        assert process.poll() is None, "it ended before one could be stopped"
         there = latents(folder)
         for path in (folder / "store" / "latents").rglob("*.lease") if there else ():
             holder = SoftFileLease(path).pid
             if holder is not None:
-                os.kill(holder, signal.SIGKILL)
+                os.kill(holder, number)
                 return latents(folder)
         time.sleep(0.02)
     raise AssertionError("no block was worked on")
