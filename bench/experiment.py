@@ -10,32 +10,26 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas
 
 from bench.checking.estimate import before_trial, estimate
 from bench.checking.report import report
 from bench.checking.settings import check_settings
 from bench.checking.trial import try_out
-from bench.costs import decoding_share, row_costs, sampling_seconds, unknown_costs
+from bench.costs import decoding_share, sampling_seconds
 from bench.data.manifest import DamagedItemsError, Items, prepare_items
 from bench.data.masks import preset
 from bench.errors import BadInputError
-from bench.generation.decoding import Batch, Method, branch_is_off, made_beforehand, origin_of
+from bench.generation.decoding import branch_is_off, made_beforehand, origin_of
 from bench.influences import write_influences
 from bench.kept import remove_features, write_features
-from bench.loading import Loaded
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Scored, Summary
 from bench.objects import make
-from bench.reporting.cost_plot import costs_of
-from bench.reporting.figures import draw_borders, draw_rows
+from bench.reported import Reported
 from bench.reporting.files import (
-    run_facts,
     write_manifest,
     write_records,
     write_report,
@@ -43,21 +37,16 @@ from bench.reporting.files import (
     write_run,
     write_table,
 )
-from bench.reporting.gallery import Gallery, choose, compared, drawn, fill
 from bench.reporting.index import headline
 from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
-from bench.reporting.page import Page, first_line
-from bench.reporting.paper_figures import ERROR, PaperFigures, drawn_places
 from bench.results import Results, open_out
 from bench.schema import STAGES
-from bench.showing import images_of, save_images
 from bench.store import content_key
-from bench.tables.build import Table, best_rows, bins_of, build_table, label_of
-from bench.tables.grid import terminal
+from bench.tables.build import Table, best_rows, bins_of, build_table
 from bench.tables.judging import judge, two_by_two
 from bench.tables.printed import judge_printed
-from bench.tables.render import frame, further_grids, print_table, renderings
+from bench.tables.render import frame, renderings
 from bench.tables.verdicts import PAPER, Outcome, scope_of
 from bench.world import World
 
@@ -67,13 +56,11 @@ log = logging.getLogger(__name__)
 
 ITEMS = "items"
 """Their folder in the store."""
-TIMED = 8
-"""Items that rows are timed on, at once."""
 TEXT_CLAIMS = 2
 """The table whose run judges what the paper says outside its tables."""
 
 
-class TableExperiment(Loaded):
+class TableExperiment(Reported):
     """Rows of one table, all decoded from the same latents."""
 
     def run(self) -> Results:
@@ -270,7 +257,7 @@ class TableExperiment(Loaded):
         if self._spec.number != TEXT_CLAIMS:
             return {}
         found: dict[str, Outcome] = {
-            "x2": branch_is_off(self.methods, self._first(items, latents, 1)),
+            "x2": branch_is_off(self.methods, self.first_batch(items, latents, 1)),
             "x6": any(seen.leak().values()),
         }
         steps = self.resolved["generator"].get("steps")
@@ -303,108 +290,6 @@ class TableExperiment(Loaded):
             metric: Protocol.of({"measure": self.protocols[summary.measure(metric)], **summary.statistic(metric)})
             for metric in metrics
         }
-
-    # --- report ------------------------------------------------------------------------------------------------------
-
-    def report(self, out: Path, items: Items, latents: list[str], scored: Scored, table: Table) -> None:
-        """The figures, the terminal's table, and images where they are asked for."""
-        chosen = drawn_places(len(items), self.config.seed)
-        shown, images = images_of(self._shown, self.sampling, items, latents, chosen)
-        (out / "figures").mkdir(exist_ok=True)
-        labelled = [(label_of(self.rows[name], self._spec), pictures) for name, pictures in images.items()]
-        title = f"{table.title}, profile {table.profile}"
-        draw_rows(out / "figures" / "rows.png", shown, labelled, title=title)
-        if self._spec.task != "generation":
-            draw_borders(out / "figures" / "borders.png", shown, labelled, title=f"Borders of holes: {title}")
-        self.paper_figures(items, latents, scored, title).write(out / "figures", self._spec.figures)
-        if self.config.save_images:
-            save_images(out / "images", self.methods, self.sampling, items, latents)
-        print_table(table, terminal())
-        print(f"\n{out}")
-
-    def paper_figures(self, items: Items, latents: list[str], scored: Scored, title: str) -> PaperFigures:
-        """What the paper's own figures are drawn from."""
-        return PaperFigures(
-            items,
-            lambda rows, places: images_of(
-                {row: self.methods[row] for row in rows}, self.sampling, items, latents, places
-            ),
-            labels={name: label_of(self.rows[name], self._spec) for name in self._shown},
-            errors={row: np.asarray(values[ERROR]) for row, values in scored.rows.items() if ERROR in values},
-            seed=self.config.seed,
-            title=title,
-        )
-
-    def gallery(self, items: Items, latents: list[str], scored: Scored) -> Gallery:
-        """The items that the report shows, by the rule of `bench.reporting.gallery`, with their pictures."""
-        labels = {name: label_of(row, self._spec) for name, row in self.rows.items() if name in self._shown}
-        values = {
-            row: {name: np.asarray(of) for name, of in scored.rows[row].items() if of.ndim == 1} for row in labels
-        }
-        reference = self._spec.reference if self._spec.reference in labels else ""
-        metrics = compared(self._spec.columns, values)
-        picks = choose(values, metrics, reference or "") or drawn(len(items), self.config.seed)
-        images = partial(images_of, self._shown, self.sampling, items, latents)
-        return fill(picks, images, values, metrics, labels, reference=reference or "", of=len(items))
-
-    @property
-    def _shown(self) -> dict[str, Method]:
-        """The methods of the table's own rows."""
-        return {name: method for name, method in self.methods.items() if not self.rows[name].beside}
-
-    def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
-        """What the report says."""
-        sampling, steps = self.sampling.seconds_per_image, self.resolved["generator"].get("steps")
-        return Page(
-            f"Table {table.number}. {table.title}",
-            f"profile {table.profile}",
-            first_line(self.config.profile.name),
-            facts,
-            table=table,
-            grids=further_grids(table),
-            claims=table.claims,
-            notes=table.notes,
-            protocols=protocols,
-            gallery=gallery,
-            costs=costs_of(table, facts["costs"], sampling=sampling, steps=steps),
-        )
-
-    def costs(self, items: Items, latents: list[str]) -> dict[str, dict[str, float]]:
-        """What each of the table's own rows costs whose images this project's code makes: others' are only read."""
-        own = {name: method for name, method in self._shown.items() if not origin_of(method)}
-        return row_costs(own, self._first(items, latents, min(TIMED, self.scoring.batch_size)))
-
-    def _first(self, items: Items, latents: list[str], count: int) -> Batch:
-        """The first items of the first block, as methods take them."""
-        stop = min(len(items), count, next(items.blocks())[1])
-        arrays = {name: values[:stop] for name, values in self.sampling.latents_of(latents[0]).items()}
-        return self.sampling.batch(items.read(0, stop), arrays)[0]
-
-    def facts(self, items: Items, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-        """How the run came to be, for `run.json` and the report."""
-        return run_facts(
-            self.config,
-            self.resolved,
-            self.overrides,
-            device=str(self.device),
-            weights=self.weights,
-            facts={
-                "custom": self.custom,
-                "lineage": {
-                    name: lineage
-                    for name, method in self.methods.items()
-                    if (lineage := getattr(method, "lineage", None))
-                },
-                "manifest": items.hash,
-                "dropped": items.manifest["dropped"],
-                "broken": items.manifest["broken"],
-                "processes": self.world.size,
-                "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-                "latents": self.sampling.counts,
-                "costs": costs,
-                "costs_unknown": unknown_costs(self.device) if costs else {},
-            },
-        )
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
