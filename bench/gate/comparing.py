@@ -183,17 +183,20 @@ class _Gathered:
             self.miss(name, f"{metric} of {', '.join(found)}: {why}")
 
     def _costs(self, name: str, new: Measured, old: Measured) -> None:
+        alone = []
         for cost in COSTS:
             margin = margin_of(cost, self.margins)
             ours, theirs = ({row: side.costs[row, c] for row, c in side.costs if c == cost} for side in (new, old))
             if np.isinf(margin.amount) or not (ours or theirs):
                 continue
             both = [row for row in theirs if row in ours]
-            if len(both) < len(theirs) or not theirs:
-                self.notes.append(f"{name}: {cost} is compared where both have it, on {len(both)} rows")
+            if len(both) < len({**ours, **theirs}):
+                alone.append(f"{cost} ({len(both)} of {len({**ours, **theirs})} rows)")
             for row in both:
                 worse = Worsening(ours[row] - theirs[row])
                 self.comparisons.append(Comparison(name, row, cost, ours[row], theirs[row], margin, False, worse))
+        if alone:
+            self.notes.append(f"{name}: costs are compared where both sides have them: {', '.join(alone)}")
 
     def _once(self, note: str) -> None:
         if note not in self.notes:

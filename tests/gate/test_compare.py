@@ -212,7 +212,7 @@ def test_costs_are_compared_where_both_have_them(old: Path, tmp_path: Path, caps
     assert "regression mine parameters 100 102" in shown
     status, shown = ends(capsys, old, cheap)
     assert status == PASS
-    assert "parameters is compared where both have it, on 0 rows" in shown
+    assert "compared where both sides have them: parameters (0 of 1 rows), tera_flop (0 of 1 rows)" in shown
 
 
 def collection(folder: Path, *names: str, failed: str = "") -> Path:
