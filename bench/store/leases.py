@@ -3,7 +3,7 @@
 A lease is a file that is made exclusively and says whose it is: host, process, and when that started. Its holder renews
 it every 20 s. A dead process's is taken at once on its own host, and after 60 s of silence elsewhere. No lock of the
 operating system is asked for, so it holds on network file systems as well. Results never rest on it: two that work on
-one thing at once write the same content under the same name, each whole.
+one thing at once write the same values, each in one step.
 """
 
 from __future__ import annotations
