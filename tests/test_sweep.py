@@ -55,7 +55,7 @@ def test_one_table_has_all_jobs_failed_ones_included(tmp_path: Path, capsys: pyt
     out = tmp_path / "o"
     assert run_sweep(["a=1,2,3,4", f"out={out}"], run) == 2
     assert sorted(path.name for path in out.iterdir()) == [
-        "0", "1", "2", "3", "sweep.csv", "sweep.html", "sweep.md", "sweep.png",
+        "0", "1", "2", "3", "sweep.csv", "sweep.html", "sweep.md", "sweep.pdf", "sweep.png",
     ]  # fmt: skip
     table = pandas.read_csv(out / "sweep.csv")
     assert list(table["a"]) == [1, 2, 3, 4]

@@ -20,6 +20,7 @@ __all__ = ["Measured", "Number", "Problem", "Side", "read_side"]
 
 VANILLA = ("stablediffusion", "paint_by_example")
 """Rows of the vanilla decoder, beside whose time the others' is taken."""
+SECONDS = "least_seconds_per_image"
 OVERALL = "all"
 """The row of what is said of a whole table."""
 Cell = tuple[str, str]
@@ -205,13 +206,10 @@ def _number(
 
 def _costs(found: Mapping[str, Mapping[str, float]]) -> dict[Cell, float]:
     costs = {(row, name): float(entry[name]) for row, entry in found.items() for name in COSTS if name in entry}
-    vanilla = next((found[row]["seconds_per_image"] for row in VANILLA if row in found), None)
+    seconds = {row: entry[SECONDS] for row, entry in found.items() if SECONDS in entry}
+    vanilla = next((seconds[row] for row in VANILLA if row in seconds), None)
     if vanilla:
-        costs |= {
-            (row, "time_ratio"): entry["seconds_per_image"] / vanilla
-            for row, entry in found.items()
-            if row not in VANILLA
-        }
+        costs |= {(row, "time_ratio"): time / vanilla for row, time in seconds.items() if row not in VANILLA}
     return costs
 
 
