@@ -62,9 +62,8 @@ def test_a_run_leaves_its_decoder_curve_pictures_and_lineage(trained: Path) -> N
     assert {path.name for path in trained.iterdir()} == {
         "best", "decoder", "figures", "losses.csv", "run.json", "validation.csv",
     }  # fmt: skip
-    assert {path.name for path in (trained / "figures").iterdir()} == {
-        f"{name}.{kind}" for name in ("curves", "samples") for kind in ("png", "pdf")
-    }
+    drawn = {f"{name}.{kind}" for name in ("curves", "samples") for kind in ("png", "pdf")}
+    assert {path.name for path in (trained / "figures").iterdir()} == drawn
     losses, validations = (pandas.read_csv(trained / f"{name}.csv") for name in ("losses", "validation"))
     assert list(losses["step"]) == [1, 2, 3, 4]
     assert list(validations["step"]) == [0, 2, 4]
