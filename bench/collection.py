@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from bench.config import changing, experiments, for_each
 from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import run_facts, write_run
-from bench.reporting.index import Entry, Index, index_page
-from bench.reporting.page import command, first_line, verdict_counts
-from bench.results import REPORT, Results, open_out, write_atomically, write_json
+from bench.reporting.index import Entry, Index, counts_of, index_page
+from bench.reporting.page import command, first_line
+from bench.results import REPORT, RUN, Results, open_out, read_if_there, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.grid import Grid, markdown, print_grid, terminal
 from bench.tables.judging import judge_across
@@ -66,12 +65,13 @@ class Collection:
             self.config.profile.name, custom=bool(changing([*self.config.each.get("all", []), *self.overrides]))
         )
         verdicts = [*judge_printed(), *judge_across(summaries, profile=scope)]
-        latents = {name: _run_of(out / name).get("latents") or {} for name in results}
-        grid = _index(out, results, seconds, latents)
+        latents = [read_if_there(out / name / RUN).get("latents") or {} for name in results]
+        entries = [self._entry(out, name, result, seconds[name]) for name, result in results.items()]
+        grid = _index(entries, latents)
         across = verdict_grid(verdicts)
         title = f"{self.config.name}, profile {self.config.profile.name}"
         write_atomically(out / "index.md", markdown(title, [grid, across], []))
-        sampled, stored = (sum(found.get(key, 0) for found in latents.values()) for key in ("sampled", "stored"))
+        sampled, stored = (sum(found.get(key, 0) for found in latents) for key in ("sampled", "stored"))
         write_json(out / "claims.json", {"claims": [asdict(found) for found in verdicts]})
         facts = run_facts(
             self.config,
@@ -89,7 +89,7 @@ class Collection:
             self.config.name.replace("_", " ").capitalize(),
             f"{len(results)} experiments in {sum(seconds.values()):.0f} s; {sampled} latents sampled, {stored} stored "
             "before.",
-            [self._entry(out, name, result, seconds[name]) for name, result in results.items()],
+            entries,
             profile=f"profile {self.config.profile.name}",
             first_line=first_line(self.config.profile.name),
             claims=verdicts,
@@ -106,48 +106,26 @@ class Collection:
     def _entry(self, out: Path, name: str, result: Results, seconds: float) -> Entry:
         return Entry(
             name,
-            _ended(result),
+            result.message.partition("\n")[0] or "done",
             failed=result.status != 0,
             about=experiments().get(name, ""),
             link=f"{name}/{REPORT}" if (out / name / REPORT).is_file() else None,
             headline=result.headline,
-            counts=_counts(out / name),
+            counts=counts_of(out / name),
             seconds=seconds,
         )
 
 
-def _ended(result: Results) -> str:
-    return result.message.partition("\n")[0] or "done"
-
-
-def _run_of(folder: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads((folder / "run.json").read_text())
-    except (OSError, ValueError):
-        return {}
-    return found
-
-
-def _counts(folder: Path) -> list[tuple[str, int, str]]:
-    try:
-        claims = json.loads((folder / "results.json").read_text())["claims"]
-    except (OSError, ValueError):
-        return []
-    return verdict_counts(claim["verdict"] for claim in claims)
-
-
-def _index(
-    out: Path, results: dict[str, Results], seconds: dict[str, float], latents: dict[str, dict[str, int]]
-) -> Grid:
+def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Grid:
     lines = [
         [
-            name,
-            _ended(result),
-            ", ".join(f"{count} {verdict}" for verdict, count, _ in _counts(out / name)) or "–",
-            str(latents[name].get("sampled", "–")),
-            str(latents[name].get("stored", "–")),
-            f"{seconds[name]:.1f}",
+            entry.name,
+            entry.ended,
+            ", ".join(f"{count} {verdict}" for verdict, count, _ in entry.counts) or "–",
+            str(found.get("sampled", "–")),
+            str(found.get("stored", "–")),
+            f"{entry.seconds:.1f}",
         ]
-        for name, result in results.items()
+        for entry, found in zip(entries, latents, strict=True)
     ]
     return Grid(["experiment", "how it ended", "claims", "latents sampled", "stored", "seconds"], lines, left=3)

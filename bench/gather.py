@@ -19,7 +19,7 @@ import pandas
 from bench.config import group_of
 from bench.errors import BadInputError
 from bench.jobs import JOB
-from bench.results import REPORT, write_atomically
+from bench.results import REPORT, RUN, read_if_there, write_atomically
 from bench.stamps import RESULTS, Stamps, read_stamps, unlike
 from bench.tables.grid import Grid, markdown, print_grid, terminal
 
@@ -146,19 +146,9 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
     return NOTHING, None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A job's file of JSON; empty where there is none, or another's."""
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
     """All jobs in one table, each with its report where it left one."""
-    from bench.reporting.index import Entry, Index, index_page
-    from bench.reporting.page import verdict_counts
+    from bench.reporting.index import Entry, Index, counts_of, index_page
 
     entries = []
     for path in jobs:
@@ -171,8 +161,8 @@ def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
                 job["message"].partition("\n")[0] or ("failed" if failed else "done"),
                 failed=failed,
                 link=report.relative_to(folder).as_posix() if report.is_file() else None,
-                counts=verdict_counts(claim["verdict"] for claim in _read(path / RESULTS).get("claims", [])),
-                seconds=sum((_read(path / "run.json").get("seconds") or {}).values()) or None,
+                counts=counts_of(path),
+                seconds=sum((read_if_there(path / RUN).get("seconds") or {}).values()) or None,
             )
         )
     drawn = folder / "sweep.png"
@@ -181,10 +171,10 @@ def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
 
 
 def _costs(folder: Path) -> dict[str, dict[str, float]]:
+    costs = read_if_there(folder / RUN).get("costs") or {}
     try:
-        costs = json.loads((folder / "run.json").read_text()).get("costs") or {}
         return {row: {name: float(cost[name]) for name in COSTS if name in cost} for row, cost in costs.items()}
-    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return {}
 
 

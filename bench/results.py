@@ -30,6 +30,7 @@ __all__ = [
     "free_folder",
     "open_out",
     "portable",
+    "read_if_there",
     "writable_folder",
     "write_atomically",
     "write_json",
@@ -162,6 +163,15 @@ def write_atomically(path: Path, data: str | bytes) -> None:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """The same for JSON; a number that is not finite is refused."""
     write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_if_there(path: Path) -> dict[str, Any]:
+    """What a run has written as JSON; empty where there is none, or what lies there is no JSON object."""
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def portable(node: Any, assets: str) -> Any:

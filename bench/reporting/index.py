@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from bench.reporting.page import KINDS, template
+from bench.reporting.page import KINDS, template, verdict_counts
+from bench.results import read_if_there
+from bench.stamps import RESULTS
 from bench.tables.build import Column, Table
 from bench.tables.grid import Grid
 from bench.tables.verdicts import Verdict
 
-__all__ = ["Entry", "Index", "headline", "index_page"]
+__all__ = ["Entry", "Index", "counts_of", "headline", "index_page"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Index:
 def index_page(index: Index) -> str:
     """The whole file; it links to reports in folders beside it and loads nothing."""
     return template("index.html").render(index=index, kinds=KINDS)
+
+
+def counts_of(run: Path) -> list[tuple[str, int, str]]:
+    """How often each verdict stands in a run's results; nothing where it left none."""
+    return verdict_counts(claim["verdict"] for claim in read_if_there(run / RESULTS).get("claims", []))
 
 
 def headline(table: Table) -> tuple[str, ...]:
