@@ -110,7 +110,7 @@ class TableExperiment(Reported):
         with self._stage("tabulate"):
             summary = Summary(scored, self.config.profile.fid_minimum, bins_of(self._spec.columns))
             protocols = self.protocols_of(summary)
-            costs = self.costs(items, latents) if self.config.costs else {}
+            costs = self.costs(items, latents) if self.config.costs or self.config.stage == "report" else {}
             table = self.tabulate(items, latents, summary, costs, protocols)
             records = self.keep(out, items, scored)
             write_influences(out, items, summary, self._spec.columns)
@@ -130,7 +130,6 @@ class TableExperiment(Reported):
             with self._stage("report"):
                 self.report(out, items, latents, scored, table)
                 gallery = self.gallery(items, latents, scored)
-                costs = costs or self.costs(items, latents)
         facts = self.facts(items, costs)
         if gallery is not None:
             write_report(out, self.page(table, gallery, facts, protocols))

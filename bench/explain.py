@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BadInputError
+from bench.results import RUN
+from bench.stamps import RESULTS
 from bench.tables.build import style_of
 
 __all__ = ["explain", "main"]
 
 BAD_INPUT = 2
-RESULTS, RUN, MANIFEST, RECORDS = "results.json", "run.json", "manifest.json", "records.parquet"
+MANIFEST, RECORDS = "manifest.json", "records.parquet"
 STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
 """How a run's folder is called unless `out=` says otherwise."""
 
