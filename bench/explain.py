@@ -133,8 +133,7 @@ def _row(results: Plain, wanted: str) -> Plain:
 def _titles(results: Plain) -> dict[str, str]:
     """By metric, as the table's heads have them."""
     names = dict.fromkeys(metric for line in results["rows"] for metric in line["metrics"])
-    styles = {metric: style for metric in names if (style := style_of(metric)) is not None}
-    titles = {name: f"{style.title} [{style.unit}]" if style.unit else style.title for name, style in styles.items()}
+    titles = {metric: style.heading() for metric in names if (style := style_of(metric)) is not None}
     titles |= {beside["metric"]: _with_unit(beside) for beside in results.get("beside", [])}
     return titles | {column["metric"]: column["title"] for column in results.get("columns", [])}
 

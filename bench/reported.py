@@ -18,9 +18,9 @@ from bench.metrics.summary import Scored
 from bench.reporting.cost_plot import costs_of
 from bench.reporting.figures import draw_borders, draw_rows
 from bench.reporting.files import run_facts
-from bench.reporting.gallery import Gallery, choose, compared, drawn, fill
+from bench.reporting.gallery import Gallery, choose, compared, drawn, drawn_places, fill
 from bench.reporting.page import Page, first_line
-from bench.reporting.paper_figures import ERROR, PaperFigures, drawn_places
+from bench.reporting.paper_figures import ERROR, PaperFigures
 from bench.showing import images_of, save_images
 from bench.tables.build import Table, label_of
 from bench.tables.grid import terminal

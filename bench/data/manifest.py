@@ -21,7 +21,7 @@ from datasets.arrow_writer import ArrowWriter
 from bench.data.items import Item, Picture, inpainting_item, item_of_files, read_rgb, sha256_of, square_image
 from bench.data.masks import MaskPreset
 from bench.errors import BadInputError, RunFailedError
-from bench.store import content_key, file_sha256, lease, put_aside, put_folder, writing
+from bench.store import SUMS, content_key, file_sha256, lease, put_aside, put_folder, writing
 
 __all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items"]
 
@@ -33,7 +33,6 @@ VERSION = 2
 """Raised when the same pictures give other items."""
 MANIFEST = "manifest.json"
 TABLE = "items.arrow"
-SUMS = "SHA256SUMS"
 FEATURES = datasets.Features(
     {
         "id": datasets.Value("string"),

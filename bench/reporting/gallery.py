@@ -21,7 +21,20 @@ from bench.reporting.pixels import error_outside, masked
 from bench.seeding import numpy_generator
 from bench.tables.build import style_of
 
-__all__ = ["RANKS", "Compared", "Gallery", "Made", "Pick", "Picture", "Shown", "choose", "compared", "drawn", "fill"]
+__all__ = [
+    "RANKS",
+    "Compared",
+    "Gallery",
+    "Made",
+    "Pick",
+    "Picture",
+    "Shown",
+    "choose",
+    "compared",
+    "drawn",
+    "drawn_places",
+    "fill",
+]
 
 Pixels = npt.NDArray[np.uint8]
 Images = Callable[[Sequence[int]], tuple[list[Item], Mapping[str, Pixels]]]
@@ -152,7 +165,7 @@ def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) ->
     return [
         Compared(
             name,
-            f"{style.title} [{style.unit}]" if style.unit else style.title,
+            style.heading(),
             style.higher_is_better,
             style.scale,
             style.decimals,
@@ -162,10 +175,14 @@ def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) ->
     ]
 
 
+def drawn_places(count: int, seed: int) -> list[int]:
+    """Places of the items that are shown where no other rule says which."""
+    return [int(place) for place in numpy_generator(seed, "figure").permutation(count)[:LEAST_ITEMS]]
+
+
 def drawn(count: int, seed: int) -> list[Pick]:
     """Items where no metric tells them apart, drawn by the run's seed."""
-    places = numpy_generator(seed, "figure").permutation(count)[:LEAST_ITEMS]
-    return [Pick("", "", "drawn", int(place), 0.0) for place in places]
+    return [Pick("", "", "drawn", place, 0.0) for place in drawn_places(count, seed)]
 
 
 def choose(

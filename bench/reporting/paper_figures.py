@@ -17,13 +17,13 @@ import numpy.typing as npt
 from bench.data.items import Item
 from bench.data.manifest import Items
 from bench.reporting.figures import Line, draw_lines
+from bench.reporting.gallery import drawn_places
 from bench.reporting.pixels import framed, masked
 from bench.reporting.windows import Window, border_window, known_window
 from bench.results import SCHEMA_VERSION, write_json
 from bench.schema import FigureSpec
-from bench.seeding import numpy_generator
 
-__all__ = ["ERROR", "RULES", "PaperFigures", "drawn_places"]
+__all__ = ["ERROR", "RULES", "PaperFigures"]
 
 Images = Callable[[Sequence[str], Sequence[int]], tuple[list[Item], Mapping[str, npt.NDArray[np.uint8]]]]
 """From rows and places to the items there and each row's images of them, uint8 N×S×S×3."""
@@ -39,11 +39,6 @@ RULES = {
     "captions": "{count} items drawn with seed {seed}.",
 }
 """How items are chosen, by the kind of figure."""
-
-
-def drawn_places(count: int, seed: int) -> list[int]:
-    """Places of the items that figures show unless they say otherwise."""
-    return [int(place) for place in numpy_generator(seed, "figure").permutation(count)[:SHOWN]]
 
 
 @dataclass(frozen=True)

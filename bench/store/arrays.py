@@ -34,6 +34,7 @@ __all__ = [
     "LEASE",
     "PARTIAL",
     "SUFFIX",
+    "SUMS",
     "Arrays",
     "Store",
     "Turn",
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 
 CHECKSUM_DIGITS = 16
 SUFFIX, PARTIAL, DAMAGED, LEASE = ".safetensors", ".partial", ".damaged", ".lease"
+SUMS = "SHA256SUMS"
+"""In a folder of the store: the SHA-256 of its files, as `sha256sum` writes them."""
 WRITERS = 8
 """Files that are written at once."""
 LOOKS = 3

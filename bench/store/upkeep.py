@@ -13,13 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.store.arrays import DAMAGED, LEASE, PARTIAL, SUFFIX, file_sha256, is_whole
+from bench.store.arrays import DAMAGED, LEASE, PARTIAL, SUFFIX, SUMS, file_sha256, is_whole
 from bench.store.leases import SILENT, lease
 from bench.store.uses import RUNS, Use, read_uses
 
 __all__ = ["Entry", "Leftover", "damaged", "entries", "remove", "unused", "usage"]
 
-SUMS = "SHA256SUMS"
 SECONDS_A_DAY = 86400
 ABANDONED = 3600
 """Seconds without a change after which a temporary file or folder is taken for a dead process's."""

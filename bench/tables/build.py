@@ -45,6 +45,11 @@ class Metric:
     on_features: bool = False
     """Whether its value belongs to a feature network, which its title then names."""
 
+    def heading(self, features: str = "") -> str:
+        """Its title with its unit, and the name of its feature network where that is given and it has one."""
+        network = f" ({features} features)" if features and self.on_features else ""
+        return f"{self.title}{network}{f' [{self.unit}]' if self.unit else ''}"
+
 
 NATIVE, PUBLISHED = "native", "published"
 METRICS = {
@@ -267,7 +272,5 @@ def best_rows(spec: TableSpec, rows: Mapping[str, Row], summary: Summary, styles
 def _column(metric: str, features: str, number: int, styles: Styles) -> Column:
     style = style_of(metric, styles)
     assert style is not None  # `check_table` saw it
-    unit = f" [{style.unit}]" if style.unit else ""
-    network = f" ({features} features)" if style.on_features else ""
     printed = f" (as printed, {printed_unit(number, metric) or 'without a unit'})" if style.unit else ""
-    return Column(metric, f"{style.title}{network}{unit}", f"{style.title}{printed}", style)
+    return Column(metric, style.heading(features), f"{style.title}{printed}", style)

@@ -115,7 +115,7 @@ def _hole_only(table: Table) -> Grid:
 def _title(table: Table, metric: str) -> str:
     style = style_of(metric, table.styles)
     assert style is not None
-    return f"{style.title} [{style.unit}]" if style.unit else style.title
+    return style.heading()
 
 
 def _paper(table: Table) -> Grid:

@@ -152,9 +152,7 @@ def _apart(table: SensitivityTable) -> Grid:
 
 
 def _head(metric: str, table: SensitivityTable) -> str:
-    style = _style(metric, table)
-    network = f" ({table.features} features)" if style.on_features else ""
-    return f"{style.title}{network}{f' [{style.unit}]' if style.unit else ''}"
+    return _style(metric, table).heading(table.features)
 
 
 def _style(metric: str, table: SensitivityTable) -> Metric:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from bench.data.items import Item
-from bench.reporting.paper_figures import PaperFigures, drawn_places
+from bench.reporting.gallery import drawn_places
+from bench.reporting.paper_figures import PaperFigures
 from bench.reporting.pixels import framed
 from bench.reporting.windows import border_window, known_window
 from bench.schema import FigureSpec
