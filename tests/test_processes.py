@@ -3,11 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import torchrun
 
 ROOT = Path(__file__).parents[1]
 ITEMS = 70
@@ -16,23 +17,16 @@ ITEMS = 70
 
 def command(folder: Path, *more: str, processes: int = 1) -> list[str]:
     """Table 2 on some items."""
-    launcher = [sys.executable, "-m"]
-    if processes > 1:
-        launcher += ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m"]
-    words = ["bench", "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
+    words = ["-m", "bench", "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
     words += ["row=[stablediffusion,base_mask]", "profile.fid_minimum=64"]
     words += [f"paths.store={folder / 'store'}", f"paths.data={folder.parent / 'data'}", f"out={folder / 'out'}"]
-    return [*launcher, *words, *more]
-
-
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
+    return [*torchrun.launcher(processes), *words, *more]
 
 
 def table(folder: Path, *, processes: int = 1, batch_size: int = 16) -> dict[str, Any]:
     """Table 2 by the command; returns `run.json` and, by row and metric, numbers."""
     line = command(folder, f"batch_size={batch_size}", processes=processes)
-    subprocess.run(line, env=environment(), check=True, capture_output=True, timeout=600)
+    torchrun.run(line)
     results = json.loads((folder / "out" / "results.json").read_text())
     numbers = {(row["method"], metric): entry for row in results["rows"] for metric, entry in row["metrics"].items()}
     return {"run": json.loads((folder / "out" / "run.json").read_text()), "numbers": numbers}
@@ -98,7 +92,8 @@ def test_one_that_dies_ends_the_run_and_any_number_goes_on(
     row = ["rows.base_mask.method._target_=dying.Dying"]
     path = f"{ROOT}{os.pathsep}{tmp_path}"
     line = command(folder, *row, processes=2)
-    done = subprocess.run(line, env=environment(PYTHONPATH=path, HOW=how), capture_output=True, text=True, timeout=600)
+    env = torchrun.environment(PYTHONPATH=path, HOW=how)
+    done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1
     if how == "broken":
         first = done.stderr.index("Traceback")

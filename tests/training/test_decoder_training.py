@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,9 +14,10 @@ from bench.errors import BadInputError, TerminatedError
 from bench.training.decoder_training import DecoderTraining, device_ids, posterior_noise
 from bench.training.recipe import WarmupCosine
 from bench.world import World
+from tests import torchrun
 from tests.training.small import recipe, training, write_pictures
 
-ROOT = Path(__file__).parents[2]
+TWO_PROCESSES = Path(__file__).parent / "two_processes.py"
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +88,11 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(pictures: Path
 @pytest.mark.parametrize(("adversary", "rate"), [("none", 1e-3), ("hinge", 1e-5)])
 def test_two_processes_give_the_losses_of_one(pictures: Path, tmp_path: Path, adversary: str, rate: float) -> None:
     """Rounding differs between them, and a discriminator's game grows any difference: hence its small rate."""
-    script = str(ROOT / "tests" / "training" / "two_processes.py")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     found = []
     for processes in (1, 2):
         out = tmp_path / str(processes)
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-        words = [script, str(pictures), str(out), "50", adversary, str(rate)]
-        subprocess.run([*launcher, *words], env=environment, check=True, capture_output=True, timeout=300)
+        words = [str(TWO_PROCESSES), str(pictures), str(out), "50", adversary, str(rate)]
+        torchrun.run([*torchrun.launcher(processes), *words], seconds=300)
         found.append(json.loads((out / "losses.json").read_text()))
     one, two = found
     assert len(one) == len(two) == 50

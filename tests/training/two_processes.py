@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import distributed
 
 from bench.training.objective import Objective
 from bench.world import World
@@ -28,3 +29,5 @@ if __name__ == "__main__":
     losses = [update.losses for update in run.updates()]
     if world.rank == 0:
         (folder / "losses.json").write_text(json.dumps(losses))
+    if distributed.is_initialized():
+        distributed.destroy_process_group()  # before its threads meet the interpreter's end

@@ -1,0 +1,33 @@
+"""Starts processes that work together, as `torchrun` does, and shows what they said where they fail."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["environment", "launcher", "run"]
+
+ROOT = Path(__file__).parents[1]
+
+
+def launcher(processes: int) -> list[str]:
+    """The words before a script, or before `-m` and a module."""
+    if processes == 1:
+        return [sys.executable]
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This checkout, one thread a process, and the loopback, whatever this host's name resolves to."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", **more}
+
+
+def run(line: Sequence[str], *, seconds: float = 600, **more: str) -> None:
+    """Run a command to its end.
+
+    Raises:
+        AssertionError: it failed; the message ends with what it printed.
+    """
+    done = subprocess.run(line, env=environment(**more), capture_output=True, text=True, timeout=seconds)
+    assert done.returncode == 0, f"status {done.returncode} of {' '.join(line)}\n{done.stdout}\n{done.stderr}"
