@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import torch
 
 from bench.errors import BadInputError
 
-__all__ = ["choose_device", "finish"]
+__all__ = ["choose_device", "describe", "finish", "moved"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -41,3 +42,17 @@ def finish(device: torch.device) -> None:
     """Wait until a device has done what it was given, so that a clock counts it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def describe(device: torch.device) -> str:
+    """A device in words, alike for devices that compute alike."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A tensor on a device; towards CUDA from pinned memory, so that this process need not wait for the copy."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

@@ -10,11 +10,12 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas
 
-from bench.checking.estimate import before_trial, estimate
+from bench.checking.estimate import Taken, before_trial, estimate
 from bench.checking.report import report
 from bench.checking.settings import check_settings
 from bench.checking.trial import try_out
@@ -73,6 +74,7 @@ class TableExperiment(Reported):
             size = sum(Path(path).stat().st_size for path in self.weights)
             print(f"{self.config.name}: ready: all is there, {len(self.rows)} rows and {size / 1e6:.1f} MB of weights")
             tried = try_out(self.sampling, self.scoring, resolution=self.config.profile.resolution, device=self.device)
+            self.prediction.remember(asdict(tried))
             print("\n".join(estimate(self.work, tried, self.store.root)))
             return Results(Path(), 0)
         self.world = World.join(self.device)
@@ -101,6 +103,7 @@ class TableExperiment(Reported):
             return Results(out, 0)
         with self._stage("score"):
             scored = self.scoring.run(items, latents, self.sets)
+            self.taken = Taken(self.sampling.pace.each, self.scoring.pace.each, self.meter.memory())
         if "tabulate" not in wanted or not self.world.leads:
             return Results(out, 0)
         return self.conclude(out, items, latents, scored)

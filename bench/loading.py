@@ -9,11 +9,12 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from bench.checking.estimate import Work
+from bench.checking.estimate import Meter, Taken, Work
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.settings import used
 from bench.config import changing
-from bench.device import choose_device
+from bench.device import choose_device, describe
+from bench.generation.batching import Batches
 from bench.generation.decoding import Method, chain
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Unit
@@ -21,7 +22,7 @@ from bench.objects import identity, make, weight_files
 from bench.sampling import Sampling
 from bench.schema import Config, TableSpec
 from bench.scoring import VERSION, Scoring
-from bench.store import Store, content_key
+from bench.store import Fact, Store, content_key
 from bench.tables.build import Styles, styles_of
 from bench.world import World
 
@@ -44,8 +45,10 @@ class Loaded:
         self.resolved = used(resolved, self._spec, self.rows)
         self.store = Store(Path(config.paths.store))
         self.device = choose_device(config.device)
+        self.meter = Meter(self.device)
         self.world = World()
         self.seconds: dict[str, float] = {}
+        self.taken: Taken | None = None
 
     @cached_property
     def inspection(self) -> Inspection:
@@ -88,7 +91,7 @@ class Loaded:
             seed=self.config.seed,
             store=self.store,
             device=self.device,
-            batch_size=self.config.batch_size,
+            batches=self._batches("sample", identity(self.resolved["generator"], self.weights)),
             world=self.world,
         )
 
@@ -125,16 +128,35 @@ class Loaded:
     @cached_property
     def scoring(self) -> Scoring:
         """Every measure on every row."""
+        identities = {row: self._identity(row) for row in self.methods}
         return Scoring(
             self.sampling,
             self.methods,
             self.measures,
-            identities={row: self._identity(row) for row in self.methods},
+            identities=identities,
             protocols=self.protocols,
             hole_only="hole_only" in self.config.controls and self._spec.task != "generation",
             store=self.store,
+            batches=self._batches("score", {"rows": identities, "measures": self.protocols}),
             more=self.more,
         )
+
+    def _batches(self, stage: str, settings: Any) -> Batches:
+        """How many items are worked on at once: as configured, or as a probe finds and the store remembers."""
+        size = self.config.batch_size
+        known = self._fact("batch size", {"stage": stage, "settings": settings})
+        return Batches(size if isinstance(size, int) else None, known=known, device=self.device)
+
+    @property
+    def prediction(self) -> Fact:
+        """Where `stage=check` leaves what it expects of a run, for the run to compare itself with."""
+        made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
+        return self._fact("estimate", {**made, "measures": self.protocols, "batch_size": self.config.batch_size})
+
+    def _fact(self, what: str, settings: Any) -> Fact:
+        """The place of something measured on this device at this resolution."""
+        of = {"what": what, "device": describe(self.device), "resolution": self.config.profile.resolution}
+        return Fact(self.store.root, {**of, "settings": content_key({"of": settings})})
 
     def _identity(self, row: str) -> dict[str, Any]:
         """What makes a row's images, as plain data."""

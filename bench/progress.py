@@ -1,14 +1,34 @@
-"""A progress bar on stderr with rate and time left."""
+"""How a stage goes: a bar on stderr with rate and time left, and what an item took."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from rich import progress as bars
 from rich.console import Console
 
-__all__ = ["Progress"]
+__all__ = ["Pace", "Progress"]
+
+
+@dataclass
+class Pace:
+    """What a stage took this process."""
+
+    items: int = 0
+    seconds: float = 0.0
+
+    def add(self, items: int, *, since: float) -> None:
+        """Items that were worked on since a moment of `time.monotonic`."""
+        self.items += items
+        self.seconds += time.monotonic() - since
+
+    @property
+    def each(self) -> float | None:
+        """Seconds an item; None where nothing was worked on."""
+        return self.seconds / self.items if self.items else None
 
 
 class Progress:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench.checking.estimate import hindsight
 from bench.costs import row_costs, unknown_costs
 from bench.data.manifest import Items
 from bench.generation.decoding import Batch, Method, origin_of
@@ -49,6 +51,8 @@ class Reported(Loaded):
         if self.config.save_images:
             save_images(out / "images", self.methods, self.sampling, items, latents)
         print_table(table, terminal())
+        if self.taken is not None and (found := hindsight(self.prediction.recall(), self.taken)) is not None:
+            print(f"\n{found}")
         print(f"\n{out}")
 
     def paper_figures(self, items: Items, latents: list[str], scored: Scored, title: str) -> PaperFigures:
@@ -83,7 +87,7 @@ class Reported(Loaded):
 
     def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
         """What the report says."""
-        sampling, steps = self.sampling.seconds_per_image, self.resolved["generator"].get("steps")
+        sampling, steps = self.sampling.pace.each, self.resolved["generator"].get("steps")
         return Page(
             f"Table {table.number}. {table.title}",
             f"profile {table.profile}",
@@ -130,6 +134,7 @@ class Reported(Loaded):
                 "processes": self.world.size,
                 "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
                 "latents": self.sampling.counts,
+                "taken": asdict(self.taken) if self.taken else None,
                 "costs": costs,
                 "costs_unknown": unknown_costs(self.device) if costs else {},
             },

@@ -13,10 +13,11 @@ import torch
 from bench.data.items import Item
 from bench.data.manifest import Items
 from bench.data.reading import ReadAhead
-from bench.generation.batching import Batches, probe_batch_size
+from bench.device import moved
+from bench.generation.batching import Batches
 from bench.generation.decoding import Batch
 from bench.generation.latents import Generator, float_images, image_batch, mask_batch
-from bench.progress import Progress
+from bench.progress import Pace, Progress
 from bench.store import Arrays, Store, content_key, joined
 from bench.world import World
 
@@ -25,7 +26,7 @@ __all__ = ["Sampling", "finite"]
 VERSION = 2
 """Raised when the same settings give other latents."""
 UNPROBED = 8
-"""Items at once where that is to be found by a probe and nothing had to be sampled."""
+"""Items at once where a probe is to find how many, and nothing had to be sampled yet."""
 LATENTS = "latents"
 """Their kind in the store."""
 KINDS = (LATENTS, "encoded", "encoded_known")
@@ -43,7 +44,7 @@ class Sampling:
         seed: int,
         store: Store,
         device: torch.device,
-        batch_size: int | str,
+        batches: Batches,
         world: World,
     ) -> None:
         """Take what makes latents and where they are kept.
@@ -54,16 +55,16 @@ class Sampling:
             seed: the run's.
             store: keeps the latents.
             device: where batches are put.
-            batch_size: items at once, or `auto`.
+            batches: how many items are sampled at once.
             world: the processes that share the work and the store.
         """
         self.generator, self.seed, self.store, self.device = generator, seed, store, device
         self.world = world
         self.counts = {"sampled": 0, "stored": 0}
         self._again: dict[str, Callable[[Progress], Arrays]] = {}
-        self._own, self._seconds = 0, 0.0  # items that this process sampled, and how long that took
+        self.pace = Pace()
         self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
-        self._batches = Batches(batch_size) if isinstance(batch_size, int) else None
+        self._batches = batches
 
     def run(self, items: Items) -> list[str]:
         """Latents of every block, in the store; returns their keys."""
@@ -95,8 +96,7 @@ class Sampling:
         block = read()
         arrays = self.block(block, progress)
         self.store.put(LATENTS, key, arrays)
-        self._seconds += time.monotonic() - started
-        self._own += len(block)
+        self.pace.add(len(block), since=started)
         self.counts["sampled"] += len(block)
         return arrays
 
@@ -111,24 +111,23 @@ class Sampling:
                 "encoded_known": self.generator.encode(seen * (mask == 0)),
             }
             ids = [item.id for item in batch]
-            progress.advance(len(batch))
             return {name: finite(values, f"sample: {name}", ids).float().cpu().numpy() for name, values in made.items()}
 
-        if self._batches is None:
-            self._batches = Batches(
-                probe_batch_size(lambda batch: self.generator.sample(batch, self.seed), block, device=self.device)
-            )
-        return joined(list(self._batches.over(block, sampled)))
-
-    @property
-    def seconds_per_image(self) -> float | None:
-        """What an image took this process to sample; None where it found all latents in the store."""
-        return self._seconds / self._own if self._own else None
+        made = []
+        for arrays in self._batches.over(block, sampled, probe=lambda batch: self.generator.sample(batch, self.seed)):
+            made.append(arrays)
+            progress.advance(len(arrays[LATENTS]))
+        return joined(made)
 
     @property
     def batch_size(self) -> int:
-        """Items at once; where it is found by a probe, that of sampling."""
-        return self._batches.size if self._batches else UNPROBED
+        """Items at once."""
+        return self._batches.size or UNPROBED
+
+    @property
+    def asked(self) -> int | None:
+        """Items at once as configured; None where that is left to a probe."""
+        return self._batches.asked
 
     def latents_of(self, key: str) -> Arrays:
         """Latents of a block that `run` has seen; made again where the store has lost them since."""
@@ -144,7 +143,7 @@ class Sampling:
             items: B of them.
             latents: theirs, by their `KINDS`.
         """
-        image, mask = (tensor.to(self.device) for tensor in (image_batch(items), mask_batch(items)))
+        image, mask = (moved(tensor, self.device) for tensor in (image_batch(items), mask_batch(items)))
         z, encoded, known = (self.generator.decodable(torch.from_numpy(latents[name])) for name in KINDS)
         ids = tuple(item.id for item in items)
         return Batch(ids, z, float_images(image), mask, encoded, known), image

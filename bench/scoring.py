@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -20,7 +21,7 @@ from bench.metrics.features import Features, Piece
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Scorer, Unit
 from bench.metrics.summary import HOLE_ONLY, Scored
-from bench.progress import Progress
+from bench.progress import Pace, Progress
 from bench.sampling import Sampling, finite
 from bench.store import Arrays, Store, content_key, joined
 
@@ -52,6 +53,7 @@ class Scoring:
         protocols: Mapping[str, Mapping[str, Any]],
         hole_only: bool,
         store: Store,
+        batches: Batches,
         more: Sequence[Unit] = (),
     ) -> None:
         """Take what makes images and what measures them.
@@ -64,11 +66,13 @@ class Scoring:
             protocols: by measure, everything that can change its values, as plain data.
             hole_only: whether images are measured with the truth in place of their known pixels as well.
             store: keeps the scores.
+            batches: how many items are decoded and measured at once.
             more: what else to measure of every row, such as images saved otherwise.
         """
         self.sampling, self.methods, self.measures, self.store = sampling, methods, measures, store
         self._identities, self._protocols = identities, protocols
-        self._batches: Batches | None = None
+        self._batches = batches
+        self.pace = Pace()  # of blocks of which nothing was there
         self.units: list[Unit] = [(name, "") for name in measures]
         if hole_only:
             seeing = [name for name, measure in measures.items() if getattr(measure, "sees_hole", True)]
@@ -77,8 +81,8 @@ class Scoring:
 
     @property
     def batch_size(self) -> int:
-        """Items at once, as far as they have fitted so far."""
-        return self._batches.size if self._batches else self.sampling.batch_size
+        """Items at once."""
+        return self._batches.size or self.sampling.batch_size
 
     @property
     def parts(self) -> list[Part]:
@@ -104,8 +108,11 @@ class Scoring:
         mine = {number: keys[number] for number in self.sampling.world.share(range(len(spans)))}
 
         def made(number: int, block: list[Item], parts: Sequence[Part], progress: Progress) -> dict[Part, Arrays]:
+            started = time.monotonic()
             arrays = self.block(block, self.sampling.latents_of(latents[number]), parts, progress)
             self.store.put_all(SCORES, {keys[number][part]: arrays[part] for part in parts})
+            if len(parts) == len(keys[number]):
+                self.pace.add(len(block), since=started)
             return arrays
 
         def again(number: int, part: Part) -> Arrays:
@@ -192,12 +199,12 @@ class Scoring:
                     continue
                 image = unit_interval(finite(self.methods[row](batch), f"score: images of {row}", batch.ids))
                 found |= {(row, unit): arrays for unit, arrays in scorer.score(image, units).items()}
-            progress.advance(len(items))
             return found
 
-        if self._batches is None:
-            self._batches = Batches(self.sampling.batch_size)
-        batches = list(self._batches.over(range(len(block)), scored))
+        batches = []
+        for found in self._batches.over(range(len(block)), scored):
+            batches.append(found)
+            progress.advance(len(next(iter(found[parts[0]].values()))))
         return {part: joined([found[part] for found in batches]) for part in parts}
 
     def _together(

@@ -9,12 +9,16 @@ from typing import TypeVar
 
 import torch
 
-__all__ = ["Batches", "probe_batch_size"]
+from bench.store import Fact
+
+__all__ = ["Batches", "most_at_once", "probe_batch_size"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
+LARGEST = 64
+"""Items at once that a probe tries."""
 CPU_SIZE = 8
 """On the CPU larger batches are no faster."""
 LEAST_GAIN = 1.05
@@ -22,19 +26,46 @@ LEAST_GAIN = 1.05
 
 
 class Batches:
-    """Work in batches that fit the device: one that does not is halved, and so are all that follow."""
+    """Work in batches that fit the device: one that does not is halved, and so are all that follow.
 
-    def __init__(self, size: int) -> None:
-        """Begin with batches of that size, 1 or more."""
-        self.size = size
+    The size may be left to a probe of the first work. What it finds, and what turns out to fit, is remembered for later
+    runs on the same device.
+    """
+
+    def __init__(self, size: int | None, *, known: Fact | None = None, device: torch.device | None = None) -> None:
+        """Begin with batches of that size.
+
+        Args:
+            size: 1 or more; None for the one that is known, or for what a probe finds.
+            known: where the size is remembered; asked only where none is given.
+            device: where the work is done, as `probe_batch_size` has it.
+        """
+        self._size, self._known, self._device = size, None if size else known, device
+        if self._known is not None:
+            found = (self._known.recall() or {}).get("size")
+            self._size = found if isinstance(found, int) and found >= 1 else None
+        self.asked = size
+        """Items at once as configured; None where that is left to a probe."""
         self._warned = False
 
-    def over(self, items: Sequence[T], call: Callable[[Sequence[T]], R]) -> Iterator[R]:
+    @property
+    def size(self) -> int | None:
+        """Items at once; None before anything was tried."""
+        return self._size
+
+    def over(
+        self,
+        items: Sequence[T],
+        call: Callable[[Sequence[T]], R],
+        *,
+        probe: Callable[[Sequence[T]], object] | None = None,
+    ) -> Iterator[R]:
         """Work on items.
 
         Args:
             items: in order.
             call: the work on one batch. It may be called again on items of a batch that did not fit.
+            probe: that which a size is tried with; None for `call` itself.
 
         Yields:
             What `call` returned, batch by batch, in the order of the items.
@@ -42,9 +73,16 @@ class Batches:
         Raises:
             torch.OutOfMemoryError: one item alone does not fit.
         """
+        if self._size is None:
+            found = probe_batch_size(probe or call, items, device=self._device)
+            if len(items) < 2 * found <= most_at_once(self._device):  # so few say nothing of larger batches
+                yield from Batches(found).over(items, call)
+                return
+            self._fits(found)
+        assert self._size is not None
         start = 0
         while start < len(items):
-            batch = items[start : start + self.size]
+            batch = items[start : start + self._size]
             try:
                 made = call(batch)
             except torch.OutOfMemoryError:
@@ -55,15 +93,24 @@ class Batches:
                 start += len(batch)
                 continue
             # Only here is the exception gone, and with it the frames that hold what filled the memory.
-            self.size = len(batch) // 2
+            self._fits(len(batch) // 2)
             torch.cuda.empty_cache()
             if not self._warned:
                 log.warning("%d items at once do not fit the device's memory; going on with fewer", len(batch))
                 self._warned = True
 
+    def _fits(self, size: int) -> None:
+        self._size = size
+        if self._known is not None:
+            self._known.remember({"size": size})
+
 
 def probe_batch_size(
-    call: Callable[[Sequence[T]], object], items: Sequence[T], largest: int = 64, *, device: torch.device | None = None
+    call: Callable[[Sequence[T]], object],
+    items: Sequence[T],
+    largest: int = LARGEST,
+    *,
+    device: torch.device | None = None,
 ) -> int:
     """The batch size, a power of two, beyond which work is no faster or does not fit.
 
@@ -77,8 +124,7 @@ def probe_batch_size(
     Raises:
         torch.OutOfMemoryError: one item alone does not fit.
     """
-    on_cuda = torch.cuda.is_available() if device is None else device.type == "cuda"
-    if not on_cuda:
+    if not _may_probe(device):
         return max(1, min(CPU_SIZE, largest))
     call(items[:1])  # the first call of all also chooses kernels
     size, speed = 1, _speed(call, items[:1])
@@ -92,6 +138,15 @@ def probe_batch_size(
         size, speed = 2 * size, faster
     torch.cuda.empty_cache()
     return size
+
+
+def most_at_once(device: torch.device | None = None) -> int:
+    """Items at once at most where a probe finds the size."""
+    return LARGEST if _may_probe(device) else CPU_SIZE
+
+
+def _may_probe(device: torch.device | None) -> bool:
+    return torch.cuda.is_available() if device is None else device.type == "cuda"
 
 
 def _speed(call: Callable[[Sequence[T]], object], batch: Sequence[T]) -> float:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bench.data.items import Item
+from bench.device import moved
 from bench.seeding import seed_for
 
 __all__ = ["Generator", "LatentDiffusion", "float_images", "image_batch", "mask_batch", "noise_sources", "start_noise"]
@@ -46,13 +47,13 @@ class LatentDiffusion:
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
         """Means of the posterior of images B×3×H×W, uint8 or in [-1, 1], scaled as the diffusion model has them."""
-        mean: Tensor = self.vae.encode(float_images(image.to(self.device))).latent_dist.mean
+        mean: Tensor = self.vae.encode(float_images(moved(image, self.device))).latent_dist.mean
         return mean * self.vae.config.scaling_factor  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def decodable(self, latents: Tensor) -> Tensor:
         """Latents as a decoder takes them: unscaled, after the first stage's `post_quant_conv`."""
-        z: Tensor = self.vae.post_quant_conv(latents.to(self.device) / self.vae.config.scaling_factor)
+        z: Tensor = self.vae.post_quant_conv(moved(latents, self.device) / self.vae.config.scaling_factor)
         return z
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bench.data.items import Item
+from bench.device import moved
 from bench.generation.latents import float_images, image_batch
 from bench.models.first_stage import load_first_stage
 
@@ -36,8 +37,8 @@ class ReconstructionGenerator:
 
     def encode(self, image: Tensor) -> Tensor:
         """The same of images B×3×H×W, uint8 or in [-1, 1]."""
-        return self.first_stage.latents(float_images(image.to(self.device)))
+        return self.first_stage.latents(float_images(moved(image, self.device)))
 
     def decodable(self, latents: Tensor) -> Tensor:
         """Latents as they are."""
-        return latents.to(self.device)
+        return moved(latents, self.device)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench.store.arrays import DAMAGED, LEASE, PARTIAL, SUFFIX, SUMS, file_sha256, is_whole
 from bench.store.leases import SILENT, lease
+from bench.store.measured import MEASURED
 from bench.store.uses import RUNS, Use, read_uses
 
 __all__ = ["Entry", "Leftover", "damaged", "entries", "remove", "unused", "usage"]
@@ -22,6 +23,8 @@ __all__ = ["Entry", "Leftover", "damaged", "entries", "remove", "unused", "usage
 SECONDS_A_DAY = 86400
 ABANDONED = 3600
 """Seconds without a change after which a temporary file or folder is taken for a dead process's."""
+NOTES = (RUNS, MEASURED)
+"""Folders of JSON files, which are no content."""
 KEPT = ("training", "external")
 """Folders whose content runs do not note, and which only a user removes."""
 
@@ -148,7 +151,7 @@ def usage(root: Path) -> dict[str, dict[str, int]]:
     """By kind, how many entries there are and the bytes that all its files take."""
     return {
         kind.name: {
-            "entries": sum(1 for _ in (kind.glob("*.json") if kind.name == RUNS else _content(kind))),
+            "entries": sum(1 for _ in (kind.glob("*.json") if kind.name in NOTES else _content(kind))),
             "bytes": _size(kind),
         }
         for kind in sorted(path for path in root.iterdir() if path.is_dir())
@@ -156,7 +159,7 @@ def usage(root: Path) -> dict[str, dict[str, int]]:
 
 
 def _kinds(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and path.name != RUNS)
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name not in NOTES)
 
 
 def _content(kind: Path) -> Iterator[Path]:
@@ -169,7 +172,7 @@ def _content(kind: Path) -> Iterator[Path]:
 
 
 def _is_content(path: Path) -> bool:
-    return not path.name.startswith(".") and path.suffix in (SUFFIX, "") and path.parent.name != RUNS
+    return not path.name.startswith(".") and path.suffix in (SUFFIX, "") and path.parent.name not in NOTES
 
 
 def _all(kind: Path) -> Iterator[Path]:

@@ -1,6 +1,8 @@
 """`stage=check` as it is typed: one list of all that is missing, and `ready` when everything is at its place."""
 
+import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -138,7 +140,7 @@ ROWS = "row=[lama,stablediffusion,large_mask,paste_back]"
 def test_with_everything_at_its_place_it_is_ready_and_tells_what_the_run_takes(
     miniatures: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = sorted(tmp_path.iterdir())
+    before = set(tmp_path.iterdir())
     assert main(["experiment=table1_inpaint_places", *PAPER, *SMALL, ROWS]) == 0
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith("table1_inpaint_places: ready: all is there, 4 rows and ")
@@ -148,9 +150,30 @@ def test_with_everything_at_its_place_it_is_ready_and_tells_what_the_run_takes(
     latents, item = 3 * 4 * (64 // 4) ** 2 * 4, 4 * 64**2
     assert f"{5 * item / 1e3:.3g} kB of items" in said["disk"]
     assert f"{5 * latents / 1e3:.3g} kB of latents" in said["disk"]
-    assert "on cpu with 2 items at once" in said["memory"]
+    assert re.search(r"on cpu, .* with 8 items at once", said["memory"])
     assert "s an item to sample" in said["time"]
-    assert sorted(tmp_path.iterdir()) == before
+    assert "a trial of 8 items" in said["from"]
+    (outputs,) = set(tmp_path.iterdir()) - before
+    assert [path.parent.name for path in outputs.rglob("*") if path.is_file()] == ["measured"]
+
+
+def test_a_run_says_at_its_end_how_far_the_estimate_was_off(
+    miniatures: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["experiment=table1_inpaint_places", *PAPER[:1], *SMALL, ROWS]
+    assert main([*words, "stage=check"]) == 0
+    capfd.readouterr()
+    assert main([*words, f"out={tmp_path / 'run'}"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    (said,) = [line for line in lines if line.startswith("Against the estimate of 20")]
+    shape = r".*: \S+ s an item to sample for \S+ s \([+-]\d+%\), \S+ s an item to score for \S+ s \([+-]\d+%\), "
+    assert re.match(shape + r"\S+ [GM]B of memory for \S+ [GM]B \([+-]\d+%\)\.$", said)
+    taken = json.loads((tmp_path / "run" / "run.json").read_text())["taken"]
+    assert f"{taken['sampling']:.3g} s an item to sample" in said
+    assert main([*words, f"out={tmp_path / 'again'}"]) == 0  # all is in the store: nothing to compare
+    assert "Against the estimate" not in capfd.readouterr().out
+    assert main([*words, "seed=3", "batch_size=2", f"out={tmp_path / 'other'}"]) == 0  # it was not of these batches
+    assert "Against the estimate" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", ["kind", "list"])

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
 
 from bench.generation import batching
 from bench.generation.batching import Batches, probe_batch_size
+from bench.store import Fact
 
 CUDA = torch.device("cuda")
 
@@ -105,3 +107,55 @@ def test_nothing_is_tried_on_the_cpu() -> None:
 
     assert probe_batch_size(never, range(64), device=torch.device("cpu")) == 8
     assert probe_batch_size(never, range(64), 4, device=torch.device("cpu")) == 4
+
+
+def known(root: Path, device: str = "a device") -> Fact:
+    return Fact(root, {"device": device})
+
+
+def test_a_size_once_found_is_remembered_for_its_device(tmp_path: Path, clock: list[float]) -> None:
+    work = work_of(clock, 1.0, 0.0)
+    first = Batches(None, known=known(tmp_path), device=CUDA)
+    assert len(list(first.over(range(128), work))) == 2
+    assert first.size == 64
+    calls: list[int] = []
+    list(Batches(None, known=known(tmp_path), device=CUDA).over(range(128), fits(64, calls)))
+    assert calls == [64, 64]  # nothing is tried again
+    list(Batches(None, known=known(tmp_path, "another"), device=CUDA).over(range(64), fits(64, [])))
+    assert known(tmp_path, "another").recall() is not None
+
+
+def test_what_turned_out_to_fit_is_remembered(tmp_path: Path) -> None:
+    known(tmp_path).remember({"size": 32})
+    list(Batches(None, known=known(tmp_path), device=CUDA).over(range(64), fits(8, [])))
+    assert (known(tmp_path).recall() or {})["size"] == 8
+
+
+def test_a_size_that_is_asked_for_neither_asks_nor_tells(tmp_path: Path) -> None:
+    known(tmp_path).remember({"size": 32})
+    calls: list[int] = []
+    list(Batches(8, known=known(tmp_path), device=CUDA).over(range(8), fits(4, calls)))
+    assert calls == [8, 4, 4]
+    assert (known(tmp_path).recall() or {})["size"] == 32
+
+
+def test_few_items_decide_no_size(tmp_path: Path, clock: list[float]) -> None:
+    batches = Batches(None, known=known(tmp_path), device=CUDA)
+    list(batches.over(range(5), work_of(clock, 1.0, 0.0)))
+    assert batches.size is None
+    assert known(tmp_path).recall() is None
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"schema_version": 1, "found": {"size": "many"}}', '{"found": 3}'])
+def test_a_damaged_note_is_no_note(tmp_path: Path, clock: list[float], damage: str) -> None:
+    known(tmp_path).remember({"size": 2})
+    (note,) = (tmp_path / "measured").iterdir()
+    note.write_text(damage)
+    batches = Batches(None, known=known(tmp_path), device=CUDA)
+    list(batches.over(range(64), work_of(clock, 1.0, 0.0)))
+    assert (known(tmp_path).recall() or {})["size"] == 64
+
+
+def test_a_store_that_cannot_be_written_remembers_nothing(tmp_path: Path) -> None:
+    (tmp_path / "measured").mkdir(mode=0o500)
+    known(tmp_path).remember({"size": 2})

@@ -1,0 +1,74 @@
+"""Estimates: what is reckoned where a whole batch would take long, and what a run says of them."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench.checking import trial
+from bench.checking.estimate import Taken, Trial, Work, estimate, hindsight
+
+FORESEEN = Trial(
+    tried=1, batch=8, sampling=2.0, scoring=0.5, latents=1000.0, scores=10.0, memory=4_000_000_000, device="a device"
+)
+REMEMBERED = {**asdict(FORESEEN), "when": "2026-01-01"}
+
+
+def test_hindsight_compares_what_was_worked_on() -> None:
+    said = hindsight(REMEMBERED, Taken(sampling=3.0, scoring=0.25, memory=5_000_000_000))
+    assert said == (
+        "Against the estimate of 2026-01-01: 3 s an item to sample for 2 s (+50%), 0.25 s an item to score for 0.5 s "
+        "(-50%), 5 GB of memory for 4 GB (+25%)."
+    )
+    only = hindsight(REMEMBERED, Taken(sampling=None, scoring=0.5, memory=4_000_000_000))
+    assert only is not None
+    assert "to sample" not in only
+    assert "(+0%)" in only
+
+
+def test_without_work_or_without_an_estimate_nothing_is_said() -> None:
+    assert hindsight(REMEMBERED, Taken(None, None, 1)) is None
+    assert hindsight(None, Taken(1.0, 1.0, 1)) is None
+
+
+@pytest.mark.parametrize("wrong", [{"sampling": "fast"}, {"memory": None}, {"scoring": -1.0}])
+def test_what_is_no_estimate_is_none(wrong: dict[str, object]) -> None:
+    assert Trial.read({**REMEMBERED, **wrong}) is None
+    assert Trial.read({"sampling": 1.0}) is None
+    assert Trial.read(REMEMBERED) == FORESEEN
+
+
+def test_what_is_reckoned_says_so(tmp_path: Path) -> None:
+    lines = estimate(Work(3600, 512, "drawn"), FORESEEN, tmp_path)
+    (memory,) = [line for line in lines if line.startswith("  memory")]
+    assert memory.endswith("4 GB on a device with 8 items at once, reckoned from 1 item")
+    (hours,) = [line for line in lines if line.startswith("  time")]
+    assert "about 2.5 h" in hours
+
+
+class Asked:
+    """Stands for sampling and for scoring; notes how many items it was given."""
+
+    def __init__(self, batch: int) -> None:
+        self.methods: dict[str, object] = {}
+        self.parts: list[object] = []
+        self.asked = self.batch_size = batch
+        self.worked: list[int] = []
+
+    def block(self, block: list[object], *others: object) -> dict[str, object]:
+        self.worked.append(len(block))
+        return {}
+
+
+@pytest.mark.parametrize(("patience", "worked", "memory"), [(60.0, [1, 4], 150), (-1.0, [1], 100 + 4 * 50)])
+def test_a_whole_batch_is_tried_unless_that_takes_long(
+    monkeypatch: pytest.MonkeyPatch, patience: float, worked: list[int], memory: int
+) -> None:
+    monkeypatch.setattr(trial, "PATIENCE", patience)
+    seen = iter([100, *[150] * 4])
+    monkeypatch.setattr(trial.Meter, "memory", lambda self: next(seen))
+    sampling, scoring = Asked(4), Asked(4)
+    found = trial.try_out(sampling, scoring, resolution=8, device=torch.device("cpu"))  # type: ignore[arg-type]
+    assert sampling.worked == scoring.worked == worked
+    assert (found.tried, found.batch, found.memory) == (worked[-1], 4, memory)
