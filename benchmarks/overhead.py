@@ -1,32 +1,57 @@
-"""What the harness costs over its networks: one experiment's sampling and scoring, alternating in one process with a
-plain loop that calls the same networks on items in memory and keeps nothing.
+"""What the harness costs over its networks: one experiment's sampling and scoring, from an empty store.
 
-The harness reads items from disk and checks them, works in blocks, waits for leases, writes every latent and score with
-its checksum, and reads what the table needs back.
+On the CPU every call of a generator, a method and a measure is timed inside the run: what is left is the harness, which
+reads items from disk and checks them, works in blocks, waits for leases, writes every latent and score with its
+checksum, and reads what the table needs back. On CUDA, where calls return before their work is done, the profiler says
+how long the device had nothing to do.
 
-python benchmarks/overhead.py [--experiment table2_inpaint_imagenet] [--items 128] [--repeats 5] [OVERRIDE …]
+python benchmarks/overhead.py [--experiment table2_inpaint_imagenet] [--items 256] [--repeats 5] [OVERRIDE …]
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
+import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import torch
+from torch.profiler import DeviceType, ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.config import compose_config, typed
 from bench.data.manifest import Items
 from bench.experiment import TableExperiment
-from bench.generation.latents import float_images, image_batch, mask_batch
 from bench.metrics.scoring import Scorer
-from bench.sampling import KINDS
-from bench.scoring import TRUTH, unit_interval
 from bench.store import Store
-from benchmarks.timing import alternate
+
+
+class Clock:
+    """Seconds inside calls; of calls within calls only the outer ones count."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inside = False
+
+    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, timed."""
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            if self._inside:
+                return call(*arguments, **named)
+            self._inside, started = True, time.perf_counter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self._inside = False
+                self.seconds += time.perf_counter() - started
+
+        return timed
 
 
 def opened(overrides: list[str], folder: Path) -> tuple[TableExperiment, Items]:
@@ -38,30 +63,49 @@ def opened(overrides: list[str], folder: Path) -> tuple[TableExperiment, Items]:
     return experiment, experiment.prepare()
 
 
-def plain(experiment: TableExperiment, items: Items) -> None:
-    """The networks alone."""
-    sampling, scoring = experiment.sampling, experiment.scoring
-    everything, size = items.read(0, len(items)), sampling.batch_size
-    for start in range(0, len(items), size):
-        some = everything[start : start + size]
-        seen, mask = float_images(image_batch(some)), mask_batch(some)
-        made = (
-            sampling.generator.sample(some, sampling.seed),
-            sampling.generator.encode(seen),
-            sampling.generator.encode(seen * (mask == 0)),
-        )
-        latents = {name: values.float().cpu().numpy() for name, values in zip(KINDS, made, strict=True)}
-        batch, truth = sampling.batch(some, latents)
-        scorer = Scorer(scoring.measures, truth, batch.mask, [item.exemplar for item in some])
-        for row, parts in itertools.groupby(scoring.parts, key=lambda part: part[0]):
-            if row != TRUTH:
-                scorer.score(unit_interval(scoring.methods[row](batch)), [unit for _, unit in parts])
+def run(experiment: TableExperiment, items: Items, store: Path) -> float:
+    """Sample and score from an empty store; returns seconds."""
+    experiment.sampling.store = experiment.scoring.store = Store(store)
+    started = time.perf_counter()
+    experiment.scoring.run(items, experiment.sampling.run(items), experiment.sets)
+    return time.perf_counter() - started
+
+
+def outside(experiment: TableExperiment, items: Items, store: Path) -> tuple[float, float]:
+    """Seconds of a run, and those inside its networks and measures."""
+    clock = Clock()
+    generator, methods = experiment.sampling.generator, experiment.scoring.methods
+    made: dict[str, Any] = {name: clock.around(getattr(generator, name)) for name in ("sample", "encode", "decodable")}
+    with (
+        mock.patch.multiple(generator, **made),
+        mock.patch.dict(methods, {row: clock.around(method) for row, method in methods.items()}),
+        mock.patch.multiple(Scorer, __init__=clock.around(Scorer.__init__), score=clock.around(Scorer.score)),
+    ):
+        seconds = run(experiment, items, store)
+    return seconds, clock.seconds
+
+
+def busy(spans: Iterable[tuple[float, float]]) -> float:
+    """The length of what spans of time cover together."""
+    covered, end = 0.0, float("-inf")
+    for start, stop in sorted(spans):
+        covered += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return covered
+
+
+def at_work(experiment: TableExperiment, items: Items, store: Path) -> tuple[float, float]:
+    """Seconds of a run, and those in which the GPU computed or copied."""
+    with profile(activities=[ProfilerActivity.CUDA]) as profiled:
+        seconds = run(experiment, items, store)
+    events = [event.time_range for event in profiled.events() or [] if event.device_type == DeviceType.CUDA]
+    return seconds, busy((span.start, span.end) for span in events) / 1e6
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--experiment", default="table2_inpaint_imagenet")
-    parser.add_argument("--items", type=int, default=128)
+    parser.add_argument("--items", type=int, default=256)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
@@ -69,23 +113,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         experiment, items = opened(words, folder)
-        if not isinstance(experiment.config.batch_size, int):
-            experiment.sampling.run(items)  # which finds the batch size
-        stores = itertools.count()
-
-        def harness() -> None:
-            store = Store(folder / f"store {next(stores)}")
-            experiment.sampling.store = experiment.scoring.store = store
-            experiment.scoring.run(items, experiment.sampling.run(items), experiment.sets)
-
-        found = alternate({"harness": harness, "networks": lambda: plain(experiment, items)}, options.repeats)
-    ours, networks = found["harness"].seconds, found["networks"].seconds
+        run(experiment, items, folder / "first")  # which also finds the batch size and chooses kernels
+        cuda = experiment.device.type == "cuda"
+        measure = at_work if cuda else outside
+        found = [measure(experiment, items, folder / str(number)) for number in range(options.repeats)]
+    seconds, inside = (statistics.median(values) for values in zip(*found, strict=True))
     print(
         f"{options.experiment}, {len(items)} items, {len(experiment.methods)} rows, torch {torch.__version__}, ", end=""
     )
     print(f"{torch.get_num_threads()} threads, batches of {experiment.sampling.batch_size} on {experiment.device}")
-    print("| harness, s | networks, s | over |\n| ---: | ---: | ---: |")
-    print(f"| {ours:.2f} | {networks:.2f} | {ours / networks - 1:.1%} |")
+    if cuda:
+        shares = sorted(1 - inside / seconds for seconds, inside in found)
+        print("| the run, s | the GPU at work, s | idle |\n| ---: | ---: | ---: |")
+    else:
+        shares = sorted(seconds / inside - 1 for seconds, inside in found)
+        print("| the run, s | its networks and measures, s | over |\n| ---: | ---: | ---: |")
+    print(f"| {seconds:.2f} | {inside:.2f} | {statistics.median(shares):.1%} ({shares[0]:.1%} to {shares[-1]:.1%}) |")
 
 
 if __name__ == "__main__":
