@@ -2,11 +2,15 @@
 
 import errno
 
-__all__ = ["READ_ONLY", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
+__all__ = ["FULL", "READ_ONLY", "UNWRITABLE", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 """Of an `OSError`: the place cannot be written."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
+UNWRITABLE = (*FULL, errno.EROFS)
+"""Of an `OSError` while something was written: what the disk is to blame for."""
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+"""How PyTorch says so, on a GPU and on the CPU."""
 
 
 class BadInputError(Exception):
@@ -27,7 +31,24 @@ def outcome(error: Exception) -> tuple[int, str] | None:
         return 2, str(error)
     if isinstance(error, RunFailedError):
         return 1, str(error)
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in UNWRITABLE:
         where = f"{error.filename}: " if error.filename else ""
-        return 1, f"{where}no space left on the disk; make room, and the same command goes on from here"
+        if error.errno in FULL:
+            return 1, f"{where}no space left on the disk; make room, and the same command goes on from here"
+        return 2, f"{where}expected a place that can be written, found a read-only file system"
+    if _is_of_memory(error):
+        return 1, (
+            f"out of memory ({_first_line(error)}); take more of it, or fewer items at once (batch_size=N; in a "
+            "training training.at_once=N), and the same command goes on from what it has kept"
+        )
     return None
+
+
+def _is_of_memory(error: Exception) -> bool:
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas
 
 from bench.errors import BadInputError
+from bench.whole import whole_file
 
 if TYPE_CHECKING:
     from bench.metrics.summary import Summary
@@ -149,15 +150,8 @@ def _refuse_other(folder: Path, experiment: str) -> None:
 
 def write_atomically(path: Path, data: str | bytes) -> None:
     """Write a file that appears whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_bytes(data.encode() if isinstance(data, str) else data)
-        os.replace(partial, path)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            error.filename = error.filename or str(path)
-        raise
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -12,6 +12,8 @@ import pandas
 from rich.console import Console
 from rich.table import Table
 
+from bench.results import write_atomically
+
 __all__ = ["Curve", "print_curve"]
 
 LOSSES, VALIDATIONS = "losses.jsonl", "validation.jsonl"
@@ -29,14 +31,14 @@ class Curve:
 
         Args:
             folder: of the run.
-            step: updates done so far; None for a finished run, of which nothing is cut.
+            step: updates done so far, of 0 nothing is kept; None for a finished run, of which nothing is cut.
         """
         self.folder = folder
         if step is not None:
             folder.mkdir(parents=True, exist_ok=True)
             for name in (LOSSES, VALIDATIONS):
-                kept = [line for line in _lines(folder / name) if line["step"] <= step]
-                (folder / name).write_text("".join(json.dumps(line) + "\n" for line in kept))
+                kept = [line for line in _lines(folder / name) if line["step"] <= step] if step else []
+                write_atomically(folder / name, "".join(json.dumps(line) + "\n" for line in kept))
         self._files: dict[str, IO[str]] = {}
 
     def __enter__(self) -> Self:

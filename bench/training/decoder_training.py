@@ -7,7 +7,6 @@ checkpoint must hold are the networks, their optimisers and the step.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,16 +22,17 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from bench.data.imagenet_train import TrainingItem
-from bench.errors import BadInputError, TerminatedError
+from bench.errors import BadInputError, RunFailedError, TerminatedError
 from bench.models.decoder import Decoder
 from bench.models.discriminator import PatchDiscriminator
 from bench.models.first_stage import FirstStage
 from bench.seeding import seed_for
 from bench.training.objective import DecoderStep, Perceptual
 from bench.training.recipe import DecoderRecipe
+from bench.training.saving import read_checkpoint, save_checkpoint
 from bench.world import World
 
-__all__ = ["DecoderTraining", "Progressed", "device_ids", "posterior_noise"]
+__all__ = ["DecoderTraining", "Progressed", "device_ids", "named_workers", "posterior_noise"]
 
 log = logging.getLogger(__name__)
 
@@ -118,11 +118,12 @@ class DecoderTraining:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def updates(self) -> Iterator[Progressed]:
-        """Train to the last step, one update an item; checkpoints are written on the way.
+        """Train to the last step, one update an item; checkpoints are written when the next one is asked for.
 
         Raises:
             FloatingPointError: a loss is not finite; the message names the last checkpoint, which is whole.
             TerminatedError: the process was asked to end (SIGTERM); a checkpoint of this very step was written.
+            OSError: the disk is full; the last checkpoint is whole.
         """
         step_of = self._prepared()
         passes = self.recipe.batch_size // self.recipe.at_once
@@ -147,9 +148,10 @@ class DecoderTraining:
                 self.step += 1
                 self.seconds += time.monotonic() - started
                 ending = self.world.any(asked(), self.device)
+                yield Progressed(self.step, means, rates)
+                # Only now: what the caller does with an update, such as a validation, is done again unless it was saved.
                 if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
                     self.save()
-                yield Progressed(self.step, means, rates)
                 if ending and self.step < self.recipe.steps:
                     raise TerminatedError
         self.decoder.eval()
@@ -229,20 +231,12 @@ class DecoderTraining:
     def save(self) -> None:
         """Write a checkpoint of the present step, and remove all but the newest; the first process does it."""
         if self.world.leads:
-            state = {
-                "settings": self.settings,
-                "step": self.step,
-                "seconds": self.seconds,
-                "decoder": self.decoder.state_dict(),
-            }
+            state = {"step": self.step, "seconds": self.seconds, "decoder": self.decoder.state_dict()}
             state["optimizer"] = self._optimizer.state_dict()
             if self.discriminator is not None and self._against is not None:
                 state["discriminator"] = self.discriminator.state_dict()
                 state["discriminator_optimizer"] = self._against.state_dict()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = self.folder / ".partial.pt"
-            torch.save(state, partial)
-            os.replace(partial, self.folder / f"step_{self.step:08d}.pt")
+            save_checkpoint(self.folder / f"step_{self.step:08d}.pt", state, settings=self.settings)
             for old in self.checkpoints()[: -self.recipe.keep]:
                 old.unlink()
         self.world.wait()
@@ -251,10 +245,7 @@ class DecoderTraining:
         found = self.checkpoints()
         if not found:
             return
-        path = found[-1]
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        if state["settings"] != self.settings:
-            raise BadInputError(f"{path}: a checkpoint made with other settings; remove it or choose another folder")
+        state = read_checkpoint(found[-1], settings=self.settings)
         self.decoder.load_state_dict(state["decoder"])
         self._optimizer.load_state_dict(state["optimizer"])
         if self.discriminator is not None and self._against is not None:
@@ -278,6 +269,30 @@ class _Positions:
 
     def __iter__(self) -> Iterator[list[int]]:
         return self.make()
+
+
+@contextmanager
+def named_workers() -> Iterator[None]:
+    """Within it, what happened to a worker that loads pictures has one message.
+
+    PyTorch looks after them by a signal: that one is gone is raised wherever the training just is.
+
+    Raises:
+        RunFailedError: one was killed.
+        BadInputError: one found something bad; the message is its own.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise RunFailedError(
+            f"a process that loads pictures is gone, as one is that the kernel killed for want of memory ({error}); "
+            "with more of it or fewer of them (workers=N), the same command goes on from the last checkpoint"
+        ) from None
+    except BadInputError as error:
+        said = str(error).rpartition(f"{BadInputError.__module__}.{BadInputError.__name__}: ")[2]
+        raise BadInputError(said.strip()) from None
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from bench.results import Results, check_writable, environment, write_atomically
 from bench.schema import Config
 from bench.store import file_sha256, lease
 from bench.training.workshop import DONE, Workshop, make_part
+from bench.whole import whole_folder
 
 __all__ = ["train_mini"]
 
@@ -111,33 +112,30 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
     Raises:
         RuntimeError: they are larger than a repository should carry.
     """
-    target = out / PACKED
-    partial = out / f".{PACKED}"
-    shutil.rmtree(partial, ignore_errors=True)
     names = [name for name in recipes if name not in UNPACKED]
-    for name in names:
-        for file in _shipped_files(out / name):
-            source, copy = out / name / file, partial / name / file
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if source.suffix == ".safetensors":
-                _halve(source, copy)
-            elif source.name == CONFIG:
-                _without_origin(source, copy)
-            else:
-                shutil.copyfile(source, copy)
-    autoencoder = partial / AUTOENCODER / "vae"
-    _give_vanilla_decoder(out / "vanilla", autoencoder)
-    for name, folder in [("vanilla", autoencoder), *((name, partial / name) for name in names)]:
-        if "training" in recipes[name]:
-            made = _made(out, name)
-            note_lineage(folder, {key: made[key] for key in ("part", "settings", "seed", "steps", "recipe", "source")})
-    card = _card(out, list(recipes), training, config, partial)
-    if card["bytes"] > MOST_BYTES:
-        raise RuntimeError(f"{partial}: {card['bytes'] / 1e6:.2f} MB of weights, more than {MOST_BYTES / 1e6:.0f}")
-    write_json(partial / "card.json", card)
-    write_atomically(partial / "CARD.md", _card_text(card))
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with whole_folder(out / PACKED) as partial:
+        for name in names:
+            for file in _shipped_files(out / name):
+                source, copy = out / name / file, partial / name / file
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if source.suffix == ".safetensors":
+                    _halve(source, copy)
+                elif source.name == CONFIG:
+                    _without_origin(source, copy)
+                else:
+                    shutil.copyfile(source, copy)
+        autoencoder = partial / AUTOENCODER / "vae"
+        _give_vanilla_decoder(out / "vanilla", autoencoder)
+        for name, folder in [("vanilla", autoencoder), *((name, partial / name) for name in names)]:
+            if "training" in recipes[name]:
+                made = _made(out, name)
+                notes = {key: made[key] for key in ("part", "settings", "seed", "steps", "recipe", "source")}
+                note_lineage(folder, notes)
+        card = _card(out, list(recipes), training, config, partial)
+        if card["bytes"] > MOST_BYTES:
+            raise RuntimeError(f"{partial}: {card['bytes'] / 1e6:.2f} MB of weights, more than {MOST_BYTES / 1e6:.0f}")
+        write_json(partial / "card.json", card)
+        write_atomically(partial / "CARD.md", _card_text(card))
 
 
 def _shipped_files(part: Path) -> list[Path]:

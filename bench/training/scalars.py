@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ class Scalars:
             settings: shown there beside the curves.
         """
         self._board = SummaryWriter(str(folder))
+        self._before = threading.excepthook
         self._wandb: Any = None
         if wandb is not None:
             import wandb as client
@@ -33,12 +35,16 @@ class Scalars:
             self._wandb = client.init(project=wandb, config=dict(settings))
 
     def __enter__(self) -> Self:
+        threading.excepthook = _ended
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._board.close()
+        try:
+            self._board.close()
+        finally:
+            threading.excepthook = self._before
         if self._wandb is not None:
             self._wandb.finish()
 
@@ -53,3 +59,9 @@ class Scalars:
         """Add rows of pictures N×3×R×R in [-1, 1]."""
         for label, pictures in rows:
             self._board.add_image(label, make_grid((pictures + 1) / 2, nrow=len(pictures)), step)
+
+
+def _ended(thread: threading.ExceptHookArgs) -> None:
+    """Leave an error of the disk in the board's own thread to the next call of the board, which raises it."""
+    if not isinstance(thread.exc_value, OSError):
+        threading.__excepthook__(thread)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import cached_property
 from importlib.util import find_spec
@@ -30,14 +29,16 @@ from bench.objects import identity, make, missing_files, require_target, weight_
 from bench.progress import Progress
 from bench.reporting.figures import draw_curves, draw_grid
 from bench.reporting.files import run_facts, write_run
-from bench.results import Results, check_writable, environment, open_out
+from bench.results import Results, check_writable, environment, open_out, write_atomically
 from bench.schema import Config
 from bench.store import content_key, lease
 from bench.training.curve import Curve, print_curve
+from bench.training.decoder_training import named_workers
 from bench.training.recipe import DecoderRecipe
 from bench.training.scalars import Scalars
 from bench.training.starting import begun_training, check_start
 from bench.training.validation import Validation
+from bench.whole import named_disk_errors, whole_folder
 from bench.world import World
 
 __all__ = ["TrainDecoder", "own_checkpoint"]
@@ -82,7 +83,8 @@ class TrainDecoder:
         if not self.world.leads:
             return Results(Path(), 0)
         out = open_out(self.config.out, self.config.name)
-        self.report(out, curve, decoder, validation)
+        with named_disk_errors(out):
+            self.report(out, curve, decoder, validation)
         return Results(out, 0, table=curve.validations().tail(1))
 
     def weights_of(self) -> Path:
@@ -97,7 +99,8 @@ class TrainDecoder:
         return Path(self.config.paths.store) / "training" / self.key
 
     def _locked(self, data: ImageNetTrain) -> tuple[Curve, Decoder, Validation]:
-        with lease(self._folder.with_suffix(".lease"), silent=SILENT) if self.world.leads else contextlib.nullcontext():
+        alone = lease(self._folder.with_suffix(".lease"), silent=SILENT) if self.world.leads else nullcontext()
+        with named_disk_errors(self._folder), alone, named_workers():
             return self.train(data, self._folder)
 
     # --- check -------------------------------------------------------------------------------------------------------
@@ -272,11 +275,8 @@ class TrainDecoder:
         before = decoder.training_note
         decoder.training_note = f"{before} + {step}" if pretrained else str(step)
         decoder.lineage = {**self.lineage, "step": step, "source": environment()["source"]}
-        partial = folder.with_name(f".{folder.name}")
-        shutil.rmtree(partial, ignore_errors=True)
-        save_decoder(decoder, partial)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        with whole_folder(folder) as partial:
+            save_decoder(decoder, partial)
         decoder.training_note = before
 
     def _sampled(self, validation: Validation) -> Tensor | None:
@@ -300,11 +300,13 @@ class TrainDecoder:
         """The weights, the curve and the pictures, in a folder; the curve also on the terminal."""
         for name in ("decoder", "best"):
             if (curve.folder / name).is_dir():
-                shutil.copytree(curve.folder / name, out / name, dirs_exist_ok=True)
+                with whole_folder(out / name) as partial:
+                    for file in (curve.folder / name).iterdir():
+                        shutil.copyfile(file, partial / file.name)
         (out / "figures").mkdir(exist_ok=True)
         losses, validations = curve.losses(), curve.validations()
-        losses.to_csv(out / "losses.csv", index=False)
-        validations.to_csv(out / "validation.csv", index=False)
+        write_atomically(out / "losses.csv", losses.to_csv(index=False))
+        write_atomically(out / "validation.csv", validations.to_csv(index=False))
         draw_curves(out / "figures" / "curves.png", losses, validations, title=self._title)
         draw_grid(
             out / "figures" / "samples.png",

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import BadInputError
 from bench.seeding import seed_for
+from bench.training.saving import read_checkpoint, save_checkpoint
 
 __all__ = ["Schedule", "fit", "seeded", "torch_generator"]
 
@@ -84,7 +82,8 @@ def fit(
         settings: what must agree for a checkpoint to be taken up, such as the hash of the recipe.
 
     Raises:
-        BadInputError: the checkpoint was made with other settings.
+        BadInputError: the checkpoint was made with other settings, or is damaged.
+        OSError: the disk is full; the last checkpoint is whole.
         FloatingPointError: the loss is not finite.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -116,27 +115,21 @@ def fit(
             )
             sums, logged = {}, done
         if done % schedule.save_every == 0 or done == schedule.steps:
-            _save(model, optimizer, done, before + time.monotonic() - started, checkpoint, settings)
+            state = {
+                "step": done,
+                "seconds": before + time.monotonic() - started,
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+            }
+            save_checkpoint(checkpoint, state, settings=settings)
     model.eval()
     return before + time.monotonic() - started
-
-
-def _save(
-    model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float, path: Path, settings: str
-) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    state = {"settings": settings, "step": step, "seconds": seconds}
-    torch.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()}, partial)
-    os.replace(partial, path)
 
 
 def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, settings: str) -> tuple[int, float]:
     if not path.is_file():
         return 0, 0.0
-    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    if state["settings"] != settings:
-        raise BadInputError(f"{path}: a checkpoint made with other settings; remove it or choose another out=")
+    state = read_checkpoint(path, settings=settings)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"]), float(state["seconds"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from bench.errors import BadInputError
 from bench.results import environment
 from bench.store import content_key, file_sha256
 from bench.training.images import TrainingImages
+from bench.whole import whole_folder
 
 __all__ = ["Outcome", "Part", "Workshop", "make_part"]
 
@@ -128,24 +128,20 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
             raise BadInputError(f"{target}: made with another recipe or seed; remove it or choose another out=")
         log.info("%s: already there", name)
         return made
-    partial = workshop.out / f".{name}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    outcome = part.make(name, settings, workshop, partial)
-    made = {
-        "part": name,
-        "settings": settings,
-        "seed": workshop.seed,
-        "steps": part.steps,
-        "seconds": round(outcome.seconds),
-        "threads": torch.get_num_threads(),
-        "figures": outcome.figures,
-        "recipe": recipe,
-        **environment(),
-    }
-    (partial / DONE).write_text(json.dumps(made, indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    with whole_folder(target) as partial:
+        outcome = part.make(name, settings, workshop, partial)
+        made = {
+            "part": name,
+            "settings": settings,
+            "seed": workshop.seed,
+            "steps": part.steps,
+            "seconds": round(outcome.seconds),
+            "threads": torch.get_num_threads(),
+            "figures": outcome.figures,
+            "recipe": recipe,
+            **environment(),
+        }
+        (partial / DONE).write_text(json.dumps(made, indent=2) + "\n")
     workshop.checkpoint(name).unlink(missing_ok=True)
     shutil.rmtree(workshop.out / "checkpoints" / name, ignore_errors=True)
     return made
