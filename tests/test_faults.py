@@ -1,10 +1,6 @@
-"""What happens to machines: a full disk, a store that may only be read, damaged files. Each has one message.
-
-Disks are made in a mount namespace of the command's own; that takes root, or a kernel that lets users make namespaces.
-"""
+"""What happens to machines: a full disk, a store that may only be read, damaged files. Each has one message."""
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -12,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.disks import FULL, PAGE, READ_ONLY, messages, mounted
+
 pytestmark = pytest.mark.slow
 
 ITEMS = 128
-NO_MOUNT = 99
-PAGE = 4096
 KINDS = ("items", "latents", "scores")
 
 
@@ -26,14 +22,6 @@ def command(folder: Path, out: Path, *more: str) -> list[str]:
         "device=cpu", "profile.fid_minimum=64", "row=[stablediffusion,base_mask]", f"paths.store={folder / 'store'}",
         f"paths.data={folder / 'data'}", f"out={out}", *more,
     ]  # fmt: skip
-
-
-def mounted(script: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """A shell script in a mount namespace of its own; `$0`, `$1`, … are the words."""
-    own = ["unshare", "--mount", *(["--map-root-user"] if os.geteuid() else [])]
-    done = subprocess.run([*own, "sh", "-c", script, *words], capture_output=True, text=True, timeout=900)
-    assert done.returncode != NO_MOUNT, f"expected that a namespace may mount, found: {done.stderr}"
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +41,6 @@ def contents(folder: Path, kind: str) -> list[Path]:
     return [path for path in (folder / "store" / kind).rglob("*") if path.is_file()]
 
 
-def messages(errors: str) -> list[str]:
-    assert "Traceback" not in errors
-    return [line for line in errors.splitlines() if line.startswith("bench: ")]
-
-
-FULL = f"""
-mount -t tmpfs -o size="$1" tmpfs "$0" || exit {NO_MOUNT}
-store="$0"; shift
-"$@" >&2; echo "$?"
-find "$store" -name '*.partial' -o -name '*.lease'
-mount -o remount,size=200m "$store"
-"$@" > /dev/null 2>&1; echo "$?"
-"""
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(whole: Path, tmp_path: Path, kind: str) -> None:
     """Full when half of one kind is written."""
@@ -81,12 +54,6 @@ def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(whole: Path, tmp_path
     assert f"{tmp_path / 'store' / kind}" in said
     assert "no space left on the disk; make room" in said
     same(tmp_path / "out", whole)
-
-
-READ_ONLY = f"""
-mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" || exit {NO_MOUNT}
-"$@"
-"""
 
 
 def test_a_store_that_may_only_be_read_serves_what_it_has(whole: Path, tmp_path: Path) -> None:

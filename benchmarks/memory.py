@@ -1,0 +1,102 @@
+"""Resident memory of a run, stage by stage: does it grow with the items? `python benchmarks/memory.py [ITEMS …]`.
+
+Table 1 on the mini profile from an empty store, cheap settings, a process for each count. Blocks in the store are the
+clock: a stage's first half is over when half of its blocks are there.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Watched", "watch"]
+
+BLOCK = 64
+STAGES = {"sample": "latents", "score": "scores"}
+"""The stages that work on items, and what they leave in the store."""
+MB = 1e6
+
+
+@dataclass
+class Watched:
+    """What a run took, in bytes and seconds."""
+
+    peak: int = 0
+    seconds: float = 0.0
+    halves: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By stage, the most that was resident while its first half of the blocks was worked on, and its second."""
+
+
+def command(folder: Path, items: int, data: Path) -> list[str]:
+    """Table 1 on some items."""
+    return [
+        sys.executable, "-m", "bench", "experiment=table1_inpaint_places", f"limit={items}", "device=cpu",
+        "generator.steps=1", "row=[stablediffusion,base_mask]", "costs=false", "batch_size=8", "stage=tabulate",
+        f"paths.store={folder / 'store'}", f"paths.data={data}", f"out={folder / 'out'}",
+    ]  # fmt: skip
+
+
+def watch(folder: Path, items: int, data: Path) -> Watched:
+    """Run the table and look at its memory all the time.
+
+    Raises:
+        RuntimeError: it failed; the message is what it said.
+    """
+    blocks = -(-items // BLOCK)
+    seen: dict[str, list[tuple[int, int]]] = {stage: [] for stage in STAGES}
+    started, found = time.monotonic(), Watched()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log").open("w+") as log:
+        process = subprocess.Popen(command(folder, items, data), stdout=log, stderr=log)
+        while process.poll() is None:
+            resident, found.peak = _memory(process.pid, found.peak)
+            counts = {stage: _files(folder / "store" / kind) for stage, kind in STAGES.items()}
+            if counts["score"]:
+                seen["score"].append((counts["score"], resident))
+            elif counts["sample"]:
+                seen["sample"].append((counts["sample"], resident))
+            time.sleep(0.05)
+        found.seconds = time.monotonic() - started
+        if process.returncode:
+            log.seek(0)
+            raise RuntimeError(log.read())
+    totals = {stage: _files(folder / "store" / kind) for stage, kind in STAGES.items()}
+    assert totals["sample"] == blocks
+    for stage, samples in seen.items():
+        parts = [[held for count, held in samples if (2 * count < totals[stage]) == first] for first in (True, False)]
+        if all(parts):
+            found.halves[stage] = (max(parts[0]), max(parts[1]))
+    return found
+
+
+def _files(folder: Path) -> int:
+    return sum(1 for _ in folder.rglob("*.safetensors"))
+
+
+def _memory(process: int, peak: int) -> tuple[int, int]:
+    """What is resident now, and the most so far, in bytes."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except FileNotFoundError:
+        return 0, peak
+    sizes = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines) if "kB" in value}
+    return sizes.get("VmRSS", 0), max(peak, sizes.get("VmHWM", 0))
+
+
+def main(counts: list[int]) -> None:
+    """Print a table of some counts of items."""
+    print("| items | seconds | peak, MB | sample: halves, MB | score: halves, MB |\n| ---: | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        for items in counts:
+            found = watch(Path(folder) / str(items), items, Path(folder) / "data")
+            halves = (found.halves.get(stage) for stage in STAGES)
+            shown = ("–" if pair is None else f"{pair[0] / MB:.0f}, {pair[1] / MB:.0f}" for pair in halves)
+            print(f"| {items} | {found.seconds:.0f} | {found.peak / MB:.0f} | {' | '.join(shown)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main([int(word) for word in sys.argv[1:]] or [128, 768])
