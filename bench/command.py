@@ -20,7 +20,7 @@ from bench.schema import FETCH
 if TYPE_CHECKING:
     from bench.results import Results
 
-__all__ = ["main", "run"]
+__all__ = ["ending", "main", "run"]
 
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for noisy in ("httpx", "datasets", "matplotlib", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    with _ending():
+    with ending():
         return _status(arguments)
 
 
@@ -66,7 +66,7 @@ def _status(arguments: list[str]) -> int:
 
 
 @contextmanager
-def _ending() -> Iterator[None]:
+def ending() -> Iterator[None]:
     """Within it, SIGTERM unwinds the stack as SIGINT does, so that nothing half-written or held is left."""
 
     def end(number: int, frame: FrameType | None) -> None:

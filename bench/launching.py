@@ -9,10 +9,13 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,8 @@ SHARED = (
     "stderr_to_stdout",
 )
 """Parameters that submitit has for every kind of cluster."""
+PATIENCE, AGAIN = 60.0, 2.0
+"""Seconds that jobs have to end in, and after which they are asked once more: one that has just begun does not hear."""
 OURS = {"_target_", "submitit_folder", "max_num_timeout"}
 
 
@@ -106,11 +111,13 @@ class Work:
     """That relative paths are meant from."""
 
     def __call__(self) -> int:
-        from bench.command import run
+        from bench.command import ending, run
 
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
         os.chdir(self.folder)
-        return run_job(run, self.job, self.out).status
+        # Slurm sends SIGTERM before it preempts a job as well, which is then submitit's to queue again.
+        with ending() if os.environ.get("SUBMITIT_EXECUTOR") == "local" else nullcontext():
+            return run_job(run, self.job, self.out).status
 
     def checkpoint(self) -> Any:
         """What submitit queues when a job is preempted or out of time: the same, which goes on from the store."""
@@ -145,7 +152,7 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
     executor = submitit.AutoExecutor(folder=works[0].out / LOGS / "%j", cluster=cluster, **more)
     named = {key if key in SHARED else f"{cluster}_{key}": value for key, value in parameters.items()}
     executor.update_parameters(**named)
-    with executor.batch():
+    with _uninterrupted(), executor.batch():
         running = [executor.submit(work) for work in works]
     log.info("%d jobs: %s; logs in %s", len(works), ", ".join(one.job_id for one in running), works[0].out / LOGS)
     statuses = []
@@ -157,12 +164,38 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
                 statuses.append(_died(work, f"its log is {one.paths.stderr}"))
     except KeyboardInterrupt:
         if slurm:
-            log.warning("the jobs go on; once they are through: python -m bench.gather %s", works[0].out)
+            numbers = " ".join(dict.fromkeys(one.job_id.partition("_")[0] for one in running))
+            log.warning("the jobs go on, unless: scancel %s", numbers)
+            log.warning("once they are through: python -m bench.gather %s", works[0].out)
         else:
-            for one in running:
-                one.cancel()
+            _end(running)
         raise
     return statuses
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Within it, processes are started that Ctrl-C does not reach: this command hands it on to its jobs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end(running: Sequence[Any]) -> None:
+    """Have jobs on this machine end, as SIGTERM does: nothing half-written or held is left."""
+    started = time.monotonic()
+    while left := [one.job_id for one in running if not one.done()]:
+        if time.monotonic() - started > PATIENCE:
+            log.warning("these jobs have not ended, and go on: kill %s ends them", " ".join(left))
+            return
+        for number in left:
+            os.kill(int(number), signal.SIGTERM)  # a local job is called by its process
+        time.sleep(AGAIN)
 
 
 def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:

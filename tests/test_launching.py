@@ -171,6 +171,49 @@ def test_one_that_is_killed_or_preempted_costs_a_block_at_most(
     )
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_stopped_ends_its_jobs_and_goes_on(
+    alone: Path, tmp_path: Path, number: signal.Signals, status: int
+) -> None:
+    """Ctrl-C goes to all processes of a terminal, SIGTERM to the command alone."""
+    line = sweep(tmp_path, "hydra/launcher=submitit_local", f"paths.data={alone.parent / 'data'}")
+    process = subprocess.Popen(
+        line,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        deadline = time.monotonic() + 600
+        while not latents(tmp_path):
+            assert process.poll() is None, "it ended before it could be stopped"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        _, errors = process.communicate(timeout=120)  # which ends only when no job holds the pipe any more
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    assert "the same command goes on from here" in errors
+    assert not [path for kind in ("lease", "partial") for path in (tmp_path / "store").rglob(f"*.{kind}")]
+    assert not list((tmp_path / "out").glob("*/run.json"))
+    there = latents(tmp_path)
+    done = subprocess.run(line, capture_output=True, text=True, env=environment(), timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert there.items() <= latents(tmp_path).items()  # nothing that was there was made again
+    pandas.testing.assert_frame_equal(table(tmp_path), table(alone), check_exact=True)
+
+
 def stopped_while_it_samples(
     folder: Path, process: subprocess.Popen[Any], number: signal.Signals
 ) -> dict[Path, tuple[int, int]]:
