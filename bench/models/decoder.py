@@ -8,7 +8,7 @@ Parameter names are those of diffusers' `AsymmetricAutoencoderKL.decoder`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -179,30 +179,58 @@ class Decoder(nn.Module):
         Raises:
             ValueError: only one of image and mask is given, or the decoder has no branch for them.
         """
-        if (image is None) != (mask is None):
-            raise ValueError("a decoder takes image and mask together: found only one of them")
-        concatenates = self.condition_encoder is not None and self.config.blending == "concat"
-        if image is None and concatenates:
-            side = 2 ** (len(self.config.channels) - 1)
-            mask = torch.ones(len(z), 1, z.shape[-2] * side, z.shape[-1] * side, dtype=z.dtype, device=z.device)
-            image = torch.zeros_like(mask).expand(-1, 3, -1, -1)
+        known = self.known(z, image, mask)
         features: list[Tensor] = []
-        if image is not None and mask is not None:
-            if self.condition_encoder is None:
-                raise ValueError("this decoder has no condition branch: call it without image and mask")
-            features = self.condition_encoder(image, mask)
+        if known is not None and self.condition_encoder is not None:
+            features = self.condition_encoder(*known)
 
         def blend(x: Tensor) -> Tensor:
-            if mask is None:
-                return x
-            join = self.blends[len(features) - 1] if concatenates else mask_guided_blend
-            return join(x, features.pop(), mask)
+            return x if known is None else self.join(len(features) - 1)(x, features.pop(), known[1])
 
         x = self.mid_block(self.conv_in(z))
         for up_block in self.up_blocks:
             x = up_block(blend(x))
         x = self.conv_norm_out(blend(x))
         return self.conv_out(functional.silu(x))  # type: ignore[no-any-return]
+
+    def known(self, z: Tensor, image: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
+        """What the branch is shown, image and mask, for arguments as `forward` takes them; None where it is not run.
+
+        Raises:
+            ValueError: as `forward`, or they are not of the size that the latents are decoded to.
+        """
+        if (image is None) != (mask is None):
+            raise ValueError("a decoder takes image and mask together: found only one of them")
+        height, width = z.shape[-2] * self.factor, z.shape[-1] * self.factor
+        if image is None or mask is None:
+            if not self.concatenates:
+                return None
+            mask = torch.ones(len(z), 1, height, width, dtype=z.dtype, device=z.device)
+            return torch.zeros_like(mask).expand(-1, 3, -1, -1), mask
+        if self.condition_encoder is None:
+            raise ValueError("this decoder has no condition branch: call it without image and mask")
+        for name, given in (("image", image), ("mask", mask)):
+            if given.shape[-2:] != (height, width):
+                raise ValueError(f"{name}: expected {height}×{width} for these latents, found {_size(given)}")
+        return image, mask
+
+    @property
+    def factor(self) -> int:
+        """From latents to pixels."""
+        return int(2 ** (len(self.config.channels) - 1))
+
+    @property
+    def concatenates(self) -> bool:
+        """Whether the branch's features are joined by concatenation, which needs them even where nothing is known."""
+        return self.condition_encoder is not None and self.config.blending == "concat"
+
+    def join(self, place: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """What joins decoded features, the branch's and the mask at a place of blending, counted as the branch does."""
+        return self.blends[place] if self.concatenates else mask_guided_blend
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[-2]}×{image.shape[-1]}"
 
 
 def build_decoder(name: str, *, width: float = 1.0, depth: float = 1.0, **overrides: object) -> Decoder:

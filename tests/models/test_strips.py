@@ -1,0 +1,119 @@
+"""Decoders in strips against themselves whole: the same image, in a fraction of the memory."""
+
+import copy
+
+import pytest
+import torch
+
+from bench.models import Decoder, build_decoder
+from bench.models.architecture import peak_activation_bytes
+from bench.models.strips import decode_in_strips
+
+TINY = {"channels": (16, 32, 64, 64), "groups": 8}
+LARGE = {"channels": (24, 48, 96, 96)}
+KINDS: dict[str, tuple[str, dict[str, object]]] = {
+    "vanilla": ("vanilla", {}),
+    "base": ("base", {}),
+    "large": ("large", LARGE),
+    "concat": ("base", {"blending": "concat"}),
+    "partial": ("base", {"branch": "partial"}),
+    "concat partial": ("large", {**LARGE, "blending": "concat", "branch": "partial"}),
+    "one level": ("base", {"channels": (16,)}),
+}
+
+
+def tiny(kind: str) -> Decoder:
+    name, overrides = KINDS[kind]
+    torch.manual_seed(0)
+    return build_decoder(name, **{**TINY, **overrides}).eval()
+
+
+def inputs(decoder: Decoder, height: int, width: int, *, batch: int) -> tuple[torch.Tensor, ...]:
+    """Latents, and where there is a branch an image and a mask with soft edges."""
+    generator = torch.Generator().manual_seed(0)
+    side = 2 ** (len(decoder.config.channels) - 1)
+    z = torch.randn(batch, 4, height, width, generator=generator)
+    if decoder.condition_encoder is None:
+        return (z,)
+    image = torch.rand(batch, 3, side * height, side * width, generator=generator) * 2 - 1
+    mask = (torch.rand(batch, 1, side * height, side * width, generator=generator) * 3 - 1).clamp(0, 1)
+    return z, image, mask
+
+
+@pytest.mark.parametrize("rows", [1, 7, 16, 1000])
+@pytest.mark.parametrize("height", [5, 8])
+@pytest.mark.parametrize("kind", KINDS)
+def test_strips_give_the_whole_image(kind: str, height: int, rows: int) -> None:
+    decoder = tiny(kind)
+    given = inputs(decoder, height, 6, batch=2)
+    with torch.no_grad():
+        for arguments in (given[:1], given):
+            whole = decoder(*arguments)
+            assert (decode_in_strips(decoder, *arguments, rows=rows) - whole).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_strips_are_exact_but_for_rounding(kind: str) -> None:
+    decoder = tiny(kind)
+    given = inputs(decoder, 5, 4, batch=1)
+    exact = copy.deepcopy(decoder).double()
+    with torch.no_grad():
+        whole = exact(*(values.double() for values in given))
+        strips = decode_in_strips(exact, *(values.double() for values in given), rows=3)
+        assert (strips - whole).abs().max() <= 1e-11
+        # With channels last PyTorch's own normalisation rounds more: there the truth is the measure.
+        decoder.to(memory_format=torch.channels_last)
+        assert (decode_in_strips(decoder, *given, rows=3) - whole).abs().max() <= 2e-5
+
+
+def test_a_large_mean_costs_no_precision() -> None:
+    decoder = tiny("base")
+    given = inputs(decoder, 4, 4, batch=1)
+    with torch.no_grad():
+        decoder.conv_in.bias += 1000
+        assert (decode_in_strips(decoder, *given, rows=5) - decoder(*given)).abs().max() <= 1e-3
+
+
+def test_half_precision_stays_near() -> None:
+    decoder = tiny("base")
+    given = inputs(decoder, 4, 4, batch=1)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        found, whole = decode_in_strips(decoder, *given, rows=8).float(), decoder(*given).float()
+    assert (found - whole).abs().max() <= 0.05 * whole.abs().max()
+
+
+def test_what_was_given_stays_as_it_is() -> None:
+    decoder = tiny("base")
+    given = inputs(decoder, 4, 4, batch=2)
+    before = [values.clone() for values in (*given, *decoder.parameters())]
+    assert not decode_in_strips(decoder, *given, rows=4).requires_grad
+    assert all(torch.equal(old, new) for old, new in zip(before, (*given, *decoder.parameters()), strict=True))
+
+
+@pytest.mark.parametrize("name", ["vanilla", "base", "large"])
+def test_strips_take_a_fraction_of_the_memory(name: str) -> None:
+    with torch.device("meta"):
+        decoder = build_decoder(name).eval()
+        given = (torch.empty(1, 4, 64, 64), torch.empty(1, 3, 512, 512), torch.empty(1, 1, 512, 512))
+        given = given[:1] if name == "vanilla" else given
+    with torch.no_grad():
+        whole = peak_activation_bytes(lambda: decoder(*given))
+        strips = peak_activation_bytes(lambda: decode_in_strips(decoder, *given, rows=64))
+    # What is left: the finest level's input and its first block's result, twice the width and once, and some strips.
+    width = decoder.config.channels[0]
+    assert 3 * width * 512 * 512 * 4 <= strips <= 4 * width * 512 * 512 * 4
+    assert strips < (0.7 if name == "vanilla" else 0.4) * whole
+
+
+def test_wrong_calls_are_named() -> None:
+    decoder = tiny("base")
+    z, image, mask = inputs(decoder, 4, 4, batch=1)
+    with pytest.raises(ValueError, match="only one"):
+        decode_in_strips(decoder, z, image, rows=8)
+    with pytest.raises(ValueError, match="no condition branch"):
+        decode_in_strips(tiny("vanilla"), z, image, mask, rows=8)
+    for call in (decoder, lambda *given: decode_in_strips(decoder, *given, rows=8)):
+        with pytest.raises(ValueError, match="image: expected 32×32 for these latents, found 40×32"):
+            call(z, torch.zeros(1, 3, 40, 32), mask)
+        with pytest.raises(ValueError, match="mask: expected 32×32 for these latents, found 16×16"):
+            call(z, image, mask[..., :16, :16])
