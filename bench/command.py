@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from bench.config import MEASURING, compose_config, experiments, typed, with_decoder_rows
 from bench.errors import BadInputError, TerminatedError, outcome
 from bench.schema import FETCH
+from bench.signals import ending
 
 if TYPE_CHECKING:
     from bench.results import Results
 
-__all__ = ["ending", "main", "run"]
+__all__ = ["main", "run"]
 
 DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
@@ -63,23 +59,6 @@ def _status(arguments: list[str]) -> int:
         status, message = known
         print(f"bench: {message}", file=sys.stderr)
         return status
-
-
-@contextmanager
-def ending() -> Iterator[None]:
-    """Within it, SIGTERM unwinds the stack as SIGINT does, so that nothing half-written or held is left."""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        raise TerminatedError
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _overrides(arguments: list[str]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.errors import outcome
 from bench.results import Results, write_json
 
-__all__ = ["FAILED", "JOB", "Job", "note_end", "run_job"]
+__all__ = ["FAILED", "JOB", "Job", "Run", "note_end", "run_job"]
 
 JOB = "job.json"
 FAILED = 1

@@ -11,11 +11,10 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from bench.config import conf_dir, key_of, one_message
 from bench.errors import BadInputError
-from bench.jobs import FAILED, Job, note_end, run_job
+from bench.jobs import FAILED, Job, Run, note_end, run_job
+from bench.signals import ending, uninterrupted
 
 __all__ = ["for_launcher", "launch", "launcher_of"]
 
@@ -104,6 +104,7 @@ def _schema(target: str) -> Any:
 class Work:
     """One job, as it travels to where it is run."""
 
+    run: Run
     job: Job
     out: Path
     """The sweep's folder, absolute."""
@@ -111,13 +112,11 @@ class Work:
     """That relative paths are meant from."""
 
     def __call__(self) -> int:
-        from bench.command import ending, run
-
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
         os.chdir(self.folder)
         # Slurm sends SIGTERM before it preempts a job as well, which is then submitit's to queue again.
         with ending() if os.environ.get("SUBMITIT_EXECUTOR") == "local" else nullcontext():
-            return run_job(run, self.job, self.out).status
+            return run_job(self.run, self.job, self.out).status
 
     def checkpoint(self) -> Any:
         """What submitit queues when a job is preempted or out of time: the same, which goes on from the store."""
@@ -126,15 +125,16 @@ class Work:
         return DelayedSubmission(self)
 
 
-def launch(node: DictConfig, jobs: Sequence[Job], out: Path) -> list[int]:
+def launch(node: DictConfig, run: Run, jobs: Sequence[Job], out: Path) -> list[int]:
     """Have all jobs run, wait for each, and return their exit statuses; one that died has its message as well.
 
     Args:
         node: as `launcher_of` gives it.
+        run: runs one job; it travels by its name.
         jobs: the sweep's.
         out: its folder.
     """
-    works = [Work(job, out.resolve(), Path.cwd()) for job in jobs]
+    works = [Work(run, job, out.resolve(), Path.cwd()) for job in jobs]
     if "ray" in node:
         return _by_ray(OmegaConf.to_container(node.ray, resolve=True), works)
     chosen = OmegaConf.masked_copy(node, [str(key) for key in node if key not in OURS])
@@ -152,7 +152,7 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
     executor = submitit.AutoExecutor(folder=works[0].out / LOGS / "%j", cluster=cluster, **more)
     named = {key if key in SHARED else f"{cluster}_{key}": value for key, value in parameters.items()}
     executor.update_parameters(**named)
-    with _uninterrupted(), executor.batch():
+    with uninterrupted(), executor.batch():
         running = [executor.submit(work) for work in works]
     log.info("%d jobs: %s; logs in %s", len(works), ", ".join(one.job_id for one in running), works[0].out / LOGS)
     statuses = []
@@ -171,19 +171,6 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
             _end(running)
         raise
     return statuses
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Within it, processes are started that Ctrl-C does not reach: this command hands it on to its jobs."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _end(running: Sequence[Any]) -> None:

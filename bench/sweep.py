@@ -67,7 +67,7 @@ def run_sweep(words: list[str], run: Run) -> int:
     out = writable_folder(given[-1], "out") if given else free_folder(Path("outputs") / "sweep", stamp)
     try:
         if launcher is not None:
-            return max(launch(launcher, jobs, out))
+            return max(launch(launcher, run, jobs, out))
         return max(run_job(run, job, out).status for job in jobs)
     finally:
         if any(out.glob(f"*/{JOB}")):
