@@ -1,7 +1,8 @@
-"""Resident memory of a run, stage by stage: does it grow with the items? `python benchmarks/memory.py [ITEMS …]`.
+"""A run's memory, stage by stage: does it grow with the items? `python benchmarks/memory.py [ITEMS …]`.
 
 Table 1 on the mini profile from an empty store, cheap settings, a process for each count. Blocks in the store are the
-clock: a stage's first half is over when half of its blocks are there.
+clock; a stage's first quarter is left out, in which allocators find their size. What is looked at is the process's own memory
+(`RssAnon`); pages of the mapped file of items are the system's to take back, and only the peak (`VmHWM`) has them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Watched:
 
     peak: int = 0
     seconds: float = 0.0
-    halves: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By stage, the most that was resident while its first half of the blocks was worked on, and its second."""
+    quarters: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By stage, the most that it held in the second quarter of the blocks, and in the last."""
 
 
 def command(folder: Path, items: int, data: Path) -> list[str]:
@@ -53,12 +54,12 @@ def watch(folder: Path, items: int, data: Path) -> Watched:
     with (folder / "log").open("w+") as log:
         process = subprocess.Popen(command(folder, items, data), stdout=log, stderr=log)
         while process.poll() is None:
-            resident, found.peak = _memory(process.pid, found.peak)
+            held, found.peak = _memory(process.pid, found.peak)
             counts = {stage: _files(folder / "store" / kind) for stage, kind in STAGES.items()}
             if counts["score"]:
-                seen["score"].append((counts["score"], resident))
+                seen["score"].append((counts["score"], held))
             elif counts["sample"]:
-                seen["sample"].append((counts["sample"], resident))
+                seen["sample"].append((counts["sample"], held))
             time.sleep(0.05)
         found.seconds = time.monotonic() - started
         if process.returncode:
@@ -67,9 +68,9 @@ def watch(folder: Path, items: int, data: Path) -> Watched:
     totals = {stage: _files(folder / "store" / kind) for stage, kind in STAGES.items()}
     assert totals["sample"] == blocks
     for stage, samples in seen.items():
-        parts = [[held for count, held in samples if (2 * count < totals[stage]) == first] for first in (True, False)]
-        if all(parts):
-            found.halves[stage] = (max(parts[0]), max(parts[1]))
+        second, last = ([held for count, held in samples if 4 * count // totals[stage] == part] for part in (1, 3))
+        if second and last:
+            found.quarters[stage] = max(second), max(last)
     return found
 
 
@@ -78,23 +79,26 @@ def _files(folder: Path) -> int:
 
 
 def _memory(process: int, peak: int) -> tuple[int, int]:
-    """What is resident now, and the most so far, in bytes."""
+    """What is the process's own now, and the most that was resident so far, in bytes."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except FileNotFoundError:
         return 0, peak
-    sizes = {name: int(value.split()[0]) * 1024 for name, _, value in (line.partition(":") for line in lines) if "kB" in value}
-    return sizes.get("VmRSS", 0), max(peak, sizes.get("VmHWM", 0))
+    values = dict(line.split(":", 1) for line in lines)
+    sizes = {name: int(value.split()[0]) * 1024 for name, value in values.items() if value.endswith(" kB")}
+    return sizes.get("RssAnon", 0), max(peak, sizes.get("VmHWM", 0))
 
 
 def main(counts: list[int]) -> None:
     """Print a table of some counts of items."""
-    print("| items | seconds | peak, MB | sample: halves, MB | score: halves, MB |\n| ---: | ---: | ---: | ---: | ---: |")
+    print(
+        "| items | seconds | peak, MB | sample: quarters, MB | score: quarters, MB |\n| ---: | ---: | ---: | ---: | ---: |"
+    )
     with tempfile.TemporaryDirectory() as folder:
         for items in counts:
             found = watch(Path(folder) / str(items), items, Path(folder) / "data")
-            halves = (found.halves.get(stage) for stage in STAGES)
-            shown = ("–" if pair is None else f"{pair[0] / MB:.0f}, {pair[1] / MB:.0f}" for pair in halves)
+            quarters = (found.quarters.get(stage) for stage in STAGES)
+            shown = ("–" if pair is None else f"{pair[0] / MB:.0f}, {pair[1] / MB:.0f}" for pair in quarters)
             print(f"| {items} | {found.seconds:.0f} | {found.peak / MB:.0f} | {' | '.join(shown)} |", flush=True)
 
 

@@ -1,6 +1,7 @@
 """What happens to machines: a full disk, a store that may only be read, damaged files. Each has one message."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from tests.disks import FULL, PAGE, READ_ONLY, messages, mounted
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[1]
 ITEMS = 128
 KINDS = ("items", "latents", "scores")
 
@@ -99,3 +101,34 @@ def test_damaged_items_are_prepared_again(whole: Path, tmp_path: Path) -> None:
     done = subprocess.run(line, check=True, capture_output=True, text=True)
     assert f"{table.parent} is damaged" in done.stderr
     same(tmp_path / "out", whole)
+
+
+SHORT = """
+import os, resource
+from bench.generation.decoding import Decoded
+
+class Short(Decoded):
+    \"\"\"As one decodes, where the process may have no more memory than it has.\"\"\"
+
+    def __call__(self, batch):
+        if os.environ["SHORT"] == "1":
+            size = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (size, size))
+        return super().__call__(batch)
+"""
+
+
+def test_a_run_without_memory_says_so_and_with_more_it_goes_on(whole: Path, tmp_path: Path) -> None:
+    (tmp_path / "short.py").write_text(SHORT)
+    more = ["batch_size=64", "rows.base_mask.method._target_=short.Short", f"paths.data={whole / 'data'}"]
+    line = command(tmp_path, tmp_path / "out", *more)
+    env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    done = subprocess.run(line, env={**env, "SHORT": "1"}, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 1
+    (said,) = messages(done.stderr)
+    assert "out of memory" in said
+    assert "fewer items at once (batch_size=N" in said
+    assert not (tmp_path / "out" / "run.json").exists()
+    subprocess.run(line, env={**env, "SHORT": "0"}, check=True, capture_output=True, timeout=600)
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["latents"] == {"sampled": 0, "stored": ITEMS}

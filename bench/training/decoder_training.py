@@ -149,7 +149,7 @@ class DecoderTraining:
                 self.seconds += time.monotonic() - started
                 ending = self.world.any(asked(), self.device)
                 yield Progressed(self.step, means, rates)
-                # Only now: what the caller does with an update, such as a validation, is done again unless it was saved.
+                # Only now: a validation that the caller did not get through is done again by the next start.
                 if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
                     self.save()
                 if ending and self.step < self.recipe.steps:

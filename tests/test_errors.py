@@ -1,0 +1,44 @@
+"""What ends a command with one message."""
+
+import errno
+
+import pytest
+import torch
+
+from bench.errors import BadInputError, RunFailedError, outcome
+from bench.training.decoder_training import named_workers
+
+CPU = "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (OSError(errno.ENOSPC, "full", "/a"), 1, "/a: no space left on the disk"),
+        (OSError(errno.EROFS, "read-only", "/a"), 2, "/a: expected a place that can be written"),
+        (MemoryError(), 1, "out of memory (MemoryError)"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "out of memory"),
+        (RuntimeError(CPU), 1, "batch_size=N"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "CUDA out of memory"),
+    ],
+)
+def test_an_error_of_the_machine_has_a_status_and_a_message(error: Exception, status: int, said: str) -> None:
+    found = outcome(error)
+    assert found is not None
+    assert found[0] == status
+    assert said in found[1]
+
+
+@pytest.mark.parametrize("error", [ValueError("memory"), RuntimeError("a bug"), OSError(errno.ENOENT, "none", "/a")])
+def test_any_other_has_its_traceback(error: Exception) -> None:
+    assert outcome(error) is None
+
+
+def test_a_loading_process_has_one_message() -> None:
+    with pytest.raises(RunFailedError, match=r"gone.*killed by signal: Killed.*workers=N"), named_workers():
+        raise RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed. ")
+    with pytest.raises(RuntimeError, match="a bug"), named_workers():
+        raise RuntimeError("a bug")
+    wrapped = "Caught BadInputError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n"
+    with pytest.raises(BadInputError, match=r"^a\.png: broken$"), named_workers():
+        raise BadInputError(f"{wrapped}bench.errors.BadInputError: a.png: broken\n")
