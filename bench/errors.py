@@ -1,6 +1,7 @@
 """What ends a command with one message instead of a traceback."""
 
 import errno
+import re
 
 __all__ = ["FULL", "READ_ONLY", "UNWRITABLE", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
 
@@ -9,8 +10,8 @@ READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 UNWRITABLE = (*FULL, errno.EROFS)
 """Of an `OSError` while something was written: what the disk is to blame for."""
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
-"""How PyTorch says so, on a GPU and on the CPU."""
+OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|^could not create a (primitive|memory object)$")
+"""How PyTorch says so: on a GPU, on the CPU, and of its convolutions there, which name no reason."""
 
 
 class BadInputError(Exception):
@@ -47,7 +48,7 @@ def outcome(error: Exception) -> tuple[int, str] | None:
 def _is_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+    return isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)) is not None
 
 
 def _first_line(error: Exception) -> str:

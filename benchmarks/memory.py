@@ -1,8 +1,9 @@
 """A run's memory, stage by stage: does it grow with the items? `python benchmarks/memory.py [ITEMS …]`.
 
 Table 1 on the mini profile from an empty store, cheap settings, a process for each count. Blocks in the store are the
-clock; a stage's first quarter is left out, in which allocators find their size. What is looked at is the process's own memory
-(`RssAnon`); pages of the mapped file of items are the system's to take back, and only the peak (`VmHWM`) has them.
+clock; a stage's first quarter is left out, in which allocators find their size. What is looked at is the process's own
+memory (`RssAnon`); pages of the mapped file of items are the system's to take back, and only the peak (`VmHWM`) has
+them.
 """
 
 from __future__ import annotations
@@ -91,9 +92,8 @@ def _memory(process: int, peak: int) -> tuple[int, int]:
 
 def main(counts: list[int]) -> None:
     """Print a table of some counts of items."""
-    print(
-        "| items | seconds | peak, MB | sample: quarters, MB | score: quarters, MB |\n| ---: | ---: | ---: | ---: | ---: |"
-    )
+    print("| items | seconds | peak, MB | sample: quarters, MB | score: quarters, MB |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         for items in counts:
             found = watch(Path(folder) / str(items), items, Path(folder) / "data")

@@ -18,8 +18,8 @@ find "$store" -mindepth 1 -name '.*' -o -name '*.partial' -o -name '*.lease'
 mount -o remount,size=200m "$store"
 "$@" > /dev/null 2>&1; echo "$?"
 """
-"""Words: the disk's folder, its bytes, a command. Prints the command's status, what it left half-written, and its status
-with room."""
+"""Words: the disk's folder, its bytes, a command. Prints the command's status, what it left half-written, and its
+status with room."""
 READ_ONLY = f"""
 mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" || exit {NO_MOUNT}
 "$@"

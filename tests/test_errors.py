@@ -19,6 +19,7 @@ CPU = "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to
         (MemoryError(), 1, "out of memory (MemoryError)"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "out of memory"),
         (RuntimeError(CPU), 1, "batch_size=N"),
+        (RuntimeError("could not create a primitive"), 1, "out of memory"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "CUDA out of memory"),
     ],
 )
