@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from bench.errors import BadInputError
-from bench.schema import CONTROLS, DTYPES, FETCH, STAGES, Config
+from bench.schema import COMPILE, CONTROLS, DTYPES, FETCH, STAGES, Config
 
 __all__ = [
     "COLLECTIONS",
@@ -55,8 +55,8 @@ COLLECTIONS = ("collection", "regression")
 """Kinds that run other experiments."""
 
 NEUTRAL = (
-    "experiment", "experiments", "stage", "device", "batch_size", "out", "save_images", "keep_features",
-    "features_dtype", "paths", "hydra", "controls", "costs", "each", "gate",
+    "experiment", "experiments", "stage", "device", "batch_size", "strip_rows", "compile", "out", "save_images",
+    "keep_features", "features_dtype", "paths", "hydra", "controls", "costs", "each", "gate",
 )  # fmt: skip
 """Overrides of these change no number of the paper's tables."""
 OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
@@ -190,6 +190,9 @@ def _validate(config: Config) -> None:
     _positive(config, "", "limit")
     if config.batch_size != "auto" and not (isinstance(config.batch_size, int) and config.batch_size >= 1):
         raise BadInputError(f"batch_size: expected 1 or more, or auto, found {config.batch_size}")
+    _positive(config, "", "strip_rows")
+    if config.compile is not None:
+        _one_of("compile", config.compile, COMPILE)
     _one_of("features_dtype", config.features_dtype, DTYPES)
     for control in config.controls:
         _one_of("controls", control, CONTROLS)

@@ -15,7 +15,8 @@ from bench.checking.settings import used
 from bench.config import changing
 from bench.device import choose_device, describe
 from bench.generation.batching import Batches
-from bench.generation.decoding import Method, chain
+from bench.generation.compiling import check_compile
+from bench.generation.decoding import Decoded, Method, chain
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Unit
 from bench.objects import identity, make, weight_files
@@ -106,11 +107,17 @@ class Loaded:
     @cached_property
     def methods(self) -> dict[str, Method]:
         """How each measured row makes its images."""
-        return {
+        check_compile(self.config.compile, self.device)
+        made: dict[str, Method] = {
             name: make(row["method"], f"rows.{name}.method").to(self.device)
             for name, row in self.resolved["rows"].items()
             if row["method"] is not None
         }
+        for one in (one for method in made.values() for one in chain(method) if isinstance(one, Decoded)):
+            one.strip_rows = self.config.strip_rows
+            if self.config.compile is not None:
+                one.compile(self.config.compile)
+        return made
 
     @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:

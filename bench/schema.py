@@ -13,6 +13,7 @@ from omegaconf import MISSING
 from bench.paths import Paths
 
 __all__ = [
+    "COMPILE",
     "CONTROLS",
     "DTYPES",
     "FETCH",
@@ -43,6 +44,8 @@ FIGURES = ("details", "borders", "captions")
 """Kinds of the paper's figures; see `bench.reporting.paper_figures`."""
 DTYPES = ("float32", "float16")
 """In which features are kept."""
+COMPILE = ("default", "reduce-overhead", "max-autotune")
+"""Modes of `torch.compile`."""
 FETCH = "fetch"
 """Named like a stage, but nothing else is run with it: it downloads what may be downloaded."""
 
@@ -297,6 +300,10 @@ class Config:
     device: str = "auto"
     batch_size: int | str = "${profile.batch_size}"
     """Items at once, or `auto`."""
+    strip_rows: int | None = None
+    """Rows that decoders compute at once, for less memory; None for all, until one image alone does not fit."""
+    compile: str | None = None
+    """How decoders are compiled, one of `COMPILE`; None for not."""
     controls: list[str] = "${profile.controls}"  # type: ignore[assignment]
     """What is measured beyond the paper; see `CONTROLS`."""
     out: str | None = None

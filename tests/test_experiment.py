@@ -103,6 +103,19 @@ def test_another_batch_size_gives_the_same_numbers(store: Path, first: Path, tmp
     np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-3, atol=1e-6)
 
 
+def test_strips_give_the_same_numbers_and_are_no_part_of_a_key(store: Path, first: Path, tmp_path: Path) -> None:
+    bench.run(few(store, tmp_path / "kept", "strip_rows=16"))
+    assert (tmp_path / "kept" / "records.parquet").read_bytes() == (first / "records.parquet").read_bytes()
+    apart = (f"paths.data={store.parent / 'data'}", "strip_rows=16")
+    bench.run(few(tmp_path / "store", tmp_path / "out", *apart))
+    numbers = [
+        pandas.read_parquet(out / "records.parquet").select_dtypes("number") for out in (first, tmp_path / "out")
+    ]
+    excess = [frame.pop("border_excess") for frame in numbers]
+    np.testing.assert_allclose(excess[0], excess[1], atol=1e-3 * numbers[0]["border_step"].min())
+    np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-3, atol=1e-6)
+
+
 def test_one_row_more_computes_one_row(store: Path, tmp_path: Path) -> None:
     before = set((store / "scores").rglob("*.safetensors"))
     bench.run(few(store, tmp_path / "out", rows=[*ROWS, "large_nomask"]))

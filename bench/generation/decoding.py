@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,14 +12,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bench.generation.compiling import GRAPHS
 from bench.generation.sampling import AUTOCAST
 from bench.models.decoder import Decoder
+from bench.models.strips import decode_in_strips
 
 __all__ = ["LATENTS", "Batch", "Decoded", "Method", "branch_is_off", "chain", "made_beforehand", "origin_of"]
 
 LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
 """Which latents are decoded: the generator's; the first stage's of the whole image, or of its known pixels on grey; or
 the generator's with those of the whole image in every cell that no pixel of the hole touches."""
+
+FEWEST_ROWS = 16
+"""Of a strip, where memory runs out: with fewer, little memory is saved and more is computed in vain."""
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,10 @@ class Decoded:
         self.half = precision == AUTOCAST
         self.conditioned = conditioned
         self.kind = latents
+        self.strip_rows: int | None = None
+        """Rows that a decoder of ours computes at once; None for all of them, until one image alone does not fit."""
+        self._keeps_output = True
+        self._warned = False
 
     @property
     def training(self) -> str:
@@ -114,13 +125,52 @@ class Decoded:
         self.decoder.to(device).to(memory_format=torch.channels_last)
         return self
 
+    def compile(self, mode: str) -> None:
+        """Compile the decoder, whole images of it, at its first call.
+
+        Args:
+            mode: one of `bench.schema.COMPILE`.
+        """
+        self.decoder.compile(mode=mode)
+        self._keeps_output = mode not in GRAPHS
+
     def __call__(self, batch: Batch) -> Tensor:
+        """Images B×3×H×W, roughly in [-1, 1]; in strips from where one alone did not fit the memory.
+
+        Raises:
+            torch.OutOfMemoryError: several do not fit, or one does not even in strips.
+        """
         z = batch.latents(self.kind)
         shown = (batch.image, batch.mask) if self.conditioned else ()
+        while True:
+            try:
+                return self._image(z, *shown)
+            except torch.OutOfMemoryError:
+                rows = self._fewer_rows(z)
+                if rows is None:
+                    raise
+            # Only here is the exception gone, and with it the frames that hold what filled the memory.
+            self.strip_rows = rows
+            torch.cuda.empty_cache()
+            if not self._warned:
+                log.warning("one image does not fit the device's memory as a whole; decoding in strips of rows")
+                self._warned = True
+
+    def _image(self, z: Tensor, *shown: Tensor) -> Tensor:
         half = self.half and z.device.type == "cuda"
         with torch.inference_mode(), torch.autocast("cuda", torch.float16) if half else contextlib.nullcontext():
+            if self.strip_rows is not None and isinstance(self.decoder, Decoder):
+                return decode_in_strips(self.decoder, z, *shown, rows=self.strip_rows).float()
             image: Tensor = self.decoder(z, *shown)
-        return image.float()
+            return image.float() if self._keeps_output else image.float().clone()
+
+    def _fewer_rows(self, z: Tensor) -> int | None:
+        """Of a strip to go on with where latents were too many at once; None where that is no way out."""
+        if len(z) > 1 or not isinstance(self.decoder, Decoder):
+            return None
+        height = z.shape[-2] * self.decoder.factor
+        rows = min(self.strip_rows or height, height) // 2
+        return rows if rows >= FEWEST_ROWS else None
 
 
 def chain(method: Method) -> Iterator[Any]:

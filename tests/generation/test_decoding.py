@@ -1,0 +1,156 @@
+"""Decoders as methods: strips where memory is short, on a device that is only pretended, and compilation."""
+
+import logging
+
+import pytest
+import torch
+
+from bench.errors import BadInputError
+from bench.generation import compiling, decoding
+from bench.generation.compiling import check_compile
+from bench.generation.decoding import Batch, Decoded
+from bench.models import build_decoder
+
+CPU = torch.device("cpu")
+TINY = {"channels": (8, 16, 16, 16), "groups": 4}
+
+
+def method(*, conditioned: bool = True) -> Decoded:
+    torch.manual_seed(0)
+    return Decoded(build_decoder("base", **TINY), conditioned=conditioned).to(CPU)
+
+
+def batch(count: int, side: int = 64) -> Batch:
+    generator = torch.Generator().manual_seed(count)
+    z = torch.randn(count, 4, side // 8, side // 8, generator=generator)
+    image = torch.rand(count, 3, side, side, generator=generator) * 2 - 1
+    return Batch(("item",) * count, z, image, (torch.rand(count, 1, side, side, generator=generator) > 0.5).float())
+
+
+def short_of_memory(monkeypatch: pytest.MonkeyPatch, decoded: Decoded, largest: int) -> list[int | None]:
+    """Let decoding fail with more rows at once than that; returns a list of the rows that are tried."""
+    tried: list[int | None] = []
+    in_strips, forward = decoding.decode_in_strips, decoded.decoder.forward
+
+    def whole(*given: torch.Tensor) -> torch.Tensor:
+        tried.append(None)
+        if largest < 64:
+            raise torch.OutOfMemoryError("pretended")
+        return forward(*given)
+
+    def strips(*given: torch.Tensor, rows: int) -> torch.Tensor:
+        tried.append(rows)
+        if rows > largest:
+            raise torch.OutOfMemoryError("pretended")
+        return in_strips(*given, rows=rows)
+
+    monkeypatch.setattr(decoded.decoder, "forward", whole)
+    monkeypatch.setattr(decoding, "decode_in_strips", strips)
+    return tried
+
+
+@pytest.mark.parametrize("conditioned", [True, False])
+def test_an_image_that_does_not_fit_is_decoded_in_strips_from_then_on(
+    conditioned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    decoded, one, more = method(conditioned=conditioned), batch(1), batch(3)
+    expected = [decoded(one), decoded(more)]
+    tried = short_of_memory(monkeypatch, decoded, 16)
+    with caplog.at_level(logging.WARNING):
+        found = [decoded(one), decoded(more)]
+    assert tried == [None, 32, 16, 16]
+    assert [record.getMessage() for record in caplog.records] == [
+        "one image does not fit the device's memory as a whole; decoding in strips of rows"
+    ]
+    assert max((a - b).abs().max() for a, b in zip(expected, found, strict=True)) <= 2e-5
+
+
+def test_several_images_that_do_not_fit_are_for_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = method()
+    tried = short_of_memory(monkeypatch, decoded, 16)
+    with pytest.raises(torch.OutOfMemoryError, match="pretended"):
+        decoded(batch(2))
+    assert (tried, decoded.strip_rows) == ([None], None)
+
+
+def test_what_does_not_fit_in_the_thinnest_strips_either_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = method()
+    tried = short_of_memory(monkeypatch, decoded, 1)
+    with pytest.raises(torch.OutOfMemoryError, match="pretended"):
+        decoded(batch(1))
+    assert tried == [None, 32, 16]
+
+
+def test_given_strips_are_taken_and_halved_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded = method()
+    decoded.strip_rows = 1000
+    tried = short_of_memory(monkeypatch, decoded, 32)
+    decoded(batch(1))
+    assert tried == [1000, 32]
+
+
+def test_other_decoders_have_no_strips() -> None:
+    class Theirs(torch.nn.Module):
+        def forward(self, *_: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("pretended")
+
+    with pytest.raises(torch.OutOfMemoryError, match="pretended"):
+        Decoded(Theirs(), conditioned=False)(batch(1))
+
+
+def test_the_frames_of_what_failed_are_gone_before_strips_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = {"count": 0}
+
+    class Large:
+        """Stands for a feature map that fills the memory."""
+
+        def __init__(self) -> None:
+            alive["count"] += 1
+
+        def __del__(self) -> None:
+            alive["count"] -= 1
+
+    def whole(*_: torch.Tensor) -> torch.Tensor:
+        held = Large()
+        raise torch.OutOfMemoryError(f"pretended {held is None}")
+
+    def strips(*_: torch.Tensor, rows: int) -> torch.Tensor:
+        assert alive["count"] == 0
+        return torch.zeros(1, 3, 64, 64)
+
+    decoded = method()
+    monkeypatch.setattr(decoded.decoder, "forward", whole)
+    monkeypatch.setattr(decoding, "decode_in_strips", strips)
+    decoded(batch(1))
+
+
+def test_cuda_graphs_need_a_gpu() -> None:
+    check_compile(None, CPU)
+    with pytest.raises(BadInputError, match=r"compile: reduce-overhead is CUDA graphs: expected a GPU, found .* cpu"):
+        check_compile("reduce-overhead", CPU)
+
+
+def test_a_missing_compiler_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(call: object, **_: object) -> object:
+        raise RuntimeError("backend='inductor' raised:\nInvalidCxxCompiler: No working C++ compiler found\n\nfurther")
+
+    monkeypatch.setattr(compiling.torch, "compile", refuse)
+    with pytest.raises(BadInputError) as found:
+        check_compile("default", CPU)
+    assert (
+        str(found.value)
+        == "compile: default does not work on cpu here: InvalidCxxCompiler: No working C++ compiler found"
+    )
+
+
+@pytest.mark.slow
+def test_a_compiled_decoder_gives_the_same_image_and_stays_what_it_is() -> None:
+    check_compile("default", CPU)
+    decoded = method()
+    batches = [batch(3), batch(2), batch(1)]
+    expected, names = [decoded(one) for one in batches], list(decoded.decoder.state_dict())
+    decoded.compile("default")
+    assert max((decoded(one) - image).abs().max() for one, image in zip(batches, expected, strict=True)) <= 1e-4
+    assert list(decoded.decoder.state_dict()) == names
+    assert isinstance(decoded.decoder, type(build_decoder("base", **TINY)))
+    assert decoded.decoder.condition_encoder is not None
