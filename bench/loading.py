@@ -158,7 +158,8 @@ class Loaded:
     def prediction(self) -> Fact:
         """Where `stage=check` leaves what it expects of a run, for the run to compare itself with."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
-        return self._fact("estimate", {**made, "measures": self.protocols, "batch_size": self.config.batch_size})
+        speed = {name: getattr(self.config, name) for name in ("batch_size", "strip_rows", "compile")}
+        return self._fact("estimate", {**made, "measures": self.protocols, **speed})
 
     def _fact(self, what: str, settings: Any) -> Fact:
         """The place of something measured on this device at this resolution."""
