@@ -23,6 +23,7 @@ from bench.costs import decoding_share, sampling_seconds
 from bench.data.manifest import DamagedItemsError, Items, prepare_items
 from bench.data.masks import preset
 from bench.errors import BadInputError
+from bench.generation.compiling import check_mode
 from bench.generation.decoding import branch_is_off, made_beforehand, origin_of
 from bench.influences import write_influences
 from bench.kept import remove_features, write_features
@@ -158,6 +159,7 @@ class TableExperiment(Reported):
     def check_settings(self) -> None:
         """See that targets and arguments are right, whatever files are there."""
         check_settings(self.resolved, self._spec, self.rows)
+        check_mode(self.config.compile, self.device)
 
     def load(self) -> None:
         """Load what every row needs, so that a wrong weight file is found before hours of sampling.

@@ -15,7 +15,7 @@ from bench.checking.settings import used
 from bench.config import changing
 from bench.device import choose_device, describe
 from bench.generation.batching import Batches
-from bench.generation.compiling import check_compile
+from bench.generation.compiling import check_compiler
 from bench.generation.decoding import Decoded, Method, chain
 from bench.metrics.measure import Measure
 from bench.metrics.scoring import Unit
@@ -107,7 +107,8 @@ class Loaded:
     @cached_property
     def methods(self) -> dict[str, Method]:
         """How each measured row makes its images."""
-        check_compile(self.config.compile, self.device)
+        if self.config.compile is not None:
+            check_compiler(self.config.compile, self.device)
         made: dict[str, Method] = {
             name: make(row["method"], f"rows.{name}.method").to(self.device)
             for name, row in self.resolved["rows"].items()

@@ -1,19 +1,26 @@
 """Our decoders against diffusers' on the same weights, alternating in one process: time as a ratio.
 
-python benchmarks/decoders.py [--latent 32] [--repeats 5]
+python benchmarks/decoders.py [--latent 32] [--repeats 5] [--compile MODE | --strips ROWS]
+
+With an option, ours against themselves: compiled, or in strips, then with the peak memory of a process for each.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from diffusers import AsymmetricAutoencoderKL
 
-from bench.models import DECODERS, build_decoder
+from bench.models import DECODERS, Decoder, build_decoder
+from bench.models.strips import decode_in_strips
+from bench.schema import COMPILE
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -42,26 +49,98 @@ def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
     ours = build_decoder(name)
     ours.load_state_dict(peer.state_dict())
     ours, peer = ours.eval().to(device), peer.eval().to(device)
-    side = latent * 8
-    z, image = torch.randn(1, 4, latent, latent, device=device), torch.rand(1, 3, side, side, device=device)
-    mask = (torch.rand(1, 1, side, side, device=device) > 0.5).float()
+    given = inputs(latent, device)
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     for _ in range(repeats + 1):
-        times["ours"].append(seconds(lambda: ours(z, image, mask)))
-        times["peer"].append(seconds(lambda: peer(z, image, mask)))
+        times["ours"].append(seconds(lambda: ours(*given)))
+        times["peer"].append(seconds(lambda: peer(*given)))
     return statistics.median(times["ours"][1:]), statistics.median(times["peer"][1:])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--latent", type=int, default=32, help="side of the latents")
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, latents {options.latent}×{options.latent}")
+def inputs(latent: int, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Latents, image and mask of one item."""
+    side = latent * 8
+    z, image = torch.randn(1, 4, latent, latent, device=device), torch.rand(1, 3, side, side, device=device)
+    return z, image, (torch.rand(1, 1, side, side, device=device) > 0.5).float()
+
+
+def variant(decoder: Decoder, mode: str | None, rows: int | None) -> Callable[..., torch.Tensor]:
+    """The decoder as it is, compiled or in strips."""
+    if rows is not None:
+        return partial(decode_in_strips, decoder, rows=rows)
+    return decoder if mode is None else torch.compile(decoder, mode=mode)
+
+
+@torch.inference_mode()
+def against_itself(name: str, latent: int, repeats: int, mode: str | None, rows: int | None) -> tuple[float, ...]:
+    """Median seconds as it is and otherwise, seconds of the first call, and how far the images differ."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
+    given = inputs(latent, device)
+    other = variant(decoder, mode, rows)
+    first = seconds(lambda: other(*given))
+    apart = float((other(*given) - decoder(*given)).abs().max())
+    times: dict[str, list[float]] = {"plain": [], "other": []}
+    for _ in range(repeats):
+        times["plain"].append(seconds(lambda: decoder(*given)))
+        times["other"].append(seconds(lambda: other(*given)))
+    return statistics.median(times["plain"]), statistics.median(times["other"]), first, apart
+
+
+@torch.inference_mode()
+def peak_memory(name: str, latent: int, rows: int | None) -> float:
+    """GB by which one image makes a process grow; to be called in a fresh one."""
+    decoder = build_decoder(name).eval().to(memory_format=torch.channels_last)
+    given = inputs(latent, "cpu")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    variant(decoder, None, rows)(*given)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 1e9
+
+
+def in_fresh_process(*arguments: object) -> float:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return float(pool.apply(peak_memory, arguments))
+
+
+def show_peers(options: argparse.Namespace) -> None:
     print("| decoder | ours, s | diffusers, s | ratio |\n| --- | ---: | ---: | ---: |")
     for name in ("base", "large"):
         ours, peer = compare(name, options.latent, options.repeats)
         print(f"| {name} | {ours:.3f} | {peer:.3f} | {ours / peer:.2f} |")
+
+
+def show_compiled(options: argparse.Namespace) -> None:
+    print("| decoder | as it is, s | compiled, s | ratio | first call, s | images differ by |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for name in ("base", "large"):
+        plain, other, first, apart = against_itself(name, options.latent, options.repeats, options.compile, None)
+        print(f"| {name} | {plain:.3f} | {other:.3f} | {other / plain:.2f} | {first:.1f} | {apart:.1e} |")
+
+
+def show_strips(options: argparse.Namespace) -> None:
+    print("| decoder | whole, s | strips, s | ratio | whole, GB | strips, GB | images differ by |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for name in ("base", "large"):
+        memory = [in_fresh_process(name, options.latent, rows) for rows in (None, options.strips)]
+        plain, other, _, apart = against_itself(name, options.latent, options.repeats, None, options.strips)
+        figures = f"{plain:.2f} | {other:.2f} | {other / plain:.2f} | {memory[0]:.2f} | {memory[1]:.2f}"
+        print(f"| {name} | {figures} | {apart:.1e} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--latent", type=int, default=32, help="side of the latents")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--compile", choices=COMPILE, help="against themselves compiled in this mode")
+    parser.add_argument("--strips", type=int, metavar="ROWS", help="against themselves in strips of so many rows")
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, latents {options.latent}×{options.latent}")
+    if options.strips is not None:
+        show_strips(options)
+    elif options.compile is not None:
+        show_compiled(options)
+    else:
+        show_peers(options)
 
 
 if __name__ == "__main__":

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import time
+
 import torch
 
 from bench.errors import BadInputError
 
-__all__ = ["GRAPHS", "check_compile"]
+__all__ = ["GRAPHS", "check_compiler", "check_mode"]
 
 GRAPHS = ("reduce-overhead", "max-autotune")
 """Modes with CUDA graphs, whose next call writes over the output of the one before."""
 KEY = "compile"
 
 
-def check_compile(mode: str | None, device: torch.device) -> None:
-    """See that networks can be compiled on a device, by compiling the least one.
+def check_mode(mode: str | None, device: torch.device) -> None:
+    """See that a mode is one for a device.
 
     Args:
-        mode: one of `bench.schema.COMPILE`; None for not, of which nothing is seen to.
-        device: where they run.
+        mode: one of `bench.schema.COMPILE`; None for not compiled.
+        device: where networks run.
 
     Raises:
-        BadInputError: the mode needs a GPU, or what it takes to compile is not installed, such as a C++ compiler.
+        BadInputError: it needs a GPU.
     """
-    if mode is None:
-        return
     if mode == "reduce-overhead" and device.type != "cuda":
         raise BadInputError(f"{KEY}: {mode} is CUDA graphs: expected a GPU, found the device {device}")
+
+
+def check_compiler(mode: str, device: torch.device) -> None:
+    """See that what it takes to compile for a device is installed, by compiling the least network.
+
+    Args:
+        mode: for the message.
+        device: where networks run.
+
+    Raises:
+        BadInputError: it is not, such as a C++ compiler.
+    """
+    unlike = float(time.time_ns() % 10**9)  # or what an earlier process compiled would be taken, without any compiler
     try:
-        # A shape and a constant of its own, so that no earlier result of the process is taken for it.
-        torch.compile(lambda x: torch.cos(x) * 3 + 7)(torch.ones(5, device=device))
+        torch.compile(lambda x: torch.cos(x) + unlike)(torch.ones(5, device=device))
     except Exception as error:  # whatever is missing, each back end has an error of its own
         raise BadInputError(f"{KEY}: {mode} does not work on {device} here: {_reason(error)}") from error
 

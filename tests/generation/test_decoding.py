@@ -1,13 +1,16 @@
 """Decoders as methods: strips where memory is short, on a device that is only pretended, and compilation."""
 
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from bench.errors import BadInputError
 from bench.generation import compiling, decoding
-from bench.generation.compiling import check_compile
+from bench.generation.compiling import check_compiler, check_mode
 from bench.generation.decoding import Batch, Decoded
 from bench.models import build_decoder
 
@@ -125,27 +128,40 @@ def test_the_frames_of_what_failed_are_gone_before_strips_are_tried(monkeypatch:
 
 
 def test_cuda_graphs_need_a_gpu() -> None:
-    check_compile(None, CPU)
+    for mode in (None, "default", "max-autotune"):
+        check_mode(mode, CPU)
     with pytest.raises(BadInputError, match=r"compile: reduce-overhead is CUDA graphs: expected a GPU, found .* cpu"):
-        check_compile("reduce-overhead", CPU)
+        check_mode("reduce-overhead", CPU)
 
 
 def test_a_missing_compiler_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(call: object, **_: object) -> object:
-        raise RuntimeError("backend='inductor' raised:\nInvalidCxxCompiler: No working C++ compiler found\n\nfurther")
+    def refuse(*_: object, **__: object) -> object:
+        raise RuntimeError("backend='inductor' raised:\nInvalidCxxCompiler: No working C++ compiler\n\nfurther")
 
     monkeypatch.setattr(compiling.torch, "compile", refuse)
     with pytest.raises(BadInputError) as found:
-        check_compile("default", CPU)
-    assert (
-        str(found.value)
-        == "compile: default does not work on cpu here: InvalidCxxCompiler: No working C++ compiler found"
+        check_compiler("default", CPU)
+    expected = "compile: default does not work on cpu here: InvalidCxxCompiler: No working C++ compiler"
+    assert str(found.value) == expected
+
+
+@pytest.mark.slow
+def test_without_a_compiler_it_is_the_same_for_real() -> None:
+    program = (
+        "import torch; from bench.generation.compiling import check_compiler as c; c('default', torch.device('cpu'))"
     )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, "CXX": "no-such-compiler"}, capture_output=True, text=True
+    )
+    *_, last = ran.stderr.strip().splitlines()
+    assert ran.returncode == 1
+    assert "BadInputError: compile: default does not work on cpu here: " in last
+    assert "compiler" in last
 
 
 @pytest.mark.slow
 def test_a_compiled_decoder_gives_the_same_image_and_stays_what_it_is() -> None:
-    check_compile("default", CPU)
+    check_compiler("default", CPU)
     decoded = method()
     batches = [batch(3), batch(2), batch(1)]
     expected, names = [decoded(one) for one in batches], list(decoded.decoder.state_dict())
