@@ -54,7 +54,7 @@ def bench(session: nox.Session) -> None:
     session.run("python", "benchmarks/decoders.py")
     session.run("python", "benchmarks/training_step.py")
     session.run("python", "benchmarks/training_step.py", "--bf16")
-    for name in ("scoring", "frechet", "resize", "growth"):
+    for name in ("scoring", "frechet", "resize", "growth", "overhead", "memory"):
         session.run("python", f"benchmarks/{name}.py", env={"OMP_NUM_THREADS": "1"})
 
 
