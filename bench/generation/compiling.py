@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
+from torch import nn
 
 from bench.errors import BadInputError
 
-__all__ = ["GRAPHS", "check_compiler", "check_mode"]
+__all__ = ["GRAPHS", "check_compiler", "check_mode", "compile_network"]
 
 GRAPHS = ("reduce-overhead", "max-autotune")
 """Modes with CUDA graphs, whose next call writes over the output of the one before."""
 KEY = "compile"
+ALONE = {"isolate_recompiles": True}
+"""Every network has compiled forms of its own. Else they count for its class, and after eight PyTorch compiles none."""
 
 
 def check_mode(mode: str | None, device: torch.device) -> None:
@@ -41,9 +45,21 @@ def check_compiler(mode: str, device: torch.device) -> None:
     """
     unlike = float(time.time_ns() % 10**9)  # or what an earlier process compiled would be taken, without any compiler
     try:
-        torch.compile(lambda x: torch.cos(x) + unlike)(torch.ones(5, device=device))
+        least = torch.compile(lambda x: torch.cos(x) + unlike, **ALONE)  # type: ignore[call-overload]  # its stub is older
+        least(torch.ones(5, device=device))
     except Exception as error:  # whatever is missing, each back end has an error of its own
         raise BadInputError(f"{KEY}: {mode} does not work on {device} here: {_reason(error)}") from error
+
+
+def compile_network(network: nn.Module, mode: str, **options: Any) -> None:
+    """Have a network compiled at its first call; it stays the module that it is.
+
+    Args:
+        network: changed in place.
+        mode: one of `bench.schema.COMPILE`.
+        options: further ones of `torch.compile`.
+    """
+    network.compile(mode=mode, **ALONE, **options)
 
 
 def _reason(error: BaseException) -> str:

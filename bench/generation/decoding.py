@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.generation.compiling import GRAPHS
+from bench.generation.compiling import GRAPHS, compile_network
 from bench.generation.sampling import AUTOCAST
 from bench.models.decoder import Decoder
 from bench.models.strips import decode_in_strips
@@ -131,7 +131,7 @@ class Decoded:
         Args:
             mode: one of `bench.schema.COMPILE`.
         """
-        self.decoder.compile(mode=mode)
+        compile_network(self.decoder, mode)
         self._keeps_output = mode not in GRAPHS
 
     def __call__(self, batch: Batch) -> Tensor:

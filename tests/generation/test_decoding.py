@@ -10,7 +10,7 @@ import torch
 
 from bench.errors import BadInputError
 from bench.generation import compiling, decoding
-from bench.generation.compiling import check_compiler, check_mode
+from bench.generation.compiling import check_compiler, check_mode, compile_network
 from bench.generation.decoding import Batch, Decoded
 from bench.models import build_decoder
 
@@ -143,6 +143,24 @@ def test_a_missing_compiler_is_one_message(monkeypatch: pytest.MonkeyPatch) -> N
         check_compiler("default", CPU)
     expected = "compile: default does not work on cpu here: InvalidCxxCompiler: No working C++ compiler"
     assert str(found.value) == expected
+
+
+def test_any_number_of_decoders_is_compiled() -> None:
+    compiled = []
+
+    def backend(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> object:
+        compiled.append(graph)
+        return graph.forward
+
+    z = torch.zeros(2, 4, 8, 8)
+    for _ in range(5):  # three forms each, of which PyTorch keeps eight for a class
+        decoder = build_decoder("vanilla", channels=(8,), layers=1, groups=4).eval()
+        compile_network(decoder, "default", backend=backend)
+        before = len(compiled)
+        for given in (z, z[:1], z[..., :4]):
+            with torch.inference_mode():
+                decoder(given)
+        assert len(compiled) > before
 
 
 @pytest.mark.slow
