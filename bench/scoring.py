@@ -187,7 +187,7 @@ class Scoring:
         names = {unit[0] for _, unit in parts}
         measures = {name: measure for name, measure in self.measures.items() if name in names}
 
-        def scored(chosen: Sequence[int]) -> dict[Part, Arrays]:
+        def scored(chosen: Sequence[int]) -> tuple[int, dict[Part, Arrays]]:
             items = [block[place] for place in chosen]
             batch, truth = self.sampling.batch(items, {name: values[list(chosen)] for name, values in latents.items()})
             scorer = Scorer(measures, truth, batch.mask, [item.exemplar for item in items])
@@ -199,12 +199,12 @@ class Scoring:
                     continue
                 image = unit_interval(finite(self.methods[row](batch), f"score: images of {row}", batch.ids))
                 found |= {(row, unit): arrays for unit, arrays in scorer.score(image, units).items()}
-            return found
+            return len(chosen), found
 
         batches = []
-        for found in self._batches.over(range(len(block)), scored):
+        for count, found in self._batches.over(range(len(block)), scored):
             batches.append(found)
-            progress.advance(len(next(iter(found[parts[0]].values()))))
+            progress.advance(count)
         return {part: joined([found[part] for found in batches]) for part in parts}
 
     def _together(
