@@ -13,6 +13,7 @@ import torch
 
 from bench.models import load_decoder
 from tests.disks import FULL, READ_ONLY, messages, mounted
+from tests.training.test_mini import short
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +102,16 @@ def workers(process: int) -> list[int]:
     children = map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
     program = Path(f"/proc/{process}/cmdline").read_bytes()
     return [child for child in children if Path(f"/proc/{child}/cmdline").read_bytes() == program]
+
+
+@pytest.mark.parametrize("size", [700_000, 1_700_000], ids=["checkpoint", "folder"])
+def test_a_part_of_the_mini_profile_goes_on_with_room(tmp_path: Path, size: int) -> None:
+    """Its weights take 0.49 MB, and three times that with the optimiser's state: one of them is written to half."""
+    out = tmp_path / "out"
+    out.mkdir()
+    words = short(out, tmp_path / "data", "part=loss_features")
+    done = mounted(FULL, str(out), str(size), sys.executable, "-m", "bench", *words)
+    assert done.stdout.split() == ["1", "0"], done.stderr
+    (said,) = messages(done.stderr)
+    assert f"{out / ('checkpoints/loss_features.pt' if size < 1_000_000 else 'loss_features')}" in said
+    assert "no space left on the disk; make room" in said
