@@ -1,8 +1,9 @@
 """Our decoders against diffusers' on the same weights, alternating in one process: time as a ratio.
 
-python benchmarks/decoders.py [--latent 32] [--repeats 5] [--compile MODE | --strips ROWS]
+python benchmarks/decoders.py [--latent 32] [--repeats 5] [--compile MODE | --strips ROWS | --alone]
 
-With an option, ours against themselves: compiled, or in strips, then with the peak memory of a process for each.
+With an option, ours against themselves: compiled, or in strips, or every one of them alone. Strips and decoders alone
+have the peak memory of one image as well, in a process for each: the GPU's where there is one.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
     ours = build_decoder(name)
     ours.load_state_dict(peer.state_dict())
     ours, peer = ours.eval().to(device), peer.eval().to(device)
-    given = inputs(latent, device)
+    given = inputs(ours, latent)
     times: dict[str, list[float]] = {"ours": [], "peer": []}
     for _ in range(repeats + 1):
         times["ours"].append(seconds(lambda: ours(*given)))
@@ -57,11 +58,12 @@ def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
     return statistics.median(times["ours"][1:]), statistics.median(times["peer"][1:])
 
 
-def inputs(latent: int, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Latents, image and mask of one item."""
-    side = latent * 8
+def inputs(decoder: Decoder, latent: int) -> tuple[torch.Tensor, ...]:
+    """Latents of one item, and its image and mask where the decoder takes them."""
+    device, side = next(decoder.parameters()).device, latent * 8
     z, image = torch.randn(1, 4, latent, latent, device=device), torch.rand(1, 3, side, side, device=device)
-    return z, image, (torch.rand(1, 1, side, side, device=device) > 0.5).float()
+    mask = (torch.rand(1, 1, side, side, device=device) > 0.5).float()
+    return (z, image, mask) if decoder.config.conditioned else (z,)
 
 
 def variant(decoder: Decoder, mode: str | None, rows: int | None) -> Callable[..., torch.Tensor]:
@@ -76,7 +78,7 @@ def against_itself(name: str, latent: int, repeats: int, mode: str | None, rows:
     """Median seconds as it is and otherwise, seconds of the first call, and how far the images differ."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
-    given = inputs(latent, device)
+    given = inputs(decoder, latent)
     other = variant(decoder, mode, rows)
     first = seconds(lambda: other(*given))
     apart = float((other(*given) - decoder(*given)).abs().max())
@@ -89,9 +91,15 @@ def against_itself(name: str, latent: int, repeats: int, mode: str | None, rows:
 
 @torch.inference_mode()
 def peak_memory(name: str, latent: int, rows: int | None) -> float:
-    """GB by which one image makes a process grow; to be called in a fresh one."""
-    decoder = build_decoder(name).eval().to(memory_format=torch.channels_last)
-    given = inputs(latent, "cpu")
+    """GB that one image takes beside the weights; to be called in a fresh process."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
+    given = inputs(decoder, latent)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        variant(decoder, None, rows)(*given)
+        return (torch.cuda.max_memory_allocated() - before) / 1e9
     # What the weights took while they were made is no matter: the peak is counted from here (Linux).
     Path("/proc/self/clear_refs").write_text("5")
     before = status_bytes("VmRSS")
@@ -134,18 +142,34 @@ def show_strips(options: argparse.Namespace) -> None:
         print(f"| {name} | {figures} | {apart:.1e} |")
 
 
+@torch.inference_mode()
+def show_alone(options: argparse.Namespace) -> None:
+    print("| decoder | parameters, M | s an image | peak memory, GB |\n| --- | ---: | ---: | ---: |")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for name in DECODERS:
+        decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
+        given = inputs(decoder, options.latent)
+        taken = [seconds(partial(decoder, *given)) for _ in range(options.repeats + 1)]
+        size = sum(parameter.numel() for parameter in decoder.parameters()) / 1e6
+        memory = in_fresh_process(name, options.latent, None)
+        print(f"| {name} | {size:.1f} | {statistics.median(taken[1:]):.3f} | {memory:.2f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latent", type=int, default=32, help="side of the latents")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--compile", choices=COMPILE, help="against themselves compiled in this mode")
     parser.add_argument("--strips", type=int, metavar="ROWS", help="against themselves in strips of so many rows")
+    parser.add_argument("--alone", action="store_true", help="every decoder by itself, with its peak memory")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, latents {options.latent}×{options.latent}")
     if options.strips is not None:
         show_strips(options)
     elif options.compile is not None:
         show_compiled(options)
+    elif options.alone:
+        show_alone(options)
     else:
         show_peers(options)
 
