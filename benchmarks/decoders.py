@@ -70,7 +70,7 @@ def variant(decoder: Decoder, mode: str | None, rows: int | None) -> Callable[..
     """The decoder as it is, compiled or in strips."""
     if rows is not None:
         return partial(decode_in_strips, decoder, rows=rows)
-    return decoder if mode is None else torch.compile(decoder, mode=mode, isolate_recompiles=True)
+    return decoder if mode is None else torch.compile(decoder, mode=mode, isolate_recompiles=True)  # type: ignore[call-overload]
 
 
 @torch.inference_mode()
