@@ -3,7 +3,7 @@
 import errno
 import re
 
-__all__ = ["FULL", "READ_ONLY", "UNWRITABLE", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
+__all__ = ["READ_ONLY", "UNWRITABLE", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 """Of an `OSError`: the place cannot be written."""

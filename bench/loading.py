@@ -86,13 +86,14 @@ class Loaded:
     @cached_property
     def sampling(self) -> Sampling:
         """Latents that all rows share."""
+        known = identity(self.resolved["generator"], self.weights)
         return Sampling(
             self.generator,
-            identity=identity(self.resolved["generator"], self.weights),
+            identity=known,
             seed=self.config.seed,
             store=self.store,
             device=self.device,
-            batches=self._batches("sample", identity(self.resolved["generator"], self.weights)),
+            batches=self._batches("sample", known),
             world=self.world,
         )
 
