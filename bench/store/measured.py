@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.errors import READ_ONLY
-from bench.results import read_if_there, write_json
+from bench.results import read_if_there
 from bench.store.arrays import content_key
+from bench.store.uses import write_note
 
 __all__ = ["MEASURED", "Fact"]
 
@@ -43,9 +43,4 @@ class Fact:
     def remember(self, found: Mapping[str, Any]) -> None:
         """Keep it in place of what was there; a store that cannot be written goes without."""
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(self._path, {"schema_version": SCHEMA_VERSION, "of": self.of, "found": found, "when": when})
-        except OSError as error:
-            if error.errno not in READ_ONLY:
-                raise
+        write_note(self._path, {"schema_version": SCHEMA_VERSION, "of": self.of, "found": found, "when": when})

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from os.path import isdir  # unlike Path.is_dir, it takes a name too long for any folder
 from pathlib import Path
+from typing import Any
 
 from bench.errors import READ_ONLY, BadInputError
 from bench.results import write_json
 
-__all__ = ["RUNS", "Use", "Uses", "read_uses"]
+__all__ = ["RUNS", "Use", "Uses", "read_uses", "write_note"]
 
 RUNS = "runs"
 SCHEMA_VERSION = 1
@@ -75,13 +76,18 @@ class Uses:
         if self._path is None:
             return
         self._keys[kind] = [key[:KEY_DIGITS] for key in keys]
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            use = Use(self.experiment, keys=self._keys, **self._head)
-            write_json(self._path, {"schema_version": SCHEMA_VERSION, **asdict(use)})
-        except OSError as error:
-            if error.errno not in READ_ONLY:
-                raise
+        use = Use(self.experiment, keys=self._keys, **self._head)
+        write_note(self._path, {"schema_version": SCHEMA_VERSION, **asdict(use)})
+
+
+def write_note(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON into the store; one that cannot be written goes without."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, content)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
 
 
 def read_uses(root: Path) -> Iterator[tuple[Path, Use]]:
