@@ -64,7 +64,7 @@ class Sampling:
         self._again: dict[str, Callable[[Progress], Arrays]] = {}
         self.pace = Pace()
         self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
-        self._batches = batches
+        self.batches = batches
 
     def run(self, items: Items) -> list[str]:
         """Latents of every block, in the store; returns their keys."""
@@ -114,7 +114,7 @@ class Sampling:
             return {name: finite(values, f"sample: {name}", ids).float().cpu().numpy() for name, values in made.items()}
 
         made = []
-        for arrays in self._batches.over(block, sampled, probe=lambda batch: self.generator.sample(batch, self.seed)):
+        for arrays in self.batches.over(block, sampled, probe=lambda batch: self.generator.sample(batch, self.seed)):
             made.append(arrays)
             progress.advance(len(arrays[LATENTS]))
         return joined(made)
@@ -122,12 +122,7 @@ class Sampling:
     @property
     def batch_size(self) -> int:
         """Items at once."""
-        return self._batches.size or UNPROBED
-
-    @property
-    def asked(self) -> int | None:
-        """Items at once as configured; None where that is left to a probe."""
-        return self._batches.asked
+        return self.batches.size or UNPROBED
 
     def latents_of(self, key: str) -> Arrays:
         """Latents of a block that `run` has seen; made again where the store has lost them since."""

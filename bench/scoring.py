@@ -71,7 +71,7 @@ class Scoring:
         """
         self.sampling, self.methods, self.measures, self.store = sampling, methods, measures, store
         self._identities, self._protocols = identities, protocols
-        self._batches = batches
+        self.batches = batches
         self.pace = Pace()  # of blocks of which nothing was there
         self.units: list[Unit] = [(name, "") for name in measures]
         if hole_only:
@@ -82,7 +82,7 @@ class Scoring:
     @property
     def batch_size(self) -> int:
         """Items at once."""
-        return self._batches.size or self.sampling.batch_size
+        return self.batches.size or self.sampling.batch_size
 
     @property
     def parts(self) -> list[Part]:
@@ -202,7 +202,7 @@ class Scoring:
             return len(chosen), found
 
         batches = []
-        for count, found in self._batches.over(range(len(block)), scored):
+        for count, found in self.batches.over(range(len(block)), scored):
             batches.append(found)
             progress.advance(count)
         return {part: joined([found[part] for found in batches]) for part in parts}

@@ -150,7 +150,7 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
     there = next(parent for parent in (store.absolute(), *store.absolute().parents) if parent.exists())
     free = gigabytes(shutil.disk_usage(there).free)
     total = _duration(count * (trial.sampling + trial.scoring))
-    told = "" if trial.tried == trial.batch else f", reckoned from {_items(trial.tried)}"
+    told = "" if trial.tried >= trial.batch else f", reckoned from {_items(trial.tried)}"
     lines = {
         "items": f"{work.count:,}" if work.count else "not known before they are made; the lines below are of one",
         "disk": f"{', '.join(sizes)}; {free} are free at {store}",

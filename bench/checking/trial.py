@@ -10,7 +10,6 @@ import torch
 from bench.checking.estimate import Meter, Trial, trial_items
 from bench.device import describe
 from bench.errors import BadInputError
-from bench.generation.batching import most_at_once
 from bench.generation.decoding import made_beforehand
 from bench.progress import Progress
 from bench.sampling import Sampling
@@ -42,7 +41,7 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     """
     made = {row for row, method in scoring.methods.items() if made_beforehand(method)}
     parts = [part for part in scoring.parts if part[0] not in made]
-    batch, meter = sampling.asked or most_at_once(device), Meter(device)
+    batch, meter = sampling.batches.most, Meter(device)
     log.info("trying items on %s", describe(device))
 
     def tried(count: int) -> Trial:
@@ -63,6 +62,8 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     try:
         first = tried(1)
         if batch * (first.sampling + first.scoring) <= PATIENCE:
+            if sampling.batches.size is None or scoring.batches.size is None:
+                tried(batch)  # its time goes into finding how many to work on at once
             return replace(tried(batch), batch=sampling.batch_size)
     except torch.OutOfMemoryError as error:
         raise BadInputError(f"device: one item alone does not fit the memory of {describe(device)}") from error

@@ -11,7 +11,7 @@ import torch
 
 from bench.store import Fact
 
-__all__ = ["Batches", "most_at_once", "probe_batch_size"]
+__all__ = ["Batches", "probe_batch_size"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -40,18 +40,18 @@ class Batches:
             known: where the size is remembered; asked only where none is given.
             device: where the work is done, as `probe_batch_size` has it.
         """
-        self._size, self._known, self._device = size, None if size else known, device
+        self.size = size
+        """Items at once; None before anything was tried."""
+        self._known, self._device = None if size else known, device
         if self._known is not None:
             found = (self._known.recall() or {}).get("size")
-            self._size = found if isinstance(found, int) and found >= 1 else None
-        self.asked = size
-        """Items at once as configured; None where that is left to a probe."""
+            self.size = found if isinstance(found, int) and found >= 1 else None
         self._warned = False
 
     @property
-    def size(self) -> int | None:
-        """Items at once; None before anything was tried."""
-        return self._size
+    def most(self) -> int:
+        """Items at once at most, whatever a probe may find."""
+        return self.size or (LARGEST if _may_probe(self._device) else CPU_SIZE)
 
     def over(
         self,
@@ -73,16 +73,16 @@ class Batches:
         Raises:
             torch.OutOfMemoryError: one item alone does not fit.
         """
-        if self._size is None:
+        if self.size is None:
             found = probe_batch_size(probe or call, items, device=self._device)
-            if len(items) < 2 * found <= most_at_once(self._device):  # so few say nothing of larger batches
+            if len(items) < 2 * found <= self.most:  # so few say nothing of larger batches
                 yield from Batches(found).over(items, call)
                 return
             self._fits(found)
-        assert self._size is not None
+        assert self.size is not None
         start = 0
         while start < len(items):
-            batch = items[start : start + self._size]
+            batch = items[start : start + self.size]
             try:
                 made = call(batch)
             except torch.OutOfMemoryError:
@@ -100,7 +100,7 @@ class Batches:
                 self._warned = True
 
     def _fits(self, size: int) -> None:
-        self._size = size
+        self.size = size
         if self._known is not None:
             self._known.remember({"size": size})
 
@@ -138,11 +138,6 @@ def probe_batch_size(
         size, speed = 2 * size, faster
     torch.cuda.empty_cache()
     return size
-
-
-def most_at_once(device: torch.device | None = None) -> int:
-    """Items at once at most where a probe finds the size."""
-    return LARGEST if _may_probe(device) else CPU_SIZE
 
 
 def _may_probe(device: torch.device | None) -> bool:

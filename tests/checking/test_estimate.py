@@ -8,6 +8,7 @@ import torch
 
 from bench.checking import trial
 from bench.checking.estimate import Taken, Trial, Work, estimate, hindsight
+from bench.generation.batching import Batches
 
 FORESEEN = Trial(
     tried=1, batch=8, sampling=2.0, scoring=0.5, latents=1000.0, scores=10.0, memory=4_000_000_000, device="a device"
@@ -53,7 +54,7 @@ class Asked:
     def __init__(self, batch: int) -> None:
         self.methods: dict[str, object] = {}
         self.parts: list[object] = []
-        self.asked = self.batch_size = batch
+        self.batches, self.batch_size = Batches(batch), batch
         self.worked: list[int] = []
 
     def block(self, block: list[object], *others: object) -> dict[str, object]:
