@@ -17,9 +17,13 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Within it, SIGTERM unwinds the stack as SIGINT does, so that nothing half-written or held is left."""
+    """Within it, SIGTERM unwinds the stack as SIGINT does, so that nothing half-written or held is left.
+
+    The first one does; later ones do not disturb the unwinding.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
         raise TerminatedError
 
     with _handled(signal.SIGTERM, end):
