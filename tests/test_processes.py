@@ -11,8 +11,8 @@ import pytest
 from tests import torchrun
 
 ROOT = Path(__file__).parents[1]
-ITEMS = 70
-"""More than one block, so that two processes have something to share."""
+ITEMS = 130
+"""Three blocks, so that each of three processes has something to do."""
 
 
 def command(folder: Path, *more: str, processes: int = 1) -> list[str]:
