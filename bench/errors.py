@@ -39,8 +39,8 @@ def outcome(error: Exception) -> tuple[int, str] | None:
         return 2, f"{where}expected a place that can be written, found a read-only file system"
     if _is_of_memory(error):
         return 1, (
-            f"out of memory ({_first_line(error)}); take more of it, or fewer items at once (batch_size=N; in a "
-            "training training.at_once=N), and the same command goes on from what it has kept"
+            f"out of memory ({_first_line(error)}); with more of it, or fewer items at once (batch_size=N), the same "
+            "command goes on from what it has kept; a training begins anew with another training.at_once"
         )
     return None
 
