@@ -72,11 +72,7 @@ class TableExperiment(Reported):
             self.check()
             self.load()
         if "prepare" not in wanted:
-            size = sum(Path(path).stat().st_size for path in self.weights)
-            print(f"{self.config.name}: ready: all is there, {len(self.rows)} rows and {size / 1e6:.1f} MB of weights")
-            tried = try_out(self.sampling, self.scoring, resolution=self.config.profile.resolution, device=self.device)
-            self.prediction.remember(asdict(tried))
-            print("\n".join(estimate(self.work, tried, self.store.root)))
+            self.predict()
             return Results(Path(), 0)
         self.world = World.join(self.device)
         out = open_out(self.config.out, self.config.name) if self.world.leads else Path()
@@ -177,6 +173,14 @@ class TableExperiment(Reported):
                 errors.append(str(error))
         if errors:
             raise BadInputError("\n".join(errors))
+
+    def predict(self) -> None:
+        """Say that all is there and what a run would take, and leave that in the store for the run to look back on."""
+        size = sum(Path(path).stat().st_size for path in self.weights)
+        print(f"{self.config.name}: ready: all is there, {len(self.rows)} rows and {size / 1e6:.1f} MB of weights")
+        tried = try_out(self.sampling, self.scoring, resolution=self.config.profile.resolution, device=self.device)
+        self.prediction.remember(asdict(tried))
+        print("\n".join(estimate(self.work, tried, self.store.root)))
 
     # --- prepare -----------------------------------------------------------------------------------------------------
 
