@@ -20,7 +20,7 @@ from bench.objects import make, require_target
 from bench.results import Results, check_writable, environment, write_atomically, write_json
 from bench.schema import Config
 from bench.store import file_sha256, lease
-from bench.training.workshop import DONE, Workshop, make_part
+from bench.training.workshop import DONE, Shipped, Workshop, make_part
 from bench.whole import whole_folder
 
 __all__ = ["train_mini"]
@@ -35,13 +35,16 @@ UNPACKED = ("first_stage", "vanilla")
 """Parts that travel inside another, as the inpainting pipeline's own autoencoder."""
 AUTOENCODER = "inpainting"
 """The pipeline that keeps its autoencoder; the others are packed without theirs, which is the same."""
+SHIPPED_INSIDE = dict.fromkeys(UNPACKED, f"{AUTOENCODER}/vae")
+"""Where the unpacked parts lie: the first stage's encoder and the vanilla decoder make up that autoencoder."""
 
 
 def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
     """Make the parts that are not there yet; when all are, pack them.
 
-    `part=NAME` makes one of them, `part=NAME@SEED` makes it once more with other draws, for the spread between seeds
-    that the card shows; what it needs is taken from the run's own seed.
+    `part=NAME` makes one of them. `part=NAME@SEED` makes it once more with other draws, for the spread between training
+    seeds; the parts that it needs are those of the run's own seed where they were made here, and else the ones that the
+    repository carries.
 
     Raises:
         BadInputError: an unknown part, one whose needs are not made yet, or an out= of another recipe or seed.
@@ -76,6 +79,7 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
             resolution=config.profile.resolution,
             device=choose_device(config.device),
             bfloat16=training["bfloat16"],
+            shipped=Shipped(Path(config.profile.weights), SHIPPED_INSIDE) if seed else None,
         )
         make_part(part, parts[name], recipes[name], workshop)
     if all((out / name / DONE).is_file() for name in shipped):

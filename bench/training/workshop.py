@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,11 +20,38 @@ from bench.store import content_key, file_sha256
 from bench.training.images import TrainingImages
 from bench.whole import whole_folder
 
-__all__ = ["Outcome", "Part", "Workshop", "make_part"]
+__all__ = ["Outcome", "Part", "Shipped", "Workshop", "make_part"]
 
 log = logging.getLogger(__name__)
 
 DONE = "part.json"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The parts that the repository carries, which stand in for parts that were not made here.
+
+    Their weights were rounded to half precision when they were packed.
+    """
+
+    folder: Path
+    """Holds `card.json` and a folder for each part."""
+    inside: Mapping[str, str] = field(default_factory=dict)
+    """Parts that lie inside another part's folder, by name: the path below `folder`."""
+
+    def part(self, name: str) -> Path | None:
+        """The folder of a part, or None where the repository does not carry it."""
+        folder = self.folder / self.inside.get(name, name)
+        return folder if name in self._parts and folder.is_dir() else None
+
+    def settings(self, name: str) -> str:
+        """What a part was made with, as a hash."""
+        return str(self._parts[name]["settings"])
+
+    @cached_property
+    def _parts(self) -> Mapping[str, Any]:
+        parts: dict[str, Any] = json.loads((self.folder / "card.json").read_text())["parts"]
+        return parts
 
 
 @dataclass(frozen=True)
@@ -40,6 +69,8 @@ class Workshop:
     device: torch.device
     bfloat16: bool = True
     """Whether networks train under autocast to bfloat16."""
+    shipped: Shipped | None = None
+    """What stands in for parts that were not made in `out`; None where every part must have been made there."""
 
     def part(self, name: str) -> Path:
         """The folder of a finished part.
@@ -48,9 +79,12 @@ class Workshop:
             BadInputError: it is not finished.
         """
         folder = self.out / name
-        if not (folder / DONE).is_file():
+        if (folder / DONE).is_file():
+            return folder
+        shipped = self.shipped.part(name) if self.shipped is not None else None
+        if shipped is None:
             raise BadInputError(f"part={name} must be made first: found no {folder / DONE}")
-        return folder
+        return shipped
 
     def settings(self, name: str) -> str:
         """What a finished part was made with, as a hash.
@@ -58,7 +92,10 @@ class Workshop:
         Raises:
             BadInputError: it is not finished.
         """
-        made: dict[str, Any] = json.loads((self.part(name) / DONE).read_text())
+        folder = self.part(name)
+        if self.shipped is not None and folder == self.shipped.part(name):
+            return self.shipped.settings(name)
+        made: dict[str, Any] = json.loads((folder / DONE).read_text())
         return str(made["settings"])
 
     def checkpoint(self, name: str) -> Path:
