@@ -18,6 +18,7 @@ from bench.reporting.index import Entry, Index, counts_of, index_page
 from bench.reporting.page import command, first_line
 from bench.results import REPORT, RUN, Results, open_out, read_if_there, write_atomically, write_json
 from bench.schema import Config
+from bench.stamps import RESULTS
 from bench.tables.grid import Grid, markdown, print_grid, terminal
 from bench.tables.judging import judge_across
 from bench.tables.printed import judge_printed
@@ -61,9 +62,9 @@ class Collection:
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """`index.html` and `index.md`, verdicts that rest on several tables, and how the run went."""
         summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
-        scope = scope_of(
-            self.config.profile.name, custom=bool(changing([*self.config.each.get("all", []), *self.overrides]))
-        )
+        changed = bool(changing([*self.config.each.get("all", []), *self.overrides]))
+        subsets = [read_if_there(out / name / RESULTS).get("subset") for name in results]
+        scope = scope_of(self.config.profile.name, custom=changed or "custom" in subsets)
         verdicts = [*judge_printed(), *judge_across(summaries, profile=scope)]
         latents = [read_if_there(out / name / RUN).get("latents") or {} for name in results]
         entries = [self._entry(out, name, result, seconds[name]) for name, result in results.items()]

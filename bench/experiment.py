@@ -25,6 +25,7 @@ from bench.data.masks import preset
 from bench.errors import BadInputError
 from bench.generation.compiling import check_mode
 from bench.generation.decoding import branch_is_off, made_beforehand, origin_of
+from bench.generation.received import received_latents
 from bench.influences import write_influences
 from bench.kept import remove_features, write_features
 from bench.metrics.protocol import Protocol
@@ -44,9 +45,10 @@ from bench.reporting.latents import LatentStatistics
 from bench.reporting.notes import notes
 from bench.results import Results, open_out
 from bench.schema import STAGES
-from bench.store import content_key
-from bench.tables.build import Table, best_rows, bins_of, build_table
-from bench.tables.judging import judge, two_by_two
+from bench.tables.build import Table, best_rows, bins_of, build_table, rows_compared
+from bench.tables.effects import effects_of
+from bench.tables.judged_run import JudgedRun
+from bench.tables.judging import DecodedLatents, at_least, judge
 from bench.tables.printed import judge_printed
 from bench.tables.render import frame, renderings
 from bench.tables.verdicts import PAPER, Outcome, scope_of
@@ -228,32 +230,35 @@ class TableExperiment(Reported):
     ) -> Table:
         """The paper's table with ours beside it, and what it says of the paper's claims."""
         profile = self.config.profile.name
-        measured = summary.table(self._spec.reference)
-        shared, number = content_key({"latents": latents}), self._spec.number
+        run = JudgedRun(
+            self._spec.number,
+            summary,
+            scope_of(profile, custom=bool(self.custom) or items.manifest["subset"] == "custom"),
+            rows_compared(self._spec, self.rows),
+        )
         masked = self._spec.task != "generation"
         seen = LatentStatistics.of(
             (self.sampling.latents_of(key), items.masks(*span) if masked else None)
             for key, span in zip(latents, items.blocks(), strict=True)
         )
         best = best_rows(self._spec, self.rows, summary, self.styles)
+        received = received_latents(self.methods, self.first_batch(items, latents, self.scoring.batch_size))
         verdicts = judge(
-            number,
-            summary,
-            profile=scope_of(profile, custom=bool(self.custom) or items.manifest["subset"] == "custom"),
-            latents=dict.fromkeys(self.methods, shared),
+            run,
+            latents={row: DecodedLatents(found.kind, found.sha256) for row, found in received.items()},
             structure=self.outcomes(items, latents, seen, costs),
         )
         return build_table(
             self._spec,
             self.rows,
-            measured,
+            run.comparisons.table(),
             profile=f"{profile}, custom ({', '.join(self.custom)})" if self.custom else profile,
             features=str(self.resolved["features"]["name"]),
             training={name: method.training for name, method in self.methods.items()},
             origins={name: origin_of(method) for name, method in self.methods.items()},
             notes=[*self._notes(items, summary, protocols, best), seen.gap_note(), *seen.leak_note()],
-            claims=[*verdicts, *judge_printed(number)],
-            effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},
+            claims=[*verdicts, *judge_printed(self._spec.number)],
+            effects={metric: effects_of(summary, metric, run.seeds) for metric in self._spec.columns},
             best=best,
             styles=self.styles,
         )
@@ -261,13 +266,15 @@ class TableExperiment(Reported):
     def outcomes(
         self, items: Items, latents: list[str], seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]
     ) -> dict[str, Outcome]:
-        """Of claims that no table's numbers decide."""
+        """Outcomes of statements that no number of the table decides."""
         if self._spec.number != TEXT_CLAIMS:
             return {}
         found: dict[str, Outcome] = {
             "x2": branch_is_off(self.methods, self.first_batch(items, latents, 1)),
-            "x6": any(seen.leak().values()),
         }
+        disturbed = seen.leak_next_to_the_hole(items.sources)
+        if disturbed is not None:
+            found["x6"] = at_least("x6", *disturbed, "share of the latents' deviation")
         steps = self.resolved["generator"].get("steps")
         if self.config.costs and steps:
             first = items.read(0, min(len(items), self.sampling.batch_size))

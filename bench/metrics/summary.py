@@ -89,12 +89,19 @@ class Measurement:
     sources: int = 0
     """Independent sources among them."""
     reason: str | None = None
-    ratio: float | str | None = None
-    """The reference row's value divided by this one; `exact` where this one is zero."""
+    ratio: Measurement | str | None = None
+    """The reference row's value divided by this one, on the same items; `exact` where this one is zero."""
     difference: Difference | None = None
     """This row minus the reference row, on the same items."""
     p_holm: float | None = None
-    """That difference's p-value, after Holm's correction over the rows of the table."""
+    """The p-value of that difference, adjusted by Holm's method within its family (`bench.tables.comparisons`)."""
+
+    @property
+    def differs(self) -> bool:
+        """Whether the row differs from the reference row at the 95 % level, by more than a handful of sources."""
+        if self.difference is None or self.p_holm is None or self.difference.decided_by_few:
+            return False
+        return self.p_holm < LEVEL
 
     @property
     def ci95(self) -> tuple[float, float] | None:
@@ -221,7 +228,10 @@ class Summary:
         return first[0], second[0], first[1]
 
     def table(self, reference: str | None) -> dict[str, dict[str, Measurement]]:
-        """Measurements by row and metric, each compared with the reference row where there is one."""
+        """Measurements by row and metric, each compared with the reference row where there is one.
+
+        The differences' p-values are not adjusted: `bench.tables.comparisons` knows the families that they belong to.
+        """
         table = {row: {name: self.measurement(row, name) for name in names} for row, names in self.metrics.items()}
         if reference is not None and reference in table:
             for metric in table[reference]:
@@ -232,17 +242,14 @@ class Summary:
         base = table[reference][metric].value
         if base is None:
             return
-        others = [row for row in table if row != reference and not isinstance(self._pair(row, reference, metric), str)]
-        found = {row: self.difference(row, reference, metric) for row in others}
-        known = {row: difference for row, difference in found.items() if not isinstance(difference, str)}
-        adjusted = dict(zip(known, holm([difference.p_value for difference in known.values()]), strict=True))
-        for row in others:
-            value = table[row][metric].value
+        for row in table:
+            if row == reference or isinstance(self._pair(row, reference, metric), str):
+                continue
+            value, difference = table[row][metric].value, self.difference(row, reference, metric)
             table[row][metric] = replace(
                 table[row][metric],
-                ratio=base / value if value else "exact",
-                difference=known.get(row),
-                p_holm=adjusted.get(row),
+                ratio=self.ratio(reference, row, metric) if value else "exact",
+                difference=None if isinstance(difference, str) else difference,
             )
 
     def best(self, rows: Sequence[str], metric: str, *, higher_is_better: bool) -> str | None:
@@ -260,8 +267,10 @@ class Summary:
             return None
         best = (max if higher_is_better else min)(values, key=values.__getitem__)
         differences = [self.difference(best, row, metric) for row in values if row != best]
-        known = [difference.p_value for difference in differences if not isinstance(difference, str)]
-        holds = len(known) == len(differences) and max(holm(known)) < LEVEL
+        known = [difference for difference in differences if not isinstance(difference, str)]
+        if len(known) < len(differences) or any(difference.decided_by_few for difference in known):
+            return None
+        holds = max(holm([difference.p_value for difference in known])) < LEVEL
         return best if holds else None
 
     def _measured(self, estimate: Estimate, there: Chosen) -> Measurement:

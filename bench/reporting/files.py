@@ -13,11 +13,11 @@ import torch
 from bench.data.manifest import Items
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement, Scored
-from bench.metrics.uncertainty import Difference
 from bench.reporting.page import Page, report_page
 from bench.results import REPORT, SCHEMA_VERSION, environment, portable, write_atomically, write_json
 from bench.schema import Config
 from bench.tables.build import Table, style_of
+from bench.tables.effects import Effect
 from bench.tables.printed import printed_unit
 from bench.tables.render import number_as_json
 
@@ -125,16 +125,18 @@ def write_results(
             ],
             "reference": table.reference or None,
             "rows": rows,
-            "effects": {metric: [_effect(*effect) for effect in effects] for metric, effects in table.effects.items()},
+            "effects": {metric: [_effect(effect) for effect in effects] for metric, effects in table.effects.items()},
             "claims": [asdict(verdict) for verdict in table.claims],
         },
     )
 
 
-def _effect(name: str, found: Difference | str) -> dict[str, Any]:
-    if isinstance(found, str):
-        return {"name": name, "value": None, "reason": found}
-    return {"name": name, "value": found.value, "stderr": found.stderr, "ci95": found.ci95}
+def _effect(effect: Effect) -> dict[str, Any]:
+    measured, designs = effect.measured, effect.designs
+    if isinstance(measured, str):
+        return {"name": effect.name, "value": None, "reason": measured}
+    found = {"name": effect.name, "value": measured.value, "stderr": measured.stderr, "ci95": measured.ci95}
+    return found | {"designs": {"reason": designs} if isinstance(designs, str) else asdict(designs)}
 
 
 def _as_json(
@@ -151,7 +153,10 @@ def _as_json(
         entry["published_unit"] = f"{printed_unit(table.number, metric) or 'none'}, as printed"
     if found.reason:
         entry["reason"] = found.reason
-    if found.ratio is not None:
+    if isinstance(found.ratio, Measurement):
+        entry["reference_over_value"] = found.ratio.value
+        entry["reference_over_value_ci95"] = found.ratio.ci95
+    elif found.ratio is not None:
         entry["reference_over_value"] = found.ratio
     if found.difference is not None:
         entry["difference_to_reference"] = {

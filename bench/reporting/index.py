@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.reporting.page import KINDS, template, verdict_counts
+from bench.reporting.page import kind_of, template, verdict_counts
 from bench.results import read_if_there
 from bench.stamps import RESULTS
 from bench.tables.build import Column, Table
+from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
 from bench.tables.verdicts import Verdict
 
@@ -52,12 +53,13 @@ class Index:
 
 def index_page(index: Index) -> str:
     """The whole file; it links to reports in folders beside it and loads nothing."""
-    return template("index.html").render(index=index, kinds=KINDS)
+    return template("index.html").render(index=index, kind_of=kind_of)
 
 
 def counts_of(run: Path) -> list[tuple[str, int, str]]:
-    """How often each verdict stands in a run's results; nothing where it left none."""
-    return verdict_counts(claim["verdict"] for claim in read_if_there(run / RESULTS).get("claims", []))
+    """How often each verdict on a claim of the paper stands in a run's results; nothing where it left none."""
+    claims = read_if_there(run / RESULTS).get("claims", [])
+    return verdict_counts(claim["verdict"] for claim in claims if claim.get("by") != HARNESS)
 
 
 def headline(table: Table) -> tuple[str, ...]:

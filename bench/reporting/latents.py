@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from bench.metrics.uncertainty import Estimate, paired_difference
 
 __all__ = ["LatentStatistics"]
 
@@ -25,8 +27,8 @@ class LatentStatistics:
         self._count = 0
         self._sums: dict[str, Array] = {}
         self._squares: dict[str, Array] = {}
-        self._leaked = np.zeros(len(DISTANCES))
-        self._cells = np.zeros(len(DISTANCES), np.int64)
+        self._leaked: list[Array] = []
+        self._cells: list[Array] = []
 
     @classmethod
     def of(
@@ -58,10 +60,9 @@ class LatentStatistics:
         cells = masks.reshape(len(masks), whole.shape[2], factor, whole.shape[3], factor).max((2, 4))
         distance = np.stack([_distance(cell) for cell in cells])
         squared = np.square(whole - known).mean(1)
-        for place, (_, low, high) in enumerate(DISTANCES):
-            inside = (distance > low) & (distance <= high)
-            self._leaked[place] += squared[inside].sum()
-            self._cells[place] += inside.sum()
+        inside = np.stack([(distance > low) & (distance <= high) for _, low, high in DISTANCES], axis=1)
+        self._leaked.append((squared[:, None] * inside).sum((2, 3)))
+        self._cells.append(inside.sum((2, 3)).astype(np.float64))
 
     def _moments(self, kind: str) -> tuple[Array, Array]:
         """Mean and deviation of each channel."""
@@ -75,16 +76,45 @@ class LatentStatistics:
             By distance to the nearest cell that the hole touches, the root mean square of the difference, as a share of
             the latents' deviation; nothing where no block had masks, or none of them left a cell.
         """
-        if not self._cells.any():
+        if not self._cells:
             return {}
-        channels = len(self._sums["encoded"])
-        mean = self._sums["encoded"].sum() / (self._count * channels)
-        deviation = np.sqrt(self._squares["encoded"].sum() / (self._count * channels) - mean**2)
+        leaked, cells = (np.concatenate(blocks).sum(0) for blocks in (self._leaked, self._cells))
         return {
-            name: float(np.sqrt(self._leaked[place] / self._cells[place]) / deviation)
+            name: float(np.sqrt(leaked[place] / cells[place]) / self._deviation)
             for place, (name, _, _) in enumerate(DISTANCES)
-            if self._cells[place]
+            if cells[place]
         }
+
+    @property
+    def _deviation(self) -> float:
+        """The deviation of the first stage's latents over all channels."""
+        count = self._count * len(self._sums["encoded"])
+        mean = self._sums["encoded"].sum() / count
+        return float(np.sqrt(self._squares["encoded"].sum() / count - mean**2))
+
+    def leak_next_to_the_hole(self, sources: Sequence[str]) -> tuple[float, tuple[float, float]] | None:
+        """`leak` of the cells next to the hole, with its 95 % interval over sources.
+
+        The mean square is a ratio of two means over items, whose influence is that of the delta method.
+
+        Args:
+            sources: the source of each item, in the order in which blocks were added.
+
+        Returns:
+            The share and its interval; None where no item has such a cell, or fewer than two sources do.
+        """
+        if not self._cells:
+            return None
+        leaked, cells = (np.concatenate(blocks)[:, 0] for blocks in (self._leaked, self._cells))
+        if not cells.any():
+            return None
+        square = leaked.sum() / cells.sum()
+        found = Estimate(float(square), (leaked - square * cells) / cells.mean())
+        difference = paired_difference(found, Estimate(0.0, np.zeros(len(cells))), sources)
+        if not np.isfinite(difference.stderr):
+            return None
+        low, high = (float(np.sqrt(max(bound, 0.0))) / self._deviation for bound in difference.ci95)
+        return float(np.sqrt(square)) / self._deviation, (low, high)
 
     def leak_note(self) -> Iterator[str]:
         """`leak` in words; nothing where there is none."""

@@ -21,18 +21,19 @@ from bench.reporting.cost_plot import HEIGHT, WIDTH, Costs
 from bench.reporting.gallery import Gallery
 from bench.reporting.pixels import ERROR_GAIN
 from bench.tables.build import NATIVE, PUBLISHED, Column, Table, TableRow
+from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
-from bench.tables.render import CITED, DIFFERS, OURS
-from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, LEVEL, NOT_TESTED, PAPER, Verdict, p_shown
+from bench.tables.render import CITED, DIFFERS, OURS, ratio_shown
+from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_JUDGED, NOT_TESTED, PAPER, Verdict, p_shown
 
-__all__ = ["LIMIT", "Page", "command", "first_line", "report_page", "template", "verdict_counts"]
+__all__ = ["LIMIT", "Page", "command", "first_line", "kind_of", "report_page", "template", "verdict_counts"]
 
 LIMIT = 15_000_000
 """Bytes of a page, at most."""
 LISTED = 20
 """Of dropped or broken items, the ones that are named; the manifest names them all."""
 KINDS = {HOLDS: "good", FAILS: "bad", INCONCLUSIVE: "open", NOT_TESTED: "none"}
-"""Of verdicts, for their colours; any other is bad."""
+"""The colour class of each verdict."""
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,10 @@ def _rendered(page: Page) -> str:
         page=page,
         facts=facts,
         command=command(facts["overrides"]),
-        counts=verdict_counts(claim.verdict for claim in page.claims),
-        kinds=KINDS,
+        counts=verdict_counts(claim.verdict for claim in page.claims if claim.by != HARNESS),
+        claims=[claim for claim in page.claims if claim.by != HARNESS],
+        checks=[claim for claim in page.claims if claim.by == HARNESS],
+        kind_of=kind_of,
         columns=page.table.columns if page.table else (),
         rows=[(row, _marks(row), _cells(page.table, row)) for row in _paper_rows(page.table)],
         ratio=bool(page.table and page.table.reference),
@@ -136,9 +139,14 @@ def first_line(profile: str) -> str:
     return "small models and data of this project's own making: comparable with nothing but itself"
 
 
+def kind_of(verdict: str) -> str:
+    """The colour class of a verdict; one that contradicts the paper has that of one that does not hold."""
+    return "none" if verdict.startswith(NOT_JUDGED) else KINDS.get(verdict, "bad")
+
+
 def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
-    """Each verdict, how often it was given, and its kind; the most frequent first."""
-    return [(verdict, count, KINDS.get(verdict, "bad")) for verdict, count in Counter(verdicts).most_common()]
+    """Each verdict, how often it was given, and its colour class; the most frequent first."""
+    return [(verdict, count, kind_of(verdict)) for verdict, count in Counter(verdicts).most_common()]
 
 
 def _paper_rows(table: Table | None) -> list[TableRow]:
@@ -170,15 +178,14 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
     if found.difference is not None and found.p_holm is not None:
         low, high = (shown(bound, "+") for bound in found.difference.ci95)
         moved = shown(found.difference.value, "+")
-        detail.append(f"minus {table.reference}: {moved} [{low}, {high}], {p_shown(found.p_holm)}")
-    ratio = found.ratio if isinstance(found.ratio, str) else "" if found.ratio is None else f"÷ {found.ratio:.3g}"
+        detail.append(f"minus {table.reference}: {moved} [{low}, {high}] (unadjusted), {p_shown(found.p_holm)} (Holm)")
     return _Cell(
         shown(found.value),
         "" if found.stderr is None else shown(found.stderr),
-        found.p_holm is not None and found.p_holm < LEVEL,
+        found.differs,
         _interval(found, shown),
         tuple(detail),
-        ratio if column.metric == "pre_error" else "",
+        ratio_shown(found) if column.metric == "pre_error" and found.ratio is not None else "",
         published,
     )
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from bench.errors import BadInputError
 from bench.metrics.summary import HOLE_ONLY, NAME, Measurement, Summary
-from bench.metrics.uncertainty import Difference
 from bench.schema import FIGURES, Row, TableSpec
+from bench.tables.comparisons import TableRows
+from bench.tables.effects import Effect
 from bench.tables.printed import printed_unit, published
 from bench.tables.verdicts import Verdict
 
@@ -27,6 +28,7 @@ __all__ = [
     "build_table",
     "check_table",
     "label_of",
+    "rows_compared",
     "style_of",
     "styles_of",
 ]
@@ -154,8 +156,8 @@ class Table:
     beside: tuple[str, ...] = ()
     """Metrics shown beside the paper's columns."""
     claims: tuple[Verdict, ...] = ()
-    effects: Mapping[str, Sequence[tuple[str, Difference | str]]] = field(default_factory=dict)
-    """By metric, what branch, size and training do to it; or why that is not known."""
+    effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
+    """What branch, size and training do to each metric."""
     best: Mapping[str, str] = field(default_factory=dict)
     """By metric, the key of the row that is better than every other, as `best_rows` has it."""
     styles: Styles = field(default_factory=lambda: METRICS)
@@ -184,6 +186,20 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
             raise BadInputError(f"rows.{key}.published.{spec.number}: expected one of {known}, found {label}")
 
 
+def rows_compared(spec: TableSpec, rows: Mapping[str, Row]) -> TableRows:
+    """The rows of a table by the part that they play in comparisons."""
+    measured = [key for key, row in rows.items() if row.method is not None]
+    paper = [key for key, row in rows.items() if spec.number in row.published]
+    return TableRows(
+        reference=spec.reference if spec.reference in measured else None,
+        paper=tuple(key for key in paper if key in measured),
+        further=tuple(key for key in measured if key not in paper),
+        competing=tuple(key for key in measured if not rows[key].beside),
+        unmeasured=tuple(key for key in paper if key not in measured),
+        labels={key: label_of(row, spec) for key, row in rows.items()},
+    )
+
+
 def label_of(row: Row, spec: TableSpec) -> str:
     """How a row is called in a table: as the paper calls it there, or by its own label."""
     return row.published.get(spec.number, row.label)
@@ -200,7 +216,7 @@ def build_table(
     notes: Sequence[str],
     origins: Mapping[str, str] | None = None,
     claims: Sequence[Verdict] = (),
-    effects: Mapping[str, Sequence[tuple[str, Difference | str]]] | None = None,
+    effects: Mapping[str, Sequence[Effect]] | None = None,
     best: Mapping[str, str] | None = None,
     styles: Styles = METRICS,
 ) -> Table:

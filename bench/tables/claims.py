@@ -1,79 +1,107 @@
-"""What the paper claims, as `claims.yaml` lists it."""
+"""The statements that are judged, as `claims.yaml` lists them: the paper's claims, and the harness's own checks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
-__all__ = ["Claim", "Comparison", "all_claims"]
+__all__ = ["HARNESS", "Claim", "Comparison", "all_claims"]
 
-Comparison = tuple[str, str, str]
-"""The row that should be better, the other, and the metric."""
+HARNESS = "harness"
+"""Who makes the statements that are checks of the harness and no claims of the paper."""
+
+
+class Comparison(NamedTuple):
+    """Two rows compared on one metric."""
+
+    better: str
+    """The row that should be better."""
+    other: str
+    metric: str
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim; `claims.yaml` says what the kinds are, and what margins mean."""
+    """One statement; `claims.yaml` explains the kinds and the margins."""
 
     id: str
     table: int | str
-    """Of the paper; `across` tables, or in the `text`."""
+    """The table of the paper, or `across` tables, or in the `text`."""
     text: str
     kind: str
     """order, size, digits, equal or structure."""
+    by: str = "paper"
+    """Who makes the statement: the `paper` or the `harness`."""
+    design: bool = False
+    """Whether it compares designs of decoders, of which the measured networks are one training each."""
     where: str = "run"
-    """What it is judged on: one table's run, two tables' `runs`, or the `printed` numbers."""
+    """What it is judged on: one table's `run`, the `runs` of two tables, or the `printed` numbers."""
     run: int | None = None
     """The table whose run has its rows."""
     metrics: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
-    """Rows, the one that should be better first."""
+    """Pairs of rows, the one that should be better first."""
+    row: str = ""
+    """The row that should be better than all that it is `against`."""
+    against: str = ""
+    """Which rows `row` is compared with instead of `pairs`: the `paper`'s that were measured, or all `measured` ones."""
     rows: tuple[str, ...] = ()
-    measured_only: bool = False
-    """Whether pairs that were not measured are left out."""
     measure: str = ""
-    """Of size: gain, share, ratio, value or resolution."""
+    """The measure of a size: gain, share, ratio or resolution."""
     printed: tuple[float, ...] = ()
-    """For each comparison, or for each metric of one row."""
-    rounding: float = 0.0
-    """How far the size of the printed values may be from theirs before they were rounded."""
+    """The printed values, one for each comparison or for each metric of one row."""
     roundings: tuple[float, ...] = ()
-    """The same for each metric of one row."""
+    """How far each printed value may lie from the value before it was rounded."""
     between: tuple[float, float] | None = None
-    """Where the size should be; None for the printed one."""
+    """The claimed range of a size; None for the printed value give or take its rounding and the margin of digits."""
     margin: Mapping[str, float] = field(default_factory=dict)
+    """The margin of an equality by metric in the metric's unit, for the paper profile."""
     margin_share: Mapping[str, float] = field(default_factory=dict)
-    margin_mini: float = 0.0
-    against: Mapping[int, str] = field(default_factory=dict)
-    """Of `runs`: the row above each ratio, by table."""
+    """The margin of an equality by metric as a share of the second row's value, for all else."""
+    digits_margin: float = 0.0
+    """How far a reproduced value may lie from the printed one beyond its rounding, as a share of the printed value."""
+    against_tables: Mapping[int, str] = field(default_factory=dict)
+    """For a claim on two `runs`: the row above each ratio, by table."""
+    at_least: float = 0.0
+    """The least value at which a structure counts as present."""
     reason: str = ""
-    """Of structure: why it is not tested where nobody gives its outcome."""
+    """Why a structure is not tested where its outcome was not given."""
     same: tuple[Any, ...] = ()
     best: Mapping[str, Any] = field(default_factory=dict)
     differences: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def comparisons(self) -> list[Comparison]:
-        return [(new, old, metric) for new, old in self.pairs for metric in self.metrics]
+        return [Comparison(better, other, metric) for better, other in self.pairs for metric in self.metrics]
 
 
 @cache
 def all_claims() -> tuple[Claim, ...]:
-    """Every claim of the list, in its order; of those of Tables 7 and 8 see `bench.tables.architecture`."""
+    """Every statement in the order of the list; `bench.tables.architecture` has those on Tables 7 and 8.
+
+    A size with an `order` yields two statements: that the order is as claimed, which every run can decide, and the
+    size itself under the id with `.size` behind it.
+    """
     data = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
-    return tuple(_claim(node, data["margin_mini"]) for node in data["claims"])
+    return tuple(claim for node in data["claims"] for claim in _claims(dict(node), data["digits_margin"]))
 
 
-def _claim(node: dict[str, Any], margin_mini: float) -> Claim:
+def _claims(node: dict[str, Any], digits_margin: float) -> Iterator[Claim]:
+    order = node.pop("order", None)
     fields = {key: _tuples(value) for key, value in node.items()}
     if isinstance(fields["table"], int) and fields.get("where", "run") == "run":
         fields["run"] = fields["table"]
-    return Claim(**fields, margin_mini=margin_mini)
+    claim = Claim(**fields, digits_margin=digits_margin)
+    if order is None:
+        yield claim
+    else:
+        yield replace(claim, text=order, kind="order", measure="", printed=(), roundings=(), between=None)
+        yield replace(claim, id=f"{claim.id}.size", design=False)
 
 
 def _tuples(value: Any) -> Any:

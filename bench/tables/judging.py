@@ -1,13 +1,22 @@
-"""The paper's claims, judged on one run's estimates or on two runs'."""
+"""Judges the statements of `claims.yaml` on one run's estimates, or on two runs'.
+
+`judge` goes through a table's statements; each kind of statement has a module: `orders`, `sizes` (with digits) and
+`equality`. What all of them need of a run is a `JudgedRun`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from bench.metrics.summary import Summary
-from bench.metrics.uncertainty import Difference, holm, independent_difference
-from bench.tables.claims import Claim, Comparison, all_claims
+from bench.metrics.summary import Measurement, Summary
+from bench.metrics.uncertainty import holm, independent_difference
+from bench.tables.claims import Claim, all_claims
+from bench.tables.equality import judge_equality
+from bench.tables.judged_run import JudgedRun, three
+from bench.tables.orders import judge_order, order_of_designs
+from bench.tables.sizes import judge_digits, judge_size
 from bench.tables.verdicts import (
     FAILS,
     HOLDS,
@@ -15,317 +24,161 @@ from bench.tables.verdicts import (
     LEVEL,
     NOT_TESTED,
     PAPER,
+    Judgement,
     Outcome,
-    Part,
     Verdict,
     all_of,
+    not_judged,
     p_shown,
     placed,
     verdict_on,
 )
 
-__all__ = ["judge", "judge_across", "two_by_two"]
+__all__ = ["DecodedLatents", "at_least", "judge", "judge_across"]
 
-HIGHER_IS_BETTER = ("clip_score", "inception_score")
-"""Beginnings of the names of metrics; of all others the lower value is better."""
 LATENTS = "T2.i"
-"""The claim that is judged by the latents' hashes."""
-NOTHING = {"gain": 0.0, "share": 0.0, "ratio": 1.0}
-"""What a measure of size is where there is no effect."""
+"""The statement that is judged by what each row decoded."""
+SAMPLED = "sampled"
+
+
+@dataclass(frozen=True)
+class DecodedLatents:
+    """What a row decoded."""
+
+    kind: str
+    """One of `bench.generation.decoding.LATENTS`."""
+    hash: str
+    """Of the values that its decoder received."""
 
 
 def judge(
-    number: int,
-    summary: Summary,
+    run: JudgedRun,
     *,
-    profile: str,
-    latents: Mapping[str, str] | None = None,
+    latents: Mapping[str, DecodedLatents] | None = None,
     structure: Mapping[str, Outcome] | None = None,
 ) -> list[Verdict]:
-    """Judge a table's claims, and those of the text that its run has the rows for.
+    """Judge a table's statements, and those of the text that its run has the rows for.
 
     Args:
-        number: of the table.
-        summary: of the run.
-        profile: `paper`, or any other name: then sizes are judged by their order alone, and digits are not.
-        latents: a hash of what each row decoded; None where it is not known.
-        structure: of claims of that kind, by id.
+        run: what was measured.
+        latents: what each row decoded; None where that is not known.
+        structure: outcomes of statements that no number of the table decides, by id.
 
     Raises:
-        ValueError: an id in `structure` is no such claim's.
+        ValueError: an id in `structure` is no such statement's.
     """
-    unknown = set(structure or {}) - {claim.id for claim in all_claims() if claim.kind == "structure"}
+    outside = {claim.id for claim in all_claims() if _is_decided_outside(claim)}
+    unknown = set(structure or {}) - outside
     if unknown:
-        raise ValueError(f"no claims on structure: {', '.join(sorted(unknown))}")
-    claims = [claim for claim in all_claims() if claim.where == "run" and claim.run == number]
-    run = _Run(claims, summary, paper=profile == PAPER)
-    outcomes = {key: _outcome(value) for key, value in (structure or {}).items()}
-    if latents and len(latents) > 1:
+        raise ValueError(f"no statements on structure: {', '.join(sorted(unknown))}")
+    outcomes = {key: _judged_outside(value) for key, value in (structure or {}).items()}
+    if latents:
         outcomes[LATENTS] = _same_latents(latents)
-    return [verdict_on(claim, profile, *(outcomes.get(claim.id) or run.judged(claim))) for claim in claims]
+    return [_verdict(run, claim, outcomes.get(claim.id)) for claim in run.claims]
 
 
-def judge_across(summaries: Mapping[int, Summary], profile: str) -> list[Verdict]:
+def _verdict(run: JudgedRun, claim: Claim, outcome: Judgement | None) -> Verdict:
+    if _is_decided_outside(claim):
+        judgement = outcome or Judgement(NOT_TESTED, claim.reason)
+        if claim.kind == "size" and run.scope != PAPER and judgement.verdict != NOT_TESTED:
+            judgement = Judgement(not_judged(run.scope), judgement.evidence)
+        return verdict_on(claim, run.scope, judgement)
+    ways: dict[str, Callable[[JudgedRun, Claim], Judgement]] = {
+        "order": judge_order,
+        "size": judge_size,
+        "digits": judge_digits,
+        "equal": judge_equality,
+    }
+    judgement = ways[claim.kind](run, claim)
+    if claim.against:
+        claim = replace(claim, text=claim.text.format(rows=run.named(claim)))
+    design = order_of_designs(run, claim, judgement) if claim.design else None
+    return verdict_on(claim, run.scope, run.with_recipes(claim, judgement), design)
+
+
+def _is_decided_outside(claim: Claim) -> bool:
+    """Whether a statement's outcome is measured beside the table: structure, and sizes of no table's metric."""
+    return claim.kind == "structure" or (claim.kind == "size" and claim.where == "run" and not claim.measure)
+
+
+def _judged_outside(value: Outcome) -> Judgement:
+    if isinstance(value, Judgement):
+        return value
+    if isinstance(value, str):
+        return Judgement(NOT_TESTED, value)
+    return Judgement(HOLDS if value else FAILS, "exact, measured beside the table")
+
+
+def at_least(claim_id: str, value: float, ci95: tuple[float, float], shown: str) -> Judgement:
+    """The judgement of a statement that something is present, from its value and the interval of that.
+
+    Args:
+        claim_id: a statement with a least value, `at_least`.
+        value: what was measured.
+        ci95: its 95 % interval.
+        shown: what the value is, in words.
+    """
+    claim = next(claim for claim in all_claims() if claim.id == claim_id)
+    evidence = f"{shown} {three(value, *ci95)}, present from {claim.at_least:g}"
+    return Judgement(placed(*ci95, claim.at_least, math.inf), evidence)
+
+
+def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
+    """Whether the rows that decode sampled latents decode the same ones; the other rows are named."""
+    hashes: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    for row, found in latents.items():
+        if found.kind == SAMPLED:
+            hashes.setdefault(found.hash, []).append(row)
+        else:
+            others.setdefault(found.kind, []).append(row)
+    if sum(len(rows) for rows in hashes.values()) < 2:
+        return Judgement(NOT_TESTED, "fewer than two rows decode sampled latents")
+    shown = [f"{found[:12]} {', '.join(rows)}" for found, rows in hashes.items()]
+    shown += [f"not sampled: {kind} {', '.join(rows)}" for kind, rows in others.items()]
+    return Judgement(HOLDS if len(hashes) == 1 else FAILS, "; ".join(shown))
+
+
+def judge_across(summaries: Mapping[int, Summary], profile: str, *, error: str = "pre_error") -> list[Verdict]:
     """Judge what compares the runs of two tables, which are taken to be independent.
 
     Args:
-        summaries: by the table's number.
-        profile: of all of them.
+        summaries: the runs' estimates, by the table's number.
+        profile: the scope of all of them.
+        error: the metric that statements on the error over known pixels are judged by.
     """
     claims = [claim for claim in all_claims() if claim.where == "runs"]
-    return [verdict_on(claim, profile, *_ratios_grow(claim, summaries)) for claim in claims]
+    return [verdict_on(claim, profile, _ratios_grow(claim, summaries, error)) for claim in claims]
 
 
-def two_by_two(summary: Summary, metric: str) -> list[tuple[str, Difference | str]]:
-    """Branch × size: what each changes in the metric, and by how much the branch changes it more at large.
-
-    Returns:
-        Name and paired difference, its p-value as it is, or why there is none.
-    """
-    vanilla = next(
-        (row for row in ("stablediffusion", "paint_by_example") if row in summary.metrics), "stablediffusion"
-    )
-    effects: dict[str, dict[str, float]] = {
-        "branch at base": {"base_mask": 1, "base_nomask": -1},
-        "branch at large": {"large_mask": 1, "large_nomask": -1},
-        "size with the branch": {"large_mask": 1, "base_mask": -1},
-        "size without the branch": {"large_nomask": 1, "base_nomask": -1},
-        "training on": {"vanilla_finetuned": 1, vanilla: -1},
-        "interaction": {"large_mask": 1, "large_nomask": -1, "base_mask": -1, "base_nomask": 1},
-    }
-    return [(name, summary.contrast(weights, metric)) for name, weights in effects.items()]
-
-
-# --- one run ---------------------------------------------------------------------------------------------------------
-
-
-class _Run:
-    """One run's estimates; the p-values of everything in it whose order is judged are adjusted together."""
-
-    def __init__(self, claims: Sequence[Claim], summary: Summary, *, paper: bool) -> None:
-        self.summary, self.paper = summary, paper
-        ordered = {
-            _unordered(comparison): comparison
-            for claim in claims
-            if claim.kind == "order" or (claim.kind == "size" and not paper and claim.measure in NOTHING)
-            for comparison in claim.comparisons
-        }
-        found = {key: summary.difference(*comparison) for key, comparison in ordered.items()}
-        known = {key: difference.p_value for key, difference in found.items() if isinstance(difference, Difference)}
-        self.adjusted = dict(zip(known, holm(list(known.values())), strict=True))
-
-    def judged(self, claim: Claim) -> Part:
-        ways: dict[str, Callable[[Claim], Part]] = {
-            "order": self._order,
-            "size": self._size,
-            "digits": self._digits,
-            "equal": self._equal,
-            "structure": lambda claim: (NOT_TESTED, claim.reason),
-        }
-        return ways[claim.kind](claim)
-
-    # --- order
-
-    def _order(self, claim: Claim) -> Part:
-        parts = {comparison: self._better(comparison) for comparison in claim.comparisons}
-        tested = [part for part in parts.values() if part[0] != NOT_TESTED]
-        if not claim.measured_only or len(tested) in (0, len(parts)):
-            return all_of(list(parts.values()))
-        verdict, evidence = all_of(tested)
-        missing = [old for (_, old, _), (found, _) in parts.items() if found == NOT_TESTED]
-        return verdict, f"{evidence}; not measured on these items: {', '.join(missing)}"
-
-    def _better(self, comparison: Comparison) -> Part:
-        found = self.summary.difference(*comparison)
-        if isinstance(found, str):
-            return NOT_TESTED, found
-        p_value = self.adjusted[_unordered(comparison)]
-        shown = f"{_named(comparison)} {_interval(found)}, {p_shown(p_value)}"
-        if p_value >= LEVEL:
-            return INCONCLUSIVE, shown
-        return (HOLDS if _sign(comparison) * found.value > 0 else FAILS), shown
-
-    # --- size
-
-    def _size(self, claim: Claim) -> Part:
-        if claim.measure == "value":
-            return all_of([self._value(claim, row, metric) for row in claim.rows for metric in claim.metrics])
-        if self.paper:
-            return all_of([self._sized(claim, comparison, printed) for comparison, printed in _with_printed(claim)])
-        if claim.measure not in NOTHING:
-            return NOT_TESTED, "a size in the paper's unit, which has no order to judge on another profile"
-        verdict, evidence = self._order(claim)
-        return verdict, evidence if verdict == NOT_TESTED else f"the order alone is judged here: {evidence}"
-
-    def _sized(self, claim: Claim, comparison: Comparison, printed: float) -> Part:
-        if claim.measure == "resolution":
-            return self._resolved(comparison, printed)
-        found = self._measured(claim.measure, comparison)
-        if isinstance(found, str):
-            return NOT_TESTED, found
-        _, low, high = found
-        least, most = claim.between or (printed - claim.rounding, printed + claim.rounding)
-        shown = f"{_named(comparison)} {claim.measure} {_three(*found)}, printed {printed:g}"
-        verdict = placed(low, high, least, most)
-        # A printed value that the interval happens to cover says nothing where it covers no effect as well.
-        if verdict == INCONCLUSIVE and math.isfinite(most) and low > NOTHING[claim.measure]:
-            verdict = HOLDS
-        return verdict, shown + ("" if claim.between is None else f", claimed {_range(least, most)}")
-
-    def _measured(self, measure: str, comparison: Comparison) -> tuple[float, float, float] | str:
-        """Value and 95 % interval of a gain, a share or a ratio; or why there is none."""
-        new, old, metric = comparison
-        if measure == "gain":
-            difference = self.summary.difference(*((new, old) if _sign(comparison) > 0 else (old, new)), metric)
-            return difference if isinstance(difference, str) else (difference.value, *difference.ci95)
-        above, below = (new, old) if measure == "share" else (old, new)
-        ratio = self.summary.ratio(above, below, metric)
-        if ratio.value is None or ratio.ci95 is None:
-            return ratio.reason or "fewer than two independent sources"
-        low, high = ratio.ci95
-        return (1 - ratio.value, 1 - high, 1 - low) if measure == "share" else (ratio.value, low, high)
-
-    def _resolved(self, comparison: Comparison, printed: float) -> Part:
-        """Whether a difference of the printed size would be told from none."""
-        found = self.summary.difference(*comparison)
-        if isinstance(found, str):
-            return NOT_TESTED, found
-        half = (found.ci95[1] - found.ci95[0]) / 2
-        items = self.summary.measurement(comparison[0], comparison[2]).n
-        shown = f"{_named(comparison)} {_interval(found)}, so ±{half:.2g} at {items:,} items, printed {printed:g}"
-        return (HOLDS if half < printed else FAILS), shown
-
-    def _value(self, claim: Claim, row: str, metric: str) -> Part:
-        found = self.summary.measurement(row, metric)
-        if found.value is None or found.ci95 is None:
-            return NOT_TESTED, found.reason or "fewer than two independent sources"
-        assert claim.between is not None
-        shown = f"{metric} of {row} {_three(found.value, *found.ci95)}, claimed {_range(*claim.between)}"
-        if not self.paper:
-            return NOT_TESTED, f"{shown}, of the paper's models"
-        return placed(*found.ci95, *claim.between), shown
-
-    # --- digits and equality
-
-    def _digits(self, claim: Claim) -> Part:
-        if not self.paper:
-            return NOT_TESTED, "digits are compared on the paper profile alone"
-        rows = [all_of(self._printed_values(claim, row)) for row in claim.rows]
-        for verdict in (HOLDS, NOT_TESTED, FAILS):
-            chosen = [evidence for found, evidence in rows if found == verdict]
-            if chosen:
-                return verdict, " | ".join(chosen)
-        raise AssertionError("a digit is there or not")
-
-    def _printed_values(self, claim: Claim, row: str) -> list[Part]:
-        parts = []
-        for metric, printed, rounding in zip(claim.metrics, claim.printed, claim.roundings, strict=True):
-            found = self.summary.measurement(row, metric)
-            if found.value is None:
-                parts.append((NOT_TESTED, str(found.reason)))
-                continue
-            allowed = max(rounding, 2 * (found.stderr or 0.0))
-            shown = f"{metric} of {row} {found.value:.4g}, printed {printed:g}, within ±{allowed:.2g}"
-            parts.append((HOLDS if abs(found.value - printed) <= allowed else FAILS, shown))
-        return parts
-
-    def _equal(self, claim: Claim) -> Part:
-        return all_of([self._same(claim, comparison) for comparison in claim.comparisons])
-
-    def _same(self, claim: Claim, comparison: Comparison) -> Part:
-        """Whether two rows are equal within the margin, by two one-sided tests.
-
-        Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", 1987; here as the 95 %
-        interval inside the margin: 2.5 % on either side, where 90 % would be 5 %.
-        """
-        found = self.summary.difference(*comparison)
-        if isinstance(found, str):
-            return NOT_TESTED, found
-        _, old, metric = comparison
-        margin = claim.margin.get(metric) if self.paper else None
-        if margin is None:
-            share = claim.margin_share[metric] if self.paper else claim.margin_mini
-            reference = self.summary.measurement(old, metric).value
-            assert reference is not None  # it has a difference
-            margin = share * abs(reference)
-        return placed(*found.ci95, -margin, margin), f"{_named(comparison)} {_interval(found)}, margin ±{margin:.3g}"
-
-
-def _same_latents(latents: Mapping[str, str]) -> Part:
-    kinds: dict[str, list[str]] = {}
-    for row, found in latents.items():
-        kinds.setdefault(found, []).append(row)
-    shown = "; ".join(f"{found[:12]} {', '.join(rows)}" for found, rows in kinds.items())
-    return (HOLDS if len(kinds) == 1 else FAILS), shown
-
-
-def _outcome(value: Outcome) -> Part:
-    if isinstance(value, str):
-        return NOT_TESTED, value
-    if isinstance(value, tuple):
-        return (HOLDS if value[0] else FAILS), value[1]
-    return (HOLDS if value else FAILS), "exact, measured beside the table"
-
-
-# --- two runs --------------------------------------------------------------------------------------------------------
-
-
-def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary]) -> Part:
+def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> Judgement:
     """Whether each row's ratio is larger in the second table, by the difference of logarithms."""
-    missing = [f"Table {number}" for number in claim.against if number not in summaries]
+    missing = [f"Table {number}" for number in claim.against_tables if number not in summaries]
     if missing:
-        return NOT_TESTED, f"no run of {', '.join(missing)}"
-    reasons, tested = [], []
+        return Judgement(NOT_TESTED, f"no run of {', '.join(missing)}")
+    parts, tested = [], []
     for row in claim.rows:
-        for metric in claim.metrics:
-            found = [summaries[number].ratio(above, row, metric) for number, above in claim.against.items()]
-            first, second = found
-            if first.value is None or second.value is None or first.stderr is None or second.stderr is None:
-                reasons += [one.reason or "fewer than two independent sources" for one in found if one.stderr is None]
-                continue
-            here = math.log(first.value), first.stderr / first.value, first.sources
-            there = math.log(second.value), second.stderr / second.value, second.sources
-            shown = f"{metric} of {row} falls {first.value:.3g}-fold and {second.value:.3g}-fold"
-            tested.append((independent_difference(there, here), shown))
-    parts = [(NOT_TESTED, reason) for reason in dict.fromkeys(reasons)]
+        ratios = [summaries[number].ratio(above, row, error) for number, above in claim.against_tables.items()]
+        reasons = [ratio.reason or "fewer than two independent sources" for ratio in ratios if ratio.stderr is None]
+        if reasons:
+            parts += [Judgement(NOT_TESTED, reason) for reason in reasons]
+            continue
+        first, second = ratios
+        shown = f"{error} of {row} falls {first.value:.3g}-fold and {second.value:.3g}-fold"
+        tested.append((independent_difference(_logarithm(second), _logarithm(first)), shown))
     adjusted = holm([difference.p_value for difference, _ in tested])
     for (difference, shown), p_value in zip(tested, adjusted, strict=True):
-        bounds = _three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)))
+        bounds = three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)))
         verdict = INCONCLUSIVE if p_value >= LEVEL else HOLDS if difference.value > 0 else FAILS
-        parts.append((verdict, f"{shown}, ratio of the two {bounds}, {p_shown(p_value)}"))
-    return all_of(parts)
+        if difference.decided_by_few:
+            verdict = INCONCLUSIVE
+            shown = f"{difference.effective_sources:.1f} effective sources decide it: {shown}"
+        parts.append(Judgement(verdict, f"{shown}, ratio of the two {bounds} (unadjusted), {p_shown(p_value)} (Holm)"))
+    return all_of(list(dict.fromkeys(parts)))
 
 
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def _with_printed(claim: Claim) -> list[tuple[Comparison, float]]:
-    return list(zip(claim.comparisons, claim.printed, strict=True))
-
-
-def _unordered(comparison: Comparison) -> Comparison:
-    new, old, metric = comparison
-    return min(new, old), max(new, old), metric
-
-
-def _sign(comparison: Comparison) -> int:
-    return 1 if comparison[2].startswith(HIGHER_IS_BETTER) else -1
-
-
-def _named(comparison: Comparison) -> str:
-    new, old, metric = comparison
-    return f"{metric} {new} - {old}:"
-
-
-def _three(value: float, low: float, high: float) -> str:
-    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
-
-
-def _interval(found: Difference) -> str:
-    return f"{found.value:+.3g} [{found.ci95[0]:+.3g}, {found.ci95[1]:+.3g}]"
-
-
-def _range(least: float, most: float) -> str:
-    if math.isinf(most):
-        return f"at least {least:g}"
-    return f"at most {most:g}" if math.isinf(least) else f"{least:g} to {most:g}"
+def _logarithm(ratio: Measurement) -> Measurement:
+    """The logarithm of a positive ratio, its standard error by the delta method."""
+    assert ratio.value is not None
+    assert ratio.stderr is not None
+    return replace(ratio, value=math.log(ratio.value), stderr=ratio.stderr / ratio.value)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from bench.tables.claims import Claim, all_claims
-from bench.tables.verdicts import CONTRADICTED, FAILS, HOLDS, PRINTED, Part, Verdict, all_of, verdict_on
+from bench.tables.verdicts import CONTRADICTED, FAILS, HOLDS, PRINTED, Judgement, Verdict, all_of, verdict_on
 
 __all__ = ["judge_printed", "printed_unit", "published"]
 
@@ -19,7 +19,7 @@ __all__ = ["judge_printed", "printed_unit", "published"]
 def judge_printed(number: int | str | None = None) -> list[Verdict]:
     """Judge what the printed numbers alone decide; of one table, or `across`, or all of it for None."""
     claims = [claim for claim in all_claims() if claim.where == "printed" and number in (None, claim.table)]
-    return [verdict_on(claim, PRINTED, *_on_paper(claim)) for claim in claims]
+    return [verdict_on(claim, PRINTED, _on_paper(claim)) for claim in claims]
 
 
 def published(number: int) -> Mapping[str, Mapping[str, float]]:
@@ -51,30 +51,31 @@ def _tables() -> Mapping[int, Mapping[str, Mapping[str, float]]]:
     }
 
 
-def _on_paper(claim: Claim) -> Part:
+def _on_paper(claim: Claim) -> Judgement:
     parts = [_no_better(claim.best)] if claim.best else []
     parts += [_difference(node) for node in claim.differences]
     parts += [part for group in claim.same for part in _equal_cells(group, claim.metrics)]
     verdict, evidence = all_of(parts)
-    return (CONTRADICTED if verdict == FAILS else verdict), evidence
+    return Judgement(CONTRADICTED if verdict == FAILS else verdict, evidence)
 
 
-def _no_better(node: Mapping[str, Any]) -> Part:
+def _no_better(node: Mapping[str, Any]) -> Judgement:
     """Whether a row is printed with the lowest value."""
     metric, row = node["metric"], node["row"]
     values = {label: cells[metric] for label, cells in published(node["table"]).items()}
     ours = values.pop(row)
     lower = [f"{label} {value:g}" for label, value in (values | node["left_out"]).items() if value <= ours]
-    return (FAILS if lower else HOLDS), f"{metric}: {row} {ours:g}; not above it {', '.join(lower) or 'none'}"
+    shown = f"{metric}: {row} {ours:g}; not above it {', '.join(lower) or 'none'}"
+    return Judgement(FAILS if lower else HOLDS, shown)
 
 
-def _difference(node: Mapping[str, Any]) -> Part:
+def _difference(node: Mapping[str, Any]) -> Judgement:
     left, right = (published(node["table"])[label][node["metric"]] for label in node["rows"])
     shown = f"{' - '.join(node['rows'])}: {left:g} - {right:g} = {left - right:.4g}"
-    return (HOLDS if math.isclose(left - right, node["is"], abs_tol=1e-9) else FAILS), shown
+    return Judgement(HOLDS if math.isclose(left - right, node["is"], abs_tol=1e-9) else FAILS, shown)
 
 
-def _equal_cells(group: Sequence[Any], metrics: Sequence[str]) -> list[Part]:
+def _equal_cells(group: Sequence[Any], metrics: Sequence[str]) -> list[Judgement]:
     """Whether lines (table and label) or numbers are the same, in the given metrics or in all of the first line's."""
     number, label = group[0]
     parts = []
@@ -86,5 +87,5 @@ def _equal_cells(group: Sequence[Any], metrics: Sequence[str]) -> list[Part]:
             for cell in group
         }
         shown = ", ".join(f"{value:g}" if name == str(value) else f"{name} {value:g}" for name, value in found.items())
-        parts.append((HOLDS if len(set(found.values())) == 1 else FAILS, f"{metric}: {label} {shown}"))
+        parts.append(Judgement(HOLDS if len(set(found.values())) == 1 else FAILS, f"{metric}: {label} {shown}"))
     return parts

@@ -13,9 +13,11 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.summary import HOLE_ONLY, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.tables.build import METRICS, NATIVE, PUBLISHED, Column, Metric, Styles, Table, TableRow, style_of
+from bench.tables.claims import HARNESS
+from bench.tables.designs import DesignDifference
 from bench.tables.grid import DIFFERS, Grid, html_page, markdown, print_grid, print_notes
 from bench.tables.latex import latex
-from bench.tables.verdicts import LEVEL, Verdict, p_shown
+from bench.tables.verdicts import Verdict, p_shown
 
 __all__ = [
     "CITED",
@@ -25,12 +27,14 @@ __all__ = [
     "further_grids",
     "number_as_json",
     "print_table",
+    "ratio_shown",
     "renderings",
     "to_csv",
     "to_html",
     "to_latex",
     "to_markdown",
     "verdict_grid",
+    "verdict_grids",
 ]
 
 OURS, CITED = "†", "‡"
@@ -48,14 +52,19 @@ def _value(measurement: Measurement | None, style: Metric) -> str:
 
 
 def _marked(measurement: Measurement | None, style: Metric) -> str:
-    differs = measurement is not None and measurement.p_holm is not None and measurement.p_holm < LEVEL
+    differs = measurement is not None and measurement.differs
     return f"{_value(measurement, style)} {DIFFERS if differs else ''}".strip()
 
 
-def _ratio(measurement: Measurement | None) -> str:
-    if measurement is None or measurement.ratio is None:
+def ratio_shown(measurement: Measurement | None) -> str:
+    """The reference row's value divided by this one, with its 95 % interval."""
+    ratio = None if measurement is None else measurement.ratio
+    if ratio is None or isinstance(ratio, str):
+        return ratio or "–"
+    if ratio.value is None:
         return "–"
-    return measurement.ratio if isinstance(measurement.ratio, str) else f"÷ {measurement.ratio:.3g}"
+    interval = "" if ratio.ci95 is None else f" [{ratio.ci95[0]:.3g}, {ratio.ci95[1]:.3g}]"
+    return f"÷ {ratio.value:.3g}{interval}"
 
 
 def _label(row: TableRow) -> str:
@@ -80,7 +89,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
         if metric == "pre_error":
             heads.append(f"to {table.reference}" if table.reference else "ratio")
             for row, line in zip(rows, lines, strict=True):
-                line.append(_ratio(row.measured.get(metric)))
+                line.append(ratio_shown(row.measured.get(metric)))
     return Grid(heads, lines, title=title, best=frozenset(best))
 
 
@@ -155,7 +164,7 @@ def _detail(table: Table, row: TableRow, metric: str) -> str:
 
 
 def _differences(table: Table) -> Grid:
-    """Paired differences to the reference row: value, 95 % interval, p after Holm's correction."""
+    """Paired differences to the reference row: value, unadjusted 95 % interval, and the p-value by Holm's method."""
     heads = [f"Difference to {table.reference}", *(column.title for column in table.columns)]
     lines = []
     for row in _paper_rows(table):
@@ -168,37 +177,60 @@ def _differences(table: Table) -> Grid:
             cells.append(f"{_change(measurement.difference, column.format)}, {p_shown(measurement.p_holm)}")
         if any(cell != "–" for cell in cells):
             lines.append([row.label, *cells])
-    return Grid(heads, lines, title="paired differences with their 95 % intervals and Holm's p-values")
+    return Grid(
+        heads,
+        lines,
+        title="paired differences with their unadjusted 95 % intervals, and p-values adjusted by Holm's method",
+    )
 
 
 def _effects(table: Table) -> Grid:
-    """Branch and size as two factors, with their interaction; empty where a row of the four was not measured."""
+    """Branch, size and training as factors, for the measured networks and for their designs over training seeds."""
     columns = [column for column in table.columns if column.metric in table.effects]
-    names = [name for name, _ in table.effects[columns[0].metric]] if columns else []
+    names = [effect.name for effect in table.effects[columns[0].metric]] if columns else []
     lines = []
     for place, name in enumerate(names):
-        found = [table.effects[column.metric][place][1] for column in columns]
-        if not any(isinstance(effect, str) for effect in found):
-            lines.append(
-                [name, *(_change(effect, column.format) for effect, column in zip(found, columns, strict=True))]
-            )
-    heads = ["Effect", *(column.title for column in columns)]
-    return Grid(heads, lines, title="effects as paired differences with their 95 % intervals")
+        effects = [(table.effects[column.metric][place], column.format) for column in columns]
+        if any(isinstance(effect.measured, str) for effect, _ in effects):
+            continue
+        lines.append([name, "these networks", *(_change(effect.measured, style) for effect, style in effects)])
+        if not all(isinstance(effect.designs, str) for effect, _ in effects):
+            lines.append([name, "over training seeds", *(_change(effect.designs, style) for effect, style in effects)])
+    heads = ["Effect", "of", *(column.title for column in columns)]
+    return Grid(heads, lines, left=2, title="effects as paired differences with their unadjusted 95 % intervals")
 
 
-def _change(found: Difference | str, style: Metric) -> str:
-    """A difference with its 95 % interval."""
+def _change(found: Difference | DesignDifference | str, style: Metric) -> str:
+    """A difference with its unadjusted 95 % interval."""
     if isinstance(found, str):
         return "–"
     low, high = (bound * style.scale for bound in found.ci95)
     return f"{found.value * style.scale:+,.{style.decimals}f} [{low:,.{style.decimals}f}, {high:,.{style.decimals}f}]"
 
 
-def verdict_grid(verdicts: Sequence[Verdict]) -> Grid:
-    """What is said of the paper's claims, a line for each."""
-    heads = ["Claim", "what it says", "scope", "verdict", "evidence"]
-    lines = [[found.id, found.text, found.scope, found.verdict, found.evidence] for found in verdicts]
-    return Grid(heads, lines, left=len(heads), title="claims")
+def verdict_grid(verdicts: Sequence[Verdict], heading: str = "Claim") -> Grid:
+    """What is said of some statements, a line for each: of the measured networks, and of their designs."""
+    heads = [heading, "what it says", "scope", "verdict on these networks", "verdict on the design", "evidence"]
+    lines = [
+        [
+            found.id,
+            found.text,
+            found.scope,
+            found.verdict,
+            found.design or "–",
+            f"{found.evidence} | design: {found.design_evidence}" if found.design else found.evidence,
+        ]
+        for found in verdicts
+    ]
+    return Grid(heads, lines, left=len(heads), title=heading.lower())
+
+
+def verdict_grids(verdicts: Sequence[Verdict]) -> list[Grid]:
+    """The paper's claims, and apart from them the harness's own checks; as far as there are any."""
+    own = [found for found in verdicts if found.by == HARNESS]
+    paper = [found for found in verdicts if found.by != HARNESS]
+    grids = (verdict_grid(paper), verdict_grid(own, "Check by the harness, no claim of the paper"))
+    return [grid for grid in grids if grid.lines]
 
 
 def further_grids(table: Table) -> list[Grid]:
@@ -208,8 +240,7 @@ def further_grids(table: Table) -> list[Grid]:
 
 
 def _grids(table: Table) -> list[Grid]:
-    verdicts = verdict_grid(table.claims)
-    return [_main(table), *further_grids(table), *([verdicts] if verdicts.lines else [])]
+    return [_main(table), *further_grids(table), *verdict_grids(table.claims)]
 
 
 def _caption(table: Table) -> str:
@@ -301,8 +332,7 @@ def print_table(table: Table, console: Console) -> None:
     for grid in shown:
         if grid.lines:
             print_grid(grid, "", console)
-    verdicts = verdict_grid(table.claims)
-    if verdicts.lines:
-        without = Grid(verdicts.heads[:4], [line[:4] for line in verdicts.lines], left=4)
-        print_grid(without, "Claims of the paper; the evidence is in the written tables", console)
+    for verdicts in verdict_grids(table.claims):
+        without = Grid(verdicts.heads[:-1], [line[:-1] for line in verdicts.lines], left=len(verdicts.heads) - 1)
+        print_grid(without, "The evidence is in the written tables", console)
     print_notes(table.notes, console)

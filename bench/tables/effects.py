@@ -1,0 +1,49 @@
+"""What branch, size and training do to a metric, as contrasts of a run's rows and of their designs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.metrics.summary import Summary
+from bench.metrics.uncertainty import Difference
+from bench.tables.designs import DesignDifference, TrainingSeeds, design_difference
+
+__all__ = ["Effect", "effects_of"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A weighted sum of rows."""
+
+    name: str
+    measured: Difference | str
+    """Of the measured networks, paired by item; or why there is none."""
+    designs: DesignDifference | str
+    """Of the designs, over training seeds; or why that is not known."""
+
+
+def effects_of(summary: Summary, metric: str, seeds: TrainingSeeds) -> list[Effect]:
+    """Every effect on a metric that the rows of the table can show.
+
+    Args:
+        summary: of the run.
+        metric: full name.
+        seeds: what is known of the rows over training seeds.
+    """
+    vanilla = next(
+        (row for row in ("stablediffusion", "paint_by_example") if row in summary.metrics), "stablediffusion"
+    )
+    contrasts: Mapping[str, Mapping[str, float]] = {
+        "branch at base": {"base_mask": 1, "base_nomask": -1},
+        "branch at large": {"large_mask": 1, "large_nomask": -1},
+        "size with the branch": {"large_mask": 1, "base_mask": -1},
+        "size without the branch": {"large_nomask": 1, "base_nomask": -1},
+        "training on": {"vanilla_finetuned": 1, vanilla: -1},
+        "interaction": {"large_mask": 1, "large_nomask": -1, "base_mask": -1, "base_nomask": 1},
+    }
+    effects = []
+    for name, weights in contrasts.items():
+        measured = summary.contrast(weights, metric)
+        effects.append(Effect(name, measured, design_difference(weights, metric, measured, seeds)))
+    return effects

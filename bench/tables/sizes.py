@@ -1,0 +1,148 @@
+"""Judges how much better one row is than another, and printed digits; both on the paper's own sizes alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bench.metrics.summary import Measurement
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE
+from bench.tables.claims import Claim, Comparison
+from bench.tables.judged_run import JudgedRun, compared, few_sources, interval_shown, sign, three
+from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_TESTED, Judgement, all_of, not_judged, placed
+
+__all__ = ["judge_digits", "judge_size"]
+
+NO_INTERVAL = "fewer than two independent sources"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much better a row is than another one, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    effective_sources: float
+
+    @property
+    def shown(self) -> str:
+        if math.isinf(self.value):
+            return "without bound, as the better row's value is exactly 0"
+        return three(self.value, self.low, self.high)
+
+
+def judge_size(run: JudgedRun, claim: Claim) -> Judgement:
+    """Whether every comparison of a statement has the claimed size."""
+    judge = _resolved if claim.measure == "resolution" else _sized
+    return all_of([judge(run, claim, place) for place in range(len(claim.comparisons))])
+
+
+def _sized(run: JudgedRun, claim: Claim, place: int) -> Judgement:
+    """The size holds where its interval lies inside the claimed range, and fails where the two are disjoint."""
+    comparison = claim.comparisons[place]
+    found = _size(run, claim.measure, comparison)
+    if isinstance(found, str):
+        return Judgement(NOT_TESTED, found)
+    shown = f"{compared(comparison)} {claim.measure} {found.shown}"
+    if not run.is_paper:
+        return Judgement(not_judged(run.scope), shown)
+    least, most = claim.between or _around_printed(claim, place)
+    shown += f", printed {claim.printed[place]:g}, claimed {_range(least, most)}"
+    if found.effective_sources < FEWEST_EFFECTIVE:
+        return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
+    return Judgement(placed(found.low, found.high, least, most), shown)
+
+
+def _size(run: JudgedRun, measure: str, comparison: Comparison) -> Size | str:
+    """The gain, share or ratio of a comparison, or why there is none; a ratio to a value of exactly 0 is infinite."""
+    better, other, metric = comparison
+    if measure == "gain":
+        towards = comparison if sign(comparison) > 0 else Comparison(other, better, metric)
+        difference = run.comparisons.difference(towards)
+        if isinstance(difference, str):
+            return difference
+        return Size(difference.value, *difference.ci95, difference.effective_sources)
+    if measure == "share":
+        ratio = _interval_of(run.summary.ratio(better, other, metric))
+        return (
+            ratio
+            if isinstance(ratio, str)
+            else Size(1 - ratio.value, 1 - ratio.high, 1 - ratio.low, ratio.effective_sources)
+        )
+    above, below = (run.summary.measurement(row, metric) for row in (other, better))
+    if below.value == 0 and above.value and not isinstance(run.comparisons.difference(comparison), str):
+        return Size(math.inf, math.inf, math.inf, math.inf)
+    return _interval_of(run.summary.ratio(other, better, metric))
+
+
+def _interval_of(found: Measurement) -> Size | str:
+    if found.value is None or found.ci95 is None or found.effective_sources is None:
+        return found.reason or NO_INTERVAL
+    return Size(found.value, *found.ci95, found.effective_sources)
+
+
+def _around_printed(claim: Claim, place: int) -> tuple[float, float]:
+    """The printed value give or take its rounding and the margin of digits."""
+    printed = claim.printed[place]
+    allowed = claim.roundings[place] + claim.digits_margin * abs(printed)
+    return printed - allowed, printed + allowed
+
+
+def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
+    """Whether a difference of the printed size would be told from none."""
+    comparison, printed = claim.comparisons[place], claim.printed[place]
+    found = run.comparisons.difference(comparison)
+    if isinstance(found, str):
+        return Judgement(NOT_TESTED, found)
+    half = (found.ci95[1] - found.ci95[0]) / 2
+    items = run.summary.measurement(comparison.better, comparison.metric).n
+    shown = f"{compared(comparison)} {interval_shown(found)}, so ±{half:.2g} at {items:,} items"
+    if not run.is_paper:
+        return Judgement(not_judged(run.scope), shown)
+    if found.decided_by_few:
+        return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
+    return Judgement(HOLDS if half < printed else FAILS, f"{shown}, printed {printed:g}")
+
+
+def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
+    """Whether one of a statement's rows has the printed values, whichever it is."""
+    rows = [all_of(_digits_of(run, claim, row)) for row in claim.rows]
+    for verdict in (HOLDS, INCONCLUSIVE, NOT_TESTED, FAILS, not_judged(run.scope)):
+        chosen = [judgement.evidence for judgement in rows if judgement.verdict == verdict]
+        if chosen:
+            return Judgement(verdict, " | ".join(chosen))
+    raise AssertionError("every row has one of these verdicts")
+
+
+def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
+    """A judgement of each printed value.
+
+    It holds where measured and printed value differ by no more than the rounding and the margin of digits, neither of
+    which grows with the standard error; else it is inconclusive where the interval covers the printed value.
+    """
+    parts = []
+    for metric, printed, rounding in zip(claim.metrics, claim.printed, claim.roundings, strict=True):
+        found = _interval_of(run.summary.measurement(row, metric))
+        if isinstance(found, str):
+            parts.append(Judgement(NOT_TESTED, found))
+            continue
+        shown = f"{metric} of {row} {found.shown}"
+        if not run.is_paper:
+            parts.append(Judgement(not_judged(run.scope), shown))
+            continue
+        allowed = rounding + claim.digits_margin * abs(printed)
+        shown += f", printed {printed:g}, within ±{allowed:.2g}"
+        if found.effective_sources < FEWEST_EFFECTIVE:
+            parts.append(Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}"))
+        elif abs(found.value - printed) <= allowed:
+            parts.append(Judgement(HOLDS, shown))
+        else:
+            parts.append(Judgement(INCONCLUSIVE if found.low <= printed <= found.high else FAILS, shown))
+    return parts
+
+
+def _range(least: float, most: float) -> str:
+    if math.isinf(most):
+        return f"at least {least:g}"
+    return f"at most {most:g}" if math.isinf(least) else f"{least:.4g} to {most:.4g}"
