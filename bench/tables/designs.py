@@ -1,7 +1,8 @@
 """Statements on designs of decoders, over several trainings of each design.
 
 A difference between two rows of a run is one between two networks. Other training seeds give other networks of the same
-two designs. The difference of the designs is estimated by the mean over the seeds; its variance has one component from
+two designs. The difference of the designs is estimated by the mean over the seeds, where a network that was given and
+not trained, such as the pipeline's own decoder, stays as it is. Its variance has one component from
 the items, which all seeds share, and one from the seeds of each design. Rows that one network makes, such as a decoder
 with and without the mask, vary together: their sum is taken seed by seed. The interval is Student's, with the degrees
 of freedom of Welch and Satterthwaite ("The generalization of 'Student's' problem when several different population
@@ -30,10 +31,7 @@ class TrainingSeeds(Protocol):
     """What is known of a run's rows over training seeds."""
 
     def values(self, row: str, metric: str) -> Mapping[int, float] | str:
-        """The metric of the row for each training seed, or the reason why it is not known.
-
-        A row whose network is given and no trained design, such as the pipeline's own decoder, has one value.
-        """
+        """The metric of a trained row for each training seed, the measured network's first; or why it is not known."""
 
     def design(self, row: str) -> str | None:
         """The design that the row's network is a training of; None where the network is given, so that no other
@@ -85,16 +83,15 @@ def design_difference(
     """
     if isinstance(measured, str):
         return measured
-    given = 0.0
     designs: dict[str, list[dict[int, float]]] = {}
     for row, weight in weights.items():
-        found, design = seeds.values(row, metric), seeds.design(row)
+        design = seeds.design(row)
+        if design is None:
+            continue
+        found = seeds.values(row, metric)
         if isinstance(found, str):
             return found
-        if design is None:
-            given += weight * fmean(found.values())
-        else:
-            designs.setdefault(design, []).append({seed: weight * value for seed, value in found.items()})
+        designs.setdefault(design, []).append({seed: weight * value for seed, value in found.items()})
     sums = {design: _by_seed(rows) for design, rows in designs.items()}
     few = [f"{len(values)} of {design}" for design, values in sums.items() if len(values) < FEWEST_SEEDS]
     if few:
@@ -104,7 +101,7 @@ def design_difference(
     components = [(measured.stderr**2, measured.freedom)]
     components += [(variance(values) / len(values), len(values) - 1.0) for values in sums.values()]
     total = sum(part for part, _ in components)
-    value = given + sum(fmean(values) for values in sums.values())
+    value = measured.value + sum(fmean(values) - values[0] for values in sums.values())
     half = 0.0
     if total > 0:
         freedom = total**2 / sum(part**2 / free for part, free in components if part > 0)

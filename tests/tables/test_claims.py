@@ -15,14 +15,29 @@ from tests.tables.listed import EVERY, rows_of
 METRICS = {"fid", "lpips", "pre_error", "clip_score", "inception_score", "border_step", "cost_share"}
 
 
-def test_claims_have_an_id_each() -> None:
-    assert len(EVERY) == len({claim.id for claim in EVERY}) == 52
+def test_statements_have_an_id_each() -> None:
+    assert len(EVERY) == len({claim.id for claim in EVERY}) == 61
     for claim in EVERY:
-        assert re.fullmatch(rf"T{claim.table}\.[a-i]|across\.[a-f]|x[1-6](\.[ab])?", claim.id)
+        assert re.fullmatch(rf"(T{claim.table}\.[a-i]|across\.[a-f]|x[1-6](\.[ab])?)(\.all|\.size)?", claim.id)
+
+
+def test_the_harness_own_checks_are_no_claims_of_the_paper() -> None:
+    own = {claim.id for claim in EVERY if claim.by == "harness"}
+    assert own == {"x2", "x3.a", "x3.b", "x4", "x5", "x6", "T1.a.all", "T1.b.all", "T4.a.all"}
+    assert {claim.by for claim in EVERY} == {"paper", "harness"}
+
+
+def test_a_size_comes_with_the_order_that_every_run_can_decide() -> None:
+    sizes = [claim for claim in EVERY if claim.id.endswith(".size")]
+    assert len(sizes) == 6
+    for size in sizes:
+        order = next(claim for claim in EVERY if claim.id == size.id.removesuffix(".size"))
+        assert (order.kind, order.comparisons) == ("order", size.comparisons)
+        assert not re.search(r"\d|hundred|half|about", order.text)
 
 
 @pytest.mark.parametrize("claim", EVERY, ids=lambda claim: claim.id)
-def test_a_claim_is_whole(claim: Claim) -> None:
+def test_a_statement_is_whole(claim: Claim) -> None:
     rows = {path.stem for path in (conf_dir() / "row").glob("*.yaml")}
     assert rows_of(claim) <= rows
     assert {re.sub(r"_hole_only$|_\d+_\d+$", "", metric) for metric in claim.metrics} <= METRICS
@@ -32,18 +47,21 @@ def test_a_claim_is_whole(claim: Claim) -> None:
     assert all(new != old for new, old in claim.pairs)
     if claim.where != "run":
         return
-    if claim.kind in ("order", "equal"):
+    if claim.against:
+        assert claim.kind == "order"
+        assert claim.against in ("paper", "measured")
+        assert (bool(claim.row), "{rows}" in claim.text) == (True, True)
+    elif claim.kind in ("order", "equal"):
         assert claim.comparisons
     if claim.kind == "equal":
-        assert set(claim.margin) | set(claim.margin_share) == set(claim.metrics)
-        assert claim.margin_mini == 0.05
-    if claim.kind == "size":
-        assert claim.measure in ("gain", "share", "ratio", "value", "resolution")
-        assert claim.measure == "value" or len(claim.printed) == len(claim.comparisons)
-        assert claim.between or claim.rounding or claim.measure == "resolution"
+        assert set(claim.margin) <= set(claim.margin_share) == set(claim.metrics)
+    if claim.kind == "size" and claim.measure:
+        assert claim.measure in ("gain", "share", "ratio", "resolution")
+        assert len(claim.printed) == len(claim.comparisons)
+        assert claim.between or len(claim.roundings) == len(claim.printed) or claim.measure == "resolution"
     if claim.kind == "digits":
         assert len(claim.printed) == len(claim.roundings) == len(claim.metrics)
-    if claim.kind == "structure":
+    if claim.kind == "structure" or (claim.kind == "size" and not claim.measure):
         assert claim.reason
 
 
@@ -83,7 +101,7 @@ def test_sizes_are_those_of_the_printed_numbers() -> None:
 
 
 def test_claims_load_no_torch(tmp_path: Path) -> None:
-    modules = [f"bench.tables.{name}" for name in ("claims", "verdicts", "judging", "printed")]
+    modules = [f"bench.tables.{name}" for name in ("claims", "verdicts", "judging", "printed", "designs", "effects")]
     loaded = loaded_with(", ".join(modules), tmp_path)
     assert loaded >= set(modules)
     assert not HEAVY & loaded
