@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from bench.metrics.summary import Summary
-from bench.metrics.uncertainty import Difference, holm, independent_difference
+from bench.metrics.summary import Measurement, Summary
+from bench.metrics.uncertainty import TOO_FEW_SOURCES, Difference, Known, holm, independent_difference
 from bench.tables.claims import Claim, Comparison, all_claims
 from bench.tables.verdicts import (
     FAILS,
@@ -280,13 +281,15 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary]) -> Part:
         for metric in claim.metrics:
             found = [summaries[number].ratio(above, row, metric) for number, above in claim.against.items()]
             first, second = found
-            if first.value is None or second.value is None or first.stderr is None or second.stderr is None:
-                reasons += [one.reason or "fewer than two independent sources" for one in found if one.stderr is None]
+            here, there = _logarithm(first), _logarithm(second)
+            if here is None or there is None:
+                reasons += [one.reason or TOO_FEW_SOURCES for one in found if one.spread is None]
                 continue
-            here = math.log(first.value), first.stderr / first.value, first.sources
-            there = math.log(second.value), second.stderr / second.value, second.sources
-            shown = f"{metric} of {row} falls {first.value:.3g}-fold and {second.value:.3g}-fold"
-            tested.append((independent_difference(there, here), shown))
+            difference = independent_difference(there, here)
+            if isinstance(difference, str):
+                reasons.append(difference)
+                continue
+            tested.append((difference, f"{metric} of {row} falls {first.value:.3g}-fold and {second.value:.3g}-fold"))
     parts = [(NOT_TESTED, reason) for reason in dict.fromkeys(reasons)]
     adjusted = holm([difference.p_value for difference, _ in tested])
     for (difference, shown), p_value in zip(tested, adjusted, strict=True):
@@ -294,6 +297,13 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary]) -> Part:
         verdict = INCONCLUSIVE if p_value >= LEVEL else HOLDS if difference.value > 0 else FAILS
         parts.append((verdict, f"{shown}, ratio of the two {bounds}, {p_shown(p_value)}"))
     return all_of(parts)
+
+
+def _logarithm(found: Measurement) -> Known | None:
+    """The logarithm of a ratio, its error by the delta method; None where the ratio has none."""
+    if found.value is None or found.spread is None:
+        return None
+    return Known(math.log(found.value), replace(found.spread, stderr=found.spread.stderr / found.value))
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.metrics.protocol import Protocol
+from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.reporting.cost_plot import HEIGHT, WIDTH, costs_of
@@ -22,7 +23,7 @@ from bench.tables.verdicts import Verdict
 from tests.reporting.test_gallery import Noise, filled
 
 EVIL = '<script>alert("x")</script>'
-DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)
+DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
 SHA = "ab" * 32
 
 
@@ -31,7 +32,7 @@ def table(rows: int = 2, label: str = EVIL) -> Table:
     lines |= {f"row{number}": Row(f"{label} {number}", {}) for number in range(1, rows)}
     own = {
         "fid": Measurement(None, reason="8 items, too few"),
-        "lpips": Measurement(0.25, 0.0123, 8, 6, difference=DIFFERENCE, p_holm=2e-7, ratio=2.0),
+        "lpips": Measurement(0.25, 0.0123, 8, 6, None, 2.0, DIFFERENCE, 2e-7, spread=Spread(0.0123, 6, 5.5, 5.0, 0.0)),
         "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=5 / 3),
     }
     return build_table(

@@ -9,6 +9,7 @@ import pandas
 import pytest
 from rich.console import Console
 
+from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.schema import Row, TableSpec
@@ -17,7 +18,7 @@ from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, t
 from bench.tables.verdicts import Verdict
 
 LABEL = 'Mine <b>&, 50 % of "a_b"'
-DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)
+DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
 
 
 def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured on little.") -> Table:
@@ -30,7 +31,7 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
     measured = {
         "vanilla": {
             "fid": missing,
-            "lpips": Measurement(0.5, 0.0123, 8, 6),
+            "lpips": Measurement(0.5, 0.0123, 8, 6, spread=Spread(0.0123, 6, 6.0, 5.0, 0.0)),
             "pre_error": Measurement(0.1 / 3, 1e-3, 8, 6),
         },
         "mine": {
