@@ -57,6 +57,7 @@ def test_differences_are_those_of_the_features(run: Path, metric: str) -> None:
     paired = paired_difference(*estimates, kept[ROWS[0]].sources)
     expected = read_summary(run, bins=[(20, 40)]).difference("base_mask", "stablediffusion", metric)
     assert not isinstance(expected, str)
+    assert not isinstance(paired, str)
     assert paired.value == pytest.approx(expected.value, rel=1e-12)
     assert paired.stderr == pytest.approx(expected.stderr, rel=1e-5)  # influences are kept in float32
 

@@ -14,7 +14,8 @@ from bench.gate.decision import Verdict, Worsening, decide, together, upper_boun
 from bench.gate.margins import COSTS, DEFAULTS, Margin, margin_of
 from bench.gate.numbers import Measured, Number, Problem, Side
 from bench.influences import INFLUENCES
-from bench.metrics.uncertainty import Estimate, interval, paired_difference
+from bench.metrics.spread import Spread
+from bench.metrics.uncertainty import Estimate, combined
 from bench.stamps import Stamps, unlike
 from bench.tables.build import style_of
 
@@ -46,8 +47,10 @@ class Comparison:
     @property
     def ci95(self) -> tuple[float, float] | None:
         """The change's interval, two-sided; None where the values are compared as they are, or no error is known."""
-        stderr, sources = self.worsening.stderr, self.worsening.sources
-        return None if sources is None or np.isnan(stderr) else interval(self.change, stderr, sources)
+        spread = self.worsening.spread
+        if spread is None:
+            return None
+        return (spread.mirrored() if self.higher_is_better else spread).interval(self.change)
 
     @property
     def bound(self) -> float:
@@ -177,7 +180,7 @@ class _Gathered:
             value = ours.value if old.digits is None else rounded(ours.value, old.digits)
             better = theirs.higher_is_better
             self.comparisons.append(Comparison(name, row, metric, value, theirs.value, margin, better, worse))
-            if worse.sources is None and old.digits is None and old.stamps.manifest:
+            if not worse.paired and old.digits is None and old.stamps.manifest:
                 self._once(f"{name}: only values are compared, as one side keeps no {INFLUENCES}")
         for why, found in reasons.items():
             self.miss(name, f"{metric} of {', '.join(found)}: {why}")
@@ -227,5 +230,5 @@ def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | str:
     if (ours.items, ours.sources) != (theirs.items, theirs.sources):
         return "expected the items that old has influences of, found others"
     estimates = Estimate(new.value, ours.values, ours.change), Estimate(old.value, theirs.values, theirs.change)
-    found = paired_difference(*estimates, ours.sources)
-    return Worsening(sign * found.value, found.stderr, len(set(ours.sources)))
+    worse = combined([(sign, estimates[0]), (-sign, estimates[1])])
+    return Worsening(worse.value, Spread.of(worse.influence, ours.sources, change=worse.change), paired=True)

@@ -15,8 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scipy.special import stdtr, stdtrit
-
+from bench.metrics.spread import Spread
 from bench.metrics.uncertainty import holm
 
 __all__ = ["LEVEL", "Verdict", "Worsening", "decide", "p_value", "together", "upper_bound"]
@@ -44,26 +43,25 @@ class Worsening:
     """By how much a number is worse than it was, in its own unit; below zero where it is better."""
 
     value: float
-    stderr: float = 0.0
-    """Zero for a number that is known and not estimated; NaN where the error is not known."""
-    sources: int | None = None
-    """Independent sources that the error rests on; None for a number that is known."""
+    spread: Spread | None = None
+    """What its sources tell of its error; None for a number that is known and not estimated, or whose error is not
+    known."""
+    paired: bool = False
+    """Whether it was found from the influences of both sides' items; else the values alone are compared."""
 
 
 def p_value(worsening: Worsening, margin: float) -> float:
     """One-sided, for a number that is worse by `margin` at most; NaN where the error is not known."""
-    if not worsening.stderr > 0:
-        return math.nan if math.isnan(worsening.stderr) else float(worsening.value <= margin)
-    assert worsening.sources is not None  # an error rests on some
-    return float(stdtr(worsening.sources - 1, (margin - worsening.value) / worsening.stderr))
+    if worsening.spread is None:
+        return math.nan if worsening.paired else float(worsening.value <= margin)
+    return worsening.spread.p_above(worsening.value - margin)
 
 
 def upper_bound(worsening: Worsening, level: float = LEVEL) -> float:
     """What the worsening is at most, with confidence 1 - level; NaN where the error is not known."""
-    if worsening.stderr == 0:
-        return worsening.value
-    assert worsening.sources is not None
-    return worsening.value + float(stdtrit(worsening.sources - 1, 1 - level)) * worsening.stderr
+    if worsening.spread is None:
+        return math.nan if worsening.paired else worsening.value
+    return worsening.spread.upper_bound(worsening.value, level)
 
 
 def decide(comparisons: Sequence[tuple[Worsening, float]]) -> list[Verdict]:
@@ -74,9 +72,7 @@ def decide(comparisons: Sequence[tuple[Worsening, float]]) -> list[Verdict]:
     """
     found = [p_value(worsening, margin) for worsening, margin in comparisons]
     estimated = [
-        index
-        for index, (worsening, _) in enumerate(comparisons)
-        if worsening.sources is not None and not math.isnan(found[index])
+        index for index, (worsening, _) in enumerate(comparisons) if worsening.paired and not math.isnan(found[index])
     ]
     for index, adjusted in zip(estimated, holm([found[index] for index in estimated]), strict=True):
         found[index] = adjusted

@@ -144,7 +144,7 @@ def _comparison_as_json(found: Comparison) -> dict[str, Any]:
         "new": found.new,
         "change": found.change,
         "ci95": found.ci95,
-        "paired": found.worsening.sources is not None,
+        "paired": found.worsening.paired,
         "higher_is_better": found.higher_is_better,
         "worse_by_at_most": bound if math.isfinite(bound) else None,
         "margin": found.allowed,

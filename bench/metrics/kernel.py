@@ -1,12 +1,13 @@
-"""The kernel distance of two sets of features (KID): no Gaussian is assumed, and no bias comes with few items.
+"""The kernel distance between two sets of features (KID), which assumes no Gaussian and is unbiased for any N.
 
-Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs" (2018): the squared maximum mean discrepancy under the
-kernel (x·y / d + 1)³, estimated without bias, here over all pairs instead of random subsets. Where both sets show the
-same items, an image and its own truth are no independent pair and are left out: the U-statistic of Gretton et al., "A
-kernel two-sample test" (2012), equation 4.
+Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs" (2018): the squared maximum mean discrepancy with the
+kernel (x·y / d + 1)³, estimated without bias, here from all pairs instead of random subsets. Where both sets show the
+same items, row i of one and row i of the other are no independent pair, and neither are rows of two items that were
+cut from one source. Every term leaves out all such pairs; what is left is the U-statistic of Gretton et al., "A kernel
+two-sample test" (2012), equation 4, with sources in the place of items. docs/uncertainty.md derives it.
 
 Time and memory of all pairs grow with N². Beyond `MOST` items the sources are dealt out to parts, and the estimate is
-the mean of the parts': Zaremba, Gretton and Blaschko, "B-tests" (2013). It has no bias either.
+the mean over the parts: Zaremba, Gretton and Blaschko, "B-tests" (2013). It is unbiased as well.
 """
 
 from __future__ import annotations
@@ -22,69 +23,116 @@ from bench.metrics.uncertainty import Chosen, Estimate, parts
 __all__ = ["MOST", "kernel_distance", "kernel_estimate", "kernel_estimate_by_parts"]
 
 Array = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int_]
 
 MOST = 3000
-"""Items of which all pairs are taken."""
+"""The largest number of items of which all pairs are taken."""
 
 
 def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Unbiased squared MMD between independent features N×d and M×d; below zero at times where the sets are alike.
+    """Estimate the squared MMD between independent features N×d and M×d without bias.
+
+    The estimate can be below zero where the sets are alike.
 
     Raises:
-        ValueError: another shape, fewer than two rows, or a feature that is not finite.
+        ValueError: the shape is another, there are fewer than two rows, or a feature is not finite.
     """
     first, second = _features("a", a), _features("b", b)
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"features of unlike dimension: a has {first.shape[1]}, b has {second.shape[1]}")
-    return float(_others(first).mean() + _others(second).mean() - 2 * _kernel(first, second).mean())
+    return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * float(_kernel(first, second).mean())
 
 
-def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike) -> Estimate:
-    """The U-statistic for paired sets, row i of both belonging to item i, with each item's influence.
+def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] | None = None) -> Estimate:
+    """Estimate the squared MMD between paired sets, with the influence of each item.
+
+    The influences of a source's items add up to what the jackknife over sources finds for it, exactly. Of only two
+    sources none can be left out, and all influences are 0.
+
+    Args:
+        a: features N×d of the images.
+        b: features N×d of their truths, in the same order.
+        sources: the source of each item; None where every item is a source of its own.
 
     Raises:
-        ValueError: as `kernel_distance`, or unlike numbers of rows.
+        ValueError: as `kernel_distance`; or the shapes differ, or all items are of one source.
     """
     first, second = _features("a", a), _features("b", b)
-    if first.shape != second.shape:
-        raise ValueError(f"paired features must have one shape: found {first.shape} and {second.shape}")
-    # Each item's mean over the other items of k(x, x') + k(y, y') - k(x, y') - k(y, x').
-    projection = _others(first) + _others(second) - _others(first, second) - _others(second, first)
-    # N - 1 times the value's change where an item is left out; two items have no other influence than none.
-    factor = 2 * (len(first) - 1) / max(len(first) - 2, 1)
-    return Estimate(float(projection.mean()), factor * (projection - projection.mean()))
+    _check_paired(first.shape, second.shape)
+    count = len(first)
+    _, group, sizes = np.unique(
+        np.arange(count) if sources is None else np.asarray(sources), return_inverse=True, return_counts=True
+    )
+    if len(sizes) < 2:
+        raise ValueError(f"a kernel distance of paired sets wants items of two sources at least: found {count} of one")
+    sums, others = _sums_over_other_sources(first, second, group), count - sizes[group]
+    pairs = int(others.sum())
+    value = float(sums.sum()) / pairs
+    return Estimate(value, _left_out(sums - value * others, pairs - 2 * (sizes * (count - sizes))[group], group, sizes))
+
+
+def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -> Array:
+    """The influences that make `standard_error` the jackknife over sources.
+
+    Args:
+        excess: for each item, by how much the sum of its pairs exceeds what the value gives as many pairs.
+        pairs_left: for each item, ordered pairs that are left without its source; 0 of two sources.
+        group: for each item, the number of its source.
+        sizes: for each source, its number of items.
+    """
+    # Without a source the value changes by -2 times the sum of its items' excess over the number of pairs left.
+    change = np.divide(2 * excess, pairs_left, out=np.zeros(len(excess)), where=pairs_left > 0)
+    mean = change.sum() / len(sizes)
+    influence: Array = len(group) * (1 - 1 / len(sizes)) * (change - (mean / sizes)[group])
+    return influence
+
+
+def _sums_over_other_sources(x: Array, y: Array, group: Counts) -> Array:
+    """For each item i, the sum of k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j) over all j of other sources."""
+    one_source = group[:, None] == group[None, :]
+    sums = np.zeros(len(x))
+    for first, second, sign in ((x, x, 0.5), (y, y, 0.5), (x, y, -1.0)):
+        kernel = _kernel(first, second)
+        kernel[one_source] = 0
+        sums += sign * (kernel.sum(0) + kernel.sum(1))
+    return sums
 
 
 def kernel_estimate_by_parts(
     a: npt.ArrayLike | Features, b: npt.ArrayLike | Features, sources: Sequence[str]
 ) -> Estimate:
-    """The same, of any number of items: in parts of about equally many sources, as few as keep to `MOST` items each.
+    """Estimate the squared MMD between paired sets of any number of items.
+
+    The sources are dealt out to as few parts of about equally many sources as keep to `MOST` items each.
 
     Args:
         a: features N×d of the images.
-        b: of their truths, in the same order.
+        b: features N×d of their truths, in the same order.
         sources: the source of each item.
 
     Raises:
         ValueError: as `kernel_estimate`.
     """
     first, second = Features.of(a, "features a"), Features.of(b, "features b")
-    if first.shape != second.shape:
-        raise ValueError(f"paired features must have one shape: found {first.shape} and {second.shape}")
+    _check_paired(first.shape, second.shape)
+    names = np.asarray(sources)
     value, influence = 0.0, np.empty(len(first))
     for part in _dealt(sources):
-        found = kernel_estimate(first[part].array(), second[part].array())
+        found = kernel_estimate(first[part].array(), second[part].array(), names[part].tolist())
         value += found.value * float(part.mean())
         influence[part] = found.influence
     return Estimate(value, influence)
 
 
 def _dealt(sources: Sequence[str]) -> list[Chosen]:
-    """As many parts as `MOST` asks for, or fewer where sources are so few and large that one would hold no pair."""
-    dealt = parts(sources, -(-len(sources) // MOST))
-    while len(dealt) > 1 and min(part.sum() for part in dealt) < 2:
-        dealt = parts(sources, len(dealt) - 1)
-    return dealt
+    """Deal sources out to as many parts as `MOST` asks for, or to fewer, so that each has two sources."""
+    most = max(len(set(sources)) // 2, 1)
+    return parts(sources, min(-(-len(sources) // MOST), most))
+
+
+def _check_paired(first: tuple[int, ...], second: tuple[int, ...]) -> None:
+    if first != second:
+        raise ValueError(f"paired features must have one shape: found {first} and {second}")
 
 
 def _features(name: str, features: npt.ArrayLike) -> Array:
@@ -97,12 +145,15 @@ def _features(name: str, features: npt.ArrayLike) -> Array:
 
 
 def _kernel(x: Array, y: Array) -> Array:
-    values: Array = (x @ y.T / x.shape[1] + 1) ** 3
+    values: Array = x @ y.T
+    values /= x.shape[1]
+    values += 1
+    squares = np.square(values)
+    values *= squares
     return values
 
 
-def _others(x: Array, y: Array | None = None) -> Array:
-    """For each row of x, the mean of its kernel with all rows of y (x by default) but that of the same number."""
-    kernel = _kernel(x, x if y is None else y)
-    means: Array = (kernel.sum(1) - np.diagonal(kernel)) / (len(x) - 1)
-    return means
+def _mean_of_pairs(x: Array) -> float:
+    """The mean kernel of two different rows."""
+    kernel = _kernel(x, x)
+    return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))

@@ -17,22 +17,22 @@ from bench.metrics.features import Features
 from bench.metrics.frechet import frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import MOST, kernel_estimate_by_parts
+from bench.metrics.spread import Spread, variance_shares
 from bench.metrics.uncertainty import (
     LEVEL,
     Chosen,
     Difference,
     Estimate,
     combined,
+    contrast,
     estimate_by_halves,
     holm,
-    interval,
     mean_estimate,
     paired_difference,
     parts,
-    standard_error,
 )
 
-__all__ = ["HOLE_ONLY", "NAME", "VARIANTS", "Found", "Measurement", "Scored", "Summary"]
+__all__ = ["HOLE_ONLY", "NAME", "UNBOUNDED", "VARIANTS", "Found", "Measurement", "Scored", "Summary"]
 
 Array = npt.NDArray[Any]
 
@@ -45,12 +45,16 @@ VARIANTS: Mapping[str, str] = {
     "saved_jpeg95": "truncated to 8 bits, written as JPEG of quality 95 with 4:2:0 subsampling, and read again",
 }
 """Suffixes of metrics of images that are not measured as they are, and what was done to these."""
+UNBOUNDED = "the divisor cannot be told from 0, so that no interval bounds the ratio"
 SPLITS = 10
 """Of the Inception Score."""
 STATISTICS: Mapping[str, Mapping[str, Any]] = {
     "mean": {"statistic": "mean over items"},
     "fid": {"statistic": "Fréchet distance to the true images, covariances by N - 1"},
-    "kid": {"statistic": "squared maximum mean discrepancy, cubic kernel, unbiased", "all pairs among": MOST},
+    "kid": {
+        "statistic": "squared maximum mean discrepancy, cubic kernel, unbiased",
+        "all pairs of two sources among": MOST,
+    },
     "inception_score": {"statistic": "Inception Score", "splits": SPLITS, "shuffled by": "RandomState(2020)"},
 }
 """How numbers are made, by the beginnings of set metrics' names."""
@@ -84,6 +88,7 @@ class Measurement:
 
     value: float | None
     stderr: float | None = None
+    """None where it is not known: there are fewer than two sources, or all of them show the same value."""
     n: int = 0
     """Items it rests on."""
     sources: int = 0
@@ -103,11 +108,28 @@ class Measurement:
             return False
         return self.p_holm < LEVEL
 
+    spread: Spread | None = None
+    """What its sources tell of its error; None where the standard error is."""
+
     @property
     def ci95(self) -> tuple[float, float] | None:
-        if self.value is None or self.stderr is None:
-            return None
-        return interval(self.value, self.stderr, self.sources)
+        """The 95 % interval: Student's, and longer on the side to which skewness points."""
+        return None if self.value is None or self.spread is None else self.spread.interval(self.value)
+
+    @property
+    def effective_sources(self) -> float | None:
+        """As many equally large sources would carry as much of the variance; from 1 to `sources`."""
+        return None if self.spread is None else self.spread.effective_sources
+
+    @property
+    def freedom(self) -> float | None:
+        """Degrees of freedom of the Student interval."""
+        return None if self.spread is None else self.spread.freedom
+
+    @property
+    def interval_too_short(self) -> bool:
+        """Whether few sources decide the value, so that its interval holds the true one less often than 95 %."""
+        return self.spread is not None and self.spread.decided_by_few
 
 
 Found = tuple[Estimate, Chosen] | str
@@ -188,8 +210,15 @@ class Summary:
         if isinstance(pair, str):
             return pair
         first, second, there = pair
-        found = paired_difference(first, second, self._sources(there))
-        return found if np.isfinite(found.stderr) else "fewer than two independent sources"
+        return paired_difference(first, second, self._sources(there))
+
+    def variance_shares(self, new: str, old: str, metric: str) -> dict[str, float]:
+        """The share of each source in the variance of a difference, the largest first; empty where there is none."""
+        pair = self._pair(new, old, metric)
+        if isinstance(pair, str):
+            return {}
+        first, second, there = pair
+        return variance_shares(first.influence - second.influence, self._sources(there))
 
     def contrast(self, weights: Mapping[str, float], metric: str) -> Difference | str:
         """A weighted sum of rows' values on the same items, against 0; or why there is none. `weights` is not empty."""
@@ -201,12 +230,14 @@ class Summary:
                 return pair
             estimate, _, there = pair
             weighted.append((weight, estimate))
-        nothing = Estimate(0.0, np.zeros(int(there.sum())))
-        found = paired_difference(combined(weighted), nothing, self._sources(there))
-        return found if np.isfinite(found.stderr) else "fewer than two independent sources"
+        return contrast(weighted, self._sources(there))
 
     def ratio(self, above: str, below: str, metric: str) -> Measurement:
-        """One row's value divided by another's on the same items, its standard error by the delta method."""
+        """One row's value divided by another's on the same items, its standard error by the delta method.
+
+        It has no standard error where the divisor cannot be told from 0: then no interval bounds the ratio (Fieller,
+        "Some problems in interval estimation", 1954).
+        """
         pair = self._pair(above, below, metric)
         if isinstance(pair, str):
             return Measurement(None, reason=pair)
@@ -215,7 +246,11 @@ class Summary:
             return Measurement(None, reason=f"{metric} of {below} is exactly 0")
         value = first.value / second.value
         linear = combined([(1 / second.value, first), (-value / second.value, second)])
-        return self._measured(replace(linear, value=value), there)
+        divisor = self.measurement(below, metric)
+        unbounded = divisor.ci95 is not None and divisor.ci95[0] <= 0 <= divisor.ci95[1]
+        if unbounded and linear.influence.any():
+            return Measurement(value, n=divisor.n, sources=divisor.sources, reason=UNBOUNDED)
+        return self._measured(replace(linear, value=value), there, exact=1.0)
 
     def _pair(self, new: str, old: str, metric: str) -> tuple[Estimate, Estimate, Chosen] | str:
         first, second = self.found(new, metric), self.found(old, metric)
@@ -273,10 +308,14 @@ class Summary:
         holds = max(holm([difference.p_value for difference in known])) < LEVEL
         return best if holds else None
 
-    def _measured(self, estimate: Estimate, there: Chosen) -> Measurement:
+    def _measured(self, estimate: Estimate, there: Chosen, exact: float = 0.0) -> Measurement:
+        """A number without any spread has a standard error only where it is `exact`, as rows without an error are."""
         chosen = self._sources(there)
-        error = standard_error(estimate.influence, chosen, change=estimate.change)
-        return Measurement(estimate.value, None if np.isnan(error) else error, int(there.sum()), len(set(chosen)))
+        spread = Spread.of(estimate.influence, chosen, change=estimate.change)
+        if spread is not None and spread.stderr == 0 and estimate.value != exact:
+            spread = None
+        stderr = None if spread is None else spread.stderr
+        return Measurement(estimate.value, stderr, int(there.sum()), len(set(chosen)), spread=spread)
 
     def _sources(self, there: Chosen) -> list[str]:
         return [source for source, used in zip(self.scored.sources, there, strict=True) if used]
@@ -364,6 +403,8 @@ class _Pairs:
 
     def kernel(self, sources: Sequence[str]) -> Found:
         """The leave-one-out jackknife is a little wide here too, but its intervals cover as they should."""
+        if len(set(sources)) < 2:
+            return "all items are of one source, which makes no independent pair"
         used = self.inside[self.places]
         if used.sum() != self.inside.sum():
             return "the reference set is not that of the items"

@@ -1,9 +1,8 @@
-"""Standard errors and paired differences from influence functions, clustered by source.
+"""Estimates with influence functions, and the differences between them.
 
 A statistic computed on N items is, to first order, its value plus the mean of its influence over the items (Efron,
 "The jackknife, the bootstrap and other resampling plans", 1982, chapter 6). For a mean over items the influence is the
-deviation from the mean, and everything here reduces to the usual formulas. Items cut from one source (the crops of
-one photograph, the captions of one image) are not independent: their influences are summed before they are squared.
+deviation from the mean, and everything here reduces to the usual formulas.
 
 The infinitesimal jackknife counts the second-order part of the variance twice, which makes it too wide for a Fréchet
 distance of few items. How far each influence moves on half the sources tells that part; docs/uncertainty.md derives it.
@@ -16,18 +15,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr, stdtrit
+
+from bench.metrics.spread import FEWEST_EFFECTIVE, Spread, standard_error
 
 __all__ = [
+    "FEWEST_EFFECTIVE",
     "LEVEL",
+    "NO_SPREAD",
+    "TOO_FEW_SOURCES",
     "Chosen",
     "Difference",
     "Estimate",
+    "Known",
     "combined",
+    "contrast",
     "estimate_by_halves",
     "holm",
     "independent_difference",
-    "interval",
     "mean_estimate",
     "paired_difference",
     "parts",
@@ -40,6 +44,10 @@ Chosen = npt.NDArray[np.bool_]
 Statistic = Callable[[Chosen], "Estimate"]
 LEVEL = 0.05
 """Of p-values after Holm's correction, below which something holds."""
+TOO_FEW_SOURCES = "fewer than two independent sources"
+NO_SPREAD = "every source shows the same difference, so that nothing is known of its spread"
+_ROUNDING = 1e-13
+"""Relative to the largest value or influence, what is taken for a rounding error."""
 _SEED = 0
 """Of the parts that sources are dealt out to: it belongs to the method, not to the run."""
 
@@ -57,13 +65,33 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference between two estimates on the same items."""
+    """A difference between two estimates, or another weighted sum of estimates."""
 
     value: float
     stderr: float
     ci95: tuple[float, float]
+    """The 95 % interval, of this difference alone: Student's, and longer on the side to which skewness points."""
     p_value: float
-    """Two-sided, for no difference."""
+    """Two-sided, for no difference; below 0.05 exactly where the interval leaves out 0."""
+    sources: int
+    """Independent sources that it rests on."""
+    effective_sources: float
+    """As many equally large sources would carry as much of the variance; from 1 to `sources`."""
+    freedom: float
+    """Degrees of freedom of its Student interval."""
+
+    @property
+    def decided_by_few(self) -> bool:
+        """Whether fewer than `FEWEST_EFFECTIVE` sources decide it, so that nothing can be claimed."""
+        return self.effective_sources < FEWEST_EFFECTIVE
+
+
+@dataclass(frozen=True)
+class Known:
+    """A value with its spread, without the items behind it."""
+
+    value: float
+    spread: Spread
 
 
 def mean_estimate(values: npt.ArrayLike) -> Estimate:
@@ -120,67 +148,65 @@ def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
     )
 
 
-def standard_error(influence: Array, sources: Sequence[str] | None = None, *, change: Array | None = None) -> float:
-    """Standard error of a statistic from its influences.
+def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | None = None) -> Difference | str:
+    """Subtract `old` from `new` on the same items; or say why the difference has no interval.
 
     Args:
-        influence: one value an item.
+        new: the estimate that is compared.
+        old: what it is compared with.
         sources: the source of each item; None where every item is its own.
-        change: of the influences on halves, as an `Estimate` has it; None for the plain infinitesimal jackknife.
-
-    Returns:
-        The standard error with the G/(G-1) correction for G sources; NaN where there are fewer than two.
     """
-    sums = _by_source(influence, sources)
-    if len(sums) < 2:
-        return float("nan")
-    squares = float(np.square(sums).sum())
-    if change is not None:
-        # Of a variance a/N + b/N² the jackknife finds a/N + 2b/N²; with neither part negative that is twice at most.
-        squares -= min(float(np.square(_by_source(change, sources)).sum()), squares) / 2
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * squares)) / len(influence)
+    return contrast([(1.0, new), (-1.0, old)], sources)
 
 
-def _by_source(values: Array, sources: Sequence[str] | None) -> Array:
-    if sources is None:
-        return values
-    _, group = np.unique(np.asarray(sources), return_inverse=True)
-    return np.bincount(group, weights=values).astype(np.float64)
+def contrast(weighted: Sequence[tuple[float, Estimate]], sources: Sequence[str] | None = None) -> Difference | str:
+    """Compare a weighted sum of estimates on the same items with 0; or say why it has no interval.
 
-
-def interval(value: float, stderr: float, sources: int) -> tuple[float, float]:
-    """The 95 % interval of a value whose standard error rests on so many sources, by Student's t."""
-    half = float(stdtrit(sources - 1, 0.975)) * stderr
-    return value - half, value + half
-
-
-def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | None = None) -> Difference:
-    """New - old on the same items; interval and p-value by Student's t with G-1 degrees of freedom for G sources."""
-    difference = combined([(1.0, new), (-1.0, old)])
-    value, error = difference.value, standard_error(difference.influence, sources, change=difference.change)
-    count = len(difference.influence) if sources is None else len(set(sources))
-    if error > 0:
-        p_value = 2 * float(stdtr(count - 1, -abs(value) / error))
-    else:
-        p_value = float("nan") if np.isnan(error) else float(value == 0)
-    return Difference(value, error, interval(value, error, count), p_value)
-
-
-def independent_difference(new: tuple[float, float, int], old: tuple[float, float, int]) -> Difference:
-    """New - old of independent items, by Student's t with Welch's degrees of freedom ("The generalization of
-    'Student's' problem when several different population variances are involved", 1947).
-
-    Args:
-        new: value, standard error, and number of sources, at least two.
-        old: as `new`.
+    Where all sources show the same sum, its spread cannot be known, unless the estimates are exactly equal.
     """
-    (first, error_a, count_a), (second, error_b, count_b) = new, old
-    value, error = first - second, float(np.hypot(error_a, error_b))
+    found = combined(weighted)
+    rounding = _ROUNDING * sum(
+        abs(weight) * max(abs(estimate.value), float(np.abs(estimate.influence).max(initial=0.0)))
+        for weight, estimate in weighted
+    )
+    value = 0.0 if abs(found.value) <= rounding else found.value
+    spread = Spread.of(found.influence, sources, change=found.change, rounding=rounding)
+    return TOO_FEW_SOURCES if spread is None else _difference(value, spread)
+
+
+def independent_difference(new: Known, old: Known) -> Difference | str:
+    """Subtract `old` from `new`, which rest on independent items; or say why the difference has no interval.
+
+    The degrees of freedom are Welch's ("The generalization of 'Student's' problem when several different population
+    variances are involved", 1947); third and fourth moments add up as those of independent sources do.
+    """
+    one, other = new.spread, old.spread
+    error = float(np.hypot(one.stderr, other.stderr))
     if error == 0:
-        return Difference(value, 0.0, (value, value), float(value == 0))
-    freedom = error**4 / (error_a**4 / (count_a - 1) + error_b**4 / (count_b - 1))
-    half = float(stdtrit(freedom, 0.975)) * error
-    return Difference(value, error, (value - half, value + half), 2 * float(stdtr(freedom, -abs(value) / error)))
+        return _difference(new.value - old.value, replace(one, sources=one.sources + other.sources))
+    share, rest = one.stderr**2 / error**2, other.stderr**2 / error**2
+    spread = Spread(
+        stderr=error,
+        sources=one.sources + other.sources,
+        effective_sources=1 / (share**2 / one.effective_sources + rest**2 / other.effective_sources),
+        freedom=1 / (share**2 / one.freedom + rest**2 / other.freedom),
+        skewness=share**1.5 * one.skewness - rest**1.5 * other.skewness,
+    )
+    return _difference(new.value - old.value, spread)
+
+
+def _difference(value: float, spread: Spread) -> Difference | str:
+    if spread.stderr == 0 and value != 0:
+        return NO_SPREAD
+    return Difference(
+        value=value,
+        stderr=spread.stderr,
+        ci95=spread.interval(value),
+        p_value=spread.p_value(value),
+        sources=spread.sources,
+        effective_sources=spread.effective_sources,
+        freedom=spread.freedom,
+    )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

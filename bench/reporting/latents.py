@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.metrics.uncertainty import Estimate, paired_difference
+from bench.metrics.uncertainty import Estimate, contrast
 
 __all__ = ["LatentStatistics"]
 
@@ -110,8 +110,8 @@ class LatentStatistics:
             return None
         square = leaked.sum() / cells.sum()
         found = Estimate(float(square), (leaked - square * cells) / cells.mean())
-        difference = paired_difference(found, Estimate(0.0, np.zeros(len(cells))), sources)
-        if not np.isfinite(difference.stderr):
+        difference = contrast([(1.0, found)], sources)
+        if isinstance(difference, str):
             return None
         low, high = (float(np.sqrt(max(bound, 0.0))) / self._deviation for bound in difference.ci95)
         return float(np.sqrt(square)) / self._deviation, (low, high)

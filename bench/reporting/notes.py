@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil
 
 from bench.data.manifest import Items
 from bench.metrics.protocol import Protocol
@@ -10,7 +11,7 @@ from bench.metrics.summary import Summary
 from bench.schema import Config, Row, TableSpec
 from bench.tables.build import Styles, label_of, style_of
 
-__all__ = ["frechet_bias", "items_note", "notes"]
+__all__ = ["effective_sources", "frechet_bias", "items_note", "notes"]
 
 
 def notes(
@@ -65,6 +66,10 @@ def notes(
     if "pre_error" in spec.columns:
         yield "The paper does not say in which unit it prints its Pre_error: it stands as printed."
     yield items_note(items, summary)
+    if spec.reference is not None and spec.reference in summary.scored.rows:
+        shown = {row: label_of(rows[row], spec) for row in rows if not rows[row].beside}
+        titles = {metric: style.title if (style := style_of(metric, styles)) else metric for metric in spec.columns}
+        yield from effective_sources(summary, spec.reference, shown, titles)
     first = next(iter(summary.scored.rows))
     for metric in spec.columns:
         found = summary.measurement(first, metric)
@@ -103,6 +108,44 @@ def items_note(items: Items, summary: Summary) -> str:
     if manifest["grey_masks"]:
         parts.append(f"{manifest['grey_masks']} masks with grey pixels, taken at half")
     return "; ".join(parts) + "."
+
+
+def effective_sources(
+    summary: Summary, reference: str, labels: Mapping[str, str], titles: Mapping[str, str]
+) -> Iterator[str]:
+    """On how many effective sources the differences to the reference row rest, and which few decide some of them.
+
+    Args:
+        summary: what was measured.
+        reference: the row that the others are compared with.
+        labels: the rows to speak of.
+        titles: the metrics to speak of.
+    """
+    ranges, few = [], []
+    for metric, title in titles.items():
+        found = {row: summary.difference(row, reference, metric) for row in labels if row != reference}
+        known = {row: one for row, one in found.items() if not isinstance(one, str) and one.stderr > 0}
+        if not known:
+            continue
+        counts = sorted(one.effective_sources for one in known.values())
+        ranges.append(f"{title} {_range(counts[0], counts[-1])}")
+        for row in (row for row, one in known.items() if one.decided_by_few):
+            shares = list(summary.variance_shares(row, reference, metric).items())[: ceil(known[row].effective_sources)]
+            few.append(
+                f"{len(shares)} of {known[row].sources} sources ({', '.join(name for name, _ in shares)}) carry "
+                f"{100 * sum(share for _, share in shares):.0f} % of the variance of {labels[row]} - "
+                f"{labels.get(reference, reference)} in {title}"
+            )
+    if ranges:
+        yield (
+            f"The sources of a difference count by their part in its variance. As many equal ones: {'; '.join(ranges)}."
+        )
+    if few:
+        yield f"Few sources decide, so that nothing is claimed: {'; '.join(few)}."
+
+
+def _range(least: float, most: float) -> str:
+    return f"{least:.3g}" if f"{least:.3g}" == f"{most:.3g}" else f"{least:.3g} to {most:.3g}"
 
 
 def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:

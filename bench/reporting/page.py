@@ -175,6 +175,10 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
         return f"{value * column.format.scale:{sign},.{column.format.decimals}f}".replace("-", "\N{MINUS SIGN}")
 
     detail = [f"{found.n} items of {found.sources} sources"]
+    if found.effective_sources is not None:
+        detail[0] += f", {found.effective_sources:.3g} of them effective"
+    if found.interval_too_short:
+        detail.append("few sources decide it: its interval is too short")
     if found.difference is not None and found.p_holm is not None:
         low, high = (shown(bound, "+") for bound in found.difference.ci95)
         moved = shown(found.difference.value, "+")

@@ -149,6 +149,9 @@ def claims(
             "scope": scope,
             "verdict": "holds" if holds else "does not hold",
             "evidence": evidence,
+            "by": "paper",
+            "design": "",
+            "design_evidence": "",
         }
         for letter, (text, (holds, evidence)) in zip("abcdef", checks, strict=True)
     ]

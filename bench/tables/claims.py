@@ -49,7 +49,7 @@ class Claim:
     row: str = ""
     """The row that should be better than all that it is `against`."""
     against: str = ""
-    """Which measured rows `row` is compared with instead of `pairs`: those of the `paper`'s table, or all `measured`."""
+    """What `row` is compared with instead of `pairs`: measured rows of the `paper`'s table, or all `measured`."""
     rows: tuple[str, ...] = ()
     measure: str = ""
     """The measure of a size: gain, share, ratio or resolution."""

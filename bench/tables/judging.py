@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.metrics.summary import Measurement, Summary
-from bench.metrics.uncertainty import holm, independent_difference
+from bench.metrics.uncertainty import TOO_FEW_SOURCES, Difference, Known, holm, independent_difference
 from bench.tables.claims import Claim, all_claims
 from bench.tables.equality import judge_equality
-from bench.tables.judged_run import JudgedRun, three
+from bench.tables.judged_run import JudgedRun, few_sources, three
 from bench.tables.orders import judge_order, order_of_designs
 from bench.tables.sizes import judge_digits, judge_size
 from bench.tables.verdicts import (
@@ -156,29 +156,33 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
     missing = [f"Table {number}" for number in claim.against_tables if number not in summaries]
     if missing:
         return Judgement(NOT_TESTED, f"no run of {', '.join(missing)}")
-    parts, tested = [], []
+    parts: list[Judgement] = []
+    tested: list[tuple[Difference, str]] = []
     for row in claim.rows:
         ratios = [summaries[number].ratio(above, row, error) for number, above in claim.against_tables.items()]
-        reasons = [ratio.reason or "fewer than two independent sources" for ratio in ratios if ratio.stderr is None]
-        if reasons:
-            parts += [Judgement(NOT_TESTED, reason) for reason in reasons]
-            continue
-        first, second = ratios
-        shown = f"{error} of {row} falls {first.value:.3g}-fold and {second.value:.3g}-fold"
-        tested.append((independent_difference(_logarithm(second), _logarithm(first)), shown))
+        difference = _ratio_of_ratios(*ratios)
+        if isinstance(difference, str):
+            parts.append(Judgement(NOT_TESTED, difference))
+        else:
+            falls = " and ".join(f"{ratio.value:.3g}-fold" for ratio in ratios)
+            tested.append((difference, f"{error} of {row} falls {falls}"))
     adjusted = holm([difference.p_value for difference, _ in tested])
-    for (difference, shown), p_value in zip(tested, adjusted, strict=True):
+    for (difference, falls), p_value in zip(tested, adjusted, strict=True):
         bounds = three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)))
+        shown = f"{falls}, ratio of the two {bounds} (unadjusted), {p_shown(p_value)} (Holm)"
         verdict = INCONCLUSIVE if p_value >= LEVEL else HOLDS if difference.value > 0 else FAILS
         if difference.decided_by_few:
-            verdict = INCONCLUSIVE
-            shown = f"{difference.effective_sources:.1f} effective sources decide it: {shown}"
-        parts.append(Judgement(verdict, f"{shown}, ratio of the two {bounds} (unadjusted), {p_shown(p_value)} (Holm)"))
+            verdict, shown = INCONCLUSIVE, f"{few_sources(difference.effective_sources)}: {shown}"
+        parts.append(Judgement(verdict, shown))
     return all_of(list(dict.fromkeys(parts)))
 
 
-def _logarithm(ratio: Measurement) -> Measurement:
-    """The logarithm of a positive ratio, its standard error by the delta method."""
-    assert ratio.value is not None
-    assert ratio.stderr is not None
-    return replace(ratio, value=math.log(ratio.value), stderr=ratio.stderr / ratio.value)
+def _ratio_of_ratios(first: Measurement, second: Measurement) -> Difference | str:
+    """The logarithm of the second ratio minus that of the first, of independent items; or why there is none."""
+    logarithms = []
+    for ratio in (first, second):
+        if ratio.value is None or ratio.spread is None:
+            return ratio.reason or TOO_FEW_SOURCES
+        spread = replace(ratio.spread, stderr=ratio.spread.stderr / ratio.value)  # by the delta method
+        logarithms.append(Known(math.log(ratio.value), spread))
+    return independent_difference(logarithms[1], logarithms[0])

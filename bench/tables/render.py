@@ -301,6 +301,8 @@ def number_as_json(
         "ci95": found.ci95,
         "n": found.n,
         "sources": found.sources,
+        "effective_sources": found.effective_sources,
+        "interval_too_short": found.interval_too_short,
         "unit": "",
         "higher_is_better": style.higher_is_better if style else None,
         "protocol": None if protocol is None else protocol.hash,

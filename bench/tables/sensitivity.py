@@ -205,8 +205,7 @@ def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | s
         return old
     either = new[1] | old[1]
     chosen = [source for source, used in zip(sources, either, strict=True) if used]
-    found = paired_difference(_over(*new, either), _over(*old, either), chosen)
-    return found if np.isfinite(found.stderr) else "fewer than two independent sources"
+    return paired_difference(_over(*new, either), _over(*old, either), chosen)
 
 
 def _over(estimate: Estimate, there: Chosen, either: Chosen) -> Estimate:

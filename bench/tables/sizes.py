@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from bench.metrics.summary import Measurement
-from bench.metrics.uncertainty import FEWEST_EFFECTIVE
+from bench.metrics.summary import UNBOUNDED, Measurement
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE, TOO_FEW_SOURCES
 from bench.tables.claims import Claim, Comparison
 from bench.tables.judged_run import JudgedRun, compared, few_sources, interval_shown, sign, three
 from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_TESTED, Judgement, all_of, not_judged, placed
 
 __all__ = ["judge_digits", "judge_size"]
-
-NO_INTERVAL = "fewer than two independent sources"
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,10 @@ def _size(run: JudgedRun, measure: str, comparison: Comparison) -> Size | str:
 
 
 def _interval_of(found: Measurement) -> Size | str:
+    if found.value is not None and found.reason == UNBOUNDED:
+        return Size(found.value, -math.inf, math.inf, math.inf)
     if found.value is None or found.ci95 is None or found.effective_sources is None:
-        return found.reason or NO_INTERVAL
+        return found.reason or TOO_FEW_SOURCES
     return Size(found.value, *found.ci95, found.effective_sources)
 
 

@@ -6,13 +6,21 @@ import numpy as np
 import pytest
 
 from bench.gate.decision import Verdict, Worsening, decide, p_value, together, upper_bound
+from bench.metrics.spread import Spread
 
 FEW = 30
 """Comparisons in a simulated table."""
 
 
+def estimated(value: float, stderr: float, sources: int) -> Worsening:
+    """A paired worsening to which all sources add as much; its error is not known where `stderr` is NaN."""
+    spread = None if math.isnan(stderr) else Spread(stderr, sources, float(sources), sources - 1.0, 0.0)
+    return Worsening(value, spread, paired=True)
+
+
 def verdict(value: float, stderr: float, margin: float, sources: int | None = 200) -> Verdict:
-    return decide([(Worsening(value, stderr, sources), margin)])[0]
+    worse = Worsening(value) if sources is None else estimated(value, stderr, sources)
+    return decide([(worse, margin)])[0]
 
 
 def test_what_is_the_same_passes_whatever_the_margin() -> None:
@@ -47,7 +55,7 @@ def test_known_values_are_held_to_the_margin_itself(value: float, expected: Verd
 
 
 def test_bound_and_p_value_are_students() -> None:
-    worse = Worsening(1.0, 0.5, 11)
+    worse = estimated(1.0, 0.5, 11)
     assert upper_bound(worse) == pytest.approx(1 + 1.812461 * 0.5, rel=1e-6)  # Student's t, 10 degrees of freedom
     assert p_value(worse, 1.0) == pytest.approx(0.5)
     assert p_value(worse, upper_bound(worse)) == pytest.approx(0.95)
@@ -55,11 +63,11 @@ def test_bound_and_p_value_are_students() -> None:
 
 
 def test_many_comparisons_ask_for_more_of_each() -> None:
-    nearly = (Worsening(0.5 + 2 * 0.1, 0.1, 200), 0.5)  # p = 0.023
-    same = (Worsening(0.0, 0.1, 200), 0.5)
+    nearly = (estimated(0.5 + 2 * 0.1, 0.1, 200), 0.5)  # p = 0.023
+    same = (estimated(0.0, 0.1, 200), 0.5)
     assert decide([nearly])[0] is Verdict.REGRESSION
     assert decide([nearly, same, same])[0] is Verdict.CANNOT_TELL
-    assert decide([nearly, (Worsening(0.0), 0.5), (Worsening(0.0, math.nan, 1), 0.5)])[0] is Verdict.REGRESSION
+    assert decide([nearly, (Worsening(0.0), 0.5), (estimated(0.0, math.nan, 1), 0.5)])[0] is Verdict.REGRESSION
 
 
 def test_all_together() -> None:
@@ -77,7 +85,7 @@ def simulated(truth: np.ndarray, margin: float, runs: int) -> list[Verdict]:  # 
     for _ in range(runs):
         items = truth + generator.standard_normal((100, len(truth)))
         means, errors = items.mean(0), items.std(0, ddof=1) / 10
-        pairs = [(Worsening(float(m), float(e), 100), margin) for m, e in zip(means, errors, strict=True)]
+        pairs = [(estimated(float(m), float(e), 100), margin) for m, e in zip(means, errors, strict=True)]
         found.append(together(decide(pairs)))
     return found
 

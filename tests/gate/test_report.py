@@ -1,7 +1,7 @@
 """What the gate writes: readable, well formed, and escaped as its readers want."""
 
 import json
-import math
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,16 +13,16 @@ from bench.gate.decision import Verdict, Worsening
 from bench.gate.margins import Margin
 from bench.gate.numbers import Problem
 from bench.gate.report import as_json, github_commands, junit, summary, to_markdown
+from bench.metrics.spread import Spread
 from tests.gate.runs import values, write_run
 
 AWKWARD = 'a|b <i> & "c": 5%, d\x00'
 
 
 def comparison(verdict: Verdict, row: str = "mine", value: float = 0.5, sources: int | None = 30) -> Comparison:
-    stderr = 0.1 if sources else 0.0
-    return Comparison(
-        "table2", row, "fid", 7.0 + value, 7.0, Margin(0.02), False, Worsening(value, stderr, sources), verdict
-    )
+    spread = None if sources is None else Spread(0.1, sources, float(sources), sources - 1.0, 0.0)
+    worse = Worsening(value, spread, paired=sources is not None)
+    return Comparison("table2", row, "fid", 7.0 + value, 7.0, Margin(0.02), False, worse, verdict)
 
 
 def outcome(*comparisons: Comparison, problems: tuple[Problem, ...] = (), notes: tuple[str, ...] = ()) -> Outcome:
@@ -92,8 +92,7 @@ def test_no_more_annotations_than_are_shown() -> None:
 
 
 def test_json_has_every_comparison_and_no_number_that_is_none() -> None:
-    unknown = comparison(Verdict.CANNOT_TELL, sources=1)
-    unknown = Comparison(**{**vars(unknown), "worsening": Worsening(0.5, math.nan, 1)})
+    unknown = replace(comparison(Verdict.CANNOT_TELL), worsening=Worsening(0.5, paired=True))
     content = as_json(outcome(comparison(Verdict.PASS), unknown, comparison(Verdict.PASS, sources=None)))
     assert json.loads(json.dumps(content, allow_nan=False)) == json.loads(json.dumps(content))
     assert content["status"] == 4

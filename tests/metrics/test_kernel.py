@@ -50,6 +50,69 @@ def test_paired_sets_by_definition() -> None:
     assert kernel_estimate(a, b).value == pytest.approx(np.mean(values), rel=1e-12)
 
 
+def clustered() -> tuple[np.ndarray, np.ndarray, list[str]]:  # type: ignore[type-arg]
+    """Images and truths of 40 items from 21 sources of one to ten items, which resemble each other within a source."""
+    generator = np.random.default_rng(8)
+    group = np.repeat(np.arange(21), [10, 7, 4, 2, *[1] * 17])
+    truth = generator.normal(size=(21, 4))[group] + 0.3 * generator.normal(size=(40, 4))
+    order = generator.permutation(40)
+    image = 0.7 * truth + generator.normal(0.4, 0.6, size=truth.shape)
+    return image[order], truth[order], [f"photograph {group[place]}" for place in order]
+
+
+def test_pairs_of_one_source_are_left_out_of_every_term() -> None:
+    image, truth, sources = clustered()
+
+    def k(x: np.ndarray, y: np.ndarray) -> float:  # type: ignore[type-arg]
+        return float((x @ y / 4 + 1) ** 3)
+
+    values = [
+        k(image[i], image[j]) + k(truth[i], truth[j]) - k(image[i], truth[j]) - k(truth[i], image[j])
+        for i in range(40)
+        for j in range(40)
+        if sources[i] != sources[j]
+    ]
+    found = kernel_estimate(image, truth, sources)
+    assert found.value == pytest.approx(np.mean(values), rel=1e-12)
+    assert abs(found.value / kernel_estimate(image, truth).value - 1) > 0.02
+
+
+def test_the_standard_error_over_sources_is_the_jackknifes() -> None:
+    image, truth, sources = clustered()
+    names = np.array(sources)
+    left_out = []
+    for name in dict.fromkeys(sources):
+        rest = names != name
+        left_out.append(kernel_estimate(image[rest], truth[rest], names[rest].tolist()).value)
+    jackknife = np.sqrt(20 / 21 * np.square(left_out - np.mean(left_out)).sum())
+    found = kernel_estimate(image, truth, sources)
+    assert found.influence.sum() == pytest.approx(0, abs=1e-9)
+    assert standard_error(found.influence, sources) == pytest.approx(jackknife, rel=1e-9)
+
+
+def test_crops_of_one_photograph_bring_no_bias() -> None:
+    """Images and truths of one distribution are at a distance of 0 on average, also where a source has four items."""
+    generator = np.random.default_rng(9)
+    sources = [str(index // 4) for index in range(40)]
+    values, of_items = [], []
+    for _ in range(1500):
+        truth, image = (
+            np.repeat(generator.normal(size=(10, 3)), 4, 0) + 0.2 * generator.normal(size=(40, 3)) for _ in range(2)
+        )
+        values.append(kernel_estimate(image, truth, sources).value)
+        of_items.append(kernel_estimate(image, truth).value)
+    error = np.std(values) / np.sqrt(len(values))
+    assert abs(np.mean(values)) < 4 * error
+    assert np.mean(of_items) > 20 * error
+
+
+def test_items_of_one_source_make_no_pair_and_two_sources_have_no_spread() -> None:
+    image, truth = np.random.default_rng(10).normal(size=(2, 6, 3))
+    with pytest.raises(ValueError, match="two sources at least: found 6 of one"):
+        kernel_estimate(image, truth, ["one"] * 6)
+    assert kernel_estimate(image, truth, ["one"] * 4 + ["other"] * 2).influence.tolist() == [0.0] * 6
+
+
 def test_the_standard_error_is_the_jackknifes() -> None:
     generator = np.random.default_rng(2)
     truth = generator.normal(size=(200, 5))
@@ -80,11 +143,12 @@ def test_many_items_are_parted_and_few_are_not(monkeypatch: pytest.MonkeyPatch) 
     truth = generator.normal(size=(120, 4))
     image = truth + generator.normal(0.3, 0.5, size=(120, 4))
     sources = [f"photograph {item // 2}" for item in range(120)]
-    assert kernel_estimate_by_parts(image, truth, sources).value == kernel_estimate(image, truth).value
+    assert kernel_estimate_by_parts(image, truth, sources).value == kernel_estimate(image, truth, sources).value
     monkeypatch.setattr(kernel, "MOST", 50)
     found = kernel_estimate_by_parts(image, truth, sources)
-    dealt = parts(sources, 3)
-    assert found.value == pytest.approx(np.mean([kernel_estimate(image[part], truth[part]).value for part in dealt]))
+    names = np.array(sources)
+    values = [kernel_estimate(image[part], truth[part], names[part].tolist()).value for part in parts(sources, 3)]
+    assert found.value == pytest.approx(np.mean(values))
     assert found.influence.mean() == pytest.approx(0, abs=1e-12)
 
 
@@ -101,10 +165,13 @@ def test_the_standard_error_of_parts_is_that_of_repeated_draws(monkeypatch: pyte
     assert np.mean(errors) / np.std(values) == pytest.approx(1, abs=0.15)
 
 
-def test_a_part_that_holds_no_pair_is_joined_with_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_part_has_two_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "MOST", 20)
     generator = np.random.default_rng(7)
     truth = generator.normal(size=(50, 3))
     image = truth + generator.normal(size=(50, 3))
-    for sources in (["one"] * 50, ["one"] * 49 + ["other"]):
-        assert kernel_estimate_by_parts(image, truth, sources).value == kernel_estimate(image, truth).value
+    for sources in (["one"] * 49 + ["other"], ["one"] * 40 + ["two"] * 5 + ["three"] * 5):
+        found = kernel_estimate_by_parts(image, truth, sources)
+        assert found.value == kernel_estimate(image, truth, sources).value
+    with pytest.raises(ValueError, match="found 50 of one"):
+        kernel_estimate_by_parts(image, truth, ["one"] * 50)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bench.metrics.protocol import Protocol
+from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.reporting.cost_plot import HEIGHT, WIDTH, costs_of
@@ -22,7 +23,7 @@ from bench.tables.verdicts import Verdict
 from tests.reporting.test_gallery import Noise, filled
 
 EVIL = '<script>alert("x")</script>'
-DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)
+DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
 SHA = "ab" * 32
 
 
@@ -31,8 +32,8 @@ def table(rows: int = 2, label: str = EVIL) -> Table:
     lines |= {f"row{number}": Row(f"{label} {number}", {}) for number in range(1, rows)}
     own = {
         "fid": Measurement(None, reason="8 items, too few"),
-        "lpips": Measurement(0.25, 0.0123, 8, 6, difference=DIFFERENCE, p_holm=2e-7, ratio=2.0),
-        "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=5 / 3),
+        "lpips": Measurement(0.25, 0.0123, 8, 6, None, 2.0, DIFFERENCE, 2e-7, spread=Spread(0.0123, 6, 5.5, 5.0, 0.0)),
+        "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=Measurement(5 / 3)),
     }
     return build_table(
         TableSpec(2, EVIL, ["fid", "lpips", "pre_error"], reference="row0"),
@@ -128,7 +129,8 @@ def test_the_page_says_everything() -> None:
         "Profile mini : small models and data of this project's own making: comparable with nothing but itself",
         "0.2500 ± 0.0123",
         "95 %: 0.2184 to 0.2816",
-        "minus StableDiffusion: \N{MINUS SIGN}0.2500 [\N{MINUS SIGN}0.3500, \N{MINUS SIGN}0.1500], p < 0.001",
+        "minus StableDiffusion: \N{MINUS SIGN}0.2500 [\N{MINUS SIGN}0.3500, \N{MINUS SIGN}0.1500] (unadjusted), "
+        "p < 0.001 (Holm)",
         "÷ 1.67",
         "8 items, too few",
         "0.255",  # the paper's LPIPS

@@ -140,7 +140,7 @@ def test_every_claim_on_structure_holds(number: int) -> None:
     found = evaluate(number)
     assert list(found) == list("abcdef")
     for claim in found.values():
-        assert set(claim) == {"id", "text", "kind", "scope", "verdict", "evidence"}
+        assert set(claim) == {"id", "text", "kind", "scope", "verdict", "evidence", "by", "design", "design_evidence"}
         assert (claim["kind"], claim["scope"], claim["verdict"]) == ("structure", "paper", "holds"), claim
     assert found["a"]["evidence"] == "28 of 28 lines agree"
     assert "256 to 384" in found["b"]["evidence"]

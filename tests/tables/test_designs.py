@@ -90,7 +90,11 @@ def test_the_variance_is_that_of_items_and_of_seeds() -> None:
     )
     assert isinstance(without_items, DesignDifference)
     assert without_items.ci95 == pytest.approx(tuple(welch.confidence_interval()))
-    assert found.ci95[1] - found.ci95[0] > without_items.ci95[1] - without_items.ci95[0]
+    parts = [(ERROR**2, 399.0), (np.var(new, ddof=1) / 4, 3.0), (np.var(old, ddof=1) / 3, 2.0)]
+    total = sum(part for part, _ in parts)
+    freedom = total**2 / sum(part**2 / free for part, free in parts)
+    assert found.ci95 == pytest.approx(stats.t.interval(0.95, freedom, found.value, np.sqrt(total)))
+    assert found.item_error == ERROR
 
 
 def test_rows_that_one_network_makes_vary_together() -> None:

@@ -9,15 +9,20 @@ import pandas
 import pytest
 from rich.console import Console
 
+from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
 from bench.schema import Row, TableSpec
 from bench.tables.build import Table, build_table
+from bench.tables.designs import DesignDifference
+from bench.tables.effects import Effect
 from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
 from bench.tables.verdicts import Verdict
 
 LABEL = 'Mine <b>&, 50 % of "a_b"'
-DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7)
+DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
+DESIGNS = DesignDifference(-0.2, (-0.5, 0.1), {"base": 3}, 0.1, 0.05)
+RATIO = Measurement(5 / 3, 0.1, 8, 6, spread=Spread(0.1, 6, 6.0, 5.0, 0.0))
 
 
 def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured on little.") -> Table:
@@ -30,13 +35,13 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
     measured = {
         "vanilla": {
             "fid": missing,
-            "lpips": Measurement(0.5, 0.0123, 8, 6),
+            "lpips": Measurement(0.5, 0.0123, 8, 6, spread=Spread(0.0123, 6, 6.0, 5.0, 0.0)),
             "pre_error": Measurement(0.1 / 3, 1e-3, 8, 6),
         },
         "mine": {
             "fid": missing,
             "lpips": Measurement(0.25, None, 8, 1, difference=DIFFERENCE, p_holm=2e-7),
-            "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=5 / 3),
+            "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=RATIO),
         },
         "pasted": {"fid": missing, "pre_error": Measurement(0.0, 0.0, 8, 6, ratio="exact")},
     }
@@ -108,7 +113,7 @@ def test_missing_values_are_dashes_and_zero_is_zero() -> None:
         "paper: Pre_error (as printed, 1e-5)",
     ]
     assert vanilla == ["StableDiffusion", "–", "0.5000 ± 0.0123", "3,333.33 ± 100.00", "–", "9.57", "0.255", "1082.8"]
-    assert mine[1:] == ["–", "0.2500 *", "2,000.00 ± 100.00", "÷ 1.67", "–", "–", "–"]
+    assert mine[1:] == ["–", "0.2500 *", "2,000.00 ± 100.00", "÷ 1.67 [1.41, 1.92]", "–", "–", "–"]
     assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–", "–", "–"]
 
 
@@ -149,7 +154,7 @@ def test_latex_has_as_many_cells_in_every_line_whatever_a_label_holds() -> None:
 
 def test_the_best_value_is_bold_where_it_was_found_to_hold() -> None:
     shown = replace(table(), best={"pre_error": "mine"})
-    assert "| **2,000.00** ± 100.00 | ÷ 1.67 |" in to_markdown(shown)
+    assert "| **2,000.00** ± 100.00 | ÷ 1.67 [1.41, 1.92] |" in to_markdown(shown)
     assert "<strong>2,000.00</strong> ± 100.00</td>" in to_html(shown)
     assert r"\textbf{2,000.00} $\pm$ 100.00 &" in to_latex(shown)
     for text in (to_markdown(table()), to_html(table()), to_latex(table())):
@@ -203,15 +208,26 @@ def test_rows_that_stand_apart_have_a_table_of_their_own_and_copied_numbers_are_
     }
     shown = build_table(
         TableSpec(2, "Inpainting", ["lpips"]), rows, measured, profile="mini", features="small", training={}, notes=[],
-        claims=[Verdict("T2.b", "LPIPS falls", "order", "mini", "inconclusive", "no rows")],
-        effects={"lpips": [("branch at base", DIFFERENCE), ("interaction", "large_mask was not measured")]},
+        claims=[
+            Verdict("T2.b", "LPIPS falls", "order", "mini", "inconclusive", "no rows"),
+            Verdict("T2.d", "large is better", "order", "mini", "holds", "by 1", "paper", "inconclusive", "by 0"),
+            Verdict("x2", "bit for bit", "structure", "mini", "holds", "exact", by="harness"),
+        ],
+        effects={"lpips": [Effect("branch at base", DIFFERENCE, DESIGNS), Effect("interaction", "no large_mask", "")]},
     )  # fmt: skip
-    main, effects, hole, apart, details, claims = grids(to_markdown(shown))
+    main, effects, hole, apart, details, claims, checks = grids(to_markdown(shown))
     assert [line[0] for line in main[2:]] == ["StableDiffusion", "Ours (base) w/ mask ‡"]
     assert main[3][1:] == ["–", "0.137"]
-    assert effects[2:] == [["branch at base", "-0.2500 [-0.3500, -0.1500]"]]
+    assert effects[2:] == [
+        ["branch at base", "these networks", "-0.2500 [-0.3500, -0.1500]"],
+        ["branch at base", "over training seeds", "-0.2000 [-0.5000, 0.1000]"],
+    ]
     assert hole[2:] == [["StableDiffusion", "0.4000 ± 0.0100"]]
     assert apart[2:] == [["Dec(Enc(x)) †", "0.2000 ± 0.0100"]]
     assert [line[0] for line in details[2:]] == ["StableDiffusion", "Dec(Enc(x))"]
-    assert claims[2:] == [["T2.b", "LPIPS falls", "mini", "inconclusive", "no rows"]]
+    assert claims[2:] == [
+        ["T2.b", "LPIPS falls", "mini", "inconclusive", "–", "no rows"],
+        ["T2.d", "large is better", "mini", "holds", "inconclusive", r"by 1 \| design: by 0"],
+    ]
+    assert checks[2:] == [["x2", "bit for bit", "mini", "holds", "–", "exact"]]
     assert "no rows" not in printed(shown)

@@ -1,0 +1,93 @@
+"""Intervals against the tables of Student's distribution, by hand, and where the influences are skewed."""
+
+import numpy as np
+import pytest
+
+from bench.metrics.spread import Spread, variance_shares
+
+
+def spread(values: list[float] | np.ndarray, sources: list[str] | None = None) -> Spread:  # type: ignore[type-arg]
+    found = Spread.of(np.asarray(values, dtype=np.float64), sources)
+    assert found is not None
+    return found
+
+
+def test_equal_sources_give_students_interval_with_one_degree_of_freedom_less() -> None:
+    """The tables' values for 1 and 11 degrees of freedom."""
+    found = spread([1.0, -1.0])
+    assert (found.effective_sources, found.freedom, found.skewness) == (2, 1, 0)
+    assert found.interval(3.0) == pytest.approx((3 - 12.7062, 3 + 12.7062), rel=1e-5)
+    twelve = spread([1.0, -1.0] * 6)
+    assert twelve.freedom == pytest.approx(11)
+    assert twelve.interval(0.0)[1] == pytest.approx(2.200985 * twelve.stderr, rel=1e-6)
+
+
+def test_effective_sources_freedom_and_skewness_by_hand() -> None:
+    """Sources add up to 6, -1, -1, -1, -1, -2."""
+    found = spread([4.0, 2.0, -1.0, -1.0, -1.0, -1.0, -2.0], ["a", "a", "b", "c", "d", "e", "f"])
+    second, third, fourth = 36 + 4 + 4, 216 - 4 - 8, 6**4 + 4 + 16
+    assert found.sources == 6
+    assert found.effective_sources == pytest.approx(second**2 / fourth)
+    assert found.freedom == pytest.approx(2 / (fourth / second**2 - 1 / 6))
+    assert found.skewness == pytest.approx(third / second**1.5)
+    assert found.stderr == pytest.approx(np.sqrt(6 / 5 * second) / 7)
+    assert found.decided_by_few
+
+
+def test_one_source_has_none_and_no_influence_gives_an_exact_value() -> None:
+    assert Spread.of(np.array([1.0, -1.0]), ["one", "one"]) is None
+    exact = spread([0.0, 0.0, 0.0])
+    assert (exact.stderr, exact.effective_sources, exact.interval(2.0)) == (0, 3, (2.0, 2.0))
+    assert (exact.p_value(0.0), exact.p_above(0.1), exact.p_above(-0.1)) == (1, 0, 1)
+    tiny = Spread.of(np.array([1e-15, -1e-15]), rounding=1e-14)
+    assert tiny is not None
+    assert tiny.stderr == 0
+
+
+def test_freedom_of_normal_influences_is_about_the_number_of_sources() -> None:
+    generator = np.random.default_rng(0)
+    found = [spread(generator.normal(size=200)).freedom for _ in range(200)]
+    assert np.median(found) == pytest.approx(199, rel=0.05)
+    heavy = [spread(generator.standard_t(3, size=200)).freedom for _ in range(200)]
+    assert np.median(heavy) < 80
+
+
+@pytest.mark.parametrize("skewness", [-0.9, -0.3, 0.0, 0.3, 0.9])
+def test_a_p_value_is_below_a_level_exactly_where_the_interval_leaves_out_zero(skewness: float) -> None:
+    found = Spread(0.5, 30, 12.0, 20.0, skewness)
+    for level in (0.8, 0.95, 0.999):
+        for edge in found.interval(0.0, level):
+            assert found.p_value(-edge) == pytest.approx(1 - level, rel=1e-6)
+            assert found.p_value(-1.01 * edge) < 1 - level < found.p_value(-0.99 * edge)
+        assert found.p_above(-found.lower_bound(0.0, 0.01)) == pytest.approx(0.01, rel=1e-6)
+    assert found.p_value(0.0) == 1
+
+
+def test_an_interval_is_longer_on_the_side_of_the_long_tail_and_never_shorter() -> None:
+    even, skewed = (Spread(1.0, 30, 12.0, 20.0, skewness).interval(0.0) for skewness in (0.0, 0.5))
+    assert skewed[0] == even[0]
+    assert skewed[1] > 1.3 * even[1]
+    assert Spread(1.0, 30, 12.0, 20.0, 0.5).mirrored().interval(0.0) == pytest.approx((-skewed[1], -skewed[0]))
+
+
+def test_the_upper_bound_of_a_skewed_mean_holds() -> None:
+    """Lognormal values of 40 sources: Student's upper bound alone misses the mean in one of eight draws."""
+    generator = np.random.default_rng(1)
+    mean, held, students = np.exp(0.5), 0, 0
+    for _ in range(2000):
+        values = generator.lognormal(size=40)
+        found = spread(values - values.mean())
+        held += found.upper_bound(values.mean(), 0.025) >= mean
+        students += values.mean() + 2.0227 * found.stderr >= mean
+    assert students / 2000 < 0.9
+    assert 0.945 <= held / 2000 <= 0.98
+
+
+def test_shares_of_the_variance_by_source() -> None:
+    shares = variance_shares(np.array([3.0, 1.0, -2.0, -2.0]), ["b", "b", "a", "c"])
+    assert list(shares.items()) == [
+        ("b", pytest.approx(16 / 24)),
+        ("a", pytest.approx(4 / 24)),
+        ("c", pytest.approx(4 / 24)),
+    ]
+    assert variance_shares(np.zeros(2), ["a", "b"]) == {}
