@@ -256,6 +256,7 @@ class TableExperiment(Reported):
             effects={metric: two_by_two(summary, metric) for metric in self._spec.columns},
             best=best,
             styles=self.styles,
+            reading=self.reading,
         )
 
     def outcomes(
@@ -288,6 +289,7 @@ class TableExperiment(Reported):
             protocols=protocols,
             best=best,
             styles=self.styles,
+            reading=self.reading,
             truncated=None if truncated is None else truncated(captions),
         )
 

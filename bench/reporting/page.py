@@ -90,7 +90,7 @@ def _rendered(page: Page) -> str:
         command=command(facts["overrides"]),
         counts=verdict_counts(claim.verdict for claim in page.claims),
         kinds=KINDS,
-        columns=page.table.columns if page.table else (),
+        columns=page.table.shown if page.table else (),
         rows=[(row, _marks(row), _cells(page.table, row)) for row in _paper_rows(page.table)],
         ratio=bool(page.table and page.table.reference),
         stages=_stages(facts.get("seconds") or {}),
@@ -151,7 +151,7 @@ def _marks(row: TableRow) -> str:
 
 
 def _cells(table: Table | None, row: TableRow) -> list[_Cell]:
-    return [_cell(table, row, column) for column in table.columns] if table else []
+    return [_cell(table, row, column) for column in table.shown] if table else []
 
 
 def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
@@ -178,7 +178,7 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
         found.p_holm is not None and found.p_holm < LEVEL,
         _interval(found, shown),
         tuple(detail),
-        ratio if column.metric == "pre_error" else "",
+        ratio if column.format.ratio else "",
         published,
     )
 

@@ -77,7 +77,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
         heads.append(head)
         for row, line in zip(rows, lines, strict=True):
             line.append(_marked(row.measured.get(metric), style))
-        if metric == "pre_error":
+        if style.ratio:
             heads.append(f"to {table.reference}" if table.reference else "ratio")
             for row, line in zip(rows, lines, strict=True):
                 line.append(_ratio(row.measured.get(metric)))
@@ -89,8 +89,8 @@ def _paper_rows(table: Table) -> list[TableRow]:
 
 
 def _measured(table: Table) -> Grid:
-    """The paper's columns."""
-    return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.columns])
+    """The paper's columns, and the other readings of them that the paper's printed numbers belong to."""
+    return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.shown])
 
 
 def _analyses(table: Table) -> Grid:
@@ -119,9 +119,10 @@ def _title(table: Table, metric: str) -> str:
 
 
 def _paper(table: Table) -> Grid:
-    """The published values in the same order, one line for each row."""
-    heads = [f"paper: {column.published_title}" for column in table.columns]
-    return Grid(heads, [[_published(row, column) for column in table.columns] for row in _paper_rows(table)])
+    """The published values in the same order, one line for each row, of the columns that the paper's table has."""
+    columns = [column for column in table.shown if column.published_title]
+    heads = [f"paper: {column.published_title}" for column in columns]
+    return Grid(heads, [[_published(row, column) for column in columns] for row in _paper_rows(table)])
 
 
 def _main(table: Table) -> Grid:

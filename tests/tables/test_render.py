@@ -32,6 +32,7 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
             "fid": missing,
             "lpips": Measurement(0.5, 0.0123, 8, 6),
             "pre_error": Measurement(0.1 / 3, 1e-3, 8, 6),
+            "pre_sse01": Measurement(321.5, 10.0, 8, 6),
         },
         "mine": {
             "fid": missing,
@@ -41,7 +42,14 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
         "pasted": {"fid": missing, "pre_error": Measurement(0.0, 0.0, 8, 6, ratio="exact")},
     }
     return build_table(
-        TableSpec(2, title, ["fid", "lpips", "pre_error"], reference="vanilla", beside=["kid", "pre_error_ring"]),
+        TableSpec(
+            2,
+            title,
+            ["fid", "lpips", "pre_error"],
+            reference="vanilla",
+            readings=["pre_sse01"],
+            beside=["kid", "pre_error_ring"],
+        ),
         rows,
         measured,
         profile="mini",
@@ -103,18 +111,20 @@ def test_missing_values_are_dashes_and_zero_is_zero() -> None:
         "LPIPS (small features)",
         "Pre_error [1e-5]",
         "to StableDiffusion",
+        "sum of squares over known values",
         "paper: FID",
         "paper: LPIPS",
-        "paper: Pre_error (as printed, 1e-5)",
+        "paper: Pre_error (as printed, 1e-5; assumed: a sum of squares)",
     ]
-    assert vanilla == ["StableDiffusion", "–", "0.5000 ± 0.0123", "3,333.33 ± 100.00", "–", "9.57", "0.255", "1082.8"]
-    assert mine[1:] == ["–", "0.2500 *", "2,000.00 ± 100.00", "÷ 1.67", "–", "–", "–"]
-    assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–", "–", "–"]
+    measured = ["–", "0.5000 ± 0.0123", "3,333.33 ± 100.00", "–", "321.500 ± 10.000"]
+    assert vanilla == ["StableDiffusion", *measured, "9.57", "0.255", "1082.8"]
+    assert mine[1:] == ["–", "0.2500 *", "2,000.00 ± 100.00", "÷ 1.67", "–", "–", "–", "–"]
+    assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–", "–", "–", "–"]
 
 
 def test_every_format_shows_what_was_measured() -> None:
     for shown in (to_markdown(table()), " ".join(Cells(to_html(table())).cells), printed(table())):
-        for word in ("9.57", "1082.8", "0.5000 ± 0.0123", "3,333.33", "exact", "Measured on little."):
+        for word in ("9.57", "1082.8", "0.5000 ± 0.0123", "3,333.33", "321.500", "exact", "Measured on little."):
             assert word in shown
     latex = to_latex(table())
     for word in ("9.57", "1082.8", r"0.5000 $\pm$ 0.0123", "3,333.33", "exact"):
@@ -142,8 +152,8 @@ def test_latex_has_as_many_cells_in_every_line_whatever_a_label_holds() -> None:
     # In a heading of several lines these stand in a tabular of their own.
     rows = [re.sub(r"\\begin{tabular}\[b].*?\\end{tabular}", "", line) for line in text.splitlines()]
     cells = [len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows if row.endswith(r"\\")]
-    # The heading and three rows; the one row that is compared; what stands beside.
-    assert cells == [8] * 4 + [4] * 2 + [4] * 4
+    # The heading and three rows in two parts, each with the labels; the one row that is compared; what stands beside.
+    assert cells == [8] * 4 + [2] * 4 + [4] * 2 + [4] * 4
     assert not re.search(r"[–±÷†]", text)
 
 
@@ -176,6 +186,8 @@ def test_the_frame_has_every_measurement_and_nothing_for_what_is_missing() -> No
     assert data.loc["vanilla", "pre_error"] == 0.1 / 3
     assert data.loc["vanilla", "lpips_ci95_low"] == pytest.approx(0.5 - 2.5706 * 0.0123, rel=1e-4)  # t of 6 sources
     assert data.loc["vanilla", "fid_published"] == 9.57
+    assert data.loc["vanilla", "pre_sse01_published"] == 1082.8
+    assert "pre_error_published" not in data
     assert data.loc["mine", "label"] == LABEL
     assert data.loc["pasted", "pre_error"] == 0
     assert data["fid"].isna().all()
