@@ -11,6 +11,7 @@ from typing import Any
 from bench.checking.report import report
 from bench.checking.wanted import of_each
 from bench.config import changing, experiments, for_each
+from bench.device import choose_device
 from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.reporting.files import run_facts, write_run
@@ -20,6 +21,7 @@ from bench.results import REPORT, RUN, Results, open_out, read_if_there, write_a
 from bench.schema import Config
 from bench.stamps import RESULTS
 from bench.tables.grid import Grid, markdown, print_grid, terminal
+from bench.tables.headline import headline_error
 from bench.tables.judging import judge_across
 from bench.tables.printed import judge_printed
 from bench.tables.render import verdict_grid
@@ -65,7 +67,8 @@ class Collection:
         changed = bool(changing([*self.config.each.get("all", []), *self.overrides]))
         subsets = [read_if_there(out / name / RESULTS).get("subset") for name in results]
         scope = scope_of(self.config.profile.name, custom=changed or "custom" in subsets)
-        verdicts = [*judge_printed(), *judge_across(summaries, profile=scope)]
+        error = headline_error(self.config.profile, choose_device(self.config.device))
+        verdicts = [*judge_printed(), *judge_across(summaries, profile=scope, error=error)]
         latents = [read_if_there(out / name / RUN).get("latents") or {} for name in results]
         entries = [self._entry(out, name, result, seconds[name]) for name, result in results.items()]
         grid = _index(entries, latents)

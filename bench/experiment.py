@@ -235,6 +235,7 @@ class TableExperiment(Reported):
             summary,
             scope_of(profile, custom=bool(self.custom) or items.manifest["subset"] == "custom"),
             rows_compared(self._spec, self.rows),
+            error=self.reading.error,
         )
         masked = self._spec.task != "generation"
         seen = LatentStatistics.of(
@@ -261,6 +262,7 @@ class TableExperiment(Reported):
             effects={metric: effects_of(summary, metric, run.seeds) for metric in self._spec.columns},
             best=best,
             styles=self.styles,
+            reading=self.reading,
         )
 
     def outcomes(
@@ -295,6 +297,7 @@ class TableExperiment(Reported):
             protocols=protocols,
             best=best,
             styles=self.styles,
+            reading=self.reading,
             truncated=None if truncated is None else truncated(captions),
         )
 

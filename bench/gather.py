@@ -30,7 +30,7 @@ COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per
 STAMPING = {"experiment", "profile", "dataset", "features", "seed", "limit", "table", "paths"}
 """Groups of overrides that choose items or protocols: swept, they make stamps differ on purpose."""
 NOTHING = pandas.DataFrame([{}], index=[0])
-QUALITIES = ("fid", "lpips", "pre_error", "clip_score", "inception_score")
+QUALITIES = ("fid", "lpips", "pre_error", "pre_error_released", "clip_score", "inception_score")
 
 
 def gather(folder: Path) -> list[str]:

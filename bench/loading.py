@@ -25,6 +25,7 @@ from bench.schema import Config, TableSpec
 from bench.scoring import VERSION, Scoring
 from bench.store import Fact, Store, content_key
 from bench.tables.build import Styles, styles_of
+from bench.tables.headline import headline_reading, in_reading
 from bench.world import World
 
 __all__ = ["Loaded"]
@@ -39,13 +40,14 @@ class Loaded:
     def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
         """Take a configuration as `bench.config.typed` gives it: as objects and as plain data."""
         self.config, self.overrides = config, list(overrides)
+        self.device = choose_device(config.device)
+        self.reading = headline_reading(config.profile, self.device)
         self.custom = changing(overrides)
         self.rows = {
             name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
         }
         self.resolved = used(resolved, self._spec, self.rows)
         self.store = Store(Path(config.paths.store))
-        self.device = choose_device(config.device)
         self.meter = Meter(self.device)
         self.world = World()
         self.seconds: dict[str, float] = {}
@@ -74,10 +76,11 @@ class Loaded:
             path: sha for key in PARTS if key != "dataset" for path, sha in weight_files(self.resolved[key]).items()
         }
 
-    @property
+    @cached_property
     def _spec(self) -> TableSpec:
+        """The table, its error in the run's reading."""
         assert self.config.table is not None  # the configuration was validated
-        return self.config.table
+        return in_reading(self.config.table, self.reading)
 
     @cached_property
     def generator(self) -> Any:

@@ -13,6 +13,7 @@ from omegaconf import MISSING
 from bench.paths import Paths
 
 __all__ = [
+    "AUTOCAST",
     "COMPILE",
     "CONTROLS",
     "DTYPES",
@@ -46,6 +47,8 @@ DTYPES = ("float32", "float16")
 """In which features are kept."""
 COMPILE = ("default", "reduce-overhead", "max-autotune")
 """Modes of `torch.compile`."""
+AUTOCAST = "autocast"
+"""Half precision as the released scripts have it: on CUDA under autocast to float16, elsewhere float32."""
 FETCH = "fetch"
 """Named like a stage, but nothing else is run with it: it downloads what may be downloaded."""
 
@@ -79,6 +82,9 @@ class Profile:
     start_noise: str = MISSING
     """Of inpainting: each `item`'s own, or one that is `shared` by all."""
     batch_size: int | str = MISSING
+    error: str = "pre_error"
+    """The reading of the error over known pixels that tables show where decoders compute in half precision on a GPU:
+    `pre_error`, or `pre_error_released` for images saved in half precision; see `bench.tables.headline`."""
     weights: str = MISSING
     pipeline: str = MISSING
     """Of inpainting."""
@@ -141,6 +147,9 @@ class TableSpec:
     title: str = MISSING
     columns: list[str] = MISSING
     """Names of metrics, in the paper's order."""
+    readings: list[str] = field(default_factory=list)
+    """Metrics that stand behind those without a comparison of their own: the same quantity, as the paper's printed
+    numbers are assumed to have it."""
     task: str | None = None
     """Of the features' tasks: which measures are taken; None where nothing is measured."""
     vanilla: str = "StableDiffusion"

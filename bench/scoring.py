@@ -197,8 +197,10 @@ class Scoring:
                 if row == TRUTH:
                     found |= {(row, unit): dict(scorer.truth(unit[0])) for unit in units}
                     continue
-                image = unit_interval(finite(self.methods[row](batch), f"score: images of {row}", batch.ids))
-                found |= {(row, unit): arrays for unit, arrays in scorer.score(image, units).items()}
+                method = self.methods[row]
+                image = unit_interval(finite(method(batch), f"score: images of {row}", batch.ids))
+                scores = scorer.score(image, units, decoded=getattr(method, "decodes", False))
+                found |= {(row, unit): arrays for unit, arrays in scores.items()}
             return len(chosen), found
 
         batches = []
@@ -249,5 +251,5 @@ def _read(stored: Callable[[int, Part], Arrays], number: int, part: Part, name: 
 
 
 def unit_interval(image: torch.Tensor) -> torch.Tensor:
-    """Images from [-1, 1] to [0, 1]."""
+    """Images from [-1, 1] to [0, 1], in float32 whatever they were in."""
     return ((image.float() + 1) / 2).clamp(0, 1)

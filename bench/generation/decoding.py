@@ -66,7 +66,9 @@ class Method(Protocol):
 
     One whose images are made beforehand has `prepare(items, work)`, called once before any batch, and `content`, a hash
     of them where its arguments do not tell; one that rests on another method has that as `of`. `origin` says how they
-    come about where that is another way than this project's own code: `predictions` or `external`.
+    come about where that is another way than this project's own code: `predictions` or `external`. One whose images are
+    a decoder's output, without any pixel of a picture in them, has `decodes = True`: the released scripts save such
+    images in half precision.
     """
 
     @property
@@ -81,6 +83,8 @@ class Method(Protocol):
 
 class Decoded:
     """A decoder, with the known pixels shown to it or without."""
+
+    decodes = True
 
     def __init__(
         self, decoder: nn.Module, *, conditioned: bool, latents: str = "sampled", precision: str = "float32"

@@ -13,12 +13,11 @@ from diffusers import DDIMScheduler, PNDMScheduler
 
 from bench.errors import BadInputError
 from bench.generation.quiet import quiet
+from bench.schema import AUTOCAST
 
 __all__ = ["AUTOCAST", "check_sampling", "ddim", "one_of", "plms", "precision_of", "under_autocast"]
 
 PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-AUTOCAST = "autocast"
-"""Half precision as the released scripts have it: on CUDA under autocast to float16, elsewhere float32."""
 
 
 def check_sampling(*, steps: int, guidance_scale: float, eta: float = 0.0) -> None:

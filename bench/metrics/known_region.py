@@ -1,12 +1,15 @@
-"""The error outside the hole, in every normalisation that the paper's Pre_error may mean.
+"""The error outside the hole, in every reading that the paper's Pre_error may have.
 
-The paper's text defines a mean squared error over the non-edited pixels; the only code there ever was sums instead of
-averaging (buxiangzhiren/Asymmetric_VQGAN at b13d880: eval.py). One accumulation serves all readings.
+The paper's text defines a mean squared error over the non-edited pixels. The only code that was ever released sums the
+squared differences instead of averaging them (buxiangzhiren/Asymmetric_VQGAN at b13d880: eval.py), and it reads images
+that a script saved in half precision (inpaint_st.py at 406c5cd). So both the mean and the sum are kept, each of the
+image as it is, rounded, truncated, and saved as the released script saves it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Self
 
 import cv2
@@ -16,7 +19,15 @@ from torch import Tensor
 
 from bench.metrics.measure import Arrays, Extra
 
-__all__ = ["KnownRegionMeasure", "border_step", "known_region_error", "psnr", "ring_error", "to_uint8"]
+__all__ = [
+    "KnownRegionMeasure",
+    "border_step",
+    "known_region_error",
+    "psnr",
+    "released_uint8",
+    "ring_error",
+    "to_uint8",
+]
 
 RING = 4
 """Known pixels at most this far from the hole belong to the ring."""
@@ -41,29 +52,62 @@ def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
     raise ValueError(f"unknown rounding {rounding!r}: expected truncate or round")
 
 
-def known_region_error(image: Tensor, truth: Tensor, mask: Tensor) -> dict[str, Tensor]:
+def released_uint8(image: Tensor) -> Tensor:
+    """The levels that the released scripts save of a decoder's output x.
+
+    Their decoder runs under autocast and gives float16. Adding 1, dividing by 2, clamping and multiplying by 255 are
+    float16 operations as well, each of which rounds its result, and the product is truncated
+    (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py).
+
+    Args:
+        image: (x + 1) / 2, clamped to [0, 1], in float32 or float64; any shape. The function computes x from it and
+            rounds x to float16. Where x was float16 before, as it is under autocast on a GPU, the levels are exactly
+            those that the script would save: a test goes through every value that float16 has.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    decoded = (2 * image - 1).half()
+    return (((decoded + 1) / 2).clamp(0, 1) * 255).to(torch.uint8)
+
+
+@cache
+def _released_cost() -> Tensor:
+    """For each true level from 0 to 255, the squared error in [0, 1] of a perfect decoder whose image is saved so."""
+    levels = torch.arange(256, dtype=torch.float64)
+    return ((released_uint8(levels / 255).double() - levels) / 255).square()
+
+
+def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: bool = False) -> dict[str, Tensor]:
     """Squared error over known pixels, for each item.
 
     Args:
-        image: B×3×H×W float in [0, 1], as decoded.
+        image: B×3×H×W float in [0, 1].
         truth: B×3×H×W uint8.
         mask: B×1×H×W, 1 = hole.
+        decoded: whether the image is a decoder's output. A finished picture of 8 bits, or one that true pixels were
+            pasted into, was never in half precision: its `_released` values are those of the truncated image.
 
     Returns:
-        float64 tensors of B values. `pre_sse01`, `pre_sse01_rounded` and `pre_sse01_float` are sums over channels and
-        known pixels of the squared difference in [0, 1], for the truncated, rounded and untouched image; `known_values`
-        is how many differences were summed. `pre_error`, `pre_error_rounded`, `pre_error_float` are the sums divided
+        float64 tensors of B values. `pre_sse01`, `pre_sse01_rounded`, `pre_sse01_float` and `pre_sse01_released` are
+        sums over channels and known pixels of the squared difference in [0, 1]: of the truncated image, of the rounded
+        one, of the untouched one, and of the one that `released_uint8` gives. `known_values` is how many differences
+        were summed. `pre_error`, `pre_error_rounded`, `pre_error_float` and `pre_error_released` are the sums divided
         by it: NaN for an image without a known pixel. `pre_mse01_all` divides the truncated sum by 3HW instead.
         `pre_floor` is the mean error that truncation alone costs an image whose error is symmetric and far below one
-        grey level: half a level squared for each value above zero.
+        grey level: half a squared level for each value above zero. `pre_floor_released` is the `pre_error_released` of
+        a perfect decoder, whose output is the true picture: about 0.145 squared levels for each value where levels are
+        uniformly distributed.
     """
     known = (mask == 0).expand_as(truth)
     count = known.sum((1, 2, 3)).double()
     exact = truth.double() / 255
+    truncated = to_uint8(image, rounding="truncate").double() / 255
     versions = {
-        "": to_uint8(image, rounding="truncate").double() / 255,
+        "": truncated,
         "_rounded": to_uint8(image, rounding="round").double() / 255,
         "_float": image.double().clamp(0, 1),
+        "_released": released_uint8(image).double() / 255 if decoded else truncated,
     }
     result = {"known_values": count}
     for suffix, version in versions.items():
@@ -72,6 +116,8 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor) -> dict[str, 
         result[f"pre_error{suffix}"] = squared / count
     result["pre_mse01_all"] = result["pre_sse01"] / truth[0].numel()
     result["pre_floor"] = 0.5 / 255**2 * ((truth > 0) & known).sum((1, 2, 3)) / count
+    cost = _released_cost().to(truth.device)[truth.int()]
+    result["pre_floor_released"] = (cost * known).sum((1, 2, 3)) / count
     return result
 
 
@@ -152,9 +198,10 @@ class KnownRegionMeasure:
     sees_hole = False
     protocol: Mapping[str, Any] = {
         "known_region": "mask = 0; squared error in [0, 1] on the truncated image",
+        "released": "a decoder's output x in float16: x, x + 1, / 2, clamp, * 255, truncated; others as truncated",
         "ring": f"known pixels at most {RING} from the hole's nearest",
         "border": "neighbours of which one lies in the hole; excess over the truth's step",
-        "version": 2,
+        "version": 3,
     }
 
     def to(self, device: torch.device | str) -> Self:
@@ -168,7 +215,8 @@ class KnownRegionMeasure:
             if "ring" not in kept:
                 kept["ring"] = near_hole(mask)
                 kept["border"] = border_step(truth.float() / 255, mask)
-            found = known_region_error(image, truth, mask) | ring_error(image, truth, mask, ring=kept["ring"])
+            found = known_region_error(image, truth, mask, decoded=extra.decoded)
+            found |= ring_error(image, truth, mask, ring=kept["ring"])
             found |= {"psnr": psnr(image, truth), "border_step": border_step(image, mask)}
             found["border_excess"] = found["border_step"] - kept["border"]
             return {name: values.cpu().numpy() for name, values in found.items()}

@@ -18,10 +18,13 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Extra:
-    """What else is known of a batch's B items, the same for all rows."""
+    """What else is known of a batch's B items and of the images that are measured."""
 
     exemplars: list[npt.NDArray[np.uint8] | None]
     """Pictures of what was to be painted into the holes, h×w×3 uint8 RGB of any size; None where there is none."""
+    decoded: bool = False
+    """Whether the images are a decoder's output, which the released scripts save in half precision, and not finished
+    pictures or true pixels."""
 
 
 class Measure(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,11 +49,12 @@ class Scorer:
         """What a measure keeps of the truth."""
         return self._kept[measure][0]
 
-    def score(self, image: Tensor, units: Collection[Unit]) -> dict[Unit, Arrays]:
+    def score(self, image: Tensor, units: Collection[Unit], *, decoded: bool = False) -> dict[Unit, Arrays]:
         """Measure images B×3×H×W in [0, 1], as decoded.
 
         Args:
             image: of one row.
+            decoded: whether they are a decoder's output, as `bench.metrics.measure.Extra` has it.
             units: what to measure; `hole_only` sees the image with the truth in place of its known pixels, `saved_…`
                 the image that a file so written would hold.
         """
@@ -60,8 +62,9 @@ class Scorer:
         with torch.inference_mode():
             seen = {variant: self._seen(image, variant) for _, variant in units}
             for name, variant in units:
+                extra = replace(self._extra, decoded=decoded and not variant)
                 found[name, variant] = self.measures[name].keep(
-                    seen[variant], self._truth, self._mask, self._kept[name][1], self._extra
+                    seen[variant], self._truth, self._mask, self._kept[name][1], extra
                 )
         return found
 

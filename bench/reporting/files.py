@@ -18,13 +18,9 @@ from bench.results import REPORT, SCHEMA_VERSION, environment, portable, write_a
 from bench.schema import Config
 from bench.tables.build import Table, style_of
 from bench.tables.effects import Effect
-from bench.tables.printed import printed_unit
 from bench.tables.render import number_as_json
 
 __all__ = ["run_facts", "write_manifest", "write_records", "write_report", "write_results", "write_run", "write_table"]
-
-AS_A_SUM = ("pre_sse01", "pre_error")
-"""The metric beside which the printed values of the other stand as well, as the likeliest reading of them."""
 
 
 def write_table(out: Path, texts: Mapping[str, str]) -> None:
@@ -115,8 +111,12 @@ def write_results(
             "measures": dict(measures),
             "notes": list(table.notes),
             "columns": [
-                {"metric": column.metric, "title": column.title, "published_title": column.published_title}
+                {"metric": column.metric, "title": column.title, "published_title": column.published_title or None}
                 for column in table.columns
+            ],
+            "readings": [
+                {"metric": column.metric, "title": column.title, "published_title": column.published_title or None}
+                for column in table.readings
             ],
             "beside": [
                 {"metric": metric, "title": style.title, "unit": style.unit, "scale": style.scale}
@@ -142,15 +142,12 @@ def _effect(effect: Effect) -> dict[str, Any]:
 def _as_json(
     metric: str, found: Measurement | None, protocol: Protocol | None, printed: Mapping[str, float], table: Table
 ) -> dict[str, Any]:
-    style = style_of(metric, table.styles)
-    published = printed.get(AS_A_SUM[1] if metric == AS_A_SUM[0] else metric)
+    published = printed.get(metric)
     if found is None:
         found = Measurement(None, reason="published by others, not measured here")
     entry = {**number_as_json(metric, found, protocol, table.styles), "published": published}
-    if published is not None and metric == AS_A_SUM[0]:
-        entry["published_unit"] = "assumed: a sum of squares, as the only released code computes it"
-    elif published is not None and style and style.unit:
-        entry["published_unit"] = f"{printed_unit(table.number, metric) or 'none'}, as printed"
+    if published is not None and metric in table.published_units:
+        entry["published_unit"] = table.published_units[metric]
     if found.reason:
         entry["reason"] = found.reason
     if isinstance(found.ratio, Measurement):

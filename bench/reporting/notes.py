@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 
 from bench.data.manifest import Items
+from bench.metrics.known_region import RING
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
 from bench.schema import Config, Row, TableSpec
 from bench.tables.build import Styles, label_of, style_of
+from bench.tables.headline import RELEASED, Reading
 
 __all__ = ["effective_sources", "frechet_bias", "items_note", "notes"]
 
@@ -24,6 +26,7 @@ def notes(
     protocols: Mapping[str, Protocol],
     best: Mapping[str, str],
     styles: Styles,
+    reading: Reading,
     truncated: int | None,
 ) -> Iterator[str]:
     """One line each, for below the table.
@@ -37,6 +40,7 @@ def notes(
         protocols: by metric.
         best: by metric, the row that is better than every other.
         styles: how metrics are printed.
+        reading: of the error over known pixels, that the table shows.
         truncated: captions that the generator cut off; None where it reads none.
     """
     profile = config.profile
@@ -53,7 +57,7 @@ def notes(
         )
     if spec.reference is not None and spec.reference in summary.scored.rows:
         label = label_of(rows[spec.reference], spec)
-        half = f"÷ 2 is half the error of {label}. " if "pre_error" in spec.columns else ""
+        half = f"÷ 2 is half the error of {label}. " if reading.error in spec.columns else ""
         yield (
             f"{half}* differs from {label} at the 95 % level. Differences are paired by item; their p-values are "
             "Holm's over the rows of one column."
@@ -63,8 +67,12 @@ def notes(
             "Bold is better than every other measured row of its column at the 95 % level, paired by item, by Holm's "
             "p-values over those rows."
         )
-    if "pre_error" in spec.columns:
-        yield "The paper does not say in which unit it prints its Pre_error: it stands as printed."
+    if reading.total in spec.readings:
+        yield (
+            "The paper defines its Pre_error as a mean and gives no unit; the only code that was released sums. The "
+            "paper's numbers stand as printed beside our sum of squares, which they are assumed to be; nothing stands "
+            "beside our mean."
+        )
     yield items_note(items, summary)
     if spec.reference is not None and spec.reference in summary.scored.rows:
         shown = {row: label_of(rows[row], spec) for row in rows if not rows[row].beside}
@@ -80,18 +88,41 @@ def notes(
             yield f"{style.title if style else metric}: {found.n} items of {found.sources} sources."
     if "fid" in spec.columns:
         yield from frechet_bias(summary, {row: label_of(rows[row], spec) for row in rows if not rows[row].beside})
-    floor = summary.measurement(first, "pre_floor").value
+    floor = summary.measurement(first, reading.floor).value
     if floor is not None:
-        yield (
-            "Pre_error is the mean squared difference in [0, 1] over known pixels of the truncated 8-bit image; "
-            f"truncation alone costs about {floor * 1e5:.2f}e-5. The ring are known pixels at most 4 from the hole."
-        )
+        yield _floor_note(floor, reading, summary, spec)
     if config.controls and any("hole_only" in name for name in summary.metrics[first]):
         yield "Hole only: the truth stands in place of every row's known pixels, so that the hole and its seam count."
     if truncated is not None:
         yield f"{truncated} captions were longer than the text encoder reads, and cut off."
     stamps = "; ".join(f"{metric} {protocols[metric].hash[:12]}" for metric in spec.columns if metric in protocols)
     yield f"Manifest {items.hash[:16]}, seed {config.seed}; protocols: {stamps}."
+
+
+def _floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
+    """What Pre_error is of, what saving alone costs, and what that does to the ratios.
+
+    Args:
+        floor: what saving alone costs, in [0, 1] squared.
+        reading: that the table shows.
+        summary: what was measured.
+        spec: of the table.
+    """
+    mean = "Pre_error is the mean squared difference in [0, 1] over known pixels"
+    if reading == RELEASED:
+        said = (
+            f"{mean} of the 8-bit image that the released scripts save: float16 until it is truncated. So saved, a "
+            f"perfect decoder's image has an error of {floor * 1e5:.2f}e-5"
+        )
+    else:
+        said = (
+            f"{mean} of the truncated 8-bit image. Truncation alone costs a decoder whose errors are symmetric and far "
+            f"smaller than a grey level {floor * 1e5:.2f}e-5"
+        )
+    base = None if spec.reference is None else summary.measurement(spec.reference, reading.error).value
+    if base and floor and reading.error in spec.columns:
+        said += f", where ÷ would be {base / floor:.3g}"
+    return f"{said}. The ring is the known pixels at most {RING} from the hole."
 
 
 def items_note(items: Items, summary: Summary) -> str:

@@ -93,7 +93,7 @@ def _rendered(page: Page) -> str:
         claims=[claim for claim in page.claims if claim.by != HARNESS],
         checks=[claim for claim in page.claims if claim.by == HARNESS],
         kind_of=kind_of,
-        columns=page.table.columns if page.table else (),
+        columns=page.table.shown if page.table else (),
         rows=[(row, _marks(row), _cells(page.table, row)) for row in _paper_rows(page.table)],
         ratio=bool(page.table and page.table.reference),
         stages=_stages(facts.get("seconds") or {}),
@@ -159,7 +159,7 @@ def _marks(row: TableRow) -> str:
 
 
 def _cells(table: Table | None, row: TableRow) -> list[_Cell]:
-    return [_cell(table, row, column) for column in table.columns] if table else []
+    return [_cell(table, row, column) for column in table.shown] if table else []
 
 
 def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
@@ -189,7 +189,7 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
         found.differs,
         _interval(found, shown),
         tuple(detail),
-        ratio_shown(found) if column.metric == "pre_error" and found.ratio is not None else "",
+        ratio_shown(found) if column.format.ratio and found.ratio is not None else "",
         published,
     )
 

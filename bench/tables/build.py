@@ -11,7 +11,8 @@ from bench.metrics.summary import HOLE_ONLY, NAME, Measurement, Summary
 from bench.schema import FIGURES, Row, TableSpec
 from bench.tables.comparisons import TableRows
 from bench.tables.effects import Effect
-from bench.tables.printed import printed_unit, published
+from bench.tables.headline import TRUNCATED, Reading
+from bench.tables.printed import printed_as, published
 from bench.tables.verdicts import Verdict
 
 __all__ = [
@@ -46,6 +47,8 @@ class Metric:
     higher_is_better: bool = False
     on_features: bool = False
     """Whether its value belongs to a feature network, which its title then names."""
+    ratio: bool = False
+    """Whether tables show how many times smaller it is than the reference row's."""
 
     def heading(self, features: str = "") -> str:
         """Its title with its unit, and the name of its feature network where that is given and it has one."""
@@ -63,7 +66,8 @@ METRICS = {
     "fid": Metric("FID", 2, on_features=True),
     "kid": Metric("KID", 3, on_features=True),
     "lpips": Metric("LPIPS", 4, on_features=True),
-    "pre_error": Metric("Pre_error", 2, "1e-5", 1e5),
+    "pre_error": Metric("Pre_error", 2, "1e-5", 1e5, ratio=True),
+    "pre_error_released": Metric("Pre_error, saved in half precision", 2, "1e-5", 1e5, ratio=True),
     "pre_error_rounded": Metric("Pre_error, rounded", 2, "1e-5", 1e5),
     "pre_error_float": Metric("Pre_error, float", 2, "1e-5", 1e5),
     "pre_error_ring": Metric("Pre_error, ring", 2, "1e-5", 1e5),
@@ -71,6 +75,7 @@ METRICS = {
     "border_step": Metric("Step across the border", 4),
     "border_excess": Metric("Step across the border beyond the truth's", 2, "grey levels", 255.0),
     "pre_sse01": Metric("sum of squares over known values", 3),
+    "pre_sse01_released": Metric("sum of squares over known values, saved in half precision", 3),
 }
 """Metrics that a table shows; the results hold others besides."""
 Styles = Mapping[str, Metric]
@@ -121,6 +126,7 @@ class Column:
     title: str
     """With the feature network's name and the unit, where it has them."""
     published_title: str
+    """Over the paper's printed numbers; empty where the paper's table has none of this metric."""
     format: Metric
 
 
@@ -148,6 +154,7 @@ class Table:
     title: str
     profile: str
     columns: tuple[Column, ...]
+    """Those whose rows are compared."""
     rows: tuple[TableRow, ...]
     reference: str
     """Label of the row with which the others are compared; empty where there is none."""
@@ -162,6 +169,15 @@ class Table:
     """By metric, the key of the row that is better than every other, as `best_rows` has it."""
     styles: Styles = field(default_factory=lambda: METRICS)
     """How metrics are printed."""
+    readings: tuple[Column, ...] = ()
+    """Columns that stand behind those, without a comparison of their own."""
+    published_units: Mapping[str, str] = field(default_factory=dict)
+    """By metric, in words, what the paper's printed numbers are, where that is not plain."""
+
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """Every column of the main table."""
+        return self.columns + self.readings
 
 
 def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRICS) -> None:
@@ -172,7 +188,7 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
     """
     if not any(row.method is not None for row in rows.values()):
         raise BadInputError("row: expected a list of at least one row to measure, found none")
-    for metric in (*spec.columns, *spec.beside):
+    for metric in (*spec.columns, *spec.readings, *spec.beside):
         if style_of(metric, styles) is None:
             raise BadInputError(f"table.columns: expected some of {', '.join(styles)}, found {metric}")
     for name, figure in spec.figures.items():
@@ -219,6 +235,7 @@ def build_table(
     effects: Mapping[str, Sequence[Effect]] | None = None,
     best: Mapping[str, str] | None = None,
     styles: Styles = METRICS,
+    reading: Reading = TRUNCATED,
 ) -> Table:
     """Put measurements and the paper's numbers into the paper's rows and columns.
 
@@ -235,8 +252,14 @@ def build_table(
         effects: by metric, what branch, size and training do to it.
         best: by metric, the row that is better than every other.
         styles: how metrics are printed; those that are not ours stand beside the paper's.
+        reading: of the error over known pixels: the printed numbers stand beside its sum.
     """
-    printed = published(spec.number)
+    printed = {
+        label: {reading.named(metric): value for metric, value in values.items()}
+        for label, values in published(spec.number).items()
+    }
+    there = dict.fromkeys(metric for values in published(spec.number).values() for metric in values)
+    explained = {reading.named(metric): found for metric in there if (found := printed_as(spec.number, metric))}
     lines = tuple(
         TableRow(
             key,
@@ -251,7 +274,12 @@ def build_table(
         )
         for key, row in rows.items()
     )
-    columns = tuple(_column(metric, features, spec.number, styles) for metric in spec.columns)
+    titles = {reading.named(metric): "" for metric in there}
+    titles |= {metric: f"{found.title} ({found.words()})" for metric, found in explained.items()}
+    columns, readings = (
+        tuple(_column(metric, features, titles, styles) for metric in metrics)
+        for metrics in (spec.columns, spec.readings)
+    )
     reference = label_of(rows[spec.reference], spec) if spec.reference and spec.reference in measured else ""
     return Table(
         spec.number,
@@ -266,6 +294,8 @@ def build_table(
         effects or {},
         best or {},
         styles,
+        readings,
+        {metric: found.words() for metric, found in explained.items()},
     )
 
 
@@ -285,8 +315,16 @@ def best_rows(spec: TableSpec, rows: Mapping[str, Row], summary: Summary, styles
     return found
 
 
-def _column(metric: str, features: str, number: int, styles: Styles) -> Column:
+def _column(metric: str, features: str, printed: Mapping[str, str], styles: Styles) -> Column:
+    """A metric's column.
+
+    Args:
+        metric: full name.
+        features: the feature network's name.
+        printed: for each metric that the paper's table has, the title of the printed numbers, or an empty string where
+            that is the metric's own.
+        styles: how metrics are printed.
+    """
     style = style_of(metric, styles)
     assert style is not None  # `check_table` saw it
-    printed = f" (as printed, {printed_unit(number, metric) or 'without a unit'})" if style.unit else ""
-    return Column(metric, style.heading(features), f"{style.title}{printed}", style)
+    return Column(metric, style.heading(features), (printed[metric] or style.title) if metric in printed else "", style)

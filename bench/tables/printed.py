@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,23 @@ import yaml
 from bench.tables.claims import Claim, all_claims
 from bench.tables.verdicts import CONTRADICTED, FAILS, HOLDS, PRINTED, Judgement, Verdict, all_of, verdict_on
 
-__all__ = ["judge_printed", "printed_unit", "published"]
+__all__ = ["Printed", "judge_printed", "printed_as", "published"]
+
+
+@dataclass(frozen=True)
+class Printed:
+    """How the paper prints a metric in one of its tables, where that is not plain."""
+
+    title: str
+    """The paper's name of the metric."""
+    unit: str
+    """What it prints behind the values, such as 1e-5; empty for nothing."""
+    assumed: str
+    """What its numbers are assumed to be, as the paper does not say it."""
+
+    def words(self) -> str:
+        """The unit and the assumption, as they stand beside a number."""
+        return f"as printed, {self.unit or 'without a unit'}; assumed: {self.assumed}"
 
 
 def judge_printed(number: int | str | None = None) -> list[Verdict]:
@@ -27,10 +44,10 @@ def published(number: int) -> Mapping[str, Mapping[str, float]]:
     return _tables().get(number, {})
 
 
-def printed_unit(number: int, metric: str) -> str:
-    """The unit that the paper prints behind a metric's values in a table, such as 1e-5; empty for none."""
-    unit: str = _read().get(f"table{number}", {}).get("units", {}).get(metric, "")
-    return unit
+def printed_as(number: int, metric: str) -> Printed | None:
+    """How the paper prints a metric in a table; None where its numbers need no explanation."""
+    found = _read().get(f"table{number}", {}).get("printed_as", {}).get(metric)
+    return None if found is None else Printed(**found)
 
 
 @cache

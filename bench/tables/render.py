@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas
@@ -86,7 +85,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
         heads.append(head)
         for row, line in zip(rows, lines, strict=True):
             line.append(_marked(row.measured.get(metric), style))
-        if metric == "pre_error":
+        if style.ratio:
             heads.append(f"to {table.reference}" if table.reference else "ratio")
             for row, line in zip(rows, lines, strict=True):
                 line.append(ratio_shown(row.measured.get(metric)))
@@ -98,8 +97,8 @@ def _paper_rows(table: Table) -> list[TableRow]:
 
 
 def _measured(table: Table) -> Grid:
-    """The paper's columns."""
-    return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.columns])
+    """The paper's columns, and the other readings of them that the paper's printed numbers belong to."""
+    return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.shown])
 
 
 def _analyses(table: Table) -> Grid:
@@ -127,17 +126,14 @@ def _title(table: Table, metric: str) -> str:
     return style.heading()
 
 
-def _paper(table: Table) -> Grid:
-    """The published values in the same order, one line for each row."""
-    heads = [f"paper: {column.published_title}" for column in table.columns]
-    return Grid(heads, [[_published(row, column) for column in table.columns] for row in _paper_rows(table)])
-
-
-def _main(table: Table) -> Grid:
-    """Measured values, and the published ones apart."""
-    measured, paper = _measured(table), _paper(table)
-    lines = [left + right for left, right in zip(measured.lines, paper.lines, strict=True)]
-    return replace(measured, heads=measured.heads + paper.heads, lines=lines)
+def _printed(table: Table) -> Grid:
+    """What the paper prints, in a table of its own: its numbers come from other models and other images."""
+    columns = [column for column in table.shown if column.published_title]
+    lines = [
+        [_label(row), *(_published(row, column) for column in columns)] for row in _paper_rows(table) if row.published
+    ]
+    heads = ["As the paper prints it", *(column.published_title for column in columns)]
+    return Grid(heads, lines, title="the numbers that the paper prints")
 
 
 def _published(row: TableRow, column: Column) -> str:
@@ -240,7 +236,9 @@ def further_grids(table: Table) -> list[Grid]:
 
 
 def _grids(table: Table) -> list[Grid]:
-    return [_main(table), *further_grids(table), *verdict_grids(table.claims)]
+    printed = _printed(table)
+    apart = [printed] if printed.lines else []
+    return [_measured(table), *apart, *further_grids(table), *verdict_grids(table.claims)]
 
 
 def _caption(table: Table) -> str:
@@ -317,14 +315,9 @@ def to_csv(table: Table) -> str:
 
 def print_table(table: Table, console: Console) -> None:
     """What was measured, the paper's values below it, and the notes."""
-    measured, paper = _measured(table), _paper(table)
-    rows = _paper_rows(table)
-    print_grid(measured, _caption(table), console)
-    lines = [[_label(row), *line] for line, row in zip(paper.lines, rows, strict=True) if row.published]
-    if lines:
-        heads = ["Method", *(head.removeprefix("paper: ") for head in paper.heads)]
-        print_grid(Grid(heads, lines), "As the paper prints it", console)
+    print_grid(_measured(table), _caption(table), console)
     shown = (
+        _printed(table),
         _differences(table),
         _effects(table),
         _hole_only(table),

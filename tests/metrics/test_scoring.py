@@ -63,6 +63,17 @@ def test_saved_images_are_measured_as_one_who_reads_the_files_would(measures) ->
     assert np.array_equal(rounded, plain["known", ""]["pre_error_rounded"])
 
 
+def test_only_a_decoders_image_as_it_is_counts_as_decoded(measures) -> None:  # type: ignore[no-untyped-def]
+    truth, mask, image = batch(2)
+    scorer = Scorer(measures, truth, mask, [None] * 2)
+    units = [("known", ""), ("known", "saved_round")]
+    for decoded in (False, True):
+        found = scorer.score(image, units, decoded=decoded)
+        plain, rounded = found["known", ""], found["known", "saved_round"]
+        assert (plain["pre_error_released"] == plain["pre_error"]).all() == (not decoded)
+        assert np.array_equal(rounded["pre_error_released"], rounded["pre_error"])
+
+
 def test_the_truth_itself_has_no_distance(measures) -> None:  # type: ignore[no-untyped-def]
     truth, mask, _ = batch(2)
     scorer = Scorer(measures, truth, mask, [None] * 2)

@@ -26,17 +26,22 @@ EVIL = '<script>alert("x")</script>'
 DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
 SHA = "ab" * 32
 
+SPREAD = Spread(0.0123, 6, 5.5, 5.0, 0.0)
+
 
 def table(rows: int = 2, label: str = EVIL) -> Table:
     lines = {"row0": Row("StableDiffusion", {}, published={2: "StableDiffusion"})}
     lines |= {f"row{number}": Row(f"{label} {number}", {}) for number in range(1, rows)}
     own = {
         "fid": Measurement(None, reason="8 items, too few"),
-        "lpips": Measurement(0.25, 0.0123, 8, 6, None, 2.0, DIFFERENCE, 2e-7, spread=Spread(0.0123, 6, 5.5, 5.0, 0.0)),
+        "lpips": Measurement(
+            0.25, 0.0123, 8, 6, None, Measurement(2.0), DIFFERENCE, 2e-7, spread=Spread(0.0123, 6, 5.5, 5.0, 0.0)
+        ),
         "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=Measurement(5 / 3)),
+        "pre_sse01": Measurement(321.5, 10.0, 8, 6),
     }
     return build_table(
-        TableSpec(2, EVIL, ["fid", "lpips", "pre_error"], reference="row0"),
+        TableSpec(2, EVIL, ["fid", "lpips", "pre_error"], reference="row0", readings=["pre_sse01"]),
         lines,
         {name: own if name != "row0" else {"lpips": Measurement(0.5, 0.01, 8, 6)} for name in lines},
         profile="mini",

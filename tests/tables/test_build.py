@@ -13,9 +13,10 @@ from bench.errors import BadInputError
 from bench.metrics.summary import Measurement
 from bench.schema import Row, TableSpec
 from bench.tables.build import METRICS, Table, build_table, check_table
+from bench.tables.headline import RELEASED, in_reading
 from tests.imports import HEAVY, loaded_with
 
-SPEC = TableSpec(2, "Inpainting", ["fid", "lpips", "pre_error"])
+SPEC = TableSpec(2, "Inpainting", ["fid", "lpips", "pre_error"], readings=["pre_sse01"])
 ROWS = {
     "vanilla": Row("StableDiffusion", {}, published={2: "StableDiffusion"}),
     "large": Row("Ours (large) w/ mask", {}, published={2: "Ours (large) w/ mask"}),
@@ -38,8 +39,8 @@ def build(spec: TableSpec = SPEC, rows: dict[str, Row] = ROWS) -> Table:
 def test_published_numbers_are_the_papers() -> None:
     table = build()
     vanilla, large, pasted = table.rows
-    assert vanilla.published == {"fid": 9.57, "lpips": 0.255, "pre_error": 1082.8}
-    assert large.published == {"fid": 7.55, "lpips": 0.136, "pre_error": 2.6}
+    assert vanilla.published == {"fid": 9.57, "lpips": 0.255, "pre_sse01": 1082.8}
+    assert large.published == {"fid": 7.55, "lpips": 0.136, "pre_sse01": 2.6}
     assert pasted.published == {}
     assert [line.in_paper for line in table.rows] == [True, True, False]
 
@@ -63,7 +64,9 @@ def test_a_shipped_table_has_the_papers_rows_and_columns_in_its_order(number: in
     table, printed = build(config.table, config.rows), PRINTED[f"table{number}"]
     rows = [line for line in table.rows if line.in_paper]
     assert table.number == number
-    assert [column.metric for column in table.columns] == printed["columns"]
+    assert [column.metric for column in table.shown if column.published_title] == printed["columns"]
+    errors = [column.metric for column in table.shown if column.metric.startswith("pre_")]
+    assert errors == (["pre_error", "pre_sse01"] if "pre_sse01" in printed["columns"] else [])
     expected = list(printed["rows"])
     labels = [line.label for line in rows]
     assert labels == expected
@@ -86,6 +89,28 @@ def test_columns_name_the_feature_network_and_the_unit() -> None:
     titles = [column.title for column in build().columns]
     assert titles == ["FID (small features)", "LPIPS (small features)", "Pre_error [1e-5]"]
     assert [column.metric for column in build().columns] == SPEC.columns
+    assert [column.title for column in build().readings] == ["sum of squares over known values"]
+
+
+def test_the_printed_error_stands_beside_the_sum_alone() -> None:
+    titles = {column.metric: column.published_title for column in build().shown}
+    assert titles == {
+        "fid": "FID",
+        "lpips": "LPIPS",
+        "pre_error": "",
+        "pre_sse01": "Pre_error (as printed, 1e-5; assumed: a sum of squares)",
+    }
+    assert build().published_units == {"pre_sse01": "as printed, 1e-5; assumed: a sum of squares"}
+
+
+def test_in_the_released_reading_the_printed_error_stands_beside_its_sum() -> None:
+    table = build_table(
+        in_reading(SPEC, RELEASED), ROWS, {}, profile="paper", features="small", training={}, notes=[], reading=RELEASED
+    )
+    assert [column.metric for column in table.shown] == ["fid", "lpips", "pre_error_released", "pre_sse01_released"]
+    assert [bool(column.published_title) for column in table.shown] == [True, True, False, True]
+    assert table.rows[0].published == {"fid": 9.57, "lpips": 0.255, "pre_sse01_released": 1082.8}
+    assert list(table.published_units) == ["pre_sse01_released"]
 
 
 @pytest.mark.parametrize(
@@ -93,6 +118,7 @@ def test_columns_name_the_feature_network_and_the_unit() -> None:
     [
         (SPEC, {}, ["row:", "at least one"]),
         (TableSpec(2, "t", ["fid", "beauty"]), ROWS, ["table.columns:", "beauty", *METRICS]),
+        (TableSpec(2, "t", ["fid"], readings=["pre_sum"]), ROWS, ["table.columns:", "pre_sum", *METRICS]),
         (SPEC, {"x": Row("X", {}, published={2: "Ours (huge)"})}, ["rows.x.published.2:", "(huge)", "Ours (base) w/o"]),
         (TableSpec(99, "t", ["fid"]), {"x": Row("X", {}, published={99: "A"})}, ["rows.x.published.99:", "Table 99"]),
         (SPEC, {"x": Row("X", None, published={2: "StableDiffusion"})}, ["row:", "to measure"]),

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from bench.tables import architecture
-from bench.tables.printed import judge_printed, printed_unit
+from bench.tables.printed import judge_printed, printed_as, published
 
 
 def test_the_printed_numbers_contradict_two_claims() -> None:
@@ -39,7 +39,20 @@ def test_verdicts_have_the_fields_of_those_on_architecture() -> None:
     assert list(asdict(judge_printed()[0])) == list(other)
 
 
-def test_units_are_those_that_the_paper_prints() -> None:
-    units = {number: printed_unit(number, "pre_error") for number in (2, 3, 4, 5, 9)}
-    assert units == {2: "1e-5", 3: "1e-5", 4: "", 5: "", 9: "1e-5"}
-    assert printed_unit(2, "fid") == printed_unit(99, "fid") == ""
+def test_the_printed_error_is_assumed_to_be_a_sum_and_has_the_unit_that_the_paper_prints() -> None:
+    found = {number: printed_as(number, "pre_sse01") for number in (2, 3, 4, 5, 9)}
+    assert {number: one.unit for number, one in found.items() if one is not None} == {
+        2: "1e-5", 3: "1e-5", 4: "", 5: "", 9: "1e-5",
+    }  # fmt: skip
+    assert {one.title for one in found.values() if one is not None} == {"Pre_error"}
+    assert found[2] is not None
+    assert found[2].words() == "as printed, 1e-5; assumed: a sum of squares"
+    assert found[4] is not None
+    assert found[4].words() == "as printed, without a unit; assumed: a sum of squares"
+    assert printed_as(2, "fid") is printed_as(99, "pre_sse01") is printed_as(2, "pre_error") is None
+
+
+def test_no_printed_number_stands_under_a_mean() -> None:
+    metrics = {metric for number in (1, 2, 3, 4, 5, 6, 9, 10) for row in published(number).values() for metric in row}
+    assert "pre_sse01" in metrics
+    assert "pre_error" not in metrics

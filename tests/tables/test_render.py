@@ -37,6 +37,7 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
             "fid": missing,
             "lpips": Measurement(0.5, 0.0123, 8, 6, spread=Spread(0.0123, 6, 6.0, 5.0, 0.0)),
             "pre_error": Measurement(0.1 / 3, 1e-3, 8, 6),
+            "pre_sse01": Measurement(321.5, 10.0, 8, 6),
         },
         "mine": {
             "fid": missing,
@@ -46,7 +47,14 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
         "pasted": {"fid": missing, "pre_error": Measurement(0.0, 0.0, 8, 6, ratio="exact")},
     }
     return build_table(
-        TableSpec(2, title, ["fid", "lpips", "pre_error"], reference="vanilla", beside=["kid", "pre_error_ring"]),
+        TableSpec(
+            2,
+            title,
+            ["fid", "lpips", "pre_error"],
+            reference="vanilla",
+            readings=["pre_sse01"],
+            beside=["kid", "pre_error_ring"],
+        ),
         rows,
         measured,
         profile="mini",
@@ -93,33 +101,38 @@ def printed(shown: Table) -> str:
 
 @pytest.mark.parametrize("label", [LABEL, "Mine | yours"])
 def test_markdown_has_as_many_cells_in_every_line(label: str) -> None:
-    main, differences, details = grids(to_markdown(table(label)))
-    for grid in (main, differences, details):
+    main, paper, differences, details = grids(to_markdown(table(label)))
+    for grid in (main, paper, differences, details):
         assert [len(line) for line in grid] == [len(grid[0])] * len(grid)
     assert len(main) == len(details) == 2 + 3
-    assert len(differences) == 2 + 1
+    assert len(differences) == len(paper) == 2 + 1
 
 
 def test_missing_values_are_dashes_and_zero_is_zero() -> None:
-    (heads, _, vanilla, mine, pasted), _, _ = grids(to_markdown(table()))
+    (heads, _, vanilla, mine, pasted), *_ = grids(to_markdown(table()))
     assert heads == [
         "Method",
         "FID (small features)",
         "LPIPS (small features)",
         "Pre_error [1e-5]",
         "to StableDiffusion",
-        "paper: FID",
-        "paper: LPIPS",
-        "paper: Pre_error (as printed, 1e-5)",
+        "sum of squares over known values",
     ]
-    assert vanilla == ["StableDiffusion", "–", "0.5000 ± 0.0123", "3,333.33 ± 100.00", "–", "9.57", "0.255", "1082.8"]
-    assert mine[1:] == ["–", "0.2500 *", "2,000.00 ± 100.00", "÷ 1.67 [1.41, 1.92]", "–", "–", "–"]
-    assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–", "–", "–"]
+    assert vanilla == ["StableDiffusion", "–", "0.5000 ± 0.0123", "3,333.33 ± 100.00", "–", "321.500 ± 10.000"]
+    assert mine[1:] == ["–", "0.2500 *", "2,000.00 ± 100.00", "÷ 1.67 [1.41, 1.92]", "–"]
+    assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–"]
+
+
+def test_printed_numbers_stand_in_a_table_of_their_own() -> None:
+    _, paper, *_ = grids(to_markdown(table()))
+    error = "Pre_error (as printed, 1e-5; assumed: a sum of squares)"
+    assert paper[0] == ["As the paper prints it", "FID", "LPIPS", error]
+    assert paper[2:] == [["StableDiffusion", "9.57", "0.255", "1082.8"]]
 
 
 def test_every_format_shows_what_was_measured() -> None:
     for shown in (to_markdown(table()), " ".join(Cells(to_html(table())).cells), printed(table())):
-        for word in ("9.57", "1082.8", "0.5000 ± 0.0123", "3,333.33", "exact", "Measured on little."):
+        for word in ("9.57", "1082.8", "0.5000 ± 0.0123", "3,333.33", "321.500", "exact", "Measured on little."):
             assert word in shown
     latex = to_latex(table())
     for word in ("9.57", "1082.8", r"0.5000 $\pm$ 0.0123", "3,333.33", "exact"):
@@ -127,7 +140,7 @@ def test_every_format_shows_what_was_measured() -> None:
 
 
 def test_differences_have_their_interval_and_p_value() -> None:
-    _, (_, _, line), _ = grids(to_markdown(table()))
+    _, _, (_, _, line), _ = grids(to_markdown(table()))
     assert line[1:] == ["–", "-0.2500 [-0.3500, -0.1500], p < 0.001", "–"]
 
 
@@ -147,8 +160,8 @@ def test_latex_has_as_many_cells_in_every_line_whatever_a_label_holds() -> None:
     # In a heading of several lines these stand in a tabular of their own.
     rows = [re.sub(r"\\begin{tabular}\[b].*?\\end{tabular}", "", line) for line in text.splitlines()]
     cells = [len(re.findall(r"(?<!\\)&", row)) + 1 for row in rows if row.endswith(r"\\")]
-    # The heading and three rows; the one row that is compared; what stands beside.
-    assert cells == [8] * 4 + [4] * 2 + [4] * 4
+    # The heading and three rows; the paper's one; the one row that is compared; what stands beside.
+    assert cells == [6] * 4 + [4] * 2 + [4] * 2 + [4] * 4
     assert not re.search(r"[–±÷†]", text)
 
 
@@ -163,7 +176,7 @@ def test_the_best_value_is_bold_where_it_was_found_to_hold() -> None:
 
 def test_the_notes_follow_the_table_in_latex() -> None:
     parts = to_latex(table(note="100 % of a_b")).split(r"\end{table*}")
-    assert [r"100 \% of a\_b\par" in part for part in parts] == [False, True, False, False, False]
+    assert [r"100 \% of a\_b\par" in part for part in parts] == [False, True, False, False, False, False]
 
 
 def test_csv_comes_back_as_the_frame() -> None:
@@ -181,6 +194,8 @@ def test_the_frame_has_every_measurement_and_nothing_for_what_is_missing() -> No
     assert data.loc["vanilla", "pre_error"] == 0.1 / 3
     assert data.loc["vanilla", "lpips_ci95_low"] == pytest.approx(0.5 - 2.5706 * 0.0123, rel=1e-4)  # t of 6 sources
     assert data.loc["vanilla", "fid_published"] == 9.57
+    assert data.loc["vanilla", "pre_sse01_published"] == 1082.8
+    assert "pre_error_published" not in data
     assert data.loc["mine", "label"] == LABEL
     assert data.loc["pasted", "pre_error"] == 0
     assert data["fid"].isna().all()
@@ -215,9 +230,10 @@ def test_rows_that_stand_apart_have_a_table_of_their_own_and_copied_numbers_are_
         ],
         effects={"lpips": [Effect("branch at base", DIFFERENCE, DESIGNS), Effect("interaction", "no large_mask", "")]},
     )  # fmt: skip
-    main, effects, hole, apart, details, claims, checks = grids(to_markdown(shown))
+    main, paper, effects, hole, apart, details, claims, checks = grids(to_markdown(shown))
     assert [line[0] for line in main[2:]] == ["StableDiffusion", "Ours (base) w/ mask ‡"]
-    assert main[3][1:] == ["–", "0.137"]
+    assert main[3][1:] == ["–"]
+    assert paper[2:] == [["StableDiffusion", "0.255"], ["Ours (base) w/ mask ‡", "0.137"]]
     assert effects[2:] == [
         ["branch at base", "these networks", "-0.2500 [-0.3500, -0.1500]"],
         ["branch at base", "over training seeds", "-0.2000 [-0.5000, 0.1000]"],
