@@ -23,7 +23,7 @@ from bench.errors import BadInputError
 from bench.jobs import Job, Run, run_job
 from bench.models.checkpoints import WEIGHTS
 from bench.reporting.files import run_facts, write_run
-from bench.results import RUN, Results, check_writable, open_out, write_atomically, write_json
+from bench.results import RUN, Results, check_writable, environment, open_out, write_atomically, write_json
 from bench.schema import Config
 from bench.stamps import RESULTS
 from bench.store import file_sha256
@@ -45,7 +45,7 @@ class _Table:
     words: list[str]
     """The overrides that it is run with."""
     decoders: Mapping[str, str]
-    """The names of the decoders of its rows, by row, where they were trained."""
+    """The names, in `profile.decoders`, of the trained decoders of its rows, by row."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,6 @@ class _FinishedRun:
         files = {Path(file.replace("${paths.assets}", assets)): sha for file, sha in self.facts["weights"].items()}
         return {file.relative_to(folder).as_posix(): sha for file, sha in files.items() if file.is_relative_to(folder)}
 
-    def training(self, row: str, seed: int, weights: str) -> Training:
-        """What it measured of one row.
-
-        Args:
-            row: the row's key.
-            seed: the training seed of its decoder.
-            weights: SHA-256 of its decoder's weight file.
-        """
-        return Training(seed, weights, **self.facts["source"], metrics=self.values[row])
-
 
 def _entries(row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     return ((metric, entry) for metric, entry in row["metrics"].items() if entry["value"] is not None)
@@ -106,13 +96,15 @@ class SeedsExperiment:
         self.config, self.resolved, self.overrides, self._run = config, resolved, list(overrides), run
         self.trained, self.card = Path(config.seeds_from), Path(config.card)
         self.seconds: dict[str, float] = {}
+        self.source = environment()["source"]  # before this run changes files of the checkout
 
     def run(self) -> Results:
         """Measure what `seeds.json` does not have yet, and write it and `CARD.md` anew after each table.
 
         Raises:
             BadInputError: before any work, for weights without a card, a folder without any further training, a stage
-                other than check and tabulate, several processes, or a run that is too small for the shipped card.
+                other than check and tabulate, several processes, a table without trained decoders, or a run that is not
+                about the tables as they are and would write into the shipped card.
         """
         self._check()
         tables = [self._table(name, words) for name, words in for_each(self.config, self.overrides).items()]
@@ -195,7 +187,11 @@ class SeedsExperiment:
             for row, spec in config.rows.items()
             if spec.control is None or spec.control in config.controls
         }
-        return _Table(name, words, trained_decoders(rows, config.profile.decoders))
+        trained = trained_decoders(rows, config.profile.decoders)
+        decoders = {row: part for row, part in trained.items() if part in config.profile.decoders}
+        if not decoders:
+            raise BadInputError(f"experiments: expected tables with rows of trained decoders, found {name}")
+        return _Table(name, words, decoders)
 
     # --- measure
 
@@ -228,7 +224,7 @@ class SeedsExperiment:
                 continue
             run = _FinishedRun.read(result.path)
             for row, sha in missing.items():
-                measured = measured.with_training(row, run.training(row, seed, sha))
+                measured = measured.with_training(row, self._training(run, row, seed, sha))
             self._keep(number, measured)
         return failed
 
@@ -259,8 +255,15 @@ class SeedsExperiment:
             seed=self.config.seed,
             protocols=run.protocols,
             weights={path: sha for path, sha in used.items() if path in self.shipped["sha256"]},
-            rows={row: RowSeeds(table.decoders[row], (run.training(row, seed, sha),)) for row, sha in hashes.items()},
+            rows={
+                row: RowSeeds(table.decoders[row], (self._training(run, row, seed, sha),))
+                for row, sha in hashes.items()
+            },
         )
+
+    def _training(self, run: _FinishedRun, row: str, seed: int, weights: str) -> Training:
+        """What a run measured of one row, whose decoder has that training seed and weights of that SHA-256."""
+        return Training(seed, weights, self.source["commit"], self.source["dirty"], run.values[row])
 
     # --- keep
 
