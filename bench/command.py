@@ -119,6 +119,10 @@ def _run(overrides: list[str]) -> Results:
         from bench.regression import Regression
 
         return Regression(config, resolved, overrides, _run).run()
+    if config.kind == "seeds":
+        from bench.seed_study import SeedsExperiment
+
+        return SeedsExperiment(config, resolved, overrides, _run).run()
     if config.kind == "architecture":
         from bench.architecture import ArchitectureExperiment
 

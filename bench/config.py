@@ -43,6 +43,7 @@ NEEDS = {
     "architecture": ("decoder", "table"),
     "train_decoder": ("decoder", "training", "first_stage", "training_data", "validation_data"),
     "train_mini": ("parts",),
+    "seeds": ("experiments", "seeds_from", "card"),
     "collection": ("experiments",),
     "regression": ("experiments", "gate"),
 }
@@ -51,12 +52,16 @@ NEEDS = {
 MEASURING = {"table": "bench.experiment.TableExperiment", "sensitivity": "bench.sensitivity.SensitivityExperiment"}
 """Kinds that sample and score the rows of a table, and the class of each."""
 
-COLLECTIONS = ("collection", "regression")
+COLLECTIONS = ("collection", "regression", "seeds")
 """Kinds that run other experiments."""
+
+OWN = ("experiment", "experiments", "out", "each", "gate", "seeds", "seeds_from", "card")
+"""Keys of those kinds that they do not hand on to the experiments that they run."""
 
 NEUTRAL = (
     "experiment", "experiments", "stage", "device", "batch_size", "strip_rows", "compile", "out", "save_images",
-    "keep_features", "features_dtype", "paths", "hydra", "controls", "costs", "each", "gate",
+    "keep_features", "features_dtype", "paths", "hydra", "controls", "costs", "each", "gate", "seeds", "seeds_from",
+    "card",
 )  # fmt: skip
 """Overrides of these change no number of the paper's tables."""
 OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
@@ -156,7 +161,7 @@ def for_each(config: Config, overrides: list[str]) -> dict[str, list[str]]:
         config: of the collection.
         overrides: of its run, which count for more than those that it has for its experiments.
     """
-    shared = [word for word in overrides if group_of(word) not in ("experiment", "experiments", "out", "each", "gate")]
+    shared = [word for word in overrides if group_of(word) not in OWN]
     return {
         name: [f"experiment={name}", *config.each.get("all", []), *config.each.get(name, []), *shared]
         for name in config.experiments

@@ -328,6 +328,12 @@ class Config:
     each: dict[str, list[str]] = field(default_factory=dict)
     """Overrides that a collection runs its experiments with, by experiment; `all` for all of them."""
     gate: Gate | None = None
+    seeds: list[int] = field(default_factory=list)
+    """The training seeds that `experiment=seeds` measures beside the shipped one."""
+    seeds_from: str | None = None
+    """The folder in which `experiment=train_mini part=NAME@SEED` made their decoders."""
+    card: str | None = None
+    """The folder into which `experiment=seeds` writes `seeds.json` and `CARD.md`."""
     part: str | None = None
     """Of `train_mini`: the one part to make; None for all."""
     profile: Profile = field(default_factory=Profile)

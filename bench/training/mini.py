@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,8 @@ from bench.objects import make, require_target
 from bench.results import Results, check_writable, environment, write_atomically, write_json
 from bench.schema import Config
 from bench.store import file_sha256, lease
+from bench.tables.seeds import CARD, SeedStudy
+from bench.training.card import CARD_TEXT, card_text
 from bench.training.workshop import DONE, Shipped, Workshop, make_part
 from bench.whole import whole_folder
 
@@ -113,6 +114,8 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
 def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: Config) -> None:
     """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`.
 
+    The card has no study of training seeds in the tables then: an earlier one is about other weights.
+
     Raises:
         RuntimeError: they are larger than a repository should carry.
     """
@@ -138,8 +141,8 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
         card = _card(out, list(recipes), training, config, partial)
         if card["bytes"] > MOST_BYTES:
             raise RuntimeError(f"{partial}: {card['bytes'] / 1e6:.2f} MB of weights, more than {MOST_BYTES / 1e6:.0f}")
-        write_json(partial / "card.json", card)
-        write_atomically(partial / "CARD.md", _card_text(card))
+        write_json(partial / CARD, card)
+        write_atomically(partial / CARD_TEXT, card_text(card, SeedStudy()))
 
 
 def _shipped_files(part: Path) -> list[Path]:
@@ -189,47 +192,3 @@ def _card(out: Path, recipes: list[str], training: Mapping[str, Any], config: Co
         "sha256": {path.relative_to(packed).as_posix(): file_sha256(path) for path in files},
         "bytes": sum(path.stat().st_size for path in files),
     }
-
-
-def _card_text(card: Mapping[str, Any]) -> str:
-    source = card["source"]
-    lines = [
-        "# The mini profile's models",
-        "",
-        "Small models, trained by this project on drawn scenes and on photographs that scikit-image ships. They exist "
-        "so that every line of the harness runs on a CPU; they say nothing about Stable Diffusion.",
-        "",
-        f"- Made by: `{card['command']}`",
-        f"- Packed by: commit {source['commit']}{', with local changes' if source['dirty'] else ''}",
-        f"- Shipped: {card['shipped']}; half precision, {card['bytes'] / 1e6:.1f} MB",
-        f"- torch {card['versions']['torch']}, diffusers {card['versions']['diffusers']}",
-        "",
-        "Figures are of the development split, which shares no scene, word or photograph with the split that tables "
-        "are made of; those that end in `_train` are of training pictures. The networks were measured before their "
-        "weights were rounded to half precision. Recipes are counted where they were tried on the development split, "
-        "the chosen one included.",
-        "",
-        "| part | steps | minutes | threads | commit | recipes tried | figures |",
-        "| --- | ---: | ---: | ---: | --- | ---: | --- |",
-    ]
-    for name, made in card["parts"].items():
-        figures = ", ".join(f"{figure} {value:.4g}" for figure, value in made["figures"].items())
-        tried = card["recipes_tried"].get(name, "not counted")
-        minutes = made["seconds"] / 60
-        commit = f"{(made['source']['commit'] or 'unknown')[:10]}{' with changes' if made['source']['dirty'] else ''}"
-        lines.append(
-            f"| {name} | {made['steps']} | {minutes:.1f} | {made['threads']} | {commit} | {tried} | {figures} |"
-        )
-    if not card["seeds"]:
-        lines += ["", "Every part was trained with one seed: the spread between training seeds is not known."]
-    else:
-        lines += ["", "Spread between training seeds, the shipped one first:", ""]
-        lines += ["| part | figure | values | deviation |", "| --- | --- | --- | ---: |"]
-        for name, runs in card["seeds"].items():
-            for figure, values in runs.items():
-                if figure != "seeds":
-                    shown = ", ".join(f"{value:.4g}" for value in values)
-                    lines.append(f"| {name} | {figure} | {shown} | {statistics.stdev(values):.2g} |")
-    lines += ["", "SHA-256:", "", "```"]
-    lines += [f"{sha}  {path}" for path, sha in card["sha256"].items()]
-    return "\n".join([*lines, "```", ""])
