@@ -51,6 +51,7 @@ from bench.tables.judged_run import JudgedRun
 from bench.tables.judging import DecodedLatents, at_least, judge
 from bench.tables.printed import judge_printed
 from bench.tables.render import frame, renderings
+from bench.tables.seeds import RunSeeds, SeedStudy, trained_decoders
 from bench.tables.verdicts import PAPER, Outcome, scope_of
 from bench.world import World
 
@@ -235,7 +236,8 @@ class TableExperiment(Reported):
             summary,
             scope_of(profile, custom=bool(self.custom) or items.manifest["subset"] == "custom"),
             rows_compared(self._spec, self.rows),
-            error=self.reading.error,
+            self.training_seeds(items, protocols),
+            self.reading.error,
         )
         masked = self._spec.task != "generation"
         seen = LatentStatistics.of(
@@ -263,6 +265,15 @@ class TableExperiment(Reported):
             best=best,
             styles=self.styles,
             reading=self.reading,
+        )
+
+    def training_seeds(self, items: Items, protocols: Mapping[str, Protocol]) -> RunSeeds:
+        """What is known of the rows' decoders over training seeds, on these items and by these protocols."""
+        return SeedStudy.read(Path(self.config.profile.weights)).of_run(
+            self._spec.number,
+            manifest=items.hash,
+            protocols={metric: protocol.hash for metric, protocol in protocols.items()},
+            decoders=trained_decoders(self.resolved["rows"], self.config.profile.decoders),
         )
 
     def outcomes(

@@ -216,7 +216,7 @@ def test_real_tables_differ_between_seeds_on_the_same_latents(trained: Path) -> 
     found = SeedStudy.read(trained.parent / "card").values(
         3, "base_mask", "lpips", manifest=table.manifest, protocol=table.protocols["lpips"]
     )
-    assert isinstance(found, tuple)
-    assert len(set(found)) == 3
+    assert isinstance(found, dict)
+    assert len(set(found.values())) == 3
     facts = [json.loads((trained.parent / "out" / f"{TABLE}@{seed}" / "run.json").read_text()) for seed in (0, 1)]
     assert [run["latents"] for run in facts] == [{"sampled": 2, "stored": 0}, {"sampled": 0, "stored": 2}]

@@ -17,10 +17,7 @@ from bench.errors import BadInputError
 
 __all__ = [
     "CARD",
-    "ONCE",
     "SEEDS",
-    "SEVERAL",
-    "UNTRAINED",
     "RowSeeds",
     "RunSeeds",
     "SeedStudy",
@@ -32,8 +29,6 @@ __all__ = [
 CARD, SEEDS = "card.json", "seeds.json"
 """Files in the folder of a profile's weights: how the weights were made, and the study of training seeds."""
 SCHEMA_VERSION = 1
-SEVERAL, ONCE, UNTRAINED = "trained with several seeds", "trained once", "no trained decoder"
-"""What a row is to the study. `UNTRAINED` is a row of the pipeline's own decoder or of a method by others."""
 VANILLA = "vanilla"
 """The name, in `profile.decoders`, of the decoder that belongs to the pipeline."""
 SAME = 1e-6
@@ -154,8 +149,8 @@ class SeedStudy:
 
     def values(
         self, table: int, row: str, metric: str, *, manifest: str, protocol: str | None
-    ) -> tuple[float, ...] | str:
-        """A metric's value for each training of a row's decoder, the shipped one first.
+    ) -> dict[int, float] | str:
+        """A metric's value for each training seed of a row's decoder, the shipped one first.
 
         Args:
             table: the table's number in the paper.
@@ -182,21 +177,7 @@ class SeedStudy:
         trainings = found.rows[row].trainings
         if any(metric not in training.metrics for training in trainings):
             return f"{metric} has no value for every training of {row}"
-        return tuple(training.metrics[metric] for training in trainings)
-
-    def kind(self, table: int, row: str, decoders: Mapping[str, str]) -> str:
-        """What a row is to the study: one of `SEVERAL`, `ONCE` and `UNTRAINED`.
-
-        Args:
-            table: the table's number in the paper.
-            row: the row's key.
-            decoders: as `trained_decoders` gives them for the run.
-        """
-        if row not in decoders:
-            return UNTRAINED
-        found = self.tables.get(table)
-        several = found is not None and row in found.rows and len(found.rows[row].trainings) > 1
-        return SEVERAL if several else ONCE
+        return {training.seed: training.metrics[metric] for training in trainings}
 
     def of_run(
         self, table: int, *, manifest: str, protocols: Mapping[str, str], decoders: Mapping[str, str]
@@ -219,13 +200,13 @@ class RunSeeds:
     decoders: Mapping[str, str]
     """The name of each row's decoder, as `trained_decoders` gives it."""
 
-    def values(self, row: str, metric: str) -> tuple[float, ...] | str:
-        """A metric's value for each training of the row's decoder, the shipped one first, or why there are none."""
-        return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
+    def design(self, row: str) -> str | None:
+        """The name of the row's decoder; None for a row without a trained one."""
+        return self.decoders.get(row)
 
-    def kind(self, row: str) -> str:
-        """What the row is to the study: one of `SEVERAL`, `ONCE` and `UNTRAINED`."""
-        return self.study.kind(self.table, row, self.decoders)
+    def values(self, row: str, metric: str) -> dict[int, float] | str:
+        """A metric's value for each training seed of the row's decoder, the shipped one first; or why it has none."""
+        return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
 
     def recipes_tried(self, row: str) -> int | None:
         """How many recipes were tried for the row's decoder; None where they were not counted or it has none."""

@@ -11,10 +11,7 @@ from bench.config import compose_config, typed
 from bench.errors import BadInputError
 from bench.tables.seeds import (
     CARD,
-    ONCE,
     SEEDS,
-    SEVERAL,
-    UNTRAINED,
     RowSeeds,
     SeedStudy,
     TableSeeds,
@@ -46,7 +43,7 @@ def values(study: SeedStudy, row: str = "base_mask", metric: str = "fid", **chan
 
 
 def test_values_come_by_training_seed_the_shipped_one_first() -> None:
-    assert values(STUDY) == (7.5, 7.7, 7.1)
+    assert values(STUDY) == {0: 7.5, 1: 7.7, 2: 7.1}
 
 
 @pytest.mark.parametrize(
@@ -73,19 +70,17 @@ def test_another_table_and_an_empty_study_have_no_values() -> None:
 
 
 def test_weights_that_were_shipped_anew_make_the_study_one_of_others() -> None:
-    assert values(replace(STUDY, shipped=WEIGHTS)) == (7.5, 7.7, 7.1)
+    assert values(replace(STUDY, shipped=WEIGHTS)) == {0: 7.5, 1: 7.7, 2: 7.1}
     found = values(replace(STUDY, shipped={"base/w.safetensors": "another sha"}))
     assert found == "the card's seeds were measured with other weights of base/w.safetensors"
 
 
-def test_a_rows_kind_tells_designs_of_one_training_from_rows_without_any() -> None:
+def test_a_row_without_a_trained_decoder_has_no_design() -> None:
     run = STUDY.of_run(2, manifest="manifest", protocols={"fid": "p"}, decoders=DECODERS)
-    assert [run.kind(row) for row in ("base_mask", "large_mask", "stablediffusion")] == [SEVERAL, ONCE, UNTRAINED]
-    assert run.values("base_mask", "fid") == (7.5, 7.7, 7.1)
+    assert [run.design(row) for row in ("base_mask", "large_mask", "stablediffusion")] == ["base", "large", None]
+    assert run.values("base_mask", "fid") == {0: 7.5, 1: 7.7, 2: 7.1}
     assert isinstance(run.values("base_mask", "lpips"), str)
     assert [run.recipes_tried(row) for row in ("base_mask", "large_mask", "stablediffusion")] == [28, None, None]
-    without = SeedStudy().of_run(2, manifest="manifest", protocols={}, decoders=DECODERS)
-    assert [without.kind(row) for row in ("base_mask", "stablediffusion")] == [ONCE, UNTRAINED]
 
 
 def test_a_training_measured_again_takes_its_place_in_order() -> None:
