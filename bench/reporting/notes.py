@@ -46,32 +46,34 @@ def notes(
     profile = config.profile
     if profile.name != "paper":
         yield (
-            f"Measured on the {profile.name} profile: small models and data of this project's own making. The "
-            "paper's columns are another world's and stand here for their order only."
+            f"These numbers were measured on the {profile.name} profile: small models and small data sets that this "
+            "project made itself. The numbers that the paper prints come from other models and other images; do not "
+            "compare them with these."
         )
-    yield "† is not in the paper. ± is one standard error, items of one source taken together."
+    yield "† marks a row that is not in the paper. ± is one standard error; items of one source are taken together."
     if any(row.cited for row in rows.values()):
         yield (
-            "‡ was copied by the authors from elsewhere, where it was measured on other images; rows.NAME.method=… "
-            "measures one here."
+            "‡ marks numbers that the authors copied from elsewhere, where they were measured on other images; "
+            "rows.NAME.method=… measures such a row here."
         )
     if spec.reference is not None and spec.reference in summary.scored.rows:
         label = label_of(rows[spec.reference], spec)
-        half = f"÷ 2 is half the error of {label}. " if reading.error in spec.columns else ""
+        half = f"÷ 2 means half the error of {label}, with the 95 % interval. " if reading.error in spec.columns else ""
         yield (
-            f"{half}* differs from {label} at the 95 % level. Differences are paired by item; their p-values are "
-            "Holm's over the rows of one column."
+            f"{half}* marks a row that differs from {label} at the 95 % level. Differences are paired by item. Their "
+            "p-values are adjusted by Holm's method: over the paper's rows of a column, and apart from them over its "
+            "other rows. Intervals are unadjusted."
         )
     if best:
         yield (
-            "Bold is better than every other measured row of its column at the 95 % level, paired by item, by Holm's "
-            "p-values over those rows."
+            "Bold marks a row that is better than every other measured row of its column at the 95 % level, paired by "
+            "item."
         )
     if reading.total in spec.readings:
         yield (
             "The paper defines its Pre_error as a mean and gives no unit; the only code that was released sums. The "
-            "paper's numbers stand as printed beside our sum of squares, which they are assumed to be; nothing stands "
-            "beside our mean."
+            "paper's numbers stand as printed and are assumed to be a sum of squares: they belong to the column of our "
+            "sum, not to that of our mean."
         )
     yield items_note(items, summary)
     if spec.reference is not None and spec.reference in summary.scored.rows:
@@ -92,7 +94,10 @@ def notes(
     if floor is not None:
         yield _floor_note(floor, reading, summary, spec)
     if config.controls and any("hole_only" in name for name in summary.metrics[first]):
-        yield "Hole only: the truth stands in place of every row's known pixels, so that the hole and its seam count."
+        yield (
+            "In the columns 'hole only' the truth stands in place of every row's known pixels, so that only the hole "
+            "and its seam count."
+        )
     if truncated is not None:
         yield f"{truncated} captions were longer than the text encoder reads, and cut off."
     stamps = "; ".join(f"{metric} {protocols[metric].hash[:12]}" for metric in spec.columns if metric in protocols)
