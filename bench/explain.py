@@ -213,6 +213,7 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
             "value",
             f"{_number(value['value'])} ± {_number(value['stderr'])}, 95 % interval [{_number(low)}, {_number(high)}], "
             f"n = {value['n']} of {value['sources']} sources"
+            + (f", {value['effective_sources']:.3g} of them effective" if value.get("effective_sources") else "")
             + ("; better than every other measured row" if value.get("best") else ""),
         )
     yield "better", {True: "higher", False: "lower", None: "not known"}[value["higher_is_better"]]
@@ -224,7 +225,8 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
         if name in value:
             low, high = value[name]["ci95"]
             p = f", p = {value[name]['p_holm']:.3g} (Holm)" if value[name].get("p_holm") is not None else ""
-            yield "difference", f"{_number(value[name]['value'])} [{_number(low)}, {_number(high)}]{p}, to {other}"
+            interval = f"[{_number(low)}, {_number(high)}] (unadjusted)"
+            yield "difference", f"{_number(value[name]['value'])} {interval}{p}, to {other}"
     unit = found["published"]["unit"]
     if found["published"]["value"] is not None:
         yield "published", f"{found['published']['value']:g}{f', unit: {unit}' if unit else ''}"

@@ -125,7 +125,7 @@ def test_a_sensitivitys_number_is_known_by_row_and_choice(copy: Path, capsys: py
     assert found["weights"]["measure"]
     assert main([str(copy), "large_mask/clean", "fid"]) == 0
     shown = capsys.readouterr().out
-    assert "0.5 [0.3, 0.7], to lama" in shown
+    assert "0.5 [0.3, 0.7] (unadjusted), to lama" in shown
     assert ", to StableDiffusion" in shown
 
 

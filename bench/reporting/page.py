@@ -69,7 +69,6 @@ class _Cell:
     interval: str = ""
     detail: tuple[str, ...] = ()
     ratio: str = ""
-    published: str = "–"
 
 
 def report_page(page: Page) -> str:
@@ -163,13 +162,11 @@ def _cells(table: Table | None, row: TableRow) -> list[_Cell]:
 
 
 def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
-    printed = row.published.get(column.metric)
-    published = "–" if printed is None else f"{printed:g}"
     found = row.measured.get(column.metric)
     if found is None:
-        return _Cell("–", detail=("not measured here",), published=published)
+        return _Cell("–", detail=("not measured here",))
     if found.value is None:
-        return _Cell("–", detail=(found.reason or "",), published=published)
+        return _Cell("–", detail=(found.reason or "",))
 
     def shown(value: float, sign: str = "") -> str:
         return f"{value * column.format.scale:{sign},.{column.format.decimals}f}".replace("-", "\N{MINUS SIGN}")
@@ -190,7 +187,6 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
         _interval(found, shown),
         tuple(detail),
         ratio_shown(found) if column.format.ratio and found.ratio is not None else "",
-        published,
     )
 
 

@@ -230,15 +230,22 @@ def verdict_grids(verdicts: Sequence[Verdict]) -> list[Grid]:
 
 
 def further_grids(table: Table) -> list[Grid]:
-    """What stands below the paper's table: differences, effects, other readings; as far as there is anything."""
-    grids = (_differences(table), _effects(table), _hole_only(table), _analyses(table), _details(table))
+    """What stands below the measured table, as far as there is anything: the paper's numbers, differences, effects and
+    other readings.
+    """
+    grids = (
+        _printed(table),
+        _differences(table),
+        _effects(table),
+        _hole_only(table),
+        _analyses(table),
+        _details(table),
+    )
     return [grid for grid in grids if grid.lines]
 
 
 def _grids(table: Table) -> list[Grid]:
-    printed = _printed(table)
-    apart = [printed] if printed.lines else []
-    return [_measured(table), *apart, *further_grids(table), *verdict_grids(table.claims)]
+    return [_measured(table), *further_grids(table), *verdict_grids(table.claims)]
 
 
 def _caption(table: Table) -> str:
