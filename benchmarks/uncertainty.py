@@ -104,18 +104,18 @@ def study(case: Case, count: int, *, draws: int = 500, more: int = 1500, seed: i
     found = [[seen(estimate, one.sources) for estimate in estimates(one, case.statistic)] for one in drawn]
     others = [_values(case.population(count, generator), case.statistic) for _ in range(more)]
     return [
-        studied(number, np.array([values[place] for values in others]), difference=place == 2)
+        studied(number, np.array([values[place] for values in others]), positive=case.statistic == "FID" and place < 2)
         for place, number in enumerate(zip(*found, strict=True))
     ]
 
 
-def studied(found: tuple[Seen, ...], others: Array, *, difference: bool) -> Studied:
+def studied(found: tuple[Seen, ...], others: Array, *, positive: bool) -> Studied:
     """How often the intervals hold the mean of all values.
 
     Args:
         found: of one number in each draw.
         others: its values in further draws.
-        difference: whether the number may be negative, and has no log scale.
+        positive: whether the number is always above 0, so that it has a log scale.
     """
     values = np.array([one.value for one in found])
     every = np.append(values, others)
@@ -123,7 +123,7 @@ def studied(found: tuple[Seen, ...], others: Array, *, difference: bool) -> Stud
     claimed = np.array([not one.spread.decided_by_few for one in found])
     ways = {}
     for name, way in TRIED.items():
-        if difference and name == LOG:
+        if name == LOG and not positive:
             continue
         ends = np.array([way(one) for one in found])
         covered = (values - ends[:, 0] <= mean) & (mean <= values + ends[:, 1])
@@ -160,7 +160,7 @@ def lines_of_run(options: argparse.Namespace) -> Iterator[str]:
     yield _line(["metric", "row", "ratio", "effective", *names, "few", "claimed and wrong"])
     yield _line(["---", "---"] + ["---:"] * (len(names) + 4))
     for (metric, row), found in resampled(options.run, options.draws).items():
-        yield _line([metric, row, *_cells(studied(tuple(found), np.empty(0), difference=True), names)])
+        yield _line([metric, row, *_cells(studied(tuple(found), np.empty(0), positive=False), names)])
 
 
 def _cells(found: Studied, names: tuple[str, ...]) -> list[str]:
