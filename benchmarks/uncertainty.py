@@ -1,6 +1,6 @@
 """How wide the standard errors are beside the truth, and how often the intervals hold it.
 
-python -m benchmarks.uncertainty [--draws 500] [--only NAME] [--tried]
+python -m benchmarks.uncertainty [--draws 500] [--only NAME] [--items N ...] [--tried]
 python -m benchmarks.uncertainty --run DIR [--draws 300]
 
 Two rows share items and truth. The truth about a standard error is the deviation of the value over many fresh draws of
@@ -146,6 +146,8 @@ def lines_of_cases(options: argparse.Namespace) -> Iterator[str]:
         if options.only not in name:
             continue
         for count in case.counts:
+            if options.items and count not in options.items:
+                continue
             for number, found in zip(
                 ("row 1", "row 2", "difference"),
                 study(case, count, draws=options.draws, more=3 * options.draws),
@@ -182,6 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--only", default="", help="part of a case's name")
+    parser.add_argument("--items", type=int, nargs="*", help="only cases of so many items")
     parser.add_argument("--tried", action="store_true", help="show every way to an interval that was tried")
     parser.add_argument("--run", type=Path, help="folder of a run made with keep_features=true")
     options = parser.parse_args()
