@@ -1,252 +1,196 @@
-"""How wide the standard errors of FID and KID are beside the truth, and how often their intervals hold it.
+"""How wide the standard errors are beside the truth, and how often the intervals hold it.
 
-python benchmarks/uncertainty.py [--draws 500] [--only NAME]
+python -m benchmarks.uncertainty [--draws 500] [--only NAME] [--items N ...] [--tried]
+python -m benchmarks.uncertainty --run DIR [--draws 300]
 
 Two rows share items and truth. The truth about a standard error is the deviation of the value over many fresh draws of
-N items; an interval should hold the mean over those draws. Prints a table in Markdown; docs/uncertainty.md holds one.
+N items; an interval should hold the mean over those draws. With --run the draws are of a finished run's own sources,
+with replacement; the run must have been made with keep_features=true. Prints a table in Markdown; docs/uncertainty.md
+holds what it printed.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from bench.data.mini.photos import PHOTOS, photo_crop
-from bench.data.mini.scenes import draw_scene, numbered_scene
 from bench.metrics.frechet import frechet_distance, frechet_estimate
 from bench.metrics.kernel import kernel_estimate
-from bench.metrics.uncertainty import Chosen, Estimate, combined, estimate_by_halves, interval, parts, standard_error
-from bench.models.checkpoints import load_feature_network
-from bench.seeding import numpy_generator
+from bench.metrics.uncertainty import Chosen, Estimate, combined, estimate_by_halves, mean_estimate
+from benchmarks.intervals import LOG, OURS, TRIED, Seen, seen
+from benchmarks.populations import CASES, Case, Drawn
+from benchmarks.resampling import resampled
 
 Array = npt.NDArray[np.float64]
-Items = tuple[Array, Array, Array]
-"""Features N×d of the truth and of two rows' images, item by item."""
-Population = Callable[[int, np.random.Generator], Items]
-
-NETWORK = Path(__file__).parents[1] / "bench" / "assets" / "mini" / "metric_features"
-POOL = 1000
-"""Pictures whose features, drawn with replacement, are a population."""
-
-
-def gaussian(dimension: int, decay: float) -> Population:
-    """Truth with eigenvalues 1, 2^-decay, 3^-decay …; rows that shrink it, turn some of it, and move the mean."""
-    generator = np.random.default_rng(dimension)
-    basis, turned = (np.linalg.qr(generator.normal(size=(dimension, dimension)))[0] for _ in range(2))
-    scale = np.arange(1, dimension + 1) ** (-decay / 2)
-
-    def draw(count: int, generator: np.random.Generator) -> Items:
-        truth, far, near = generator.normal(size=(3, count, dimension)) * scale
-        truth = truth @ basis
-        shift = 1 / np.sqrt(dimension)
-        return truth, 0.7 * truth + 0.5 * far @ turned + 0.15 * shift, 0.85 * truth + 0.35 * near @ basis + 0.08 * shift
-
-    return draw
-
-
-@functools.cache
-def _pool() -> Items:
-    """Features by the mini profile's network: of scenes and photographs, of these blurred a little, and with noise."""
-    pictures = np.stack([_picture(index) for index in range(POOL)])
-    noise = numpy_generator(0, "noise").normal(0, 5, size=pictures.shape)
-    blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), 0.6) for picture in pictures])
-    network = load_feature_network(NETWORK)
-
-    def features(images: npt.NDArray[np.uint8]) -> Array:
-        with torch.inference_mode():
-            batches = torch.from_numpy(images).permute(0, 3, 1, 2).split(100)
-            return torch.cat([network.pooled(batch.float() / 127.5 - 1) for batch in batches]).double().numpy()
-
-    return features(pictures), features(blurred), features((pictures + noise).clip(0, 255).astype(np.uint8))
-
-
-def _picture(index: int) -> npt.NDArray[np.uint8]:
-    names = PHOTOS["val"]
-    if index % 2:
-        picture = draw_scene(numbered_scene(index, 0, data_set="uncertainty", split="val"))
-    else:
-        picture = photo_crop(names[index // 2 % len(names)], numpy_generator(0, "uncertainty", index))
-    return cv2.resize(picture, (64, 64), interpolation=cv2.INTER_AREA).astype(np.uint8)
-
-
-def pictures(count: int, generator: np.random.Generator) -> Items:
-    """A population of real features: a finite pool, drawn from with replacement."""
-    chosen = generator.integers(POOL, size=count)
-    truth, blurred, noisy = _pool()
-    return truth[chosen], blurred[chosen], noisy[chosen]
-
-
-POPULATIONS: Mapping[str, tuple[int, Population]] = {
-    "Gaussian, d = 16": (16, gaussian(16, 0.5)),
-    "Gaussian, d = 32": (32, gaussian(32, 1.0)),
-    "Gaussian, d = 64": (64, gaussian(64, 1.0)),
-    "pictures, d = 64": (64, pictures),
-}
-
-
-# --- ways to a standard error ----------------------------------------------------------------------------------------
-
-
-def frechet(image: Array, truth: Array) -> Estimate:
-    estimate = frechet_estimate(image, truth)
-    return Estimate(estimate.value, estimate.influence_a + estimate.influence_b)
-
-
-def estimates(truth: Array, images: tuple[Array, Array], of: Callable[[Array, Array], Estimate]) -> list[Estimate]:
-    """Both rows' and their difference's, each item its own source."""
-    sources = [str(index) for index in range(len(truth))]
-
-    def row(image: Array) -> Estimate:
-        def statistic(chosen: Chosen) -> Estimate:
-            return of(image[chosen], truth[chosen])
-
-        return estimate_by_halves(statistic, sources)
-
-    first, second = map(row, images)
-    return [first, second, combined([(1.0, first), (-1.0, second)])]
-
-
-def plain(estimate: Estimate) -> float:
-    return standard_error(estimate.influence)
-
-
-def by_halves(estimate: Estimate) -> float:
-    return standard_error(estimate.influence, change=estimate.change)
-
-
-def solved(estimate: Estimate) -> float:
-    """The second-order part solved out of the plain variance at N and at N/2, the latter a mean over two halves."""
-    count = len(estimate.influence)
-    assert estimate.change is not None
-    halved = estimate.influence + estimate.change
-    whole = standard_error(estimate.influence) ** 2
-    half = 2 * np.square(halved).sum() / count / (count - 2)
-    return float(np.sqrt(max(whole - max(0.0, (half - 2 * whole) / 4), 0.0)))
-
-
-WAYS = {"plain": plain, "solved": solved, "halves": by_halves}
-
-
-def ten_parts(truth: Array, images: tuple[Array, Array]) -> Array:
-    """The deviation of the values of ten parts over √10."""
-    values = [
-        [frechet_distance(image[part], truth[part]) for image in images]
-        for part in parts([str(index) for index in range(len(truth))], 10)
-    ]
-    return _spread(np.array(values)) / np.sqrt(10)
-
-
-def bootstrap(truth: Array, images: tuple[Array, Array], resamples: int = 40) -> Array:
-    """The deviation over items drawn again with replacement."""
-    generator = np.random.default_rng(0)
-    chosen = [generator.integers(len(truth), size=len(truth)) for _ in range(resamples)]
-    return _spread(np.array([[frechet_distance(image[again], truth[again]) for image in images] for again in chosen]))
-
-
-def _spread(values: Array) -> Array:
-    """Of both rows' values and of their difference."""
-    return np.append(values.std(0, ddof=1), (values[:, 0] - values[:, 1]).std(ddof=1))
-
-
-# --- the study -------------------------------------------------------------------------------------------------------
+PRINTED = ("G - 1", OURS)
+"""Ways that are always shown; the others with --tried."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Of two rows' values and of their difference."""
+    """A way's intervals of one number over all draws."""
 
-    ratio: Array
+    covered: float
+    """The share that holds the mean over draws."""
+    covered_where_claimed: float
+    """The same share of draws in which few sources do not decide; NaN where there is none."""
+    claimed: float
+    """The share of those draws."""
+
+    @property
+    def wrong(self) -> float:
+        """The share of draws in which something may be claimed and the interval misses."""
+        return 0.0 if self.claimed == 0 else self.claimed * (1 - self.covered_where_claimed)
+
+
+@dataclass(frozen=True)
+class Studied:
+    """One number, of row 1, row 2 or their difference."""
+
+    ratio: float
     """Root of the mean estimated variance over the true deviation."""
-    coverage: Array
-    """Share of the 95 % intervals that hold the mean over draws."""
+    effective_sources: float
+    """Median over the draws."""
+    ways: dict[str, Found]
 
 
-def study(
-    population: Population,
-    count: int,
-    *,
-    of: Callable[[Array, Array], Estimate] = frechet,
-    draws: int = 500,
-    more: int = 1500,
-    coarse: int = 0,
-    seed: int = 0,
-) -> dict[str, Found]:
-    """Estimated errors beside the true one, by way.
+def estimates(drawn: Drawn, statistic: str) -> list[Estimate]:
+    """Those of both rows and of their difference."""
+    first, second = (_estimate(row, drawn, statistic) for row in drawn.rows)
+    return [first, second, combined([(1.0, first), (-1.0, second)])]
+
+
+def _estimate(row: Array, drawn: Drawn, statistic: str) -> Estimate:
+    if drawn.truth is None:
+        return mean_estimate(row)
+    truth, sources = drawn.truth, drawn.sources or [str(index) for index in range(len(row))]
+    if statistic == "KID":
+        return kernel_estimate(row, truth, sources)
+
+    def frechet(chosen: Chosen) -> Estimate:
+        found = frechet_estimate(row[chosen], truth[chosen])
+        return Estimate(found.value, found.influence_a + found.influence_b)
+
+    return estimate_by_halves(frechet, sources)
+
+
+def _values(drawn: Drawn, statistic: str) -> list[float]:
+    """The same without influences."""
+    if statistic == "FID" and drawn.truth is not None:
+        first, second = (frechet_distance(row, drawn.truth) for row in drawn.rows)
+    else:
+        first, second = (_estimate(row, drawn, statistic).value for row in drawn.rows)
+    return [first, second, first - second]
+
+
+def study(case: Case, count: int, *, draws: int = 500, more: int = 1500, seed: int = 0) -> list[Studied]:
+    """Study both rows' values and their difference.
 
     Args:
-        population: to draw from.
+        case: population and statistic.
         count: N.
-        of: the statistic.
-        draws: of which errors are estimated.
-        more: further draws that tell the mean and the deviation of the value.
-        coarse: draws of which ten parts and the bootstrap are tried as well.
+        draws: the number of draws whose intervals are found.
+        more: the number of further draws that tell the mean and the deviation of the value.
         seed: of the draws.
     """
     generator = np.random.default_rng([seed, count])
-    values: list[list[float]] = []
-    errors: dict[str, list[npt.ArrayLike]] = {name: [] for name in (*WAYS, "ten parts", "bootstrap")}
-    for index in range(draws):
-        truth, *images = population(count, generator)
-        found = estimates(truth, (images[0], images[1]), of)
-        values.append([estimate.value for estimate in found])
-        for name, way in WAYS.items():
-            errors[name].append([way(estimate) for estimate in found])
-        if index < coarse:
-            errors["ten parts"].append(ten_parts(truth, (images[0], images[1])))
-            errors["bootstrap"].append(bootstrap(truth, (images[0], images[1])))
-    others = []
-    for _ in range(more):
-        truth, *images = population(count, generator)
-        first, second = (
-            frechet_distance(image, truth) if of is frechet else of(image, truth).value for image in images
-        )
-        others.append([first, second, first - second])
-    every = np.concatenate([values, others])
-    mean, deviation = every.mean(0), every.std(0)
-    return {
-        name: Found(
-            np.sqrt(np.square(some).mean(0)) / deviation,
-            (np.abs(np.array(values[: len(some)]) - mean) <= _half_widths(np.array(some), count)).mean(0),
-        )
-        for name, some in errors.items()
-        if some
-    }
+    drawn = (case.population(count, generator) for _ in range(draws))
+    found = [[seen(estimate, one.sources) for estimate in estimates(one, case.statistic)] for one in drawn]
+    others = [_values(case.population(count, generator), case.statistic) for _ in range(more)]
+    return [
+        studied(number, np.array([values[place] for values in others]), positive=case.statistic == "FID" and place < 2)
+        for place, number in enumerate(zip(*found, strict=True))
+    ]
 
 
-def _half_widths(errors: Array, count: int) -> Array:
-    return errors * interval(0.0, 1.0, count)[1]
+def studied(found: tuple[Seen, ...], others: Array, *, positive: bool) -> Studied:
+    """How often the intervals hold the mean of all values.
+
+    Args:
+        found: of one number in each draw.
+        others: its values in further draws.
+        positive: whether the number is always above 0, so that it has a log scale.
+    """
+    values = np.array([one.value for one in found])
+    every = np.append(values, others)
+    mean, deviation = every.mean(), every.std()
+    claimed = np.array([not one.spread.decided_by_few for one in found])
+    ways = {}
+    for name, way in TRIED.items():
+        if name == LOG and not positive:
+            continue
+        ends = np.array([way(one) for one in found])
+        covered = (values - ends[:, 0] <= mean) & (mean <= values + ends[:, 1])
+        where_claimed = float(covered[claimed].mean()) if claimed.any() else float("nan")
+        ways[name] = Found(float(covered.mean()), where_claimed, float(claimed.mean()))
+    errors = np.array([one.spread.stderr for one in found])
+    effective = float(np.median([one.spread.effective_sources for one in found]))
+    return Studied(float(np.sqrt(np.square(errors).mean()) / deviation), effective, ways)
+
+
+# --- what is printed -------------------------------------------------------------------------------------------------
+
+
+def lines_of_cases(options: argparse.Namespace) -> Iterator[str]:
+    """A table line for each case and number of items."""
+    names = tuple(TRIED) if options.tried else PRINTED
+    yield _line(["case", "N", "number", "ratio", "effective", *names, "few", "claimed and wrong"])
+    yield _line(["---", "---:", "---"] + ["---:"] * (len(names) + 4))
+    for name, case in CASES.items():
+        if options.only not in name:
+            continue
+        for count in case.counts:
+            if options.items and count not in options.items:
+                continue
+            for number, found in zip(
+                ("row 1", "row 2", "difference"),
+                study(case, count, draws=options.draws, more=3 * options.draws),
+                strict=True,
+            ):
+                yield _line([name, str(count), number, *_cells(found, names)])
+
+
+def lines_of_run(options: argparse.Namespace) -> Iterator[str]:
+    """A table line for each difference of a run to its reference row."""
+    names = tuple(TRIED) if options.tried else PRINTED
+    yield _line(["metric", "row", "ratio", "effective", *names, "few", "claimed and wrong"])
+    yield _line(["---", "---"] + ["---:"] * (len(names) + 4))
+    for (metric, row), found in resampled(options.run, options.draws).items():
+        yield _line([metric, row, *_cells(studied(tuple(found), np.empty(0), positive=False), names)])
+
+
+def _cells(found: Studied, names: tuple[str, ...]) -> list[str]:
+    ours = found.ways[OURS]
+    return [
+        f"{found.ratio:.2f}",
+        f"{found.effective_sources:.1f}",
+        *(f"{100 * found.ways[name].covered:.1f}" if name in found.ways else "–" for name in names),
+        f"{100 * (1 - ours.claimed):.0f}",
+        f"{100 * ours.wrong:.1f}",
+    ]
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=500)
-    parser.add_argument("--coarse", type=int, default=20, help="draws for ten parts and the bootstrap")
-    parser.add_argument("--only", default="", help="part of a population's name")
+    parser.add_argument("--only", default="", help="part of a case's name")
+    parser.add_argument("--items", type=int, nargs="*", help="only cases of so many items")
+    parser.add_argument("--tried", action="store_true", help="show every way to an interval that was tried")
+    parser.add_argument("--run", type=Path, help="folder of a run made with keep_features=true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    print("| features | metric | N | way | row 1 | row 2 | difference |")
-    print("| --- | --- | ---: | --- | ---: | ---: | ---: |")
-    for name, (dimension, population) in POPULATIONS.items():
-        if options.only not in name:
-            continue
-        for metric, of in (("FID", frechet), ("KID", kernel_estimate)):
-            for count in (dimension // 2, dimension, 2 * dimension, 5 * dimension):
-                if metric == "KID" and count != 2 * dimension:
-                    continue
-                coarse = options.coarse if metric == "FID" and count >= 32 else 0
-                for way, found in study(population, count, of=of, draws=options.draws, coarse=coarse).items():
-                    cells = [f"{ratio:.2f}" for ratio in found.ratio]
-                    if way in WAYS:  # the others are tried on too few draws for a share
-                        cells = [f"{cell}, {share:.1%}" for cell, share in zip(cells, found.coverage, strict=True)]
-                    print(f"| {name} | {metric} | {count} | {way} | {' | '.join(cells)} |", flush=True)
+    for line in lines_of_cases(options) if options.run is None else lines_of_run(options):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -159,6 +159,7 @@ def _as_json(
         entry["difference_to_reference"] = {
             "value": found.difference.value,
             "ci95": found.difference.ci95,
+            "effective_sources": found.difference.effective_sources,
             "p_holm": found.p_holm,
         }
     return entry

@@ -1,10 +1,10 @@
-"""Notes below a table: what FID owes to few items."""
+"""Notes below a table: what FID owes to few items, and which sources decide a difference."""
 
 import numpy as np
 import pytest
 
 from bench.metrics.summary import Scored, Summary
-from bench.reporting.notes import frechet_bias
+from bench.reporting.notes import effective_sources, frechet_bias
 
 
 @pytest.mark.parametrize("dimensions", [4, 30])
@@ -23,3 +23,24 @@ def test_frechet_distances_are_told_for_infinitely_many_items(dimensions: int) -
     assert "through 40 and 20 items" in text
     assert ("at most, as 20 items are fewer than the 30 features" in text) == (dimensions == 30)
     assert list(frechet_bias(Summary(scored, 41), {"one": "One"})) == []
+
+
+def test_the_sources_that_decide_a_difference_are_told() -> None:
+    """Of eight items the two of one photograph carry (8 + 8)² of a sum of squares of 256 + 4 · 16; by hand."""
+    base = np.zeros(8)
+    other = np.array([8.0, 8.0, -4.0, -4.0, -4.0, -4.0, 0.0, 0.0])
+    even = np.array([1.0, -1.0] * 4)
+    rows = {"base": {"error": base}, "other": {"error": other}, "even": {"error": even}, "shift": {"error": base + 1}}
+    sources = ["coffee", "coffee", "a", "b", "c", "d", "e", "f"]
+    summary = Summary(Scored(rows, {}, {}, sources, range(8), np.zeros(8)), 2)
+    labels = {"base": "Base", "other": "Other", "shift": "Shift", "cited": "Cited"}
+    counts, few = effective_sources(summary, "base", labels, {"error": "Error", "fid": "FID"})
+    effective = (256 + 64) ** 2 / (256**2 + 4 * 16**2)
+    assert counts.endswith(f"As many equal ones: Error {effective:.3g}.")
+    assert few == (
+        "Few sources decide, so that nothing is claimed: 2 of 7 sources (coffee, a) carry 85 % of the variance of "
+        "Other - Base in Error."
+    )
+    (counts,) = effective_sources(summary, "base", {"even": "Even"}, {"error": "Error"})
+    assert counts.endswith("Error 6.")
+    assert list(effective_sources(summary, "base", {"shift": "Shift"}, {"error": "Error"})) == []

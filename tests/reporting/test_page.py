@@ -128,12 +128,24 @@ class Reader(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
+def test_a_number_that_few_sources_decide_says_that_its_interval_is_too_short() -> None:
+    whole = page()
+    assert whole.table is not None
+    words = "few sources decide it: its interval is too short"
+    assert words not in report_page(whole)
+    row = whole.table.rows[1]
+    few = replace(row.measured["lpips"], spread=Spread(0.0123, 6, 4.9, 4.0, 0.3))
+    rows = (whole.table.rows[0], replace(row, measured={**row.measured, "lpips": few}))
+    assert words in report_page(replace(whole, table=replace(whole.table, rows=rows)))
+
+
 def test_the_page_says_everything() -> None:
     text = Reader(report_page(page())).text
     for words in (
         "Profile mini : small models and data of this project's own making: comparable with nothing but itself",
         "0.2500 ± 0.0123",
         "95 %: 0.2184 to 0.2816",
+        "8 items of 6 sources, 5.5 of them effective",
         "minus StableDiffusion: \N{MINUS SIGN}0.2500 [\N{MINUS SIGN}0.3500, \N{MINUS SIGN}0.1500] (unadjusted), "
         "p < 0.001 (Holm)",
         "÷ 1.67",

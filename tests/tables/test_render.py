@@ -16,7 +16,7 @@ from bench.schema import Row, TableSpec
 from bench.tables.build import Table, build_table
 from bench.tables.designs import DesignDifference
 from bench.tables.effects import Effect
-from bench.tables.render import frame, print_table, to_csv, to_html, to_latex, to_markdown
+from bench.tables.render import frame, number_as_json, print_table, to_csv, to_html, to_latex, to_markdown
 from bench.tables.verdicts import Verdict
 
 LABEL = 'Mine <b>&, 50 % of "a_b"'
@@ -247,3 +247,12 @@ def test_rows_that_stand_apart_have_a_table_of_their_own_and_copied_numbers_are_
     ]
     assert checks[2:] == [["x2", "bit for bit", "mini", "holds", "–", "exact"]]
     assert "no rows" not in printed(shown)
+
+
+@pytest.mark.parametrize(("effective", "short"), [(5.0, False), (4.9, True)])
+def test_every_number_says_how_many_sources_count_and_whether_they_are_few(effective: float, short: bool) -> None:
+    found = Measurement(0.5, 0.01, 8, 6, spread=Spread(0.01, 6, effective, 4.0, 0.0))
+    said = number_as_json("lpips", found, None)
+    assert (said["sources"], said["effective_sources"], said["interval_too_short"]) == (6, effective, short)
+    unknown = number_as_json("lpips", Measurement(0.5, None, 8, 1), None)
+    assert (unknown["effective_sources"], unknown["interval_too_short"]) == (None, False)
