@@ -125,7 +125,8 @@ def read_network(run: Path) -> tuple[dict[str, Tensor], int]:
     used = [sha for path, sha in read_json(run / "run.json")["weights"].items() if path.endswith(WEIGHTS)]
     if found not in used:
         raise CannotCheckError(f"{run / 'run.json'}: expected weights with SHA-256 {found} of {NETWORK}, found others")
-    return load_file(NETWORK / WEIGHTS), len(json.loads((NETWORK / "config.json").read_text())["widths"])
+    tensors = {name: tensor.float() for name, tensor in load_file(NETWORK / WEIGHTS).items()}  # stored in half precision
+    return tensors, len(json.loads((NETWORK / "config.json").read_text())["widths"])
 
 
 def feature_maps(network: tuple[dict[str, Tensor], int], images: Pixels) -> list[Tensor]:
