@@ -4,8 +4,9 @@ The run must have been made with `save_images=true` and the mini profile's featu
 outside: it imports nothing from it, reads only PNG files, JSON files and the shipped feature network, and writes every
 formula out anew. It prints the relative difference of each number to the one in the run's `results.json`.
 
-Sources of the formulas: the error outside the mask as section 4.1 of arXiv 2306.04632 words it, LPIPS with unit weights
-(Zhang et al., 2018, eq. 1), the Fréchet distance (Heusel et al., 2017, eq. 6), SSIM (Wang et al., 2004, by scikit-image).
+Sources of the formulas: the error outside the mask is the mean squared error that arXiv 2306.04632 defines in words.
+LPIPS with unit weights is from Zhang et al. (2018, eq. 1), the Fréchet distance from Heusel et al. (2017, eq. 6), and
+SSIM from Wang et al. (2004), as scikit-image computes it.
 
 Exit status: 0 all numbers agree, 1 a number differs by more than 1e-6 of itself, 2 the run cannot be checked.
 """
@@ -125,7 +126,9 @@ def read_network(run: Path) -> tuple[dict[str, Tensor], int]:
     used = [sha for path, sha in read_json(run / "run.json")["weights"].items() if path.endswith(WEIGHTS)]
     if found not in used:
         raise CannotCheckError(f"{run / 'run.json'}: expected weights with SHA-256 {found} of {NETWORK}, found others")
-    tensors = {name: tensor.float() for name, tensor in load_file(NETWORK / WEIGHTS).items()}  # stored in half precision
+    tensors = {
+        name: tensor.float() for name, tensor in load_file(NETWORK / WEIGHTS).items()
+    }  # stored in half precision
     return tensors, len(json.loads((NETWORK / "config.json").read_text())["widths"])
 
 

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
-import noxfile
 import yaml
+
+import noxfile
 
 ROOT = Path(__file__).parents[1]
 REPORTS = ROOT / "reports"
@@ -38,7 +39,9 @@ def test_keeping_copies_the_kept_files_and_removes_old_ones(tmp_path: Path) -> N
         (kept / name).write_text(text)
     noxfile.keep_reports(complete, kept)
     expected = {"baseline.json", "run.json", "table1/figures/rows.png"}
-    expected |= {f"{table}/{name}" for table in ("table1", "table7") for name in ("table.md", "results.json", "run.json")}
+    expected |= {
+        f"{table}/{name}" for table in ("table1", "table7") for name in ("table.md", "results.json", "run.json")
+    }
     assert files(kept) == expected
     assert (kept / "baseline.json").read_text() == "the baseline"
     assert all((kept / name).read_text() == f"new {name}" for name in expected - {"baseline.json"})
