@@ -223,11 +223,16 @@ def similarity(images: Pixels, truth: Pixels) -> float:
 
 
 def recompute_row(
-    images: Pixels, truth: Truth, network: tuple[dict[str, Tensor], int], wanted: Sequence[str]
+    images: Pixels,
+    truth: Truth,
+    network: tuple[dict[str, Tensor], int],
+    true_features: Values,
+    wanted: Sequence[str],
 ) -> Iterator[tuple[str, float]]:
     """The metrics of one row's images by name, as far as they are wanted.
 
-    A name that ends in `hole_only` is measured on the images with the truth in place of their known pixels.
+    A name that ends in `hole_only` is measured on the images with the truth in place of their known pixels. The true
+    features are those of the reference set.
     """
     if "pre_error" in wanted:
         yield "pre_error", known_error(images, truth)
@@ -241,8 +246,7 @@ def recompute_row(
         if f"lpips{suffix}" in wanted:
             yield f"lpips{suffix}", float(distances.mean())
         if f"fid{suffix}" in wanted:
-            true_features, _ = features_and_distances(network, truth.images, truth.images)
-            yield f"fid{suffix}", frechet_distance(features, true_features[truth.reference])
+            yield f"fid{suffix}", frechet_distance(features, true_features)
 
 
 def recompute(run: Path) -> list[Comparison]:
@@ -253,6 +257,8 @@ def recompute(run: Path) -> list[Comparison]:
     """
     results = read_json(run / "results.json")
     truth, network = read_truth(run), read_network(run)
+    references = truth.images[truth.reference]
+    true_features, _ = features_and_distances(network, references, references)
     found = []
     for line in results["rows"]:
         values = {metric: entry["value"] for metric, entry in line["metrics"].items() if entry["value"] is not None}
@@ -261,7 +267,7 @@ def recompute(run: Path) -> list[Comparison]:
         images = read_pictures(run / "images" / line["method"], truth.ids, "RGB")
         found += [
             Comparison(line["method"], metric, values[metric], value)
-            for metric, value in recompute_row(images, truth, network, list(values))
+            for metric, value in recompute_row(images, truth, network, true_features, list(values))
         ]
     if not found:
         raise CannotCheckError(f"{run}: expected pre_error, lpips, fid or ssim of a row, found none of them")
