@@ -49,7 +49,7 @@ class Reported(Loaded):
             draw_borders(out / "figures" / "borders.png", shown, labelled, title=f"Borders of holes: {title}")
         self.paper_figures(items, latents, scored, title).write(out / "figures", self._spec.figures)
         if self.config.save_images:
-            save_images(out / "images", self.methods, self.sampling, items, latents)
+            save_images(out, self.methods, self.sampling, items, latents)
         print_table(table, terminal())
         if self.taken is not None and (found := hindsight(self.prediction.recall(), self.taken)) is not None:
             print(f"\n{found}")

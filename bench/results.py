@@ -222,5 +222,5 @@ def _source() -> dict[str, Any]:
 
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
-    changes = git("status", "--porcelain", "--", ".", ":!reports")  # which runs write themselves
+    changes = git("status", "--porcelain", "--", ".", ":!reports")  # where results lie, not code
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}

@@ -80,7 +80,7 @@ class SensitivityExperiment(TableExperiment):
             with self._stage("report"):
                 gallery = self.gallery(items, latents, scored)
                 if self.config.save_images:
-                    save_images(out / "images", self.methods, self.sampling, items, latents)
+                    save_images(out, self.methods, self.sampling, items, latents)
                 print_table(table, terminal())
                 print(f"\n{out}")
         facts = self.facts(items, {})

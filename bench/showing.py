@@ -50,16 +50,32 @@ def images_of(
 
 
 def save_images(
-    folder: Path, methods: Mapping[str, Method], sampling: Sampling, items: Items, latents: Sequence[str]
+    out: Path, methods: Mapping[str, Method], sampling: Sampling, items: Items, latents: Sequence[str]
 ) -> None:
-    """Write every method's image of every item as `ROW/ITEM.png`."""
+    """Write every method's image of every item, and the items themselves, as PNG files.
+
+    An item's file is `images/ROW/ITEM.png` for a row, `items/image/ITEM.png` for the true image, and
+    `items/mask/ITEM.png` for the mask, where white is the hole. Items of which only a caption is given have no mask.
+
+    Args:
+        out: the run's folder.
+        methods: by row.
+        sampling: has the latents.
+        items: the run's.
+        latents: keys of their blocks.
+    """
+    masked = items.manifest["masks"] != "whole"
     with Progress("save images", len(items)) as progress:
         for start in range(0, len(items), sampling.batch_size):
             places = range(start, min(start + sampling.batch_size, len(items)))
             chosen, images = images_of(methods, sampling, items, latents, places)
-            for row, pictures in images.items():
+            folders = {Path("images") / row: pictures for row, pictures in images.items()}
+            folders[Path("items/image")] = np.stack([item.image for item in chosen])
+            if masked:
+                folders[Path("items/mask")] = np.stack([255 * item.mask for item in chosen])
+            for folder, pictures in folders.items():
                 for item, picture in zip(chosen, pictures, strict=True):
-                    path = folder / row / f"{item.id}.png"
+                    path = out / folder / f"{item.id}.png"
                     path.parent.mkdir(parents=True, exist_ok=True)
                     Image.fromarray(picture).save(path)
             progress.advance(len(places))

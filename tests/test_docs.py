@@ -47,6 +47,7 @@ def test_every_command_composes(overrides: str) -> None:
     assert config.name in experiments()
 
 
-def test_the_python_of_the_reading_page_runs() -> None:
+def test_the_python_of_the_reading_page_runs(small_run: Path) -> None:
     (code,) = (text for page, kind, text in BLOCKS if page == "reading.md" and kind == "python")
-    exec(code.replace('"reports/', f'"{ROOT}/reports/'), {})
+    assert 'Path("DIR")' in code
+    exec(code.replace('Path("DIR")', f"Path({str(small_run)!r})"), {})

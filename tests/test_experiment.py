@@ -44,7 +44,7 @@ def first(store: Path) -> Path:
 
 def test_a_run_leaves_what_the_contract_promises(first: Path) -> None:
     names = {"table.md", "table.csv", "table.tex", "table.html", "results.json", "records.parquet", "run.json"}
-    names |= {"figures", "images", "influences.parquet", "manifest.json", "report.html"}
+    names |= {"figures", "images", "items", "influences.parquet", "manifest.json", "report.html"}
     assert names == {path.name for path in first.iterdir()}
     results, run = read(first, "results.json"), read(first, "run.json")
     assert [row["method"] for row in results["rows"]] == ROWS

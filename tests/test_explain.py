@@ -42,7 +42,7 @@ def test_a_number_has_its_items_protocol_weights_and_run() -> None:
     assert found["published"]["value"] == 7.55
     assert found["protocol"]["settings"]["statistic"].startswith("Fréchet distance")
     assert found["protocol"]["hash"] == ours["protocol"]
-    assert found["items"]["of"] == len(read("manifest.json")["items"]) == found["items"]["rests_on"]
+    assert found["items"]["rests_on"] == ours["n"]
     assert found["items"]["manifest"] == run["manifest"]
     parts = {part: {path.split("mini/")[1].split("/")[0] for path in files} for part, files in found["weights"].items()}
     assert parts == {"row": {"large"}, "generator": {"inpainting"}, "measure": {"metric_features"}}
@@ -63,13 +63,21 @@ def test_row_and_column_are_known_by_name_and_by_title() -> None:
     assert explain(TABLE, "large_mask", "FID (mini features)") == explain(TABLE, "large_mask", "fid")
 
 
-def test_an_items_number_says_where_its_records_lie() -> None:
-    found = explain(TABLE, "base_mask", "lpips")
+def test_an_items_number_says_where_its_records_lie(small_run: Path) -> None:
+    found = explain(small_run, "base_mask", "lpips")
     path, _, words = found["items"]["records"].partition(": ")
     assert words == "column lpips where row is base_mask"
     records = pandas.read_parquet(path)
     assert records[records["row"] == "base_mask"]["lpips"].mean() == pytest.approx(found["value"]["value"])
-    assert explain(TABLE, "base_mask", "fid")["items"]["records"] is None
+    assert found["items"]["of"] == len(read("manifest.json", small_run)["items"]) == found["items"]["rests_on"]
+    assert found["items"]["manifest_file"] == str(small_run / "manifest.json")
+    assert explain(small_run, "base_mask", "fid")["items"]["records"] is None
+
+
+def test_a_folder_without_records_and_manifest_is_explained_as_far_as_it_goes() -> None:
+    found = explain(TABLE, "base_mask", "lpips")["items"]
+    assert (found["of"], found["manifest_file"], found["records"]) == (None, None, None)
+    assert found["manifest"] == read("results.json")["manifest"]
 
 
 def test_every_number_of_every_report_is_explained(capsys: pytest.CaptureFixture[str]) -> None:

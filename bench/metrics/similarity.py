@@ -1,17 +1,18 @@
-"""Structural similarity and signal-to-noise ratio, of whole images and of what is known.
+"""Structural similarity of whole images and of what is known.
 
-Wang et al., "Image quality assessment: from error visibility to structural similarity" (2004), by torchmetrics.
+Wang et al., "Image quality assessment: from error visibility to structural similarity" (2004), eq. 13, with the
+constants K1 = 0.01 and K2 = 0.03 of that paper.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Arrays, Extra
@@ -21,10 +22,18 @@ __all__ = ["SimilarityMeasure", "structural_similarity"]
 WINDOW = 11
 """Side of the Gaussian window, in pixels."""
 DEVIATION = 1.5
+GAUSSIAN = [math.exp(-((place - WINDOW // 2) ** 2) / (2 * DEVIATION**2)) for place in range(WINDOW)]
+WEIGHTS = [value / sum(GAUSSIAN) for value in GAUSSIAN]
+"""The window along one axis."""
+LUMINANCE, CONTRAST = 0.01**2, 0.03**2
+"""The paper's C1 and C2, for values in [0, 1]."""
 
 
 def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Mean similarity of the truncated image, for each item.
+
+    Variances are small differences of large means of squares. In float32 that moves the result by some 1e-5, so that
+    everything here is float64.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded; H and W at least 11.
@@ -33,23 +42,34 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
 
     Returns:
         Two float64 tensors of B values in [-1, 1]: over all windows, and over those that hold no pixel of the hole
-        (NaN where there is none). Windows reach over no edge of the picture.
+        (NaN where there is none). Windows do not reach over an edge of the picture.
     """
-    # In float32: twelve times as fast on a CPU, where windows of double precision have no quick kernel.
-    _, similarity = structural_similarity_index_measure(
-        to_uint8(image, rounding="truncate").float() / 255,
-        truth.float() / 255,
-        sigma=DEVIATION,
-        kernel_size=WINDOW,
-        data_range=1.0,
-        reduction="none",
-        return_full_image=True,
-    )
-    edge = WINDOW // 2
-    inner = similarity[:, :, edge:-edge, edge:-edge].double()
+    x, y = to_uint8(image, rounding="truncate").double() / 255, truth.double() / 255
+    mean_x, mean_y = _windowed(x), _windowed(y)
+    variances = _windowed(x * x) - mean_x * mean_x + _windowed(y * y) - mean_y * mean_y
+    covariance = _windowed(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + LUMINANCE) / (mean_x * mean_x + mean_y * mean_y + LUMINANCE)
+    similarity = luminance * (2 * covariance + CONTRAST) / (variances + CONTRAST)
     free = functional.max_pool2d(mask.double(), WINDOW, stride=1) == 0
-    known = (inner * free).sum((1, 2, 3)) / (free.sum((1, 2, 3)) * inner.shape[1])
-    return inner.mean((1, 2, 3)), known
+    known = (similarity * free).sum((1, 2, 3)) / (free.sum((1, 2, 3)) * similarity.shape[1])
+    return similarity.mean((1, 2, 3)), known
+
+
+def _windowed(values: Tensor) -> Tensor:
+    """Means under the Gaussian window at every place where it fits: B×C×(H - 10)×(W - 10) for B×C×H×W float64."""
+    return _along(_along(values, 2), 3)
+
+
+def _along(values: Tensor, axis: int) -> Tensor:
+    """Means under the window along one axis, as a weighted sum of shifted copies.
+
+    This takes a third to three quarters of the time of a float32 convolution with the square window on a CPU.
+    """
+    count = values.shape[axis] - WINDOW + 1
+    total = WEIGHTS[0] * values.narrow(axis, 0, count)
+    for place in range(1, WINDOW):
+        total.add_(values.narrow(axis, place, count), alpha=WEIGHTS[place])
+    return total
 
 
 class SimilarityMeasure:
@@ -60,7 +80,7 @@ class SimilarityMeasure:
         "image": "uint8 RGB, truncated, at the items' own size",
         "ssim": f"Gaussian window of {WINDOW} pixels and deviation {DEVIATION}, range 1, no padding, mean of channels",
         "known": "windows without a pixel of the hole",
-        "version": 1,
+        "version": 2,
     }
 
     def to(self, device: torch.device | str) -> Self:

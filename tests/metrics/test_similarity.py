@@ -1,5 +1,7 @@
 """Structural similarity: against scikit-image, and that what lies in the hole does not count as known."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -17,12 +19,19 @@ def pictures(count: int = 3, side: int = 40) -> tuple[torch.Tensor, torch.Tensor
     return (truth + noise).clamp(0, 255).float() / 255, truth
 
 
-def test_it_is_scikit_images_with_a_gaussian_window() -> None:
-    image, truth = pictures()
+def smooth_pictures() -> tuple[torch.Tensor, torch.Tensor]:
+    """Nearly flat images and truths, whose variances are a small part of their squares."""
+    ramp = torch.linspace(200, 240, 40).to(torch.uint8).expand(3, 3, 40, 40)
+    return (ramp + torch.arange(40).remainder(3).view(40, 1)).float() / 255, ramp.contiguous()
+
+
+@pytest.mark.parametrize("made", [pictures, smooth_pictures])
+def test_it_is_scikit_images_with_a_gaussian_window(made: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> None:
+    image, truth = made()
     whole, _ = structural_similarity(image, truth, torch.zeros(3, 1, 40, 40))
     for value, one, true in zip(whole, image.numpy(), truth.numpy(), strict=True):
         expected = reference(
-            one.astype(np.float64),
+            (one * 255).round().astype(np.float64) / 255,
             true / 255,
             data_range=1.0,
             channel_axis=0,
@@ -30,7 +39,7 @@ def test_it_is_scikit_images_with_a_gaussian_window() -> None:
             sigma=1.5,
             use_sample_covariance=False,
         )
-        assert float(value) == pytest.approx(expected, abs=1e-5)
+        assert float(value) == pytest.approx(expected, rel=1e-12)  # both are float64
 
 
 def test_what_lies_in_the_hole_does_not_change_what_is_known() -> None:
