@@ -25,7 +25,7 @@ def test_a_seed_is_the_first_63_bits_of_the_purposes_hash(
 
 
 def test_a_seed_does_not_change_with_a_version() -> None:
-    """The command `printf "0\\037item\\037mask" | sha256sum` gives the hash, whose first 16 digits are halved here."""
+    r"""The value is half of the first 16 digits of `printf '0\037item\037mask' | sha256sum`."""
     assert seed_for(0, "item", "mask") == 8568620444678852385
 
 

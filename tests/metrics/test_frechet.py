@@ -59,6 +59,9 @@ def degenerate(kind: str) -> tuple[np.ndarray, np.ndarray]:
             return a * 10.0 ** np.array([0, -1, -2, -3]), b * 10.0 ** np.array([0, -1, -2, -3])
         case "nearly singular":
             return a * 10.0 ** np.array([0, -3, -6, -9]), b * 10.0 ** np.array([0, -3, -6, -9])
+        case "few and nearly singular":
+            spread = 10.0 ** -np.linspace(0, 6.5, 9)
+            return draw(6, 9, 29) * spread, draw(7, 9, 30) * spread
         case "nearly singular on one side":
             return a * 10.0 ** np.array([0, 0, -7, -10]), b
         case _:
@@ -75,6 +78,7 @@ KINDS = [
     "all constant",
     "a little singular",
     "nearly singular",
+    "few and nearly singular",
     "nearly singular on one side",
 ]
 
@@ -83,6 +87,27 @@ KINDS = [
 def test_many_digits_say_the_same(kind: str) -> None:
     a, b = degenerate(kind)
     assert frechet_distance(a, b) == pytest.approx(in_many_digits(a, b), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("rows", "others", "dimension"), [(40, 60, 5), (60, 40, 5), (9, 40, 20), (9, 12, 20), (9, 40, 9)]
+)
+def test_well_spread_features_need_no_singular_values(
+    rows: int, others: int, dimension: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These take three times as long as the eigenvalues, which lose nothing here."""
+    a, b = draw(rows, dimension, 31), draw(others, dimension, 32, shift=0.4)
+    expected = frechet_estimate(a, b).value
+    monkeypatch.delattr("numpy.linalg.svd")
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_way_to_the_value_does_not_depend_on_the_scale(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = draw(40, 5, 31), draw(60, 5, 32, shift=0.4)
+    expected = frechet_distance(a, b)
+    monkeypatch.delattr("numpy.linalg.svd")
+    assert frechet_distance(scale * a, scale * b) / scale**2 == pytest.approx(expected, rel=1e-11)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,9 +140,9 @@ def test_single_precision_statistics_are_taken_as_double() -> None:
 
 
 def test_whichever_gaussian_is_none_is_named() -> None:
-    with pytest.raises(ValueError, match="^mean a must be a list of finite values: found shape"):
+    with pytest.raises(ValueError, match=r"^mean a must be a list of finite values: found shape"):
         frechet_distance_from_statistics([np.nan, 0], np.eye(2), [0, 0], np.eye(2))
-    with pytest.raises(ValueError, match="^covariance a is not symmetric"):
+    with pytest.raises(ValueError, match=r"^covariance a is not symmetric"):
         frechet_distance_from_statistics([0, 0], [[1, 2], [0, 1]], [0, 0], np.eye(2))
 
 
