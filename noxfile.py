@@ -57,6 +57,15 @@ def keep_reports(complete: Path, kept: Path) -> None:
 
 
 @nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the numerics in one small place at a time, see which changes the tests let pass, and print the shares."""
+    session.install("-c", "constraints.txt", "-e", ".[test,mutation]")
+    # One thread, since each mutant is tested in a process that is forked after the imports.
+    session.run("mutmut", "run", *session.posargs, env={"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
+    session.run("python", "-m", "tests.mutation")
+
+
+@nox.session
 def reports(session: nox.Session) -> None:
     """The mini profile's tables: all files into outputs/reports, those that are committed into reports/ as well."""
     install(session)

@@ -1,5 +1,7 @@
 """Poisson and Laplacian blending: what the seam becomes, what stays, and that the hole's original is never seen."""
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +16,61 @@ def laplacian(x: Tensor) -> Tensor:
     """Of B×3×H×W, with the picture's own last lines beyond its edges."""
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=x.dtype).expand(3, 1, 3, 3)
     return functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
+
+
+Picture = npt.NDArray[np.float64]
+
+
+def one_line_halved(line: list[Picture]) -> list[Picture]:
+    """Every second place of a line, averaged by 1, 4, 6, 4, 1 of 16; beyond its ends it is mirrored."""
+    last = len(line) - 1
+
+    def at(place: int) -> Picture:
+        return line[abs(place) if place <= last else 2 * last - place]
+
+    return [(at(k - 2) + 4 * at(k - 1) + 6 * at(k) + 4 * at(k + 1) + at(k + 2)) / 16 for k in range(0, len(line), 2)]
+
+
+def one_line_doubled(line: list[Picture]) -> list[Picture]:
+    """Twice as many places by the same weights; the first neighbour stands before the first, the last after itself."""
+    before, after = [line[1], *line[:-1]], [*line[1:], line[-1]]
+    found = []
+    for left, here, right in zip(before, line, after, strict=True):
+        found += [(left + 6 * here + right) / 8, (here + right) / 2]
+    return found
+
+
+def resampled(picture: Picture, *, double: bool) -> Picture:
+    """H×W×C, halved or doubled along rows, then along columns."""
+    line = one_line_doubled if double else one_line_halved
+    rows = np.stack(line(list(picture)))
+    return np.stack(line(list(rows.swapaxes(0, 1)))).swapaxes(0, 1)
+
+
+def extended(difference: Picture, known: Picture) -> Picture:
+    """The differences, where they are not known, by those of the next coarser level that knows them."""
+    if known.all():
+        return difference
+    weight = resampled(known, double=False)
+    sums = resampled(difference * known, double=False)
+    coarse = extended(sums / np.where(weight > 0, weight, 1), (weight > 0).astype(float))
+    return np.where(known > 0, difference, resampled(coarse, double=True))
+
+
+def burt_and_adelson(image: Picture, painted: Picture, hole: Picture, levels: int) -> Picture:
+    """Blend two pictures H×W×C as in the paper: their Laplacian pyramids, weighted level by level, are added up."""
+    known = 1 - hole
+    pictures = [painted + extended(np.where(hole > 0, 0, image - painted), known), painted]
+    weights, gaussians = [known], [[one] for one in pictures]
+    for _ in range(levels):
+        weights.append(resampled(weights[-1], double=False))
+        for pyramid in gaussians:
+            pyramid.append(resampled(pyramid[-1], double=False))
+    blended = weights[-1] * gaussians[0][-1] + (1 - weights[-1]) * gaussians[1][-1]
+    for level in reversed(range(levels)):
+        bands = [pyramid[level] - resampled(pyramid[level + 1], double=True) for pyramid in gaussians]
+        blended = resampled(blended, double=True) + weights[level] * bands[0] + (1 - weights[level]) * bands[1]
+    return np.asarray(blended)
 
 
 def jump(error: Tensor) -> float:
@@ -102,6 +159,101 @@ def test_laplacian_spreads_the_seam() -> None:
     # Three halvings reach no farther than some tens of pixels.
     assert errors[1][..., :20].abs().max() < 1e-6
     assert (errors[1][..., 110:] - 0.4).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("levels", "taken"), [(1, 1), (2, 2), (3, 3), (None, 2)])
+def test_laplacian_is_burt_and_adelsons_with_weights_averaged_at_each_level(levels: int | None, taken: int) -> None:
+    """Without a number, as many levels as leave 16 pixels of the shorter side: two of 64."""
+    image, painted = noise(2, 3, 64, 128, seed=4), noise(2, 3, 64, 128, seed=5)
+    mask = torch.zeros(2, 1, 64, 128)
+    mask[0, :, 9:50, 20:71] = 1
+    mask[1, :, 30:, 3:90] = 1
+    mask[1, :, 40:44, 50:55] = 0
+    found = LaplacianBlend(Painted(painted), levels=levels)(batch_of(image, mask))
+    for index in range(2):
+        one, other, hole = (x[index].permute(1, 2, 0).double().numpy() for x in (image, painted, mask))
+        expected = torch.from_numpy(burt_and_adelson(one, other, hole, taken)).permute(2, 0, 1)
+        torch.testing.assert_close(found[index].double(), expected, rtol=0, atol=2e-6)
+
+
+def with_a_corner_missing(height: int, width: int) -> Batch:
+    made = batch_of(noise(1, 3, height, width), torch.zeros(1, 1, height, width))
+    made.mask[:, :, : height // 2, : width // 2] = 1
+    return made
+
+
+@pytest.mark.parametrize(("side", "levels"), [(8, 1), (16, 1), (31, 1), (40, 1), (64, 2), (127, 2), (128, 3)])
+def test_without_a_number_the_coarsest_level_has_sixteen_pixels(side: int, levels: int) -> None:
+    known = with_a_corner_missing(side, side + 64)
+    painted = Painted(noise(*known.image.shape, seed=5))
+    found = LaplacianBlend(painted)(known)
+    assert torch.equal(found, LaplacianBlend(painted, levels=levels)(known))
+    assert not torch.equal(found, LaplacianBlend(painted, levels=levels + 1)(known))
+
+
+def test_a_picture_is_halved_until_one_pixel_is_left_and_no_farther() -> None:
+    known = with_a_corner_missing(8, 8)
+    painted = Painted(noise(1, 3, 8, 8, seed=5))
+    two, three, nine = (LaplacianBlend(painted, levels=levels)(known) for levels in (2, 3, 9))
+    assert torch.equal(three, nine)
+    assert not torch.allclose(two, three, atol=1e-3)
+
+
+@pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
+def test_the_method_is_asked_for_the_same_batch(blend: type[PoissonBlend | LaplacianBlend], batch: Batch) -> None:
+    asked: list[Batch] = []
+
+    class Asked(Painted):
+        def __call__(self, given: Batch) -> Tensor:
+            asked.append(given)
+            return self.images
+
+    blend(Asked(batch.image))(batch)
+    assert len(asked) == 1
+    assert asked[0] is batch
+
+
+def test_poisson_fills_a_hole_of_one_pixel_with_the_mean_difference_around_it() -> None:
+    known = batch_of(noise(1, 3, 5, 5), torch.zeros(1, 1, 5, 5))
+    known.mask[0, 0, 2, 1] = 1
+    painted = noise(1, 3, 5, 5, seed=3)
+    missing = (known.image - painted)[0]
+    around = (missing[:, 1, 1] + missing[:, 3, 1] + missing[:, 2, 0] + missing[:, 2, 2]) / 4
+    found = PoissonBlend(Painted(painted))(known)[0, :, 2, 1]
+    assert torch.allclose(found, painted[0, :, 2, 1] + around, atol=1e-6)
+
+
+def test_one_level_spreads_a_constant_difference_by_these_parts() -> None:
+    """By hand: the weights 1 … 1 | 0 … 0 are halved to …, 1, 15/16, 5/16, 0, … and doubled again."""
+    mask = torch.zeros(1, 1, 32, 32)
+    mask[..., 16:] = 1
+    image = noise(1, 3, 32, 32)
+    gained = image + 0.5 - LaplacianBlend(Painted(image + 0.5), levels=1)(batch_of(image, mask))
+    expected = torch.tensor([128, 127, 124, 111, 80, 45, 20, 5, 0]) / 128
+    for row in (0, 13, 31):
+        assert torch.allclose(2 * gained[0, 1, row, 11:20], expected, atol=1e-6)
+
+
+def test_poisson_solves_its_equations_pixel_by_pixel() -> None:
+    """A dense system with one line for each pixel of the hole: it and its neighbours in the picture, no others."""
+    image, painted = noise(1, 3, 6, 7, seed=6), noise(1, 3, 6, 7, seed=7)
+    hole = np.zeros((6, 7), bool)
+    hole[1:4, 2:] = hole[5, 0] = True
+    missing, places = (image - painted)[0].double().numpy(), [tuple(place) for place in np.argwhere(hole)]
+    lines, right = np.zeros((len(places), len(places))), np.zeros((len(places), 3))
+    for line, (row, column) in enumerate(places):
+        for near in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+            if not (0 <= near[0] < 6 and 0 <= near[1] < 7):
+                continue
+            lines[line, line] += 1
+            if hole[near]:
+                lines[line, places.index(near)] -= 1
+            else:
+                right[line] += missing[:, near[0], near[1]]
+    gained = np.linalg.solve(lines, right)
+    mask = torch.from_numpy(hole).float()[None, None]
+    found = (PoissonBlend(Painted(painted))(batch_of(image, mask)) - painted)[0].double().numpy()[:, hole].T
+    assert found == pytest.approx(gained, abs=1e-6)
 
 
 def test_a_level_at_least_is_wanted(batch: Batch) -> None:

@@ -4,6 +4,9 @@ The expected shares and drop rates were simulated with the official functions on
 tolerances are four standard errors of our draw and theirs together.
 """
 
+from dataclasses import dataclass
+
+import cv2
 import numpy as np
 import pytest
 
@@ -12,6 +15,56 @@ from bench.seeding import numpy_generator
 
 DRAWS = 1500
 SIMULATED = 6000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a file of LaMa's settings (configs/data_gen/random_thick_*.yaml) says of both kinds of masks."""
+
+    max_len: int
+    max_width: int
+    boxes: int
+    bbox_max_size: int
+    margin: int = 10
+    bbox_min_size: int = 30
+
+
+SETTINGS = {
+    "thick_512": Settings(max_len=450, max_width=250, boxes=4, bbox_max_size=300),
+    "thick_256": Settings(max_len=200, max_width=100, boxes=3, bbox_max_size=150),
+}
+
+
+def expected_mask(settings: Settings, height: int, width: int, generator: np.random.Generator) -> np.ndarray:
+    """One mask by LaMa's rules from its own settings, where every upper bound of a draw is exclusive.
+
+    The generator of strokes takes 1 to 5 of them, and one more; that of boxes adds one to the largest side.
+    """
+    mask = np.zeros((height, width), np.uint8)
+    if generator.random() < 1 / (1 + 0.3):
+        for stroke in range(1 + generator.integers(6)):
+            x, y = generator.integers(width), generator.integers(height)
+            for _ in range(1 + generator.integers(5)):
+                turn = 0.01 + generator.integers(4)
+                long, thick = 10 + generator.integers(settings.max_len), 5 + generator.integers(settings.max_width)
+                # The first stroke and every second one after it run to the left.
+                across = -np.sin(turn) if stroke in (0, 2, 4) else np.sin(turn)
+                to = (
+                    min(max(int(x + long * across), 0), width),
+                    min(max(int(y + long * np.cos(turn)), 0), height),
+                )
+                cv2.line(mask, (int(x), int(y)), to, 1, int(thick))
+                x, y = to
+        return mask
+    margin, free = settings.margin, min(height, width) - 2 * settings.margin
+    largest = min(settings.bbox_max_size + 1, free)
+    for _ in range(1 + generator.integers(settings.boxes)):
+        wide, high = generator.integers(settings.bbox_min_size, largest, size=2)
+        left = generator.integers(margin, width - margin - wide + 1)
+        top = generator.integers(margin, height - margin - high + 1)
+        for row in range(top, top + high):
+            mask[row, left : left + wide] = 1
+    return mask
 
 
 def tolerance(share: float) -> float:
@@ -35,6 +88,30 @@ def test_area_histogram_and_drop_rate_are_lamas(
     histogram, _ = np.histogram(areas, bins=np.linspace(0, 0.5, 6))
     for share, expected in zip(histogram / len(areas), shares, strict=True):
         assert abs(share - expected) < tolerance(expected) + 0.005  # the expected shares have two digits
+
+
+@pytest.mark.parametrize("name", ["thick_512", "thick_256"])
+@pytest.mark.parametrize(("rows", "columns"), [(1.0, 1.0), (1.0, 1.4), (1.3, 0.5)])
+def test_a_mask_is_drawn_by_lamas_rules_from_its_own_settings(name: str, rows: float, columns: float) -> None:
+    """The same random stream gives the same mask, so a bound that is off by one shows."""
+    kind = preset(name)
+    height, width = round(rows * kind.size), round(columns * kind.size)
+    for index in range(60):
+        found = sample_mask(kind, height, width, numpy_generator(2, name, index))
+        expected = expected_mask(SETTINGS[name], height, width, numpy_generator(2, name, index))
+        assert found.dtype == np.uint8
+        assert np.array_equal(found, expected), index
+
+
+def test_a_scaled_preset_has_lengths_in_proportion_and_none_below_a_pixel() -> None:
+    half, tiny = preset("thick_512@256"), preset("thick_512@8")
+    assert (half.name, half.size, half.width, half.length) == ("thick_512@256", 256, (2, 127), (5, 230))
+    assert (half.box_side, half.box_margin) == ((15, 150), 5)
+    assert (tiny.width, tiny.length, tiny.box_side, tiny.box_margin) == ((1, 4), (1, 7), (1, 5), 1)
+    whole = preset("thick_512")
+    for scaled in (half, tiny):
+        assert (scaled.strokes, scaled.segments, scaled.boxes) == (whole.strokes, whole.segments, whole.boxes)
+        assert scaled.directions == whole.directions
 
 
 @pytest.mark.parametrize("name", ["thick_512", "thick_256", "thick_512@64", "thick_256@64"])
@@ -65,6 +142,61 @@ def test_a_mask_depends_on_its_generator_alone() -> None:
 def test_a_square_has_one_crop() -> None:
     mask = sample_mask(preset("thick_256"), 256, 256, numpy_generator(0))
     assert square_crop(mask, numpy_generator(0)) == (0, 0, 256)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    ("first", "last", "starts"),
+    [
+        # Of pictures 10 by 17 there are 7 pixels to choose from.
+        (0, 0, {0}),  # the crop may not begin right of the hole
+        (0, 3, {0, 1, 2}),
+        (2, 10, {0, 1, 2, 3, 4, 5, 6}),
+        (2, 13, {3, 4, 5, 6}),  # nor end before the hole's last pixel, nor on the picture's edge
+        (12, 16, {6}),
+    ],
+)
+def test_a_crop_begins_where_lamas_rule_lets_it(first: int, last: int, starts: set[int], transposed: bool) -> None:
+    """`propose_random_square_crop` at an overlap of 1: from last - side, and before last, below 17 - 10 in either."""
+    mask = np.zeros((10, 17), np.uint8)
+    mask[4, first : last + 1] = 1
+    mask = mask.T.copy() if transposed else mask
+    found = {square_crop(mask, numpy_generator(3, index)) for index in range(80)}
+    assert found == {(0, start, 10) if transposed else (start, 0, 10) for start in starts}
+
+
+def test_one_of_five_crops_of_at_most_half_is_kept() -> None:
+    """By the same draws, one after another; where all five are more than half, there is no mask."""
+    kind, kept = preset("thick_256"), set()
+    for index in range(200):
+        generator = numpy_generator(4, index)
+        choices = []
+        for place in range(5):
+            mask = sample_mask(kind, 256, 300, generator)
+            left, top, side = square_crop(mask, generator)
+            crop = mask[:, left : left + 256]
+            if 2 * np.count_nonzero(crop) <= crop.size:
+                choices.append((place, crop, (left, top, side)))
+        found = accept_masks(kind, 256, 300, numpy_generator(4, index))
+        if not choices:
+            assert found is None
+            continue
+        place, crop, box = choices[generator.integers(len(choices))]
+        kept.add(place)
+        assert found is not None
+        assert np.array_equal(found[0], crop)
+        assert found[1] == box
+    assert kept == {0, 1, 2, 3, 4}
+
+
+def test_a_hole_of_exactly_half_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = np.zeros((4, 4), np.uint8)
+    half[:2] = 1
+    more = half.copy()
+    more[2, 0] = 1
+    for mask, there in ((half, True), (more, False)):
+        monkeypatch.setattr("bench.data.masks.sample_mask", lambda *_, mask=mask: mask)
+        assert (accept_masks(preset("thick_256"), 4, 4, numpy_generator(0)) is not None) == there
 
 
 @pytest.mark.parametrize("name", ["thin_512", "thick_512@", "thick_512@0", "thick_512@x"])

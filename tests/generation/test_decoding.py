@@ -1,9 +1,11 @@
 """Decoders as methods: strips where memory is short, on a device that is only pretended, and compilation."""
 
+import itertools
 import logging
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,6 +30,45 @@ def batch(count: int, side: int = 64) -> Batch:
     z = torch.randn(count, 4, side // 8, side // 8, generator=generator)
     image = torch.rand(count, 3, side, side, generator=generator) * 2 - 1
     return Batch(("item",) * count, z, image, (torch.rand(count, 1, side, side, generator=generator) > 0.5).float())
+
+
+def with_encoded(known: Batch) -> Batch:
+    """The same batch with latents of the first stage, all different from the sampled ones."""
+    return replace(known, encoded=known.z + 100, encoded_known=known.z - 100)
+
+
+def test_each_kind_of_latents_is_that_of_its_name() -> None:
+    given = with_encoded(batch(2))
+    assert given.encoded is not None
+    assert given.encoded_known is not None
+    assert torch.equal(given.latents("sampled"), given.z)
+    assert torch.equal(given.latents("encoded"), given.encoded)
+    assert torch.equal(given.latents("encoded_known"), given.encoded_known)
+    for missing, kinds in (("encoded", ("encoded", "spliced")), ("encoded_known", ("encoded_known",))):
+        for kind in kinds:
+            with pytest.raises(ValueError, match=f"latents={kind}: this run keeps none"):
+                replace(given, **{missing: None}).latents(kind)
+
+
+def test_spliced_latents_are_sampled_in_every_cell_that_one_pixel_of_the_hole_touches() -> None:
+    """By a loop over the cells of pictures 24 by 40; a single pixel at a cell's corner makes it one of the hole's."""
+    z = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(3))
+    mask = torch.zeros(2, 1, 24, 40)
+    for row, column in ((0, 0), (7, 15), (8, 31), (23, 39)):
+        mask[0, 0, row, column] = 1
+    mask[1, 0, 8:16, 16:32] = 1  # exactly two cells
+    given = with_encoded(Batch(("a", "b"), z, torch.zeros(2, 3, 24, 40), mask))
+    assert given.encoded is not None
+    found = given.latents("spliced")
+    sampled = set()
+    for item, row, column in itertools.product(range(2), range(3), range(5)):
+        touched = any(
+            mask[item, 0, y, x] for y in range(8 * row, 8 * row + 8) for x in range(8 * column, 8 * column + 8)
+        )
+        expected = (z if touched else given.encoded)[item, :, row, column]
+        assert torch.equal(found[item, :, row, column], expected)
+        sampled |= {(item, row, column)} if touched else set()
+    assert sampled == {(0, 0, 0), (0, 0, 1), (0, 1, 3), (0, 2, 4), (1, 1, 2), (1, 1, 3)}
 
 
 def short_of_memory(monkeypatch: pytest.MonkeyPatch, decoded: Decoded, largest: int) -> list[int | None]:

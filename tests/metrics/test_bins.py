@@ -40,6 +40,13 @@ def test_half_belongs_above_by_the_tables_rule_and_below_by_the_other() -> None:
     assert area_bin([0.0, 1.0], 0.0, 0.1, rule="online").tolist() == [True, False]
 
 
+def test_single_precision_areas_are_compared_as_double() -> None:
+    """The float32 next to 0.7 is 0.69999999, below the edge; in float32 the edge itself would be the same number."""
+    area = np.array([0.7], np.float32)
+    assert area_bin(area, 0.6, 0.7).tolist() == [True]
+    assert area_bin(area, 0.7, 0.8).tolist() == [False]
+
+
 @pytest.mark.parametrize("side", [64, 256, 512])
 def test_of_images_with_sides_of_powers_of_two_only_half_and_the_ends_lie_on_an_edge(side: int) -> None:
     x = np.arange(side * side + 1) / side**2
@@ -63,7 +70,12 @@ def test_edges_need_not_be_tenths_and_bins_join() -> None:
         ([0.5], 0.4, 0.5, "outside", "'outside': expected offline or online"),
         ([0.5], 0.5, 0.4, "offline", "found 0.5 and 0.4"),
         ([0.5], 40, 50, "offline", "found 40 and 50"),
-        ([1.5], 0.4, 0.5, "offline", "areas must lie"),
+        ([0.5], 0.5, 0.5, "offline", "found 0.5 and 0.5"),
+        ([0.5], 0.9, 1.5, "offline", "found 0.9 and 1.5"),
+        ([0.5], -0.1, 0.5, "offline", "found -0.1 and 0.5"),
+        ([1.5], 0.4, 0.5, "offline", r"^areas must lie in \[0, 1\]$"),
+        ([-0.1], 0.4, 0.5, "offline", "areas must lie"),
+        ([0.45, 1.01], 0.4, 0.5, "online", "areas must lie"),
         ([np.nan], 0.4, 0.5, "offline", "areas must lie"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 
 from bench.metrics import frechet_estimate
 from bench.metrics.extrapolation import extrapolate
-from bench.metrics.uncertainty import Chosen, Estimate, mean_estimate
+from bench.metrics.uncertainty import Chosen, Estimate, mean_estimate, parts
 
 
 def names(count: int) -> list[str]:
@@ -24,6 +24,34 @@ def test_a_bias_of_one_over_n_is_found() -> None:
     assert found.values == pytest.approx([values.mean() + bias for bias in (0.2, 0.4, 0.8)])
     assert found.limit == pytest.approx(values.mean())
     assert found.stderr == pytest.approx(values.std(ddof=1) / np.sqrt(200), rel=0.02)
+
+
+def test_the_limits_standard_error_is_that_of_its_influence_summed_by_source() -> None:
+    """By hand for the square of the mean: twice the whole's minus the mean of the halves', which are of unlike size."""
+    generator = np.random.default_rng(2)
+    sources = [f"photo {index}" for index in generator.integers(9, size=25)]
+    values = generator.normal(3, 1, size=25)
+
+    def statistic(chosen: Chosen) -> Estimate:
+        mean = values[chosen].mean()
+        return Estimate(float(mean**2), 2 * mean * (values[chosen] - mean))
+
+    found, dealt = extrapolate(statistic, sources), {count: parts(sources, count) for count in (1, 2, 4)}
+    sizes = [int(half.sum()) for half in dealt[2]]
+    assert sizes[0] != sizes[1]
+    means = {count: [values[part].mean() for part in dealt[count]] for count in dealt}
+    assert found.sizes == (25, 12, 6)
+    assert found.values == pytest.approx([np.mean(np.square(means[count])) for count in (1, 2, 4)])
+    assert found.limit == pytest.approx(2 * found.values[0] - found.values[1])
+
+    sums = dict.fromkeys(sources, 0.0)
+    for item, source in enumerate(sources):
+        sums[source] += 2 * 2 * means[1][0] * (values[item] - means[1][0])
+        side = 0 if dealt[2][0][item] else 1
+        # Each half's square counts half, and an item of a half that is small moves it the more.
+        sums[source] -= 25 / sizes[side] / 2 * 2 * means[2][side] * (values[item] - means[2][side])
+    variance = len(sums) / (len(sums) - 1) * sum(one**2 for one in sums.values()) / 25**2
+    assert found.stderr == pytest.approx(np.sqrt(variance), rel=1e-12)
 
 
 def test_the_frechet_distance_comes_near_its_limit() -> None:

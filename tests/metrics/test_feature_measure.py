@@ -80,3 +80,22 @@ def test_values_do_not_depend_on_the_batch(network: FeatureNetwork) -> None:
         _, part = measured(FeatureMeasure(network), truth[start:stop], image[start:stop])
         for name, values in part.items():
             assert values == pytest.approx(whole[name][start:stop], rel=1e-5, abs=1e-6), name
+
+
+def test_the_distance_has_the_name_that_it_is_given(network: FeatureNetwork) -> None:
+    truth, image = batch()
+    _, usual = measured(FeatureMeasure(network), truth, image)
+    _, named = measured(FeatureMeasure(network, name="other"), truth, image)
+    assert named.keys() == {"other", "features", "log_probabilities"}
+    assert np.array_equal(named["other"], usual["lpips"])
+
+
+def test_the_protocol_says_which_attributes_make_up_the_class(network: FeatureNetwork) -> None:
+    assert FeatureMeasure(network).protocol["classes"] == ["texture", "shape"]
+    assert FeatureMeasure(network, heads=("hue",)).protocol["classes"] == ["hue"]
+
+
+def test_the_network_goes_to_the_device(network: FeatureNetwork) -> None:
+    measure = FeatureMeasure(FeatureNetwork((8, 12), {"shape": 4, "texture": 3}))
+    assert measure.to("meta") is measure
+    assert {parameter.device.type for parameter in measure.network.parameters()} == {"meta"}

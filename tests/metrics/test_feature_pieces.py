@@ -97,6 +97,10 @@ def test_the_frechet_distance_of_more_than_a_block(spread: float) -> None:
     roots = np.sqrt(np.maximum(np.linalg.eigvals(product).real, 0)).sum()
     traces = np.trace(np.cov(a, rowvar=False)) + np.trace(np.cov(b, rowvar=False))
     assert whole.value == pytest.approx(np.square(a.mean(0) - b.mean(0)).sum() + traces - 2 * roots, rel=1e-4)
+    # The estimate goes by triangular factors and singular values, the distance alone by sums over blocks.
+    assert frechet_distance(a, b) == pytest.approx(whole.value, rel=1e-9)
+    assert frechet_distance(b, a) == pytest.approx(whole.value, rel=1e-9)
+    assert frechet_distance(a[:5], b) == pytest.approx(frechet_estimate(a[:5], b).value, rel=1e-9)
 
 
 def test_other_statistics_of_pieces() -> None:

@@ -59,6 +59,9 @@ def degenerate(kind: str) -> tuple[np.ndarray, np.ndarray]:
             return a * 10.0 ** np.array([0, -1, -2, -3]), b * 10.0 ** np.array([0, -1, -2, -3])
         case "nearly singular":
             return a * 10.0 ** np.array([0, -3, -6, -9]), b * 10.0 ** np.array([0, -3, -6, -9])
+        case "few and nearly singular":
+            spread = 10.0 ** -np.linspace(0, 6.5, 9)
+            return draw(6, 9, 29) * spread, draw(7, 9, 30) * spread
         case "nearly singular on one side":
             return a * 10.0 ** np.array([0, 0, -7, -10]), b
         case _:
@@ -75,6 +78,7 @@ KINDS = [
     "all constant",
     "a little singular",
     "nearly singular",
+    "few and nearly singular",
     "nearly singular on one side",
 ]
 
@@ -83,6 +87,27 @@ KINDS = [
 def test_many_digits_say_the_same(kind: str) -> None:
     a, b = degenerate(kind)
     assert frechet_distance(a, b) == pytest.approx(in_many_digits(a, b), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("rows", "others", "dimension"), [(40, 60, 5), (60, 40, 5), (9, 40, 20), (9, 12, 20), (9, 40, 9)]
+)
+def test_well_spread_features_need_no_singular_values(
+    rows: int, others: int, dimension: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These take three times as long as the eigenvalues, which lose nothing here."""
+    a, b = draw(rows, dimension, 31), draw(others, dimension, 32, shift=0.4)
+    expected = frechet_estimate(a, b).value
+    monkeypatch.delattr("numpy.linalg.svd")
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_the_way_to_the_value_does_not_depend_on_the_scale(scale: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = draw(40, 5, 31), draw(60, 5, 32, shift=0.4)
+    expected = frechet_distance(a, b)
+    monkeypatch.delattr("numpy.linalg.svd")
+    assert frechet_distance(scale * a, scale * b) / scale**2 == pytest.approx(expected, rel=1e-11)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -101,6 +126,26 @@ def test_gaussians_with_diagonal_covariances_have_their_closed_form() -> None:
     assert frechet_distance_from_statistics([0, 0], nothing, [3, 4], nothing) == 25
 
 
+def test_one_dimension_has_its_closed_form() -> None:
+    assert frechet_distance_from_statistics([0], [[4]], [1], [[9]]) == pytest.approx(1 + (2 - 3) ** 2)
+    assert frechet_distance([[0.0], [2.0]], [[5.0], [5.0], [8.0]]) == pytest.approx(25 + (2**0.5 - 3**0.5) ** 2)
+
+
+def test_single_precision_statistics_are_taken_as_double() -> None:
+    a, b = draw(30, 4, 27), draw(30, 4, 28, shift=0.5)
+    single = [x.astype(np.float32) for s in (a, b) for x in (s.mean(0), np.cov(s, rowvar=False))]
+    assert frechet_distance_from_statistics(*single) == frechet_distance_from_statistics(
+        *(x.astype(np.float64) for x in single)
+    )
+
+
+def test_whichever_gaussian_is_none_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^mean a must be a list of finite values: found shape"):
+        frechet_distance_from_statistics([np.nan, 0], np.eye(2), [0, 0], np.eye(2))
+    with pytest.raises(ValueError, match=r"^covariance a is not symmetric"):
+        frechet_distance_from_statistics([0, 0], [[1, 2], [0, 1]], [0, 0], np.eye(2))
+
+
 @pytest.mark.parametrize(
     ("mean", "covariance", "message"),
     [
@@ -109,6 +154,9 @@ def test_gaussians_with_diagonal_covariances_have_their_closed_form() -> None:
         (np.zeros(2), np.eye(3), "covariance b must be 2×2"),
         (np.zeros(2), np.array([[1, 0.1], [0, 1]]), "covariance b is not symmetric"),
         (np.zeros(2), np.diag([1, -0.1]), "covariance b has a negative variance: -0.1"),
+        (np.array([0, np.nan]), np.eye(2), r"mean b must be a list of finite values"),
+        (np.zeros(0), np.eye(0), r"mean b must be a list of finite values: found shape \(0,\)"),
+        (np.zeros(2), np.diag([1, np.inf]), "covariance b must be 2×2 and finite"),
     ],
 )
 def test_what_is_no_gaussian_is_refused(mean: np.ndarray, covariance: np.ndarray, message: str) -> None:
@@ -219,6 +267,13 @@ def test_influence_has_mean_zero_and_agrees_with_the_jackknife() -> None:
         assert standard_error(influence) == pytest.approx(jackknife, rel=0.05)
 
 
+def with_one(value: float, *, place: tuple[int, int]) -> np.ndarray:
+    """Features that are all 0 but for one value."""
+    features = np.zeros((5, 4))
+    features[place] = value
+    return features
+
+
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
@@ -226,6 +281,9 @@ def test_influence_has_mean_zero_and_agrees_with_the_jackknife() -> None:
         (np.zeros((5, 4)), np.zeros(5), r"b must have shape"),
         (np.zeros((5, 4)), np.zeros((5, 3)), "a has 4, b has 3"),
         (np.zeros((5, 4)), np.full((5, 4), np.nan), "b hold 20 values"),
+        (np.zeros((5, 4)), with_one(np.nan, place=(3, 2)), "b hold 1 values that are not finite"),
+        (with_one(np.inf, place=(0, 0)), np.zeros((5, 4)), "a hold 1 values that are not finite"),
+        (with_one(-np.inf, place=(4, 3)), np.zeros((5, 4)), "a hold 1 values that are not finite"),
     ],
 )
 def test_bad_features_are_named(a: np.ndarray, b: np.ndarray, message: str) -> None:

@@ -59,6 +59,28 @@ def test_influence_has_mean_zero_and_agrees_with_the_jackknife(count: int, split
     assert np.corrcoef(found.influence, -left_out)[0, 1] > 0.999  # and item by item
 
 
+def test_the_squared_influences_add_up_to_the_jackknifes_variance_of_each_split() -> None:
+    """By formula: the mean of S independent splits has the sum of their jackknife variances, divided by S²."""
+    count, splits = 7, 2  # three images in one, four in the other
+    logits = draw(count, 4).astype(np.float64)
+
+    def score(chosen: list[int]) -> float:
+        p = [np.exp(logits[item]) / np.exp(logits[item]).sum() for item in chosen]
+        q = sum(p) / len(p)
+        return float(np.exp(np.mean([(one * np.log(one / q)).sum() for one in p])))
+
+    order = [int(item) for item in np.random.RandomState(2020).permutation(count)]
+    found, variance, slopes = inception_score(logits, splits=splits), 0.0, {}
+    for part in (order[:3], order[3:]):
+        without = {item: score([other for other in part if other != item]) for item in part}
+        mean = np.mean(list(without.values()))
+        variance += (len(part) - 1) / len(part) * sum((one - mean) ** 2 for one in without.values()) / splits**2
+        slopes |= {item: mean - one for item, one in without.items()}
+    assert found.value == pytest.approx((score(order[:3]) + score(order[3:])) / 2, rel=1e-12)
+    assert np.square(found.influence).sum() / count**2 == pytest.approx(variance, rel=1e-10)
+    assert [np.sign(slopes[item]) for item in range(count)] == np.sign(found.influence).tolist()
+
+
 def test_an_image_alone_in_its_split_moves_nothing() -> None:
     assert inception_score(draw(10, 5)).influence == pytest.approx(np.zeros(10))
 

@@ -1,5 +1,8 @@
 """The error outside the hole, near it and far from it, by hand on small images."""
 
+import itertools
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -46,6 +49,47 @@ def test_truncation_costs_what_its_floor_says_and_rounding_nothing() -> None:
     assert error["pre_error"].item() == pytest.approx(error["pre_floor"].item(), rel=0.02)
     assert error["pre_error_rounded"].item() == 0
     assert error["pre_error_float"].item() == pytest.approx(1e-8, rel=0.05)
+
+
+def uneven() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Truth with many zeros and 255s, images off by parts of a level and by whole levels, and scattered holes."""
+    generator = np.random.default_rng(7)
+    truth = generator.choice([0, 0, 1, 2, 100, 254, 255], size=(2, 3, 5, 7))
+    image = (truth + generator.normal(0, 1.5, size=truth.shape)) / 255
+    mask = (generator.random((2, 1, 5, 7)) < 0.4).astype(np.float32)
+    return torch.from_numpy(truth.astype(np.uint8)), torch.from_numpy(mask), torch.from_numpy(image)
+
+
+def test_every_reading_is_what_a_loop_over_single_values_finds() -> None:
+    truth, mask, image = uneven()
+    found = known_region_error(image, truth, mask)
+    for item in range(2):
+        sums, known, above_zero = {"": 0.0, "_rounded": 0.0, "_float": 0.0}, 0, 0
+        for channel, row, column in itertools.product(range(3), range(5), range(7)):
+            if mask[item, 0, row, column] != 0:
+                continue
+            true = int(truth[item, channel, row, column])
+            level = min(max(float(image[item, channel, row, column]), 0.0), 1.0) * 255
+            known, above_zero = known + 1, above_zero + (true >= 1)
+            sums[""] += (math.floor(level) - true) ** 2
+            sums["_rounded"] += (math.floor(level + 0.5) - true) ** 2
+            sums["_float"] += (level - true) ** 2
+        assert found["known_values"][item] == known
+        for suffix, total in sums.items():
+            assert found[f"pre_sse01{suffix}"][item].item() == pytest.approx(total / 65025, rel=1e-12)
+            assert found[f"pre_error{suffix}"][item].item() == pytest.approx(total / 65025 / known, rel=1e-12)
+        # The mean over all values is of the truncated image, as the released script saves it.
+        assert found["pre_mse01_all"][item].item() == pytest.approx(sums[""] / 65025 / 105, rel=1e-12)
+        # A value of 0 cannot fall a level short.
+        assert found["pre_floor"][item].item() == pytest.approx(above_zero / known / 2 / 65025, rel=1e-12)
+
+
+def test_a_black_picture_has_no_floor() -> None:
+    truth = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    truth[:, 0, 0] = 1
+    assert known_region_error(truth / 255, truth, torch.zeros(1, 1, 4, 4))["pre_floor"].item() == pytest.approx(
+        4 / 48 / 2 / 255**2, rel=1e-12
+    )
 
 
 def test_an_image_without_a_known_pixel_has_no_mean() -> None:
@@ -253,3 +297,43 @@ def test_a_step_across_the_border_is_what_the_hole_adds() -> None:
     assert found[0] == pytest.approx(0.4, abs=1 / 255)
     assert found[1] == pytest.approx(0.4 * 2 / 12, abs=1 / 255)
     assert torch.isnan(found[2])
+
+
+def test_the_excess_is_what_the_image_jumps_beyond_the_truth() -> None:
+    """The truth jumps by 51 levels at the border; the images by 153, by 51 the other way round, and not at all."""
+    mask = torch.zeros(3, 1, 6, 6)
+    mask[..., 3:] = 1
+    truth = torch.full((3, 3, 6, 6), 51, dtype=torch.uint8)
+    truth[..., 3:] = 102
+    image = torch.full((3, 3, 6, 6), 51 / 255)
+    image[0, ..., 3:] = 204 / 255
+    image[1, ..., 3:] = 0
+    found = measured(truth, mask, image)
+    assert found["border_step"].tolist() == pytest.approx([0.6, 0.2, 0], abs=1e-9)
+    assert found["border_excess"].tolist() == pytest.approx([0.4, 0, -0.2], abs=1e-9)
+
+
+def test_the_border_is_every_pair_of_neighbours_across_it() -> None:
+    truth, mask, image = uneven()
+    found, level = border_step(image, mask), np.floor(image.clamp(0, 1).numpy() * 255)
+    for item in range(2):
+        steps = []
+        for row, column in itertools.product(range(5), range(7)):
+            for other_row, other_column in ((row + 1, column), (row, column + 1)):
+                if (
+                    other_row < 5
+                    and other_column < 7
+                    and mask[item, 0, row, column] != mask[item, 0, other_row, other_column]
+                ):
+                    steps += list(np.abs(level[item, :, row, column] - level[item, :, other_row, other_column]) / 255)
+        assert found[item].item() == pytest.approx(np.mean(steps), rel=1e-12)
+    assert measured(truth, mask, image)["border_excess"] == pytest.approx(
+        (found - border_step(truth.double() / 255, mask)).numpy(), abs=1e-12
+    )
+
+
+def test_signal_to_noise_by_hand() -> None:
+    truth = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+    image = torch.zeros(1, 3, 2, 2)
+    image[0, 0, 0] = 255 / 255
+    assert psnr(image, truth).item() == pytest.approx(10 * math.log10(12 / 2), rel=1e-12)
