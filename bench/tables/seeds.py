@@ -170,7 +170,7 @@ class SeedStudy:
         found = self.tables.get(table)
         if found is None:
             return f"no further training was measured in Table {table}"
-        if row not in found.rows or len(found.rows[row].trainings) < 2:
+        if len(self.seeds(table, row)) < 2:
             return f"the decoder of {row} was not trained again"
         other = next((path for path, sha in found.weights.items() if self.shipped.get(path, sha) != sha), None)
         if other is not None:
@@ -184,6 +184,14 @@ class SeedStudy:
             return f"{metric} has no value for every training of {row}"
         return tuple(training.metrics[metric] for training in trainings)
 
+    def seeds(self, table: int, row: str) -> tuple[int, ...]:
+        """The training seeds of a row's decoder in the order of its values; empty for a row that the study lacks.
+
+        Two rows with the same decoder have values of the same trainings, which belong together in pairs.
+        """
+        found = self.tables.get(table)
+        return tuple(one.seed for one in found.rows[row].trainings) if found is not None and row in found.rows else ()
+
     def kind(self, table: int, row: str, decoders: Mapping[str, str]) -> str:
         """What a row is to the study: one of `SEVERAL`, `ONCE` and `UNTRAINED`.
 
@@ -194,9 +202,7 @@ class SeedStudy:
         """
         if row not in decoders:
             return UNTRAINED
-        found = self.tables.get(table)
-        several = found is not None and row in found.rows and len(found.rows[row].trainings) > 1
-        return SEVERAL if several else ONCE
+        return SEVERAL if len(self.seeds(table, row)) > 1 else ONCE
 
     def of_run(
         self, table: int, *, manifest: str, protocols: Mapping[str, str], decoders: Mapping[str, str]

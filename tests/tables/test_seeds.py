@@ -47,6 +47,8 @@ def values(study: SeedStudy, row: str = "base_mask", metric: str = "fid", **chan
 
 def test_values_come_by_training_seed_the_shipped_one_first() -> None:
     assert values(STUDY) == (7.5, 7.7, 7.1)
+    assert STUDY.seeds(2, "base_mask") == (0, 1, 2)
+    assert STUDY.seeds(2, "stablediffusion") == STUDY.seeds(3, "base_mask") == ()
 
 
 @pytest.mark.parametrize(
