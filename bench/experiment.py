@@ -181,6 +181,8 @@ class TableExperiment(Reported):
         """Say that all is there and what a run would take, and leave that in the store for the run to look back on."""
         size = sum(Path(path).stat().st_size for path in self.weights)
         print(f"{self.config.name}: ready: all is there, {len(self.rows)} rows and {size / 1e6:.1f} MB of weights")
+        if known := getattr(self.generator, "unet_weights", None):
+            print(f"generator: the UNet's weights are {known}")
         tried = try_out(self.sampling, self.scoring, resolution=self.config.profile.resolution, device=self.device)
         self.prediction.remember(asdict(tried))
         print("\n".join(estimate(self.work, tried, self.store.root)))

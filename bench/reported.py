@@ -123,6 +123,7 @@ class Reported(Loaded):
             weights=self.weights,
             facts={
                 "custom": self.custom,
+                "unet_weights": getattr(self.generator, "unet_weights", None),
                 "lineage": {
                     name: lineage
                     for name, method in self.methods.items()

@@ -61,6 +61,8 @@ class Asset:
     """The asset from which a relative path is meant."""
     unet_channels: int | None = None
     """Input channels of its UNet."""
+    raw_unet: bool = False
+    """Whether its UNet's raw weights are needed, and not their moving average."""
     files: tuple[str, ...] = ()
     """Names that must be in it where it is a folder."""
     parts: tuple[str, ...] = ()

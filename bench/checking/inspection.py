@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from bench.checking.assets import Asset, Companion
 from bench.checking.needs import Need, needs
 from bench.checking.pictures import Listing, list_pictures
+from bench.generation.unet_weights import averaged_folder
 from bench.store import file_sha256
 
 __all__ = ["Inspection", "Problem", "incomplete", "inspect_needs", "inspect_table", "merged"]
@@ -147,6 +148,11 @@ def _complaints(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[st
     if channels is not None and channels != asset.unet_channels:
         wanted, other = (KINDS.get(number or 0, "another model") for number in (asset.unet_channels, channels))
         yield f"{other} (its UNet has {channels} input channels), where {wanted} ({asset.unet_channels}) is needed"
+    if asset.raw_unet and averaged_folder(place / "unet"):
+        yield (
+            "a folder whose UNet has raw weights (non_ema) beside a moving average (EMA), where the raw ones are "
+            "needed, as the released script uses them: leave these alone in unet, named without non_ema"
+        )
 
 
 def _beneath(path: Path, place: Path) -> str:

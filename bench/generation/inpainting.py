@@ -66,7 +66,7 @@ class InpaintingGenerator(LatentDiffusion):
         check_sampling(steps=steps, guidance_scale=guidance_scale, eta=eta)
         one_of("start_noise", start_noise, ("item", "shared"))
         parts = text_parts(pipeline, tokenizer, channels=INPAINTING, precision=precision, device=device, vae=vae)
-        super().__init__(parts["vae"], device=device)
+        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
             self.pipeline = _Pipeline(
                 **{**parts, "scheduler": ddim(parts["scheduler"])},

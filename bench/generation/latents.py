@@ -40,9 +40,15 @@ class Generator(Protocol):
 class LatentDiffusion:
     """A diffusion model's first stage, in float32 whatever the model's precision."""
 
-    def __init__(self, vae: Any, *, device: torch.device) -> None:
-        """Take a diffusers' `AutoencoderKL` that is on the device."""
-        self.vae, self.device = vae, device
+    def __init__(self, vae: Any, *, device: torch.device, unet_weights: str) -> None:
+        """Take what the kinds of diffusion model have in common.
+
+        Args:
+            vae: diffusers' `AutoencoderKL`, on the device.
+            device: where to run.
+            unet_weights: which weights the UNet has, raw or a moving average, in words.
+        """
+        self.vae, self.device, self.unet_weights = vae, device, unet_weights
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:

@@ -86,7 +86,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         parts = exemplar_parts(
             pipeline, PaintByExampleImageEncoder, CLIPImageProcessor, precision=precision, device=device, vae=vae
         )
-        super().__init__(parts["vae"], device=device)
+        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
             self.pipeline = _Pipeline(**{**parts, "scheduler": plms(parts["scheduler"])}, safety_checker=None)
         self.pipeline.mask_resize = mask_resize

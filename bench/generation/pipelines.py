@@ -19,6 +19,7 @@ from bench.errors import BadInputError
 from bench.generation.quiet import quiet
 from bench.generation.sampling import AUTOCAST, precision_of, under_autocast
 from bench.generation.single_file import single_file_parts
+from bench.generation.unet_weights import of_folder
 
 __all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "located", "text_parts"]
 
@@ -80,7 +81,7 @@ def text_parts(
     """Parts of a pipeline with a text encoder, by the names that diffusers' pipelines give them, on the device.
 
     The first stage is in float32, the UNet and the text encoder in the wanted precision. `scheduler` is a
-    configuration only.
+    configuration only. `unet_weights` says in words whether the UNet's weights are raw or a moving average.
 
     Args:
         pipeline: as `locate` takes it; a file is a Stable Diffusion 1 checkpoint in the original layout.
@@ -110,6 +111,7 @@ def text_parts(
             "scheduler": _config(path, "scheduler", "scheduler_config.json"),
             "unet": _part(path / "unet", UNet2DConditionModel),
             "text_encoder": _part(path / "text_encoder", CLIPTextModel),
+            "unet_weights": of_folder(path / "unet"),
         }
         if vae is None:
             parts["vae"] = _part(path / "vae", AutoencoderKL)
@@ -145,6 +147,7 @@ def exemplar_parts(
         "vae": _part(path / "vae" if vae is None else locate(vae, VAE_KEY), AutoencoderKL),
         "unet": _part(path / "unet", UNet2DConditionModel),
         "feature_extractor": processor.from_dict(settings),
+        "unet_weights": of_folder(path / "unet"),
     }
     return _placed(parts, dtype, device, autocast=precision == AUTOCAST)
 

@@ -1,8 +1,8 @@
 """Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion), by our own configs.
 
 The keys are converted as `from_single_file` of diffusers does it (`diffusers/loaders/single_file_utils.py`), which
-would fetch the settings of every part. Where a file holds a moving average of the UNet's weights too, it is left, as
-the released scripts leave it.
+would fetch the settings of every part. Where a file holds a moving average of the UNet's weights too (`model_ema.*`),
+it is left and the raw weights are taken, as the released scripts for inpainting and for text to image do.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from bench.errors import BadInputError
 from bench.generation.quiet import quiet
+from bench.generation.unet_weights import of_file
 from bench.models.tensor_files import mismatch, read_tensors
 
 __all__ = ["single_file_parts"]
@@ -31,6 +32,8 @@ TEXT = "cond_stage_model.transformer."
 
 def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None]) -> dict[str, Any]:
     """First stage, UNet, text encoder and the scheduler's configuration, on the CPU, by diffusers' names.
+
+    `unet_weights` is said in words: which of the file's weights the UNet has.
 
     Args:
         path: ends in `.safetensors`, or in what `torch.save` writes.
@@ -59,7 +62,7 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
         try:
             found = {
                 "vae": convert_ldm_vae_checkpoint(tensors, settings["vae"]),
-                "unet": convert_ldm_unet_checkpoint(tensors, settings["unet"]),
+                "unet": convert_ldm_unet_checkpoint(tensors, settings["unet"], extract_ema=False),
                 "text_encoder": _text_tensors(tensors, networks["text_encoder"]),
             }
         except Exception as error:  # another model's tensors end the conversion anywhere
@@ -73,7 +76,11 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
                 f"{key}: {path}: expected the {name} of Stable Diffusion 1, found one with {'; '.join(differences)}"
             )
         network.load_state_dict(found[name], assign=True)
-    return {**networks, "scheduler": _settings("scheduler", "scheduler_config.json")}
+    return {
+        **networks,
+        "scheduler": _settings("scheduler", "scheduler_config.json"),
+        "unet_weights": of_file(tensors),
+    }
 
 
 def _settings(part: str, file: str = "config.json") -> dict[str, Any]:

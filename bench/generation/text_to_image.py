@@ -55,7 +55,7 @@ class TextToImageGenerator(LatentDiffusion):
         check_sampling(steps=steps, guidance_scale=guidance_scale)
         one_of("scheduler", scheduler, tuple(SCHEDULERS))
         parts = text_parts(pipeline, tokenizer, channels=TEXT_TO_IMAGE, precision=precision, device=device, vae=vae)
-        super().__init__(parts["vae"], device=device)
+        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
             self.pipeline = StableDiffusionPipeline(
                 **{**parts, "scheduler": SCHEDULERS[scheduler](parts["scheduler"])},

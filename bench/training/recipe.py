@@ -1,7 +1,7 @@
 """How a decoder is trained: everything that changes its weights, apart from its sizes, its start and its data.
 
 The schedule is that of buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/lr_scheduler.py: a linear warm-up, then half a
-cosine; the discriminator's runs by itself from the step at which it joins.
+cosine. The discriminator's schedule runs by itself from the step at which it joins, in which its rate is still zero.
 """
 
 from __future__ import annotations
@@ -30,16 +30,18 @@ class WarmupCosine:
     """Share of the peak at the first step."""
     floor: float = 1e-6
     """Lowest rate, absolute."""
-    first: int = 0
-    """The step at which it begins; the rate is zero up to it."""
+    first: int | None = None
+    """The step from which the schedule counts, of a network that joins later: the rate is zero up to this step and in
+    it. None for a schedule that counts from step 0, where its rate is `start` times the peak."""
 
     def __call__(self, step: int) -> float:
-        done = step - self.first
-        if self.first and done <= 0:
+        begin = self.first or 0
+        done = step - begin
+        if self.first is not None and done <= 0:
             return 0.0
         if done < self.warmup:
             return self.peak * (self.start + (1 - self.start) * done / self.warmup)
-        share = min((done - self.warmup) / max(1, self.steps - self.first - self.warmup), 1.0)
+        share = min((done - self.warmup) / max(1, self.steps - begin - self.warmup), 1.0)
         floor = min(self.floor, self.peak)
         return floor + 0.5 * (self.peak - floor) * (1 + math.cos(math.pi * share))
 
@@ -117,7 +119,8 @@ class DecoderRecipe:
         return WarmupCosine(factor * self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor)
 
     def discriminator_rate(self) -> WarmupCosine:
-        first = self.objective.adversary_from - 1
-        return WarmupCosine(
-            self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor, first=max(first, 0)
-        )
+        """Rate of the discriminator's parameters: zero in the step in which it joins (`LambdaWarmUpCosineScheduler_D`
+        with `start_step` at `disc_start`), so that it changes from the step after that.
+        """
+        first = self.objective.adversary_from
+        return WarmupCosine(self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor, first)

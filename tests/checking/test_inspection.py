@@ -61,6 +61,18 @@ def test_the_kind_of_a_single_file_is_seen_in_its_header(tmp_path: Path) -> None
     assert message == "a file without vae"
 
 
+def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tmp_path: Path) -> None:
+    assets, folder = read_assets(), write_pipeline(tmp_path / "nine", 9)
+    (folder / "unet" / "diffusion_pytorch_model.non_ema.safetensors").touch()
+    (message,) = said(assets["sd_inpainting"], folder)
+    assert message.startswith(
+        "a folder whose UNet has raw weights (non_ema) beside a moving average (EMA), where the raw"
+    )
+    text = write_pipeline(tmp_path / "four", 4)
+    (text / "unet" / "diffusion_pytorch_model.non_ema.safetensors").touch()
+    assert said(assets["sd_text2image"], text) == []
+
+
 def test_what_a_folder_lacks_is_named_once(tmp_path: Path) -> None:
     folder = write_pipeline(tmp_path / "pipeline", 9)
     (folder / "model_index.json").unlink()

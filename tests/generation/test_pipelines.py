@@ -250,6 +250,45 @@ def test_a_checkpoint_file_gives_the_folders_latents(
 
 
 @pytest.mark.usefixtures("tiny_configs")
+@pytest.mark.parametrize("channels", [TEXT_TO_IMAGE, INPAINTING])
+def test_raw_weights_are_taken_of_a_file_that_holds_their_moving_average_too(
+    folders: dict[str, Path], tmp_path: Path, channels: int
+) -> None:
+    tokenizer, raw = folders["text"] / "tokenizer", tiny.original_layout(channels)
+    average = {
+        f"model_ema.{name.removeprefix('model.').replace('.', '')}": tensor + 1
+        for name, tensor in raw.items()
+        if name.startswith("model.diffusion_model.")
+    }
+    assert len(average) > 100  # from where on diffusers takes them for a moving average
+    save_file(raw, tmp_path / "raw.safetensors")
+    save_file({**raw, **average, "model_ema.decay": torch.ones(1)}, tmp_path / "both.safetensors")
+    alone, both = (text(tmp_path / f"{name}.safetensors", tokenizer, channels=channels) for name in ("raw", "both"))
+    assert same_weights(alone, both, "unet")
+    assert both["unet_weights"].startswith("raw, ")
+    assert "the file holds no moving average" in alone["unet_weights"]
+
+
+def test_a_folder_says_whether_its_unet_is_an_average_only_where_it_has_both(copy: Path) -> None:
+    assert text(copy)["unet_weights"] == "raw or a moving average (EMA): the folder does not say which"
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    shutil.copy(weights, weights.with_suffix(".non_ema.safetensors"))
+    assert text(copy)["unet_weights"].startswith("the moving average (EMA)")
+
+
+@pytest.mark.parametrize("kind", ["text", "inpainting", "exemplar"])
+def test_a_generator_says_which_weights_its_unet_has(folders: dict[str, Path], kind: str) -> None:
+    made: Any = {
+        "text": TextToImageGenerator,
+        "inpainting": InpaintingGenerator,
+        "exemplar": PaintByExampleGenerator,
+    }[kind]
+    more = {"prompt": "two dogs", "eta": 1.0} if kind == "inpainting" else {}
+    generator = made(str(folders[kind]), steps=1, guidance_scale=1.0, device=CPU, **more)
+    assert generator.unet_weights == "raw or a moving average (EMA): the folder does not say which"
+
+
+@pytest.mark.usefixtures("tiny_configs")
 def test_a_checkpoint_file_needs_a_tokenizer(folders: dict[str, Path], tmp_path: Path) -> None:
     save_file(tiny.original_layout(4), tmp_path / "model.safetensors")
     with pytest.raises(

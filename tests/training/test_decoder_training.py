@@ -12,6 +12,7 @@ import torch
 
 from bench.errors import BadInputError, TerminatedError
 from bench.training.decoder_training import DecoderTraining, device_ids, posterior_noise
+from bench.training.objective import Objective
 from bench.training.recipe import WarmupCosine
 from bench.world import World
 from tests import torchrun
@@ -142,13 +143,41 @@ def test_the_schedule_is_the_released_codes() -> None:
     assert all(earlier > later for earlier, later in pairwise(rate(step) for step in range(5000, 172_824, 10_000)))
 
 
-def test_the_discriminators_schedule_begins_where_it_joins() -> None:
-    rate = recipe(
-        steps=172_824, warmup=5000, learning_rate=3.6e-4, objective=type(recipe().objective)()
-    ).discriminator_rate()
-    assert rate(50_000) == 0.0
-    assert rate(50_001) == pytest.approx(3.6e-4 * (0.01 + 0.99 / 5000))
-    assert rate(55_000) == pytest.approx(3.6e-4)
+def test_the_discriminators_schedule_is_the_released_codes_step_by_step() -> None:
+    """It joins at step 50,001 with rate zero; from 50,002 on the rate is that of its own warm-up."""
+    released = recipe(steps=172_824, warmup=5000, learning_rate=3.6e-4, objective=Objective())
+    rate = released.discriminator_rate()
+    joins = {step: released.objective.adversarial(step) for step in range(49_999, 50_003)}
+    assert joins == {49_999: False, 50_000: False, 50_001: True, 50_002: True}
+    assert [rate(step) for step in (0, 49_999, 50_000, 50_001)] == [0, 0, 0, 0]
+    for step in range(50_002, 50_012):
+        assert rate(step) == pytest.approx(3.6e-4 * (0.01 + 0.99 * (step - 50_001) / 5000), rel=1e-12)
+    assert rate(55_000) < rate(55_001) == pytest.approx(3.6e-4)
+    halfway = 55_001 + (172_824 - 55_001) / 2
+    assert (rate(int(halfway)) + rate(int(halfway) + 1)) / 2 == pytest.approx((3.6e-4 + 1e-6) / 2)
+    assert rate(172_824) == pytest.approx(1e-6)
+
+
+def test_a_discriminator_that_is_there_from_the_start_has_no_rate_in_step_0() -> None:
+    rate = recipe(warmup=100, learning_rate=1e-3, objective=Objective(adversary_from=0)).discriminator_rate()
+    assert rate(0) == 0
+    assert rate(1) == pytest.approx(1e-3 * (0.01 + 0.99 / 100))
+
+
+def test_a_discriminator_changes_from_the_step_after_that_in_which_it_joins(pictures: Path, tmp_path: Path) -> None:
+    run = training(pictures, tmp_path)  # it joins at step 2
+    assert run.discriminator is not None
+    weights = [parameter.detach().clone() for parameter in run.discriminator.parameters()]
+    rates, same = [], []
+    for progressed in run.updates():
+        now = [parameter.detach().clone() for parameter in run.discriminator.parameters()]
+        rates.append(progressed.rates.get("discriminator"))
+        same.append(all(torch.equal(one, other) for one, other in zip(now, weights, strict=True)))
+        weights = now
+        if progressed.step == 4:
+            break
+    assert rates == [None, None, 0.0, pytest.approx(1e-3 * (0.01 + 0.99 / 2))]
+    assert same == [True, True, True, False]
 
 
 @pytest.mark.parametrize(
