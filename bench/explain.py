@@ -135,7 +135,8 @@ def _titles(results: Plain) -> dict[str, str]:
     names = dict.fromkeys(metric for line in results["rows"] for metric in line["metrics"])
     titles = {metric: style.heading() for metric in names if (style := style_of(metric)) is not None}
     titles |= {beside["metric"]: _with_unit(beside) for beside in results.get("beside", [])}
-    return titles | {column["metric"]: column["title"] for column in results.get("columns", [])}
+    shown = [*results.get("columns", []), *results.get("readings", [])]
+    return titles | {column["metric"]: column["title"] for column in shown}
 
 
 def _with_unit(beside: Plain) -> str:

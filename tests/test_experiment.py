@@ -68,6 +68,41 @@ def test_a_run_leaves_what_the_contract_promises(first: Path) -> None:
     assert len({stamps[metric] for metric in ("fid", "fid_hole_only", "kid", "lpips", "pre_error")}) == 5
     assert results["protocols"][stamps["fid"]]["measure"] == results["protocols"][stamps["kid"]]["measure"]
     assert results["rows"][0]["metrics"]["fid"]["published"] == 9.57
+    assert run["unet_weights"] == "raw or a moving average (EMA): the folder does not say which"
+
+
+def test_the_papers_error_stands_beside_the_sum_of_squares_and_nothing_else(first: Path) -> None:
+    results = read(first, "results.json")
+    said = "as printed, 1e-5; assumed: a sum of squares"
+    for row, printed in zip(results["rows"], (1082.8, 5.7, None), strict=True):
+        metrics = row["metrics"]
+        assert metrics["pre_sse01"]["published"] == printed
+        assert metrics["pre_sse01"].get("published_unit") == (None if printed is None else said)
+        others = {name for name, entry in metrics.items() if entry["published"] is not None} - {"fid", "lpips"}
+        assert others == (set() if printed is None else {"pre_sse01"})
+    titles = {column["metric"]: column["published_title"] for column in [*results["columns"], *results["readings"]]}
+    assert titles == {"fid": "FID", "lpips": "LPIPS", "pre_error": None, "pre_sse01": f"Pre_error ({said})"}
+    heads = (first / "table.md").read_text().split("| Method | ")[1].split(" |\n")[0].split(" | ")
+    assert heads[2:] == [
+        "Pre_error [1e-5]", "to StableDiffusion", "sum of squares over known values", "paper: FID", "paper: LPIPS",
+        f"paper: Pre_error ({said})",
+    ]  # fmt: skip
+    frame = pandas.read_csv(first / "table.csv")
+    assert [name for name in frame if name.endswith("_published")] == [
+        "fid_published", "lpips_published", "pre_sse01_published",
+    ]  # fmt: skip
+    page = (first / "report.html").read_text()
+    assert page.count("1082.8") == 1
+    assert f"paper: Pre_error ({said})" in page
+
+
+def test_a_decoders_image_is_measured_as_saved_in_half_precision_and_a_pasted_one_is_not(first: Path) -> None:
+    records = pandas.read_parquet(first / "records.parquet").set_index("row")
+    assert (records.loc["paste_back", "pre_error_released"] == 0).all()
+    decoded = records.loc["base_mask"]
+    assert (decoded["pre_error_released"] != decoded["pre_error"]).any()
+    assert (decoded["pre_error_released"] < decoded["pre_error"] + 0.1e-5).all()
+    assert (decoded["pre_floor_released"] < 0.2 * decoded["pre_floor"] + 0.15 / 255**2).all()
 
 
 def test_records_agree_with_the_table_and_the_images(first: Path) -> None:

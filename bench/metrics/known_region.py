@@ -33,16 +33,23 @@ RING = 4
 """Known pixels at most this far from the hole belong to the ring."""
 
 FLOAT_ERROR = 1e-4
-"""Of a grey level: a few roundings of float32 between 0 and 255 add up to less."""
+"""A part of a grey level that is added before truncation: rounding in float32 between 0 and 255 adds up to less."""
 
 
 def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
     """An image in [0, 1] as uint8, the way it would be saved.
 
+    Before it truncates, the function adds `FLOAT_ERROR`. That is for pictures that had 8 bits before, such as those of
+    other programs or true pixels that were pasted back. Level k comes back from [-1, 1] in float32 as k or a little
+    less, which truncation alone would make k - 1: so it does with 95 of the 256 levels, and with which of them depends
+    on the order of operations. Measured on the mini profile's Table 2 (256 items): without the addition, the row of
+    pasted pixels would have a Pre_error of 0.247e-5 instead of 0, and its FID would move by -0.072 and its LPIPS by
+    +0.0002. A decoder's output is hardly concerned: one value in 10,000 changes; Pre_error moves by at most 0.00033e-5,
+    FID by 0.0005 and LPIPS by 0.00001. The released scripts add nothing; they save nothing but decoders' output.
+
     Args:
         image: any shape; clamped to [0, 1] first.
-        rounding: `truncate`, as the released scripts save, or `round`, as diffusers does. A value that float32 error
-            alone keeps below a whole level counts as that level.
+        rounding: `truncate`, as the released scripts save, or `round`, as diffusers does.
     """
     levels = image.clamp(0, 1) * 255
     if rounding == "truncate":
@@ -198,6 +205,7 @@ class KnownRegionMeasure:
     sees_hole = False
     protocol: Mapping[str, Any] = {
         "known_region": "mask = 0; squared error in [0, 1] on the truncated image",
+        "truncation": f"{FLOAT_ERROR:g} of a level is added before",
         "released": "a decoder's output x in float16: x, x + 1, / 2, clamp, * 255, truncated; others as truncated",
         "ring": f"known pixels at most {RING} from the hole's nearest",
         "border": "neighbours of which one lies in the hole; excess over the truth's step",

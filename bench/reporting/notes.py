@@ -13,7 +13,7 @@ from bench.schema import Config, Row, TableSpec
 from bench.tables.build import Styles, label_of, style_of
 from bench.tables.headline import RELEASED, Reading
 
-__all__ = ["effective_sources", "frechet_bias", "items_note", "notes"]
+__all__ = ["effective_sources", "floor_note", "frechet_bias", "items_note", "notes"]
 
 
 def notes(
@@ -92,7 +92,7 @@ def notes(
         yield from frechet_bias(summary, {row: label_of(rows[row], spec) for row in rows if not rows[row].beside})
     floor = summary.measurement(first, reading.floor).value
     if floor is not None:
-        yield _floor_note(floor, reading, summary, spec)
+        yield floor_note(floor, reading, summary, spec)
     if config.controls and any("hole_only" in name for name in summary.metrics[first]):
         yield (
             "In the columns 'hole only' the truth stands in place of every row's known pixels, so that only the hole "
@@ -104,7 +104,7 @@ def notes(
     yield f"Manifest {items.hash[:16]}, seed {config.seed}; protocols: {stamps}."
 
 
-def _floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
+def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
     """What Pre_error is of, what saving alone costs, and what that does to the ratios.
 
     Args:

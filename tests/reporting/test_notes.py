@@ -1,10 +1,12 @@
-"""Notes below a table: what FID owes to few items, and which sources decide a difference."""
+"""Notes below a table: what FID owes to few items and the error to saving, and which sources decide a difference."""
 
 import numpy as np
 import pytest
 
 from bench.metrics.summary import Scored, Summary
-from bench.reporting.notes import effective_sources, frechet_bias
+from bench.reporting.notes import effective_sources, floor_note, frechet_bias
+from bench.schema import TableSpec
+from bench.tables.headline import RELEASED, TRUNCATED
 
 
 @pytest.mark.parametrize("dimensions", [4, 30])
@@ -44,3 +46,28 @@ def test_the_sources_that_decide_a_difference_are_told() -> None:
     (counts,) = effective_sources(summary, "base", {"even": "Even"}, {"error": "Error"})
     assert counts.endswith("Error 6.")
     assert list(effective_sources(summary, "base", {"shift": "Shift"}, {"error": "Error"})) == []
+
+
+def errors() -> Summary:
+    values = {"pre_error": 200e-5, "pre_floor": 0.8e-5, "pre_error_released": 190e-5, "pre_floor_released": 0.2e-5}
+    row = {name: np.full(4, value) for name, value in values.items()}
+    return Summary(Scored({"vanilla": row}, {}, {}, list("abcd"), range(4), np.zeros(4)), 2)
+
+
+def test_the_floor_is_that_of_the_reading_that_the_table_shows() -> None:
+    spec = TableSpec(2, "t", ["fid", "pre_error"], reference="vanilla")
+    text = floor_note(0.8e-5, TRUNCATED, errors(), spec)
+    assert "over known pixels of the truncated 8-bit image." in text
+    assert "far smaller than a grey level 0.80e-5, where ÷ would be 250." in text
+    assert "float16" not in text
+    released = TableSpec(2, "t", ["fid", "pre_error_released"], reference="vanilla")
+    text = floor_note(0.2e-5, RELEASED, errors(), released)
+    assert "float16 until it is truncated" in text
+    assert "a perfect decoder's image has an error of 0.20e-5, where ÷ would be 950." in text
+
+
+def test_without_a_column_of_ratios_the_floor_stands_alone() -> None:
+    for spec in (TableSpec(2, "t", ["fid", "pre_error"]), TableSpec(1, "t", ["fid"], reference="vanilla")):
+        text = floor_note(0.8e-5, TRUNCATED, errors(), spec)
+        assert "0.80e-5. The ring is the known pixels at most 4 from the hole." in text
+        assert "÷" not in text
