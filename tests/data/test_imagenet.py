@@ -11,8 +11,9 @@ from PIL import Image
 from bench.data import imagenet
 from bench.data.imagenet import AuthorsArchive, ImageNetValidation
 from bench.data.mini.imagenet import write_imagenet
-from bench.data.mini.photos import PHOTOS
+from bench.data.mini.photos import CROPS, PHOTOS
 from bench.errors import BadInputError
+from bench.store import file_sha256
 
 CLASSES = 88
 
@@ -73,11 +74,30 @@ def test_the_adapter_takes_a_seeded_choice_from_every_class(root: Path) -> None:
     assert len(list(ImageNetValidation(root, per_class=50))) == 3 * CLASSES
 
 
-def test_crops_of_one_photograph_share_their_source(root: Path) -> None:
+def test_every_photograph_of_the_test_set_gives_two_crops_and_every_other_picture_is_its_own_source(root: Path) -> None:
     sources = Counter(picture.source for picture in ImageNetValidation(root))
     photos = {source for source in sources if source.startswith("photo ")}
     assert photos == {f"photo {name}" for name in PHOTOS["val"]}
-    assert all(count == 1 for source, count in sources.items() if source not in photos)
+    assert {sources[source] for source in photos} == {CROPS} == {2}
+    assert {count for source, count in sources.items() if source not in photos} == {1}
+    assert sum(source.startswith("texture ") for source in sources) == 16 * 3 - 2 * len(photos)
+
+
+@pytest.mark.parametrize(
+    ("split", "notes", "mean"),
+    [
+        ("train", "2550d73a583454d8d0c70dffaf92f5f55d170f28cdea6125ae20c510e02309b1", 122.294),
+        ("dev", "61705ed63a8bc638606204d81cab581c73cebf2158dc143aff64ea24490c286d", 127.751),
+    ],
+)
+def test_what_the_shipped_models_were_trained_on_has_not_changed(
+    tmp_path: Path, split: str, notes: str, mean: float
+) -> None:
+    folder = write_imagenet(tmp_path, split, per_class=2)
+    assert folder == tmp_path / "imagenet-v1-seed0-2" / split
+    assert file_sha256(folder / "scenes.jsonl") == notes
+    pictures = [pixels(path) for path in sorted(folder.glob("*/*.JPEG"))]
+    assert np.mean([picture.mean() for picture in pictures]) == pytest.approx(mean, abs=0.01)
 
 
 def test_a_root_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
 
 VERSIONS = {"train": 1, "dev": 1, "val": 2}
 """A split's version is raised when the same arguments give other pictures."""
-PHOTO_CLASSES = 16
+PHOTO_CLASSES = {"train": 16, "dev": 16, "val": 60}
 """How many classes are of photographic character. In `train` and `dev`, several classes cut from one photograph."""
 
 
@@ -73,7 +73,7 @@ def _scenes(split: str, per_class: int, seed: int) -> Iterator[Entry]:
 
 def _photographs(split: str, per_class: int, seed: int) -> Iterator[Entry]:
     names = PHOTOS[split]
-    for number, index in itertools.product(range(PHOTO_CLASSES), range(per_class)):
+    for number, index in itertools.product(range(PHOTO_CLASSES[split]), range(per_class)):
         generator = numpy_generator(seed, "imagenet", split, "photo", number, index)
         if split == "val":
             picture, facts = photographic_test_picture(number * per_class + index, "imagenet", generator)

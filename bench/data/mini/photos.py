@@ -44,13 +44,12 @@ PHOTOS = {
         "cell",
         "clock",
         "page",
-        "text",
         "microaneurysms",
         "grace_hopper",
     ),
 }
 """Names of the photographs of each split: functions of `skimage.data`, and matplotlib's `grace_hopper`."""
-CROPS = 2
+CROPS = 1
 """Number of crops that a test set takes from each photograph: more of them would not be independent pictures."""
 
 SHORT, LONG = 128, 171

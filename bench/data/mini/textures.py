@@ -163,7 +163,7 @@ def _pebbles(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     heights = 2 * _fractal(generator, shape, 0.9)
     colours = np.full((height, width, 3), _colour(generator, 0.1, 0.3), np.float32)
-    base = _colour(generator, 0.35, 0.7)
+    base = _colour(generator, 0.3, 0.6)
     for _ in range(220):
         size, flat = 4.5 * generator.uniform(0.06, 1) ** -0.5, generator.uniform(0.6, 1)
         x, y = generator.uniform((0, 0), (width, height))
@@ -173,9 +173,9 @@ def _pebbles(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
         inside = 1 - (right**2 + down**2) / size**2
         there = inside > 0
         heights[there] = (0.9 * size * np.sqrt(inside[there])).astype(np.float32)
-        colours[there] = base * generator.uniform(0.6, 1.4) + generator.normal(0, 0.03, 3)
-    heights = cv2.GaussianBlur(heights, (0, 0), 0.7) + 0.3 * _fractal(generator, shape, 0.95)
-    return colours * (0.2 + 0.95 * _lit(heights, generator))[..., None]
+        colours[there] = base * generator.uniform(0.7, 1.25) + generator.normal(0, 0.03, 3)
+    heights = cv2.GaussianBlur(heights, (0, 0), 1.0) + 0.3 * _fractal(generator, shape, 0.95)
+    return colours * (0.3 + 0.75 * _lit(heights, generator))[..., None]
 
 
 def _balls(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
@@ -206,20 +206,15 @@ def _balls(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _wood(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Planks with grain along them, and dark joints."""
-    height, width = shape
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    tall = height / int(generator.integers(1, 5))
-    board = (rows // tall).astype(int)
-    moved = rows + 9 * _fractal(generator, shape, 0.5, stretch=4) + generator.uniform(0, 99, 8)[board]
-    rings = 0.5 + 0.5 * np.sin(2 * np.pi * moved / generator.uniform(5, 14))
+    """A board with its grain from one side to the other."""
+    rows = np.arange(shape[0], dtype=np.float32)[:, None]
+    moved = rows + 9 * _fractal(generator, shape, 0.4, stretch=4)
+    rings = 0.5 + 0.5 * np.sin(2 * np.pi * moved / generator.uniform(10, 20))
     fibres = _fractal(generator, shape, 1.0, stretch=12)
-    dark = _colour(generator, 0.15, 0.35) * np.array([1.25, 1.0, 0.7])
-    light = dark + generator.uniform(0.12, 0.3)
-    picture = _mixed((0.6 * rings + 0.25 + 0.12 * fibres).clip(0, 1).astype(np.float32), dark, light)
-    picture *= generator.uniform(0.75, 1.15, 8)[board][..., None]
-    joint = (rows % tall < 1.5) & (tall < height)
-    return np.where(joint[..., None], 0.3 * picture, picture).astype(np.float32)
+    dark = _colour(generator, 0.15, 0.4) * np.array([1.25, 1.0, 0.7])
+    light = dark + generator.uniform(0.1, 0.25)
+    shade = 1 + 0.15 * _fractal(generator, shape, 0.35)
+    return _mixed((0.6 * rings + 0.25 + 0.12 * fibres).clip(0, 1).astype(np.float32), dark, light) * shade[..., None]
 
 
 def _water(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
@@ -253,18 +248,19 @@ def _lights(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _cloth(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """A woven cloth with folds."""
+    """A woven cloth with faint stripes and with folds."""
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     folds = _fractal(generator, shape, 0.35, stretch=float(generator.uniform(0.3, 3)))
     bent, turn = 3 * folds, generator.uniform(0, np.pi)
     along = np.cos(turn) * columns + np.sin(turn) * rows + bent
     across = np.cos(turn) * rows - np.sin(turn) * columns + bent
-    thread = generator.uniform(2.5, 6)
+    thread = generator.uniform(4, 8)
     weave = np.sin(2 * np.pi * along / thread) * np.sin(2 * np.pi * across / thread)
-    check = np.sin(2 * np.pi * along / (6 * thread)) > generator.uniform(-0.5, 1.2)
-    colours = _mixed(check.astype(np.float32), _colour(generator), _colour(generator))
+    stripes = (0.5 + 0.5 * np.sin(2 * np.pi * along / (8 * thread))).astype(np.float32)
+    first = _colour(generator)
+    colours = _mixed(stripes, first, 0.7 * first + 0.3 * _colour(generator))
     light = _lit(generator.uniform(5, 12) * folds, generator)
-    return colours * ((0.3 + 0.8 * light) * (1 + generator.uniform(0.05, 0.25) * weave))[..., None].astype(np.float32)
+    return colours * ((0.3 + 0.8 * light) * (1 + generator.uniform(0.04, 0.12) * weave))[..., None].astype(np.float32)
 
 
 def _fur(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
