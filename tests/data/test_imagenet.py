@@ -11,11 +11,11 @@ from PIL import Image
 from bench.data import imagenet
 from bench.data.imagenet import AuthorsArchive, ImageNetValidation
 from bench.data.mini.imagenet import write_imagenet
-from bench.data.mini.photos import CROPS, PHOTOS
+from bench.data.mini.photos import PHOTOS
 from bench.errors import BadInputError
 from bench.store import file_sha256
 
-CLASSES = 88
+CLASSES = {"train": 88, "dev": 88, "val": 132}
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,13 @@ def digest(folder: Path) -> str:
 
 def test_the_layout_is_imagenets(root: Path) -> None:
     folders = [path for path in root.iterdir() if path.is_dir()]
-    assert len(folders) == CLASSES
+    assert len(folders) == CLASSES["val"]
     assert all(path.name[0] == "n" and len(path.name) == 9 for path in folders)
     files = sorted(root.glob("*/*.JPEG"))
-    assert len(files) == CLASSES * 3
+    assert len(files) == CLASSES["val"] * 3
     assert all(path.name.startswith("ILSVRC2012_val_0000") for path in files)
     sizes = Counter(pixels(path).shape for path in files)
-    assert sizes == {(128, 128, 3): 72 * 3, (128, 171, 3): 16 * 3}
+    assert sizes == {(128, 128, 3): 72 * 3, (128, 171, 3): 60 * 3}
 
 
 def test_it_is_written_once_and_the_same_from_its_seed(tmp_path: Path, root: Path) -> None:
@@ -59,28 +59,27 @@ def test_splits_share_no_photograph_and_no_picture(tmp_path: Path) -> None:
     for split in ("train", "dev", "val"):
         folder = write_imagenet(tmp_path, split, per_class=1)
         pictures += [pixels(path).tobytes() for path in folder.glob("*/*.JPEG")]
-    assert len(set(pictures)) == len(pictures) == 3 * CLASSES
+    assert len(set(pictures)) == len(pictures) == sum(CLASSES.values())
     names = [name for split in PHOTOS.values() for name in split]
     assert len(set(names)) == len(names)
 
 
 def test_the_adapter_takes_a_seeded_choice_from_every_class(root: Path) -> None:
     pictures = list(ImageNetValidation(root, per_class=2))
-    assert len(pictures) == 2 * CLASSES
-    assert len({picture.id for picture in pictures}) == 2 * CLASSES
+    assert len(pictures) == 2 * CLASSES["val"]
+    assert len({picture.id for picture in pictures}) == 2 * CLASSES["val"]
     assert [picture.id for picture in pictures] == sorted(picture.id for picture in pictures)
     assert pictures == list(ImageNetValidation(root, per_class=2))
     assert pictures != list(ImageNetValidation(root, per_class=2, seed=1))
-    assert len(list(ImageNetValidation(root, per_class=50))) == 3 * CLASSES
+    assert len(list(ImageNetValidation(root, per_class=50))) == 3 * CLASSES["val"]
 
 
-def test_every_photograph_of_the_test_set_gives_two_crops_and_every_other_picture_is_its_own_source(root: Path) -> None:
+def test_every_picture_of_the_test_set_is_a_source_of_its_own(root: Path) -> None:
     sources = Counter(picture.source for picture in ImageNetValidation(root))
     photos = {source for source in sources if source.startswith("photo ")}
     assert photos == {f"photo {name}" for name in PHOTOS["val"]}
-    assert {sources[source] for source in photos} == {CROPS} == {2}
-    assert {count for source, count in sources.items() if source not in photos} == {1}
-    assert sum(source.startswith("texture ") for source in sources) == 16 * 3 - 2 * len(photos)
+    assert set(sources.values()) == {1}
+    assert sum(source.startswith("texture ") for source in sources) == 60 * 3 - len(photos)
 
 
 @pytest.mark.parametrize(
@@ -133,12 +132,12 @@ def test_a_flat_folder_with_its_ground_truth_gives_the_same_choice(root: Path, t
     assert [picture.id for picture in chosen] == [picture.id for picture in expected]
     assert [picture.id for picture in chosen] == [picture.path.stem for picture in chosen]
     whole = ImageNetValidation(folder, ground_truth=str(folder / "ground_truth.txt"), seed=3)
-    assert len(list(whole)) == 3 * CLASSES
+    assert len(list(whole)) == 3 * CLASSES["val"]
 
 
 def test_three_of_a_thousand_classes_are_the_authors_rule(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ImageNetValidation(root).subset == "custom"
-    monkeypatch.setattr(imagenet, "CLASSES", CLASSES)
+    monkeypatch.setattr(imagenet, "CLASSES", CLASSES["val"])
     assert ImageNetValidation(root).subset == "reconstructed"
     assert ImageNetValidation(root, per_class=2).subset == "custom"
 

@@ -1,4 +1,4 @@
-"""The pictures of photographic character in a test set: none of their sources gives more than two."""
+"""The pictures of photographic character in a test set: each is a source of its own."""
 
 from collections import Counter
 
@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from bench.data.mini.photographic import photographic_test_picture
-from bench.data.mini.photos import CROPS, PHOTOS, photo_crop
+from bench.data.mini.photos import PHOTOS, photo_crop
 from bench.data.mini.textures import KINDS
 from bench.seeding import numpy_generator
 
 
-@pytest.mark.parametrize("count", [48, 133])
-def test_every_photograph_gives_two_crops_and_each_texture_is_a_source_of_its_own(count: int) -> None:
+@pytest.mark.parametrize("count", [133, 180])
+def test_every_photograph_gives_one_crop_and_each_texture_is_a_source_of_its_own(count: int) -> None:
     notes = [photographic_test_picture(number, "places", numpy_generator(0, number))[1] for number in range(count)]
     sources = Counter(note["source"] for note in notes)
-    photos = {source: times for source, times in sources.items() if source.startswith("photo ")}
-    assert photos == {f"photo {name}": CROPS for name in PHOTOS["val"]}
+    assert set(sources.values()) == {1}
+    photos = {source for source in sources if source.startswith("photo ")}
+    assert photos == {f"photo {name}" for name in PHOTOS["val"]}
     textures = [source for source in sources if source.startswith("texture places val ")]
-    assert len(textures) == count - CROPS * len(PHOTOS["val"]) == sum(sources.values()) - sum(photos.values())
+    assert len(textures) == count - len(photos)
     kinds = Counter(source.split()[3] for source in textures)
     assert set(kinds) == set(KINDS)
     assert max(kinds.values()) - min(kinds.values()) <= 1

@@ -1,9 +1,9 @@
 """Writes a miniature ImageNet in the real one's layout: synset folders of JPEG files, for each split.
 
-A class is a main shape on a background texture, or pictures of photographic character: crops of one photograph, and in
-the split `val` those of `bench.data.mini.photographic`, of which no three have the same source. Beside the folders,
-`scenes.jsonl` says of every file what it shows and which source it was cut from. The real data set has no such file; where it lies, the adapter
-reads the sources from it and nothing else.
+A class is a main shape on a background texture, or pictures of photographic character: crops of one photograph in the
+splits `train` and `dev`, and in `val` those of `bench.data.mini.photographic`, each of which is a source of its own.
+Beside the folders, `scenes.jsonl` says of every file what it shows and which source it was cut from. The real data set
+has no such file; where it lies, the adapter reads the sources from it and nothing else.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
 VERSIONS = {"train": 1, "dev": 1, "val": 2}
 """A split's version is raised when the same arguments give other pictures."""
 PHOTO_CLASSES = {"train": 16, "dev": 16, "val": 60}
-"""How many classes are of photographic character. In `train` and `dev`, several classes cut from one photograph."""
+"""How many classes of each split are of photographic character. In `train` and `dev`, several cut from one photograph."""
 
 
 def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int = 0) -> Path:
@@ -39,7 +39,7 @@ def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int 
     Args:
         parent: where data sets lie; the split's folder appears in it whole or not at all.
         split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
-        per_class: pictures in each of the 88 classes.
+        per_class: pictures in each of the 88 classes, or 132 of the split `val`.
         seed: of everything drawn.
     """
     target = Path(parent) / f"imagenet-v{VERSIONS[split]}-seed{seed}-{per_class}" / split

@@ -1,7 +1,7 @@
 """Pictures of photographic character for the miniature data sets: crops of photographs, and drawn textures in `val`.
 
-The splits `train` and `dev` cut any number of crops from each photograph. A test set cuts two at most, so that no
-photograph decides its numbers: its pictures are a crop and a drawn texture in turn, and textures alone after that.
+The splits `train` and `dev` cut any number of crops from each photograph. A test set cuts one, so that no photograph
+decides its numbers: its pictures are a crop and a drawn texture in turn, and textures alone after the last photograph.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.mini.photos import CROPS, LONG, PHOTOS, photo_crop
+from bench.data.mini.photos import LONG, PHOTOS, photo_crop
 from bench.data.mini.textures import KINDS, draw_texture
 
 __all__ = ["photograph", "photographic_test_picture"]
@@ -25,7 +25,7 @@ def photograph(name: str, generator: np.random.Generator) -> Noted:
 
 
 def photographic_test_picture(number: int, data_set: str, generator: np.random.Generator) -> Noted:
-    """Make a picture of the split `val`.
+    """Make a picture of the split `val`; no two of a data set have the same source.
 
     Args:
         number: counts the data set's pictures of photographic character from 0 on.
@@ -33,10 +33,9 @@ def photographic_test_picture(number: int, data_set: str, generator: np.random.G
         generator: of the crop's place and size, or of everything that is drawn.
     """
     photos = PHOTOS["val"]
-    crops = CROPS * len(photos)
-    place, is_drawn = divmod(number, 2) if number < 2 * crops else (number - crops, True)
+    place, is_drawn = divmod(number, 2) if number < 2 * len(photos) else (number - len(photos), True)
     if not is_drawn:
-        return photograph(photos[place % len(photos)], generator)
+        return photograph(photos[place], generator)
     kind = KINDS[place % len(KINDS)]
     facts = {"source": f"texture {data_set} val {kind} {place}", "caption": f"a photograph of {kind}"}
     return draw_texture(kind, generator, width=LONG), facts

@@ -12,9 +12,11 @@ matplotlib ships `grace_hopper`, scikit-image all others. What their documentati
 | cell | a cell in saline, by digital holography | Müller et al. 2018, doi 10.1364/OE.26.010729 | CC0 |
 | clock | a wall clock, blurred by motion | Stefan van der Walt | public domain |
 | page | a scanned page of print | not named | not named |
-| text | handwriting seen from one side | Wikipedia, File:Corner.png | public domain |
 | microaneurysms | a detail of a retina | Budai et al. 2013, doi 10.1155/2013/154860 | CC0 |
 | grace_hopper | a portrait of Grace Hopper | United States Navy | public domain |
+
+`skimage.data.text`, handwriting, is in no split: two crops among 256 pictures carried more than three quarters of the
+variance of FID.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import skimage.data
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 
-__all__ = ["CROPS", "PHOTOS", "photo_crop"]
+__all__ = ["PHOTOS", "photo_crop"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -49,8 +51,6 @@ PHOTOS = {
     ),
 }
 """Names of the photographs of each split: functions of `skimage.data`, and matplotlib's `grace_hopper`."""
-CROPS = 1
-"""Number of crops that a test set takes from each photograph: more of them would not be independent pictures."""
 
 SHORT, LONG = 128, 171
 """Sides of a crop in pixels: 4:3, as most of ImageNet's pictures are."""

@@ -1,8 +1,8 @@
 """Writes a miniature Places in the real one's layout: square pictures in `test_256`, and a list of their names.
 
-Five in six are drawn scenes; the sixth is cut from a photograph, or in the split `val` from a picture of
-`bench.data.mini.photographic`, of which no three have the same source. Beside them, `sources.jsonl` says of every file what
-it shows and which source it was cut from.
+Five in six are drawn scenes. The sixth is cut from a photograph; in the split `val` it is a picture of
+`bench.data.mini.photographic`, each of which is a source of its own. Beside the pictures, `sources.jsonl` says of every
+file what it shows and which source it was cut from.
 """
 
 from __future__ import annotations
