@@ -2,10 +2,10 @@
 
 python benchmarks/source_shares.py RUN... [--most 0.05]
 
-The infinitesimal jackknife's variance of a number is a sum over sources of s², where s is the sum of the influences of a
-source's items (bench/metrics/uncertainty.py). The largest term's share of it says whether one source decides the number;
-(Σs²)²/Σs⁴ is the number of equally weighty sources that would vary as much. Prints a table in Markdown: for every
-column of the run's table, the row and the difference to the reference row whose share is the largest.
+The infinitesimal jackknife's variance of a number is a sum over sources of s², where s is the sum of the influences of
+a source's items (bench/metrics/uncertainty.py). The largest term's share of it says whether one source decides the
+number; (Σs²)²/Σs⁴ is the number of sources of equal weight that would vary as much. Prints a table in Markdown: for
+every column of the run's table, the row and the difference to the reference row whose share is the largest.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
 VERSIONS = {"train": 1, "dev": 1, "val": 2}
 """A split's version is raised when the same arguments give other pictures."""
 PHOTO_CLASSES = {"train": 16, "dev": 16, "val": 60}
-"""How many classes of each split are of photographic character. In `train` and `dev`, several cut from one photograph."""
+"""How many classes are of photographic character. In `train` and `dev`, several of them cut from one photograph."""
 
 
 def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int = 0) -> Path:

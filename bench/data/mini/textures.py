@@ -153,7 +153,7 @@ def _leaf(
         edge = rib + side * 0.45 * size * (1 - steps**2) * across
         outline = np.rint(np.concatenate([rib, edge[::-1]])).astype(np.int32)
         cv2.fillPoly(picture, [outline], (light * colour).tolist(), cv2.LINE_8)
-    ends = [tuple(int(round(value)) for value in end) for end in (rib[0], rib[-1])]
+    ends = [tuple(int(value) for value in np.rint(end)) for end in (rib[0], rib[-1])]
     cv2.line(picture, ends[0], ends[1], (0.6 * colour).tolist(), 1, cv2.LINE_8)
 
 
@@ -219,8 +219,7 @@ def _wood(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 def _water(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
     """Waves that grow towards the viewer, with glints of the sky."""
-    height, width = shape
-    near = np.linspace(0.1, 1, height, dtype=np.float32)[:, None]
+    near = np.linspace(0.1, 1, shape[0], dtype=np.float32)[:, None]
     waves = _fractal(generator, shape, 0.9, stretch=5) * (1 - near) + _fractal(generator, shape, 0.7, stretch=3) * near
     deep = _colour(generator, 0.1, 0.35) * np.array([0.7, 1.0, 1.2])
     sky = _colour(generator, 0.55, 0.85)
