@@ -73,6 +73,8 @@ class Profile:
     masks: str = MISSING
     items: dict[str, int | None] = field(default_factory=dict)
     """Items of a table by data set; None for all that it gives."""
+    captions: int = 5
+    """How many captions of each COCO image are taken at most; each gives an item."""
     fid_minimum: int = MISSING
     """Fewest items of which a Fréchet distance is given."""
     steps: int = MISSING

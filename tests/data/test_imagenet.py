@@ -13,8 +13,9 @@ from bench.data.imagenet import AuthorsArchive, ImageNetValidation
 from bench.data.mini.imagenet import write_imagenet
 from bench.data.mini.photos import PHOTOS
 from bench.errors import BadInputError
+from bench.store import file_sha256
 
-CLASSES = 88
+CLASSES = {"train": 88, "dev": 88, "val": 132}
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,13 @@ def digest(folder: Path) -> str:
 
 def test_the_layout_is_imagenets(root: Path) -> None:
     folders = [path for path in root.iterdir() if path.is_dir()]
-    assert len(folders) == CLASSES
+    assert len(folders) == CLASSES["val"]
     assert all(path.name[0] == "n" and len(path.name) == 9 for path in folders)
     files = sorted(root.glob("*/*.JPEG"))
-    assert len(files) == CLASSES * 3
+    assert len(files) == CLASSES["val"] * 3
     assert all(path.name.startswith("ILSVRC2012_val_0000") for path in files)
     sizes = Counter(pixels(path).shape for path in files)
-    assert sizes == {(128, 128, 3): 72 * 3, (128, 171, 3): 16 * 3}
+    assert sizes == {(128, 128, 3): 72 * 3, (128, 171, 3): 60 * 3}
 
 
 def test_it_is_written_once_and_the_same_from_its_seed(tmp_path: Path, root: Path) -> None:
@@ -58,26 +59,44 @@ def test_splits_share_no_photograph_and_no_picture(tmp_path: Path) -> None:
     for split in ("train", "dev", "val"):
         folder = write_imagenet(tmp_path, split, per_class=1)
         pictures += [pixels(path).tobytes() for path in folder.glob("*/*.JPEG")]
-    assert len(set(pictures)) == len(pictures) == 3 * CLASSES
+    assert len(set(pictures)) == len(pictures) == sum(CLASSES.values())
     names = [name for split in PHOTOS.values() for name in split]
     assert len(set(names)) == len(names)
 
 
 def test_the_adapter_takes_a_seeded_choice_from_every_class(root: Path) -> None:
     pictures = list(ImageNetValidation(root, per_class=2))
-    assert len(pictures) == 2 * CLASSES
-    assert len({picture.id for picture in pictures}) == 2 * CLASSES
+    assert len(pictures) == 2 * CLASSES["val"]
+    assert len({picture.id for picture in pictures}) == 2 * CLASSES["val"]
     assert [picture.id for picture in pictures] == sorted(picture.id for picture in pictures)
     assert pictures == list(ImageNetValidation(root, per_class=2))
     assert pictures != list(ImageNetValidation(root, per_class=2, seed=1))
-    assert len(list(ImageNetValidation(root, per_class=50))) == 3 * CLASSES
+    assert len(list(ImageNetValidation(root, per_class=50))) == 3 * CLASSES["val"]
 
 
-def test_crops_of_one_photograph_share_their_source(root: Path) -> None:
+def test_every_picture_of_the_test_set_is_a_source_of_its_own(root: Path) -> None:
     sources = Counter(picture.source for picture in ImageNetValidation(root))
     photos = {source for source in sources if source.startswith("photo ")}
     assert photos == {f"photo {name}" for name in PHOTOS["val"]}
-    assert all(count == 1 for source, count in sources.items() if source not in photos)
+    assert set(sources.values()) == {1}
+    assert sum(source.startswith("texture ") for source in sources) == 60 * 3 - len(photos)
+
+
+@pytest.mark.parametrize(
+    ("split", "notes", "mean"),
+    [
+        ("train", "2550d73a583454d8d0c70dffaf92f5f55d170f28cdea6125ae20c510e02309b1", 122.294),
+        ("dev", "61705ed63a8bc638606204d81cab581c73cebf2158dc143aff64ea24490c286d", 127.751),
+    ],
+)
+def test_what_the_shipped_models_were_trained_on_has_not_changed(
+    tmp_path: Path, split: str, notes: str, mean: float
+) -> None:
+    folder = write_imagenet(tmp_path, split, per_class=2)
+    assert folder == tmp_path / "imagenet-v1-seed0-2" / split
+    assert file_sha256(folder / "scenes.jsonl") == notes
+    pictures = [pixels(path) for path in sorted(folder.glob("*/*.JPEG"))]
+    assert np.mean([picture.mean() for picture in pictures]) == pytest.approx(mean, abs=0.01)
 
 
 def test_a_root_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
@@ -113,12 +132,12 @@ def test_a_flat_folder_with_its_ground_truth_gives_the_same_choice(root: Path, t
     assert [picture.id for picture in chosen] == [picture.id for picture in expected]
     assert [picture.id for picture in chosen] == [picture.path.stem for picture in chosen]
     whole = ImageNetValidation(folder, ground_truth=str(folder / "ground_truth.txt"), seed=3)
-    assert len(list(whole)) == 3 * CLASSES
+    assert len(list(whole)) == 3 * CLASSES["val"]
 
 
 def test_three_of_a_thousand_classes_are_the_authors_rule(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ImageNetValidation(root).subset == "custom"
-    monkeypatch.setattr(imagenet, "CLASSES", CLASSES)
+    monkeypatch.setattr(imagenet, "CLASSES", CLASSES["val"])
     assert ImageNetValidation(root).subset == "reconstructed"
     assert ImageNetValidation(root, per_class=2).subset == "custom"
 

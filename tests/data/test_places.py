@@ -8,7 +8,6 @@ import pytest
 from bench.data import places
 from bench.data.items import read_rgb
 from bench.data.listing import names_sha256
-from bench.data.mini.photos import PHOTOS
 from bench.data.mini.places import write_places
 from bench.data.places import Places
 from bench.errors import BadInputError
@@ -63,12 +62,11 @@ def test_pictures_come_in_the_order_of_the_list(root: Path, tmp_path: Path) -> N
     assert list(chosen) == list(chosen) == pictures[7:3:-1]
 
 
-def test_five_in_six_are_scenes_of_their_own_and_the_rest_are_cut_from_photographs(root: Path) -> None:
-    sources = Counter(picture.source for picture in Places(root, LIST))
-    photos = {source: count for source, count in sources.items() if source.startswith("photo ")}
-    assert sum(photos.values()) == COUNT // 6
-    assert set(photos) <= {f"photo {name}" for name in PHOTOS["val"]}
-    assert {sources[source] for source in sources if source not in photos} == {1}
+def test_five_in_six_are_scenes_and_the_rest_are_photographs_or_drawn_like_them(root: Path, tmp_path: Path) -> None:
+    kinds = Counter(picture.source.split()[0] for picture in Places(root, LIST))
+    assert kinds == {"scene": COUNT * 5 // 6, "photo": COUNT // 12, "texture": COUNT // 12}
+    train = Places(write_places(tmp_path, "train", pictures=COUNT), LIST)
+    assert Counter(picture.source.split()[0] for picture in train) == {"scene": COUNT * 5 // 6, "photo": COUNT // 6}
 
 
 def test_a_real_picture_is_its_own_source(root: Path, tmp_path: Path) -> None:

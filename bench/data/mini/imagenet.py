@@ -1,8 +1,9 @@
 """Writes a miniature ImageNet in the real one's layout: synset folders of JPEG files, for each split.
 
-A class is a main shape on a background texture, or one photograph. Beside the folders, `scenes.jsonl` says of every
-file what it shows and which source it was cut from. The real data set has no such file; where it lies, the adapter
-reads the sources from it and nothing else.
+A class is a main shape on a background texture, or pictures of photographic character: crops of one photograph in the
+splits `train` and `dev`, and in `val` those of `bench.data.mini.photographic`, each of which is a source of its own.
+Beside the folders, `scenes.jsonl` says of every file what it shows and which source it was cut from. The real data set
+has no such file; where it lies, the adapter reads the sources from it and nothing else.
 """
 
 from __future__ import annotations
@@ -15,20 +16,21 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench.data.mini.photos import PHOTOS, photo_crop
+from bench.data.mini.photographic import photograph, photographic_test_picture
+from bench.data.mini.photos import PHOTOS
 from bench.data.mini.scenes import SHAPES, TEXTURES, draw_scene, sample_scene
 from bench.data.mini.writing import JPEG_QUALITY, write_notes, written_once
 from bench.seeding import numpy_generator
 
-__all__ = ["VERSION", "write_imagenet"]
+__all__ = ["VERSIONS", "write_imagenet"]
 
 Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
 """Synset, number within it, pixels, and what `scenes.jsonl` says of it."""
 
-VERSION = 1
-"""Raised when the same arguments give other pictures."""
-PHOTO_CLASSES = 16
-"""Classes of photographs in a split; where it has fewer photographs, several classes cut from the same one."""
+VERSIONS = {"train": 1, "dev": 1, "val": 2}
+"""A split's version is raised when the same arguments give other pictures."""
+PHOTO_CLASSES = {"train": 16, "dev": 16, "val": 60}
+"""How many classes are of photographic character. In `train` and `dev`, several of them cut from one photograph."""
 
 
 def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int = 0) -> Path:
@@ -37,10 +39,10 @@ def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int 
     Args:
         parent: where data sets lie; the split's folder appears in it whole or not at all.
         split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
-        per_class: pictures in each of the 88 classes.
+        per_class: pictures in each of the 88 classes, or 132 of the split `val`.
         seed: of everything drawn.
     """
-    target = Path(parent) / f"imagenet-v{VERSION}-seed{seed}-{per_class}" / split
+    target = Path(parent) / f"imagenet-v{VERSIONS[split]}-seed{seed}-{per_class}" / split
     return written_once(target, lambda folder: _write(folder, split, per_class, seed))
 
 
@@ -71,9 +73,10 @@ def _scenes(split: str, per_class: int, seed: int) -> Iterator[Entry]:
 
 def _photographs(split: str, per_class: int, seed: int) -> Iterator[Entry]:
     names = PHOTOS[split]
-    for number in range(PHOTO_CLASSES):
-        name = names[number % len(names)]
-        for index in range(per_class):
-            generator = numpy_generator(seed, "imagenet", split, "photo", number, index)
-            facts = {"source": f"photo {name}", "caption": f"a photograph of {name.replace('_', ' ')}"}
-            yield f"n99{number:06d}", index, photo_crop(name, generator), facts
+    for number, index in itertools.product(range(PHOTO_CLASSES[split]), range(per_class)):
+        generator = numpy_generator(seed, "imagenet", split, "photo", number, index)
+        if split == "val":
+            picture, facts = photographic_test_picture(number * per_class + index, "imagenet", generator)
+        else:
+            picture, facts = photograph(names[number % len(names)], generator)
+        yield f"n99{number:06d}", index, picture, facts

@@ -1,4 +1,23 @@
-"""Crops of the real photographs that scikit-image ships in its wheel; no download, and no photograph in two splits."""
+"""Crops of real photographs that installed packages ship; no download, and no photograph in two splits.
+
+matplotlib ships `grace_hopper`, scikit-image all others. What their documentation says of those of the split `val`:
+
+| name | shows | author or source | licence |
+|---|---|---|---|
+| cat | Chelsea, a cat | Stefan van der Walt | CC0 |
+| rocket | the launch of DSCOVR | SpaceX | public domain |
+| stereo_motorcycle | a motorcycle in a garage | Nesic et al., Middlebury stereo benchmark of 2014 | not named |
+| coins | Greek coins from Pompeii | Brooklyn Museum Collection | no known copyright restrictions |
+| moon | the surface of the moon | not named | not named |
+| cell | a cell in saline, by digital holography | Müller et al. 2018, doi 10.1364/OE.26.010729 | CC0 |
+| clock | a wall clock, blurred by motion | Stefan van der Walt | public domain |
+| page | a scanned page of print | not named | not named |
+| microaneurysms | a detail of a retina | Budai et al. 2013, doi 10.1155/2013/154860 | CC0 |
+| grace_hopper | a portrait of Grace Hopper | United States Navy | public domain |
+
+`skimage.data.text`, handwriting, is in no split: two crops among 256 pictures carried more than three quarters of the
+variance of FID.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +27,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import skimage.data
+from matplotlib.cbook import get_sample_data
+from PIL import Image
 
 __all__ = ["PHOTOS", "photo_crop"]
 
@@ -16,9 +37,20 @@ Pixels = npt.NDArray[np.uint8]
 PHOTOS = {
     "train": ("astronaut", "coffee", "hubble_deep_field", "immunohistochemistry", "brick", "camera", "gravel"),
     "dev": ("retina", "grass"),
-    "val": ("cat", "rocket", "stereo_motorcycle", "coins", "moon"),
+    "val": (
+        "cat",
+        "rocket",
+        "stereo_motorcycle",
+        "coins",
+        "moon",
+        "cell",
+        "clock",
+        "page",
+        "microaneurysms",
+        "grace_hopper",
+    ),
 }
-"""Names of functions of `skimage.data`, for each split."""
+"""Names of the photographs of each split: functions of `skimage.data`, and matplotlib's `grace_hopper`."""
 
 SHORT, LONG = 128, 171
 """Sides of a crop in pixels: 4:3, as most of ImageNet's pictures are."""
@@ -26,6 +58,9 @@ SHORT, LONG = 128, 171
 
 @functools.cache
 def _photo(name: str) -> Pixels:
+    if name == "grace_hopper":
+        with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as portrait:
+            return np.asarray(portrait.convert("RGB"))
     loaded = getattr(skimage.data, name)()
     picture: Pixels = loaded[0] if isinstance(loaded, tuple) else loaded
     return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB).astype(np.uint8) if picture.ndim == 2 else picture

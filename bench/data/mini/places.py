@@ -1,7 +1,8 @@
 """Writes a miniature Places in the real one's layout: square pictures in `test_256`, and a list of their names.
 
-Five in six are drawn scenes, the sixth is cut from a photograph. Beside them, `sources.jsonl` says of every file what
-it shows and which source it was cut from.
+Five in six are drawn scenes. The sixth is cut from a photograph; in the split `val` it is a picture of
+`bench.data.mini.photographic`, each of which is a source of its own. Beside the pictures, `sources.jsonl` says of every
+file what it shows and which source it was cut from.
 """
 
 from __future__ import annotations
@@ -12,15 +13,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench.data.mini.photos import PHOTOS, photo_crop
+from bench.data.mini.photographic import photograph, photographic_test_picture
+from bench.data.mini.photos import PHOTOS
 from bench.data.mini.scenes import SIDE, draw_scene, numbered_scene
 from bench.data.mini.writing import JPEG_QUALITY, write_notes, written_once
 from bench.seeding import numpy_generator
 
-__all__ = ["VERSION", "write_places"]
+__all__ = ["VERSIONS", "write_places"]
 
-VERSION = 1
-"""Raised when the same arguments give other pictures."""
+VERSIONS = {"train": 1, "dev": 1, "val": 2}
+"""A split's version is raised when the same arguments give other pictures."""
 PHOTO_EVERY = 6
 STEP = 7
 """Between the numbers in the names, as the published list leaves most of the test pictures out."""
@@ -35,7 +37,7 @@ def write_places(parent: str | Path, split: str, *, pictures: int, seed: int = 0
         pictures: how many, all of them in `test_list.txt`.
         seed: of everything drawn.
     """
-    target = Path(parent) / f"places-v{VERSION}-seed{seed}-{pictures}" / split
+    target = Path(parent) / f"places-v{VERSIONS[split]}-seed{seed}-{pictures}" / split
     return written_once(target, lambda folder: _write(folder, split, pictures, seed))
 
 
@@ -44,7 +46,7 @@ def _write(folder: Path, split: str, pictures: int, seed: int) -> None:
     names, lines = [], []
     for index in range(pictures):
         name = f"Places365_test_{1 + STEP * index:08d}.jpg"
-        picture, facts = (_photograph if index % PHOTO_EVERY == PHOTO_EVERY - 1 else _scene)(split, index, seed)
+        picture, facts = (_photographic if index % PHOTO_EVERY == PHOTO_EVERY - 1 else _scene)(split, index, seed)
         Image.fromarray(picture).save(folder / "test_256" / name, quality=JPEG_QUALITY)
         names.append(name)
         lines.append({"file": f"test_256/{name}", **facts})
@@ -57,10 +59,12 @@ def _scene(split: str, index: int, seed: int) -> tuple[npt.NDArray[np.uint8], di
     return draw_scene(scene), {"source": f"scene places {split} {index}", **scene.facts}
 
 
-def _photograph(split: str, index: int, seed: int) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
-    name = PHOTOS[split][index // PHOTO_EVERY % len(PHOTOS[split])]
+def _photographic(split: str, index: int, seed: int) -> tuple[npt.NDArray[np.uint8], dict[str, str]]:
+    number = index // PHOTO_EVERY
     generator = numpy_generator(seed, "places", split, "photo", index)
-    crop = photo_crop(name, generator)
-    left = int(generator.integers(crop.shape[1] - SIDE, endpoint=True))
-    square = np.ascontiguousarray(crop[:, left : left + SIDE])
-    return square, {"source": f"photo {name}", "caption": f"a photograph of {name.replace('_', ' ')}"}
+    if split == "val":
+        picture, facts = photographic_test_picture(number, "places", generator)
+    else:
+        picture, facts = photograph(PHOTOS[split][number % len(PHOTOS[split])], generator)
+    left = int(generator.integers(picture.shape[1] - SIDE, endpoint=True))
+    return np.ascontiguousarray(picture[:, left : left + SIDE]), facts

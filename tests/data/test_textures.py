@@ -1,0 +1,48 @@
+"""Drawn textures: deterministic, of every size, unlike each other, and as rich in fine structure as photographs."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from bench.data.mini.textures import KINDS, draw_texture
+from bench.seeding import numpy_generator
+
+
+def draw(kind: str, index: int, *, width: int = 171) -> np.ndarray:
+    return draw_texture(kind, numpy_generator(0, "textures", kind, index), width=width)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_is_drawn_the_same_twice_and_otherwise_by_another_generator(kind: str) -> None:
+    first, again, other = draw(kind, 0), draw(kind, 0), draw(kind, 1)
+    assert first.shape == (128, 171, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert np.abs(first.astype(float) - other).mean() > 3
+    assert draw(kind, 0, width=128).shape == (128, 128, 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_picture_is_flat_or_burnt_out(kind: str) -> None:
+    for index in range(6):
+        picture = draw(kind, index)
+        assert picture.std() > 4
+        assert np.isin(picture, (0, 255)).mean() < 0.35
+
+
+def test_the_spectrum_falls_as_that_of_natural_images() -> None:
+    """The power of photographs falls with about the square of the frequency; a flat spectrum is noise."""
+    slopes = []
+    for kind, index in itertools.product(KINDS, range(6)):
+        grey = draw(kind, index, width=128).mean(axis=2)
+        power = np.abs(np.fft.fft2((grey - grey.mean()) * np.hanning(128)[:, None] * np.hanning(128))) ** 2
+        radius = np.rint(np.hypot(*np.meshgrid(np.fft.fftfreq(128, 1 / 128), np.fft.fftfreq(128, 1 / 128)))).astype(int)
+        mean = np.bincount(radius.ravel(), weights=power.ravel()) / np.bincount(radius.ravel())
+        slopes.append(np.polyfit(np.log(np.arange(3, 41)), np.log(mean[3:41]), 1)[0])
+    assert -3.5 < np.median(slopes) < -1.5
+
+
+def test_an_unknown_kind_is_named() -> None:
+    with pytest.raises(ValueError, match=r"unknown kind of texture 'tartan': expected one of sky, "):
+        draw_texture("tartan", numpy_generator(0), width=128)
