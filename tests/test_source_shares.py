@@ -1,16 +1,9 @@
-"""No source carries more than a twentieth of a headline number's variance on the mini test sets."""
-
-import json
-from pathlib import Path
+"""How the variance of a number is spread over sources, on numbers that are worked out by hand."""
 
 import numpy as np
 import pytest
 
-import bench
-from benchmarks.source_shares import concentration, concentrations
-
-MOST = 0.05
-"""The largest share of a variance that one source may carry."""
+from benchmarks.source_shares import concentration
 
 
 def test_items_of_one_source_are_summed_before_they_are_squared() -> None:
