@@ -47,13 +47,9 @@ def _photographed(picture: Field, generator: np.random.Generator) -> Pixels:
     balance = generator.uniform(0.92, 1.08, 3) * generator.uniform(0.8, 1.1)
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     vignette = 1 - generator.uniform(0, 0.25) * (rows**2 + columns**2) / 2
-    seen = cv2.GaussianBlur((picture * balance * vignette[..., None]).astype(np.float32), (0, 0), _sigma(generator))
+    seen = cv2.GaussianBlur((picture * balance * vignette[..., None]).astype(np.float32), (0, 0), generator.uniform(0.4, 1.0))
     grain = generator.normal(0, generator.uniform(0.004, 0.02), (height, width, 1))
-    return (255 * (seen + grain).clip(0, 1)).astype(np.uint8)
-
-
-def _sigma(generator: np.random.Generator) -> float:
-    return float(generator.uniform(0.4, 1.0))
+    return np.asarray(255 * (seen + grain).clip(0, 1)).astype(np.uint8)
 
 
 def _fractal(generator: np.random.Generator, shape: tuple[int, int], gain: float, *, stretch: float = 1.0) -> Field:
@@ -72,12 +68,12 @@ def _fractal(generator: np.random.Generator, shape: tuple[int, int], gain: float
         across = min(width, max(2, round(2**octave * width / height / stretch)))
         noise = generator.standard_normal((down + 2, across + 2), dtype=np.float32)
         total += gain**octave * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return (total - total.mean()) / total.std()
+    return np.asarray((total - total.mean()) / total.std(), np.float32)
 
 
 def _unit(field: Field) -> Field:
     """The field's values moved to 0..1."""
-    return (field - field.min()) / (np.ptp(field) + np.float32(1e-6))
+    return np.asarray((field - field.min()) / (np.ptp(field) + np.float32(1e-6)), np.float32)
 
 
 def _lit(heights: Field, generator: np.random.Generator) -> Field:
@@ -86,13 +82,13 @@ def _lit(heights: Field, generator: np.random.Generator) -> Field:
     turn, rise = generator.uniform(0, 2 * np.pi), generator.uniform(0.5, 1.1)
     light = np.array([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)])
     cosine = (light[2] - light[0] * across - light[1] * down) / np.sqrt(1 + across**2 + down**2)
-    return cosine.clip(0, 1).astype(np.float32)
+    return np.asarray(cosine.clip(0, 1), np.float32)
 
 
 def _mixed(share: Field, first: npt.ArrayLike, second: npt.ArrayLike) -> Field:
     """Two colours, or two pictures, mixed pixel by pixel; share 0 gives the first."""
     there = share[..., None]
-    return ((1 - there) * np.asarray(first) + there * np.asarray(second)).astype(np.float32)
+    return np.asarray((1 - there) * np.asarray(first) + there * np.asarray(second), np.float32)
 
 
 def _colour(generator: np.random.Generator, low: float = 0.15, high: float = 0.85) -> npt.NDArray[np.float64]:
@@ -128,15 +124,15 @@ def _leaves(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
     """Leaves that hide each other, brighter towards the viewer; the far ones are out of focus."""
     height, width = shape
     picture = np.full((height, width, 3), _colour(generator, 0.05, 0.2), np.float32)
-    base = generator.uniform((0.15, 0.3, 0.05), (0.6, 0.65, 0.3))
+    base = generator.uniform((0.25, 0.35, 0.15), (0.6, 0.6, 0.35))
     count = 420
     for number in range(count):
         near = number / count
         if number == count // 2:
             picture = cv2.GaussianBlur(picture, (0, 0), generator.uniform(1, 3)).astype(np.float32)
-        size = 4.0 * generator.uniform(0.03, 1) ** -0.5 * (0.6 + 0.6 * near)
+        size = 5.0 * generator.uniform(0.03, 1) ** -0.5 * (0.6 + 0.6 * near)
         centre = generator.uniform((-5, -5), (width + 5, height + 5))
-        colour = (base * generator.uniform(0.5, 1.3) + generator.normal(0, 0.04, 3)) * (0.35 + 0.75 * near)
+        colour = (base * generator.uniform(0.6, 1.2) + generator.normal(0, 0.04, 3)) * (0.35 + 0.75 * near)
         _leaf(picture, (float(centre[0]), float(centre[1])), float(size), float(generator.uniform(0, 360)), colour)
     return picture * (0.85 + 0.12 * _fractal(generator, shape, 0.95))[..., None]
 
@@ -149,7 +145,7 @@ def _leaf(
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     steps = np.linspace(-1, 1, 9)[:, None]
     rib = np.array(centre) + size * steps * along
-    for side, light in ((1, 1.0), (-1, 0.75)):
+    for side, light in ((1, 1.0), (-1, 0.82)):
         edge = rib + side * 0.45 * size * (1 - steps**2) * across
         outline = np.rint(np.concatenate([rib, edge[::-1]])).astype(np.int32)
         cv2.fillPoly(picture, [outline], (light * colour).tolist(), cv2.LINE_8)
@@ -259,7 +255,8 @@ def _cloth(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
     first = _colour(generator)
     colours = _mixed(stripes, first, 0.7 * first + 0.3 * _colour(generator))
     light = _lit(generator.uniform(5, 12) * folds, generator)
-    return colours * ((0.3 + 0.8 * light) * (1 + generator.uniform(0.04, 0.12) * weave))[..., None].astype(np.float32)
+    shade = (0.3 + 0.8 * light) * (1 + generator.uniform(0.04, 0.12) * weave)
+    return np.asarray(colours * shade[..., None], np.float32)
 
 
 def _fur(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
