@@ -161,7 +161,7 @@ def _read_table(folder: Path) -> Measured:
 
 
 def _table(folder: Path, run: Mapping[str, Any], results: Mapping[str, Any]) -> Measured:
-    columns: list[str] = [column["metric"] for column in results["columns"]]
+    columns: list[str] = [column["metric"] for column in results.get("columns", [])]
     rows = {row["method"]: row for row in results["rows"] if row["origin"] != PUBLISHED}
     if len(rows) != sum(row["origin"] != PUBLISHED for row in results["rows"]):
         raise BadInputError(f"{folder / RESULTS}: expected one line of each row, found several; this is no table's run")
