@@ -60,6 +60,7 @@ def write_run(
     results = {
         "schema_version": 1, "experiment": experiment, "profile": "mini", "custom": [], "manifest": manifest,
         "protocols": {protocol.hash: protocol.settings for protocol in protocols.values()}, "rows": rows,
+        "columns": [{"metric": metric} for metric in metrics],
     }  # fmt: skip
     run = {
         "experiment": experiment, "manifest": manifest, "config": {"table": {"columns": metrics}},
