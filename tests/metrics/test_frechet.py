@@ -110,6 +110,12 @@ def test_the_way_to_the_value_does_not_depend_on_the_scale(scale: float, monkeyp
     assert frechet_distance(scale * a, scale * b) / scale**2 == pytest.approx(expected, rel=1e-11)
 
 
+def test_constant_features_below_full_rank_have_no_overlap() -> None:
+    b = draw(9, 6, 35)
+    expected = np.square(1 - b.mean(0)).sum() + b.var(0, ddof=1).sum()
+    assert frechet_distance(np.ones((3, 6)), b) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_statistics_give_the_distance_of_their_features(kind: str) -> None:
     """A covariance holds no variance below 2⁻⁵² of its largest, and the distance feels the square root of that."""

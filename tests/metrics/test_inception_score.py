@@ -104,7 +104,7 @@ def test_the_standard_error_is_the_deviation_over_draws(count: int, classes: int
     ("logits", "message"),
     [
         (np.zeros((9, 4)), "each of 10 splits needs an item: found 9"),
-        (np.zeros(20), r"N×d: found \(20,\)"),
+        (np.zeros(20), r"^logits must have shape N×d: found \(20,\)"),
         (np.full((20, 3), np.inf), "60 values that are not finite"),
     ],
 )

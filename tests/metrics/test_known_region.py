@@ -60,11 +60,18 @@ def uneven() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.from_numpy(truth.astype(np.uint8)), torch.from_numpy(mask), torch.from_numpy(image)
 
 
+def saved_in_half_precision(value: float) -> int:
+    """The level that is saved of one value in [0, 1], by single operations on float16 scalars."""
+    one, two, most = np.float16(1), np.float16(2), np.float16(255)
+    return int((np.float16(2 * value - 1) + one) / two * most)
+
+
 def test_every_reading_is_what_a_loop_over_single_values_finds() -> None:
     truth, mask, image = uneven()
-    found = known_region_error(image, truth, mask)
+    found, pasted = (known_region_error(image, truth, mask, decoded=decoded) for decoded in (True, False))
     for item in range(2):
-        sums, known, above_zero = {"": 0.0, "_rounded": 0.0, "_float": 0.0}, 0, 0
+        sums, known, above_zero = {"": 0.0, "_rounded": 0.0, "_float": 0.0, "_released": 0.0}, 0, 0
+        floor = 0.0
         for channel, row, column in itertools.product(range(3), range(5), range(7)):
             if mask[item, 0, row, column] != 0:
                 continue
@@ -74,10 +81,16 @@ def test_every_reading_is_what_a_loop_over_single_values_finds() -> None:
             sums[""] += (math.floor(level) - true) ** 2
             sums["_rounded"] += (math.floor(level + 0.5) - true) ** 2
             sums["_float"] += (level - true) ** 2
+            sums["_released"] += (saved_in_half_precision(level / 255) - true) ** 2
+            floor += (saved_in_half_precision(true / 255) - true) ** 2
         assert found["known_values"][item] == known
         for suffix, total in sums.items():
             assert found[f"pre_sse01{suffix}"][item].item() == pytest.approx(total / 65025, rel=1e-12)
             assert found[f"pre_error{suffix}"][item].item() == pytest.approx(total / 65025 / known, rel=1e-12)
+        assert pasted["pre_sse01_released"][item].item() == pytest.approx(sums[""] / 65025, rel=1e-12)
+        assert pasted["pre_error_released"][item].item() == pytest.approx(sums[""] / 65025 / known, rel=1e-12)
+        for one in (found, pasted):
+            assert one["pre_floor_released"][item].item() == pytest.approx(floor / known / 65025, rel=1e-12)
         # The mean over all values is of the truncated image, as the released script saves it.
         assert found["pre_mse01_all"][item].item() == pytest.approx(sums[""] / 65025 / 105, rel=1e-12)
         # A value of 0 cannot fall a level short.
