@@ -47,7 +47,9 @@ def _photographed(picture: Field, generator: np.random.Generator) -> Pixels:
     balance = generator.uniform(0.92, 1.08, 3) * generator.uniform(0.8, 1.1)
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     vignette = 1 - generator.uniform(0, 0.25) * (rows**2 + columns**2) / 2
-    seen = cv2.GaussianBlur((picture * balance * vignette[..., None]).astype(np.float32), (0, 0), generator.uniform(0.4, 1.0))
+    seen = cv2.GaussianBlur(
+        (picture * balance * vignette[..., None]).astype(np.float32), (0, 0), generator.uniform(0.4, 1.0)
+    )
     grain = generator.normal(0, generator.uniform(0.004, 0.02), (height, width, 1))
     return np.asarray(255 * (seen + grain).clip(0, 1)).astype(np.uint8)
 
