@@ -145,7 +145,8 @@ def test_with_everything_at_its_place_it_is_ready_and_tells_what_the_run_takes(
     lines = capfd.readouterr().out.splitlines()
     assert lines[0].startswith("table1_inpaint_places: ready: all is there, 4 rows and ")
     said = {line.split()[0]: line for line in lines[1:]}
-    assert list(said) == ["items", "disk", "memory", "time", "from"]
+    assert list(said) == ["generator:", "items", "disk", "memory", "time", "from"]
+    assert "UNet's weights" in said["generator:"]
     assert said["items"].split() == ["items", "5"]
     latents, item = 3 * 4 * (64 // 4) ** 2 * 4, 4 * 64**2
     assert f"{5 * item / 1e3:.3g} kB of items" in said["disk"]
