@@ -90,7 +90,7 @@ def test_a_check_that_finds_everything_says_so_and_writes_its_estimate_alone(
     said, complained = capfd.readouterr()
     first, *estimate = said.splitlines()
     assert re.fullmatch(r"table2_inpaint_imagenet: ready: all is there, 14 rows and \d+\.\d MB of weights", first)
-    assert [line.split()[0] for line in estimate] == ["items", "disk", "memory", "time", "from"]
+    assert [line.split()[0] for line in estimate] == ["generator:", "items", "disk", "memory", "time", "from"]
     assert complained == ""
     assert [path.parent.name for path in tmp_path.rglob("*") if path.is_file()] == ["measured"]
 
