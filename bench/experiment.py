@@ -61,6 +61,8 @@ log = logging.getLogger(__name__)
 
 ITEMS = "items"
 """Their folder in the store."""
+OBSERVED = 8
+"""Items on which it is observed what each row's decoder receives."""
 TEXT_CLAIMS = 2
 """The table whose run judges what the paper says outside its tables."""
 
@@ -247,7 +249,7 @@ class TableExperiment(Reported):
             for key, span in zip(latents, items.blocks(), strict=True)
         )
         best = best_rows(self._spec, self.rows, summary, self.styles)
-        received = received_latents(self.methods, self.first_batch(items, latents, self.scoring.batch_size))
+        received = received_latents(self.methods, self.first_items(items, latents, OBSERVED))
         verdicts = judge(
             run,
             latents={row: DecodedLatents(found.kind, found.sha256) for row, found in received.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,12 +29,12 @@ class ReceivedLatents:
         return self._hash.hexdigest()
 
 
-def received_latents(methods: Mapping[str, Method], batch: Batch) -> dict[str, ReceivedLatents]:
-    """Let each row that decodes latents make images of a batch, and observe what its decoder is given.
+def received_latents(methods: Mapping[str, Method], batches: Sequence[Batch]) -> dict[str, ReceivedLatents]:
+    """Let each row that decodes latents make images of some items, and observe what its decoder is given.
 
     Args:
         methods: the rows.
-        batch: some items, on the methods' device.
+        batches: the items, on the methods' device.
 
     Returns:
         What was observed, by row; rows without a decoder have no entry.
@@ -48,7 +48,8 @@ def received_latents(methods: Mapping[str, Method], batch: Batch) -> dict[str, R
         hook = decoded.decoder.register_forward_pre_hook(received.note)
         try:
             with torch.inference_mode():
-                method(batch)
+                for batch in batches:
+                    method(batch)
         finally:
             hook.remove()
         found[row] = received
