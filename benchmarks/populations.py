@@ -192,7 +192,7 @@ CASES: Mapping[str, Case] = {
     "Gaussian, d = 16": Case("FID", gaussian(16, 0.5), (8, 16, 32, 80)),
     "Gaussian, d = 32": Case("FID", gaussian(32, 1.0), (16, 32, 64, 160)),
     "Gaussian, d = 64": Case("FID", gaussian(64, 1.0), (32, 64, 128, 320)),
-    "pictures, d = 64": Case("FID", pictures, (32, 64, 128, 320)),
+    "pictures, d = 64": Case("FID", pictures, SIZES),
     "lognormal scale, d = 32": Case("FID", gaussian(32, 1.0, lognormal), SIZES),
     "lognormal scale, d = 128": Case("FID", gaussian(128, 1.0, lognormal), (64, 256)),
     "t3 coordinates, d = 32": Case("FID", student_coordinates(32), SIZES, finite=False),
