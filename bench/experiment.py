@@ -19,6 +19,7 @@ from bench.checking.estimate import Taken, before_trial, estimate
 from bench.checking.report import report
 from bench.checking.settings import check_settings
 from bench.checking.trial import try_out
+from bench.config import group_of
 from bench.costs import decoding_share, sampling_seconds
 from bench.data.manifest import DamagedItemsError, Items, prepare_items
 from bench.data.masks import preset
@@ -63,6 +64,8 @@ ITEMS = "items"
 """Their folder in the store."""
 OBSERVED = 8
 """Items on which it is observed what each row's decoder receives."""
+CHOOSING = ("row", "table", "decoder", "measure", "limit")
+"""Groups and keys whose overrides choose rows, columns or items, and change no image of any row that stays."""
 TEXT_CLAIMS = 2
 """The table whose run judges what the paper says outside its tables."""
 
@@ -278,6 +281,7 @@ class TableExperiment(Reported):
             manifest=items.hash,
             protocols={metric: protocol.hash for metric, protocol in protocols.items()},
             decoders=trained_decoders(self.resolved["rows"], self.config.profile.decoders),
+            altered=[word for word in self.custom if group_of(word) not in CHOOSING],
         )
 
     def outcomes(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -180,10 +180,16 @@ class SeedStudy:
         return {training.seed: training.metrics[metric] for training in trainings}
 
     def of_run(
-        self, table: int, *, manifest: str, protocols: Mapping[str, str], decoders: Mapping[str, str]
+        self,
+        table: int,
+        *,
+        manifest: str,
+        protocols: Mapping[str, str],
+        decoders: Mapping[str, str],
+        altered: Sequence[str] = (),
     ) -> RunSeeds:
         """The study as it stands to one run of a table; the arguments are those of `RunSeeds`."""
-        return RunSeeds(self, table, manifest, protocols, decoders)
+        return RunSeeds(self, table, manifest, protocols, decoders, tuple(altered))
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,8 @@ class RunSeeds:
     """The hash of each metric's protocol in the run."""
     decoders: Mapping[str, str]
     """The name of each row's decoder, as `trained_decoders` gives it."""
+    altered: tuple[str, ...] = ()
+    """Overrides of the run that may give its items other latents or images than the study's runs had."""
 
     def design(self, row: str) -> str | None:
         """The name of the row's decoder; None for a row without a trained one."""
@@ -206,6 +214,8 @@ class RunSeeds:
 
     def values(self, row: str, metric: str) -> dict[int, float] | str:
         """A metric's value for each training seed of the row's decoder, the shipped one first; or why it has none."""
+        if self.altered:
+            return f"the card's seeds were measured without {', '.join(self.altered)}"
         return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
 
     def recipes_tried(self, row: str) -> int | None:

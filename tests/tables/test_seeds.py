@@ -83,6 +83,13 @@ def test_a_row_without_a_trained_decoder_has_no_design() -> None:
     assert [run.recipes_tried(row) for row in ("base_mask", "large_mask", "stablediffusion")] == [28, None, None]
 
 
+def test_a_run_with_other_images_has_no_values_of_the_study() -> None:
+    run = STUDY.of_run(
+        2, manifest="manifest", protocols={"fid": "p"}, decoders=DECODERS, altered=["generator.steps=4", "seed=3"]
+    )
+    assert run.values("base_mask", "fid") == "the card's seeds were measured without generator.steps=4, seed=3"
+
+
 def test_a_training_measured_again_takes_its_place_in_order() -> None:
     row = RowSeeds("base", (training(3),)).with_training(training(2)).with_training(training(1))
     row = row.with_training(replace(training(2), weights="new"))
