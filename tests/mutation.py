@@ -2,7 +2,7 @@
 
 A mutant that cannot change what the code gives is no fault of the tests. `tests/equivalent_mutants.yaml` lists those,
 by file and by the line as the mutant has it, each with the reason. One rule stands here instead: whether `zip` is
-strict changes nothing where both lists have one length, so a mutant that only changes this is not counted either.
+strict changes nothing where both lists have one length, so a mutant that changes only this is not counted either.
 """
 
 from __future__ import annotations
