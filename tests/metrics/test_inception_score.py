@@ -39,6 +39,14 @@ def test_log_probabilities_are_logits() -> None:
     assert inception_score(shifted).value == pytest.approx(inception_score(logits + 5).value, rel=1e-12)
 
 
+def test_logits_may_lie_as_far_from_zero_as_they_like() -> None:
+    """An offset of an image's own changes none of its probabilities, but its exponential is beyond float64."""
+    logits = draw(200, 9).astype(np.float64)
+    found, expected = inception_score(logits + np.linspace(-2000, 2000, 200)[:, None]), inception_score(logits)
+    assert found.value == pytest.approx(expected.value, rel=1e-9)
+    assert found.influence == pytest.approx(expected.influence, rel=1e-6, abs=1e-9)
+
+
 @pytest.mark.parametrize(("count", "splits"), [(400, 1), (1203, 4)])
 def test_influence_has_mean_zero_and_agrees_with_the_jackknife(count: int, splits: int) -> None:
     """Each item is left out of its own split; splits have unlike sizes in the second case."""
