@@ -62,8 +62,8 @@ log = logging.getLogger(__name__)
 
 ITEMS = "items"
 """Their folder in the store."""
-OBSERVED = 8
-"""Items on which it is observed what each row's decoder receives."""
+LATENTS_TABLE, OBSERVED = 2, 8
+"""The table with a statement on what its rows decode, and on how many items that is observed."""
 CHOOSING = ("row", "table", "decoder", "measure", "limit")
 """Groups and keys whose overrides choose rows, columns or items, and change no image of any row that stays."""
 TEXT_CLAIMS = 2
@@ -252,10 +252,9 @@ class TableExperiment(Reported):
             for key, span in zip(latents, items.blocks(), strict=True)
         )
         best = best_rows(self._spec, self.rows, summary, self.styles)
-        received = received_latents(self.methods, self.first_items(items, latents, OBSERVED))
         verdicts = judge(
             run,
-            latents={row: DecodedLatents(found.kind, found.sha256) for row, found in received.items()},
+            latents=self.decoded_latents(items, latents),
             structure=self.outcomes(items, latents, seen, costs),
         )
         return build_table(
@@ -283,6 +282,13 @@ class TableExperiment(Reported):
             decoders=trained_decoders(self.resolved["rows"], self.config.profile.decoders),
             altered=[word for word in self.custom if group_of(word) not in CHOOSING],
         )
+
+    def decoded_latents(self, items: Items, latents: list[str]) -> dict[str, DecodedLatents]:
+        """What each row decoded, for the table that judges whether it was the same; nothing for the others."""
+        if self._spec.number != LATENTS_TABLE:
+            return {}
+        received = received_latents(self.methods, self.first_items(items, latents, OBSERVED))
+        return {row: DecodedLatents(found.kind, found.sha256) for row, found in received.items()}
 
     def outcomes(
         self, items: Items, latents: list[str], seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]

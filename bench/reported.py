@@ -109,20 +109,17 @@ class Reported(Loaded):
 
     def first_batch(self, items: Items, latents: list[str], count: int) -> Batch:
         """The first items of the first block, as methods take them."""
-        stop = min(len(items), count, next(items.blocks())[1])
-        arrays = {name: values[:stop] for name, values in self.sampling.latents_of(latents[0]).items()}
-        return self.sampling.batch(items.read(0, stop), arrays)[0]
+        return self._batch(items, latents, 0, min(len(items), count, next(items.blocks())[1]))
 
     def first_items(self, items: Items, latents: list[str], count: int) -> list[Batch]:
         """The first items of the first block, each a batch of its own, whatever the run's batch size is."""
-        stop = min(len(items), count, next(items.blocks())[1])
-        arrays = self.sampling.latents_of(latents[0])
-        return [
-            self.sampling.batch(
-                items.read(place, place + 1), {name: values[place : place + 1] for name, values in arrays.items()}
-            )[0]
-            for place in range(stop)
-        ]
+        there = min(len(items), count, next(items.blocks())[1])
+        return [self._batch(items, latents, place, place + 1) for place in range(there)]
+
+    def _batch(self, items: Items, latents: list[str], start: int, stop: int) -> Batch:
+        """Some items of the first block."""
+        arrays = {name: values[start:stop] for name, values in self.sampling.latents_of(latents[0]).items()}
+        return self.sampling.batch(items.read(start, stop), arrays)[0]
 
     def facts(self, items: Items, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         """How the run came to be, for `run.json` and the report."""

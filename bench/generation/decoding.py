@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -113,6 +113,8 @@ class Decoded:
         self.kind = latents
         self.strip_rows: int | None = None
         """Rows that a decoder of ours computes at once; None for all of them, until one image alone does not fit."""
+        self.observer: Callable[[Tensor], None] | None = None
+        """Called with the latents B×4×h×w of each batch before they are decoded; None for nobody."""
         self._keeps_output = True
         self._warned = False
 
@@ -145,6 +147,8 @@ class Decoded:
             torch.OutOfMemoryError: several do not fit, or one does not even in strips.
         """
         z = batch.latents(self.kind)
+        if self.observer is not None:
+            self.observer(z)
         shown = (batch.image, batch.mask) if self.conditioned else ()
         while True:
             try:
