@@ -53,9 +53,9 @@ class _FinishedRun:
     """What the run of one table left in its folder."""
 
     results: Mapping[str, Any]
-    """Its `results.json`."""
+    """The content of `results.json`."""
     facts: Mapping[str, Any]
-    """Its `run.json`."""
+    """The content of `run.json`."""
 
     @classmethod
     def read(cls, folder: Path) -> _FinishedRun:

@@ -119,7 +119,7 @@ TRIED: Mapping[str, Way] = {
     LOG: logarithm,
     OURS: ours,
 }
-"""By name; a log scale is for numbers that are always above 0."""
+"""Ways to an interval by name; a log scale is for numbers that are always above 0."""
 
 
 def _satterthwaite(found: Seen) -> float:

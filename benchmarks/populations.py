@@ -39,7 +39,7 @@ class Drawn:
     """Items of one draw."""
 
     rows: tuple[Array, Array]
-    """Of each row, features N×d of its images, or N values."""
+    """Each row has the features N×d of its images, or N values."""
     truth: Array | None = None
     """Features N×d of the true images; None where the rows have values."""
     sources: tuple[str, ...] | None = None
@@ -211,4 +211,4 @@ CASES: Mapping[str, Case] = {
     "KID, pictures, d = 64": Case("KID", pictures, (128,)),
     "KID, clusters, Gaussian, d = 32": Case("KID", gaussian(32, 1.0, clustered=True), (CLUSTERED,)),
 }
-"""By name. N lies below the dimension in some and above it in others."""
+"""Cases by name. N lies below the dimension in some and above it in others."""

@@ -31,7 +31,7 @@ class Concentration:
     """How a variance is spread over sources."""
 
     share: float
-    """Of the weightiest source, in 0..1."""
+    """The share of the weightiest source, in 0..1."""
     source: str
     """Which source that is."""
     effective: float

@@ -14,9 +14,9 @@ from pathlib import Path
 __all__ = ["averaged_folder", "of_file", "of_folder"]
 
 AVERAGE_PREFIX = "model_ema."
-"""Of a moving average's tensors in a file in the original layout."""
+"""Beginning of the names of a moving average's tensors in a file in the original layout."""
 RAW_SUFFIX = ".non_ema"
-"""Of a folder's raw weights, before the file's ending, where its plain weights are the moving average."""
+"""Suffix before the ending of a folder's raw weights, where its plain weights are the moving average."""
 
 AVERAGE = "the moving average (EMA): a folder of diffusers that has raw weights (non_ema) beside it"
 RAW = "raw, as the released scripts use them: the file holds a moving average (EMA) as well, which is left"

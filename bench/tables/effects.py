@@ -18,9 +18,9 @@ class Effect:
 
     name: str
     measured: Difference | str
-    """Of the measured networks, paired by item; or why there is none."""
+    """The effect between the measured networks, paired by item; or why there is none."""
     designs: DesignDifference | str
-    """Of the designs, over training seeds; or why that is not known."""
+    """The effect between the designs, over training seeds; or why that is not known."""
 
 
 def effects_of(summary: Summary, metric: str, seeds: TrainingSeeds) -> list[Effect]:

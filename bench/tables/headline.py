@@ -27,7 +27,7 @@ class Reading:
     error: str
     """The mean squared error over known values."""
     total: str
-    """The same as a sum, which is what the paper's printed numbers are assumed to be."""
+    """The sum of these squared errors, which is what the paper's printed numbers are assumed to be."""
     floor: str
     """The mean error that saving alone costs."""
 

@@ -84,7 +84,7 @@ class TableSeeds:
     weights: Mapping[str, str]
     """SHA-256 of each weight file of the card that the shipped run used, by its path in the card's folder."""
     rows: Mapping[str, RowSeeds]
-    """By the row's key."""
+    """Rows by their keys."""
 
     def measured_as(self, other: TableSeeds) -> bool:
         """Whether both tables were measured on the same items, by the same protocols and from the same latents.
@@ -114,7 +114,7 @@ class SeedStudy:
     """Values of each table's metrics for several training seeds."""
 
     tables: Mapping[int, TableSeeds] = field(default_factory=dict)
-    """By the table's number in the paper."""
+    """Tables by their numbers in the paper."""
     recipes_tried: Mapping[str, int] = field(default_factory=dict)
     """How many recipes were tried on the development split, by the decoder's name, the chosen one included."""
     shipped: Mapping[str, str] = field(default_factory=dict)
