@@ -73,6 +73,8 @@ class Profile:
     masks: str = MISSING
     items: dict[str, int | None] = field(default_factory=dict)
     """Items of a table by data set; None for all that it gives."""
+    per_class: int = 3
+    """How many ImageNet validation pictures of each class are taken at most."""
     captions: int = 5
     """How many captions of each COCO image are taken at most; each gives an item."""
     fid_minimum: int = MISSING
