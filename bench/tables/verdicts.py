@@ -113,5 +113,8 @@ def placed(low: float, high: float, least: float, most: float) -> str:
 
 
 def p_shown(value: float) -> str:
-    """A p-value as tables and evidence give it."""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    """A p-value as tables and evidence give it, with so many digits that it is seen on its own side of `LEVEL`."""
+    if value < 0.001:
+        return "p < 0.001"
+    decimals = next(count for count in range(3, 18) if (float(f"{value:.{count}f}") < LEVEL) == (value < LEVEL))
+    return f"p = {value:.{decimals}f}"

@@ -9,7 +9,7 @@ import pytest
 
 from bench.metrics import frechet_distance, frechet_estimate
 from bench.metrics.summary import Measurement, Scored, Summary
-from bench.metrics.uncertainty import holm, standard_error
+from bench.metrics.uncertainty import standard_error
 
 NAN = float("nan")
 
@@ -82,9 +82,21 @@ def test_without_any_spread_a_number_has_no_interval_unless_it_is_exact() -> Non
         whole.contrast({"shifted": 1, "base": -1}, "error"),
         whole.contrast({"flat": 1}, "error"),
     ):
-        assert reason == "every source shows the same difference, so that nothing is known of its spread"
+        assert reason == "every source shows the same value, so that nothing is known of its spread"
     assert whole.ratio("twin", "base", "error").ci95 == (1, 1)
     assert whole.ratio("flat", "flat", "error").ci95 == (1, 1)
+    assert whole.measurement("flat", "error").stderr_reason == whole.difference("shifted", "base", "error")
+
+
+@pytest.mark.parametrize("count", [7, 10, 400])
+def test_rounding_errors_of_a_constant_are_no_spread(count: int) -> None:
+    """Whether a mean of equal values is exact depends on their number."""
+    values = np.random.default_rng(0).uniform(1, 2, count)
+    rows = {"flat": row(error=np.full(count, 0.1)), "base": row(error=values * 0.3), "third": row(error=values * 0.1)}
+    whole = Summary(scored(rows, np.zeros((count, 3)), [f"photo {index}" for index in range(count)]), 1000)
+    for found in (whole.measurement("flat", "error"), whole.ratio("base", "third", "error")):
+        assert (found.stderr, found.ci95) == (None, None)
+        assert found.stderr_reason == "every source shows the same value, so that nothing is known of its spread"
 
 
 def test_the_sources_that_decide_a_difference_are_named() -> None:
@@ -328,44 +340,3 @@ def test_every_number_says_how_it_is_made_and_by_which_measure() -> None:
     assert len({str(one) for one in made.values()}) == 5
     assert all(one["fewest"] == 2 for one in made.values())
     assert made["fid_40_50"] == {**made["fid"], "items": "share of hole in [40 %, 50 %)"}
-
-
-def test_the_best_row_is_named_only_where_every_difference_holds() -> None:
-    generator = np.random.default_rng(20)
-    base = generator.normal(5, 1, size=80)
-    apart = {name: base - shift + generator.normal(0, 0.1, size=80) for name, shift in [("a", 2.0), ("b", 1.0)]}
-    rows = {"base": row(error=base), **{name: row(error=values) for name, values in apart.items()}}
-    noise = generator.normal(0, 0.1, size=80)
-    rows["twin"] = row(error=apart["a"] + noise - noise.mean() + 1e-3)
-    rows["none"] = row(error=[NAN] * 80)
-    rows["other"] = row(error=[NAN, *(base[1:] - 3)])
-    found = Summary(scored(rows, np.zeros((80, 3)), [f"photo {index}" for index in range(80)]), 1000)
-
-    def best(*names: str, higher: bool = False) -> str | None:
-        return found.best(names, "error", higher_is_better=higher)
-
-    assert best("base", "a", "b") == "a"
-    assert best("base", "a", "b", higher=True) == "base"
-    assert best("base", "a", "b", "twin") is None  # a and its twin are alike
-    assert best("base", "b", "none") == "b"  # what has no value does not compete
-    assert best("a", "none") is best("a") is best("none") is None  # nor is anything better than nobody
-    assert best("base", "a", "other") is None  # of which an item was not measured
-    assert best("a", "a") is None
-
-
-def test_the_best_row_has_its_p_values_corrected_over_the_others() -> None:
-    generator = np.random.default_rng(21)
-    best = generator.normal(size=60)
-    others = {f"row {index}": row(error=best + generator.normal(0.33, 1, size=60)) for index in range(12)}
-    found = Summary(
-        scored({"best": row(error=best), **others}, np.zeros((60, 3)), [f"photo {index}" for index in range(60)]), 1000
-    )
-    ps = {name: found.difference("best", name, "error") for name in others}
-    single = [name for name, one in ps.items() if not isinstance(one, str) and 0.01 < one.p_value < 0.05]
-    clear = [name for name, one in ps.items() if not isinstance(one, str) and one.p_value < 0.05]
-    assert single
-    assert all(found.best(["best", name], "error", higher_is_better=False) == "best" for name in clear)
-    assert found.best(["best", *clear], "error", higher_is_better=False) == (
-        "best" if max(holm([ps[name].p_value for name in clear])) < 0.05 else None  # type: ignore[union-attr]
-    )
-    assert found.best(["best", *others], "error", higher_is_better=False) is None

@@ -74,7 +74,7 @@ def test_one_training_of_each_design_is_said_to_be_one() -> None:
     assert "no other training of large_mask was measured" in found.design_evidence
 
 
-def test_the_variance_is_that_of_items_and_of_seeds() -> None:
+def test_the_interval_joins_those_of_items_and_of_seeds() -> None:
     new, old = [6.9, 6.95, 6.82, 6.9], [7.0, 7.1, 6.9]
     measured = Difference(-0.1, ERROR, (-0.12, -0.08), 0.0, 400, 130.0, 399.0)
     found = design_difference(
@@ -90,11 +90,19 @@ def test_the_variance_is_that_of_items_and_of_seeds() -> None:
     )
     assert isinstance(without_items, DesignDifference)
     assert without_items.ci95 == pytest.approx(tuple(welch.confidence_interval()))
-    parts = [(ERROR**2, 399.0), (np.var(new, ddof=1) / 4, 3.0), (np.var(old, ddof=1) / 3, 2.0)]
-    total = sum(part for part, _ in parts)
-    freedom = total**2 / sum(part**2 / free for part, free in parts)
-    assert found.ci95 == pytest.approx(stats.t.interval(0.95, freedom, found.value, np.sqrt(total)))
-    assert found.item_error == ERROR
+    low, high = welch.confidence_interval()
+    expected = (found.value - np.hypot(found.value - low, 0.02), found.value + np.hypot(high - found.value, 0.02))
+    assert found.ci95 == pytest.approx(expected)
+    assert (found.item_error, found.effective_sources) == (ERROR, 130.0)
+
+
+def test_seeds_that_agree_leave_the_interval_over_items_as_it_is() -> None:
+    """It keeps its long side, which skewed sources give it."""
+    skewed = Difference(-0.1, ERROR, (-0.3, 0.02), 0.2, 400, 3.0, 20.0)
+    found = design_difference({"large_mask": 1}, "fid", skewed, trained(large_mask=[7.0, 7.0, 7.0]))
+    assert isinstance(found, DesignDifference)
+    assert (found.ci95, found.seed_error) == (pytest.approx((-0.3, 0.02)), 0.0)
+    assert found.decided_by_few
 
 
 def test_rows_that_one_network_makes_vary_together() -> None:
@@ -185,3 +193,35 @@ def test_the_vanilla_decoder_of_editing_is_paint_by_examples() -> None:
     assert isinstance(training, Difference)
     assert training.value == pytest.approx(0.5)
     assert found["interaction"] == "clip_score was not measured on large_mask"
+
+
+class ByMetric(Trained):
+    """The same with other values for each metric."""
+
+    def values(self, row: str, metric: str) -> Mapping[int, float] | str:
+        return dict(enumerate(self.seeds[f"{metric} of {row}"]))
+
+
+def test_trainings_must_bear_out_the_comparison_that_decides() -> None:
+    """The networks fail in FID and leave LPIPS open; the trainings contradict FID and fail in LPIPS."""
+    rows = {
+        "base_mask": {"fid": 7.0, "lpips": 7.0, "pre_error": 7.0},
+        "large_mask": {"fid": 7.2, "lpips": 7.0, "pre_error": 6.0},
+    }
+    seeds = {
+        "fid of large_mask": [7.2, 6.0, 6.01, 6.0, 6.01, 6.0, 6.01],
+        "lpips of large_mask": [7.0, 7.3, 7.31, 7.3, 7.31, 7.3, 7.31],
+        "pre_error of large_mask": [6.0, 6.01, 6.0],
+    }
+    seeds |= {f"{metric} of base_mask": [7.0, 7.01, 7.0] for metric in ("fid", "lpips", "pre_error")}
+    run = judged_run(2, summary_of(rows), seeds=ByMetric(seeds, (), {}))
+    found = {one.id: one for one in judge(run)}["T2.d"]
+    assert found.verdict == "does not hold"
+    assert found.design == "inconclusive"
+
+
+def test_a_design_that_few_sources_decide_is_inconclusive() -> None:
+    seeds = trained(base_mask=[7.0, 7.01, 6.99], large_mask=[6.9, 6.91, 6.89])
+    summary = summary_of({"base_mask": {"fid": 7.0}, "large_mask": {"fid": 6.0}}, sources=4)
+    found = {one.id: one for one in judge(judged_run(9, summary, "mini", seeds=seeds))}["T9.a"]
+    assert found.design != "holds"

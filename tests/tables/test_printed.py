@@ -17,7 +17,7 @@ def test_the_printed_numbers_contradict_two_claims() -> None:
 
 def test_evidence_shows_the_printed_numbers() -> None:
     found = {one.id: one.evidence for one in judge_printed()}
-    assert found["T1.e"] == "lpips_40_50: Ours 0.244; not above it LaMa 0.24, LaMa, recomputed 0.243"
+    assert found["T1.e"] == "lpips_40_50: Ours 0.244; lower LaMa, recomputed 0.243; as low within rounding LaMa 0.24"
     assert "85.67 - 84.97 = 0.7;" in found["T4.d"]
     for step in ("0.68", "0.48", "0.17", "0.03"):
         assert f"= {step}" in found["T5.d"]

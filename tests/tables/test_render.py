@@ -21,7 +21,7 @@ from bench.tables.verdicts import Verdict
 
 LABEL = 'Mine <b>&, 50 % of "a_b"'
 DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
-DESIGNS = DesignDifference(-0.2, (-0.5, 0.1), {"base": 3}, 0.1, 0.05)
+DESIGNS = DesignDifference(-0.2, (-0.5, 0.1), {"base": 3}, 0.1, 0.05, 40.0)
 RATIO = Measurement(5 / 3, 0.1, 8, 6, spread=Spread(0.1, 6, 6.0, 5.0, 0.0))
 
 
