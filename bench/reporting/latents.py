@@ -134,17 +134,22 @@ class LatentStatistics:
         leak = self.leak()
         if leak:
             parts = "; ".join(f"{name}: {value:.1%}" for name, value in leak.items())
-            yield f"What the hole does to latents of wholly known cells, by their distance to it in cells: {parts}."
+            yield (
+                "Root mean square change that the hole causes in latents of fully known cells, as a share of the "
+                f"latents' standard deviation, by distance to the hole in cells: {parts}."
+            )
 
     def gap_note(self) -> str:
         """How far sampled latents are from those that decoders are trained on, by channel."""
         texts = [
-            f"{mean:+.2f} ({deviation:.2f}) for {other_mean:+.2f} ({other_deviation:.2f})"
+            f"{mean:+.2f} ({deviation:.2f}) and {other_mean:+.2f} ({other_deviation:.2f})"
             for mean, deviation, other_mean, other_deviation in zip(
                 *self._moments("latents"), *self._moments("encoded"), strict=True
             )
         ]
-        return f"Latents by channel, mean (deviation), sampled for encoded: {'; '.join(texts)}."
+        return (
+            f"Mean (standard deviation) of each channel of the sampled and of the encoded latents: {'; '.join(texts)}."
+        )
 
 
 def _distance(touched: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -75,7 +75,7 @@ class DesignDifference:
     item_error: float
     """The standard error that the items contribute, as estimated for the measured networks."""
     effective_sources: float
-    """As many equally large sources would carry as much of the items' part, for the measured networks."""
+    """The effective number of sources behind the items' standard error, for the measured networks."""
 
     @property
     def decided_by_few(self) -> bool:

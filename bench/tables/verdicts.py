@@ -73,7 +73,7 @@ class Verdict:
 
 
 def scope_of(profile: str, *, custom: bool) -> str:
-    """Scope of a run's verdicts: only the paper's own settings reproduce, whatever sizes they are changed at."""
+    """Scope of a run's verdicts: the profile's name, or `custom` for the paper profile with changed settings."""
     return "custom" if profile == PAPER and custom else profile
 
 

@@ -161,7 +161,7 @@ def test_the_page_says_everything() -> None:
         "0123456789 , with changes that are not committed",
         SHA,
         "cd" * 32,
-        "50000 by the masks' rejection (dropped0, dropped1,",
+        "50000 because all their masks were rejected (dropped0, dropped1,",
         "1 broken",
         "lpips, fid",
         "limit=8",

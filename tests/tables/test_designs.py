@@ -170,7 +170,7 @@ def test_branch_and_size_have_an_interaction() -> None:
         "branch at large": -2.4,
         "size with the branch": -0.5,
         "size without the branch": -0.1,
-        "training on": -0.05,
+        "fine-tuning": -0.05,
         "interaction": -0.4,
     }
     assert list(found) == list(expected)
@@ -183,13 +183,13 @@ def test_branch_and_size_have_an_interaction() -> None:
     assert isinstance(interaction, DesignDifference)
     assert interaction.value == pytest.approx(-0.4)
     assert interaction.seed_error == pytest.approx(0.1 / np.sqrt(3))  # of the branch's effect at base, seed by seed
-    assert found["training on"].designs == "no trainings of vanilla_finetuned"
+    assert found["fine-tuning"].designs == "no trainings of vanilla_finetuned"
 
 
 def test_the_vanilla_decoder_of_editing_is_paint_by_examples() -> None:
     rows = {"paint_by_example": {"clip_score": 85.0}, "vanilla_finetuned": {"clip_score": 85.5}}
     found = {effect.name: effect.measured for effect in effects_of(summary_of(rows), "clip_score", NoSeeds())}
-    training = found["training on"]
+    training = found["fine-tuning"]
     assert isinstance(training, Difference)
     assert training.value == pytest.approx(0.5)
     assert found["interaction"] == "clip_score was not measured on large_mask"
