@@ -36,6 +36,14 @@ def test_effective_sources_freedom_and_skewness_by_hand() -> None:
     assert found.decided_by_few
 
 
+def test_sources_of_one_share_are_listed_by_name() -> None:
+    """So that two runs list them in one order; an unstable way to sort would mix them."""
+    names = [f"photo {index:02}" for index in range(40)]
+    shares = variance_shares(np.tile([1.0, 2.0], 20), names)
+    assert list(shares) == names[1::2] + names[::2]
+    assert [shares["photo 01"], shares["photo 00"]] == pytest.approx([0.04, 0.01])
+
+
 def test_one_source_has_none_and_no_influence_gives_an_exact_value() -> None:
     assert Spread.of(np.array([1.0, -1.0]), ["one", "one"]) is None
     exact = spread([0.0, 0.0, 0.0])

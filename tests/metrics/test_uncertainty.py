@@ -1,5 +1,6 @@
 """Standard errors against the formulas they must reduce to, and the coverage of the intervals."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -170,6 +171,7 @@ def test_independent_means_are_compared_as_welch_does() -> None:
     assert found.p_value == pytest.approx(expected.pvalue)
     assert found.ci95 == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert found.freedom == pytest.approx(expected.df)
+    assert found.sources == 42
 
 
 def test_the_moments_of_independent_values_add_up() -> None:
@@ -190,5 +192,6 @@ def test_the_moments_of_independent_values_add_up() -> None:
 
 def test_independent_values_without_error_are_equal_or_not() -> None:
     exact = Spread(0.0, 2, 2.0, 1.0, 0.0)
-    assert known(independent_difference(Known(1.0, exact), Known(1.0, exact))).p_value == 1
+    same = known(independent_difference(Known(1.0, exact), Known(1.0, replace(exact, sources=3))))
+    assert (same.p_value, same.sources) == (1, 5)
     assert isinstance(independent_difference(Known(1.0, exact), Known(2.0, exact)), str)
