@@ -15,13 +15,14 @@ from tests.tables.runs import ERROR, judged_run, summary_of
 
 
 class Trained:
-    """Values of each row for seeds 0, 1, 2 …, the first of which are the run's; the given rows have no design."""
+    """FID or error of each row for seeds 0, 1, 2 …, the first of which are the run's; the given rows have no design."""
 
     def __init__(self, seeds: Mapping[str, list[float]], given: Sequence[str], tried: Mapping[str, int]) -> None:
         self.seeds, self.fixed, self.tried = seeds, given, tried
 
     def values(self, row: str, metric: str) -> Mapping[int, float] | str:
-        return dict(enumerate(self.seeds[row])) if row in self.seeds else f"no trainings of {row}"
+        known = row in self.seeds and metric in ("fid", "pre_error")
+        return dict(enumerate(self.seeds[row])) if known else f"no {metric} of trainings of {row}"
 
     def design(self, row: str) -> str | None:
         return None if row in self.fixed else row.rpartition("_")[0]
@@ -175,7 +176,8 @@ def test_branch_and_size_have_an_interaction() -> None:
     assert isinstance(interaction, DesignDifference)
     assert interaction.value == pytest.approx(-0.4)
     assert interaction.seed_error == pytest.approx(0.1 / np.sqrt(3))  # of the branch's effect at base, seed by seed
-    assert found["training on"].designs == "no trainings of vanilla_finetuned"
+    assert found["training on"].designs == "no fid of trainings of vanilla_finetuned"
+    assert {found[name].designs.value for name in list(found)[:4]} == set()
 
 
 def test_the_vanilla_decoder_of_editing_is_paint_by_examples() -> None:
