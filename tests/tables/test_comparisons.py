@@ -45,6 +45,12 @@ def test_a_pair_of_no_family_has_no_adjusted_p_value() -> None:
     assert compared().p_value(Comparison("base_mask", "large_mask", "fid")) is None
 
 
+def test_a_row_is_called_by_its_label_where_it_has_one() -> None:
+    rows = TableRows("stablediffusion", ("stablediffusion",), labels={"stablediffusion": "StableDiffusion*"})
+    assert (rows.label("stablediffusion"), rows.label("lama")) == ("StableDiffusion*", "lama")
+    assert TableRows(None, ()).label("stablediffusion") == "stablediffusion"
+
+
 def test_a_star_asks_for_more_than_a_handful_of_sources() -> None:
     clear = summary_of({"stablediffusion": {"fid": 9.0}, "base_mask": {"fid": 7.0}})
     values = np.where(np.arange(400) < 3, 1000.0, 0.0) + 9.0

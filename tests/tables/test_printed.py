@@ -1,8 +1,12 @@
 """The printed numbers: the claims that they decide alone, and the two that they contradict."""
 
 from dataclasses import asdict
+from typing import Any
 
-from bench.tables import architecture
+import pytest
+
+from bench.tables import architecture, printed
+from bench.tables.claims import Claim
 from bench.tables.printed import judge_printed, printed_as, published
 
 
@@ -23,6 +27,48 @@ def test_evidence_shows_the_printed_numbers() -> None:
         assert f"= {step}" in found["T5.d"]
     assert found["across.f"] == "inception_score: Large×2 decoder w/o mask Table 10 37.74, 37.73"
     assert found["across.a"].startswith("fid: Ours (base) w/ mask Table 2 7.6, Table 3 7.6, Table 9 7.6; lpips:")
+
+
+TABLE = {
+    "Ours": {"fid": 2.0, "lpips": 0.2},
+    "Theirs": {"fid": 2.0, "lpips": 0.1},
+    "Others": {"fid": 3.0, "lpips": 0.3},
+    "Many": {"fid": 10000000.0, "lpips": 0.4},
+    "More": {"fid": 10000000.001, "lpips": 0.4},
+}
+"""Printed numbers by label and metric, made up."""
+
+
+def of_claim(monkeypatch: pytest.MonkeyPatch, **decided: Any) -> tuple[str, str]:
+    """Verdict and evidence of one statement on these numbers."""
+    claim = Claim("T1.z", 1, "a statement", "order", where="printed", **decided)
+    monkeypatch.setattr(printed, "all_claims", lambda: (claim,))
+    monkeypatch.setattr(printed, "published", lambda number: TABLE)
+    (found,) = judge_printed()
+    return found.verdict, found.evidence
+
+
+CONTRADICTED = "contradicted by the printed numbers"
+
+
+def test_a_row_is_best_where_all_others_are_printed_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    best = {"table": 1, "row": "Theirs", "metric": "lpips", "left_out": {"One more": 0.11}}
+    assert of_claim(monkeypatch, best=best) == ("holds", "lpips: Theirs 0.1; not above it none")
+    equal = {**best, "left_out": {"One more": 0.1}}
+    assert of_claim(monkeypatch, best=equal) == (CONTRADICTED, "lpips: Theirs 0.1; not above it One more 0.1")
+    tied = {"table": 1, "row": "Ours", "metric": "fid", "left_out": {}}
+    assert of_claim(monkeypatch, best=tied) == (CONTRADICTED, "fid: Ours 2; not above it Theirs 2")
+
+
+def test_a_printed_difference_is_as_stated_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(left: str, right: str, value: float) -> tuple[str, str]:
+        node = {"table": 1, "metric": "fid", "rows": [left, right], "is": value}
+        return of_claim(monkeypatch, differences=(node,))
+
+    assert found("Others", "Ours", 1.0) == ("holds", "Others - Ours: 3 - 2 = 1")
+    assert found("Others", "Ours", 0.5) == (CONTRADICTED, "Others - Ours: 3 - 2 = 1")
+    # Float64 has the difference of numbers of this size to 2e-9 of a unit only.
+    assert found("More", "Many", 0.001)[0] == "holds"
 
 
 def test_the_printed_verdicts_of_one_table() -> None:
@@ -56,3 +102,4 @@ def test_no_printed_number_stands_under_a_mean() -> None:
     metrics = {metric for number in (1, 2, 3, 4, 5, 6, 9, 10) for row in published(number).values() for metric in row}
     assert "pre_sse01" in metrics
     assert "pre_error" not in metrics
+    assert published(7) == {}  # which is a list of layers
