@@ -10,6 +10,7 @@ import pytest
 from bench.metrics import frechet_distance, frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import kernel_estimate
+from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement, Scored, Summary
 from bench.metrics.uncertainty import holm, standard_error
 
@@ -380,6 +381,52 @@ def test_a_ratio_has_the_error_of_a_ratio() -> None:
     assert found.stderr == pytest.approx(np.sqrt(199 / 200 * np.square(left_out - left_out.mean()).sum()), rel=0.02)
     missing = Summary(scored({"a": row(error=above)}, truth, names), 2).ratio("a", "b", "error")
     assert (missing.value, missing.reason) == (None, "error was not measured on b")
+
+
+def of_two(above: Sequence[float], below: Sequence[float]) -> Summary:
+    """Two rows on items of which each is a source of its own."""
+    names = [f"photo {index}" for index in range(len(above))]
+    return Summary(scored({"a": row(error=above), "b": row(error=below)}, np.zeros((len(names), 3)), names), 1000)
+
+
+def test_nothing_is_divided_by_exactly_zero() -> None:
+    found = of_two([1, 2, 3], [-1, 0, 1]).ratio("a", "b", "error")
+    assert (found.value, found.reason) == (None, "error of b is exactly 0")
+
+
+def test_no_interval_bounds_a_ratio_whose_divisor_cannot_be_told_from_zero() -> None:
+    found = of_two([4, 5] * 4, [-1, 2] * 4).ratio("a", "b", "error")
+    assert (found.value, found.stderr, found.ci95) == (9.0, None, None)
+    assert (found.n, found.sources) == (8, 8)
+    assert found.reason == "the divisor cannot be told from 0, so that no interval bounds the ratio"
+    one = of_two([4, 5] * 4, [0.9, 1.1] * 4).ratio("a", "b", "error")  # whose interval is about 1
+    assert (one.value, one.reason, one.ci95 is None) == (4.5, None, False)
+
+
+@pytest.mark.parametrize("interval", [(0.0, 1.0), (-1.0, 0.0)])
+def test_a_divisor_whose_interval_ends_at_zero_cannot_be_told_from_it(
+    interval: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Spread, "interval", lambda self, value: interval)
+    found = of_two([4, 5] * 4, [0.9, 1.1] * 4).ratio("a", "b", "error")
+    assert found.reason == "the divisor cannot be told from 0, so that no interval bounds the ratio"
+
+
+@pytest.mark.parametrize(("count", "halved"), [(4, True), (3, False)])
+def test_a_frechet_distance_is_halved_where_either_half_has_two_images(count: int, halved: bool) -> None:
+    image, truth = np.random.default_rng(14).normal(size=(2, count, 3))
+    names = [f"photo {index}" for index in range(count)]
+    found = Summary(scored({"a": {"images.features": image}}, truth, names), 2).found("a", "fid")
+    assert not isinstance(found, str)
+    assert (found[0].change is not None) == halved
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("offline", 2.5), ("online", 3.5)])
+def test_a_bin_has_the_items_between_its_edges_and_one_of_the_edges(rule: str, expected: float) -> None:
+    items = scored({"a": row(lpips=[1, 2, 3, 4, 5])}, np.zeros((5, 3)), list("pqrst"))
+    areas = np.array([0.398, 0.4, 0.498, 0.5, 0.502])
+    found = Summary(replace(items, mask_area=areas), 1000, ((40, 50),), rule).measurement("a", "lpips_40_50")
+    assert (found.value, found.n) == (expected, 2)
 
 
 def test_every_number_says_how_it_is_made_and_by_which_measure() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.metrics.uncertainty import Difference
-from bench.tables.claims import Comparison
+from bench.tables.claims import Claim, Comparison
 from bench.tables.comparisons import Comparisons, TableRows
 from tests.tables.runs import summary_of
 
@@ -43,6 +43,30 @@ def test_rows_that_the_paper_does_not_have_cost_its_rows_nothing() -> None:
 
 def test_a_pair_of_no_family_has_no_adjusted_p_value() -> None:
     assert compared().p_value(Comparison("base_mask", "large_mask", "fid")) is None
+
+
+def test_a_pair_that_both_the_paper_and_the_harness_compare_is_the_papers() -> None:
+    """Of each metric apart: what one row shows on another metric costs nothing."""
+    values = {"base_mask": 7.0, "base_nomask": 7.03, "large_mask": 7.025, "large_nomask": 7.03}
+    summary = summary_of({row: dict.fromkeys(("fid", "lpips", "pre_error"), value) for row, value in values.items()})
+    shared, own, papers = (("base_mask", row) for row in ("large_mask", "base_nomask", "large_nomask"))
+    metrics = ("fid", "lpips", "pre_error")
+    claims = [
+        Claim("x9", "text", "", "order", by="harness", run=2, metrics=("fid",), pairs=(shared, own)),
+        Claim("T2.z", 2, "", "order", run=2, metrics=metrics, pairs=(shared, papers)),
+    ]
+    found = Comparisons(summary, TableRows(None, tuple(values)), claims)
+
+    def alone(pair: tuple[str, str]) -> float:
+        difference = found.difference(Comparison(*pair, "fid"))
+        assert isinstance(difference, Difference)
+        return difference.p_value
+
+    for metric in metrics:
+        assert found.p_value(Comparison(*papers, metric)) == pytest.approx(2 * alone(papers))
+        assert found.p_value(Comparison(*shared, metric)) == pytest.approx(max(alone(shared), 2 * alone(papers)))
+    assert found.p_value(Comparison(*own, "fid")) == pytest.approx(alone(own))
+    assert found.p_value(Comparison(*own, "lpips")) is None
 
 
 def test_a_row_is_called_by_its_label_where_it_has_one() -> None:

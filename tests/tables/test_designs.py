@@ -69,6 +69,14 @@ def test_trainings_that_contradict_the_measured_networks_make_the_design_inconcl
     seeds = trained(base_mask=[6.0, 7.9, 7.8], large_mask=[6.9, 6.91, 6.89], large_x2_mask=[6.8, 6.81, 6.79])
     found = of_sizes(seeds, 6.0)
     assert (found.verdict, found.design) == ("does not hold", "inconclusive")
+    assert found.design_evidence.startswith("fid large_mask - base_mask: mean over trainings (large 3, base 3) ")
+
+
+def test_the_mean_over_trainings_of_either_design_moves_their_difference() -> None:
+    seeds = trained(base_mask=[7.0, 7.03, 7.03], large_mask=[6.9, 6.93, 6.96], large_x2_mask=[6.8, 6.8, 6.8])
+    found = of_sizes(seeds)
+    assert "fid large_mask - base_mask: mean over trainings (large 3, base 3) -0.09 [" in found.design_evidence
+    assert "fid large_x2_mask - large_mask: mean over trainings (large_x2 3, large 3) -0.13 [" in found.design_evidence
 
 
 def test_fewer_than_three_trainings_say_nothing_of_a_design() -> None:
@@ -227,8 +235,10 @@ def test_evidence_that_is_about_no_designs_has_no_recipes() -> None:
     summary = summary_of({row: {"fid": 7.0} for row in ("base_mask", "large_mask", "large_x2_mask")})
     seeds = Trained({}, (), {"base_mask": 28, "large_mask": 1})
     found = {one.id: one for one in judge(judged_run(9, summary, seeds=seeds))}
+    assert found["T9.a"].verdict == "inconclusive"
     assert found["T9.a"].evidence.endswith("; training recipes tried: large_mask 1, base_mask 28")
     assert "recipes" not in found["T9.d"].evidence
+    assert (found["T9.d"].design, found["T9.d"].design_evidence) == ("", "")
 
 
 # --- branch and size -------------------------------------------------------------------------------------------------
@@ -300,3 +310,11 @@ def test_where_no_vanilla_decoder_was_measured_that_of_inpainting_is_missed() ->
     summary = summary_of({"vanilla_finetuned": {"fid": 9.05}})
     (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "training on")
     assert training.measured == training.designs == "fid was not measured on stablediffusion"
+
+
+def test_where_both_vanilla_decoders_were_measured_that_of_inpainting_is_taken() -> None:
+    rows = {"paint_by_example": 9.5, "stablediffusion": 9.1, "vanilla_finetuned": 9.05}
+    summary = summary_of({row: {"fid": value} for row, value in rows.items()})
+    (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "training on")
+    assert isinstance(training.measured, Difference)
+    assert training.measured.value == pytest.approx(-0.05)

@@ -8,13 +8,13 @@ import pytest
 
 from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import Difference
-from bench.tables.claims import Comparison
+from bench.tables.claims import Claim, Comparison
 from bench.tables.comparisons import TableRows
 from bench.tables.equality import judge_equality
-from bench.tables.judged_run import JudgedRun
+from bench.tables.judged_run import JudgedRun, sign
 from bench.tables.judging import DecodedLatents, at_least, judge, judge_across
 from bench.tables.sizes import judge_digits, judge_size
-from bench.tables.verdicts import Judgement, Verdict, all_of, placed, scope_of
+from bench.tables.verdicts import Judgement, Verdict, all_of, p_shown, placed, scope_of
 from tests.tables.listed import EVERY, TABLES, rows_of
 from tests.tables.runs import ERROR, FIRST_HALF, judged, judged_run, summary_of, verdict
 
@@ -91,6 +91,7 @@ def test_rows_of_the_paper_that_were_not_measured_are_named_by_their_labels() ->
     )
     found = {one.id: one for one in judge(JudgedRun(1, summary, "mini", rows))}
     shown = "fid large_mask - stablediffusion: -1 [-1.02, -0.98] (unadjusted), p < 0.001 (Holm)"
+    assert found["T1.a"].verdict == "holds"
     assert found["T1.a"].evidence == f"{shown}; not measured on these items: LaMa, telea"
     assert "(StableDiffusion*)" in found["T1.a"].text
     assert found["T1.a.all"].evidence == shown
@@ -208,16 +209,24 @@ def test_evidence_on_a_size_has_what_was_measured_printed_and_claimed() -> None:
     assert found == (
         "clip_score large_mask - paint_by_example: gain 0.68 [0.678, 0.682], printed 0.68, claimed 0.6632 to 0.6968"
     )
-    rows = {row: {"lpips": 10.0, "pre_error": 1.0} for row in ("base_mask", "large_mask")}
+    rows = {row: {"lpips": 10.5, "pre_error": 1.0} for row in ("base_mask", "large_mask")}
     both = judged(2, {**rows, "stablediffusion": {"lpips": 20.0, "pre_error": 200.0}})
     assert both["T2.b.size"].evidence == (
-        "lpips base_mask - stablediffusion: share 0.5 [0.499, 0.501], printed 0.463, claimed 0.45 to 0.55; "
-        "lpips large_mask - stablediffusion: share 0.5 [0.499, 0.501], printed 0.467, claimed 0.45 to 0.55"
+        "lpips base_mask - stablediffusion: share 0.475 [0.474, 0.476], printed 0.463, claimed 0.45 to 0.55; "
+        "lpips large_mask - stablediffusion: share 0.475 [0.474, 0.476], printed 0.467, claimed 0.45 to 0.55"
     )
     assert both["T2.c.size"].evidence == (
         "pre_error base_mask - stablediffusion: ratio 200 [197, 203], printed 190, claimed at least 100; "
         "pre_error large_mask - stablediffusion: ratio 200 [197, 203], printed 416, claimed at least 100"
     )
+
+
+def test_a_range_may_be_open_below() -> None:
+    run = judged_run(1, summary_of(places(1.24)))
+    claim = next(claim for claim in run.claims if claim.id == "T1.c.size")
+    found = judge_size(run, replace(claim, between=(-np.inf, 1.5)))
+    assert found.verdict == "holds"
+    assert found.evidence.endswith("printed 1.24, claimed at most 1.5")
 
 
 def test_a_size_that_a_handful_of_sources_decides_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -475,6 +484,20 @@ def test_a_margin_of_exactly_half_of_what_another_statement_turns_on_is_one() ->
     assert (at(half), at(np.nextafter(half, 1))) == ("holds", "not tested")
 
 
+def test_an_equality_turns_on_no_difference_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = text_to_image(20.0)
+    rows["large_nomask"] = {"fid": 19.97, "inception_score": 37.0}
+    run = judged_run(6, summary_of(rows))
+    values = [
+        run.comparisons.p_value(Comparison("large_nomask", other, "fid"))
+        for other in ("stablediffusion", "base_nomask")
+    ]
+    assert max(values) < 0.05
+    for level, expected in ((min(values), "holds"), (np.nextafter(min(values), 1), "not tested")):
+        monkeypatch.setattr("bench.tables.equality.LEVEL", level)
+        assert judged(6, rows)["T6.a"].verdict == expected
+
+
 def test_an_equality_turns_on_the_smallest_decided_difference_of_an_order_on_its_metric() -> None:
     """Neither differences that are not decided, or by a handful of sources, nor other metrics' take its margin."""
     rows = text_to_image(20.0)
@@ -482,7 +505,11 @@ def test_an_equality_turns_on_the_smallest_decided_difference_of_an_order_on_its
     rows["base_nomask"]["fid"] = 20.01
     found = judged(6, rows)["T6.a"]
     assert "turns on, fid large_nomask - stablediffusion: -0.1;" in found.evidence  # and not -0.11 of T6.d
-    rows["base_nomask"]["fid"] = 20.0
+    rows["base_nomask"] = {"fid": 20.0, "inception_score": 37.02}
+    rows["large_nomask"] = {"fid": 19.0, "inception_score": 37.08}
+    second = judged(6, rows)["T6.a"]  # of two metrics the statement's second one
+    assert "turns on, inception_score large_nomask - base_nomask: +0.06" in second.evidence
+    rows["base_nomask"]["inception_score"] = 37.0
     rows["large_nomask"] = {"fid": 19.99, "inception_score": 37.2}
     near = judged(6, rows)
     assert (near["T6.b"].verdict, near["T6.c"].verdict, near["T6.d"].verdict) == (
@@ -701,6 +728,23 @@ def test_two_runs_without_their_rows_test_nothing() -> None:
 # --- verdicts --------------------------------------------------------------------------------------------------------
 
 
+def test_a_p_value_is_shown_to_a_thousandth() -> None:
+    assert [p_shown(value) for value in (0.00099, 0.001, 0.0254, 1.0)] == [
+        "p < 0.001",
+        "p = 0.001",
+        "p = 0.025",
+        "p = 1.000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("fid", -1), ("pre_error", -1), ("lpips_40_50", -1), ("clip_score", 1), ("inception_score_40_50", 1)],
+)
+def test_scores_are_better_higher_and_all_else_lower(metric: str, expected: int) -> None:
+    assert sign(Comparison("base_mask", "stablediffusion", metric)) == expected
+
+
 def test_only_the_papers_own_settings_have_its_scope() -> None:
     assert scope_of("paper", custom=False) == "paper"
     assert scope_of("paper", custom=True) == "custom"
@@ -728,7 +772,7 @@ def test_an_interval_that_ends_where_the_range_does_lies_inside_it_or_overlaps_i
     assert placed(0.9, 2.0, 1.0, 2.0) == placed(1.0, 2.1, 1.0, 2.0) == "inconclusive"
 
 
-def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first() -> None:
+def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first(monkeypatch: pytest.MonkeyPatch) -> None:
     run = judged_run(2, summary_of({"base_mask": {"fid": 1.0}}))
     usual = {claim.id: claim for claim in run.claims}
     found = {claim.id: claim for claim in replace(run, error="pre_sse01").claims}
@@ -738,6 +782,10 @@ def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first() -
     assert equal.margin == {"fid": 0.025, "lpips": 0.0005}
     assert equal.margin_share == {"fid": 0.0026, "lpips": 0.002, "pre_sse01": 0.0014}
     assert found["T2.c.size"].metrics == ("pre_sse01",)
+    claim = Claim("T2.z", 2, "", "equal", run=2, metrics=("pre_error",), margin={"pre_error": 1.5, "fid": 0.1})
+    monkeypatch.setattr("bench.tables.judged_run.all_claims", lambda: (claim,))
+    (renamed,) = replace(run, error="pre_sse01").claims
+    assert renamed.margin == {"pre_sse01": 1.5, "fid": 0.1}
     assert [key for key in usual if found[key] != usual[key]] == [
         key for key, claim in usual.items() if "pre_error" in claim.metrics
     ]
