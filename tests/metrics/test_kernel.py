@@ -25,6 +25,13 @@ def test_the_definition() -> None:
     assert kernel_distance(a, b) == pytest.approx(kernel_distance(b, a), rel=1e-12)
 
 
+def test_features_of_one_dimension_and_of_single_precision_are_features() -> None:
+    generator = np.random.default_rng(11)
+    a, b = generator.normal(size=(5, 1)).astype(np.float32), generator.normal(size=(4, 1)).astype(np.float32)
+    assert kernel_distance(a, b) == kernel_distance(a.astype(np.float64), b.astype(np.float64))
+    assert kernel_distance(a, b) == pytest.approx(by_definition(a.astype(np.float64), b.astype(np.float64)), rel=1e-12)
+
+
 def test_it_is_unbiased_where_the_distributions_agree() -> None:
     generator = np.random.default_rng(1)
     values = [kernel_distance(generator.normal(size=(12, 3)), generator.normal(size=(12, 3))) for _ in range(2000)]

@@ -118,6 +118,7 @@ def test_rounding_rules() -> None:
     image = torch.tensor([-0.1, 0.0, 0.5, 254.6 / 255, 1.0, 2.0], dtype=torch.float64)
     assert to_uint8(image, rounding="truncate").tolist() == [0, 0, 127, 254, 255, 255]
     assert to_uint8(image, rounding="round").tolist() == [0, 0, 128, 255, 255, 255]
+    assert {to_uint8(image, rounding=rule).dtype for rule in ("truncate", "round")} == {torch.uint8}
     with pytest.raises(ValueError, match="truncate or round"):
         to_uint8(image, rounding="nearest")
 

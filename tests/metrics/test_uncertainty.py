@@ -135,6 +135,34 @@ def test_a_difference_that_is_the_same_for_all_items_has_no_known_spread(values:
     assert contrast([(1.0, new), (1.0, old), (-2.0, old)]) == found
 
 
+def test_what_counts_as_a_rounding_error_goes_by_the_values() -> None:
+    influence = np.array([1.0, -1.0])
+    old = Estimate(3.0, influence)
+    equal = known(paired_difference(Estimate(3.0 + 1e-14, influence), old))
+    assert (equal.value, equal.p_value) == (0.0, 1.0)
+    assert known(contrast([(1.0, Estimate(1e-13, influence))])).value == 0.0
+    tiny = known(paired_difference(mean_estimate([1e-20, 4e-20, 2e-20]), mean_estimate([0.0, 1e-20, 0.0])))
+    assert tiny.value == pytest.approx(2e-20, rel=1e-9)
+    assert tiny.stderr > 0
+
+
+def test_a_difference_carries_the_changes_on_halves_along() -> None:
+    influence, change = np.array([2.0, -2.0, 1.0, -1.0]), np.array([1.0, 1.0, 1.0, 1.0])
+    found = known(contrast([(1.0, Estimate(5.0, influence, change))]))
+    assert found.stderr == standard_error(influence, change=change) < standard_error(influence)
+
+
+def test_no_items_are_no_sources() -> None:
+    assert contrast([(1.0, Estimate(0.0, np.zeros(0)))]) == "fewer than two independent sources"
+
+
+def test_a_mean_of_single_precision_is_taken_in_double_precision() -> None:
+    values = np.array([0.1, 0.2, 0.4, 0.7, 1.9], np.float32)
+    found = mean_estimate(values)
+    assert found.value == values.astype(np.float64).mean() != values.mean()
+    assert found.influence.dtype == np.float64
+
+
 def test_a_single_source_has_no_difference() -> None:
     new, old = mean_estimate([1.0, 2.0]), mean_estimate([1.5, 1.0])
     assert paired_difference(new, old, ["one", "one"]) == "fewer than two independent sources"
