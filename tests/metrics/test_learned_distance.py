@@ -59,6 +59,33 @@ def test_the_quick_way_is_the_plain_one(backbone: Path) -> None:
         assert network.quick_between(quick, wanted).numpy() == pytest.approx(distance.numpy(), rel=1e-5)
 
 
+def test_either_network_is_named_by_the_protocol(backbone: Path, tmp_path: Path) -> None:
+    """In these words: two runs are compared only where they are the same."""
+    torch.save(backbone_weights("alex"), tmp_path / "alexnet.pth")
+    for path, net, name in ((backbone, "vgg", "VGG16"), (tmp_path / "alexnet.pth", "alex", "AlexNet")):
+        assert LPIPSMeasure(path, net).protocol == {
+            "image": "uint8 RGB, truncated, at the items' own size; 2x - 1",
+            "network": f"{name}, learned heads of LPIPS 0.1",
+            "version": 2,
+        }
+    assert LPIPSMeasure(backbone).protocol == LPIPSMeasure(backbone, "vgg").protocol
+
+
+def test_the_distance_has_the_name_that_it_is_given_and_no_gradient(backbone: Path) -> None:
+    measure = LPIPSMeasure(backbone, name="other")
+    truth = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    _, kept = measure.keep_truth(truth)
+    assert list(measure.keep(truth / 255, truth, torch.zeros(1, 1, 32, 32), kept, Extra([None]))) == ["other"]
+    assert not measure.network(truth.float(), truth.float()).requires_grad
+
+
+def test_the_network_goes_to_the_device(backbone: Path) -> None:
+    measure = LPIPSMeasure(backbone)
+    assert measure.to("meta") is measure
+    network = measure.network
+    assert {x.device.type for x in (*network.parameters(), network.shift, network.scale)} == {"meta"}
+
+
 def test_missing_and_wrong_files_and_networks_are_named(backbone: Path, tmp_path: Path) -> None:
     path = tmp_path / "vgg.pth"
     with pytest.raises(BadInputError, match=r"vgg\.pth: expected torchvision's VGG16, found no file"):
