@@ -1,14 +1,18 @@
 """LPIPS from local weights against the lpips package itself."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lpips
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bench.errors import BadInputError
+from bench.metrics import learned_distance
 from bench.metrics.learned_distance import LPIPSMeasure, LPIPSNetwork
 from bench.metrics.measure import Extra
 from benchmarks.random_weights import backbone_weights
@@ -84,6 +88,37 @@ def test_the_network_goes_to_the_device(backbone: Path) -> None:
     assert measure.to("meta") is measure
     network = measure.network
     assert {x.device.type for x in (*network.parameters(), network.shift, network.scale)} == {"meta"}
+    image = torch.zeros(2, 3, 32, 32, device="meta")
+    assert network(image, image).device.type == "meta"
+
+
+def test_a_state_dict_has_the_weights_alone(backbone: Path) -> None:
+    names = LPIPSNetwork(backbone).state_dict()
+    assert {name.partition(".")[0] for name in names} == {"layers", "heads"}
+
+
+def test_the_quick_way_on_the_cpu_is_winograds_behind_the_first_layer(
+    backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VGG16 has 13 convolutions; a kernel is transformed once for all images."""
+    calls: list[str] = []
+
+    def counted(name: str) -> Callable[..., Tensor]:
+        original = getattr(learned_distance, name)
+
+        def call(*arguments: Any) -> Tensor:
+            calls.append(name)
+            return original(*arguments)
+
+        return call
+
+    for name in ("convolve_relu", "kernel_of"):
+        monkeypatch.setattr(learned_distance, name, counted(name))
+    network, image = LPIPSNetwork(backbone), torch.zeros(1, 3, 32, 32)
+    with torch.inference_mode():
+        for _ in range(2):
+            network.quick_levels(image)
+    assert (calls.count("convolve_relu"), calls.count("kernel_of")) == (24, 12)
 
 
 def test_missing_and_wrong_files_and_networks_are_named(backbone: Path, tmp_path: Path) -> None:
