@@ -64,7 +64,8 @@ class Collection:
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """`index.html` and `index.md`, verdicts that rest on several tables, and how the run went."""
         summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
-        changed = bool(changing([*self.config.each.get("all", []), *self.overrides]))
+        words = [word for words in self.config.each.values() for word in words]
+        changed = bool(changing([*words, *self.overrides]))
         subsets = [read_if_there(out / name / RESULTS).get("subset") for name in results]
         scope = scope_of(self.config.profile.name, custom=changed or "custom" in subsets)
         error = headline_error(self.config.profile, choose_device(self.config.device))
@@ -132,4 +133,8 @@ def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Gr
         ]
         for entry, found in zip(entries, latents, strict=True)
     ]
-    return Grid(["experiment", "how it ended", "claims", "latents sampled", "stored", "seconds"], lines, left=3)
+    return Grid(
+        ["experiment", "how it ended", "verdicts on these networks", "latents sampled", "stored", "seconds"],
+        lines,
+        left=3,
+    )

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas
@@ -49,9 +49,9 @@ from bench.schema import STAGES
 from bench.tables.build import Table, best_rows, bins_of, build_table, rows_compared
 from bench.tables.effects import effects_of
 from bench.tables.judged_run import JudgedRun
-from bench.tables.judging import DecodedLatents, at_least, judge
+from bench.tables.judging import DecodedLatents, at_least, exact_on, judge
 from bench.tables.printed import judge_printed
-from bench.tables.render import frame, renderings
+from bench.tables.render import few_sources_note, frame, renderings
 from bench.tables.seeds import RunSeeds, SeedStudy, trained_decoders
 from bench.tables.verdicts import PAPER, Outcome, scope_of
 from bench.world import World
@@ -62,8 +62,10 @@ log = logging.getLogger(__name__)
 
 ITEMS = "items"
 """Their folder in the store."""
-LATENTS_TABLE, OBSERVED = 2, 8
-"""The table with a statement on what its rows decode, and on how many items that is observed."""
+LATENTS_TABLE = 2
+"""The table with a statement on what its rows decode."""
+COMPARED = 8
+"""On how many items images are compared with those of a decoder without its branch."""
 CHOOSING = ("row", "table", "decoder", "measure", "limit")
 """Groups and keys whose overrides choose rows, columns or items, and change no image of any row that stays."""
 TEXT_CLAIMS = 2
@@ -251,13 +253,13 @@ class TableExperiment(Reported):
             (self.sampling.latents_of(key), items.masks(*span) if masked else None)
             for key, span in zip(latents, items.blocks(), strict=True)
         )
-        best = best_rows(self._spec, self.rows, summary, self.styles)
+        best = best_rows(self._spec, run.comparisons, self.styles)
         verdicts = judge(
             run,
             latents=self.decoded_latents(items, latents),
             structure=self.outcomes(items, latents, seen, costs),
         )
-        return build_table(
+        table = build_table(
             self._spec,
             self.rows,
             run.comparisons.table(),
@@ -272,6 +274,7 @@ class TableExperiment(Reported):
             styles=self.styles,
             reading=self.reading,
         )
+        return replace(table, notes=(*table.notes, *few_sources_note(table)))
 
     def training_seeds(self, items: Items, protocols: Mapping[str, Protocol]) -> RunSeeds:
         """What is known of the rows' decoders over training seeds, on these items and by these protocols."""
@@ -287,8 +290,8 @@ class TableExperiment(Reported):
         """What each row decoded, for the table that judges whether it was the same; nothing for the others."""
         if self._spec.number != LATENTS_TABLE:
             return {}
-        received = received_latents(self.methods, self.first_items(items, latents, OBSERVED))
-        return {row: DecodedLatents(found.kind, found.sha256) for row, found in received.items()}
+        received = received_latents(self.methods, self.all_items(items, latents))
+        return {row: DecodedLatents(found.kind, found.sha256, found.items) for row, found in received.items()}
 
     def outcomes(
         self, items: Items, latents: list[str], seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]
@@ -296,16 +299,18 @@ class TableExperiment(Reported):
         """Outcomes of statements that no number of the table decides."""
         if self._spec.number != TEXT_CLAIMS:
             return {}
-        found: dict[str, Outcome] = {
-            "x2": branch_is_off(self.methods, self.first_batch(items, latents, 1)),
-        }
+        first = self.first_batch(items, latents, COMPARED)
+        is_off = branch_is_off(self.methods, first)
+        found: dict[str, Outcome] = {"x2": is_off if isinstance(is_off, str) else exact_on(is_off, len(first.ids))}
         disturbed = seen.leak_next_to_the_hole(items.sources)
         if disturbed is not None:
-            found["x6"] = at_least("x6", *disturbed, "share of the latents' deviation")
+            found["x6"] = at_least(
+                "x6", disturbed.share, disturbed.ci95, disturbed.effective_sources, "share of the latents' deviation"
+            )
         steps = self.resolved["generator"].get("steps")
         if self.config.costs and steps:
-            first = items.read(0, min(len(items), self.sampling.batch_size))
-            found["x1"] = decoding_share(costs, sampling_seconds(self.generator, first, self.device), steps)
+            batch = items.read(0, min(len(items), self.sampling.batch_size))
+            found["x1"] = decoding_share(costs, sampling_seconds(self.generator, batch, self.device), steps)
         return found
 
     def _notes(

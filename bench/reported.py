@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -109,17 +109,18 @@ class Reported(Loaded):
 
     def first_batch(self, items: Items, latents: list[str], count: int) -> Batch:
         """The first items of the first block, as methods take them."""
-        return self._batch(items, latents, 0, min(len(items), count, next(items.blocks())[1]))
+        stop = min(len(items), count, next(items.blocks())[1])
+        arrays = {name: values[:stop] for name, values in self.sampling.latents_of(latents[0]).items()}
+        return self.sampling.batch(items.read(0, stop), arrays)[0]
 
-    def first_items(self, items: Items, latents: list[str], count: int) -> list[Batch]:
-        """The first items of the first block, each a batch of its own, whatever the run's batch size is."""
-        there = min(len(items), count, next(items.blocks())[1])
-        return [self._batch(items, latents, place, place + 1) for place in range(there)]
-
-    def _batch(self, items: Items, latents: list[str], start: int, stop: int) -> Batch:
-        """Some items of the first block."""
-        arrays = {name: values[start:stop] for name, values in self.sampling.latents_of(latents[0]).items()}
-        return self.sampling.batch(items.read(start, stop), arrays)[0]
+    def all_items(self, items: Items, latents: list[str]) -> Iterator[Batch]:
+        """Every item, a batch at a time, as methods take them."""
+        for key, (first, last) in zip(latents, items.blocks(), strict=True):
+            arrays = self.sampling.latents_of(key)
+            for start in range(first, last, self.scoring.batch_size):
+                stop = min(start + self.scoring.batch_size, last)
+                some = {name: values[start - first : stop - first] for name, values in arrays.items()}
+                yield self.sampling.batch(items.read(start, stop), some)[0]
 
     def facts(self, items: Items, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         """How the run came to be, for `run.json` and the report."""

@@ -1,4 +1,4 @@
-"""Ways to a 95 % interval from the influences of sources: the one that is used, and those that were tried beside it."""
+"""Methods for a 95 % interval from the influences of sources: the one that is used, and those that were tried."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 from bench.metrics.spread import Spread
 from bench.metrics.uncertainty import Estimate
 
-__all__ = ["LOG", "OURS", "TRIED", "Ends", "Seen", "seen"]
+__all__ = ["LOG", "OURS", "TRIED", "Ends", "MethodInput", "method_input"]
 
 Array = npt.NDArray[np.float64]
 Ends = tuple[float, float]
@@ -22,8 +22,8 @@ RESAMPLES = 600
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a way may look at."""
+class MethodInput:
+    """The input of a method."""
 
     value: float
     spread: Spread
@@ -33,52 +33,52 @@ class Seen:
     """The number of items of each source."""
 
 
-Way = Callable[[Seen], Ends]
+Method = Callable[[MethodInput], Ends]
 
 
-def seen(estimate: Estimate, sources: Sequence[str] | None) -> Seen:
+def method_input(estimate: Estimate, sources: Sequence[str] | None) -> MethodInput:
     """Prepare an estimate that rests on two sources or more."""
     names = np.arange(len(estimate.influence)) if sources is None else np.asarray(sources)
     _, group = np.unique(names, return_inverse=True)
     spread = Spread.of(estimate.influence, sources, change=estimate.change)
     assert spread is not None
     sums = np.bincount(group, weights=estimate.influence)
-    return Seen(estimate.value, spread, sums, np.bincount(group).astype(np.float64))
+    return MethodInput(estimate.value, spread, sums, np.bincount(group).astype(np.float64))
 
 
-def ours(found: Seen) -> Ends:
+def ours(found: MethodInput) -> Ends:
     """Degrees of freedom by the fourth moment, and Hall's bound where it is the longer one."""
     low, high = found.spread.interval(0.0)
     return -low, high
 
 
-def students(found: Seen) -> Ends:
-    """Student's with G - 1 degrees of freedom, as it was before."""
+def students(found: MethodInput) -> Ends:
+    """Student's with G - 1 degrees of freedom, the method that was used earlier."""
     return _even(found, found.spread.sources - 1)
 
 
-def satterthwaite(found: Seen) -> Ends:
+def satterthwaite(found: MethodInput) -> Ends:
     """Student's, each s² taken for a variance with one degree of freedom: Σs⁴ of normal sums is three times Σσ⁴."""
     return _even(found, _satterthwaite(found))
 
 
-def moments(found: Seen) -> Ends:
+def moments(found: MethodInput) -> Ends:
     """Student's with the degrees of freedom that are used, without the correction for skewness."""
     return _even(found, found.spread.freedom)
 
 
-def bell_mccaffrey(found: Seen) -> Ends:
+def bell_mccaffrey(found: MethodInput) -> Ends:
     """CR2 with Bell and McCaffrey's degrees of freedom where the items of a source are all alike."""
     squares = np.square(found.sizes)
     return _even(found, squares.sum() ** 2 / np.square(squares).sum(), 0.5)
 
 
-def leave_one_out(found: Seen) -> Ends:
+def leave_one_out(found: MethodInput) -> Ends:
     """CR3, the jackknife over sources, with Satterthwaite's degrees of freedom."""
     return _even(found, _satterthwaite(found), 1.0)
 
 
-def hall(found: Seen) -> Ends:
+def hall(found: MethodInput) -> Ends:
     """Hall's transformation on either side, with Satterthwaite's degrees of freedom."""
     skewness = found.spread.skewness
     quantile = float(stdtrit(_satterthwaite(found), 0.975))
@@ -88,7 +88,7 @@ def hall(found: Seen) -> Ends:
     return low * found.spread.stderr, -high * found.spread.stderr
 
 
-def bootstrap_t(found: Seen) -> Ends:
+def bootstrap_t(found: MethodInput) -> Ends:
     """The quantiles of the studentised sum over sources that are drawn again."""
     count = len(found.sums)
     weights = _weights(count)
@@ -99,7 +99,7 @@ def bootstrap_t(found: Seen) -> Ends:
     return high * found.spread.stderr, -low * found.spread.stderr
 
 
-def logarithm(found: Seen) -> Ends:
+def logarithm(found: MethodInput) -> Ends:
     """Satterthwaite's on a log scale, for a value above 0."""
     half, _ = satterthwaite(found)
     with np.errstate(over="ignore"):
@@ -108,7 +108,7 @@ def logarithm(found: Seen) -> Ends:
 
 
 OURS, LOG = "ours", "log scale"
-TRIED: Mapping[str, Way] = {
+TRIED: Mapping[str, Method] = {
     "G - 1": students,
     "Satterthwaite": satterthwaite,
     "fourth moment": moments,
@@ -122,11 +122,11 @@ TRIED: Mapping[str, Way] = {
 """Ways to an interval by name; a log scale is for numbers that are always above 0."""
 
 
-def _satterthwaite(found: Seen) -> float:
+def _satterthwaite(found: MethodInput) -> float:
     return float(np.clip(3 * found.spread.effective_sources, 1, found.spread.sources - 1))
 
 
-def _even(found: Seen, freedom: float, power: float = 0.0) -> Ends:
+def _even(found: MethodInput, freedom: float, power: float = 0.0) -> Ends:
     """Student's interval; each sum is divided by that power of the share of items outside its source."""
     factor = 1.0
     if power:

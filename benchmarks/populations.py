@@ -76,7 +76,7 @@ def student(generator: np.random.Generator, count: int) -> Array:
 
 
 def gaussian(dimension: int, decay: float, scales: Scales = normal, *, clustered: bool = False) -> Population:
-    """Truth with eigenvalues 1, 2^-decay, 3^-decay …; rows that shrink it, turn some of it, and move the mean.
+    """Truth with eigenvalues 1, 2^-decay, 3^-decay …; each row is the truth scaled down, with noise and a moved mean.
 
     Args:
         dimension: d.

@@ -13,14 +13,14 @@ from bench.kept import read_summary
 from bench.metrics.features import Features
 from bench.metrics.summary import Scored, Summary
 from bench.metrics.uncertainty import combined
-from benchmarks.intervals import Seen, seen
+from benchmarks.intervals import MethodInput, method_input
 
 __all__ = ["drawn_again", "resampled"]
 
 Places = npt.NDArray[np.int_]
 
 
-def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], list[Seen]]:
+def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], list[MethodInput]]:
     """Find the differences of the headline metrics to the reference row on draws of the run's sources.
 
     Args:
@@ -44,7 +44,7 @@ def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], lis
     metrics = [column["metric"] for column in results["columns"]]
     whole = _in_memory(summary.scored, metrics)
     generator = np.random.default_rng(seed)
-    found: dict[tuple[str, str], list[Seen]] = {}
+    found: dict[tuple[str, str], list[MethodInput]] = {}
     for _ in range(draws):
         again = replace(summary, scored=drawn_again(whole, generator))
         for metric in metrics:
@@ -91,9 +91,9 @@ def _in_memory(scored: Scored, metrics: list[str]) -> Scored:
     return replace(scored, rows=rows, truth=kept(dict(scored.truth)), sets=sets)
 
 
-def _difference(summary: Summary, row: str, reference: str, metric: str) -> Seen | None:
+def _difference(summary: Summary, row: str, reference: str, metric: str) -> MethodInput | None:
     new, old = summary.found(row, metric), summary.found(reference, metric)
     if isinstance(new, str) or isinstance(old, str) or not np.array_equal(new[1], old[1]):
         return None
     sources = [source for source, used in zip(summary.scored.sources, new[1], strict=True) if used]
-    return seen(combined([(1.0, new[0]), (-1.0, old[0])]), sources)
+    return method_input(combined([(1.0, new[0]), (-1.0, old[0])]), sources)

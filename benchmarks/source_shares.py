@@ -1,4 +1,4 @@
-"""How much of each headline number's variance rests on a single source, in tables that are there.
+"""How much of each headline number's variance rests on a single source, in finished runs.
 
 python benchmarks/source_shares.py RUN... [--most 0.05]
 

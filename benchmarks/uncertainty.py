@@ -1,12 +1,12 @@
-"""How wide the standard errors are beside the truth, and how often the intervals hold it.
+"""Compares estimated standard errors with the true ones, and measures the coverage of the intervals.
 
 python -m benchmarks.uncertainty [--draws 500] [--only NAME] [--items N ...] [--tried]
-python -m benchmarks.uncertainty --run DIR [--draws 300]
+python -m benchmarks.uncertainty --run DIR [--draws 500]
 
 Two rows share items and truth. The truth about a standard error is the deviation of the value over many fresh draws of
 N items; an interval should hold the mean over those draws. With --run the draws are of a finished run's own sources,
 with replacement; the run must have been made with keep_features=true. Prints a table in Markdown; docs/uncertainty.md
-holds what it printed.
+shows the results, with the number of draws of each case.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from bench.metrics.frechet import frechet_distance, frechet_estimate
 from bench.metrics.kernel import kernel_estimate
 from bench.metrics.uncertainty import Chosen, Estimate, combined, estimate_by_halves, mean_estimate
-from benchmarks.intervals import LOG, OURS, TRIED, Seen, seen
+from benchmarks.intervals import LOG, OURS, TRIED, MethodInput, method_input
 from benchmarks.populations import CASES, Case, Drawn
 from benchmarks.resampling import resampled
 
@@ -101,7 +101,7 @@ def study(case: Case, count: int, *, draws: int = 500, more: int = 1500, seed: i
     """
     generator = np.random.default_rng([seed, count])
     drawn = (case.population(count, generator) for _ in range(draws))
-    found = [[seen(estimate, one.sources) for estimate in estimates(one, case.statistic)] for one in drawn]
+    found = [[method_input(estimate, one.sources) for estimate in estimates(one, case.statistic)] for one in drawn]
     others = [_values(case.population(count, generator), case.statistic) for _ in range(more)]
     return [
         studied(number, np.array([values[place] for values in others]), positive=case.statistic == "FID" and place < 2)
@@ -109,7 +109,7 @@ def study(case: Case, count: int, *, draws: int = 500, more: int = 1500, seed: i
     ]
 
 
-def studied(found: tuple[Seen, ...], others: Array, *, positive: bool) -> Studied:
+def studied(found: tuple[MethodInput, ...], others: Array, *, positive: bool) -> Studied:
     """How often the intervals hold the mean of all values.
 
     Args:

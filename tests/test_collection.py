@@ -47,3 +47,21 @@ def test_all_run_and_the_index_says_how_each_ended(tmp_path: Path, capsys: pytes
     job = json.loads((tmp_path / "out" / NAMES[0] / "job.json").read_text())
     assert job["overrides"] == [f"experiment={NAMES[0]}", "limit=8", "seed=3"]
     assert "6 latents sampled, 8 found in the store" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], "paper"),
+        (["+each.all=['seed=1']"], "custom"),
+        ([f"+each.{NAMES[0]}=['generator.steps=4']"], "custom"),
+        (["limit=8"], "custom"),
+    ],
+)
+def test_statements_on_two_tables_are_custom_where_one_of_them_is(
+    tmp_path: Path, words: list[str], expected: str
+) -> None:
+    collection(tmp_path / "out", fake, "profile=paper", *words).run()
+    claims = json.loads((tmp_path / "out" / "claims.json").read_text())["claims"]
+    (across,) = [claim for claim in claims if claim["id"] == "T5.f"]
+    assert across["scope"] == expected

@@ -42,10 +42,11 @@ def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
     Before it truncates, the function adds `FLOAT_ERROR`. That is for pictures that had 8 bits before, such as those of
     other programs or true pixels that were pasted back. Level k comes back from [-1, 1] in float32 as k or a little
     less, which truncation alone would make k - 1: so it does with 95 of the 256 levels, and with which of them depends
-    on the order of operations. Measured on the mini profile's Table 2 (256 items): without the addition, the row of
-    pasted pixels would have a Pre_error of 0.247e-5 instead of 0, and its FID would move by -0.072 and its LPIPS by
-    +0.0002. A decoder's output is hardly concerned: one value in 10,000 changes; Pre_error moves by at most 0.00033e-5,
-    FID by 0.0005 and LPIPS by 0.00001. The released scripts add nothing; they save nothing but decoders' output.
+    on the order of operations. Measured on an earlier Table 2 of the mini profile, with 256 items: without the
+    addition, the row of pasted pixels would have a Pre_error of 0.247e-5 instead of 0, and its FID would move by
+    -0.072 and its LPIPS by +0.0002. A decoder's output is hardly concerned: one value in 10,000 changes; Pre_error
+    moves by at most 0.00033e-5, FID by 0.0005 and LPIPS by 0.00001. The released scripts add nothing; they save nothing
+    but decoders' output.
 
     Args:
         image: any shape; clamped to [0, 1] first.

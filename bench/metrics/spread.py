@@ -32,8 +32,8 @@ class Spread:
     sources: int
     """The number of sources G, at least 2."""
     effective_sources: float
-    """(Σs²)² / Σs⁴ over the sums s of the influences of each source: as many equally large ones weigh as much. It lies
-    between 1 and G, and is G where all influences are 0."""
+    """(Σs²)² / Σs⁴ over the sums s of the influences of each source: the number of equally large sums that would have
+    this value. It lies between 1 and G, and is G where all influences are 0."""
     freedom: float
     """Degrees of freedom of Student's distribution: 2 / (1 / effective_sources - 1 / G), and at most G - 1."""
     skewness: float
@@ -128,7 +128,7 @@ def standard_error(influence: Array, sources: Sequence[str] | None = None, *, ch
         return float("nan")
     squares = float(np.square(sums).sum())
     if change is not None:
-        # Of a variance a/N + b/N² the jackknife finds a/N + 2b/N²; with neither part negative that is twice at most.
+        # The jackknife estimates a/N + 2b/N² instead of a/N + b/N². Neither part is negative, so that is twice at most.
         squares -= min(float(np.square(_by_source(change, sources)).sum()), squares) / 2
     return float(np.sqrt(len(sums) / (len(sums) - 1) * squares)) / len(influence)
 

@@ -20,16 +20,18 @@ from bench.metrics.kernel import MOST, kernel_estimate_by_parts
 from bench.metrics.spread import Spread, variance_shares
 from bench.metrics.uncertainty import (
     LEVEL,
+    NO_SPREAD,
+    TOO_FEW_SOURCES,
     Chosen,
     Difference,
     Estimate,
     combined,
     contrast,
     estimate_by_halves,
-    holm,
     mean_estimate,
     paired_difference,
     parts,
+    rounding_of,
 )
 
 __all__ = ["HOLE_ONLY", "NAME", "UNBOUNDED", "VARIANTS", "Found", "Measurement", "Scored", "Summary"]
@@ -94,6 +96,7 @@ class Measurement:
     sources: int = 0
     """Independent sources among them."""
     reason: str | None = None
+    """Why there is no value."""
     ratio: Measurement | str | None = None
     """The reference row's value divided by this one, on the same items; `exact` where this one is zero."""
     difference: Difference | None = None
@@ -110,6 +113,8 @@ class Measurement:
 
     spread: Spread | None = None
     """What its sources tell of its error; None where the standard error is."""
+    stderr_reason: str | None = None
+    """Why a value has no standard error."""
 
     @property
     def ci95(self) -> tuple[float, float] | None:
@@ -202,7 +207,7 @@ class Summary:
         found = self.found(row, metric)
         if isinstance(found, str):
             return Measurement(None, reason=found)
-        return self._measured(*found)
+        return self._measured(*found, rounding_of([(1.0, found[0])]))
 
     def difference(self, new: str, old: str, metric: str) -> Difference | str:
         """One row minus another, paired by item; or why there is none."""
@@ -245,12 +250,13 @@ class Summary:
         if second.value == 0:
             return Measurement(None, reason=f"{metric} of {below} is exactly 0")
         value = first.value / second.value
-        linear = combined([(1 / second.value, first), (-value / second.value, second)])
+        weighted = [(1 / second.value, first), (-value / second.value, second)]
+        linear, rounding = combined(weighted), rounding_of(weighted)
         divisor = self.measurement(below, metric)
         unbounded = divisor.ci95 is not None and divisor.ci95[0] <= 0 <= divisor.ci95[1]
-        if unbounded and linear.influence.any():
-            return Measurement(value, n=divisor.n, sources=divisor.sources, reason=UNBOUNDED)
-        return self._measured(replace(linear, value=value), there, exact=1.0)
+        if unbounded and np.abs(linear.influence).max() > rounding:
+            return Measurement(value, n=divisor.n, sources=divisor.sources, stderr_reason=UNBOUNDED)
+        return self._measured(replace(linear, value=value), there, rounding, exact=1.0)
 
     def _pair(self, new: str, old: str, metric: str) -> tuple[Estimate, Estimate, Chosen] | str:
         first, second = self.found(new, metric), self.found(old, metric)
@@ -287,35 +293,16 @@ class Summary:
                 difference=None if isinstance(difference, str) else difference,
             )
 
-    def best(self, rows: Sequence[str], metric: str, *, higher_is_better: bool) -> str | None:
-        """The row that is better than each of the others at the 95 % level, by paired differences after Holm's
-        correction; None where no row is, where only one has a value, or where two were not measured on the same items.
-
-        Args:
-            rows: those that compete; one without a value does not.
-            metric: full name.
-            higher_is_better: which way is better.
-        """
-        found = {row: self.found(row, metric) for row in rows}
-        values = {row: one[0].value for row, one in found.items() if not isinstance(one, str)}
-        if len(values) < 2:
-            return None
-        best = (max if higher_is_better else min)(values, key=values.__getitem__)
-        differences = [self.difference(best, row, metric) for row in values if row != best]
-        known = [difference for difference in differences if not isinstance(difference, str)]
-        if len(known) < len(differences) or any(difference.decided_by_few for difference in known):
-            return None
-        holds = max(holm([difference.p_value for difference in known])) < LEVEL
-        return best if holds else None
-
-    def _measured(self, estimate: Estimate, there: Chosen, exact: float = 0.0) -> Measurement:
+    def _measured(self, estimate: Estimate, there: Chosen, rounding: float, exact: float = 0.0) -> Measurement:
         """A number without any spread has a standard error only where it is `exact`, as rows without an error are."""
         chosen = self._sources(there)
-        spread = Spread.of(estimate.influence, chosen, change=estimate.change)
-        if spread is not None and spread.stderr == 0 and estimate.value != exact:
-            spread = None
-        stderr = None if spread is None else spread.stderr
-        return Measurement(estimate.value, stderr, int(there.sum()), len(set(chosen)), spread=spread)
+        found = Measurement(estimate.value, n=int(there.sum()), sources=len(set(chosen)))
+        spread = Spread.of(estimate.influence, chosen, change=estimate.change, rounding=rounding)
+        if spread is None:
+            return replace(found, stderr_reason=TOO_FEW_SOURCES)
+        if spread.stderr == 0 and estimate.value != exact:
+            return replace(found, stderr_reason=NO_SPREAD)
+        return replace(found, stderr=spread.stderr, spread=spread)
 
     def _sources(self, there: Chosen) -> list[str]:
         return [source for source, used in zip(self.scored.sources, there, strict=True) if used]

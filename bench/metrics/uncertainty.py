@@ -35,6 +35,7 @@ __all__ = [
     "mean_estimate",
     "paired_difference",
     "parts",
+    "rounding_of",
     "standard_error",
 ]
 
@@ -45,7 +46,7 @@ Statistic = Callable[[Chosen], "Estimate"]
 LEVEL = 0.05
 """Of p-values after Holm's correction, below which something holds."""
 TOO_FEW_SOURCES = "fewer than two independent sources"
-NO_SPREAD = "every source shows the same difference, so that nothing is known of its spread"
+NO_SPREAD = "every source shows the same value, so that nothing is known of its spread"
 _ROUNDING = 1e-13
 """Relative to the largest value or influence, what is taken for a rounding error."""
 _SEED = 0
@@ -165,13 +166,18 @@ def contrast(weighted: Sequence[tuple[float, Estimate]], sources: Sequence[str] 
     Where all sources show the same sum, its spread cannot be known, unless the estimates are exactly equal.
     """
     found = combined(weighted)
-    rounding = _ROUNDING * sum(
-        abs(weight) * max(abs(estimate.value), float(np.abs(estimate.influence).max(initial=0.0)))
-        for weight, estimate in weighted
-    )
+    rounding = rounding_of(weighted)
     value = 0.0 if abs(found.value) <= rounding else found.value
     spread = Spread.of(found.influence, sources, change=found.change, rounding=rounding)
     return TOO_FEW_SOURCES if spread is None else _difference(value, spread)
+
+
+def rounding_of(weighted: Sequence[tuple[float, Estimate]]) -> float:
+    """The largest value or influence of a weighted sum that is taken for a rounding error of 0."""
+    return _ROUNDING * sum(
+        abs(weight) * max(abs(estimate.value), float(np.abs(estimate.influence).max(initial=0.0)))
+        for weight, estimate in weighted
+    )
 
 
 def independent_difference(new: Known, old: Known) -> Difference | str:

@@ -135,7 +135,13 @@ def _effect(effect: Effect) -> dict[str, Any]:
     measured, designs = effect.measured, effect.designs
     if isinstance(measured, str):
         return {"name": effect.name, "value": None, "reason": measured}
-    found = {"name": effect.name, "value": measured.value, "stderr": measured.stderr, "ci95": measured.ci95}
+    found = {
+        "name": effect.name,
+        "value": measured.value,
+        "stderr": measured.stderr,
+        "ci95": measured.ci95,
+        "effective_sources": measured.effective_sources,
+    }
     return found | {"designs": {"reason": designs} if isinstance(designs, str) else asdict(designs)}
 
 
@@ -150,9 +156,14 @@ def _as_json(
         entry["published_unit"] = table.published_units[metric]
     if found.reason:
         entry["reason"] = found.reason
+    if found.stderr_reason:
+        entry["stderr_reason"] = found.stderr_reason
     if isinstance(found.ratio, Measurement):
         entry["reference_over_value"] = found.ratio.value
         entry["reference_over_value_ci95"] = found.ratio.ci95
+        entry["reference_over_value_effective_sources"] = found.ratio.effective_sources
+        if found.ratio.stderr_reason:
+            entry["reference_over_value_reason"] = found.ratio.stderr_reason
     elif found.ratio is not None:
         entry["reference_over_value"] = found.ratio
     if found.difference is not None:

@@ -12,6 +12,7 @@ from bench.stamps import RESULTS
 from bench.tables.build import Column, Table
 from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
+from bench.tables.render import change_shown
 from bench.tables.verdicts import Verdict
 
 __all__ = ["Entry", "Index", "counts_of", "headline", "index_page"]
@@ -63,23 +64,29 @@ def counts_of(run: Path) -> list[tuple[str, int, str]]:
 
 
 def headline(table: Table) -> tuple[str, ...]:
-    """For each column the reference row's value and the best one of the paper's other rows, in words."""
+    """For each column the reference row's value, and the best of the paper's other rows with its difference."""
     return tuple(words for column in table.columns if (words := _headline(table, column)))
 
 
 def _headline(table: Table, column: Column) -> str:
     found = {
-        row.label: measured.value
+        row.label: measured
         for row in table.rows
         if row.in_paper and (measured := row.measured.get(column.metric)) is not None and measured.value is not None
     }
     base = found.pop(table.reference, None)
     if not found:
         return ""
-    best = (max if column.format.higher_is_better else min)(found, key=lambda label: found[label])
-    before = "" if base is None else f"{_shown(base, column)} → "
-    return f"{column.title}: {before}{_shown(found[best], column)}, {best}"
+    best = (max if column.format.higher_is_better else min)(found, key=lambda label: found[label].value or 0.0)
+    shown = f"{column.title}: " if base is None else f"{column.title}: {table.reference} {_shown(base.value, column)}; "
+    shown += f"{best} {_shown(found[best].value, column)}"
+    difference = found[best].difference
+    if difference is None:
+        return shown
+    verdict = "differs" if found[best].differs else "does not differ significantly"
+    return f"{shown}, {verdict}: {change_shown(difference, column.format)}"
 
 
-def _shown(value: float, column: Column) -> str:
+def _shown(value: float | None, column: Column) -> str:
+    assert value is not None  # rows without one are left out
     return f"{value * column.format.scale:,.{column.format.decimals}f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,6 +19,18 @@ Array = npt.NDArray[np.float64]
 DISTANCES = (("1", 0, 1.5), ("2", 1.5, 2.5), ("3–4", 2.5, 4.5), ("5 and more", 4.5, np.inf))
 """From a wholly known cell to the nearest that the hole touches: in words, above and up to, in cells."""
 KINDS = ("latents", "encoded")
+
+
+@dataclass(frozen=True)
+class Leak:
+    """How much the hole changes latents of known cells."""
+
+    share: float
+    """Root mean square of the change, divided by the latents' standard deviation."""
+    ci95: tuple[float, float]
+    """The 95 % interval over sources."""
+    effective_sources: float
+    """As many equally large sources would carry as much of the variance."""
 
 
 class LatentStatistics:
@@ -92,7 +105,7 @@ class LatentStatistics:
         mean = self._sums["encoded"].sum() / count
         return float(np.sqrt(self._squares["encoded"].sum() / count - mean**2))
 
-    def leak_next_to_the_hole(self, sources: Sequence[str]) -> tuple[float, tuple[float, float]] | None:
+    def leak_next_to_the_hole(self, sources: Sequence[str]) -> Leak | None:
         """`leak` of the cells next to the hole, with its 95 % interval over sources.
 
         The mean square is a ratio of two means over items, whose influence is that of the delta method.
@@ -101,7 +114,7 @@ class LatentStatistics:
             sources: the source of each item, in the order in which blocks were added.
 
         Returns:
-            The share and its interval; None where no item has such a cell, or fewer than two sources do.
+            The share with its interval; None where no item has such a cell, or fewer than two sources do.
         """
         if not self._cells:
             return None
@@ -114,24 +127,29 @@ class LatentStatistics:
         if isinstance(difference, str):
             return None
         low, high = (float(np.sqrt(max(bound, 0.0))) / self._deviation for bound in difference.ci95)
-        return float(np.sqrt(square)) / self._deviation, (low, high)
+        return Leak(float(np.sqrt(square)) / self._deviation, (low, high), difference.effective_sources)
 
     def leak_note(self) -> Iterator[str]:
         """`leak` in words; nothing where there is none."""
         leak = self.leak()
         if leak:
             parts = "; ".join(f"{name}: {value:.1%}" for name, value in leak.items())
-            yield f"What the hole does to latents of wholly known cells, by their distance to it in cells: {parts}."
+            yield (
+                "Root mean square change that the hole causes in latents of fully known cells, as a share of the "
+                f"latents' standard deviation, by distance to the hole in cells: {parts}."
+            )
 
     def gap_note(self) -> str:
         """How far sampled latents are from those that decoders are trained on, by channel."""
         texts = [
-            f"{mean:+.2f} ({deviation:.2f}) for {other_mean:+.2f} ({other_deviation:.2f})"
+            f"{mean:+.2f} ({deviation:.2f}) and {other_mean:+.2f} ({other_deviation:.2f})"
             for mean, deviation, other_mean, other_deviation in zip(
                 *self._moments("latents"), *self._moments("encoded"), strict=True
             )
         ]
-        return f"Latents by channel, mean (deviation), sampled for encoded: {'; '.join(texts)}."
+        return (
+            f"Mean (standard deviation) of each channel of the sampled and of the encoded latents: {'; '.join(texts)}."
+        )
 
 
 def _distance(touched: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -58,11 +58,16 @@ def notes(
         )
     if spec.reference is not None and spec.reference in summary.scored.rows:
         label = label_of(rows[spec.reference], spec)
-        half = f"÷ 2 means half the error of {label}, with the 95 % interval. " if reading.error in spec.columns else ""
+        half = (
+            f"÷ 2 means that the error of {label} is twice this row's, with the 95 % interval. "
+            if reading.error in spec.columns
+            else ""
+        )
         yield (
             f"{half}* marks a row that differs from {label} at the 95 % level. Differences are paired by item. Their "
-            "p-values are adjusted by Holm's method: over the paper's rows of a column, and apart from them over its "
-            "other rows. Intervals are unadjusted."
+            "p-values are adjusted by Holm's method within a column: once over the paper's rows, and separately over "
+            "all other rows. Further comparisons that statements need form two more families (docs/reading.md). "
+            "Intervals are unadjusted."
         )
     if best:
         yield (
@@ -71,9 +76,9 @@ def notes(
         )
     if reading.total in spec.readings:
         yield (
-            "The paper defines its Pre_error as a mean and gives no unit; the only code that was released sums. The "
-            "paper's numbers stand as printed and are assumed to be a sum of squares: they belong to the column of our "
-            "sum, not to that of our mean."
+            "The paper defines its Pre_error as a mean and gives no unit, but the released code computes a sum. The "
+            "paper's numbers are shown as printed and are assumed to be sums of squares: they belong to the column of "
+            "our sum, not to that of our mean."
         )
     yield items_note(items, summary)
     if spec.reference is not None and spec.reference in summary.scored.rows:
@@ -121,12 +126,12 @@ def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec
         )
     else:
         said = (
-            f"{mean} of the truncated 8-bit image. Truncation alone costs a decoder whose errors are symmetric and far "
-            f"smaller than a grey level {floor * 1e5:.2f}e-5"
+            f"{mean} of the truncated 8-bit image. Truncation alone adds an error of {floor * 1e5:.2f}e-5 for a "
+            "decoder whose errors are symmetric and much smaller than one grey level"
         )
     base = None if spec.reference is None else summary.measurement(spec.reference, reading.error).value
     if base and floor and reading.error in spec.columns:
-        said += f", where ÷ would be {base / floor:.3g}"
+        said += f". The ratio of such a decoder would be ÷ {base / floor:.3g}"
     return f"{said}. The ring is the known pixels at most {RING} from the hole."
 
 
@@ -137,9 +142,13 @@ def items_note(items: Items, summary: Summary) -> str:
     parts = [f"{len(items)} items of {len(set(items.sources))} sources at {side}×{side}, {manifest['subset']} subset"]
     if features:
         images, dimensions = features[0].shape
-        parts.append(f"{dimensions} features of {images} true images ({len(items) / dimensions:.1f} items each)")
+        parts.append(
+            f"{dimensions} feature dimensions and {images} true images ({len(items) / dimensions:.1f} items for each "
+            "dimension)"
+        )
     parts.append(
-        f"{len(manifest['dropped'])} pictures left out by the masks' rejection, {len(manifest['broken'])} broken"
+        f"{len(manifest['dropped'])} pictures left out because all their masks were rejected, "
+        f"{len(manifest['broken'])} because they could not be read"
     )
     if manifest["grey_masks"]:
         parts.append(f"{manifest['grey_masks']} masks with grey pixels, taken at half")
@@ -174,7 +183,8 @@ def effective_sources(
             )
     if ranges:
         yield (
-            f"The sources of a difference count by their part in its variance. As many equal ones: {'; '.join(ranges)}."
+            f"Effective number of sources of the differences to {labels.get(reference, reference)} (so many sources of "
+            f"equal weight would vary as much), from the lowest to the highest: {'; '.join(ranges)}."
         )
     if few:
         yield f"Few sources decide, so that nothing is claimed: {'; '.join(few)}."
@@ -198,11 +208,12 @@ def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:
         return
     count, half, _ = next(iter(known.values())).sizes
     dimensions = summary.scored.truth[summary.scored.sets["fid"]].shape[1]
-    bound = "" if half >= dimensions else f"at most, as {half:,} items are fewer than the {dimensions:,} features, "
+    bound = "" if half >= dimensions else f"; at most that, as {half:,} items are fewer than {dimensions:,} dimensions"
     parts = "; ".join(
-        f"{labels[row]} {one.limit:.2f} ± {one.stderr:.2f} of {one.values[0]:.2f}" for row, one in known.items()
+        f"{labels[row]} {one.limit:.2f} ± {one.stderr:.2f} ({one.values[0]:.2f} at {count:,})"
+        for row, one in known.items()
     )
     yield (
-        f"FID falls with more items. Of infinitely many it would be {bound}by a line in 1/N through {count:,} and "
-        f"{half:,} items (Chong and Forsyth, 2020): {parts}."
+        f"FID is biased upwards by the finite number of items. A line in 1/N through {count:,} and {half:,} items "
+        f"(Chong and Forsyth, 2020) extrapolates it to infinitely many{bound}: {parts}."
     )

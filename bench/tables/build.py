@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.errors import BadInputError
-from bench.metrics.summary import HOLE_ONLY, NAME, Measurement, Summary
+from bench.metrics.summary import HOLE_ONLY, NAME, Measurement
 from bench.schema import FIGURES, Row, TableSpec
-from bench.tables.comparisons import TableRows
+from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.effects import Effect
 from bench.tables.headline import TRUNCATED, Reading
 from bench.tables.printed import printed_as, published
@@ -299,17 +299,16 @@ def build_table(
     )
 
 
-def best_rows(spec: TableSpec, rows: Mapping[str, Row], summary: Summary, styles: Styles = METRICS) -> dict[str, str]:
+def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRICS) -> dict[str, str]:
     """By metric of the table, with and without known pixels, the measured row that is better than every other.
 
     All measured rows of the table proper compete, whoever made their images: one run measures them on the same items
     under one protocol. Published numbers do not, nor rows that stand beside.
     """
-    competing = [row for row in summary.scored.rows if not rows[row].beside]
     found = {}
     for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
         style = style_of(metric, styles)  # of a bin there is no number of the hole alone
-        best = style and summary.best(competing, metric, higher_is_better=style.higher_is_better)
+        best = style and comparisons.best(metric, higher_is_better=style.higher_is_better)
         if best:
             found[metric] = best
     return found

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bench.metrics.summary import Measurement, Summary
-from bench.metrics.uncertainty import Difference, holm
+from bench.metrics.uncertainty import LEVEL, Difference, holm
 from bench.tables.claims import HARNESS, Claim, Comparison
 
 __all__ = ["Comparisons", "TableRows"]
@@ -59,6 +59,36 @@ class Comparisons:
     def p_value(self, comparison: Comparison) -> float | None:
         """The two-sided p-value, adjusted by Holm's method within its family; None for a pair that no family has."""
         return self._adjusted.get(_pair(comparison))
+
+    def best(self, metric: str, *, higher_is_better: bool) -> str | None:
+        """The competing row that is better than each of the others at the 95 % level, or None.
+
+        None is returned where no row is, where only one has a value, where two were not measured on the same items, and
+        where few sources decide. A pair that no family has gets its p-value in a family of this row's further pairs.
+
+        Args:
+            metric: full name.
+            higher_is_better: which way is better.
+        """
+        values = {
+            row: value
+            for row in self.rows.competing
+            if (value := self.summary.measurement(row, metric).value) is not None
+        }
+        if len(values) < 2:
+            return None
+        leader = (max if higher_is_better else min)(values, key=values.__getitem__)
+        against = [Comparison(leader, row, metric) for row in values if row != leader]
+        known = {}
+        for comparison in against:
+            found = self.difference(comparison)
+            if isinstance(found, str) or found.decided_by_few:
+                return None
+            known[comparison] = found.p_value
+        adjusted = {comparison: p for comparison in against if (p := self.p_value(comparison)) is not None}
+        further = [comparison for comparison in against if comparison not in adjusted]
+        adjusted |= dict(zip(further, holm([known[comparison] for comparison in further]), strict=True))
+        return leader if max(adjusted.values()) < LEVEL else None
 
     def compared(self, claim: Claim) -> list[Comparison]:
         """The comparisons that a statement makes; one `against` many rows makes one with each of them."""

@@ -4,9 +4,15 @@ A difference between two rows of a run is one between two networks. Other traini
 two designs. The difference of the designs is estimated by the mean over the seeds, where a network that was given and
 not trained, such as the pipeline's own decoder, stays as it is. Its variance has one component from
 the items, which all seeds share, and one from the seeds of each design. Rows that one network makes, such as a decoder
-with and without the mask, vary together: their sum is taken seed by seed. The interval is Student's, with the degrees
-of freedom of Welch and Satterthwaite ("The generalization of 'Student's' problem when several different population
-variances are involved", 1947).
+with and without the mask, vary together: their sum is taken seed by seed. Where there are several designs, the degrees
+of freedom of their component are those of Welch and Satterthwaite ("The generalization of 'Student's' problem when
+several different population variances are involved", 1947).
+
+On each side the distance of the interval's end from the value is √(a² + b²): a is the distance of the end of the
+interval over the items from its value, and b that of Student's interval over the seeds. This is the method of variance
+estimates recovery (Zou and Donner, "Construction of confidence limits about effect measures: a general approach",
+2008). So the interval over items keeps what its skewness and its degrees of freedom say, and the seeds can only make it
+longer.
 """
 
 from __future__ import annotations
@@ -19,7 +25,7 @@ from typing import Protocol
 
 from scipy.special import stdtrit
 
-from bench.metrics.uncertainty import Difference
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference
 
 __all__ = ["FEWEST_SEEDS", "DesignDifference", "NoSeeds", "TrainingSeeds", "design_difference"]
 
@@ -68,6 +74,13 @@ class DesignDifference:
     """The standard error that the training seeds contribute."""
     item_error: float
     """The standard error that the items contribute, as estimated for the measured networks."""
+    effective_sources: float
+    """The effective number of sources behind the items' standard error, for the measured networks."""
+
+    @property
+    def decided_by_few(self) -> bool:
+        """Whether so few sources carry the items' part that nothing can be claimed."""
+        return self.effective_sources < FEWEST_EFFECTIVE
 
 
 def design_difference(
@@ -98,21 +111,27 @@ def design_difference(
         return f"a verdict on designs asks for {FEWEST_SEEDS} trainings each: found {', '.join(few)}"
     if not sums:
         return "neither row is a design that was trained"
-    components = [(measured.stderr**2, measured.freedom)]
-    components += [(variance(values) / len(values), len(values) - 1.0) for values in sums.values()]
-    total = sum(part for part, _ in components)
     value = measured.value + sum(fmean(values) - values[0] for values in sums.values())
-    half = 0.0
-    if total > 0:
-        freedom = total**2 / sum(part**2 / free for part, free in components if part > 0)
-        half = float(stdtrit(freedom, 0.975)) * math.sqrt(total)
+    error, half = _over_seeds(list(sums.values()))
+    low, high = (abs(end - measured.value) for end in measured.ci95)
     return DesignDifference(
         value=value,
-        ci95=(value - half, value + half),
+        ci95=(value - math.hypot(low, half), value + math.hypot(high, half)),
         seeds={design: len(values) for design, values in sums.items()},
-        seed_error=math.sqrt(sum(part for part, _ in components[1:])),
+        seed_error=error,
         item_error=measured.stderr,
+        effective_sources=measured.effective_sources,
     )
+
+
+def _over_seeds(sums: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """The standard error of the sum of the designs' means over seeds, and half the length of its 95 % interval."""
+    components = [(variance(values) / len(values), len(values) - 1.0) for values in sums]
+    total = sum(part for part, _ in components)
+    if total == 0:
+        return 0.0, 0.0
+    freedom = total**2 / sum(part**2 / free for part, free in components)
+    return math.sqrt(total), float(stdtrit(freedom, 0.975)) * math.sqrt(total)
 
 
 def _by_seed(rows: Sequence[Mapping[int, float]]) -> list[float]:

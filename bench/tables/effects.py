@@ -39,7 +39,7 @@ def effects_of(summary: Summary, metric: str, seeds: TrainingSeeds) -> list[Effe
         "branch at large": {"large_mask": 1, "large_nomask": -1},
         "size with the branch": {"large_mask": 1, "base_mask": -1},
         "size without the branch": {"large_nomask": 1, "base_nomask": -1},
-        "training on": {"vanilla_finetuned": 1, vanilla: -1},
+        "fine-tuning": {"vanilla_finetuned": 1, vanilla: -1},
         "interaction": {"large_mask": 1, "large_nomask": -1, "base_mask": -1, "base_nomask": 1},
     }
     effects = []

@@ -7,25 +7,25 @@ from bench.tables.claims import Claim, Comparison
 from bench.tables.judged_run import JudgedRun, compared, few_sources, interval_shown
 from bench.tables.verdicts import INCONCLUSIVE, LEVEL, NOT_TESTED, Judgement, all_of, placed
 
-__all__ = ["judge_equality", "margin_of"]
+__all__ = ["equal", "judge_equality", "margin_of"]
 
 
 def judge_equality(run: JudgedRun, claim: Claim) -> Judgement:
     """Whether no comparison of a statement shows a difference larger than the margin."""
-    return all_of([_equal(run, claim, comparison) for comparison in claim.comparisons])
+    return all_of([equal(run, claim, comparison) for comparison in claim.comparisons])
 
 
-def _equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
+def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
     """Whether two rows are equal within the margin, by two one-sided tests.
 
     Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", 1987; here the 95 % interval
-    must lie inside the margin, which is 2.5 % on either side where a 90 % interval would be 5 %.
+    must lie inside the margin, so that each one-sided test has a level of 2.5 %; with the usual 90 % it would have 5 %.
     """
     found = run.comparisons.difference(comparison)
     if isinstance(found, str):
         return Judgement(NOT_TESTED, found)
     margin = margin_of(run, claim, comparison)
-    shown = f"{compared(comparison)} {interval_shown(found)} (unadjusted), margin ±{margin:.3g}"
+    shown = f"{compared(comparison)} {interval_shown(found, -margin, margin)} (unadjusted), margin ±{margin:.3g}"
     smallest = _smallest_decided(run, comparison.metric)
     if smallest is not None and margin > abs(smallest[1].value) / 2:
         of, difference = smallest

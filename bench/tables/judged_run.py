@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -13,10 +13,12 @@ from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.designs import NoSeeds, TrainingSeeds
 from bench.tables.verdicts import PAPER, Judgement
 
-__all__ = ["ERROR", "JudgedRun", "compared", "few_sources", "interval_shown", "sign", "three"]
+__all__ = ["ERROR", "JudgedRun", "compared", "digits_beside", "few_sources", "interval_shown", "sign", "three"]
 
 ERROR = "pre_error"
 """What statements call the error over known pixels, whichever of its readings a run puts first."""
+FEWEST_DIGITS, MOST_DIGITS = 3, 17
+"""Significant digits of numbers in evidence."""
 HIGHER_IS_BETTER = ("clip_score", "inception_score")
 """Beginnings of the names of metrics of which the higher value is better; of all others it is the lower one."""
 
@@ -56,7 +58,7 @@ class JudgedRun:
 
     def with_recipes(self, claim: Claim, judgement: Judgement) -> Judgement:
         """The judgement with how many training recipes were tried for the rows, where the numbers differ."""
-        rows = dict.fromkeys(row for pair in claim.pairs for row in pair)
+        rows = dict.fromkeys(row for one in self.comparisons.compared(claim) for row in (one.better, one.other))
         tried = {row: count for row in rows if (count := self.seeds.recipes_tried(row)) is not None}
         if not claim.design or len(set(tried.values())) < 2:
             return judgement
@@ -86,14 +88,30 @@ def compared(comparison: Comparison) -> str:
     return f"{comparison.metric} {comparison.better} - {comparison.other}:"
 
 
-def interval_shown(found: Difference) -> str:
-    """A difference with its 95 % interval, signs included."""
-    return f"{found.value:+.3g} [{found.ci95[0]:+.3g}, {found.ci95[1]:+.3g}]"
+def interval_shown(found: Difference, *bounds: float) -> str:
+    """A difference with its 95 % interval, signs included, with as many digits as `digits_beside` says."""
+    digits = digits_beside(found.ci95, bounds)
+    return f"{found.value:+.{digits}g} [{found.ci95[0]:+.{digits}g}, {found.ci95[1]:+.{digits}g}]"
 
 
-def three(value: float, low: float, high: float) -> str:
-    """A value with its interval."""
-    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+def three(value: float, low: float, high: float, *bounds: float) -> str:
+    """A value with its interval, with as many digits as `digits_beside` says."""
+    digits = digits_beside((low, high), bounds)
+    return f"{value:.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
+
+
+def digits_beside(numbers: Sequence[float], bounds: Sequence[float]) -> int:
+    """The fewest significant digits, at least 3, at which every number is printed on its own side of every bound."""
+
+    def side(number: float, bound: float) -> int:
+        return (number > bound) - (number < bound)
+
+    def keeps_sides(digits: int) -> bool:
+        return all(
+            side(float(f"{number:.{digits}g}"), bound) == side(number, bound) for number in numbers for bound in bounds
+        )
+
+    return next((digits for digits in range(FEWEST_DIGITS, MOST_DIGITS) if keeps_sides(digits)), MOST_DIGITS)
 
 
 def few_sources(effective: float) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.metrics.summary import Measurement, Summary
-from bench.metrics.uncertainty import TOO_FEW_SOURCES, Difference, Known, holm, independent_difference
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE, TOO_FEW_SOURCES, Difference, Known, holm, independent_difference
 from bench.tables.claims import Claim, all_claims
 from bench.tables.equality import judge_equality
 from bench.tables.judged_run import JudgedRun, few_sources, three
@@ -34,7 +34,7 @@ from bench.tables.verdicts import (
     verdict_on,
 )
 
-__all__ = ["DecodedLatents", "at_least", "judge", "judge_across"]
+__all__ = ["DecodedLatents", "at_least", "exact_on", "judge", "judge_across"]
 
 LATENTS = "T2.i"
 """The statement that is judged by what each row decoded."""
@@ -49,6 +49,8 @@ class DecodedLatents:
     """One of `bench.generation.decoding.LATENTS`."""
     hash: str
     """Of the values that its decoder received."""
+    items: int
+    """How many items it was observed on."""
 
 
 def judge(
@@ -92,7 +94,7 @@ def _verdict(run: JudgedRun, claim: Claim, outcome: Judgement | None) -> Verdict
     judgement = ways[claim.kind](run, claim)
     if claim.against:
         claim = replace(claim, text=claim.text.format(rows=run.named(claim)))
-    design = order_of_designs(run, claim, judgement) if claim.design else None
+    design = order_of_designs(run, claim) if claim.design else None
     return verdict_on(claim, run.scope, run.with_recipes(claim, judgement), design)
 
 
@@ -106,21 +108,29 @@ def _judged_outside(value: Outcome) -> Judgement:
         return value
     if isinstance(value, str):
         return Judgement(NOT_TESTED, value)
-    return Judgement(HOLDS if value else FAILS, "exact, measured beside the table")
+    return Judgement(HOLDS if value else FAILS, "an exact comparison, made beside the table")
 
 
-def at_least(claim_id: str, value: float, ci95: tuple[float, float], shown: str) -> Judgement:
+def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_sources: float, shown: str) -> Judgement:
     """The judgement of a statement that something is present, from its value and the interval of that.
 
     Args:
         claim_id: a statement with a least value, `at_least`.
         value: what was measured.
         ci95: its 95 % interval.
+        effective_sources: how many sources of equal weight the interval rests on.
         shown: what the value is, in words.
     """
     claim = next(claim for claim in all_claims() if claim.id == claim_id)
-    evidence = f"{shown} {three(value, *ci95)}, present from {claim.at_least:g}"
+    evidence = f"{shown} {three(value, *ci95, claim.at_least)}, counted as present from {claim.at_least:g} on"
+    if effective_sources < FEWEST_EFFECTIVE:
+        return Judgement(INCONCLUSIVE, f"{few_sources(effective_sources)}: {evidence}")
     return Judgement(placed(*ci95, claim.at_least, math.inf), evidence)
+
+
+def exact_on(is_exact: bool, items: int) -> Judgement:
+    """The judgement of a statement that was tested value by value on some items."""
+    return Judgement(HOLDS if is_exact else FAILS, f"compared value by value on {items:,} items")
 
 
 def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
@@ -134,8 +144,10 @@ def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
             others.setdefault(found.kind, []).append(row)
     if sum(len(rows) for rows in hashes.values()) < 2:
         return Judgement(NOT_TESTED, "fewer than two rows decode sampled latents")
-    shown = [f"{found[:12]} {', '.join(rows)}" for found, rows in hashes.items()]
-    shown += [f"not sampled: {kind} {', '.join(rows)}" for kind, rows in others.items()]
+    items = min(found.items for found in latents.values())
+    shown = [f"observed on {items:,} items"]
+    shown += [f"latents with hash {found[:12]} in {', '.join(rows)}" for found, rows in hashes.items()]
+    shown += [f"latents of the kind {kind} in {', '.join(rows)}" for kind, rows in others.items()]
     return Judgement(HOLDS if len(hashes) == 1 else FAILS, "; ".join(shown))
 
 
@@ -159,6 +171,10 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
     parts: list[Judgement] = []
     tested: list[tuple[Difference, str]] = []
     for row in claim.rows:
+        unbounded = _unbounded(claim, summaries, row, error)
+        if unbounded is not None:
+            parts.append(unbounded)
+            continue
         ratios = [summaries[number].ratio(above, row, error) for number, above in claim.against_tables.items()]
         difference = _ratio_of_ratios(*ratios)
         if isinstance(difference, str):
@@ -168,7 +184,7 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
             tested.append((difference, f"{error} of {row} falls {falls}"))
     adjusted = holm([difference.p_value for difference, _ in tested])
     for (difference, falls), p_value in zip(tested, adjusted, strict=True):
-        bounds = three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)))
+        bounds = three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)), 1.0)
         shown = f"{falls}, ratio of the two {bounds} (unadjusted), {p_shown(p_value)} (Holm)"
         verdict = INCONCLUSIVE if p_value >= LEVEL else HOLDS if difference.value > 0 else FAILS
         if difference.decided_by_few:
@@ -177,12 +193,31 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
     return all_of(list(dict.fromkeys(parts)))
 
 
+def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: str) -> Judgement | None:
+    """The judgement of a row whose error is exactly 0 in one of the tables, so that its ratio there has no bound."""
+    exact = [number for number in claim.against_tables if summaries[number].measurement(row, error).value == 0]
+    if not exact:
+        return None
+    shown = f"{error} of {row} is exactly 0 in Table {' and Table '.join(str(number) for number in exact)}"
+    if len(exact) == len(claim.against_tables):
+        return Judgement(NOT_TESTED, f"{shown}, so that neither ratio has a bound")
+    shown += ", so that its ratio there has no bound"
+    difference = summaries[exact[0]].difference(claim.against_tables[exact[0]], row, error)
+    if isinstance(difference, str):
+        return Judgement(NOT_TESTED, difference)
+    if difference.decided_by_few:
+        return Judgement(INCONCLUSIVE, f"{few_sources(difference.effective_sources)}: {shown}")
+    if difference.p_value >= LEVEL:
+        return Judgement(INCONCLUSIVE, shown)
+    return Judgement(HOLDS if exact[0] == max(claim.against_tables) else FAILS, shown)
+
+
 def _ratio_of_ratios(first: Measurement, second: Measurement) -> Difference | str:
     """The logarithm of the second ratio minus that of the first, of independent items; or why there is none."""
     logarithms = []
     for ratio in (first, second):
         if ratio.value is None or ratio.spread is None:
-            return ratio.reason or TOO_FEW_SOURCES
+            return ratio.reason or ratio.stderr_reason or TOO_FEW_SOURCES
         spread = replace(ratio.spread, stderr=ratio.spread.stderr / ratio.value)  # by the delta method
         logarithms.append(Known(math.log(ratio.value), spread))
     return independent_difference(logarithms[1], logarithms[0])

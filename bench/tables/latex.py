@@ -47,6 +47,7 @@ _CHARACTERS = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "`": r"\textasciigrave{}", "'": r"\textquotesingle{}",
     "±": r"$\pm$", "×": r"$\times$", "÷": r"$\div$", "·": r"$\cdot$", "†": r"$^\dagger$", "‡": r"$^\ddagger$",
+    "§": r"\S{}",
     "≤": r"$\leq$", "≥": r"$\geq$", "≈": r"$\approx$", "→": r"$\rightarrow$", "∞": r"$\infty$",
     "°": r"\textdegree{}", "²": r"$^2$", "³": r"$^3$", "µ": r"$\mu$", "…": r"\ldots{}",
     "–": r"\textendash{}", "—": r"\textemdash{}", MINUS: "$-$", "\N{NO-BREAK SPACE}": "~",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.tables.claims import Claim, Comparison
 from bench.tables.designs import design_difference
-from bench.tables.equality import margin_of
+from bench.tables.equality import equal, margin_of
 from bench.tables.judged_run import JudgedRun, compared, few_sources, interval_shown, sign, three
 from bench.tables.verdicts import (
     FAILS,
@@ -47,23 +47,29 @@ def _better(run: JudgedRun, comparison: Comparison) -> Judgement:
     return Judgement(HOLDS if sign(comparison) * found.value > 0 else FAILS, shown)
 
 
-def order_of_designs(run: JudgedRun, claim: Claim, measured: Judgement) -> Judgement:
+def order_of_designs(run: JudgedRun, claim: Claim) -> Judgement:
     """What further trainings of the same designs say of an order or an equality.
 
-    The verdict on the designs is that on the measured networks where the training seeds bear it out, and inconclusive
-    where they do not.
+    The verdict on each comparison of the designs is that on the measured networks where the training seeds bear it out,
+    and inconclusive where they do not.
 
     Args:
         run: what was measured.
         claim: an order or an equality of rows.
-        measured: the judgement of the measured networks.
     """
+    comparisons = run.comparisons.compared(claim)
+    if not comparisons:
+        return Judgement(NOT_TESTED, "none of the rows that it is compared with was measured")
+    return all_of([_borne_out(run, claim, comparison) for comparison in comparisons])
+
+
+def _borne_out(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
+    measured = equal(run, claim, comparison) if claim.kind == "equal" else _better(run, comparison)
     if measured.verdict == NOT_TESTED:
-        return Judgement(NOT_TESTED, "not tested on the measured networks")
-    over_seeds = all_of([_of_designs(run, claim, comparison) for comparison in run.comparisons.compared(claim)])
-    if over_seeds.verdict in (measured.verdict, NOT_TESTED):
-        return over_seeds
-    return Judgement(INCONCLUSIVE, over_seeds.evidence)
+        return Judgement(NOT_TESTED, f"{compared(comparison)} not tested on the measured networks")
+    designs = _of_designs(run, claim, comparison)
+    agree = designs.verdict in (measured.verdict, NOT_TESTED)
+    return designs if agree else Judgement(INCONCLUSIVE, designs.evidence)
 
 
 def _of_designs(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
@@ -72,14 +78,17 @@ def _of_designs(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgeme
     found = design_difference({better: 1.0, other: -1.0}, metric, measured, run.seeds)
     if isinstance(found, str):
         return Judgement(NOT_TESTED, found)
+    margin = margin_of(run, claim, comparison) if claim.kind == "equal" else None
+    bounds = (0.0,) if margin is None else (-margin, margin)
     trainings = ", ".join(f"{row} {count}" for row, count in found.seeds.items())
     shown = (
-        f"{compared(comparison)} mean over trainings ({trainings}) {three(found.value, *found.ci95)}, standard error "
-        f"{found.seed_error:.2g} by training seeds, {found.item_error:.2g} by items"
+        f"{compared(comparison)} mean over trainings ({trainings}) {three(found.value, *found.ci95, *bounds)}, "
+        f"standard error {found.seed_error:.2g} by training seeds, {found.item_error:.2g} by items"
     )
+    if found.decided_by_few:
+        return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
     low, high = found.ci95
-    if claim.kind == "equal":
-        margin = margin_of(run, claim, comparison)
+    if margin is not None:
         return Judgement(placed(low, high, -margin, margin), shown)
     if low <= 0 <= high:
         return Judgement(INCONCLUSIVE, shown)

@@ -12,9 +12,23 @@ from typing import Any
 import yaml
 
 from bench.tables.claims import Claim, all_claims
-from bench.tables.verdicts import CONTRADICTED, FAILS, HOLDS, PRINTED, Judgement, Verdict, all_of, verdict_on
+from bench.tables.verdicts import (
+    CONTRADICTED,
+    FAILS,
+    HOLDS,
+    INCONCLUSIVE,
+    PRINTED,
+    Judgement,
+    Verdict,
+    all_of,
+    verdict_on,
+)
 
 __all__ = ["Printed", "judge_printed", "printed_as", "published"]
+
+
+_NEGLIGIBLE = 1e-9
+"""Differences of printed numbers up to this one come from their binary representation."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +91,28 @@ def _on_paper(claim: Claim) -> Judgement:
 
 
 def _no_better(node: Mapping[str, Any]) -> Judgement:
-    """Whether a row is printed with the lowest value."""
+    """Whether a row is printed with the lowest value, whatever the printed values were before they were rounded."""
     metric, row = node["metric"], node["row"]
     values = {label: cells[metric] for label, cells in published(node["table"]).items()}
     ours = values.pop(row)
-    lower = [f"{label} {value:g}" for label, value in (values | node["left_out"]).items() if value <= ours]
-    shown = f"{metric}: {row} {ours:g}; not above it {', '.join(lower) or 'none'}"
-    return Judgement(FAILS if lower else HOLDS, shown)
+    lower, close = [], []
+    for label, value in (values | node["left_out"]).items():
+        shown, slack = f"{label} {value:g}", _rounding(value) + _rounding(ours)
+        if value - ours <= -slack + _NEGLIGIBLE:
+            lower.append(shown)
+        elif value - ours < slack:
+            close.append(shown)
+    evidence = (
+        f"{metric}: {row} {ours:g}; lower {', '.join(lower) or 'none'}; as low within rounding {', '.join(close)}"
+    )
+    if not close:
+        evidence = evidence.rpartition(";")[0]
+    return Judgement(FAILS if lower else INCONCLUSIVE if close else HOLDS, evidence)
+
+
+def _rounding(value: float) -> float:
+    """How far a value with these decimals may lie from what it was before it was rounded."""
+    return 0.5 * 10.0 ** -len(f"{value:g}".partition(".")[2])
 
 
 def _difference(node: Mapping[str, Any]) -> Judgement:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas
 from rich.console import Console
 
 from bench.metrics.protocol import Protocol
-from bench.metrics.summary import HOLE_ONLY, Measurement
-from bench.metrics.uncertainty import Difference
+from bench.metrics.summary import HOLE_ONLY, UNBOUNDED, Measurement
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference
 from bench.tables.build import METRICS, NATIVE, PUBLISHED, Column, Metric, Styles, Table, TableRow, style_of
 from bench.tables.claims import HARNESS
 from bench.tables.designs import DesignDifference
@@ -22,6 +22,8 @@ __all__ = [
     "CITED",
     "DIFFERS",
     "OURS",
+    "change_shown",
+    "few_sources_note",
     "frame",
     "further_grids",
     "number_as_json",
@@ -36,7 +38,7 @@ __all__ = [
     "verdict_grids",
 ]
 
-OURS, CITED = "†", "‡"
+OURS, CITED, FEW = "†", "‡", "§"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
 """Of what stands beside the paper's columns, what the terminal shows."""
 
@@ -47,7 +49,8 @@ def _value(measurement: Measurement | None, style: Metric) -> str:
     value = f"{measurement.value * style.scale:,.{style.decimals}f}"
     if measurement.stderr is None:
         return value
-    return f"{value} ± {measurement.stderr * style.scale:,.{style.decimals}f}"
+    few = f" {FEW}" if measurement.interval_too_short else ""
+    return f"{value} ± {measurement.stderr * style.scale:,.{style.decimals}f}{few}"
 
 
 def _marked(measurement: Measurement | None, style: Metric) -> str:
@@ -62,8 +65,10 @@ def ratio_shown(measurement: Measurement | None) -> str:
         return ratio or "–"
     if ratio.value is None:
         return "–"
-    interval = "" if ratio.ci95 is None else f" [{ratio.ci95[0]:.3g}, {ratio.ci95[1]:.3g}]"
-    return f"÷ {ratio.value:.3g}{interval}"
+    if ratio.ci95 is None:
+        return f"÷ {ratio.value:.3g} [{'no bound' if ratio.stderr_reason == UNBOUNDED else 'unknown'}]"
+    few = f" {FEW}" if ratio.interval_too_short else ""
+    return f"÷ {ratio.value:.3g} [{ratio.ci95[0]:.3g}, {ratio.ci95[1]:.3g}]{few}"
 
 
 def _label(row: TableRow) -> str:
@@ -170,7 +175,7 @@ def _differences(table: Table) -> Grid:
             if measurement is None or measurement.difference is None or measurement.p_holm is None:
                 cells.append("–")
                 continue
-            cells.append(f"{_change(measurement.difference, column.format)}, {p_shown(measurement.p_holm)}")
+            cells.append(f"{change_shown(measurement.difference, column.format)}, {p_shown(measurement.p_holm)}")
         if any(cell != "–" for cell in cells):
             lines.append([row.label, *cells])
     return Grid(
@@ -189,19 +194,38 @@ def _effects(table: Table) -> Grid:
         effects = [(table.effects[column.metric][place], column.format) for column in columns]
         if any(isinstance(effect.measured, str) for effect, _ in effects):
             continue
-        lines.append([name, "these networks", *(_change(effect.measured, style) for effect, style in effects)])
+        lines.append([name, "these networks", *(change_shown(effect.measured, style) for effect, style in effects)])
         if not all(isinstance(effect.designs, str) for effect, _ in effects):
-            lines.append([name, "over training seeds", *(_change(effect.designs, style) for effect, style in effects)])
+            lines.append(
+                [name, "over training seeds", *(change_shown(effect.designs, style) for effect, style in effects)]
+            )
     heads = ["Effect", "of", *(column.title for column in columns)]
     return Grid(heads, lines, left=2, title="effects as paired differences with their unadjusted 95 % intervals")
 
 
-def _change(found: Difference | DesignDifference | str, style: Metric) -> str:
+def change_shown(found: Difference | DesignDifference | str, style: Metric) -> str:
     """A difference with its unadjusted 95 % interval."""
     if isinstance(found, str):
         return "–"
     low, high = (bound * style.scale for bound in found.ci95)
-    return f"{found.value * style.scale:+,.{style.decimals}f} [{low:,.{style.decimals}f}, {high:,.{style.decimals}f}]"
+    few = f" {FEW}" if found.decided_by_few else ""
+    decimals = style.decimals
+    return f"{found.value * style.scale:+,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]{few}"
+
+
+def few_sources_note(table: Table) -> Iterator[str]:
+    """What the mark of numbers that few sources decide means, where any number of the table has it."""
+    measured = [found for row in table.rows for found in row.measured.values()]
+    marked = any(found.interval_too_short for found in measured)
+    marked |= any(isinstance(found.ratio, Measurement) and found.ratio.interval_too_short for found in measured)
+    marked |= any(found.difference is not None and found.difference.decided_by_few for found in measured)
+    for effect in (effect for effects in table.effects.values() for effect in effects):
+        marked |= any(not isinstance(one, str) and one.decided_by_few for one in (effect.measured, effect.designs))
+    if marked:
+        yield (
+            f"{FEW} marks a number whose variance comes from fewer than {FEWEST_EFFECTIVE:g} effective sources: its "
+            "interval is too short, and no verdict rests on it."
+        )
 
 
 def verdict_grid(verdicts: Sequence[Verdict], heading: str = "Claim") -> Grid:

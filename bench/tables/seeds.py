@@ -72,7 +72,7 @@ class RowSeeds:
 
 @dataclass(frozen=True)
 class TableSeeds:
-    """One table of the study: what it was measured on and by, and its rows."""
+    """One table of the study: its items, its protocols and its rows."""
 
     experiment: str
     manifest: str
@@ -194,7 +194,7 @@ class SeedStudy:
 
 @dataclass(frozen=True)
 class RunSeeds:
-    """The study as it stands to one run of a table, for what is said of that run's numbers."""
+    """The values of the study that are valid for one run of a table."""
 
     study: SeedStudy
     table: int

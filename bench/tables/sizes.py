@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from bench.metrics.summary import UNBOUNDED, Measurement
-from bench.metrics.uncertainty import FEWEST_EFFECTIVE, TOO_FEW_SOURCES
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE, LEVEL, NO_SPREAD, TOO_FEW_SOURCES
 from bench.tables.claims import Claim, Comparison
 from bench.tables.judged_run import JudgedRun, compared, few_sources, interval_shown, sign, three
 from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_TESTED, Judgement, all_of, not_judged, placed
@@ -23,11 +23,11 @@ class Size:
     high: float
     effective_sources: float
 
-    @property
-    def shown(self) -> str:
+    def shown(self, *bounds: float) -> str:
+        """The size and its interval, each end on its own side of every bound."""
         if math.isinf(self.value):
             return "without bound, as the better row's value is exactly 0"
-        return three(self.value, self.low, self.high)
+        return three(self.value, self.low, self.high, *bounds)
 
 
 def judge_size(run: JudgedRun, claim: Claim) -> Judgement:
@@ -42,11 +42,11 @@ def _sized(run: JudgedRun, claim: Claim, place: int) -> Judgement:
     found = _size(run, claim.measure, comparison)
     if isinstance(found, str):
         return Judgement(NOT_TESTED, found)
-    shown = f"{compared(comparison)} {claim.measure} {found.shown}"
+    named = f"{compared(comparison)} {claim.measure}"
     if not run.is_paper:
-        return Judgement(not_judged(run.scope), shown)
+        return Judgement(not_judged(run.scope), f"{named} {found.shown()}")
     least, most = claim.between or _around_printed(claim, place)
-    shown += f", printed {claim.printed[place]:g}, claimed {_range(least, most)}"
+    shown = f"{named} {found.shown(least, most)}, printed {claim.printed[place]:g}, claimed {_range(least, most)}"
     if found.effective_sources < FEWEST_EFFECTIVE:
         return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
     return Judgement(placed(found.low, found.high, least, most), shown)
@@ -69,16 +69,19 @@ def _size(run: JudgedRun, measure: str, comparison: Comparison) -> Size | str:
             else Size(1 - ratio.value, 1 - ratio.high, 1 - ratio.low, ratio.effective_sources)
         )
     above, below = (run.summary.measurement(row, metric) for row in (other, better))
-    if below.value == 0 and above.value and not isinstance(run.comparisons.difference(comparison), str):
-        return Size(math.inf, math.inf, math.inf, math.inf)
+    difference = run.comparisons.difference(comparison)
+    if below.value == 0 and above.value and not isinstance(difference, str):
+        # The ratio is infinite if the other row's value is not 0, so that the test of the difference decides.
+        is_sure = difference.p_value < LEVEL
+        return Size(math.inf, math.inf if is_sure else -math.inf, math.inf, difference.effective_sources)
     return _interval_of(run.summary.ratio(other, better, metric))
 
 
 def _interval_of(found: Measurement) -> Size | str:
-    if found.value is not None and found.reason == UNBOUNDED:
+    if found.value is not None and found.stderr_reason == UNBOUNDED:
         return Size(found.value, -math.inf, math.inf, math.inf)
     if found.value is None or found.ci95 is None or found.effective_sources is None:
-        return found.reason or TOO_FEW_SOURCES
+        return found.reason or found.stderr_reason or TOO_FEW_SOURCES
     return Size(found.value, *found.ci95, found.effective_sources)
 
 
@@ -90,12 +93,14 @@ def _around_printed(claim: Claim, place: int) -> tuple[float, float]:
 
 
 def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
-    """Whether a difference of the printed size would be told from none."""
+    """Whether a difference of the printed size could be distinguished from zero."""
     comparison, printed = claim.comparisons[place], claim.printed[place]
     found = run.comparisons.difference(comparison)
     if isinstance(found, str):
         return Judgement(NOT_TESTED, found)
     half = (found.ci95[1] - found.ci95[0]) / 2
+    if half == 0:
+        return Judgement(NOT_TESTED, f"{compared(comparison)} {NO_SPREAD}")
     items = run.summary.measurement(comparison.better, comparison.metric).n
     shown = f"{compared(comparison)} {interval_shown(found)}, so ±{half:.2g} at {items:,} items"
     if not run.is_paper:
@@ -127,7 +132,7 @@ def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
         if isinstance(found, str):
             parts.append(Judgement(NOT_TESTED, found))
             continue
-        shown = f"{metric} of {row} {found.shown}"
+        shown = f"{metric} of {row} {found.shown(printed)}"
         if not run.is_paper:
             parts.append(Judgement(not_judged(run.scope), shown))
             continue

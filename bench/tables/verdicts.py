@@ -73,7 +73,7 @@ class Verdict:
 
 
 def scope_of(profile: str, *, custom: bool) -> str:
-    """Scope of a run's verdicts: only the paper's own settings reproduce, whatever sizes they are changed at."""
+    """Scope of a run's verdicts: the profile's name, or `custom` for the paper profile with changed settings."""
     return "custom" if profile == PAPER and custom else profile
 
 
@@ -113,5 +113,8 @@ def placed(low: float, high: float, least: float, most: float) -> str:
 
 
 def p_shown(value: float) -> str:
-    """A p-value as tables and evidence give it."""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    """A p-value as tables and evidence give it, with so many digits that it is seen on its own side of `LEVEL`."""
+    if value < 0.001:
+        return "p < 0.001"
+    decimals = next(count for count in range(3, 18) if (float(f"{value:.{count}f}") < LEVEL) == (value < LEVEL))
+    return f"p = {value:.{decimals}f}"

@@ -50,16 +50,16 @@ def _head(card: Mapping[str, Any]) -> list[str]:
         f"- Shipped: {card['shipped']}; half precision, {card['bytes'] / 1e6:.1f} MB",
         f"- torch {card['versions']['torch']}, diffusers {card['versions']['diffusers']}",
         "",
-        "Figures are of the development split, which shares no scene, word or photograph with the split that tables "
-        "are made of; those that end in `_train` are of training pictures. The networks were measured before their "
-        "weights were rounded to half precision. Recipes are counted where they were tried on the development split, "
-        "the chosen one included.",
+        "All values are measured on the development split, which shares no scene, word or photograph with the split "
+        "that tables are made of, except those whose names end in `_train`: they are measured on training pictures. "
+        "The networks were measured before their weights were rounded to half precision. 'Recipes tried' counts every "
+        "recipe that was measured on the development split, the chosen one included.",
         "",
     ]
 
 
 def _parts(card: Mapping[str, Any]) -> Iterator[str]:
-    yield "| part | steps | minutes | threads | commit | recipes tried | figures |"
+    yield "| part | steps | minutes | threads | commit | recipes tried | values |"
     yield "| --- | ---: | ---: | ---: | --- | ---: | --- |"
     for name, made in card["parts"].items():
         figures = ", ".join(f"{figure} {value:.4g}" for figure, value in made["figures"].items())
@@ -74,9 +74,9 @@ def _development(card: Mapping[str, Any]) -> Iterator[str]:
     if not card["seeds"]:
         yield "On the development split, every part was measured with one training seed: its spread is not known."
         return
-    yield "Spread between training seeds on the development split, the shipped one first:"
+    yield "The next table shows the spread between training seeds on the development split, the shipped one first:"
     yield ""
-    yield "| part | figure | values | deviation |"
+    yield "| part | metric | values | standard deviation |"
     yield "| --- | --- | --- | ---: |"
     for name, runs in card["seeds"].items():
         for figure, values in runs.items():
@@ -91,8 +91,9 @@ def _tables(study: SeedStudy) -> Iterator[str]:
         yield "In the tables, every decoder was measured with one training seed: its spread is not known."
         return
     yield (
-        "Spread between training seeds in the paper's tables: mean ± standard deviation over the trainings of a row's "
-        "decoder, all measured on the same items and latents. [seeds.json](seeds.json) has every metric of every "
+        "The next table shows the spread between training seeds in the paper's tables: mean ± standard deviation (not "
+        "the standard error that ± means in the tables) over the trainings of a row's decoder, all measured on the "
+        "same items and latents. [seeds.json](seeds.json) has every metric of every "
         "training. A value without ± rests on the shipped training alone. The shipped weights are rounded to half "
         "precision; further trainings start from the shipped vanilla decoder and are measured as they were trained."
     )

@@ -45,7 +45,10 @@ class Tampering:
 
 
 def verdict(methods: dict[str, Method]) -> str:
-    latents = {row: DecodedLatents(one.kind, one.sha256) for row, one in received_latents(methods, batches()).items()}
+    latents = {
+        row: DecodedLatents(one.kind, one.sha256, one.items)
+        for row, one in received_latents(methods, batches()).items()
+    }
     run = judged_run(2, summary_of({"base_mask": {"fid": 1.0}}), "mini")
     return {found.id: found for found in judge(run, latents=latents)}["T2.i"].verdict
 

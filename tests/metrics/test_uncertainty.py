@@ -131,7 +131,7 @@ def test_a_difference_that_is_the_same_for_all_items_has_no_known_spread(values:
     old, new = mean_estimate(values), mean_estimate([value + 0.3 for value in values])
     found = paired_difference(new, old)
     assert isinstance(found, str)
-    assert "every source shows the same difference" in found
+    assert "every source shows the same value" in found
     assert contrast([(1.0, new), (1.0, old), (-2.0, old)]) == found
 
 

@@ -58,12 +58,13 @@ def test_the_floor_is_that_of_the_reading_that_the_table_shows() -> None:
     spec = TableSpec(2, "t", ["fid", "pre_error"], reference="vanilla")
     text = floor_note(0.8e-5, TRUNCATED, errors(), spec)
     assert "over known pixels of the truncated 8-bit image." in text
-    assert "far smaller than a grey level 0.80e-5, where ÷ would be 250." in text
+    assert "Truncation alone adds an error of 0.80e-5 for a decoder whose errors are symmetric and much smaller" in text
+    assert "The ratio of such a decoder would be ÷ 250." in text
     assert "float16" not in text
     released = TableSpec(2, "t", ["fid", "pre_error_released"], reference="vanilla")
     text = floor_note(0.2e-5, RELEASED, errors(), released)
     assert "float16 until it is truncated" in text
-    assert "a perfect decoder's image has an error of 0.20e-5, where ÷ would be 950." in text
+    assert "a perfect decoder's image has an error of 0.20e-5. The ratio of such a decoder would be ÷ 950." in text
 
 
 def test_without_a_column_of_ratios_the_floor_stands_alone() -> None:

@@ -161,7 +161,7 @@ def test_the_page_says_everything() -> None:
         "0123456789 , with changes that are not committed",
         SHA,
         "cd" * 32,
-        "50000 by the masks' rejection (dropped0, dropped1,",
+        "50000 because all their masks were rejected (dropped0, dropped1,",
         "1 broken",
         "lpips, fid",
         "limit=8",
@@ -283,7 +283,10 @@ def test_a_headline_is_the_reference_and_the_best_of_the_papers_rows() -> None:
     whole = table(label="Mine")
     assert headline(whole) == ()  # only the reference row is in the paper
     rows = tuple(replace(row, in_paper=True) for row in whole.rows)
+    same = replace(rows[1].measured["lpips"], p_holm=0.3)
+    alike = replace(rows[1], measured={**rows[1].measured, "lpips": same})
+    assert "does not differ significantly: " in headline(replace(whole, rows=(rows[0], alike)))[0]
     assert headline(replace(whole, rows=rows)) == (
-        "LPIPS (small features): 0.5000 → 0.2500, Mine 1",
-        "Pre_error [1e-5]: 2,000.00, Mine 1",
+        "LPIPS (small features): StableDiffusion 0.5000; Mine 1 0.2500, differs: -0.2500 [-0.3500, -0.1500]",
+        "Pre_error [1e-5]: Mine 1 2,000.00",
     )

@@ -1,9 +1,12 @@
 """The comparisons of a run: which family each one belongs to, and its adjusted p-value."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pytest
 
-from bench.metrics.uncertainty import Difference
+from bench.metrics.summary import Scored, Summary
+from bench.metrics.uncertainty import Difference, holm
 from bench.tables.claims import Claim, Comparison
 from bench.tables.comparisons import Comparisons, TableRows
 from tests.tables.runs import summary_of
@@ -83,3 +86,72 @@ def test_a_star_asks_for_more_than_a_handful_of_sources() -> None:
     assert Comparisons(clear, rows).table()["base_mask"]["fid"].differs
     assert not Comparisons(few, rows).table()["base_mask"]["fid"].differs
     assert not clear.table("stablediffusion")["base_mask"]["fid"].differs  # its p-value is not adjusted
+
+
+def measured_on_80(rows: Mapping[str, np.ndarray]) -> Summary:
+    sources = [f"photo {index}" for index in range(80)]
+    arrays = {row: {"error": values} for row, values in rows.items()}
+    return Summary(Scored(arrays, {}, {}, sources, range(80), np.zeros(80)), 1000)
+
+
+def best_of(found: Summary, *names: str, higher: bool = False) -> str | None:
+    return Comparisons(found, TableRows(None, (), (), names)).best("error", higher_is_better=higher)
+
+
+def test_the_best_row_is_named_only_where_every_difference_holds() -> None:
+    generator = np.random.default_rng(20)
+    base = generator.normal(5, 1, size=80)
+    a, b = (base - shift + generator.normal(0, 0.1, size=80) for shift in (2.0, 1.0))
+    noise = generator.normal(0, 0.1, size=80)
+    unknown = np.full(80, np.nan)
+    other = np.concatenate([[np.nan], base[1:] - 3])
+    twin = a + noise - noise.mean() + 1e-3
+    found = measured_on_80({"base": base, "a": a, "b": b, "twin": twin, "none": unknown, "other": other})
+    assert best_of(found, "base", "a", "b") == "a"
+    assert best_of(found, "base", "b") == "b"
+    assert best_of(found, "a", "b", higher=True) == "b"
+    assert best_of(found, "base", "a", "b", higher=True) == "base"
+    assert best_of(found, "base", "a", "b", "twin") is None  # a and its twin are alike
+    assert best_of(found, "base", "b", "none") == "b"  # what has no value does not compete
+    assert best_of(found, "a", "none") is best_of(found, "a") is best_of(found, "none") is None  # nor is it beaten
+    assert best_of(found, "base", "a", "other") is None  # of which an item was not measured
+    assert best_of(found, "a", "a") is None
+
+
+def test_the_best_row_has_its_p_values_adjusted_over_the_others() -> None:
+    generator = np.random.default_rng(21)
+    best = generator.normal(size=80)
+    others = {f"row {index}": best + generator.normal(0.28, 1, size=80) for index in range(12)}
+    found = measured_on_80({"best": best, **others})
+    differences = {name: found.difference("best", name, "error") for name in others}
+    alone = {name: one.p_value for name, one in differences.items() if isinstance(one, Difference)}
+    clear = [name for name, p_value in alone.items() if p_value < 0.05]
+    assert any(alone[name] > 0.01 for name in clear)
+    assert all(best_of(found, "best", name) == "best" for name in clear)
+    holds = max(holm([alone[name] for name in clear])) < 0.05
+    assert best_of(found, "best", *clear) == ("best" if holds else None)
+    assert best_of(found, "best", *others) is None
+
+
+def test_the_best_row_is_judged_by_the_p_values_that_stand_on_the_page() -> None:
+    """No row is printed bold that has no star against the reference row, whichever rows share its family."""
+    generator = np.random.default_rng(3)
+    reference = generator.normal(size=80)
+    rows = {"reference": reference, "ours": reference - 0.25 + generator.normal(0, 1, size=80)}
+    rows |= {f"row {index}": reference + 5 + generator.normal(0, 1, size=80) for index in range(3)}
+    found = measured_on_80(rows)
+    for further in ((), ("row 0", "row 1", "row 2")):
+        paper = tuple(row for row in rows if row not in further)
+        comparisons = Comparisons(found, TableRows("reference", paper, further, tuple(rows)))
+        star = comparisons.table()["ours"]["error"].differs
+        assert comparisons.best("error", higher_is_better=False) == ("ours" if star else None)
+
+
+def test_a_row_is_not_the_best_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = measured_on_80({"first": np.array([3.0, 5.0] * 40), "second": np.array([2.0, 3.0] * 40)})
+    difference = found.difference("second", "first", "error")
+    assert isinstance(difference, Difference)
+    assert best_of(found, "first", "second") == "second"
+    for level, expected in ((difference.p_value, None), (np.nextafter(difference.p_value, 1), "second")):
+        monkeypatch.setattr("bench.tables.comparisons.LEVEL", level)
+        assert best_of(found, "first", "second") == expected

@@ -50,11 +50,12 @@ def test_a_design_is_better_where_its_trainings_are() -> None:
     seeds = trained(base_mask=[7.0, 7.01, 6.99], large_mask=[6.9, 6.91, 6.89], large_x2_mask=[6.8, 6.81, 6.79])
     found = of_sizes(seeds)
     assert (found.verdict, found.design) == ("holds", "holds")
-    # Of three trainings each that deviate by 0.01, and of 400 items: the variance is 2/3 + 1 times 0.01².
+    # Three trainings each that deviate by 0.01 have an interval of ± 0.0227, with 4 degrees of freedom, and the items
+    # one of ± 0.0197, which is hardly skewed: together ± 0.0300.
     assert found.design_evidence == (
-        "fid large_mask - base_mask: mean over trainings (large 3, base 3) -0.1 [-0.127, -0.0734], "
+        "fid large_mask - base_mask: mean over trainings (large 3, base 3) -0.1 [-0.13, -0.07], "
         "standard error 0.0082 by training seeds, 0.01 by items; "
-        "fid large_x2_mask - large_mask: mean over trainings (large_x2 3, large 3) -0.1 [-0.127, -0.0734], "
+        "fid large_x2_mask - large_mask: mean over trainings (large_x2 3, large 3) -0.1 [-0.13, -0.0699], "
         "standard error 0.0082 by training seeds, 0.01 by items"
     )
 
@@ -93,7 +94,10 @@ def test_fewer_than_three_trainings_say_nothing_of_a_design() -> None:
 def test_nothing_is_said_of_designs_of_which_nothing_was_measured() -> None:
     found = of_sizes(NoSeeds(), float("nan"))
     assert (found.verdict, found.design) == ("not tested", "not tested")
-    assert found.design_evidence == "not tested on the measured networks"
+    assert found.design_evidence == (
+        "fid large_mask - base_mask: not tested on the measured networks; "
+        "no other training of large_x2_mask was measured on these items"
+    )
 
 
 def test_the_designs_are_no_worse_than_equal_where_the_margin_holds_their_interval() -> None:
@@ -130,7 +134,7 @@ def test_an_interval_of_designs_that_ends_at_zero_decides_nothing(
     ci95: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds = trained("stablediffusion", large_nomask=[7.1, 7.2, 7.3])
-    at_zero = DesignDifference(0.2, ci95, {"large": 3}, 0.1, 0.01)
+    at_zero = DesignDifference(0.2, ci95, {"large": 3}, 0.1, 0.01, 130.0)
     monkeypatch.setattr("bench.tables.orders.design_difference", lambda *arguments: at_zero)
     for large in (7.1, 6.9):
         summary = summary_of({"stablediffusion": {"fid": 7.0}, "large_nomask": {"fid": large}})
@@ -144,7 +148,7 @@ def test_one_training_of_each_design_is_said_to_be_one() -> None:
     assert "no other training of large_mask was measured" in found.design_evidence
 
 
-def test_the_variance_is_that_of_items_and_of_seeds() -> None:
+def test_the_interval_joins_those_of_items_and_of_seeds() -> None:
     new, old = [6.9, 6.95, 6.82, 6.9], [7.0, 7.1, 6.9]
     measured = Difference(-0.1, ERROR, (-0.12, -0.08), 0.0, 400, 130.0, 399.0)
     found = design_difference(
@@ -160,11 +164,19 @@ def test_the_variance_is_that_of_items_and_of_seeds() -> None:
     )
     assert isinstance(without_items, DesignDifference)
     assert without_items.ci95 == pytest.approx(tuple(welch.confidence_interval()))
-    parts = [(ERROR**2, 399.0), (np.var(new, ddof=1) / 4, 3.0), (np.var(old, ddof=1) / 3, 2.0)]
-    total = sum(part for part, _ in parts)
-    freedom = total**2 / sum(part**2 / free for part, free in parts)
-    assert found.ci95 == pytest.approx(stats.t.interval(0.95, freedom, found.value, np.sqrt(total)))
-    assert found.item_error == ERROR
+    low, high = welch.confidence_interval()
+    expected = (found.value - np.hypot(found.value - low, 0.02), found.value + np.hypot(high - found.value, 0.02))
+    assert found.ci95 == pytest.approx(expected)
+    assert (found.item_error, found.effective_sources) == (ERROR, 130.0)
+
+
+def test_seeds_that_agree_leave_the_interval_over_items_as_it_is() -> None:
+    """It keeps its long side, which skewed sources give it."""
+    skewed = Difference(-0.1, ERROR, (-0.3, 0.02), 0.2, 400, 3.0, 20.0)
+    found = design_difference({"large_mask": 1}, "fid", skewed, trained(large_mask=[7.0, 7.0, 7.0]))
+    assert isinstance(found, DesignDifference)
+    assert (found.ci95, found.seed_error) == (pytest.approx((-0.3, 0.02)), 0.0)
+    assert found.decided_by_few
 
 
 def test_rows_that_one_network_makes_vary_together() -> None:
@@ -204,7 +216,7 @@ def test_two_given_networks_are_no_designs() -> None:
 def test_trainings_that_all_give_one_value_have_no_error() -> None:
     seeds = trained(base_mask=[7.0] * 3, large_mask=[6.5] * 3)
     found = design_difference({"large_mask": 1, "base_mask": -1}, "fid", EXACT, seeds)
-    assert found == DesignDifference(-0.1, (-0.1, -0.1), {"large": 3, "base": 3}, 0.0, 0.0)
+    assert found == DesignDifference(-0.1, (-0.1, -0.1), {"large": 3, "base": 3}, 0.0, 0.0, 130.0)
 
 
 def test_only_seeds_that_all_rows_of_a_design_have_count() -> None:
@@ -277,7 +289,7 @@ def test_branch_and_size_have_an_interaction() -> None:
         "branch at large": -2.4,
         "size with the branch": -0.5,
         "size without the branch": -0.1,
-        "training on": -0.05,
+        "fine-tuning": -0.05,
         "interaction": -0.4,
     }
     assert list(found) == list(expected)
@@ -290,7 +302,7 @@ def test_branch_and_size_have_an_interaction() -> None:
     assert isinstance(interaction, DesignDifference)
     assert interaction.value == pytest.approx(-0.4)
     assert interaction.seed_error == pytest.approx(0.1 / np.sqrt(3))  # of the branch's effect at base, seed by seed
-    assert found["training on"].designs == "no fid of trainings of vanilla_finetuned"
+    assert found["fine-tuning"].designs == "no fid of trainings of vanilla_finetuned"
     for name in ("branch at base", "branch at large", "size with the branch", "size without the branch"):
         designs = found[name].designs
         assert isinstance(designs, DesignDifference)
@@ -300,7 +312,7 @@ def test_branch_and_size_have_an_interaction() -> None:
 def test_the_vanilla_decoder_of_editing_is_paint_by_examples() -> None:
     rows = {"paint_by_example": {"clip_score": 85.0}, "vanilla_finetuned": {"clip_score": 85.5}}
     found = {effect.name: effect.measured for effect in effects_of(summary_of(rows), "clip_score", NoSeeds())}
-    training = found["training on"]
+    training = found["fine-tuning"]
     assert isinstance(training, Difference)
     assert training.value == pytest.approx(0.5)
     assert found["interaction"] == "clip_score was not measured on large_mask"
@@ -308,13 +320,45 @@ def test_the_vanilla_decoder_of_editing_is_paint_by_examples() -> None:
 
 def test_where_no_vanilla_decoder_was_measured_that_of_inpainting_is_missed() -> None:
     summary = summary_of({"vanilla_finetuned": {"fid": 9.05}})
-    (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "training on")
+    (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "fine-tuning")
     assert training.measured == training.designs == "fid was not measured on stablediffusion"
 
 
 def test_where_both_vanilla_decoders_were_measured_that_of_inpainting_is_taken() -> None:
     rows = {"paint_by_example": 9.5, "stablediffusion": 9.1, "vanilla_finetuned": 9.05}
     summary = summary_of({row: {"fid": value} for row, value in rows.items()})
-    (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "training on")
+    (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "fine-tuning")
     assert isinstance(training.measured, Difference)
     assert training.measured.value == pytest.approx(-0.05)
+
+
+class ByMetric(Trained):
+    """The same with other values for each metric."""
+
+    def values(self, row: str, metric: str) -> Mapping[int, float] | str:
+        return dict(enumerate(self.seeds[f"{metric} of {row}"]))
+
+
+def test_trainings_must_bear_out_the_comparison_that_decides() -> None:
+    """The networks fail in FID and leave LPIPS open; the trainings contradict FID and fail in LPIPS."""
+    rows = {
+        "base_mask": {"fid": 7.0, "lpips": 7.0, "pre_error": 7.0},
+        "large_mask": {"fid": 7.2, "lpips": 7.0, "pre_error": 6.0},
+    }
+    seeds = {
+        "fid of large_mask": [7.2, 6.0, 6.01, 6.0, 6.01, 6.0, 6.01],
+        "lpips of large_mask": [7.0, 7.3, 7.31, 7.3, 7.31, 7.3, 7.31],
+        "pre_error of large_mask": [6.0, 6.01, 6.0],
+    }
+    seeds |= {f"{metric} of base_mask": [7.0, 7.01, 7.0] for metric in ("fid", "lpips", "pre_error")}
+    run = judged_run(2, summary_of(rows), seeds=ByMetric(seeds, (), {}))
+    found = {one.id: one for one in judge(run)}["T2.d"]
+    assert found.verdict == "does not hold"
+    assert found.design == "inconclusive"
+
+
+def test_a_design_that_few_sources_decide_is_inconclusive() -> None:
+    seeds = trained(base_mask=[7.0, 7.01, 6.99], large_mask=[6.9, 6.91, 6.89])
+    summary = summary_of({"base_mask": {"fid": 7.0}, "large_mask": {"fid": 6.0}}, sources=4)
+    found = {one.id: one for one in judge(judged_run(9, summary, "mini", seeds=seeds))}["T9.a"]
+    assert found.design != "holds"

@@ -1,6 +1,7 @@
 """Statements judged on runs: every verdict can be reached, and none says more than what was measured allows."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from bench.metrics.uncertainty import Difference
 from bench.tables.claims import Claim, Comparison
 from bench.tables.comparisons import TableRows
 from bench.tables.equality import judge_equality
-from bench.tables.judged_run import JudgedRun, sign
+from bench.tables.judged_run import JudgedRun, sign, three
 from bench.tables.judging import DecodedLatents, at_least, judge, judge_across
 from bench.tables.sizes import judge_digits, judge_size
 from bench.tables.verdicts import Judgement, Verdict, all_of, p_shown, placed, scope_of
@@ -371,7 +372,7 @@ def test_evidence_on_digits_has_every_value_of_every_row_of_that_verdict() -> No
     found = judged(1, {**rows, "large_x2_mask": cells}, "mini", noise=0.001)["T1.f"]
     assert found.verdict == "not judged on mini"
     assert found.evidence == " | ".join(
-        f"fid_40_50 of {row} 6.8 [6.8, 6.8]; lpips_40_50 of {row} 0.244 [0.244, 0.244]; "
+        f"fid_40_50 of {row} 6.8 [6.79998, 6.80002]; lpips_40_50 of {row} 0.244 [0.24398, 0.24402]; "
         f"fid of {row} 6.8 [6.8, 6.8]; lpips of {row} 0.244 [0.244, 0.244]"
         for row in ("base_mask", "large_mask", "large_x2_mask")
     )
@@ -379,8 +380,8 @@ def test_evidence_on_digits_has_every_value_of_every_row_of_that_verdict() -> No
     found = judged(1, {**dict.fromkeys(rows, cells), "large_mask": printed}, noise=0.001)["T1.f"]
     assert found.verdict == "holds"
     assert found.evidence == (
-        "fid_40_50 of large_mask 6.8 [6.8, 6.8], printed 6.8, within ±0.073; "
-        "lpips_40_50 of large_mask 0.244 [0.244, 0.244], printed 0.244, within ±0.0029; "
+        "fid_40_50 of large_mask 6.8 [6.79998, 6.80002], printed 6.8, within ±0.073; "
+        "lpips_40_50 of large_mask 0.244 [0.24398, 0.24402], printed 0.244, within ±0.0029; "
         "fid of large_mask 1.03 [0.462, 1.6], printed 1.03, within ±0.015; "
         "lpips of large_mask 0.141 [0.131, 0.151], printed 0.141, within ±0.0019"
     )
@@ -410,9 +411,9 @@ def test_digits_may_differ_by_as_much_as_is_allowed_and_lie_at_either_end_of_the
         return judge_digits(run, replace(one, printed=(printed,), roundings=(rounding,))).verdict
 
     allowed = abs(measured.value - 1.25)
-    assert (at(1.25, allowed), at(1.25, np.nextafter(allowed, 0))) == ("holds", "does not hold")
-    for end, beyond in zip(measured.ci95, (-np.inf, np.inf), strict=True):
-        assert (at(end, 0.0), at(np.nextafter(end, beyond), 0.0)) == ("inconclusive", "does not hold")
+    assert (at(1.25, allowed), at(1.25, math.nextafter(allowed, 0))) == ("holds", "does not hold")
+    for end, beyond in zip(measured.ci95, (-math.inf, math.inf), strict=True):
+        assert (at(end, 0.0), at(math.nextafter(end, beyond), 0.0)) == ("inconclusive", "does not hold")
 
 
 def test_what_digits_may_differ_by_does_not_grow_with_the_standard_error() -> None:
@@ -436,28 +437,28 @@ def text_to_image(base: float) -> dict[str, dict[str, float]]:
     ("base", "expected"),
     [
         (20.0, "holds"),
-        (20.035, "holds"),
-        (19.965, "holds"),
-        (20.06, "inconclusive"),
-        (19.94, "inconclusive"),
-        (20.09, "does not hold"),
+        (20.012, "holds"),
+        (19.988, "holds"),
+        (20.03, "inconclusive"),
+        (19.97, "inconclusive"),
+        (20.06, "does not hold"),
         (19.0, "does not hold"),
     ],
 )
 def test_equal_is_within_the_margin_either_way(base: float, expected: str) -> None:
     found = judged(6, text_to_image(base))["T6.a"]
     assert found.verdict == expected
-    assert "margin ±0.065" in found.evidence
+    assert "margin ±0.035" in found.evidence
     assert "margin ±0.045" in found.evidence
 
 
 def test_evidence_on_an_equality_has_the_interval_and_the_margin_of_each_metric() -> None:
     scores = "inception_score base_nomask - stablediffusion: +0 [-0.0197, +0.0199] (unadjusted), margin ±0.045"
-    shown = "fid base_nomask - stablediffusion: +0.035 [+0.0153, +0.0549] (unadjusted), margin ±0.065"
-    rows = text_to_image(20.035)
+    shown = "fid base_nomask - stablediffusion: +0.03 [+0.0103, +0.0499] (unadjusted), margin ±0.035"
+    rows = text_to_image(20.03)
     assert judged(6, rows)["T6.a"].evidence == f"{shown}; {scores}"
-    rows["large_nomask"] = {"fid": 19.9, "inception_score": 37.2}
-    turns = "is above half of what another statement turns on, fid large_nomask - stablediffusion: -0.1"
+    rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.2}
+    turns = "is above half of what another statement turns on, fid large_nomask - stablediffusion: -0.06"
     assert judged(6, rows)["T6.a"].evidence == f"no margin: {shown} {turns}; {scores}"
 
 
@@ -481,7 +482,7 @@ def test_a_margin_of_exactly_half_of_what_another_statement_turns_on_is_one() ->
     def at(margin: float) -> str:
         return judge_equality(run, replace(claim, metrics=("fid",), margin={"fid": margin})).verdict
 
-    assert (at(half), at(np.nextafter(half, 1))) == ("holds", "not tested")
+    assert (at(half), at(math.nextafter(half, 1))) == ("holds", "not tested")
 
 
 def test_an_equality_turns_on_no_difference_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -501,10 +502,10 @@ def test_an_equality_turns_on_no_difference_at_a_p_value_of_exactly_the_level(mo
 def test_an_equality_turns_on_the_smallest_decided_difference_of_an_order_on_its_metric() -> None:
     """Neither differences that are not decided, or by a handful of sources, nor other metrics' take its margin."""
     rows = text_to_image(20.0)
-    rows["large_nomask"] = {"fid": 19.9, "inception_score": 37.0}  # apart from base by as much
+    rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.0}  # apart from base by as much
     rows["base_nomask"]["fid"] = 20.01
     found = judged(6, rows)["T6.a"]
-    assert "turns on, fid large_nomask - stablediffusion: -0.1;" in found.evidence  # and not -0.11 of T6.d
+    assert "turns on, fid large_nomask - stablediffusion: -0.06;" in found.evidence  # and not -0.07 of T6.d
     rows["base_nomask"] = {"fid": 20.0, "inception_score": 37.02}
     rows["large_nomask"] = {"fid": 19.0, "inception_score": 37.08}
     second = judged(6, rows)["T6.a"]  # of two metrics the statement's second one
@@ -518,27 +519,27 @@ def test_an_equality_turns_on_the_smallest_decided_difference_of_an_order_on_its
         "inconclusive",
     )
     assert "no margin" not in near["T6.a"].evidence
-    rows["large_nomask"]["fid"] = 19.9 + FOUR_OF_400  # type: ignore[assignment]
+    rows["large_nomask"]["fid"] = 19.93 + FOUR_OF_400  # type: ignore[assignment]
     few = judged(6, rows, noise=0.01)
     assert "effective sources decide it" in few["T6.b"].evidence
     assert "no margin" not in few["T6.a"].evidence
 
 
-@pytest.mark.parametrize(("base", "expected"), [(20.03, "holds"), (20.06, "inconclusive"), (22.0, "does not hold")])
+@pytest.mark.parametrize(("base", "expected"), [(20.012, "holds"), (20.03, "inconclusive"), (22.0, "does not hold")])
 def test_on_mini_the_margin_is_a_share_of_the_reference_row(base: float, expected: str) -> None:
     found = judged(6, text_to_image(base), "mini")["T6.a"]
     assert found.verdict == expected
-    assert "margin ±0.066" in found.evidence
+    assert "margin ±0.036" in found.evidence
 
 
 def test_a_margin_above_half_of_what_another_statement_turns_on_is_none() -> None:
     rows = text_to_image(20.0)
-    rows["large_nomask"] = {"fid": 19.9, "inception_score": 37.2}
+    rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.2}
     found = judged(6, rows)
     assert found["T6.b"].verdict == "holds"
     assert found["T6.a"].verdict == "not tested"
     assert "no margin" in found["T6.a"].evidence
-    assert "fid large_nomask - stablediffusion: -0.1" in found["T6.a"].evidence
+    assert "fid large_nomask - stablediffusion: -0.06" in found["T6.a"].evidence
     rows["large_nomask"] = {"fid": 19.8, "inception_score": 37.2}
     assert judged(6, rows)["T6.a"].verdict == "holds"
 
@@ -548,7 +549,7 @@ def test_no_margin_is_above_half_of_a_printed_difference_that_a_statement_turns_
     smallest = {
         2: {"fid": 0.05, "lpips": 0.001},
         3: {"fid": 0.05, "lpips": 0.001},
-        6: {"fid": 0.13, "inception_score": 0.09},
+        6: {"fid": 0.07, "inception_score": 0.09},
     }
     references = {
         2: {"fid": 9.57, "lpips": 0.255},
@@ -568,7 +569,7 @@ def test_no_margin_is_above_half_of_a_printed_difference_that_a_statement_turns_
 
 
 def latents(**rows: tuple[str, str]) -> dict[str, DecodedLatents]:
-    return {row: DecodedLatents(*found) for row, found in rows.items()}
+    return {row: DecodedLatents(*found, items=9) for row, found in rows.items()}
 
 
 def test_rows_that_decode_sampled_latents_decode_the_same_ones_or_not() -> None:
@@ -580,12 +581,20 @@ def test_rows_that_decode_sampled_latents_decode_the_same_ones_or_not() -> None:
     one, other = "ab" * 32, "cd" * 32
     same = latents(base_mask=("sampled", one), large_mask=("sampled", one), encoded=("encoded", other))
     assert found(same).verdict == "holds"
-    assert found(same).evidence == "abababababab base_mask, large_mask; not sampled: encoded encoded"
+    assert found(same).evidence == (
+        "observed on 9 items; latents with hash abababababab in base_mask, large_mask; "
+        "latents of the kind encoded in encoded"
+    )
     differ = found(latents(base_mask=("sampled", one), large_mask=("sampled", other)))
     assert differ.verdict == "does not hold"
-    assert differ.evidence == "abababababab base_mask; cdcdcdcdcdcd large_mask"
+    assert differ.evidence == (
+        "observed on 9 items; latents with hash abababababab in base_mask; latents with hash cdcdcdcdcdcd in large_mask"
+    )
     beside = latents(a=("sampled", one), b=("sampled", one), c=("encoded", one), d=("encoded", other), e=("none", ""))
-    assert found(beside).evidence == "abababababab a, b; not sampled: encoded c, d; not sampled: none e"
+    assert found(beside).evidence == (
+        "observed on 9 items; latents with hash abababababab in a, b; latents of the kind encoded in c, d; "
+        "latents of the kind none in e"
+    )
     assert (found(None).verdict, found(None).evidence) == ("not tested", "the latents' hashes were not given")
     single = found(latents(base_mask=("sampled", one), encoded=("encoded", other)))
     assert (single.verdict, single.evidence) == ("not tested", "fewer than two rows decode sampled latents")
@@ -599,7 +608,7 @@ def test_outcomes_on_structure_come_from_elsewhere() -> None:
 
     for outcome, expected in ((True, "holds"), (False, "does not hold")):
         exact = found(x2=outcome)
-        assert (exact.verdict, exact.evidence) == (expected, "exact, measured beside the table")
+        assert (exact.verdict, exact.evidence) == (expected, "an exact comparison, made beside the table")
     assert found(x2="no branch").verdict == found().verdict == "not tested"
     assert found(x2="no branch").evidence == "no branch"
     apart = found(x2=Judgement("does not hold", "apart by 1"))
@@ -622,11 +631,14 @@ def test_the_cost_of_the_larger_decoder_is_a_size() -> None:
 def test_what_is_present_is_above_a_threshold_that_was_written_beforehand(
     ci95: tuple[float, float], expected: str
 ) -> None:
-    assert at_least("x6", sum(ci95) / 2, ci95, "share").verdict == expected
+    assert at_least("x6", sum(ci95) / 2, ci95, 30.0, "share").verdict == expected
+    few = at_least("x6", sum(ci95) / 2, ci95, 4.0, "share")
+    assert (few.verdict, few.evidence[:34]) == ("inconclusive", "4.0 effective sources decide it: s")
 
 
 def test_evidence_on_what_is_present_has_the_value_and_the_threshold() -> None:
-    assert at_least("x6", 0.23, (0.06, 0.4), "share") == Judgement("holds", "share 0.23 [0.06, 0.4], present from 0.05")
+    found = at_least("x6", 0.23, (0.06, 0.4), 30.0, "share")
+    assert found == Judgement("holds", "share 0.23 [0.06, 0.4], counted as present from 0.05 on")
 
 
 def test_statements_of_the_text_are_judged_with_table_2() -> None:
@@ -780,7 +792,7 @@ def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first(mon
     equal = found["T2.e"]
     assert equal.metrics == ("fid", "lpips", "pre_sse01")
     assert equal.margin == {"fid": 0.025, "lpips": 0.0005}
-    assert equal.margin_share == {"fid": 0.0026, "lpips": 0.002, "pre_sse01": 0.0014}
+    assert equal.margin_share == {"fid": 0.0026, "lpips": 0.002, "pre_sse01": 0.000185}
     assert found["T2.c.size"].metrics == ("pre_sse01",)
     claim = Claim("T2.z", 2, "", "equal", run=2, metrics=("pre_error",), margin={"pre_error": 1.5, "fid": 0.1})
     monkeypatch.setattr("bench.tables.judged_run.all_claims", lambda: (claim,))
@@ -789,3 +801,65 @@ def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first(mon
     assert [key for key in usual if found[key] != usual[key]] == [
         key for key, claim in usual.items() if "pre_error" in claim.metrics
     ]
+
+
+# --- few sources, exact zeros and digits near a bound ---------------------------------------------------------------
+
+
+def with_error(rows: Mapping[str, float | np.ndarray], exact: Sequence[str]) -> Summary:
+    """Errors of rows on 400 items; those of `exact` rows are 0 on every item."""
+    summary = summary_of({row: {"pre_error": value} for row, value in rows.items()})
+    for row in exact:
+        summary.scored.rows[row]["pre_error"] = np.zeros(400)  # type: ignore[index]
+    return summary
+
+
+def test_an_infinite_ratio_that_one_item_decides_is_inconclusive() -> None:
+    """The reference row errs on a single item of 400, the others nowhere."""
+    summary = with_error({"stablediffusion": 0.0, "base_mask": 0.0, "large_mask": 0.0}, ["base_mask", "large_mask"])
+    summary.scored.rows["stablediffusion"]["pre_error"] = np.eye(400)[0]  # type: ignore[index]
+    found = {one.id: one for one in judge(judged_run(2, summary))}
+    assert (found["T2.c"].verdict, found["T2.c.size"].verdict) == ("inconclusive", "inconclusive")
+    assert found["T2.c.size"].evidence.startswith("1.0 effective sources decide it")
+
+
+def test_a_constant_ratio_is_not_judged() -> None:
+    """All items show the same ratio, so that nothing is known of its spread, whatever rounding makes of it."""
+    ours = np.random.default_rng(0).uniform(1, 2, 400)
+    summary = with_error({"stablediffusion": 0.0, "base_mask": 0.0, "large_mask": 0.0}, [])
+    for row, values in (("stablediffusion", ours * 300), ("base_mask", ours), ("large_mask", ours)):
+        summary.scored.rows[row]["pre_error"] = values  # type: ignore[index]
+    found = {one.id: one for one in judge(judged_run(2, summary))}["T2.c.size"]
+    assert found.verdict == "not tested"
+    assert found.evidence == "every source shows the same value, so that nothing is known of its spread"
+
+
+def test_rows_with_the_same_values_have_no_resolution() -> None:
+    same = {"base_mask": {"fid": 7.0}, "large_mask": {"fid": 7.0}, "large_x2_mask": {"fid": 7.0}}
+    summary = summary_of(same)
+    for row in same:
+        summary.scored.rows[row]["fid"] = np.arange(400.0)  # type: ignore[index]
+    assert {one.id: one for one in judge(judged_run(9, summary))}["T9.d"].verdict == "not tested"
+
+
+@pytest.mark.parametrize(
+    ("exact", "expected"), [((5,), "holds"), ((2,), "does not hold"), ((2, 5), "not tested"), ((), "inconclusive")]
+)
+def test_a_ratio_without_bound_is_the_larger_one(exact: tuple[int, ...], expected: str) -> None:
+    ours = {"base_mask": 1.0, "large_mask": 1.0}
+    summaries = {
+        number: with_error({**ours, above: 4.0}, list(ours) if number in exact else [])
+        for number, above in ((2, "stablediffusion"), (5, "paint_by_example"))
+    }
+    (found,) = judge_across(summaries, "mini")
+    assert found.verdict == expected
+    assert ("exactly 0 in Table" in found.evidence) == bool(exact)
+
+
+def test_evidence_has_the_digits_that_decide() -> None:
+    assert three(100.2, 99.96, 101.0, 100.0) == "100.2 [99.96, 101]"
+    assert three(0.451, 0.4498, 0.453, 0.45, 0.55) == "0.451 [0.4498, 0.453]"
+    assert three(0.451, 0.4598, 0.463, 0.45, 0.55) == "0.451 [0.46, 0.463]"
+    assert three(7.0, 7.0, 7.0, 7.0) == "7 [7, 7]"
+    assert (p_shown(0.04996), p_shown(0.05004), p_shown(0.05)) == ("p = 0.04996", "p = 0.050", "p = 0.050")
+    assert (p_shown(0.0009), p_shown(0.0374)) == ("p < 0.001", "p = 0.037")

@@ -1,6 +1,7 @@
 """The printed numbers: the claims that they decide alone, and the two that they contradict."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def test_the_printed_numbers_contradict_two_claims() -> None:
 
 def test_evidence_shows_the_printed_numbers() -> None:
     found = {one.id: one.evidence for one in judge_printed()}
-    assert found["T1.e"] == "lpips_40_50: Ours 0.244; not above it LaMa 0.24, LaMa, recomputed 0.243"
+    assert found["T1.e"] == "lpips_40_50: Ours 0.244; lower LaMa, recomputed 0.243; as low within rounding LaMa 0.24"
     assert "85.67 - 84.97 = 0.7;" in found["T4.d"]
     for step in ("0.68", "0.48", "0.17", "0.03"):
         assert f"= {step}" in found["T5.d"]
@@ -48,16 +49,32 @@ def of_claim(monkeypatch: pytest.MonkeyPatch, **decided: Any) -> tuple[str, str]
     return found.verdict, found.evidence
 
 
+def of_best(monkeypatch: pytest.MonkeyPatch, row: str, metric: str, **left_out: float) -> tuple[str, str]:
+    """The same of a statement that a row has the lowest value, also of those that the table leaves out."""
+    return of_claim(monkeypatch, best={"table": 1, "row": row, "metric": metric, "left_out": left_out})
+
+
 CONTRADICTED = "contradicted by the printed numbers"
 
 
 def test_a_row_is_best_where_all_others_are_printed_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    best = {"table": 1, "row": "Theirs", "metric": "lpips", "left_out": {"One more": 0.11}}
-    assert of_claim(monkeypatch, best=best) == ("holds", "lpips: Theirs 0.1; not above it none")
-    equal = {**best, "left_out": {"One more": 0.1}}
-    assert of_claim(monkeypatch, best=equal) == (CONTRADICTED, "lpips: Theirs 0.1; not above it One more 0.1")
-    tied = {"table": 1, "row": "Ours", "metric": "fid", "left_out": {}}
-    assert of_claim(monkeypatch, best=tied) == (CONTRADICTED, "fid: Ours 2; not above it Theirs 2")
+    found = partial(of_best, monkeypatch)
+    assert found("Theirs", "lpips", More=0.21) == ("holds", "lpips: Theirs 0.1; lower none")
+    # A number without decimals may lie half a unit from what it was, so that two of them touch where they are 1 apart.
+    assert found("Others", "fid") == (CONTRADICTED, "fid: Others 3; lower Ours 2, Theirs 2")
+    # Nor do decimals have to be exact: 0.2 - 0.3 is above -0.1 in float64.
+    assert found("Others", "lpips") == (CONTRADICTED, "lpips: Others 0.3; lower Ours 0.2, Theirs 0.1")
+
+
+def test_a_row_may_be_best_where_rounding_hides_which_one_is_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = partial(of_best, monkeypatch)
+    for equal_or_near in (0.1, 0.11, 0.14, 0.051):
+        shown = f"lpips: Theirs 0.1; lower none; as low within rounding More {equal_or_near:g}"
+        assert found("Theirs", "lpips", More=equal_or_near) == ("inconclusive", shown)
+    tied = "fid: Ours 2; lower none; as low within rounding Theirs 2"
+    assert found("Ours", "fid") == ("inconclusive", tied)  # and not Others 3
+    both = "fid: Ours 2; lower More 1; as low within rounding Theirs 2"
+    assert found("Ours", "fid", More=1.0) == (CONTRADICTED, both)
 
 
 def test_a_printed_difference_is_as_stated_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,18 +10,27 @@ import pytest
 from rich.console import Console
 
 from bench.metrics.spread import Spread
-from bench.metrics.summary import Measurement
+from bench.metrics.summary import UNBOUNDED, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.schema import Row, TableSpec
 from bench.tables.build import Table, build_table
 from bench.tables.designs import DesignDifference
 from bench.tables.effects import Effect
-from bench.tables.render import frame, number_as_json, print_table, to_csv, to_html, to_latex, to_markdown
+from bench.tables.render import (
+    few_sources_note,
+    frame,
+    number_as_json,
+    print_table,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 from bench.tables.verdicts import Verdict
 
 LABEL = 'Mine <b>&, 50 % of "a_b"'
 DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
-DESIGNS = DesignDifference(-0.2, (-0.5, 0.1), {"base": 3}, 0.1, 0.05)
+DESIGNS = DesignDifference(-0.2, (-0.5, 0.1), {"base": 3}, 0.1, 0.05, 40.0)
 RATIO = Measurement(5 / 3, 0.1, 8, 6, spread=Spread(0.1, 6, 6.0, 5.0, 0.0))
 
 
@@ -256,3 +265,32 @@ def test_every_number_says_how_many_sources_count_and_whether_they_are_few(effec
     assert (said["sources"], said["effective_sources"], said["interval_too_short"]) == (6, effective, short)
     unknown = number_as_json("lpips", Measurement(0.5, None, 8, 1), None)
     assert (unknown["effective_sources"], unknown["interval_too_short"]) == (None, False)
+
+
+def test_a_number_that_few_sources_decide_has_a_mark_and_a_note() -> None:
+    whole = table()
+    assert (list(few_sources_note(whole)), "§" in to_markdown(whole)) == ([], False)
+    few = Spread(0.0123, 6, 4.9, 4.0, 0.3)
+    vanilla, mine, pasted = whole.rows
+    short = replace(vanilla, measured={**vanilla.measured, "lpips": replace(vanilla.measured["lpips"], spread=few)})
+    unsure = replace(mine.measured["pre_error"], ratio=replace(RATIO, spread=few))
+    for rows, cell in (
+        ((short, mine, pasted), r"0\.5000 ± 0\.0123 §"),
+        (
+            (vanilla, replace(mine, measured={**mine.measured, "pre_error": unsure}), pasted),
+            r"÷ 1\.67 \[\d\.\d+, \d\.\d+\] §",
+        ),
+    ):
+        marked = replace(whole, rows=rows)
+        assert re.search(cell, to_markdown(marked))
+        (note,) = few_sources_note(marked)
+        assert note.startswith("§ marks a number whose variance comes from fewer than 5 effective sources")
+
+
+def test_a_ratio_without_a_bound_says_so() -> None:
+    unbounded = Measurement(62.0, n=8, sources=6, stderr_reason=UNBOUNDED)
+    whole = table()
+    mine = whole.rows[1]
+    wide = replace(mine.measured["pre_error"], ratio=unbounded)
+    rows = (whole.rows[0], replace(mine, measured={**mine.measured, "pre_error": wide}), whole.rows[2])
+    assert "÷ 62 [no bound]" in to_markdown(replace(whole, rows=rows))
