@@ -218,6 +218,8 @@ def _ratio_of_ratios(first: Measurement, second: Measurement) -> Difference | st
     for ratio in (first, second):
         if ratio.value is None or ratio.spread is None:
             return ratio.reason or ratio.stderr_reason or TOO_FEW_SOURCES
+        if ratio.value <= 0:
+            return f"a ratio of errors must be above 0 to be compared: found {ratio.value:.3g}"
         spread = replace(ratio.spread, stderr=ratio.spread.stderr / ratio.value)  # by the delta method
         logarithms.append(Known(math.log(ratio.value), spread))
     return independent_difference(logarithms[1], logarithms[0])

@@ -863,3 +863,12 @@ def test_evidence_has_the_digits_that_decide() -> None:
     assert three(7.0, 7.0, 7.0, 7.0) == "7 [7, 7]"
     assert (p_shown(0.04996), p_shown(0.05004), p_shown(0.05)) == ("p = 0.04996", "p = 0.050", "p = 0.050")
     assert (p_shown(0.0009), p_shown(0.0374)) == ("p < 0.001", "p = 0.037")
+
+
+@pytest.mark.parametrize("reference", [-8.0, -0.001])
+def test_ratios_that_are_not_positive_are_not_compared(reference: float) -> None:
+    ours = {"base_mask": {"pre_error": 1.0}, "large_mask": {"pre_error": 1.0}}
+    inpainting = summary_of({**ours, "stablediffusion": {"pre_error": reference}})
+    painting = summary_of({**ours, "paint_by_example": {"pre_error": 4.0}})
+    (found,) = judge_across({2: inpainting, 5: painting}, "mini")
+    assert (found.verdict, "must be above 0" in found.evidence) == ("not tested", True)
