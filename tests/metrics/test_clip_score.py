@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional
 from torchvision import transforms
 
 from bench.errors import BadInputError
@@ -177,6 +178,67 @@ def test_embeddings_are_open_clips(tiny: str, network: nn.Module, tmp_path: Path
     assert (found["network"], found["precision"], found["resolution"]) == (f"image tower of CLIP {tiny}", "fp32", 16)
 
 
+def test_without_a_name_the_model_is_the_papers(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"clip\.pt: expected weights of CLIP ViT-B-32-quickgelu, found no file"):
+        OpenCLIPEncoder(tmp_path / "clip.pt")
+
+
+def test_weights_are_not_trained(tiny: str, network: nn.Module, tmp_path: Path) -> None:
+    torch.save(network.state_dict(), tmp_path / "clip.pt")
+    assert not OpenCLIPEncoder(tmp_path / "clip.pt", tiny)(pixels()).requires_grad
+
+
+def test_the_encoder_goes_to_the_device_and_its_images_with_it(tiny: str, network: nn.Module, tmp_path: Path) -> None:
+    torch.save(network.state_dict(), tmp_path / "clip.pt")
+    encoder = OpenCLIPEncoder(tmp_path / "clip.pt", tiny)
+    measure = ClipScore(encoder)
+    assert measure.to("meta") is measure
+    found = encoder(pixels())
+    assert (found.device.type, tuple(found.shape)) == ("meta", (3, 12))
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "expected"),
+    [
+        ("auto", "cuda", "fp16"),
+        ("auto", "cpu", "fp32"),
+        ("fp32", "cuda", "fp32"),
+        ("fp16", "cpu", "fp16"),
+        ("fp16", "cuda", "fp16"),
+    ],
+)
+def test_the_precision_is_set_for_the_device(
+    precision: str,
+    device: str,
+    expected: str,
+    tiny: str,
+    network: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.save(network.state_dict(), tmp_path / "clip.pt")
+    encoder = OpenCLIPEncoder(tmp_path / "clip.pt", tiny, precision)
+    monkeypatch.setattr(nn.Module, "to", lambda self, device: self)  # no GPU is needed to set a precision for one
+    assert encoder.to(device).protocol["precision"] == expected
+
+
+def test_half_precision_leaves_layer_norms_in_single_precision(
+    tiny: str, network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA has no layer norm of float16 values by float32 weights."""
+    torch.save(network.state_dict(), tmp_path / "clip.pt")
+    half = OpenCLIPEncoder(tmp_path / "clip.pt", tiny, "fp16")
+    seen, layer_norm = [], functional.layer_norm
+
+    def watched(x: Tensor, shape: list[int], weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        seen.append((x.dtype, weight.dtype))
+        return layer_norm(x, shape, weight, bias, eps)
+
+    monkeypatch.setattr(functional, "layer_norm", watched)
+    assert half(pixels()).dtype == torch.float16
+    assert set(seen) == {(torch.float32, torch.float32)}
+
+
 def test_half_precision_is_open_clips_own(tiny: str, network: nn.Module, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "clip.pt")
     half = OpenCLIPEncoder(tmp_path / "clip.pt", tiny, "fp16")
@@ -220,7 +282,8 @@ def test_missing_and_wrong_files_models_and_precisions_are_named(tiny: str, netw
     with pytest.raises(BadInputError, match=rf"clip\.pt: expected weights of CLIP {tiny}, found no file"):
         OpenCLIPEncoder(path, tiny)
     torch.save({"visual.proj": torch.zeros(3, 3)}, path)
-    with pytest.raises(BadInputError, match=r"clip\.pt: .*found other tensors: Missing key.*class_embedding"):
+    other = rf"clip\.pt: expected weights of CLIP {tiny}, found other tensors: Missing key.*class_embedding"
+    with pytest.raises(BadInputError, match=other):
         OpenCLIPEncoder(path, tiny)
     torch.save({**network.state_dict(), "visual.proj": torch.zeros(3, 3)}, path)
     with pytest.raises(BadInputError, match=r"clip\.pt: .*size mismatch for proj"):

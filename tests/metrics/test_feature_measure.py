@@ -17,7 +17,7 @@ SIDE = 32
 @pytest.fixture(scope="module")
 def network() -> FeatureNetwork:
     torch.manual_seed(0)
-    return FeatureNetwork((8, 12), {"shape": 4, "texture": 3, "hue": 2}).eval()
+    return FeatureNetwork((8, 10, 12), {"shape": 4, "texture": 3, "hue": 2}).eval()
 
 
 def batch(count: int = 4) -> tuple[Tensor, Tensor]:
@@ -69,8 +69,8 @@ def test_heads_can_be_chosen_and_unknown_ones_are_refused(network: FeatureNetwor
     assert found["log_probabilities"].shape == (4, 2)
     _, found = measured(FeatureMeasure(network, heads=()), truth, image)
     assert found.keys() == {"lpips", "features"}
-    with pytest.raises(ValueError, match="heads: expected some of shape, texture, hue, found colour"):
-        FeatureMeasure(network, heads=("shape", "colour"))
+    with pytest.raises(ValueError, match=r"^heads: expected some of shape, texture, hue, found colour, size$"):
+        FeatureMeasure(network, heads=("shape", "colour", "size"))
 
 
 def test_values_do_not_depend_on_the_batch(network: FeatureNetwork) -> None:
@@ -90,8 +90,15 @@ def test_the_distance_has_the_name_that_it_is_given(network: FeatureNetwork) -> 
     assert np.array_equal(named["other"], usual["lpips"])
 
 
-def test_the_protocol_says_which_attributes_make_up_the_class(network: FeatureNetwork) -> None:
-    assert FeatureMeasure(network).protocol["classes"] == ["texture", "shape"]
+def test_the_protocol_says_what_is_measured_and_which_attributes_make_up_the_class(network: FeatureNetwork) -> None:
+    """In these words: two runs are compared only where they are the same."""
+    assert FeatureMeasure(network).protocol == {
+        "image": "uint8 RGB, truncated, at the items' own size",
+        "features": "means of the last level",
+        "lpips": "all levels, unit length, no learned heads (w = 1)",
+        "classes": ["texture", "shape"],
+        "version": 1,
+    }
     assert FeatureMeasure(network, heads=("hue",)).protocol["classes"] == ["hue"]
 
 

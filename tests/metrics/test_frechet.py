@@ -257,6 +257,24 @@ def test_constant_and_duplicated_features() -> None:
     assert doubled == pytest.approx(2 * frechet_distance(a, b), rel=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-10, 1e10])
+def test_influence_grows_with_the_square_of_the_features(scale: float) -> None:
+    a, b = draw(9, 4, 30), draw(12, 4, 31, shift=0.2)
+    found, expected = frechet_estimate(scale * a, scale * b), frechet_estimate(a, b)
+    for one, other in ((found.influence_a, expected.influence_a), (found.influence_b, expected.influence_b)):
+        assert one / scale**2 == pytest.approx(other, rel=1e-6)
+
+
+def test_constant_features_have_a_finite_influence() -> None:
+    """Their Gaussian is a point: the distance is the variance of the other set and the squared distance to its mean."""
+    b = np.array([[0.0, 1.0], [2.0, 1.0], [1.0, 4.0]])
+    found = frechet_estimate(np.ones((4, 2)), b)
+    assert found.value == pytest.approx(1.0 + 1.0 + 3.0)
+    assert found.influence_a == pytest.approx(np.zeros(4))
+    assert found.influence_b.sum() == pytest.approx(0, abs=1e-12)
+    assert np.isfinite(found.influence_b).all()
+
+
 def test_influence_has_mean_zero_and_agrees_with_the_jackknife() -> None:
     a, b = draw(600, 6, 10), draw(600, 6, 11, shift=0.1)
     estimate = frechet_estimate(a, b)

@@ -1,5 +1,7 @@
 """The kernel distance against its definition, pair by pair, and its influence against the jackknife."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,13 @@ def test_the_definition() -> None:
     a, b = generator.normal(size=(9, 4)), generator.normal(0.5, 1.2, size=(7, 4))
     assert kernel_distance(a, b) == pytest.approx(by_definition(a, b), rel=1e-12)
     assert kernel_distance(a, b) == pytest.approx(kernel_distance(b, a), rel=1e-12)
+
+
+def test_features_of_one_dimension_and_of_single_precision_are_features() -> None:
+    generator = np.random.default_rng(11)
+    a, b = generator.normal(size=(5, 1)).astype(np.float32), generator.normal(size=(4, 1)).astype(np.float32)
+    assert kernel_distance(a, b) == kernel_distance(a.astype(np.float64), b.astype(np.float64))
+    assert kernel_distance(a, b) == pytest.approx(by_definition(a.astype(np.float64), b.astype(np.float64)), rel=1e-12)
 
 
 def test_it_is_unbiased_where_the_distributions_agree() -> None:
@@ -125,10 +134,34 @@ def test_the_standard_error_is_the_jackknifes() -> None:
     assert kernel_estimate(image[:2], truth[:2]).influence == pytest.approx([0, 0])
 
 
-@pytest.mark.parametrize("bad", [np.zeros(3), np.zeros((1, 3)), np.full((2, 3), np.nan)])
-def test_what_is_no_set_of_features_is_refused(bad: np.ndarray) -> None:  # type: ignore[type-arg]
-    with pytest.raises(ValueError, match="features a"):
-        kernel_distance(bad, np.zeros((2, 3)))
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros(3), r"must have shape N×d with N >= 2: found \(3,\)"),
+        (np.zeros((1, 3)), r"must have shape N×d with N >= 2: found \(1, 3\)"),
+        (np.zeros((2, 0)), r"must have shape N×d with N >= 2: found \(2, 0\)"),
+        (np.full((2, 3), np.nan), "hold values that are not finite"),
+    ],
+)
+@pytest.mark.parametrize("estimate", [kernel_distance, kernel_estimate])
+def test_what_is_no_set_of_features_is_refused_by_its_name(
+    estimate: Callable[[np.ndarray, np.ndarray], object],  # type: ignore[type-arg]
+    bad: np.ndarray,  # type: ignore[type-arg]
+    message: str,
+) -> None:
+    good = np.zeros((2, 3))
+    with pytest.raises(ValueError, match=f"^features a {message}$"):
+        estimate(bad, good)
+    with pytest.raises(ValueError, match=f"^features b {message}$"):
+        estimate(good, bad)
+
+
+def test_features_of_many_items_are_refused_by_their_name() -> None:
+    good, bad = np.zeros((2, 3)), np.zeros(3)
+    with pytest.raises(ValueError, match=r"^features a must have shape N×d: found \(3,\)$"):
+        kernel_estimate_by_parts(bad, good, ["one", "other"])
+    with pytest.raises(ValueError, match=r"^features b must have shape N×d: found \(3,\)$"):
+        kernel_estimate_by_parts(good, bad, ["one", "other"])
 
 
 def test_unlike_shapes_are_refused() -> None:
@@ -173,5 +206,9 @@ def test_every_part_has_two_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     for sources in (["one"] * 49 + ["other"], ["one"] * 40 + ["two"] * 5 + ["three"] * 5):
         found = kernel_estimate_by_parts(image, truth, sources)
         assert found.value == kernel_estimate(image, truth, sources).value
+    four = np.array(["one"] * 20 + ["two"] * 10 + ["three"] * 10 + ["four"] * 10)
+    found = kernel_estimate_by_parts(image, truth, four.tolist())
+    pairs = [(kernel_estimate(image[part], truth[part], four[part].tolist()), part) for part in parts(four.tolist(), 2)]
+    assert found.value == pytest.approx(sum(one.value * part.mean() for one, part in pairs))
     with pytest.raises(ValueError, match="found 50 of one"):
         kernel_estimate_by_parts(image, truth, ["one"] * 50)

@@ -8,10 +8,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from bench.metrics import known_region
 from bench.metrics.known_region import (
     KnownRegionMeasure,
     border_step,
     known_region_error,
+    near_hole,
     psnr,
     released_uint8,
     ring_error,
@@ -116,6 +118,7 @@ def test_rounding_rules() -> None:
     image = torch.tensor([-0.1, 0.0, 0.5, 254.6 / 255, 1.0, 2.0], dtype=torch.float64)
     assert to_uint8(image, rounding="truncate").tolist() == [0, 0, 127, 254, 255, 255]
     assert to_uint8(image, rounding="round").tolist() == [0, 0, 128, 255, 255, 255]
+    assert {to_uint8(image, rounding=rule).dtype for rule in ("truncate", "round")} == {torch.uint8}
     with pytest.raises(ValueError, match="truncate or round"):
         to_uint8(image, rounding="nearest")
 
@@ -272,6 +275,46 @@ def test_where_there_is_no_region_there_is_no_number() -> None:
     assert found["pre_error_interior"][1] == pytest.approx(found["pre_error"][1])
     assert found["pre_error"][1] > 0
     assert found["known_values"].tolist() == [0, 3 * SIDE * SIDE]
+
+
+def test_the_hole_is_near_itself_and_nothing_is_near_no_hole() -> None:
+    """Also where the picture is smaller than the ring is wide."""
+    for side in (2, 9):
+        mask = torch.zeros(3, 1, side, side)
+        mask[1] = 1
+        mask[2, :, 0, 0] = 1
+        near = near_hole(mask)
+        assert (near.shape, near.dtype) == (mask.shape, torch.bool)
+        assert (near[0].any().item(), near[1].all().item()) == (False, True)
+        rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+        assert torch.equal(near[2, 0], rows**2 + columns**2 <= 16)
+
+
+def test_a_ring_that_is_known_is_taken_as_it_is() -> None:
+    truth, mask, image = boxes(2)
+    nowhere, everywhere = torch.zeros_like(mask, dtype=torch.bool), torch.ones_like(mask, dtype=torch.bool)
+    without, whole = (ring_error(image, truth, mask, ring=ring) for ring in (nowhere, everywhere))
+    assert without["pre_error_ring"].isnan().all()
+    assert whole["pre_error_interior"].isnan().all()
+    known = known_region_error(image, truth, mask)["pre_error"].tolist()
+    assert without["pre_error_interior"].tolist() == pytest.approx(known, rel=1e-12)
+    assert whole["pre_error_ring"].tolist() == pytest.approx(known, rel=1e-12)
+
+
+def test_what_rests_on_the_mask_alone_is_worked_out_once_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth, mask, image = boxes(2)
+    seen: list[str] = []
+
+    def counted(masks: torch.Tensor) -> torch.Tensor:
+        seen.append("near_hole")
+        return near_hole(masks)
+
+    monkeypatch.setattr(known_region, "near_hole", counted)
+    measure, extra = KnownRegionMeasure(), Extra([None] * 2)
+    _, kept = measure.keep_truth(truth)
+    for row in (image, 1 - image):
+        measure.keep(row, truth, mask, kept, extra)
+    assert seen == ["near_hole"]
 
 
 def test_signal_to_noise_counts_the_hole_and_has_no_value_without_noise() -> None:

@@ -1,14 +1,18 @@
 """LPIPS from local weights against the lpips package itself."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lpips
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from bench.errors import BadInputError
+from bench.metrics import learned_distance
 from bench.metrics.learned_distance import LPIPSMeasure, LPIPSNetwork
 from bench.metrics.measure import Extra
 from benchmarks.random_weights import backbone_weights
@@ -57,6 +61,64 @@ def test_the_quick_way_is_the_plain_one(backbone: Path) -> None:
         wanted = network.levels(target)
         distance = network.between(plain, wanted)
         assert network.quick_between(quick, wanted).numpy() == pytest.approx(distance.numpy(), rel=1e-5)
+
+
+def test_either_network_is_named_by_the_protocol(backbone: Path, tmp_path: Path) -> None:
+    """In these words: two runs are compared only where they are the same."""
+    torch.save(backbone_weights("alex"), tmp_path / "alexnet.pth")
+    for path, net, name in ((backbone, "vgg", "VGG16"), (tmp_path / "alexnet.pth", "alex", "AlexNet")):
+        assert LPIPSMeasure(path, net).protocol == {
+            "image": "uint8 RGB, truncated, at the items' own size; 2x - 1",
+            "network": f"{name}, learned heads of LPIPS 0.1",
+            "version": 2,
+        }
+    assert LPIPSMeasure(backbone).protocol == LPIPSMeasure(backbone, "vgg").protocol
+
+
+def test_the_distance_has_the_name_that_it_is_given_and_no_gradient(backbone: Path) -> None:
+    measure = LPIPSMeasure(backbone, name="other")
+    truth = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    _, kept = measure.keep_truth(truth)
+    assert list(measure.keep(truth / 255, truth, torch.zeros(1, 1, 32, 32), kept, Extra([None]))) == ["other"]
+    assert not measure.network(truth.float(), truth.float()).requires_grad
+
+
+def test_the_network_goes_to_the_device(backbone: Path) -> None:
+    measure = LPIPSMeasure(backbone)
+    assert measure.to("meta") is measure
+    network = measure.network
+    assert {x.device.type for x in (*network.parameters(), network.shift, network.scale)} == {"meta"}
+    image = torch.zeros(2, 3, 32, 32, device="meta")
+    assert network(image, image).device.type == "meta"
+
+
+def test_a_state_dict_has_the_weights_alone(backbone: Path) -> None:
+    names = LPIPSNetwork(backbone).state_dict()
+    assert {name.partition(".")[0] for name in names} == {"layers", "heads"}
+
+
+def test_the_quick_way_on_the_cpu_is_winograds_behind_the_first_layer(
+    backbone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """VGG16 has 13 convolutions; a kernel is transformed once for all images."""
+    calls: list[str] = []
+
+    def counted(name: str) -> Callable[..., Tensor]:
+        original = getattr(learned_distance, name)
+
+        def call(*arguments: Any) -> Tensor:
+            calls.append(name)
+            return original(*arguments)
+
+        return call
+
+    for name in ("convolve_relu", "kernel_of"):
+        monkeypatch.setattr(learned_distance, name, counted(name))
+    network, image = LPIPSNetwork(backbone), torch.zeros(1, 3, 32, 32)
+    with torch.inference_mode():
+        for _ in range(2):
+            network.quick_levels(image)
+    assert (calls.count("convolve_relu"), calls.count("kernel_of")) == (24, 12)
 
 
 def test_missing_and_wrong_files_and_networks_are_named(backbone: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bench.models.feature_network import FeatureNetwork
 @pytest.fixture(scope="module")
 def network() -> FeatureNetwork:
     torch.manual_seed(0)
-    return FeatureNetwork((8, 12), {"shape": 4}).eval()
+    return FeatureNetwork((8, 10, 12), {"shape": 4}).eval()
 
 
 def test_each_flavour_sees_the_saved_image_resized_its_way(network: FeatureNetwork) -> None:
@@ -32,9 +32,26 @@ def test_each_flavour_sees_the_saved_image_resized_its_way(network: FeatureNetwo
     assert not np.allclose(found["lama"], found["clean"], rtol=1e-3)
 
 
-def test_the_protocol_names_the_side(network: FeatureNetwork) -> None:
-    flavours = ResizedFeatures(network, 19).protocol["flavours"]
+def test_the_protocol_says_what_is_measured_at_which_side(network: FeatureNetwork) -> None:
+    """In these words: two runs are compared only where they are the same."""
+    protocol = dict(ResizedFeatures(network, 19).protocol)
+    flavours = protocol.pop("flavours")
+    assert protocol == {"image": "uint8 RGB, truncated", "features": "means of the last level", "version": 1}
+    assert list(flavours) == list(FLAVOURS)
     assert all(said["resize"].endswith(", 19") and "299" not in said["resize"] for said in flavours.values())
+
+
+def test_the_network_goes_to_the_device() -> None:
+    measure = ResizedFeatures(FeatureNetwork((8, 12), {"shape": 4}), 19)
+    assert measure.to("meta") is measure
+    assert {parameter.device.type for parameter in measure.network.parameters()} == {"meta"}
+
+
+def test_a_side_of_one_pixel_is_the_smallest() -> None:
+    truth = torch.randint(0, 256, (2, 3, 8, 8), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    measure = ResizedFeatures(FeatureNetwork((4,), {"shape": 4}).eval(), 1)
+    kept, _ = measure.keep_truth(truth)
+    assert {features.shape for features in kept.values()} == {(2, 4)}
 
 
 @pytest.mark.parametrize(

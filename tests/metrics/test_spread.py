@@ -36,14 +36,41 @@ def test_effective_sources_freedom_and_skewness_by_hand() -> None:
     assert found.decided_by_few
 
 
+def test_sources_of_one_share_are_listed_by_name() -> None:
+    """So that two runs list them in one order; an unstable way to sort would mix them."""
+    names = [f"photo {index:02}" for index in range(40)]
+    shares = variance_shares(np.tile([1.0, 2.0], 20), names)
+    assert list(shares) == names[1::2] + names[::2]
+    assert [shares["photo 01"], shares["photo 00"]] == pytest.approx([0.04, 0.01])
+
+
 def test_one_source_has_none_and_no_influence_gives_an_exact_value() -> None:
     assert Spread.of(np.array([1.0, -1.0]), ["one", "one"]) is None
     exact = spread([0.0, 0.0, 0.0])
     assert (exact.stderr, exact.effective_sources, exact.interval(2.0)) == (0, 3, (2.0, 2.0))
+    assert (exact.sources, exact.freedom, exact.skewness) == (3, 2, 0)
     assert (exact.p_value(0.0), exact.p_above(0.1), exact.p_above(-0.1)) == (1, 0, 1)
     tiny = Spread.of(np.array([1e-15, -1e-15]), rounding=1e-14)
     assert tiny is not None
     assert tiny.stderr == 0
+    at_most = Spread.of(np.array([1e-14, -1e-14]), rounding=1e-14)
+    assert at_most is not None
+    assert at_most.stderr == 0
+    assert Spread.of(np.zeros(0)) is None
+
+
+def test_influences_may_be_as_small_or_large_as_they_like() -> None:
+    """Their fourth powers are beyond float64."""
+    for scale in (1e-100, 1e100):
+        found = spread([3 * scale, -scale, -scale, -scale])
+        assert (found.effective_sources, found.skewness) == (pytest.approx(144 / 84), pytest.approx(24 / 12**1.5))
+
+
+def test_a_change_on_halves_makes_the_standard_error_smaller() -> None:
+    influence, change = np.array([2.0, -2.0, 1.0, -1.0]), np.array([1.0, 1.0, 1.0, 1.0])
+    found = Spread.of(influence, change=change)
+    assert found is not None
+    assert found.stderr == pytest.approx(np.sqrt(4 / 3 * (10 - 4 / 2)) / 4)
 
 
 def test_freedom_of_normal_influences_is_about_the_number_of_sources() -> None:

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from bench.metrics import frechet_distance, frechet_estimate
+from bench.metrics.inception_score import inception_score
+from bench.metrics.kernel import kernel_estimate
+from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement, Scored, Summary
 from bench.metrics.uncertainty import standard_error
 
@@ -100,7 +103,7 @@ def test_rounding_errors_of_a_constant_are_no_spread(count: int) -> None:
 
 
 def test_the_sources_that_decide_a_difference_are_named() -> None:
-    rows = {"base": row(error=[0, 0, 0, 0]), "other": row(error=[9, 1, 1, -11])}
+    rows = {"base": row(error=[4, 1, -2, -3]), "other": row(error=[13, 2, -1, -14])}  # apart by 9, 1, 1 and -11
     whole = Summary(scored(rows, np.zeros((4, 3)), ["p", "q", "r", "s"]), 1000)
     shares = whole.variance_shares("other", "base", "error")
     assert list(shares)[:2] == ["s", "p"]
@@ -112,6 +115,55 @@ def test_a_kernel_distance_of_one_source_is_none() -> None:
     rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(4, 3))}}
     found = Summary(scored(rows, np.zeros((4, 3)), ["one"] * 4), 2).measurement("a", "kid")
     assert (found.value, found.reason) == (None, "all items are of one source, which makes no independent pair")
+
+
+def test_a_kernel_distance_of_two_sources_is_one() -> None:
+    rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(4, 3))}}
+    sources = ["one", "one", "other", "other"]
+    found = Summary(scored(rows, np.zeros((4, 3)), sources), 2).measurement("a", "kid")
+    expected = kernel_estimate(rows["a"]["images.features"], np.zeros((4, 3)), sources).value
+    assert (found.value, found.n, found.sources) == (pytest.approx(expected), 4, 2)
+
+
+def test_a_kernel_distance_is_of_the_items_own_truths_alone() -> None:
+    rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(4, 3))}}
+    items = scored(rows, np.zeros((2, 3)), ["p", "p", "q", "q"], [0, 2])
+    found = Summary(items, 2).measurement("a", "kid")
+    assert (found.value, found.reason) == (None, "the reference set is not that of the items")
+
+
+def test_too_few_images_to_compare_with_are_named() -> None:
+    rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(6, 3))}}
+    items = scored(rows, np.zeros((3, 3)), list("ppqqrr"), [0, 2, 4])
+    for metric in ("fid", "kid"):
+        found = Summary(items, 4).measurement("a", metric)
+        assert found.reason == "3 images to compare with, fewer than the 4 that this protocol asks for"
+
+
+def classified(count: int) -> Scored:
+    """Logits of one row's images, each a source of its own."""
+    logits = np.random.default_rng(0).normal(size=(count, 5))
+    features = {"images.features": np.zeros((count, 3)), "images.logits": logits}
+    return scored({"a": features}, np.zeros((count, 3)), [f"photo {index}" for index in range(count)])
+
+
+def test_an_inception_score_is_of_ten_splits_of_the_images_in_question() -> None:
+    items = classified(200)
+    whole = Summary(items, 2, ((40, 50),))
+    logits = items.rows["a"]["images.logits"]
+    for metric, chosen in (("inception_score", logits), ("inception_score_40_50", logits[160:])):
+        found, expected = whole.measurement("a", metric), inception_score(chosen, splits=10)
+        assert (found.value, found.n, found.sources) == (pytest.approx(expected.value), len(chosen), len(chosen))
+        assert found.stderr == pytest.approx(standard_error(expected.influence))
+
+
+def test_an_inception_score_asks_for_ten_images_and_for_as_many_as_the_protocol() -> None:
+    nine = Summary(classified(9), 2).measurement("a", "inception_score")
+    assert (nine.value, nine.reason) == (None, "9 items, fewer than the 10 splits that an Inception Score asks for")
+    ten = Summary(classified(10), 2).measurement("a", "inception_score")
+    assert ten.value == pytest.approx(1)  # an image alone in its split tells nothing
+    few = Summary(classified(20), 21).measurement("a", "inception_score")
+    assert (few.value, few.reason) == (None, "20 items, fewer than the 21 that this protocol asks for")
 
 
 def ratio_of(found: Measurement) -> float | None:
@@ -147,6 +199,7 @@ def test_a_difference_is_the_row_minus_the_reference() -> None:
 def test_nothing_is_compared_without_a_reference() -> None:
     found = summary({"base": row(lpips=[1, 2, 3]), "other": row(lpips=[2, 3, 5])})
     assert found["other"]["lpips"].difference is found["other"]["lpips"].p_holm is None
+    assert summary({"base": row(lpips=[1, 2, 3])}, reference="none of them")["base"]["lpips"].difference is None
 
 
 def test_a_row_without_any_error_is_exact() -> None:
@@ -284,6 +337,17 @@ def test_the_frechet_distance_of_more_items_is_extrapolated() -> None:
     assert Summary(some, 2).extrapolation("a", "fid") == "too few sources to part them in 4"
 
 
+def test_two_images_in_each_of_four_parts_are_enough_to_extrapolate() -> None:
+    generator = np.random.default_rng(13)
+    truth, image = generator.normal(size=(2, 8, 3))
+    names = [f"photo {index}" for index in range(8)]
+    found = Summary(scored({"a": {"images.features": image}}, truth, names), 2).extrapolation("a", "fid")
+    assert not isinstance(found, str)
+    assert found.sizes == (8, 4, 2)
+    seven = Summary(scored({"a": {"images.features": image[:7]}}, truth[:7], names[:7]), 2)
+    assert seven.extrapolation("a", "fid") == "too few sources to part them in 4"
+
+
 def test_the_frechet_distances_error_counts_the_captions_of_an_image_together() -> None:
     images, captions = 120, 3
     generator = np.random.default_rng(8)
@@ -331,6 +395,53 @@ def test_a_ratio_has_the_error_of_a_ratio() -> None:
     assert (missing.value, missing.reason) == (None, "error was not measured on b")
 
 
+def of_two(above: Sequence[float], below: Sequence[float]) -> Summary:
+    """Two rows on items of which each is a source of its own."""
+    names = [f"photo {index}" for index in range(len(above))]
+    return Summary(scored({"a": row(error=above), "b": row(error=below)}, np.zeros((len(names), 3)), names), 1000)
+
+
+def test_nothing_is_divided_by_exactly_zero() -> None:
+    found = of_two([1, 2, 3], [-1, 0, 1]).ratio("a", "b", "error")
+    assert (found.value, found.reason) == (None, "error of b is exactly 0")
+
+
+def test_no_interval_bounds_a_ratio_whose_divisor_cannot_be_told_from_zero() -> None:
+    found = of_two([4, 5] * 4, [-1, 2] * 4).ratio("a", "b", "error")
+    assert (found.value, found.stderr, found.ci95) == (9.0, None, None)
+    assert (found.n, found.sources) == (8, 8)
+    assert found.reason is None
+    assert found.stderr_reason == "the divisor cannot be told from 0, so that no interval bounds the ratio"
+    one = of_two([4, 5] * 4, [0.9, 1.1] * 4).ratio("a", "b", "error")  # whose interval is about 1
+    assert (one.value, one.reason, one.stderr_reason, one.ci95 is None) == (4.5, None, None, False)
+
+
+@pytest.mark.parametrize("interval", [(0.0, 1.0), (-1.0, 0.0)])
+def test_a_divisor_whose_interval_ends_at_zero_cannot_be_told_from_it(
+    interval: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Spread, "interval", lambda self, value: interval)
+    found = of_two([4, 5] * 4, [0.9, 1.1] * 4).ratio("a", "b", "error")
+    assert found.stderr_reason == "the divisor cannot be told from 0, so that no interval bounds the ratio"
+
+
+@pytest.mark.parametrize(("count", "halved"), [(4, True), (3, False)])
+def test_a_frechet_distance_is_halved_where_either_half_has_two_images(count: int, halved: bool) -> None:
+    image, truth = np.random.default_rng(14).normal(size=(2, count, 3))
+    names = [f"photo {index}" for index in range(count)]
+    found = Summary(scored({"a": {"images.features": image}}, truth, names), 2).found("a", "fid")
+    assert not isinstance(found, str)
+    assert (found[0].change is not None) == halved
+
+
+@pytest.mark.parametrize(("rule", "expected"), [("offline", 2.5), ("online", 3.5)])
+def test_a_bin_has_the_items_between_its_edges_and_one_of_the_edges(rule: str, expected: float) -> None:
+    items = scored({"a": row(lpips=[1, 2, 3, 4, 5])}, np.zeros((5, 3)), list("pqrst"))
+    areas = np.array([0.398, 0.4, 0.498, 0.5, 0.502])
+    found = Summary(replace(items, mask_area=areas), 1000, ((40, 50),), rule).measurement("a", "lpips_40_50")
+    assert (found.value, found.n) == (expected, 2)
+
+
 def test_every_number_says_how_it_is_made_and_by_which_measure() -> None:
     items = scored({"a": row(lpips=[1, 2])}, np.zeros((2, 3)), ["p", "q"])
     found = Summary(replace(items, measures={"lpips": "distance"}), 2, ((40, 50),))
@@ -340,3 +451,11 @@ def test_every_number_says_how_it_is_made_and_by_which_measure() -> None:
     assert len({str(one) for one in made.values()}) == 5
     assert all(one["fewest"] == 2 for one in made.values())
     assert made["fid_40_50"] == {**made["fid"], "items": "share of hole in [40 %, 50 %)"}
+    assert made["fid_hole_only"] == {**made["fid"], "image": "the truth in place of its known pixels"}
+    online = replace(found, rule="online").statistic("fid_40_50")
+    assert online == {**made["fid"], "items": "share of hole in (40 %, 50 %]"}
+
+
+def test_the_measure_of_a_set_is_what_stands_before_the_first_dot_of_its_features() -> None:
+    items = scored({"a": row(lpips=[1, 2])}, np.zeros((2, 3)), ["p", "q"])
+    assert Summary(replace(items, sets={"fid": "images.clean.features"}), 2).measure("fid") == "images"

@@ -1,5 +1,6 @@
 """Standard errors against the formulas they must reduce to, and the coverage of the intervals."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -134,6 +135,34 @@ def test_a_difference_that_is_the_same_for_all_items_has_no_known_spread(values:
     assert contrast([(1.0, new), (1.0, old), (-2.0, old)]) == found
 
 
+def test_what_counts_as_a_rounding_error_goes_by_the_values() -> None:
+    influence = np.array([1.0, -1.0])
+    old = Estimate(3.0, influence)
+    equal = known(paired_difference(Estimate(3.0 + 1e-14, influence), old))
+    assert (equal.value, equal.p_value) == (0.0, 1.0)
+    assert known(contrast([(1.0, Estimate(1e-13, influence))])).value == 0.0
+    tiny = known(paired_difference(mean_estimate([1e-20, 4e-20, 2e-20]), mean_estimate([0.0, 1e-20, 0.0])))
+    assert tiny.value == pytest.approx(2e-20, rel=1e-9)
+    assert tiny.stderr > 0
+
+
+def test_a_difference_carries_the_changes_on_halves_along() -> None:
+    influence, change = np.array([2.0, -2.0, 1.0, -1.0]), np.array([1.0, 1.0, 1.0, 1.0])
+    found = known(contrast([(1.0, Estimate(5.0, influence, change))]))
+    assert found.stderr == standard_error(influence, change=change) < standard_error(influence)
+
+
+def test_no_items_are_no_sources() -> None:
+    assert contrast([(1.0, Estimate(0.0, np.zeros(0)))]) == "fewer than two independent sources"
+
+
+def test_a_mean_of_single_precision_is_taken_in_double_precision() -> None:
+    values = np.array([0.1, 0.2, 0.4, 0.7, 1.9], np.float32)
+    found = mean_estimate(values)
+    assert found.value == values.astype(np.float64).mean() != values.mean()
+    assert found.influence.dtype == np.float64
+
+
 def test_a_single_source_has_no_difference() -> None:
     new, old = mean_estimate([1.0, 2.0]), mean_estimate([1.5, 1.0])
     assert paired_difference(new, old, ["one", "one"]) == "fewer than two independent sources"
@@ -170,6 +199,7 @@ def test_independent_means_are_compared_as_welch_does() -> None:
     assert found.p_value == pytest.approx(expected.pvalue)
     assert found.ci95 == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert found.freedom == pytest.approx(expected.df)
+    assert found.sources == 42
 
 
 def test_the_moments_of_independent_values_add_up() -> None:
@@ -190,5 +220,6 @@ def test_the_moments_of_independent_values_add_up() -> None:
 
 def test_independent_values_without_error_are_equal_or_not() -> None:
     exact = Spread(0.0, 2, 2.0, 1.0, 0.0)
-    assert known(independent_difference(Known(1.0, exact), Known(1.0, exact))).p_value == 1
+    same = known(independent_difference(Known(1.0, exact), Known(1.0, replace(exact, sources=3))))
+    assert (same.p_value, same.sources) == (1, 5)
     assert isinstance(independent_difference(Known(1.0, exact), Known(2.0, exact)), str)

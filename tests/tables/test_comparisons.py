@@ -7,7 +7,7 @@ import pytest
 
 from bench.metrics.summary import Scored, Summary
 from bench.metrics.uncertainty import Difference, holm
-from bench.tables.claims import Comparison
+from bench.tables.claims import Claim, Comparison
 from bench.tables.comparisons import Comparisons, TableRows
 from tests.tables.runs import summary_of
 
@@ -48,6 +48,36 @@ def test_a_pair_of_no_family_has_no_adjusted_p_value() -> None:
     assert compared().p_value(Comparison("base_mask", "large_mask", "fid")) is None
 
 
+def test_a_pair_that_both_the_paper_and_the_harness_compare_is_the_papers() -> None:
+    """Of each metric apart: what one row shows on another metric costs nothing."""
+    values = {"base_mask": 7.0, "base_nomask": 7.03, "large_mask": 7.025, "large_nomask": 7.03}
+    summary = summary_of({row: dict.fromkeys(("fid", "lpips", "pre_error"), value) for row, value in values.items()})
+    shared, own, papers = (("base_mask", row) for row in ("large_mask", "base_nomask", "large_nomask"))
+    metrics = ("fid", "lpips", "pre_error")
+    claims = [
+        Claim("x9", "text", "", "order", by="harness", run=2, metrics=("fid",), pairs=(shared, own)),
+        Claim("T2.z", 2, "", "order", run=2, metrics=metrics, pairs=(shared, papers)),
+    ]
+    found = Comparisons(summary, TableRows(None, tuple(values)), claims)
+
+    def alone(pair: tuple[str, str]) -> float:
+        difference = found.difference(Comparison(*pair, "fid"))
+        assert isinstance(difference, Difference)
+        return difference.p_value
+
+    for metric in metrics:
+        assert found.p_value(Comparison(*papers, metric)) == pytest.approx(2 * alone(papers))
+        assert found.p_value(Comparison(*shared, metric)) == pytest.approx(max(alone(shared), 2 * alone(papers)))
+    assert found.p_value(Comparison(*own, "fid")) == pytest.approx(alone(own))
+    assert found.p_value(Comparison(*own, "lpips")) is None
+
+
+def test_a_row_is_called_by_its_label_where_it_has_one() -> None:
+    rows = TableRows("stablediffusion", ("stablediffusion",), labels={"stablediffusion": "StableDiffusion*"})
+    assert (rows.label("stablediffusion"), rows.label("lama")) == ("StableDiffusion*", "lama")
+    assert TableRows(None, ()).label("stablediffusion") == "stablediffusion"
+
+
 def test_a_star_asks_for_more_than_a_handful_of_sources() -> None:
     clear = summary_of({"stablediffusion": {"fid": 9.0}, "base_mask": {"fid": 7.0}})
     values = np.where(np.arange(400) < 3, 1000.0, 0.0) + 9.0
@@ -78,6 +108,8 @@ def test_the_best_row_is_named_only_where_every_difference_holds() -> None:
     twin = a + noise - noise.mean() + 1e-3
     found = measured_on_80({"base": base, "a": a, "b": b, "twin": twin, "none": unknown, "other": other})
     assert best_of(found, "base", "a", "b") == "a"
+    assert best_of(found, "base", "b") == "b"
+    assert best_of(found, "a", "b", higher=True) == "b"
     assert best_of(found, "base", "a", "b", higher=True) == "base"
     assert best_of(found, "base", "a", "b", "twin") is None  # a and its twin are alike
     assert best_of(found, "base", "b", "none") == "b"  # what has no value does not compete
@@ -113,3 +145,13 @@ def test_the_best_row_is_judged_by_the_p_values_that_stand_on_the_page() -> None
         comparisons = Comparisons(found, TableRows("reference", paper, further, tuple(rows)))
         star = comparisons.table()["ours"]["error"].differs
         assert comparisons.best("error", higher_is_better=False) == ("ours" if star else None)
+
+
+def test_a_row_is_not_the_best_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = measured_on_80({"first": np.array([3.0, 5.0] * 40), "second": np.array([2.0, 3.0] * 40)})
+    difference = found.difference("second", "first", "error")
+    assert isinstance(difference, Difference)
+    assert best_of(found, "first", "second") == "second"
+    for level, expected in ((difference.p_value, None), (np.nextafter(difference.p_value, 1), "second")):
+        monkeypatch.setattr("bench.tables.comparisons.LEVEL", level)
+        assert best_of(found, "first", "second") == expected

@@ -15,19 +15,24 @@ from tests.tables.runs import ERROR, judged_run, summary_of
 
 
 class Trained:
-    """Values of each row for seeds 0, 1, 2 …, the first of which are the run's; the given rows have no design."""
+    """Metrics of each row for seeds 0, 1, 2 …, the first of which are the run's; the given rows have no design."""
 
     def __init__(self, seeds: Mapping[str, list[float]], given: Sequence[str], tried: Mapping[str, int]) -> None:
         self.seeds, self.fixed, self.tried = seeds, given, tried
 
     def values(self, row: str, metric: str) -> Mapping[int, float] | str:
-        return dict(enumerate(self.seeds[row])) if row in self.seeds else f"no trainings of {row}"
+        known = row in self.seeds and metric in ("fid", "inception_score", "pre_error")
+        return dict(enumerate(self.seeds[row])) if known else f"no {metric} of trainings of {row}"
 
     def design(self, row: str) -> str | None:
         return None if row in self.fixed else row.rpartition("_")[0]
 
     def recipes_tried(self, row: str) -> int | None:
         return self.tried.get(row)
+
+
+EXACT = Difference(-0.1, 0.0, (-0.1, -0.1), 0.0, 400, 130.0, 399.0)
+"""Between measured networks, without an error by items."""
 
 
 def trained(*given: str, **seeds: list[float]) -> Trained:
@@ -45,8 +50,14 @@ def test_a_design_is_better_where_its_trainings_are() -> None:
     seeds = trained(base_mask=[7.0, 7.01, 6.99], large_mask=[6.9, 6.91, 6.89], large_x2_mask=[6.8, 6.81, 6.79])
     found = of_sizes(seeds)
     assert (found.verdict, found.design) == ("holds", "holds")
-    assert "mean over trainings (large 3, base 3) -0.1" in found.design_evidence
-    assert "by training seeds" in found.design_evidence
+    # Three trainings each that deviate by 0.01 have an interval of ± 0.0227, with 4 degrees of freedom, and the items
+    # one of ± 0.0197, which is hardly skewed: together ± 0.0300.
+    assert found.design_evidence == (
+        "fid large_mask - base_mask: mean over trainings (large 3, base 3) -0.1 [-0.13, -0.07], "
+        "standard error 0.0082 by training seeds, 0.01 by items; "
+        "fid large_x2_mask - large_mask: mean over trainings (large_x2 3, large 3) -0.1 [-0.13, -0.0699], "
+        "standard error 0.0082 by training seeds, 0.01 by items"
+    )
 
 
 def test_a_design_whose_trainings_scatter_is_inconclusive() -> None:
@@ -59,6 +70,14 @@ def test_trainings_that_contradict_the_measured_networks_make_the_design_inconcl
     seeds = trained(base_mask=[6.0, 7.9, 7.8], large_mask=[6.9, 6.91, 6.89], large_x2_mask=[6.8, 6.81, 6.79])
     found = of_sizes(seeds, 6.0)
     assert (found.verdict, found.design) == ("does not hold", "inconclusive")
+    assert found.design_evidence.startswith("fid large_mask - base_mask: mean over trainings (large 3, base 3) ")
+
+
+def test_the_mean_over_trainings_of_either_design_moves_their_difference() -> None:
+    seeds = trained(base_mask=[7.0, 7.03, 7.03], large_mask=[6.9, 6.93, 6.96], large_x2_mask=[6.8, 6.8, 6.8])
+    found = of_sizes(seeds)
+    assert "fid large_mask - base_mask: mean over trainings (large 3, base 3) -0.09 [" in found.design_evidence
+    assert "fid large_x2_mask - large_mask: mean over trainings (large_x2 3, large 3) -0.13 [" in found.design_evidence
 
 
 def test_fewer_than_three_trainings_say_nothing_of_a_design() -> None:
@@ -66,6 +85,61 @@ def test_fewer_than_three_trainings_say_nothing_of_a_design() -> None:
     found = of_sizes(seeds)
     assert (found.verdict, found.design) == ("holds", "not tested")
     assert "found 2 of base" in found.design_evidence
+    few = design_difference(
+        {"large_mask": 1, "base_mask": -1}, "fid", EXACT, trained(large_mask=[6.9, 6.8], base_mask=[7.0])
+    )
+    assert few == "a verdict on designs asks for 3 trainings each: found 2 of large, 1 of base"
+
+
+def test_nothing_is_said_of_designs_of_which_nothing_was_measured() -> None:
+    found = of_sizes(NoSeeds(), float("nan"))
+    assert (found.verdict, found.design) == ("not tested", "not tested")
+    assert found.design_evidence == (
+        "fid large_mask - base_mask: not tested on the measured networks; "
+        "no other training of large_x2_mask was measured on these items"
+    )
+
+
+def test_the_designs_are_no_worse_than_equal_where_the_margin_holds_their_interval() -> None:
+    rows = {"stablediffusion": {"fid": 20.0, "inception_score": 37.0}}
+    rows["base_nomask"] = {"fid": 20.0, "inception_score": 37.0}
+
+    def found(values: list[float]) -> Verdict:
+        seeds = trained("stablediffusion", base_nomask=values)
+        return {one.id: one for one in judge(judged_run(6, summary_of(rows), seeds=seeds))}["T6.a"]
+
+    close = found([20.0, 20.001, 19.999])
+    assert (close.verdict, close.design) == ("holds", "holds")
+    assert "mean over trainings (base 3)" in close.design_evidence
+    assert found([20.0, 20.1, 19.9]).design == "inconclusive"
+    assert found([20.0, 20.5, 20.5]).design == "inconclusive"  # where measured networks and designs do not agree
+    assert found([20.0, 20.3, 20.3, 20.3, 20.3]).verdict == "holds"
+    rows["base_nomask"]["fid"] = 20.5
+    assert (found([20.5, 20.501, 20.499]).verdict, found([20.5, 20.501, 20.499]).design) == ("does not hold",) * 2
+
+
+def test_designs_differ_towards_better_where_a_higher_score_is() -> None:
+    rows = {"stablediffusion": {"inception_score": 37.0}, "large_nomask": {"inception_score": 37.2}}
+    seeds = trained("stablediffusion", large_nomask=[37.2, 37.21, 37.19])
+    found = {one.id: one for one in judge(judged_run(6, summary_of(rows), seeds=seeds))}["T6.c"]
+    assert (found.verdict, found.design) == ("holds", "holds")
+    rows["large_nomask"]["inception_score"] = 36.8
+    seeds = trained("stablediffusion", large_nomask=[36.8, 36.81, 36.79])
+    found = {one.id: one for one in judge(judged_run(6, summary_of(rows), seeds=seeds))}["T6.c"]
+    assert (found.verdict, found.design) == ("does not hold", "does not hold")
+
+
+@pytest.mark.parametrize("ci95", [(0.0, 0.4), (-0.4, 0.0)])
+def test_an_interval_of_designs_that_ends_at_zero_decides_nothing(
+    ci95: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = trained("stablediffusion", large_nomask=[7.1, 7.2, 7.3])
+    at_zero = DesignDifference(0.2, ci95, {"large": 3}, 0.1, 0.01, 130.0)
+    monkeypatch.setattr("bench.tables.orders.design_difference", lambda *arguments: at_zero)
+    for large in (7.1, 6.9):
+        summary = summary_of({"stablediffusion": {"fid": 7.0}, "large_nomask": {"fid": large}})
+        found = {one.id: one for one in judge(judged_run(6, summary, seeds=seeds))}["T6.b"]
+        assert (found.verdict, found.design) == ("does not hold" if large > 7 else "holds", "inconclusive")
 
 
 def test_one_training_of_each_design_is_said_to_be_one() -> None:
@@ -124,6 +198,39 @@ def test_a_given_network_has_no_seeds() -> None:
     )
 
 
+def test_a_given_network_may_come_first() -> None:
+    seeds = trained("stablediffusion", base_mask=[7.0, 7.5, 6.5])
+    weights = {"stablediffusion": 1, "base_mask": -1}
+    found = design_difference(weights, "fid", EXACT, seeds)
+    assert isinstance(found, DesignDifference)
+    assert found.seeds == {"base": 3}
+    assert found.seed_error == pytest.approx(0.5 / np.sqrt(3))
+
+
+def test_two_given_networks_are_no_designs() -> None:
+    seeds = trained("stablediffusion", "paint_by_example")
+    found = design_difference({"stablediffusion": 1, "paint_by_example": -1}, "fid", EXACT, seeds)
+    assert found == "neither row is a design that was trained"
+
+
+def test_trainings_that_all_give_one_value_have_no_error() -> None:
+    seeds = trained(base_mask=[7.0] * 3, large_mask=[6.5] * 3)
+    found = design_difference({"large_mask": 1, "base_mask": -1}, "fid", EXACT, seeds)
+    assert found == DesignDifference(-0.1, (-0.1, -0.1), {"large": 3, "base": 3}, 0.0, 0.0, 130.0)
+
+
+def test_only_seeds_that_all_rows_of_a_design_have_count() -> None:
+    weights = {"base_mask": 1, "base_nomask": -1}
+    for seeds in (
+        trained(base_mask=[7.0, 7.5, 6.5, 99.0], base_nomask=[9.0, 9.5, 8.8]),
+        trained(base_mask=[7.0, 7.5, 6.5], base_nomask=[9.0, 9.5, 8.8, 99.0]),
+    ):
+        found = design_difference(weights, "fid", EXACT, seeds)
+        assert isinstance(found, DesignDifference)
+        assert found.seeds == {"base": 3}
+        assert found.value == pytest.approx(EXACT.value + np.mean([-2.0, -2.0, -2.3]) + 2.0)
+
+
 def test_evidence_has_how_many_recipes_were_tried_where_the_numbers_differ() -> None:
     summary = summary_of({"base_mask": {"pre_error": 7.0}, "base_concat": {"pre_error": 6.9}})
     seeds = Trained({}, (), {"base_mask": 28, "base_concat": 1})
@@ -132,6 +239,18 @@ def test_evidence_has_how_many_recipes_were_tried_where_the_numbers_differ() -> 
     alike = Trained({}, (), {"base_mask": 2, "base_concat": 2})
     found = {one.id: one for one in judge(judged_run(3, summary, "mini", seeds=alike))}["T3.b"]
     assert "recipes" not in found.evidence
+    one = Trained({}, (), {"base_mask": 2})
+    assert "recipes" not in {one.id: one for one in judge(judged_run(3, summary, seeds=one))}["T3.b"].evidence
+
+
+def test_evidence_that_is_about_no_designs_has_no_recipes() -> None:
+    summary = summary_of({row: {"fid": 7.0} for row in ("base_mask", "large_mask", "large_x2_mask")})
+    seeds = Trained({}, (), {"base_mask": 28, "large_mask": 1})
+    found = {one.id: one for one in judge(judged_run(9, summary, seeds=seeds))}
+    assert found["T9.a"].verdict == "inconclusive"
+    assert found["T9.a"].evidence.endswith("; training recipes tried: large_mask 1, base_mask 28")
+    assert "recipes" not in found["T9.d"].evidence
+    assert (found["T9.d"].design, found["T9.d"].design_evidence) == ("", "")
 
 
 # --- branch and size -------------------------------------------------------------------------------------------------
@@ -183,7 +302,11 @@ def test_branch_and_size_have_an_interaction() -> None:
     assert isinstance(interaction, DesignDifference)
     assert interaction.value == pytest.approx(-0.4)
     assert interaction.seed_error == pytest.approx(0.1 / np.sqrt(3))  # of the branch's effect at base, seed by seed
-    assert found["fine-tuning"].designs == "no trainings of vanilla_finetuned"
+    assert found["fine-tuning"].designs == "no fid of trainings of vanilla_finetuned"
+    for name in ("branch at base", "branch at large", "size with the branch", "size without the branch"):
+        designs = found[name].designs
+        assert isinstance(designs, DesignDifference)
+        assert designs.value == pytest.approx(expected[name])
 
 
 def test_the_vanilla_decoder_of_editing_is_paint_by_examples() -> None:
@@ -193,6 +316,20 @@ def test_the_vanilla_decoder_of_editing_is_paint_by_examples() -> None:
     assert isinstance(training, Difference)
     assert training.value == pytest.approx(0.5)
     assert found["interaction"] == "clip_score was not measured on large_mask"
+
+
+def test_where_no_vanilla_decoder_was_measured_that_of_inpainting_is_missed() -> None:
+    summary = summary_of({"vanilla_finetuned": {"fid": 9.05}})
+    (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "fine-tuning")
+    assert training.measured == training.designs == "fid was not measured on stablediffusion"
+
+
+def test_where_both_vanilla_decoders_were_measured_that_of_inpainting_is_taken() -> None:
+    rows = {"paint_by_example": 9.5, "stablediffusion": 9.1, "vanilla_finetuned": 9.05}
+    summary = summary_of({row: {"fid": value} for row, value in rows.items()})
+    (training,) = (effect for effect in effects_of(summary, "fid", NoSeeds()) if effect.name == "fine-tuning")
+    assert isinstance(training.measured, Difference)
+    assert training.measured.value == pytest.approx(-0.05)
 
 
 class ByMetric(Trained):

@@ -1,19 +1,27 @@
 """Statements judged on runs: every verdict can be reached, and none says more than what was measured allows."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import Difference
-from bench.tables.judged_run import three
+from bench.tables.claims import Claim, Comparison
+from bench.tables.comparisons import TableRows
+from bench.tables.equality import judge_equality
+from bench.tables.judged_run import JudgedRun, sign, three
 from bench.tables.judging import DecodedLatents, at_least, judge, judge_across
-from bench.tables.verdicts import Judgement, Verdict, p_shown
+from bench.tables.sizes import judge_digits, judge_size
+from bench.tables.verdicts import Judgement, Verdict, all_of, p_shown, placed, scope_of
 from tests.tables.listed import EVERY, TABLES, rows_of
 from tests.tables.runs import ERROR, FIRST_HALF, judged, judged_run, summary_of, verdict
 
 VERDICTS = {"holds", "does not hold", "inconclusive", "not tested"}
+FOUR_OF_400 = np.where(np.arange(400) < 4, 1.0, 0.0)
+"""What four sources of a run's 400 differ by from the others."""
 
 
 def test_the_interval_of_these_runs_is_what_the_tests_say() -> None:
@@ -70,6 +78,34 @@ def test_a_claim_against_many_rows_is_judged_against_exactly_the_rows_that_it_na
     assert judged(1, {**rows, "lama": {"fid": 0.5}})["T1.a"].verdict == "does not hold"
     alone = judged(1, {"large_mask": {"fid": 1.0}})["T1.a"]
     assert (alone.verdict, "(none)" in alone.text) == ("not tested", True)
+    assert alone.evidence == "none of the rows that it is compared with was measured"
+
+
+def test_rows_of_the_paper_that_were_not_measured_are_named_by_their_labels() -> None:
+    summary = summary_of({"large_mask": {"fid": 1.0}, "stablediffusion": {"fid": 2.0}})
+    rows = TableRows(
+        "stablediffusion",
+        ("large_mask", "stablediffusion"),
+        competing=("large_mask", "stablediffusion"),
+        unmeasured=("lama", "telea"),
+        labels={"lama": "LaMa", "stablediffusion": "StableDiffusion*"},
+    )
+    found = {one.id: one for one in judge(JudgedRun(1, summary, "mini", rows))}
+    shown = "fid large_mask - stablediffusion: -1 [-1.02, -0.98] (unadjusted), p < 0.001 (Holm)"
+    assert found["T1.a"].verdict == "holds"
+    assert found["T1.a"].evidence == f"{shown}; not measured on these items: LaMa, telea"
+    assert "(StableDiffusion*)" in found["T1.a"].text
+    assert found["T1.a.all"].evidence == shown
+    assert found["T1.c"].evidence == shown  # which names the rows that it is about
+
+
+def test_an_order_is_inconclusive_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"stablediffusion": {"fid": 7.0}, "large_nomask": {"fid": 6.9735}}
+    run = judged_run(6, summary_of(rows))
+    level = run.comparisons.p_value(Comparison("large_nomask", "stablediffusion", "fid"))
+    for place, expected in ((level, "inconclusive"), (np.nextafter(level, 1), "holds")):
+        monkeypatch.setattr("bench.tables.orders.LEVEL", place)
+        assert judged(6, rows)["T6.b"].verdict == expected
 
 
 @pytest.mark.parametrize("number", TABLES)
@@ -93,7 +129,7 @@ def test_a_handful_of_sources_decides_nothing() -> None:
     values = np.where(np.arange(400) < 4, 1000.0, 0.0)
     found = judged(6, {"stablediffusion": {"fid": values + 7.0}, "large_nomask": {"fid": 0.0}})["T6.b"]
     assert found.verdict == "inconclusive"
-    assert "effective sources decide it" in found.evidence
+    assert found.evidence.startswith("4.1 effective sources decide it: fid large_nomask - stablediffusion: -17 [")
 
 
 # --- one comparison, one adjusted p-value ----------------------------------------------------------------------------
@@ -120,6 +156,7 @@ def test_pairs_beside_the_reference_are_a_family_of_their_own() -> None:
     rows |= {"base_nomask": {"clip_score": 79.976}, "large_mask": {"clip_score": 80.0}}
     # T5.b's is the only pair of its family, as T5.c's rows were not both measured.
     assert judged(5, rows)["T5.b"].evidence.endswith("p = 0.017 (Holm)")
+    assert judged(5, rows)["T5.b"].evidence.startswith("clip_score base_mask - base_nomask: +0.024 [+0.0043")
     both = {**rows, "large_nomask": {"clip_score": 80.0}}
     assert judged(5, both)["T5.b"].evidence.endswith("p = 0.034 (Holm)")
 
@@ -162,6 +199,55 @@ def places(gain: float) -> dict[str, dict[str, float]]:
 )
 def test_a_gain_holds_where_its_interval_lies_inside_the_range(gain: float, noise: float, expected: str) -> None:
     assert judged(1, places(gain), noise=noise)["T1.c.size"].verdict == expected
+
+
+def test_evidence_on_a_size_has_what_was_measured_printed_and_claimed() -> None:
+    """A gain is towards better, whichever way that is; a printed value may be off by its rounding and one hundredth."""
+    found = judged(1, places(1.24), noise=0.1)["T1.c.size"].evidence
+    assert found == "fid large_mask - stablediffusion: gain 1.24 [1.24, 1.24], printed 1.24, claimed 1.218 to 1.262"
+    rows = {"paint_by_example": {"clip_score": 85.0}, "large_mask": {"clip_score": 85.68}}
+    found = judged(4, rows, noise=0.1)["T4.b.size"].evidence
+    assert found == (
+        "clip_score large_mask - paint_by_example: gain 0.68 [0.678, 0.682], printed 0.68, claimed 0.6632 to 0.6968"
+    )
+    rows = {row: {"lpips": 10.5, "pre_error": 1.0} for row in ("base_mask", "large_mask")}
+    both = judged(2, {**rows, "stablediffusion": {"lpips": 20.0, "pre_error": 200.0}})
+    assert both["T2.b.size"].evidence == (
+        "lpips base_mask - stablediffusion: share 0.475 [0.474, 0.476], printed 0.463, claimed 0.45 to 0.55; "
+        "lpips large_mask - stablediffusion: share 0.475 [0.474, 0.476], printed 0.467, claimed 0.45 to 0.55"
+    )
+    assert both["T2.c.size"].evidence == (
+        "pre_error base_mask - stablediffusion: ratio 200 [197, 203], printed 190, claimed at least 100; "
+        "pre_error large_mask - stablediffusion: ratio 200 [197, 203], printed 416, claimed at least 100"
+    )
+
+
+def test_a_range_may_be_open_below() -> None:
+    run = judged_run(1, summary_of(places(1.24)))
+    claim = next(claim for claim in run.claims if claim.id == "T1.c.size")
+    found = judge_size(run, replace(claim, between=(-np.inf, 1.5)))
+    assert found.verdict == "holds"
+    assert found.evidence.endswith("printed 1.24, claimed at most 1.5")
+
+
+def test_a_size_that_a_handful_of_sources_decides_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"stablediffusion": {"fid": 2.27 + FOUR_OF_400}, "large_mask": {"fid": 1.03}}
+    found = judged(1, few, noise=0.1)["T1.c.size"]
+    assert found.verdict == "inconclusive"
+    assert found.evidence.startswith("4.4 effective sources decide it: fid large_mask - stablediffusion: gain 1.25 [")
+    summary = summary_of(places(1.24), noise=0.1)
+    difference = summary.difference("stablediffusion", "large_mask", "fid")
+    assert isinstance(difference, Difference)
+    for fewest, expected in ((difference.effective_sources, "holds"), (401, "inconclusive")):
+        monkeypatch.setattr("bench.tables.sizes.FEWEST_EFFECTIVE", fewest)
+        assert judged(1, places(1.24), noise=0.1)["T1.c.size"].verdict == expected
+
+
+def test_a_ratio_to_what_cannot_be_told_from_zero_is_inconclusive() -> None:
+    rows = {"base_mask": {"pre_error": 0.01}, "large_mask": {"pre_error": 0.01}, "stablediffusion": {"pre_error": 5.0}}
+    found = judged(2, rows)["T2.c.size"]
+    assert found.verdict == "inconclusive"
+    assert "pre_error base_mask - stablediffusion: ratio 500 [-inf, inf], printed 190" in found.evidence
 
 
 @pytest.mark.parametrize(
@@ -218,9 +304,37 @@ def test_a_step_can_be_told_from_chance_where_its_interval_is_narrower() -> None
     rows = {row: {"fid": 7.0} for row in ("base_mask", "large_mask", "large_x2_mask")}
     found = judged(9, rows)["T9.d"]
     assert found.verdict == "holds"
-    assert "±0.02 at 400 items, printed 0.05" in found.evidence
-    assert verdict("T9.d", 9, rows, "mini") == "not judged on mini"
+    assert found.evidence == (
+        "fid large_mask - base_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items, printed 0.05; "
+        "fid large_x2_mask - large_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items, printed 0.06"
+    )
+    mini = judged(9, rows, "mini")["T9.d"]
+    assert mini.verdict == "not judged on mini"
+    assert mini.evidence == (
+        "fid large_mask - base_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items; "
+        "fid large_x2_mask - large_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items"
+    )
     assert judged(9, rows, noise=4)["T9.d"].verdict == "does not hold"
+
+
+def test_a_step_of_half_an_interval_cannot_be_told_from_chance() -> None:
+    run = judged_run(9, summary_of({row: {"fid": 7.0} for row in ("base_mask", "large_mask", "large_x2_mask")}))
+    claim = next(claim for claim in run.claims if claim.id == "T9.d")
+    halves = []
+    for comparison in claim.comparisons:
+        found = run.comparisons.difference(comparison)
+        assert isinstance(found, Difference)
+        halves.append((found.ci95[1] - found.ci95[0]) / 2)
+    assert judge_size(run, replace(claim, printed=tuple(halves))).verdict == "does not hold"
+    above = tuple(np.nextafter(half, 1) for half in halves)
+    assert judge_size(run, replace(claim, printed=above)).verdict == "holds"
+
+
+def test_a_handful_of_sources_tells_no_step_from_chance() -> None:
+    rows = {"base_mask": {"fid": 7.0 + FOUR_OF_400}, "large_mask": {"fid": 7.0}, "large_x2_mask": {"fid": 7.0}}
+    found = judged(9, rows, noise=0.1)["T9.d"]
+    assert found.verdict == "inconclusive"
+    assert found.evidence.startswith("4.4 effective sources decide it: fid large_mask - base_mask: -0.01 [")
 
 
 def halves(first: float, mean: float) -> np.ndarray:
@@ -245,6 +359,61 @@ def test_digits_are_those_of_any_of_the_rows() -> None:
     assert found({"base_mask": off, "large_mask": off}).verdict == "not tested"
     assert found(rows, "mini").verdict == "not judged on mini"
     assert "printed" not in found(rows, "mini").evidence
+
+
+def test_evidence_on_digits_has_every_value_of_every_row_of_that_verdict() -> None:
+    cells = {"fid": halves(6.80, 6.80), "lpips": halves(0.244, 0.244)}
+    rows = {"base_mask": cells, "large_mask": cells, "large_x2_mask": {}}
+    mini = judged(1, rows, "mini", noise=0.001)["T1.f"]
+    assert mini.verdict == "not tested"
+    assert mini.evidence == "; ".join(
+        f"{metric} was not measured on large_x2_mask" for metric in ("fid_40_50", "lpips_40_50", "fid", "lpips")
+    )
+    found = judged(1, {**rows, "large_x2_mask": cells}, "mini", noise=0.001)["T1.f"]
+    assert found.verdict == "not judged on mini"
+    assert found.evidence == " | ".join(
+        f"fid_40_50 of {row} 6.8 [6.79998, 6.80002]; lpips_40_50 of {row} 0.244 [0.24398, 0.24402]; "
+        f"fid of {row} 6.8 [6.8, 6.8]; lpips of {row} 0.244 [0.244, 0.244]"
+        for row in ("base_mask", "large_mask", "large_x2_mask")
+    )
+    printed = {"fid": halves(6.80, 1.03), "lpips": halves(0.244, 0.141)}
+    found = judged(1, {**dict.fromkeys(rows, cells), "large_mask": printed}, noise=0.001)["T1.f"]
+    assert found.verdict == "holds"
+    assert found.evidence == (
+        "fid_40_50 of large_mask 6.8 [6.79998, 6.80002], printed 6.8, within ±0.073; "
+        "lpips_40_50 of large_mask 0.244 [0.24398, 0.24402], printed 0.244, within ±0.0029; "
+        "fid of large_mask 1.03 [0.462, 1.6], printed 1.03, within ±0.015; "
+        "lpips of large_mask 0.141 [0.131, 0.151], printed 0.141, within ±0.0019"
+    )
+
+
+def test_digits_that_a_handful_of_sources_decides_are_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = judged_run(1, summary_of({"base_mask": {"fid": FOUR_OF_400}}, noise=0.01))
+    claim = next(claim for claim in run.claims if claim.kind == "digits")
+    one = replace(claim, metrics=("fid",), rows=("base_mask",), printed=(0.01,), roundings=(0.0005,))
+    found = judge_digits(run, one)
+    assert found.verdict == "inconclusive"
+    assert found.evidence.startswith("4.1 effective sources decide it: fid of base_mask 0.01 [")
+    effective = run.summary.measurement("base_mask", "fid").effective_sources
+    monkeypatch.setattr("bench.tables.sizes.FEWEST_EFFECTIVE", effective)
+    assert judge_digits(run, one).verdict == "holds"
+
+
+def test_digits_may_differ_by_as_much_as_is_allowed_and_lie_at_either_end_of_the_interval() -> None:
+    run = judged_run(1, summary_of({"base_mask": {"fid": 1.0}}))
+    claim = next(claim for claim in run.claims if claim.kind == "digits")
+    one = replace(claim, metrics=("fid",), rows=("base_mask",), digits_margin=0.0)
+    measured = run.summary.measurement("base_mask", "fid")
+    assert measured.value is not None
+    assert measured.ci95 is not None
+
+    def at(printed: float, rounding: float) -> str:
+        return judge_digits(run, replace(one, printed=(printed,), roundings=(rounding,))).verdict
+
+    allowed = abs(measured.value - 1.25)
+    assert (at(1.25, allowed), at(1.25, math.nextafter(allowed, 0))) == ("holds", "does not hold")
+    for end, beyond in zip(measured.ci95, (-math.inf, math.inf), strict=True):
+        assert (at(end, 0.0), at(math.nextafter(end, beyond), 0.0)) == ("inconclusive", "does not hold")
 
 
 def test_what_digits_may_differ_by_does_not_grow_with_the_standard_error() -> None:
@@ -281,6 +450,79 @@ def test_equal_is_within_the_margin_either_way(base: float, expected: str) -> No
     assert found.verdict == expected
     assert "margin ±0.035" in found.evidence
     assert "margin ±0.045" in found.evidence
+
+
+def test_evidence_on_an_equality_has_the_interval_and_the_margin_of_each_metric() -> None:
+    scores = "inception_score base_nomask - stablediffusion: +0 [-0.0197, +0.0199] (unadjusted), margin ±0.045"
+    shown = "fid base_nomask - stablediffusion: +0.03 [+0.0103, +0.0499] (unadjusted), margin ±0.035"
+    rows = text_to_image(20.03)
+    assert judged(6, rows)["T6.a"].evidence == f"{shown}; {scores}"
+    rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.2}
+    turns = "is above half of what another statement turns on, fid large_nomask - stablediffusion: -0.06"
+    assert judged(6, rows)["T6.a"].evidence == f"no margin: {shown} {turns}; {scores}"
+
+
+def test_an_equality_that_a_handful_of_sources_decides_is_inconclusive() -> None:
+    rows = text_to_image(20.0)
+    rows["stablediffusion"]["fid"] = 20.0 + FOUR_OF_400  # type: ignore[assignment]
+    found = judged(6, rows, noise=0.1)["T6.a"]
+    assert found.verdict == "inconclusive"
+    assert found.evidence.startswith("4.4 effective sources decide it: fid base_nomask - stablediffusion: -0.01 [")
+
+
+def test_a_margin_of_exactly_half_of_what_another_statement_turns_on_is_one() -> None:
+    rows = text_to_image(20.0)
+    rows["large_nomask"] = {"fid": 19.875, "inception_score": 37.5}
+    run = judged_run(6, summary_of(rows))
+    claim = next(claim for claim in run.claims if claim.id == "T6.a")
+    turned = run.comparisons.difference(Comparison("large_nomask", "stablediffusion", "fid"))
+    assert isinstance(turned, Difference)
+    half = abs(turned.value) / 2
+
+    def at(margin: float) -> str:
+        return judge_equality(run, replace(claim, metrics=("fid",), margin={"fid": margin})).verdict
+
+    assert (at(half), at(math.nextafter(half, 1))) == ("holds", "not tested")
+
+
+def test_an_equality_turns_on_no_difference_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = text_to_image(20.0)
+    rows["large_nomask"] = {"fid": 19.97, "inception_score": 37.0}
+    run = judged_run(6, summary_of(rows))
+    values = [
+        run.comparisons.p_value(Comparison("large_nomask", other, "fid"))
+        for other in ("stablediffusion", "base_nomask")
+    ]
+    assert max(values) < 0.05
+    for level, expected in ((min(values), "holds"), (np.nextafter(min(values), 1), "not tested")):
+        monkeypatch.setattr("bench.tables.equality.LEVEL", level)
+        assert judged(6, rows)["T6.a"].verdict == expected
+
+
+def test_an_equality_turns_on_the_smallest_decided_difference_of_an_order_on_its_metric() -> None:
+    """Neither differences that are not decided, or by a handful of sources, nor other metrics' take its margin."""
+    rows = text_to_image(20.0)
+    rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.0}  # apart from base by as much
+    rows["base_nomask"]["fid"] = 20.01
+    found = judged(6, rows)["T6.a"]
+    assert "turns on, fid large_nomask - stablediffusion: -0.06;" in found.evidence  # and not -0.07 of T6.d
+    rows["base_nomask"] = {"fid": 20.0, "inception_score": 37.02}
+    rows["large_nomask"] = {"fid": 19.0, "inception_score": 37.08}
+    second = judged(6, rows)["T6.a"]  # of two metrics the statement's second one
+    assert "turns on, inception_score large_nomask - base_nomask: +0.06" in second.evidence
+    rows["base_nomask"]["inception_score"] = 37.0
+    rows["large_nomask"] = {"fid": 19.99, "inception_score": 37.2}
+    near = judged(6, rows)
+    assert (near["T6.b"].verdict, near["T6.c"].verdict, near["T6.d"].verdict) == (
+        "inconclusive",
+        "holds",
+        "inconclusive",
+    )
+    assert "no margin" not in near["T6.a"].evidence
+    rows["large_nomask"]["fid"] = 19.93 + FOUR_OF_400  # type: ignore[assignment]
+    few = judged(6, rows, noise=0.01)
+    assert "effective sources decide it" in few["T6.b"].evidence
+    assert "no margin" not in few["T6.a"].evidence
 
 
 @pytest.mark.parametrize(("base", "expected"), [(20.012, "holds"), (20.03, "inconclusive"), (22.0, "does not hold")])
@@ -348,8 +590,14 @@ def test_rows_that_decode_sampled_latents_decode_the_same_ones_or_not() -> None:
     assert differ.evidence == (
         "observed on 9 items; latents with hash abababababab in base_mask; latents with hash cdcdcdcdcdcd in large_mask"
     )
-    assert found(None).verdict == "not tested"
-    assert found(latents(base_mask=("sampled", one), encoded=("encoded", other))).verdict == "not tested"
+    beside = latents(a=("sampled", one), b=("sampled", one), c=("encoded", one), d=("encoded", other), e=("none", ""))
+    assert found(beside).evidence == (
+        "observed on 9 items; latents with hash abababababab in a, b; latents of the kind encoded in c, d; "
+        "latents of the kind none in e"
+    )
+    assert (found(None).verdict, found(None).evidence) == ("not tested", "the latents' hashes were not given")
+    single = found(latents(base_mask=("sampled", one), encoded=("encoded", other)))
+    assert (single.verdict, single.evidence) == ("not tested", "fewer than two rows decode sampled latents")
 
 
 def test_outcomes_on_structure_come_from_elsewhere() -> None:
@@ -358,14 +606,15 @@ def test_outcomes_on_structure_come_from_elsewhere() -> None:
     def found(**structure: bool | str | Judgement) -> Verdict:
         return {one.id: one for one in judge(run, structure=structure)}["x2"]
 
-    assert found(x2=True).verdict == "holds"
-    assert found(x2=False).verdict == "does not hold"
+    for outcome, expected in ((True, "holds"), (False, "does not hold")):
+        exact = found(x2=outcome)
+        assert (exact.verdict, exact.evidence) == (expected, "an exact comparison, made beside the table")
     assert found(x2="no branch").verdict == found().verdict == "not tested"
     assert found(x2="no branch").evidence == "no branch"
     apart = found(x2=Judgement("does not hold", "apart by 1"))
     assert (apart.verdict, apart.evidence, apart.by) == ("does not hold", "apart by 1", "harness")
-    with pytest.raises(ValueError, match="x5"):
-        found(x5=True)
+    with pytest.raises(ValueError, match=r"^no statements on structure: T2\.a, x5$"):
+        judge(run, structure={"x5": True, "x2": True, "T2.a": True})
 
 
 def test_the_cost_of_the_larger_decoder_is_a_size() -> None:
@@ -385,6 +634,11 @@ def test_what_is_present_is_above_a_threshold_that_was_written_beforehand(
     assert at_least("x6", sum(ci95) / 2, ci95, 30.0, "share").verdict == expected
     few = at_least("x6", sum(ci95) / 2, ci95, 4.0, "share")
     assert (few.verdict, few.evidence[:34]) == ("inconclusive", "4.0 effective sources decide it: s")
+
+
+def test_evidence_on_what_is_present_has_the_value_and_the_threshold() -> None:
+    found = at_least("x6", 0.23, (0.06, 0.4), 30.0, "share")
+    assert found == Judgement("holds", "share 0.23 [0.06, 0.4], counted as present from 0.05 on")
 
 
 def test_statements_of_the_text_are_judged_with_table_2() -> None:
@@ -430,13 +684,123 @@ def test_ratios_of_two_runs_are_compared(editing: float, expected: str) -> None:
     assert f"pre_error of base_mask falls 4-fold and {editing:.3g}-fold" in found.evidence
 
 
+def errors(reference: str, value: float | np.ndarray, base: float = 1.0, *, sources: int = 400) -> Summary:
+    """Errors over known pixels of the reference row and of both sizes; `base` of the smaller one."""
+    rows = {reference: value, "base_mask": base, "large_mask": 1.0}
+    return summary_of({row: {"pre_error": found} for row, found in rows.items()}, sources=sources)
+
+
+def test_evidence_on_two_runs_has_the_ratio_of_their_ratios() -> None:
+    """Its logarithm has a standard error of 0.0102: of 1 over 1 in either run, and of 1 over 4 and 1 over 8."""
+    both = {2: errors("stablediffusion", 4.0), 5: errors("paint_by_example", 8.0)}
+    (found,) = judge_across(both, "mini")
+    assert found.evidence == "; ".join(
+        f"pre_error of {row} falls 4-fold and 8-fold, ratio of the two 2 [1.96, 2.04] (unadjusted), p < 0.001 (Holm)"
+        for row in ("base_mask", "large_mask")
+    )
+    both = {2: errors("stablediffusion", 4.0, 2.0), 5: errors("paint_by_example", 8.0, 2.0)}
+    (found,) = judge_across(both, "mini")
+    assert "pre_error of base_mask falls 2-fold and 4-fold, ratio of the two 2 [1.98, 2.02] (unadj" in found.evidence
+
+
+def test_two_runs_differ_by_more_than_a_handful_of_sources_and_below_the_level(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inpainting = errors("stablediffusion", 4.0)
+    few = errors("paint_by_example", 8.0 + 1000 * FOUR_OF_400)
+    (found,) = judge_across({2: inpainting, 5: few}, "mini")
+    assert found.verdict == "inconclusive"
+    assert found.evidence.startswith("4.1 effective sources decide it: pre_error of base_mask falls 4-fold and 18-fold")
+    monkeypatch.setattr("bench.tables.judging.holm", lambda p_values: [0.05 for _ in p_values])
+    (found,) = judge_across({2: inpainting, 5: errors("paint_by_example", 8.0)}, "mini")
+    assert found.verdict == "inconclusive"
+    assert found.evidence.endswith("p = 0.050 (Holm)")
+
+
+def test_a_ratio_without_an_interval_is_compared_with_nothing() -> None:
+    inpainting = errors("stablediffusion", 4.0)
+    (one,) = judge_across({2: inpainting, 5: errors("paint_by_example", 8.0, sources=1)}, "mini")
+    assert (one.verdict, one.evidence) == ("not tested", "fewer than two independent sources")
+    (near,) = judge_across({2: inpainting, 5: errors("paint_by_example", 8.0, 0.01)}, "mini")
+    assert near.verdict == "not tested"
+    assert near.evidence.startswith("the divisor cannot be told from 0, so that no interval bounds the ratio; pre_err")
+
+
 def test_two_runs_without_their_rows_test_nothing() -> None:
     ours = {"base_mask": {"pre_error": 1.0}, "large_mask": {"pre_error": 1.0}}
     (alone,) = judge_across({2: summary_of(ours)}, "paper")
     assert (alone.verdict, alone.evidence) == ("not tested", "no run of Table 5")
+    (neither,) = judge_across({}, "paper")
+    assert (neither.verdict, neither.evidence) == ("not tested", "no run of Table 2, Table 5")
     (found,) = judge_across({2: summary_of(ours), 5: summary_of(ours)}, "paper")
     assert found.verdict == "not tested"
     assert "pre_error was not measured on stablediffusion" in found.evidence
+
+
+# --- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def test_a_p_value_is_shown_to_a_thousandth() -> None:
+    assert [p_shown(value) for value in (0.00099, 0.001, 0.0254, 1.0)] == [
+        "p < 0.001",
+        "p = 0.001",
+        "p = 0.025",
+        "p = 1.000",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("fid", -1), ("pre_error", -1), ("lpips_40_50", -1), ("clip_score", 1), ("inception_score_40_50", 1)],
+)
+def test_scores_are_better_higher_and_all_else_lower(metric: str, expected: int) -> None:
+    assert sign(Comparison("base_mask", "stablediffusion", metric)) == expected
+
+
+def test_only_the_papers_own_settings_have_its_scope() -> None:
+    assert scope_of("paper", custom=False) == "paper"
+    assert scope_of("paper", custom=True) == "custom"
+    assert scope_of("mini", custom=True) == scope_of("mini", custom=False) == "mini"
+
+
+def test_the_worst_part_decides_and_the_evidence_of_all_is_given_once() -> None:
+    holds, open_, none, fails = (
+        Judgement(verdict, evidence)
+        for verdict, evidence in (("holds", "a"), ("inconclusive", "b"), ("not tested", "c"), ("does not hold", "a"))
+    )
+    assert all_of([holds, holds]) == ("holds", "a")
+    assert all_of([holds, open_]) == ("inconclusive", "a; b")
+    assert all_of([open_, none, holds]) == ("not tested", "b; c; a")
+    assert all_of([none, open_, fails]) == ("does not hold", "c; b; a")
+    beside = Judgement("not judged on mini", "d")
+    assert all_of([holds, beside]) == ("not judged on mini", "a; d")
+    assert all_of([open_, beside]) == ("inconclusive", "b; d")
+
+
+def test_an_interval_that_ends_where_the_range_does_lies_inside_it_or_overlaps_it() -> None:
+    assert placed(1.0, 2.0, 1.0, 2.0) == "holds"
+    assert placed(0.0, 1.0, 1.0, 2.0) == placed(2.0, 3.0, 1.0, 2.0) == "inconclusive"
+    assert placed(0.0, 0.9, 1.0, 2.0) == placed(2.1, 3.0, 1.0, 2.0) == "does not hold"
+    assert placed(0.9, 2.0, 1.0, 2.0) == placed(1.0, 2.1, 1.0, 2.0) == "inconclusive"
+
+
+def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = judged_run(2, summary_of({"base_mask": {"fid": 1.0}}))
+    usual = {claim.id: claim for claim in run.claims}
+    found = {claim.id: claim for claim in replace(run, error="pre_sse01").claims}
+    assert list(found) == list(usual)
+    equal = found["T2.e"]
+    assert equal.metrics == ("fid", "lpips", "pre_sse01")
+    assert equal.margin == {"fid": 0.025, "lpips": 0.0005}
+    assert equal.margin_share == {"fid": 0.0026, "lpips": 0.002, "pre_sse01": 0.000185}
+    assert found["T2.c.size"].metrics == ("pre_sse01",)
+    claim = Claim("T2.z", 2, "", "equal", run=2, metrics=("pre_error",), margin={"pre_error": 1.5, "fid": 0.1})
+    monkeypatch.setattr("bench.tables.judged_run.all_claims", lambda: (claim,))
+    (renamed,) = replace(run, error="pre_sse01").claims
+    assert renamed.margin == {"pre_sse01": 1.5, "fid": 0.1}
+    assert [key for key in usual if found[key] != usual[key]] == [
+        key for key, claim in usual.items() if "pre_error" in claim.metrics
+    ]
 
 
 # --- few sources, exact zeros and digits near a bound ---------------------------------------------------------------

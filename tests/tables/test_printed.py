@@ -1,8 +1,13 @@
 """The printed numbers: the claims that they decide alone, and the two that they contradict."""
 
 from dataclasses import asdict
+from functools import partial
+from typing import Any
 
-from bench.tables import architecture
+import pytest
+
+from bench.tables import architecture, printed
+from bench.tables.claims import Claim
 from bench.tables.printed import judge_printed, printed_as, published
 
 
@@ -23,6 +28,64 @@ def test_evidence_shows_the_printed_numbers() -> None:
         assert f"= {step}" in found["T5.d"]
     assert found["across.f"] == "inception_score: Large×2 decoder w/o mask Table 10 37.74, 37.73"
     assert found["across.a"].startswith("fid: Ours (base) w/ mask Table 2 7.6, Table 3 7.6, Table 9 7.6; lpips:")
+
+
+TABLE = {
+    "Ours": {"fid": 2.0, "lpips": 0.2},
+    "Theirs": {"fid": 2.0, "lpips": 0.1},
+    "Others": {"fid": 3.0, "lpips": 0.3},
+    "Many": {"fid": 10000000.0, "lpips": 0.4},
+    "More": {"fid": 10000000.001, "lpips": 0.4},
+}
+"""Printed numbers by label and metric, made up."""
+
+
+def of_claim(monkeypatch: pytest.MonkeyPatch, **decided: Any) -> tuple[str, str]:
+    """Verdict and evidence of one statement on these numbers."""
+    claim = Claim("T1.z", 1, "a statement", "order", where="printed", **decided)
+    monkeypatch.setattr(printed, "all_claims", lambda: (claim,))
+    monkeypatch.setattr(printed, "published", lambda number: TABLE)
+    (found,) = judge_printed()
+    return found.verdict, found.evidence
+
+
+def of_best(monkeypatch: pytest.MonkeyPatch, row: str, metric: str, **left_out: float) -> tuple[str, str]:
+    """The same of a statement that a row has the lowest value, also of those that the table leaves out."""
+    return of_claim(monkeypatch, best={"table": 1, "row": row, "metric": metric, "left_out": left_out})
+
+
+CONTRADICTED = "contradicted by the printed numbers"
+
+
+def test_a_row_is_best_where_all_others_are_printed_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = partial(of_best, monkeypatch)
+    assert found("Theirs", "lpips", More=0.21) == ("holds", "lpips: Theirs 0.1; lower none")
+    # A number without decimals may lie half a unit from what it was, so that two of them touch where they are 1 apart.
+    assert found("Others", "fid") == (CONTRADICTED, "fid: Others 3; lower Ours 2, Theirs 2")
+    # Nor do decimals have to be exact: 0.2 - 0.3 is above -0.1 in float64.
+    assert found("Others", "lpips") == (CONTRADICTED, "lpips: Others 0.3; lower Ours 0.2, Theirs 0.1")
+
+
+def test_a_row_may_be_best_where_rounding_hides_which_one_is_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = partial(of_best, monkeypatch)
+    for equal_or_near in (0.1, 0.11, 0.14, 0.051):
+        shown = f"lpips: Theirs 0.1; lower none; as low within rounding More {equal_or_near:g}"
+        assert found("Theirs", "lpips", More=equal_or_near) == ("inconclusive", shown)
+    tied = "fid: Ours 2; lower none; as low within rounding Theirs 2"
+    assert found("Ours", "fid") == ("inconclusive", tied)  # and not Others 3
+    both = "fid: Ours 2; lower More 1; as low within rounding Theirs 2"
+    assert found("Ours", "fid", More=1.0) == (CONTRADICTED, both)
+
+
+def test_a_printed_difference_is_as_stated_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(left: str, right: str, value: float) -> tuple[str, str]:
+        node = {"table": 1, "metric": "fid", "rows": [left, right], "is": value}
+        return of_claim(monkeypatch, differences=(node,))
+
+    assert found("Others", "Ours", 1.0) == ("holds", "Others - Ours: 3 - 2 = 1")
+    assert found("Others", "Ours", 0.5) == (CONTRADICTED, "Others - Ours: 3 - 2 = 1")
+    # Float64 has the difference of numbers of this size to 2e-9 of a unit only.
+    assert found("More", "Many", 0.001)[0] == "holds"
 
 
 def test_the_printed_verdicts_of_one_table() -> None:
@@ -56,3 +119,4 @@ def test_no_printed_number_stands_under_a_mean() -> None:
     metrics = {metric for number in (1, 2, 3, 4, 5, 6, 9, 10) for row in published(number).values() for metric in row}
     assert "pre_sse01" in metrics
     assert "pre_error" not in metrics
+    assert published(7) == {}  # which is a list of layers
