@@ -104,7 +104,7 @@ def digits_beside(numbers: Sequence[float], bounds: Sequence[float]) -> int:
     """The fewest significant digits, at least 3, at which every number is printed on its own side of every bound."""
 
     def side(number: float, bound: float) -> int:
-        return (number > bound) - (number < bound)
+        return int(number > bound) - int(number < bound)
 
     def keeps_sides(digits: int) -> bool:
         return all(

@@ -144,7 +144,7 @@ def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
             others.setdefault(found.kind, []).append(row)
     if sum(len(rows) for rows in hashes.values()) < 2:
         return Judgement(NOT_TESTED, "fewer than two rows decode sampled latents")
-    items = min(found.items for found in latents.values())
+    items = min(found.items for found in latents.values() if found.kind == SAMPLED)
     shown = [f"observed on {items:,} items"]
     shown += [f"latents with hash {found[:12]} in {', '.join(rows)}" for found, rows in hashes.items()]
     shown += [f"latents of the kind {kind} in {', '.join(rows)}" for kind, rows in others.items()]

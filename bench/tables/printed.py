@@ -100,7 +100,7 @@ def _no_better(node: Mapping[str, Any]) -> Judgement:
         shown, slack = f"{label} {value:g}", _rounding(value) + _rounding(ours)
         if value - ours <= -slack + _NEGLIGIBLE:
             lower.append(shown)
-        elif value - ours < slack:
+        elif value - ours < slack - _NEGLIGIBLE:
             close.append(shown)
     evidence = (
         f"{metric}: {row} {ours:g}; lower {', '.join(lower) or 'none'}; as low within rounding {', '.join(close)}"
@@ -111,7 +111,10 @@ def _no_better(node: Mapping[str, Any]) -> Judgement:
 
 
 def _rounding(value: float) -> float:
-    """How far a value with these decimals may lie from what it was before it was rounded."""
+    """How far a value with these decimals may lie from what it was before it was rounded.
+
+    A zero at the end of a printed value is not known here: such a value counts as rounded more coarsely than it was.
+    """
     return 0.5 * 10.0 ** -len(f"{value:g}".partition(".")[2])
 
 

@@ -132,10 +132,10 @@ def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
         if isinstance(found, str):
             parts.append(Judgement(NOT_TESTED, found))
             continue
-        shown = f"{metric} of {row} {found.shown(printed)}"
         if not run.is_paper:
-            parts.append(Judgement(not_judged(run.scope), shown))
+            parts.append(Judgement(not_judged(run.scope), f"{metric} of {row} {found.shown()}"))
             continue
+        shown = f"{metric} of {row} {found.shown(printed)}"
         allowed = rounding + claim.digits_margin * abs(printed)
         shown += f", printed {printed:g}, within ±{allowed:.2g}"
         if found.effective_sources < FEWEST_EFFECTIVE:

@@ -13,6 +13,8 @@ from bench.tables.judging import judge
 from bench.tables.verdicts import Verdict
 from tests.tables.runs import ERROR, judged_run, summary_of
 
+SIZES = ("base_mask", "large_mask", "large_x2_mask")
+
 
 class Trained:
     """Metrics of each row for seeds 0, 1, 2 …, the first of which are the run's; the given rows have no design."""
@@ -358,7 +360,8 @@ def test_trainings_must_bear_out_the_comparison_that_decides() -> None:
 
 
 def test_a_design_that_few_sources_decide_is_inconclusive() -> None:
-    seeds = trained(base_mask=[7.0, 7.01, 6.99], large_mask=[6.9, 6.91, 6.89])
-    summary = summary_of({"base_mask": {"fid": 7.0}, "large_mask": {"fid": 6.0}}, sources=4)
+    seeds = trained(base_mask=[7.0, 7.01, 6.99], large_mask=[6.0, 6.01, 5.99], large_x2_mask=[5.0, 5.01, 4.99])
+    summary = summary_of({row: {"fid": value} for row, value in zip(SIZES, (7.0, 6.0, 5.0), strict=True)}, sources=4)
     found = {one.id: one for one in judge(judged_run(9, summary, "mini", seeds=seeds))}["T9.a"]
-    assert found.design != "holds"
+    assert (found.verdict, found.design) == ("inconclusive", "inconclusive")
+    assert "effective sources decide it" in found.design_evidence
