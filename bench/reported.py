@@ -114,13 +114,12 @@ class Reported(Loaded):
         return self.sampling.batch(items.read(0, stop), arrays)[0]
 
     def all_items(self, items: Items, latents: list[str]) -> Iterator[Batch]:
-        """Every item, a batch at a time, as methods take them."""
+        """Every item in a batch of its own, as the last digits of latents depend on the size of a batch."""
         for key, (first, last) in zip(latents, items.blocks(), strict=True):
             arrays = self.sampling.latents_of(key)
-            for start in range(first, last, self.scoring.batch_size):
-                stop = min(start + self.scoring.batch_size, last)
-                some = {name: values[start - first : stop - first] for name, values in arrays.items()}
-                yield self.sampling.batch(items.read(start, stop), some)[0]
+            for place in range(first, last):
+                one = {name: values[place - first : place - first + 1] for name, values in arrays.items()}
+                yield self.sampling.batch(items.read(place, place + 1), one)[0]
 
     def facts(self, items: Items, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
         """How the run came to be, for `run.json` and the report."""

@@ -55,6 +55,6 @@ def test_blocks_add_up() -> None:
 def test_the_gap_is_given_by_channel() -> None:
     arrays = block()
     text = statistics(arrays, arrays).gap_note()
-    assert text.count(" for ") == 1 + 3
+    assert text.count(" and ") == 1 + 3
     mean, deviation = arrays["latents"][:, 0].mean(), arrays["latents"][:, 0].std()
-    assert f"{mean:+.2f} ({deviation:.2f}) for {mean - 1:+.2f} ({deviation:.2f})" in text
+    assert f"{mean:+.2f} ({deviation:.2f}) and {mean - 1:+.2f} ({deviation:.2f})" in text

@@ -21,9 +21,9 @@ def test_frechet_distances_are_told_for_infinitely_many_items(dimensions: int) -
     found = summary.extrapolation("one", "fid")
     assert not isinstance(found, str)
     (text,) = frechet_bias(summary, {"one": "One", "other": "Other", "cited": "Cited"})
-    assert text.endswith(f": One {found.limit:.2f} ± {found.stderr:.2f} of {found.values[0]:.2f}.")
+    assert text.endswith(f": One {found.limit:.2f} ± {found.stderr:.2f} ({found.values[0]:.2f} at 40).")
     assert "through 40 and 20 items" in text
-    assert ("at most, as 20 items are fewer than the 30 features" in text) == (dimensions == 30)
+    assert ("; at most that, as 20 items are fewer than 30 dimensions" in text) == (dimensions == 30)
     assert list(frechet_bias(Summary(scored, 41), {"one": "One"})) == []
 
 
@@ -38,7 +38,7 @@ def test_the_sources_that_decide_a_difference_are_told() -> None:
     labels = {"base": "Base", "other": "Other", "shift": "Shift", "cited": "Cited"}
     counts, few = effective_sources(summary, "base", labels, {"error": "Error", "fid": "FID"})
     effective = (256 + 64) ** 2 / (256**2 + 4 * 16**2)
-    assert counts.endswith(f"As many equal ones: Error {effective:.3g}.")
+    assert counts.endswith(f"from the lowest to the highest: Error {effective:.3g}.")
     assert few == (
         "Few sources decide, so that nothing is claimed: 2 of 7 sources (coffee, a) carry 85 % of the variance of "
         "Other - Base in Error."
@@ -70,5 +70,5 @@ def test_the_floor_is_that_of_the_reading_that_the_table_shows() -> None:
 def test_without_a_column_of_ratios_the_floor_stands_alone() -> None:
     for spec in (TableSpec(2, "t", ["fid", "pre_error"]), TableSpec(1, "t", ["fid"], reference="vanilla")):
         text = floor_note(0.8e-5, TRUNCATED, errors(), spec)
-        assert "0.80e-5. The ring is the known pixels at most 4 from the hole." in text
+        assert "much smaller than one grey level. The ring is the known pixels at most 4 from the hole." in text
         assert "÷" not in text
