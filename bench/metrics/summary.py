@@ -123,7 +123,7 @@ class Measurement:
 
     @property
     def effective_sources(self) -> float | None:
-        """As many equally large sources would carry as much of the variance; from 1 to `sources`."""
+        """The effective number of sources behind the standard error, from 1 to `sources`."""
         return None if self.spread is None else self.spread.effective_sources
 
     @property

@@ -77,7 +77,7 @@ class Difference:
     sources: int
     """Independent sources that it rests on."""
     effective_sources: float
-    """As many equally large sources would carry as much of the variance; from 1 to `sources`."""
+    """The effective number of sources behind the standard error, from 1 to `sources`."""
     freedom: float
     """Degrees of freedom of its Student interval."""
 

@@ -30,7 +30,7 @@ class Leak:
     ci95: tuple[float, float]
     """The 95 % interval over sources."""
     effective_sources: float
-    """As many equally large sources would carry as much of the variance."""
+    """The effective number of sources behind the interval."""
 
 
 class LatentStatistics:

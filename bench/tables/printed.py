@@ -102,11 +102,9 @@ def _no_better(node: Mapping[str, Any]) -> Judgement:
             lower.append(shown)
         elif value - ours < slack - _NEGLIGIBLE:
             close.append(shown)
-    evidence = (
-        f"{metric}: {row} {ours:g}; lower {', '.join(lower) or 'none'}; as low within rounding {', '.join(close)}"
-    )
-    if not close:
-        evidence = evidence.rpartition(";")[0]
+    evidence = f"{metric}: {row} {ours:g}; lower {', '.join(lower) or 'none'}"
+    if close:
+        evidence += f"; as low within rounding {', '.join(close)}"
     return Judgement(FAILS if lower else INCONCLUSIVE if close else HOLDS, evidence)
 
 
