@@ -29,9 +29,9 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """The tests that take minutes."""
+    """Run the tests that take minutes."""
     install(session)
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-n", "0", "-m", "slow", *session.posargs)
 
 
 def keep_reports(complete: Path, kept: Path) -> None:
@@ -67,22 +67,28 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def reports(session: nox.Session) -> None:
-    """The mini profile's tables: all files into outputs/reports, those that are committed into reports/ as well."""
+    """Make the mini profile's tables in outputs/reports, and copy those that are committed into reports/."""
     install(session)
-    session.run("python", "-m", "bench", "experiment=all_tables", f"out={COMPLETE}")
+    session.run("python", "-m", "bench", "experiment=all_tables", f"out={COMPLETE}", "overwrite=true")
     keep_reports(COMPLETE, Path("reports"))
 
 
 @nox.session
+def api(session: nox.Session) -> None:
+    """Write docs/api.md from the docstrings; with `-- --check`, only say whether it is up to date."""
+    session.run("python", "docs/make_api.py", *session.posargs)
+
+
+@nox.session
 def regression(session: nox.Session) -> None:
-    """The regression tables, held to reports/baseline.json."""
+    """Make the regression tables and compare them with reports/baseline.json."""
     install(session)
     session.run("python", "-m", "bench", "experiment=regression", *session.posargs)
 
 
 @nox.session
 def baseline(session: nox.Session) -> None:
-    """The regression tables, written to reports/baseline.json; look at its diff before you commit it."""
+    """Make the regression tables and write them to reports/baseline.json; read its diff before you commit it."""
     install(session)
     out = f"{session.create_tmp()}/regression"
     session.run("python", "-m", "bench", "experiment=regression", "gate.against=null", f"out={out}")
@@ -102,9 +108,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """The tests that need CUDA."""
+    """Run the tests that need CUDA."""
     install(session)
-    session.run("pytest", "-m", "gpu", *session.posargs)
+    session.run("pytest", "-n", "0", "-m", "gpu", *session.posargs)
 
 
 @nox.session
