@@ -1,10 +1,10 @@
-"""Blending: another method's hole and the known pixels joined so that the seam is less seen.
+"""Blending of another method's hole with the known pixels, so that the seam is less visible.
 
-Two ways beyond paste-back, both on what the method painted and on known pixels alone. Poisson blending is that of Pérez
-et al., "Poisson image editing" (2003), equations 3 and 7 to 8, solved to rounding by a sparse factorisation. OpenCV's
-`seamlessClone` is not used: it takes 8 bits, shrinks the mask, and solves for the whole box around it, so that known
-pixels between the hole and the box change as well. Laplacian blending is that of Burt and Adelson, "A multiresolution
-spline with application to image mosaics" (1983), on OpenCV's pyramids.
+There are two ways beyond paste-back, which use only the method's image and the known pixels. Poisson blending is that
+of Pérez et al., "Poisson image editing" (2003), equations 3 and 7 to 8, solved to rounding by a sparse factorisation.
+OpenCV's `seamlessClone` is not used: it uses 8 bits, shrinks the mask, and solves for the whole box around it, so that
+known pixels between the hole and the box change as well. Laplacian blending is that of Burt and Adelson, "A
+multiresolution spline with application to image mosaics" (1983), on OpenCV's pyramids.
 """
 
 from __future__ import annotations
@@ -20,44 +20,44 @@ from scipy.sparse import coo_array
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
-from baselines.over import Over
-from bench.generation.decoding import Batch, Method
+from baselines.wrapper import Over
+from bench.generation.method import Batch, Method
 
 __all__ = ["LaplacianBlend", "PoissonBlend"]
 
 Picture = npt.NDArray[Any]
 COARSEST = 16
-"""Least side of the pyramid's last level, in pixels, where the number of levels is not given."""
+"""Smallest side of the pyramid's last level in pixels, if the number of levels is not given."""
 
 
 class PoissonBlend(Over):
-    """Known pixels exactly as they were; in the hole the gradients of the other method, as nearly as the rim allows.
+    """Poisson blending: unchanged known pixels and, in the hole, the gradients of the other method.
 
-    What the hole gains is the smoothest function that makes up the difference on the rim. Where there is no known pixel
-    at all, the method's image stays as it is.
+    The correction in the hole is the smoothest function that continues the difference at the hole's edge. If no pixel
+    is known, the method's image stays unchanged.
     """
 
     def __call__(self, batch: Batch) -> Tensor:
         painted = self.of(batch)
         hole = batch.mask > 0
         missing = _differences(batch.image, painted)
-        gained = [_membrane(one, where) for one, where in zip(missing, hole[:, 0].cpu().numpy(), strict=True)]
-        return torch.where(hole, painted + _tensor(gained, painted), batch.image)
+        correction = [_membrane(one, where) for one, where in zip(missing, hole[:, 0].cpu().numpy(), strict=True)]
+        return torch.where(hole, painted + _tensor(correction, painted), batch.image)
 
 
 class LaplacianBlend(Over):
-    """The other method's image and the known pixels, mixed at every scale over a rim as wide as that scale.
+    """Laplacian blending: the other method's image and the known pixels, mixed at every scale over a rim of that width.
 
-    Known pixels near the hole change, the more levels the farther: that is the price of this blend, and what the error
-    outside the hole shows. The hole's own original is never looked at: there the two pictures to be mixed differ by
-    what the differences around it extend to, coarse levels filling what finer ones do not know.
+    Known pixels near the hole change, at larger distances for more levels; this is the cost of this blend, which the
+    error outside the hole shows. The true pixels of the hole are not used: there, the difference of the two pictures is
+    extrapolated from its surroundings, and coarse levels fill what finer ones cannot.
     """
 
     def __init__(self, of: Method, *, levels: int | None = None) -> None:
-        """Take a method and the number of halvings; None for as many as leave a least side of 16 pixels.
+        """Set the method and the number of halvings; None for as many as leave a smallest side of 16 pixels.
 
         Raises:
-            ValueError: less than one level.
+            ValueError: the number of levels is less than one.
         """
         if levels is not None and levels < 1:
             raise ValueError(f"levels: expected 1 or more, found {levels}")
@@ -69,14 +69,14 @@ class LaplacianBlend(Over):
         side = min(batch.image.shape[2:])
         levels = max(1, int(math.log2(side / COARSEST))) if self.levels is None else self.levels
         holes = (batch.mask[:, 0] > 0).float().cpu().numpy()
-        # By linearity, mixing two pictures is adding to one of them their difference, mixed with nothing.
+        # Mixing is linear: mixing two pictures is adding to one of them their difference, mixed with zero.
         missing = _differences(batch.image, painted)
-        gained = [_mixed_in(_filled(one, hole), hole, levels) for one, hole in zip(missing, holes, strict=True)]
-        return painted + _tensor(gained, painted)
+        correction = [_mixed_in(_filled(one, hole), hole, levels) for one, hole in zip(missing, holes, strict=True)]
+        return painted + _tensor(correction, painted)
 
 
 def _differences(image: Tensor, painted: Tensor) -> Picture:
-    """B×H×W×3 float64: what the painted pictures lack to be the true ones."""
+    """Return the true pictures minus the painted ones, B×H×W×3 float64."""
     difference: Picture = (image.double() - painted.double()).permute(0, 2, 3, 1).cpu().numpy()
     return difference
 
@@ -86,14 +86,15 @@ def _tensor(pictures: list[Picture], like: Tensor) -> Tensor:
 
 
 def _membrane(difference: Picture, hole: Picture) -> Picture:
-    """Harmonic function in the hole that continues the differences around it; nothing flows across the picture's edge.
+    """Return the harmonic function in the hole that continues the differences around it, without flow at the picture's
+    edge.
 
     Args:
-        difference: H×W×3, read outside of the hole only.
+        difference: H×W×3, used outside the hole only.
         hole: H×W, true inside.
 
     Returns:
-        H×W×3, zero outside of the hole.
+        H×W×3, zero outside the hole.
     """
     result = np.zeros_like(difference)
     count = int(hole.sum())
@@ -110,7 +111,7 @@ def _membrane(difference: Picture, hole: Picture) -> Picture:
         for here, there in ((one, other), (other, one)):
             entered = hole[here]
             own, next_to = number[here][entered], number[there][entered]
-            # A pixel has one neighbour at most in each direction, so no index stands twice here.
+            # A pixel has at most one neighbour in each direction, so no index occurs twice here.
             degree[own] += 1
             known = next_to < 0
             rim[own[known]] += difference[there][entered][known]
@@ -120,14 +121,17 @@ def _membrane(difference: Picture, hole: Picture) -> Picture:
     values = np.concatenate([np.full(len(rows), -1.0), degree])
     places = (np.concatenate([rows, diagonal]), np.concatenate([columns, diagonal]))
     matrix = coo_array((values, places), shape=(count, count)).tocsc()
-    # Symmetric and positive definite: every part of the hole touches a known pixel. So no pivots are needed.
+    # Every part of the hole touches a known pixel, so the matrix is symmetric and positive definite and needs no
+    # pivots.
     factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     result[hole] = factors.solve(rim)
     return result
 
 
 def _filled(difference: Picture, hole: Picture) -> Picture:
-    """A picture H×W×3 whose hole (H×W, 1 inside) is filled from around it, by averages at ever coarser levels."""
+    """Fill the hole (H×W, 1 inside) of a picture H×W×3 from its surroundings, by averages at coarser and coarser
+    levels.
+    """
     known = 1 - hole.astype(np.float64)
     if not known.any():
         return np.zeros_like(difference)
@@ -136,13 +140,13 @@ def _filled(difference: Picture, hole: Picture) -> Picture:
         return values
     smaller = _halved(known)
     average = _halved(values) / np.maximum(smaller, 1e-12)[..., None]
-    # A coarse pixel with any known one below it counts as known; the filter is as wide as it takes to fill the rest.
+    # A coarse pixel over any known pixel counts as known; the filter is wide enough to fill the rest.
     coarse = _filled(np.where(smaller[..., None] > 0, average, 0), (smaller <= 0).astype(np.float64))
     return np.where(known[..., None] > 0, values, _doubled(coarse, known.shape))
 
 
 def _mixed_in(difference: Picture, hole: Picture, levels: int) -> Picture:
-    """Blend H×W×3 with nothing: all of it outside of the hole (H×W, 1 inside), none inside."""
+    """Blend H×W×3 with zero: all of it outside the hole (H×W, 1 inside), none inside."""
     gaussian, weights = [difference], [1 - hole.astype(np.float64)]
     for _ in range(levels):
         if min(weights[-1].shape) < 2:

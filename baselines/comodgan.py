@@ -1,9 +1,9 @@
-"""CoModGAN: a generator with random styles paints the whole picture, of which the hole is taken.
+"""CoModGAN: a generator with random styles paints the whole picture, from which the hole is used.
 
-Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021). What surrounds
-the network is that of zengxianyu/co-mod-gan-pytorch at a178bfd: data/testimage_dataset.py, models/comod_model.py and
-test.sh, without truncation and with one random vector an image. Its randomness is unseeded; here an image's vector and
-noise depend on the seed and its id alone.
+See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021). The
+processing around the network is that of zengxianyu/co-mod-gan-pytorch at a178bfd: data/testimage_dataset.py,
+models/comod_model.py and test.sh, without truncation and with one random vector per image. Its randomness is unseeded;
+here an image's vector and noise depend only on the seed and the image's id.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from torch import Tensor
 from baselines.comodgan_network import CoModGANGenerator
 from baselines.weights import filled
 from bench.errors import BadInputError
-from bench.generation.decoding import Batch
+from bench.generation.method import Batch, Method
 from bench.models.tensor_files import read_tensors
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 __all__ = ["CoModGAN"]
 
 ENTRY = ("G_synthesis.E.", "_0.FromRGB.0.weight")
-"""Around the image's side, in the name of the first convolution."""
+"""Beginning and end of the name of the first convolution, around the image's side."""
 
 
-class CoModGAN:
-    """The hole as the network paints it, and the known pixels as they were."""
+class CoModGAN(Method):
+    """The method CoModGAN: the hole painted by the network, and the known pixels unchanged."""
 
     def __init__(self, weights: str, *, seed: int = 0, training: str = "") -> None:
-        """Take weights of any size of image.
+        """Load weights for any size of image.
 
         Args:
-            weights: `co-mod-gan-places2-050000_net_G_ema.pth` of the port, which are the authors' own.
-            seed: of the random vectors and noise.
-            training: how long it was trained, for the table.
+            weights: `co-mod-gan-places2-050000_net_G_ema.pth` of the port, which contains the authors' own weights.
+            seed: seed of the random vectors and noise.
+            training: description of how long it was trained, for the table.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.
@@ -53,10 +53,10 @@ class CoModGAN:
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Images B×3×S×S, known pixels in [-1, 1], painted ones roughly.
+        """Return images B×3×S×S, known pixels in [-1, 1] and painted ones roughly in this range.
 
         Raises:
-            BadInputError: the images' sides are not the network's.
+            BadInputError: the images do not have the network's size.
         """
         size = self.network.size
         height, width = batch.image.shape[2:]
@@ -64,12 +64,12 @@ class CoModGAN:
             raise BadInputError(f"CoModGAN: expected images of {size}×{size}, found {width}×{height}")
         hole = batch.mask > 0
         with torch.inference_mode():
-            z, *noise = (values.to(batch.image) for values in self._drawn(batch.ids))
+            z, *noise = (values.to(batch.image) for values in self._draw_noise(batch.ids))
             painted = self.network(batch.image, hole.to(batch.image), z, noise)
             return torch.where(hole, painted, batch.image)
 
-    def _drawn(self, ids: tuple[str, ...]) -> list[Tensor]:
-        """Vectors and maps of noise of some images, each from its own generator."""
+    def _draw_noise(self, ids: tuple[str, ...]) -> list[Tensor]:
+        """Draw the vectors and noise maps of some images, each from its own generator."""
         shapes: list[tuple[int, ...]] = [(self.network.latent,)]
         shapes += [(1, *shape) for shape in self.network.noise_shapes()]
         generators = [numpy_generator(self.seed, name, "comodgan") for name in ids]
@@ -80,7 +80,7 @@ class CoModGAN:
 
 
 def _sized(tensors: Mapping[str, Tensor]) -> CoModGANGenerator:
-    """A generator as large as some tensors say; as the authors' where they do not."""
+    """Create a generator of the size of some tensors, or of the authors' size if the tensors do not show it."""
     before, after = ENTRY
     sides = [name[len(before) : -len(after)] for name in tensors if name.startswith(before) and name.endswith(after)]
     dense = tensors.get("G_mapping.G_mapping.Dense0.weight")

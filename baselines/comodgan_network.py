@@ -1,10 +1,10 @@
-"""CoModGAN's generator: StyleGAN2's synthesis, its style made of a random vector and of what an encoder saw.
+"""CoModGAN's generator: StyleGAN2's synthesis, whose style comes from a random vector and from an encoder.
 
-Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021), section 3;
-Karras et al., "Analyzing and improving the image quality of StyleGAN" (CVPR 2020), for the layers. Sizes and the
-tensors' names are those of zengxianyu/co-mod-gan-pytorch at a178bfd (no licence): models/networks/co_mod_gan.py and
+See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021), section 3,
+and Karras et al., "Analyzing and improving the image quality of StyleGAN" (CVPR 2020), for the layers. Sizes and tensor
+names are those of zengxianyu/co-mod-gan-pytorch at a178bfd (no licence): models/networks/co_mod_gan.py and
 stylegan2.py, which hold the authors' converted weights (zsyzzsoft/co-mod-gan; Nvidia Source Code License-NC for
-StyleGAN2's part). Resampling and activation are plain operations here, where the port compiles its own.
+StyleGAN2's part). Resampling and activation are plain operations here, while the port compiles its own.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ __all__ = ["CoModGANGenerator"]
 
 SLOPE = 0.2
 GAIN = math.sqrt(2)
-"""Of the activation, so that variance is kept."""
+"""Gain of the activation, which preserves the variance."""
 EPSILON = 1e-8
 MAPPING_LAYERS = 8
 MAPPING_RATE = 0.01
 """Factor of the mapping's stored weights."""
 BLUR = (1.0, 3.0, 3.0, 1.0)
-"""Filter of every change of resolution, before it is made to sum to 1."""
+"""Filter of every change of resolution, before it is normalised to a sum of 1."""
 
 
 class CoModGANGenerator(nn.Module):
-    """Called with images, masks, random vectors and noise; of one size only, a power of 2."""
+    """A generator of images of one size, a power of 2, from images, masks, random vectors and noise."""
 
     def __init__(self, size: int = 512, *, latent: int = 512, base: int = 16384, widest: int = 512) -> None:
-        """Build one with fresh weights.
+        """Initialise with random weights.
 
         Args:
             size: side of the images, 8 or more.
             latent: length of the random vectors.
             base: channels times side, for all layers that are not the widest.
-            widest: most channels of a layer.
+            widest: largest number of channels of a layer.
         """
         super().__init__()
         self.size = size
@@ -50,23 +50,23 @@ class CoModGANGenerator(nn.Module):
         self.G_synthesis = _Synthesis(size, latent, base, widest)
 
     def noise_shapes(self) -> list[tuple[int, int]]:
-        """Sides of the maps of noise that an image takes, in the order of the layers."""
+        """Return the sizes of the noise maps for an image, in the order of the layers."""
         sides = [4]
         while sides[-1] < self.size:
             sides += [2 * sides[-1]] * 2
         return [(side, side) for side in sides]
 
     def forward(self, image: Tensor, mask: Tensor, z: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """Paint.
+        """Paint the whole images.
 
         Args:
-            image: B×3×S×S in [-1, 1]; what lies in the hole has no effect.
+            image: B×3×S×S in [-1, 1]; the values in the hole have no effect.
             mask: B×1×S×S, 1 = hole.
             z: B×latent, standard normal.
-            noise: B×1×h×w each, of `noise_shapes`, standard normal.
+            noise: B×1×h×w each, with the sizes of `noise_shapes`, standard normal.
 
         Returns:
-            Images B×3×S×S, roughly in [-1, 1], with nothing pasted back.
+            Images B×3×S×S, roughly in [-1, 1], without pasted known pixels.
         """
         painted: Tensor = self.G_synthesis(torch.cat([0.5 - mask, image * (1 - mask)], 1), self.G_mapping(z), noise)
         return painted
@@ -124,7 +124,7 @@ class _Synthesis(nn.Module):
             else:
                 features.append(part.Conv0(y))
                 y = part.Conv1_down(features[-1])
-        # Dropout, which gives the training its variety, does nothing at inference and is left out.
+        # Dropout, which gives the training its variety, has no effect at inference and is left out.
         seen = last.Dense0(last.Conv(y).flatten(1))
         style = torch.cat([style, seen], 1)
         others: list[Any] = [getattr(self, f"G_{side}x{side}") for side in self.sides]
@@ -140,7 +140,7 @@ class _Synthesis(nn.Module):
 
 
 class _Named(nn.Module):
-    """Holds parts by their names."""
+    """A module that holds parts under their names."""
 
     def __init__(self, **parts: nn.Module) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class _Named(nn.Module):
 
 
 class _Dense(nn.Module):
-    """A dense layer; its stored weights are standard normal at first, divided by `rate`."""
+    """A dense layer, whose stored weights are initially standard normal divided by `rate`."""
 
     def __init__(
         self, inputs: int, outputs: int, *, rate: float = 1.0, bias: float = 0.0, activated: bool = True
@@ -167,7 +167,7 @@ class _Dense(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """Without bias, its weights scaled when used."""
+    """A convolution without bias, whose weights are scaled when used."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class _Activation(nn.Module):
 
 
 class _Blur(nn.Module):
-    """Filters each channel, after padding; `gain` makes up for zeros between values."""
+    """A filter of each channel after padding; `gain` compensates for inserted zeros."""
 
     def __init__(self, before: int, after: int, *, gain: float = 1.0) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ class _Blur(nn.Module):
 
 
 class _Upsample(nn.Module):
-    """Twice the resolution: zeros between values, then the filter."""
+    """An upsampling to twice the resolution: zeros are inserted between values, and the filter is applied."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,20 +235,20 @@ def _halving(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class _Modulated(nn.Module):
-    """A convolution whose inputs are scaled by the style and, unless they make a picture, whose outputs are levelled.
+    """A convolution whose inputs are scaled by the style and whose outputs are normalised unless they form a picture.
 
-    Scaling what goes in and what comes out is the same as scaling the kernel for every image, and needs no groups.
+    Scaling inputs and outputs is equivalent to scaling the kernel for every image, and needs no groups.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, kernel: int, style: int, *, doubles: bool = False, levels: bool = True
+        self, inputs: int, outputs: int, kernel: int, style: int, *, doubles: bool = False, normalises: bool = True
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(1, outputs, inputs, kernel, kernel))
         self.modulation = _Dense(style, inputs, bias=1.0, activated=False)
         self.blur = _Blur(1, 1, gain=4.0) if doubles else None
         self.scale = 1 / math.sqrt(inputs * kernel**2)
-        self.levels = levels
+        self.normalises = normalises
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         factors = self.modulation(style)
@@ -258,14 +258,14 @@ class _Modulated(nn.Module):
             x = functional.conv2d(x, weight, padding=weight.shape[-1] // 2)
         else:
             x = functional.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-        if self.levels:
+        if self.normalises:
             power = factors.square() @ weight.square().sum((2, 3)).T
             x = x * (power + EPSILON).rsqrt()[:, :, None, None]
         return x if self.blur is None else self.blur(x)
 
 
 class _Styled(nn.Module):
-    """A modulated convolution, noise, and the activation."""
+    """A modulated convolution followed by noise and the activation."""
 
     def __init__(self, inputs: int, outputs: int, style: int, *, doubles: bool = False) -> None:
         super().__init__()
@@ -288,12 +288,12 @@ class _Noise(nn.Module):
 
 
 class _ToRGB(nn.Module):
-    """What a layer adds to the picture of the layer below."""
+    """The contribution of a layer to the picture, added to that of the layer below."""
 
     def __init__(self, inputs: int, style: int, *, doubles: bool = True) -> None:
         super().__init__()
         self.upsample = _Upsample() if doubles else None
-        self.conv = _Modulated(inputs, 3, 1, style, levels=False)
+        self.conv = _Modulated(inputs, 3, 1, style, normalises=False)
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
     def forward(self, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
-"""DeepFill v2: a coarse painting of the hole, refined with patches of the known pixels.
+"""DeepFill v2: a coarse painting of the hole, which is refined with patches of the known pixels.
 
-Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019). What surrounds the network is that of
-nipponjo/deepfillv2-pytorch at 4899fd3: test.py.
+See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019). The processing around the network is
+that of nipponjo/deepfillv2-pytorch at 4899fd3: test.py.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ import torch
 from torch import Tensor
 
 from baselines.deepfill_network import DeepFillGenerator
-from baselines.sides import check_sides
+from baselines.padding import check_sides
 from baselines.weights import filled
-from bench.generation.decoding import Batch
+from bench.generation.method import Batch, Method
 from bench.models.tensor_files import read_tensors
 
 __all__ = ["DeepFillV2"]
 
 MULTIPLE = 8
-"""Of the sides; the official program cuts off what is beyond one."""
+"""Number that must divide the sides; the official program cuts off the remainder."""
 
 
-class DeepFillV2:
-    """The hole as the network paints it, and the known pixels as they were."""
+class DeepFillV2(Method):
+    """The method DeepFill v2: the hole painted by the network, and the known pixels unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
-        """Take weights of any width.
+        """Load weights of any width.
 
         Args:
-            weights: `states_tf_places2.pth` of the port, which are the authors' own. Its `states_pt_places2.pth`, tuned
-                for other padding, belongs to another network and is refused.
-            training: how long it was trained, for the table.
+            weights: `states_tf_places2.pth` of the port, which contains the authors' own weights. Its
+                `states_pt_places2.pth`, tuned for another padding, belongs to another network and is refused.
+            training: description of how long it was trained, for the table.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.
@@ -49,10 +49,10 @@ class DeepFillV2:
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Images B×3×H×W in [-1, 1].
+        """Return images B×3×H×W in [-1, 1].
 
         Raises:
-            BadInputError: a side is no multiple of 8.
+            BadInputError: a side is not a multiple of 8.
         """
         check_sides(batch.image, MULTIPLE, "DeepFill v2")
         hole = batch.mask > 0

@@ -1,9 +1,9 @@
 """DeepFill v2's generator: a coarse painting by gated convolutions, refined with patches of the known pixels.
 
-Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019), section 3; the attention is that of Yu et
-al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes, the tensors' names and
-TensorFlow's way of padding are those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py,
-which holds the authors' converted weights (JiahuiYu/generative_inpainting, CC BY-NC 4.0).
+See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019), section 3; the attention is that of Yu
+et al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes, tensor names and
+TensorFlow's padding are those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py, which holds
+the authors' converted weights (JiahuiYu/generative_inpainting, CC BY-NC 4.0).
 """
 
 from __future__ import annotations
@@ -20,19 +20,24 @@ __all__ = ["DeepFillGenerator"]
 MATCHED = 3
 """Side of the patches that are compared."""
 RATE = 2
-"""By which patches are compared on a smaller map; what is pasted has twice that side."""
+"""Factor by which the map for comparing patches is smaller; pasted patches have twice that side."""
 SHRINKS = 4
-"""By which the features lie below the image."""
+"""Factor by which features are smaller than the image."""
 SHARPNESS = 10.0
 """Factor of the similarities before the softmax."""
 LEAST_NORM = 1e-4
 
 
 class DeepFillGenerator(nn.Module):
-    """Called with B×5×H×W (picture with zeros in its hole, ones, mask) and the mask; sides are multiples of 8."""
+    """A generator that is called with B×5×H×W (picture with zeros in the hole, ones, mask) and the mask.
+
+    The sides must be multiples of 8.
+    """
 
     def __init__(self, channels: int = 48) -> None:
-        """Build one with fresh weights, of that many channels, a multiple of 4, at half the resolution."""
+        """Initialise with random weights; `channels`, a multiple of 4, is the number of channels at half the
+        resolution.
+        """
         super().__init__()
         half, one, two = channels // 2, channels, 2 * channels
         # coarse painting
@@ -81,12 +86,12 @@ class DeepFillGenerator(nn.Module):
         self.allconv17 = _Gated(half // 2, 3, activation=None)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Coarse and refined picture, both B×3×H×W in [-1, 1]."""
+        """Return the coarse and the refined picture, both B×3×H×W in [-1, 1]."""
         coarse = torch.tanh(self._through("conv", x, range(1, 18)))
         pasted = coarse * mask + x[:, :3] * (1 - mask)
         by_convolution = self._through("xconv", pasted, range(1, 11))
         attended = self._through("pmconv", pasted, range(1, 7))
-        attended = contextual_attention(attended, _fewer(mask, SHRINKS * RATE))
+        attended = contextual_attention(attended, _subsampled(mask, SHRINKS * RATE))
         attended = self._through("pmconv", attended, range(9, 11))
         refined = self._through("allconv", torch.cat([by_convolution, attended], 1), range(11, 18))
         return coarse, torch.tanh(refined)
@@ -103,7 +108,9 @@ class DeepFillGenerator(nn.Module):
 
 
 class _Gated(nn.Module):
-    """Half of a convolution's outputs, activated, times the sigmoid of the other half; without activation all of it."""
+    """A gated convolution: half of its outputs, activated, times the sigmoid of the other half; without activation,
+    plain.
+    """
 
     def __init__(
         self,
@@ -116,8 +123,8 @@ class _Gated(nn.Module):
         activation: Callable[[Tensor], Tensor] | None = functional.elu,
     ) -> None:
         super().__init__()
-        made = outputs if activation is None else 2 * outputs
-        self.conv = nn.Conv2d(inputs, made, kernel, stride=stride, dilation=rate)
+        channels_out = outputs if activation is None else 2 * outputs
+        self.conv = nn.Conv2d(inputs, channels_out, kernel, stride=stride, dilation=rate)
         self.activation = activation
 
     def forward(self, x: Tensor) -> Tensor:
@@ -142,40 +149,42 @@ class _Doubled(nn.Module):
 
 
 def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
-    """Every place rebuilt from patches of the known places that look like it.
+    """Replace every patch of features by a weighted sum of similar patches of known positions.
 
     Args:
         x: features B×C×h×w, sides even.
-        mask: B×1×(h/2)×(w/2), not 0 = hole. A patch is left out where it touches the hole; each image by its own mask
-            (the port takes the first one's for the whole batch, of which it gives it one image only).
+        mask: B×1×(h/2)×(w/2), not 0 = hole. A patch that touches the hole is left out. Each image uses its own mask
+            (the port uses the first one for the whole batch, of which it passes one image only).
 
     Returns:
         Features B×C×h×w.
     """
     height, width = x.shape[2:]
-    small = _fewer(x, RATE)
+    small = _subsampled(x, RATE)
     patches = functional.unfold(_same(small, MATCHED, 1), MATCHED)
     norms = patches.square().sum(1, keepdim=True).sqrt().clamp_min(LEAST_NORM)
     known = functional.unfold(_same(mask, MATCHED, 1), MATCHED).sum(1)[..., None] == 0
     pasted = functional.unfold(_same(x, 2 * RATE, RATE), 2 * RATE, stride=RATE)
-    # Image by image, as the similarities of all places to all places are many.
+    # Images are processed one by one, because the similarities of all pairs of positions take much memory.
     rebuilt = []
     for image in range(len(x)):
-        alike = (patches[image] / norms[image]).T @ patches[image]
-        # Left-out patches enter the softmax as similarity 0 and are then struck out, as in the authors' code.
-        weights = torch.softmax(alike * known[image] * SHARPNESS, 0) * known[image]
+        similarity = (patches[image] / norms[image]).T @ patches[image]
+        # Excluded patches enter the softmax with similarity 0 and are then removed, like in the authors' code.
+        weights = torch.softmax(similarity * known[image] * SHARPNESS, 0) * known[image]
         rebuilt.append(pasted[image] @ weights)
     folded = functional.fold(torch.stack(rebuilt), (height, width), 2 * RATE, padding=1, stride=RATE)
     return folded / RATE**2
 
 
 def _same(x: Tensor, reach: int, stride: int) -> Tensor:
-    """Zeros around B×C×H×W as TensorFlow's padding "same" sets them: the odd one at the bottom and on the right."""
+    """Pad B×C×H×W with zeros like TensorFlow's padding "same": an odd extra row or column is at the bottom or right."""
     down, across = (max((math.ceil(side / stride) - 1) * stride + reach - side, 0) for side in x.shape[2:])
     return functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
-def _fewer(x: Tensor, factor: int) -> Tensor:
-    """Every so manieth line of B×C×H×W, the first and the last among them, as TensorFlow's `align_corners` has it."""
+def _subsampled(x: Tensor, factor: int) -> Tensor:
+    """Select equidistant rows and columns of B×C×H×W, including the first and last, like TensorFlow's
+    `align_corners`.
+    """
     rows, columns = (torch.linspace(0, side - 1, side // factor).add(0.5).long().to(x.device) for side in x.shape[2:])
     return x[:, :, rows][:, :, :, columns]

@@ -1,9 +1,9 @@
 """EdgeConnect: edges of the known pixels are completed first, then the hole is painted along them.
 
-Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). What surrounds the
-networks is that of knazeri/edge-connect at 3142579 (CC BY-NC 4.0), run as test.py runs it, at the images' own size:
+See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). The processing
+around the networks is that of knazeri/edge-connect at 3142579 (CC BY-NC 4.0) in its test.py, at the images' own size:
 src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). Its Canny detector is
-scikit-image's, of which it asks for version 0.14.
+scikit-image's, for which it requires version 0.14.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from skimage.feature import canny
 from torch import Tensor
 
 from baselines.edgeconnect_network import EdgeConnectGenerator, edge_generator, painting_generator
-from baselines.sides import check_sides
+from baselines.padding import check_sides
 from baselines.weights import count_of, filled
-from bench.generation.decoding import Batch
+from bench.generation.method import Batch, Method
 from bench.models.tensor_files import read_tensors
 
 __all__ = ["EdgeConnect", "grey_and_edges"]
 
 SIGMA = 2.0
-"""Of the Gaussian before the edges are looked for, in pixels."""
+"""Standard deviation in pixels of the Gaussian that is applied before the detection of edges."""
 MULTIPLE = 4
-"""Of the sides that the networks give back as they were."""
+"""Number that must divide the sides so that the networks preserve them."""
 
 
-class EdgeConnect:
-    """The hole as the networks paint it, and the known pixels as they were."""
+class EdgeConnect(Method):
+    """The method EdgeConnect: the hole painted by the networks, and the known pixels unchanged."""
 
     def __init__(self, edge_weights: str, inpainting_weights: str, *, training: str = "") -> None:
-        """Take weights of any size that the networks have.
+        """Load weights of any size that the networks have.
 
         Args:
             edge_weights: the authors' `EdgeModel_gen.pth`.
             inpainting_weights: the authors' `InpaintingModel_gen.pth`.
-            training: how long they were trained, for the table.
+            training: description of how long they were trained, for the table.
 
         Raises:
             BadInputError: a file is missing or broken, or holds another network.
@@ -57,10 +57,10 @@ class EdgeConnect:
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Images B×3×H×W in [-1, 1].
+        """Return images B×3×H×W in [-1, 1].
 
         Raises:
-            BadInputError: a side is no multiple of 4.
+            BadInputError: a side is not a multiple of 4.
         """
         check_sides(batch.image, MULTIPLE, "EdgeConnect")
         hole = batch.mask > 0
@@ -74,14 +74,15 @@ class EdgeConnect:
 
 
 def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-    """Grey picture and Canny's edges of the known pixels.
+    """Return the grey picture and Canny's edges of the known pixels.
 
     Args:
         image: B×3×H×W in [0, 1].
-        hole: B×1×H×W, true where nothing is known.
+        hole: B×1×H×W, true in the hole.
 
     Returns:
-        Two of B×1×H×W on the CPU, in float64: grey in [0, 1]; edges 0 or 1, none in the hole or beside it.
+        Two tensors B×1×H×W on the CPU, in float64: grey in [0, 1]; edges 0 or 1, without edges in the hole or next
+            to it.
     """
     pictures = image.permute(0, 2, 3, 1).double().cpu().numpy()
     known = ~hole[:, 0].cpu().numpy()
@@ -93,7 +94,7 @@ def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
 def _load(
     path: Path, what: str, build: Callable[[int, int], EdgeConnectGenerator], weight: str
 ) -> EdgeConnectGenerator:
-    """A generator of a file, as wide and deep as the file has it."""
+    """Load a generator from a file, with the file's width and depth."""
     tensors = read_tensors(path, under="generator")
     first = tensors.get(f"encoder.1.{weight}")
     blocks = count_of(tensors, before="middle.", after=f".conv_block.1.{weight}")

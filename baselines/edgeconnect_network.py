@@ -1,9 +1,9 @@
 """EdgeConnect's two generators: one completes a map of edges, the other paints along them.
 
-Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019), section 3 and
-appendix A. Sizes and the tensors' names are those of knazeri/edge-connect at 3142579 (CC BY-NC 4.0): src/networks.py.
-The two differ in their channels, in the last activation, and in that the edges' convolutions, all but the last, are
-spectrally normalised (and those of its residual blocks then without a bias).
+See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019), section 3 and
+appendix A. Sizes and tensor names are those of knazeri/edge-connect at 3142579 (CC BY-NC 4.0): src/networks.py. The two
+differ in their channels, in the last activation, and in that all but the last of the edge generator's convolutions are
+spectrally normalised (and those of its residual blocks then have no bias).
 """
 
 from __future__ import annotations
@@ -16,27 +16,30 @@ __all__ = ["EdgeConnectGenerator", "edge_generator", "painting_generator"]
 
 
 def edge_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
-    """Of grey picture, edges and mask, B×3×H×W: edges B×1×H×W in (0, 1)."""
+    """Create a generator of edges B×1×H×W in (0, 1) from grey picture, edges and mask, B×3×H×W."""
     return EdgeConnectGenerator(3, 1, channels=channels, blocks=blocks, spectral=True)
 
 
 def painting_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
-    """Of picture and edges, B×4×H×W: a picture B×3×H×W in (0, 1)."""
+    """Create a generator of a picture B×3×H×W in (0, 1) from picture and edges, B×4×H×W."""
     return EdgeConnectGenerator(4, 3, channels=channels, blocks=blocks, spectral=False)
 
 
 class EdgeConnectGenerator(nn.Module):
-    """Takes sides that are multiples of 4. Normalisation is by image, so that no image depends on its batch."""
+    """A generator for sides that are multiples of 4; normalisation is per image, so that no image depends on its
+    batch.
+    """
 
     def __init__(self, inputs: int, outputs: int, *, channels: int, blocks: int, spectral: bool) -> None:
-        """Build one with fresh weights.
+        """Initialise with random weights.
 
         Args:
-            inputs: channels.
-            outputs: channels; one alone ends in a sigmoid, several in a hyperbolic tangent brought to (0, 1).
-            channels: of the first convolution; doubled at both halvings of the resolution.
-            blocks: residual blocks at a quarter of the resolution.
-            spectral: whether convolutions are spectrally normalised.
+            inputs: number of input channels.
+            outputs: number of output channels; a single one ends in a sigmoid, several in a hyperbolic tangent
+                scaled to (0, 1).
+            channels: channels of the first convolution, which double at both halvings of the resolution.
+            blocks: number of residual blocks at a quarter of the resolution.
+            spectral: True if convolutions are spectrally normalised.
         """
         super().__init__()
 
@@ -74,7 +77,7 @@ def _activated(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 class _Block(nn.Module):
-    """Two convolutions, the first of which looks twice as far, beside their input."""
+    """A residual block of two convolutions, of which the first is dilated by 2."""
 
     def __init__(self, channels: int, *, spectral: bool) -> None:
         super().__init__()

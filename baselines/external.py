@@ -1,8 +1,8 @@
-"""External: the method's own program, run on the items as it wants them, and its pictures read back as predictions.
+"""External methods: a method's own program runs on the items, and its pictures are read back as predictions.
 
-The program gets a folder of `ID.png` and `ID_mask.png`, or a folder of each, or a list, and leaves `ID.png`, or what
-`baselines.predictions` takes for it, in another. A command that names `{image}` is run for each item. What was made
-before a program failed or was stopped is kept: the next start gives it only what is missing.
+The program gets a folder of `ID.png` and `ID_mask.png`, or a folder of each, or a list, and writes `ID.png`, or another
+name that `baselines.predictions` accepts, to another folder. A command that contains `{image}` is run for each item. If
+a program fails or is stopped, its pictures are kept: the next start gives it only the missing items.
 """
 
 from __future__ import annotations
@@ -10,24 +10,29 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
 from baselines.predictions import candidates, images_like, survey
-from bench.data.items import Item, read_rgb
-from bench.data.manifest import Items
+from bench.data.encoding import write_picture
+from bench.data.items import Item
+from bench.data.names import escaped, file_stem
+from bench.data.pictures import read_rgb
+from bench.data.prepared import Items
 from bench.errors import BadInputError, RunFailedError
-from bench.generation.decoding import Batch
+from bench.generation.method import Batch, Method
 from bench.store import content_key, file_sha256, lease
 
 __all__ = ["External"]
@@ -35,77 +40,73 @@ __all__ = ["External"]
 log = logging.getLogger(__name__)
 
 MASKS = {"hole": 255, "known": 0}
-"""What is white in a mask, and the grey level of a hole."""
-MOST_SAID = 400
-"""Characters of what a program left out."""
+"""Region that is white in a mask, with the grey level of the hole."""
+LONGEST_LIST = 400
+"""Largest number of characters of the list of missing pictures in a message."""
 LAST_LINES = 15
-"""Of the program's log, in the message where it failed."""
+"""Number of last lines of the program's log that the message of a failure shows."""
 
 
-class External:
-    """What a program of its own makes of the items."""
+@dataclass(eq=False)
+class External(Method):
+    """The pictures that an external program makes of the items.
+
+    The command may contain these placeholders: `{indir}` and `{outdir}` are two folders; `{images}` and `{masks}` are
+    folders in which both have the same name; `{list}` is a file with a line `IMAGE MASK OUTPUT` for each item, in which
+    no path may hold white space; `{image}`, `{mask}` and `{output}` are files of one item, and `{exemplar}` is the
+    patch to be painted. `{folder}` is the working directory, `{python}` this interpreter and `{baselines}` the folder
+    of this module. The command may begin with a Python of its own, a container or `srun`.
+
+    Raises:
+        ValueError: a name, a size, a time or the kind of mask is not allowed.
+    """
 
     origin = "external"
-    training = ""
 
-    def __init__(
-        self,
-        name: str,
-        command: list[str],
-        *,
-        folder: str | None = None,
-        version: str = "",
-        white: str = "hole",
-        size: int | None = None,
-        minutes: float = 60.0,
-        environment: dict[str, str] | None = None,
-    ) -> None:
-        """Take the program.
+    name: str
+    """Name of the program, and of its folder."""
+    command: list[str]
+    """Words of the command."""
+    _: KW_ONLY
+    folder: str | None = None
+    """Working directory, such as a method's repository; None for a folder of its own."""
+    version: str = ""
+    """Anything else that changes the pictures, such as the commit and the name of the checkpoint."""
+    white: str = "hole"
+    """The white region of the masks: the `hole`, or the `known` pixels."""
+    size: int | None = None
+    """Side in pixels that the program asks for; None for that of the items. Bicubic interpolation converts."""
+    minutes: float = 60.0
+    """Time after which the program is stopped; for each item where the command is run once for each."""
+    environment: dict[str, str] | None = None
+    """Environment variables of the program, in addition to those of this process."""
 
-        Args:
-            name: of its folder.
-            command: words, in which `{indir}` and `{outdir}` are the two folders; or `{images}` and `{masks}`, folders
-                in which both have the same name; or `{list}`, a file with a line `IMAGE MASK OUTPUT` for each item; or
-                `{image}`, `{mask}` and `{output}`, files of one item, and `{exemplar}`, the patch to be painted.
-                `{folder}` is where it is run, `{python}` this interpreter and `{baselines}` the folder of this file. A
-                Python of its own, a container or `srun` may lead it.
-            folder: where it is run, such as a method's repository; None for a folder of its own.
-            version: whatever else changes its pictures, such as the commit and the checkpoint's name.
-            white: what is white in its masks: the `hole`, or what is `known`.
-            size: side that it wants, where that is not the items'; pictures go there and back by bicubic interpolation.
-            minutes: after which it is stopped; of one item where the command is run for each.
-            environment: variables that it gets besides this process's.
-
-        Raises:
-            ValueError: an argument is not one of these.
-        """
-        if white not in MASKS:
-            raise ValueError(f"white: expected one of {', '.join(MASKS)}, found {white}")
-        if not command or minutes <= 0 or (size is not None and size < 1):
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"\w[\w.+-]*", self.name):
+            raise ValueError(f"name: expected letters, digits and -+._, found {self.name!r}")
+        if self.white not in MASKS:
+            raise ValueError(f"white: expected one of {', '.join(MASKS)}, found {self.white}")
+        if not self.command or self.minutes <= 0 or (self.size is not None and self.size < 1):
             raise ValueError("external: expected a command, minutes above 0, and a size of 1 or more")
-        self.folder = None if folder is None else Path(folder)
-        self.name, self.command, self.minutes = name, command, minutes
-        self.white, self.size, self.environment = white, size, environment or {}
-        self._settings = {"command": command, "version": version, "white": white, "size": size}
+        self._settings = {"command": self.command, "version": self.version, "white": self.white, "size": self.size}
         self._found: Mapping[str, Path] = {}
 
     @property
     def content(self) -> str:
-        """Hash of its pictures, once there are some."""
+        """Hash of its pictures, once they exist."""
         return content_key({item: file_sha256(path) for item, path in self._found.items()})
 
-    def to(self, device: torch.device) -> External:
-        return self
-
     def prepare(self, items: Items, work: Path) -> None:
-        """Run the program on the items whose pictures are not there yet.
+        """Run the program on the items whose pictures do not exist yet.
 
         Args:
-            items: the run's.
-            work: where pictures and logs are kept.
+            items: the run's items.
+            work: folder for pictures and logs.
 
         Raises:
-            RunFailedError: it failed, took too long, or left pictures out; the message has the end of its log.
+            BadInputError: the command cannot be run, or its list cannot contain a path.
+            RunFailedError: the program failed, took too long, or left out pictures; the message has the end of its
+                log.
         """
         side = self.size or items.manifest["resolution"]
         ids = [line["id"] for line in items.lines()]
@@ -113,12 +114,12 @@ class External:
         made = folder / "out"
         made.mkdir(parents=True, exist_ok=True)
         with lease(folder / ".lease"):
-            there = survey(made, ids, side)
-            for item in there.other:
+            state = survey(made, ids, side)
+            for item in state.other:
                 _remove(made, item)
-            wanted = set(ids) - there.found.keys()
+            wanted = set(ids) - state.found.keys()
             if wanted:
-                log.info("%s: %d of %d items are to be made", self.name, len(wanted), len(ids))
+                log.info("%s: %d of %d items remain", self.name, len(wanted), len(ids))
                 self._write(folder / "in", items, wanted, side)
                 try:
                     self._run(folder, [name for name in ids if name in wanted])
@@ -128,21 +129,21 @@ class External:
                         f"{error}; {kept} of {len(ids)} pictures are kept: the next start goes on with the others"
                         f"{_tail(folder)}"
                     ) from None
-                there = survey(made, ids, side)
-                if there.complaints:
-                    left = textwrap.shorten("; ".join(there.complaints), MOST_SAID, placeholder=" …")
-                    raise RunFailedError(f"{self.name}: it ended well, but left {left}{_tail(folder)}")
-        self._found = there.found
+                state = survey(made, ids, side)
+                if state.complaints:
+                    missing = textwrap.shorten("; ".join(state.complaints), LONGEST_LIST, placeholder=" …")
+                    raise RunFailedError(f"{self.name}: it ended well, but left {missing}{_tail(folder)}")
+        self._found = state.found
 
     def __call__(self, batch: Batch) -> Tensor:
-        """The pictures B×3×H×W in [-1, 1], of which known pixels are as the program left them."""
+        """Return the pictures B×3×H×W in [-1, 1]; known pixels are those of the program."""
         size = (batch.image.shape[-1],) * 2
         pictures = [read_rgb(self._found[item]) for item in batch.ids]
         sized = [one if one.size == size else one.resize(size, Image.Resampling.BICUBIC) for one in pictures]
         return images_like(sized, batch.image)
 
     def _write(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
-        """The program's input, and nothing else."""
+        """Write the program's input, and nothing else."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for start, stop in items.blocks():
@@ -159,34 +160,39 @@ class External:
             mask = mask.resize((side, side), Image.Resampling.NEAREST)
         for picture, path in zip((image, mask), self._inputs(folder, item.id), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path)
+            write_picture(path, np.asarray(picture))
         if self._names("{exemplar}"):
             if item.exemplar is None:
                 raise BadInputError(f"{self.name}: expected an exemplar of {item.id}, as the command names, found none")
-            Image.fromarray(item.exemplar).save(_exemplar(folder, item.id))
+            write_picture(_exemplar(folder, item.id), item.exemplar)
 
     def _names(self, place: str) -> bool:
-        return any(place in word for word in self.command)
+        return any(place in str(word) for word in self.command)
 
     def _inputs(self, folder: Path, item: str) -> tuple[Path, Path]:
-        """Files of an item's picture and mask."""
+        """Return the files of an item's picture and mask."""
+        stem = file_stem(item)
         if self._names("{masks}"):
-            return folder / "images" / f"{item}.png", folder / "masks" / f"{item}.png"
-        return folder / f"{item}.png", folder / f"{item}_mask.png"
+            return folder / "images" / f"{stem}.png", folder / "masks" / f"{stem}.png"
+        return folder / f"{stem}.png", folder / f"{stem}_mask.png"
 
     def _run(self, folder: Path, wanted: list[str]) -> None:
         given, made = folder / "in", folder / "out"
-        files = {item: (*self._inputs(given, item), made / f"{item}.png") for item in wanted}
+        files = {item: (*self._inputs(given, item), made / f"{file_stem(item)}.png") for item in wanted}
+        if self._names("{list}"):
+            self._refuse_white_space(path for paths in files.values() for path in paths)
         for _, _, output in files.values():
             output.parent.mkdir(parents=True, exist_ok=True)
-        (folder / "list.txt").write_text("".join(" ".join(map(str, paths)) + "\n" for paths in files.values()))
+        (folder / "list.txt").write_text(
+            "".join(" ".join(map(str, paths)) + "\n" for paths in files.values()), encoding="utf-8"
+        )
         places = {
             "{indir}": str(given),
             "{outdir}": str(made),
             "{images}": str(given / "images"),
             "{masks}": str(given / "masks"),
             "{list}": str(folder / "list.txt"),
-            "{folder}": str((self.folder or folder).absolute()),
+            "{folder}": str(Path(self.folder or folder).absolute()),
             "{python}": sys.executable,
             "{baselines}": str(Path(__file__).parent),
         }
@@ -197,8 +203,18 @@ class External:
             own = {"{image}": image, "{mask}": mask, "{exemplar}": _exemplar(given, item), "{output}": output}
             self._call(folder, {**places, **{name: str(path) for name, path in own.items()}})
 
+    def _refuse_white_space(self, paths: Iterable[Path]) -> None:
+        refused = next((path for path in paths if len(str(path).split()) != 1), None)
+        if refused is not None:
+            raise BadInputError(
+                f"{self.name}: expected paths without white space, which separates them in a line of {{list}}, found "
+                f"{escaped(refused)}; rename the item's file, or the store's folder (paths.store)"
+            )
+
     def _call(self, folder: Path, places: Mapping[str, str]) -> None:
-        words = [_replaced(word, places) for word in self.command]
+        words = [_replaced(str(word), places) for word in self.command]
+        shown_command = escaped(shlex.join(words))
+        variables = {name: str(value) for name, value in (self.environment or {}).items()}
         with (folder / "log.txt").open("ab") as output:
             try:
                 process = subprocess.Popen(
@@ -206,10 +222,10 @@ class External:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     cwd=self.folder or folder,
-                    env={**os.environ, **self.environment},
+                    env={**os.environ, **variables},
                     start_new_session=True,
                 )
-            except OSError as error:
+            except (OSError, ValueError) as error:  # a null character raises ValueError
                 raise BadInputError(
                     f"{self.name}: expected a command that can be run, found {words[0]} ({error})"
                 ) from error
@@ -217,26 +233,28 @@ class External:
                 status = process.wait(60 * self.minutes)
             except subprocess.TimeoutExpired:
                 raise RunFailedError(
-                    f"{self.name}: {' '.join(words)} was stopped after {self.minutes:g} minutes"
+                    f"{self.name}: {shown_command} was stopped after {self.minutes:g} minutes"
                 ) from None
             finally:
                 _stop(process)
+        if status < 0:
+            number = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"
+            raise RunFailedError(f"{self.name}: {shown_command} was killed by {number}")
         if status:
-            raise RunFailedError(f"{self.name}: {' '.join(words)} ended with status {status}")
+            raise RunFailedError(f"{self.name}: {shown_command} ended with status {status}")
 
 
 def _exemplar(folder: Path, item: str) -> Path:
-    return folder / f"{item}_exemplar.png"
+    return folder / f"{file_stem(item)}_exemplar.png"
 
 
 def _replaced(word: str, places: Mapping[str, str]) -> str:
-    for name, value in places.items():
-        word = word.replace(name, value)
-    return word
+    """Replace every name in a word once; replacements are not searched for further names."""
+    return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], word)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the program with all that it started."""
+    """Kill the program with all its child processes."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -248,5 +266,8 @@ def _remove(folder: Path, item: str) -> None:
 
 
 def _tail(folder: Path) -> str:
-    lines = (folder / "log.txt").read_text(errors="replace").splitlines()[-LAST_LINES:]
+    try:
+        lines = (folder / "log.txt").read_text(errors="replace", encoding="utf-8").splitlines()[-LAST_LINES:]
+    except OSError as error:  # the program may remove any file
+        return f"\n  its log cannot be read: {error}"
     return "".join(f"\n  {line}" for line in [f"the end of {folder / 'log.txt'}:", *lines])

@@ -1,8 +1,8 @@
-"""LaMa: one pass of a Fourier-convolution network paints the hole, whatever the resolution.
+"""LaMa: a Fourier-convolution network paints the hole in one pass, at any resolution.
 
-Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022). What surrounds the
-network is that of advimman/lama at 786f593 (Apache-2.0): bin/predict.py, saicinpainting/evaluation/data.py and
-training/trainers/default.py, without the refinement of predict.py, which is off by default.
+See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022). The processing
+around the network is that of advimman/lama at 786f593 (Apache-2.0): bin/predict.py, saicinpainting/evaluation/data.py
+and training/trainers/default.py, without the refinement of predict.py, which is off by default.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ import torch
 from torch import Tensor
 
 from baselines.lama_network import LaMaGenerator
-from baselines.program_tensors import read_program_tensors
-from baselines.sides import mirrored
+from baselines.padding import mirrored
+from baselines.torchscript import read_program_tensors
 from baselines.weights import count_of, filled
-from bench.generation.decoding import Batch
-from bench.metrics.local_weights import is_program
+from bench.generation.method import Batch, Method
+from bench.metrics.networks.local_weights import is_program
 from bench.models.checkpoints import WEIGHTS, training_note
 from bench.models.tensor_files import read_tensors
 
 __all__ = ["LaMa", "load_lama"]
 
 MULTIPLE = 8
-"""To which sides are lengthened."""
-PLACES = ("generator.", "model.generator.", "")
-"""Before the generator's names: in a Lightning checkpoint, in the traced program, in a file of the generator alone."""
+"""Number to whose multiples sides are padded."""
+PREFIXES = ("generator.", "model.generator.", "")
+"""Prefixes of the generator's names: in a Lightning checkpoint, in the traced program, and in a file of its own."""
 
 
-class LaMa:
-    """The hole as the network paints it, and the known pixels as they were."""
+class LaMa(Method):
+    """The method LaMa: the hole painted by the network, and the known pixels unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
-        """Take weights of any size that the network has.
+        """Load weights of any size that the network has.
 
         Args:
-            weights: `best.ckpt` of the authors' folders, the community's `big-lama.pt` (whose program is not run, only
-                its tensors are read), a state dict of `LaMaGenerator`, or a folder of this project, which says how long
-                it was trained.
-            training: how long it was trained, for the table, where the weights do not say.
+            weights: `best.ckpt` of the authors' folders, the community's `big-lama.pt` (whose program is not run,
+                only its tensors are read), a state dict of `LaMaGenerator`, or a folder of this project, which
+                contains its training note.
+            training: description of how long it was trained, for the table, if the weights do not contain it.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.
@@ -64,10 +64,10 @@ class LaMa:
 
 
 def load_lama(path: Path) -> LaMaGenerator:
-    """The generator of a file, for inference; its width and blocks are those of the file.
+    """Load the generator from a file, for inference; its width and blocks are those of the file.
 
     Raises:
-        BadInputError: as `LaMa`.
+        BadInputError: see `LaMa`.
     """
     tensors = read_program_tensors(path) if is_program(path) else read_tensors(path)
     own = _generator_of(tensors)
@@ -78,8 +78,8 @@ def load_lama(path: Path) -> LaMaGenerator:
 
 
 def _generator_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The generator's tensors by its own names; a checkpoint may hold losses and discriminators as well."""
-    for place in PLACES:
+    """Return the generator's tensors by its own names; a checkpoint may hold losses and discriminators as well."""
+    for place in PREFIXES:
         start = f"{place}model.1."
         if any(name.startswith(start) for name in tensors):
             return {name.removeprefix(place): value for name, value in tensors.items() if name.startswith(place)}

@@ -1,7 +1,7 @@
 """LaMa's generator: a residual network in which most channels are convolved in the frequency domain.
 
-Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022), section 2.1 and
-appendix; Chi et al., "Fast Fourier convolution" (NeurIPS 2020). Sizes and the tensors' names are those of advimman/lama
+See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022), section 2.1 and
+appendix, and Chi et al., "Fast Fourier convolution" (NeurIPS 2020). Sizes and tensor names are those of advimman/lama
 at 786f593 (Apache-2.0): saicinpainting/training/modules/ffc.py with configs/training/generator/ffc_resnet_075.yaml (9
 blocks, "LaMa-Fourier") and configs/training/big-lama.yaml (18 blocks).
 """
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 __all__ = ["LaMaGenerator"]
 
 Pair = tuple[Tensor, Tensor | None]
-"""Channels with a local view, and those with a view of the whole image, if there are any."""
+"""Channels with a local receptive field, and those with a global one, if there are any."""
 
 
 class LaMaGenerator(nn.Module):
-    """Called with B×4×H×W, a picture in [0, 1] with zeros in its hole and the mask (1 = hole); returns B×3×H×W."""
+    """A generator that maps B×4×H×W, a picture in [0, 1] with zeros in its hole and the mask (1 = hole), to B×3×H×W."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class LaMaGenerator(nn.Module):
         global_share: float = 0.75,
         widest: int = 1024,
     ) -> None:
-        """Build one with fresh weights.
+        """Initialise with random weights.
 
         Args:
-            channels: of the first convolution; doubled at every halving.
-            blocks: residual blocks at the lowest resolution.
-            halvings: of the resolution.
-            global_share: share of the blocks' channels that see the whole image, in (0, 1).
-            widest: the most channels of any layer.
+            channels: channels of the first convolution, which double at every halving.
+            blocks: number of residual blocks at the lowest resolution.
+            halvings: number of halvings of the resolution.
+            global_share: fraction of the blocks' channels with a global receptive field, in (0, 1).
+            widest: largest number of channels of any layer.
         """
         super().__init__()
         widths = [min(widest, channels * 2**level) for level in range(halvings + 1)]
@@ -58,13 +58,13 @@ class LaMaGenerator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """A picture in (0, 1). Sides that are multiples of 2 to the number of halvings come back as they were."""
+        """Return a picture in (0, 1); sides that are multiples of 2 to the number of halvings are preserved."""
         painted: Tensor = self.model(x)
         return painted
 
 
 class _Layer(nn.Module):
-    """A Fourier convolution, then normalisation and ReLU; takes and gives a pair, or a plain tensor at first."""
+    """A Fourier convolution, normalisation and ReLU; it maps a pair, or at first a plain tensor, to a pair."""
 
     def __init__(
         self, inputs: tuple[int, int], outputs: tuple[int, int], *, kernel: int = 3, stride: int = 1, padding: int = 1
@@ -103,13 +103,13 @@ class _FourierConvolution(nn.Module):
 
 
 def _sum(first: nn.Module | None, near: Tensor, second: nn.Module | None, far: Tensor | None) -> Tensor:
-    """What two convolutions give together; a tensor without channels where there is none."""
+    """Return the sum of two convolutions, or a tensor without channels if there is none."""
     parts = [part(x) for part, x in ((first, near), (second, far)) if part is not None]
     return sum(parts[1:], parts[0]) if parts else near[:, :0]
 
 
 class _Spectral(nn.Module):
-    """Half the channels through the frequency domain and back, beside themselves."""
+    """A spectral transform of half the channels, with a residual connection."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class _Spectral(nn.Module):
 
 
 class _Frequencies(nn.Module):
-    """A 1×1 convolution of the real Fourier transform, in which every channel's real and imaginary part are two."""
+    """A 1×1 convolution of the real Fourier transform, with real and imaginary parts as separate channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

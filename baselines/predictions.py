@@ -1,8 +1,8 @@
-"""Predictions: a row read from a folder of images that somebody made, whatever made them.
+"""Predictions: a row that is read from a folder of images, made by any program.
 
-Names are matched by the item's id, in the habits of the programs that make such folders: `ID.png` (the authors' code,
-Paint-by-Example's `results`), and LaMa's predict.py, which names its pictures after their masks, `ID_mask.png` or
-`ID_mask000.png`. Sizes are checked, never mended.
+File names are matched by the item's id, with the conventions of programs that write such folders: `ID.png` (the
+authors' code, Paint-by-Example's `results`), and LaMa's predict.py, which names its pictures after their masks,
+`ID_mask.png` or `ID_mask000.png`. Sizes are checked and never adapted.
 """
 
 from __future__ import annotations
@@ -13,54 +13,55 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from bench.data.items import read_rgb
-from bench.data.manifest import Items
+from bench.data.names import file_stem
+from bench.data.pictures import open_picture, read_rgb
+from bench.data.prepared import Items
 from bench.errors import BadInputError
-from bench.generation.decoding import Batch
-from bench.generation.latents import float_images, picture_batch
+from bench.generation.generator import float_images, picture_batch
+from bench.generation.method import Batch, Method
 
 __all__ = ["ENDINGS", "Predictions", "Survey", "candidates", "images_like", "survey"]
 
 ENDINGS = ("", "_mask", "_mask000")
-"""Of names behind the id."""
+"""Endings that may follow the id in a file's name."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a folder has for some items."""
+    """The pictures of a folder that belong to some items."""
 
     found: Mapping[str, Path]
-    """By id, the one picture that is right."""
+    """The valid picture by id."""
     missing: Sequence[str]
     doubled: Mapping[str, Sequence[str]]
-    """By id, names of the pictures that could be meant."""
+    """Names of several matching pictures, by id."""
     other: Mapping[str, str]
-    """By id, how its picture is wrong: its size, or that it cannot be read."""
+    """Error of the picture, by id: its size, or that it cannot be read."""
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong with it, with every item's id; nothing for a folder that has all."""
-        said = []
+        """Errors of the folder, with every item's id; empty if all pictures are valid."""
+        errors = []
         if self.missing:
-            said.append(f"none of {', '.join(self.missing)}")
+            errors.append(f"none of {', '.join(self.missing)}")
         if self.doubled:
             several = [f"{item} ({', '.join(names)})" for item, names in self.doubled.items()]
-            said.append(f"several of {', '.join(several)}")
+            errors.append(f"several of {', '.join(several)}")
         if self.other:
-            said.append(", ".join(f"{item} {wrong}" for item, wrong in self.other.items()))
-        return said
+            errors.append(", ".join(f"{item} {error}" for item, error in self.other.items()))
+        return errors
 
 
 def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
-    """Match a folder's pictures with items, and look at their sizes.
+    """Match a folder's pictures with items, and check their sizes.
 
     Args:
-        folder: with the pictures, which may lie in folders below where ids say so.
-        ids: of the items.
+        folder: folder of the pictures, possibly in subfolders that the ids name.
+        ids: ids of the items.
         resolution: side of the items.
     """
     found, doubled, other, missing = {}, {}, {}, []
@@ -71,46 +72,43 @@ def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
         elif len(paths) > 1:
             doubled[item] = [path.name for path in paths]
         else:
-            wrong = _wrong(paths[0], resolution)
-            if wrong is None:
+            error = _error_of(paths[0], resolution)
+            if error is None:
                 found[item] = paths[0]
             else:
-                other[item] = wrong
+                other[item] = error
     return Survey(found, missing, doubled, other)
 
 
 def candidates(folder: Path, item: str) -> list[Path]:
-    """Files that may be an item's picture."""
-    names = [f"{item}{ending}{suffix}" for ending in ENDINGS for suffix in SUFFIXES]
+    """Return the files that may be an item's picture; the id is converted to a file's name by `file_stem`."""
+    names = [f"{file_stem(item)}{ending}{suffix}" for ending in ENDINGS for suffix in SUFFIXES]
     return [folder / name for name in names if (folder / name).is_file()]
 
 
-def _wrong(path: Path, resolution: int) -> str | None:
+def _error_of(path: Path, resolution: int) -> str | None:
     try:
-        with Image.open(path) as image:
-            size = image.size
-            image.load()
-    except (OSError, UnidentifiedImageError, ValueError) as error:
-        return f"cannot be read ({type(error).__name__})"
+        size = open_picture(path).size
+    except BadInputError as error:
+        return f"cannot be read ({error})"
     return None if size == (resolution, resolution) else f"is {size[0]}×{size[1]}, not {resolution}×{resolution}"
 
 
-class Predictions:
+class Predictions(Method):
     """The pictures of a folder, by the items' ids."""
 
     origin = "predictions"
-    training = ""
 
     def __init__(self, root: str) -> None:
-        """Take the folder; its pictures are part of what the run's scores are stored under."""
+        """Set the folder; its pictures are part of the key under which the run's scores are stored."""
         self.root = Path(root)
         self._found: Mapping[str, Path] = {}
 
     def prepare(self, items: Items, work: Path) -> None:
-        """See that the folder has one picture for each item.
+        """Require that the folder has one picture for each item.
 
         Raises:
-            BadInputError: it has not; the message names every item that is missing, doubled, or of another size.
+            BadInputError: a picture is missing, doubled, or of another size; the message names every such item.
         """
         side = items.manifest["resolution"]
         found = survey(self.root, [line["id"] for line in items.lines()], side)
@@ -121,17 +119,15 @@ class Predictions:
             )
         self._found = found.found
 
-    def to(self, device: torch.device) -> Predictions:
-        return self
-
     def __call__(self, batch: Batch) -> Tensor:
-        """The pictures as they are, B×3×H×W in [-1, 1], where `prepare` found them."""
+        """Return the pictures B×3×H×W in [-1, 1] that `prepare` matched."""
         return images_like([read_rgb(self._found[item]) for item in batch.ids], batch.image)
 
 
 def images_like(pictures: Sequence[Image.Image], image: Tensor) -> Tensor:
-    """Pictures of one size in [-1, 1], where a batch's images are, and laid out as decoders give them: networks round
-    in one way then.
+    """Return pictures of one size in [-1, 1], on the device and in the memory format of decoded images.
+
+    With an equal memory format, networks round in the same way.
     """
     images = float_images(picture_batch([np.asarray(picture) for picture in pictures]))
     return images.to(image).contiguous(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
-"""Inpainting by fast marching, a program of its own: `python telea.py INDIR OUTDIR [--radius 3]`.
+"""Inpainting by fast marching, as a separate program: `python telea.py INDIR OUTDIR [--radius 3]`.
 
-Telea, "An image inpainting technique based on the fast marching method" (2004), as OpenCV has it. INDIR holds
-`NAME.png` and `NAME_mask.png`, white in the hole; OUTDIR gets `NAME.png`.
+It uses OpenCV's version of Telea, "An image inpainting technique based on the fast marching method" (2004). INDIR
+contains `NAME.png` and `NAME_mask.png`, white in the hole; OUTDIR gets `NAME.png`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("indir", type=Path)
     parser.add_argument("outdir", type=Path)
-    parser.add_argument("--radius", type=float, default=3.0, help="of the neighbourhood, in pixels")
+    parser.add_argument("--radius", type=float, default=3.0, help="radius of the neighbourhood in pixels")
     options = parser.parse_args()
     for mask_path in sorted(options.indir.rglob("*_mask.png")):
         name = mask_path.relative_to(options.indir).with_name(f"{mask_path.stem.removesuffix('_mask')}.png")

@@ -1,4 +1,4 @@
-"""Weights of a baseline: an official file's tensors into our own network, or a message that says what differs."""
+"""Loading of an official file's tensors into our own network, with an error that shows the differences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from bench.errors import BadInputError
-from bench.metrics.local_weights import misfit
+from bench.metrics.networks.local_weights import misfit
 
 __all__ = ["count_of", "filled"]
 
@@ -17,13 +17,13 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def filled(network: N, tensors: Mapping[str, Tensor], *, path: Path, what: str) -> N:
-    """A network with a file's tensors, for inference.
+    """Load a file's tensors into a network, for inference.
 
     Args:
-        network: of the sizes that the file should have.
-        tensors: by the network's names.
-        path: the file, for messages.
-        what: what the file should be, likewise.
+        network: network of the sizes that the file should have.
+        tensors: tensors by the network's names.
+        path: path of the file, for messages.
+        what: expected content of the file, for messages.
 
     Raises:
         BadInputError: a tensor is missing, unknown or of another shape.
@@ -32,13 +32,13 @@ def filled(network: N, tensors: Mapping[str, Tensor], *, path: Path, what: str) 
         network.load_state_dict(tensors)
     except RuntimeError as error:
         raise misfit(path, what, error) from None
-    except KeyError as error:  # from PyTorch's reading of the older layout of spectral normalisation
+    except KeyError as error:  # PyTorch's conversion of the older layout of spectral normalisation raises it
         raise BadInputError(f"{path}: expected {what}, found no tensor {error.args[0]}") from None
     return network.eval().requires_grad_(False)
 
 
 def count_of(tensors: Mapping[str, Tensor], *, before: str, after: str) -> int:
-    """How many names consist of `before`, anything without a dot, and `after`."""
+    """Count the names that consist of `before`, a part without a dot, and `after`."""
     return sum(
         name.startswith(before) and name.endswith(after) and "." not in name[len(before) : len(name) - len(after)]
         for name in tensors

@@ -1,5 +1,5 @@
 """Benchmark harness for asymmetric VQGAN decoders (arXiv 2306.04632)."""
 
-from bench.command import run
+from bench.experiments.run import run
 
 __all__ = ["run"]

@@ -1,14 +1,19 @@
-"""`python -m bench experiment=NAME …`; without arguments, the list of experiments."""
+"""The command `python -m bench experiment=NAME …`, which lists the experiments if it has no arguments."""
 
 from __future__ import annotations
 
-import os
-import sys
+from typing import NoReturn
 
-from bench.command import main
+from bench.cli import main
+from bench.runtime.streams import run_command
+
+__all__ = ["command"]
+
+
+def command() -> NoReturn:
+    """Run the command `asymbench`, which does the same as `python -m bench`."""
+    run_command(main)
+
 
 if __name__ == "__main__":
-    status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status) if status in (130, 143) else sys.exit(status)
+    command()

@@ -1,4 +1,4 @@
-"""What ends a command with one message instead of a traceback."""
+"""Errors that end a command with one message instead of a traceback."""
 
 import errno
 import re
@@ -6,28 +6,34 @@ import re
 __all__ = ["READ_ONLY", "UNWRITABLE", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-"""Of an `OSError`: the place cannot be written."""
+"""Error codes of an `OSError` that mean that the path is not writable."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
-UNWRITABLE = (*FULL, errno.EROFS)
-"""Of an `OSError` while something was written: what the disk is to blame for."""
+TOO_LARGE = errno.EFBIG
+"""Error code of an `OSError` that means that the process may not write a file of this size."""
+UNWRITABLE = (*FULL, TOO_LARGE, errno.EROFS)
+"""Error codes of an `OSError` that mean that the disk is full or read-only, or that the file is too large."""
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|^could not create a (primitive|memory object)$")
-"""How PyTorch says so: on a GPU, on the CPU, and of its convolutions there, which name no reason."""
+"""Pattern of PyTorch's messages about a lack of memory: on a GPU, on the CPU, and in convolutions on the CPU, whose
+message names no reason.
+"""
 
 
 class BadInputError(Exception):
-    """Bad input, which a user can mend: the message names the file or key, what was expected and found; status 2."""
+    """Bad input that the user can correct (status 2). The message names the file or key, what was expected and
+    found.
+    """
 
 
 class RunFailedError(Exception):
-    """A program that a run rests on failed: the message has its own words; status 1."""
+    """The failure of a program or process that the run depends on (status 1). The message explains it."""
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The process was asked to end (SIGTERM), as by a batch system; status 143."""
+    """The request to end the process (SIGTERM), for example from a batch system (status 143)."""
 
 
 def outcome(error: Exception) -> tuple[int, str] | None:
-    """Exit status and message of an error that has one message; None for one that deserves its traceback."""
+    """Return the exit status and the message of a known error, or None for an error whose traceback must be shown."""
     if isinstance(error, BadInputError):
         return 2, str(error)
     if isinstance(error, RunFailedError):
@@ -36,16 +42,21 @@ def outcome(error: Exception) -> tuple[int, str] | None:
         where = f"{error.filename}: " if error.filename else ""
         if error.errno in FULL:
             return 1, f"{where}no space left on the disk; make room, and the same command goes on from here"
+        if error.errno == TOO_LARGE:
+            return 2, (
+                f"{where}expected that a file of this size may be written, found a limit (ulimit -f, or the file "
+                "system's own); raise it, and the same command goes on from here"
+            )
         return 2, f"{where}expected a place that can be written, found a read-only file system"
-    if _is_of_memory(error):
+    if _is_out_of_memory(error):
         return 1, (
-            f"out of memory ({_first_line(error)}); with more of it, or fewer items at once (batch_size=N), the same "
-            "command goes on from what it has kept; a training begins anew with another training.at_once"
+            f"out of memory ({_first_line(error)}); with more memory or a smaller batch (batch_size=N), the same "
+            "command goes on from what it has stored; a training starts again with another training.at_once"
         )
     return None
 
 
-def _is_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
     return isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)) is not None

@@ -1,4 +1,4 @@
-"""Our decoders against diffusers' on the same weights, alternating in one process: time as a ratio.
+"""Compare the time of our decoders and diffusers' on equal weights, which alternate in one process.
 
 python benchmarks/decoders.py [--latent 32] [--repeats 5] [--compile MODE | --strips ROWS | --alone]
 
@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 from diffusers import AsymmetricAutoencoderKL
 
+from bench.config.schema import COMPILE
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.strips import decode_in_strips
-from bench.schema import COMPILE
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -36,7 +36,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 @torch.inference_mode()
 def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
-    """Median seconds of ours and of diffusers' for one image."""
+    """Return the median seconds of our decoder and of diffusers' for one image."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = DECODERS[name]
     peer = AsymmetricAutoencoderKL(
@@ -59,7 +59,7 @@ def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
 
 
 def inputs(decoder: Decoder, latent: int) -> tuple[torch.Tensor, ...]:
-    """Latents of one item, and its image and mask where the decoder takes them."""
+    """Return latents of one item, and its image and mask if the decoder takes them."""
     device, side = next(decoder.parameters()).device, latent * 8
     z, image = torch.randn(1, 4, latent, latent, device=device), torch.rand(1, 3, side, side, device=device)
     mask = (torch.rand(1, 1, side, side, device=device) > 0.5).float()
@@ -67,7 +67,7 @@ def inputs(decoder: Decoder, latent: int) -> tuple[torch.Tensor, ...]:
 
 
 def variant(decoder: Decoder, mode: str | None, rows: int | None) -> Callable[..., torch.Tensor]:
-    """The decoder as it is, compiled or in strips."""
+    """Return the decoder unchanged, compiled or in strips."""
     if rows is not None:
         return partial(decode_in_strips, decoder, rows=rows)
     return decoder if mode is None else torch.compile(decoder, mode=mode, isolate_recompiles=True)  # type: ignore[call-overload]
@@ -75,7 +75,7 @@ def variant(decoder: Decoder, mode: str | None, rows: int | None) -> Callable[..
 
 @torch.inference_mode()
 def against_itself(name: str, latent: int, repeats: int, mode: str | None, rows: int | None) -> tuple[float, ...]:
-    """Median seconds as it is and otherwise, seconds of the first call, and how far the images differ."""
+    """Return median seconds of the plain decoder and of a variant, seconds of the first call, and the difference."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
     given = inputs(decoder, latent)
@@ -91,7 +91,7 @@ def against_itself(name: str, latent: int, repeats: int, mode: str | None, rows:
 
 @torch.inference_mode()
 def peak_memory(name: str, latent: int, rows: int | None) -> float:
-    """GB that one image takes beside the weights; to be called in a fresh process."""
+    """Return the GB that one image takes beside the weights; call it in a fresh process."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
     given = inputs(decoder, latent)
@@ -100,15 +100,15 @@ def peak_memory(name: str, latent: int, rows: int | None) -> float:
         before = torch.cuda.memory_allocated()
         variant(decoder, None, rows)(*given)
         return (torch.cuda.max_memory_allocated() - before) / 1e9
-    # What the weights took while they were made is no matter: the peak is counted from here (Linux).
-    Path("/proc/self/clear_refs").write_text("5")
+    # Memory for making the weights does not matter: the peak is counted from here (Linux).
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = status_bytes("VmRSS")
     variant(decoder, None, rows)(*given)
     return (status_bytes("VmHWM") - before) / 1e9
 
 
 def status_bytes(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
 
 

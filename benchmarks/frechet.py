@@ -1,4 +1,4 @@
-"""The Fréchet distance of given features, ours against torchmetrics and clean-fid, alternating in one process.
+"""Compare our Fréchet distance of given features with torchmetrics and clean-fid, alternating in one process.
 
 Each side takes two sets of float32 features to one number. clean-fid takes part only where there are more items than
 dimensions: its matrix square root is not made for singular matrices.
@@ -29,7 +29,7 @@ Features = npt.NDArray[np.float32]
 
 
 class Given(nn.Module):
-    """Takes what is given it for features."""
+    """Return the input as features."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Given(nn.Module):
 
 
 def sets(items: int, dimensions: int) -> tuple[Features, Features]:
-    """N×d twice, at least 0 and correlated as Inception's are."""
+    """Return two sets of features N×d that are non-negative and correlated like Inception's."""
     random = np.random.default_rng(0)
     mixing = random.normal(size=(dimensions, dimensions)) / dimensions**0.5 * np.geomspace(1, 0.05, dimensions)
     one, other = (np.maximum(random.normal(size=(items, dimensions)) @ mixing + shift, 0) for shift in (0.3, 0.4))

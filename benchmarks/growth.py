@@ -1,4 +1,4 @@
-"""Time and memory of scoring as the items grow: synthetic pictures through the scorer, the store and the summary.
+"""Measure time and memory of scoring, store and summary with a growing number of synthetic pictures.
 
 The extractor is cheap, one projection to Inception's 2048 features, so that what grows is ours: batches, features in
 the store, the Fréchet and kernel distances with their influences, standard errors. Each count has a process of its own,
@@ -25,18 +25,19 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.metrics.batch_scorer import Scorer
 from bench.metrics.features import Features, Piece
 from bench.metrics.known_region import KnownRegionMeasure
 from bench.metrics.measure import Arrays, Extra
-from bench.metrics.scoring import Scorer
-from bench.metrics.summary import Scored, Summary
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
 from bench.store import Store
 
 SIDE, FEATURES, BLOCK = 32, 2048, 64
 
 
 class Projection:
-    """Keeps `features` of truth and images: a fixed random projection of the pixels, cut off at 0."""
+    """Return `features` of truth and images, which are a random projection of the pixels, cut off at 0."""
 
     protocol: Mapping[str, Any] = {}
 
@@ -58,7 +59,7 @@ class Projection:
 
 
 def score(items: int, store: Store) -> Scored:
-    """Everything measured on one row, features in the store as a run keeps them."""
+    """Measure one row with its features in the store, like a run."""
     generator = torch.Generator().manual_seed(1)
     measures = {"images": Projection(), "known_region": KnownRegionMeasure()}
     units = [(name, "") for name in measures]

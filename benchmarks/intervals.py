@@ -1,4 +1,4 @@
-"""Methods for a 95 % interval from the influences of sources: the one that is used, and those that were tried."""
+"""Compute 95 % intervals from the influences of sources by the method in use and by the methods that were tried."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["LOG", "OURS", "TRIED", "Ends", "MethodInput", "method_input"]
 
 Array = npt.NDArray[np.float64]
 Ends = tuple[float, float]
-"""How far an interval reaches below and above the value."""
+"""Lengths of an interval below and above the value."""
 RESAMPLES = 600
 
 
 @dataclass(frozen=True)
 class MethodInput:
-    """The input of a method."""
+    """Hold the input of a method."""
 
     value: float
     spread: Spread
@@ -47,39 +47,39 @@ def method_input(estimate: Estimate, sources: Sequence[str] | None) -> MethodInp
 
 
 def ours(found: MethodInput) -> Ends:
-    """Degrees of freedom by the fourth moment, and Hall's bound where it is the longer one."""
+    """Use degrees of freedom by the fourth moment, and Hall's bound if it is the longer one."""
     low, high = found.spread.interval(0.0)
     return -low, high
 
 
 def students(found: MethodInput) -> Ends:
-    """Student's with G - 1 degrees of freedom, the method that was used earlier."""
+    """Use Student's interval with G - 1 degrees of freedom, the earlier method."""
     return _even(found, found.spread.sources - 1)
 
 
 def satterthwaite(found: MethodInput) -> Ends:
-    """Student's, each s² taken for a variance with one degree of freedom: Σs⁴ of normal sums is three times Σσ⁴."""
+    """Use Student's interval; each s² is a variance with one degree of freedom, and Σs⁴ of normal sums is 3 Σσ⁴."""
     return _even(found, _satterthwaite(found))
 
 
 def moments(found: MethodInput) -> Ends:
-    """Student's with the degrees of freedom that are used, without the correction for skewness."""
+    """Use Student's interval with the current degrees of freedom, without the correction for skewness."""
     return _even(found, found.spread.freedom)
 
 
 def bell_mccaffrey(found: MethodInput) -> Ends:
-    """CR2 with Bell and McCaffrey's degrees of freedom where the items of a source are all alike."""
+    """Use CR2 with Bell and McCaffrey's degrees of freedom for equal items in a source."""
     squares = np.square(found.sizes)
     return _even(found, squares.sum() ** 2 / np.square(squares).sum(), 0.5)
 
 
 def leave_one_out(found: MethodInput) -> Ends:
-    """CR3, the jackknife over sources, with Satterthwaite's degrees of freedom."""
+    """Use CR3, the jackknife over sources, with Satterthwaite's degrees of freedom."""
     return _even(found, _satterthwaite(found), 1.0)
 
 
 def hall(found: MethodInput) -> Ends:
-    """Hall's transformation on either side, with Satterthwaite's degrees of freedom."""
+    """Use Hall's transformation on either side with Satterthwaite's degrees of freedom."""
     skewness = found.spread.skewness
     quantile = float(stdtrit(_satterthwaite(found), 0.975))
     if skewness == 0:
@@ -89,7 +89,7 @@ def hall(found: MethodInput) -> Ends:
 
 
 def bootstrap_t(found: MethodInput) -> Ends:
-    """The quantiles of the studentised sum over sources that are drawn again."""
+    """Use the quantiles of the studentised sum over resampled sources."""
     count = len(found.sums)
     weights = _weights(count)
     sums = weights @ found.sums
@@ -100,7 +100,7 @@ def bootstrap_t(found: MethodInput) -> Ends:
 
 
 def logarithm(found: MethodInput) -> Ends:
-    """Satterthwaite's on a log scale, for a value above 0."""
+    """Use Satterthwaite's interval on a log scale, for a value above 0."""
     half, _ = satterthwaite(found)
     with np.errstate(over="ignore"):
         factor = np.exp(half / found.value)
@@ -119,7 +119,7 @@ TRIED: Mapping[str, Method] = {
     LOG: logarithm,
     OURS: ours,
 }
-"""Ways to an interval by name; a log scale is for numbers that are always above 0."""
+"""Methods by name; a log scale is for numbers that are always above 0."""
 
 
 def _satterthwaite(found: MethodInput) -> float:
@@ -127,7 +127,7 @@ def _satterthwaite(found: MethodInput) -> float:
 
 
 def _even(found: MethodInput, freedom: float, power: float = 0.0) -> Ends:
-    """Student's interval; each sum is divided by that power of the share of items outside its source."""
+    """Use Student's interval; each sum is divided by a power of the share of items outside its source."""
     factor = 1.0
     if power:
         count = len(found.sums)
@@ -140,5 +140,5 @@ def _even(found: MethodInput, freedom: float, power: float = 0.0) -> Ends:
 
 @functools.cache
 def _weights(count: int) -> Array:
-    """How often each source is drawn again in each resample."""
+    """Return the number of times that each source is drawn in each resample."""
     return np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)

@@ -1,4 +1,4 @@
-"""A run's memory, stage by stage: does it grow with the items? `python benchmarks/memory.py [ITEMS …]`.
+"""Measure whether a run's memory grows with the items in each stage: `python benchmarks/memory.py [ITEMS …]`.
 
 Table 1 on the mini profile from an empty store, cheap settings, a process for each count. Blocks in the store are the
 clock; a stage's first quarter is left out, in which allocators find their size. What is looked at is the process's own
@@ -19,22 +19,22 @@ __all__ = ["Watched", "watch"]
 
 BLOCK = 64
 STAGES = {"sample": "latents", "score": "scores"}
-"""The stages that work on items, and what they leave in the store."""
+"""Stages that work on items, and the kinds of their entries in the store."""
 MB = 1e6
 
 
 @dataclass
 class Watched:
-    """What a run took, in bytes and seconds."""
+    """Hold the memory in bytes and the time in seconds of a run."""
 
     peak: int = 0
     seconds: float = 0.0
     quarters: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By stage, the most that it held in the second quarter of the blocks, and in the last."""
+    """Peak memory by stage in the second quarter of the blocks and in the last."""
 
 
 def command(folder: Path, items: int, data: Path) -> list[str]:
-    """Table 1 on some items."""
+    """Return the command of Table 1 on some items."""
     return [
         sys.executable, "-m", "bench", "experiment=table1_inpaint_places", f"limit={items}", "device=cpu",
         "generator.steps=1", "row=[stablediffusion,base_mask]", "costs=false", "batch_size=8", "stage=tabulate",
@@ -43,7 +43,7 @@ def command(folder: Path, items: int, data: Path) -> list[str]:
 
 
 def watch(folder: Path, items: int, data: Path) -> Watched:
-    """Run the table and look at its memory all the time.
+    """Run the table, and watch its memory.
 
     Raises:
         RuntimeError: it failed; the message is what it said.
@@ -52,7 +52,7 @@ def watch(folder: Path, items: int, data: Path) -> Watched:
     seen: dict[str, list[tuple[int, int]]] = {stage: [] for stage in STAGES}
     started, found = time.monotonic(), Watched()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "log").open("w+") as log:
+    with (folder / "log").open("w+", encoding="utf-8") as log:
         process = subprocess.Popen(command(folder, items, data), stdout=log, stderr=log)
         while process.poll() is None:
             held, found.peak = _memory(process.pid, found.peak)
@@ -80,9 +80,9 @@ def _files(folder: Path) -> int:
 
 
 def _memory(process: int, peak: int) -> tuple[int, int]:
-    """What is the process's own now, and the most that was resident so far, in bytes."""
+    """Return the private memory of the process and its peak resident memory in bytes."""
     try:
-        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+        lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return 0, peak
     values = dict(line.split(":", 1) for line in lines)

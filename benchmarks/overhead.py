@@ -1,4 +1,4 @@
-"""What the harness costs over its networks: one experiment's sampling and scoring, from an empty store.
+"""Measure the cost of the harness beside its networks for sampling and scoring from an empty store.
 
 On the CPU every call of a generator, a method and a measure is timed inside the run: what is left is the harness, which
 reads items from disk and checks them, works in blocks, waits for leases, writes every latent and score with its
@@ -24,22 +24,23 @@ import torch
 from torch.profiler import DeviceType, ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bench.config import compose_config, typed
-from bench.data.manifest import Items
-from bench.experiment import TableExperiment
-from bench.metrics.scoring import Scorer
+from bench.config.compose import compose_config, typed
+from bench.data.prepared import Items
+from bench.evaluation.measure import check, prepare
+from bench.evaluation.setup import Setup
+from bench.metrics.batch_scorer import Scorer
 from bench.store import Store
 
 
 class Clock:
-    """Seconds inside calls; of calls within calls only the outer ones count."""
+    """Measure the seconds inside calls; nested calls count once."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._inside = False
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """The call, timed."""
+        """Return the call with its time measured."""
 
         def timed(*arguments: Any, **named: Any) -> Any:
             if self._inside:
@@ -54,39 +55,38 @@ class Clock:
         return timed
 
 
-def opened(overrides: list[str], folder: Path) -> tuple[TableExperiment, Items]:
-    """The experiment with its networks loaded, and its items prepared."""
+def opened(overrides: list[str], folder: Path) -> tuple[Setup, Items]:
+    """Return the loaded networks and prepared items of a run."""
     words = [*overrides, f"paths.store={folder / 'prepared'}", f"out={folder / 'out'}"]
-    experiment = TableExperiment(*typed(compose_config(words)), words)
-    experiment.check()
-    experiment.load()
-    return experiment, experiment.prepare()
+    setup = Setup(*typed(compose_config(words)), words)
+    check(setup)
+    return setup, prepare(setup)
 
 
-def run(experiment: TableExperiment, items: Items, store: Path) -> float:
-    """Sample and score from an empty store; returns seconds."""
-    experiment.sampling.store = experiment.scoring.store = Store(store)
+def run(setup: Setup, items: Items, store: Path) -> float:
+    """Sample and score from an empty store, and return the seconds."""
+    setup.sampling.store = setup.scoring.store = Store(store)
     started = time.perf_counter()
-    experiment.scoring.run(items, experiment.sampling.run(items), experiment.sets)
+    setup.scoring.run(items, setup.sampling.run(items), setup.sets)
     return time.perf_counter() - started
 
 
-def outside(experiment: TableExperiment, items: Items, store: Path) -> tuple[float, float]:
-    """Seconds of a run, and those inside its networks and measures."""
+def outside(setup: Setup, items: Items, store: Path) -> tuple[float, float]:
+    """Return the seconds of a run, and those inside its networks and measures."""
     clock = Clock()
-    generator, methods = experiment.sampling.generator, experiment.scoring.methods
+    generator, methods = setup.sampling.generator, setup.scoring.methods
     made: dict[str, Any] = {name: clock.around(getattr(generator, name)) for name in ("sample", "encode", "decodable")}
     with (
         mock.patch.multiple(generator, **made),
         mock.patch.dict(methods, {row: clock.around(method) for row, method in methods.items()}),
         mock.patch.multiple(Scorer, __init__=clock.around(Scorer.__init__), score=clock.around(Scorer.score)),
     ):
-        seconds = run(experiment, items, store)
+        seconds = run(setup, items, store)
     return seconds, clock.seconds
 
 
 def busy(spans: Iterable[tuple[float, float]]) -> float:
-    """The length of what spans of time cover together."""
+    """Return the length of the union of spans of time."""
     covered, end = 0.0, float("-inf")
     for start, stop in sorted(spans):
         covered += max(0.0, stop - max(start, end))
@@ -94,10 +94,10 @@ def busy(spans: Iterable[tuple[float, float]]) -> float:
     return covered
 
 
-def at_work(experiment: TableExperiment, items: Items, store: Path) -> tuple[float, float]:
-    """Seconds of a run, and those in which the GPU computed or copied."""
+def at_work(setup: Setup, items: Items, store: Path) -> tuple[float, float]:
+    """Return the seconds of a run, and those in which the GPU computed or copied."""
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
-        seconds = run(experiment, items, store)
+        seconds = run(setup, items, store)
     events = [event.time_range for event in profiled.events() or [] if event.device_type == DeviceType.CUDA]
     return seconds, busy((span.start, span.end) for span in events) / 1e6
 
@@ -112,16 +112,14 @@ def main() -> None:
     words = [f"experiment={options.experiment}", f"limit={options.items}", *options.overrides]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        experiment, items = opened(words, folder)
-        run(experiment, items, folder / "first")  # which also finds the batch size and chooses kernels
-        cuda = experiment.device.type == "cuda"
+        setup, items = opened(words, folder)
+        run(setup, items, folder / "first")  # which also finds the batch size and chooses kernels
+        cuda = setup.device.type == "cuda"
         measure = at_work if cuda else outside
-        found = [measure(experiment, items, folder / str(number)) for number in range(options.repeats)]
+        found = [measure(setup, items, folder / str(number)) for number in range(options.repeats)]
     seconds, inside = (statistics.median(values) for values in zip(*found, strict=True))
-    print(
-        f"{options.experiment}, {len(items)} items, {len(experiment.methods)} rows, torch {torch.__version__}, ", end=""
-    )
-    print(f"{torch.get_num_threads()} threads, batches of {experiment.sampling.batch_size} on {experiment.device}")
+    print(f"{options.experiment}, {len(items)} items, {len(setup.methods)} rows, torch {torch.__version__}, ", end="")
+    print(f"{torch.get_num_threads()} threads, batches of {setup.sampling.batch_size} on {setup.device}")
     if cuda:
         shares = sorted(1 - inside / seconds for seconds, inside in found)
         print("| the run, s | the GPU at work, s | idle |\n| ---: | ---: | ---: |")
@@ -129,7 +127,7 @@ def main() -> None:
         shares = sorted(seconds / inside - 1 for seconds, inside in found)
         print("| the run, s | its networks and measures, s | over |\n| ---: | ---: | ---: |")
     print(f"| {seconds:.2f} | {inside:.2f} | {statistics.median(shares):.1%} ({shares[0]:.1%} to {shares[-1]:.1%}) |")
-    sampled, scored = (1 / (stage.pace.each or float("inf")) for stage in (experiment.sampling, experiment.scoring))
+    sampled, scored = (1 / (stage.pace.each or float("inf")) for stage in (setup.sampling, setup.scoring))
     print(f"\n{sampled:.3g} images/s sampled, {scored:.3g} items/s scored in all rows")
 
 

@@ -1,4 +1,4 @@
-"""Populations from which the study of intervals draws: features or values of two rows on the same items."""
+"""Define the populations of the study of intervals: features or values of two rows on equal items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from bench.data.mini.photos import PHOTOS, photo_crop
 from bench.data.mini.scenes import draw_scene, numbered_scene
 from bench.models.checkpoints import load_feature_network
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 __all__ = ["CASES", "Case", "Drawn", "gaussian"]
 
@@ -29,14 +29,14 @@ NETWORK = Path(__file__).parents[1] / "bench" / "assets" / "mini" / "metric_feat
 POOL = 1000
 """Pictures whose features, drawn with replacement, are a population."""
 LARGE, CROPS = 5, 9
-"""Sources with many items, and how many each has; every other item is a source of its own."""
+"""Number of sources with many items, and their size; every other item is its own source."""
 CLUSTERED = 210 + LARGE * CROPS
 SIZES = (64, 128, 256, 512)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Items of one draw."""
+    """Hold the items of one draw."""
 
     rows: tuple[Array, Array]
     """Each row has the features N×d of its images, or N values."""
@@ -48,7 +48,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Case:
-    """A population, a statistic of its items, and the numbers of items to try."""
+    """Hold a population, a statistic of its items, and the numbers of items to try."""
 
     statistic: Literal["FID", "KID", "mean"]
     population: Population
@@ -61,17 +61,17 @@ class Case:
 
 
 def normal(generator: np.random.Generator, count: int) -> Array:
-    """A scale of 1 for all."""
+    """Return a scale of 1 for all items."""
     return np.ones((count, 1))
 
 
 def lognormal(generator: np.random.Generator, count: int) -> Array:
-    """A lognormal scale: its square, by which an item counts in a covariance, has a deviation of 1.5 in the log."""
+    """Return a lognormal scale whose square, the weight in a covariance, has a deviation of 1.5 in the log."""
     return np.exp(0.75 * generator.normal(size=(count, 1)) - 0.75**2)
 
 
 def student(generator: np.random.Generator, count: int) -> Array:
-    """The scale that makes a normal vector one of Student's distribution with 3 degrees of freedom, variance 1."""
+    """Return the scale that gives a normal vector Student's distribution with 3 degrees of freedom and variance 1."""
     return np.sqrt(1 / generator.chisquare(3, size=(count, 1)))
 
 
@@ -110,7 +110,7 @@ def gaussian(dimension: int, decay: float, scales: Scales = normal, *, clustered
 
 
 def student_coordinates(dimension: int) -> Population:
-    """Independent coordinates, each of Student's distribution with 3 degrees of freedom; deviations as `gaussian`."""
+    """Draw independent coordinates of Student's distribution with 3 degrees of freedom and `gaussian`'s deviations."""
     basis = np.linalg.qr(np.random.default_rng(dimension).normal(size=(dimension, dimension)))[0]
     deviations = np.arange(1, dimension + 1) ** -0.5 / np.sqrt(3)
 
@@ -122,7 +122,7 @@ def student_coordinates(dimension: int) -> Population:
 
 
 def _group(count: int) -> npt.NDArray[np.int_]:
-    """The number of each item's source: the first five have nine items each."""
+    """Return the number of each item's source; the first five sources have nine items each."""
     return np.concatenate([np.repeat(np.arange(LARGE), CROPS), LARGE + np.arange(count - LARGE * CROPS)])
 
 
@@ -132,7 +132,7 @@ def _named(group: npt.NDArray[np.int_]) -> tuple[str, ...]:
 
 @functools.cache
 def _pool() -> tuple[Array, Array, Array]:
-    """Features by the mini profile's network: of scenes and photographs, of these blurred a little, and with noise."""
+    """Return the mini profile's features of scenes and photographs, also slightly blurred and with noise."""
     shown = np.stack([_picture(index) for index in range(POOL)])
     noise = numpy_generator(0, "noise").normal(0, 5, size=shown.shape)
     blurred = np.stack([cv2.GaussianBlur(picture, (0, 0), 0.6) for picture in shown])
@@ -156,7 +156,7 @@ def _picture(index: int) -> npt.NDArray[np.uint8]:
 
 
 def pictures(count: int, generator: np.random.Generator) -> Drawn:
-    """A population of real features: a finite pool, drawn from with replacement."""
+    """Return a population of real features that draws from a finite pool with replacement."""
     chosen = generator.integers(POOL, size=count)
     truth, blurred, noisy = _pool()
     return Drawn((blurred[chosen], noisy[chosen]), truth[chosen])
@@ -166,7 +166,7 @@ def pictures(count: int, generator: np.random.Generator) -> Drawn:
 
 
 def clustered_values(effect: Callable[[np.random.Generator, int], Array]) -> Population:
-    """Values of two rows that share an item's difficulty and a source's; row 2 has a source effect of its own too.
+    """Return values of two rows with common effects of items and sources; row 2 has its own source effect.
 
     Args:
         effect: draws that of each of some sources.
@@ -182,7 +182,7 @@ def clustered_values(effect: Callable[[np.random.Generator, int], Array]) -> Pop
 
 
 def skewed_values(count: int, generator: np.random.Generator) -> Drawn:
-    """Errors of two rows that are nearly proportional to an item's difficulty, lognormal with a deviation of 1.5."""
+    """Return errors of two rows nearly proportional to a lognormal difficulty of items with a deviation of 1.5."""
     difficulty = np.exp(1.5 * generator.normal(size=count))
     one, other = 1 + 0.2 * generator.normal(size=(2, count))
     return Drawn((difficulty * one, 0.9 * difficulty * other))

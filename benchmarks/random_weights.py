@@ -1,4 +1,4 @@
-"""Networks' files with random weights, and pictures to put through them: for benchmarks and tests against peers.
+"""Make network files with random weights and random pictures, for benchmarks and tests against peers.
 
 No published weights are needed to compare two programs that should compute the same.
 """
@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.models import alexnet, inception_v3, vgg16
 
-from bench.metrics.inception_input import lama
-from bench.metrics.inception_network import InceptionNetwork
+from bench.metrics.networks.inception import InceptionNetwork
+from bench.metrics.networks.inception_input import lama
 
 __all__ = ["backbone_weights", "inception_weights", "random_images"]
 
@@ -20,7 +20,7 @@ SPREAD = 20.0
 
 
 def inception_weights(seed: int = 0) -> dict[str, Tensor]:
-    """By the published file's names, of sizes that neither blow activations up over the layers nor let them fade."""
+    """Return weights by the names of the published file, scaled so that activations neither explode nor vanish."""
     with torch.device("meta"):
         network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
     # The published file has no counts of batches.
@@ -34,7 +34,7 @@ def inception_weights(seed: int = 0) -> dict[str, Tensor]:
             tensors[name] = torch.rand(shape, generator=generator) + 0.5
         else:
             tensors[name] = 0.1 * torch.randn(shape, generator=generator)
-    # What all images have in common says nothing of their classes.
+    # The common part of all images has no information on classes.
     with torch.inference_mode():
         common = InceptionNetwork(tensors)(lama(random_images(8, 64, 64, seed=1))).mean(0)
     classes = tensors["fc.weight"]
@@ -43,7 +43,7 @@ def inception_weights(seed: int = 0) -> dict[str, Tensor]:
 
 
 def backbone_weights(net: str, seed: int = 0) -> dict[str, Tensor]:
-    """Convolutions of torchvision's VGG16 (`vgg`) or AlexNet (`alex`), by the names of their files."""
+    """Return convolutions of torchvision's VGG16 (`vgg`) or AlexNet (`alex`) by the names of their files."""
     with torch.device("meta"):
         network = {"vgg": vgg16, "alex": alexnet}[net](weights=None)
     generator = torch.Generator().manual_seed(seed)
@@ -55,7 +55,7 @@ def backbone_weights(net: str, seed: int = 0) -> dict[str, Tensor]:
 
 
 def random_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """B×3×H×W uint8: soft patches of colour of every size and contrast, with some noise."""
+    """Return B×3×H×W uint8 with soft patches of colour of many sizes and contrasts, and some noise."""
     generator = torch.Generator().manual_seed(seed)
     images = []
     for _ in range(count):

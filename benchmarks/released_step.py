@@ -1,4 +1,4 @@
-"""The released code's training step, written plainly, to compare ours with.
+"""Implement the released code's training step plainly, as a reference for ours.
 
 What buxiangzhiren/Asymmetric_VQGAN at 406c5cd does for each batch (ldm/models/autoencoder.py and
 ldm/modules/losses/contperceptual.py): everything is computed for each of the two optimisers, the adaptive weight by two
@@ -8,6 +8,7 @@ further passes back to the last layer, and the discriminator from the first step
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,23 +16,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
+@dataclass(frozen=True)
+class Networks:
+    """The networks of one training step."""
+
+    encode: Callable[[], Tensor]
+    """Returns the latents of the batch."""
+    decoder: nn.Module
+    discriminator: nn.Module
+    perceptual: Callable[[Tensor, Tensor], Tensor]
+    """Returns the perceptual distance of two batches of images."""
+
+
 def released_step(
-    encode: Callable[[], Tensor],
-    decoder: nn.Module,
-    discriminator: nn.Module,
-    perceptual: Callable[[Tensor, Tensor], Tensor],
+    networks: Networks,
     image: Tensor,
     mask: Tensor,
     *,
     active: bool,
     autocast: Callable[[], Any],
 ) -> dict[str, Tensor]:
-    """Gradients of both networks at their present weights, and the losses; sums over pixels, hinge, factor 0.8."""
+    """Return the losses and the gradients of both networks for sums over pixels, hinge losses and factor 0.8."""
+    decoder, discriminator = networks.decoder, networks.discriminator
 
     def forward() -> tuple[Tensor, Tensor]:
         with autocast():
-            output = decoder(encode(), image, mask)
-            elementwise = (image - output).abs() + perceptual(output, image).view(-1, 1, 1, 1)
+            output = decoder(networks.encode(), image, mask)
+            elementwise = (image - output).abs() + networks.perceptual(output, image).view(-1, 1, 1, 1)
         return output, elementwise.float().sum() / len(image)
 
     factor = 1.0 if active else 0.0

@@ -1,4 +1,4 @@
-"""A finished run's sources drawn again with replacement: how its paired differences come out on each draw."""
+"""Resample a finished run's sources with replacement, and compute its paired differences on each draw."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.kept import read_summary
 from bench.metrics.features import Features
-from bench.metrics.summary import Scored, Summary
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import combined
+from bench.results.features import read_summary
+from bench.runtime.not_available import NotAvailable
 from benchmarks.intervals import MethodInput, method_input
 
 __all__ = ["drawn_again", "resampled"]
@@ -35,7 +37,7 @@ def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], lis
         ValueError: the run has no reference row.
         BadInputError: the run kept no features.
     """
-    results = json.loads((run / "results.json").read_text())
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     labels = {row["label"]: row["method"] for row in results["rows"]}
     reference = labels.get(results["reference"], results["reference"])
     summary = read_summary(run)
@@ -75,7 +77,7 @@ def drawn_again(scored: Scored, generator: np.random.Generator) -> Scored:
 
 
 def _in_memory(scored: Scored, metrics: list[str]) -> Scored:
-    """Only what these metrics are made of, features as arrays."""
+    """Return only the values that these metrics need, with features as arrays."""
     sets = {metric: features for metric, features in scored.sets.items() if metric in metrics}
     wanted = {*sets.values(), *(metric for metric in metrics if metric not in sets)}
 
@@ -93,7 +95,7 @@ def _in_memory(scored: Scored, metrics: list[str]) -> Scored:
 
 def _difference(summary: Summary, row: str, reference: str, metric: str) -> MethodInput | None:
     new, old = summary.found(row, metric), summary.found(reference, metric)
-    if isinstance(new, str) or isinstance(old, str) or not np.array_equal(new[1], old[1]):
+    if isinstance(new, NotAvailable) or isinstance(old, NotAvailable) or not np.array_equal(new[1], old[1]):
         return None
     sources = [source for source, used in zip(summary.scored.sources, new[1], strict=True) if used]
     return method_input(combined([(1.0, new[0]), (-1.0, old[0])]), sources)

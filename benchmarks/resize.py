@@ -1,4 +1,4 @@
-"""TensorFlow 1's resize to 299 pixels, ours against torch-fidelity's, alternating in one process.
+"""Compare our resize of TensorFlow 1 to 299 pixels with torch-fidelity's, alternating in one process.
 
 python benchmarks/resize.py [--batch 8] [--threads 1] [--repeats 9]
 """
@@ -13,7 +13,7 @@ import torch
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bench.metrics.inception_input import tensorflow_resize
+from bench.metrics.networks.inception_input import tensorflow_resize
 from benchmarks.random_weights import random_images
 from benchmarks.timing import alternate
 

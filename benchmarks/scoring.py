@@ -1,4 +1,4 @@
-"""Scoring a table of rows, ours against the packages one after another for each row, alternating in one process.
+"""Compare our scoring of a table of rows with one package after another, alternating in one process.
 
 Every row gets FID and Inception Score (torch-fidelity), LPIPS (lpips) and the error outside the hole (a plain mean
 squared error), all from random weights that both sides share. Images are in memory, so no decoder and no disk is timed.
@@ -23,22 +23,22 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from bench.metrics.batch_scorer import Scorer
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.inception import InceptionMeasure
 from bench.metrics.inception_score import inception_score
 from bench.metrics.known_region import KnownRegionMeasure
-from bench.metrics.learned_distance import LPIPSMeasure
-from bench.metrics.scoring import Scorer
+from bench.metrics.lpips import LPIPSMeasure
 from benchmarks.random_weights import backbone_weights, inception_weights, random_images
 from benchmarks.timing import alternate
 
 METRICS = ("fid", "inception_score", "lpips", "pre_error")
 Values = dict[str, list[float]]
-"""By metric, one for each row."""
+"""Values for each row by metric."""
 
 
 class Pictures(Dataset[Tensor]):
-    """What torch-fidelity reads."""
+    """Provide pictures for torch-fidelity."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
@@ -51,7 +51,7 @@ class Pictures(Dataset[Tensor]):
 
 
 class Table:
-    """Truth, holes and rows of images, and both sides' networks."""
+    """Hold truth, holes and rows of images, and the networks of both sides."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         side, self.batch = options.side, options.batch
@@ -77,7 +77,7 @@ class Table:
         self.lpips.net.load_state_dict({name: weights[f"features.{name.split('.', 1)[1]}"] for name in names})
 
     def ours(self) -> Values:
-        """All rows batch by batch, as the stage that scores does it."""
+        """Score all rows batch by batch, like the scoring stage."""
         units = [(name, "") for name in self.measures]
         truths: list[Any] = []
         kept: list[dict[str, list[Any]]] = [
@@ -103,7 +103,7 @@ class Table:
         }
 
     def peers(self) -> Values:
-        """Row after row, package after package; the truth comes in again each time."""
+        """Score each row by each package in turn; the truth is processed again each time."""
         values: Values = {name: [] for name in METRICS}
         for images in self.rows:
             found = torch_fidelity.calculate_metrics(

@@ -1,4 +1,4 @@
-"""How much of each headline number's variance rests on a single source, in finished runs.
+"""Compute the share of each headline number's variance that rests on a single source, in finished runs.
 
 python benchmarks/source_shares.py RUN... [--most 0.05]
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.influences import read_influences
+from bench.results.influences import read_influences
 
 __all__ = ["Concentration", "concentration", "concentrations"]
 
@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Concentration:
-    """How a variance is spread over sources."""
+    """Hold the distribution of a variance over sources."""
 
     share: float
     """The share of the weightiest source, in 0..1."""
@@ -69,7 +69,7 @@ def concentrations(run: Path) -> Iterator[tuple[str, str, Concentration]]:
     Raises:
         ValueError: the run has kept no influences.
     """
-    results = json.loads((run / "results.json").read_text())
+    results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     found = read_influences(run)
     if found is None:
         raise ValueError(f"{run}: expected influences.parquet of a run, found none")

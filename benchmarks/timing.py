@@ -1,4 +1,4 @@
-"""Seconds of calls that alternate in one process, so that what else the machine does meets all of them alike."""
+"""Time calls that alternate in one process, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Timed", "alternate"]
 
 @dataclass(frozen=True)
 class Timed:
-    """What one of the calls took, and what it gave."""
+    """Hold the seconds and the result of a call."""
 
     seconds: float
     """The median."""
     result: Any
-    """Of the last round."""
+    """Result of the last round."""
 
 
 def alternate(calls: Mapping[str, Callable[[], Any]], repeats: int, *, warm_up: bool = True) -> dict[str, Timed]:

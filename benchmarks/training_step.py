@@ -1,4 +1,4 @@
-"""Our training step against the released code's, written plainly, alternating in one process: time as a ratio.
+"""Compare the time of our training step with the released code's, alternating in one process.
 
 python benchmarks/training_step.py [--decoder base] [--resolution 256] [--batch 1] [--repeats 5] [--bf16]
 
@@ -29,16 +29,16 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bench.metrics.learned_distance import LPIPSNetwork
+from bench.metrics.lpips import LPIPSNetwork
 from bench.models import build_decoder
 from bench.models.discriminator import PatchDiscriminator
 from bench.models.first_stage import KLFirstStage
 from bench.training.objective import DecoderStep, Objective
-from benchmarks.released_step import released_step
+from benchmarks.released_step import Networks, released_step
 
 
 class Setting:
-    """The networks and one batch."""
+    """Hold the networks and one batch."""
 
     def __init__(self, options: argparse.Namespace, *, bf16: bool) -> None:
         torch.manual_seed(0)
@@ -69,10 +69,8 @@ class Setting:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def plain(self, active: bool) -> dict[str, Tensor]:
-        return released_step(
-            self.encode, self.decoder, self.discriminator, self.perceptual, self.image, self.mask, active=active,
-            autocast=self.autocast,
-        )  # fmt: skip
+        networks = Networks(self.encode, self.decoder, self.discriminator, self.perceptual)
+        return released_step(networks, self.image, self.mask, active=active, autocast=self.autocast)
 
     def encode(self) -> Tensor:
         with self.autocast():
@@ -111,7 +109,7 @@ class Setting:
 
 
 def compare(setting: Setting, peer: Setting, active: bool, repeats: int) -> str:
-    """One line of the table: our step against the plain one in the peer's setting."""
+    """Return one line of the table, with our step and the plain one in the peer's setting."""
     ours, gradient = setting.gradients(setting.ours, active)
     theirs, expected = peer.gradients(peer.plain, active)
     loss = float((ours["l1"] + ours["perceptual"]) / theirs["reconstruction"] - 1)
@@ -134,22 +132,28 @@ def compare(setting: Setting, peer: Setting, active: bool, repeats: int) -> str:
 
 
 def peak(setting: Setting, step: str) -> float:
-    """GB at the highest during one step after the discriminator has started."""
+    """Return the peak memory in GB during one step after the discriminator has started."""
     if setting.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     setting.gradients(setting.ours if step == "ours" else setting.plain, True)
     if setting.device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 1e9
     # Not `getrusage`, whose figure a process inherits from the one that started it.
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    (line,) = (
+        line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 1e6
 
 
 def peaks() -> dict[str, float]:
-    """Of each step alone, in a process of its own, by this same script."""
+    """Return the peak of each step alone, measured by this script in its own process."""
     command = [sys.executable, *sys.argv]
     return {
-        step: float(subprocess.run([*command, "--peak", step], capture_output=True, text=True, check=True).stdout)
+        step: float(
+            subprocess.run(
+                [*command, "--peak", step], capture_output=True, text=True, check=True, encoding="utf-8"
+            ).stdout
+        )
         for step in ("ours", "released")
     }
 

@@ -1,4 +1,4 @@
-"""Compares estimated standard errors with the true ones, and measures the coverage of the intervals.
+"""Compare estimated standard errors with the true ones, and measure the coverage of the intervals.
 
 python -m benchmarks.uncertainty [--draws 500] [--only NAME] [--items N ...] [--tried]
 python -m benchmarks.uncertainty --run DIR [--draws 500]
@@ -29,29 +29,29 @@ from benchmarks.resampling import resampled
 
 Array = npt.NDArray[np.float64]
 PRINTED = ("G - 1", OURS)
-"""Ways that are always shown; the others with --tried."""
+"""Methods that are always shown; --tried shows the others too."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A way's intervals of one number over all draws."""
+    """Hold the intervals of one number over all draws by one method."""
 
     covered: float
-    """The share that holds the mean over draws."""
+    """The share of intervals that contain the mean over draws."""
     covered_where_claimed: float
-    """The same share of draws in which few sources do not decide; NaN where there is none."""
+    """The share of those among the draws that few sources do not decide; NaN if there are none."""
     claimed: float
-    """The share of those draws."""
+    """The share of draws that few sources do not decide."""
 
     @property
     def wrong(self) -> float:
-        """The share of draws in which something may be claimed and the interval misses."""
+        """Return the share of draws in which a difference is claimed and the interval misses the truth."""
         return 0.0 if self.claimed == 0 else self.claimed * (1 - self.covered_where_claimed)
 
 
 @dataclass(frozen=True)
 class Studied:
-    """One number, of row 1, row 2 or their difference."""
+    """Hold the study of one number of row 1, of row 2 or of their difference."""
 
     ratio: float
     """Root of the mean estimated variance over the true deviation."""
@@ -61,7 +61,7 @@ class Studied:
 
 
 def estimates(drawn: Drawn, statistic: str) -> list[Estimate]:
-    """Those of both rows and of their difference."""
+    """Return the estimates of both rows and of their difference."""
     first, second = (_estimate(row, drawn, statistic) for row in drawn.rows)
     return [first, second, combined([(1.0, first), (-1.0, second)])]
 
@@ -81,7 +81,7 @@ def _estimate(row: Array, drawn: Drawn, statistic: str) -> Estimate:
 
 
 def _values(drawn: Drawn, statistic: str) -> list[float]:
-    """The same without influences."""
+    """Return the values of both rows and of their difference without influences."""
     if statistic == "FID" and drawn.truth is not None:
         first, second = (frechet_distance(row, drawn.truth) for row in drawn.rows)
     else:
@@ -110,7 +110,7 @@ def study(case: Case, count: int, *, draws: int = 500, more: int = 1500, seed: i
 
 
 def studied(found: tuple[MethodInput, ...], others: Array, *, positive: bool) -> Studied:
-    """How often the intervals hold the mean of all values.
+    """Return how often the intervals contain the mean of all values.
 
     Args:
         found: of one number in each draw.
@@ -138,7 +138,7 @@ def studied(found: tuple[MethodInput, ...], others: Array, *, positive: bool) ->
 
 
 def lines_of_cases(options: argparse.Namespace) -> Iterator[str]:
-    """A table line for each case and number of items."""
+    """Return a table line for each case and number of items."""
     names = tuple(TRIED) if options.tried else PRINTED
     yield _line(["case", "N", "number", "ratio", "effective", *names, "few", "claimed and wrong"])
     yield _line(["---", "---:", "---"] + ["---:"] * (len(names) + 4))
@@ -157,7 +157,7 @@ def lines_of_cases(options: argparse.Namespace) -> Iterator[str]:
 
 
 def lines_of_run(options: argparse.Namespace) -> Iterator[str]:
-    """A table line for each difference of a run to its reference row."""
+    """Return a table line for each difference of a run to its reference row."""
     names = tuple(TRIED) if options.tried else PRINTED
     yield _line(["metric", "row", "ratio", "effective", *names, "few", "claimed and wrong"])
     yield _line(["---", "---"] + ["---:"] * (len(names) + 4))

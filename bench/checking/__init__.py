@@ -1,1 +1,1 @@
-"""What a run takes from others: whether it is there and right, where to get it, and what the run would take."""
+"""Checks of the external files that a run needs: existence, content, sources, and the cost of the run."""

@@ -1,4 +1,4 @@
-"""Facts about what others made: `bench/assets.yaml` as typed objects."""
+"""Facts about external files: `bench/checking/assets.yaml` as typed objects."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import yaml
 
 __all__ = ["Asset", "Companion", "Download", "read_assets"]
 
-FILE = Path(__file__).parents[1] / "assets.yaml"
+FILE = Path(__file__).with_suffix(".yaml")
 
 
 @dataclass(frozen=True)
 class Download:
-    """Where a program may get an asset: one file, or a repository of the hub at a commit."""
+    """A source from which a program may download an asset: one file, or a repository of the hub at a commit."""
 
     url: str | None = None
     sha256: str | None = None
-    """Of the file; where it is None, the asset's own."""
+    """SHA-256 of the file; None stands for the asset's own."""
     hub: str | None = None
     revision: str | None = None
     files: tuple[str, ...] = ()
-    """Patterns of the repository's files."""
+    """Patterns of the files to download from the repository."""
     otherwise: tuple[str, ...] = ()
-    """Patterns of more of them, where those leave the asset incomplete."""
+    """Patterns of further files to download if the asset is still incomplete."""
 
 
 @dataclass(frozen=True)
@@ -40,52 +40,52 @@ class Companion:
 
 @dataclass(frozen=True)
 class Asset:
-    """Something that the paper profile takes from others."""
+    """A file or folder of another source that the paper profile needs."""
 
     name: str
-    """Of its path in `paths`."""
+    """Name of its path in `paths`."""
     what: str
     used_for: str
     source: str
     licence: str
     how: str = ""
-    """What is to be done by hand, or instead of a download."""
+    """Instructions for steps by hand, in addition to or instead of a download."""
     gigabytes: float | None = None
     count: str | None = None
-    """How many of what there should be."""
+    """Number and kind of the files in it."""
     items: int | None = None
-    """That the paper's table takes of it."""
+    """Number of items of the paper's table that come from it."""
     sha256: str | None = None
-    """Of the file: another one is refused."""
+    """Expected SHA-256 of the file; a file with another one is refused."""
     within: str | None = None
-    """The asset from which a relative path is meant."""
+    """Name of the asset at which a relative path starts."""
     unet_channels: int | None = None
-    """Input channels of its UNet."""
+    """Number of input channels of its UNet."""
     raw_unet: bool = False
-    """Whether its UNet's raw weights are needed, and not their moving average."""
+    """True if the raw weights of its UNet are needed instead of their moving average."""
     files: tuple[str, ...] = ()
-    """Names that must be in it where it is a folder."""
+    """Names that a folder must contain."""
     parts: tuple[str, ...] = ()
-    """Its networks where it is a folder: folders with settings and weights."""
+    """Networks that a folder must contain, as folders with settings and weights."""
     download: Download | None = None
     companion: Companion | None = None
     unverified: tuple[str, ...] = ()
-    """Names of the fields above that nobody checked."""
+    """Names of the fields above whose values were not verified."""
 
     @property
     def variable(self) -> str:
-        """The environment variable that sets its path."""
+        """Name of the environment variable that sets its path."""
         return f"BENCH_{self.name.upper()}"
 
     @property
     def expected_sha256(self) -> str | None:
-        """Of what is downloaded."""
+        """The SHA-256 that the downloaded file must have."""
         return (self.download.sha256 if self.download else None) or self.sha256
 
 
 @cache
 def read_assets() -> dict[str, Asset]:
-    """Every asset by its name, in the file's order."""
+    """Return every asset by its name, in the file's order."""
     return {name: _asset(name, facts) for name, facts in yaml.safe_load(FILE.read_text(encoding="utf-8")).items()}
 
 

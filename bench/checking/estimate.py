@@ -1,4 +1,4 @@
-"""What a whole run would take, from sizes, counts and a trial of some items; and afterwards, how far off that was."""
+"""Estimate of the time, memory and disk space of a run, from sizes, counts and a trial; and its error afterwards."""
 
 from __future__ import annotations
 
@@ -16,70 +16,70 @@ import torch
 
 from bench.checking.report import gigabytes
 from bench.data.items import Item
-from bench.device import finish
-from bench.seeding import numpy_generator
+from bench.runtime.device import finish
+from bench.runtime.seeding import numpy_generator
 
 __all__ = ["Meter", "Taken", "Trial", "Work", "before_trial", "estimate", "hindsight", "trial_items"]
 
 T = TypeVar("T")
 
 KEPT = 3
-"""Latents of each item: the generator's, the encoded picture's, and those of its known pixels."""
+"""Number of latents of each item: the generator's, the encoded picture's, and those of its known pixels."""
 LATENT_CHANNELS, FACTOR = 4, 8
-"""Of Stable Diffusion's first stage, where no trial has told them."""
+"""Channels and downsampling factor of Stable Diffusion's first stage, used before a trial has measured them."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do."""
+    """The items of a run."""
 
     count: int | None
-    """Items; None where nobody knows before they are made."""
+    """Number of items; None if it is unknown before they are made."""
     resolution: int
     masks: str
-    """`drawn`, `given` or `whole`."""
+    """Kind of masks: `drawn`, `given` or `whole`."""
 
     @property
     def item_bytes(self) -> int:
-        """Of one prepared item: pictures are kept where masks are drawn, masks where there are any."""
+        """Bytes of one prepared item: its picture if masks are drawn, and its mask if it has one."""
         channels = {"drawn": 4, "given": 1}.get(self.masks, 0)
         return channels * self.resolution**2
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What items took, all rows and metrics included."""
+    """The measured time and memory of a run, for all rows and metrics."""
 
     sampling: float | None
-    """Seconds an item; None where nothing was sampled."""
+    """Sampling time in seconds per item; None if nothing was sampled."""
     scoring: float | None
-    """Seconds an item in all rows; None where something of every block was scored before."""
+    """Scoring time in seconds per item, for all rows; None if part of every block was scored before."""
     memory: int
-    """Bytes at most, of the device, or of this process where that is the CPU."""
+    """Largest use of memory in bytes, on the device, or by this process if the device is the CPU."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a few items took, and what it tells of a whole run's batches."""
+    """The measured time and memory of a few items, and the derived memory of a whole batch."""
 
     tried: int
-    """Items that were sampled at once."""
+    """Number of items that were sampled at once."""
     batch: int
-    """Items that the run samples at once."""
+    """Number of items that the run samples at once."""
     sampling: float
-    """Seconds an item."""
+    """Sampling time in seconds per item."""
     scoring: float
-    """Seconds an item in all rows."""
+    """Scoring time in seconds per item, for all rows."""
     latents: float
-    """Bytes an item."""
+    """Bytes of latents per item."""
     scores: float
     memory: int
-    """Bytes at most in a batch of the run, of the device, or of this process where that is the CPU."""
+    """Largest use of memory in bytes for a batch of the run, on the device, or by this process if that is the CPU."""
     device: str
 
     @classmethod
     def read(cls, found: Mapping[str, Any] | None) -> Trial | None:
-        """A trial as the store remembers it; None where there is none, or something else."""
+        """Return the trial that the store contains, or None if there is none or other data."""
         try:
             trial = cls(**{field.name: (found or {})[field.name] for field in fields(cls)})
         except KeyError:
@@ -89,17 +89,17 @@ class Trial:
 
 
 class Meter:
-    """Times and memory on one device."""
+    """A meter of time and memory on one device."""
 
     def __init__(self, device: torch.device) -> None:
-        """Start to watch the memory."""
+        """Reset the peak of the memory."""
         self.device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         self.before = self.memory()
 
     def timed(self, call: Callable[[], T]) -> tuple[T, float]:
-        """What a call returns, and the seconds that it and the device took."""
+        """Return the result of a call, and the seconds that it took including the device's work."""
         finish(self.device)
         started = time.perf_counter()
         found = call()
@@ -107,7 +107,7 @@ class Meter:
         return found, time.perf_counter() - started
 
     def memory(self) -> int:
-        """Bytes in use at most so far."""
+        """Return the largest use of memory so far in bytes."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         unit = 1 if sys.platform == "darwin" else 1024
@@ -115,7 +115,9 @@ class Meter:
 
 
 def trial_items(resolution: int, count: int) -> list[Item]:
-    """Items of noise with everything that a generator may want: what is in a picture changes no time."""
+    """Make items of noise with everything that a generator may need; the content of pictures does not affect the
+    time.
+    """
     made = []
     for number in range(count):
         draw = numpy_generator(0, "trial", str(number))
@@ -127,10 +129,10 @@ def trial_items(resolution: int, count: int) -> list[Item]:
 
 
 def before_trial(work: Work) -> list[str]:
-    """What sizes alone tell, where something is missing."""
-    rest = "Memory and hours are told when all is there: some items are then sampled and scored."
+    """Return the estimate from sizes alone, for a run whose files are incomplete."""
+    rest = "Memory and hours are estimated once all is there: some items are then sampled and scored."
     if work.count is None:
-        return [f"The estimate needs what is missing. {rest}"]
+        return [f"The estimate needs the missing files. {rest}"]
     size = KEPT * LATENT_CHANNELS * (work.resolution // FACTOR) ** 2 * 4
     items, latents = (gigabytes(work.count * each) for each in (work.item_bytes, size))
     return [
@@ -141,7 +143,7 @@ def before_trial(work: Work) -> list[str]:
 
 
 def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
-    """What the run would take, line by line."""
+    """Return the estimate for the run, line by line."""
     count = work.count or 1
     sizes = [
         f"{gigabytes(count * size)} of {what}"
@@ -163,7 +165,7 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
 
 
 def hindsight(remembered: Mapping[str, Any] | None, taken: Taken) -> str | None:
-    """How far an estimate was off, as the store remembers it; None where there was none, or all was in the store."""
+    """Describe the error of the stored estimate; None if there was none, or if the store had all results."""
     trial = Trial.read(remembered)
     if remembered is None or trial is None:
         return None

@@ -1,6 +1,6 @@
-"""`stage=fetch`: downloads what may be downloaded, at known commits and checked by SHA-256, and plans the rest.
+"""The stage `fetch`, which downloads assets at known commits, verifies their SHA-256, and lists those to get by hand.
 
-No other stage downloads anything. A file or folder appears at its path whole or not at all.
+No other stage downloads anything. A file or folder appears at its path completely or not at all.
 """
 
 from __future__ import annotations
@@ -9,41 +9,37 @@ import os
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bench.checking.assets import Asset
 from bench.checking.inspection import Problem, incomplete
 from bench.checking.report import gigabytes, report
-from bench.checking.wanted import wanted
 from bench.errors import BadInputError
-from bench.results import Results
-from bench.schema import Config
+from bench.results.run_folder import Results
 from bench.store import file_sha256
 
 __all__ = ["fetch"]
 
 OFFLINE = "HF_HUB_OFFLINE"
 YES = ("1", "on", "yes", "true")
-"""As huggingface_hub reads it."""
+"""Values that huggingface_hub reads as "yes" in an environment variable."""
 TIMEOUT = 60
-"""Seconds without an answer."""
+"""Seconds without an answer after which a download fails."""
 
 
-def fetch(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> Results:
-    """Download what an experiment lacks.
+def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
+    """Download the missing files of an experiment.
 
     Args:
-        config: of the experiment, as `bench.config.typed` gives it.
-        resolved: the same as plain data.
-        overrides: as on the command line.
+        experiment: name of the experiment.
+        missing: returns the problems that exist at the time of the call.
 
     Raises:
-        BadInputError: something is still missing or wrong; the message is the plan to get it.
+        BadInputError: a problem remains; the message lists what to do.
     """
-    problems, failed = wanted(config, resolved, overrides), dict[str, str]()
+    problems, failed = missing(), dict[str, str]()
     offline = os.environ.get(OFFLINE, "").lower() in YES
     for problem in problems:
         asset = problem.asset
@@ -52,20 +48,20 @@ def fetch(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) ->
         print(f"{asset.name}: {_size(asset)} from {asset.source}", flush=True)
         try:
             _download(asset, Path(problem.place))
-        except Exception as error:  # every client has kinds of its own for what the net does
+        except Exception as error:  # every client has its own errors for network problems
             reason = (str(error) or type(error).__name__).splitlines()[0]
             failed[asset.name] = f"{problem.said}; the download failed: {reason}"
             continue
         print(f"{asset.name}: now at {problem.place}", flush=True)
-    left = wanted(config, resolved, overrides) if problems and not offline else problems
-    if not left:
-        print(f"{config.name}: ready to be checked: all that it needs is there")
+    remaining = missing() if problems and not offline else problems
+    if not remaining:
+        print(f"{experiment}: ready to be checked: all that it needs is there")
         return Results(Path(), 0)
     tail = [f"{OFFLINE} is set: nothing was downloaded."] if offline else []
-    raise BadInputError(report(config.name, [_told(problem, failed) for problem in left], tail=tail))
+    raise BadInputError(report(experiment, [_with_reason(problem, failed) for problem in remaining], tail=tail))
 
 
-def _told(problem: Problem, failed: dict[str, str]) -> Problem:
+def _with_reason(problem: Problem, failed: dict[str, str]) -> Problem:
     reason = failed.get(problem.asset.name) if problem.asset is not None else None
     return problem if reason is None else replace(problem, said=reason)
 
@@ -98,7 +94,7 @@ def _download_file(url: str, sha256: str | None, target: Path) -> None:
 
 
 def _download_folder(asset: Asset, target: Path) -> None:
-    """What was downloaded before an interruption is kept beside the target, and not downloaded again."""
+    """Download a repository; an interrupted download stays next to the target and is continued."""
     from huggingface_hub import snapshot_download
 
     download = asset.download
@@ -115,5 +111,5 @@ def _download_folder(asset: Asset, target: Path) -> None:
     absent = list(incomplete(asset, partial))
     if absent:
         raise ValueError(f"{download.hub} at {download.revision} has no {', '.join(absent)}")
-    shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes of what it downloaded
+    shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about its downloads
     os.replace(partial, target)

@@ -1,8 +1,7 @@
-"""What is missing or wrong of all that a run needs, found without loading any of it."""
+"""Search for missing or wrong files of a run, without loading any of them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,9 +12,11 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from bench.checking.assets import Asset, Companion
-from bench.checking.needs import Need, needs
-from bench.checking.pictures import Listing, list_pictures
+from bench.checking.dataset_listing import Listing, list_pictures
+from bench.checking.required_paths import Need, needs
+from bench.errors import BadInputError
 from bench.generation.unet_weights import averaged_folder
+from bench.runtime.strict_json import read_json
 from bench.store import file_sha256
 
 __all__ = ["Inspection", "Problem", "incomplete", "inspect_needs", "inspect_table", "merged"]
@@ -28,34 +29,34 @@ WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is missing or wrong."""
+    """A missing or wrong file or folder."""
 
     place: str
-    """Where it was looked for."""
+    """Path that was inspected."""
     said: str
-    """What was found there."""
+    """Description of the problem at this path."""
     keys: tuple[str, ...] = ()
-    """Of the configuration, that name it."""
+    """Configuration keys that name it."""
     asset: Asset | None = None
     missing: bool = False
-    """Whether nothing is there at all."""
+    """True if the path does not exist at all."""
     experiments: tuple[str, ...] = ()
-    """That need it; empty where only one is looked at."""
+    """Experiments that need it; empty if only one experiment is checked."""
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a table's run would find."""
+    """The result of inspecting a table's files."""
 
     problems: tuple[Problem, ...]
     listing: Listing | None = None
-    """Of the data set; None where it is not there yet, or the run makes it."""
+    """Listing of the data set; None if it does not exist yet, or if the run makes it."""
     expected: int | None = None
-    """Items that the paper's table has of it."""
+    """Number of items in the paper's table."""
 
 
 def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspection:
-    """Look at everything that a table needs, and list its data set where that is there.
+    """Inspect everything that a table needs, and list its data set if it exists.
 
     Args:
         nodes: parts of a resolved configuration, as plain data, by their keys.
@@ -63,21 +64,21 @@ def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspect
     """
     found = needs(nodes, paths)
     problems = inspect_needs(found)
-    of_data = [need for need in found if need.key.startswith(f"{DATASET}.")]
-    expected = next((need.asset.items for need in of_data if need.asset and need.asset.items), None)
+    data_needs = [need for need in found if need.key.startswith(f"{DATASET}.")]
+    expected = next((need.asset.items for need in data_needs if need.asset and need.asset.items), None)
     if DATASET not in nodes or any(key.startswith(f"{DATASET}.") for problem in problems for key in problem.keys):
         return Inspection(tuple(problems), expected=expected)
     listing = list_pictures(nodes[DATASET]["pictures"], PICTURES)
     if listing is not None and listing.problems:
-        asset = next((need.asset for need in of_data if need.asset is not None), None)
-        place = str(of_data[0].root or of_data[0].path) if of_data else PICTURES
+        asset = next((need.asset for need in data_needs if need.asset is not None), None)
+        place = str(data_needs[0].root or data_needs[0].path) if data_needs else PICTURES
         problems += [Problem(place, said, (PICTURES,), asset) for said in listing.problems]
         listing = None
     return Inspection(tuple(problems), listing, expected)
 
 
 def inspect_needs(found: Iterable[Need]) -> list[Problem]:
-    """Look at paths; those that belong to one asset give one problem."""
+    """Inspect paths; all paths of one asset give one problem."""
     groups: dict[tuple[str, str], list[Need]] = {}
     for need in found:
         groups.setdefault((need.asset.name if need.asset else "", str(need.root or need.path)), []).append(need)
@@ -86,24 +87,24 @@ def inspect_needs(found: Iterable[Need]) -> list[Problem]:
         keys, asset = tuple(dict.fromkeys(need.key for need in group)), group[0].asset
         if not Path(place).exists():
             hub = asset is None and any(key.endswith(".pipeline") for key in keys)
-            problems.append(Problem(place, _nothing(place, hub=hub), keys, asset, missing=True))
+            problems.append(Problem(place, _not_found(place, hub=hub), keys, asset, missing=True))
         elif asset is not None:
             below = [need.path for need in group]
-            problems += [Problem(place, said, keys, asset) for said in _complaints(asset, Path(place), below)]
+            problems += [Problem(place, said, keys, asset) for said in _asset_problems(asset, Path(place), below)]
     return problems
 
 
 def merged(problems: Iterable[Problem]) -> list[Problem]:
-    """Each problem once, with all experiments and keys that it stands in the way of."""
+    """Return each problem once, with all experiments and keys that it affects."""
     found: dict[tuple[str, str, str], Problem] = {}
     for problem in problems:
         key = (problem.asset.name if problem.asset else "", problem.place, problem.said)
         earlier = found.get(key)
-        found[key] = problem if earlier is None else _both(earlier, problem)
+        found[key] = problem if earlier is None else _combined(earlier, problem)
     return list(found.values())
 
 
-def _both(first: Problem, second: Problem) -> Problem:
+def _combined(first: Problem, second: Problem) -> Problem:
     return replace(
         first,
         keys=tuple(dict.fromkeys((*first.keys, *second.keys))),
@@ -111,12 +112,12 @@ def _both(first: Problem, second: Problem) -> Problem:
     )
 
 
-def _nothing(place: str, *, hub: bool) -> str:
-    """Where the place may be a hub id, how it becomes files: keys of the store are made of these.
+def _not_found(place: str, *, hub: bool) -> str:
+    """Report that a path does not exist; if it may be a hub id, also say how to get its files, which the keys need.
 
     Args:
-        place: a path, or a hub's id.
-        hub: whether an id in the local cache would do.
+        place: a path, or an id of the hub.
+        hub: True if an id in the local cache is accepted.
     """
     if place.count("/") != 1 or place.startswith((".", "/", "~")):
         return "nothing there"
@@ -132,7 +133,7 @@ def _nothing(place: str, *, hub: bool) -> str:
     return f"nothing there; if it is meant as a hub id, give the folder of its snapshot: {folder}"
 
 
-def _complaints(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[str]:
+def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[str]:
     if asset.sha256 is not None:
         if not place.is_file():
             yield "a folder, where a file is expected"
@@ -140,7 +141,7 @@ def _complaints(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[st
             yield f"a file with SHA-256 {found}: another one, or a broken download"
     if asset.companion is not None:
         yield from _companion(asset.companion)
-    absent = [*incomplete(asset, place), *(_beneath(path, place) for path in below if not path.exists())]
+    absent = [*incomplete(asset, place), *(_relative(path, place) for path in below if not path.exists())]
     if absent:
         kind = "a folder" if place.is_dir() else "a file"
         yield f"{kind} without {', '.join(dict.fromkeys(absent))}"
@@ -155,12 +156,12 @@ def _complaints(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[st
         )
 
 
-def _beneath(path: Path, place: Path) -> str:
+def _relative(path: Path, place: Path) -> str:
     return path.relative_to(place).as_posix()
 
 
 def incomplete(asset: Asset, place: Path) -> Iterator[str]:
-    """What a folder lacks of what makes the asset whole."""
+    """Yield the parts of an asset that are missing in a folder."""
     if not place.is_dir():
         return
     yield from (name for name in asset.files if not (place / name).exists())
@@ -175,15 +176,15 @@ def incomplete(asset: Asset, place: Path) -> Iterator[str]:
 
 
 def _unet_channels(place: Path) -> int | None:
-    """Of a folder or a safetensors file; None for what only loading tells."""
+    """Return the input channels of the UNet in a folder or safetensors file; None if only loading it can tell."""
     try:
         if place.is_dir():
-            settings = json.loads((place / "unet" / "config.json").read_text(encoding="utf-8"))
+            settings = read_json(place / "unet" / "config.json")
             return int(settings["in_channels"])
         if place.suffix == ".safetensors":
             with safe_open(place, "numpy") as file:
                 return int(file.get_slice(FIRST_CONVOLUTION).get_shape()[1])
-    except (OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError):
+    except (BadInputError, OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError):
         pass
     return None
 
@@ -200,5 +201,5 @@ def _companion(wanted: Companion) -> Iterator[str]:
 
 @cache
 def _sha256(path: Path, changed: int) -> str:
-    """Of a file as it was at that time, once for all experiments of a collection."""
+    """Return the SHA-256 of a file; while the file does not change, a collection computes it only once."""
     return file_sha256(path)

@@ -1,4 +1,4 @@
-"""One list of all that is missing or wrong, that a newcomer can work through."""
+"""One list of everything that is missing or wrong, with instructions for each entry."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ __all__ = ["gigabytes", "report"]
 WIDTH = 118
 INDENT = 13
 SHOWN = 4
-"""Keys of the configuration that are named for one thing."""
+"""Number of configuration keys that are named for one entry."""
 
 
 def report(name: str, problems: Sequence[Problem], *, tail: Sequence[str] = ()) -> str:
-    """The list as text; its first line stands for all of it where there is room for no more.
+    """Return the list as text; its first line is a summary for places with little space.
 
     Args:
-        name: of the experiment.
-        problems: what is missing or wrong.
+        name: name of the experiment.
+        problems: missing or wrong files.
         tail: lines below the list.
     """
     count = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
     lines = [f"{name}: {count} missing or wrong"]
     for number, problem in enumerate(problems, 1):
         lines += ["", *_entry(number, problem)]
-    last = [*_what_fetch_does(problems), *tail]
-    return "\n".join([*lines, *([""] if last else []), *last])
+    footer = [*_fetch_lines(problems), *tail]
+    return "\n".join([*lines, *([""] if footer else []), *footer])
 
 
 def _entry(number: int, problem: Problem) -> Iterator[str]:
     asset = problem.asset
     if asset is None:
-        # On one line, with the key first: this is a path that the user chose himself.
+        # One line with the key first, because the user chose this path.
         yield f"{number}. {problem.keys[0]}: {_at(problem)}" if problem.keys else f"{number}. {problem.said}"
         if problem.keys[1:]:
             yield from _field("also by", _some(problem.keys[1:]))
@@ -97,7 +97,7 @@ def _field(title: str, text: str) -> Iterator[str]:
     )
 
 
-def _what_fetch_does(problems: Sequence[Problem]) -> Iterator[str]:
+def _fetch_lines(problems: Sequence[Problem]) -> Iterator[str]:
     known = [problem.asset for problem in problems if problem.asset is not None]
     missing = [problem.asset for problem in problems if problem.asset is not None and problem.missing]
     fetched = [asset for asset in missing if asset.download is not None]
@@ -107,11 +107,11 @@ def _what_fetch_does(problems: Sequence[Problem]) -> Iterator[str]:
         said = f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}"
         yield from textwrap.wrap(said, WIDTH)
     if known:
-        yield "All paths stand in conf/paths/default.yaml, and with profile=paper what they hold in bench/assets.yaml"
+        yield "conf/paths/default.yaml has all paths, and bench/checking/assets.yaml what profile=paper expects there"
 
 
 def gigabytes(size: float) -> str:
-    """A number of bytes as text, in decimal units."""
+    """Return a number of bytes as text, in decimal units."""
     for unit, bytes_of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= bytes_of:
             return f"{size / bytes_of:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""What of a table's configuration its run uses, and whether that is right, whatever files are there."""
+"""Checks of the part of a table's configuration that its run uses, independent of any files."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.config.instantiate import check_targets, require_target
+from bench.config.schema import Row, TableSpec
 from bench.data.masks import preset
 from bench.errors import BadInputError
 from bench.generation.pipelines import located
-from bench.objects import check_targets, require_target
-from bench.results import check_writable
-from bench.schema import Row, TableSpec
+from bench.results.out_folder import check_writable
+from bench.store import check_store
 from bench.tables.build import check_table, styles_of
 
 __all__ = ["check_settings", "used"]
 
 
 def used(resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) -> dict[str, Any]:
-    """The configuration without rows of other controls and measures of other tasks; hub ids are their local folders.
+    """Return the configuration without unused rows and measures, and with local folders in place of hub ids.
 
     Args:
-        resolved: as plain data.
-        spec: of the table.
-        rows: that the run has.
+        resolved: the configuration as plain data.
+        spec: specification of the table.
+        rows: rows of the run.
 
     Raises:
-        BadInputError: the table's task is not one of the features', or that one names a measure that they do not have.
+        BadInputError: the features do not have the table's task, or lack a measure of that task.
     """
     features, task = resolved["features"], spec.task
     if task not in features["tasks"]:
@@ -46,20 +47,21 @@ def used(resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) 
 
 
 def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) -> None:
-    """See that targets and arguments are right.
+    """Check that targets and arguments are valid.
 
     Args:
-        nodes: what `used` gives.
-        spec: of the table.
-        rows: that the run has.
+        nodes: the result of `used`.
+        spec: specification of the table.
+        rows: rows of the run.
 
     Raises:
-        BadInputError: something is not; the message names the key.
+        BadInputError: a value is invalid; the message names the key.
     """
     check_table(spec, rows, styles_of(nodes["features"]["measures"]))
     for name in ("store", "data"):
-        if not Path(nodes["paths"][name]).is_dir():  # one that is there and cannot be written may have all of it
+        if not Path(nodes["paths"][name]).is_dir():  # an existing folder may be complete even if it is read-only
             check_writable(nodes["paths"][name], f"paths.{name}")
+    check_store(Path(nodes["paths"]["store"]))
     try:
         preset(nodes["profile"]["masks"])
     except ValueError as error:

@@ -1,1 +1,1 @@
-"""Items to evaluate: images, masks, and the miniature world that stands in for the real data sets."""
+"""Items to evaluate: images, masks, and the miniature data sets that stand in for the real ones."""

@@ -1,4 +1,4 @@
-"""COCOEE, the test bench of Paint-by-Example: pictures, boxes to fill, and patches of what is to be painted there.
+"""COCOEE, the test bench of Paint-by-Example: pictures, boxes to fill, and exemplars of the content to paint there.
 
 Its files are named after COCO annotation ids of 12 digits (Fantasy-Studio/Paint-by-Example at 52a7e37, README and
 ldm/data/test_bench_dataset.py).
@@ -7,68 +7,88 @@ ldm/data/test_bench_dataset.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from os.path import isfile  # unlike Path.is_file, it accepts a name that is too long for any file
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from bench.data.given_masks import mask_values
 from bench.data.items import Picture
 from bench.data.listing import existing_folder, few, names_sha256, refuse_repeated, source_notes
+from bench.data.walking import walk
 from bench.errors import BadInputError
 
 __all__ = ["COCOEE"]
 
 PARTS = {"GT_3500": "GT", "Mask_bbox_3500": "mask", "Ref_3500": "ref"}
-"""Folders, and the endings of the names in them."""
+"""Folders, and the endings of the file names in them."""
 LIST = "id_list.npy"
 DIGITS = 12
 PUBLISHED = (3500, "0acd5c4b13060dd4b671be8c01f2d2e53b739ce7d6bedcb1df1cd386c4c3c819")
-"""Number and SHA-256 of the sorted ids, as 12 digits each, in Fantasy-Studio/Paint-by-Example at 52a7e37,
+"""Number of ids and SHA-256 of the sorted ids, with 12 digits each, in Fantasy-Studio/Paint-by-Example at 52a7e37,
 test_bench/id_list.npy.
 """
 
 
 @dataclass(frozen=True)
 class COCOEE:
-    """Pictures with the mask and the exemplar that belong to each.
+    """The pictures, with the mask and the exemplar of each one.
 
     Attributes:
         root: the folder `test_bench`.
-        ids: a file of int64 ids in NumPy's format, in the order of the items; a relative path is meant from the root.
-            None for the root's `id_list.npy`, or where that is absent for all ids in the folders.
+        ids: a file of int64 ids in NumPy's format, in the order of the items; a relative path starts at the root.
+            None for the root's `id_list.npy` or, if it does not exist, for all ids in the folders.
+        mask_values: values of known pixels and of the hole in mask files, in this order; None for black and white.
     """
 
     root: str | Path
     ids: str | Path | None = None
+    mask_values: Sequence[Any] | None = None
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "given"
     fit: ClassVar[Literal["lama", "squash", "crop"]] = "squash"
 
+    def __post_init__(self) -> None:
+        mask_values(self.mask_values)
+
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` for the ids of the published list, in any order."""
+        """`published` if the ids are those of the published list, in any order; `custom` otherwise."""
         return "published" if (len(self._names), names_sha256(sorted(self._names))) == PUBLISHED else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """The pictures.
+        """Yield the pictures.
 
         Raises:
-            BadInputError: the root or the list is missing, the list is broken or has an id twice, or an id lacks one of
-                its three files.
+            BadInputError: the root or the list is missing, the list is broken or has an id twice, or one of the
+                three files of an id is missing.
         """
         root, names = Path(self.root), self._names
         files = {name: [f"{part}/{name}_{ending}.png" for part, ending in PARTS.items()] for name in names}
         missing = {name: [file for file in triple if not (root / file).is_file()] for name, triple in files.items()}
         absent = [file for triple in missing.values() for file in triple]
         if absent:
-            lacking = f"{sum(map(bool, missing.values()))} of {len(names)} ids lack a file in {root}"
-            raise BadInputError(f"{self._list or root}: {lacking}: {few(absent)}")
-        sources = source_notes(root)
+            summary = f"{sum(map(bool, missing.values()))} of {len(names)} ids lack a file in {root}"
+            raise BadInputError(f"{self._list or root}: {summary}: {few(absent)}")
+        sources, values = source_notes(root), mask_values(self.mask_values)
         for name, (picture, mask, exemplar) in files.items():
-            yield Picture(name, root / picture, sources.get(picture, name), mask=root / mask, exemplar=root / exemplar)
+            yield Picture(
+                name,
+                root / picture,
+                sources.get(picture, name),
+                mask=root / mask,
+                mask_values=values,
+                exemplar=root / exemplar,
+            )
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Files in the three folders that have no id in their names, with the reason; empty if a list gives the ids."""
+        return {} if self._list is not None else self._found[1]
 
     @property
     def _list(self) -> Path | None:
@@ -77,28 +97,39 @@ class COCOEE:
 
     @cached_property
     def _names(self) -> list[str]:
-        """The ids as 12 digits each."""
+        """The ids with 12 digits each."""
         root = existing_folder(self.root, f"a folder that holds {', '.join(PARTS)}")
-        names = _found(root) if self._list is None else _listed(self._list)
+        names = self._found[0] if self._list is None else _listed(self._list)
         if not names:
             raise BadInputError(f"{self._list or root}: expected ids of pictures, found none")
         return names
 
-
-def _found(root: Path) -> list[str]:
-    names = set()
-    for part, ending in PARTS.items():
-        for path in (root / part).glob(f"*_{ending}.png"):
-            if matched := re.fullmatch(rf"(\d{{{DIGITS}}})_{ending}\.png", path.name):
-                names.add(matched[1])
-    return sorted(names)
+    @cached_property
+    def _found(self) -> tuple[list[str], dict[str, str]]:
+        """The ids in the names of files, and the files that have none."""
+        names: set[str] = set()
+        left_out: dict[str, str] = {}
+        for part, ending in PARTS.items():
+            folder = Path(self.root) / part
+            if not folder.is_dir():
+                continue
+            walked = walk(folder, depth=1)
+            for path in walked.files:
+                if matched := re.fullmatch(rf"([0-9]{{{DIGITS}}})_{ending}\.png", path.name):
+                    names.add(matched[1])
+                else:
+                    walked.leave_out(path, f"its name is not ID_{ending}.png")
+            left_out |= {f"{part}/{name}": why for name, why in walked.left_out.items()}
+        return sorted(names), left_out
 
 
 def _listed(path: Path) -> list[str]:
+    if path.exists() and not isfile(path):
+        raise BadInputError(f"{path}: expected ids in NumPy's format, found something that is no file")
     try:
         with path.open("rb") as file:
             ids = np.lib.format.read_array(file, allow_pickle=False)
-    except Exception as error:  # the header is parsed as Python, and may end in any of them
+    except Exception as error:  # the header is parsed as Python code, which can raise any error
         raise BadInputError(f"{path}: expected ids in NumPy's format, found {error}") from None
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise BadInputError(f"{path}: expected one row of whole numbers, found {ids.dtype} of shape {ids.shape}")

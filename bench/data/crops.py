@@ -12,13 +12,13 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def random_crop(picture: Pixels, generator: np.random.Generator, side: int, *, smallest: float = 0.5) -> Pixels:
-    """A random square of `smallest` to 1 times the shorter side, scaled by area averaging.
+    """Crop a random square of `smallest` to 1 times the shorter side, and scale it by area averaging.
 
     Args:
         picture: uint8 H×W×3.
-        generator: of the draw.
-        side: of the result in pixels.
-        smallest: share of the shorter side.
+        generator: random generator for the crop.
+        side: side of the result in pixels.
+        smallest: smallest side of the crop as a fraction of the shorter side.
 
     Returns:
         uint8 side×side×3.

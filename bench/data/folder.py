@@ -1,27 +1,25 @@
-"""Any folder of pictures."""
+"""A folder of pictures of any kind."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from PIL import Image, UnidentifiedImageError
-
 from bench.data.items import Picture
-from bench.data.listing import existing_folder, source_notes
+from bench.data.listing import NOTES, existing_folder, source_notes
+from bench.data.pictures import is_picture
+from bench.data.walking import walk
 from bench.errors import BadInputError
 
 __all__ = ["FolderPictures"]
 
-log = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True)
 class FolderPictures:
-    """Every picture under a folder, at any depth, in the order of names; hidden files are passed over.
+    """All pictures below a folder in the order of names; links are followed, and hidden files are left out.
 
     Attributes:
         root: the folder.
@@ -34,34 +32,37 @@ class FolderPictures:
     subset: ClassVar[Literal["published", "custom"]] = "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """The pictures; what is none is skipped with a line that says so.
+        """Yield the pictures.
 
         Raises:
-            BadInputError: the root is no folder, or holds no picture.
+            BadInputError: the root is not a folder, or holds no picture.
         """
         root = existing_folder(self.root, "a folder of pictures")
         sources = source_notes(root)
-        empty = True
-        for path in sorted(path for path in root.rglob("*") if path.is_file()):
-            relative = path.relative_to(root)
-            if any(part.startswith(".") for part in relative.parts):
-                continue
-            if not _is_picture(path):
-                log.warning("skipped %s: not a picture", path)
-                continue
-            empty = False
-            # The suffix stays: a.png and a.jpg are two items.
-            name = relative.as_posix()
-            yield Picture(name, path, sources.get(name, name))
-        if empty:
+        paths, _ = self._pictures_and_rest
+        if not paths:
             raise BadInputError(f"dataset.root: expected pictures, found none in {root}")
+        for path in paths:
+            # The suffix is part of the name, so that a.png and a.jpg are two items.
+            name = path.relative_to(root).as_posix()
+            yield Picture(name, path, sources.get(name, name))
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Paths below the root that give no picture, with the reason."""
+        return self._pictures_and_rest[1]
 
-def _is_picture(path: Path) -> bool:
-    try:
-        with Image.open(path):
-            return True
-    except UnidentifiedImageError:
-        return False
-    except (OSError, Image.DecompressionBombError):
-        return True  # it says that it is one, and reading it will say what is wrong
+    @cached_property
+    def _pictures_and_rest(self) -> tuple[list[Path], dict[str, str]]:
+        found = walk(Path(self.root))
+        paths = []
+        for path in found.files:
+            if path.parent == found.root and path.name in NOTES:
+                continue
+            if path.stat().st_size == 0:
+                found.leave_out(path, "an empty file")
+            elif not is_picture(path):
+                found.leave_out(path, "not a picture")
+            else:
+                paths.append(path)
+        return paths, found.left_out

@@ -1,22 +1,25 @@
-"""The ImageNet validation set, and the subset of it that the paper's Table 2 is about.
+"""The ImageNet validation set, and the subset of it in the paper's Table 2.
 
 The authors took 3 pictures of each class and report 2,968 of the 3,000. LaMa's generator silently leaves out a picture
-whose five masks are all too large, about 1 % of them; that this explains the 32 is our inference, not their statement.
-They offer the 2,968 pictures with their masks as an archive (buxiangzhiren/Asymmetric_VQGAN, README).
+if all five of its masks are too large, about 1 % of them. That this explains the missing 32 is our inference, not their
+statement. They offer the 2,968 pictures with their masks as an archive (buxiangzhiren/Asymmetric_VQGAN, README).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+from bench.data.given_masks import mask_values
 from bench.data.items import Picture
-from bench.data.listing import existing_folder, few, refuse_missing, refuse_repeated, source_notes
+from bench.data.listing import existing_folder, few, read_lines, refuse_missing, refuse_repeated, source_notes
+from bench.data.walking import Walk, sorted_out, walk
 from bench.errors import BadInputError
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 __all__ = ["AuthorsArchive", "ImageNetValidation"]
 
@@ -28,15 +31,15 @@ MASK_ENDING = "_mask"
 
 @dataclass(frozen=True)
 class ImageNetValidation:
-    """A seeded choice of pictures from each class; the same pictures under the same names in either layout.
+    """A seeded selection of pictures of each class, which is equal for both layouts, including the names.
 
     Attributes:
-        root: the folder that holds the synset folders, such as `ILSVRC2012/val`; with a ground truth, the folder that
-            holds the pictures themselves.
-        per_class: pictures taken from each class; a class with fewer gives all it has.
-        seed: of the choice.
+        root: the folder that holds the synset folders, such as `ILSVRC2012/val`; with a ground truth, the folder
+            that holds the pictures themselves.
+        per_class: number of pictures of each class; a class with fewer gives all of them.
+        seed: seed of the selection.
         ground_truth: the devkit's `ILSVRC2012_validation_ground_truth.txt`, whose line n is the class of
-            `ILSVRC2012_val_%08d` n; a relative path is meant from the root. None where synset folders tell the classes.
+            `ILSVRC2012_val_%08d` n; a relative path starts at the root. None if synset folders give the classes.
     """
 
     root: str | Path
@@ -53,64 +56,77 @@ class ImageNetValidation:
 
     @property
     def subset(self) -> Literal["reconstructed", "custom"]:
-        """`reconstructed` for 3 pictures of each of 1,000 classes, the authors' rule with a choice of our own."""
+        """`reconstructed` for 3 pictures of each of 1,000 classes, which is the authors' rule with our own
+        selection.
+        """
         counts = [len(chosen) for chosen in self._chosen]
         return "reconstructed" if counts == [PER_CLASS] * CLASSES else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """The pictures in the order of their classes, then of their names.
+        """Yield the pictures in the order of their classes, then of their names.
 
         Raises:
-            BadInputError: the root is no folder or has no pictures in classes, or the ground truth does not fit.
+            BadInputError: the root is not a folder or has no pictures in classes, or the ground truth does not fit.
         """
         chosen = [path for paths in self._chosen for path in paths]
         root = Path(self.root)
         sources = source_notes(root)
-        # By their file's name where that is enough, so that masks and noise are the same in either layout.
-        alike = len({path.stem for path in chosen}) < len(chosen)
+        # If file names are unique, they are the ids, so that masks and noise are equal for both layouts.
+        ambiguous = len({path.stem for path in chosen}) < len(chosen)
         for path in chosen:
             relative = path.relative_to(root)
-            name = relative.with_suffix("").as_posix() if alike else path.stem
+            name = relative.with_suffix("").as_posix() if ambiguous else path.stem
             yield Picture(name, path, sources.get(relative.as_posix(), name))
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Paths below the root that give no picture to select from, with the reason."""
+        _ = self._chosen
+        return self._walk.left_out
+
+    @cached_property
+    def _walk(self) -> Walk:
+        return walk(Path(self.root), depth=2 if self.ground_truth is None else 1)
 
     @cached_property
     def _chosen(self) -> list[list[Path]]:
-        """The pictures chosen of each class."""
+        """The selected pictures of each class."""
         root = existing_folder(self.root, "a folder of synset folders, or of pictures with their ground truth")
-        classes = _folders(root) if self.ground_truth is None else _flat(root, root / self.ground_truth)
+        found = self._walk
+        classes = _folders(found) if self.ground_truth is None else _flat(found, root / self.ground_truth)
         chosen = []
         for files in classes:
-            # The first file names the class, for either layout has the same files.
+            # The first file identifies the class, because both layouts have the same files.
             generator = numpy_generator(self.seed, "imagenet subset", files[0].stem)
             chosen.append([files[index] for index in sorted(generator.permutation(len(files))[: self.per_class])])
         return chosen
 
 
-def _folders(root: Path) -> list[list[Path]]:
-    classes = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+def _folders(found: Walk) -> list[list[Path]]:
+    classes: dict[Path, list[Path]] = {}
+    for path in sorted_out(found, SUFFIXES, level=2, outside="outside a synset folder"):
+        classes.setdefault(path.parent, []).append(path)
+    for folder, files in classes.items():
         refuse_repeated([path.stem for path in files], listed_in=folder)
-        if files:
-            classes.append(files)
     if not classes:
         raise BadInputError(
-            f"dataset.root: expected synset folders with pictures, found none in {root}; "
+            f"dataset.root: expected synset folders with pictures, found none in {found.root}; "
             "for pictures without folders, dataset.pictures.ground_truth names the file of their classes"
         )
-    return classes
+    return list(classes.values())
 
 
-def _flat(root: Path, ground_truth: Path) -> list[list[Path]]:
-    try:
-        lines = ground_truth.read_text().split()
-    except (OSError, UnicodeDecodeError) as error:
-        expected = f"expected a file of class ids at {ground_truth}"
-        raise BadInputError(f"dataset.pictures.ground_truth: {expected}: {error}") from None
-    wrong = [f"{line} in line {number}" for number, line in enumerate(lines, 1) if not line.isdecimal()]
+def _flat(walked: Walk, ground_truth: Path) -> list[list[Path]]:
+    root = walked.root
+    lines = read_lines(ground_truth, "dataset.pictures.ground_truth", "a file of class ids")
+    wrong = [
+        f"{line or 'an empty line'} in line {number}"
+        for number, line in enumerate(lines, 1)
+        if not re.fullmatch("[0-9]{1,9}", line)
+    ]
     if wrong or not lines:
         raise BadInputError(f"{ground_truth}: expected a class id in every line, found {few(wrong) or 'none'}")
-    found = {path.stem: path for path in root.iterdir() if path.suffix.lower() in SUFFIXES}
+    found = {path.stem: path for path in walked.files if path.suffix.lower() in SUFFIXES}
     paths = [
         found.get(stem, root / f"{stem}.JPEG")
         for stem in (f"ILSVRC2012_val_{number:08d}" for number in range(1, len(lines) + 1))
@@ -128,34 +144,51 @@ class AuthorsArchive:
 
     Attributes:
         root: the folder that holds pairs of `NAME.png` and `NAME_mask.png`.
+        mask_values: values of known pixels and of the hole in mask files, in this order; None for black and white.
     """
 
     root: str | Path
+    mask_values: Sequence[Any] | None = None
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "given"
     fit: ClassVar[Literal["lama", "squash", "crop"]] = "squash"
 
+    def __post_init__(self) -> None:
+        mask_values(self.mask_values)
+
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` for as many pairs as the paper reports; no checksum of them is known."""
+        """`published` if there are as many pairs as the paper reports (their checksum is unknown); `custom`
+        otherwise.
+        """
         return "published" if len(self._names) == PUBLISHED_PAIRS else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """The pictures with their masks in the order of their names.
+        """Yield the pictures with their masks in the order of their names.
 
         Raises:
-            BadInputError: the root is no folder or has no pairs, or a picture or mask has no partner.
+            BadInputError: the root is not a folder or has no pairs, or a picture or mask has no partner.
         """
         names, root = self._names, Path(self.root)
-        sources = source_notes(root)
+        sources, values = source_notes(root), mask_values(self.mask_values)
         for name in names:
-            file = f"{name}.png"
-            yield Picture(name, root / file, sources.get(file, name), mask=root / f"{name}{MASK_ENDING}.png")
+            file, mask = f"{name}.png", root / f"{name}{MASK_ENDING}.png"
+            yield Picture(name, root / file, sources.get(file, name), mask=mask, mask_values=values)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Names in the root that belong to no pair, with the reason."""
+        _ = self._names
+        return self._walk.left_out
+
+    @cached_property
+    def _walk(self) -> Walk:
+        return walk(Path(self.root), depth=1)
 
     @cached_property
     def _names(self) -> list[str]:
         root = existing_folder(self.root, "a folder of NAME.png and NAME_mask.png")
-        stems = {path.stem for path in root.iterdir() if path.suffix == ".png"}
+        stems = {path.stem for path in sorted_out(self._walk, {".png"}, level=1, outside="")}
         masked = {stem.removesuffix(MASK_ENDING) for stem in stems if stem.endswith(MASK_ENDING)}
         pictures = {stem for stem in stems if not stem.endswith(MASK_ENDING)}
         if not stems:

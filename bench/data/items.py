@@ -1,4 +1,7 @@
-"""Items: files made into a square image, its mask, and what else is given, with hashes of both.
+"""Items, each made from files: a square image, its mask, and optional inputs, with hashes of image and mask.
+
+If masks are drawn, LaMa's rule makes the item. If masks are given, or the whole image is unknown, the image is only
+scaled.
 
 Where masks are drawn, LaMa's rule makes the item; where they are given, or nothing is known, the image is only scaled.
 
@@ -14,48 +17,58 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from bench.data.given_masks import MaskValues, read_mask
 from bench.data.masks import MaskPreset, accept_masks
+from bench.data.names import valid_id
+from bench.data.pictures import read_rgb, size_of
 from bench.errors import BadInputError
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
-__all__ = ["Item", "Picture", "inpainting_item", "item_of_files", "read_mask", "read_rgb", "sha256_of", "square_image"]
+__all__ = ["Item", "Picture", "inpainting_item", "item_of_files", "sha256_of", "square_image"]
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The files and words that an item is made of, as an adapter yields them."""
+    """The files and texts from which an item is made, as an adapter yields them."""
 
     id: str
-    """Stable name, unlike any other of the data set: its path under the root, without the suffix."""
+    """Stable name, unique in the data set: the path under the root, without the suffix."""
     path: Path
     source: str
-    """What it was cut from; pictures of one source are not independent."""
+    """Original from which the picture was cut; pictures of one source are not independent."""
     mask: Path | None = None
-    """A picture of the mask, white = hole; None where masks are drawn, or where nothing is known."""
+    """Picture of the mask; None if masks are drawn, or if the whole image is unknown."""
+    mask_values: MaskValues | None = None
+    """Values of known pixels and hole in the mask's file; None if black is known and white is the hole."""
     exemplar: Path | None = None
-    """A picture of what is to be painted into the hole."""
+    """Picture of the content to paint into the hole."""
     caption: str = ""
     reference: bool = True
-    """Whether its image belongs to the set that a Fréchet distance is measured to; one caption of each image does."""
+    """True if its image belongs to the reference set of Fréchet distances, as one caption of each image does."""
+
+    def __post_init__(self) -> None:
+        """Make id and source one line of valid Unicode, so that every table, file and message can contain them."""
+        object.__setattr__(self, "id", valid_id(self.id))
+        object.__setattr__(self, "source", valid_id(self.source))
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing to evaluate."""
+    """An item to evaluate."""
 
     id: str
     source: str
     image: Pixels
-    """uint8 RGB of shape (S, S, 3)."""
+    """Pixels as uint8 RGB of shape (S, S, 3)."""
     mask: Pixels
-    """uint8 of shape (S, S): 1 = hole, to be generated; 0 = known. All ones where only words are given."""
+    """Mask as uint8 of shape (S, S): 1 = hole, to be generated; 0 = known. It is all ones if only a text is given."""
     caption: str = ""
     exemplar: Pixels | None = None
-    """uint8 RGB of any size."""
+    """Picture of the content to paint, as uint8 RGB of any size."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
@@ -64,7 +77,7 @@ class Item:
 
     @property
     def mask_area(self) -> float:
-        """Share of the image that is hole, in [0, 1]."""
+        """Fraction of the image that is hole, in [0, 1]."""
         return float(self.mask.mean())
 
     @property
@@ -76,39 +89,13 @@ class Item:
         return sha256_of(self.mask)
 
 
-def read_rgb(path: Path) -> Image.Image:
-    """A picture of any mode as upright 8-bit RGB.
-
-    EXIF orientation is applied; grey, palette, CMYK and 16-bit pictures are converted; transparency lies on white.
-
-    Raises:
-        BadInputError: the file is missing, no picture, or broken.
-    """
-    try:
-        with Image.open(path) as opened:
-            picture: Image.Image = ImageOps.exif_transpose(opened)
-            if picture.mode.startswith("I;16") or picture.mode == "I":
-                levels = np.asarray(picture).astype(np.int64).clip(0, 65535) // 257
-                picture = Image.fromarray(levels.astype(np.uint8))
-            if picture.has_transparency_data:
-                layer = picture.convert("RGBA")
-                picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            return picture.convert("RGB")
-    except FileNotFoundError:
-        raise BadInputError(f"{path}: expected a picture, found no file") from None
-    except UnidentifiedImageError:
-        raise BadInputError(f"{path}: expected a picture, found something else") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadInputError(f"{path}: expected a whole picture, found a broken one ({error})") from error
-
-
 def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, seed: int) -> Item | None:
-    """Make an item by LaMa's rule, or None where all five masks are too large and LaMa leaves the picture out.
+    """Make an item by LaMa's rule; return None if all five masks are too large, because LaMa leaves such a picture out.
 
     Args:
-        picture: the file to read.
+        picture: the picture to read.
         resolution: side of the item in pixels.
-        masks: the family of masks; drawn from a generator seeded by the item's id.
+        masks: the family of masks; they are drawn from a generator that is seeded by the item's id.
         seed: the run's seed.
     """
     scaled = np.asarray(_covering(read_rgb(picture.path), resolution))
@@ -122,12 +109,12 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
 
 
 def square_image(path: Path, *, resolution: int, fit: str) -> Pixels:
-    """A picture as uint8 RGB of shape (S, S, 3), by bicubic resampling.
+    """Read a picture as uint8 RGB of shape (S, S, 3), scaled by bicubic resampling.
 
     Args:
-        path: of the picture.
-        resolution: side in pixels.
-        fit: `squash` to scale both sides to it, `crop` to scale the shorter one and cut the middle out.
+        path: path of the picture.
+        resolution: side of the result in pixels.
+        fit: `squash` scales both sides to the resolution; `crop` scales the shorter side and cuts out the centre.
     """
     rgb = read_rgb(path)
     if rgb.size == (resolution, resolution):
@@ -139,40 +126,23 @@ def square_image(path: Path, *, resolution: int, fit: str) -> Pixels:
     return np.ascontiguousarray(np.asarray(scaled)[top : top + resolution, left : left + resolution])
 
 
-def read_mask(path: Path, *, resolution: int, like: tuple[int, int]) -> tuple[Pixels, int]:
-    """A mask's file as uint8 of shape (S, S), 1 = hole, and how many of its pixels were neither black nor white.
+def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item, int]:
+    """Make an item whose mask is given or whose whole image is unknown; also return the number of its mask's grey
+    pixels.
 
     Args:
-        path: a picture, white = hole; thresholded at half.
-        resolution: side in pixels.
-        like: width and height of its image.
+        picture: the files; without a mask, the whole image is to be generated.
+        resolution: side of the item in pixels.
+        fit: see `square_image`.
 
     Raises:
-        BadInputError: it is missing or broken, or has another size than its image.
-    """
-    grey = read_rgb(path).convert("L")
-    if grey.size != like:
-        sizes = ["×".join(map(str, size)) for size in (like, grey.size)]
-        raise BadInputError(f"{path}: expected a mask of its image's size {sizes[0]}, found {sizes[1]}")
-    levels = np.asarray(grey.resize((resolution, resolution), Image.Resampling.NEAREST))
-    between = int(((levels > 0) & (levels < 255)).sum())
-    return (levels >= 128).astype(np.uint8), between
-
-
-def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item, int]:
-    """An item whose mask is given, or of which nothing is known; and how many of its mask's pixels were grey.
-
-    Args:
-        picture: the files; without a mask, all of the image is to be generated.
-        resolution: side of the item in pixels.
-        fit: as `square_image` has it.
+        BadInputError: a file is missing or broken, or `read_mask` refuses the mask.
     """
     image = square_image(picture.path, resolution=resolution, fit=fit)
     mask, between = np.ones((resolution, resolution), np.uint8), 0
     if picture.mask is not None:
-        with Image.open(picture.path) as opened:
-            size = opened.size
-        mask, between = read_mask(picture.mask, resolution=resolution, like=size)
+        size = size_of(picture.path)
+        mask, between = read_mask(picture.mask, resolution=resolution, like=size, values=picture.mask_values)
     return Item(picture.id, picture.source, image, mask, picture.caption, _exemplar(picture.exemplar)), between
 
 
@@ -181,12 +151,12 @@ def _exemplar(path: Path | None) -> Pixels | None:
 
 
 def _covering(rgb: Image.Image, resolution: int) -> Image.Image:
-    """Scaled so that the shorter side has the resolution."""
+    """Scale a picture so that its shorter side has the resolution."""
     factor = resolution / min(rgb.size)
     width, height = (max(resolution, round(side * factor)) for side in rgb.size)
     return rgb.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def sha256_of(pixels: Pixels) -> str:
-    """SHA-256 of an image's shape and pixels."""
+    """Return the SHA-256 of an image's shape and pixels."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

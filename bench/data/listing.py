@@ -1,49 +1,72 @@
-"""What adapters share: lists of names known by their hash, paths that stay inside their root, notes of sources."""
+"""Helpers of the adapters: lists of names and their hash, paths that stay inside their root, and notes of sources."""
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from os.path import isfile  # unlike Path.is_file, it takes a name too long for any file
+from os.path import isfile, lexists  # unlike Path.is_file, they accept names that are too long for any file
 from pathlib import Path, PurePosixPath
 
-from bench.errors import BadInputError
+from typing_extensions import TypedDict
 
-__all__ = ["existing_folder", "few", "inside", "names_sha256", "refuse_missing", "refuse_repeated", "source_notes"]
+from bench.errors import BadInputError
+from bench.runtime.strict_json import checked, parse_json
+
+__all__ = [
+    "existing_folder",
+    "few",
+    "inside",
+    "names_sha256",
+    "read_lines",
+    "refuse_missing",
+    "refuse_repeated",
+    "source_notes",
+]
 
 SHOWN = 5
 NOTES = ("sources.jsonl", "scenes.jsonl")
+BEGINNINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""Byte order marks, with the encoding of a text that begins with one."""
+LARGEST_TEXT = 2**30
+"""Largest number of bytes of a text file."""
+
+
+class _Note(TypedDict):
+    file: str
+    source: str
 
 
 def existing_folder(root: str | Path, expected: str) -> Path:
-    """The root as a path.
+    """Return the root as a path.
 
     Raises:
-        BadInputError: it is no folder; the message says what was expected of it.
+        BadInputError: the root is not a folder; the message contains the expected content.
     """
     if not Path(root).is_dir():
-        raise BadInputError(f"dataset.root: expected {expected}, found nothing at {root}")
+        found = "something that is no folder" if lexists(root) else "nothing"
+        raise BadInputError(f"dataset.root: expected {expected}, found {found} at {root}")
     return Path(root)
 
 
 def names_sha256(names: Iterable[str]) -> str:
-    """SHA-256 of the names, joined by line feeds."""
+    """Return the SHA-256 of the names, joined by line feeds."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def few(names: Sequence[str]) -> str:
-    """The first five names, and how many more there are."""
+    """Return the first five names, and the number of the other ones."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def inside(root: Path, name: str, *, listed_in: Path) -> Path:
-    """The path of a listed file below the root.
+    """Return the path of a listed file below the root.
 
     Raises:
-        BadInputError: the name is absolute, or climbs by `..`.
+        BadInputError: the name is absolute, or contains `..`.
     """
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
         raise BadInputError(f"{listed_in}: paths must stay inside {root}: found {name}")
@@ -51,21 +74,23 @@ def inside(root: Path, name: str, *, listed_in: Path) -> Path:
 
 
 def refuse_repeated(names: Iterable[str], *, listed_in: Path) -> None:
-    """Raises BadInputError where a name stands twice."""
+    """Raise BadInputError if a name is listed twice."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise BadInputError(f"{listed_in}: expected every name once, found {len(repeated)} repeated: {few(repeated)}")
 
 
 def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> None:
-    """Raises BadInputError where files are missing, with their number and the first five, relative to the root."""
+    """Raise BadInputError if files are missing; the message has their number and the first five, relative to the
+    root.
+    """
     missing = [path.relative_to(root).as_posix() for path in paths if not isfile(path)]
     if missing:
         raise BadInputError(f"{listed_in}: {len(missing)} of {len(paths)} files are missing in {root}: {few(missing)}")
 
 
 def source_notes(root: Path) -> dict[str, str]:
-    """What each file below the root was cut from, as noted beside miniature data; empty for a real data set.
+    """Return the source of each file below the root, from the notes of miniature data; empty for a real data set.
 
     Raises:
         BadInputError: the notes are broken.
@@ -73,19 +98,62 @@ def source_notes(root: Path) -> dict[str, str]:
     for path in (root / name for name in NOTES):
         if not path.is_file():
             continue
-        sources = {}
-        for number, text in enumerate(_text(path).splitlines(), 1):
-            try:
-                line = json.loads(text)
-                sources[line["file"]] = line["source"]
-            except (ValueError, KeyError, TypeError, RecursionError):
-                raise BadInputError(f"{path}:{number}: expected `file` and `source` as JSON, found {text!r}") from None
+        sources: dict[str, str] = {}
+        for number, text in enumerate(read_lines(path, str(path), "notes of sources"), 1):
+            if not text:
+                continue
+            place = f"{path}:{number}"
+            note = checked(parse_json(text, place), _Note, place)
+            if sources.setdefault(note["file"], note["source"]) != note["source"]:
+                raise BadInputError(f"{place}: expected one source for {note['file']}, found another")
         return sources
     return {}
 
 
-def _text(path: Path) -> str:
+def read_lines(path: Path, key: str, expected: str) -> list[str]:
+    """Return the lines of a text file without surrounding white space; empty lines at the end are left out.
+
+    The text is UTF-8, or UTF-16 with a byte order mark; the line ends may be those of any system.
+
+    Args:
+        path: path of the file.
+        key: key of the configuration that names the file.
+        expected: description of the file, for messages.
+
+    Raises:
+        BadInputError: the file is missing, is not a regular file, or is not such a text.
+    """
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: expected text, found {error}") from None
+        text = _text(path)
+    except (OSError, ValueError, BadInputError) as error:
+        raise BadInputError(f"{key}: expected {expected} at {path}, found an error: {error}") from None
+    lines = _lines(text)
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+
+
+def _text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+        BadInputError: the file is not a regular file, is too large, or is not text.
+    """
+    if path.exists() and not isfile(path):
+        raise BadInputError(f"{path}: expected text, found something that is no file")
+    if path.stat().st_size > LARGEST_TEXT:
+        raise BadInputError(f"{path}: expected text of at most {LARGEST_TEXT} bytes, found {path.stat().st_size}")
+    content = path.read_bytes()
+    encoding = next((name for mark, name in BEGINNINGS.items() if content.startswith(mark)), "utf-8")
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path}: expected text in UTF-8, found {error}") from None
+    if "\0" in text:
+        raise BadInputError(f"{path}: expected text in UTF-8, found null characters, as in UTF-16 without its mark")
+    return text

@@ -1,9 +1,9 @@
-"""LaMa's free-form inpainting masks: strokes or boxes, five variants an image, those above half rejected.
+"""LaMa's free-form inpainting masks: strokes or boxes, five variants for each image, of which large ones are rejected.
 
-The parameters are the ones that LaMa's generator really uses, which differ from its YAML files where the code
-adds one to an upper bound (advimman/lama at 786f593: saicinpainting/training/data/masks.py,
-saicinpainting/evaluation/masks/mask.py, bin/gen_mask_dataset.py, configs/data_gen/random_thick_{256,512}.yaml).
-A mask is 1 in the hole and 0 where the image is known.
+The parameters are the ones that LaMa's generator really uses. They differ from its YAML files where the code adds one
+to an upper bound (advimman/lama at 786f593: saicinpainting/training/data/masks.py,
+saicinpainting/evaluation/masks/mask.py, bin/gen_mask_dataset.py, configs/data_gen/random_thick_{256,512}.yaml). A mask
+is 1 in the hole and 0 where the image is known.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ Mask = npt.NDArray[np.uint8]
 Range = tuple[int, int]
 
 VARIANTS = 5
-"""Masks drawn for an image, of which one is kept (`variants_n`)."""
+"""Number of masks that are drawn for an image, of which one is used (`variants_n`)."""
 MAX_HOLE = 0.5
-"""Largest share of a crop that may be hole (`max_tamper_area`)."""
+"""Largest fraction of a crop that may be hole (`max_tamper_area`)."""
 
 
 @dataclass(frozen=True)
 class MaskPreset:
-    """One family of masks. Every range is inclusive at both ends; lengths are in pixels."""
+    """A family of masks. Every range includes both ends; lengths are in pixels."""
 
     name: str
     size: int
-    """Image side for which the ranges are meant."""
+    """Side of the images for which the ranges are meant."""
     strokes: Range
     segments: Range
-    """Straight segments in one stroke, each from the end of the last."""
+    """Number of straight segments in a stroke; each starts at the end of the previous one."""
     width: Range
     length: Range
     directions: int
-    """Segments run at 0.01 + k radians, k < directions, mirrored in strokes of even index."""
+    """Number of directions: segments run at 0.01 + k radians, k < directions, mirrored in strokes of even index."""
     boxes: Range
     box_side: Range
     box_margin: int
-    """Smallest distance from a box to the image's border."""
+    """Smallest distance from a box to the edge of the image."""
     irregular_weight: float = 1.0
     box_weight: float = 0.3
 
@@ -60,10 +60,10 @@ PRESETS: dict[str, MaskPreset] = {
 
 
 def preset(name: str) -> MaskPreset:
-    """The preset of that name: `thick_512`, `thick_256`, or one of them scaled, as in `thick_512@64`.
+    """Return the preset of that name: `thick_512`, `thick_256`, or a scaled one such as `thick_512@64`.
 
     Raises:
-        ValueError: no such preset; the message lists those there are.
+        ValueError: there is no such preset; the message lists the known ones.
     """
     base, at, side = name.partition("@")
     if base not in PRESETS or (at and not (side.isdecimal() and int(side))):
@@ -76,8 +76,8 @@ def _scaled(original: MaskPreset, size: int) -> MaskPreset:
     factor = size / original.size
 
     def pixels(bounds: Range) -> Range:
-        low, high = (max(1, round(bound * factor)) for bound in bounds)
-        return low, high
+        lowest, highest = (max(1, round(bound * factor)) for bound in bounds)
+        return lowest, highest
 
     return replace(
         original,
@@ -91,7 +91,7 @@ def _scaled(original: MaskPreset, size: int) -> MaskPreset:
 
 
 def sample_mask(kind: MaskPreset, height: int, width: int, generator: np.random.Generator) -> Mask:
-    """Draw one mask, uint8 of shape (height, width): 1 = hole. No rejection."""
+    """Draw one mask, uint8 of shape (height, width): 1 = hole. No mask is rejected."""
     share = kind.irregular_weight / (kind.irregular_weight + kind.box_weight)
     draw = _draw_strokes if generator.random() < share else _draw_boxes
     return draw(kind, height, width, generator)
@@ -132,32 +132,32 @@ def _draw_boxes(kind: MaskPreset, height: int, width: int, generator: np.random.
 
 
 def square_crop(mask: Mask, generator: np.random.Generator) -> tuple[int, int, int]:
-    """Left, top and side of a square crop of the shorter side's length that touches the hole, by LaMa's rule."""
+    """Draw a square crop of the shorter side's length that touches the hole, by LaMa's rule, as (left, top, side)."""
     height, width = mask.shape
     side = min(height, width)
-    wide = height < width
-    inside = np.flatnonzero(mask.any(axis=0 if wide else 1))
+    is_wide = height < width
+    inside = np.flatnonzero(mask.any(axis=0 if is_wide else 1))
     last, free = int(inside.max()), max(height, width) - side
-    low = max(0, min(free - 1, last - side))
-    high = max(low + 1, min(free, last))
-    start = int(generator.integers(low, high))
-    return (start, 0, side) if wide else (0, start, side)
+    lowest = max(0, min(free - 1, last - side))
+    highest = max(lowest + 1, min(free, last))
+    start = int(generator.integers(lowest, highest))
+    return (start, 0, side) if is_wide else (0, start, side)
 
 
 def accept_masks(
     kind: MaskPreset, height: int, width: int, generator: np.random.Generator
 ) -> tuple[Mask, tuple[int, int, int]] | None:
-    """Draw LaMa's five variants with their crops and keep one whose hole covers at most half of its crop.
+    """Draw LaMa's five variants with their crops, and select one whose hole covers at most half of its crop.
 
     Returns:
-        The cropped mask, uint8 S by S with S = min(height, width), and the crop as (left, top, side) in the
-        image; None where all five are rejected, as happens to 1.7 % of square images: LaMa leaves such an image out.
+        The cropped mask, uint8 S×S with S = min(height, width), and the crop as (left, top, side) in the image.
+            None if all five are rejected, which happens to 1.7 % of square images; LaMa leaves such an image out.
     """
-    kept = []
+    accepted = []
     for _ in range(VARIANTS):
         mask = sample_mask(kind, height, width, generator)
         left, top, side = square_crop(mask, generator)
         crop = mask[top : top + side, left : left + side]
         if crop.mean() <= MAX_HOLE:
-            kept.append((np.ascontiguousarray(crop), (left, top, side)))
-    return kept[int(generator.integers(len(kept)))] if kept else None
+            accepted.append((np.ascontiguousarray(crop), (left, top, side)))
+    return accepted[int(generator.integers(len(accepted)))] if accepted else None

@@ -1,4 +1,4 @@
-"""Places' test pictures in their 256×256 release, and the 30,000 of them that LaMa published as its test set."""
+"""The 256×256 release of Places' test pictures, and the 30,000 of them that LaMa published as its test set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from bench.data.items import Picture
-from bench.data.listing import existing_folder, inside, names_sha256, refuse_missing, refuse_repeated, source_notes
+from bench.data.listing import (
+    existing_folder,
+    inside,
+    names_sha256,
+    read_lines,
+    refuse_missing,
+    refuse_repeated,
+    source_notes,
+)
 from bench.errors import BadInputError
 
 __all__ = ["Places"]
@@ -25,7 +33,7 @@ class Places:
 
     Attributes:
         root: the folder that holds `test_256`.
-        listing: a text file of names such as `Places365_test_00000001.jpg`, one a line; a relative path is meant from
+        listing: a text file of names such as `Places365_test_00000001.jpg`, one per line; a relative path starts at
             the root.
     """
 
@@ -37,15 +45,15 @@ class Places:
 
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` for the list that LaMa published."""
+        """`published` for the list that LaMa published; `custom` otherwise."""
         return "published" if (len(self._names), names_sha256(self._names)) == PUBLISHED else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """The pictures.
+        """Yield the pictures.
 
         Raises:
-            BadInputError: the root or the list is missing, or the list is empty, has a name twice, leaves the folder or
-                names files that are not there.
+            BadInputError: the root or the list is missing, or the list is empty, has a name twice, or names files
+                that are missing or outside the folder.
         """
         root = existing_folder(self.root, f"a folder that holds {FOLDER}")
         folder, names = root / FOLDER, self._names
@@ -62,13 +70,8 @@ class Places:
 
     @cached_property
     def _names(self) -> list[str]:
-        try:
-            lines = self._listing.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInputError(
-                f"dataset.pictures.listing: expected a text file of names at {self._listing}: {error}"
-            ) from None
-        names = [line.strip() for line in lines if line.strip()]
+        lines = read_lines(self._listing, "dataset.pictures.listing", "a text file of names")
+        names = [line for line in lines if line]
         if not names:
             raise BadInputError(f"{self._listing}: expected names of pictures, one a line, found none")
         refuse_repeated([_stem(name) for name in names], listed_in=self._listing)

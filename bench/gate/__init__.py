@@ -1,1 +1,1 @@
-"""The gate: whether one run's numbers are worse than another's, or than a baseline's, or nobody can tell."""
+"""The gate, which decides whether a run's numbers are worse than those of another run or of a baseline."""

@@ -1,7 +1,7 @@
-"""A baseline: the values that a project holds its later runs to, as a file that is committed and read in review.
+"""Baselines: files of values that later runs are compared with, which are committed and reviewed.
 
-One number stands on a line, everything is sorted, and values have as many digits as mean something, so that a new
-baseline differs from the old one where the code does.
+Each number is on its own line, everything is sorted, and values are rounded to significant digits, so that a new
+baseline differs from the old one only where the code does.
 """
 
 from __future__ import annotations
@@ -12,81 +12,89 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BadInputError
-from bench.gate.numbers import Measured, Number, Side
+from bench.gate.read_run import Measured, Number, Side
 from bench.metrics.protocol import Protocol
-from bench.results import write_atomically
-from bench.stamps import Stamps
+from bench.results.run_files import BaselineFile, BaselineTable, check_baseline_numbers, check_seal, sealed
+from bench.results.stamps import Stamps
+from bench.runtime.files import write_atomically
+from bench.runtime.strict_json import checked, read_json
 
 __all__ = ["DIGITS", "read_baseline", "rounded", "write_baseline"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DIGITS = 5
-"""Of values: a hundredth of the smallest margin, and what another machine's rounding seldom reaches."""
+"""Significant digits of saved values: finer than the smallest margin, coarser than differences between machines."""
 ERROR_DIGITS = 2
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:
-    """To so many significant digits."""
+    """Round to a number of significant digits."""
     return float(f"{value:.{digits}g}")
 
 
 def read_baseline(path: Path) -> Side:
-    """What a baseline holds.
+    """Read a baseline.
 
     Raises:
-        BadInputError: there is none, or it is damaged or of another version.
+        BadInputError: the file does not exist, is damaged, or has another version.
     """
     try:
-        found = json.loads(path.read_text())
-        if found["schema_version"] != SCHEMA_VERSION:
-            raise BadInputError(f"{path}: expected schema_version {SCHEMA_VERSION}, found {found['schema_version']}")
-        protocols = {key: Protocol.of(settings) for key, settings in found["protocols"].items()}
-        tables = {name: _table(name, entry, protocols) for name, entry in found["experiments"].items()}
-    except OSError:
+        found = read_json(path)
+    except FileNotFoundError:
         raise BadInputError(f"{path}: expected a baseline, found no file; --update writes one") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInputError(f"{path}: expected a baseline, found {type(error).__name__}: {error}") from None
+    version = found.get("schema_version")
+    if version != SCHEMA_VERSION or isinstance(version, bool):
+        raise BadInputError(f"{path}: expected a baseline of schema_version {SCHEMA_VERSION}, found {version}")
+    baseline = checked(found, BaselineFile, str(path))
+    protocols = {key: Protocol.of(settings) for key, settings in baseline["protocols"].items()}
     for key, protocol in protocols.items():
         if protocol.hash != key:
             raise BadInputError(f"{path}: expected {key[:12]}… as the hash of a protocol, found another")
-    return Side(path, tables, ())
+    for name, entry in found["experiments"].items():
+        check_seal(entry, f"{path}: {name}")
+    tables = baseline["experiments"].items()
+    return Side(path, {name: _table(name, entry, protocols, f"{path}: {name}") for name, entry in tables}, ())
 
 
-def _table(name: str, entry: Mapping[str, Any], protocols: Mapping[str, Protocol]) -> Measured:
+def _table(name: str, entry: BaselineTable, protocols: Mapping[str, Protocol], place: str) -> Measured:
+    check_baseline_numbers(entry, place)
+    missing = [
+        key for key in (*entry["protocols"].values(), entry["sampling"]) if key is not None and key not in protocols
+    ]
+    if missing:
+        raise BadInputError(f"{place}: expected the protocol {missing[0][:12]}…, found none")
     numbers = {
         (row, metric): Number(
-            None if found["value"] is None else float(found["value"]),
-            bool(found["higher_is_better"]),
-            found["stderr"],
-            found["n"],
-            found.get("reason", ""),
+            found["value"], found["higher_is_better"], found["stderr"], found["n"], found.get("reason", "")
         )
         for row, metrics in entry["rows"].items()
         for metric, found in metrics.items()
     }
     costs = {(row, cost): float(value) for row, found in entry["costs"].items() for cost, value in found.items()}
     stamps = Stamps(entry["manifest"], {metric: protocols[key] for metric, key in entry["protocols"].items()})
-    return Measured(name, entry["profile"], stamps, numbers, costs, tuple(entry["custom"]), DIGITS)
+    sampling = None if entry["sampling"] is None else protocols[entry["sampling"]]
+    return Measured(name, entry["profile"], stamps, numbers, costs, tuple(entry["custom"]), DIGITS, sampling)
 
 
 def write_baseline(path: Path, new: Side) -> None:
-    """Write what a run or a folder of runs measured; one table's run replaces this table alone.
+    """Write the numbers of a run or a folder of runs; a single table's run replaces only this table.
 
     Raises:
-        BadInputError: something of it cannot be used, or the file that is to be changed cannot be read.
+        BadInputError: a number cannot be used, or the existing file cannot be read.
     """
     if new.problems:
         found = "\n".join(f"  {problem.what}" for problem in new.problems)
         raise BadInputError(f"{path}: expected a baseline of whole runs; it is left as it is:\n{found}")
-    kept = read_baseline(path).tables if new.alone and path.exists() else {}
-    tables = {**kept, **new.tables}
+    existing = read_baseline(path).tables if new.alone and path.exists() else {}
+    tables = {**existing, **new.tables}
     content = {
         "schema_version": SCHEMA_VERSION,
         "experiments": {name: _as_json(table) for name, table in tables.items()},
         "protocols": {
             protocol.hash: protocol.settings
             for table in tables.values()
-            for protocol in table.stamps.protocols.values()
+            for protocol in (*table.stamps.protocols.values(), table.sampling)
+            if protocol is not None
         },
     }
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
@@ -102,16 +110,20 @@ def _as_json(table: Measured) -> dict[str, Any]:
         rows.setdefault(row, {})[metric] = _number(number)
     costs: dict[str, dict[str, float]] = {}
     for (row, cost), value in table.costs.items():
-        whole = value == int(value) and abs(value) < 2**53
-        costs.setdefault(row, {})[cost] = int(value) if whole else rounded(value, 2 if cost == "time_ratio" else DIGITS)
-    return {
+        is_integer = value == int(value) and abs(value) < 2**53
+        costs.setdefault(row, {})[cost] = (
+            int(value) if is_integer else rounded(value, 2 if cost == "time_ratio" else DIGITS)
+        )
+    content = {
         "profile": table.profile,
         "manifest": table.stamps.manifest,
         "custom": list(table.custom),
         "protocols": {metric: protocol.hash for metric, protocol in table.stamps.protocols.items()},
+        "sampling": None if table.sampling is None else table.sampling.hash,
         "rows": rows,
         "costs": costs,
     }
+    return sealed(content)
 
 
 def _number(number: Number) -> dict[str, Any]:

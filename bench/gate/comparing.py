@@ -1,4 +1,4 @@
-"""Every number of the new side beside the old one's, with the margin, and the verdict."""
+"""Comparison of every number of the new side with the old one, with its margin and verdict."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from bench.errors import BadInputError
 from bench.gate.baseline import rounded
 from bench.gate.decision import Verdict, Worsening, decide, together, upper_bound
 from bench.gate.margins import COSTS, DEFAULTS, Margin, margin_of
-from bench.gate.numbers import Measured, Number, Problem, Side
-from bench.influences import INFLUENCES
+from bench.gate.read_run import OVERALL, Measured, Number, Problem, Side
 from bench.metrics.spread import Spread
 from bench.metrics.uncertainty import Estimate, combined
-from bench.stamps import Stamps, unlike
+from bench.results.influences import INFLUENCES
+from bench.results.stamps import Stamps, unlike
+from bench.runtime.not_available import NotAvailable
 from bench.tables.build import style_of
 
 __all__ = ["Comparison", "Outcome", "compare"]
@@ -26,12 +27,12 @@ NOTHING = Number(None, False, reason="not measured")
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number of both sides."""
+    """A number of both sides."""
 
     experiment: str
     row: str
     metric: str
-    """Or a cost."""
+    """Name of the metric or cost."""
     new: float
     old: float
     margin: Margin
@@ -41,12 +42,12 @@ class Comparison:
 
     @property
     def change(self) -> float:
-        """New minus old."""
+        """New value minus old value."""
         return self.new - self.old
 
     @property
     def ci95(self) -> tuple[float, float] | None:
-        """The change's interval, two-sided; None where the values are compared as they are, or no error is known."""
+        """Two-sided 95 % interval of the change; None if only the values are compared, or if no error is known."""
         spread = self.worsening.spread
         if spread is None:
             return None
@@ -54,26 +55,26 @@ class Comparison:
 
     @property
     def bound(self) -> float:
-        """By how much it is worse at most."""
+        """Upper confidence bound of the worsening."""
         return upper_bound(self.worsening)
 
     @property
     def allowed(self) -> float:
-        """The margin in the number's own unit."""
+        """Margin in the number's own unit."""
         return self.margin.at(self.old)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a whole comparison."""
+    """The outcome of a whole comparison."""
 
     new: Path
     old: Path
     comparisons: tuple[Comparison, ...]
     problems: tuple[Problem, ...]
-    """For each of them nobody can tell."""
+    """Reasons why something could not be compared."""
     notes: tuple[str, ...]
-    """What was not compared and need not be."""
+    """Notes on differences that need no comparison."""
 
     @property
     def verdict(self) -> Verdict:
@@ -81,35 +82,35 @@ class Outcome:
         return together([*found, *([Verdict.CANNOT_TELL] if self.problems else [])])
 
     def of(self, *verdicts: Verdict) -> list[Comparison]:
-        """Comparisons that ended so."""
+        """Return the comparisons with one of these verdicts."""
         return [found for found in self.comparisons if found.verdict in verdicts]
 
 
 def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
-    """Hold the new side to everything that the old one has.
+    """Compare the new side with everything that the old one has.
 
-    Where one side is a single table's run, that table alone is compared.
+    If one side is a single table's run, only that table is compared.
 
     Args:
-        new: the run or runs in question.
-        old: what they are held to.
-        margins: by the full name of a metric or cost, where they are not the default ones.
+        new: the run or runs to judge.
+        old: the run, runs or baseline to compare with.
+        margins: margins that differ from the defaults, by the full name of a metric or cost.
 
     Raises:
-        BadInputError: a margin is of no metric and no cost.
+        BadInputError: a margin belongs to no metric and no cost.
     """
-    gathered = _Gathered(dict(margins), [], [*new.problems, *old.problems], [])
-    told = {problem.experiment for problem in gathered.problems}
-    wanted = new.tables if new.alone else old.tables
-    for name in wanted:
+    collector = _Collector(dict(margins), [], [*new.problems, *old.problems], [])
+    reported = {problem.experiment for problem in collector.problems}
+    experiments = new.tables if new.alone else old.tables
+    for name in experiments:
         if name in new.tables and name in old.tables:
-            gathered.table(new.tables[name], old.tables[name])
-        elif name not in told:
+            collector.table(new.tables[name], old.tables[name])
+        elif name not in reported:
             expected, found = (", ".join(side.tables) or "none" for side in (old, new))
-            gathered.miss(name, f"experiment: expected {name if name in old.tables else expected}, found {found}")
-    more = [name for name in new.tables if name not in old.tables and name not in wanted]
+            collector.miss(name, f"experiment: expected {name if name in old.tables else expected}, found {found}")
+    more = [name for name in new.tables if name not in old.tables and name not in experiments]
     if more:
-        gathered.notes.append(f"new has more experiments: {', '.join(more)}")
+        collector.notes.append(f"new has more experiments: {', '.join(more)}")
     known = [
         name for side in (new, old) for table in side.tables.values() for _, name in (*table.numbers, *table.costs)
     ]
@@ -118,17 +119,17 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
             if name not in DEFAULTS and style_of(name) is None:
                 expected = ", ".join(dict.fromkeys([*known, *COSTS]))
                 raise BadInputError(f"margin of {name}: expected one of {expected}")
-            gathered.notes.append(f"margin of {name}: neither side has it")
-    if not gathered.comparisons and not gathered.problems:
-        gathered.miss("", f"{old.path}: expected something to compare, found nothing")
-    verdicts = decide([(found.worsening, found.allowed) for found in gathered.comparisons])
-    judged = [replace(found, verdict=verdict) for found, verdict in zip(gathered.comparisons, verdicts, strict=True)]
-    return Outcome(new.path, old.path, tuple(judged), tuple(gathered.problems), tuple(gathered.notes))
+            collector.notes.append(f"margin of {name}: neither side has it")
+    if not collector.comparisons and not collector.problems:
+        collector.miss("", f"{old.path}: expected something to compare, found nothing")
+    verdicts = decide([(found.worsening, found.allowed) for found in collector.comparisons])
+    judged = [replace(found, verdict=verdict) for found, verdict in zip(collector.comparisons, verdicts, strict=True)]
+    return Outcome(new.path, old.path, tuple(judged), tuple(collector.problems), tuple(collector.notes))
 
 
 @dataclass(frozen=True)
-class _Gathered:
-    """What a comparison has found so far."""
+class _Collector:
+    """The results of a comparison so far."""
 
     margins: dict[str, Margin]
     comparisons: list[Comparison]
@@ -143,23 +144,31 @@ class _Gathered:
         if new.custom != old.custom:
             words = [" ".join(side.custom) or "no override" for side in (new, old)]
             self.notes.append(f"{name}: new ran with {words[0]}; old with {words[1]}")
+        if new.profile != old.profile:
+            self.miss(name, f"profile: expected {old.profile}, found {new.profile}")
+            return
         if new.stamps.manifest != old.stamps.manifest:
             counts = [max((number.n for number in side.numbers.values()), default=0) for side in (old, new)]
             self.miss(name, f"{unlike(new.stamps, old.stamps)} ({counts[0]} and {counts[1]} items)")
             return
-        ours, theirs = (dict.fromkeys(row for row, _ in side.numbers) for side in (new, old))
-        for row in theirs:
-            if row not in ours:
+        sampling = _sampling(new, old)
+        if sampling is not None:
+            self.miss(name, sampling)
+            return
+        new_value, old_value = (dict.fromkeys(row for row, _ in side.numbers) for side in (new, old))
+        for row in old_value:
+            if row not in new_value:
                 self.miss(name, f"row {row}: expected numbers as old has them, found none")
-        more = [row for row in ours if row not in theirs]
+        more = [row for row in new_value if row not in old_value]
         if more:
             self.notes.append(f"{name}: new has more rows: {', '.join(more)}")
-        for metric in dict.fromkeys(metric for _, metric in old.numbers):
-            self._metric(name, metric, [row for row in theirs if row in ours], new, old)
-        self._costs(name, new, old)
+        both = [row for row in old_value if row in new_value]
+        for metric in dict.fromkeys(metric for side in (old, new) for _, metric in side.numbers):
+            self._metric(name, metric, both, new, old)
+        self._costs(name, both, new, old)
 
     def _metric(self, name: str, metric: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
-        """One metric of rows that both sides have."""
+        """Compare one metric of the rows that both sides have."""
         margin = margin_of(metric, self.margins)
         if np.isinf(margin.amount):
             self.notes.append(f"{name}: {metric} is not compared, as its margin is {margin}")
@@ -170,65 +179,76 @@ class _Gathered:
             return
         reasons: dict[str, list[str]] = {}
         for row in rows:
-            ours, theirs = new.numbers.get((row, metric), NOTHING), old.numbers.get((row, metric), NOTHING)
-            worse = _worsening(ours, theirs, old.digits)
-            if isinstance(worse, str):
-                reasons.setdefault(worse, []).append(row)
+            new_value, old_value = new.numbers.get((row, metric), NOTHING), old.numbers.get((row, metric), NOTHING)
+            worse = _worsening(new_value, old_value, old.digits)
+            if isinstance(worse, NotAvailable):
+                reasons.setdefault(worse.reason, []).append(row)
                 continue
-            assert ours.value is not None  # else there were no worsening
-            assert theirs.value is not None
-            value = ours.value if old.digits is None else rounded(ours.value, old.digits)
-            better = theirs.higher_is_better
-            self.comparisons.append(Comparison(name, row, metric, value, theirs.value, margin, better, worse))
+            assert new_value.value is not None  # otherwise there would be no worsening
+            assert old_value.value is not None
+            value = new_value.value if old.digits is None else rounded(new_value.value, old.digits)
+            better = old_value.higher_is_better
+            self.comparisons.append(Comparison(name, row, metric, value, old_value.value, margin, better, worse))
             if not worse.paired and old.digits is None and old.stamps.manifest:
                 self._once(f"{name}: only values are compared, as one side keeps no {INFLUENCES}")
         for why, found in reasons.items():
             self.miss(name, f"{metric} of {', '.join(found)}: {why}")
 
-    def _costs(self, name: str, new: Measured, old: Measured) -> None:
-        alone = []
+    def _costs(self, name: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
+        """Compare the costs of rows that both sides have; in a table of layers, the costs of each decoder."""
+        named = dict.fromkeys(row for side in (old, new) for row, _ in side.costs) if OVERALL in rows else rows
         for cost in COSTS:
             margin = margin_of(cost, self.margins)
-            ours, theirs = ({row: side.costs[row, c] for row, c in side.costs if c == cost} for side in (new, old))
-            if np.isinf(margin.amount) or not (ours or theirs):
+            if np.isinf(margin.amount):
                 continue
-            both = [row for row in theirs if row in ours]
-            if len(both) < len({**ours, **theirs}):
-                alone.append(f"{cost} ({len(both)} of {len({**ours, **theirs})} rows)")
-            for row in both:
-                worse = Worsening(ours[row] - theirs[row])
-                self.comparisons.append(Comparison(name, row, cost, ours[row], theirs[row], margin, False, worse))
-        if alone:
-            self.notes.append(f"{name}: costs are compared where both sides have them: {', '.join(alone)}")
+            for row in named:
+                new_value, old_value = new.costs.get((row, cost)), old.costs.get((row, cost))
+                if new_value is not None and old_value is not None:
+                    worse = Worsening(new_value - old_value)
+                    self.comparisons.append(Comparison(name, row, cost, new_value, old_value, margin, False, worse))
+                elif new_value is not None or old_value is not None:
+                    side = "new" if new_value is None else "old"
+                    self.miss(name, f"{cost} of {row}: expected it on both sides, found none in {side}")
 
     def _once(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
 
 
+def _sampling(new: Measured, old: Measured) -> str | None:
+    """Describe the first difference in how two runs sampled their latents; None if there is none."""
+    if new.sampling is None or old.sampling is None:
+        return None if new.sampling == old.sampling else "sampling: expected latents on both sides, found them on one"
+    found = old.sampling.differences(new.sampling)
+    return f"sampling: {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "") if found else None
+
+
 def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:
-    """What differs between the protocols by which a metric was measured."""
+    """Describe the difference between the protocols of a metric; None if there is none."""
     stamps = [
         Stamps(side.manifest, {metric: side.protocols[metric]}) for side in (new, old) if metric in side.protocols
     ]
     return unlike(*stamps) if len(stamps) == 2 else None
 
 
-def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | str:
-    """Paired where both sides kept influences, else of the values alone; or why there is none."""
+def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | NotAvailable:
+    """Return the paired worsening if both sides have influences, else that of the values; or the reason for none."""
     if new.value is None or old.value is None:
         reasons = [f"{side}: {number.reason}" for side, number in (("new", new), ("old", old)) if number.reason]
-        return f"expected a value on both sides, found none ({'; '.join(reasons)})"
+        return NotAvailable(f"expected a value on both sides, found none ({'; '.join(reasons)})")
     if new.n != old.n:
-        return f"expected {old.n} items, found {new.n}"
+        return NotAvailable(f"expected {old.n} items, found {new.n}")
     if new.higher_is_better != old.higher_is_better:
-        return f"expected higher_is_better {old.higher_is_better}, found {new.higher_is_better}"
+        return NotAvailable(f"expected higher_is_better {old.higher_is_better}, found {new.higher_is_better}")
     sign = -1.0 if old.higher_is_better else 1.0
-    ours, theirs = new.influence, old.influence
-    if ours is None or theirs is None:
+    new_value, old_value = new.influence, old.influence
+    if new_value is None or old_value is None:
         return Worsening(sign * ((new.value if digits is None else rounded(new.value, digits)) - old.value))
-    if (ours.items, ours.sources) != (theirs.items, theirs.sources):
-        return "expected the items that old has influences of, found others"
-    estimates = Estimate(new.value, ours.values, ours.change), Estimate(old.value, theirs.values, theirs.change)
+    if (new_value.items, new_value.sources) != (old_value.items, old_value.sources):
+        return NotAvailable("expected the items that old has influences of, found others")
+    estimates = (
+        Estimate(new.value, new_value.values, new_value.change),
+        Estimate(old.value, old_value.values, old_value.change),
+    )
     worse = combined([(sign, estimates[0]), (-sign, estimates[1])])
-    return Worsening(worse.value, Spread.of(worse.influence, ours.sources, change=worse.change), paired=True)
+    return Worsening(worse.value, Spread.of(worse.influence, new_value.sources, change=worse.change), paired=True)

@@ -1,4 +1,4 @@
-"""Margins: the worsening of a number that the gate takes for none."""
+"""Margins: the worsening of a number that the gate tolerates."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.errors import BadInputError
-from bench.metrics.summary import NAME
+from bench.metrics.names import MetricName
 
 __all__ = ["ANY", "COSTS", "DEFAULTS", "Margin", "margin_of", "margins_of"]
 
 ANY = "any"
-"""For a margin: however much worse, it is not compared."""
+"""Margin of a metric that is not compared at all."""
 
 
 @dataclass(frozen=True)
 class Margin:
-    """In the number's own unit, or as a part of its old value."""
+    """The margin of a metric, in its own unit or as a fraction of its old value."""
 
     amount: float
-    """0 or more; infinite for a number that is not compared."""
+    """Size of the margin, 0 or more; infinite for a number that is not compared."""
     relative: bool = True
 
     def at(self, old: float) -> float:
-        """What it comes to beside an old value."""
+        """Return the margin in the number's own unit, given the old value."""
         return self.amount * abs(old) if self.relative and math.isfinite(self.amount) else self.amount
 
     def __str__(self) -> str:
@@ -40,32 +40,32 @@ COSTS: Mapping[str, Margin] = {
     "peak_memory_bytes": Margin(0.05),
     "time_ratio": Margin(0.5),
 }
-"""What rows cost, and how much more of it is taken for none. Counted are the first three; memory is what CUDA's
-allocator held. `time_ratio` is a row's time an image divided by the vanilla decoder's in the same run: even so it moves
-by a quarter and more on a machine that others use."""
+"""Costs of rows, with their margins. The first three are counted; memory is what CUDA's allocator held. `time_ratio` is
+a row's time per image divided by the vanilla decoder's in the same run; even so, it varies by a quarter and more on a
+machine that others use.
+"""
 LAYERS = "layers_as_printed"
-"""Of Tables 7 and 8: lines that agree with the paper's."""
+"""Name of the number of lines of Tables 7 and 8 that agree with the paper's."""
 DEFAULTS: Mapping[str, Margin] = {"clip_score": Margin(0.005), LAYERS: Margin(0.0), **COSTS}
-"""By a metric without its suffixes. A CLIP score moves little: rows that differ to the eye are a hundredth apart."""
+"""Margins by metric without suffixes. CLIP scores vary little: visibly different rows are 0.01 apart."""
 QUALITY = Margin(0.02)
-"""Of every other metric."""
+"""Margin of every other metric."""
 
 
 def margin_of(name: str, given: Mapping[str, Margin]) -> Margin:
-    """The margin of a metric or a cost: what was given under its full name, or the default."""
-    parts = NAME.fullmatch(name)
-    return given.get(name) or DEFAULTS.get(name if parts is None else parts["metric"], QUALITY)
+    """Return the margin of a metric or a cost: what was given under its full name, or the default."""
+    return given.get(name) or DEFAULTS.get(MetricName.parse(name).metric, QUALITY)
 
 
 def margins_of(words: Iterable[str], key: str = "--margin") -> dict[str, Margin]:
-    """Margins by name.
+    """Parse margins and return them by name.
 
     Args:
-        words: such as `fid=0.5`, `lpips=1%`, or `fid_40_50=any`.
-        key: where they come from, for the message.
+        words: texts such as `fid=0.5`, `lpips=1%`, or `fid_40_50=any`.
+        key: origin of the texts, for the message.
 
     Raises:
-        BadInputError: one of them is no margin, or is given twice.
+        BadInputError: a text is not a margin, or a name is given twice.
     """
     found: dict[str, Margin] = {}
     for word in words:

@@ -1,17 +1,20 @@
-"""What the gate found, for people, for a pull request, and for continuous integration."""
+"""Reports of the gate's outcome for people, for a pull request, and for continuous integration."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from rich.console import Console
+from rich.text import Text
 
 from bench.gate.comparing import Comparison, Outcome
 from bench.gate.decision import Verdict
+from bench.runtime.text import one_line
 from bench.tables.grid import Grid, markdown, print_grid, print_notes
 
 __all__ = ["as_json", "github_commands", "junit", "print_outcome", "summary", "to_markdown"]
@@ -19,13 +22,13 @@ __all__ = ["as_json", "github_commands", "junit", "print_outcome", "summary", "t
 SCHEMA_VERSION = 1
 HEADS = ["verdict", "row", "metric", "old", "new", "change, 95 % interval", "worse by at most", "margin"]
 SHOWN = (Verdict.REGRESSION, Verdict.CANNOT_TELL, Verdict.IMPROVED)
-"""In full; of the others their number is said."""
+"""Verdicts that are listed one by one; the others are only counted."""
 MOST = 9
-"""Annotations one by one: GitHub shows ten of a kind and step, and the tenth says how many are left."""
+"""Largest number of single annotations: GitHub shows ten of a kind per step, and the tenth counts the others."""
 
 
 def summary(outcome: Outcome) -> str:
-    """The verdict and what it rests on, in one line."""
+    """Return the verdict and the counts behind it, in one line."""
     counts = Counter(found.verdict for found in outcome.comparisons)
     parts = [f"{counts[verdict]} {name}" for verdict, name in _NAMES.items() if counts[verdict]]
     if outcome.problems:
@@ -42,23 +45,23 @@ _NAMES = {
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """On the terminal: what moved or is undecided, what could not be compared, and the verdict last."""
+    """Print the changes, undecided numbers, problems, and the verdict last."""
     for experiment, grid in _grids(outcome):
         print_grid(grid, experiment, console)
     print_notes([*_reasons(outcome), *outcome.notes], console)
-    console.print(f"{outcome.new} beside {outcome.old}: {summary(outcome)}", markup=False, highlight=False)
+    console.print(Text(one_line(f"{outcome.new} beside {outcome.old}: {summary(outcome)}")))
 
 
 def to_markdown(outcome: Outcome) -> str:
-    """A section for a pull request."""
-    head = f"## Gate: {summary(outcome)}\n\n`{outcome.new}` beside `{outcome.old}`\n"
+    """Return a section for a pull request."""
+    head = f"## Gate: {summary(outcome)}\n\n{_code(outcome.new)} beside {_code(outcome.old)}\n"
     tables = [f"##{markdown(experiment, [grid], [])}" for experiment, grid in _grids(outcome)]
     lines = [f"- {_plain(reason)}" for reason in (*_reasons(outcome), *outcome.notes)]
     return "\n".join([head, *(text.rstrip() + "\n" for text in tables), *lines]).rstrip() + "\n"
 
 
 def junit(outcome: Outcome) -> bytes:
-    """JUnit's XML: a test case for each comparison, one more for each thing that could not be compared."""
+    """Return JUnit's XML with a test case for each comparison and for each problem."""
     root = ElementTree.Element("testsuites", name="gate")
     experiments = [found.experiment for found in outcome.comparisons]
     for experiment in dict.fromkeys([*experiments, *(found.experiment for found in outcome.problems)]):
@@ -68,7 +71,7 @@ def junit(outcome: Outcome) -> bytes:
         suite = ElementTree.SubElement(
             root,
             "testsuite",
-            name=experiment or "gate",
+            name=_xml(experiment) or "gate",
             tests=str(len(comparisons) + len(problems)),
             failures=str(counts[Verdict.REGRESSION]),
             errors=str(counts[Verdict.CANNOT_TELL] + len(problems)),
@@ -93,12 +96,14 @@ def _case(suite: ElementTree.Element, name: str, verdict: Verdict, message: str)
 
 
 def _xml(text: str) -> str:
-    """Without the control characters that XML cannot hold."""
-    return "".join(character if character >= " " or character in "\t\n" else "?" for character in text)
+    """Return a text on one line, without characters that XML cannot contain."""
+    return one_line(text)
 
 
 def github_commands(outcome: Outcome) -> list[str]:
-    """Workflow commands of GitHub: an error for each regression, a warning for what nobody can tell."""
+    """Return GitHub's workflow commands: an error for each regression, a warning for each undecided number or
+    problem.
+    """
     errors = [(f"{found.experiment}: worse", _sentence(found)) for found in outcome.of(Verdict.REGRESSION)]
     warnings = [(f"{found.experiment}: undecided", _sentence(found)) for found in outcome.of(Verdict.CANNOT_TELL)]
     warnings += [(f"{found.experiment or 'gate'}: not comparable", found.what) for found in outcome.problems]
@@ -112,8 +117,8 @@ def _commands(kind: str, found: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _data(text: str) -> str:
-    """As GitHub's toolkit escapes a command's message."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Return a text on one line, escaped like in GitHub's toolkit."""
+    return one_line(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:
@@ -121,7 +126,7 @@ def _property(text: str) -> str:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Everything, as plain data."""
+    """Return the whole outcome as plain data."""
     return {
         "schema_version": SCHEMA_VERSION,
         "new": str(outcome.new),
@@ -153,7 +158,7 @@ def _comparison_as_json(found: Comparison) -> dict[str, Any]:
 
 
 def _grids(outcome: Outcome) -> Iterator[tuple[str, Grid]]:
-    """By experiment what moved or is undecided, the worst verdicts first."""
+    """Yield, for each experiment, the changed and undecided numbers, the worst verdicts first."""
     shown = [found for verdict in SHOWN for found in outcome.of(verdict)]
     for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):
         lines = [_line(found) for found in shown if found.experiment == experiment]
@@ -180,7 +185,7 @@ def _interval(found: Comparison, opening: str, closing: str = "") -> str:
 
 
 def _sentence(found: Comparison) -> str:
-    """A comparison in one line."""
+    """Return a comparison in one line."""
     share = f" ({found.change / abs(found.old):+.1%})" if found.old else ""
     return (
         f"{found.metric} of {found.row}: {_number(found.old)} to {_number(found.new)}, {_signed(found.change)}{share}"
@@ -201,5 +206,10 @@ def _signed(value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without what Markdown would take for its own."""
-    return "".join(f"\\{character}" if character in "\\`*_[]<>|" else character for character in text)
+    """Escape the characters that have a meaning in Markdown."""
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|" else character for character in one_line(text))
+
+
+def _code(path: Path) -> str:
+    """Return a path as code in Markdown, without any character that would end it."""
+    return f"`{one_line(str(path)).replace('`', chr(39))}`"

@@ -1,1 +1,1 @@
-"""From items to latents, and from latents to images."""
+"""Generators, which make latents of items, and methods, which make images of latents."""

@@ -1,4 +1,4 @@
-"""Networks compiled by `torch.compile`: whether a mode can be had here, and which modes reuse their output."""
+"""Compilation of networks by `torch.compile`: checks of modes and compilers."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from bench.errors import BadInputError
 __all__ = ["GRAPHS", "check_compiler", "check_mode", "compile_network"]
 
 GRAPHS = ("reduce-overhead", "max-autotune")
-"""Modes with CUDA graphs, whose next call writes over the output of the one before."""
+"""Modes with CUDA graphs, in which a call overwrites the output of the previous one."""
 KEY = "compile"
-ALONE = {"isolate_recompiles": True}
-"""Every network has compiled forms of its own. Else they count for its class, and after eight PyTorch compiles none."""
+ISOLATED = {"isolate_recompiles": True}
+"""Option that counts compiled variants per network. Otherwise they count per class, and PyTorch stops after eight."""
 
 
 def check_mode(mode: str | None, device: torch.device) -> None:
-    """See that a mode is one for a device.
+    """Check that a mode works on a device.
 
     Args:
-        mode: one of `bench.schema.COMPILE`; None for not compiled.
-        device: where networks run.
+        mode: one of `bench.config.schema.COMPILE`; None for not compiled.
+        device: device of the networks.
 
     Raises:
-        BadInputError: it needs a GPU.
+        BadInputError: the mode needs a GPU.
     """
     if mode == "reduce-overhead" and device.type != "cuda":
-        raise BadInputError(f"{KEY}: {mode} is CUDA graphs: expected a GPU, found the device {device}")
+        raise BadInputError(f"{KEY}: expected a GPU for the CUDA graphs of {mode}, found the device {device}")
 
 
 def check_compiler(mode: str, device: torch.device) -> None:
-    """See that what it takes to compile for a device is installed, by compiling the least network.
+    """Check that everything needed to compile for a device is installed, by compiling a tiny network.
 
     Args:
-        mode: for the message.
-        device: where networks run.
+        mode: the mode, for the message.
+        device: device of the networks.
 
     Raises:
-        BadInputError: it is not, such as a C++ compiler.
+        BadInputError: something is missing, for example a C++ compiler.
     """
-    unlike = float(time.time_ns() % 10**9)  # or what an earlier process compiled would be taken, without any compiler
+    unique = float(time.time_ns() % 10**9)  # unique, so that no cached result of an earlier process is used
     try:
-        least = torch.compile(lambda x: torch.cos(x) + unlike, **ALONE)  # type: ignore[call-overload]  # its stub is older
-        least(torch.ones(5, device=device))
-    except Exception as error:  # whatever is missing, each back end has an error of its own
+        tiny = torch.compile(lambda x: torch.cos(x) + unique, **ISOLATED)  # type: ignore[call-overload]  # old stub
+        tiny(torch.ones(5, device=device))
+    except Exception as error:  # each back end has its own error for whatever is missing
         raise BadInputError(f"{KEY}: {mode} does not work on {device} here: {_reason(error)}") from error
 
 
 def compile_network(network: nn.Module, mode: str, **options: Any) -> None:
-    """Have a network compiled at its first call; it stays the module that it is.
+    """Compile a network at its first call; it stays the same module.
 
     Args:
-        network: changed in place.
-        mode: one of `bench.schema.COMPILE`.
-        options: further ones of `torch.compile`.
+        network: the network, which is changed in place.
+        mode: one of `bench.config.schema.COMPILE`.
+        options: further options of `torch.compile`.
     """
-    network.compile(mode=mode, **ALONE, **options)
+    network.compile(mode=mode, **ISOLATED, **options)
 
 
 def _reason(error: BaseException) -> str:
-    """The first line that says something."""
+    """Return the first informative line of an error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if not line.endswith("raised:")), lines[0] if lines else type(error).__name__)

@@ -1,8 +1,9 @@
-"""Latents of Stable Diffusion's inpainting model, by diffusers' own pipeline."""
+"""Latents of Stable Diffusion's inpainting model, from diffusers' own pipeline."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,78 +12,74 @@ from diffusers import StableDiffusionInpaintPipeline
 from torch import Tensor
 
 from bench.data.items import Item
-from bench.generation.latents import LatentDiffusion, image_batch, mask_batch, noise_sources, start_noise
+from bench.generation.generator import LatentDiffusion, image_batch, mask_batch, noise_sources, start_noise
 from bench.generation.pipelines import INPAINTING, text_parts
 from bench.generation.quiet import quiet
-from bench.generation.sampling import check_sampling, ddim, one_of
+from bench.generation.schedulers import check_sampling, ddim, one_of
 
 __all__ = ["InpaintingGenerator"]
 
 
-class _Pipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffusers ships no types
-    """Encodes in the first stage's precision, which need not be the UNet's."""
+class _Pipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffusers has no types
+    """A pipeline that encodes in the first stage's precision, which may differ from the UNet's."""
 
     def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
         return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
 
 
+@dataclass(eq=False)
 class InpaintingGenerator(LatentDiffusion):
-    """DDIM sampling with classifier-free guidance; every item has noise of its own, whatever batch it is in."""
+    """DDIM sampling with classifier-free guidance; every item has noise of its own, whatever batch it is in.
 
-    def __init__(
-        self,
-        pipeline: str,
-        prompt: str,
-        *,
-        steps: int,
-        guidance_scale: float,
-        eta: float,
-        device: torch.device,
-        start_noise: str = "item",
-        precision: str = "float32",
-        tokenizer: str | None = None,
-        vae: str | None = None,
-    ) -> None:
-        """Load the pipeline.
+    Raises:
+        BadInputError: there is no whole inpainting pipeline, or a value is out of its range.
+    """
 
-        Args:
-            pipeline: a folder of diffusers' `StableDiffusionInpaintPipeline`, the id of one in the hub's local cache,
-                or a checkpoint file of Stable Diffusion 1 inpainting.
-            prompt: the same for all items.
-            steps: of sampling.
-            guidance_scale: 1 is none.
-            eta: 0 for deterministic DDIM, 1 for as much noise as DDPM.
-            device: where to run.
-            start_noise: `item` for each item's own; `shared` for one by which all start, as the released script does.
-                The noise of the steps is each item's own in both, and the same.
-            precision: of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`,
-                with which the UNet alone computes in half precision, on a GPU.
-            tokenizer: folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none.
-            vae: folder or hub id of an autoencoder in place of the pipeline's own.
+    pipeline: InitVar[str]
+    """A folder of diffusers' `StableDiffusionInpaintPipeline`, the id of one in the hub's local cache, or a checkpoint
+    file of Stable Diffusion 1 inpainting."""
+    prompt: str
+    """Prompt of all items."""
+    _: KW_ONLY
+    steps: int
+    """Number of sampling steps."""
+    guidance_scale: float
+    """Scale of the guidance; 1 is none."""
+    eta: float
+    """0 for deterministic DDIM, 1 for as much noise as DDPM."""
+    device: torch.device
+    """Device of the networks."""
+    start_noise: str = "item"
+    """`item` for a start of each item's own; `shared` for one start of all items, as in the released script. The noise
+    of the steps is each item's own in both cases, and the same."""
+    precision: InitVar[str] = "float32"
+    """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`, with
+    which the UNet alone computes in half precision, on a GPU."""
+    tokenizer: InitVar[str | None] = None
+    """Folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none."""
+    vae: InitVar[str | None] = None
+    """Folder or hub id of an autoencoder in place of the pipeline's own."""
 
-        Raises:
-            BadInputError: there is no whole inpainting pipeline, or a value is out of its range.
-        """
-        check_sampling(steps=steps, guidance_scale=guidance_scale, eta=eta)
-        one_of("start_noise", start_noise, ("item", "shared"))
+    def __post_init__(self, pipeline: str, precision: str, tokenizer: str | None, vae: str | None) -> None:
+        check_sampling(steps=self.steps, guidance_scale=self.guidance_scale, eta=self.eta)
+        one_of("start_noise", self.start_noise, ("item", "shared"))
+        device = self.device
         parts = text_parts(pipeline, tokenizer, channels=INPAINTING, precision=precision, device=device, vae=vae)
         super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
-            self.pipeline = _Pipeline(
+            self._pipeline = _Pipeline(
                 **{**parts, "scheduler": ddim(parts["scheduler"])},
                 safety_checker=None, feature_extractor=None, requires_safety_checker=False,
             )  # fmt: skip
-        self.pipeline.set_progress_bar_config(disable=True)
-        self.prompt, self.steps, self.guidance_scale, self.eta = prompt, steps, guidance_scale, eta
-        self.start_noise = start_noise
+        self._pipeline.set_progress_bar_config(disable=True)
 
     @torch.inference_mode()
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
-        """Latents B×4×h×w float32, scaled as the diffusion model has them.
+        """Sample latents B×4×h×w float32, in the scale of the diffusion model.
 
         Args:
-            items: with image and mask.
-            seed: the run's; noise is drawn from it and the item's id alone.
+            items: items with image and mask.
+            seed: seed of the run; noise depends only on it and on the item's id.
         """
         image, mask = image_batch(items), mask_batch(items)
         sources = noise_sources(items, seed)
@@ -90,7 +87,7 @@ class InpaintingGenerator(LatentDiffusion):
         if self.start_noise == "shared":
             start = _released_noise(self.latent_shape(items)).expand_as(start)
         with quiet():
-            latents: Tensor = self.pipeline(
+            latents: Tensor = self._pipeline(
                 prompt=[self.prompt] * len(items),
                 image=image.float() / 255,
                 mask_image=mask,
@@ -99,7 +96,7 @@ class InpaintingGenerator(LatentDiffusion):
                 num_inference_steps=self.steps,
                 guidance_scale=self.guidance_scale,
                 eta=self.eta,
-                latents=start.to(self.pipeline.unet.dtype),
+                latents=start.to(self._pipeline.unet.dtype),
                 generator=sources,
                 output_type="latent",
             ).images
@@ -107,6 +104,6 @@ class InpaintingGenerator(LatentDiffusion):
 
 
 def _released_noise(shape: tuple[int, int, int]) -> Tensor:
-    """The start that buxiangzhiren/Asymmetric_VQGAN's `inpaint_st.py` (406c5cd) draws anew for every image."""
+    """Return the start that buxiangzhiren/Asymmetric_VQGAN's `inpaint_st.py` (406c5cd) draws again for every image."""
     drawn = np.random.RandomState(0).randn(1, *shape)  # the script's generator
     return torch.from_numpy(drawn.astype(np.float32))

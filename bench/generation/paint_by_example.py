@@ -1,8 +1,8 @@
-"""Latents of Paint-by-Example, by diffusers' pipeline and with the original's images at its borders.
+"""Latents of Paint-by-Example, from diffusers' pipeline with the original's processing of masks and examples.
 
 The original is Fantasy-Studio/Paint-by-Example (0c34124): `scripts/inference_test_bench.py` and
-`ldm/data/test_bench_dataset.py`. It scales the mask to the latents' size by bilinear interpolation, where diffusers
-takes nearest neighbours, and the example to a square of the encoder's size, where diffusers crops one.
+`ldm/data/test_bench_dataset.py`. It scales the mask to the latents' size by bilinear interpolation, while diffusers
+uses nearest neighbours, and the example to a square of the encoder's size, while diffusers crops one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from transformers import CLIPImageProcessor
 
 from bench.data.items import Item
 from bench.errors import BadInputError
-from bench.generation.latents import (
+from bench.generation.generator import (
     LatentDiffusion,
     float_images,
     image_batch,
@@ -30,13 +30,13 @@ from bench.generation.latents import (
 )
 from bench.generation.pipelines import exemplar_parts
 from bench.generation.quiet import quiet
-from bench.generation.sampling import check_sampling, one_of, plms
+from bench.generation.schedulers import check_sampling, one_of, plms
 
 __all__ = ["PaintByExampleGenerator"]
 
 
-class _Pipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers ships no types
-    """Scales the mask as asked, and encodes in the first stage's precision, which need not be the UNet's."""
+class _Pipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers has no types
+    """A pipeline with an optional resize of the mask, which encodes in the first stage's precision."""
 
     mask_resize = "bilinear"
 
@@ -70,16 +70,17 @@ class PaintByExampleGenerator(LatentDiffusion):
 
         Args:
             pipeline: a folder of diffusers' `PaintByExamplePipeline`, or the id of one in the hub's local cache.
-            steps: of sampling.
-            guidance_scale: 1 is none.
-            device: where to run.
-            mask_resize: to the latents' size, `bilinear` with soft edges as in the original, or `nearest`.
-            precision: of the UNet and the image encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`,
-                with which the UNet alone computes in half precision, on a GPU.
-            vae: folder or hub id of an autoencoder in place of the pipeline's own.
+            steps: number of sampling steps.
+            guidance_scale: scale of the guidance; 1 is no guidance.
+            device: device to run on.
+            mask_resize: way to resize masks to the latents' size: `bilinear` with soft edges like in the original,
+                or `nearest`.
+            precision: precision of the UNet and the image encoder: `float32`, `bfloat16`, or on a GPU `float16`; or
+                `autocast`, with which only the UNet computes in half precision, on a GPU.
+            vae: folder or hub id of an autoencoder that replaces the pipeline's own.
 
         Raises:
-            BadInputError: there is no whole pipeline of this kind, or a value is out of its range.
+            BadInputError: there is no complete pipeline of this kind, or a value is out of its range.
         """
         check_sampling(steps=steps, guidance_scale=guidance_scale)
         one_of("mask_resize", mask_resize, ("bilinear", "nearest"))
@@ -88,18 +89,18 @@ class PaintByExampleGenerator(LatentDiffusion):
         )
         super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
-            self.pipeline = _Pipeline(**{**parts, "scheduler": plms(parts["scheduler"])}, safety_checker=None)
-        self.pipeline.mask_resize = mask_resize
-        self.pipeline.set_progress_bar_config(disable=True)
+            self._pipeline = _Pipeline(**{**parts, "scheduler": plms(parts["scheduler"])}, safety_checker=None)
+        self._pipeline.mask_resize = mask_resize
+        self._pipeline.set_progress_bar_config(disable=True)
         self.steps, self.guidance_scale = steps, guidance_scale
 
     @torch.inference_mode()
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
-        """Latents B×4×h×w float32, scaled as the diffusion model has them.
+        """Sample latents B×4×h×w float32, in the scale of the diffusion model.
 
         Args:
-            items: with image, mask and exemplar.
-            seed: the run's; noise is drawn from it and the item's id alone.
+            items: items with image, mask and exemplar.
+            seed: seed of the run; noise depends only on it and on the item's id.
 
         Raises:
             BadInputError: an item has no exemplar.
@@ -107,27 +108,27 @@ class PaintByExampleGenerator(LatentDiffusion):
         sources = noise_sources(items, seed)
         start = start_noise(sources, self.latent_shape(items))
         with quiet():
-            latents: Tensor = self.pipeline(
+            latents: Tensor = self._pipeline(
                 example_image=self._examples(items),
                 image=float_images(image_batch(items)),
                 mask_image=mask_batch(items),
                 num_inference_steps=self.steps,
                 guidance_scale=self.guidance_scale,
-                latents=start.to(self.pipeline.unet.dtype),
+                latents=start.to(self._pipeline.unet.dtype),
                 generator=sources,
                 output_type="latent",
             ).images
         return latents.float()
 
     def _examples(self, items: Sequence[Item]) -> Tensor:
-        """Exemplars B×3×s×s as the image encoder takes them."""
-        side = self.pipeline.image_encoder.config.image_size
+        """Return the exemplars B×3×s×s as the image encoder's input."""
+        side = self._pipeline.image_encoder.config.image_size
         squares = []
         for item in items:
             if item.exemplar is None:
                 raise BadInputError(f"item {item.id}: expected an exemplar to paint by, found none")
             squares.append(Image.fromarray(item.exemplar).resize((side, side), Image.Resampling.BICUBIC))
-        pixels: Tensor = self.pipeline.feature_extractor(
+        pixels: Tensor = self._pipeline.feature_extractor(
             images=squares, do_resize=False, do_center_crop=False, return_tensors="pt"
         ).pixel_values
         return pixels

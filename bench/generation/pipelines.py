@@ -1,9 +1,8 @@
-"""Parts of diffusers' pipelines: from a folder, the hub's local cache or one checkpoint file; nothing is fetched."""
+"""Parts of diffusers' pipelines from a folder, the hub's local cache or one checkpoint file, without any download."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +16,10 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from bench.errors import BadInputError
 from bench.generation.quiet import quiet
-from bench.generation.sampling import AUTOCAST, precision_of, under_autocast
+from bench.generation.schedulers import AUTOCAST, precision_of, under_autocast
 from bench.generation.single_file import single_file_parts
 from bench.generation.unet_weights import of_folder
+from bench.runtime.strict_json import read_json
 
 __all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "located", "text_parts"]
 
@@ -27,22 +27,22 @@ KEY = "generator.pipeline"
 TOKENIZER_KEY = "generator.tokenizer"
 VAE_KEY = "generator.vae"
 TEXT_TO_IMAGE, INPAINTING = 4, 9
-"""Input channels of a UNet: noisy latents; those, the mask and latents of the known pixels."""
+"""Input channels of a UNet: noisy latents only; or noisy latents, the mask and latents of the known pixels."""
 KINDS = {TEXT_TO_IMAGE: "text to image", INPAINTING: "inpainting"}
 HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
 SHOWN = 3
-"""Names in a message, of which there may be hundreds."""
+"""Number of names that a message shows, of which there may be hundreds."""
 
 
 def locate(name: str, key: str = KEY) -> Path:
-    """The file or folder that a name stands for: a path, or a hub id whose snapshot lies in the local cache.
+    """Return the file or folder of a name: a path, or a hub id whose snapshot is in the local cache.
 
     Args:
         name: a path, `OWNER/NAME`, or `OWNER/NAME@REVISION` with a commit, tag or branch.
-        key: where the name stands in the configuration, for the message.
+        key: key of the name in the configuration, for the message.
 
     Raises:
-        BadInputError: it stands for nothing that is here. The message says how a hub id is fetched.
+        BadInputError: nothing local has this name. The message says how to fetch a hub id.
     """
     path, hub = Path(name), HUB_ID.fullmatch(name)
     if path.exists():
@@ -60,11 +60,11 @@ def locate(name: str, key: str = KEY) -> Path:
 
 
 def located(generator: Mapping[str, Any]) -> dict[str, Any]:
-    """A generator's configuration with local folders in place of hub ids; what is not there stays as it is."""
+    """Replace the hub ids in a generator's configuration by local folders; ids without a local copy stay unchanged."""
     found = dict(generator)
     for key in ("pipeline", "tokenizer", "vae"):
         if isinstance(found.get(key), str):
-            with contextlib.suppress(BadInputError):  # the check names it with all else that is missing
+            with contextlib.suppress(BadInputError):  # the check reports it with all else that is missing
                 found[key] = str(locate(found[key]))
     return found
 
@@ -78,21 +78,21 @@ def text_parts(
     device: torch.device,
     vae: str | None = None,
 ) -> dict[str, Any]:
-    """Parts of a pipeline with a text encoder, by the names that diffusers' pipelines give them, on the device.
+    """Load the parts of a pipeline with a text encoder onto the device, by the names in diffusers' pipelines.
 
-    The first stage is in float32, the UNet and the text encoder in the wanted precision. `scheduler` is a
-    configuration only. `unet_weights` says in words whether the UNet's weights are raw or a moving average.
+    The first stage is in float32, the UNet and the text encoder in the given precision. `scheduler` is only a
+    configuration. `unet_weights` describes whether the UNet's weights are raw or a moving average.
 
     Args:
-        pipeline: as `locate` takes it; a file is a Stable Diffusion 1 checkpoint in the original layout.
+        pipeline: see `locate`; a file is a Stable Diffusion 1 checkpoint in the original layout.
         tokenizer: a folder or hub id of CLIP's tokenizer; None for the folder's own. A file has none.
         channels: `TEXT_TO_IMAGE` or `INPAINTING`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
-        device: where to run.
-        vae: a folder or hub id of the autoencoder that takes the place of the pipeline's own.
+        device: device to run on.
+        vae: a folder or hub id of an autoencoder that replaces the pipeline's own.
 
     Raises:
-        BadInputError: it is not there, not whole or another kind of model.
+        BadInputError: the model is missing, incomplete or of another kind.
     """
     dtype, path = precision_of(precision, device), locate(pipeline)
     if path.is_file():
@@ -124,18 +124,18 @@ def text_parts(
 def exemplar_parts(
     pipeline: str, encoder: Any, processor: Any, *, precision: str, device: torch.device, vae: str | None = None
 ) -> dict[str, Any]:
-    """The same for Paint-by-Example, whose condition is an image.
+    """Load the parts of Paint-by-Example, which is conditioned on an image.
 
     Args:
         pipeline: a folder or hub id.
         encoder: class of its `image_encoder`.
         processor: class of its `feature_extractor`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
-        device: where to run.
-        vae: a folder or hub id of the autoencoder that takes the place of the pipeline's own.
+        device: device to run on.
+        vae: a folder or hub id of an autoencoder that replaces the pipeline's own.
 
     Raises:
-        BadInputError: it is not there, not whole or another kind of model.
+        BadInputError: the model is missing, incomplete or of another kind.
     """
     dtype, path = precision_of(precision, device), locate(pipeline)
     _check_folder(path)
@@ -170,23 +170,22 @@ def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any
     if not path.is_file():
         raise BadInputError(f"{KEY}: {folder}: expected {part}/{file}, found none")
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BadInputError(f"{KEY}: {path}: expected JSON, found a broken file ({error})") from None
-    if not isinstance(settings, dict):
-        raise BadInputError(f"{KEY}: {path}: expected settings by name, found {type(settings).__name__}")
-    return settings
+        return read_json(path)
+    except BadInputError as error:
+        raise BadInputError(f"{KEY}: {error}") from None
 
 
 def _part(part: Path, model: Any) -> Any:
-    """The network of a folder, of which no weight may be missing: the libraries would draw it at random."""
+    """Load the network of a folder and require all its weights, because the libraries would draw missing ones at
+    random.
+    """
     _config(part.parent, part.name)
     try:
         with quiet():
             network, info = model.from_pretrained(
                 part, local_files_only=True, variant=_variant(part), output_loading_info=True
             )
-    except Exception as error:  # both libraries raise many kinds for a missing, truncated or mismatched file
+    except Exception as error:  # both libraries raise many types of errors for a missing, truncated or mismatched file
         raise BadInputError(f"{KEY}: {part} does not load ({error})") from error
     missing = sorted(info["missing_keys"])
     if missing:
@@ -198,21 +197,21 @@ def _part(part: Path, model: Any) -> Any:
 
 
 def _variant(part: Path) -> str | None:
-    """`fp16` where the weights are there in half precision alone."""
+    """Return `fp16` if the weights are stored in half precision only, otherwise None."""
     weights = [file.name for file in part.iterdir() if file.suffix in (".safetensors", ".bin")]
     return "fp16" if weights and all(".fp16" in name for name in weights) else None
 
 
 def _tokenizer(folder: Path, encoder: Any) -> Any:
-    whole = (("tokenizer.json",), ("vocab.json", "merges.txt"))
-    if not any(all((folder / file).is_file() for file in files) for files in whole):
+    complete = (("tokenizer.json",), ("vocab.json", "merges.txt"))
+    if not any(all((folder / file).is_file() for file in files) for files in complete):
         raise BadInputError(
             f"{TOKENIZER_KEY}: {folder}: expected tokenizer.json, or vocab.json and merges.txt, found neither"
         )
     try:
         with quiet():
             tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # a broken vocabulary may end in any of them
+    except Exception as error:  # a broken vocabulary can raise any error
         raise BadInputError(f"{TOKENIZER_KEY}: {folder} does not load ({error})") from error
     if len(tokenizer) > encoder.vocab_size:
         raise BadInputError(
@@ -224,7 +223,7 @@ def _tokenizer(folder: Path, encoder: Any) -> Any:
 
 
 def _placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, autocast: bool) -> dict[str, Any]:
-    # By PyTorch's own methods: diffusers' warn of their own lists.
+    # PyTorch's own methods are used, because diffusers' versions print warnings.
     for name, part in parts.items():
         if isinstance(part, torch.nn.Module):
             torch.nn.Module.to(part, device=device, dtype=torch.float32 if name == "vae" else dtype)

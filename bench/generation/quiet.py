@@ -1,4 +1,4 @@
-"""Diffusers and transformers without their progress bars and advice."""
+"""Suppression of the progress bars and warnings of diffusers and transformers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, both libraries tell of errors alone.
+    """Let both libraries report only errors during the block.
 
-    What they warn of is their own or known here: deprecated pipelines, truncated captions, settings that another
-    scheduler has. Progress bars stay away for good.
+    Their warnings concern themselves or are expected here: deprecated pipelines, truncated captions, settings of
+    another scheduler. Progress bars stay disabled afterwards.
     """
     libraries = (diffusers_logging, transformers_logging)
     levels = [library.get_verbosity() for library in libraries]

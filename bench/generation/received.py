@@ -1,4 +1,4 @@
-"""The latents that each row hands to its decoder, observed item by item; nothing is decoded for it."""
+"""Recording of the latents that each row passes to its decoder, item by item, without decoding them."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.generation.decoding import Batch, Decoded, Method, chain
+from bench.generation.decoding import Decoded
+from bench.generation.method import Batch, Method, chain
 
 __all__ = ["ReceivedLatents", "received_latents"]
 
 
 @dataclass(frozen=True)
 class ReceivedLatents:
-    """What a row decoded."""
+    """The latents that a row passed to its decoder."""
 
     kind: str
-    """The kind of latents that the row asks for, one of `bench.generation.decoding.LATENTS`."""
+    """Kind of latents that the row asks for, one of `bench.generation.decoding.LATENTS`."""
     sha256: str
-    """The hash of their values, float32, item after item."""
+    """Hash of the float32 values, item after item."""
     items: int
-    """How many items it was observed on."""
+    """Number of observed items."""
 
 
 class _Observed(BaseException):
-    """Ends a row's work on a batch once its latents have been seen."""
+    """A signal that ends a row's work on a batch once its latents have been recorded."""
 
 
 def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) -> dict[str, ReceivedLatents]:
-    """Let each row that decodes latents begin with every batch, and observe what its decoder would be given.
+    """Run each row that decodes latents on every batch up to its decoder, and record the decoder's input.
 
     Args:
-        methods: the rows.
+        methods: methods by row.
         batches: the items, on the methods' device.
 
     Returns:
-        What was observed, by row; rows that decode nothing have no entry.
+        The recorded latents by row; rows that decode nothing have no entry.
     """
     decoding = {
         row: decoded
@@ -51,20 +52,20 @@ def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) ->
         for batch in batches:
             items += len(batch.ids)
             for row, decoded in decoding.items():
-                digests[row].update(_given(methods[row], decoded, batch))
+                digests[row].update(_decoder_input(methods[row], decoded, batch))
     return {row: ReceivedLatents(decoded.kind, digests[row].hexdigest(), items) for row, decoded in decoding.items()}
 
 
-def _given(method: Method, decoded: Decoded, batch: Batch) -> bytes:
-    """The bytes of the latents that a row's decoder is given for a batch.
+def _decoder_input(method: Method, decoded: Decoded, batch: Batch) -> bytes:
+    """Return the bytes of the latents that a row passes to its decoder for a batch.
 
     Raises:
         RuntimeError: the row made images of the batch without its decoder.
     """
-    seen: list[bytes] = []
+    recorded: list[bytes] = []
 
     def observe(latents: Tensor) -> None:
-        seen.append(latents.float().cpu().contiguous().numpy().tobytes())
+        recorded.append(latents.float().cpu().contiguous().numpy().tobytes())
         raise _Observed
 
     decoded.observer = observe
@@ -73,6 +74,6 @@ def _given(method: Method, decoded: Decoded, batch: Batch) -> bytes:
             method(batch)
     finally:
         decoded.observer = None
-    if not seen:
+    if not recorded:
         raise RuntimeError("the row made images without its decoder")
-    return seen[0]
+    return recorded[0]

@@ -1,4 +1,4 @@
-"""Latents of the pictures themselves, without any diffusion model: what a decoder makes of what the encoder saw."""
+"""Latents of the pictures themselves, from the encoder without a diffusion model, for the test of reconstructions."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from bench.data.items import Item
-from bench.device import moved
-from bench.generation.latents import float_images, image_batch
+from bench.generation.generator import Generator, float_images, image_batch
 from bench.models.first_stage import load_first_stage
+from bench.runtime.device import moved
 
 __all__ = ["ReconstructionGenerator"]
 
 
-class ReconstructionGenerator:
+class ReconstructionGenerator(Generator):
     """Means of the first stage's latents of whole pictures; takes the place of a generator."""
 
     def __init__(self, path: str, *, device: torch.device) -> None:
@@ -23,22 +23,22 @@ class ReconstructionGenerator:
 
         Args:
             path: a folder of diffusers' `AutoencoderKL` or `VQModel`.
-            device: where to run.
+            device: device to run on.
 
         Raises:
-            BadInputError: the folder holds no whole first stage.
+            BadInputError: the folder holds no complete first stage.
         """
         self.first_stage = load_first_stage(path).to(device)
         self.device = device
 
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
-        """Latents B×C×h×w of the items' images, as a decoder takes them; masks, ids and the seed change nothing."""
+        """Return decoder inputs B×C×h×w for the items' images; masks, ids and the seed have no effect."""
         return self.encode(image_batch(items))
 
     def encode(self, image: Tensor) -> Tensor:
-        """The same of images B×3×H×W, uint8 or in [-1, 1]."""
+        """Encode images B×3×H×W, uint8 or in [-1, 1]."""
         return self.first_stage.latents(float_images(moved(image, self.device)))
 
     def decodable(self, latents: Tensor) -> Tensor:
-        """Latents as they are."""
+        """Return the latents unchanged, on the device."""
         return moved(latents, self.device)

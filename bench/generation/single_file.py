@@ -1,8 +1,8 @@
-"""Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion), by our own configs.
+"""Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion), with our own configs.
 
-The keys are converted as `from_single_file` of diffusers does it (`diffusers/loaders/single_file_utils.py`), which
-would fetch the settings of every part. Where a file holds a moving average of the UNet's weights too (`model_ema.*`),
-it is left and the raw weights are taken, as the released scripts for inpainting and for text to image do.
+The keys are converted like in diffusers' `from_single_file` (`diffusers/loaders/single_file_utils.py`), which would
+download the settings of every part. If a file also holds a moving average of the UNet's weights (`model_ema.*`), it is
+ignored and the raw weights are used, like in the released scripts for inpainting and for text to image.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from accelerate import init_empty_weights  # type: ignore[import-untyped]  # ships no types
+from accelerate import init_empty_weights  # type: ignore[import-untyped]  # has no types
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
 from torch import Tensor, nn
@@ -31,14 +31,14 @@ TEXT = "cond_stage_model.transformer."
 
 
 def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None]) -> dict[str, Any]:
-    """First stage, UNet, text encoder and the scheduler's configuration, on the CPU, by diffusers' names.
+    """Load first stage, UNet, text encoder and the scheduler's configuration onto the CPU, by diffusers' names.
 
-    `unet_weights` is said in words: which of the file's weights the UNet has.
+    The entry `unet_weights` describes which of the file's weights the UNet has.
 
     Args:
-        path: ends in `.safetensors`, or in what `torch.save` writes.
-        key: where the path stands in the configuration, for messages.
-        check_channels: takes the UNet's input channels, and raises where they are wrong.
+        path: path that ends in `.safetensors`, or in an ending of `torch.save`.
+        key: key of the path in the configuration, for messages.
+        check_channels: called with the UNet's number of input channels; it raises an error if that is wrong.
 
     Raises:
         BadInputError: the file is broken, or holds another model.
@@ -65,7 +65,7 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
                 "unet": convert_ldm_unet_checkpoint(tensors, settings["unet"], extract_ema=False),
                 "text_encoder": _text_tensors(tensors, networks["text_encoder"]),
             }
-        except Exception as error:  # another model's tensors end the conversion anywhere
+        except Exception as error:  # another model's tensors can fail anywhere in the conversion
             raise BadInputError(
                 f"{key}: {path}: expected Stable Diffusion 1, found another model ({error!r})"
             ) from error
@@ -89,7 +89,7 @@ def _settings(part: str, file: str = "config.json") -> dict[str, Any]:
 
 
 def _text_tensors(tensors: Mapping[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
-    # Transformers dropped the level `text_model` in version 5.6, and position ids from the weights before.
+    # Transformers 5.6 removed the level `text_model`; earlier versions removed position ids from the weights.
     names = {name.removeprefix("text_model."): name for name in encoder.state_dict()}
     stripped = {
         name.removeprefix(TEXT).removeprefix("text_model."): tensor

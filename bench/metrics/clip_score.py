@@ -1,13 +1,14 @@
-"""How much the painted region looks like its exemplar to CLIP, as Paint-by-Example's benchmark measures it.
+"""The similarity of the painted region and its exemplar to CLIP, as Paint-by-Example's benchmark measures it.
 
-Fantasy-Studio/Paint-by-Example at 52a7e37: eval_tool/clip_score/region_clip_score.py and test_bench_dataset.py.
+The source is Fantasy-Studio/Paint-by-Example at 52a7e37: eval_tool/clip_score/region_clip_score.py and
+test_bench_dataset.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,45 +19,52 @@ from torch.nn import functional
 
 from bench.errors import BadInputError
 from bench.metrics.known_region import to_uint8
-from bench.metrics.local_weights import is_program, load_program, misfit, read_tensors
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Arrays, Extra, Measure
+from bench.metrics.networks.local_weights import is_program, load_program, misfit, read_tensors
+from bench.runtime.defaults import with_defaults
 
 __all__ = ["ClipScore", "ImageEncoder", "OpenCLIPEncoder", "hole_crop"]
 
 OPENAI = "OpenAI's ViT-B-32.pt"
 OPENAI_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 INSIDE = ("input_resolution", "context_length", "vocab_size")
-"""Numbers among the tensors of OpenAI's files."""
+"""Names of entries in OpenAI's files that are plain numbers, not weights."""
 
 
-class ImageEncoder(Protocol):
-    """Called with normalised images B×3×r×r; returns embeddings B×d."""
+class ImageEncoder:
+    """A network that embeds images; a class that does not inherit from this one gets its defaults."""
+
+    resolution: int
+    """Side of the images in pixels."""
+    mean: Sequence[float]
+    """Mean of each channel, which is subtracted from an image in [0, 1] before the division by `std`."""
+    std: Sequence[float]
 
     @property
-    def resolution(self) -> int: ...
+    def protocol(self) -> Mapping[str, Any]:
+        """Everything that can change a value, except weights, size and normalisation."""
+        return {}
 
-    @property
-    def mean(self) -> Sequence[float]:
-        """What is subtracted from each channel of an image in [0, 1] before it is divided by `std`."""
+    def to(self, device: torch.device | str) -> Any:
+        """Move the network to a device."""
+        return self
 
-    @property
-    def std(self) -> Sequence[float]: ...
-
-    def to(self, device: torch.device | str) -> Any: ...
-
-    def __call__(self, x: Tensor, /) -> Tensor: ...
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Return embeddings B×d of normalised images B×3×r×r."""
+        raise NotImplementedError
 
 
 def hole_crop(hole: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Rows and columns that are compared with the exemplar; None where there is no hole.
+    """Return the rows and columns that are compared with the exemplar; None if there is no hole.
 
-    They lie between the first and the last pixel of the hole in reading order, without the last's row and column. Of a
-    rectangle that is all but its last row and column. Of any other shape it is not the bounding box: it spans the
-    columns of those two pixels only. Where the last lies left of the first, the released script fails on an empty crop;
-    here their columns are swapped. Each side is one pixel at least.
+    The crop reaches from the first to the last pixel of the hole in reading order, without the row and the column of
+    the last pixel. For a rectangle these are all pixels except its last row and column. For any other shape the crop is
+    not the bounding box, because it spans only the columns between these two pixels. If the last pixel lies left of the
+    first, the released script fails on an empty crop; this function swaps their columns. Each side has at least one
+    pixel.
 
     Args:
-        hole: H×W.
+        hole: H×W booleans, True in the hole.
     """
     places = np.flatnonzero(hole)
     if not len(places):
@@ -66,19 +74,19 @@ def hole_crop(hole: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
     return slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
 
 
-class ClipScore:
-    """Keeps `clip_score`: 100 · cosine of the two embeddings; NaN for an item without exemplar or without hole.
+class ClipScore(Measure):
+    """A measure of `clip_score`, 100 · cosine of the two embeddings; NaN for an item without exemplar or hole.
 
-    The released script computes the cosine in half precision, in steps of 1/16 at the values in question; here it is
-    computed in float64 from embeddings of the encoder's precision.
+    The released script computes the cosine in half precision, which gives steps of 1/16 at the usual values. Here it is
+    computed in float64 from embeddings in the encoder's precision.
     """
 
     def __init__(self, encoder: ImageEncoder) -> None:
-        """Take the encoder; where it has a `protocol`, that becomes part of the measure's."""
-        self.encoder = encoder
+        """Set the encoder, whose `protocol` becomes a part of the measure's protocol."""
+        self.encoder: ImageEncoder = with_defaults(encoder, ImageEncoder)
+        self.protocol = self._protocol()
 
-    @property
-    def protocol(self) -> Mapping[str, Any]:
+    def _protocol(self) -> dict[str, Any]:
         encoder = self.encoder
         return {
             "image": "uint8 RGB, truncated; normalised, cropped, then bilinear without antialiasing",
@@ -87,12 +95,13 @@ class ClipScore:
             "resolution": encoder.resolution,
             "mean": list(encoder.mean),
             "std": list(encoder.std),
-            **getattr(encoder, "protocol", {}),
+            **encoder.protocol,
             "version": 1,
         }
 
     def to(self, device: torch.device | str) -> Self:
         self.encoder.to(device)
+        self.protocol = self._protocol()  # the encoder's precision depends on the device
         return self
 
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, dict[str, Tensor]]:
@@ -135,8 +144,8 @@ class ClipScore:
         return (image.float() / 255 - mean) / std
 
 
-class OpenCLIPEncoder:
-    """The image tower of one of open_clip's CLIP models, from a weight file on this machine."""
+class OpenCLIPEncoder(ImageEncoder):
+    """The image encoder of one of open_clip's CLIP models, with weights from a file on this machine."""
 
     def __init__(
         self,
@@ -148,23 +157,31 @@ class OpenCLIPEncoder:
         """Load the weights.
 
         Args:
-            path: OpenAI's `ViT-B-32.pt`, or a state dict (`.safetensors`, or of `torch.save`) with open_clip's names.
-            model: open_clip's name of the architecture. OpenAI's weights want one with quick GELU.
-            precision: `fp32`; `fp16`, as OpenAI's package computes on a GPU: everything but layer norms in half
-                precision; or `auto`, which is `fp16` on CUDA and `fp32` elsewhere.
-            sha256: of the only TorchScript file, as OpenAI's are, that is opened.
+            path: path of OpenAI's `ViT-B-32.pt`, or of a state dict with open_clip's names, saved as `.safetensors` or
+                by `torch.save`.
+            model: open_clip's name of the architecture; OpenAI's weights need one with quick GELU.
+            precision: `fp32`; `fp16`, which computes everything except layer norms in half precision, like OpenAI's
+                package on a GPU; or `auto`, which is `fp16` on CUDA and `fp32` elsewhere.
+            sha256: SHA-256 of the only TorchScript file that is opened; OpenAI's files are TorchScript.
 
         Raises:
-            BadInputError: the file is missing or broken, or holds other weights; or model or precision are unknown.
+            BadInputError: the file is missing, broken or contains other weights, or model or precision is unknown.
         """
         if precision not in ("auto", "fp16", "fp32"):
             raise BadInputError(f"precision: expected auto, fp16 or fp32, found {precision}")
         import open_clip  # takes seconds
+        from open_clip.model import _build_vision_tower
 
-        config = open_clip.get_model_config(model)
+        # open_clip would look up any other name in a hub.
+        config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
         if config is None:
             raise BadInputError(
                 f"model: expected a name that open_clip knows, such as ViT-B-32-quickgelu, found {model}"
+            )
+        if elsewhere := config["text_cfg"].get("hf_model_name") or config["vision_cfg"].get("timm_model_name"):
+            raise BadInputError(
+                f"model: expected a CLIP model whose two encoders are part of open_clip, found {model}, which uses one "
+                f"of {elsewhere}"
             )
         path = Path(path)
         what = f"weights of CLIP {model}"
@@ -174,8 +191,10 @@ class OpenCLIPEncoder:
             tensors = read_tensors(path, what)
         tower = {name.removeprefix("visual."): x for name, x in tensors.items() if name.startswith("visual.")}
         with torch.device("meta"):
-            # Told of half precision, open_clip keeps its layer norms in float32; without, they change nothing.
-            self._tower = open_clip.CLIP(**config, cast_dtype=torch.float16).visual
+            # With float16, open_clip uses layer norms that compute in float32; for float32 weights nothing changes.
+            self._tower = _build_vision_tower(
+                config["embed_dim"], config["vision_cfg"], config.get("quick_gelu", False), torch.float16
+            )
         try:
             self._tower.load_state_dict(tower, assign=True)
         except RuntimeError as error:
@@ -190,12 +209,12 @@ class OpenCLIPEncoder:
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """With the precision that it computes in where it is now."""
+        """Everything that can change a value, including the precision on the current device."""
         half = self._tower.conv1.weight.dtype == torch.float16
         return {"network": self.network, "precision": "fp16" if half else "fp32"}
 
     def to(self, device: torch.device | str) -> Self:
-        """Move it, and set its precision for that device; weights once rounded to half precision stay so."""
+        """Move the encoder to a device and set its precision there; weights once rounded to float16 stay rounded."""
         from open_clip import convert_weights_to_lp
 
         self._tower.to(device).float()
@@ -204,7 +223,7 @@ class OpenCLIPEncoder:
         return self
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Embeddings B×d, in the encoder's precision, of normalised images B×3×r×r on its device."""
+        """Return embeddings B×d, in the encoder's precision and on its device, of normalised images B×3×r×r."""
         weight = self._tower.conv1.weight
         embeddings: Tensor = self._tower(x.to(weight.device, weight.dtype))
         return embeddings

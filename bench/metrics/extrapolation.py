@@ -1,8 +1,8 @@
-"""A Fréchet distance at infinitely many items, from its values at N and N/2, with what N/4 says of the line between.
+"""The Fréchet distance extrapolated to infinitely many items from its values at N and N/2; N/4 checks the linearity.
 
-Chong and Forsyth, "Effectively unbiased FID and Inception Score and where to find them" (2020): the bias is close to
-linear in 1/N. It is so where the smaller of the two sets still has about as many items as dimensions; with fewer the
-bias grows more slowly than 1/N, and the value that is found here is too high.
+The bias is close to linear in 1/N (Chong and Forsyth, "Effectively unbiased FID and Inception Score and where to find
+them", 2020). This holds if the smaller of the two sets still has about as many items as dimensions. With fewer items
+the bias grows more slowly than 1/N, and the extrapolated value is too high.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from bench.metrics.uncertainty import Chosen, Estimate, parts, standard_error
 __all__ = ["COUNTS", "Extrapolation", "extrapolate"]
 
 COUNTS = (1, 2, 4)
-"""Numbers of parts that the items are dealt out to."""
+"""The items are divided once for each of these numbers of parts."""
 
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """What more items would make of a value."""
+    """The value of a statistic extrapolated to infinitely many items."""
 
     sizes: tuple[int, ...]
-    """Items in a part, for each of `COUNTS`."""
+    """Number of items in a part, for each of `COUNTS`."""
     values: tuple[float, ...]
-    """Mean over the parts."""
+    """Mean value over the parts, for each of `COUNTS`."""
     limit: float
-    """On the line through the first two, at 1/N = 0."""
+    """Value at 1/N = 0 on the line through the first two values."""
     stderr: float
-    """Of the limit; NaN with fewer than two sources."""
+    """Standard error of the limit; NaN with fewer than two sources."""
 
 
 def extrapolate(statistic: Callable[[Chosen], Estimate], sources: Sequence[str]) -> Extrapolation:
-    """Follow a statistic to infinitely many items.
+    """Extrapolate a statistic to infinitely many items.
 
     Args:
-        statistic: of some of the items, with the influence of each of those; defined for any of four parts.
-        sources: the source of each item.
+        statistic: function that returns the estimate for a subset of the items; it must be defined for each of four
+            parts.
+        sources: source of each item.
     """
     found = {count: [(part, statistic(part)) for part in parts(sources, count)] for count in COUNTS}
     values = [float(np.mean([estimate.value for _, estimate in found[count]])) for count in COUNTS]

@@ -1,6 +1,6 @@
-"""Stand-ins for the feature networks of the paper's metrics on one small network: distances, features and classes.
+"""A replacement for the feature networks of the paper's metrics: distances, features and classes of a small network.
 
-Their numbers are comparable with nothing but themselves.
+These numbers can be compared only with each other.
 """
 
 from __future__ import annotations
@@ -12,43 +12,44 @@ import torch
 from torch import Tensor
 
 from bench.metrics.known_region import to_uint8
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Arrays, Extra, Measure
 from bench.metrics.perceptual import perceptual_distance
 
 __all__ = ["FeatureMeasure", "FeatureNetwork"]
 
 
 class FeatureNetwork(Protocol):
-    """A network with feature maps, of images B×3×H×W in [-1, 1], and a head for each of some attributes."""
+    """The interface of a network that computes feature maps of images B×3×H×W in [-1, 1] and classifies attributes."""
 
     @property
     def heads(self) -> Any:
-        """By name, what makes logits B×K of features B×d, the means over the last map."""
+        """Modules by attribute; each computes logits B×K from features B×d, the means over the last map."""
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """Feature maps B×C×h×w of every level, finest first."""
+        """Return feature maps B×C×h×w of every level, finest first."""
 
     def to(self, device: torch.device | str) -> Any: ...
 
 
-class FeatureMeasure:
-    """Keeps `lpips`, or what it is named, `features` and, of images, `log_probabilities` of their class.
+class FeatureMeasure(Measure):
+    """A measure of the distance `lpips`, of `features`, and of each image's `log_probabilities` of the classes.
 
-    A class is a combination of the attributes, taken as independent given the image: its probability is the product.
+    A class is a combination of the attributes. The attributes are taken as independent given the image, so the
+    probability of a class is the product of theirs. The distance may have another name.
     """
 
     def __init__(
         self, network: FeatureNetwork, heads: Sequence[str] = ("texture", "shape"), name: str = "lpips"
     ) -> None:
-        """Take the network.
+        """Set the network.
 
         Args:
-            network: in evaluation mode.
-            heads: attributes that make up the class, the first varying slowest; none for no classes.
-            name: of the distance; one of its own where another measure keeps `lpips`.
+            network: network in evaluation mode.
+            heads: attributes that form the class, the first of which varies slowest; empty for no classes.
+            name: name of the distance; it must differ from `lpips` if another measure has that name.
 
         Raises:
-            ValueError: the network has no head of such a name.
+            ValueError: the network has no head for one of the attributes.
         """
         unknown = [name for name in heads if name not in network.heads]
         if unknown:

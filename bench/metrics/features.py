@@ -1,4 +1,4 @@
-"""Features of many items, in pieces that are read when they are wanted: memory does not grow with the items."""
+"""Features of many items in pieces that are read when needed, so that memory does not grow with the number of items."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = ["BLOCK", "Features", "Piece"]
 Array = npt.NDArray[Any]
 
 BLOCK = 4096
-"""Items at once, at most."""
+"""Largest number of items that are in memory at the same time."""
 HELD = 16 * 2**20
-"""Bytes up to which features stay in memory once they were read."""
+"""Largest size in bytes, as float32, of features that stay in memory after they were read."""
 
 
 @dataclass(frozen=True)
 class Piece:
-    """The features of some items in a row."""
+    """The features of some consecutive items."""
 
     count: int
     load: Callable[[], Array]
-    """Gives count×d values, the same each time."""
+    """Function that returns count×d values, which are equal in each call."""
 
 
 @dataclass
@@ -39,7 +39,7 @@ class _Source:
         self.starts = np.cumsum([0, *(piece.count for piece in self.pieces)])
 
     def read(self, places: npt.NDArray[np.int_]) -> Array:
-        """Rows in ascending order, float64, for the caller to keep."""
+        """Return the features at places in ascending order, as a new float64 array that the caller may change."""
         if self.held is None and 4 * self.starts[-1] * self.width <= HELD:
             self.held = np.concatenate([piece.load() for piece in self.pieces])
         if self.held is not None:
@@ -55,26 +55,26 @@ class _Source:
 
 
 class Features:
-    """N×d features, or some of them: `features[chosen]` reads nothing yet."""
+    """N×d features that are read when needed; `features[chosen]` selects items and reads nothing."""
 
     ndim = 2
 
     def __init__(self, pieces: Sequence[Piece], width: int) -> None:
-        """Take the pieces, in the items' order.
+        """Set the pieces.
 
         Args:
-            pieces: of all items together.
-            width: d.
+            pieces: pieces of all items, in the items' order.
+            width: number d of features of each item.
         """
         self._source = _Source(pieces, width)
         self._places = np.arange(self._source.starts[-1])
 
     @classmethod
     def of(cls, features: npt.ArrayLike | Features, name: str = "features") -> Features:
-        """The same, of features in memory.
+        """Wrap features that are already in memory.
 
         Raises:
-            ValueError: they have another shape than N×d.
+            ValueError: the shape is not N×d.
         """
         if isinstance(features, Features):
             return features
@@ -93,35 +93,35 @@ class Features:
         return len(self._places)
 
     def __getitem__(self, chosen: npt.ArrayLike) -> Features:
-        """Some of the items.
+        """Return some of the items.
 
         Args:
-            chosen: N booleans, or places in ascending order.
+            chosen: N booleans, or indices in ascending order.
 
         Raises:
-            IndexError: there are no such items.
-            ValueError: places in another order.
+            IndexError: an index is out of range.
+            ValueError: the indices are not in ascending order.
         """
         places = self._places[np.asarray(chosen)]
         if (np.diff(places) < 0).any():
-            raise ValueError("features are read in ascending order: found places in another")
+            raise ValueError("indices of features must be in ascending order: found another order")
         view = object.__new__(Features)
         view._source, view._places = self._source, places
         return view
 
     def blocks(self) -> Iterator[Array]:
-        """All of them in order, at most `BLOCK` at once, as float64 arrays that the caller may change."""
+        """Yield all features in order as float64 arrays of at most `BLOCK` items, which the caller may change."""
         for start in range(0, len(self), BLOCK):
             yield self._source.read(self._places[start : start + BLOCK])
 
     def array(self) -> Array:
-        """All of them in memory, as float64."""
+        """Return all features as one float64 array in memory."""
         return self._source.read(self._places)
 
     def sum(self) -> Array:
-        """Over the items: d values."""
+        """Return the sum over the items, d values."""
         return np.asarray(np.sum([block.sum(0) for block in self.blocks()], axis=0))
 
     def not_finite(self) -> int:
-        """How many values are not finite."""
+        """Return the number of values that are not finite."""
         return sum(int(np.count_nonzero(~np.isfinite(block))) for block in self.blocks())

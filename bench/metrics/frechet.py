@@ -1,9 +1,10 @@
 """The Fréchet distance between two sets of features, exact at any rank, with its influence function.
 
-Heusel et al., "GANs trained by a two time-scale update rule" (2017), eq. 6: |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2).
-With centred, scaled feature matrices A and B (C1 = A'A, C2 = B'B), the trace of the square root is the sum of the
-singular values of A B', N×M; a triangular factor with the same Gram matrix may stand for either. That serves any rank.
-Where it loses nothing, their squares are taken instead, which is quicker: eigenvalues of B A'A B', or of C1 C2.
+The distance is |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) (Heusel et al., "GANs trained by a two time-scale update
+rule", 2017, eq. 6). With centred, scaled feature matrices A and B (C1 = A'A, C2 = B'B), the trace of the square root is
+the sum of the singular values of the N×M matrix A B'. A triangular factor with the same Gram matrix can replace A or B.
+This holds at any rank. If no precision is lost, the squares of the singular values are computed instead, which is
+faster: they are the eigenvalues of B A'A B', or of C1 C2.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ __all__ = ["FrechetEstimate", "frechet_distance", "frechet_distance_from_statist
 Array = npt.NDArray[np.float64]
 _EPS = float(np.finfo(np.float64).eps)
 _TOLERANCE = 1e-9
-"""Part of the overlap that the faster of two ways to it may lose at worst; 1e-13 and less was seen."""
+"""Largest relative error of the overlap that the faster computation may have; observed errors were at most 1e-13."""
 
 
 @dataclass(frozen=True)
 class FrechetEstimate:
-    """The distance, and how far each row of either set moves it.
+    """The distance, and the influence of each row of either set on it.
 
-    `influence_a[i]` is the derivative of the distance by the weight of row i of the first set, as
-    `bench.metrics.uncertainty` takes it; likewise `influence_b`. Each has mean 0.
+    `influence_a[i]` is the derivative of the distance with respect to the weight of row i of the first set, as
+    `bench.metrics.uncertainty` defines it. `influence_b` is the same for the second set. Each has mean 0.
     """
 
     value: float
@@ -40,14 +41,14 @@ class FrechetEstimate:
 
 
 def frechet_distance(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> float:
-    """Squared Fréchet distance between Gaussians fitted to two sets of features.
+    """Return the squared Fréchet distance between Gaussians fitted to two sets of features.
 
     Args:
         a: features N×d, N >= 2, in memory or in pieces; covariances are divided by N - 1.
-        b: features M×d, M >= 2.
+        b: features M×d, M >= 2, in memory or in pieces.
 
     Raises:
-        ValueError: a shape other than that, or a feature that is not finite.
+        ValueError: the shapes are different ones, or a feature is not finite.
     """
     first, second = _pair(a, b)
     return _distance(first.mean - second.mean, first.trace + second.trace, _overlap(first, second))
@@ -56,38 +57,39 @@ def frechet_distance(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -
 def frechet_distance_from_statistics(
     mean_a: npt.ArrayLike, cov_a: npt.ArrayLike, mean_b: npt.ArrayLike, cov_b: npt.ArrayLike
 ) -> float:
-    """Squared Fréchet distance between two Gaussians, singular ones included.
+    """Return the squared Fréchet distance between two Gaussians, which may be singular.
 
-    A covariance in float64 does not hold variances below d·2⁻⁵² of its largest: they are taken as 0, which moves the
-    distance by up to a part in 10⁷ of its traces. From features, `frechet_distance` has no such loss.
+    A covariance in float64 cannot represent variances below d·2⁻⁵² of its largest variance. They are taken as 0, which
+    changes the distance by up to 10⁻⁷ of the sum of the traces. `frechet_distance`, which uses features, has no such
+    loss.
 
     Args:
-        mean_a: d values.
-        cov_a: d×d, symmetric and positive semi-definite.
-        mean_b: d values.
-        cov_b: as `cov_a`.
+        mean_a: mean of the first Gaussian, d values.
+        cov_a: covariance of the first Gaussian, d×d, symmetric and positive semi-definite.
+        mean_b: mean of the second Gaussian, d values.
+        cov_b: covariance of the second Gaussian, d×d, symmetric and positive semi-definite.
 
     Raises:
-        ValueError: a shape other than that, a value that is not finite, or a matrix that is no covariance.
+        ValueError: the shapes are different ones, a value is not finite, or a matrix is not a covariance.
     """
     first, second = _mean("a", mean_a), _mean("b", mean_b)
     if first.shape != second.shape:
-        raise ValueError(f"means of unlike dimension: a has {first.size}, b has {second.size}")
+        raise ValueError(f"means have different dimensions: a has {first.size}, b has {second.size}")
     root_a, root_b = _covariance_root("a", cov_a, first.size), _covariance_root("b", cov_b, second.size)
     traces = float(np.square(root_a).sum() + np.square(root_b).sum())
     return _distance(first - second, traces, _nuclear_norm(root_a @ root_b.T))
 
 
 def frechet_estimate(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> FrechetEstimate:
-    """The distance of `frechet_distance` together with its influence function on both sides."""
+    """Return the distance of `frechet_distance` together with its influence function on both sides."""
     first, second = _pair(a, b)
     shift = first.mean - second.mean
     left, singular, right = np.linalg.svd(first.root @ second.root.T, full_matrices=False)
 
-    # Directions without overlap do not move the sum of the singular values to first order.
+    # Directions without overlap do not change the sum of the singular values to first order.
     seen = singular > singular.max(initial=0.0) * max(first.root.shape) * _EPS
     kept, overlap = singular[seen], float(singular.sum())
-    # With A B' = U S V': row i of U S is row i of A B' V, and its pull on the sum is (U S)_i S^-1 (U S)_i'.
+    # With A B' = U S V', row i of U S is row i of A B' V, and its effect on the sum is (U S)_i S^-1 (U S)_i'.
     scale = 1 / np.sqrt(kept)
     return FrechetEstimate(
         value=_distance(shift, first.trace + second.trace, overlap),
@@ -101,7 +103,7 @@ class _Set:
     features: Features
     mean: Array
     rows: Array | None
-    """All of them as `blocks` gives them, where they are few."""
+    """All rows as `blocks` yields them, if there are at most `BLOCK`; otherwise None."""
 
     @classmethod
     def of(cls, name: str, features: npt.ArrayLike | Features) -> _Set:
@@ -116,7 +118,7 @@ class _Set:
         return cls(x, mean, None if rows is None else _scaled(rows, mean, len(x)))
 
     def blocks(self) -> Iterator[Array]:
-        """Rows, centred and divided by sqrt(N - 1), so that their Gram matrix is the covariance."""
+        """Yield the rows, centred and divided by sqrt(N - 1), so that their Gram matrix is the covariance."""
         if self.rows is not None:
             yield self.rows
         else:
@@ -129,10 +131,10 @@ class _Set:
 
     @cached_property
     def root(self) -> Array:
-        """At most d rows with the same Gram matrix, and one less than there are: the rows' sum is 0."""
+        """Matrix with the same Gram matrix and at most d rows, or N - 1 rows, since the N centred rows add up to 0."""
         if not self.tall:
             rows = np.concatenate(list(self.blocks()))
-            root: Array = rows[1:] - rows[0] / (np.sqrt(len(rows)) + 1)  # a reflection of equal weights on the first
+            root: Array = rows[1:] - rows[0] / (np.sqrt(len(rows)) + 1)  # a reflection that makes the first row 0
             return root
         root = np.empty((0, self.mean.size))
         for block in self.blocks():
@@ -144,7 +146,7 @@ class _Set:
         return float(sum(np.square(block).sum() for block in self.blocks()))
 
     def covariance(self, root: Array | None = None) -> Array:
-        """C, or R C R'."""
+        """Return the covariance C, or R C R' for a matrix R."""
         size = self.mean.size if root is None else len(root)
         gram = np.zeros((size, size))
         for block in self.blocks():
@@ -153,7 +155,7 @@ class _Set:
         return gram
 
     def influence(self, shift: Array, directions: Array, overlap: float) -> Array:
-        """Of each row on the distance; its product with `directions`, squared, is its pull on the overlap."""
+        """Return each row's influence on the distance; its squared product with `directions` changes the overlap."""
         count = len(self.features)
         found = []
         for block in self.blocks():
@@ -173,15 +175,15 @@ def _scaled(block: Array, mean: Array, count: int) -> Array:
 def _pair(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> tuple[_Set, _Set]:
     first, second = _Set.of("a", a), _Set.of("b", b)
     if first.mean.shape != second.mean.shape:
-        raise ValueError(f"features of unlike dimension: a has {first.mean.size}, b has {second.mean.size}")
+        raise ValueError(f"features have different dimensions: a has {first.mean.size}, b has {second.mean.size}")
     return first, second
 
 
 def _overlap(first: _Set, second: _Set) -> float:
-    """Sum of the singular values of A B'."""
+    """Return the sum of the singular values of A B'."""
     few, many = sorted((first, second), key=lambda one: len(one.features))
     squares = _squared(few, many)
-    # Eigenvalues take a third of the time, but are off by a rounding of the largest: too much where some are small.
+    # Eigenvalues take a third of the time, but each has the rounding error of the largest one, which spoils small ones.
     if squares is not None and squares.min(initial=np.inf) > 0:
         roots = np.sqrt(squares)
         overlap = float(roots.sum())
@@ -191,11 +193,11 @@ def _overlap(first: _Set, second: _Set) -> float:
 
 
 def _squared(few: _Set, many: _Set) -> Array | None:
-    """Squares of those singular values; None where rounding would spoil them."""
+    """Return the squares of the singular values of A B'; None if rounding would make them inaccurate."""
     if not few.tall:
         return _eigenvalues(many.covariance(few.root))
-    # The eigenvalues of the covariances' product. A rounding of one, relative to its largest variance, changes the
-    # overlap by as many times that part of it as the largest variance is the smallest's.
+    # These are the eigenvalues of the covariances' product. A rounding error relative to the largest variance changes
+    # the overlap by that relative error times the ratio of the largest to the smallest variance.
     covariance = few.covariance()
     factor, failed = lapack.dpotrf(covariance, lower=1)
     if failed:
@@ -208,8 +210,8 @@ def _squared(few: _Set, many: _Set) -> Array | None:
 
 
 def _eigenvalues(lower: Array) -> Array:
-    """Of a symmetric matrix of which the lower triangle is read; by PyTorch's LAPACK, which is the quicker one."""
-    import torch  # which whoever reads results does without
+    """Return the eigenvalues of a symmetric matrix from its lower triangle, by PyTorch's LAPACK."""
+    import torch  # imported here because reading results does not need it
 
     return torch.linalg.eigvalsh(torch.from_numpy(lower), UPLO="L").numpy()  # type: ignore[no-any-return]
 
@@ -230,7 +232,7 @@ def _mean(name: str, mean: npt.ArrayLike) -> Array:
 
 
 def _covariance_root(name: str, covariance: npt.ArrayLike, size: int) -> Array:
-    """A matrix R with R'R = C, from C's eigenvalues."""
+    """Return a matrix R with R'R = C, from C's eigenvalues."""
     matrix = np.asarray(covariance, dtype=np.float64)
     if matrix.shape != (size, size) or not np.isfinite(matrix).all():
         raise ValueError(f"covariance {name} must be {size}×{size} and finite: found shape {matrix.shape}")

@@ -1,4 +1,4 @@
-"""Features and logits of the Inception network of 2015, for every way that FID is reported, from local weights."""
+"""Features and logits of the Inception network of 2015, with weights from local files, for each way to report FID."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import BadInputError
-from bench.metrics.inception_input import FLAVOURS
-from bench.metrics.inception_network import FEATURES, InceptionNetwork
 from bench.metrics.known_region import to_uint8
-from bench.metrics.local_weights import is_program, load_program, misfit, read_tensors
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Arrays, Extra, Measure
+from bench.metrics.networks.inception import FEATURES, InceptionNetwork
+from bench.metrics.networks.inception_input import FLAVOURS
+from bench.metrics.networks.local_weights import is_program, load_program, misfit, read_tensors
 
 __all__ = ["LOGITS_OF", "InceptionMeasure", "load_inception"]
 
 PORTED = "the Inception weights 6726825d of pytorch-fid or torch-fidelity"
-"""The files of both packages' releases hold the same bytes, with SHA-256
+"""Description of the file in messages. The releases of both packages have the same bytes, with SHA-256
 6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2."""
 NVIDIA = "NVIDIA's inception-2015-12-05.pt"
 NVIDIA_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 LOGITS_OF = "torchfidelity"
-"""The flavour that the Inception Score is reported on."""
+"""Flavour from whose features the Inception Score is computed."""
 
 
 class Network(Protocol):
-    """Gives features B×2048 of B×3×299×299 in [-1, 1]; may have `logits`, B×1008 of features B×2048."""
+    """A network that computes features B×2048 of images B×3×299×299 in [-1, 1].
+
+    It may have a method `logits`, which computes logits B×1008 from these features.
+    """
 
     def to(self, device: torch.device | str) -> Any: ...
 
@@ -36,10 +39,10 @@ class Network(Protocol):
 
 
 def load_inception(path: str | Path) -> InceptionNetwork:
-    """The network with the weights of `pt_inception-2015-12-05-6726825d.pth`, or of torch-fidelity's copy of it.
+    """Return the network with the weights of `pt_inception-2015-12-05-6726825d.pth`, or of torch-fidelity's copy of it.
 
     Raises:
-        BadInputError: the file is missing or broken, or holds another network's weights.
+        BadInputError: the file is missing, broken or contains another network's weights.
     """
     path = Path(path)
     tensors = read_tensors(path, PORTED)
@@ -50,13 +53,13 @@ def load_inception(path: str | Path) -> InceptionNetwork:
 
 
 class Exported(nn.Module):
-    """NVIDIA's program of the same network, as clean-fid runs it."""
+    """NVIDIA's TorchScript program of the same network, as clean-fid runs it."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         """Load `inception-2015-12-05.pt`.
 
         Raises:
-            BadInputError: the file is missing, or is not that one.
+            BadInputError: the file is missing, or it is another file.
         """
         super().__init__()
         program = load_program(path, NVIDIA, sha256)
@@ -69,23 +72,24 @@ class Exported(nn.Module):
         return features
 
 
-class InceptionMeasure:
-    """Keeps features of truth and images, under each flavour's name, and with `torchfidelity` the images' `logits`.
+class InceptionMeasure(Measure):
+    """A measure of the features of truth and images for each flavour, and of the images' `logits` for `torchfidelity`.
 
-    The flavours of one measure share a network and go through it together.
+    The features have the name of their flavour. The flavours of one measure share a network, which processes them in
+    one batch.
     """
 
     def __init__(self, path: str | Path, flavours: Sequence[str] = ("lama",), sha256: str = NVIDIA_SHA256) -> None:
         """Load the network.
 
         Args:
-            path: `pt_inception-2015-12-05-6726825d.pth`, torch-fidelity's copy of it, or, for the flavour `clean`
-                alone, NVIDIA's `inception-2015-12-05.pt`, a program of the same network.
+            path: path of `pt_inception-2015-12-05-6726825d.pth` or of torch-fidelity's copy of it; if `clean` is the
+                only flavour, also NVIDIA's `inception-2015-12-05.pt`, a TorchScript program of the same network.
             flavours: some of `lama`, `torchfidelity` and `clean`.
-            sha256: of the only program that is run.
+            sha256: SHA-256 of the only program that is run.
 
         Raises:
-            BadInputError: the file is missing or broken, or holds another network; or a flavour is not known.
+            BadInputError: the file is missing, broken or contains another network, or a flavour is unknown.
         """
         path = Path(path)
         self.flavours = {name: FLAVOURS[name] for name in flavours if name in FLAVOURS}
@@ -122,7 +126,7 @@ class InceptionMeasure:
             return {name: values.cpu().numpy() for name, values in found.items()}
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        """By flavour, features B×2048 float32 of images B×3×H×W uint8."""
+        """Return features B×2048 float32 of images B×3×H×W uint8, for each flavour."""
         with torch.inference_mode():
             image = image.to(self._device)
             prepared = torch.cat([flavour.prepare(image) for flavour in self.flavours.values()])

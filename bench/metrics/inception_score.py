@@ -1,10 +1,10 @@
-"""The Inception Score as torch-fidelity computes it, with what each image does to it.
+"""The Inception Score as torch-fidelity computes it, with the influence of each image.
 
-Salimans et al., "Improved techniques for training GANs" (2016): exp of the mean over images of KL(p(y|x) | p(y)).
-Barratt and Sharma, "A note on the Inception Score" (2018), on its splits. Shuffling, splits and float64 are those of
-toshas/torch-fidelity, metric_isc.py. The influence is found by leaving each image out of its split: a split is small
-beside the number of classes, and the derivative by an image's weight, which the image's own part in p(y) holds down,
-is too small for it.
+The score is the exponential of the mean over images of KL(p(y|x) | p(y)) (Salimans et al., "Improved techniques for
+training GANs", 2016). Barratt and Sharma, "A note on the Inception Score" (2018), discuss its splits. Shuffling, splits
+and float64 are those of toshas/torch-fidelity, metric_isc.py. The influence is computed by leaving each image out of
+its split. The derivative with respect to an image's weight would be too small: a split has few images compared with the
+number of classes, so an image's own contribution to p(y) reduces the derivative.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class InceptionScore:
-    """The score, and how far each item moves it."""
+    """The Inception Score with the influence of each item."""
 
     value: float
     """Mean over the splits, at least 1."""
     splits_std: float
-    """Standard deviation over the splits, divided by their number: what is usually printed behind ±. It is not the
-    score's standard error."""
+    """Standard deviation over the splits, with the number of splits as divisor. It is usually printed after ±, but it
+    is not the standard error of the score."""
     influence: Array
-    """N values with mean 0, as `bench.metrics.uncertainty` takes them, for the splits as they were drawn."""
+    """N influences with mean 0, as `bench.metrics.uncertainty` defines them, for the splits that were drawn."""
 
 
 def inception_score(logits: npt.ArrayLike | Features, *, splits: int = 10, seed: int = 2020) -> InceptionScore:
-    """Score of N images.
+    """Compute the Inception Score of N images.
 
     Args:
-        logits: N×K, of any classifier, in memory or in pieces; log-probabilities are logits as well.
-        splits: parts of nearly equal size in which the score is taken before the mean.
-        seed: of the shuffling before the split. It belongs to the published metric, not to the run.
+        logits: logits N×K of any classifier, in memory or in pieces; log-probabilities are valid logits.
+        splits: number of parts of nearly equal size; the score is the mean of the parts' scores.
+        seed: seed of the shuffling before the split; it belongs to the published metric, not to the run.
 
     Raises:
-        ValueError: another shape, a value that is not finite, or fewer items than splits.
+        ValueError: the shape is not N×K, a value is not finite, or there are fewer items than splits.
     """
     x = Features.of(logits, "logits")
     if not np.isfinite(x.sum()).all():
@@ -69,15 +69,15 @@ def _log_probabilities(logits: Array) -> Array:
 
 
 def _score(log_p: Array) -> float:
-    """The exponential of the mean of KL(p_i | q), q the mean of all p_i."""
+    """Return the exponential of the mean of KL(p_i | q), where q is the mean of all p_i."""
     p = np.exp(log_p)
     q = p.mean(0)
-    log_q = np.log(q, out=np.zeros_like(q), where=q > 0)  # where q is 0 so is every p, and the term vanishes
+    log_q = np.log(q, out=np.zeros_like(q), where=q > 0)  # if q is 0, every p is 0, and the term is 0
     return float(np.exp((p * (log_p - log_q)).sum(1).mean()))
 
 
 def _influence(log_p: Array) -> Array:
-    """The jackknife's, from the score without each of n items; the sum of squares / n² is the score's variance."""
+    """Return the jackknife's influences of n items; the sum of their squares, divided by n², is the variance."""
     count = len(log_p)
     if count == 1:
         return np.zeros(1)

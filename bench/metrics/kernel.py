@@ -1,13 +1,13 @@
 """The kernel distance between two sets of features (KID), which assumes no Gaussian and is unbiased for any N.
 
-Binkowski, Sutherland, Arbel and Gretton, "Demystifying MMD GANs" (2018): the squared maximum mean discrepancy with the
-kernel (x·y / d + 1)³, estimated without bias, here from all pairs instead of random subsets. Where both sets show the
-same items, row i of one and row i of the other are no independent pair, and neither are rows of two items that were
-cut from one source. Every term leaves out all such pairs; what is left is the U-statistic of Gretton et al., "A kernel
-two-sample test" (2012), equation 4, with sources in the place of items. docs/uncertainty.md derives it.
+It is the squared maximum mean discrepancy with the kernel (x·y / d + 1)³ (Binkowski, Sutherland, Arbel and Gretton,
+"Demystifying MMD GANs", 2018), estimated without bias from all pairs instead of random subsets. If both sets show the
+same items, row i of one set and row i of the other are not an independent pair; nor are rows of two items that were cut
+from one source. All such pairs are left out of every term. The result is the U-statistic of Gretton et al., "A kernel
+two-sample test" (2012), equation 4, with sources instead of items. docs/uncertainty.md derives it.
 
-Time and memory of all pairs grow with N². Beyond `MOST` items the sources are dealt out to parts, and the estimate is
-the mean over the parts: Zaremba, Gretton and Blaschko, "B-tests" (2013). It is unbiased as well.
+Time and memory of all pairs grow with N². For more than `MOST` items, the sources are divided into parts, and the
+estimate is the mean over the parts (Zaremba, Gretton and Blaschko, "B-tests", 2013), which is also unbiased.
 """
 
 from __future__ import annotations
@@ -26,36 +26,37 @@ Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int_]
 
 MOST = 3000
-"""The largest number of items of which all pairs are taken."""
+"""Largest number of items for which all pairs are computed."""
 
 
 def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     """Estimate the squared MMD between independent features N×d and M×d without bias.
 
-    The estimate can be below zero where the sets are alike.
+    The estimate can be below zero if the sets are alike.
 
     Raises:
-        ValueError: the shape is another, there are fewer than two rows, or a feature is not finite.
+        ValueError: the shapes are not N×d and M×d, a set has fewer than two rows, or a feature is not finite.
     """
     first, second = _features("a", a), _features("b", b)
     if first.shape[1] != second.shape[1]:
-        raise ValueError(f"features of unlike dimension: a has {first.shape[1]}, b has {second.shape[1]}")
+        raise ValueError(f"features have different dimensions: a has {first.shape[1]}, b has {second.shape[1]}")
     return _mean_of_pairs(first) + _mean_of_pairs(second) - 2 * float(_kernel(first, second).mean())
 
 
 def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] | None = None) -> Estimate:
     """Estimate the squared MMD between paired sets, with the influence of each item.
 
-    The influences of a source's items add up to what the jackknife over sources finds for it, exactly. Of only two
-    sources none can be left out, and all influences are 0.
+    The influences of a source's items add up exactly to the value of the jackknife over sources for this source. With
+    only two sources none can be left out, and all influences are 0.
 
     Args:
         a: features N×d of the images.
-        b: features N×d of their truths, in the same order.
-        sources: the source of each item; None where every item is a source of its own.
+        b: features N×d of the true images, in the same order.
+        sources: source of each item; None if every item is its own source.
 
     Raises:
-        ValueError: as `kernel_distance`; or the shapes differ, or all items are of one source.
+        ValueError: a feature or a shape is invalid as in `kernel_distance`, the shapes differ, or all items are of one
+            source.
     """
     first, second = _features("a", a), _features("b", b)
     _check_paired(first.shape, second.shape)
@@ -64,7 +65,7 @@ def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] |
         np.arange(count) if sources is None else np.asarray(sources), return_inverse=True, return_counts=True
     )
     if len(sizes) < 2:
-        raise ValueError(f"a kernel distance of paired sets wants items of two sources at least: found {count} of one")
+        raise ValueError(f"paired sets must have items of at least two sources: found {count} items of one source")
     sums, others = _sums_over_other_sources(first, second, group), count - sizes[group]
     pairs = int(others.sum())
     value = float(sums.sum()) / pairs
@@ -72,15 +73,16 @@ def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] |
 
 
 def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -> Array:
-    """The influences that make `standard_error` the jackknife over sources.
+    """Return the influences that make `standard_error` the jackknife over sources.
 
     Args:
-        excess: for each item, by how much the sum of its pairs exceeds what the value gives as many pairs.
-        pairs_left: for each item, ordered pairs that are left without its source; 0 of two sources.
-        group: for each item, the number of its source.
+        excess: for each item, the sum over its pairs minus the value times the number of its pairs.
+        pairs_left: for each item, the number of ordered pairs that remain without its source; 0 if there are only two
+            sources.
+        group: for each item, the index of its source.
         sizes: for each source, its number of items.
     """
-    # Without a source the value changes by -2 times the sum of its items' excess over the number of pairs left.
+    # Without a source the value changes by -2 times the sum of its items' excess divided by the number of pairs left.
     change = np.divide(2 * excess, pairs_left, out=np.zeros(len(excess)), where=pairs_left > 0)
     mean = change.sum() / len(sizes)
     influence: Array = len(group) * (1 - 1 / len(sizes)) * (change - (mean / sizes)[group])
@@ -88,7 +90,7 @@ def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -
 
 
 def _sums_over_other_sources(x: Array, y: Array, group: Counts) -> Array:
-    """For each item i, the sum of k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j) over all j of other sources."""
+    """Return, for each i, the sum of k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j) over j of other sources."""
     one_source = group[:, None] == group[None, :]
     sums = np.zeros(len(x))
     for first, second, sign in ((x, x, 0.5), (y, y, 0.5), (x, y, -1.0)):
@@ -103,29 +105,30 @@ def kernel_estimate_by_parts(
 ) -> Estimate:
     """Estimate the squared MMD between paired sets of any number of items.
 
-    The sources are dealt out to as few parts of about equally many sources as keep to `MOST` items each.
+    The sources are divided into the fewest parts with at most about `MOST` items each; each part has about the same
+    number of sources.
 
     Args:
         a: features N×d of the images.
-        b: features N×d of their truths, in the same order.
-        sources: the source of each item.
+        b: features N×d of the true images, in the same order.
+        sources: source of each item.
 
     Raises:
-        ValueError: as `kernel_estimate`.
+        ValueError: the input is invalid as in `kernel_estimate`.
     """
     first, second = Features.of(a, "features a"), Features.of(b, "features b")
     _check_paired(first.shape, second.shape)
     names = np.asarray(sources)
     value, influence = 0.0, np.empty(len(first))
-    for part in _dealt(sources):
+    for part in _divided(sources):
         found = kernel_estimate(first[part].array(), second[part].array(), names[part].tolist())
         value += found.value * float(part.mean())
         influence[part] = found.influence
     return Estimate(value, influence)
 
 
-def _dealt(sources: Sequence[str]) -> list[Chosen]:
-    """Deal sources out to as many parts as `MOST` asks for, or to fewer, so that each has two sources."""
+def _divided(sources: Sequence[str]) -> list[Chosen]:
+    """Divide sources into as many parts as `MOST` requires, or into fewer, so that each part has two sources."""
     most = max(len(set(sources)) // 2, 1)
     return parts(sources, min(-(-len(sources) // MOST), most))
 
@@ -154,6 +157,6 @@ def _kernel(x: Array, y: Array) -> Array:
 
 
 def _mean_of_pairs(x: Array) -> float:
-    """The mean kernel of two different rows."""
+    """Return the mean of the kernel over all pairs of different rows."""
     kernel = _kernel(x, x)
     return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))

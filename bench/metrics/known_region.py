@@ -1,9 +1,9 @@
-"""The error outside the hole, in every reading that the paper's Pre_error may have.
+"""The error outside the hole, in every reading that the paper's Pre_error can have.
 
-The paper's text defines a mean squared error over the non-edited pixels. The only code that was ever released sums the
-squared differences instead of averaging them (buxiangzhiren/Asymmetric_VQGAN at b13d880: eval.py), and it reads images
-that a script saved in half precision (inpaint_st.py at 406c5cd). So both the mean and the sum are kept, each of the
-image as it is, rounded, truncated, and saved as the released script saves it.
+The paper's text defines a mean squared error over the non-edited pixels. The only released code sums the squared
+differences instead of averaging them (buxiangzhiren/Asymmetric_VQGAN at b13d880: eval.py), and it reads images that a
+script saved in half precision (inpaint_st.py at 406c5cd). Therefore both the mean and the sum are computed, each for
+the image as it is, rounded, truncated, and saved like the released script saves it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Arrays, Extra, Measure
 
 __all__ = [
     "KnownRegionMeasure",
@@ -30,27 +30,28 @@ __all__ = [
 ]
 
 RING = 4
-"""Known pixels at most this far from the hole belong to the ring."""
+"""Largest distance in pixels from the hole of known pixels that belong to the ring."""
 
 FLOAT_ERROR = 1e-4
-"""A part of a grey level that is added before truncation: rounding in float32 between 0 and 255 adds up to less."""
+"""Fraction of a grey level added before truncation; it exceeds the float32 rounding errors between 0 and 255."""
 
 
 def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
-    """An image in [0, 1] as uint8, the way it would be saved.
+    """Return an image in [0, 1] as uint8, the way it would be saved.
 
-    Before it truncates, the function adds `FLOAT_ERROR`. That is for pictures that had 8 bits before, such as those of
-    other programs or true pixels that were pasted back. Level k comes back from [-1, 1] in float32 as k or a little
-    less, which truncation alone would make k - 1: so it does with 95 of the 256 levels, and with which of them depends
-    on the order of operations. Measured on an earlier Table 2 of the mini profile, with 256 items: without the
-    addition, the row of pasted pixels would have a Pre_error of 0.247e-5 instead of 0, and its FID would move by
-    -0.072 and its LPIPS by +0.0002. A decoder's output is hardly concerned: one value in 10,000 changes; Pre_error
-    moves by at most 0.00033e-5, FID by 0.0005 and LPIPS by 0.00001. The released scripts add nothing; they save nothing
-    but decoders' output.
+    Before it truncates, the function adds `FLOAT_ERROR`. The addition is for pictures that had 8 bits before, such as
+    those of other programs or true pixels that were pasted back. After a conversion to [-1, 1] and back in float32,
+    level k is k or a little less, and truncation alone could make it k - 1. This happens with 95 of the 256 levels; the
+    order of operations determines which ones.
+
+    An earlier Table 2 of the mini profile, with 256 items, shows the effect. Without the addition, the row of pasted
+    pixels would have a Pre_error of 0.247e-5 instead of 0, and its FID would change by -0.072 and its LPIPS by +0.0002.
+    A decoder's output hardly changes: one value in 10,000 differs, Pre_error changes by at most 0.00033e-5, FID by
+    0.0005 and LPIPS by 0.00001. The released scripts add nothing, because they save only decoders' output.
 
     Args:
-        image: any shape; clamped to [0, 1] first.
-        rounding: `truncate`, as the released scripts save, or `round`, as diffusers does.
+        image: image of any shape; it is clamped to [0, 1] first.
+        rounding: `truncate` to save like the released scripts, or `round` to save like diffusers.
     """
     levels = image.clamp(0, 1) * 255
     if rounding == "truncate":
@@ -61,19 +62,19 @@ def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
 
 
 def released_uint8(image: Tensor) -> Tensor:
-    """The levels that the released scripts save of a decoder's output x.
+    """Return the grey levels that the released scripts save for a decoder's output x.
 
-    Their decoder runs under autocast and gives float16. Adding 1, dividing by 2, clamping and multiplying by 255 are
-    float16 operations as well, each of which rounds its result, and the product is truncated
+    The decoder of these scripts runs under autocast and returns float16. Adding 1, dividing by 2, clamping and
+    multiplying by 255 are also float16 operations, and each of them rounds its result. The product is truncated
     (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py).
 
     Args:
-        image: (x + 1) / 2, clamped to [0, 1], in float32 or float64; any shape. The function computes x from it and
-            rounds x to float16. Where x was float16 before, as it is under autocast on a GPU, the levels are exactly
-            those that the script would save: a test goes through every value that float16 has.
+        image: (x + 1) / 2, clamped to [0, 1], in float32 or float64, of any shape. The function computes x from it and
+            rounds x to float16. If x was float16 before, as under autocast on a GPU, the levels are exactly those that
+            the script would save; a test checks every value that float16 has.
 
     Returns:
-        uint8 of the same shape.
+        Grey levels as uint8, in the shape of the image.
     """
     decoded = (2 * image - 1).half()
     return (((decoded + 1) / 2).clamp(0, 1) * 255).to(torch.uint8)
@@ -81,31 +82,31 @@ def released_uint8(image: Tensor) -> Tensor:
 
 @cache
 def _released_cost() -> Tensor:
-    """For each true level from 0 to 255, the squared error in [0, 1] of a perfect decoder whose image is saved so."""
+    """Return, for each true level 0 to 255, a perfect decoder's squared error in [0, 1] after `released_uint8`."""
     levels = torch.arange(256, dtype=torch.float64)
     return ((released_uint8(levels / 255).double() - levels) / 255).square()
 
 
 def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: bool = False) -> dict[str, Tensor]:
-    """Squared error over known pixels, for each item.
+    """Return the squared error over known pixels for each item, in several readings.
 
     Args:
         image: B×3×H×W float in [0, 1].
         truth: B×3×H×W uint8.
         mask: B×1×H×W, 1 = hole.
-        decoded: whether the image is a decoder's output. A finished picture of 8 bits, or one that true pixels were
-            pasted into, was never in half precision: its `_released` values are those of the truncated image.
+        decoded: whether the image is a decoder's output. A finished 8-bit picture, or an image into which true pixels
+            were pasted, was never in half precision; its `_released` values are those of the truncated image.
 
     Returns:
-        float64 tensors of B values. `pre_sse01`, `pre_sse01_rounded`, `pre_sse01_float` and `pre_sse01_released` are
-        sums over channels and known pixels of the squared difference in [0, 1]: of the truncated image, of the rounded
-        one, of the untouched one, and of the one that `released_uint8` gives. `known_values` is how many differences
-        were summed. `pre_error`, `pre_error_rounded`, `pre_error_float` and `pre_error_released` are the sums divided
-        by it: NaN for an image without a known pixel. `pre_mse01_all` divides the truncated sum by 3HW instead.
-        `pre_floor` is the mean error that truncation alone costs an image whose error is symmetric and far below one
-        grey level: half a squared level for each value above zero. `pre_floor_released` is the `pre_error_released` of
-        a perfect decoder, whose output is the true picture: about 0.145 squared levels for each value where levels are
-        uniformly distributed.
+        Tensors of B float64 values, by name. `pre_sse01`, `pre_sse01_rounded`, `pre_sse01_float` and
+        `pre_sse01_released` are sums over channels and known pixels of the squared difference in [0, 1]. They are
+        computed for the truncated image, the rounded one, the unchanged one, and the result of `released_uint8`.
+        `known_values` is the number of summed differences. `pre_error`, `pre_error_rounded`, `pre_error_float` and
+        `pre_error_released` are the sums divided by this number, and NaN for an image without a known pixel.
+        `pre_mse01_all` is the truncated sum divided by 3HW instead. `pre_floor` is the mean error caused by truncation
+        alone in an image whose error is symmetric and far below one grey level: half a squared level for each value
+        above zero. `pre_floor_released` is the `pre_error_released` of a perfect decoder, whose output is the true
+        picture: about 0.145 squared levels for each value if levels are uniformly distributed.
     """
     known = (mask == 0).expand_as(truth)
     count = known.sum((1, 2, 3)).double()
@@ -130,17 +131,17 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: b
 
 
 def ring_error(image: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | None = None) -> dict[str, Tensor]:
-    """Mean squared error of the truncated image near the hole and far from it, for each item.
+    """Return the mean squared error of the truncated image near the hole and far from it, for each item.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded.
         truth: B×3×H×W uint8.
         mask: B×1×H×W, 1 = hole.
-        ring: what `near_hole` gives for the mask, where that is known.
+        ring: result of `near_hole` for the mask; None to compute it.
 
     Returns:
-        float64 tensors of B values: `pre_error_ring` over known pixels at most RING pixels from the hole,
-        `pre_error_interior` over the other known ones; NaN where there are none.
+        Tensors of B float64 values: `pre_error_ring` over known pixels at most RING pixels from the hole, and
+        `pre_error_interior` over the other known pixels; NaN if there are none.
     """
     near = near_hole(mask) if ring is None else ring
     saved = to_uint8(image, rounding="truncate")
@@ -154,7 +155,7 @@ def ring_error(image: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | Non
 
 
 def near_hole(mask: Tensor) -> Tensor:
-    """Where the nearest pixel of the hole is at most RING pixels away, B×1×H×W bool, for a mask B×1×H×W."""
+    """Return the pixels at most RING pixels away from the hole, B×1×H×W bool, for a mask B×1×H×W."""
     distances = [
         cv2.distanceTransform((hole == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         if hole.any() and not hole.all()
@@ -165,7 +166,9 @@ def near_hole(mask: Tensor) -> Tensor:
 
 
 def psnr(image: Tensor, truth: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio in dB of the truncated image, hole included, for each item; NaN for no error at all.
+    """Return the peak signal-to-noise ratio in dB of the truncated image, including the hole, for each item.
+
+    The ratio is NaN for an item without any error.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded.
@@ -176,15 +179,15 @@ def psnr(image: Tensor, truth: Tensor) -> Tensor:
 
 
 def border_step(image: Tensor, mask: Tensor) -> Tensor:
-    """How far the truncated image jumps across the hole's border, for each item.
+    """Return the mean step of the truncated image across the hole's border, for each item.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded.
         mask: B×1×H×W, 1 = hole.
 
     Returns:
-        B means of the absolute difference in [0, 1] over all pairs of neighbours (beside or above one another) of which
-        one lies in the hole; NaN where there is no such pair.
+        B means of the absolute difference in [0, 1] over all horizontal and vertical pairs of neighbours of which one
+        lies in the hole; NaN if there is no such pair.
     """
     saved, hole = to_uint8(image, rounding="truncate").double() / 255, mask > 0
     total, count = (torch.zeros(len(image), dtype=torch.float64, device=image.device) for _ in range(2))
@@ -197,10 +200,10 @@ def border_step(image: Tensor, mask: Tensor) -> Tensor:
     return total / count
 
 
-class KnownRegionMeasure:
-    """Keeps everything that `known_region_error` and `ring_error` give, `psnr`, and `border_step`.
+class KnownRegionMeasure(Measure):
+    """A measure of `known_region_error`, `ring_error`, `psnr`, `border_step` and `border_excess`.
 
-    `border_excess` is how much larger than the truth's the step is.
+    `border_excess` is the step across the border minus that of the true image.
     """
 
     sees_hole = False

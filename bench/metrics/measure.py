@@ -1,10 +1,11 @@
-"""What every measure promises: images come batch by batch, and what it keeps of each are rows of arrays."""
+"""The interface of every measure, which receives images batch by batch and returns arrays with a row for each item."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,50 +19,55 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Extra:
-    """What else is known of a batch's B items and of the images that are measured."""
+    """Further data on a batch's B items and on the images that are measured."""
 
     exemplars: list[npt.NDArray[np.uint8] | None]
-    """Pictures of what was to be painted into the holes, h×w×3 uint8 RGB of any size; None where there is none."""
+    """Exemplars of what is to be painted into the holes, h×w×3 uint8 RGB of any size; None for an item without one."""
     decoded: bool = False
     """Whether the images are a decoder's output, which the released scripts save in half precision, and not finished
     pictures or true pixels."""
 
 
-class Measure(Protocol):
-    """One family of metrics.
+class Measure(ABC):
+    """A family of metrics; a subclass sets `protocol` and overrides `keep_truth` and `keep`.
 
-    One that has an attribute `sees_hole` that is false is not taken of images with the truth in place of known pixels,
-    of which it would say nothing new.
+    A class that does not inherit from this one gets the defaults when a run makes an object of it.
     """
 
-    @property
-    def protocol(self) -> Mapping[str, Any]:
-        """Everything that changes its values, as plain data; the caller adds the SHA-256 of the weights."""
+    sees_hole: bool = True
+    """Whether the values depend on pixels in the hole. A measure of known pixels alone is not applied to images whose
+    known pixels were replaced by the truth, because it would be 0 there."""
+
+    protocol: Mapping[str, Any]
+    """Everything that can change the values, as plain data; the caller adds the SHA-256 of the weights."""
 
     def to(self, device: torch.device | str) -> Self:
-        """Move its networks, and return itself."""
+        """Move the networks to a device, and return the measure itself."""
+        return self
 
+    @abstractmethod
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, Any]:
-        """Work out once for all rows what rests on the truth alone.
+        """Compute the values that depend only on the truth, once for all rows.
 
         Args:
-            truth: B×3×H×W uint8, on the measure's device.
+            truth: true images B×3×H×W uint8, on the measure's device.
 
         Returns:
-            Arrays with B rows, to be stored; and whatever `keep` wants of this batch. Where the latter is a dictionary,
-            `keep` may add to it what it works out of masks and exemplars, which are the same for every row.
+            Arrays with B rows, which are saved, and any data that `keep` needs for this batch. If these data are a
+            dictionary, `keep` may add values that depend only on masks and exemplars, which are equal for every row.
         """
 
+    @abstractmethod
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: Any, extra: Extra) -> Arrays:
         """Measure one row's images.
 
         Args:
-            image: B×3×H×W float in [0, 1], as decoded.
-            truth: B×3×H×W uint8.
-            mask: B×1×H×W, 1 = hole.
-            kept: what `keep_truth` returned for this batch.
-            extra: of this batch.
+            image: images B×3×H×W float in [0, 1], as decoded.
+            truth: true images B×3×H×W uint8.
+            mask: masks B×1×H×W, 1 = hole.
+            kept: second result of `keep_truth` for this batch.
+            extra: further data of this batch.
 
         Returns:
-            Arrays with B rows: B values of a metric, NaN for an item that has nothing to measure, or B×d features.
+            Arrays with B rows: B values of a metric, with NaN for an item that cannot be measured, or B×d features.
         """

@@ -1,4 +1,4 @@
-"""The learned perceptual distance on any network's feature maps."""
+"""The perceptual distance LPIPS, without learned heads, on the feature maps of any network."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["perceptual_distance"]
 
 
 def perceptual_distance(maps: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
-    """LPIPS without learned heads, for each item (Zhang et al., 2018, eq. 1 with w = 1).
+    """Compute LPIPS without learned heads for each item (Zhang et al., 2018, eq. 1 with w = 1).
 
     Features are normalised to unit length at every position; squared differences are summed over channels, averaged
     over positions, and summed over levels.
 
     Args:
-        maps: feature maps B×C×h×w, one a level.
-        others: those of the images to compare with.
+        maps: feature maps B×C×h×w of each level.
+        others: feature maps of the images to compare with.
 
     Returns:
         B distances, at least 0.

@@ -1,4 +1,4 @@
-"""What a number was measured by: everything that can change it, frozen, with a hash that stands for it."""
+"""The protocol of a metric: everything that can change its value, frozen, with a hash that identifies it."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _ABSENT = "nothing"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Settings as canonical JSON: two protocols are equal where every setting is, in whatever order they were given."""
+    """Settings as canonical JSON; two protocols are equal if all settings are equal, in any order."""
 
     text: str
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """The protocol of plain data.
+        """Return the protocol of plain data.
 
         Raises:
-            TypeError: a value that JSON does not know.
-            ValueError: a number that is not finite.
+            TypeError: a value cannot be written as JSON.
+            ValueError: a number is not finite.
         """
         return cls(json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False))
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The same as plain data."""
+        """Settings as plain data."""
         settings: dict[str, Any] = json.loads(self.text)
         return settings
 
@@ -42,7 +42,7 @@ class Protocol:
         return content_key(self.settings)
 
     def differences(self, other: Protocol) -> list[str]:
-        """Each setting that is not the same, such as `resize: expected …, found …`; nothing for equal protocols."""
+        """Return a line for each different setting, such as `resize: expected …, found …`; empty if all are equal."""
         ours, theirs = dict(_flat(self.settings)), dict(_flat(other.settings))
         return [
             f"{key}: expected {ours.get(key, _ABSENT)}, found {theirs.get(key, _ABSENT)}"

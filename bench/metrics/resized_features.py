@@ -1,7 +1,6 @@
-"""Features of a small network after each of the resizes that come before Inception.
+"""Features of a small network after each of the ways to resize images for Inception.
 
-What another resize does to an FID can so be seen without Inception. Its numbers are comparable with nothing but
-themselves.
+They show without Inception how the resize changes an FID. These numbers can be compared only with each other.
 """
 
 from __future__ import annotations
@@ -13,26 +12,26 @@ import torch
 from torch import Tensor
 
 from bench.metrics.feature_measure import FeatureNetwork
-from bench.metrics.inception_input import FLAVOURS
 from bench.metrics.known_region import to_uint8
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Arrays, Extra, Measure
+from bench.metrics.networks.inception_input import FLAVOURS
 
 __all__ = ["ResizedFeatures"]
 
 
-class ResizedFeatures:
-    """Keeps features of truth and images, under the name of each way to resize them."""
+class ResizedFeatures(Measure):
+    """A measure of the features of truth and images, under the name of each way to resize them."""
 
     def __init__(self, network: FeatureNetwork, side: int, flavours: Sequence[str] = tuple(FLAVOURS)) -> None:
-        """Take the network.
+        """Set the network.
 
         Args:
-            network: in evaluation mode.
-            side: of the resized images in pixels.
+            network: network in evaluation mode.
+            side: side of the resized images in pixels.
             flavours: some of `lama`, `torchfidelity` and `clean`.
 
         Raises:
-            ValueError: a flavour is not known, or there is none; or the side is none.
+            ValueError: a flavour is unknown, there is no flavour, or the side is below 1.
         """
         if not flavours or not set(flavours) <= set(FLAVOURS):
             raise ValueError(f"flavours: expected some of {', '.join(FLAVOURS)}, found {', '.join(flavours) or 'none'}")

@@ -1,7 +1,7 @@
-"""Structural similarity of whole images and of what is known.
+"""Structural similarity (SSIM) of whole images and of their known regions.
 
-Wang et al., "Image quality assessment: from error visibility to structural similarity" (2004), eq. 13, with the
-constants K1 = 0.01 and K2 = 0.03 of that paper.
+The definition is eq. 13 of Wang et al., "Image quality assessment: from error visibility to structural similarity"
+(2004), with that paper's constants K1 = 0.01 and K2 = 0.03.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from bench.metrics.known_region import to_uint8
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Arrays, Extra, Measure
 
 __all__ = ["SimilarityMeasure", "structural_similarity"]
 
@@ -24,16 +24,16 @@ WINDOW = 11
 DEVIATION = 1.5
 GAUSSIAN = [math.exp(-((place - WINDOW // 2) ** 2) / (2 * DEVIATION**2)) for place in range(WINDOW)]
 WEIGHTS = [value / sum(GAUSSIAN) for value in GAUSSIAN]
-"""The window along one axis."""
+"""Weights of the window along one axis."""
 LUMINANCE, CONTRAST = 0.01**2, 0.03**2
-"""The paper's C1 and C2, for values in [0, 1]."""
+"""Constants C1 and C2 of Wang et al. for values in [0, 1]."""
 
 
 def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean similarity of the truncated image, for each item.
+    """Return the mean structural similarity of the truncated image, for each item.
 
-    Variances are small differences of large means of squares. In float32 that moves the result by some 1e-5, so that
-    everything here is float64.
+    Everything is computed in float64: variances are small differences of large means of squares, so in float32 the
+    result would change by about 1e-5.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded; H and W at least 11.
@@ -41,8 +41,8 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
         mask: B×1×H×W, 1 = hole.
 
     Returns:
-        Two float64 tensors of B values in [-1, 1]: over all windows, and over those that hold no pixel of the hole
-        (NaN where there is none). Windows do not reach over an edge of the picture.
+        Two float64 tensors of B values in [-1, 1]: the mean over all windows, and the mean over windows without any
+        pixel of the hole (NaN if there is no such window). Windows lie entirely inside the picture.
     """
     x, y = to_uint8(image, rounding="truncate").double() / 255, truth.double() / 255
     mean_x, mean_y = _windowed(x), _windowed(y)
@@ -56,14 +56,14 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
 
 
 def _windowed(values: Tensor) -> Tensor:
-    """Means under the Gaussian window at every place where it fits: B×C×(H - 10)×(W - 10) for B×C×H×W float64."""
+    """Return the means B×C×(H - 10)×(W - 10) of B×C×H×W float64 under the Gaussian window at every place it fits."""
     return _along(_along(values, 2), 3)
 
 
 def _along(values: Tensor, axis: int) -> Tensor:
-    """Means under the window along one axis, as a weighted sum of shifted copies.
+    """Return the means under the window along one axis, computed as a weighted sum of shifted copies.
 
-    This takes a third to three quarters of the time of a float32 convolution with the square window on a CPU.
+    On a CPU this takes a third to three quarters of the time of a float32 convolution with the square window.
     """
     count = values.shape[axis] - WINDOW + 1
     total = WEIGHTS[0] * values.narrow(axis, 0, count)
@@ -72,8 +72,8 @@ def _along(values: Tensor, axis: int) -> Tensor:
     return total
 
 
-class SimilarityMeasure:
-    """Keeps `ssim` and `ssim_known`."""
+class SimilarityMeasure(Measure):
+    """A measure of `ssim` and `ssim_known`."""
 
     sees_hole = False
     protocol: Mapping[str, Any] = {

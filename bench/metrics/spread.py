@@ -1,10 +1,11 @@
 """Standard error, degrees of freedom and skewness of an estimate, from the influence of each source on it.
 
-Items cut from one source (the crops of one photograph, the captions of one image) are not independent: their
-influences are summed before they are squared. The degrees of freedom follow from how uncertain the variance itself is
+Items cut from one source (the crops of one photograph, the captions of one image) are not independent, so their
+influences are summed before they are squared. The degrees of freedom follow from the uncertainty of the variance itself
 (Satterthwaite, "An approximate distribution of estimates of variance components", 1946), with the fourth moment of the
-sums in the place of a normal distribution's. The correction for skewness is Hall's ("On the removal of skewness by
-transformation", 1992), and only widens. docs/uncertainty.md derives all of it, and shows what else was tried.
+sums instead of that of a normal distribution. The correction for skewness is Hall's ("On the removal of skewness by
+transformation", 1992), used only if it makes an interval wider. docs/uncertainty.md derives these formulas and compares
+them with alternatives.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ __all__ = ["FEWEST_EFFECTIVE", "Spread", "standard_error", "variance_shares"]
 
 Array = npt.NDArray[np.float64]
 FEWEST_EFFECTIVE = 5.0
-"""With fewer effective sources than this, a few sources decide a number, and nothing is claimed of it."""
+"""Smallest number of effective sources with which a verdict is given; with fewer, a few sources decide the number."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """What the influences of its sources tell of an estimate's error."""
+    """The distribution of an estimate's error, computed from the influences of its sources."""
 
     stderr: float
     sources: int
-    """The number of sources G, at least 2."""
+    """Number of sources G, at least 2."""
     effective_sources: float
-    """(Σs²)² / Σs⁴ over the sums s of the influences of each source: the number of equally large sums that would have
-    this value. It lies between 1 and G, and is G where all influences are 0."""
+    """Number of equally large sums that would have the measured value of (Σs²)² / Σs⁴, where s are the sums of the
+    influences of each source. It lies between 1 and G, and it is G if all influences are 0."""
     freedom: float
     """Degrees of freedom of Student's distribution: 2 / (1 / effective_sources - 1 / G), and at most G - 1."""
     skewness: float
-    """Σs³ / (Σs²)^1.5, in [-1, 1]: the skewness of the estimate's distribution."""
+    """Skewness of the estimate's distribution, Σs³ / (Σs²)^1.5, in [-1, 1]."""
 
     @classmethod
     def of(
@@ -48,14 +49,13 @@ class Spread:
         change: Array | None = None,
         rounding: float = 0.0,
     ) -> Spread | None:
-        """Find it from influences; None where there are fewer than two sources.
+        """Compute the spread from influences; return None if there are fewer than two sources.
 
         Args:
-            influence: one value an item.
-            sources: the source of each item; None where every item is its own.
-            change: how far each influence moves on half the sources, as `Estimate` has it; None for no second-order
-                part.
-            rounding: influences of at most this size are taken for rounding errors of 0.
+            influence: influence of each item.
+            sources: source of each item; None if every item is its own source.
+            change: change of each influence on half the sources, as in `Estimate`; None for no second-order part.
+            rounding: largest size of influences that are taken for rounding errors of 0.
         """
         if np.abs(influence).max(initial=0.0) <= rounding:
             influence, change = np.zeros(len(influence)), None
@@ -75,31 +75,31 @@ class Spread:
 
     @property
     def decided_by_few(self) -> bool:
-        """Whether so few sources carry the variance that nothing can be claimed."""
+        """Whether so few sources carry the variance that no verdict is possible."""
         return self.effective_sources < FEWEST_EFFECTIVE
 
     def mirrored(self) -> Spread:
-        """The spread of the estimate with the opposite sign."""
+        """Return the spread of the estimate with the opposite sign."""
         return replace(self, skewness=-self.skewness)
 
     def interval(self, value: float, level: float = 0.95) -> tuple[float, float]:
-        """The two-sided interval of an estimate with this spread."""
+        """Return the two-sided interval of an estimate with this spread."""
         tail = (1 - level) / 2
         return self.lower_bound(value, tail), self.upper_bound(value, tail)
 
     def lower_bound(self, value: float, tail: float) -> float:
-        """The one-sided lower bound: the true value lies below it with probability `tail`, in (0, 0.5)."""
+        """Return the one-sided lower bound: the true value lies below it with probability `tail`, in (0, 0.5)."""
         return -self.mirrored().upper_bound(-value, tail)
 
     def upper_bound(self, value: float, tail: float) -> float:
-        """The one-sided upper bound: the true value lies above it with probability `tail`, in (0, 0.5)."""
+        """Return the one-sided upper bound: the true value lies above it with probability `tail`, in (0, 0.5)."""
         quantile = float(stdtrit(self.freedom, 1 - tail))
         return value + max(quantile, -_transformed_back(-quantile, self.skewness)) * self.stderr
 
     def p_above(self, value: float) -> float:
-        """The one-sided p-value for a true value of at most 0, where the estimate is `value`.
+        """Return the one-sided p-value of the estimate `value` for a true value of at most 0.
 
-        It is below `tail` exactly where `lower_bound` is above 0. Without any spread it is 0 or 1.
+        It is below `tail` exactly if `lower_bound` is above 0. If the standard error is 0, it is 0 or 1.
         """
         if self.stderr == 0:
             return float(value <= 0)
@@ -107,34 +107,36 @@ class Spread:
         return float(stdtr(self.freedom, -min(statistic, _transformed(statistic, self.skewness))))
 
     def p_value(self, value: float) -> float:
-        """The two-sided p-value for a true value of 0, where the estimate is `value`."""
+        """Return the two-sided p-value of the estimate `value` for a true value of 0."""
         above = self.p_above(value) if value > 0 else self.mirrored().p_above(-value)
         return min(2 * above, 1.0)
 
 
 def standard_error(influence: Array, sources: Sequence[str] | None = None, *, change: Array | None = None) -> float:
-    """Standard error of a statistic from its influences.
+    """Return the standard error of a statistic from its influences.
 
     Args:
-        influence: one value an item.
-        sources: the source of each item; None where every item is its own.
-        change: of the influences on halves, as `Estimate` has it; None for the plain infinitesimal jackknife.
+        influence: influence of each item.
+        sources: source of each item; None if every item is its own source.
+        change: change of each influence on half the sources, as in `Estimate`; None for the plain infinitesimal
+            jackknife.
 
     Returns:
-        The standard error with the G/(G-1) correction for G sources; NaN where there are fewer than two.
+        Standard error with the G/(G-1) correction for G sources; NaN if there are fewer than two.
     """
     sums = _by_source(influence, sources)
     if len(sums) < 2:
         return float("nan")
     squares = float(np.square(sums).sum())
     if change is not None:
-        # The jackknife estimates a/N + 2b/N² instead of a/N + b/N². Neither part is negative, so that is twice at most.
+        # The jackknife estimates a/N + 2b/N² instead of a/N + b/N². As a and b are not negative, this is at most twice
+        # the variance, so at most half is subtracted.
         squares -= min(float(np.square(_by_source(change, sources)).sum()), squares) / 2
     return float(np.sqrt(len(sums) / (len(sums) - 1) * squares)) / len(influence)
 
 
 def variance_shares(influence: Array, sources: Sequence[str]) -> dict[str, float]:
-    """The share of each source in Σs², the largest first; empty where all influences are 0."""
+    """Return the share of each source in Σs², the largest first; empty if all influences are 0."""
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     squares = np.square(np.bincount(group, weights=influence))
     whole = squares.sum()
@@ -151,9 +153,10 @@ def _by_source(values: Array, sources: Sequence[str] | None) -> Array:
 
 
 def _transformed(statistic: float, skewness: float) -> float:
-    """Hall's monotone transformation of a studentised estimate, which removes the skewness of its distribution.
+    """Apply Hall's monotone transformation to a studentised estimate, which removes the skewness of its distribution.
 
-    It is t + a t² / 3 + a² t³ / 27 + a / 6 with the skewness a, the sum of the first three being a cube less one.
+    The transformation of t is t + a t² / 3 + a² t³ / 27 + a / 6 with the skewness a. The first three terms together are
+    ((1 + a t / 3)³ - 1) / a.
     """
     if skewness == 0:
         return statistic

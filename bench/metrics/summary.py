@@ -1,10 +1,9 @@
-"""From what was measured on the items to one number for each row and metric, with its uncertainty."""
+"""A summary of the values measured on the items: one number for each row and metric, with its uncertainty."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +16,8 @@ from bench.metrics.features import Features
 from bench.metrics.frechet import frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import MOST, kernel_estimate_by_parts
+from bench.metrics.names import HOLE_ONLY, VARIANTS, MetricName, with_variant
+from bench.metrics.scores import Scored
 from bench.metrics.spread import Spread, variance_shares
 from bench.metrics.uncertainty import (
     LEVEL,
@@ -33,23 +34,17 @@ from bench.metrics.uncertainty import (
     parts,
     rounding_of,
 )
+from bench.runtime.not_available import NotAvailable
 
-__all__ = ["HOLE_ONLY", "NAME", "UNBOUNDED", "VARIANTS", "Found", "Measurement", "Scored", "Summary"]
+__all__ = ["EXACT", "UNBOUNDED", "Found", "Measurement", "Summary"]
 
 Array = npt.NDArray[Any]
 
-HOLE_ONLY = "hole_only"
-"""Suffix of metrics of images whose known pixels were replaced by the truth's."""
-VARIANTS: Mapping[str, str] = {
-    HOLE_ONLY: "the truth in place of its known pixels",
-    "saved_truncate": "truncated to 8 bits",
-    "saved_round": "rounded to 8 bits",
-    "saved_jpeg95": "truncated to 8 bits, written as JPEG of quality 95 with 4:2:0 subsampling, and read again",
-}
-"""Suffixes of metrics of images that are not measured as they are, and what was done to these."""
-UNBOUNDED = "the divisor cannot be told from 0, so that no interval bounds the ratio"
+UNBOUNDED = "the interval of the divisor contains 0, so the ratio has no bounded interval"
+EXACT = NotAvailable("exact")
+"""Result in place of a ratio whose divisor is exactly 0."""
 SPLITS = 10
-"""Of the Inception Score."""
+"""Number of splits of the Inception Score."""
 STATISTICS: Mapping[str, Mapping[str, Any]] = {
     "mean": {"statistic": "mean over items"},
     "fid": {"statistic": "Fréchet distance to the true images, covariances by N - 1"},
@@ -59,29 +54,7 @@ STATISTICS: Mapping[str, Mapping[str, Any]] = {
     },
     "inception_score": {"statistic": "Inception Score", "splits": SPLITS, "shuffled by": "RandomState(2020)"},
 }
-"""How numbers are made, by the beginnings of set metrics' names."""
-NAME = re.compile(rf"(?P<metric>.+?)(?P<variant>_({'|'.join(VARIANTS)}))?(_(?P<low>\d+)_(?P<high>\d+))?")
-"""A metric's full name, such as `fid_hole_only` or `fid_40_50` (on items whose hole covers 40–50 %)."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """What was measured on N items, in the manifest's order."""
-
-    rows: Mapping[str, Mapping[str, Array | Features]]
-    """By row and name: N values, or N rows of features; with `_hole_only` behind the name where that is measured."""
-    truth: Mapping[str, Array | Features]
-    """Features of the M images of the reference set, by name."""
-    sets: Mapping[str, str]
-    """Metrics of whole sets, such as `fid`, and the name of the features that each is made of."""
-    sources: Sequence[str]
-    """Of the items; those of one source are not independent."""
-    references: Sequence[int]
-    """Places of the items whose images are the reference set."""
-    mask_area: npt.NDArray[np.float64]
-    """Share of hole in each item."""
-    measures: Mapping[str, str] = field(default_factory=dict)
-    """By metric that an item has by itself, the measure that took it."""
+"""Settings of each statistic for the protocol, by the prefix of the metric's name; `mean` for metrics of items."""
 
 
 @dataclass(frozen=True)
@@ -90,40 +63,40 @@ class Measurement:
 
     value: float | None
     stderr: float | None = None
-    """None where it is not known: there are fewer than two sources, or all of them show the same value."""
+    """Standard error; None if it is unknown because there are fewer than two sources, or all show the same value."""
     n: int = 0
-    """Items it rests on."""
+    """Number of items from which the value is computed."""
     sources: int = 0
-    """Independent sources among them."""
+    """Number of independent sources among the items."""
     reason: str | None = None
-    """Why there is no value."""
-    ratio: Measurement | str | None = None
-    """The reference row's value divided by this one, on the same items; `exact` where this one is zero."""
+    """Reason why there is no value."""
+    ratio: Measurement | NotAvailable | None = None
+    """Reference row's value divided by this value, on the same items; `EXACT` if this value is zero."""
     difference: Difference | None = None
-    """This row minus the reference row, on the same items."""
+    """This row's value minus that of the reference row, on the same items."""
     p_holm: float | None = None
-    """The p-value of that difference, adjusted by Holm's method within its family (`bench.tables.comparisons`)."""
+    """P-value of the difference, adjusted by Holm's method within its family (`bench.tables.comparisons`)."""
 
     @property
     def differs(self) -> bool:
-        """Whether the row differs from the reference row at the 95 % level, by more than a handful of sources."""
+        """Whether the row differs from the reference row at the 95 % level, with enough effective sources."""
         if self.difference is None or self.p_holm is None or self.difference.decided_by_few:
             return False
         return self.p_holm < LEVEL
 
     spread: Spread | None = None
-    """What its sources tell of its error; None where the standard error is."""
+    """Distribution of the value's error; None if there is no standard error."""
     stderr_reason: str | None = None
-    """Why a value has no standard error."""
+    """Reason why a value has no standard error."""
 
     @property
     def ci95(self) -> tuple[float, float] | None:
-        """The 95 % interval: Student's, and longer on the side to which skewness points."""
+        """95 % interval from Student's distribution, longer on the side to which skewness points."""
         return None if self.value is None or self.spread is None else self.spread.interval(self.value)
 
     @property
     def effective_sources(self) -> float | None:
-        """The effective number of sources behind the standard error, from 1 to `sources`."""
+        """Effective number of sources of the standard error, from 1 to `sources`."""
         return None if self.spread is None else self.spread.effective_sources
 
     @property
@@ -133,12 +106,12 @@ class Measurement:
 
     @property
     def interval_too_short(self) -> bool:
-        """Whether few sources decide the value, so that its interval holds the true one less often than 95 %."""
+        """Whether few sources decide the value, so that its interval contains the true value in less than 95 %."""
         return self.spread is not None and self.spread.decided_by_few
 
 
-Found = tuple[Estimate, Chosen] | str
-"""An estimate and the items it rests on, or why there is none."""
+Found = tuple[Estimate, Chosen] | NotAvailable
+"""An estimate with the items from which it is computed, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +119,10 @@ class Summary:
     """Estimates of every row and metric, comparable in pairs on the same items.
 
     Attributes:
-        scored: what was measured.
-        fewest: items of which a Fréchet or kernel distance is given at least.
-        bins: bins of mask area in percent, such as (40, 50), for which metrics are given as well.
-        rule: to which bin an area on an edge belongs, as `bench.metrics.bins.area_bin` has it.
+        scored: measured values of all items.
+        fewest: smallest number of items for which a Fréchet or kernel distance is computed.
+        bins: bins of mask area in percent, such as (40, 50), for which metrics are also computed.
+        rule: rule for an area on the edge of a bin, as in `bench.metrics.bins.area_bin`.
     """
 
     scored: Scored
@@ -163,89 +136,87 @@ class Summary:
         return {row: self._names(arrays) for row, arrays in self.scored.rows.items()}
 
     def _names(self, arrays: Mapping[str, Array | Features]) -> list[str]:
-        variants = ["", *(f"_{variant}" for variant in VARIANTS)]
         names = [
-            f"{metric}{variant}"
+            with_variant(metric, variant)
             for metric, features in self.scored.sets.items()
-            for variant in variants
-            if f"{features}{variant}" in arrays
+            for variant in ("", *VARIANTS)
+            if with_variant(features, variant) in arrays
         ]
         names += [name for name, values in arrays.items() if values.ndim == 1]
-        chosen = [metric for metric in names if not metric.endswith(HOLE_ONLY)]
-        return names + [f"{metric}_{low}_{high}" for low, high in self.bins for metric in chosen]
+        binned = [metric for metric in names if not metric.endswith(HOLE_ONLY)]
+        return names + [f"{metric}_{low}_{high}" for low, high in self.bins for metric in binned]
 
     @cached_property
     def _found(self) -> dict[tuple[str, str], Found]:
         return {(row, name): self._estimate(row, name) for row, names in self.metrics.items() for name in names}
 
     def found(self, row: str, metric: str) -> Found:
-        """The estimate with its influences, or why there is none."""
-        return self._found.get((row, metric), f"{metric} was not measured on {row}")
+        """Return the estimate with its influences, or the reason why there is none."""
+        return self._found.get((row, metric), NotAvailable(f"{metric} was not measured on {row}"))
 
     def measure(self, metric: str) -> str:
-        """The measure that a metric rests on."""
-        name = self._named(metric)[0]
+        """Return the name of the measure whose values a metric is computed from."""
+        name = MetricName.parse(metric).metric
         return self.scored.sets[name].partition(".")[0] if name in self.scored.sets else self.scored.measures[name]
 
     def statistic(self, metric: str) -> dict[str, Any]:
-        """How one number is made of what was measured on the items, as plain data."""
-        name, variant, _ = self._named(metric)
+        """Return, as plain data, how a metric's value is computed from the measured values of the items."""
+        name = MetricName.parse(metric)
         found = dict(STATISTICS["mean"])
-        if name in self.scored.sets:
-            kind = next((kind for kind in ("inception_score", "kid") if name.startswith(kind)), "fid")
+        if name.metric in self.scored.sets:
+            kind = next((kind for kind in ("inception_score", "kid") if name.metric.startswith(kind)), "fid")
             found = {**STATISTICS[kind], "fewest": self.fewest}
-        if variant:
-            found["image"] = VARIANTS[variant.removeprefix("_")]
-        named = NAME.fullmatch(metric)
-        if named is not None and named["low"] is not None:
-            opening, closing = "[)" if self.rule == "offline" else "(]"
-            found["items"] = f"share of hole in {opening}{named['low']} %, {named['high']} %{closing}"
+        if name.variant:
+            found["image"] = VARIANTS[name.variant]
+        if name.bin is not None:
+            (low, high), (opening, closing) = name.bin, "[)" if self.rule == "offline" else "(]"
+            found["items"] = f"share of hole in {opening}{low} %, {high} %{closing}"
         return found
 
     def measurement(self, row: str, metric: str) -> Measurement:
-        """Value and standard error, compared with nothing."""
+        """Return a metric's value and standard error, without a comparison to the reference row."""
         found = self.found(row, metric)
-        if isinstance(found, str):
-            return Measurement(None, reason=found)
+        if isinstance(found, NotAvailable):
+            return Measurement(None, reason=found.reason)
         return self._measured(*found, rounding_of([(1.0, found[0])]))
 
-    def difference(self, new: str, old: str, metric: str) -> Difference | str:
-        """One row minus another, paired by item; or why there is none."""
+    def difference(self, new: str, old: str, metric: str) -> Difference | NotAvailable:
+        """Return the value of `new` minus that of `old`, paired by item, or the reason why there is none."""
         pair = self._pair(new, old, metric)
-        if isinstance(pair, str):
+        if isinstance(pair, NotAvailable):
             return pair
         first, second, there = pair
         return paired_difference(first, second, self._sources(there))
 
     def variance_shares(self, new: str, old: str, metric: str) -> dict[str, float]:
-        """The share of each source in the variance of a difference, the largest first; empty where there is none."""
+        """Return each source's share in the variance of a difference, the largest first; empty if there is none."""
         pair = self._pair(new, old, metric)
-        if isinstance(pair, str):
+        if isinstance(pair, NotAvailable):
             return {}
         first, second, there = pair
         return variance_shares(first.influence - second.influence, self._sources(there))
 
-    def contrast(self, weights: Mapping[str, float], metric: str) -> Difference | str:
-        """A weighted sum of rows' values on the same items, against 0; or why there is none. `weights` is not empty."""
+    def contrast(self, weights: Mapping[str, float], metric: str) -> Difference | NotAvailable:
+        """Compare a weighted sum of rows' values on the same items with 0, or return the reason why there is none."""
         first = next(iter(weights))
         weighted = []
         for row, weight in weights.items():
             pair = self._pair(row, first, metric)
-            if isinstance(pair, str):
+            if isinstance(pair, NotAvailable):
                 return pair
             estimate, _, there = pair
             weighted.append((weight, estimate))
         return contrast(weighted, self._sources(there))
 
     def ratio(self, above: str, below: str, metric: str) -> Measurement:
-        """One row's value divided by another's on the same items, its standard error by the delta method.
+        """Return the value of `above` divided by that of `below` on the same items.
 
-        It has no standard error where the divisor cannot be told from 0: then no interval bounds the ratio (Fieller,
-        "Some problems in interval estimation", 1954).
+        The standard error follows from the delta method. There is none if the interval of the divisor contains 0,
+        because the ratio has no bounded interval then (Fieller, "Some problems in interval estimation", 1954).
         """
         pair = self._pair(above, below, metric)
-        if isinstance(pair, str):
-            return Measurement(None, reason=pair)
+        if isinstance(pair, NotAvailable):
+            return Measurement(None, reason=pair.reason)
         first, second, there = pair
         if second.value == 0:
             return Measurement(None, reason=f"{metric} of {below} is exactly 0")
@@ -258,20 +229,20 @@ class Summary:
             return Measurement(value, n=divisor.n, sources=divisor.sources, stderr_reason=UNBOUNDED)
         return self._measured(replace(linear, value=value), there, rounding, exact=1.0)
 
-    def _pair(self, new: str, old: str, metric: str) -> tuple[Estimate, Estimate, Chosen] | str:
+    def _pair(self, new: str, old: str, metric: str) -> tuple[Estimate, Estimate, Chosen] | NotAvailable:
         first, second = self.found(new, metric), self.found(old, metric)
-        if isinstance(first, str):
+        if isinstance(first, NotAvailable):
             return first
-        if isinstance(second, str):
+        if isinstance(second, NotAvailable):
             return second
         if not np.array_equal(first[1], second[1]):
-            return f"{new} and {old} were not measured on the same items"
+            return NotAvailable(f"{new} and {old} were not measured on the same items")
         return first[0], second[0], first[1]
 
     def table(self, reference: str | None) -> dict[str, dict[str, Measurement]]:
-        """Measurements by row and metric, each compared with the reference row where there is one.
+        """Return the measurements by row and metric, each compared with the reference row if there is one.
 
-        The differences' p-values are not adjusted: `bench.tables.comparisons` knows the families that they belong to.
+        The p-values of the differences are not adjusted here, as `bench.tables.comparisons` defines their families.
         """
         table = {row: {name: self.measurement(row, name) for name in names} for row, names in self.metrics.items()}
         if reference is not None and reference in table:
@@ -284,17 +255,17 @@ class Summary:
         if base is None:
             return
         for row in table:
-            if row == reference or isinstance(self._pair(row, reference, metric), str):
+            if row == reference or isinstance(self._pair(row, reference, metric), NotAvailable):
                 continue
             value, difference = table[row][metric].value, self.difference(row, reference, metric)
             table[row][metric] = replace(
                 table[row][metric],
-                ratio=self.ratio(reference, row, metric) if value else "exact",
-                difference=None if isinstance(difference, str) else difference,
+                ratio=self.ratio(reference, row, metric) if value else EXACT,
+                difference=None if isinstance(difference, NotAvailable) else difference,
             )
 
     def _measured(self, estimate: Estimate, there: Chosen, rounding: float, exact: float = 0.0) -> Measurement:
-        """A number without any spread has a standard error only where it is `exact`, as rows without an error are."""
+        """Return a number with its spread; if the spread is 0, it has a standard error only if its value is `exact`."""
         chosen = self._sources(there)
         found = Measurement(estimate.value, n=int(there.sum()), sources=len(set(chosen)))
         spread = Spread.of(estimate.influence, chosen, change=estimate.change, rounding=rounding)
@@ -307,80 +278,79 @@ class Summary:
     def _sources(self, there: Chosen) -> list[str]:
         return [source for source, used in zip(self.scored.sources, there, strict=True) if used]
 
-    def extrapolation(self, row: str, metric: str) -> Extrapolation | str:
-        """What infinitely many items would make of a Fréchet distance, or why that is not known."""
+    def extrapolation(self, row: str, metric: str) -> Extrapolation | NotAvailable:
+        """Return a Fréchet distance extrapolated to infinitely many items, or the reason why there is none."""
         pairs = self._pairs(row, metric)
-        if isinstance(pairs, str):
+        if isinstance(pairs, NotAvailable):
             return pairs
         sources = self._sources(pairs.inside)
         if pairs.fewest(sources, max(COUNTS)) < 2:
-            return f"too few sources to part them in {max(COUNTS)}"
+            return NotAvailable(f"too few sources to divide them into {max(COUNTS)} parts")
         return extrapolate(pairs.frechet, sources)
 
-    def _estimate(self, row: str, name: str) -> Found:
-        metric, variant, inside = self._named(name)
-        if metric not in self.scored.sets:
-            return _mean(np.asarray(self.scored.rows[row][f"{metric}{variant}"]), inside)
-        if metric.startswith("inception_score"):
-            return self._inception_score(row, name)
-        pairs = self._pairs(row, name)
-        if isinstance(pairs, str):
+    def _estimate(self, row: str, metric: str) -> Found:
+        name = MetricName.parse(metric)
+        inside = self._inside(name)
+        if name.metric not in self.scored.sets:
+            return _mean(np.asarray(self.scored.rows[row][with_variant(name.metric, name.variant)]), inside)
+        if name.metric.startswith("inception_score"):
+            return self._inception_score(row, name, inside)
+        pairs = self._pairs(row, metric)
+        if isinstance(pairs, NotAvailable):
             return pairs
-        if metric.startswith("kid"):
-            return pairs.kernel(self._sources(inside))
         sources = self._sources(inside)
+        if name.metric.startswith("kid"):
+            return pairs.kernel(sources)
         if pairs.fewest(sources, 2) < 2:
             return pairs.frechet(np.ones(len(sources), np.bool_)), inside
         return estimate_by_halves(pairs.frechet, sources), inside
 
-    def _named(self, name: str) -> tuple[str, str, Chosen]:
-        """A metric without its suffixes, its variant, and the items of its bin."""
-        named = NAME.fullmatch(name)
-        assert named is not None
-        inside = np.ones(len(self.scored.sources), np.bool_)
-        if named["low"] is not None:
-            inside = area_bin(self.scored.mask_area, int(named["low"]) / 100, int(named["high"]) / 100, rule=self.rule)
-        return named["metric"], named["variant"] or "", inside
+    def _inside(self, name: MetricName) -> Chosen:
+        """Return a mask of the items from which a metric is computed: all items, or those of its bin."""
+        if name.bin is None:
+            return np.ones(len(self.scored.sources), np.bool_)
+        low, high = name.bin
+        return area_bin(self.scored.mask_area, low / 100, high / 100, rule=self.rule)
 
-    def _inception_score(self, row: str, name: str) -> Found:
-        metric, variant, inside = self._named(name)
+    def _inception_score(self, row: str, name: MetricName, inside: Chosen) -> Found:
         few = self._few(int(inside.sum()), "items")
         if few is not None:
             return few
         if inside.sum() < SPLITS:
-            return f"{inside.sum()} items, fewer than the {SPLITS} splits that an Inception Score asks for"
-        logits = Features.of(self.scored.rows[row][f"{self.scored.sets[metric]}{variant}"])
+            return NotAvailable(
+                f"{inside.sum()} items, fewer than the {SPLITS} splits that an Inception Score requires"
+            )
+        logits = Features.of(self.scored.rows[row][name.array(self.scored.sets)])
         score = inception_score(logits[inside], splits=SPLITS)
         return Estimate(score.value, score.influence), inside
 
-    def _pairs(self, row: str, name: str) -> _Pairs | str:
-        """Images and what they are compared with, or why there are too few."""
-        metric, variant, inside = self._named(name)
-        features = self.scored.sets[metric]
-        places = np.asarray(self.scored.references)
-        images = Features.of(self.scored.rows[row][f"{features}{variant}"])
-        pairs = _Pairs(images, Features.of(self.scored.truth[features]), places, inside)
+    def _pairs(self, row: str, metric: str) -> _Pairs | NotAvailable:
+        """Return the features of the images and of the reference set, or the reason why there are too few."""
+        name = MetricName.parse(metric)
+        inside, places = self._inside(name), np.asarray(self.scored.references)
+        images = Features.of(self.scored.rows[row][name.array(self.scored.sets)])
+        truth = Features.of(self.scored.truth[self.scored.sets[name.metric]])
         few = self._few(int(inside.sum()), "items") or self._few(int(inside[places].sum()), "images to compare with")
-        return few or pairs
+        return few or _Pairs(images, truth, places, inside)
 
-    def _few(self, count: int, what: str) -> str | None:
+    def _few(self, count: int, what: str) -> NotAvailable | None:
         if count >= self.fewest:
             return None
-        return f"{count} {what}, fewer than the {self.fewest} that this protocol asks for"
+        return NotAvailable(f"{count} {what}, fewer than the {self.fewest} that this protocol requires")
 
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Features of images and of what they are compared with; statistics of some of the items inside a bin."""
+    """Features of the images and of the reference set, with the items of a bin of which statistics are computed."""
 
     values: Features
     truth: Features
     places: npt.NDArray[np.int_]
-    """Of the truth's items."""
+    """Indices of the items whose true images are the reference set."""
     inside: Chosen
 
     def fewest(self, sources: Sequence[str], count: int) -> int:
-        """Images to compare with in the smallest of so many parts."""
+        """Return the number of reference images in the smallest of `count` parts."""
         return min(int(self._among_all(part)[self.places].sum()) for part in parts(sources, count))
 
     def _among_all(self, chosen: Chosen) -> Chosen:
@@ -389,16 +359,19 @@ class _Pairs:
         return there
 
     def kernel(self, sources: Sequence[str]) -> Found:
-        """The leave-one-out jackknife is a little wide here too, but its intervals cover as they should."""
+        """Return the kernel distance; its leave-one-out jackknife gives slightly too wide intervals."""
         if len(set(sources)) < 2:
-            return "all items are of one source, which makes no independent pair"
+            return NotAvailable("all items are of one source, so there is no independent pair")
         used = self.inside[self.places]
         if used.sum() != self.inside.sum():
-            return "the reference set is not that of the items"
+            return NotAvailable("the reference set does not have one image for each item")
         return kernel_estimate_by_parts(self.values[self.inside], self.truth[used], sources), self.inside
 
     def frechet(self, chosen: Chosen) -> Estimate:
-        """An item has a part in both sets: by its image, and by its truth where that is in the reference set."""
+        """Return the Fréchet distance of some of the items.
+
+        An item influences it by its image, and also by its true image if that is in the reference set.
+        """
         there = self._among_all(chosen)
         used = there[self.places]
         estimate = frechet_estimate(self.values[there], self.truth[used])
@@ -411,5 +384,5 @@ class _Pairs:
 def _mean(values: Array, inside: Chosen) -> Found:
     there = np.isfinite(values) & inside
     if not there.any():
-        return "no item has anything to measure"
+        return NotAvailable("no item can be measured")
     return mean_estimate(values[there]), there

@@ -1,11 +1,12 @@
 """Estimates with influence functions, and the differences between them.
 
-A statistic computed on N items is, to first order, its value plus the mean of its influence over the items (Efron,
-"The jackknife, the bootstrap and other resampling plans", 1982, chapter 6). For a mean over items the influence is the
-deviation from the mean, and everything here reduces to the usual formulas.
+A statistic computed on N items is, to first order, its true value plus the mean of its influence over the items (Efron,
+"The jackknife, the bootstrap and other resampling plans", 1982, chapter 6). For a mean over items, the influence of an
+item is its deviation from the mean, and everything here reduces to the usual formulas.
 
-The infinitesimal jackknife counts the second-order part of the variance twice, which makes it too wide for a Fréchet
-distance of few items. How far each influence moves on half the sources tells that part; docs/uncertainty.md derives it.
+The infinitesimal jackknife counts the second-order part of the variance twice, so intervals of a Fréchet distance of
+few items are too wide. That part is estimated from the change of each influence on half the sources;
+docs/uncertainty.md derives it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.spread import FEWEST_EFFECTIVE, Spread, standard_error
+from bench.runtime.not_available import NotAvailable
 
 __all__ = [
     "FEWEST_EFFECTIVE",
@@ -41,27 +43,27 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
-"""Which of N items a statistic is taken on."""
+"""Boolean mask of the items, among N, from which a statistic is computed."""
 Statistic = Callable[[Chosen], "Estimate"]
 LEVEL = 0.05
-"""Of p-values after Holm's correction, below which something holds."""
+"""Significance level of p-values after Holm's correction."""
 TOO_FEW_SOURCES = "fewer than two independent sources"
-NO_SPREAD = "every source shows the same value, so that nothing is known of its spread"
+NO_SPREAD = "every source shows the same value, so its spread is unknown"
 _ROUNDING = 1e-13
-"""Relative to the largest value or influence, what is taken for a rounding error."""
+"""Largest size, relative to the largest value or influence, of a number that is taken for a rounding error of 0."""
 _SEED = 0
-"""Of the parts that sources are dealt out to: it belongs to the method, not to the run."""
+"""Seed of the random division of sources into parts; it belongs to the method, not to the run."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with the influence of each item on it, items in the manifest's order."""
+    """A value with the influence of each item on it, in the manifest's order."""
 
     value: float
     influence: Array
     change: Array | None = None
-    """How far each influence moves where the statistic is taken on the item's half of the sources alone; None for no
-    second-order part, as a mean has none."""
+    """Change of each influence if the statistic is computed only from the half of the sources to which the item
+    belongs; None if there is no second-order part, as for a mean."""
 
 
 @dataclass(frozen=True)
@@ -71,47 +73,54 @@ class Difference:
     value: float
     stderr: float
     ci95: tuple[float, float]
-    """The 95 % interval, of this difference alone: Student's, and longer on the side to which skewness points."""
+    """95 % interval of this difference alone, from Student's distribution and longer on the side of the skewness."""
     p_value: float
-    """Two-sided, for no difference; below 0.05 exactly where the interval leaves out 0."""
+    """Two-sided p-value for no difference; it is below 0.05 exactly if the interval does not contain 0."""
     sources: int
-    """Independent sources that it rests on."""
+    """Number of independent sources of the difference."""
     effective_sources: float
-    """The effective number of sources behind the standard error, from 1 to `sources`."""
+    """Effective number of sources of the standard error, from 1 to `sources`."""
     freedom: float
-    """Degrees of freedom of its Student interval."""
+    """Degrees of freedom of the Student interval."""
 
     @property
     def decided_by_few(self) -> bool:
-        """Whether fewer than `FEWEST_EFFECTIVE` sources decide it, so that nothing can be claimed."""
+        """Whether the effective sources are fewer than `FEWEST_EFFECTIVE`, so that no verdict is possible."""
         return self.effective_sources < FEWEST_EFFECTIVE
 
 
 @dataclass(frozen=True)
 class Known:
-    """A value with its spread, without the items behind it."""
+    """A value with its spread, but without the influences of its items."""
 
     value: float
     spread: Spread
 
 
 def mean_estimate(values: npt.ArrayLike) -> Estimate:
-    """The mean of one value an item. Raises ValueError for an empty or non-finite list."""
+    """Return the mean of one value for each item.
+
+    Args:
+        values: value of each item.
+
+    Raises:
+        ValueError: the list is empty, or a value is not finite.
+    """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
-        raise ValueError(f"a mean wants a list of finite values: found shape {x.shape}")
+        raise ValueError(f"values of a mean must be a list of finite numbers: found shape {x.shape}")
     return Estimate(float(x.mean()), x - x.mean())
 
 
 def parts(sources: Sequence[str], count: int) -> list[Chosen]:
-    """Deal sources out to equally large parts: at random, but the same for the same names in any order.
+    """Divide sources at random into equally large parts, which are the same for the same names in any order.
 
     Args:
-        sources: the source of each item.
-        count: of parts; a part of 2 is made up of two parts of 4.
+        sources: source of each item.
+        count: number of parts; each of 2 parts consists of two of 4 parts.
 
     Returns:
-        The items of each part; those of one source are in the same part.
+        A mask of the items of each part; all items of a source are in the same part.
     """
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     part = np.random.default_rng(_SEED).permutation(len(names)) * count // len(names)
@@ -119,11 +128,12 @@ def parts(sources: Sequence[str], count: int) -> list[Chosen]:
 
 
 def estimate_by_halves(statistic: Statistic, sources: Sequence[str]) -> Estimate:
-    """A statistic of all items, with the change of its influences on half the sources.
+    """Return a statistic of all items, with the change of its influences on half the sources.
 
     Args:
-        statistic: of some of the items, with the influence of each of those; defined for either half of the sources.
-        sources: the source of each item, at least two different ones.
+        statistic: function that returns the estimate for a subset of the items; it must be defined for either half of
+            the sources.
+        sources: source of each item, at least two different ones.
     """
     whole = statistic(np.ones(len(sources), np.bool_))
     change = np.empty(len(sources))
@@ -133,14 +143,14 @@ def estimate_by_halves(statistic: Statistic, sources: Sequence[str]) -> Estimate
 
 
 def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
-    """A weighted sum of estimates on the same items.
+    """Return a weighted sum of estimates on the same items.
 
     Raises:
-        ValueError: not all of them have the same number of items.
+        ValueError: the estimates have different numbers of items.
     """
     counts = list(dict.fromkeys(len(estimate.influence) for _, estimate in weighted))
     if len(counts) > 1:
-        raise ValueError(f"not the same items: {' and '.join(map(str, counts))}")
+        raise ValueError(f"estimates must have the same items: found {' and '.join(map(str, counts))} items")
     changes = [weight * estimate.change for weight, estimate in weighted if estimate.change is not None]
     return Estimate(
         sum(weight * estimate.value for weight, estimate in weighted),
@@ -149,42 +159,44 @@ def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
     )
 
 
-def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | None = None) -> Difference | str:
-    """Subtract `old` from `new` on the same items; or say why the difference has no interval.
+def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | None = None) -> Difference | NotAvailable:
+    """Subtract `old` from `new` on the same items, or return the reason why the difference has no interval.
 
     Args:
-        new: the estimate that is compared.
-        old: what it is compared with.
-        sources: the source of each item; None where every item is its own.
+        new: estimate that is compared.
+        old: estimate with which it is compared.
+        sources: source of each item; None if every item is its own source.
     """
     return contrast([(1.0, new), (-1.0, old)], sources)
 
 
-def contrast(weighted: Sequence[tuple[float, Estimate]], sources: Sequence[str] | None = None) -> Difference | str:
-    """Compare a weighted sum of estimates on the same items with 0; or say why it has no interval.
+def contrast(
+    weighted: Sequence[tuple[float, Estimate]], sources: Sequence[str] | None = None
+) -> Difference | NotAvailable:
+    """Compare a weighted sum of estimates on the same items with 0, or return the reason why it has no interval.
 
-    Where all sources show the same sum, its spread cannot be known, unless the estimates are exactly equal.
+    If all sources show the same sum, its spread is unknown, unless the estimates are exactly equal.
     """
     found = combined(weighted)
     rounding = rounding_of(weighted)
     value = 0.0 if abs(found.value) <= rounding else found.value
     spread = Spread.of(found.influence, sources, change=found.change, rounding=rounding)
-    return TOO_FEW_SOURCES if spread is None else _difference(value, spread)
+    return NotAvailable(TOO_FEW_SOURCES) if spread is None else _difference(value, spread)
 
 
 def rounding_of(weighted: Sequence[tuple[float, Estimate]]) -> float:
-    """The largest value or influence of a weighted sum that is taken for a rounding error of 0."""
+    """Return the largest size of a weighted sum's value or influence that is taken for a rounding error of 0."""
     return _ROUNDING * sum(
         abs(weight) * max(abs(estimate.value), float(np.abs(estimate.influence).max(initial=0.0)))
         for weight, estimate in weighted
     )
 
 
-def independent_difference(new: Known, old: Known) -> Difference | str:
-    """Subtract `old` from `new`, which rest on independent items; or say why the difference has no interval.
+def independent_difference(new: Known, old: Known) -> Difference | NotAvailable:
+    """Subtract `old` from `new` on independent items, or return the reason why the difference has no interval.
 
     The degrees of freedom are Welch's ("The generalization of 'Student's' problem when several different population
-    variances are involved", 1947); third and fourth moments add up as those of independent sources do.
+    variances are involved", 1947). Third and fourth moments add up like those of independent sources.
     """
     one, other = new.spread, old.spread
     error = float(np.hypot(one.stderr, other.stderr))
@@ -201,9 +213,9 @@ def independent_difference(new: Known, old: Known) -> Difference | str:
     return _difference(new.value - old.value, spread)
 
 
-def _difference(value: float, spread: Spread) -> Difference | str:
+def _difference(value: float, spread: Spread) -> Difference | NotAvailable:
     if spread.stderr == 0 and value != 0:
-        return NO_SPREAD
+        return NotAvailable(NO_SPREAD)
     return Difference(
         value=value,
         stderr=spread.stderr,
@@ -216,8 +228,9 @@ def _difference(value: float, spread: Spread) -> Difference | str:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment of a family's p-values, in the given order ("A simple sequentially rejective
-    multiple test procedure", 1979).
+    """Adjust a family's p-values by Holm's step-down method, and return them in the given order.
+
+    The method is that of "A simple sequentially rejective multiple test procedure" (1979).
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0

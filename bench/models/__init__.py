@@ -1,4 +1,4 @@
-"""Networks: the decoders of the paper, and their weights on disk."""
+"""Neural networks: the decoders of the paper, and their weights on disk."""
 
 from bench.models.checkpoints import load_decoder, save_decoder
 from bench.models.decoder import DECODERS, Decoder, DecoderConfig, build_decoder

@@ -1,7 +1,7 @@
-"""What a decoder consists of and what one image costs it, seen while it runs: the live side of Tables 7 and 8.
+"""The layers of a decoder and the cost of decoding one image, measured while it runs: the live side of Tables 7 and 8.
 
-The module itself runs, once, on tensors of the meta device: they have shapes and storages but no values, so that the
-largest decoder takes a second and no memory. Levels are labelled as in Tables 7 and 8 of the paper.
+The module itself runs once on tensors of the meta device. They have shapes and storages but no values, so that even the
+largest decoder takes a second and no memory. Levels are labelled like in Tables 7 and 8 of the paper.
 """
 
 from __future__ import annotations
@@ -32,76 +32,76 @@ NAMES: dict[type[nn.Module], str] = {
     Upsample: "Upsample",
     nn.GroupNorm: "GroupNorm",
 }
-"""Of the modules that are one line of the paper's tables; a convolution is named by its kernel as well."""
+"""Names of the modules that make one line of the paper's tables; a convolution's name also contains its kernel."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One line of Table 7 or 8."""
+    """A line of Table 7 or 8."""
 
     part: str
-    """`branch` or `main`."""
+    """Part of the decoder: `branch` or `main`."""
     level: int | str
-    """The place of blending that it feeds or follows, 0 or 1 the finest; `stem` before the first, `out` at the last."""
+    """Index of the blending step that it feeds or follows (0 or 1 is the finest), `stem` before the first, or `out`."""
     layer: str
-    """What it is, such as `Conv 3x3`, and how many in a row, as in `ResBlock x3`."""
+    """Kind of the layer, such as `Conv 3x3`, and the number of successive ones, as in `ResBlock x3`."""
     output: tuple[int, int, int]
-    """C×H×W."""
+    """Shape of the output, C×H×W."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one image costs in float32."""
+    """The cost of one image in float32."""
 
     parameters: int
     tera_flop: float
-    """As `operations` counts them, in 1e12."""
+    """Operations in 1e12, counted by `operations`."""
     peak_activation_bytes: int
-    """As `peak_activation_bytes` counts them, without weights, latents, image and mask."""
+    """Bytes counted by `peak_activation_bytes`, without weights, latents, image and mask."""
 
 
 def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
-    """The layers in the order in which they run; equal ones in a row are one line.
+    """Return the layers in the order in which they run; successive equal ones are one line.
 
-    Addition is no layer, so where features are added no line stands for it.
+    Addition is not a layer, so blending by addition gives no line.
 
     Args:
-        decoder: with weights on any device; they are neither read nor moved.
-        resolution: of the square image, in pixels.
+        decoder: the decoder, with weights on any device; they are neither read nor moved.
+        resolution: side of the square image in pixels.
 
     Raises:
         ValueError: the resolution is not a positive multiple of the decoder's factor.
     """
-    seen: list[Layer] = []
+    layers: list[Layer] = []
 
-    def note(part: str, level: int | str, layer: str, tensor: Tensor) -> None:
+    def record(part: str, level: int | str, layer: str, tensor: Tensor) -> None:
         channels, height, width = tensor.shape[1:]
-        seen.append(Layer(part, level, layer, (channels, height, width)))
+        layers.append(Layer(part, level, layer, (channels, height, width)))
 
     def after(part: str, level: int | str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        note(part, level, _name(module), output)
+        record(part, level, _name(module), output)
 
     def before(level: int | str, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        note("main", level, "Concat", inputs[0])
+        record("main", level, "Concat", inputs[0])
 
     with ExitStack() as hooks:
-        for level, module in _joining(decoder):
+        for level, module in _concatenations(decoder):
             hooks.enter_context(module.register_forward_pre_hook(partial(before, level)))
-        for part, level, module in _listed(decoder):
+        for part, level, module in _traced_modules(decoder):
             hooks.enter_context(module.register_forward_hook(partial(after, part, level)))
         _meta_call(decoder, resolution)()
-    counted = [(layer, len(list(equal))) for layer, equal in groupby(seen)]
+    counted = [(layer, len(list(equal))) for layer, equal in groupby(layers)]
     return [replace(layer, layer=f"{layer.layer} x{count}") if count > 1 else layer for layer, count in counted]
 
 
 def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost:
-    """Parameters, operations and memory of decoding one image.
+    """Return the parameters, operations and memory of decoding one image.
 
     Args:
-        decoder: as for `trace_layers`.
-        resolution: of the square image, in pixels.
-        conditioned: whether image and mask are given, where there is a branch for them. Parameters are all that the
-            decoder has.
+        decoder: see `trace_layers`.
+        resolution: side of the square image in pixels.
+        conditioned: True if image and mask are passed to the branch, if there is one. The parameters are always all
+            that the decoder has.
 
     Raises:
         ValueError: the resolution is not a positive multiple of the decoder's factor.
@@ -112,13 +112,13 @@ def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost
 
 
 def operations(call: Callable[[], object]) -> int:
-    """Twice the multiply-accumulates of a call's convolutions and matrix products; nothing else is counted.
+    """Count the operations of a call: twice the multiply-accumulates of its convolutions and matrix products.
 
-    So linear layers and attention's two products are in it, and the convolution with which a partial one counts known
-    positions; biases, normalisations and activations are not.
+    Linear layers, both products of attention, and the counting convolution of partial ones are included; biases,
+    normalisations and activations are not.
 
     Args:
-        call: anything that runs on tensors, those of the meta device included.
+        call: function that runs on tensors, possibly of the meta device.
     """
     with FlopCounterMode(display=False) as counter:
         call()
@@ -127,15 +127,14 @@ def operations(call: Callable[[], object]) -> int:
 
 
 def peak_activation_bytes(call: Callable[[], object]) -> int:
-    """The most bytes that tensors made by a call hold at one time, its result included.
+    """Return the largest number of bytes that tensors created by a call hold at one time, including its result.
 
-    Counted are the storages of what PyTorch's operators return, each from the operator that makes it until Python
-    drops its last tensor. Tensors from before the call are not counted, nor what a kernel needs while it runs, nor
-    what an allocator keeps back: a device needs more. Attention on the meta device holds every score, which a fused
-    kernel does not.
+    The storages of the results of PyTorch's operators are counted, each from its creation until Python drops its last
+    tensor. Tensors from before the call, the working memory of kernels and reserves of the allocator are not counted: a
+    device needs more. On the meta device, attention holds all scores, which a fused kernel does not.
 
     Args:
-        call: anything that runs on tensors, those of the meta device included.
+        call: function that runs on tensors, possibly of the meta device.
     """
     live = _LiveBytes()
     with live:
@@ -143,40 +142,40 @@ def peak_activation_bytes(call: Callable[[], object]) -> int:
     return live.peak
 
 
-class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch types neither of the two
-    """Adds up the storages that are alive."""
+class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no types for either of them
+    """A mode that adds up the sizes of all live storages."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.now = 0
         self.peak = 0
-        self._met: set[int] = set()
+        self._known: set[int] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        # A view returns its argument's storage: what was there before must be known as such.
-        self._meet((args, kwargs), made_here=False)
+        # A view returns the storage of its argument, so existing storages are registered first.
+        self._register((args, kwargs), new=False)
         result = func(*args, **(kwargs or {}))
-        self._meet(result, made_here=True)
+        self._register(result, new=True)
         self.peak = max(self.peak, self.now)
         return result
 
-    def _meet(self, tree: Any, *, made_here: bool) -> None:
+    def _register(self, tree: Any, *, new: bool) -> None:
         for leaf in tree_leaves(tree):
             if isinstance(leaf, Tensor):
                 storage = leaf.untyped_storage()
-                if id(storage) not in self._met:
-                    size = storage.nbytes() if made_here else 0
-                    self._met.add(id(storage))
+                if id(storage) not in self._known:
+                    size = storage.nbytes() if new else 0
+                    self._known.add(id(storage))
                     self.now += size
                     weakref.finalize(storage, self._forget, id(storage), size)
 
     def _forget(self, key: int, size: int) -> None:
-        self._met.remove(key)
+        self._known.remove(key)
         self.now -= size
 
 
 def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> Callable[[], Tensor]:
-    """What runs the module itself on meta tensors in the places of its weights, in float32 and without gradients."""
+    """Return a function that runs the module on meta tensors instead of its weights, in float32, without gradients."""
     config = decoder.config
     factor = 2 ** (len(config.channels) - 1)
     if resolution < factor or resolution % factor:
@@ -198,12 +197,14 @@ def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> C
     return call
 
 
-def _listed(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Module]]:
-    """Part, level and module of every line; smaller modules belong to one of these, larger ones consist of them."""
+def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Module]]:
+    """Yield part, level and module of every line; these modules contain all smaller ones, and larger ones contain
+    them.
+    """
     if decoder.condition_encoder is not None:
         for place, layer in enumerate(decoder.condition_encoder.layers):
             yield "branch", place, layer
-    for level, layer in _joining(decoder):
+    for level, layer in _concatenations(decoder):
         yield "main", level, layer
     for layer in (decoder.conv_in, *decoder.mid_block.resnets, *decoder.mid_block.attentions):
         yield "main", "stem", layer
@@ -214,8 +215,8 @@ def _listed(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Module]]:
         yield "main", "out", layer
 
 
-def _joining(decoder: Decoder) -> Iterator[tuple[int | str, nn.Module]]:
-    """Level and convolution of every concatenation; what goes into that convolution is the concatenation itself."""
+def _concatenations(decoder: Decoder) -> Iterator[tuple[int | str, nn.Module]]:
+    """Yield level and convolution of every concatenation; the input of that convolution is the concatenation itself."""
     if decoder.condition_encoder is not None and decoder.config.blending == "concat":
         for place, blend in enumerate(decoder.blends):
             yield place or "out", blend.get_submodule("conv")

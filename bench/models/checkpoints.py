@@ -1,4 +1,4 @@
-"""Networks on disk: folders with `config.json` and safetensors, and decoders in whatever form their authors wrote."""
+"""Reading and writing of networks: folders with `config.json` and safetensors, and decoders in any published format."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.feature_network import FeatureNetwork
 from bench.models.layouts import find_decoder
 from bench.models.tensor_files import mismatch, read_tensors
+from bench.runtime.strict_json import read_json
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
@@ -36,9 +37,9 @@ CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PICKLED_WEIGHTS = "diffusion_pytorch_model.bin"
 TRAINING = "_training"
-"""Key of the configuration under which our own files say how long the network was trained."""
+"""Key of the configuration under which our own files record how long the network was trained."""
 LINEAGE = "_lineage"
-"""Key of the configuration under which our own files say what a decoder was made from."""
+"""Key of the configuration under which our own files record the origin of a decoder's weights."""
 
 _OWN = "Decoder"
 _DIFFUSERS = {
@@ -46,43 +47,43 @@ _DIFFUSERS = {
     "AutoencoderKL": ("block_out_channels", "layers_per_block", False),
     "VQModel": ("block_out_channels", "layers_per_block", False),
 }
-"""What diffusers calls the decoder's widths and depth, and whether it has a branch, by class."""
+"""Classes of diffusers, with their keys for the decoder's widths and depth, and whether they have a branch."""
 
 
 def load_decoder(path: str | Path) -> Decoder:
-    """Read a decoder, in float32, whoever wrote it.
+    """Read a decoder in any known format, in float32.
 
-    Width, depth and branch are read from the weights. Only the number of normalisation groups and the branch's kind of
-    convolution come from `config.json`, and what else it says must agree.
+    Width, depth and branch follow from the weights. Only the number of normalisation groups and the branch's kind of
+    convolution come from `config.json`; its other values must agree with the weights.
 
     Args:
-        path: a folder of `save_decoder`, or of diffusers' `AsymmetricAutoencoderKL`, `AutoencoderKL` or `VQModel`; or
-            one file, `.safetensors` or of `torch.save` (such as the authors' Lightning `.ckpt`), with the authors' or
-            diffusers' names, of a decoder, a first stage or a whole diffusion model. A file is read with 32 groups and
-            plain convolutions, whatever lies beside it.
+        path: a folder written by `save_decoder`, or one of diffusers' `AsymmetricAutoencoderKL`, `AutoencoderKL` or
+            `VQModel`; or one file, `.safetensors` or of `torch.save` (such as the authors' Lightning `.ckpt`), with
+            the authors' or diffusers' names, of a decoder, a first stage or a whole diffusion model. A single file
+            is read with 32 groups and plain convolutions, even if a `config.json` is next to it.
 
     Raises:
-        BadInputError: the file or folder is missing or broken, holds what could run code, or holds no decoder; or
-            weights and configuration do not fit together. The message names what is missing, unexpected or different.
+        BadInputError: the file or folder is missing or broken, contains code or no decoder, or its weights and
+            configuration disagree. The message names what is missing, unexpected or different.
     """
     path = Path(path)
     settings: dict[str, Any] = {}
-    said: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     file = path
     if path.is_dir():
         settings = network_settings(path)
-        said = _decoder_settings(settings, path / CONFIG)
+        stated = _decoder_settings(settings, path / CONFIG)
         file = _weights_of(path)
     stored = find_decoder(read_tensors(file), file)
     sizes = stored.sizes()
     contradictions = [
-        f"{name} {size}, not {said[name]}" for name, size in sizes.items() if name in said and said[name] != size
+        f"{name} {size}, not {stated[name]}" for name, size in sizes.items() if name in stated and stated[name] != size
     ]
     if contradictions:
         raise BadInputError(f"{file}: weights of another shape than {path / CONFIG} says: {'; '.join(contradictions)}")
     try:
         with torch.device("meta"):
-            decoder = Decoder(DecoderConfig(**{**said, **sizes}))
+            decoder = Decoder(DecoderConfig(**{**stated, **sizes}))
     except (TypeError, ValueError) as error:
         where = path / CONFIG if path.is_dir() else f"{path}, read with {DecoderConfig.groups} groups"
         raise BadInputError(f"{where}: {error}") from None
@@ -98,15 +99,15 @@ def _weights_of(folder: Path) -> Path:
 
 
 def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
-    """What `config.json` says of a decoder, as fields of `DecoderConfig`.
+    """Convert a decoder's `config.json` to fields of `DecoderConfig`.
 
     Raises:
-        BadInputError: it is of another network, or says what we do not know.
+        BadInputError: the configuration is that of another network, or contains unknown values.
     """
     kind = settings.get("_class_name")
     if kind == _OWN:
-        said = {name: value for name, value in settings.items() if not name.startswith("_")}
-        unknown = said.keys() - {field.name for field in fields(DecoderConfig)}
+        stated = {name: value for name, value in settings.items() if not name.startswith("_")}
+        unknown = stated.keys() - {field.name for field in fields(DecoderConfig)}
         if unknown:
             raise BadInputError(f"{config}: no such size of a decoder: {', '.join(sorted(unknown))}")
     elif kind in _DIFFUSERS:
@@ -116,13 +117,13 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         theirs = {
             "channels": channels, "layers": layers, "groups": "norm_num_groups", "latent_channels": "latent_channels",
         }  # fmt: skip
-        said = {ours: settings[name] for ours, name in theirs.items() if name in settings}
-        said["conditioned"] = conditioned
+        stated = {ours: settings[name] for ours, name in theirs.items() if name in settings}
+        stated["conditioned"] = conditioned
     else:
         raise BadInputError(f"{config}: expected a {', '.join((_OWN, *_DIFFUSERS))}, found {kind}")
-    if not isinstance(said.get("groups", 1), int):
-        raise BadInputError(f"{config}: expected a whole number of normalisation groups, found {said['groups']!r}")
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    if not isinstance(stated.get("groups", 1), int):
+        raise BadInputError(f"{config}: expected a whole number of normalisation groups, found {stated['groups']!r}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in stated.items()}
 
 
 def save_decoder(
@@ -131,14 +132,15 @@ def save_decoder(
     """Write a decoder as a folder, with its training note and lineage.
 
     Args:
-        decoder: on any device, in any float type.
+        decoder: decoder on any device, in any float type.
         path: the folder.
-        layout: `own`, which tells a decoder's sizes and holds nothing else; or `diffusers`, of which that loads an
-            `AsymmetricAutoencoderKL`, or an `AutoencoderKL` where there is no branch.
-        first_stage: whose encoder, `quant_conv` and `post_quant_conv` are written beside it for `diffusers`.
+        layout: `own`, which contains the decoder and its sizes only; or `diffusers`, a folder that diffusers loads
+            as an `AsymmetricAutoencoderKL`, or as an `AutoencoderKL` if there is no branch.
+        first_stage: autoencoder whose encoder, `quant_conv` and `post_quant_conv` are included for `diffusers`.
 
     Raises:
-        ValueError: an unknown layout, no first stage for `diffusers`, or a decoder that it has no class for.
+        ValueError: the layout is unknown, `diffusers` has no first stage, or diffusers has no class for the
+            decoder.
     """
     path = Path(path)
     notes = {TRAINING: decoder.training_note, LINEAGE: decoder.lineage}
@@ -154,7 +156,7 @@ def save_decoder(
 
 
 def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: AutoencoderKL) -> None:
-    import diffusers  # here, as it takes seconds and reading a decoder does without
+    import diffusers  # imported here, because it takes seconds and reading a decoder does not need it
 
     ours, theirs = decoder.config, first_stage.config
     if ours.conditioned and (ours.blending, ours.branch) != ("add", "plain"):
@@ -197,22 +199,22 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
 
 
 def note_training(folder: Path, words: str) -> None:
-    """Say in a folder's `config.json` how long its network was trained."""
+    """Record in a folder's `config.json` how long its network was trained."""
     _note(folder, {TRAINING: words})
 
 
 def training_note(folder: Path) -> str:
-    """What `note_training` said there; empty where it said nothing."""
+    """Return the note of `note_training`, or "" if there is none."""
     return str(network_settings(folder).get(TRAINING, ""))
 
 
 def note_lineage(folder: Path, lineage: dict[str, Any]) -> None:
-    """Say there what its weights come from."""
+    """Record in a folder's `config.json` where its weights come from."""
     _note(folder, {LINEAGE: lineage})
 
 
 def _note(folder: Path, notes: dict[str, Any]) -> None:
-    (folder / CONFIG).write_text(json.dumps({**network_settings(folder), **notes}, indent=2) + "\n")
+    (folder / CONFIG).write_text(json.dumps({**network_settings(folder), **notes}, indent=2) + "\n", encoding="utf-8")
 
 
 def save_feature_network(network: FeatureNetwork, folder: Path) -> None:
@@ -223,10 +225,10 @@ def save_feature_network(network: FeatureNetwork, folder: Path) -> None:
 
 
 def load_feature_network(folder: str | Path) -> FeatureNetwork:
-    """Read what `save_feature_network` wrote, in float32.
+    """Read a feature network that `save_feature_network` wrote, in float32.
 
     Raises:
-        BadInputError: the folder, its sizes or its weights are missing, broken or do not fit together.
+        BadInputError: the folder, its sizes or its weights are missing, broken or inconsistent.
     """
     folder = Path(folder)
     settings = network_settings(folder)
@@ -239,12 +241,12 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
 
 
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
-    """Fill a module from a weight file, any float type becoming the module's own.
+    """Load a weight file into a module; float types are converted to the module's own.
 
     Args:
-        module: changed in place.
-        path: of the file.
-        prefix: of the module's tensors in the file; others are passed over.
+        module: the module, which is changed in place.
+        path: path of the file.
+        prefix: prefix of the module's tensors in the file; other tensors are ignored.
 
     Raises:
         BadInputError: the file is missing or broken, or its tensors are not the module's; the message names them.
@@ -260,25 +262,20 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
 def save_network(module: nn.Module, folder: Path, settings: dict[str, Any]) -> None:
     """Write `config.json` and the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n")
+    (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     with torch.no_grad():
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     save_file(tensors, folder / WEIGHTS)
 
 
 def network_settings(folder: Path) -> dict[str, Any]:
-    """What a folder's `config.json` holds.
+    """Return the content of a folder's `config.json`.
 
     Raises:
-        BadInputError: there is none, or it is no JSON object.
+        BadInputError: the file does not exist, or is not a JSON object.
     """
     path = folder / CONFIG
     try:
-        settings = json.loads(path.read_text())
+        return read_json(path)
     except FileNotFoundError:
         raise BadInputError(f"{path}: expected a network's sizes, found no file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInputError(f"{path}: expected JSON, found something else ({error})") from None
-    if not isinstance(settings, dict):
-        raise BadInputError(f"{path}: expected a JSON object, found {type(settings).__name__}")
-    return settings

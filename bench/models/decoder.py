@@ -1,8 +1,8 @@
 """The asymmetric decoder: a larger Stable Diffusion decoder with a branch for the known pixels (paper, section 3.2).
 
-The released code is followed where it says more than the paper (buxiangzhiren/Asymmetric_VQGAN at 406c5cd:
-ldm/modules/diffusionmodules/my_decoder*.py): plain convolutions in the branch, features taken before their ReLU,
-blending at every level and once more before the last normalisation. Its unused `up_layers` are left out.
+Where the released code is more specific than the paper, this module follows the code (buxiangzhiren/Asymmetric_VQGAN at
+406c5cd: ldm/modules/diffusionmodules/my_decoder*.py): plain convolutions in the branch, features taken before their
+ReLU, blending at every level and once more before the last normalisation. Its unused `up_layers` are left out.
 Parameter names are those of diffusers' `AsymmetricAutoencoderKL.decoder`.
 """
 
@@ -29,28 +29,30 @@ from bench.models.layers import (
 __all__ = ["BLENDINGS", "BRANCHES", "DECODERS", "ConditionBranch", "Decoder", "DecoderConfig", "build_decoder", "sized"]
 
 BLENDINGS = ("add", "concat")
-"""Ways to join the branch's features with the decoder's: eq. 4's addition, or Tables 7 and 8's concatenation."""
+"""Ways to combine the branch's features with the decoder's: the addition of eq. 4, or the concatenation of Tables 7 and
+8.
+"""
 BRANCHES = ("plain", "partial")
-"""Convolutions of the branch; the paper's are plain for addition and partial for concatenation."""
+"""Kinds of convolutions in the branch; the paper's are plain for addition and partial for concatenation."""
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The shape of a decoder."""
+    """The sizes of a decoder."""
 
     channels: tuple[int, ...] = (128, 256, 512, 512)
     """Width of each level, finest first."""
     layers: int = 2
-    """Depth as the released configurations count it: a level has one residual block more."""
+    """Depth in the sense of the released configurations; a level has one residual block more."""
     conditioned: bool = True
-    """Whether there is a branch for the known pixels."""
+    """True if there is a branch for the known pixels."""
     groups: int = 32
-    """Groups of every normalisation; each width must be a multiple."""
+    """Number of groups of every normalisation; each width must be a multiple of it."""
     latent_channels: int = 4
     blending: str = "add"
-    """One of `BLENDINGS`."""
+    """Way to combine features, one of `BLENDINGS`."""
     branch: str = "plain"
-    """One of `BRANCHES`."""
+    """Kind of convolutions in the branch, one of `BRANCHES`."""
 
     def __post_init__(self) -> None:
         for name, value, allowed in (("blending", self.blending, BLENDINGS), ("branch", self.branch, BRANCHES)):
@@ -69,7 +71,9 @@ DECODERS: dict[str, DecoderConfig] = {
     "large": DecoderConfig(channels=(192, 384, 768, 768), layers=3),
     "large_x2": DecoderConfig(channels=(256, 512, 1024, 1024), layers=5),
 }
-"""The decoders of the paper: Stable Diffusion's own, and ours at widths 1, 1.5 and 2 and depths 1, 1.5 and 2.5."""
+"""The decoders of the paper: Stable Diffusion's own, and the asymmetric ones of widths 1, 1.5 and 2 and depths 1, 1.5
+and 2.5.
+"""
 
 
 def sized(
@@ -81,14 +85,14 @@ def sized(
     blending: str = "add",
     branch: str = "plain",
 ) -> DecoderConfig:
-    """The sizes of a decoder from those of the vanilla one.
+    """Derive the sizes of a decoder from those of the vanilla one.
 
     Args:
-        vanilla: its `channels`, `layers` and `groups`, and `widen_groups`: whether a wider decoder has more
-            normalisation groups instead of larger ones.
+        vanilla: sizes of the vanilla decoder: `channels`, `layers`, `groups` and `widen_groups`, which is True if a
+            wider decoder has more normalisation groups instead of larger ones.
         width: factor on the channels.
-        depth: factor on the layers, rounded to whole ones.
-        conditioned: whether there is a branch.
+        depth: factor on the layers; the result is rounded to a whole number.
+        conditioned: True if there is a branch.
         blending: one of `BLENDINGS`.
         branch: one of `BRANCHES`.
 
@@ -106,11 +110,11 @@ def sized(
 
 
 class ConditionBranch(nn.Module):
-    """Convolutions over the masked image, one feature map for every place of blending (paper, figure 3)."""
+    """The convolutions over the masked image, which give one feature map for every blending step (paper, figure 3)."""
 
     def __init__(self, channels: Sequence[int], *, partial: bool = False) -> None:
         super().__init__()
-        # The first two maps are at full size; the coarsest width serves the last level and the middle alike.
+        # The first two maps have full size; the coarsest width is used for the last level and for the middle block.
         self.widths = [*channels, channels[-1]]
         self.partial = partial
         kind = PartialConv2d if partial else nn.Conv2d
@@ -121,10 +125,10 @@ class ConditionBranch(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, image: Tensor, mask: Tensor) -> list[Tensor]:
-        """Feature maps before their ReLU, finest first.
+        """Return the feature maps before their ReLU, finest first.
 
         Args:
-            image: B×3×H×W in [-1, 1]; what lies in the hole is not looked at.
+            image: B×3×H×W in [-1, 1]; the values in the hole are not used.
             mask: B×1×H×W, 1 = hole.
         """
         features = []
@@ -137,15 +141,15 @@ class ConditionBranch(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Decodes latents, and where an image and a mask are given, copies structure from the known pixels."""
+    """A decoder of latents that can also copy structure from the known pixels of an image, given its mask."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
         self.training_note = ""
-        """How long it was trained, in words; travels with the weights."""
+        """Description of how long it was trained; it is saved with the weights."""
         self.lineage: dict[str, Any] = {}
-        """What it was made from and how, as JSON knows it; travels with the weights in our own layout."""
+        """Origin of the weights as JSON data; it is saved with them in our own layout."""
         groups, coarsest_first = config.groups, config.channels[::-1]
         width = coarsest_first[0]
         self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
@@ -170,8 +174,9 @@ class Decoder(nn.Module):
 
         Args:
             z: B×4×h×w, unscaled and after `post_quant_conv`, which belongs to the first stage.
-            image: B×3×H×W in [-1, 1], unmasked; None is an image of which nothing is known.
-            mask: B×1×H×W, 1 = hole; None is a mask of ones. Under addition the branch is then not run at all.
+            image: B×3×H×W in [-1, 1], unmasked; None stands for an image without known pixels.
+            mask: B×1×H×W, 1 = hole; None stands for a mask of ones. With addition, the branch is then not run at
+                all.
 
         Returns:
             B×3×H×W, roughly in [-1, 1], not clamped.
@@ -194,10 +199,10 @@ class Decoder(nn.Module):
         return self.conv_out(functional.silu(x))  # type: ignore[no-any-return]
 
     def known(self, z: Tensor, image: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """What the branch is shown, image and mask, for arguments as `forward` takes them; None where it is not run.
+        """Return the image and mask for the branch, given the arguments of `forward`; None if the branch does not run.
 
         Raises:
-            ValueError: as `forward`, or they are not of the size that the latents are decoded to.
+            ValueError: see `forward`, or the image or mask does not have the size of the decoded latents.
         """
         if (image is None) != (mask is None):
             raise ValueError("a decoder takes image and mask together: found only one of them")
@@ -216,16 +221,16 @@ class Decoder(nn.Module):
 
     @property
     def factor(self) -> int:
-        """From latents to pixels."""
+        """Factor from the side of latents to the side of images."""
         return int(2 ** (len(self.config.channels) - 1))
 
     @property
     def concatenates(self) -> bool:
-        """Whether the branch's features are joined by concatenation, which needs them even where nothing is known."""
+        """True if features are combined by concatenation, which needs the branch even if no pixel is known."""
         return self.condition_encoder is not None and self.config.blending == "concat"
 
     def join(self, place: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """What joins decoded features, the branch's and the mask at a place of blending, counted as the branch does."""
+        """Return the module of a blending step, which combines decoded features, the branch's features and the mask."""
         return self.blends[place] if self.concatenates else mask_guided_blend
 
 
@@ -234,16 +239,17 @@ def _size(image: Tensor) -> str:
 
 
 def build_decoder(name: str, *, width: float = 1.0, depth: float = 1.0, **overrides: object) -> Decoder:
-    """A decoder of the paper with fresh weights: `vanilla`, `base`, `large` or `large_x2`, or one between them.
+    """Build a decoder of the paper with random weights: `vanilla`, `base`, `large` or `large_x2`, or one of other
+    sizes.
 
     Args:
         name: a key of `DECODERS`.
         width: factor on every level's channels; the product must be a multiple of the normalisation groups.
-        depth: factor on the layers, rounded to whole ones.
+        depth: factor on the layers; the result is rounded to a whole number.
         overrides: fields of `DecoderConfig` to replace, as in ``build_decoder("base", blending="concat")``.
 
     Raises:
-        ValueError: an unknown name, an unknown field, or sizes that do not fit together.
+        ValueError: the name or a field is unknown, or the sizes do not fit together.
     """
     if name not in DECODERS:
         raise ValueError(f"unknown decoder {name!r}: expected one of {', '.join(DECODERS)}")

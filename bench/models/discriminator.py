@@ -1,7 +1,7 @@
 """The patch discriminator that decoders are trained against (Isola et al., 2017; paper, appendix A, D).
 
-Sizes as CompVis/taming-transformers has them (taming/modules/discriminator/model.py): three levels from 64 channels,
-batch normalisation, one logit for each patch of 70×70 pixels; 2,765,633 parameters.
+The sizes are those of CompVis/taming-transformers (taming/modules/discriminator/model.py): three levels from 64
+channels, batch normalisation, one logit for each patch of 70×70 pixels; 2,765,633 parameters.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ __all__ = ["GlobalBatchNorm2d", "PatchDiscriminator"]
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the items of all processes, so that their number changes nothing; on any device.
+    """Batch normalisation over the items of all processes, whose result does not depend on the number of processes.
 
-    Evaluation and a single process are those of `torch.nn.BatchNorm2d`.
+    It works on any device. In evaluation or in a single process it equals `torch.nn.BatchNorm2d`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -30,13 +30,13 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         total, squares = sums[:-1].chunk(2)
         mean = total / sums[-1]
         variance = squares / sums[-1] - mean.square()
-        self._remember(mean.detach(), variance.detach() * sums[-1].detach() / (sums[-1].detach() - 1))
+        self._update_running(mean.detach(), variance.detach() * sums[-1].detach() / (sums[-1].detach() - 1))
         scale = self.weight * (variance + self.eps).rsqrt()
         shift = self.bias - mean * scale
         return (x * scale.view(1, -1, 1, 1) + shift.view(1, -1, 1, 1)).to(input.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _update_running(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -46,14 +46,14 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 class PatchDiscriminator(nn.Module):
-    """Tells pictures from reconstructions, patch by patch."""
+    """A network that distinguishes pictures from reconstructions, patch by patch."""
 
     def __init__(self, channels: int = 64, levels: int = 3) -> None:
-        """Build with fresh weights: convolutions from N(0, 0.02), scales of the normalisation from N(1, 0.02).
+        """Initialise convolutions from N(0, 0.02), and scales of the normalisations from N(1, 0.02).
 
         Args:
-            channels: of the first level; each further one has twice as many, up to eight times.
-            levels: of halved size after the first.
+            channels: channels of the first level; each further one has twice as many, up to eight times.
+            levels: number of levels after the first.
         """
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -73,5 +73,7 @@ class PatchDiscriminator(nn.Module):
                 nn.init.normal_(layer.weight, 1.0, 0.02)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits B×1×h×w of images B×3×H×W in [-1, 1]: positive for pictures, negative for reconstructions."""
+        """Return the logits B×1×h×w of images B×3×H×W in [-1, 1]: positive for pictures, negative for
+        reconstructions.
+        """
         return self.layers(image)  # type: ignore[no-any-return]

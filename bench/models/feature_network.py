@@ -1,8 +1,7 @@
-"""A small convolutional classifier whose features serve the mini profile's metrics, and another the training loss.
+"""A small convolutional classifier whose features are used for metrics of the mini profile or for the training loss.
 
-It takes the places of Inception (pooled features, for the Fréchet distance) and of VGG (feature maps, for the
-perceptual distance) where neither can be had. Its numbers are comparable with nothing but themselves, and are labelled
-so.
+It replaces Inception (pooled features for the Fréchet distance) and VGG (feature maps for the perceptual distance)
+where these are not available. Its numbers are comparable only with one another, and are labelled so.
 """
 
 from __future__ import annotations
@@ -16,24 +15,26 @@ __all__ = ["FeatureNetwork"]
 
 
 class FeatureNetwork(nn.Module):
-    """Levels of two convolutions each, halved in size between, with one linear head for each attribute."""
+    """A network of levels of two convolutions each, halved in size in between, with one linear head for each
+    attribute.
+    """
 
     def __init__(self, widths: Sequence[int], heads: dict[str, int]) -> None:
-        """Build with fresh weights.
+        """Initialise with random weights.
 
         Args:
             widths: channels of each level, finest first; the last is the dimension of the pooled features.
-            heads: number of outputs of each attribute that is learned.
+            heads: number of outputs for each attribute.
         """
         super().__init__()
         self.widths = list(widths)
         self.head_sizes = dict(heads)
         self.levels = nn.ModuleList()
-        before = 3
+        in_width = 3
         for width in widths:
             self.levels.append(
                 nn.Sequential(
-                    nn.Conv2d(before, width, 3, padding=1, bias=False),
+                    nn.Conv2d(in_width, width, 3, padding=1, bias=False),
                     nn.BatchNorm2d(width),
                     nn.ReLU(),
                     nn.Conv2d(width, width, 3, padding=1, bias=False),
@@ -41,11 +42,11 @@ class FeatureNetwork(nn.Module):
                     nn.ReLU(),
                 )
             )
-            before = width
-        self.heads = nn.ModuleDict({name: nn.Linear(before, outputs) for name, outputs in heads.items()})
+            in_width = width
+        self.heads = nn.ModuleDict({name: nn.Linear(in_width, outputs) for name, outputs in heads.items()})
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """Feature maps of every level, finest first, of images B×3×H×W in [-1, 1]."""
+        """Return the feature maps of every level, finest first, for images B×3×H×W in [-1, 1]."""
         maps = []
         x = image
         for index, level in enumerate(self.levels):
@@ -54,10 +55,10 @@ class FeatureNetwork(nn.Module):
         return maps
 
     def pooled(self, image: Tensor) -> Tensor:
-        """Features B×d of images B×3×H×W in [-1, 1]: the mean of the last map."""
+        """Return features B×d of images B×3×H×W in [-1, 1]: the mean of the last map."""
         return self.maps(image)[-1].mean((2, 3))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Logits of every attribute."""
+        """Return the logits of every attribute."""
         features = self.pooled(image)
         return {name: head(features) for name, head in self.heads.items()}

@@ -1,4 +1,4 @@
-"""First stages: what turns pictures into the latents that decoders decode (paper, section 3.1 and appendix B)."""
+"""First stages, which encode pictures into the latents for decoders (paper, section 3.1 and appendix B)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "load_first_stage"]
 
 
 class FirstStage(Protocol):
-    """An encoder with its regularisation; frozen wherever decoders are trained."""
+    """An encoder with its regularisation, which is frozen while decoders are trained."""
 
     def noise_shape(self, image: Tensor) -> tuple[int, ...]:
-        """Shape of the noise that `latents` wants for one of the images, without the batch."""
+        """Return the shape of the noise that `latents` needs for one of the images, without the batch."""
 
     def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Images B×3×H×W in [-1, 1] as a decoder takes them: unscaled, after `post_quant_conv`, B×C×h×w.
+        """Encode images B×3×H×W in [-1, 1] into decoder inputs B×C×h×w: unscaled, after `post_quant_conv`.
 
         Args:
             image: the pictures.
-            noise: standard normal, for a sample of the posterior; None for its mean.
+            noise: standard normal values for a sample of the posterior; None for its mean.
         """
 
     def to(self, device: torch.device) -> FirstStage: ...
 
 
 class KLFirstStage(nn.Module):
-    """A posterior that was held near a normal distribution (eqs. 10, 11): Stable Diffusion's."""
+    """A first stage with a normal posterior (eqs. 10, 11), which is Stable Diffusion's."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class KLFirstStage(nn.Module):
 
 
 class VQFirstStage(nn.Module):
-    """A codebook (eqs. 1, 2): each position becomes its nearest entry. There is no posterior, so noise is not used."""
+    """A first stage with a codebook (eqs. 1, 2): each position becomes its nearest entry, and noise is not used."""
 
     def __init__(self, vq: VQModel) -> None:
         super().__init__()
@@ -67,10 +67,10 @@ class VQFirstStage(nn.Module):
 
 
 def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
-    """Read a folder that diffusers wrote, of an `AutoencoderKL` or a `VQModel`, in float32.
+    """Read a first stage in float32 from a folder of diffusers' `AutoencoderKL` or `VQModel`.
 
     Raises:
-        BadInputError: the folder holds neither, or does not load.
+        BadInputError: the folder holds neither of them, or does not load.
     """
     path = Path(path)
     kind = network_settings(path).get("_class_name")
@@ -82,7 +82,7 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     model, wrapper = kinds[str(kind)]
     try:
         loaded = model.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)
-    except Exception as error:  # diffusers raises many kinds for a missing, truncated or mismatched file
+    except Exception as error:  # diffusers raises many types of errors for a missing, truncated or mismatched file
         raise BadInputError(f"{path}: the first stage does not load ({error})") from error
     first_stage: KLFirstStage | VQFirstStage = wrapper(loaded)
     return first_stage

@@ -1,4 +1,4 @@
-"""A small encoder of pictures of single things, by whose embeddings the mini profile compares them, as CLIP's would."""
+"""A small encoder of pictures of single objects, which replaces CLIP in the mini profile's comparison of pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMBEDDING = "embedding"
 
 
 class ImageEncoder(nn.Module):
-    """Convolutions whose pooled features are mapped to an embedding; only its direction means something."""
+    """A network whose pooled convolutional features are mapped to an embedding; only its direction is meaningful."""
 
     def __init__(
         self,
@@ -28,14 +28,14 @@ class ImageEncoder(nn.Module):
         mean: Sequence[float] = (0.5, 0.5, 0.5),
         std: Sequence[float] = (0.5, 0.5, 0.5),
     ) -> None:
-        """Build with fresh weights.
+        """Initialise with random weights.
 
         Args:
             widths: channels of each level, finest first.
-            dimension: of the embedding.
+            dimension: dimension of the embedding.
             resolution: side of the pictures in pixels.
-            mean: of each colour in [0, 1], which is taken off.
-            std: what it is then divided by.
+            mean: mean of each colour in [0, 1], which is subtracted from the input.
+            std: divisor of each colour after the subtraction.
         """
         super().__init__()
         self.dimension, self.resolution = dimension, resolution
@@ -43,7 +43,7 @@ class ImageEncoder(nn.Module):
         self.network = FeatureNetwork(widths, {EMBEDDING: dimension})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embeddings B×d of normalised pictures B×3×r×r, not of unit length."""
+        """Return the embeddings B×d of normalised pictures B×3×r×r, not of unit length."""
         embedding: Tensor = self.network(x)[EMBEDDING]
         return embedding
 
@@ -61,10 +61,10 @@ def save_image_encoder(net: ImageEncoder, folder: Path) -> None:
 
 
 def load_image_encoder(folder: str | Path) -> ImageEncoder:
-    """Read what `save_image_encoder` wrote, in float32.
+    """Read an image encoder that `save_image_encoder` wrote, in float32.
 
     Raises:
-        BadInputError: the folder, its sizes or its weights are missing, broken or do not fit together.
+        BadInputError: the folder, its sizes or its weights are missing, broken or inconsistent.
     """
     folder = Path(folder)
     settings = network_settings(folder)

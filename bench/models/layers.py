@@ -1,4 +1,4 @@
-"""Building blocks of the autoencoders' decoders, with parameter names as diffusers gives them.
+"""Building blocks of the autoencoders' decoders, with diffusers' parameter names.
 
 The blocks are those of CompVis/taming-transformers (taming/modules/diffusionmodules/model.py), on which Stable
 Diffusion's first stage is built.
@@ -24,12 +24,12 @@ __all__ = [
 
 
 def group_norm(channels: int, groups: int) -> nn.GroupNorm:
-    """Group normalisation with the small epsilon of the first stages."""
+    """Create a group normalisation with the small epsilon of the first stages."""
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
 class ResBlock(nn.Module):
-    """Two normalised 3x3 convolutions beside a shortcut: B×in×h×w to B×out×h×w."""
+    """A residual block of two normalised 3x3 convolutions with a shortcut: B×in×h×w to B×out×h×w."""
 
     def __init__(self, in_channels: int, out_channels: int, *, groups: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class SelfAttention(nn.Module):
 
 
 class MidBlock(nn.Module):
-    """Residual block, self-attention, residual block at the lowest resolution."""
+    """A residual block, self-attention and another residual block at the lowest resolution."""
 
     def __init__(self, channels: int, *, groups: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class MidBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the height and width by nearest neighbour, then a 3x3 convolution."""
+    """A layer that doubles height and width by nearest neighbour and applies a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Upsample(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """One level of a decoder: residual blocks, and an upsampling unless the level is the finest."""
+    """A level of a decoder: residual blocks, and an upsampling unless the level is the finest."""
 
     def __init__(self, in_channels: int, out_channels: int, *, blocks: int, groups: int, upsample: bool) -> None:
         super().__init__()
@@ -106,21 +106,24 @@ class UpBlock(nn.Module):
 
 
 def resize_mask(mask: Tensor, like: Tensor) -> Tensor:
-    """The mask at a feature map's size and type, by nearest neighbour, so that it stays 0 or 1."""
+    """Resize a mask to a feature map's size and type by nearest neighbour, so that it stays 0 or 1."""
     return functional.interpolate(mask.to(like.dtype), size=like.shape[-2:], mode="nearest")
 
 
 def mask_guided_blend(decoded: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
-    """The decoder's features in the hole (mask 1), the condition branch's where the image is known (mask 0).
+    """Blend the decoder's features in the hole (mask 1) with the condition branch's in the known part (mask 0).
 
-    The sum of two products, not a selection: a soft mask blends, and an all-ones mask leaves `decoded` bit for bit.
+    The result is a sum of two products, not a selection: a soft mask blends, and a mask of ones leaves `decoded`
+    unchanged bit for bit.
     """
     hole = resize_mask(mask, decoded)
     return torch.add(decoded * hole, condition * (1 - hole))
 
 
 class Concatenation(nn.Module):
-    """Both feature maps and the mask side by side, then a 1x1 convolution back to the width (paper, Tables 7 and 8)."""
+    """A concatenation of both feature maps and the mask, followed by a 1x1 convolution to the width (Tables 7 and
+    8).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -131,18 +134,18 @@ class Concatenation(nn.Module):
 
 
 class PartialConv2d(nn.Conv2d):
-    """A convolution over known positions only, rescaled by how many of them its window holds; zero where it holds none.
+    """A convolution over known positions only, rescaled by their number in each window; 0 in windows that have none.
 
-    Liu et al., "Image inpainting for irregular holes using partial convolutions" (2018), eq. 1, with one mask for all
-    channels. The mask is not updated from layer to layer: each layer gets the image's own, at its size.
+    See Liu et al., "Image inpainting for irregular holes using partial convolutions" (2018), eq. 1, with one mask for
+    all channels. The mask is not updated from layer to layer: each layer gets the image's own mask, at its size.
     """
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:  # type: ignore[override]
-        """From B×C×H×W and the known mask B×1×H×W (1 = known) to the layer's output."""
+        """Return the layer's output for B×C×H×W and the known mask B×1×H×W (1 = known)."""
         window = torch.ones(1, 1, *self.kernel_size, dtype=x.dtype, device=x.device)
         count = functional.conv2d(known, window, stride=self.stride, padding=self.padding)
-        seen = (count > 0).to(x.dtype)
-        share = seen * (window.numel() / count.clamp(min=1e-8))
+        any_known = (count > 0).to(x.dtype)
+        scale = any_known * (window.numel() / count.clamp(min=1e-8))
         raw = functional.conv2d(x * known, self.weight, None, self.stride, self.padding)
-        bias = 0 if self.bias is None else self.bias.view(1, -1, 1, 1) * seen
-        return raw * share + bias
+        bias = 0 if self.bias is None else self.bias.view(1, -1, 1, 1) * any_known
+        return raw * scale + bias

@@ -1,8 +1,9 @@
-"""A decoder among a file's tensors: under the authors' names or diffusers', alone, in a first stage or a whole model.
+"""Search for a decoder among the tensors of a file, with the authors' or diffusers' names.
 
-The authors' names are those of buxiangzhiren/Asymmetric_VQGAN at 406c5cd (ldm/modules/diffusionmodules/my_decoder*.py),
-which are CompVis's with a second `encoder` inside the decoder; their meaning in diffusers' terms is that of
-huggingface/diffusers at 58eb52c (scripts/convert_asymmetric_vqgan_to_diffusers.py).
+The file may hold the decoder alone, a first stage or a whole diffusion model. The authors' names are those of
+buxiangzhiren/Asymmetric_VQGAN at 406c5cd (ldm/modules/diffusionmodules/my_decoder*.py), which are CompVis's with a
+second `encoder` inside the decoder. Their equivalents in diffusers are those of huggingface/diffusers at 58eb52c
+(scripts/convert_asymmetric_vqgan_to_diffusers.py).
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from bench.models.tensor_files import SHOWN, mismatch
 __all__ = ["StoredDecoder", "find_decoder"]
 
 FULL_MODEL = "first_stage_model."
-"""Under this a diffusion model keeps its first stage; whatever lies beside it is not the first stage's."""
+"""Prefix of the first stage's tensors in a diffusion model; other tensors there do not belong to it."""
 DECODER = "decoder."
-BESIDE = ("encoder.", "quant_conv.", "post_quant_conv.", "quantize.", "loss.", "model_ema.")
-"""What a first stage holds beside its decoder, with what training it left behind."""
+OTHER_PARTS = ("encoder.", "quant_conv.", "post_quant_conv.", "quantize.", "loss.", "model_ema.")
+"""Prefixes of a first stage's tensors that are not the decoder's, including those left by its training."""
 UNUSED = "up_layers."
-"""The authors' decoders hold these transposed convolutions and never call them."""
+"""Prefix of transposed convolutions that the authors' decoders contain but never call."""
 
 _BLOCK = re.compile(r"up_blocks\.(\d+)\.resnets\.(\d+)\.conv1\.weight")
 _OFFICIAL_BLOCK = re.compile(r"up\.(\d+)\.block\.(\d+)\.conv1\.weight")
@@ -55,23 +56,23 @@ _OLD_ATTENTION = (
 
 @dataclass(frozen=True)
 class StoredDecoder:
-    """A decoder as a file holds it."""
+    """A decoder among the tensors of a file."""
 
     file: Path
     prefix: str
-    """What its names begin with in the file."""
+    """Prefix of the decoder's tensors in the file."""
     tensors: Mapping[str, Tensor]
-    """The decoder's, without the prefix."""
+    """The decoder's tensors, without the prefix."""
     strangers: Mapping[str, Tensor]
-    """Those beside it that no first stage has, by their names in the file."""
+    """Further tensors that no first stage has, by their names in the file."""
     official: bool
-    """Whether the names are the authors'."""
+    """True if the names are the authors'."""
 
     def sizes(self) -> dict[str, Any]:
-        """Fields of `DecoderConfig` that the weights tell: all but the groups and the branch's kind of convolution.
+        """Return the fields of `DecoderConfig` that follow from the weights: all but groups and branch.
 
         Raises:
-            BadInputError: there is no residual block at some level.
+            BadInputError: a level has no residual block.
         """
         block = _OFFICIAL_BLOCK if self.official else _BLOCK
         widths: dict[int, dict[int, int]] = {}
@@ -91,17 +92,17 @@ class StoredDecoder:
             "layers": max(len(blocks) for blocks in widths.values()) - 1,
             "conditioned": self._has("encoder." if self.official else "condition_encoder."),
         }
-        if conv_in is not None and conv_in.ndim == 4:  # else `fill` names it, with all else that is missing
+        if conv_in is not None and conv_in.ndim == 4:  # otherwise `fill` reports it with all else that is missing
             sizes["latent_channels"] = conv_in.shape[1]
         if sizes["conditioned"]:
             sizes["blending"] = "concat" if self._has("blends.") else "add"
         return sizes
 
     def fill(self, decoder: Decoder) -> None:
-        """Give a decoder on the meta device these weights, in float32 and memory of their own.
+        """Load these weights into a decoder on the meta device, as float32 copies.
 
         Raises:
-            BadInputError: they are not this decoder's; the message names those that differ as the file does.
+            BadInputError: the tensors are not this decoder's; the message names the different ones as in the file.
         """
         expected = decoder.state_dict()
         names = {name: self._stored_name(name, len(decoder.config.channels)) for name in expected}
@@ -123,7 +124,7 @@ class StoredDecoder:
         return any(name.startswith(start) for name in self.tensors)
 
     def _stored_name(self, name: str, levels: int) -> str:
-        """What the file calls one of our tensors."""
+        """Return the name in the file of one of our tensors."""
         rules: tuple[tuple[str, str], ...] = ()
         if self.official:
             # The authors count levels from the finest.
@@ -140,11 +141,11 @@ def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:
     """Find the decoder among all tensors of a file.
 
     Args:
-        tensors: of the whole file.
-        file: for messages.
+        tensors: all tensors of the file.
+        file: path of the file, for messages.
 
     Raises:
-        BadInputError: there is none.
+        BadInputError: the file contains no decoder.
     """
     scope = FULL_MODEL if any(name.startswith(FULL_MODEL) for name in tensors) else ""
     inside = {name.removeprefix(scope): tensor for name, tensor in tensors.items() if name.startswith(scope)}
@@ -153,10 +154,10 @@ def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:
         name.removeprefix(prefix): _linear(name, tensor) for name, tensor in inside.items() if name.startswith(prefix)
     }
     parts = {name.split(".")[0] for name in found}
-    # A diffusion model's network has parts of the same names, and its way down beside them.
+    # A diffusion model's UNet has parts of the same names, but a downward path as well.
     if not prefix and (not parts & {"up", "up_blocks"} or parts & {"down", "down_blocks"}):
-        others = Counter(name.split(".")[0] for name in tensors)
-        shown = ", ".join(f"{count} of {part}" for part, count in others.most_common(SHOWN))
+        counts = Counter(name.split(".")[0] for name in tensors)
+        shown = ", ".join(f"{count} of {part}" for part, count in counts.most_common(SHOWN))
         raise BadInputError(f"{file}: expected a decoder, found none among {len(tensors)} tensors ({shown})")
     official = "up" in parts
     if official:
@@ -164,12 +165,12 @@ def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:
     strangers = {
         scope + name: tensor
         for name, tensor in inside.items()
-        if not name.startswith(prefix) and not name.startswith(BESIDE)
+        if not name.startswith(prefix) and not name.startswith(OTHER_PARTS)
     }
     return StoredDecoder(file, scope + prefix, found, strangers, official)
 
 
 def _linear(name: str, tensor: Tensor) -> Tensor:
-    """An attention's 1x1 convolution as the matrix that diffusers has for it; any other tensor as it is."""
+    """Return an attention's 1x1 convolution as the matrix that diffusers uses; return any other tensor unchanged."""
     attention = "mid.attn_1." in name or "mid_block.attentions." in name
     return tensor[..., 0, 0] if attention and tensor.ndim == 4 and tensor.shape[2:] == (1, 1) else tensor

@@ -1,8 +1,8 @@
-"""Tensors of a weight file: safetensors, or what `torch.save` wrote, out of which nothing is ever run.
+"""Reading of tensors from weight files (safetensors, or files of `torch.save`) without running any code from them.
 
 The authors' checkpoints are PyTorch Lightning 1.4's (Lightning-AI/pytorch-lightning:
-pytorch_lightning/trainer/connectors/checkpoint_connector.py): beside `state_dict` they hold callbacks' states under the
-callbacks' classes, schedulers' states with numpy scalars, and hyper-parameters in omegaconf's containers.
+pytorch_lightning/trainer/connectors/checkpoint_connector.py). In addition to `state_dict` they contain states of
+callbacks by their classes, states of schedulers with numpy scalars, and hyper-parameters in omegaconf's containers.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from bench.errors import BadInputError
 __all__ = ["mismatch", "read_tensors"]
 
 PICKLED = (".ckpt", ".bin", ".pt", ".pth")
-"""Endings of what `torch.save` writes."""
+"""Endings of files that `torch.save` writes."""
 SHOWN = 3
-"""Names in a message, of which there may be hundreds."""
+"""Number of names that a message shows, of which there may be hundreds."""
 
 
 class _StandIn:
-    """Stands for a listed global: is made of any arguments, takes any state, and keeps neither."""
+    """A replacement of a listed global, which accepts any arguments and any state and stores neither."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -38,20 +38,20 @@ class _StandIn:
 
 
 class _DictStandIn(_StandIn):
-    """Stands for a kind of dictionary. The unpickler fills plain ones only, so it is made as one."""
+    """A replacement of a kind of dictionary; it creates a plain dict, because the unpickler fills only plain ones."""
 
     def __new__(cls, *_: object) -> dict[Any, Any]:  # type: ignore[misc]
         return {}
 
 
-_LISTED: dict[str, type[_StandIn]] = {
+_HARMLESS: dict[str, type[_StandIn]] = {
     **dict.fromkeys(
         (
             # keys of `callbacks`
             "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
             "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
             "pytorch_lightning.callbacks.timer.Timer",
-            # `lr_schedulers`, whose factor numpy computes; its module has two names, of numpy 1 and 2
+            # `lr_schedulers`, whose factor numpy computes; the module's name differs between numpy 1 and 2
             "numpy.core.multiarray._reconstruct",
             "numpy.core.multiarray.scalar",
             "numpy._core.multiarray._reconstruct",
@@ -65,7 +65,7 @@ _LISTED: dict[str, type[_StandIn]] = {
             "omegaconf.dictconfig.DictConfig",
             "omegaconf.listconfig.ListConfig",
             "omegaconf.nodes.AnyNode",
-            # types that omegaconf notes for its nodes
+            # types that omegaconf records for its nodes
             "builtins.bool",
             "builtins.dict",
             "builtins.float",
@@ -82,27 +82,28 @@ _LISTED: dict[str, type[_StandIn]] = {
 
 
 def _named(name: str, kind: type[_StandIn]) -> type[_StandIn]:
-    """A stand-in that the unpickler takes for the global of this name."""
+    """Return a stand-in that the unpickler accepts as the global of this name."""
     module, _, last = name.rpartition(".")
     return type(last, (kind,), {"__module__": module})
 
 
 _STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    _named(name, kind) for name, kind in _LISTED.items()
+    _named(name, kind) for name, kind in _HARMLESS.items()
 ]
 
 
 def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
-    """All tensors of a file by name, on the CPU, as they are stored.
+    """Read all tensors of a file by name, on the CPU, in their stored types.
 
     Args:
-        path: ends in `.safetensors`, or in one of `PICKLED`: a state dict, or a dictionary that holds one under that
-            key. The tensors of the latter may lie in the mapped file, which must stay while they are used.
+        path: path that ends in `.safetensors` or in one of `PICKLED`. The latter is a state dict, or a dictionary
+            that holds one under a key. Its tensors may be views of the mapped file, which must exist while they are
+            used.
         under: the key.
 
     Raises:
-        BadInputError: the file is missing, of another kind or broken, or names what neither PyTorch nor the list above
-            takes for harmless.
+        BadInputError: the file is missing, of another kind or broken, or refers to a global that is neither on
+            PyTorch's nor on this module's list of harmless ones.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: expected a weight file, found none")
@@ -128,9 +129,9 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
 def _unpickle(path: Path) -> Any:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_STAND_INS):
-            warnings.simplefilter("ignore")  # PyTorch warns of unusual pickles, which it then reads or refuses
+            warnings.simplefilter("ignore")  # PyTorch warns about unusual pickles, which it then reads or refuses
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # a broken pickle may end in any of them
+    except Exception as error:  # a broken pickle can raise any error
         refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused:
             raise BadInputError(
@@ -144,7 +145,7 @@ def _unpickle(path: Path) -> Any:
 
 
 def mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """What keeps some tensors from being a network's: a line for each kind of difference, none if they are."""
+    """Return a line for each kind of difference between tensors and those of a network; empty if there is none."""
     common = sorted(expected.keys() & found.keys())
     shapes = [
         f"{name} should be {tuple(expected[name].shape)} and is {tuple(found[name].shape)}"

@@ -1,8 +1,8 @@
-"""Starts a larger decoder from a smaller one without changing what it computes.
+"""Initialisation of a larger decoder from a smaller one so that both compute the same result.
 
-After Chen, Goodfellow and Shlens, "Net2Net: accelerating learning via knowledge transfer" (2016), but with fresh new
-channels instead of copied ones: they stand in normalisation groups of their own and nothing old reads them yet, so old
-channels keep their values, and the new ones are free to become something else.
+The method follows Chen, Goodfellow and Shlens, "Net2Net: accelerating learning via knowledge transfer" (2016), but with
+random new channels instead of copied ones. New channels form normalisation groups of their own, and no old weight reads
+them, so that old channels keep their values.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ __all__ = ["check_widening", "widen"]
 
 @torch.no_grad()
 def widen(small: Decoder, large: Decoder) -> None:
-    """Give `large` weights with which it decodes as `small` does.
+    """Set the weights of `large` so that it decodes like `small`.
 
-    Additional residual blocks start as the identity. A condition branch that only `large` has keeps its fresh weights.
+    Additional residual blocks start as the identity. A condition branch that only `large` has keeps its random weights.
 
     Args:
         small: the decoder to start from.
-        large: at least as wide and deep, changed in place; its new channels keep their fresh incoming weights.
+        large: a decoder at least as wide and deep, which is changed in place; its new channels keep their random
+            input weights.
 
     Raises:
-        ValueError: as `check_widening`.
+        ValueError: see `check_widening`.
     """
     check_widening(small.config, large.config)
     source = small.state_dict()
@@ -36,10 +37,10 @@ def widen(small: Decoder, large: Decoder) -> None:
             if name.startswith("up_blocks.") and ".conv2." in name:
                 target.zero_()
             elif name.startswith("blends."):
-                _pass_on(target)
+                _copy_features(target)
             continue
         if name.startswith("blends.") and old.ndim > 1:
-            _place(old, target)
+            _copy_weights(old, target)
             continue
         if old.ndim > 1:
             target[: len(old), old.shape[1] :] = 0
@@ -52,15 +53,15 @@ def widen(small: Decoder, large: Decoder) -> None:
             target[len(old) :] = 0
 
 
-def _pass_on(target: Tensor) -> None:
-    """Of a fresh concatenation's convolution: give the decoder's own features on, and nothing of the others yet."""
+def _copy_features(target: Tensor) -> None:
+    """Set a new concatenation's convolution to copy the decoder's own features and to ignore its other inputs."""
     target.zero_()
     if target.ndim > 1:
         target[:, : len(target), 0, 0] = torch.eye(len(target))
 
 
-def _place(old: Tensor, target: Tensor) -> None:
-    """Of a concatenation's convolution: its inputs are the decoder's features, as many of the branch, and the mask."""
+def _copy_weights(old: Tensor, target: Tensor) -> None:
+    """Copy a concatenation's old weights into a wider one; its inputs are features, branch and mask."""
     before, after = len(old), len(target)
     target[:before] = 0
     target[:before, :before] = old[:, :before]
@@ -69,10 +70,10 @@ def _place(old: Tensor, target: Tensor) -> None:
 
 
 def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
-    """See that a decoder of the new sizes can decode as one of the old sizes does.
+    """Require that a decoder of the new sizes can decode like one of the old sizes.
 
     Raises:
-        ValueError: fewer levels, channels, layers, or another number of channels in a normalisation group.
+        ValueError: the new decoder has fewer levels, channels or layers, or normalisation groups of another size.
     """
     if len(old.channels) != len(new.channels):
         raise ValueError(f"widening keeps the levels: found {len(old.channels)} and {len(new.channels)}")

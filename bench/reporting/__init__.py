@@ -1,1 +1,1 @@
-"""What a run leaves for people to look at."""
+"""Reports, figures and notes that a run writes for its readers."""

@@ -1,4 +1,4 @@
-"""Quality against cost: where each row lies, as plots of plain numbers that a page draws."""
+"""Plots of quality against cost, as plain numbers that a page draws."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from bench.tables.build import Column, Table
 __all__ = ["HEIGHT", "WIDTH", "CostLine", "Costs", "Plot", "Point", "costs_of"]
 
 WIDTH, HEIGHT = 340, 240
-"""Of a plot, in its own units."""
+"""Width and height of a plot, in the plot's units."""
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 14, 44
 MARGIN = 0.08
-"""Of a plot's range, free on both sides."""
+"""Fraction of a plot's range that stays empty on both sides."""
 WIDE = 30
-"""Ratio of the largest to the smallest value from which an axis is logarithmic."""
+"""Smallest ratio of the largest to the smallest value for which an axis is logarithmic."""
 APART = 13
-"""Least distance of two numbers beside points that lie close together."""
+"""Smallest vertical distance between the numbers of points that lie close together."""
 AXES = {
     "parameters": ("parameters [millions]", 1e-6),
     "tera_flop": ("TFLOP an image", 1.0),
     "seconds_per_image": ("decoding [ms an image]", 1e3),
 }
-"""By cost, its title and the factor on its values."""
+"""Title of each cost, and the factor by which its values are multiplied."""
 
 
 @dataclass(frozen=True)
 class Point:
     number: int
-    """Of the row, in the list of costs."""
+    """Number of the row in the list of costs."""
     words: str
-    """Row and values."""
+    """Description of the row and its values."""
     x: float
     y: float
     low: float | None
-    """End of the standard error's line; None where there is none."""
+    """Lower end of the line that shows the standard error; None if there is no standard error."""
     high: float | None
     number_y: float
-    """Where its number stands, beside others."""
+    """Vertical position of the point's number, at which it overlaps no other number."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One metric against one cost; places are in the plot's units, from its upper left corner."""
+    """A plot of one metric against one cost; positions are in the plot's units from its upper left corner."""
 
     metric: str
     cost: str
@@ -64,7 +64,7 @@ class CostLine:
     number: int
     label: str
     cells: tuple[str, ...]
-    """Parameters, operations, milliseconds, and the share of the whole."""
+    """Parameters, operations, milliseconds, and decoding's share of the total time."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Costs:
     lines: tuple[CostLine, ...]
     plots: tuple[Plot, ...]
     sampling: str
-    """What an image costs to sample, in words."""
+    """Sentence on the time that sampling an image takes."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ class _Axis:
     def of(cls, values: Sequence[float], start: float, stop: float) -> _Axis:
         least, most = min(values), max(values)
         if least > 0 and most / least > WIDE:
-            free = (most / least) ** MARGIN
-            return cls(least / free, most * free, True, start, stop)
-        free = MARGIN * (most - least) or abs(most) * MARGIN or 1.0
-        low = max(least - free, 0.0) if least >= 0 and least < 0.25 * most else least - free
-        return cls(low, most + free, False, start, stop)
+            factor = (most / least) ** MARGIN
+            return cls(least / factor, most * factor, True, start, stop)
+        margin = MARGIN * (most - least) or abs(most) * MARGIN or 1.0
+        low = max(least - margin, 0.0) if least >= 0 and least < 0.25 * most else least - margin
+        return cls(low, most + margin, False, start, stop)
 
     def place(self, value: float) -> float:
         scale = math.log if self.log else float
@@ -107,13 +107,13 @@ class _Axis:
 def costs_of(
     table: Table, costs: Mapping[str, Mapping[str, float]], *, sampling: float | None, steps: int | None
 ) -> Costs | None:
-    """The rows whose costs are known; None where no row's are.
+    """Return the list and the plots of all rows whose costs are known; None if there is no such row.
 
     Args:
-        table: what was measured.
-        costs: by row, as `bench.costs.row_costs` gives them.
-        sampling: seconds an image takes to sample; None where that is not known.
-        steps: of sampling; None where the generator has none.
+        table: measured table.
+        costs: costs of each row, as `bench.evaluation.costs.row_costs` returns them.
+        sampling: seconds that sampling an image takes; None if this is not known.
+        steps: number of sampling steps; None if the generator has no steps.
     """
     rows = [row for row in table.rows if row.key in costs and not row.beside]
     if not rows:
@@ -128,11 +128,11 @@ def costs_of(
     )
     if sampling is None:
         words = (
-            "Nothing was sampled in this run, as all latents were in the store: the share of the whole is not known."
+            "All latents were in the store, so this run sampled nothing, and decoding's share of the time is unknown."
         )
     else:
         within = "" if steps is None else f" in {steps} steps"
-        words = f"An image took {sampling * 1e3:,.3g} ms to sample{within}; the share is decoding's of both together."
+        words = f"Sampling an image took {sampling * 1e3:,.3g} ms{within}; the share is decoding's part of both times."
     return Costs(lines, plots, words)
 
 
@@ -175,11 +175,11 @@ def _plot(
         )
         for row, x, y, error in found
     ]
-    return Plot(column.title, title, x_axis.ticks(), y_axis.ticks(), tuple(_parted(points)))
+    return Plot(column.title, title, x_axis.ticks(), y_axis.ticks(), tuple(_spaced(points)))
 
 
-def _parted(points: Sequence[Point]) -> list[Point]:
-    """Numbers of points that lie beside one another moved apart: downwards in the upper half, upwards in the lower."""
+def _spaced(points: Sequence[Point]) -> list[Point]:
+    """Return the points, with the numbers of close points moved apart: down in the upper half, up in the lower."""
     done: list[Point] = []
     for way in (1, -1):
         half = [point for point in points if (point.y < (HEIGHT - BOTTOM) / 2) == (way > 0)]

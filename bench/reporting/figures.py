@@ -1,9 +1,10 @@
-"""Figures: an inpainting table's rows with their errors outside the mask, and a training's curves and pictures."""
+"""Figures of a table's rows with their errors outside the mask, and of a training's curves and pictures."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -17,26 +18,28 @@ from torch import Tensor
 from bench.data.items import Item
 from bench.reporting.pixels import ERROR_GAIN, error_outside, masked
 from bench.reporting.windows import border_window
+from bench.runtime.files import write_atomically
+from bench.runtime.text import one_line
 
 __all__ = ["Line", "draw_borders", "draw_curves", "draw_grid", "draw_lines", "draw_rows", "draw_tradeoff"]
 
 Line = tuple[str, Sequence[npt.NDArray[np.uint8]]]
-"""Label and pictures."""
+"""Label of a line of a figure, and the pictures in it."""
 
 INCH = 1.25
-"""Side of one picture in the figure."""
+"""Side of one picture in the figure, in inches."""
 
 
 def draw_rows(
     path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
 ) -> None:
-    """Write the figure: what was given, and each row's images with their errors where anything is known.
+    """Write the figure of the inputs and each row's images, with their errors if any pixels are known.
 
     Args:
-        path: of the PNG file; a PDF stands beside it.
-        items: the items shown, one column for each, under their captions where all of it is to be generated.
+        path: path of the PNG file; a PDF is written beside it.
+        items: shown items, one column for each; if no pixels are known, each caption is above its column.
         rows: label and images N×S×S×3 of each row.
-        title: stands above.
+        title: title of the figure.
     """
     known = any((item.mask == 0).any() for item in items)
     lines: list[tuple[str, list[npt.NDArray[np.uint8]]]] = [
@@ -57,13 +60,13 @@ def draw_rows(
 def draw_borders(
     path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
 ) -> None:
-    """Write the figure of how holes join what is around them: of each item the square with the longest border.
+    """Write the figure of the transition between hole and known region, in the square with most border of each item.
 
     Args:
-        path: of the PNG file; a PDF stands beside it.
-        items: the items shown, one column for each, of which some pixels are known.
+        path: path of the PNG file; a PDF is written beside it.
+        items: shown items, one column for each; some pixels of each item are known.
         rows: label and images N×S×S×3 of each row.
-        title: stands above.
+        title: title of the figure.
     """
     windows = [border_window(item.mask) for item in items]
 
@@ -75,13 +78,13 @@ def draw_borders(
 
 
 def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence[str] = ()) -> None:
-    """Write lines of pictures with their labels.
+    """Write a figure with labelled lines of pictures.
 
     Args:
-        path: of the PNG file; a PDF stands beside it.
-        lines: label and pictures of each, as many in every line.
-        title: stands above.
-        heads: words above the columns.
+        path: path of the PNG file; a PDF is written beside it.
+        lines: label and pictures of each line; all lines have the same number of pictures.
+        title: title of the figure.
+        heads: headings of the columns.
     """
     columns = len(lines[0][1])
     figure = Figure(figsize=(INCH * columns + 2.2, INCH * len(lines) + 0.6), dpi=130, layout="constrained")
@@ -95,25 +98,28 @@ def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence
         places[0].set_ylabel(_wrapped(label), rotation=0, ha="right", va="center", fontsize=7, parse_math=False)
     for place, words in zip(axes[0], heads, strict=False):
         place.set_title(_wrapped(words), fontsize=6, parse_math=False)
-    first, *others = title.split("\n")
+    first, *others = (one_line(line) for line in title.split("\n"))
     wide = int(16 * figure.get_figwidth())
     figure.suptitle("\n".join([first, *textwrap.wrap(" ".join(others), wide)]), fontsize=8, parse_math=False)
     _save(figure, path)
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """As PNG, and beside it as PDF with its words as text."""
-    figure.savefig(path)
+    """Save a figure as PNG and as PDF; the PDF contains its labels as text."""
+    png, pdf = BytesIO(), BytesIO()
+    figure.savefig(png, format="png")
     with matplotlib.rc_context({"pdf.fonttype": 42}):
-        figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None})
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
+    write_atomically(path, png.getvalue())
+    write_atomically(path.with_suffix(".pdf"), pdf.getvalue())
 
 
 def _wrapped(label: str) -> str:
-    return "\n".join(textwrap.wrap(label, 22))
+    return "\n".join(textwrap.wrap(one_line(label), 22))
 
 
 def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFrame, *, title: str) -> None:
-    """Write one small plot for each loss (means over fiftieths of the run) and each validation figure, by step."""
+    """Write a plot over steps for each loss (means over fiftieths of the run) and for each validation number."""
     stretch = max(1, len(losses) // 50)
     means = losses.groupby((losses["step"] - 1) // stretch).mean()
     plots = [(f"{name} (training)", means["step"], means[name]) for name in losses if name != "step"]
@@ -146,13 +152,13 @@ def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> 
 
 
 def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str], qualities: Sequence[str]) -> None:
-    """Write quality against cost: a line of plots for each metric, a column for each cost.
+    """Write plots of quality against cost, with a line of plots for each metric and a column for each cost.
 
     Args:
-        path: of the PNG file; a PDF stands beside it.
-        rows: a line for each decoder that was measured, with `label`, the metrics with their `_stderr`, and the costs.
-        costs: names of columns, and how they are called.
-        qualities: names of metrics.
+        path: path of the PNG file; a PDF is written beside it.
+        rows: a line for each measured decoder, with `label`, the metrics with their `_stderr`, and the costs.
+        costs: names of the cost columns in `rows`, each with its title.
+        qualities: names of the metrics.
     """
     figure = Figure(figsize=(3.3 * len(costs), 2.6 * len(qualities) + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)

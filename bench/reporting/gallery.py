@@ -1,7 +1,7 @@
-"""The report's gallery: the items where a row parts most from the reference, chosen by rule, with all their pictures.
+"""The report's gallery: items on which a row differs most from the reference row, chosen by a rule, with all pictures.
 
-The rule: for each row and each metric that items have by themselves, the items are put in the order of the paired
-difference to the reference row, and the first, the middle one and the last are shown. Nobody picks.
+For each row, and each metric that has a value for every item, the items are sorted by their paired difference from the
+reference row. The first, the middle and the last item are shown. No item is chosen by hand.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from PIL import Image
 
 from bench.data.items import Item
 from bench.reporting.pixels import error_outside, masked
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 from bench.tables.build import style_of
 
 __all__ = [
     "RANKS",
     "Compared",
+    "ComparedRows",
     "Gallery",
     "Made",
     "Pick",
@@ -38,127 +39,127 @@ __all__ = [
 
 Pixels = npt.NDArray[np.uint8]
 Images = Callable[[Sequence[int]], tuple[list[Item], Mapping[str, Pixels]]]
-"""Items by their places, and each row's images N×S×S×3 of them."""
+"""Function that returns the items at given indices of the manifest, and each row's images N×S×S×3 of them."""
 
 RANKS = ("best", "worst", "median")
-"""Of the differences to the reference row, in the order in which they are given room."""
+"""Ranks of the differences from the reference row, in the order in which they are added to the page."""
 FALLBACK = ("lpips",)
-"""Metrics of items to go by in a table whose columns are all of whole sets."""
+"""Metrics that choose the items of a table whose columns have values only for whole sets."""
 ROOM = 9_500_000
-"""Bytes of the page that the pictures may take."""
+"""Largest size in bytes of all pictures of the page."""
 MOST_ITEMS = 60
 LEAST_ITEMS = 6
-"""As many are to fit: pictures are made smaller for it."""
+"""Smallest number of items that must fit; the pictures are made smaller if necessary."""
 SIDES = (256, 192, 128, 96, 64, 48, 32)
-"""Largest side of a picture, from which the first is taken that leaves room."""
+"""Sides of a picture in pixels, from which the first is chosen at which enough items fit."""
 LOSSLESS = 128
-"""Images of this side and below are kept bit for bit; larger ones are scaled down and lose by compression."""
+"""Largest side in pixels of images that are saved without loss; larger ones are scaled down and compressed."""
 QUALITY = 82
 PROBED = 6
-"""Rows whose pictures tell how much room an item takes."""
+"""Number of rows whose pictures are encoded to estimate the size of an item."""
 MARKUP = 700
-"""Bytes of the page around one picture, at most."""
+"""Upper estimate of the bytes of markup for one picture."""
 AT_ONCE = 256_000_000
-"""Bytes of uncompressed images that are made together, at most."""
+"""Largest size in bytes of uncompressed images that are made together."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric that every item has by itself."""
+    """A metric that has a value for every item."""
 
     name: str
     title: str
-    """With its unit."""
+    """Title with its unit."""
     higher_is_better: bool
     scale: float
-    """Printed value = value × scale."""
+    """Factor from a value to the printed value."""
     decimals: int
 
     def shown(self, value: float, sign: str = "") -> str:
-        """A value as it is printed; `sign` may be `+`, for differences."""
+        """Return a value as it is printed; `sign` may be `+`, for differences."""
         return f"{value * self.scale:{sign},.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True)
 class Pick:
-    """Why an item is shown."""
+    """A reason why an item is shown: its rank for one row and metric."""
 
     row: str
     metric: str
     rank: str
-    """One of `RANKS`."""
+    """Rank from `RANKS`, or `drawn`."""
     place: int
-    """Of the item, in the manifest."""
+    """Index of the item in the manifest."""
     difference: float
-    """The row's value minus the reference row's."""
+    """Row's value minus that of the reference row."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image of the page."""
+    """A picture of the page."""
 
     label: str
     uri: str
-    """`data:`, so that nothing is loaded from anywhere."""
+    """Picture as a `data:` address, so that the page loads no other file."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a row made of an item."""
+    """A row's image of an item."""
 
     row: str
     label: str
     image: Picture
     error: Picture | None
-    """Outside the mask; None where nothing is known."""
+    """Picture of the error outside the mask; None if no pixels are known."""
     values: Mapping[str, str]
-    """By metric."""
+    """Printed values by metric."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One item of the gallery."""
+    """An item of the gallery."""
 
     id: str
     source: str
     caption: str
     hole: float
-    """Share of the image, in [0, 1]; 1 where nothing is known."""
+    """Share of the image that lies in the hole, in [0, 1]; 1 if no pixels are known."""
     given: tuple[Picture, ...]
     exemplar: Picture | None
-    """What is to be painted into the hole."""
+    """Picture of the object that is to be painted into the hole."""
     made: tuple[Made, ...]
     picks: tuple[Pick, ...]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """What the page shows of a table's items."""
+    """The part of the page that shows items of a table."""
 
     items: tuple[Shown, ...] = ()
     metrics: tuple[Compared, ...] = ()
     labels: Mapping[str, str] | None = None
-    """Of the rows, by their names."""
+    """Labels of the rows by their names."""
     reference: str = ""
-    """Name of the row that the others are compared with; empty where each is taken by its own value."""
+    """Name of the row with which the others are compared; empty if the items are sorted by each row's own value."""
     wanted: int = 0
-    """Items that the rule chooses, of which some may have found no room."""
+    """Number of items that the rule chooses; the page may have room for fewer."""
     of: int = 0
-    """Items that it chooses from."""
+    """Number of items from which the rule chooses."""
     side: int = 0
-    """Of the pictures, in pixels."""
+    """Side of the pictures in pixels."""
     resolution: int = 0
-    """Of the images that they show."""
+    """Side in pixels of the images that the pictures show."""
     pixelated: bool = False
-    """Whether they are small enough to be drawn pixel by pixel."""
+    """Whether the pictures are small enough to be drawn pixel by pixel."""
 
 
 def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[Compared]:
-    """The metrics to choose items by: the table's columns that items have by themselves, else `lpips`.
+    """Return the metrics that choose items: the table's columns with a value for every item, or else `lpips`.
 
     Args:
-        columns: of the table.
-        values: by row and metric, what items have by themselves.
+        columns: names of the table's columns.
+        values: values of the items, by row and metric.
     """
     there = {name for arrays in values.values() for name in arrays}
     names = [name for name in columns if name in there] or [name for name in FALLBACK if name in there]
@@ -176,30 +177,39 @@ def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) ->
 
 
 def drawn_places(count: int, seed: int) -> list[int]:
-    """Places of the items that are shown where no other rule says which."""
+    """Return the indices of items drawn by the seed, which are shown if no other rule chooses items."""
     return [int(place) for place in numpy_generator(seed, "figure").permutation(count)[:LEAST_ITEMS]]
 
 
 def drawn(count: int, seed: int) -> list[Pick]:
-    """Items where no metric tells them apart, drawn by the run's seed."""
+    """Return items drawn by the run's seed, for a table without a metric that could choose them."""
     return [Pick("", "", "drawn", place, 0.0) for place in drawn_places(count, seed)]
 
 
-def choose(
-    values: Mapping[str, Mapping[str, npt.NDArray[Any]]], metrics: Sequence[Compared], reference: str
-) -> list[Pick]:
-    """The best, the worst and the median item of each row by each metric, the first metric's first.
+@dataclass(frozen=True)
+class ComparedRows:
+    """The rows that a gallery compares item by item."""
 
-    Best is where the row gains most on the reference row. Equal differences are taken in the manifest's order, items
-    without a finite one are left out, and with an even number of items the median is the better of the middle two.
+    values: Mapping[str, Mapping[str, npt.NDArray[Any]]]
+    """Values of the items by row and metric."""
+    metrics: Sequence[Compared]
+    """Metrics by which the rows are compared."""
+    labels: Mapping[str, str]
+    """Labels of the rows."""
+    reference: str
+    """Row with which the others are compared; if it has no values, items are sorted by each row's own values."""
 
-    Args:
-        values: by row and metric, one for each item.
-        metrics: the ones to go by.
-        reference: the row that the others are compared with; where it has no values, each row is taken by its own.
+
+def choose(rows: ComparedRows) -> list[Pick]:
+    """Return the best, the worst and the median item of each row by each metric, starting with the first metric.
+
+    The best item is the one on which the row is better than the reference row by most. Equal differences are sorted in
+    the manifest's order, and items without a finite difference are left out. With an even number of items, the median
+    is the better one of the middle two.
     """
+    values, reference = rows.values, rows.reference
     picks = []
-    for metric in metrics:
+    for metric in rows.metrics:
         base = values.get(reference, {}).get(metric.name)
         orders = {}
         for row, arrays in values.items():
@@ -222,34 +232,21 @@ def choose(
     return picks
 
 
-def fill(
-    picks: Sequence[Pick],
-    images: Images,
-    values: Mapping[str, Mapping[str, npt.NDArray[Any]]],
-    metrics: Sequence[Compared],
-    labels: Mapping[str, str],
-    *,
-    reference: str,
-    of: int,
-    room: int = ROOM,
-) -> Gallery:
-    """As many of the chosen items with their pictures as the page has room for, in the order of the picks.
+def fill(picks: Sequence[Pick], images: Images, rows: ComparedRows, *, of: int, room: int = ROOM) -> Gallery:
+    """Fill the gallery with the chosen items in the order of the picks, until the page has no more room.
 
     Args:
-        picks: as `choose` gives them.
-        images: makes the pictures of some items.
-        values: by row and metric, one for each item.
-        metrics: the ones to show.
-        labels: by row.
-        reference: the row that the others are compared with.
-        of: items that were chosen from.
-        room: bytes that all of it may take.
+        picks: chosen items, as `choose` returns them.
+        images: function that returns some items and each row's images of them.
+        rows: rows that are compared.
+        of: number of items from which the picks were chosen.
+        room: largest size of the gallery in bytes.
     """
     places = list(dict.fromkeys(pick.place for pick in picks))
-    empty = Gallery((), tuple(metrics), labels, reference, len(places), of)
+    empty = Gallery((), tuple(rows.metrics), rows.labels, rows.reference, len(places), of)
     if not places:
         return empty
-    words = _Words(picks, values, metrics, labels)
+    words = _Words(picks, rows)
     chosen, made = images(places[:1])
     first = _of_one(made, 0)
     resolution = chosen[0].image.shape[0]
@@ -259,7 +256,7 @@ def fill(
     at_once = max(1, AT_ONCE // sum(pixels.nbytes for pixels in first.values()))
     rest = places[1:MOST_ITEMS]
     while rest and used < room:
-        # No more are made than will fit, as far as the largest so far tells.
+        # Make only as many items as fit if each is as large as the largest one so far.
         part = rest[: min(at_once, 1 + (room - used) // largest)]
         rest = rest[len(part) :]
         chosen, made = images(part)
@@ -278,12 +275,10 @@ def _of_one(made: Mapping[str, Pixels], number: int) -> dict[str, Pixels]:
 
 @dataclass(frozen=True)
 class _Words:
-    """What is said of items beside their pictures."""
+    """The texts and values that the gallery shows with the pictures of an item."""
 
     picks: Sequence[Pick]
-    values: Mapping[str, Mapping[str, npt.NDArray[Any]]]
-    metrics: Sequence[Compared]
-    labels: Mapping[str, str]
+    rows: ComparedRows
 
     def shown(self, place: int, item: Item, made: Mapping[str, Pixels], side: int) -> Shown:
         known = bool((item.mask == 0).any())
@@ -300,13 +295,13 @@ class _Words:
             tuple(
                 Made(
                     row,
-                    self.labels[row],
-                    Picture(self.labels[row], _encoded(pixels, side)),
+                    self.rows.labels[row],
+                    Picture(self.rows.labels[row], _encoded(pixels, side)),
                     Picture("error", _encoded(error_outside(item, pixels), side)) if known else None,
                     {
-                        metric.name: metric.shown(self.values[row][metric.name][place])
-                        for metric in self.metrics
-                        if metric.name in self.values[row]
+                        metric.name: metric.shown(self.rows.values[row][metric.name][place])
+                        for metric in self.rows.metrics
+                        if metric.name in self.rows.values[row]
                     },
                 )
                 for row, pixels in made.items()
@@ -316,7 +311,7 @@ class _Words:
 
 
 def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, least: int, room: int) -> int:
-    """The largest side at which so many items like this one have room, as far as some of its rows tell."""
+    """Return the largest side at which `least` items like this one fit, estimated from the pictures of some rows."""
     some = dict(list(made.items())[:PROBED])
     sides: list[int] = list(dict.fromkeys(min(side, item.image.shape[0]) for side in SIDES))
     for side in sides:
@@ -326,7 +321,7 @@ def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, 
 
 
 def _encoded(pixels: Pixels, side: int) -> str:
-    """A picture as WebP: bit for bit where it is small, else scaled down to the side and compressed."""
+    """Return a picture as WebP: without loss if it is small, and otherwise scaled down to the side and compressed."""
     image, buffer = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
     lossless = max(image.size) <= min(side, LOSSLESS)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -335,7 +330,7 @@ def _encoded(pixels: Pixels, side: int) -> str:
 
 
 def _size(item: Shown) -> int:
-    """Bytes that an item takes in the page."""
+    """Return the estimated number of bytes of an item in the page."""
     made = (picture for one in item.made for picture in (one.image, one.error))
     pictures = [picture for picture in (*item.given, item.exemplar, *made) if picture is not None]
     words = len(item.id) + len(item.source) + len(item.caption)

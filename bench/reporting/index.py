@@ -1,4 +1,4 @@
-"""A page that leads to the reports of several runs: how each ended, its headline numbers and its verdicts."""
+"""A page with links to the reports of several runs, and with the result, headline numbers and verdicts of each."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.errors import BadInputError
 from bench.reporting.page import kind_of, template, verdict_counts
-from bench.results import read_if_there
-from bench.stamps import RESULTS
+from bench.results.run_files import read_results
+from bench.results.stamps import RESULTS
 from bench.tables.build import Column, Table
 from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
@@ -20,19 +21,19 @@ __all__ = ["Entry", "Index", "counts_of", "headline", "index_page"]
 
 @dataclass(frozen=True)
 class Entry:
-    """One run."""
+    """An entry of the index: one run."""
 
     name: str
     ended: str
-    """In words."""
+    """Result of the experiment in words, such as `done` or the first line of its error."""
     failed: bool
     about: str = ""
-    """What it is, in words."""
+    """Description of the experiment."""
     link: str | None = None
-    """Of its report, from the index; None where it left none."""
+    """Link from the index to the report; None if there is no report."""
     headline: tuple[str, ...] = ()
     counts: Sequence[tuple[str, int, str]] = ()
-    """Of its verdicts, as `bench.reporting.page.verdict_counts` gives them."""
+    """Counts of the run's verdicts, as `bench.reporting.page.verdict_counts` returns them."""
     seconds: float | None = None
 
 
@@ -43,28 +44,31 @@ class Index:
     entries: Sequence[Entry]
     profile: str = ""
     first_line: str = ""
-    """What its numbers are comparable with; empty where the runs differ in it."""
+    """Statement on what the numbers can be compared with; empty if the runs differ in it."""
     grids: Sequence[Grid] = ()
     grid_title: str = ""
     figure: str | None = None
-    """As `data:`."""
+    """Figure as a `data:` address."""
     claims: Sequence[Verdict] = ()
     command: str = ""
 
 
 def index_page(index: Index) -> str:
-    """The whole file; it links to reports in folders beside it and loads nothing."""
+    """Return the index page as HTML; it links to reports in folders beside it and loads no other file."""
     return template("index.html").render(index=index, kind_of=kind_of)
 
 
 def counts_of(run: Path) -> list[tuple[str, int, str]]:
-    """How often each verdict on a claim of the paper stands in a run's results; nothing where it left none."""
-    claims = read_if_there(run / RESULTS).get("claims", [])
+    """Return the counts of a run's verdicts on the paper's claims; empty if its results cannot be read."""
+    try:
+        claims = read_results(run / RESULTS).get("claims", [])
+    except (FileNotFoundError, BadInputError):
+        return []
     return verdict_counts(claim["verdict"] for claim in claims if claim.get("by") != HARNESS)
 
 
 def headline(table: Table) -> tuple[str, ...]:
-    """For each column the reference row's value, and the best of the paper's other rows with its difference."""
+    """Return a text for each column: the reference row's value, and the best other row of the paper, compared."""
     return tuple(words for column in table.columns if (words := _headline(table, column)))
 
 

@@ -1,4 +1,4 @@
-"""What latents say of the sampler and of the first stage, gathered block by block."""
+"""Statistics of latents that show properties of the sampler and of the first stage, collected block by block."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.uncertainty import Estimate, contrast
+from bench.runtime.not_available import NotAvailable
 
 __all__ = ["LatentStatistics"]
 
 Array = npt.NDArray[np.float64]
 
 DISTANCES = (("1", 0, 1.5), ("2", 1.5, 2.5), ("3–4", 2.5, 4.5), ("5 and more", 4.5, np.inf))
-"""From a wholly known cell to the nearest that the hole touches: in words, above and up to, in cells."""
+"""Ranges of the distance in cells from a known cell to the nearest cell that the hole touches: name, lower bound
+(exclusive) and upper bound (inclusive)."""
 KINDS = ("latents", "encoded")
 
 
 @dataclass(frozen=True)
 class Leak:
-    """How much the hole changes latents of known cells."""
+    """The change that the hole causes in latents of known cells."""
 
     share: float
     """Root mean square of the change, divided by the latents' standard deviation."""
     ci95: tuple[float, float]
-    """The 95 % interval over sources."""
+    """95 % interval over sources."""
     effective_sources: float
-    """The effective number of sources behind the interval."""
+    """Effective number of sources of the interval."""
 
 
 class LatentStatistics:
-    """Moments of sampled and of encoded latents, and what the hole does to the first stage's."""
+    """Moments of sampled and of encoded latents, and the change that the hole causes in encoded latents."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -47,18 +49,18 @@ class LatentStatistics:
     def of(
         cls, blocks: Iterable[tuple[Mapping[str, npt.NDArray[Any]], npt.NDArray[np.uint8] | None]]
     ) -> LatentStatistics:
-        """Of blocks with their masks, each as `add` takes it."""
-        found = cls()
+        """Return the statistics of blocks with their masks, which have the form that `add` needs."""
+        statistics = cls()
         for block, masks in blocks:
-            found.add(block, masks)
-        return found
+            statistics.add(block, masks)
+        return statistics
 
     def add(self, block: Mapping[str, npt.NDArray[Any]], masks: npt.NDArray[np.uint8] | None) -> None:
-        """Take a block in.
+        """Add a block to the statistics.
 
         Args:
-            block: `latents`, `encoded` and `encoded_known`, each N×C×h×w.
-            masks: N×H×W, 1 = hole; None where all is to be generated and there is nothing that a hole could disturb.
+            block: arrays `latents`, `encoded` and `encoded_known`, each N×C×h×w.
+            masks: masks N×H×W, 1 = hole; None if whole images are generated, so that no cell is known.
         """
         values = {kind: block[kind].astype(np.float64) for kind in KINDS}
         self._count += values["latents"][:, 0].size
@@ -78,16 +80,16 @@ class LatentStatistics:
         self._cells.append(inside.sum((2, 3)).astype(np.float64))
 
     def _moments(self, kind: str) -> tuple[Array, Array]:
-        """Mean and deviation of each channel."""
+        """Return the mean and the standard deviation of each channel."""
         mean = self._sums[kind] / self._count
         return mean, np.sqrt(np.maximum(self._squares[kind] / self._count - np.square(mean), 0))
 
     def leak(self) -> dict[str, float]:
-        """How much the hole disturbs the first stage's latents of cells that are wholly known.
+        """Return the change that the hole causes in the first stage's latents of fully known cells.
 
         Returns:
-            By distance to the nearest cell that the hole touches, the root mean square of the difference, as a share of
-            the latents' deviation; nothing where no block had masks, or none of them left a cell.
+            Root mean square of the change, divided by the latents' standard deviation, by distance to the nearest cell
+            that the hole touches; empty if no block had masks, or if no cell is fully known.
         """
         if not self._cells:
             return {}
@@ -100,21 +102,21 @@ class LatentStatistics:
 
     @property
     def _deviation(self) -> float:
-        """The deviation of the first stage's latents over all channels."""
+        """Standard deviation of the first stage's latents over all channels."""
         count = self._count * len(self._sums["encoded"])
         mean = self._sums["encoded"].sum() / count
         return float(np.sqrt(self._squares["encoded"].sum() / count - mean**2))
 
     def leak_next_to_the_hole(self, sources: Sequence[str]) -> Leak | None:
-        """`leak` of the cells next to the hole, with its 95 % interval over sources.
+        """Return the value of `leak` for the cells next to the hole, with its 95 % interval over sources.
 
-        The mean square is a ratio of two means over items, whose influence is that of the delta method.
+        The mean square is a ratio of two means over items, so its influences follow from the delta method.
 
         Args:
-            sources: the source of each item, in the order in which blocks were added.
+            sources: source of each item, in the order in which blocks were added.
 
         Returns:
-            The share with its interval; None where no item has such a cell, or fewer than two sources do.
+            The share with its interval; None if no item has such a cell, or if fewer than two sources have one.
         """
         if not self._cells:
             return None
@@ -124,13 +126,13 @@ class LatentStatistics:
         square = leaked.sum() / cells.sum()
         found = Estimate(float(square), (leaked - square * cells) / cells.mean())
         difference = contrast([(1.0, found)], sources)
-        if isinstance(difference, str):
+        if isinstance(difference, NotAvailable):
             return None
         low, high = (float(np.sqrt(max(bound, 0.0))) / self._deviation for bound in difference.ci95)
         return Leak(float(np.sqrt(square)) / self._deviation, (low, high), difference.effective_sources)
 
     def leak_note(self) -> Iterator[str]:
-        """`leak` in words; nothing where there is none."""
+        """Yield a note with the values of `leak`, or nothing if there are none."""
         leak = self.leak()
         if leak:
             parts = "; ".join(f"{name}: {value:.1%}" for name, value in leak.items())
@@ -140,7 +142,7 @@ class LatentStatistics:
             )
 
     def gap_note(self) -> str:
-        """How far sampled latents are from those that decoders are trained on, by channel."""
+        """Return a note that compares sampled latents with the encoded latents on which decoders are trained."""
         texts = [
             f"{mean:+.2f} ({deviation:.2f}) and {other_mean:+.2f} ({other_deviation:.2f})"
             for mean, deviation, other_mean, other_deviation in zip(
@@ -154,6 +156,6 @@ class LatentStatistics:
 
 def _distance(touched: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     if not touched.any():
-        return np.zeros(touched.shape, np.float32)  # nothing is near a hole that is not there
+        return np.zeros(touched.shape, np.float32)  # without a hole, no cell is counted as near one
     far = cv2.distanceTransform((touched == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(far, np.float32)

@@ -1,16 +1,18 @@
-"""What a reader of a table must know, in the order of its weight."""
+"""Notes below a table, the most important first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import ceil
 
-from bench.data.manifest import Items
+from bench.config.schema import Config, TableSpec
+from bench.data.prepared import Items
+from bench.data.walking import left_out_note
 from bench.metrics.known_region import RING
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
-from bench.schema import Config, Row, TableSpec
-from bench.tables.build import Styles, label_of, style_of
+from bench.runtime.not_available import NotAvailable
+from bench.tables.build import TableDesign, label_of, style_of
 from bench.tables.headline import RELEASED, Reading
 
 __all__ = ["effective_sources", "floor_note", "frechet_bias", "items_note", "notes"]
@@ -18,31 +20,26 @@ __all__ = ["effective_sources", "floor_note", "frechet_bias", "items_note", "not
 
 def notes(
     config: Config,
-    spec: TableSpec,
-    rows: Mapping[str, Row],
+    design: TableDesign,
     *,
     items: Items,
     summary: Summary,
     protocols: Mapping[str, Protocol],
     best: Mapping[str, str],
-    styles: Styles,
-    reading: Reading,
     truncated: int | None,
 ) -> Iterator[str]:
-    """One line each, for below the table.
+    """Yield the notes below the table, one line each.
 
     Args:
-        config: the run's.
-        spec: the table's.
-        rows: the table's.
-        items: that it is of.
-        summary: what was measured.
-        protocols: by metric.
-        best: by metric, the row that is better than every other.
-        styles: how metrics are printed.
-        reading: of the error over known pixels, that the table shows.
-        truncated: captions that the generator cut off; None where it reads none.
+        config: configuration of the run.
+        design: description of the table.
+        items: items of the run.
+        summary: measured values.
+        protocols: protocol of each metric.
+        best: row that is better than every other row, by metric.
+        truncated: number of captions that the generator cut off; None if it uses no captions.
     """
+    spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
     profile = config.profile
     if profile.name != "paper":
         yield (
@@ -100,29 +97,29 @@ def notes(
         yield floor_note(floor, reading, summary, spec)
     if config.controls and any("hole_only" in name for name in summary.metrics[first]):
         yield (
-            "In the columns 'hole only' the truth stands in place of every row's known pixels, so that only the hole "
-            "and its seam count."
+            "In the columns 'hole only', true pixels replace the known pixels of every row, so only the hole and its "
+            "border count."
         )
     if truncated is not None:
-        yield f"{truncated} captions were longer than the text encoder reads, and cut off."
+        yield f"{truncated} captions were too long for the text encoder and were cut off."
     stamps = "; ".join(f"{metric} {protocols[metric].hash[:12]}" for metric in spec.columns if metric in protocols)
     yield f"Manifest {items.hash[:16]}, seed {config.seed}; protocols: {stamps}."
 
 
 def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
-    """What Pre_error is of, what saving alone costs, and what that does to the ratios.
+    """Return a note on the image of which Pre_error is measured, on its floor, and on the largest possible ratio.
 
     Args:
-        floor: what saving alone costs, in [0, 1] squared.
-        reading: that the table shows.
-        summary: what was measured.
-        spec: of the table.
+        floor: error that saving to 8 bits alone adds, as a squared difference of values in [0, 1].
+        reading: reading of Pre_error that the table shows.
+        summary: measured values.
+        spec: specification of the table.
     """
     mean = "Pre_error is the mean squared difference in [0, 1] over known pixels"
     if reading == RELEASED:
         said = (
-            f"{mean} of the 8-bit image that the released scripts save: float16 until it is truncated. So saved, a "
-            f"perfect decoder's image has an error of {floor * 1e5:.2f}e-5"
+            f"{mean} of the 8-bit image that the released scripts save, which is float16 until it is truncated. Saved "
+            f"in this way, a perfect decoder's image has an error of {floor * 1e5:.2f}e-5"
         )
     else:
         said = (
@@ -132,11 +129,11 @@ def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec
     base = None if spec.reference is None else summary.measurement(spec.reference, reading.error).value
     if base and floor and reading.error in spec.columns:
         said += f". The ratio of such a decoder would be ÷ {base / floor:.3g}"
-    return f"{said}. The ring is the known pixels at most {RING} from the hole."
+    return f"{said}. The ring contains the known pixels at most {RING} pixels from the hole."
 
 
 def items_note(items: Items, summary: Summary) -> str:
-    """How many items there are, of what kind, and what was left out."""
+    """Return a note on the number and kind of the items, and on the pictures that were left out."""
     manifest, side = items.manifest, items.manifest["resolution"]
     features = [values for values in summary.scored.truth.values() if values.ndim == 2]
     parts = [f"{len(items)} items of {len(set(items.sources))} sources at {side}×{side}, {manifest['subset']} subset"]
@@ -151,25 +148,27 @@ def items_note(items: Items, summary: Summary) -> str:
         f"{len(manifest['broken'])} because they could not be read"
     )
     if manifest["grey_masks"]:
-        parts.append(f"{manifest['grey_masks']} masks with grey pixels, taken at half")
+        parts.append(f"{manifest['grey_masks']} masks with grey pixels, thresholded at half")
+    if note := left_out_note(manifest.get("left_out", {})):
+        parts.append(note)
     return "; ".join(parts) + "."
 
 
 def effective_sources(
     summary: Summary, reference: str, labels: Mapping[str, str], titles: Mapping[str, str]
 ) -> Iterator[str]:
-    """On how many effective sources the differences to the reference row rest, and which few decide some of them.
+    """Yield notes on the effective sources of the differences from the reference row, and on differences with few.
 
     Args:
-        summary: what was measured.
-        reference: the row that the others are compared with.
-        labels: the rows to speak of.
-        titles: the metrics to speak of.
+        summary: measured values.
+        reference: row with which the others are compared.
+        labels: labels of the rows in the notes.
+        titles: titles of the metrics in the notes.
     """
     ranges, few = [], []
     for metric, title in titles.items():
         found = {row: summary.difference(row, reference, metric) for row in labels if row != reference}
-        known = {row: one for row, one in found.items() if not isinstance(one, str) and one.stderr > 0}
+        known = {row: one for row, one in found.items() if not isinstance(one, NotAvailable) and one.stderr > 0}
         if not known:
             continue
         counts = sorted(one.effective_sources for one in known.values())
@@ -183,11 +182,12 @@ def effective_sources(
             )
     if ranges:
         yield (
-            f"Effective number of sources of the differences to {labels.get(reference, reference)} (so many sources of "
-            f"equal weight would vary as much), from the lowest to the highest: {'; '.join(ranges)}."
+            f"Effective number of sources of the differences to {labels.get(reference, reference)} (the number of "
+            "equally important sources that would give the same uncertainty), from the lowest to the highest: "
+            f"{'; '.join(ranges)}."
         )
     if few:
-        yield f"Few sources decide, so that nothing is claimed: {'; '.join(few)}."
+        yield f"Few sources decide these differences, so no verdict rests on them: {'; '.join(few)}."
 
 
 def _range(least: float, most: float) -> str:
@@ -195,20 +195,22 @@ def _range(least: float, most: float) -> str:
 
 
 def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:
-    """How much of each row's FID is owed to the number of items; nothing where no row has one.
+    """Yield a note on the bias that the number of items causes in each row's FID; nothing if no row has an FID.
 
     Args:
-        summary: what was measured.
-        labels: of the rows to speak of.
+        summary: measured values.
+        labels: labels of the rows in the note.
     """
     measured = [row for row in labels if row in summary.scored.rows and "fid" in summary.metrics[row]]
     found = {row: summary.extrapolation(row, "fid") for row in measured}
-    known = {row: one for row, one in found.items() if not isinstance(one, str)}
+    known = {row: one for row, one in found.items() if not isinstance(one, NotAvailable)}
     if not known:
         return
     count, half, _ = next(iter(known.values())).sizes
     dimensions = summary.scored.truth[summary.scored.sets["fid"]].shape[1]
-    bound = "" if half >= dimensions else f"; at most that, as {half:,} items are fewer than {dimensions:,} dimensions"
+    bound = (
+        "" if half >= dimensions else f" (an upper limit, as {half:,} items are fewer than {dimensions:,} dimensions)"
+    )
     parts = "; ".join(
         f"{labels[row]} {one.limit:.2f} ± {one.stderr:.2f} ({one.values[0]:.2f} at {count:,})"
         for row, one in known.items()

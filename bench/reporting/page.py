@@ -1,67 +1,71 @@
-"""The report of a run as one file: typed numbers and pictures in, HTML out; nothing is loaded from anywhere."""
+"""The report of a run as one HTML file, made from typed numbers and pictures; it loads no other file."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
+from bench.config.overrides import command
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement
 from bench.reporting.cost_plot import HEIGHT, WIDTH, Costs
 from bench.reporting.gallery import Gallery
 from bench.reporting.pixels import ERROR_GAIN
+from bench.results.run_folder import REPORT
+from bench.runtime.files import write_atomically
+from bench.runtime.text import printable
 from bench.tables.build import NATIVE, PUBLISHED, Column, Table, TableRow
 from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
 from bench.tables.render import CITED, DIFFERS, OURS, ratio_shown
 from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_JUDGED, NOT_TESTED, PAPER, Verdict, p_shown
 
-__all__ = ["LIMIT", "Page", "command", "first_line", "kind_of", "report_page", "template", "verdict_counts"]
+__all__ = ["LIMIT", "Page", "first_line", "kind_of", "report_page", "template", "verdict_counts", "write_report"]
 
 LIMIT = 15_000_000
-"""Bytes of a page, at most."""
+"""Largest size of a page in bytes."""
 LISTED = 20
-"""Of dropped or broken items, the ones that are named; the manifest names them all."""
+"""Largest number of names of dropped or broken items on the page; the manifest has all of them."""
 KINDS = {HOLDS: "good", FAILS: "bad", INCONCLUSIVE: "open", NOT_TESTED: "none"}
-"""The colour class of each verdict."""
+"""Colour class of each verdict."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What a report says."""
+    """The content of a report."""
 
     title: str
     profile: str
-    """Such as `profile mini`, or of which sizes its decoders are."""
+    """Subtitle, such as `profile mini`, or the sizes of the decoders."""
     first_line: str
-    """What the numbers are comparable with."""
+    """Statement on what the numbers can be compared with."""
     facts: Mapping[str, Any]
-    """As `run.json` has them."""
+    """Content of `run.json`."""
     table: Table | None = None
-    """The paper's, with ours; None for another kind."""
+    """Table with the measured and the paper's numbers; None for an experiment without such a table."""
     grids: Sequence[Grid] = ()
-    """Further tables; the first heading is the table's name."""
+    """Further tables; the first heading of each is its name."""
     claims: Sequence[Verdict] = ()
     notes: Sequence[str] = ()
     protocols: Mapping[str, Protocol] | None = None
-    """By metric."""
+    """Protocols by metric."""
     gallery: Gallery | None = None
     costs: Costs | None = None
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """A measured number with everything that is said of it."""
+    """A measured number as it is shown, with its error, interval and details."""
 
     value: str
     error: str = ""
@@ -72,7 +76,7 @@ class _Cell:
 
 
 def report_page(page: Page) -> str:
-    """The whole file; the gallery's last items are left out as far as it would be larger than `LIMIT`."""
+    """Return the page as HTML; if it would be larger than `LIMIT`, the last items of the gallery are left out."""
     while True:
         text = _rendered(page)
         items = page.gallery.items if page.gallery else ()
@@ -106,15 +110,21 @@ def _rendered(page: Page) -> str:
 
 @cache
 def template(name: str) -> jinja2.Template:
-    """One of this package's templates: everything that it shows is escaped, and what it is not given is an error."""
+    """Return a template of this package, which escapes all values and raises an error for a missing one."""
     loader = jinja2.PackageLoader("bench.reporting", "templates")
     environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=_finished,
+    )  # fmt: skip
     script, style = (_inlined(loader, environment, file) for file in ("page.js", "page.css"))
     environment.globals |= {"script": script, "style": style, "script_hash": _csp_hash(script)}
     environment.filters["json"] = lambda value: json.dumps(value, indent=1, ensure_ascii=False)
     return environment.get_template(name)
+
+
+def _finished(value: object) -> object:
+    """Return a value as a template shows it: strings become `printable`, and markup of this package is unchanged."""
+    return printable(value) if type(value) is str else value
 
 
 def _inlined(loader: jinja2.BaseLoader, environment: jinja2.Environment, file: str) -> Markup:
@@ -122,29 +132,24 @@ def _inlined(loader: jinja2.BaseLoader, environment: jinja2.Environment, file: s
 
 
 def _csp_hash(script: str) -> str:
-    """What lets this script run, and no other that a page might come to hold."""
+    """Return the hash for the page's content security policy, which allows only this script to run."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
-def command(overrides: Sequence[str]) -> str:
-    """The command line that a run was started with."""
-    return shlex.join(["python", "-m", "bench", *overrides])
-
-
 def first_line(profile: str) -> str:
-    """What a profile's numbers are comparable with."""
+    """Return a statement on what a profile's numbers can be compared with."""
     if profile == PAPER:
         return "the paper's data, weights and sizes"
-    return "small models and data of this project's own making: comparable with nothing but itself"
+    return "small models and data made by this project: compare these numbers only with each other"
 
 
 def kind_of(verdict: str) -> str:
-    """The colour class of a verdict; one that contradicts the paper has that of one that does not hold."""
+    """Return the colour class of a verdict; a contradicted claim has the class of a claim that does not hold."""
     return "none" if verdict.startswith(NOT_JUDGED) else KINDS.get(verdict, "bad")
 
 
 def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
-    """Each verdict, how often it was given, and its colour class; the most frequent first."""
+    """Return each verdict with its count and its colour class, the most frequent verdict first."""
     return [(verdict, count, kind_of(verdict)) for verdict, count in Counter(verdicts).most_common()]
 
 
@@ -175,7 +180,7 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
     if found.effective_sources is not None:
         detail[0] += f", {found.effective_sources:.3g} of them effective"
     if found.interval_too_short:
-        detail.append("few sources decide it: its interval is too short")
+        detail.append("few sources decide this number, so its interval is too short")
     if found.difference is not None and found.p_holm is not None:
         low, high = (shown(bound, "+") for bound in found.difference.ci95)
         moved = shown(found.difference.value, "+")
@@ -195,14 +200,24 @@ def _interval(found: Measurement, shown: Any) -> str:
 
 
 def _stages(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """Name, seconds and share of each stage."""
+    """Return the name, the seconds and the share of each stage."""
     whole = sum(seconds.values()) or 1.0
     return [(name, value, value / whole) for name, value in seconds.items()]
 
 
 def _stamps(protocols: Mapping[str, Protocol]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Metrics, hash and settings of each protocol."""
+    """Return the metrics, the hash and the settings of each protocol."""
     names: dict[Protocol, list[str]] = {}
     for metric, protocol in protocols.items():
         names.setdefault(protocol, []).append(metric)
     return [(", ".join(metrics), protocol.hash, protocol.settings) for protocol, metrics in names.items()]
+
+
+def write_report(out: Path, page: Page) -> None:
+    """Write the page as `report.html`.
+
+    Args:
+        out: the folder of the run.
+        page: everything that the page shows.
+    """
+    write_atomically(out / REPORT, report_page(page))

@@ -1,7 +1,7 @@
-"""The paper's comparisons of pictures (its Figures 1 and 4 to 7), of items that are chosen by rule and seed.
+"""The paper's comparisons of pictures (Figures 1 and 4 to 7), with items that a rule and a seed choose.
 
-`figures.json` beside them says of each which rule chose which items, and where in them it looks: windows are first row,
-first column, and the row and column behind the last.
+`figures.json` beside the figures records, for each figure, the rule, the chosen items and the windows that are shown. A
+window is its first row, its first column, and the row and the column after its last ones.
 """
 
 from __future__ import annotations
@@ -14,61 +14,62 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.config.schema import FigureSpec
 from bench.data.items import Item
-from bench.data.manifest import Items
+from bench.data.prepared import Items
 from bench.reporting.figures import Line, draw_lines
 from bench.reporting.gallery import drawn_places
 from bench.reporting.pixels import framed, masked
 from bench.reporting.windows import Window, border_window, known_window
-from bench.results import SCHEMA_VERSION, write_json
-from bench.schema import FigureSpec
+from bench.results.run_folder import SCHEMA_VERSION
+from bench.runtime.files import write_json
 
 __all__ = ["ERROR", "RULES", "PaperFigures"]
 
 Images = Callable[[Sequence[str], Sequence[int]], tuple[list[Item], Mapping[str, npt.NDArray[np.uint8]]]]
-"""From rows and places to the items there and each row's images of them, uint8 N×S×S×3."""
+"""Function of rows and indices of items that returns these items and each row's images of them, uint8 N×S×S×3."""
 SHOWN = 6
-"""Items in a figure."""
+"""Number of items in a figure."""
 ERROR = "pre_error"
-"""By which the items of a figure of details are chosen."""
+"""Metric that chooses the items of a figure of details."""
 RULES = {
-    "details": "The {count} items on which {first} errs most over known pixels, one of a source; of each the wholly "
-    "known square of a quarter of the side in which {first} errs most.",
-    "borders": "{count} items drawn with seed {seed}; of each the square of a third of the side in whose inner half "
-    "most of the hole's border lies.",
+    "details": "The {count} items with the largest error of {first} over known pixels, one item of each source; each "
+    "picture is the fully known square of a quarter of the side with the largest error of {first}.",
+    "borders": "{count} items drawn with seed {seed}; each picture is the square of a third of the side whose inner "
+    "half contains most of the hole's border.",
     "captions": "{count} items drawn with seed {seed}.",
 }
-"""How items are chosen, by the kind of figure."""
+"""Rule that chooses the items, by the kind of figure."""
 
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """What the figures of one table are drawn from."""
+    """The images and errors from which the figures of one table are drawn."""
 
     items: Items
     images: Images
     labels: Mapping[str, str]
-    """Of the measured rows."""
+    """Labels of the measured rows."""
     errors: Mapping[str, npt.NDArray[np.float64]]
-    """By row, one a known region's error of each item, NaN where nothing is known."""
+    """Error over the known region of each item, by row; NaN for an item without known pixels."""
     seed: int
     title: str
 
     def write(self, folder: Path, specs: Mapping[str, FigureSpec]) -> None:
-        """Write the figures, as PNG and PDF, as far as their rows were measured; and `figures.json`."""
-        said = {}
+        """Write the figures whose rows were measured, as PNG and PDF, and `figures.json`."""
+        records = {}
         for name, spec in specs.items():
             rows = [row for row in spec.rows if row in self.labels]
             if rows and (spec.kind != "details" or rows[0] == spec.rows[0]):
-                said[name] = self._draw(folder / f"{name}.png", spec, rows)
-        write_json(folder / "figures.json", {"schema_version": SCHEMA_VERSION, "figures": said})
+                records[name] = self._draw(folder / f"{name}.png", spec, rows)
+        write_json(folder / "figures.json", {"schema_version": SCHEMA_VERSION, "figures": records})
 
     def _draw(self, path: Path, spec: FigureSpec, rows: Sequence[str]) -> dict[str, Any]:
-        """One figure; returns what is said of it."""
+        """Draw one figure, and return its entry in `figures.json`."""
         first = rows[0]
         places = self._worst(first) if spec.kind == "details" else drawn_places(len(self.items), self.seed)
         if not places:
-            return {"of": spec.of, "reason": "no item has a wholly known square of a quarter of its side"}
+            return {"of": spec.of, "reason": "no item has a fully known square of a quarter of its side"}
         shown, made = self.images(rows, places)
         windows = [self._window(spec.kind, item, image) for item, image in zip(shown, made[first], strict=True)]
         rule = RULES[spec.kind].format(count=len(shown), first=self.labels[first], seed=self.seed)
@@ -79,7 +80,7 @@ class PaperFigures:
                 (self.labels[row], [picture[at] for picture, at in zip(made[row], windows, strict=True)])
                 for row in rows
             ],
-            title=f"{spec.of} of the paper, as here: {self.title}\n{rule}",
+            title=f"{spec.of} of the paper, with this run's images: {self.title}\n{rule}",
             heads=[item.caption for item in shown] if spec.kind == "captions" else (),
         )
         return {
@@ -91,7 +92,7 @@ class PaperFigures:
         }
 
     def _worst(self, row: str) -> list[int]:
-        """Items by the row's error, the largest first, one of a source, with a square to look at."""
+        """Return the items with the row's largest errors, one of each source, that have a fully known square."""
         errors, found, sources = self.errors[row], [], set()
         side = self.items.manifest["resolution"]
         for place in np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable"):
@@ -114,11 +115,11 @@ class PaperFigures:
             return border_window(item.mask)
         error = np.square(image.astype(np.float64) - item.image).sum(-1)
         window = known_window(item.mask, error)
-        assert window is not None  # as it was chosen
+        assert window is not None  # `_worst` chose only items with such a window
         return window
 
     def _given(self, kind: str, shown: Sequence[Item], windows: Sequence[Window]) -> list[Line]:
-        """What the rows were given."""
+        """Return the lines that show the inputs of the rows."""
         if kind == "captions":
             return []
         pairs = list(zip(shown, windows, strict=True))

@@ -1,4 +1,4 @@
-"""An item's pictures that are made of others: what was given, and where a row's image errs."""
+"""Pictures computed from an item's image: the masked input, a frame around a window, and a row's error."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ Pixels = npt.NDArray[np.uint8]
 
 FRAME = (255, 0, 0)
 ERROR_GAIN = 4
-"""The absolute error is drawn this many times as bright."""
+"""Factor by which the drawn absolute error is brighter than the error itself."""
 
 
 def masked(item: Item) -> Pixels:
-    """The item's image S×S×3 with its hole white."""
+    """Return the item's image S×S×3 with its hole white."""
     pixels: Pixels = np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8)
     return pixels
 
 
 def framed(picture: Pixels, window: tuple[slice, slice]) -> Pixels:
-    """The picture S×S×3 with a frame around a square of it, a sixty-fourth of its side thick and wholly outside."""
+    """Return the picture S×S×3 with a frame around a square window; the frame is S/64 wide and outside the window."""
     rows, columns = window
-    thick = max(1, len(picture) // 64)
+    width = max(1, len(picture) // 64)
     marked = picture.copy()
-    marked[max(rows.start - thick, 0) : rows.stop + thick, max(columns.start - thick, 0) : columns.stop + thick] = FRAME
+    marked[max(rows.start - width, 0) : rows.stop + width, max(columns.start - width, 0) : columns.stop + width] = FRAME
     marked[window] = picture[window]
     return marked
 
 
 def error_outside(item: Item, image: Pixels) -> Pixels:
-    """`ERROR_GAIN` times the absolute error of an image S×S×3 over the item's known pixels; black in the hole."""
+    """Return `ERROR_GAIN` times the absolute error of an image S×S×3 over known pixels, with black in the hole."""
     error = ERROR_GAIN * np.abs(image.astype(np.int32) - item.image) * (item.mask[..., None] == 0)
     clipped: Pixels = error.clip(0, 255).astype(np.uint8)
     return clipped

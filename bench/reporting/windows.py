@@ -1,4 +1,4 @@
-"""Squares of an item that are worth looking at closely, found by rule."""
+"""Square windows of an item that show its border or its error best, chosen by a rule."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ __all__ = ["Window", "border_window", "known_window"]
 Window = tuple[slice, slice]
 """Rows and columns of a square."""
 BORDER, KNOWN = 3, 4
-"""A square has this part of the picture's side."""
+"""Divisors of the picture's side that give the side of a window, for borders and for known squares."""
 
 
 def border_window(mask: npt.NDArray[np.uint8]) -> Window:
-    """The square of a third of the side in whose inner half most neighbours are parted by the hole's border, so that
-    both sides of it are seen; of such squares the one with most of the border, and of those the first.
+    """Return the square of a third of the side that shows most of the hole's border.
+
+    The border is counted in the square's inner half, so that both of its sides are seen. If several squares have the
+    same count there, the one with most of the border is taken, and of those the first.
 
     Args:
-        mask: S×S, 1 = hole.
+        mask: mask S×S, 1 = hole.
     """
     border = np.zeros(mask.shape)
     border[:-1] += mask[:-1] != mask[1:]
@@ -30,11 +32,11 @@ def border_window(mask: npt.NDArray[np.uint8]) -> Window:
 
 
 def known_window(mask: npt.NDArray[np.uint8], error: npt.NDArray[np.float64]) -> Window | None:
-    """The wholly known square of a quarter of the side with the largest error; None where no such square is known.
+    """Return the fully known square of a quarter of the side with the largest error; None if there is none.
 
     Args:
-        mask: S×S, 1 = hole.
-        error: S×S, not negative.
+        mask: mask S×S, 1 = hole.
+        error: error S×S of each pixel, not negative.
     """
     side = max(1, len(mask) // KNOWN)
     known = _sums(mask, side) == 0
@@ -42,7 +44,7 @@ def known_window(mask: npt.NDArray[np.uint8], error: npt.NDArray[np.float64]) ->
 
 
 def _sums(values: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float64]:
-    """Over every square of that side, by its first row and column."""
+    """Return the sum of the values over every square of a side, indexed by the square's first row and column."""
     whole = np.pad(values.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     return np.asarray(whole[side:, side:] - whole[:-side, side:] - whole[side:, :-side] + whole[:-side, :-side])
 

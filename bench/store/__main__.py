@@ -1,7 +1,8 @@
-"""Look after a store: `python -m bench.store ls|verify|gc|du [--store DIR] [--json]`.
+"""The command `python -m bench.store ls|verify|gc|du [--store DIR] [--json]`, which inspects and cleans a store.
 
-`ls` lists what is kept under which key, `du` sums it up, `verify` reads every checksum (exit status 1 where one is not
-right), `gc` names what no run uses and, with `--delete`, removes it. All are safe while runs go on.
+`ls` lists the stored content by key, and `du` sums up its size. `verify` reads every checksum and exits with status 1
+if one is wrong. `gc` lists the content that no run uses and, with `--delete`, removes it. All commands are safe while
+runs are active.
 """
 
 from __future__ import annotations
@@ -17,59 +18,95 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BadInputError, outcome
-from bench.store.arrays import put_aside
-from bench.store.upkeep import Leftover, damaged, entries, remove, unused, usage
+from bench.runtime.streams import run_command
+from bench.runtime.text import as_line, printable
+from bench.store.layout import MARKER, is_store
+from bench.store.maintenance import Leftover, damaged, entries, foreign, remove, unused, usage
+from bench.store.putting_aside import put_aside
 
 DEFAULT = "outputs/store"
 DAYS = 7.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status: 0 done, 1 something is damaged, 2 bad input."""
+    """Run the command and return its exit status: 0 done, 1 damage found, 2 bad input."""
     given = _parser().parse_args(arguments)
     try:
-        if not given.store.is_dir():
-            raise BadInputError(f"--store: expected the folder of a store, found nothing at {given.store}")
+        given.store = _store(given)
         return {"ls": _ls, "du": _du, "verify": _verify, "gc": _gc}[given.command](given)
     except (BadInputError, OSError) as error:
         status, message = outcome(error) or (2, str(error))
-        print(f"bench.store: {message}", file=sys.stderr)
+        print(printable(f"bench.store: {message}"), file=sys.stderr)
         return status
+
+
+def _store(given: argparse.Namespace) -> Path:
+    """Return the folder of the store; `--delete` and `--repair` require that it carries a store's marker."""
+    name = "--store" if given.store is not None else "BENCH_STORE"
+    text = given.store if given.store is not None else os.environ.get("BENCH_STORE", DEFAULT)
+    if not text.strip():
+        raise BadInputError(f"{name}: expected the folder of a store, found an empty path")
+    root = Path(text)
+    if not root.is_dir():
+        found = f"a file at {root}" if os.path.lexists(root) else f"nothing at {root}"
+        raise BadInputError(f"{name}: expected the folder of a store, found {found}")
+    if (getattr(given, "delete", False) or getattr(given, "repair", False)) and not is_store(root):
+        raise BadInputError(
+            f"{name}: expected a store, found no {MARKER} in {root}; a run with paths.store={root} writes it into a "
+            "store that an older version made, unless other things lie there as well"
+        )
+    return root
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not days >= 0:
+        raise argparse.ArgumentTypeError(f"expected 0 or more, found {text}")
+    return days
 
 
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    store = Path(os.environ.get("BENCH_STORE", DEFAULT))
-    shared.add_argument("--store", type=Path, default=store, help=f"its folder (BENCH_STORE, or {DEFAULT})")
-    shared.add_argument("--json", action="store_true", help="as JSON")
+    shared.add_argument("--store", help=f"folder of the store (default: BENCH_STORE, or {DEFAULT})")
+    shared.add_argument("--json", action="store_true", help="print JSON")
     parser = argparse.ArgumentParser(prog="python -m bench.store", description="Look after a store of results.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("ls", parents=[shared], help="what is kept, since when, what made it, which runs use it")
-    commands.add_parser("du", parents=[shared], help="how much of it there is")
+    commands.add_parser(
+        "ls", parents=[shared], help="list the content: its age, its experiment, and the runs that use it"
+    )
+    commands.add_parser("du", parents=[shared], help="sum up the size of each kind of content")
     verify = commands.add_parser("verify", parents=[shared], help="read every checksum")
-    verify.add_argument("--repair", action="store_true", help="put damaged files aside: runs make them again")
-    gc = commands.add_parser("gc", parents=[shared], help="name or remove what no run uses")
-    gc.add_argument("--days", type=float, default=DAYS, help=f"keep what was written since ({DAYS:g})")
-    gc.add_argument("--runs", type=Path, action="append", default=[], metavar="DIR", help="only runs below it count")
+    verify.add_argument("--repair", action="store_true", help="move damaged files aside, so that runs make them again")
+    gc = commands.add_parser("gc", parents=[shared], help="list or remove content that no run uses")
+    gc.add_argument("--days", type=_days, default=DAYS, help=f"keep content that is younger (default: {DAYS:g})")
+    gc.add_argument("--runs", type=Path, action="append", default=[], metavar="DIR", help="count only runs below DIR")
     how = gc.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="only name it, as without --delete")
+    how.add_argument("--dry-run", action="store_true", help="only list it (the default)")
     how.add_argument("--delete", action="store_true", help="remove it")
     return parser
 
 
 def _ls(given: argparse.Namespace) -> int:
-    found = list(entries(given.store))
+    found, others = list(entries(given.store)), list(foreign(given.store))
     if given.json:
-        return _json({"entries": [{**asdict(entry), "path": str(entry.path)} for entry in found]})
+        lines = [{**asdict(entry), "path": str(entry.path)} for entry in found]
+        return _json({"entries": lines, "foreign": [str(path) for path in others]})
     for entry in found:
         items = "" if entry.items is None else f"{entry.items} items"
         runs = f"{len(entry.used_by)} run(s): {entry.used_by[0]}" if entry.used_by else "no run"
-        print(
+        line = (
             f"{entry.kind:<9} {entry.key[:16]:<16} {_size(entry.bytes):>9} {entry.days:>7.1f} d  {items:<9}  "
             f"by {entry.made_by or 'unknown'}  used by {runs}"
         )
+        print(as_line(line))
+    _print_foreign(others)
     print(f"{len(found)} entries, {_size(sum(entry.bytes for entry in found))}")
     return 0
+
+
+def _print_foreign(paths: Sequence[Path]) -> None:
+    for path in paths:
+        print(as_line(f"{path}: foreign; the harness did not make it and does not touch it"))
 
 
 def _du(given: argparse.Namespace) -> int:
@@ -84,15 +121,17 @@ def _du(given: argparse.Namespace) -> int:
 
 
 def _verify(given: argparse.Namespace) -> int:
-    found = list(damaged(given.store))
+    found, others = list(damaged(given.store)), list(foreign(given.store))
     if given.repair:
         for path in dict.fromkeys(path for path, _ in found):
             put_aside(path)
     if given.json:
-        _json({"damaged": [{"path": str(path), "found": said} for path, said in found], "repaired": given.repair})
+        lines = [{"path": str(path), "found": said} for path, said in found]
+        _json({"damaged": lines, "foreign": [str(path) for path in others], "repaired": given.repair})
     else:
         for path, said in found:
-            print(f"{path}: {said}")
+            print(as_line(f"{path}: {said}"))
+        _print_foreign(others)
         print(f"{len(found)} damaged" if found else "all whole")
     return 1 if found and not given.repair else 0
 
@@ -103,10 +142,10 @@ def _gc(given: argparse.Namespace) -> int:
     shown = gone if given.delete else found
     size = sum(one.bytes for one in shown)
     if given.json:
-        lines = [{**asdict(one), "path": str(one.path)} for one in shown]
+        lines = [{"path": str(one.what.path), "bytes": one.bytes, "why": one.why} for one in shown]
         return _json({"removed": given.delete, "bytes": size, "paths": lines})
     for one in shown:
-        print(f"{_size(one.bytes):>9}  {one.path}: {one.why}")
+        print(as_line(f"{_size(one.bytes):>9}  {one.what.path}: {one.why}"))
     print(f"{len(shown)} {'removed' if given.delete else 'would be removed; --delete does it'}, {_size(size)}")
     return 0
 
@@ -129,4 +168,4 @@ def _size(count: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    run_command(main)

@@ -1,7 +1,8 @@
-"""The store: arrays under the hash of everything that made them, so that no stage computes the same thing twice.
+"""Stores arrays in files that are named by the hash of the settings behind them, so that nothing is computed twice.
 
-A file is named `KEY-CHECKSUM.safetensors`. The key is the SHA-256 of the settings behind the content; the checksum is
-that of the bytes, so a damaged file is known by its own name. Files appear whole or not at all, by `os.replace`.
+The name of a file is `KEY-CHECKSUM.safetensors`. The key is the SHA-256 of the settings behind the content. The
+checksum is that of the bytes, so a damaged file is recognised by its name. Files appear completely or not at all, by
+`os.replace`.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import json
 import logging
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Generator, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -27,13 +30,10 @@ from safetensors.numpy import load, save
 
 from bench.errors import READ_ONLY, BadInputError
 from bench.store.leases import lease
-from bench.store.uses import Uses
+from bench.store.putting_aside import made_folder, put_aside, removed
+from bench.store.references import Uses
 
 __all__ = [
-    "DAMAGED",
-    "LEASE",
-    "PARTIAL",
-    "SUFFIX",
     "SUMS",
     "Arrays",
     "Store",
@@ -42,70 +42,90 @@ __all__ = [
     "file_sha256",
     "is_whole",
     "joined",
-    "put_aside",
     "put_folder",
     "writing",
 ]
 
 Arrays = dict[str, npt.NDArray[Any]]
+Check = Callable[[Arrays], bool]
+"""Function that returns True if arrays are valid."""
 T = TypeVar("T", bound=Hashable)
 P = TypeVar("P", bound=Hashable)
 log = logging.getLogger(__name__)
 
 CHECKSUM_DIGITS = 16
-SUFFIX, PARTIAL, DAMAGED, LEASE = ".safetensors", ".partial", ".damaged", ".lease"
+SUFFIX, PARTIAL, LEASE = ".safetensors", ".partial", ".lease"
 SUMS = "SHA256SUMS"
-"""In a folder of the store: the SHA-256 of its files, as `sha256sum` writes them."""
+"""Name of the file with the SHA-256 of all files in a folder of the store, in the format of `sha256sum`."""
 WRITERS = 8
-"""Files that are written at once."""
-LOOKS = 3
-"""At a file that another process has just replaced."""
+"""Number of files that are written at once."""
+ATTEMPTS = 3
+"""Number of attempts to read a file that another process has just replaced."""
 
 
 def content_key(settings: Mapping[str, Any]) -> str:
-    """SHA-256 of settings as canonical JSON: the order of keys does not matter, every value does.
+    """Return the SHA-256 of settings as canonical JSON: the order of keys does not matter, every value does.
 
     Raises:
-        TypeError: a value that JSON does not know, such as an object or a path.
-        ValueError: a number that is not finite.
+        TypeError: a value is not a JSON type, for example an object or a path.
+        ValueError: a number is not finite.
     """
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _accept_any(arrays: Arrays) -> bool:
+    return True
+
+
+def _accept_any_part(block: object, part: object, arrays: Arrays) -> bool:
+    return True
+
+
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
-    """Arrays of the same names end to end, in the order of names."""
+    """Concatenate arrays of equal names along the first axis; the result is in the order of names."""
     return {name: np.concatenate([arrays[name] for arrays in parts]) for name in sorted(parts[0])}
 
 
 @dataclass(frozen=True)
 class Turn(Generic[T, P]):
-    """What is to be done of a block of content, which this process may work on until it asks for the next."""
+    """A block of content that this process may work on until it asks for the next one."""
 
     block: T
     found: dict[P, Arrays]
-    """By part, what is there."""
+    """Stored arrays of each part that exists."""
     missing: list[P]
-    """Parts that are not, to be made."""
+    """Parts that do not exist yet and must be computed."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """Arrays on disk, by kind (`latents`, `scores`, …) and key."""
+    """The arrays on disk, by kind (`latents`, `scores`, …) and key."""
 
     root: Path
     uses: Uses = field(default_factory=Uses, compare=False)
-    """Notes which run uses what."""
+    """Record of the content that the run uses."""
+    fresh: bool = False
+    """True if a run must compute its latents and scores again."""
 
-    def get(self, kind: str, key: str) -> Arrays | None:
-        """The arrays under a key, or None where there are none; a damaged file is put aside, with a warning."""
-        for _ in range(LOOKS):
+    def get(self, kind: str, key: str, fits: Check = _accept_any) -> Arrays | None:
+        """Return the arrays under a key, or None if there are none; put a damaged file aside with a warning.
+
+        Args:
+            kind: kind of the content.
+            key: key of its settings.
+            fits: checks the names, types and shapes of the arrays; arrays that do not fit are treated as damaged.
+
+        Raises:
+            BadInputError: the process may not read a file.
+        """
+        for _ in range(ATTEMPTS):
             vanished = False
             for path in sorted(self._folder(kind, key).glob(f"{key}-*{SUFFIX}")):
                 try:
@@ -113,18 +133,29 @@ class Store:
                 except FileNotFoundError:
                     vanished = True
                     continue
-                if arrays is not None:
+                if arrays is not None and fits(arrays):
                     return arrays
                 put_aside(path)
             if not vanished:
                 break
         return None
 
-    def put(self, kind: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write arrays under a key; what was there under it is replaced.
+    def forget(self, kind: str, keys: Iterable[str]) -> None:
+        """Remove the content under some keys.
 
         Raises:
-            BadInputError: the store cannot be written.
+            BadInputError: the store is not writable.
+        """
+        with writing(self.root / kind):
+            for key in keys:
+                for path in self._folder(kind, key).glob(f"{key}-*{SUFFIX}"):
+                    removed(path)
+
+    def put(self, kind: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Write arrays under a key and replace the previous content.
+
+        Raises:
+            BadInputError: the store is not writable.
             OSError: the disk is full.
         """
         made_by = {"experiment": self.uses.experiment} if self.uses.experiment else None
@@ -132,7 +163,7 @@ class Store:
         folder = self._folder(kind, key)
         target = folder / f"{key}-{_checksum(data)}{SUFFIX}"
         with writing(self.root / kind):
-            folder.mkdir(parents=True, exist_ok=True)
+            made_folder(self.root, folder)
             earlier = [path for path in folder.glob(f"{key}-*{SUFFIX}") if path != target]
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{key[:8]}-", suffix=PARTIAL)
             try:
@@ -140,62 +171,72 @@ class Store:
                     file.write(data)
                     file.flush()
                     os.fsync(file.fileno())
+                if target.is_dir():
+                    put_aside(target)
                 os.replace(temporary, target)
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
                 raise
             for path in earlier:
-                path.unlink(missing_ok=True)
+                removed(path)
 
     def put_all(self, kind: str, arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
-        """The same for several keys at once: most of a small file's time is the disk's.
+        """Save the arrays of several keys in parallel, because a small file mostly waits for the disk.
 
         Raises:
-            BadInputError, OSError: as `put`; what could be written is there.
+            BadInputError, OSError: see `put`; the other arrays are still written.
         """
         with ThreadPoolExecutor(WRITERS, "store") as threads:
             for done in [threads.submit(self.put, kind, key, values) for key, values in arrays.items()]:
                 done.result()
 
-    def turns(self, kind: str, blocks: Mapping[T, Mapping[P, str]]) -> Generator[Turn[T, P], None, None]:
-        """Every block once: with all its parts where they are in the store, else held while the caller makes the rest.
+    def turns(
+        self, kind: str, blocks: Mapping[T, Mapping[P, str]], fits: Callable[[T, P, Arrays], bool] = _accept_any_part
+    ) -> Generator[Turn[T, P], None, None]:
+        """Yield every block once: either complete from the store, or leased to the caller, who computes the missing
+        parts.
 
-        A block that another process works on comes last: by then it is there, or its maker is dead and it is this
-        one's. So several processes with the same blocks share them. A store in which all is there is only read.
+        Blocks that another process works on come last: by then they are complete, or their process has died and this
+        one takes over. So several processes with the same blocks share the work. A complete store is only read.
 
         Args:
-            kind: of the content.
-            blocks: the keys of their parts; of several runs that share a block the first key is the same.
+            kind: kind of the content.
+            blocks: the keys of each block's parts; all runs that share a block have the same first key for it.
+            fits: checks the arrays of one part of a block; see `get`.
 
         Raises:
-            BadInputError: something is missing, and the store cannot be written.
+            BadInputError: content is missing, and the store is not writable.
         """
         waiting = list(blocks)
         for last in (False, True):
             busy = []
             for block in waiting:
-                keys = blocks[block]
-                found, missing = self._found(kind, keys)
+                keys, fit = blocks[block], partial(fits, block)
+                found, missing = self._found(kind, keys, fit)
                 if not missing:
                     yield Turn(block, found, missing)
                     continue
                 with self._held(kind, next(iter(keys.values())), wait=last) as held:
                     if held:
-                        yield Turn(block, *self._found(kind, keys))
+                        yield Turn(block, *self._found(kind, keys, fit))
                     else:
                         busy.append(block)
             if busy:
-                log.info("%s: %d of %d blocks are another process's; waiting", kind, len(busy), len(blocks))
+                log.info("%s: %d of %d blocks belong to other processes; waiting", kind, len(busy), len(blocks))
             waiting = busy
 
-    def _found(self, kind: str, keys: Mapping[P, str]) -> tuple[dict[P, Arrays], list[P]]:
-        there = {part: arrays for part, key in keys.items() if (arrays := self.get(kind, key)) is not None}
+    def _found(
+        self, kind: str, keys: Mapping[P, str], fits: Callable[[P, Arrays], bool]
+    ) -> tuple[dict[P, Arrays], list[P]]:
+        found = {part: self.get(kind, key, partial(fits, part)) for part, key in keys.items()}
+        there = {part: arrays for part, arrays in found.items() if arrays is not None}
         return there, [part for part in keys if part not in there]
 
     @contextmanager
     def _held(self, kind: str, key: str, *, wait: bool) -> Iterator[bool]:
         with ExitStack() as stack:
             with writing(self.root / kind):
+                made_folder(self.root, self._folder(kind, key))
                 held = stack.enter_context(lease(self._folder(kind, key) / f".{key}{LEASE}", wait=wait))
             yield held
 
@@ -204,26 +245,35 @@ class Store:
 
 
 def _read(path: Path) -> Arrays | None:
-    """What a file holds, or None where it is damaged."""
+    """Return the arrays of a file, or None if it is damaged.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        BadInputError: the process may not read the file.
+    """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would block
+            return None
         data = path.read_bytes()
         return load(data) if is_whole(path, data) else None
-    except SafetensorError:  # whole, as the checksum says, but not ours
+    except SafetensorError:  # the checksum is right, but the content is not safetensors
         return None
     except OSError as error:
-        if error.errno == errno.EIO:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise BadInputError(f"{path}: expected a file of the store that may be read, found {error}") from None
+        if error.errno in (errno.EIO, errno.ELOOP, errno.EISDIR):
             return None
         raise
 
 
 def is_whole(path: Path, data: bytes) -> bool:
-    """Whether bytes are those that a file's name says."""
+    """Tell whether bytes have the checksum in their file's name."""
     return path.stem.endswith(f"-{_checksum(data)}")
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Within it, a folder of the store that cannot be written is named as the user names it."""
+    """Raise a clear error if a folder of the store turns out not to be writable in the block."""
     try:
         yield
     except OSError as error:
@@ -235,29 +285,14 @@ def writing(folder: Path) -> Iterator[None]:
         raise
 
 
-def put_folder(partial: Path, target: Path) -> None:
-    """Rename a folder that is whole, unless another process was faster: then the same is there already."""
+def put_folder(whole: Path, target: Path) -> None:
+    """Rename a complete folder to its target, or delete it if another process has created the same folder already."""
     try:
-        os.replace(partial, target)
+        os.replace(whole, target)
     except OSError:
         if not target.is_dir():
             raise
-        shutil.rmtree(partial)
-
-
-def put_aside(path: Path) -> None:
-    """Rename a damaged file or folder, so that its content is made again, and say so."""
-    aside = path.with_suffix(DAMAGED)
-    try:
-        if aside.is_dir():
-            shutil.rmtree(aside)
-        os.replace(path, aside)
-    except FileNotFoundError:  # another process has put it aside
-        return
-    except OSError as error:
-        log.warning("store: %s is damaged, and cannot be put aside: %s", path, error)
-    else:
-        log.warning("store: %s is damaged; it is kept as %s and made again", path, aside.name)
+        shutil.rmtree(whole)
 
 
 def _checksum(data: bytes) -> str:

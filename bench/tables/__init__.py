@@ -1,1 +1,1 @@
-"""From measurements to the paper's tables, typed and rendered; no torch here."""
+"""Typed tables of measurements in the paper's form, and their renderings; this package does not import torch."""

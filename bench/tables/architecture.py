@@ -1,6 +1,7 @@
-"""Tables 7 and 8: a decoder's layers beside the paper's list, and the paper's claims on the structure of its decoders.
+"""Tables 7 and 8: a decoder's layers compared with the paper's list, and the paper's claims on its decoders' structure.
 
-The paper's side is `architecture.yaml`; the live side comes in as plain lines and numbers, for no torch is here.
+The paper's lines are in `architecture.yaml`. Those of the live decoder, which is built from this project's code, are
+passed in as plain lines and numbers, so that this module does not import torch.
 """
 
 from __future__ import annotations
@@ -20,27 +21,27 @@ __all__ = ["TABLES", "ArchitectureTable", "Line", "LineRow", "claims", "compare"
 
 TABLES = (7, 8)
 JOINING = ("Concat", "Conv 1x1")
-"""Layers that the vanilla decoder lacks."""
+"""Layers that the vanilla decoder does not have."""
 
 
 class Line(NamedTuple):
-    """A layer, or equal ones in a row; the fields are those of `bench.models.architecture.Layer`."""
+    """A layer, or several equal successive layers; the fields are those of `bench.models.architecture.Layer`."""
 
     part: str
     level: int | str
     layer: str
     output: tuple[int, int, int]
-    """C×H×W."""
+    """Shape C×H×W of the output."""
 
     @property
     def size(self) -> str:
-        """The output in words."""
+        """Shape of the output as text, such as 512×64×64."""
         return "×".join(str(number) for number in self.output)
 
 
 @dataclass(frozen=True)
 class LineRow:
-    """A line of the live decoder beside the paper's; None where one of the two has none."""
+    """A line of the live decoder with that of the paper; None if one of them has no such line."""
 
     part: str
     level: int | str
@@ -49,7 +50,7 @@ class LineRow:
 
     @property
     def agrees(self) -> bool:
-        """Whether layer and size are the same."""
+        """Whether the layer and the size are the same."""
         if self.live is None or self.paper is None:
             return False
         return self.live.layer == _plain(self.paper.layer) and self.live.output == self.paper.output
@@ -60,38 +61,39 @@ class ArchitectureTable:
     number: int
     title: str
     label: str
-    """Of which sizes the live decoder is."""
+    """Description of the live decoder's sizes."""
     rows: tuple[LineRow, ...]
     decoders: tuple[Mapping[str, Any], ...]
-    """Each with name, blending, branch, parameters, tera_flop and peak_activation_bytes."""
+    """Decoders, each with name, blending, branch, parameters, tera_flop and peak_activation_bytes."""
     claims: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
-    """What a reader must know."""
+    """Notes below the table."""
 
 
 @cache
 def _data() -> dict[str, Any]:
-    data: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    data: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     return data
 
 
 def published(number: int) -> list[Line]:
-    """The lines of Table 7 or 8 in the paper's order and words."""
+    """Return the lines of Table 7 or 8 in the paper's order and with its names."""
     parts = _data()[f"table{number}"]
     return [Line(part, line["level"], line["layer"], tuple(line["output"])) for part in parts for line in parts[part]]
 
 
 def notes() -> list[str]:
-    """What the paper leaves out of its two lists, or has wrong."""
+    """Return notes on the omissions and errors in the paper's two lists."""
     return list(_data()["notes"])
 
 
 def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
-    """Put a decoder's lines beside the paper's, level by level; a level's lines are matched by their layers, in order.
+    """Match a decoder's lines with the paper's; within each level they are matched by their layers, in order.
 
     Args:
-        lines: of the live decoder.
-        paper: as `published` gives them; their order is kept, and levels that the paper lacks come last.
+        lines: lines of the live decoder.
+        paper: lines of the paper, as `published` returns them; their order is preserved, and levels that the paper does
+            not have come last.
     """
     rows = []
     for place in dict.fromkeys((line.part, line.level) for line in (*paper, *lines)):
@@ -101,12 +103,12 @@ def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
         )
         for _, start, stop, paper_start, paper_stop in matcher.get_opcodes():
             pairs = zip_longest(found[start:stop], printed[paper_start:paper_stop])
-            rows += [LineRow(*place, live, beside) for live, beside in pairs]
+            rows += [LineRow(*place, live, other) for live, other in pairs]
     return rows
 
 
 def _plain(layer: str) -> str:
-    """The paper's `PConv2d/(3, 3)` as `PConv 3x3`; the kernel that it gives a normalisation is left out."""
+    """Return the paper's `PConv2d/(3, 3)` as `PConv 3x3`, and a normalisation without the kernel that it has there."""
     return re.sub(r"Conv2d/\((\d), (\d)\)", r"Conv \1x\2", layer).replace("GroupNorm (1, 1)", "GroupNorm")
 
 
@@ -121,14 +123,14 @@ def claims(
     *,
     scope: str,
 ) -> list[dict[str, Any]]:
-    """What the paper says of its two decoders, held against the live ones.
+    """Return the verdicts on the paper's statements on its two decoders, judged on the live decoders.
 
     Args:
-        number: of the table, 7 or 8.
-        rows: of this table.
-        live: lines in the order in which they run, of `vanilla`, `base_concat` and `large_concat`.
-        parameters: of the same and of `base`, `large` and `large_x2`.
-        scope: of the verdicts.
+        number: number of the table, 7 or 8.
+        rows: rows of this table.
+        live: lines of `vanilla`, `base_concat` and `large_concat` in the order in which they run.
+        parameters: numbers of parameters of these decoders and of `base`, `large` and `large_x2`.
+        scope: scope of the verdicts.
     """
     base, large = live["base_concat"], live["large_concat"]
     checks = (
@@ -190,8 +192,8 @@ def _blocks(base: Sequence[Line], large: Sequence[Line]) -> tuple[bool, str]:
 
 
 def _vanilla(base: Sequence[Line], vanilla: Sequence[Line]) -> tuple[bool, str]:
-    kept = [line for line in base if line.part == "main" and line.layer not in JOINING]
-    return kept == list(vanilla), f"{len(kept)} lines left, {len(vanilla)} of the live vanilla decoder"
+    others = [line for line in base if line.part == "main" and line.layer not in JOINING]
+    return others == list(vanilla), f"{len(others)} other lines, {len(vanilla)} lines of the live vanilla decoder"
 
 
 def _channels(*decoders: Sequence[Line]) -> tuple[bool, str]:

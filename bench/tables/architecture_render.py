@@ -1,10 +1,13 @@
-"""Table 7 or 8 as Markdown, CSV, LaTeX, HTML and on the terminal."""
+"""Renderings of Table 7 or 8 as Markdown, CSV, LaTeX, HTML and on the terminal."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pandas
 from rich.console import Console
 
+from bench.runtime.text import csv_text
 from bench.tables.architecture import ArchitectureTable
 from bench.tables.grid import Grid, html_page, markdown, print_grid, print_notes
 from bench.tables.latex import latex
@@ -12,11 +15,11 @@ from bench.tables.latex import latex
 __all__ = ["frame", "layer_grids", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
 
 PARTS = {"branch": "Condition", "main": "Main"}
-"""As the paper names them."""
+"""Names of the parts in the paper."""
 
 
 def frame(table: ArchitectureTable) -> pandas.DataFrame:
-    """One line for each row; what one of the two sides lacks is missing."""
+    """Return a table with one line for each row, with missing values where one of the two decoders has no layer."""
     lines = []
     for row in table.rows:
         line: dict[str, object] = {"part": row.part, "level": str(row.level)}
@@ -27,9 +30,8 @@ def frame(table: ArchitectureTable) -> pandas.DataFrame:
 
 
 def to_csv(table: ArchitectureTable) -> str:
-    """`frame` as comma-separated values."""
-    text: str = frame(table).to_csv(index=False)
-    return text
+    """Return the table of `frame` as comma-separated values."""
+    return csv_text(frame(table))
 
 
 def _layers(table: ArchitectureTable) -> Grid:
@@ -69,7 +71,7 @@ def _caption(table: ArchitectureTable) -> str:
 
 
 def layer_grids(table: ArchitectureTable) -> list[Grid]:
-    """Layers beside the paper's, and costs."""
+    """Return the grids of the layers, compared with the paper's, and of the costs."""
     return [_layers(table), _costs(table)]
 
 
@@ -78,28 +80,32 @@ def _grids(table: ArchitectureTable) -> list[Grid]:
 
 
 def renderings(table: ArchitectureTable) -> dict[str, str]:
-    """The table as a file's text, by suffix."""
+    """Return the text of the table's file in each format, by the file's suffix."""
     return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 
 def to_markdown(table: ArchitectureTable) -> str:
-    """Layers, costs, claims and notes as GitHub's Markdown."""
+    """Return layers, costs, claims and notes as GitHub's Markdown."""
     return markdown(_caption(table), _grids(table), table.notes)
 
 
 def to_html(table: ArchitectureTable) -> str:
-    """The same as one HTML page without scripts."""
+    """Return the table as one HTML page without scripts."""
     return html_page(_caption(table), _grids(table), table.notes)
 
 
 def to_latex(table: ArchitectureTable) -> str:
-    """Layers and costs as a file that LaTeX compiles, without the claims, whose evidence is prose."""
+    """Return layers and costs as a complete LaTeX file, without the claims, because their evidence is prose."""
     title = f"The paper's Table {table.number}, {table.label}: {table.title}"
     return latex(title, layer_grids(table), table.notes)
 
 
-def print_table(table: ArchitectureTable, console: Console) -> None:
-    """Layers, costs, claims and notes."""
-    for grid, title in zip(_grids(table), (_caption(table), "", ""), strict=True):
-        print_grid(grid, title, console)
-    print_notes(table.notes, console)
+def print_table(table: ArchitectureTable, console: Console, *, verbose: bool = True) -> None:
+    """Print the costs and the claims; if `verbose` is set, also the layers and the notes."""
+    layers, costs, claims = _grids(table)
+    if verbose:
+        print_grid(layers, _caption(table), console)
+    print_grid(costs, "" if verbose else _caption(table), console)
+    print_grid(claims if verbose else replace(claims, heads=claims.heads[:2]), "", console)
+    if verbose:
+        print_notes(table.notes, console)

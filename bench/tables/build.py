@@ -1,4 +1,4 @@
-"""The typed table: the paper's rows and columns, measured values beside the published ones."""
+"""The typed table, with the paper's rows and columns and with measured and published values."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bench.config.schema import FIGURES, Row, TableSpec
 from bench.errors import BadInputError
-from bench.metrics.summary import HOLE_ONLY, NAME, Measurement
-from bench.schema import FIGURES, Row, TableSpec
+from bench.metrics.names import HOLE_ONLY, MetricName
+from bench.metrics.summary import Measurement
 from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.effects import Effect
 from bench.tables.headline import TRUNCATED, Reading
@@ -20,9 +21,11 @@ __all__ = [
     "NATIVE",
     "PUBLISHED",
     "Column",
+    "Findings",
     "Metric",
     "Styles",
     "Table",
+    "TableDesign",
     "TableRow",
     "best_rows",
     "bins_of",
@@ -37,21 +40,25 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is named and printed."""
+    """The name and the format in which a metric is printed."""
 
     title: str
     decimals: int
     unit: str = ""
     scale: float = 1.0
-    """Printed value = value × scale."""
+    """Factor from a value to the printed value."""
     higher_is_better: bool = False
     on_features: bool = False
-    """Whether its value belongs to a feature network, which its title then names."""
+    """Whether the value depends on a feature network, which the heading then names."""
     ratio: bool = False
-    """Whether tables show how many times smaller it is than the reference row's."""
+    """Whether tables show the ratio of the reference row's value to this value."""
 
     def heading(self, features: str = "") -> str:
-        """Its title with its unit, and the name of its feature network where that is given and it has one."""
+        """Return the title with the unit, and with the name of the feature network if the metric uses one.
+
+        Args:
+            features: name of the feature network; empty to leave it out.
+        """
         network = f" ({features} features)" if features and self.on_features else ""
         return f"{self.title}{network}{f' [{self.unit}]' if self.unit else ''}"
 
@@ -77,18 +84,18 @@ METRICS = {
     "pre_sse01": Metric("sum of squares over known values", 3),
     "pre_sse01_released": Metric("sum of squares over known values, saved in half precision", 3),
 }
-"""Metrics that a table shows; the results hold others besides."""
+"""Metrics that a table can show; the results contain further metrics."""
 Styles = Mapping[str, Metric]
 
 
 def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
-    """How metrics are printed, those included that measures bring with them.
+    """Return the style of each metric, including the metrics that measures define in their configuration.
 
     Args:
         measures: `features.measures` as plain data.
 
     Raises:
-        BadInputError: one has the name of another metric, or no name that a metric may have.
+        BadInputError: a metric has the name of another metric, or an invalid name.
     """
     styles = dict(METRICS)
     for name, measure in measures.items():
@@ -96,37 +103,37 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
             key = f"features.measures.{name}.metrics"
             if metric in styles:
                 raise BadInputError(f"{key}: expected names of their own, found {metric}, which is another metric's")
-            if (parts := NAME.fullmatch(metric)) is None or parts["metric"] != metric:
+            if not (metric and metric.isprintable()) or MetricName.parse(metric).metric != metric:
                 raise BadInputError(f"{key}: expected a name without a variant or a bin, found {metric}")
             styles[metric] = Metric(**style)
     return styles
 
 
 def style_of(metric: str, styles: Styles = METRICS) -> Metric | None:
-    """How a metric is printed, also one of the hole alone or of a bin of mask area; None for one that is not."""
-    parts = NAME.fullmatch(metric)
-    if parts is None or parts["metric"] not in styles:
+    """Return the style of a metric, which may have a variant or a bin of mask area; None for an unknown metric."""
+    name = MetricName.parse(metric)
+    if name.metric not in styles:
         return None
-    style = styles[parts["metric"]]
-    extra = f", {parts['variant'].strip('_').replace('_', ' ')}" if parts["variant"] else ""
-    if parts["low"] is not None:
-        extra += f", {parts['low']}–{parts['high']} % masked"
+    style = styles[name.metric]
+    extra = f", {name.variant.replace('_', ' ')}" if name.variant else ""
+    if name.bin is not None:
+        extra += f", {name.bin[0]}–{name.bin[1]} % masked"
     return replace(style, title=f"{style.title}{extra}")
 
 
 def bins_of(metrics: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Bins of mask area in percent that metrics' names ask for."""
-    found = [parts for metric in metrics if (parts := NAME.fullmatch(metric)) and parts["low"] is not None]
-    return tuple(dict.fromkeys((int(parts["low"]), int(parts["high"])) for parts in found))
+    """Return the bins of mask area in percent that occur in the names of metrics."""
+    found = (MetricName.parse(metric).bin for metric in metrics)
+    return tuple(dict.fromkeys(area for area in found if area is not None))
 
 
 @dataclass(frozen=True)
 class Column:
     metric: str
     title: str
-    """With the feature network's name and the unit, where it has them."""
+    """Title with the feature network's name and the unit, if it has them."""
     published_title: str
-    """Over the paper's printed numbers; empty where the paper's table has none of this metric."""
+    """Title of the paper's printed numbers; empty if the paper's table does not have this metric."""
     format: Metric
 
 
@@ -136,16 +143,16 @@ class TableRow:
     label: str
     in_paper: bool
     training: str
-    """How long it was trained, in words."""
+    """Length of the training in words."""
     origin: str
-    """How its images came about: `published` where none were measured, `predictions`, `external`, or `native`."""
+    """Origin of the images: `native`, `predictions` or `external`; `published` if no images were measured."""
     measured: Mapping[str, Measurement]
-    """Empty for a row of published numbers alone."""
+    """Measurements by metric; empty for a row that has only published numbers."""
     published: Mapping[str, float]
     cited: bool = False
-    """Whether the authors copied its published numbers from elsewhere."""
+    """Whether the authors copied the published numbers of this row from elsewhere."""
     beside: bool = False
-    """Whether it stands in a table of its own, beside the paper's."""
+    """Whether the row is shown in a separate table below the paper's table."""
 
 
 @dataclass(frozen=True)
@@ -154,25 +161,27 @@ class Table:
     title: str
     profile: str
     columns: tuple[Column, ...]
-    """Those whose rows are compared."""
+    """Columns in which rows are compared."""
     rows: tuple[TableRow, ...]
     reference: str
-    """Label of the row with which the others are compared; empty where there is none."""
+    """Label of the row with which the others are compared; empty if there is none."""
     notes: tuple[str, ...]
-    """What a reader must know, in the order of its weight."""
+    """Notes below the table, the most important first."""
     beside: tuple[str, ...] = ()
-    """Metrics shown beside the paper's columns."""
+    """Metrics that are shown in a separate table below the paper's columns."""
     claims: tuple[Verdict, ...] = ()
     effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
-    """What branch, size and training do to each metric."""
+    """Effects of branch, size and training on each metric."""
     best: Mapping[str, str] = field(default_factory=dict)
-    """By metric, the key of the row that is better than every other, as `best_rows` has it."""
+    """Key of the row that is better than every other, by metric, as `best_rows` returns it."""
     styles: Styles = field(default_factory=lambda: METRICS)
-    """How metrics are printed."""
+    """Styles in which metrics are printed."""
     readings: tuple[Column, ...] = ()
-    """Columns that stand behind those, without a comparison of their own."""
+    """Columns after those of `columns`, in which rows are not compared."""
     published_units: Mapping[str, str] = field(default_factory=dict)
-    """By metric, in words, what the paper's printed numbers are, where that is not plain."""
+    """Explanations of the paper's printed numbers by metric, for metrics that need one."""
+    custom: tuple[str, ...] = ()
+    """Overrides that change the paper's table."""
 
     @property
     def shown(self) -> tuple[Column, ...]:
@@ -181,10 +190,11 @@ class Table:
 
 
 def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRICS) -> None:
-    """See before any work that a table can be built.
+    """Check before any work that a table can be built.
 
     Raises:
-        BadInputError: there is no row, a column is no metric of tables, or the paper has no row of a published label.
+        BadInputError: no row is measured, a column is not a metric of tables, or the paper has no row with a published
+            label.
     """
     if not any(row.method is not None for row in rows.values()):
         raise BadInputError("row: expected a list of at least one row to measure, found none")
@@ -203,7 +213,7 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
 
 
 def rows_compared(spec: TableSpec, rows: Mapping[str, Row]) -> TableRows:
-    """The rows of a table by the part that they play in comparisons."""
+    """Return the rows of a table, grouped by their role in comparisons."""
     measured = [key for key, row in rows.items() if row.method is not None]
     paper = [key for key, row in rows.items() if spec.number in row.published]
     return TableRows(
@@ -217,49 +227,74 @@ def rows_compared(spec: TableSpec, rows: Mapping[str, Row]) -> TableRows:
 
 
 def label_of(row: Row, spec: TableSpec) -> str:
-    """How a row is called in a table: as the paper calls it there, or by its own label."""
+    """Return the label of a row in a table: the paper's label in this table, or else the row's own label."""
     return row.published.get(spec.number, row.label)
 
 
+@dataclass(frozen=True)
+class TableDesign:
+    """A description of what a run's table shows."""
+
+    spec: TableSpec
+    """Number, title and columns, as `check_table` accepts them."""
+    rows: Mapping[str, Row]
+    """Rows in order."""
+    profile: str
+    """Name of the run's profile."""
+    features: str
+    """Name of the feature network."""
+    custom: tuple[str, ...] = ()
+    """Overrides that change the paper's table."""
+    styles: Styles = field(default_factory=lambda: METRICS)
+    """Styles in which metrics are printed; metrics that a configuration adds are shown in a separate table."""
+    reading: Reading = TRUNCATED
+    """Reading of the error over known pixels; the paper's printed numbers belong to the sum of this reading."""
+
+    @property
+    def profile_shown(self) -> str:
+        """Name of the profile, followed by the overrides that change the paper's table."""
+        return f"{self.profile}, custom ({', '.join(self.custom)})" if self.custom else self.profile
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The conclusions from the numbers of a table: verdicts, effects and best rows."""
+
+    claims: Sequence[Verdict] = ()
+    """Verdicts on the statements about the table."""
+    effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
+    """Effects of branch, size and training on each metric."""
+    best: Mapping[str, str] = field(default_factory=dict)
+    """Row that is better than every other row, by metric."""
+
+
 def build_table(
-    spec: TableSpec,
-    rows: Mapping[str, Row],
+    design: TableDesign,
     measured: Mapping[str, Mapping[str, Measurement]],
     *,
-    profile: str,
-    features: str,
     training: Mapping[str, str],
-    notes: Sequence[str],
     origins: Mapping[str, str] | None = None,
-    claims: Sequence[Verdict] = (),
-    effects: Mapping[str, Sequence[Effect]] | None = None,
-    best: Mapping[str, str] | None = None,
-    styles: Styles = METRICS,
-    reading: Reading = TRUNCATED,
+    notes: Sequence[str] = (),
+    findings: Findings | None = None,
 ) -> Table:
-    """Put measurements and the paper's numbers into the paper's rows and columns.
+    """Build the table with the measurements and the paper's numbers in the paper's rows and columns.
 
     Args:
-        spec: number, title and columns, as `check_table` accepts them.
-        rows: the rows in order.
-        measured: by row and metric.
-        profile: the run's profile, and what the run changes of it.
-        features: the feature network's name.
-        training: how long each row was trained, in words.
-        notes: for below the table.
-        origins: how each measured row's images came about; empty for this project's own code.
-        claims: verdicts on what the paper says of its table.
-        effects: by metric, what branch, size and training do to it.
-        best: by metric, the row that is better than every other.
-        styles: how metrics are printed; those that are not ours stand beside the paper's.
-        reading: of the error over known pixels: the printed numbers stand beside its sum.
+        design: rows, columns and styles of the table.
+        measured: measurements by row and metric.
+        training: length of each row's training, in words.
+        origins: origin of each measured row's images; empty for images made by this project's code.
+        notes: notes below the table.
+        findings: verdicts, effects and best rows.
     """
+    spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
+    found = findings or Findings()
     printed = {
         label: {reading.named(metric): value for metric, value in values.items()}
         for label, values in published(spec.number).items()
     }
     there = dict.fromkeys(metric for values in published(spec.number).values() for metric in values)
-    explained = {reading.named(metric): found for metric in there if (found := printed_as(spec.number, metric))}
+    explained = {reading.named(metric): words for metric in there if (words := printed_as(spec.number, metric))}
     lines = tuple(
         TableRow(
             key,
@@ -275,39 +310,41 @@ def build_table(
         for key, row in rows.items()
     )
     titles = {reading.named(metric): "" for metric in there}
-    titles |= {metric: f"{found.title} ({found.words()})" for metric, found in explained.items()}
+    titles |= {metric: f"{words.title} ({words.words()})" for metric, words in explained.items()}
     columns, readings = (
-        tuple(_column(metric, features, titles, styles) for metric in metrics)
+        tuple(_column(metric, design.features, titles, styles) for metric in metrics)
         for metrics in (spec.columns, spec.readings)
     )
     reference = label_of(rows[spec.reference], spec) if spec.reference and spec.reference in measured else ""
     return Table(
         spec.number,
         spec.title,
-        profile,
+        design.profile_shown,
         columns,
         lines,
         reference,
         tuple(notes),
         tuple(dict.fromkeys([*spec.beside, *(name for name in styles if name not in (*METRICS, *spec.columns))])),
-        tuple(claims),
-        effects or {},
-        best or {},
+        tuple(found.claims),
+        found.effects,
+        found.best,
         styles,
         readings,
-        {metric: found.words() for metric, found in explained.items()},
+        {metric: words.words() for metric, words in explained.items()},
+        design.custom,
     )
 
 
 def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRICS) -> dict[str, str]:
-    """By metric of the table, with and without known pixels, the measured row that is better than every other.
+    """Return, for each metric and its variant for the hole only, the measured row that is better than every other row.
 
-    All measured rows of the table proper compete, whoever made their images: one run measures them on the same items
-    under one protocol. Published numbers do not, nor rows that stand beside.
+    All measured rows of the main table are candidates, also those whose images were made elsewhere, because one run
+    measures all of them on the same items with the same protocol. Published numbers and rows of a separate table are
+    not candidates.
     """
     found = {}
     for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
-        style = style_of(metric, styles)  # of a bin there is no number of the hole alone
+        style = style_of(metric, styles)  # None for a bin with the variant, which is not measured
         best = style and comparisons.best(metric, higher_is_better=style.higher_is_better)
         if best:
             found[metric] = best
@@ -315,15 +352,15 @@ def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRIC
 
 
 def _column(metric: str, features: str, printed: Mapping[str, str], styles: Styles) -> Column:
-    """A metric's column.
+    """Return a metric's column.
 
     Args:
-        metric: full name.
-        features: the feature network's name.
-        printed: for each metric that the paper's table has, the title of the printed numbers, or an empty string where
-            that is the metric's own.
-        styles: how metrics are printed.
+        metric: full name of the metric.
+        features: name of the feature network.
+        printed: title of the printed numbers for each metric in the paper's table; an empty string means the metric's
+            own title.
+        styles: styles in which metrics are printed.
     """
     style = style_of(metric, styles)
-    assert style is not None  # `check_table` saw it
+    assert style is not None  # `check_table` has checked it
     return Column(metric, style.heading(features), (printed[metric] or style.title) if metric in printed else "", style)

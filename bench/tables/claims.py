@@ -1,4 +1,4 @@
-"""The statements that are judged, as `claims.yaml` lists them: the paper's claims, and the harness's own checks."""
+"""The statements that are judged, listed in `claims.yaml`: the paper's claims and the harness's own checks."""
 
 from __future__ import annotations
 
@@ -13,64 +13,64 @@ import yaml
 __all__ = ["HARNESS", "Claim", "Comparison", "all_claims"]
 
 HARNESS = "harness"
-"""Who makes the statements that are checks of the harness and no claims of the paper."""
+"""Value of `by` for statements that are checks of the harness and not claims of the paper."""
 
 
 class Comparison(NamedTuple):
-    """Two rows compared on one metric."""
+    """A comparison of two rows on one metric."""
 
     better: str
-    """The row that should be better."""
+    """Row that should be better."""
     other: str
     metric: str
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement; `claims.yaml` explains the kinds and the margins."""
+    """A statement that is judged; `claims.yaml` explains the kinds and the margins."""
 
     id: str
     table: int | str
-    """The table of the paper, or `across` tables, or in the `text`."""
+    """Table of the paper to which the statement belongs, or `across` for several tables, or `text`."""
     text: str
     kind: str
-    """order, size, digits, equal or structure."""
+    """Kind of the statement: order, size, digits, equal or structure."""
     by: str = "paper"
-    """Who makes the statement: the `paper` or the `harness`."""
+    """Author of the statement: the `paper` or the `harness`."""
     design: bool = False
-    """Whether it compares designs of decoders, of which the measured networks are one training each."""
+    """Whether the statement compares designs of decoders; each measured network is one training of its design."""
     where: str = "run"
-    """What it is judged on: one table's `run`, the `runs` of two tables, or the `printed` numbers."""
+    """Data on which the statement is judged: one table's `run`, the `runs` of two tables, or the `printed` numbers."""
     run: int | None = None
-    """The table whose run has its rows."""
+    """Table whose run has the rows of the statement."""
     metrics: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
-    """Pairs of rows, the one that should be better first."""
+    """Pairs of rows; the first row of each should be better."""
     row: str = ""
-    """The row that should be better than all that it is `against`."""
+    """Row that should be better than all rows that `against` names."""
     against: str = ""
-    """What `row` is compared with instead of `pairs`: measured rows of the `paper`'s table, or all `measured`."""
+    """Rows with which `row` is compared instead of `pairs`: measured rows of the `paper`'s table, or all `measured`."""
     rows: tuple[str, ...] = ()
     measure: str = ""
-    """The measure of a size: gain, share, ratio or resolution."""
+    """Measure of a size: gain, share, ratio or resolution."""
     printed: tuple[float, ...] = ()
-    """The printed values, one for each comparison or for each metric of one row."""
+    """Printed values, one for each comparison or for each metric of one row."""
     roundings: tuple[float, ...] = ()
-    """How far each printed value may lie from the value before it was rounded."""
+    """Largest rounding error of each printed value."""
     between: tuple[float, float] | None = None
-    """The claimed range of a size; None for the printed value give or take its rounding and the margin of digits."""
+    """Claimed range of a size; None for the printed value plus or minus its rounding and the margin of digits."""
     margin: Mapping[str, float] = field(default_factory=dict)
-    """The margin of an equality by metric in the metric's unit, for the paper profile."""
+    """Margin of an equality for the paper profile, by metric and in the metric's unit."""
     margin_share: Mapping[str, float] = field(default_factory=dict)
-    """The margin of an equality by metric as a share of the second row's value, for all else."""
+    """Margin of an equality in all other cases, by metric and as a share of the second row's value."""
     digits_margin: float = 0.0
-    """How far a reproduced value may lie from the printed one beyond its rounding, as a share of the printed value."""
+    """Largest difference of a reproduced value beyond the rounding, as a share of the printed value."""
     against_tables: Mapping[int, str] = field(default_factory=dict)
-    """For a claim on two `runs`: the row above each ratio, by table."""
+    """Row in the numerator of the ratio in each table, for a claim on two `runs`."""
     at_least: float = 0.0
-    """The least value at which a structure counts as present."""
+    """Smallest value at which a structure counts as present."""
     reason: str = ""
-    """Why a structure is not tested where its outcome was not given."""
+    """Reason why a structure is not tested, if its outcome was not given."""
     same: tuple[Any, ...] = ()
     best: Mapping[str, Any] = field(default_factory=dict)
     differences: tuple[Mapping[str, Any], ...] = ()
@@ -82,12 +82,12 @@ class Claim:
 
 @cache
 def all_claims() -> tuple[Claim, ...]:
-    """Every statement in the order of the list; `bench.tables.architecture` has those on Tables 7 and 8.
+    """Return every statement in the order of the list; those on Tables 7 and 8 are in `bench.tables.architecture`.
 
-    A size with an `order` yields two statements: that the order is as claimed, which every run can decide, and the
-    size itself under the id with `.size` behind it.
+    A size with an `order` becomes two statements: the order, which every run can decide, and the size itself, whose id
+    ends with `.size`.
     """
-    data = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+    data = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     return tuple(claim for node in data["claims"] for claim in _claims(dict(node), data["digits_margin"]))
 
 

@@ -1,9 +1,9 @@
-"""The comparisons of one run: each pair of rows on each metric has one adjusted p-value, wherever it is shown.
+"""The comparisons of one run; each pair of rows has one adjusted p-value for each metric, wherever it is shown.
 
 Holm's method ("A simple sequentially rejective multiple test procedure", 1979) adjusts the p-values of one family. Each
-metric has four families: the paper's rows against the reference row; all other rows (controls, the error's budget,
+metric has four families: the paper's rows against the reference row; all other rows (controls, the error budget,
 methods that the paper does not have) against it; the further pairs that the paper's statements compare; and the further
-pairs that the harness's own checks compare. A pair belongs to the first of these that has it.
+pairs that the harness's own checks compare. A pair belongs to the first family that contains it.
 """
 
 from __future__ import annotations
@@ -14,30 +14,31 @@ from functools import cached_property
 
 from bench.metrics.summary import Measurement, Summary
 from bench.metrics.uncertainty import LEVEL, Difference, holm
+from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import HARNESS, Claim, Comparison
 
 __all__ = ["Comparisons", "TableRows"]
 
 Pair = tuple[frozenset[str], str]
-"""Two rows in no order, and the metric."""
+"""Two rows without an order, and the metric."""
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """The measured rows of a table by the part that they play in comparisons."""
+    """The measured rows of a table, grouped by their role in comparisons."""
 
     reference: str | None
-    """The row with which the others are compared; None where there is none."""
+    """Row with which the others are compared; None if there is none."""
     paper: tuple[str, ...]
-    """Rows that the paper's table has."""
+    """Measured rows of the paper's table."""
     further: tuple[str, ...] = ()
-    """Rows that it does not have: controls, the error's budget and further methods."""
+    """Measured rows that the paper's table does not have: controls, the error budget and further methods."""
     competing: tuple[str, ...] = ()
-    """Rows of the table proper, which may be the best of a column."""
+    """Rows of the main table, which are candidates for the best row of a column."""
     unmeasured: tuple[str, ...] = ()
-    """Rows that the paper's table has and that were not measured."""
+    """Rows of the paper's table that were not measured."""
     labels: Mapping[str, str] | None = None
-    """What the rows are called in the table; None where their names are shown."""
+    """Labels of the rows in the table; None if their names are shown."""
 
     def label(self, row: str) -> str:
         return row if self.labels is None else self.labels.get(row, row)
@@ -45,30 +46,31 @@ class TableRows:
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Paired differences between rows, with their adjusted p-values."""
+    """The paired differences between rows, with their adjusted p-values."""
 
     summary: Summary
     rows: TableRows
     claims: Sequence[Claim] = ()
-    """Statements whose comparisons are made as well."""
+    """Statements whose comparisons are also made."""
 
-    def difference(self, comparison: Comparison) -> Difference | str:
-        """The first row minus the second one, paired by item; or why there is none."""
+    def difference(self, comparison: Comparison) -> Difference | NotAvailable:
+        """Return the first row minus the second one, paired by item, or the reason why there is no difference."""
         return self.summary.difference(comparison.better, comparison.other, comparison.metric)
 
     def p_value(self, comparison: Comparison) -> float | None:
-        """The two-sided p-value, adjusted by Holm's method within its family; None for a pair that no family has."""
+        """Return the two-sided p-value, adjusted by Holm's method in its family; None for a pair without a family."""
         return self._adjusted.get(_pair(comparison))
 
     def best(self, metric: str, *, higher_is_better: bool) -> str | None:
-        """The competing row that is better than each of the others at the 95 % level, or None.
+        """Return the competing row that is better than each of the others at the 95 % level, or None.
 
-        None is returned where no row is, where only one has a value, where two were not measured on the same items, and
-        where few sources decide. A pair that no family has gets its p-value in a family of this row's further pairs.
+        The result is None if there is no such row, if only one row has a value, if two rows were not measured on the
+        same items, or if few sources decide a difference. The pairs that belong to no family form one more family for
+        this purpose.
 
         Args:
-            metric: full name.
-            higher_is_better: which way is better.
+            metric: full name of the metric.
+            higher_is_better: whether a higher value is better.
         """
         values = {
             row: value
@@ -77,21 +79,21 @@ class Comparisons:
         }
         if len(values) < 2:
             return None
-        leader = (max if higher_is_better else min)(values, key=values.__getitem__)
-        against = [Comparison(leader, row, metric) for row in values if row != leader]
+        best = (max if higher_is_better else min)(values, key=values.__getitem__)
+        against = [Comparison(best, row, metric) for row in values if row != best]
         known = {}
         for comparison in against:
             found = self.difference(comparison)
-            if isinstance(found, str) or found.decided_by_few:
+            if isinstance(found, NotAvailable) or found.decided_by_few:
                 return None
             known[comparison] = found.p_value
         adjusted = {comparison: p for comparison in against if (p := self.p_value(comparison)) is not None}
         further = [comparison for comparison in against if comparison not in adjusted]
         adjusted |= dict(zip(further, holm([known[comparison] for comparison in further]), strict=True))
-        return leader if max(adjusted.values()) < LEVEL else None
+        return best if max(adjusted.values()) < LEVEL else None
 
     def compared(self, claim: Claim) -> list[Comparison]:
-        """The comparisons that a statement makes; one `against` many rows makes one with each of them."""
+        """Return the comparisons that a statement makes: its pairs, or its `row` with each row that `against` names."""
         if not claim.against:
             return claim.comparisons
         others = self.rows.paper if claim.against == "paper" else self.rows.competing
@@ -100,7 +102,7 @@ class Comparisons:
         ]
 
     def table(self) -> dict[str, dict[str, Measurement]]:
-        """Measurements by row and metric, each compared with the reference row where there is one."""
+        """Return the measurements by row and metric, each compared with the reference row if there is one."""
         table = self.summary.table(self.rows.reference)
         reference = self.rows.reference
         if reference is None:
@@ -127,7 +129,7 @@ class Comparisons:
         return adjusted
 
     def _families(self) -> Iterator[dict[Pair, Comparison]]:
-        """The families in the order in which pairs are assigned to them."""
+        """Yield the families in the order in which pairs are assigned to them."""
         metrics = list(dict.fromkeys(name for names in self.summary.metrics.values() for name in names))
         ordered = [claim for claim in self.claims if claim.kind == "order"]
         groups = [[claim for claim in ordered if (claim.by == HARNESS) is own] for own in (False, True)]

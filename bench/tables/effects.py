@@ -1,4 +1,4 @@
-"""What branch, size and training do to a metric, as contrasts of a run's rows and of their designs."""
+"""The effects of branch, size and training on a metric, as contrasts of a run's rows and of their designs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import Difference
+from bench.runtime.not_available import NotAvailable
 from bench.tables.designs import DesignDifference, TrainingSeeds, design_difference
 
 __all__ = ["Effect", "effects_of"]
@@ -14,22 +15,22 @@ __all__ = ["Effect", "effects_of"]
 
 @dataclass(frozen=True)
 class Effect:
-    """A weighted sum of rows."""
+    """An effect, which is a weighted sum of rows."""
 
     name: str
-    measured: Difference | str
-    """The effect between the measured networks, paired by item; or why there is none."""
-    designs: DesignDifference | str
-    """The effect between the designs, over training seeds; or why that is not known."""
+    measured: Difference | NotAvailable
+    """Effect between the measured networks, paired by item, or the reason why there is none."""
+    designs: DesignDifference | NotAvailable
+    """Effect between the designs, over training seeds, or the reason why it is unknown."""
 
 
 def effects_of(summary: Summary, metric: str, seeds: TrainingSeeds) -> list[Effect]:
-    """Every effect on a metric that the rows of the table can show.
+    """Return every effect on a metric that the rows of the table can show.
 
     Args:
-        summary: of the run.
-        metric: full name.
-        seeds: what is known of the rows over training seeds.
+        summary: measured values of the run.
+        metric: full name of the metric.
+        seeds: values of the rows over training seeds.
     """
     vanilla = next(
         (row for row in ("stablediffusion", "paint_by_example") if row in summary.metrics), "stablediffusion"

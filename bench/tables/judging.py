@@ -1,7 +1,7 @@
-"""Judges the statements of `claims.yaml` on one run's estimates, or on two runs'.
+"""Judgements of the statements of `claims.yaml` on the estimates of one run or of two runs.
 
-`judge` goes through a table's statements; each kind of statement has a module: `orders`, `sizes` (with digits) and
-`equality`. What all of them need of a run is a `JudgedRun`.
+`judge` judges all statements of a table. Each kind of statement has a module: `orders`, `sizes` (also for digits) and
+`equality`. All of them use the data of a `JudgedRun`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bench.metrics.summary import Measurement, Summary
-from bench.metrics.uncertainty import FEWEST_EFFECTIVE, TOO_FEW_SOURCES, Difference, Known, holm, independent_difference
+from bench.metrics.uncertainty import TOO_FEW_SOURCES, Difference, Known, holm, independent_difference
+from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import Claim, all_claims
 from bench.tables.equality import judge_equality
-from bench.tables.judged_run import JudgedRun, few_sources, three
+from bench.tables.judged_run import JudgedRun, three
 from bench.tables.orders import judge_order, order_of_designs
 from bench.tables.sizes import judge_digits, judge_size
 from bench.tables.verdicts import (
@@ -32,25 +33,26 @@ from bench.tables.verdicts import (
     p_shown,
     placed,
     verdict_on,
+    weighed,
 )
 
 __all__ = ["DecodedLatents", "at_least", "exact_on", "judge", "judge_across"]
 
 LATENTS = "T2.i"
-"""The statement that is judged by what each row decoded."""
+"""Statement that is judged by the latents that each row decoded."""
 SAMPLED = "sampled"
 
 
 @dataclass(frozen=True)
 class DecodedLatents:
-    """What a row decoded."""
+    """The latents that a row decoded."""
 
     kind: str
-    """One of `bench.generation.decoding.LATENTS`."""
+    """Kind of the latents from `bench.generation.decoding.LATENTS`."""
     hash: str
-    """Of the values that its decoder received."""
+    """Hash of the values that the row's decoder received."""
     items: int
-    """How many items it was observed on."""
+    """Number of items on which this was observed."""
 
 
 def judge(
@@ -59,15 +61,15 @@ def judge(
     latents: Mapping[str, DecodedLatents] | None = None,
     structure: Mapping[str, Outcome] | None = None,
 ) -> list[Verdict]:
-    """Judge a table's statements, and those of the text that its run has the rows for.
+    """Judge a table's statements, and those statements of the text for which its run has the rows.
 
     Args:
-        run: what was measured.
-        latents: what each row decoded; None where that is not known.
-        structure: outcomes of statements that no number of the table decides, by id.
+        run: measured run.
+        latents: latents that each row decoded; None if they are unknown.
+        structure: outcomes of statements that no number of the table decides, by the statement's id.
 
     Raises:
-        ValueError: an id in `structure` is no such statement's.
+        ValueError: an id in `structure` does not belong to such a statement.
     """
     outside = {claim.id for claim in all_claims() if _is_decided_outside(claim)}
     unknown = set(structure or {}) - outside
@@ -99,42 +101,40 @@ def _verdict(run: JudgedRun, claim: Claim, outcome: Judgement | None) -> Verdict
 
 
 def _is_decided_outside(claim: Claim) -> bool:
-    """Whether a statement's outcome is measured beside the table: structure, and sizes of no table's metric."""
+    """Return whether no number of a table decides a statement: structure, and a size without a metric of tables."""
     return claim.kind == "structure" or (claim.kind == "size" and claim.where == "run" and not claim.measure)
 
 
 def _judged_outside(value: Outcome) -> Judgement:
     if isinstance(value, Judgement):
         return value
-    if isinstance(value, str):
-        return Judgement(NOT_TESTED, value)
-    return Judgement(HOLDS if value else FAILS, "an exact comparison, made beside the table")
+    if isinstance(value, NotAvailable):
+        return Judgement(NOT_TESTED, value.reason)
+    return Judgement(HOLDS if value else FAILS, "an exact comparison, made outside the table")
 
 
 def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_sources: float, shown: str) -> Judgement:
-    """The judgement of a statement that something is present, from its value and the interval of that.
+    """Return the judgement of a statement that something is present, from a measured value and its interval.
 
     Args:
-        claim_id: a statement with a least value, `at_least`.
-        value: what was measured.
-        ci95: its 95 % interval.
-        effective_sources: how many sources of equal weight the interval rests on.
-        shown: what the value is, in words.
+        claim_id: id of a statement with a smallest value, `at_least`.
+        value: measured value.
+        ci95: 95 % interval of the value.
+        effective_sources: effective number of sources of the interval.
+        shown: description of the value in words.
     """
     claim = next(claim for claim in all_claims() if claim.id == claim_id)
     evidence = f"{shown} {three(value, *ci95, claim.at_least)}, counted as present from {claim.at_least:g} on"
-    if effective_sources < FEWEST_EFFECTIVE:
-        return Judgement(INCONCLUSIVE, f"{few_sources(effective_sources)}: {evidence}")
-    return Judgement(placed(*ci95, claim.at_least, math.inf), evidence)
+    return weighed(placed(*ci95, claim.at_least, math.inf), evidence, effective_sources)
 
 
 def exact_on(is_exact: bool, items: int) -> Judgement:
-    """The judgement of a statement that was tested value by value on some items."""
+    """Return the judgement of a statement that was tested value by value on some items."""
     return Judgement(HOLDS if is_exact else FAILS, f"compared value by value on {items:,} items")
 
 
 def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
-    """Whether the rows that decode sampled latents decode the same ones; the other rows are named."""
+    """Judge whether all rows that decode sampled latents decode the same ones; the evidence names the other rows."""
     hashes: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
     for row, found in latents.items():
@@ -152,19 +152,19 @@ def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
 
 
 def judge_across(summaries: Mapping[int, Summary], profile: str, *, error: str = "pre_error") -> list[Verdict]:
-    """Judge what compares the runs of two tables, which are taken to be independent.
+    """Judge the statements that compare the runs of two tables, which are taken to be independent.
 
     Args:
-        summaries: the runs' estimates, by the table's number.
-        profile: the scope of all of them.
-        error: the metric that statements on the error over known pixels are judged by.
+        summaries: estimates of the runs, by the table's number.
+        profile: scope of all verdicts.
+        error: metric by which statements on the error over known pixels are judged.
     """
     claims = [claim for claim in all_claims() if claim.where == "runs"]
     return [verdict_on(claim, profile, _ratios_grow(claim, summaries, error)) for claim in claims]
 
 
 def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> Judgement:
-    """Whether each row's ratio is larger in the second table, by the difference of logarithms."""
+    """Judge whether each row's ratio is larger in the second table, by the difference of the logarithms."""
     missing = [f"Table {number}" for number in claim.against_tables if number not in summaries]
     if missing:
         return Judgement(NOT_TESTED, f"no run of {', '.join(missing)}")
@@ -177,8 +177,8 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
             continue
         ratios = [summaries[number].ratio(above, row, error) for number, above in claim.against_tables.items()]
         difference = _ratio_of_ratios(*ratios)
-        if isinstance(difference, str):
-            parts.append(Judgement(NOT_TESTED, difference))
+        if isinstance(difference, NotAvailable):
+            parts.append(Judgement(NOT_TESTED, difference.reason))
         else:
             falls = " and ".join(f"{ratio.value:.3g}-fold" for ratio in ratios)
             tested.append((difference, f"{error} of {row} falls {falls}"))
@@ -187,14 +187,12 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
         bounds = three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)), 1.0)
         shown = f"{falls}, ratio of the two {bounds} (unadjusted), {p_shown(p_value)} (Holm)"
         verdict = INCONCLUSIVE if p_value >= LEVEL else HOLDS if difference.value > 0 else FAILS
-        if difference.decided_by_few:
-            verdict, shown = INCONCLUSIVE, f"{few_sources(difference.effective_sources)}: {shown}"
-        parts.append(Judgement(verdict, shown))
+        parts.append(weighed(verdict, shown, difference.effective_sources))
     return all_of(list(dict.fromkeys(parts)))
 
 
 def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: str) -> Judgement | None:
-    """The judgement of a row whose error is exactly 0 in one of the tables, so that its ratio there has no bound."""
+    """Judge a row whose error is exactly 0 in one of the tables, where its ratio has no bound; None for other rows."""
     exact = [number for number in claim.against_tables if summaries[number].measurement(row, error).value == 0]
     if not exact:
         return None
@@ -203,23 +201,20 @@ def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: 
         return Judgement(NOT_TESTED, f"{shown}, so that neither ratio has a bound")
     shown += ", so that its ratio there has no bound"
     difference = summaries[exact[0]].difference(claim.against_tables[exact[0]], row, error)
-    if isinstance(difference, str):
-        return Judgement(NOT_TESTED, difference)
-    if difference.decided_by_few:
-        return Judgement(INCONCLUSIVE, f"{few_sources(difference.effective_sources)}: {shown}")
-    if difference.p_value >= LEVEL:
-        return Judgement(INCONCLUSIVE, shown)
-    return Judgement(HOLDS if exact[0] == max(claim.against_tables) else FAILS, shown)
+    if isinstance(difference, NotAvailable):
+        return Judgement(NOT_TESTED, difference.reason)
+    verdict = HOLDS if exact[0] == max(claim.against_tables) else FAILS
+    return weighed(INCONCLUSIVE if difference.p_value >= LEVEL else verdict, shown, difference.effective_sources)
 
 
-def _ratio_of_ratios(first: Measurement, second: Measurement) -> Difference | str:
-    """The logarithm of the second ratio minus that of the first, of independent items; or why there is none."""
+def _ratio_of_ratios(first: Measurement, second: Measurement) -> Difference | NotAvailable:
+    """Return the second ratio's logarithm minus the first's on independent items, or the reason why there is none."""
     logarithms = []
     for ratio in (first, second):
         if ratio.value is None or ratio.spread is None:
-            return ratio.reason or ratio.stderr_reason or TOO_FEW_SOURCES
+            return NotAvailable(ratio.reason or ratio.stderr_reason or TOO_FEW_SOURCES)
         if ratio.value <= 0:
-            return f"a ratio of errors must be above 0 to be compared: found {ratio.value:.3g}"
+            return NotAvailable(f"a ratio of errors must be above 0 to be compared: found {ratio.value:.3g}")
         spread = replace(ratio.spread, stderr=ratio.spread.stderr / ratio.value)  # by the delta method
         logarithms.append(Known(math.log(ratio.value), spread))
     return independent_difference(logarithms[1], logarithms[0])

@@ -1,7 +1,7 @@
-r"""Tables as LaTeX: a file that compiles as it is, and stands in another document by `\input`.
+r"""Tables as LaTeX files that compile as they are, and that other documents can include by `\input`.
 
-Its first lines are a preamble that is skipped inside a document; that one needs the same packages. Every grid is a
-float of its own at a size that can be read: a grid too wide for the page is parted by its columns.
+The first lines of a file are a preamble, which is skipped inside another document; that document must load the same
+packages. Every grid is a separate float at a readable size; a grid that is too wide for the page is split by columns.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from bench.tables.grid import DIFFERS, Grid
 __all__ = ["escaped", "latex"]
 
 SIZES = {"footnotesize": 124, "scriptsize": 142}
-"""Characters of usual tables that 17 cm hold at each size; nothing is set smaller."""
+"""Number of characters of a typical table that fit into 17 cm at each font size; no smaller size is used."""
 MOST = max(SIZES.values())
 HEAD = 10
-"""Characters after which headings are folded, unless their column is wider."""
+"""Number of characters after which headings are folded, unless their column is wider."""
 SEPARATION = 2
-"""Characters between columns."""
+"""Number of characters between columns."""
 LINES = 60
-"""Of a page, headings and all."""
+"""Number of lines on a page, including headings."""
 HEADING = 4
-"""Lines that a heading takes, with the space around."""
+"""Number of lines of a heading, with the space around it."""
 OPENING = r"""% Compiles as it is. In another document, \input it; the preamble needs the packages named here.
 \expandafter\ifx\csname @nodocument\endcsname\relax
 \let\asymbenchend\relax
@@ -55,18 +55,19 @@ _CHARACTERS = {
     "“": r"\textquotedblleft{}", "”": r"\textquotedblright{}", "✓": r"$\checkmark$", "✗": r"\textbf{no}",
 }  # fmt: skip
 _PLAIN = re.compile(r"[ !-~À-ÖØ-öø-ÿ]")
-"""What the T1 encoding has, beside the above."""
+"""Pattern of the characters that the T1 encoding has, in addition to `_CHARACTERS`."""
 
 
 def escaped(text: str) -> str:
-    """Words on one line as LaTeX prints them; a character that its fonts lack is given by its number.
+    """Return a text on one line, escaped for LaTeX; a character that LaTeX's fonts lack becomes its Unicode number.
 
-    They may stand behind a line's end, which would take a bracket or a star for its argument.
+    A bracket or a star at the start of the text is protected, because after a line's end LaTeX would read it as an
+    argument.
     """
     line = unicodedata.normalize("NFC", " ".join(text.split()))
     line = re.sub(r"(?<![\w.)-])-(?=[\d.])", MINUS, line)
     shown = "".join(_CHARACTERS.get(sign) or (sign if _PLAIN.fullmatch(sign) else _number(sign)) for sign in line)
-    shown = re.sub(r"([-,])(?=\1)", r"\1{}", shown)  # T1 makes one sign of two
+    shown = re.sub(r"([-,])(?=\1)", r"\1{}", shown)  # T1 would join the two characters
     return f"{{}}{shown}" if shown.startswith(("[", "*")) else shown
 
 
@@ -75,12 +76,12 @@ def _number(sign: str) -> str:
 
 
 def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
-    """One file of `table*` floats; the notes are the second.
+    """Return a file of `table*` floats, in which the second float contains the notes.
 
     Args:
-        title: stands above each, with the grid's own.
-        grids: what to show, in order.
-        notes: one line each.
+        title: title of each float; the grid's title is added to it.
+        grids: grids in order.
+        notes: notes, one line each.
     """
     floats = []
     for grid in grids:
@@ -96,9 +97,9 @@ def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 
 
 def _pages(grid: Grid) -> Iterator[list[Grid]]:
-    """What stands in one float: no more lines than a page has."""
+    """Yield the grids of each float, which together have no more lines than a page."""
     page: list[Grid] = []
-    for part in _parted(grid):
+    for part in _split(grid):
         if page and sum(len(other.lines) + HEADING for other in page) + len(part.lines) + HEADING > LINES:
             yield page
             page = []
@@ -106,8 +107,8 @@ def _pages(grid: Grid) -> Iterator[list[Grid]]:
     yield page
 
 
-def _parted(grid: Grid) -> Iterator[Grid]:
-    """By columns, each part with those set to the left; and by lines."""
+def _split(grid: Grid) -> Iterator[Grid]:
+    """Split a table by columns and by lines; each part has the left-aligned columns."""
     widths = [_width(grid, column) for column in range(len(grid.heads))]
     first = list(range(grid.left))
     groups, chosen = [], list(first)
@@ -132,7 +133,7 @@ def _parted(grid: Grid) -> Iterator[Grid]:
 
 
 def _width(grid: Grid, column: int) -> int:
-    """Of a column and the space behind it, in characters."""
+    """Return the width of a column with the space after it, in characters."""
     return max(_longest(grid, column), *map(len, _folded(grid, column))) + SEPARATION
 
 
@@ -141,7 +142,7 @@ def _longest(grid: Grid, column: int) -> int:
 
 
 def _folded(grid: Grid, column: int) -> list[str]:
-    """A heading in lines."""
+    """Return the lines of a folded heading."""
     width = max(_longest(grid, column), HEAD)
     return textwrap.wrap(grid.heads[column], width, break_long_words=False) or [""]
 
@@ -177,7 +178,7 @@ def _rows(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _cell(bold: str, text: str) -> str:
-    """A cell whose star hangs over, so that numbers stay below one another."""
+    """Return a cell whose star takes no width, so that the numbers of a column are aligned."""
     differs = text.endswith(f" {DIFFERS}")
     shown = escaped(text.removesuffix(f" {DIFFERS}"))
     if bold:

@@ -1,11 +1,13 @@
-"""Judges which of two rows is better, for the networks that were measured and for their designs."""
+"""Judgements on which of two rows is better, for the measured networks and for their designs."""
 
 from __future__ import annotations
 
+from bench.metrics.uncertainty import Difference
+from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import Claim, Comparison
-from bench.tables.designs import design_difference
+from bench.tables.designs import DesignDifference, design_difference
 from bench.tables.equality import equal, margin_of
-from bench.tables.judged_run import JudgedRun, compared, few_sources, interval_shown, sign, three
+from bench.tables.judged_run import JudgedRun, compared, interval_shown, sign, three
 from bench.tables.verdicts import (
     FAILS,
     HOLDS,
@@ -16,16 +18,17 @@ from bench.tables.verdicts import (
     all_of,
     p_shown,
     placed,
+    weighed,
 )
 
 __all__ = ["judge_order", "order_of_designs"]
 
 
 def judge_order(run: JudgedRun, claim: Claim) -> Judgement:
-    """Whether every comparison of a statement turns out as stated, by its adjusted p-value."""
+    """Judge whether every comparison of a statement has the stated direction, by its adjusted p-value."""
     comparisons = run.comparisons.compared(claim)
     if not comparisons:
-        return Judgement(NOT_TESTED, "none of the rows that it is compared with was measured")
+        return Judgement(NOT_TESTED, "none of the rows to compare with was measured")
     judgement = all_of([_better(run, comparison) for comparison in comparisons])
     if claim.against == "paper" and run.rows.unmeasured:
         missing = ", ".join(run.rows.label(row) for row in run.rows.unmeasured)
@@ -35,35 +38,38 @@ def judge_order(run: JudgedRun, claim: Claim) -> Judgement:
 
 def _better(run: JudgedRun, comparison: Comparison) -> Judgement:
     found = run.comparisons.difference(comparison)
-    if isinstance(found, str):
-        return Judgement(NOT_TESTED, found)
+    if isinstance(found, NotAvailable):
+        return Judgement(NOT_TESTED, found.reason)
     p_value = run.comparisons.p_value(comparison)
     assert p_value is not None  # every comparison of a statement belongs to a family
     shown = f"{compared(comparison)} {interval_shown(found)} (unadjusted), {p_shown(p_value)} (Holm)"
-    if found.decided_by_few:
-        return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
-    if p_value >= LEVEL:
-        return Judgement(INCONCLUSIVE, shown)
-    return Judgement(HOLDS if sign(comparison) * found.value > 0 else FAILS, shown)
+    return weighed(_direction(comparison, found, p_value < LEVEL), shown, found.effective_sources)
+
+
+def _direction(comparison: Comparison, found: Difference | DesignDifference, is_sure: bool) -> str:
+    """Return the verdict on an order from the sign of a difference, or inconclusive if the difference is not sure."""
+    if not is_sure:
+        return INCONCLUSIVE
+    return HOLDS if sign(comparison) * found.value > 0 else FAILS
 
 
 def order_of_designs(run: JudgedRun, claim: Claim) -> Judgement:
-    """What further trainings of the same designs say of an order or an equality.
+    """Judge an order or an equality of designs, with further trainings of the same designs.
 
-    The verdict on each comparison of the designs is that on the measured networks where the training seeds bear it out,
-    and inconclusive where they do not.
+    If the training seeds confirm the verdict on the measured networks, the verdict on a comparison of the designs is
+    the same, and otherwise it is inconclusive.
 
     Args:
-        run: what was measured.
-        claim: an order or an equality of rows.
+        run: measured run.
+        claim: statement on an order or an equality of rows.
     """
     comparisons = run.comparisons.compared(claim)
     if not comparisons:
-        return Judgement(NOT_TESTED, "none of the rows that it is compared with was measured")
-    return all_of([_borne_out(run, claim, comparison) for comparison in comparisons])
+        return Judgement(NOT_TESTED, "none of the rows to compare with was measured")
+    return all_of([_confirmed(run, claim, comparison) for comparison in comparisons])
 
 
-def _borne_out(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
+def _confirmed(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
     measured = equal(run, claim, comparison) if claim.kind == "equal" else _better(run, comparison)
     if measured.verdict == NOT_TESTED:
         return Judgement(NOT_TESTED, f"{compared(comparison)} not tested on the measured networks")
@@ -76,8 +82,8 @@ def _of_designs(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgeme
     better, other, metric = comparison
     measured = run.comparisons.difference(comparison)
     found = design_difference({better: 1.0, other: -1.0}, metric, measured, run.seeds)
-    if isinstance(found, str):
-        return Judgement(NOT_TESTED, found)
+    if isinstance(found, NotAvailable):
+        return Judgement(NOT_TESTED, found.reason)
     margin = margin_of(run, claim, comparison) if claim.kind == "equal" else None
     bounds = (0.0,) if margin is None else (-margin, margin)
     trainings = ", ".join(f"{row} {count}" for row, count in found.seeds.items())
@@ -85,11 +91,9 @@ def _of_designs(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgeme
         f"{compared(comparison)} mean over trainings ({trainings}) {three(found.value, *found.ci95, *bounds)}, "
         f"standard error {found.seed_error:.2g} by training seeds, {found.item_error:.2g} by items"
     )
-    if found.decided_by_few:
-        return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
     low, high = found.ci95
-    if margin is not None:
-        return Judgement(placed(low, high, -margin, margin), shown)
-    if low <= 0 <= high:
-        return Judgement(INCONCLUSIVE, shown)
-    return Judgement(HOLDS if sign(comparison) * found.value > 0 else FAILS, shown)
+    if margin is None:
+        verdict = _direction(comparison, found, not low <= 0 <= high)
+    else:
+        verdict = placed(low, high, -margin, margin)
+    return weighed(verdict, shown, found.effective_sources)

@@ -1,4 +1,4 @@
-"""The numbers that the paper prints (`published.yaml`), and the claims that they decide alone."""
+"""The numbers that the paper prints (`published.yaml`), and verdicts on the claims that these numbers alone decide."""
 
 from __future__ import annotations
 
@@ -28,51 +28,55 @@ __all__ = ["Printed", "judge_printed", "printed_as", "published"]
 
 
 _NEGLIGIBLE = 1e-9
-"""Differences of printed numbers up to this one come from their binary representation."""
+"""Largest difference of two equal printed numbers that their binary representation can cause."""
 
 
 @dataclass(frozen=True)
 class Printed:
-    """How the paper prints a metric in one of its tables, where that is not plain."""
+    """An explanation of a metric's printed numbers in one of the paper's tables."""
 
     title: str
-    """The paper's name of the metric."""
+    """Name of the metric in the paper."""
     unit: str
-    """What it prints behind the values, such as 1e-5; empty for nothing."""
+    """Unit that the paper prints after the values, such as 1e-5; empty for none."""
     assumed: str
-    """What its numbers are assumed to be, as the paper does not say it."""
+    """Assumed meaning of the numbers, which the paper does not state."""
 
     def words(self) -> str:
-        """The unit and the assumption, as they stand beside a number."""
+        """Return the unit and the assumption in words, as they are shown with a number."""
         return f"as printed, {self.unit or 'without a unit'}; assumed: {self.assumed}"
 
 
 def judge_printed(number: int | str | None = None) -> list[Verdict]:
-    """Judge what the printed numbers alone decide; of one table, or `across`, or all of it for None."""
+    """Judge the statements that the printed numbers alone decide.
+
+    Args:
+        number: number of a table, or `across` for statements on several tables; None for all statements.
+    """
     claims = [claim for claim in all_claims() if claim.where == "printed" and number in (None, claim.table)]
     return [verdict_on(claim, PRINTED, _on_paper(claim)) for claim in claims]
 
 
 def published(number: int) -> Mapping[str, Mapping[str, float]]:
-    """What the paper prints in a table, by label and metric; nothing for a table whose numbers are not known."""
+    """Return the paper's printed numbers of a table, by label and metric; empty for a table with unknown numbers."""
     return _tables().get(number, {})
 
 
 def printed_as(number: int, metric: str) -> Printed | None:
-    """How the paper prints a metric in a table; None where its numbers need no explanation."""
+    """Return the explanation of a metric's printed numbers in a table; None if they need no explanation."""
     found = _read().get(f"table{number}", {}).get("printed_as", {}).get(metric)
     return None if found is None else Printed(**found)
 
 
 @cache
 def _read() -> Mapping[str, Any]:
-    tables: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
+    tables: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
     return tables
 
 
 @cache
 def _tables() -> Mapping[int, Mapping[str, Mapping[str, float]]]:
-    """Printed values by table, label and metric."""
+    """Return the printed values by table, label and metric."""
     return {
         int(name.removeprefix("table")): {
             label: {metric: value for metric, value in zip(table["columns"], values, strict=True) if value is not None}
@@ -91,7 +95,7 @@ def _on_paper(claim: Claim) -> Judgement:
 
 
 def _no_better(node: Mapping[str, Any]) -> Judgement:
-    """Whether a row is printed with the lowest value, whatever the printed values were before they were rounded."""
+    """Judge whether a row has the lowest printed value, for all values that rounding could have changed to these."""
     metric, row = node["metric"], node["row"]
     values = {label: cells[metric] for label, cells in published(node["table"]).items()}
     ours = values.pop(row)
@@ -109,9 +113,9 @@ def _no_better(node: Mapping[str, Any]) -> Judgement:
 
 
 def _rounding(value: float) -> float:
-    """How far a value with these decimals may lie from what it was before it was rounded.
+    """Return the largest rounding error of a printed value, from its number of decimals.
 
-    A zero at the end of a printed value is not known here: such a value counts as rounded more coarsely than it was.
+    A trailing zero of a printed value is not stored, so the rounding error of such a value is overestimated.
     """
     return 0.5 * 10.0 ** -len(f"{value:g}".partition(".")[2])
 
@@ -123,7 +127,7 @@ def _difference(node: Mapping[str, Any]) -> Judgement:
 
 
 def _equal_cells(group: Sequence[Any], metrics: Sequence[str]) -> list[Judgement]:
-    """Whether lines (table and label) or numbers are the same, in the given metrics or in all of the first line's."""
+    """Judge whether lines (table and label) or numbers are equal in the given metrics, or else in the first line's."""
     number, label = group[0]
     parts = []
     for metric in metrics or published(number)[label]:

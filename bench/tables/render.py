@@ -1,16 +1,21 @@
-"""One typed table as Markdown, CSV, LaTeX, HTML and on the terminal."""
+"""Renderings of a typed table as Markdown, CSV, LaTeX, HTML and on the terminal."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas
 from rich.console import Console
+from rich.text import Text
 
+from bench.metrics.names import HOLE_ONLY
 from bench.metrics.protocol import Protocol
-from bench.metrics.summary import HOLE_ONLY, UNBOUNDED, Measurement
+from bench.metrics.summary import UNBOUNDED, Measurement
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference
+from bench.runtime.not_available import NotAvailable
+from bench.runtime.text import csv_text, one_line
 from bench.tables.build import METRICS, NATIVE, PUBLISHED, Column, Metric, Styles, Table, TableRow, style_of
 from bench.tables.claims import HARNESS
 from bench.tables.designs import DesignDifference
@@ -36,11 +41,12 @@ __all__ = [
     "to_markdown",
     "verdict_grid",
     "verdict_grids",
+    "verdicts_counted",
 ]
 
 OURS, CITED, FEW = "†", "‡", "§"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
-"""Of what stands beside the paper's columns, what the terminal shows."""
+"""Metrics of the separate table that the terminal shows."""
 
 
 def _value(measurement: Measurement | None, style: Metric) -> str:
@@ -59,11 +65,11 @@ def _marked(measurement: Measurement | None, style: Metric) -> str:
 
 
 def ratio_shown(measurement: Measurement | None) -> str:
-    """The reference row's value divided by this one, with its 95 % interval."""
+    """Return the reference row's value divided by this one, with its 95 % interval."""
     ratio = None if measurement is None else measurement.ratio
-    if ratio is None or isinstance(ratio, str):
-        return ratio or "–"
-    if ratio.value is None:
+    if isinstance(ratio, NotAvailable):
+        return ratio.reason
+    if ratio is None or ratio.value is None:
         return "–"
     if ratio.ci95 is None:
         return f"÷ {ratio.value:.3g} [{'no bound' if ratio.stderr_reason == UNBOUNDED else 'unknown'}]"
@@ -78,8 +84,9 @@ def _label(row: TableRow) -> str:
 
 
 def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]], title: str = "") -> Grid:
-    """Measured values with standard errors, marked where they differ from the reference row's, bold where they are the
-    best; and the error's ratio to the reference's.
+    """Return measured values with standard errors, and ratios of errors to the reference row.
+
+    Values that differ from the reference row are marked, and the best values are bold.
     """
     heads, lines = ["Method"], [[_label(row)] for row in rows]
     best = set()
@@ -102,19 +109,19 @@ def _paper_rows(table: Table) -> list[TableRow]:
 
 
 def _measured(table: Table) -> Grid:
-    """The paper's columns, and the other readings of them that the paper's printed numbers belong to."""
+    """Return the paper's columns, and the readings of them to which the paper's printed numbers belong."""
     return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.shown])
 
 
 def _analyses(table: Table) -> Grid:
-    """The same columns for rows that stand apart."""
+    """Return the columns for the rows that are shown in a separate table."""
     rows = [row for row in table.rows if row.beside]
     grid = _grid_of(table, rows, [(column.metric, column.title) for column in table.columns])
     return Grid(["Autoencoder or sampler?", *grid.heads[1:]], grid.lines, title="what autoencoder and sampler do")
 
 
 def _hole_only(table: Table) -> Grid:
-    """The paper's columns with the truth in place of known pixels, as far as they were measured so."""
+    """Return those of the paper's columns that were measured with the truth in place of known pixels."""
     rows = [row for row in _paper_rows(table) if row.measured]
     names = [f"{column.metric}_{HOLE_ONLY}" for column in table.columns]
     there = [name for name in names if any(name in row.measured for row in rows)]
@@ -132,7 +139,7 @@ def _title(table: Table, metric: str) -> str:
 
 
 def _printed(table: Table) -> Grid:
-    """What the paper prints, in a table of its own: its numbers come from other models and other images."""
+    """Return the paper's printed numbers as a separate table, as they come from other models and other images."""
     columns = [column for column in table.shown if column.published_title]
     lines = [
         [_label(row), *(_published(row, column) for column in columns)] for row in _paper_rows(table) if row.published
@@ -147,7 +154,7 @@ def _published(row: TableRow, column: Column) -> str:
 
 
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
-    """What stands beside the paper's columns: training, and metrics in other readings."""
+    """Return the separate table with the training of each row, and with metrics in other readings."""
     shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
     heads = ["Beside the table", "training steps", *(_title(table, name) for name in shown)]
     lines = [
@@ -165,7 +172,7 @@ def _detail(table: Table, row: TableRow, metric: str) -> str:
 
 
 def _differences(table: Table) -> Grid:
-    """Paired differences to the reference row: value, unadjusted 95 % interval, and the p-value by Holm's method."""
+    """Return paired differences to the reference row, with unadjusted 95 % intervals and p-values by Holm's method."""
     heads = [f"Difference to {table.reference}", *(column.title for column in table.columns)]
     lines = []
     for row in _paper_rows(table):
@@ -186,16 +193,16 @@ def _differences(table: Table) -> Grid:
 
 
 def _effects(table: Table) -> Grid:
-    """Branch, size and training as factors, for the measured networks and for their designs over training seeds."""
+    """Return the effects of branch, size and training, between the measured networks and over training seeds."""
     columns = [column for column in table.columns if column.metric in table.effects]
     names = [effect.name for effect in table.effects[columns[0].metric]] if columns else []
     lines = []
     for place, name in enumerate(names):
         effects = [(table.effects[column.metric][place], column.format) for column in columns]
-        if any(isinstance(effect.measured, str) for effect, _ in effects):
+        if any(isinstance(effect.measured, NotAvailable) for effect, _ in effects):
             continue
         lines.append([name, "these networks", *(change_shown(effect.measured, style) for effect, style in effects)])
-        if not all(isinstance(effect.designs, str) for effect, _ in effects):
+        if not all(isinstance(effect.designs, NotAvailable) for effect, _ in effects):
             lines.append(
                 [name, "over training seeds", *(change_shown(effect.designs, style) for effect, style in effects)]
             )
@@ -203,9 +210,9 @@ def _effects(table: Table) -> Grid:
     return Grid(heads, lines, left=2, title="effects as paired differences with their unadjusted 95 % intervals")
 
 
-def change_shown(found: Difference | DesignDifference | str, style: Metric) -> str:
-    """A difference with its unadjusted 95 % interval."""
-    if isinstance(found, str):
+def change_shown(found: Difference | DesignDifference | NotAvailable, style: Metric) -> str:
+    """Return a difference with its unadjusted 95 % interval."""
+    if isinstance(found, NotAvailable):
         return "–"
     low, high = (bound * style.scale for bound in found.ci95)
     few = f" {FEW}" if found.decided_by_few else ""
@@ -214,13 +221,15 @@ def change_shown(found: Difference | DesignDifference | str, style: Metric) -> s
 
 
 def few_sources_note(table: Table) -> Iterator[str]:
-    """What the mark of numbers that few sources decide means, where any number of the table has it."""
+    """Yield a note on the mark of numbers that few sources decide, if a number of the table has this mark."""
     measured = [found for row in table.rows for found in row.measured.values()]
     marked = any(found.interval_too_short for found in measured)
     marked |= any(isinstance(found.ratio, Measurement) and found.ratio.interval_too_short for found in measured)
     marked |= any(found.difference is not None and found.difference.decided_by_few for found in measured)
     for effect in (effect for effects in table.effects.values() for effect in effects):
-        marked |= any(not isinstance(one, str) and one.decided_by_few for one in (effect.measured, effect.designs))
+        marked |= any(
+            not isinstance(one, NotAvailable) and one.decided_by_few for one in (effect.measured, effect.designs)
+        )
     if marked:
         yield (
             f"{FEW} marks a number whose variance comes from fewer than {FEWEST_EFFECTIVE:g} effective sources: its "
@@ -229,7 +238,7 @@ def few_sources_note(table: Table) -> Iterator[str]:
 
 
 def verdict_grid(verdicts: Sequence[Verdict], heading: str = "Claim") -> Grid:
-    """What is said of some statements, a line for each: of the measured networks, and of their designs."""
+    """Return a grid with a line for each statement: its verdicts on the measured networks and on their designs."""
     heads = [heading, "what it says", "scope", "verdict on these networks", "verdict on the design", "evidence"]
     lines = [
         [
@@ -246,7 +255,7 @@ def verdict_grid(verdicts: Sequence[Verdict], heading: str = "Claim") -> Grid:
 
 
 def verdict_grids(verdicts: Sequence[Verdict]) -> list[Grid]:
-    """The paper's claims, and apart from them the harness's own checks; as far as there are any."""
+    """Return a grid of the paper's claims and one of the harness's own checks, without empty grids."""
     own = [found for found in verdicts if found.by == HARNESS]
     paper = [found for found in verdicts if found.by != HARNESS]
     grids = (verdict_grid(paper), verdict_grid(own, "Check by the harness, no claim of the paper"))
@@ -254,9 +263,7 @@ def verdict_grids(verdicts: Sequence[Verdict]) -> list[Grid]:
 
 
 def further_grids(table: Table) -> list[Grid]:
-    """What stands below the measured table, as far as there is anything: the paper's numbers, differences, effects and
-    other readings.
-    """
+    """Return the grids below the measured table: the paper's numbers, differences, effects and other readings."""
     grids = (
         _printed(table),
         _differences(table),
@@ -277,31 +284,36 @@ def _caption(table: Table) -> str:
 
 
 def renderings(table: Table) -> dict[str, str]:
-    """The table as a file's text, by suffix."""
+    """Return the text of the table's file in each format, by the file's suffix."""
     return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 
 def to_markdown(table: Table) -> str:
-    """The table, its differences, other readings and notes as GitHub's Markdown."""
+    """Return the table, its differences, other readings and notes as GitHub's Markdown."""
     return markdown(_caption(table), _grids(table), table.notes)
 
 
 def to_html(table: Table) -> str:
-    """The same as one HTML page without scripts."""
+    """Return the table as one HTML page without scripts."""
     return html_page(_caption(table), _grids(table), table.notes)
 
 
 def to_latex(table: Table) -> str:
-    """The same as a file that LaTeX compiles, without the claims, whose evidence is prose."""
+    """Return the table as a complete LaTeX file, without the claims, because their evidence is prose."""
     grids = [grid for grid in _grids(table) if grid.left < len(grid.heads)]
     return latex(f"The paper's Table {table.number} on profile {table.profile}: {table.title}", grids, table.notes)
 
 
 def frame(table: Table) -> pandas.DataFrame:
-    """One line for each row; every measured metric with its standard error, interval, n and reason, and the paper's."""
+    """Return a line for each row: each metric with standard error, interval, n and reason, and the paper's numbers."""
     lines = []
     for row in table.rows:
-        line: dict[str, object] = {"row": row.key, "label": row.label, "in_paper": row.in_paper, "cited": row.cited}
+        line: dict[str, object] = {
+            "row": row.key,
+            "label": one_line(row.label),
+            "in_paper": row.in_paper,
+            "cited": row.cited,
+        }
         line["origin"] = row.origin
         for metric, found in row.measured.items():
             low, high = found.ci95 or (None, None)
@@ -313,7 +325,7 @@ def frame(table: Table) -> pandas.DataFrame:
                 f"{metric}_n": found.n,
             }
             if found.reason:
-                line[f"{metric}_reason"] = found.reason
+                line[f"{metric}_reason"] = one_line(found.reason)
         line |= {f"{metric}_published": value for metric, value in row.published.items()}
         lines.append(line)
     return pandas.DataFrame(lines)
@@ -322,7 +334,7 @@ def frame(table: Table) -> pandas.DataFrame:
 def number_as_json(
     metric: str, found: Measurement, protocol: Protocol | None, styles: Styles = METRICS
 ) -> dict[str, Any]:
-    """What `results.json` says of every number, whatever else it says of some."""
+    """Return the entries that every number has in `results.json`."""
     style = style_of(metric, styles)
     return {
         "value": found.value,
@@ -339,14 +351,36 @@ def number_as_json(
 
 
 def to_csv(table: Table) -> str:
-    """`frame` as comma-separated values."""
-    text: str = frame(table).to_csv(index=False)
-    return text
+    """Return the table of `frame` as comma-separated values."""
+    return csv_text(frame(table))
 
 
-def print_table(table: Table, console: Console) -> None:
-    """What was measured, the paper's values below it, and the notes."""
+def print_table(table: Table, console: Console, *, verbose: bool = True) -> None:
+    """Print the measured values, and the counts of the verdicts on the paper's claims.
+
+    Args:
+        table: typed table.
+        console: console on which it is printed.
+        verbose: whether the paper's values, differences, effects, other readings, verdicts and notes are also printed.
+    """
     print_grid(_measured(table), _caption(table), console)
+    if verbose:
+        _print_further(table, console)
+    else:
+        differs = f" {DIFFERS} differs from {table.reference} at the 95 % level." if table.reference else ""
+        console.print(Text(one_line(f"± is one standard error.{differs} {OURS} is not in the paper.")))
+        print_notes(list(few_sources_note(table)), console)
+    console.print(Text(verdicts_counted(table.claims)))
+
+
+def verdicts_counted(verdicts: Sequence[Verdict]) -> str:
+    """Return the counts of the verdicts on the paper's statements, on one line."""
+    counts = Counter(found.verdict for found in verdicts if found.by != HARNESS)
+    parts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+    return f"Claims of the paper, judged on these networks: {parts or 'none'}."
+
+
+def _print_further(table: Table, console: Console) -> None:
     shown = (
         _printed(table),
         _differences(table),

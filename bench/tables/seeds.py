@@ -1,12 +1,11 @@
-"""What several trainings of the same recipe give in the paper's tables: the card's `seeds.json`, and its reader.
+"""The study of several trainings of the same recipe in the paper's tables: the card's `seeds.json`, and its reader.
 
-A decoder's recipe is trained several times, each time with other random draws, and every training is measured in every
-table. The spread between these values is the part of a table's uncertainty that no interval over items contains.
+A decoder's recipe is trained several times, each time with another seed, and every training is measured in every table.
+The spread between these values is the part of a table's uncertainty that no interval over items contains.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BadInputError
+from bench.runtime.not_available import NotAvailable
+from bench.runtime.strict_json import read_json
 
 __all__ = [
     "CARD",
@@ -30,25 +31,25 @@ CARD, SEEDS = "card.json", "seeds.json"
 """Files in the folder of a profile's weights: how the weights were made, and the study of training seeds."""
 SCHEMA_VERSION = 1
 VANILLA = "vanilla"
-"""The name, in `profile.decoders`, of the decoder that belongs to the pipeline."""
+"""Name in `profile.decoders` of the decoder that belongs to the pipeline."""
 SAME = 1e-6
-"""Values that differ by less, relative to their size, are the same measurement made again."""
+"""Largest relative difference of two values that are taken for the same measurement made again."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a row's decoder and what a table measured of it."""
+    """One training of a row's decoder, with the values that a table measured for it."""
 
     seed: int
-    """The training seed."""
+    """Training seed."""
     weights: str
     """SHA-256 of the weight file."""
     commit: str | None
-    """The commit of the code that measured it; None where it is not known."""
+    """Commit of the code that measured the values; None if it is unknown."""
     dirty: bool | None
-    """Whether that code had local changes; None where it is not known."""
+    """Whether that code had local changes; None if this is unknown."""
     metrics: Mapping[str, float]
-    """The value of every metric of `results.json` that has one, in the unit in which that file gives it."""
+    """Value of every metric of `results.json` that has one, in the unit of that file."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,15 @@ class RowSeeds:
     """All trainings of one row's decoder, the shipped one first."""
 
     decoder: str
-    """The decoder's name in `profile.decoders`, which is also the name of the part that was trained."""
+    """Name of the decoder in `profile.decoders`, which is also the name of the trained part."""
     trainings: tuple[Training, ...]
 
     def has(self, seed: int, weights: str) -> bool:
-        """Whether these weights were already measured as those of this training seed."""
+        """Return whether weights were already measured as those of a training seed."""
         return any((one.seed, one.weights) == (seed, weights) for one in self.trainings)
 
     def with_training(self, training: Training) -> RowSeeds:
-        """The row with one more training, which takes the place of an earlier one of the same seed."""
+        """Return the row with one more training, which replaces an earlier one with the same seed."""
         shipped, *others = self.trainings
         others = sorted([*(one for one in others if one.seed != training.seed), training], key=lambda one: one.seed)
         return replace(self, trainings=(shipped, *others))
@@ -76,20 +77,20 @@ class TableSeeds:
 
     experiment: str
     manifest: str
-    """SHA-256 of the manifest of its items."""
+    """SHA-256 of the items' manifest."""
     seed: int
-    """The seed of the runs, which draws masks and latents; it has nothing to do with the training seeds."""
+    """Seed of the runs, which draws masks and latents; it is independent of the training seeds."""
     protocols: Mapping[str, str]
-    """The hash of each metric's protocol."""
+    """Hash of each metric's protocol."""
     weights: Mapping[str, str]
-    """SHA-256 of each weight file of the card that the shipped run used, by its path in the card's folder."""
+    """SHA-256 of each weight file of the card that the shipped run used, by path in the card's folder."""
     rows: Mapping[str, RowSeeds]
     """Rows by their keys."""
 
     def measured_as(self, other: TableSeeds) -> bool:
-        """Whether both tables were measured on the same items, by the same protocols and from the same latents.
+        """Return whether both tables were measured on the same items, by the same protocols and from the same latents.
 
-        Latents have no hash here. They are taken to be the same where the shipped decoders have the same values.
+        Latents have no hash here. They are taken to be the same if the shipped decoders have the same values.
         """
         if (self.manifest, self.seed) != (other.manifest, other.seed):
             return False
@@ -99,7 +100,7 @@ class TableSeeds:
         return all(_same(self.rows[row].trainings[0], other.rows[row].trainings[0]) for row in shared)
 
     def with_training(self, row: str, training: Training) -> TableSeeds:
-        """The table with one more training of a row that it has."""
+        """Return the table with one more training of one of its rows."""
         return replace(self, rows={**self.rows, row: self.rows[row].with_training(training)})
 
 
@@ -111,24 +112,24 @@ def _same(one: Training, other: Training) -> bool:
 
 @dataclass(frozen=True)
 class SeedStudy:
-    """Values of each table's metrics for several training seeds."""
+    """The values of each table's metrics for several training seeds."""
 
     tables: Mapping[int, TableSeeds] = field(default_factory=dict)
     """Tables by their numbers in the paper."""
     recipes_tried: Mapping[str, int] = field(default_factory=dict)
-    """How many recipes were tried on the development split, by the decoder's name, the chosen one included."""
+    """Number of recipes tried on the development split, including the chosen one, by the decoder's name."""
     shipped: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the weight files that the card ships, by their paths in its folder."""
+    """SHA-256 of the card's weight files, by their paths in its folder."""
 
     @classmethod
     def read(cls, folder: Path) -> SeedStudy:
-        """The study in a folder of weights; without tables where it has no `seeds.json`.
+        """Return the study in a folder of weights, without tables if the folder has no `seeds.json`.
 
         Args:
-            folder: holds `seeds.json` and `card.json`, each of which may be absent.
+            folder: folder with `seeds.json` and `card.json`, each of which may be absent.
 
         Raises:
-            BadInputError: one of the files is there and cannot be read; the message names it.
+            BadInputError: one of the files exists and cannot be read; the message names it.
         """
         card, study = _object(folder / CARD), _object(folder / SEEDS)
         if study and study.get("schema_version") != SCHEMA_VERSION:
@@ -143,40 +144,42 @@ class SeedStudy:
         return cls(tables, card.get("recipes_tried", {}), card.get("sha256", {}))
 
     def as_json(self) -> dict[str, Any]:
-        """What `seeds.json` holds."""
+        """Return the content of `seeds.json`."""
         tables = {str(number): asdict(table) for number, table in sorted(self.tables.items())}
         return {"schema_version": SCHEMA_VERSION, "tables": tables}
 
     def values(
         self, table: int, row: str, metric: str, *, manifest: str, protocol: str | None
-    ) -> dict[int, float] | str:
-        """A metric's value for each training seed of a row's decoder, the shipped one first.
+    ) -> dict[int, float] | NotAvailable:
+        """Return a metric's value for each training seed of a row's decoder, the shipped one first.
 
         Args:
-            table: the table's number in the paper.
-            row: the row's key.
-            metric: the full name, such as `fid_hole_only` or `fid_40_50`.
-            manifest: SHA-256 of the manifest of the run that the values are to stand beside.
-            protocol: the hash of the metric's protocol in that run; None where the run has none.
+            table: number of the table in the paper.
+            row: key of the row.
+            metric: full name of the metric, such as `fid_hole_only` or `fid_40_50`.
+            manifest: SHA-256 of the manifest of the run with which the values are combined.
+            protocol: hash of the metric's protocol in that run; None if the run has none.
 
         Returns:
-            Two values or more, or in words why there are none.
+            Two or more values, or the reason why there are none.
         """
         found = self.tables.get(table)
         if found is None:
-            return f"no further training was measured in Table {table}"
+            return NotAvailable(f"no further training was measured in Table {table}")
         if row not in found.rows or len(found.rows[row].trainings) < 2:
-            return f"the decoder of {row} was not trained again"
+            return NotAvailable(f"the decoder of {row} was not trained again")
         other = next((path for path, sha in found.weights.items() if self.shipped.get(path, sha) != sha), None)
         if other is not None:
-            return f"the card's seeds were measured with other weights of {other}"
+            return NotAvailable(f"the card's seeds were measured with other weights of {other}")
         if found.manifest != manifest:
-            return f"the card's seeds were measured on other items: manifest {found.manifest[:12]}, not {manifest[:12]}"
+            return NotAvailable(
+                f"the card's seeds were measured on other items: manifest {found.manifest[:12]}, not {manifest[:12]}"
+            )
         if found.protocols.get(metric) != protocol:
-            return f"the card's seeds were measured by another protocol of {metric}"
+            return NotAvailable(f"the card's seeds were measured by another protocol of {metric}")
         trainings = found.rows[row].trainings
         if any(metric not in training.metrics for training in trainings):
-            return f"{metric} has no value for every training of {row}"
+            return NotAvailable(f"{metric} has no value for every training of {row}")
         return {training.seed: training.metrics[metric] for training in trainings}
 
     def of_run(
@@ -188,7 +191,7 @@ class SeedStudy:
         decoders: Mapping[str, str],
         altered: Sequence[str] = (),
     ) -> RunSeeds:
-        """The study as it stands to one run of a table; the arguments are those of `RunSeeds`."""
+        """Return the values of the study that are valid for one run; the arguments are those of `RunSeeds`."""
         return RunSeeds(self, table, manifest, protocols, decoders, tuple(altered))
 
 
@@ -198,40 +201,40 @@ class RunSeeds:
 
     study: SeedStudy
     table: int
-    """The table's number in the paper."""
+    """Number of the table in the paper."""
     manifest: str
     """SHA-256 of the run's manifest."""
     protocols: Mapping[str, str]
-    """The hash of each metric's protocol in the run."""
+    """Hash of each metric's protocol in the run."""
     decoders: Mapping[str, str]
-    """The name of each row's decoder, as `trained_decoders` gives it."""
+    """Name of each row's decoder, as `trained_decoders` returns it."""
     altered: tuple[str, ...] = ()
-    """Overrides of the run that may give its items other latents or images than the study's runs had."""
+    """Overrides with which the run's items may have other latents or images than in the study's runs."""
 
     def design(self, row: str) -> str | None:
-        """The name of the row's decoder; None for a row without a trained one."""
+        """Return the name of the row's decoder; None for a row without a trained one."""
         return self.decoders.get(row)
 
-    def values(self, row: str, metric: str) -> dict[int, float] | str:
-        """A metric's value for each training seed of the row's decoder, the shipped one first; or why it has none."""
+    def values(self, row: str, metric: str) -> dict[int, float] | NotAvailable:
+        """Return a metric by training seed of the row's decoder, the shipped one first, or why there is no value."""
         if self.altered:
-            return f"the card's seeds were measured without {', '.join(self.altered)}"
+            return NotAvailable(f"the card's seeds were measured without {', '.join(self.altered)}")
         return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
 
     def recipes_tried(self, row: str) -> int | None:
-        """How many recipes were tried for the row's decoder; None where they were not counted or it has none."""
+        """Return the number of recipes tried for the row's decoder; None if it is unknown or there is no decoder."""
         return self.study.recipes_tried.get(self.decoders.get(row, ""))
 
 
 def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[str, str]) -> dict[str, str]:
-    """The name of each row's decoder, for the rows whose decoder was trained and is not the pipeline's own.
+    """Return the name of each row's decoder, for rows whose decoder was trained and is not the pipeline's own.
 
     Args:
-        rows: the configuration's rows as resolved plain data.
-        decoders: `profile.decoders`, resolved: the path of each decoder by its name.
+        rows: rows of the configuration as resolved plain data.
+        decoders: resolved `profile.decoders`, the path of each decoder by its name.
 
     Returns:
-        By row, the name in `profile.decoders`; or the path itself, for weights that the profile does not name.
+        Name in `profile.decoders` by row, or the path itself for weights that the profile does not name.
     """
     names = {path: name for name, path in decoders.items()}
     found = {row: path for row, spec in rows.items() for path in _decoder_paths(spec.get("method"))}
@@ -239,7 +242,7 @@ def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[st
 
 
 def _decoder_paths(method: Any) -> Iterator[str]:
-    """The decoder's path in a method, or in the method whose images it takes."""
+    """Yield the decoder's path in a method, or in the method whose images it takes."""
     if isinstance(method, Mapping):
         if isinstance(decoder := method.get("decoder"), Mapping) and "path" in decoder:
             yield str(decoder["path"])
@@ -247,20 +250,15 @@ def _decoder_paths(method: Any) -> Iterator[str]:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """A file's JSON object; empty where there is no file.
+    """Return the JSON object in a file; empty if there is no file.
 
     Raises:
-        BadInputError: the file holds anything else.
+        BadInputError: the file contains anything else.
     """
     try:
-        found = json.loads(path.read_text())
+        return read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise BadInputError(f"{path}: expected JSON, found something else ({error})") from None
-    if not isinstance(found, dict):
-        raise BadInputError(f"{path}: expected a JSON object, found {type(found).__name__}")
-    return found
 
 
 def _table(found: Mapping[str, Any]) -> TableSeeds:

@@ -1,4 +1,4 @@
-"""The typed table of a sensitivity: every choice's numbers, and how far they lie from the table's own."""
+"""The typed table of a sensitivity: every choice's numbers, and their differences from the table's own."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from bench.metrics.summary import NAME, Found, Measurement, Scored, Summary
+from bench.config.schema import Choice
+from bench.metrics.names import MetricName
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Found, Measurement, Summary
 from bench.metrics.uncertainty import Chosen, Difference, Estimate, paired_difference
-from bench.schema import Choice, TableSpec
-from bench.tables.build import METRICS, Styles
+from bench.runtime.not_available import NotAvailable
+from bench.tables.build import METRICS, Styles, TableDesign
 
 __all__ = [
     "DEFAULT",
@@ -26,32 +29,33 @@ __all__ = [
 ]
 
 DEFAULT = "as the paper's tables"
-"""What the first line of each row is called."""
+"""Name of the first line of each row."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table, measured in one way."""
+    """One row of the table, measured with one choice."""
 
     row: str
     label: str
-    """Of the row."""
+    """Label of the row."""
     choice: str
-    """Its name; empty for the table's own protocol."""
+    """Name of the choice; empty for the table's own protocol."""
     how: str
-    """The choice in words."""
+    """Description of the choice."""
     against: str
-    """The choice that it is compared with; empty for the table's own protocol."""
+    """Choice with which this one is compared; empty for the table's own protocol."""
     names: Mapping[str, str]
-    """By column, the metric that stands in it; without those that the choice does not touch."""
+    """Metric in each column, without columns that the choice does not affect."""
     rule: str
-    """For mask areas on an edge."""
+    """Rule for mask areas on an edge."""
     measured: Mapping[str, Measurement]
-    """By column; its `difference` is that to `against`."""
+    """Measurement in each column; its `difference` is that from `against`."""
     unknown: Mapping[str, str]
-    """By column, why there is no difference."""
-    to_reference: Mapping[str, Difference | str]
-    """By column, this row minus the reference row, both measured in this way; empty for the reference."""
+    """Reason why a column has no difference, by column."""
+    to_reference: Mapping[str, Difference | NotAvailable]
+    """Value of this row minus that of the reference row in each column, both with this choice; empty for the
+    reference row."""
 
 
 @dataclass(frozen=True)
@@ -61,38 +65,37 @@ class SensitivityTable:
     features: str
     """Name of the feature networks."""
     columns: tuple[str, ...]
-    """Metrics of the table proper."""
+    """Metrics of the main table."""
     beside: tuple[str, ...]
-    """Further ones."""
+    """Metrics of the separate table."""
     lines: tuple[Line, ...]
-    """By row, the table's own protocol first."""
+    """Lines of each row, the table's own protocol first."""
     reference: str
-    """Label of the row with which the others are compared; empty where there is none."""
+    """Label of the row with which the others are compared; empty if there is none."""
     notes: tuple[str, ...]
     styles: Styles = field(default_factory=lambda: METRICS)
-    """How metrics are printed."""
+    """Styles in which metrics are printed."""
 
 
 def rule_of(choice: Choice | None) -> str:
-    """The bins' rule under a choice, or of the paper's tables."""
+    """Return the rule of the bins under a choice, or that of the paper's tables for None."""
     return (choice.bins if choice else None) or "offline"
 
 
 def counterpart(metric: str, choice: Choice) -> str | None:
-    """The metric that takes the place of another under a choice; None where the choice does not touch it."""
-    named = NAME.fullmatch(metric)
-    assert named is not None  # `check_table` saw it
-    name = choice.metrics.get(named["metric"], named["metric"]) + (named["variant"] or "")
-    if choice.saved is not None:
-        name += f"_saved_{choice.saved}"
-    if named["low"] is not None:
-        name += f"_{named['low']}_{named['high']}"
-    moved = named["low"] is not None and rule_of(choice) != rule_of(None)
-    return name if moved or name != metric else None
+    """Return the metric that replaces another under a choice; None if the choice does not affect the metric."""
+    name = MetricName.parse(metric)
+    chosen = replace(
+        name,
+        metric=choice.metrics.get(name.metric, name.metric),
+        variant="_".join(part for part in (name.variant, choice.saved and f"saved_{choice.saved}") if part),
+    )
+    items_change = name.bin is not None and rule_of(choice) != rule_of(None)
+    return str(chosen) if items_change or chosen != name else None
 
 
 def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, list[str]]:
-    """By the bins' rule, names of all metrics that a table shows, each once."""
+    """Return, for each rule of the bins, the names of all metrics that a table shows, each once."""
     found = {rule_of(None): dict.fromkeys(columns)}
     for choice in choices.values():
         names = (counterpart(metric, choice) for metric in columns)
@@ -101,10 +104,10 @@ def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, l
 
 
 def restricted(scored: Scored, metrics: Collection[str]) -> Scored:
-    """What was measured, without what no number of these metrics is made of."""
-    parts = [named for metric in metrics if (named := NAME.fullmatch(metric)) is not None]
-    sets = {named["metric"]: scored.sets[named["metric"]] for named in parts if named["metric"] in scored.sets}
-    arrays = {f"{sets.get(named['metric'], named['metric'])}{named['variant'] or ''}" for named in parts}
+    """Return the measured values without those that none of these metrics uses."""
+    names = [MetricName.parse(metric) for metric in metrics]
+    sets = {name.metric: scored.sets[name.metric] for name in names if name.metric in scored.sets}
+    arrays = {name.array(sets) for name in names}
     rows = {
         row: {name: values for name, values in found.items() if name in arrays} for row, found in scored.rows.items()
     }
@@ -112,28 +115,23 @@ def restricted(scored: Scored, metrics: Collection[str]) -> Scored:
 
 
 def build_sensitivity(
-    spec: TableSpec,
+    design: TableDesign,
     labels: Mapping[str, str],
     choices: Mapping[str, Choice],
     summaries: Mapping[str, Summary],
     *,
-    profile: str,
-    features: str,
     notes: Sequence[str],
-    styles: Styles = METRICS,
 ) -> SensitivityTable:
-    """Measure every row in every way.
+    """Build the table with a line for every row and every choice.
 
     Args:
-        spec: title, columns and reference.
-        labels: of the measured rows, in order.
-        choices: by name, in order.
-        summaries: by the bins' rule, with all that `needed` names.
-        profile: the run's profile, and what the run changes of it.
-        features: the feature networks' name.
-        notes: for below the table.
-        styles: how metrics are printed.
+        design: title, columns, reference and styles of the table.
+        labels: labels of the measured rows, in order.
+        choices: choices by name, in order.
+        summaries: measured values by the rule of the bins, with all metrics that `needed` returns.
+        notes: notes below the table.
     """
+    spec = design.spec
     reference = spec.reference if spec.reference in labels else None
     columns = [*spec.columns, *spec.beside]
     lines = [
@@ -143,14 +141,14 @@ def build_sensitivity(
     ]
     return SensitivityTable(
         spec.title,
-        profile,
-        features,
+        design.profile_shown,
+        design.features,
         tuple(spec.columns),
         tuple(spec.beside),
         tuple(lines),
         labels[reference] if reference is not None else "",
         tuple(notes),
-        styles,
+        design.styles,
     )
 
 
@@ -175,8 +173,8 @@ def _line(
             continue
         compared = (counterpart(metric, base) if base else None) or metric
         moved = difference(summary.found(row, other), other_summary.found(row, compared), summary.scored.sources)
-        if isinstance(moved, str):
-            unknown[metric] = moved
+        if isinstance(moved, NotAvailable):
+            unknown[metric] = moved.reason
         else:
             measured[metric] = replace(measured[metric], difference=moved)
     apart = touched if reference is not None and row != reference else {}
@@ -194,14 +192,19 @@ def _line(
     )
 
 
-def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | str:
-    """One estimate minus another of the same row, paired by item, also where they do not rest on quite the same items.
+def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | NotAvailable:
+    """Return one estimate minus another of the same row, paired by item, even if their items differ.
 
-    An item that one of them leaves out has no influence on that one. `sources` are those of all items.
+    An item that one estimate does not use has no influence on it.
+
+    Args:
+        new: estimate with its items, or the reason why there is none.
+        old: estimate that is subtracted, with its items, or the reason why there is none.
+        sources: source of each item of the run.
     """
-    if isinstance(new, str):
+    if isinstance(new, NotAvailable):
         return new
-    if isinstance(old, str):
+    if isinstance(old, NotAvailable):
         return old
     either = new[1] | old[1]
     chosen = [source for source, used in zip(sources, either, strict=True) if used]
@@ -209,7 +212,7 @@ def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | s
 
 
 def _over(estimate: Estimate, there: Chosen, either: Chosen) -> Estimate:
-    """An estimate on some of the items as one on more of them."""
+    """Return an estimate with influences on more items, which are 0 for the added items."""
     inside = there[either]
     if inside.all():
         return estimate

@@ -1,4 +1,4 @@
-"""The sensitivity's table in every format."""
+"""Renderings of the table of a sensitivity in every format."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from rich.console import Console
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement
 from bench.metrics.uncertainty import Difference
+from bench.runtime.not_available import NotAvailable
+from bench.runtime.text import csv_text
 from bench.tables.build import Metric, style_of
 from bench.tables.grid import Grid, html_page, markdown, print_grid, print_notes
 from bench.tables.latex import latex
@@ -25,19 +27,18 @@ UNTOUCHED = "–"
 
 
 def renderings(table: SensitivityTable) -> dict[str, str]:
-    """The table as a file's text, by suffix."""
+    """Return the text of the table's file in each format, by the file's suffix."""
     grids = list(sensitivity_grids(table))
-    text: str = frame(table).to_csv(index=False)
     return {
         "md": markdown(_caption(table), grids, table.notes),
-        "csv": text,
+        "csv": csv_text(frame(table)),
         "tex": latex(_caption(table), grids, table.notes),
         "html": html_page(_caption(table), grids, table.notes),
     }
 
 
 def frame(table: SensitivityTable) -> pandas.DataFrame:
-    """One line for each row, choice and metric that the choice touches."""
+    """Return a table with one line for each row, choice and metric that the choice affects."""
     lines = []
     for line in table.lines:
         for metric, found in line.measured.items():
@@ -71,11 +72,11 @@ def _columns(name: str, found: Difference | None) -> dict[str, float | None]:
 
 
 def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, Protocol]]) -> list[dict[str, Any]]:
-    """Rows of `results.json`: every row once for each way to measure it, metrics without those that a choice leaves.
+    """Return the rows of `results.json`: every row once for each choice, with the metrics that the choice affects.
 
     Args:
-        table: the table.
-        protocols: by the bins' rule and metric.
+        table: table of the sensitivity.
+        protocols: protocol of each metric, by the rule of the bins and by metric.
     """
     return [
         {
@@ -105,14 +106,16 @@ def _as_json(found: Difference) -> dict[str, Any]:
     return {"value": found.value, "stderr": found.stderr, "ci95": found.ci95}
 
 
-def print_table(table: SensitivityTable, console: Console) -> None:
-    """A table for each row, then rows against the reference, and the notes."""
+def print_table(table: SensitivityTable, console: Console, *, verbose: bool = True) -> None:
+    """Print a table for each row; if `verbose` is set, also the differences from the reference row and the notes."""
     print_grid(Grid([], []), _caption(table), console)
     for row in dict.fromkeys(line.row for line in table.lines):
         lines = [line for line in table.lines if line.row == row]
         heads = ["How", *(_head(metric, table) for metric in table.columns)]
         cells = [[line.how, *(_cell(line, metric, table, "\n") for metric in table.columns)] for line in lines]
         print_grid(Grid(heads, cells), lines[0].label, console)
+    if not verbose:
+        return
     for grid in (_apart(table), _whole(table, table.beside, "Beside the table")):
         if grid.lines:
             print_grid(grid, "", console)
@@ -124,13 +127,13 @@ def _caption(table: SensitivityTable) -> str:
 
 
 def sensitivity_grids(table: SensitivityTable) -> Iterator[Grid]:
-    """Every way to measure, rows against the reference, and what stands beside; as far as there is anything."""
+    """Yield the main table, the differences from the reference row and the separate table, without empty ones."""
     grids = _whole(table, table.columns, "Method"), _apart(table), _whole(table, table.beside, "Beside the table")
     yield from (grid for grid in grids if grid.lines and len(grid.heads) > grid.left)
 
 
 def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
-    """Every row in every way that touches one of the metrics."""
+    """Return a line for every row and every choice that affects one of the metrics."""
     lines = [
         [line.label, line.how, *(_cell(line, metric, table, ", ") for metric in metrics)]
         for line in table.lines
@@ -141,7 +144,7 @@ def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
 
 
 def _apart(table: SensitivityTable) -> Grid:
-    """Whether the order of the rows changes."""
+    """Return the differences from the reference row, which show whether the order of the rows changes."""
     lines = [
         [line.label, line.how, *(_interval(line, metric, table) for metric in table.columns)]
         for line in table.lines
@@ -180,7 +183,7 @@ def _with_error(found: Measurement, style: Metric) -> str:
 
 
 def _moved(found: Difference | None, style: Metric) -> str:
-    """A difference with as many decimals as its standard error has meaning."""
+    """Return a difference with the number of decimals that its standard error justifies."""
     if found is None:
         return "not comparable"
     if found.value == 0 and found.stderr == 0:
@@ -193,7 +196,7 @@ def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
     found, style = line.to_reference.get(metric), _style(metric, table)
     if found is None:
         return UNTOUCHED
-    if isinstance(found, str):
+    if isinstance(found, NotAvailable):
         return "none"
     decimals = _decimals(found.stderr, style)
     low, high = (f"{bound * style.scale:+,.{decimals}f}" for bound in found.ci95)
@@ -201,7 +204,7 @@ def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
 
 
 def _decimals(stderr: float, style: Metric) -> int:
-    """Two digits of the standard error, and never fewer than the metric is printed with."""
+    """Return the number of decimals that shows two digits of the standard error, at least that of the metric."""
     if stderr <= 0:
         return style.decimals
     return min(max(style.decimals, 1 - math.floor(math.log10(stderr * style.scale))), MOST_DECIMALS)

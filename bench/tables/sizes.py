@@ -1,4 +1,4 @@
-"""Judges how much better one row is than another, and printed digits; both on the paper's own sizes alone."""
+"""Judgements on the size of differences between rows, and on printed digits, for runs of the paper's own sizes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import math
 from dataclasses import dataclass
 
 from bench.metrics.summary import UNBOUNDED, Measurement
-from bench.metrics.uncertainty import FEWEST_EFFECTIVE, LEVEL, NO_SPREAD, TOO_FEW_SOURCES
+from bench.metrics.uncertainty import LEVEL, NO_SPREAD, TOO_FEW_SOURCES
+from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import Claim, Comparison
-from bench.tables.judged_run import JudgedRun, compared, few_sources, interval_shown, sign, three
-from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_TESTED, Judgement, all_of, not_judged, placed
+from bench.tables.judged_run import JudgedRun, compared, interval_shown, sign, three
+from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_TESTED, Judgement, all_of, not_judged, placed, weighed
 
 __all__ = ["judge_digits", "judge_size"]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much better a row is than another one, with its 95 % interval."""
+    """The gain, share or ratio of a comparison, with its 95 % interval."""
 
     value: float
     low: float
@@ -24,80 +25,78 @@ class Size:
     effective_sources: float
 
     def shown(self, *bounds: float) -> str:
-        """The size and its interval, each end on its own side of every bound."""
+        """Return the size and its interval with enough digits to show on which side of every bound each end is."""
         if math.isinf(self.value):
             return "without bound, as the better row's value is exactly 0"
         return three(self.value, self.low, self.high, *bounds)
 
 
 def judge_size(run: JudgedRun, claim: Claim) -> Judgement:
-    """Whether every comparison of a statement has the claimed size."""
+    """Judge whether every comparison of a statement has the claimed size."""
     judge = _resolved if claim.measure == "resolution" else _sized
     return all_of([judge(run, claim, place) for place in range(len(claim.comparisons))])
 
 
 def _sized(run: JudgedRun, claim: Claim, place: int) -> Judgement:
-    """The size holds where its interval lies inside the claimed range, and fails where the two are disjoint."""
+    """Judge a size: it holds if its interval is inside the claimed range, and does not hold if both are disjoint."""
     comparison = claim.comparisons[place]
     found = _size(run, claim.measure, comparison)
-    if isinstance(found, str):
-        return Judgement(NOT_TESTED, found)
+    if isinstance(found, NotAvailable):
+        return Judgement(NOT_TESTED, found.reason)
     named = f"{compared(comparison)} {claim.measure}"
     if not run.is_paper:
         return Judgement(not_judged(run.scope), f"{named} {found.shown()}")
     least, most = claim.between or _around_printed(claim, place)
     shown = f"{named} {found.shown(least, most)}, printed {claim.printed[place]:g}, claimed {_range(least, most)}"
-    if found.effective_sources < FEWEST_EFFECTIVE:
-        return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
-    return Judgement(placed(found.low, found.high, least, most), shown)
+    return weighed(placed(found.low, found.high, least, most), shown, found.effective_sources)
 
 
-def _size(run: JudgedRun, measure: str, comparison: Comparison) -> Size | str:
-    """The gain, share or ratio of a comparison, or why there is none; a ratio to a value of exactly 0 is infinite."""
+def _size(run: JudgedRun, measure: str, comparison: Comparison) -> Size | NotAvailable:
+    """Return the gain, share or ratio of a comparison, or why there is none; a ratio with divisor 0 is infinite."""
     better, other, metric = comparison
     if measure == "gain":
         towards = comparison if sign(comparison) > 0 else Comparison(other, better, metric)
         difference = run.comparisons.difference(towards)
-        if isinstance(difference, str):
+        if isinstance(difference, NotAvailable):
             return difference
         return Size(difference.value, *difference.ci95, difference.effective_sources)
     if measure == "share":
         ratio = _interval_of(run.summary.ratio(better, other, metric))
         return (
             ratio
-            if isinstance(ratio, str)
+            if isinstance(ratio, NotAvailable)
             else Size(1 - ratio.value, 1 - ratio.high, 1 - ratio.low, ratio.effective_sources)
         )
     above, below = (run.summary.measurement(row, metric) for row in (other, better))
     difference = run.comparisons.difference(comparison)
-    if below.value == 0 and above.value and not isinstance(difference, str):
-        # The ratio is infinite if the other row's value is not 0, so that the test of the difference decides.
+    if below.value == 0 and above.value and not isinstance(difference, NotAvailable):
+        # The ratio is infinite if the other row's true value is not 0, which the test of the difference decides.
         is_sure = difference.p_value < LEVEL
         return Size(math.inf, math.inf if is_sure else -math.inf, math.inf, difference.effective_sources)
     return _interval_of(run.summary.ratio(other, better, metric))
 
 
-def _interval_of(found: Measurement) -> Size | str:
+def _interval_of(found: Measurement) -> Size | NotAvailable:
     if found.value is not None and found.stderr_reason == UNBOUNDED:
         return Size(found.value, -math.inf, math.inf, math.inf)
     if found.value is None or found.ci95 is None or found.effective_sources is None:
-        return found.reason or found.stderr_reason or TOO_FEW_SOURCES
+        return NotAvailable(found.reason or found.stderr_reason or TOO_FEW_SOURCES)
     return Size(found.value, *found.ci95, found.effective_sources)
 
 
 def _around_printed(claim: Claim, place: int) -> tuple[float, float]:
-    """The printed value give or take its rounding and the margin of digits."""
+    """Return the range of the printed value plus or minus its rounding and the margin of digits."""
     printed = claim.printed[place]
     allowed = claim.roundings[place] + claim.digits_margin * abs(printed)
     return printed - allowed, printed + allowed
 
 
 def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
-    """Whether a difference of the printed size could be distinguished from zero."""
+    """Judge whether a difference of the printed size could be distinguished from zero."""
     comparison, printed = claim.comparisons[place], claim.printed[place]
     found = run.comparisons.difference(comparison)
-    if isinstance(found, str):
-        return Judgement(NOT_TESTED, found)
+    if isinstance(found, NotAvailable):
+        return Judgement(NOT_TESTED, found.reason)
     half = (found.ci95[1] - found.ci95[0]) / 2
     if half == 0:
         return Judgement(NOT_TESTED, f"{compared(comparison)} {NO_SPREAD}")
@@ -105,13 +104,12 @@ def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
     shown = f"{compared(comparison)} {interval_shown(found)}, so ±{half:.2g} at {items:,} items"
     if not run.is_paper:
         return Judgement(not_judged(run.scope), shown)
-    if found.decided_by_few:
-        return Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}")
-    return Judgement(HOLDS if half < printed else FAILS, f"{shown}, printed {printed:g}")
+    verdict = HOLDS if half < printed else FAILS
+    return weighed(verdict, f"{shown}, printed {printed:g}", found.effective_sources)
 
 
 def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
-    """Whether one of a statement's rows has the printed values, whichever it is."""
+    """Judge whether any one of a statement's rows has the printed values."""
     rows = [all_of(_digits_of(run, claim, row)) for row in claim.rows]
     for verdict in (HOLDS, INCONCLUSIVE, NOT_TESTED, FAILS, not_judged(run.scope)):
         chosen = [judgement.evidence for judgement in rows if judgement.verdict == verdict]
@@ -121,16 +119,17 @@ def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
 
 
 def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
-    """A judgement of each printed value.
+    """Return a judgement of each printed value.
 
-    It holds where measured and printed value differ by no more than the rounding and the margin of digits, neither of
-    which grows with the standard error; else it is inconclusive where the interval covers the printed value.
+    A value holds if it differs from the printed value by no more than the rounding plus the margin of digits, neither
+    of which grows with the standard error. Otherwise it is inconclusive if the interval covers the printed value, and
+    does not hold if it does not.
     """
     parts = []
     for metric, printed, rounding in zip(claim.metrics, claim.printed, claim.roundings, strict=True):
         found = _interval_of(run.summary.measurement(row, metric))
-        if isinstance(found, str):
-            parts.append(Judgement(NOT_TESTED, found))
+        if isinstance(found, NotAvailable):
+            parts.append(Judgement(NOT_TESTED, found.reason))
             continue
         if not run.is_paper:
             parts.append(Judgement(not_judged(run.scope), f"{metric} of {row} {found.shown()}"))
@@ -138,12 +137,11 @@ def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
         shown = f"{metric} of {row} {found.shown(printed)}"
         allowed = rounding + claim.digits_margin * abs(printed)
         shown += f", printed {printed:g}, within ±{allowed:.2g}"
-        if found.effective_sources < FEWEST_EFFECTIVE:
-            parts.append(Judgement(INCONCLUSIVE, f"{few_sources(found.effective_sources)}: {shown}"))
-        elif abs(found.value - printed) <= allowed:
-            parts.append(Judgement(HOLDS, shown))
+        if abs(found.value - printed) <= allowed:
+            verdict = HOLDS
         else:
-            parts.append(Judgement(INCONCLUSIVE if found.low <= printed <= found.high else FAILS, shown))
+            verdict = INCONCLUSIVE if found.low <= printed <= found.high else FAILS
+        parts.append(weighed(verdict, shown, found.effective_sources))
     return parts
 
 

@@ -1,4 +1,4 @@
-"""Verdicts on statements, and how the judgements of a statement's parts become one verdict."""
+"""Verdicts on statements, and the rules by which judgements of a statement's parts become one verdict."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bench.metrics.uncertainty import LEVEL
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE, LEVEL
+from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import Claim
 
 __all__ = [
@@ -28,71 +29,85 @@ __all__ = [
     "placed",
     "scope_of",
     "verdict_on",
+    "weighed",
 ]
 
 HOLDS, FAILS, INCONCLUSIVE, NOT_TESTED = "holds", "does not hold", "inconclusive", "not tested"
 CONTRADICTED = "contradicted by the printed numbers"
 NOT_JUDGED = "not judged on"
-"""Beginning of the verdict on a statement that only a run of the paper's own sizes can decide."""
+"""Prefix of the verdict on a statement that only a run of the paper's own sizes can decide."""
 PAPER, PRINTED = "paper", "printed"
 """Scopes of verdicts."""
 
 
 class Judgement(NamedTuple):
-    """What the numbers say of a statement or of a part of it."""
+    """A verdict on a statement or on a part of it, with its evidence."""
 
     verdict: str
     evidence: str
-    """The numbers, or the reason why there are none, on one line."""
+    """Numbers behind the verdict, or the reason why there are none, on one line."""
 
 
-Outcome = bool | str | Judgement
-"""The outcome of a statement that no number of a table decides: whether it holds exactly; the reason why that is not
-known; or a judgement with its own evidence."""
+Outcome = bool | NotAvailable | Judgement
+"""Outcome of a statement that no number of a table decides: whether it holds exactly, the reason why this is unknown,
+or a judgement with its own evidence."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One statement with what is said of it."""
+    """A statement with its verdicts and their evidence."""
 
     id: str
     text: str
     kind: str
     scope: str
-    """The run's profile, such as `mini` or `paper`, of which only `paper` reproduces; or `printed`."""
+    """Scope of the verdict: `printed`, or the run's profile, of which only `paper` reproduces the paper."""
     verdict: str
-    """The verdict on the networks that were measured, whatever other trainings of the same designs would give."""
+    """Verdict on the measured networks, independent of other trainings of the same designs."""
     evidence: str
-    """One line with the numbers, or why the statement was not tested."""
+    """Numbers behind the verdict, or the reason why the statement was not tested, on one line."""
     by: str = "paper"
-    """Who makes the statement: the `paper`, or the `harness` as a check of its own."""
+    """Author of the statement: the `paper`, or the `harness` for a check of its own."""
     design: str = ""
-    """The verdict on the design, over training seeds; empty for a statement that compares no designs."""
+    """Verdict on the design, over training seeds; empty for a statement that does not compare designs."""
     design_evidence: str = ""
-    """One line with the numbers behind `design`."""
+    """Numbers behind `design`, on one line."""
 
 
 def scope_of(profile: str, *, custom: bool) -> str:
-    """Scope of a run's verdicts: the profile's name, or `custom` for the paper profile with changed settings."""
+    """Return the scope of a run's verdicts: the profile's name, or `custom` for a changed paper profile."""
     return "custom" if profile == PAPER and custom else profile
 
 
 def not_judged(scope: str) -> str:
-    """The verdict on a size or on digits where the run is not of the paper's own sizes."""
+    """Return the verdict on a size or on digits for a run that does not have the paper's own sizes."""
     return f"{NOT_JUDGED} {scope}"
 
 
 def verdict_on(claim: Claim, scope: str, judgement: Judgement, design: Judgement | None = None) -> Verdict:
-    """A judgement together with the statement that it is about."""
+    """Return a statement with the judgement of it, and with the judgement of its designs if there is one."""
     found = design or Judgement("", "")
     return Verdict(claim.id, claim.text, claim.kind, scope, *judgement, claim.by, *found)
 
 
-def all_of(parts: Sequence[Judgement]) -> Judgement:
-    """The judgement of a statement whose parts must all hold.
+def weighed(verdict: str, evidence: str, effective_sources: float) -> Judgement:
+    """Return a judgement with a verdict, or an inconclusive one if few sources decide the numbers.
 
-    It fails where a part fails, is not tested where a part is not tested, and is inconclusive where a part is; the
-    evidence joins the evidence of all parts.
+    Args:
+        verdict: verdict if enough sources decide the numbers.
+        evidence: numbers behind the verdict.
+        effective_sources: effective number of sources of these numbers.
+    """
+    if effective_sources < FEWEST_EFFECTIVE:
+        return Judgement(INCONCLUSIVE, f"{effective_sources:.1f} effective sources decide it: {evidence}")
+    return Judgement(verdict, evidence)
+
+
+def all_of(parts: Sequence[Judgement]) -> Judgement:
+    """Return the judgement of a statement whose parts must all hold.
+
+    The statement does not hold if a part does not hold. Otherwise it is not tested if a part is not tested, and
+    inconclusive if a part is inconclusive. The evidence contains the evidence of all parts.
     """
     verdicts = [part.verdict for part in parts]
     evidence = "; ".join(dict.fromkeys(part.evidence for part in parts))
@@ -104,8 +119,10 @@ def all_of(parts: Sequence[Judgement]) -> Judgement:
 
 
 def placed(low: float, high: float, least: float, most: float) -> str:
-    """The verdict on a range from an interval: it holds where the interval lies inside the range, does not hold where
-    the two are disjoint, and is inconclusive where they overlap.
+    """Return the verdict on a range from an interval.
+
+    It holds if the interval lies inside the range, does not hold if the two are disjoint, and is inconclusive if they
+    overlap.
     """
     if least <= low and high <= most:
         return HOLDS
@@ -113,7 +130,7 @@ def placed(low: float, high: float, least: float, most: float) -> str:
 
 
 def p_shown(value: float) -> str:
-    """A p-value as tables and evidence give it, with so many digits that it is seen on its own side of `LEVEL`."""
+    """Return a p-value in words, with enough digits to show on which side of `LEVEL` it is."""
     if value < 0.001:
         return "p < 0.001"
     decimals = next(count for count in range(3, 18) if (float(f"{value:.{count}f}") < LEVEL) == (value < LEVEL))

@@ -1,9 +1,10 @@
-"""The learning curve of a run: every update's losses and every validation, on disk as they come."""
+"""The learning curve of a run: the losses of every update and every validation, written to disk immediately."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -12,26 +13,28 @@ import pandas
 from rich.console import Console
 from rich.table import Table
 
-from bench.results import write_atomically
+from bench.errors import BadInputError
+from bench.runtime.files import write_atomically
+from bench.runtime.strict_json import parse_json
 
 __all__ = ["Curve", "print_curve"]
 
 LOSSES, VALIDATIONS = "losses.jsonl", "validation.jsonl"
 POINTS = 12
-"""Lines of the printed curve."""
+"""Number of lines of the printed curve."""
 RANKED_BY = ("lpips_mask", "lpips")
-"""The first of these that a decoder has says which checkpoint is best; the lowest is."""
+"""Metrics that rank checkpoints; the first of them that a decoder has decides, and the lowest value is best."""
 
 
 class Curve:
-    """Lines of two files; those after the step from which a run goes on are written anew."""
+    """The lines of two files; lines after the step at which a run resumes are removed."""
 
     def __init__(self, folder: Path, step: int | None = None) -> None:
         """Open the curve of a run.
 
         Args:
-            folder: of the run.
-            step: updates done so far, of 0 nothing is kept; None for a finished run, of which nothing is cut.
+            folder: folder of the run.
+            step: number of finished updates; 0 removes all lines. None opens a finished run and removes nothing.
         """
         self.folder = folder
         if step is not None:
@@ -39,44 +42,45 @@ class Curve:
             for name in (LOSSES, VALIDATIONS):
                 kept = [line for line in _lines(folder / name) if line["step"] <= step] if step else []
                 write_atomically(folder / name, "".join(json.dumps(line) + "\n" for line in kept))
+        self._opened = ExitStack()
         self._files: dict[str, IO[str]] = {}
 
     def __enter__(self) -> Self:
-        self._files = {name: (self.folder / name).open("a") for name in (LOSSES, VALIDATIONS)}
+        for name in (LOSSES, VALIDATIONS):
+            self._files[name] = self._opened.enter_context((self.folder / name).open("a", encoding="utf-8"))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files.values():
-            file.close()
+        self._opened.close()  # closes every file, even if closing one of them fails on a full disk
 
     def updated(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add an update."""
+        """Add the losses of an update."""
         self._add(LOSSES, step, losses)
 
     def validated(self, step: int, figures: Mapping[str, float]) -> bool:
-        """Add a validation, and say whether it is the best of the run."""
-        ranked = next(name for name in RANKED_BY if name in figures)
-        earlier = [line[ranked] for line in _lines(self.folder / VALIDATIONS) if line["step"] > 0]
+        """Add a validation; return True if it is the best of the run."""
+        metric = next(name for name in RANKED_BY if name in figures)
+        earlier = [line[metric] for line in _lines(self.folder / VALIDATIONS) if line["step"] > 0]
         self._add(VALIDATIONS, step, figures)
-        return all(figures[ranked] < value for value in earlier)
+        return all(figures[metric] < value for value in earlier)
 
     def _add(self, name: str, step: int, values: Mapping[str, float]) -> None:
         self._files[name].write(json.dumps({"step": step, **values}) + "\n")
         self._files[name].flush()
 
     def losses(self) -> pandas.DataFrame:
-        """One line for each update."""
+        """Return one line for each update."""
         return pandas.DataFrame(_lines(self.folder / LOSSES))
 
     def validations(self) -> pandas.DataFrame:
-        """One line for each validation."""
+        """Return one line for each validation."""
         return pandas.DataFrame(_lines(self.folder / VALIDATIONS))
 
 
 def print_curve(losses: pandas.DataFrame, validations: pandas.DataFrame) -> None:
-    """Means of the losses over equal stretches of the run, and the validations."""
+    """Print means of the losses over equal parts of the run, and the validations."""
     stretch = -(-len(losses) // POINTS)
     means = losses.groupby((losses["step"] - 1) // stretch).mean()
     means["step"] = losses.groupby((losses["step"] - 1) // stretch)["step"].max()
@@ -95,13 +99,13 @@ def _shown(name: Any, value: float) -> str:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """Whole lines of a file of JSON lines; the last one may have been cut off."""
+    """Return the complete lines of a file of JSON lines; the last line may have been cut off."""
     if not path.is_file():
         return []
     found = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError:
+            found.append(parse_json(line, str(path)))
+        except BadInputError:
             break
     return found

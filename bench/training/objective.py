@@ -1,9 +1,10 @@
-"""What a decoder is trained for: pixels, perception, and a discriminator (paper, section 3.2 and appendix A).
+"""The loss of decoders: pixels, perceptual distance, and a discriminator (paper, section 3.2 and appendix A).
 
-Where paper and released code part, the code is followed and the paper's way is an option (buxiangzhiren/
-Asymmetric_VQGAN at 406c5cd, ldm/modules/losses/contperceptual.py). Its step decodes and compares twice, once for each
-optimiser, and takes the two gradients of the adaptive weight through everything. Here each loss's gradient with
-respect to the image is computed once; the last layer's gradients and the decoder's single backward pass follow from it.
+If paper and released code differ, the code is followed and the paper's way is an option (buxiangzhiren/
+Asymmetric_VQGAN at 406c5cd, ldm/modules/losses/contperceptual.py). A step of the code decodes and compares twice, once
+for each optimiser, and computes the two gradients of the adaptive weight through everything. Here each loss's gradient
+with respect to the image is computed once; the last layer's gradients and the decoder's single backward pass follow
+from it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ ADVERSARIES = ("hinge", "log", "none")
 NUMERATORS = ("rec", "pixel")
 
 Perceptual = Callable[[Tensor, Tensor], Tensor]
-"""Distances B of reconstructions B×3×H×W to pictures B×3×H×W, both in [-1, 1]."""
+"""Function that returns the distances B of reconstructions B×3×H×W to pictures B×3×H×W, both in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,19 @@ class Objective:
 
     perceptual_weight: float = 1.0
     reduction: str = "sum"
-    """`sum` over channels and pixels (the code), with the perceptual distance added at each of them; or `mean`."""
+    """Reduction of the losses: `sum` over channels and pixels, adding the perceptual distance at each (the code); or
+    `mean`.
+    """
     adversary: str = "hinge"
-    """`hinge` (the code), `log` (the paper's eq. 7), or `none`."""
+    """Adversarial loss: `hinge` (the code), `log` (the paper's eq. 7), or `none`."""
     adversary_from: int = 50_001
     """First step with a discriminator."""
     adversary_weight: float = 0.8
-    """Factor on the adaptive weight (the code; the paper has none)."""
+    """Factor on the adaptive weight (in the code; the paper has none)."""
     adaptive_numerator: str = "rec"
-    """Above the line of eq. 9: the gradient of pixels and perception (the code), or of the `pixel` loss (the paper)."""
+    """Numerator of eq. 9: the gradient of pixels and perceptual distance (`rec`, the code), or of `pixel` (the
+    paper).
+    """
     adaptive_limit: float = 1e4
     adaptive_epsilon: float = 1e-4
 
@@ -70,12 +75,12 @@ class Objective:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {getattr(self, name)!r}")
 
     def adversarial(self, step: int) -> bool:
-        """Whether the discriminator takes part in a step."""
+        """Tell whether the discriminator takes part in a step."""
         return self.adversary != "none" and step >= self.adversary_from
 
 
 class FeatureDistance(nn.Module):
-    """The perceptual distance on a feature network of this project, for the mini profile."""
+    """The perceptual distance of a feature network of this project, for the mini profile."""
 
     def __init__(self, network: FeatureNetwork) -> None:
         super().__init__()
@@ -83,25 +88,25 @@ class FeatureDistance(nn.Module):
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = [level.float() for level in self.network.maps(target)]
-        return perceptual_distance([level.float() for level in self.network.maps(image)], wanted)
+            target_maps = [level.float() for level in self.network.maps(target)]
+        return perceptual_distance([level.float() for level in self.network.maps(image)], target_maps)
 
 
 def feature_distance(path: str) -> FeatureDistance:
-    """The perceptual distance on a feature network's folder."""
+    """Return the perceptual distance of the feature network in a folder."""
     return FeatureDistance(load_feature_network(path))
 
 
 def reconstruction_loss(
     image: Tensor, target: Tensor, perceptual: Perceptual, *, weight: float, reduction: str = "mean"
 ) -> dict[str, Tensor]:
-    """The mean absolute error (`l1`; appendix A) and the weighted perceptual distance (eq. 5), each a scalar.
+    """Return the mean absolute error (`l1`; appendix A) and the weighted perceptual distance (eq. 5), each a scalar.
 
     Args:
         image: reconstructions B×3×H×W in [-1, 1].
         target: the pictures.
-        perceptual: gives B distances.
-        weight: of the perceptual distance.
+        perceptual: function that returns B distances.
+        weight: weight of the perceptual distance.
         reduction: `mean`, or `sum`: both terms times 3·H·W.
     """
     scale = image[0].numel() if reduction == "sum" else 1
@@ -112,12 +117,14 @@ def reconstruction_loss(
 
 
 def adversarial_loss(logits: Tensor, kind: str) -> Tensor:
-    """The decoder's part: -mean D (hinge; the code), or mean log(1 - D) (eq. 7), D being the logits' sigmoid."""
+    """Return the decoder's loss: -mean D (hinge; the code), or mean log(1 - D) (eq. 7), where D is the logits'
+    sigmoid.
+    """
     return -logits.mean() if kind == "hinge" else -functional.softplus(logits).mean()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: str) -> Tensor:
-    """The discriminator's part, from logits of pictures and of reconstructions; half the sum of both (the code)."""
+    """Return the discriminator's loss from logits of pictures and reconstructions: half the sum of both (the code)."""
     if kind == "hinge":
         return 0.5 * (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean())
     return 0.5 * (functional.softplus(-real).mean() + functional.softplus(fake).mean())
@@ -126,13 +133,13 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str) -> Tensor:
 def adaptive_weight(
     objective: Objective, reconstruction: Tensor, adversarial: Tensor, inputs: Tensor, layer: nn.Conv2d
 ) -> Tensor:
-    """Eq. 9: the ratio of both gradients' norms at the decoder's last layer, limited and scaled.
+    """Return the ratio of both gradients' norms at the decoder's last layer, limited and scaled (eq. 9).
 
     Args:
-        objective: has the constants.
+        objective: objective with the constants.
         reconstruction: gradient of the reconstruction loss with respect to the image, B×3×H×W.
-        adversarial: that of the adversarial loss.
-        inputs: what the last layer was given, B×C×H×W.
+        adversarial: gradient of the adversarial loss with respect to the image.
+        inputs: input of the last layer, B×C×H×W.
         layer: the last layer.
     """
     norms = []
@@ -148,12 +155,12 @@ def adaptive_weight(
 
 @dataclass
 class DecoderStep:
-    """One forward pass of decoder and discriminator, and the gradients of both."""
+    """The forward pass of decoder and discriminator, and the gradients of both."""
 
     decoder: nn.Module
-    """Called as a `Decoder`; may be wrapped for several processes."""
+    """Module with the interface of `Decoder`, possibly wrapped for several processes."""
     last_layer: nn.Conv2d
-    """The decoder's."""
+    """Last layer of the decoder."""
     discriminator: nn.Module | None
     perceptual: Perceptual
     objective: Objective
@@ -165,10 +172,10 @@ class DecoderStep:
         """Add the gradients of one pass to the parameters', and return the losses, each a scalar without graph.
 
         Args:
-            z: latents B×4×h×w as a decoder takes them.
+            z: latents B×4×h×w, as the decoder's input.
             image: pictures B×3×H×W in [-1, 1].
             mask: B×1×H×W, 1 = hole; None for a decoder without a branch.
-            step: of the run; says whether the discriminator takes part.
+            step: step of the run, which decides whether the discriminator takes part.
             share: factor on all gradients.
         """
         inputs: list[Tensor] = []

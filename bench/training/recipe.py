@@ -1,7 +1,7 @@
-"""How a decoder is trained: everything that changes its weights, apart from its sizes, its start and its data.
+"""The recipe of a decoder's training: all settings that change its weights, except sizes, start and data.
 
 The schedule is that of buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/lr_scheduler.py: a linear warm-up, then half a
-cosine. The discriminator's schedule runs by itself from the step at which it joins, in which its rate is still zero.
+cosine. The discriminator has its own schedule, which starts at the step at which it joins, with a rate of zero.
 """
 
 from __future__ import annotations
@@ -20,49 +20,52 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class WarmupCosine:
-    """A learning rate by step."""
+    """A learning rate as a function of the step."""
 
     peak: float
     steps: int
-    """The last step; the rate is at its floor from there on."""
+    """Last step; from there on, the rate is at its floor."""
     warmup: int = 5000
     start: float = 0.01
-    """Share of the peak at the first step."""
+    """Fraction of the peak at the first step."""
     floor: float = 1e-6
     """Lowest rate, absolute."""
     first: int | None = None
-    """The step from which the schedule counts, of a network that joins later: the rate is zero up to this step and in
-    it. None for a schedule that counts from step 0, where its rate is `start` times the peak."""
+    """Step at which the schedule of a network that joins later starts: the rate is zero up to and including this step.
+    None for a schedule that starts at step 0 with `start` times the peak.
+    """
 
     def __call__(self, step: int) -> float:
-        begin = self.first or 0
-        done = step - begin
+        offset = self.first or 0
+        done = step - offset
         if self.first is not None and done <= 0:
             return 0.0
         if done < self.warmup:
             return self.peak * (self.start + (1 - self.start) * done / self.warmup)
-        share = min((done - self.warmup) / max(1, self.steps - begin - self.warmup), 1.0)
+        share = min((done - self.warmup) / max(1, self.steps - offset - self.warmup), 1.0)
         floor = min(self.floor, self.peak)
         return floor + 0.5 * (self.peak - floor) * (1 + math.cos(math.pi * share))
 
 
 @dataclass(frozen=True)
 class DecoderRecipe:
-    """One training run."""
+    """A training run."""
 
     steps: int
-    """Updates of the decoder."""
+    """Number of updates of the decoder."""
     batch_size: int
-    """Items of one update, over all processes."""
+    """Number of items of one update, over all processes."""
     at_once: int
-    """Items of one forward pass, over all processes; the gradients of `batch_size / at_once` passes are added up."""
+    """Number of items of one forward pass, over all processes; the gradients of `batch_size / at_once` passes are added
+    up.
+    """
     learning_rate: float
-    """Peak rate of fresh parameters, and of the discriminator."""
+    """Peak rate of new parameters, and of the discriminator."""
     objective: Objective = field(default_factory=Objective)
     pretrained_rate: float = 1.0
-    """Rate of the parameters that were there before, as a multiple of the fresh ones'."""
+    """Rate of the parameters from `start`, as a multiple of the new ones' rate."""
     fresh: bool = False
-    """Whether the decoder begins from fresh weights, whatever `start` names."""
+    """True if the decoder starts from random weights, for any value of `start`."""
     warmup: int = 5000
     rate_start: float = 0.01
     rate_floor: float = 1e-6
@@ -73,19 +76,19 @@ class DecoderRecipe:
     smallest_crop: float = 0.5
     masks: str = "thick_256"
     full_share: float = 0.5
-    """Share of masks that are full, so that the decoder must rely on the latents."""
+    """Fraction of masks that are full, so that the decoder must use the latents."""
     full_masks: str = "drawn"
-    """`drawn` for each item (the code), or `alternating` strictly (the paper's word)."""
+    """Choice of full masks: `drawn` for each item (the code), or strictly `alternating` (the paper's word)."""
     precision: str = "float32"
     channels_last: bool = True
     compile: bool = False
     save_every: int = 5000
     keep: int = 2
-    """Checkpoints kept, the newest."""
+    """Number of checkpoints that are kept, the newest ones."""
     validate_every: int = 5000
     validation_items: int = 256
     profile: str = "mini"
-    """For which it is meant; the mini one's recipes do not say so, as finished parts are known by their data."""
+    """Profile of the recipe; recipes of mini do not name it, because finished parts are identified by their data."""
 
     def __post_init__(self) -> None:
         sizes = ("steps", "batch_size", "at_once", "resolution", "save_every", "keep", "validate_every")
@@ -105,7 +108,7 @@ class DecoderRecipe:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {getattr(self, name)!r}")
 
     def drawing(self, *, validation: bool = False) -> dict[str, Any]:
-        """How items are drawn, as arguments of their data set; no mask is full where decoders are measured."""
+        """Return the arguments of the items' data set; no mask is full if decoders are measured."""
         return {
             "resolution": self.resolution,
             "masks": self.masks,
@@ -114,13 +117,14 @@ class DecoderRecipe:
         }
 
     def rate(self, *, pretrained: bool) -> WarmupCosine:
-        """Of the decoder's parameters."""
+        """Return the learning rate of the decoder's parameters."""
         factor = self.pretrained_rate if pretrained else 1.0
         return WarmupCosine(factor * self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor)
 
     def discriminator_rate(self) -> WarmupCosine:
-        """Rate of the discriminator's parameters: zero in the step in which it joins (`LambdaWarmUpCosineScheduler_D`
-        with `start_step` at `disc_start`), so that it changes from the step after that.
+        """Return the rate of the discriminator's parameters, which is zero in the step in which it joins.
+
+        It therefore changes from the next step on (`LambdaWarmUpCosineScheduler_D` with `start_step` at `disc_start`).
         """
         first = self.objective.adversary_from
         return WarmupCosine(self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor, first)

@@ -1,135 +1,319 @@
-"""A resumable fit: each step is a function of its number, each checkpoint whole or absent.
+"""Training of a decoder for a frozen first stage, on one or more devices, which resumes exactly where it stopped.
 
-Killed at any moment and started again, a fit ends with the weights that it would have had without the interruption.
+Items, masks and the posterior's noise depend only on an item's position in the run, and rates on the step. A checkpoint
+therefore holds only the networks, their optimisers and the step.
 """
 
 from __future__ import annotations
 
 import logging
-import math
+import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
 
-from bench.seeding import seed_for
-from bench.training.saving import read_checkpoint, save_checkpoint
+from bench.data.imagenet_train import TrainingItem
+from bench.errors import BadInputError, RunFailedError, TerminatedError
+from bench.models.decoder import Decoder
+from bench.models.discriminator import PatchDiscriminator
+from bench.models.first_stage import FirstStage
+from bench.runtime.distributed import World
+from bench.runtime.seeding import seed_for
+from bench.training.checkpoint import read_checkpoint, save_checkpoint
+from bench.training.objective import DecoderStep, Perceptual
+from bench.training.recipe import DecoderRecipe
 
-__all__ = ["Schedule", "fit", "seeded", "torch_generator"]
+__all__ = ["DecoderTraining", "Progressed", "device_ids", "named_workers", "posterior_noise"]
 
 log = logging.getLogger(__name__)
 
-LOG_EVERY = 100
-
 
 @dataclass(frozen=True)
-class Schedule:
-    """How long and how fast: AdamW, a linear warm-up, then half a cosine down to a hundredth of the rate."""
+class Progressed:
+    """The result of one update."""
 
-    steps: int
-    batch_size: int
-    learning_rate: float
-    warmup: int = 100
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    """Largest norm of all gradients together."""
-    save_every: int = 250
+    step: int
+    """Number of finished updates."""
+    losses: dict[str, float]
+    rates: dict[str, float]
+
+
+def device_ids(device: torch.device) -> list[int] | None:
+    """Return the device ids for distributed training; None for the CPU, or for CUDA's current device."""
+    return [device.index] if device.type == "cuda" and device.index is not None else None
+
+
+def posterior_noise(shape: tuple[int, ...], seed: int, positions: Sequence[int]) -> Tensor | None:
+    """Return standard normal noise for items by their position in the run; None if the first stage uses none."""
+    if not shape:
+        return None
+    draws = [
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed_for(seed, "posterior", position)))
+        for position in positions
+    ]
+    return torch.stack(draws)
+
+
+@dataclass
+class DecoderTraining:
+    """A training run; iterate over `updates()`, which also applies rates and saves checkpoints."""
+
+    decoder: Decoder
+    """Decoder that is changed in place."""
+    first_stage: FirstStage
+    data: Dataset[TrainingItem]
+    perceptual: Perceptual
+    recipe: DecoderRecipe
+    seed: int
+    device: torch.device
+    folder: Path
+    """Folder of the checkpoints."""
+    settings: str
+    """Text that must be equal to resume from a checkpoint, such as the hash of the recipe and the data."""
+    pretrained: frozenset[str] = frozenset()
+    """Names of the decoder's parameters that come from its start."""
+    world: World = field(default_factory=World)
+    workers: int = 0
+    """Number of processes that read data, for each training process."""
+    discriminator: PatchDiscriminator | None = field(default=None, init=False)
+    step: int = field(default=0, init=False)
+    seconds: float = field(default=0.0, init=False)
+    """Seconds that the updates took, including those before interruptions as far as they were saved."""
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.batch_size, self.save_every) < 1 or self.learning_rate <= 0:
-            raise ValueError(f"steps, batch_size, save_every and learning_rate must be positive: found {self}")
+        recipe = self.recipe
+        if recipe.at_once % self.world.size:
+            raise BadInputError(
+                f"training.at_once: expected a multiple of the {self.world.size} processes, found {recipe.at_once}"
+            )
+        layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.decoder.to(self.device).to(memory_format=layout).train()
+        if recipe.objective.adversary != "none" and recipe.objective.adversary_from < recipe.steps:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed_for(self.seed, "discriminator"))
+                self.discriminator = PatchDiscriminator()
+            self.discriminator.to(self.device).to(memory_format=layout).train()
+        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for name, parameter in self.decoder.named_parameters():
+            groups[name in self.pretrained].append(parameter)
+        self._groups = [kind for kind, parameters in groups.items() if parameters]
+        self._optimizer = self._adam([groups[kind] for kind in self._groups])
+        self._discriminator_optimizer = (
+            self._adam([list(self.discriminator.parameters())]) if self.discriminator else None
+        )
+        self._resume()
 
-    def factor(self, step: int) -> float:
-        """Share of the learning rate at a step, in (0, 1]."""
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        done = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+    def _adam(self, groups: Sequence[Sequence[nn.Parameter]]) -> torch.optim.Adam:
+        return torch.optim.Adam(
+            [{"params": list(parameters)} for parameters in groups], lr=0.0, betas=self.recipe.betas, fused=True
+        )
+
+    # --- the loop ----------------------------------------------------------------------------------------------------
+
+    def updates(self) -> Iterator[Progressed]:
+        """Train to the last step and yield each update; a checkpoint is written when the next update is requested.
+
+        Raises:
+            FloatingPointError: a loss is not finite; the message names the last checkpoint, which is complete.
+            TerminatedError: SIGTERM was received; a checkpoint of this step was written.
+            OSError: the disk is full; the last checkpoint is complete.
+        """
+        step_of = self._create_step()
+        passes = self.recipe.batch_size // self.recipe.at_once
+        with _termination_requested() as asked:
+            batches = iter(self._loader())
+            while self.step < self.recipe.steps:
+                for optimizer in (self._optimizer, self._discriminator_optimizer):
+                    if optimizer is not None:
+                        optimizer.zero_grad(set_to_none=True)
+                started = time.monotonic()
+                sums: dict[str, Tensor] = {}
+                for number in range(passes):
+                    batch = next(batches)
+                    with self._delay_exchange(number < passes - 1):
+                        losses = self._pass(step_of, batch, share=1 / passes)
+                    for name, value in losses.items():
+                        sums[name] = sums.get(name, 0.0) + value / passes
+                means = dict(zip(sums, self.world.mean(torch.stack(list(sums.values()))).tolist(), strict=True))
+                if not all(torch.isfinite(torch.tensor(value)) for value in means.values()):
+                    raise FloatingPointError(self._not_finite_message(means))
+                rates = self._update()
+                self.step += 1
+                self.seconds += time.monotonic() - started
+                ending = self.world.any(asked(), self.device)
+                yield Progressed(self.step, means, rates)
+                # Save only now, so that a validation that the caller did not finish is repeated after a restart.
+                if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
+                    self.save()
+                if ending and self.step < self.recipe.steps:
+                    raise TerminatedError
+        self.decoder.eval()
+
+    def _create_step(self) -> DecoderStep:
+        decoder: nn.Module = torch.compile(self.decoder) if self.recipe.compile else self.decoder  # type: ignore[assignment]
+        discriminator: nn.Module | None = self.discriminator
+        if self.world.size > 1:
+            ids = device_ids(self.device)
+            decoder = DistributedDataParallel(decoder, device_ids=ids)
+            discriminator = discriminator and DistributedDataParallel(
+                discriminator, device_ids=ids, broadcast_buffers=False
+            )
+        self._exchanged = [net for net in (decoder, discriminator) if isinstance(net, DistributedDataParallel)]
+        return DecoderStep(
+            decoder, self.decoder.conv_out, discriminator, self.perceptual, self.recipe.objective, self._autocast
+        )
+
+    def _pass(self, step_of: DecoderStep, batch: Mapping[str, Tensor], *, share: float) -> dict[str, Tensor]:
+        layout = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
+        image = batch["image"].to(self.device, memory_format=layout, non_blocking=True)
+        noise = posterior_noise(self.first_stage.noise_shape(image), self.seed, batch["position"].tolist())
+        with self._autocast():
+            z = self.first_stage.latents(image, noise)
+        mask = batch["mask"].to(self.device, non_blocking=True) if self.decoder.condition_encoder is not None else None
+        return step_of(z, image, mask, step=self.step, share=share)
+
+    def _update(self) -> dict[str, float]:
+        rates = {}
+        for group, pretrained in zip(self._optimizer.param_groups, self._groups, strict=True):
+            group["lr"] = self.recipe.rate(pretrained=pretrained)(self.step)
+            rates["pretrained" if pretrained else "fresh"] = group["lr"]
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.decoder.parameters(), self.recipe.clip)
+        self._optimizer.step()
+        if self._discriminator_optimizer is not None and self.recipe.objective.adversarial(self.step):
+            self._discriminator_optimizer.param_groups[0]["lr"] = self.recipe.discriminator_rate()(self.step)
+            rates["discriminator"] = self._discriminator_optimizer.param_groups[0]["lr"]
+            self._discriminator_optimizer.step()
+        return rates
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16")
+
+    @contextmanager
+    def _delay_exchange(self, hold: bool) -> Iterator[None]:
+        """Postpone the exchange of gradients between processes until the last pass of an update."""
+        before = [net.require_backward_grad_sync for net in self._exchanged]
+        for net in self._exchanged:
+            net.require_backward_grad_sync = not hold
+        yield
+        for net, synced in zip(self._exchanged, before, strict=True):
+            net.require_backward_grad_sync = synced
+
+    def _loader(self) -> DataLoader[TrainingItem]:
+        each = self.recipe.at_once // self.world.size
+
+        def positions() -> Iterator[list[int]]:
+            passes = self.recipe.batch_size // self.recipe.at_once
+            for number in range(self.step * passes, self.recipe.steps * passes):
+                first = number * self.recipe.at_once + self.world.rank * each
+                yield list(range(first, first + each))
+
+        return DataLoader(
+            self.data,
+            batch_sampler=_Positions(positions),
+            num_workers=self.workers,
+            pin_memory=self.device.type == "cuda",
+        )
+
+    # --- checkpoints -------------------------------------------------------------------------------------------------
+
+    def checkpoints(self) -> list[Path]:
+        """Return the complete checkpoints, oldest first."""
+        return sorted(self.folder.glob("step_*.pt"))
+
+    def save(self) -> None:
+        """Write a checkpoint of the current step in the main process, and remove all but the newest ones."""
+        if self.world.leads:
+            state = {"step": self.step, "seconds": self.seconds, "decoder": self.decoder.state_dict()}
+            state["optimizer"] = self._optimizer.state_dict()
+            if self.discriminator is not None and self._discriminator_optimizer is not None:
+                state["discriminator"] = self.discriminator.state_dict()
+                state["discriminator_optimizer"] = self._discriminator_optimizer.state_dict()
+            save_checkpoint(self.folder / f"step_{self.step:08d}.pt", state, settings=self.settings)
+            for old in self.checkpoints()[: -self.recipe.keep]:
+                old.unlink()
+        self.world.wait()
+
+    def _resume(self) -> None:
+        found = self.checkpoints()
+        if not found:
+            return
+        state = read_checkpoint(found[-1], settings=self.settings)
+        self.decoder.load_state_dict(state["decoder"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        if self.discriminator is not None and self._discriminator_optimizer is not None:
+            self.discriminator.load_state_dict(state["discriminator"])
+            self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        log.info("training goes on from step %d", self.step)
+
+    def _not_finite_message(self, losses: Mapping[str, float]) -> str:
+        found = self.checkpoints()
+        last = f"the last good checkpoint is {found[-1]}" if found else "there is no checkpoint yet"
+        values = ", ".join(f"{name} {value:g}" for name, value in losses.items())
+        return f"the loss of step {self.step} is not finite ({values}); {last}"
 
 
-def torch_generator(run_seed: int, *purpose: str | int) -> torch.Generator:
-    """A CPU generator for one purpose, so that draws are the same on every device."""
-    return torch.Generator().manual_seed(seed_for(run_seed, *purpose))
+@dataclass
+class _Positions:
+    """A batch sampler of a known sequence of batches."""
+
+    make: Callable[[], Iterator[list[int]]]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return self.make()
 
 
 @contextmanager
-def seeded(run_seed: int, *purpose: str | int) -> Iterator[None]:
-    """Within it, torch's own CPU draws, such as a new network's weights, are those of one purpose."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_for(run_seed, *purpose))
-        yield
+def named_workers() -> Iterator[None]:
+    """Turn the failure of a worker that loads pictures into one clear message during the block.
 
-
-def fit(
-    model: nn.Module,
-    loss: Callable[[int], Mapping[str, Tensor]],
-    schedule: Schedule,
-    *,
-    checkpoint: Path,
-    settings: str,
-) -> float:
-    """Train in place, from the checkpoint if there is one, and return the seconds that all its steps took.
-
-    Args:
-        model: all that is trained; parameters that do not require gradients stay as they are.
-        loss: the terms of one step's loss by its number, each a scalar; their sum is minimised.
-        schedule: the steps and their rates.
-        checkpoint: written every `save_every` steps and at the end.
-        settings: what must agree for a checkpoint to be taken up, such as the hash of the recipe.
+    PyTorch notices a dead worker by a signal and raises the error at any point of the training.
 
     Raises:
-        BadInputError: the checkpoint was made with other settings, or is damaged.
-        OSError: the disk is full; the last checkpoint is whole.
-        FloatingPointError: the loss is not finite.
+        RunFailedError: a worker was killed.
+        BadInputError: a worker raised this error; the message is the same.
     """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
-    first, before = _resume(model, optimizer, checkpoint, settings)
-    model.train()
-    sums: dict[str, float] = {}
-    started, logged = time.monotonic(), first
-    for step in range(first, schedule.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.learning_rate * schedule.factor(step)
-        terms = loss(step)
-        total = torch.stack([term.float() for term in terms.values()]).sum()
-        if not torch.isfinite(total):
-            raise FloatingPointError(f"{checkpoint.stem}: the loss of step {step} is not finite")
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        nn.utils.clip_grad_norm_(trained, schedule.clip)
-        optimizer.step()
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0.0) + float(term.detach())
-        done = step + 1
-        if done % LOG_EVERY == 0 or done == schedule.steps:
-            means = "  ".join(f"{name} {value / (done - logged):.4f}" for name, value in sums.items())
-            rate = (done - first) / (time.monotonic() - started)
-            left = (schedule.steps - done) / rate / 60
-            log.info(
-                "%s  step %d/%d  %s  %.2f/s  %.0f min left", checkpoint.stem, done, schedule.steps, means, rate, left
-            )
-            sums, logged = {}, done
-        if done % schedule.save_every == 0 or done == schedule.steps:
-            state = {
-                "step": done,
-                "seconds": before + time.monotonic() - started,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-            }
-            save_checkpoint(checkpoint, state, settings=settings)
-    model.eval()
-    return before + time.monotonic() - started
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise RunFailedError(
+            f"a process that loads pictures died, possibly because memory ran out ({error}); with more memory or "
+            "fewer processes (workers=N), the same command goes on from the last checkpoint"
+        ) from None
+    except BadInputError as error:
+        said = str(error).rpartition(f"{BadInputError.__module__}.{BadInputError.__name__}: ")[2]
+        raise BadInputError(said.strip()) from None
 
 
-def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, settings: str) -> tuple[int, float]:
-    if not path.is_file():
-        return 0, 0.0
-    state = read_checkpoint(path, settings=settings)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"]), float(state["seconds"])
+@contextmanager
+def _termination_requested() -> Iterator[Callable[[], bool]]:
+    """Record SIGTERM during the block instead of ending the process; yield a function that tells whether it was
+    received.
+    """
+    asked = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+
+    try:
+        before = signal.signal(signal.SIGTERM, note)
+    except ValueError:  # outside the main thread, the caller's own handler stays
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""How well a decoder does on pictures that it was not trained on."""
+"""Validation of a decoder on pictures that it was not trained on."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Validation:
-    """Some items with free-form masks, decoded from the means of their latents."""
+    """A set of items with free-form masks, decoded from the means of their latents."""
 
     images: Tensor
-    """N×3×R×R in [-1, 1]."""
+    """Pictures N×3×R×R in [-1, 1]."""
     masks: Tensor
-    """N×1×R×R, 1 = hole; none of them full."""
+    """Masks N×1×R×R, 1 = hole; none of them is full."""
     first_stage: FirstStage
     perceptual: Perceptual
     device: torch.device
 
     @classmethod
     def of(cls, data: Dataset[TrainingItem], count: int, **parts: Any) -> Validation:
-        """The first items of a data set that draws no full masks."""
+        """Return the first items of a data set that draws no full masks."""
         items = [data[position] for position in range(count)]
         return cls(
             torch.stack([item["image"] for item in items]), torch.stack([item["mask"] for item in items]), **parts
@@ -42,10 +42,11 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, decoder: Decoder) -> dict[str, float]:
-        """Means over the items.
+        """Return means over the items.
 
-        `lpips` and `mse` (of [-1, 1]) without a mask; with a branch also `lpips_mask`, and `known_mse01`, the mean
-        squared error in [0, 1] over known pixels. `lpips` is the training's own perceptual distance.
+        `lpips` and `mse` (of [-1, 1]) are computed without a mask. With a branch, there are also `lpips_mask`, and
+        `known_mse01`, the mean squared error in [0, 1] over known pixels. `lpips` is the training's own perceptual
+        distance.
         """
         training = decoder.training
         decoder.eval()
@@ -67,12 +68,12 @@ class Validation:
 
     @torch.no_grad()
     def grid(self, decoder: Decoder, count: int, sampled: Tensor | None = None) -> list[tuple[str, Tensor]]:
-        """Labelled rows of pictures, each count×3×R×R in [-1, 1].
+        """Return labelled rows of pictures, each count×3×R×R in [-1, 1].
 
         Args:
-            decoder: decodes them.
-            count: pictures in a row.
-            sampled: latents of a diffusion model for the first items, as a decoder takes them.
+            decoder: the decoder to show.
+            count: number of pictures in a row.
+            sampled: latents of a diffusion model for the first items, as a decoder's input.
         """
         training = decoder.training
         decoder.eval()

@@ -1,1 +1,1 @@
-"""The miniature world: drawn scenes, written in the layouts of the real data sets."""
+"""The miniature data sets: drawn scenes, written in the layouts of the real data sets."""

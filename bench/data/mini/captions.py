@@ -1,4 +1,4 @@
-"""Five ways to say what a drawn scene shows, as COCO has five captions or more of each picture."""
+"""Five captions of a drawn scene, because COCO has five or more captions of each picture."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ __all__ = ["captions"]
 
 
 def captions(scene: Scene) -> tuple[str, ...]:
-    """Five different lower-case phrases; each names the main shape and its colour, none names all that is there."""
+    """Return five different lower-case phrases; each names the main shape and its colour, none names all that is
+    shown.
+    """
     main, others = scene.shapes[0], scene.shapes[1:]
     thing, word = _thing(main), scene.word.lower()
-    beside = f" and {_thing(others[0])}" if others else ""
+    second_thing = f" and {_thing(others[0])}" if others else ""
     second = "" if scene.texture == "plain" else f" and {scene.ground[1]}"
     return (
-        f"{thing}{beside} on {_ground(scene)} with the word {word}",
+        f"{thing}{second_thing} on {_ground(scene)} with the word {word}",
         f"on {_ground(scene)} there is {thing}",
         f"the word {word} in {scene.ink} letters, {_ground(scene)} and {thing}",
-        f"{_ground(scene, second)} behind {thing}{beside}",
+        f"{_ground(scene, second)} behind {thing}{second_thing}",
         f"a picture with {thing} at the {_place(main)}",
     )
 
@@ -38,7 +40,7 @@ def _ground(scene: Scene, second: str = "") -> str:
 
 
 def _place(shape: Shape) -> str:
-    """Where a shape's centre lies, in thirds of the picture, such as `top left`, `left` or `centre`."""
+    """Return the place of a shape's centre in thirds of the picture, such as `top left`, `left` or `centre`."""
     across, down = (min(2, 3 * place // SIDE) for place in shape.centre)
     words = [word for word in (("top", "", "bottom")[down], ("left", "", "right")[across]) if word]
     return " ".join(words) or "centre"

@@ -1,9 +1,9 @@
-"""Writes a miniature ImageNet in the real one's layout: synset folders of JPEG files, for each split.
+"""A miniature ImageNet in the real layout: synset folders of JPEG files, for each split.
 
-A class is a main shape on a background texture, or pictures of photographic character: crops of one photograph in the
-splits `train` and `dev`, and in `val` those of `bench.data.mini.photographic`, each of which is a source of its own.
-Beside the folders, `scenes.jsonl` says of every file what it shows and which source it was cut from. The real data set
-has no such file; where it lies, the adapter reads the sources from it and nothing else.
+A class is a main shape on a background texture, or it has photographic pictures. These are crops of one photograph in
+the splits `train` and `dev`; in `val` they are those of `bench.data.mini.photographic`, each of which is a source of
+its own. In addition, `scenes.jsonl` records the content and the source of every file. The real data set has no such
+file; if it exists, the adapter reads only the sources from it.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from bench.data.encoding import write_picture
 from bench.data.mini.photographic import photograph, photographic_test_picture
 from bench.data.mini.photos import PHOTOS
 from bench.data.mini.scenes import SHAPES, TEXTURES, draw_scene, sample_scene
 from bench.data.mini.writing import JPEG_QUALITY, write_notes, written_once
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 __all__ = ["VERSIONS", "write_imagenet"]
 
 Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
-"""Synset, number within it, pixels, and what `scenes.jsonl` says of it."""
+"""Synset, number within it, pixels, and facts for `scenes.jsonl`."""
 
 VERSIONS = {"train": 1, "dev": 1, "val": 3}
-"""A split's version is raised when the same arguments give other pictures."""
+"""Version number of each split, which increases when the same arguments give other pictures."""
 PHOTO_CLASSES = {"train": 16, "dev": 16, "val": 60}
-"""How many classes are of photographic character. In `train` and `dev`, several of them cut from one photograph."""
+"""Number of photographic classes. In `train` and `dev`, several of them are cut from one photograph."""
 
 
 def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int = 0) -> Path:
-    """Write a split unless it is there, and return its folder.
+    """Write a split unless it exists, and return its folder.
 
     Args:
-        parent: where data sets lie; the split's folder appears in it whole or not at all.
+        parent: folder of data sets; the split's folder appears in it completely or not at all.
         split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
-        per_class: pictures in each of the 88 classes, or 132 of the split `val`.
-        seed: of everything drawn.
+        per_class: number of pictures in each of the 88 classes, or 132 of the split `val`.
+        seed: seed of all random values.
     """
     target = Path(parent) / f"imagenet-v{VERSIONS[split]}-seed{seed}-{per_class}" / split
     return written_once(target, lambda folder: _write(folder, split, per_class, seed))
@@ -52,7 +52,7 @@ def _write(folder: Path, split: str, per_class: int, seed: int) -> None:
     for synset, index, picture, facts in _pictures(split, per_class, seed):
         name = f"{synset}_{index}.JPEG" if split == "train" else f"ILSVRC2012_val_{next(number):08d}.JPEG"
         (folder / synset).mkdir(exist_ok=True)
-        Image.fromarray(picture).save(folder / synset / name, quality=JPEG_QUALITY)
+        write_picture(folder / synset / name, picture, quality=JPEG_QUALITY)
         lines.append({"file": f"{synset}/{name}", **facts})
     write_notes(folder / "scenes.jsonl", lines)
 

@@ -1,7 +1,7 @@
-"""Writes a miniature COCO in Karpathy's layout: scenes in `val2014`, and five captions of each in `dataset_coco.json`.
+"""A miniature COCO in Karpathy's layout: scenes in `val2014`, and five captions of each in `dataset_coco.json`.
 
-As in the real file, images of other splits stand among those of `val`. Beside it, `sources.jsonl` says of every file
-what it shows and which source it is.
+Like in the real file, images of other splits stand among those of `val`. In addition, `sources.jsonl` records the
+content and the source of every file.
 """
 
 from __future__ import annotations
@@ -10,30 +10,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
+from bench.data.encoding import write_picture
 from bench.data.mini.captions import captions
 from bench.data.mini.scenes import Scene, draw_scene, numbered_scene
 from bench.data.mini.writing import JPEG_QUALITY, write_notes, written_once
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 __all__ = ["VERSION", "write_karpathy"]
 
 VERSION = 1
-"""Raised when the same arguments give other pictures or captions."""
+"""Version number, which increases when the same arguments give other pictures or captions."""
 OTHER_EVERY = 8
-"""An image of `train` and one of `test` are listed for so many of `val`."""
+"""Number of `val` images for which one image of `train` and one of `test` are listed."""
 
 
 def write_karpathy(parent: str | Path, split: str, *, images: int, seed: int = 0) -> Path:
-    """Write a split of the miniature world unless it is there, and return its folder.
+    """Write a split of the miniature data unless it exists, and return its folder.
 
     Args:
-        parent: where data sets lie; the split's folder appears in it whole or not at all.
-        split: `train`, `dev` or `val`; no scene or word is in two of them. Whichever it is, its images are those that
-            the file calls `val`.
-        images: how many of those, with five captions each.
-        seed: of everything drawn.
+        parent: folder of data sets; the split's folder appears in it completely or not at all.
+        split: `train`, `dev` or `val`; no scene or word is in two of them. The file calls the images of any split
+            `val`.
+        images: number of these images, with five captions each.
+        seed: seed of all random values.
     """
     target = Path(parent) / f"karpathy-v{VERSION}-seed{seed}-{images}" / split
     return written_once(target, lambda folder: _write(folder, split, images, seed))
@@ -48,17 +47,17 @@ def _write(folder: Path, split: str, images: int, seed: int) -> None:
         scene = numbered_scene(index, seed, data_set="karpathy", split=split)
         entry = _entry(index, number + 1, kind, scene)
         entries.append(entry)
-        if kind == "train":  # their pictures are another download
+        if kind == "train":  # their pictures are a separate download
             continue
         file = f"{entry['filepath']}/{entry['filename']}"
-        Image.fromarray(draw_scene(scene)).save(folder / file, quality=JPEG_QUALITY)
+        write_picture(folder / file, draw_scene(scene), quality=JPEG_QUALITY)
         lines.append({"file": file, "source": f"scene karpathy {split} {index}", **scene.facts})
-    (folder / "dataset_coco.json").write_text(json.dumps({"images": entries, "dataset": "coco"}))
+    (folder / "dataset_coco.json").write_text(json.dumps({"images": entries, "dataset": "coco"}), encoding="utf-8")
     write_notes(folder / "sources.jsonl", lines)
 
 
 def _order(images: int) -> list[str]:
-    """Karpathy's split of every image in the file."""
+    """Return Karpathy's split of every image in the file."""
     order = []
     for index in range(images):
         if index % OTHER_EVERY == 0:
@@ -68,9 +67,9 @@ def _order(images: int) -> list[str]:
 
 
 def _entry(index: int, cocoid: int, kind: str, scene: Scene) -> dict[str, Any]:
-    said = captions(scene)
+    texts = captions(scene)
     year = "train2014" if kind == "train" else "val2014"
-    sentids = [len(said) * index + place for place in range(len(said))]
+    sentids = [len(texts) * index + place for place in range(len(texts))]
     return {
         "filepath": year,
         "filename": f"COCO_{year}_{cocoid:012d}.jpg",
@@ -80,6 +79,6 @@ def _entry(index: int, cocoid: int, kind: str, scene: Scene) -> dict[str, Any]:
         "sentids": sentids,
         "sentences": [
             {"tokens": text.replace(",", "").split(), "raw": text, "imgid": index, "sentid": sentid}
-            for text, sentid in zip(said, sentids, strict=True)
+            for text, sentid in zip(texts, sentids, strict=True)
         ],
     }

@@ -1,7 +1,8 @@
-"""Pictures of photographic character for the miniature data sets: crops of photographs, and drawn textures in `val`.
+"""Photographic pictures for the miniature data sets: crops of photographs, and drawn textures in `val`.
 
-The splits `train` and `dev` cut any number of crops from each photograph. A test set cuts one, so that no photograph
-decides its numbers: its pictures are a crop and a drawn texture in turn, and textures alone after the last photograph.
+The splits `train` and `dev` contain many crops of each photograph. A test set contains one of each, so that no
+photograph dominates its numbers: it alternates crops and drawn textures, and continues with textures alone after the
+last photograph.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ def photograph(name: str, generator: np.random.Generator) -> Noted:
 
 
 def photographic_test_picture(number: int, data_set: str, generator: np.random.Generator) -> Noted:
-    """Make a picture of the split `val`; no two of a data set have the same source.
+    """Make a picture of the split `val`; each one of a data set has a different source.
 
     Args:
-        number: counts the data set's pictures of photographic character from 0 on.
-        data_set: is part of the name of a drawn picture's source.
-        generator: of the crop's place and size, or of everything that is drawn.
+        number: index of the picture among the data set's photographic pictures.
+        data_set: name of the data set, which is part of the source of a drawn picture.
+        generator: random generator for the crop, or for the drawn picture.
     """
     photos = PHOTOS["val"]
     place, is_drawn = divmod(number, 2) if number < 2 * len(photos) else (number - len(photos), True)

@@ -1,6 +1,6 @@
-"""Crops of real photographs that installed packages ship; no download, and no photograph in two splits.
+"""Crops of real photographs from installed packages; nothing is downloaded, and no photograph is in two splits.
 
-matplotlib ships `grace_hopper`, scikit-image all others. What their documentation says of those of the split `val`:
+matplotlib contains `grace_hopper`, scikit-image all others. Their documentation describes those of the split `val`:
 
 | name | shows | author or source | licence |
 |---|---|---|---|
@@ -51,7 +51,7 @@ PHOTOS = {
 """Names of the photographs of each split: functions of `skimage.data`, and matplotlib's `grace_hopper`."""
 
 SHORT, LONG = 128, 171
-"""Sides of a crop in pixels: 4:3, as most of ImageNet's pictures are."""
+"""Sides of a crop in pixels; the ratio 4:3 is that of most ImageNet pictures."""
 
 
 @functools.cache
@@ -65,7 +65,7 @@ def _photo(name: str) -> Pixels:
 
 
 def photo_crop(name: str, generator: np.random.Generator) -> Pixels:
-    """A random upright 4:3 crop of one photograph, uint8 RGB of shape (128, 171, 3)."""
+    """Return a random upright 4:3 crop of one photograph, uint8 RGB of shape (128, 171, 3)."""
     picture = _photo(name)
     fit = min(picture.shape[0] / SHORT, picture.shape[1] / LONG)
     scale = float(generator.uniform(min(1.0, fit), fit))

@@ -1,8 +1,8 @@
-"""Writes a miniature Places in the real one's layout: square pictures in `test_256`, and a list of their names.
+"""A miniature Places in the real layout: square pictures in `test_256`, and a list of their names.
 
 Five in six are drawn scenes. The sixth is cut from a photograph; in the split `val` it is a picture of
-`bench.data.mini.photographic`, each of which is a source of its own. Beside the pictures, `sources.jsonl` says of every
-file what it shows and which source it was cut from.
+`bench.data.mini.photographic`, each of which is a source of its own. In addition, `sources.jsonl` records the content
+and the source of every file.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from bench.data.encoding import write_picture
 from bench.data.mini.photographic import photograph, photographic_test_picture
 from bench.data.mini.photos import PHOTOS
 from bench.data.mini.scenes import SIDE, draw_scene, numbered_scene
 from bench.data.mini.writing import JPEG_QUALITY, write_notes, written_once
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 __all__ = ["VERSIONS", "write_places"]
 
 VERSIONS = {"train": 1, "dev": 1, "val": 3}
-"""A split's version is raised when the same arguments give other pictures."""
+"""Version number of each split, which increases when the same arguments give other pictures."""
 PHOTO_EVERY = 6
 STEP = 7
-"""Between the numbers in the names, as the published list leaves most of the test pictures out."""
+"""Step between the numbers in file names, because the published list leaves out most of the test pictures."""
 
 
 def write_places(parent: str | Path, split: str, *, pictures: int, seed: int = 0) -> Path:
-    """Write a split unless it is there, and return its folder.
+    """Write a split unless it exists, and return its folder.
 
     Args:
-        parent: where data sets lie; the split's folder appears in it whole or not at all.
+        parent: folder of data sets; the split's folder appears in it completely or not at all.
         split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
-        pictures: how many, all of them in `test_list.txt`.
-        seed: of everything drawn.
+        pictures: number of pictures, all of which are in `test_list.txt`.
+        seed: seed of all random values.
     """
     target = Path(parent) / f"places-v{VERSIONS[split]}-seed{seed}-{pictures}" / split
     return written_once(target, lambda folder: _write(folder, split, pictures, seed))
@@ -47,10 +47,10 @@ def _write(folder: Path, split: str, pictures: int, seed: int) -> None:
     for index in range(pictures):
         name = f"Places365_test_{1 + STEP * index:08d}.jpg"
         picture, facts = (_photographic if index % PHOTO_EVERY == PHOTO_EVERY - 1 else _scene)(split, index, seed)
-        Image.fromarray(picture).save(folder / "test_256" / name, quality=JPEG_QUALITY)
+        write_picture(folder / "test_256" / name, picture, quality=JPEG_QUALITY)
         names.append(name)
         lines.append({"file": f"test_256/{name}", **facts})
-    (folder / "test_list.txt").write_text("".join(f"{name}\n" for name in names))
+    (folder / "test_list.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
     write_notes(folder / "sources.jsonl", lines)
 
 

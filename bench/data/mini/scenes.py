@@ -1,8 +1,8 @@
-"""Drawn scenes of the miniature world: a textured background, one to three shapes, and a short word.
+"""Drawn scenes for the miniature data sets: a textured background, one to three shapes, and a short word.
 
-Fine structure is the point of them: the paper shows that a lossy first stage breaks text outside the mask, so every
-scene has a word to break. All drawing is OpenCV's (5 or newer, whose letters come from a scalable font) and depends on
-the generator alone.
+Scenes contain fine structure on purpose: the paper shows that a lossy first stage damages text outside the mask, so
+every scene has a word. All drawing uses OpenCV (5 or newer, whose letters come from a scalable font) and depends only
+on the generator.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 __all__ = [
     "COLOURS",
@@ -62,7 +62,7 @@ _WORD_LISTS = {
     """,
 }
 WORDS = {split: tuple(words.split()) for split, words in _WORD_LISTS.items()}
-"""Words of each split; no word is in two of them."""
+"""Words of each split; no word is in two splits."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Shape:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of all that is drawn of it inside a scene, the last two exclusive."""
+        """Left, top, right and bottom of its visible pixels in a scene; the last two are exclusive."""
         canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
         _draw_shape(canvas, self)
         rows, columns = (np.flatnonzero(canvas.any(axis=(axis, 2))) for axis in (1, 0))
@@ -84,7 +84,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that one picture shows; the first shape is the largest."""
+    """The content of one picture; the first shape is the largest."""
 
     texture: str
     ground: tuple[str, str]
@@ -99,13 +99,13 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """One English sentence in lower case, such as "a red circle on green stripes with the word boat"."""
+        """One English phrase in lower case, such as "a red circle on green stripes with the word boat"."""
         things = " and ".join(f"a {shape.colour} {shape.kind}" for shape in self.shapes)
         return f"{things} on {self.ground[0]} {self.texture} with the word {self.word.lower()}"
 
     @property
     def facts(self) -> dict[str, str]:
-        """What it shows, in the words of a data set's notes."""
+        """The content of the scene, with the keys of a data set's notes."""
         return {
             "caption": self.caption,
             "texture": self.texture,
@@ -116,7 +116,7 @@ class Scene:
 
 
 def sample_scene(generator: np.random.Generator, *, split: str, shape: str, texture: str) -> Scene:
-    """Draw a scene's description at random, its main shape and background texture given."""
+    """Draw a random description of a scene with a given main shape and background texture."""
 
     def pick(names: tuple[str, ...]) -> str:
         return names[int(generator.integers(len(names)))]
@@ -155,7 +155,7 @@ def sample_scene(generator: np.random.Generator, *, split: str, shape: str, text
 
 
 def numbered_scene(index: int, seed: int, *, data_set: str, split: str) -> Scene:
-    """A data set's scene of that number; 72 in a row have every shape on every texture once."""
+    """Return the scene with this index of a data set; 72 successive ones have every shape on every texture once."""
     return sample_scene(
         numpy_generator(seed, data_set, split, "scene", index),
         split=split,
@@ -165,7 +165,7 @@ def numbered_scene(index: int, seed: int, *, data_set: str, split: str) -> Scene
 
 
 def draw_scene(scene: Scene) -> Pixels:
-    """The scene as uint8 RGB of shape (128, 128, 3)."""
+    """Draw the scene as uint8 RGB of shape (128, 128, 3)."""
     generator = np.random.Generator(np.random.PCG64(scene.texture_seed))
     canvas = _background(scene, generator)
     for shape in reversed(scene.shapes):

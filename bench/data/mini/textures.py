@@ -1,7 +1,7 @@
 """Drawn pictures with the texture of photographs: fractal fields, lit surfaces, occlusion, defocus and film grain.
 
-They stand beside the real photographs in the split `val` only. Installed packages hold few photographs, and many
-crops of one photograph are not many independent pictures; each picture drawn here is a source of its own.
+They complement the real photographs in the split `val` only. Installed packages contain few photographs, and many crops
+of one photograph are not independent pictures; each picture drawn here is a source of its own.
 
 Fractal fields follow the 1/f² power spectrum of natural images (Field, "Relations between the statistics of natural
 images and the response properties of cortical cells", 1987). Leaves and pebbles that hide each other, with sizes of
@@ -21,7 +21,7 @@ __all__ = ["KINDS", "draw_texture"]
 
 Pixels = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float32]
-"""One value a pixel, or a colour a pixel in 0..1, of shape (height, width) or (height, width, 3)."""
+"""Array of shape (height, width) or (height, width, 3): one value per pixel, or one colour per pixel in 0..1."""
 
 
 def draw_texture(kind: str, generator: np.random.Generator, *, width: int, height: int = 128) -> Pixels:
@@ -29,20 +29,20 @@ def draw_texture(kind: str, generator: np.random.Generator, *, width: int, heigh
 
     Args:
         kind: one of `KINDS`.
-        generator: of everything random in the picture.
-        width: in pixels.
-        height: in pixels.
+        generator: random generator for everything in the picture.
+        width: width in pixels.
+        height: height in pixels.
 
     Raises:
         ValueError: the kind is unknown.
     """
     if kind not in _DRAW:
         raise ValueError(f"unknown kind of texture {kind!r}: expected one of {', '.join(KINDS)}")
-    return _photographed(_DRAW[kind](generator, (height, width)), generator)
+    return _apply_camera(_DRAW[kind](generator, (height, width)), generator)
 
 
-def _photographed(picture: Field, generator: np.random.Generator) -> Pixels:
-    """The picture as a camera gives it: white balance, exposure, vignette, lens blur and grain."""
+def _apply_camera(picture: Field, generator: np.random.Generator) -> Pixels:
+    """Simulate a camera: white balance, exposure, vignette, lens blur and grain."""
     height, width = picture.shape[:2]
     balance = generator.uniform(0.92, 1.08, 3) * generator.uniform(0.8, 1.1)
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -55,13 +55,13 @@ def _photographed(picture: Field, generator: np.random.Generator) -> Pixels:
 
 
 def _fractal(generator: np.random.Generator, shape: tuple[int, int], gain: float, *, stretch: float = 1.0) -> Field:
-    """A random field of mean 0 and standard deviation 1, the sum of octaves of smooth noise.
+    """Return a random field of mean 0 and standard deviation 1, the sum of octaves of smooth noise.
 
     Args:
-        generator: of the noise.
+        generator: random generator for the noise.
         shape: height and width.
-        gain: how much weaker each octave is than the one before; 1 gives the power spectrum 1/f².
-        stretch: how many times longer the structures are along the rows than across them.
+        gain: amplitude of each octave relative to the previous one; 1 gives the power spectrum 1/f².
+        stretch: length of the structures along the rows relative to their length across them.
     """
     height, width = shape
     total = np.zeros(shape, np.float32)
@@ -74,12 +74,12 @@ def _fractal(generator: np.random.Generator, shape: tuple[int, int], gain: float
 
 
 def _unit(field: Field) -> Field:
-    """The field's values moved to 0..1."""
+    """Scale the field's values linearly to 0..1."""
     return np.asarray((field - field.min()) / (np.ptp(field) + np.float32(1e-6)), np.float32)
 
 
 def _lit(heights: Field, generator: np.random.Generator) -> Field:
-    """Lambert's cosine of a height field under a light from a random side, in 0..1."""
+    """Return Lambert's cosine of a height field under a light from a random side, in 0..1."""
     down, across = np.gradient(heights)
     turn, rise = generator.uniform(0, 2 * np.pi), generator.uniform(0.5, 1.1)
     light = np.array([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)])
@@ -88,18 +88,18 @@ def _lit(heights: Field, generator: np.random.Generator) -> Field:
 
 
 def _mixed(share: Field, first: npt.ArrayLike, second: npt.ArrayLike) -> Field:
-    """Two colours, or two pictures, mixed pixel by pixel; share 0 gives the first."""
-    there = share[..., None]
-    return np.asarray((1 - there) * np.asarray(first) + there * np.asarray(second), np.float32)
+    """Mix two colours or two pictures pixel by pixel; share 0 gives the first."""
+    weight = share[..., None]
+    return np.asarray((1 - weight) * np.asarray(first) + weight * np.asarray(second), np.float32)
 
 
 def _colour(generator: np.random.Generator, low: float = 0.15, high: float = 0.85) -> npt.NDArray[np.float64]:
-    """A colour of limited saturation, as most surfaces have."""
+    """Return a colour of limited saturation, like that of most surfaces."""
     return (generator.uniform(low, high) * generator.uniform(0.7, 1.3, 3)).clip(0.03, 0.97)
 
 
 def _sky(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Clouds before a sky that grows paler towards the horizon, above a dark ridge in some pictures."""
+    """Draw clouds in a sky that grows paler towards the horizon, above a dark ridge in some pictures."""
     height, width = shape
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None] * np.ones((1, width), np.float32)
     top = np.array([0.2, 0.4, 0.75]) * generator.uniform(0.5, 1.1)
@@ -113,7 +113,7 @@ def _sky(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _terrain(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Fractal heights from above, coloured by height and lit from a side."""
+    """Draw fractal heights seen from above, coloured by height and lit from a side."""
     heights = _fractal(generator, shape, generator.uniform(0.5, 0.65))
     low, middle, high = _colour(generator, 0.15, 0.4), _colour(generator, 0.3, 0.6), _colour(generator, 0.55, 0.9)
     place = (_unit(heights) + 0.05 * _fractal(generator, shape, 0.95)).clip(0, 1)
@@ -123,7 +123,7 @@ def _terrain(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _leaves(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Leaves that hide each other, brighter towards the viewer; the far ones are out of focus."""
+    """Draw leaves that hide each other, brighter towards the viewer; the far ones are out of focus."""
     height, width = shape
     picture = np.full((height, width, 3), _colour(generator, 0.05, 0.2), np.float32)
     base = generator.uniform((0.25, 0.35, 0.15), (0.6, 0.6, 0.35))
@@ -142,7 +142,7 @@ def _leaves(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 def _leaf(
     picture: Field, centre: tuple[float, float], size: float, degrees: float, colour: npt.NDArray[np.float64]
 ) -> None:
-    """A leaf of two halves, one of them in shade, with a rib between them."""
+    """Draw a leaf of two halves, one of them in shade, with a rib between them."""
     turn = np.radians(degrees)
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     steps = np.linspace(-1, 1, 9)[:, None]
@@ -156,7 +156,7 @@ def _leaf(
 
 
 def _pebbles(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Pebbles of many sizes that hide each other, each a lit dome with a rough surface."""
+    """Draw pebbles of many sizes that hide each other, each a lit dome with a rough surface."""
     height, width = shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     heights = 2 * _fractal(generator, shape, 0.9)
@@ -169,15 +169,15 @@ def _pebbles(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
         right = np.cos(turn) * (columns - x) + np.sin(turn) * (rows - y)
         down = (np.cos(turn) * (rows - y) - np.sin(turn) * (columns - x)) / flat
         inside = 1 - (right**2 + down**2) / size**2
-        there = inside > 0
-        heights[there] = (0.9 * size * np.sqrt(inside[there])).astype(np.float32)
-        colours[there] = base * generator.uniform(0.7, 1.25) + generator.normal(0, 0.03, 3)
+        covered = inside > 0
+        heights[covered] = (0.9 * size * np.sqrt(inside[covered])).astype(np.float32)
+        colours[covered] = base * generator.uniform(0.7, 1.25) + generator.normal(0, 0.03, 3)
     heights = cv2.GaussianBlur(heights, (0, 0), 1.0) + 0.3 * _fractal(generator, shape, 0.95)
     return colours * (0.3 + 0.75 * _lit(heights, generator))[..., None]
 
 
 def _balls(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Balls with highlights and soft shadows on a table before a wall that is out of focus."""
+    """Draw balls with highlights and soft shadows on a table in front of a wall that is out of focus."""
     height, width = shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     edge = generator.uniform(0.25, 0.5) * height
@@ -204,7 +204,7 @@ def _balls(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _wood(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """A board with its grain from one side to the other."""
+    """Draw a board whose grain runs from one side to the other."""
     rows = np.arange(shape[0], dtype=np.float32)[:, None]
     moved = rows + 9 * _fractal(generator, shape, 0.4, stretch=4)
     rings = 0.5 + 0.5 * np.sin(2 * np.pi * moved / generator.uniform(10, 20))
@@ -216,7 +216,7 @@ def _wood(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _water(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Waves that grow towards the viewer, with glints of the sky."""
+    """Draw waves that grow towards the viewer, with reflections of the sky."""
     near = np.linspace(0.1, 1, shape[0], dtype=np.float32)[:, None]
     waves = _fractal(generator, shape, 0.9, stretch=5) * (1 - near) + _fractal(generator, shape, 0.7, stretch=3) * near
     deep = _colour(generator, 0.1, 0.35) * np.array([0.7, 1.0, 1.2])
@@ -227,7 +227,7 @@ def _water(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _lights(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Lamps at night, out of focus, behind a sharp foreground in some pictures."""
+    """Draw lamps at night, out of focus, behind a sharp foreground in some pictures."""
     height, width = shape
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None] * np.ones((1, width), np.float32)
     picture = _mixed(down, _colour(generator, 0.05, 0.2), _colour(generator, 0.05, 0.3))
@@ -245,7 +245,7 @@ def _lights(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _cloth(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """A woven cloth with faint stripes and with folds."""
+    """Draw a woven cloth with faint stripes and with folds."""
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     folds = _fractal(generator, shape, 0.35, stretch=float(generator.uniform(0.3, 3)))
     bent, turn = 3 * folds, generator.uniform(0, np.pi)
@@ -262,7 +262,7 @@ def _cloth(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _fur(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Hairs or blades of grass along a smooth flow, in patches of colour."""
+    """Draw hairs or blades of grass along a smooth flow, in patches of colour."""
     height, width = shape
     flow = generator.uniform(0, 2 * np.pi) + 0.8 * _fractal(generator, shape, 0.35)
     patches = (1 / (1 + np.exp(-3 * _fractal(generator, shape, 0.5)))).astype(np.float32)

@@ -60,7 +60,7 @@
       });
       found.sort((one, other) => one[1] - other[1]).forEach(([item]) => parent.insertBefore(item, end));
       const count = items.filter((item) => !item.hidden).length;
-      filters.querySelector("[data-shown]").textContent = count ? `${count} item${count > 1 ? "s" : ""}` : "no item of these found room in the page";
+      filters.querySelector("[data-shown]").textContent = count ? `${count} item${count > 1 ? "s" : ""}` : "none of these items fits into the page";
     };
     filters.hidden = false;
     filters.addEventListener("change", show);

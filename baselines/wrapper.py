@@ -1,0 +1,25 @@
+"""The common base class of methods that use another method's images."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import torch
+
+from bench.generation.method import Method, as_method
+
+__all__ = ["Over"]
+
+
+class Over(Method):
+    """A method that changes the images of the method `of`."""
+
+    of: Method
+
+    def __init__(self, of: Method) -> None:
+        self.of = as_method(of)
+        self.training = self.of.training
+
+    def to(self, device: torch.device) -> Self:
+        self.of.to(device)
+        return self

@@ -1,0 +1,91 @@
+"""Listing of a data set before any item is made: consistency of list and files, and the number of pictures."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.config.instantiate import TARGET, make
+from bench.data.items import Picture
+from bench.data.listing import few
+from bench.data.pictures import size_of
+from bench.data.prepared import MOST_BROKEN
+from bench.errors import BadInputError
+
+__all__ = ["Listing", "list_pictures"]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The pictures that an adapter finds, without reading any."""
+
+    count: int
+    subset: str
+    """Kind of the set: `published`, `reconstructed` or `custom`."""
+    problems: tuple[str, ...] = ()
+
+
+def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
+    """List a data set, and compare the sizes of given masks with those of their pictures.
+
+    Args:
+        node: configuration of the adapter, with its arguments.
+        key: key of the node in the configuration.
+
+    Returns:
+        The listing, or None if the run itself makes the data set, which a check does not do.
+    """
+    if any(_has_target(value) for value in node.values()):
+        return None
+    try:
+        adapter = make(node, key)
+        with _silenced("bench.data"):  # the preparation of items reports it again
+            pictures: list[Picture] = list(adapter)
+        subset = str(adapter.subset)
+    except BadInputError as error:
+        return Listing(0, "custom", (str(error),))
+    return Listing(len(pictures), subset, tuple(_mask_problems(pictures)))
+
+
+def _has_target(node: Any) -> bool:
+    if isinstance(node, Mapping):
+        return TARGET in node or any(_has_target(value) for value in node.values())
+    return isinstance(node, list) and any(_has_target(value) for value in node)
+
+
+def _mask_problems(pictures: Sequence[Picture]) -> Iterator[str]:
+    given = [(picture, picture.mask) for picture in pictures if picture.mask is not None]
+    sizes = [(picture.id, _size(picture.path), _size(mask)) for picture, mask in given]
+    # The preparation of items reports unreadable files; a few broken pictures or masks do not stop a run.
+    different = [(name, image, mask) for name, image, mask in sizes if image and mask and image != mask]
+    if len(different) > MOST_BROKEN * len(given):
+        shown = few(
+            [f"{name} ({_size_text(mask)} for a picture of {_size_text(image)})" for name, image, mask in different]
+        )
+        yield f"{len(different)} of {len(given)} masks are of another size than their pictures: {shown}"
+
+
+def _size(path: Path) -> tuple[int, int] | None:
+    try:
+        return size_of(path)
+    except BadInputError:
+        return None
+
+
+def _size_text(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]}"
+
+
+@contextmanager
+def _silenced(name: str) -> Iterator[None]:
+    log = logging.getLogger(name)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

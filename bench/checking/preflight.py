@@ -1,0 +1,92 @@
+"""Quick checks before torch is imported: the device, temporary files, folders and data set of a run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.config.option_files import did_you_mean
+from bench.config.overrides import key_of
+from bench.config.schema import Config
+from bench.errors import BadInputError
+from bench.results.out_folder import check_out, check_writable
+
+__all__ = ["check_cheaply"]
+
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
+DRIVERS = ("libcuda.so.1", "libamdhip64.so")
+"""Libraries of which one is needed to compute on a graphics card under Linux: NVIDIA's, or AMD's, also called cuda."""
+ROOTS = ("dataset.root", "baseline.root")
+
+
+def check_cheaply(config: Config, resolved: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Check that the device, temporary files, `out`, the store and an overridden root are usable.
+
+    Raises:
+        BadInputError: one of them is not; the message names its key.
+    """
+    _check_device(config.device)
+    _check_temporary()
+    if (
+        not config.kind.measures or config.training is None
+    ):  # otherwise `out` is known, and checked, only after the training
+        check_out(config)
+    for name in ("store", "data"):
+        path = resolved["paths"][name]
+        if not path or not Path(path).is_dir():  # an existing folder may be complete even if it is read-only
+            check_writable(path, f"paths.{name}")
+    for key in ROOTS:
+        group, _, name = key.partition(".")
+        root = (resolved[group] or {}).get(name)
+        if root is not None and not isinstance(root, str | Mapping):
+            raise BadInputError(f"{key}: expected a folder, found {root}")
+        if isinstance(root, str) and key in map(key_of, overrides):
+            _check_root(key, root)
+
+
+def _check_root(key: str, root: str) -> None:
+    if not root:
+        raise BadInputError(f"{key}: expected a folder, found an empty text")
+    if not Path(root).exists():
+        raise BadInputError(f"{key}: nothing at {root}")
+
+
+def _check_temporary() -> None:
+    """Check that there is a folder for temporary files; without one, PyTorch's imports end in a traceback."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise BadInputError(
+            f"TMPDIR: expected a folder in which temporary files can be written, found none ({error.strerror}); there "
+            "may be no room, or a limit on the size of files (ulimit -f)"
+        ) from None
+
+
+def _check_device(name: str) -> None:
+    kind, _, number = name.partition(":")
+    if kind not in DEVICES or (number and not number.isdecimal()):
+        raise BadInputError(
+            f"device: expected one of {', '.join(DEVICES)}, or cuda:N, found "
+            f"{name or 'an empty text'}{did_you_mean(kind, DEVICES)}"
+        )
+    if kind != "cuda" or not sys.platform.startswith("linux"):
+        return
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        raise BadInputError(
+            f"device: expected a device that is there, found {name} and CUDA_VISIBLE_DEVICES without any"
+        )
+    if not any(map(_loads, DRIVERS)):
+        raise BadInputError(f"device: expected a device that is there, found {name} and no driver of a graphics card")
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True

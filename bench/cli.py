@@ -1,0 +1,114 @@
+"""The command line: it runs what the arguments ask for and returns an exit status."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from bench.config.compose import checked, experiments
+from bench.config.flags import answer, read_arguments
+from bench.errors import BadInputError, TerminatedError, outcome
+from bench.experiments.run import run
+from bench.runtime.signals import ending
+from bench.runtime.streams import log_to_stderr
+from bench.runtime.text import printable
+
+if TYPE_CHECKING:
+    from bench.sweeps.jobs import Job
+
+__all__ = ["main"]
+
+DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
+
+
+def main(arguments: list[str]) -> int:
+    """Run what the arguments ask for and return the exit status.
+
+    The status is 0 for done, 1 for failed, 2 for bad input, 130 for interrupted (SIGINT) and 143 for terminated
+    (SIGTERM).
+    """
+    if not arguments or arguments[0] == "help":
+        print(_overview())
+        return DONE
+    log_to_stderr()
+    with ending():
+        return _status(arguments)
+
+
+def _status(arguments: list[str]) -> int:
+    try:
+        if "--version" in arguments:
+            print(f"asymbench {version('asymbench')}, Hydra {version('hydra-core')}")
+            return DONE
+        request = read_arguments(arguments)
+        overrides = request.overrides
+        if request.flags.help:
+            print(_overview())
+            return DONE
+        if request.asks:
+            answer(request)
+            return DONE
+        if request.flags.multirun:
+            from bench.sweeps.expand import run_sweep, sweep_jobs, sweep_words
+
+            _require_valid_job(sweep_jobs(sweep_words(overrides)))
+            return run_sweep(overrides, run)
+        return run(overrides).status
+    except KeyboardInterrupt as interrupt:
+        asked = isinstance(interrupt, TerminatedError)
+        print(
+            f"bench: {'asked to end' if asked else 'interrupted'}; the same command goes on from here", file=sys.stderr
+        )
+        return TERMINATED if asked else INTERRUPTED
+    except Exception as error:
+        known = outcome(error)
+        if known is None:
+            traceback.print_exc()
+            return FAILED
+        status, message = known
+        print(printable(f"bench: {message}"), file=sys.stderr)
+        return status
+
+
+def _require_valid_job(jobs: Sequence[Job]) -> None:
+    """Require, before the first job runs, that at least one job has a valid configuration.
+
+    A key that is wrong in the sweep is wrong in all jobs.
+
+    Raises:
+        BadInputError: no job has a valid configuration; the message is that of the first job.
+    """
+    errors = []
+    for job in jobs:
+        try:
+            checked(job.overrides)
+            return
+        except BadInputError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _overview() -> str:
+    found = experiments()
+    width = max(len(name) for name in found)
+    lines = [f"  {name:<{width}}  {description}" for name, description in found.items()]
+    return "\n".join(
+        [
+            "usage: python -m bench experiment=NAME [KEY=VALUE …]",
+            "",
+            "experiments:",
+            *lines,
+            "",
+            "-m KEY=A,B: a job for every combination, and one table of them all",
+            "Often used: stage=check|fetch|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR",
+            "            batch_size=N  device=auto|cpu|cuda  save_images=true  row=[NAME,…]",
+            "            dataset=folder dataset.root=DIR",
+            "            --cfg job|hydra|all  --resolve  --package KEY  --info  -sc install=bash  --version",
+            "            --config-dir DIR  rows, decoders, data sets and experiments of your own",
+            "            paths.store=DIR (environment: BENCH_STORE)  paths.data=DIR (environment: BENCH_DATA)",
+        ]
+    )

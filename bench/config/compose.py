@@ -1,0 +1,468 @@
+"""Functions that turn a command line into a configuration of `bench.config.schema`, or into one error message.
+
+This module does not import torch, so that listing the experiments or refusing a bad key takes about a second.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import typing
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from os.path import isfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationToMissingValueError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    UnsupportedInterpolationType,
+)
+
+from bench.config.kinds import kind_of
+from bench.config.option_files import (
+    PACKAGES,
+    conf_dir,
+    did_you_mean,
+    folders_of,
+    groups,
+    option_file,
+    options,
+    package_of,
+    refuse_unreadable,
+)
+from bench.config.overrides import group_of, key_of, parse, parse_all, values_of
+from bench.config.schema import COMPILE, CONTROLS, DTYPES, FETCH, STAGES, Config
+from bench.config.used_keys import Usage
+from bench.errors import BadInputError
+from bench.runtime.strict_json import LARGEST_INTEGER
+
+__all__ = [
+    "changing",
+    "checked",
+    "compose_config",
+    "conf_dir",
+    "experiments",
+    "for_each",
+    "group_of",
+    "key_of",
+    "one_message",
+    "refuse_unused",
+    "typed",
+    "usage_of",
+    "with_decoder_rows",
+]
+
+WRONG_TYPES = {
+    re.compile(r"Value '(?P<found>.*)' of type '\w+' could not be converted to Integer", re.DOTALL): "a whole number",
+    re.compile(r"Value '(?P<found>.*)' of type '\w+' could not be converted to Float", re.DOTALL): "a number",
+    re.compile(r"Value '(?P<found>.*)' is not a valid bool", re.DOTALL): "true or false",
+    re.compile(r"Cannot convert '\w+' to string: '(?P<found>.*)'", re.DOTALL): "a text",
+    re.compile(r"(field '[^']*' is not Optional|Incompatible value 'None' for field of type)(?P<found>)"): "a value",
+    re.compile(r"Cannot assign (?P<found>\w+) to Dict"): "keys with values",
+}
+"""Patterns of OmegaConf's messages about a value of a wrong type, with the type that was expected."""
+COMPOSING = re.compile(r"In '(?P<option>[^']+)': \w+ raised.*?:\n(?P<said>.*?)\n\s*full_key: (?P<key>\S+)", re.DOTALL)
+"""Pattern of Hydra's message about an option's file that does not fit the schema."""
+CELL = 8
+"""Side in pixels of the square that one cell of a latent covers."""
+RESOLVERS = ("oc.env", "oc.select", "oc.decode", "oc.create", "oc.deprecated", "oc.dict.keys", "oc.dict.values")
+"""OmegaConf's own resolvers."""
+
+OWN = ("experiment", "experiments", "out", "each", "gate", "seeds", "seeds_from", "card")
+"""Keys of a collection that it does not pass on to the experiments that it runs."""
+
+NEUTRAL = (
+    "experiment", "experiments", "stage", "device", "batch_size", "strip_rows", "compile", "out", "overwrite",
+    "save_images", "keep_features", "features_dtype", "paths", "hydra", "controls", "costs", "verbose", "fresh", "each",
+    "gate", "seeds", "seeds_from", "card",
+)  # fmt: skip
+"""Keys and groups whose overrides change no number of the paper's tables."""
+OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
+"""Beginnings of further overrides that change no number: they choose between alternatives that the project offers."""
+
+ConfigStore.instance().store(name="schema", node=Config)
+
+
+def experiments() -> dict[str, str]:
+    """Return the description of every experiment by its name."""
+    found = {}
+    for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
+        found[path.stem] = str(yaml.safe_load(path.read_text(encoding="utf-8"))["description"])
+    return found
+
+
+def compose_config(overrides: list[str]) -> DictConfig:
+    """Compose the configuration of a command line with these overrides.
+
+    Raises:
+        BadInputError: the configuration does not compose; the message names the key and what is allowed.
+    """
+    parse_all(overrides)
+    try:
+        return _composed(overrides)
+    except Exception as error:  # Hydra, OmegaConf and YAML have no common error class
+        raise BadInputError(_why_not_composed(error, overrides)) from error
+
+
+def _composed(overrides: list[str]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
+        return compose("config", overrides=overrides)
+
+
+def typed(composed: DictConfig) -> tuple[Config, dict[str, Any]]:
+    """Return a composed configuration as the schema's objects, and as plain resolved data.
+
+    Raises:
+        BadInputError: a key is not in the schema, or a value is missing, impossible or of a wrong type.
+    """
+    try:
+        # Convert to plain data first, so that keys added with `+` are checked against the schema as well.
+        plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True))
+        merged = OmegaConf.merge(OmegaConf.structured(Config), plain)
+        resolved = OmegaConf.to_container(merged, throw_on_missing=True)
+        config = OmegaConf.to_object(merged)
+    except (OmegaConfBaseException, RecursionError) as error:
+        missing_keys = list(_missing(OmegaConf.to_container(composed, resolve=False)))
+        if missing_keys:
+            raise BadInputError(
+                f"{missing_keys[0]}: expected a value, found none; {missing_keys[0]}=VALUE sets it"
+            ) from error
+        raise BadInputError(one_message(error)) from error
+    if not isinstance(config, Config) or not isinstance(resolved, dict):
+        raise TypeError("the schema did not give a Config")
+    _refuse_unwritable_numbers(resolved)
+    _validate(config)
+    return config, typing.cast(dict[str, Any], resolved)
+
+
+def checked(overrides: list[str]) -> tuple[Config, dict[str, Any]]:
+    """Return the configuration of a run like `typed`, including the rows of a decoder that is given as a checkpoint.
+
+    Raises:
+        BadInputError: the overrides give no valid configuration, or one of them would change nothing.
+    """
+    composed = compose_config(overrides)
+    config, resolved = typed(composed)
+    words = with_decoder_rows(config, overrides)
+    if words != overrides:
+        composed = compose_config(words)
+        config, resolved = typed(composed)
+    refuse_unused(config, composed, overrides)
+    return config, resolved
+
+
+def refuse_unused(config: Config, composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Require that every override sets something that the run uses.
+
+    Args:
+        config: configuration of the run.
+        composed: the same configuration with unresolved interpolations, including rows that the run adds itself.
+        overrides: the overrides as the user typed them.
+
+    Raises:
+        BadInputError: an override would change nothing; the message names its key.
+    """
+    usage = usage_of(composed, overrides)
+    unused = usage.unused(overrides)
+    if config.kind.collects and unused:
+        used = [set(words) for words in for_each(config, list(overrides)).values()]
+        unused = [word for word in unused if not any(word in words for words in used)]
+    if unused:
+        raise BadInputError(usage.refusal(unused[0]))
+
+
+def usage_of(composed: DictConfig, overrides: Sequence[str]) -> Usage:
+    """Return the keys that a run uses of a composed configuration.
+
+    Raises:
+        BadInputError: a value that decides which keys are used cannot be resolved.
+    """
+    given = any(key_of(word) == "decoder.checkpoint" for word in overrides)
+    try:
+        return Usage(composed, ("decoder.conditioned",) if given and kind_of(str(composed._target_)).measures else ())
+    except OmegaConfBaseException as error:
+        raise BadInputError(one_message(error)) from error
+
+
+def with_decoder_rows(config: Config, overrides: list[str]) -> list[str]:
+    """Add the rows of the given decoder, with and without the mask, unless the overrides choose one of them already.
+
+    Args:
+        config: configuration of a table, composed of the overrides.
+        overrides: the overrides as the user typed them.
+    """
+    if not config.kind.measures or not any(key_of(word) == "decoder.checkpoint" for word in overrides):
+        return overrides
+    assert config.decoder is not None  # it has a default
+    own = [f"decoder_{ending}" for ending in (("mask", "nomask") if config.decoder.conditioned else ("nomask",))]
+    if set(own) & set(config.rows):
+        return overrides
+    return [*overrides, f"row=[{','.join([*config.rows, *own])}]"]
+
+
+def changing(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that change the paper's table; a run with one of them is labelled custom."""
+    return [word for word in overrides if group_of(word) not in NEUTRAL and not word.startswith(OFFERED)]
+
+
+def for_each(config: Config, overrides: list[str]) -> dict[str, list[str]]:
+    """Return, for each experiment of a collection, the collection's overrides that the experiment uses.
+
+    Args:
+        config: configuration of the collection.
+        overrides: overrides of the collection's run; they take precedence over those in `config.each`.
+
+    Raises:
+        BadInputError: an experiment does not exist.
+    """
+    shared = [word for word in overrides if group_of(word) not in OWN]
+    everywhere = config.each.get("all", [])
+    found = {}
+    for name in config.experiments:
+        words = [f"experiment={name}", *everywhere, *config.each.get(name, []), *shared]
+        try:
+            unused = usage_of(compose_config(words), words).unused([*everywhere, *shared])
+        except BadInputError:
+            unused = []  # the experiment's own run reports the error
+        found[name] = [word for word in words if word not in unused]
+    return found
+
+
+def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
+    """Turn an error of Hydra or OmegaConf into one message that names the key and what is allowed.
+
+    Args:
+        error: the error.
+        folders: folders of configuration files, in which options are looked up; if empty, the project's own folder.
+    """
+    deeper = error.__cause__
+    if isinstance(error, HydraException) and isinstance(deeper, OmegaConfBaseException):
+        return one_message(deeper, folders)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    missing = getattr(error, "missing_cfg_file", None)
+    if missing:
+        return _no_such_option(Path(missing), folders or [conf_dir()])
+    if isinstance(error, RecursionError):
+        return "expected values, found interpolations that refer to each other in a circle"
+    composing = COMPOSING.search(str(error))
+    if composing:
+        return f"{_plain_message(composing['key'], composing['said'])} (in {composing['option']})"
+    if not isinstance(error, OmegaConfBaseException) or not error.full_key:
+        return " ".join(lines)
+    key, parent = str(error.full_key), error.parent_node
+    if isinstance(error, ConfigAttributeError | ConfigKeyError) and isinstance(parent, DictConfig):
+        kind = parent._metadata.object_type
+        allowed = [item.name for item in fields(kind)] if is_dataclass(kind) else [str(name) for name in parent]
+        if key in PACKAGES:
+            return f"{key}: expected an option of your own, in a folder that --config-dir names, found none"
+        name = key.rpartition(".")[2]
+        deeper_keys = [one for one in _keys(parent, key.rpartition(".")[0]) if one.endswith(f".{name}")]
+        close = (
+            f"; did you mean {deeper_keys[0]}?"
+            if len(deeper_keys) == 1
+            else did_you_mean(name, [*allowed, *(groups([conf_dir()]) if "." not in key else [])])
+        )
+        return f"{key}: no such key; allowed are {', '.join(allowed)}{close}"
+    empty = re.search(r"interpolation '\$\{([\w.]+)\}': Incompatible value 'None'", lines[0])
+    if empty:
+        return f"{empty[1]}: expected a value, found none; {empty[1]}=VALUE sets it"
+    if isinstance(error, InterpolationToMissingValueError | MissingMandatoryValue):
+        missing_key = lines[0].rpartition(": ")[2]
+        return f"{missing_key}: expected a value, found none; {missing_key}=VALUE sets it"
+    if isinstance(error, UnsupportedInterpolationType):
+        unknown = lines[0].rpartition(" ")[2]
+        known = ", ".join(RESOLVERS)
+        return f"{key}: expected one of the resolvers {known}, found {unknown}{did_you_mean(unknown, RESOLVERS)}"
+    if "Recursive interpolation" in lines[0]:
+        return f"{key}: expected a value, found an interpolation that refers back to {key}"
+    return _plain_message(key, lines[0])
+
+
+def _plain_message(key: str, said: str) -> str:
+    """Turn OmegaConf's message about a key's value into a sentence of this project, if there is one."""
+    if "is not a ListConfig" in said:
+        return f"{key}: expected a list, such as {key}=[A,B], found a single value"
+    if "Cannot merge DictConfig with ListConfig" in said:
+        return f"{key}: expected keys with values, found a list{did_you_mean(key, list(groups([conf_dir()])))}"
+    for pattern, wanted in WRONG_TYPES.items():
+        if wrong := pattern.match(said):
+            return f"{key}: expected {wanted}, found {wrong['found'] or _nothing(said)}"
+    return said if said.startswith(key) else f"{key}: {said}"
+
+
+def _keys(node: DictConfig, prefix: str) -> Iterator[str]:
+    """Yield every key below a node, such as `paths.store`, without resolving a value."""
+    for name, below in node.items_ex(resolve=False):
+        word = name if isinstance(name, str) else repr(name)
+        key = f"{prefix}.{word}" if prefix else word
+        yield key
+        if isinstance(below, DictConfig) and not below._is_none() and not below._is_missing():
+            yield from _keys(below, key)
+
+
+def _nothing(said: str) -> str:
+    return "an empty text" if said.startswith("Value ''") else "null"
+
+
+def _no_such_option(missing: Path, folders: Sequence[Path]) -> str:
+    """Return the message about an option that has no file, such as `row/nonsense`."""
+    there = groups(folders)
+    parents = (parent for parent in missing.parents if parent.as_posix() in there)
+    group, name = (next(parents).as_posix(), missing.stem) if missing.parent.name else (missing.name, "")
+    known = options(group, folders)
+    found = f"no {missing}" if name else "none"
+    unlike = next((file for folder in folders if isfile(file := folder / group / f"{name}.yml")), None)
+    if unlike is not None:
+        return f"{unlike}: expected a name that ends in .yaml, found .yml"
+    return f"{group}: expected one of {', '.join(known)}, found {found}{did_you_mean(name, known)}"
+
+
+def _why_not_composed(error: Exception, overrides: list[str]) -> str:
+    folders = folders_of(overrides)
+    _refuse_nameless_options(overrides, folders)
+    refuse_unreadable(folders[1:])
+    chosen = [(override.key_or_group, name) for override in map(parse, overrides) for name in values_of(override)]
+    for group, name in chosen:
+        file = option_file(group, name, folders) if group in PACKAGES else None
+        if file is not None and package_of(file, group) == group:
+            wanted = PACKAGES[group].format(name=file.stem)
+            return f"{file}: expected the first line `# @package {wanted}`, found none"
+    if not any(key_of(word) == "experiment" for word in overrides):
+        mistyped = next((word for word in overrides if did_you_mean(key_of(word), ["experiment"])), None)
+        found = "none" if mistyped is None else f"{mistyped}; did you mean experiment={mistyped.partition('=')[2]}?"
+        return (
+            f"experiment: expected experiment=NAME, one of {', '.join(options('experiment', folders))}, found {found}"
+        )
+    if isinstance(error, AssertionError):
+        return _message_for_empty_group(overrides) or one_message(error)
+    if isinstance(error, ValueError) and not isinstance(error, HydraException | OmegaConfBaseException):
+        # Hydra's message about `dataset=null` is a bare ValueError.
+        nulls = ", ".join(word for word in overrides if word.endswith("=null"))
+        return f"{nulls}: {error}" if nulls else one_message(error)
+    key = getattr(error.__cause__, "full_key", None)
+    message = one_message(error, folders)
+    if key or getattr(error, "missing_cfg_file", None):
+        return message
+    blamed = [word for word in overrides if key_of(word) in message]
+    return f"{key_of(blamed[0])}: {message}" if blamed and not message.startswith(key_of(blamed[0])) else message
+
+
+def _refuse_nameless_options(overrides: list[str], folders: Sequence[Path]) -> None:
+    """Require that every override of a group chooses options by their names.
+
+    Raises:
+        BadInputError: an override has a number, null or a list of lists instead.
+    """
+    there = groups(folders)
+    for override in map(parse, overrides):
+        group, value = override.key_or_group, None if override.is_delete() else override.value()
+        names = value if isinstance(value, list) else [value]
+        if group in there and not override.is_delete() and not all(isinstance(one, str) for one in names):
+            raise BadInputError(
+                f"{group}: expected one of {', '.join(options(group, folders))}, found "
+                f"{str(override.input_line).partition('=')[2]}"
+            )
+
+
+def _message_for_empty_group(overrides: list[str]) -> str | None:
+    """Return the message about an override of a key in a group of which no option is chosen."""
+    below = [word for word in overrides if "." in key_of(word) and not key_of(word).startswith("hydra.")]
+    composed = compose_config([word for word in overrides if word not in below])
+    usage = usage_of(composed, [])
+    for word in below:
+        group = group_of(word)
+        if group in composed and composed[group] is None:
+            if not usage.uses(group):
+                return usage.refusal(word)
+            known = options(group, folders_of(overrides))
+            return f"{key_of(word)}: expected {group}=NAME as well, one of {', '.join(known)}, found {group}=null"
+    return None
+
+
+def _missing(node: Any, key: str = "") -> Iterator[str]:
+    """Yield the keys of a tree that have no value."""
+    if node == MISSING:
+        yield key
+    below = node.items() if isinstance(node, dict) else ()
+    for name, value in below:
+        yield from _missing(value, f"{key}.{name}" if key else str(name))
+
+
+def _refuse_unwritable_numbers(node: Any, key: str = "") -> None:
+    """Refuse numbers that JSON cannot hold exactly: infinite ones, NaN, and integers of more than 64 bits."""
+    if isinstance(node, dict | list):
+        below = node.items() if isinstance(node, dict) else enumerate(node)
+        for name, value in below:
+            _refuse_unwritable_numbers(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, float) and not math.isfinite(node):
+        raise BadInputError(f"{key}: expected a finite number, found {node}")
+    elif isinstance(node, int) and abs(node) > LARGEST_INTEGER:
+        raise BadInputError(f"{key}: expected a whole number of at most {LARGEST_INTEGER}, found {node}")
+
+
+def _validate(config: Config) -> None:
+    """Refuse values that a type cannot exclude: numbers out of range, unknown words and empty paths."""
+    for name, path in vars(config.paths).items():
+        if not path.strip() or "\0" in path:
+            found = "an empty one" if not path.strip() else "one with a null character"
+            raise BadInputError(f"paths.{name}: expected a path, found {found}")
+    _one_of("stage", config.stage, (STAGES[0], FETCH, *STAGES[1:]))
+    _positive(config, "", "limit")
+    if config.batch_size != "auto" and not (isinstance(config.batch_size, int) and config.batch_size >= 1):
+        raise BadInputError(f"batch_size: expected 1 or more, or auto, found {config.batch_size}")
+    _positive(config, "", "strip_rows")
+    if config.compile is not None:
+        _one_of("compile", config.compile, COMPILE)
+    _one_of("features_dtype", config.features_dtype, DTYPES)
+    for control in config.controls:
+        _one_of("controls", control, CONTROLS)
+    for key in config.kind.needs:
+        if getattr(config, key) is None:
+            raise BadInputError(f"{key}: expected one of the files in conf/{key}, found none")
+    if config.kind.measures:
+        _positive(config.profile, "profile.", "resolution", "steps")
+        if config.profile.resolution % CELL:
+            raise BadInputError(
+                f"profile.resolution: expected a multiple of {CELL}, the pixels of a latent's cell, found "
+                f"{config.profile.resolution}"
+            )
+        _positive(config.dataset, "dataset.", "items")
+        if config.profile.fid_minimum < 2:
+            raise BadInputError(f"profile.fid_minimum: expected 2 or more, found {config.profile.fid_minimum}")
+    if config.parts is not None:
+        _positive(config.parts, "parts.", "per_class", "dev_per_class")
+    for name in ("width", "depth") if config.decoder is not None else ():
+        if getattr(config.decoder, name) <= 0:
+            raise BadInputError(f"decoder.{name}: expected more than 0, found {getattr(config.decoder, name)}")
+    if config.name in ("", ".", "..") or "/" in config.name:
+        raise BadInputError(f"name: expected the name of a folder, found {config.name or 'an empty text'}")
+    for row, spec in config.rows.items():
+        if spec.control is not None:
+            _one_of(f"rows.{row}.control", spec.control, CONTROLS)
+    if config.seed < 0:
+        raise BadInputError(f"seed: expected 0 or more, found {config.seed}")
+
+
+def _positive(node: object, prefix: str, *names: str) -> None:
+    for name in names:
+        value = getattr(node, name)
+        if value is not None and value < 1:
+            raise BadInputError(f"{prefix}{name}: expected 1 or more, found {value}")
+
+
+def _one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        found = f"{value}{did_you_mean(value, allowed)}" if value else "an empty text"
+        raise BadInputError(f"{key}: expected one of {', '.join(allowed)}, found {found}")

@@ -1,0 +1,176 @@
+"""The flags of the command line, which are Hydra's: Hydra parses them and answers them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import redirect_stderr
+from dataclasses import dataclass, fields
+from io import StringIO
+from pathlib import Path
+from typing import NoReturn
+
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from bench.config.compose import compose_config, experiments, typed
+from bench.config.option_files import SEARCH_PATH, conf_dir, did_you_mean
+from bench.config.overrides import quoted
+from bench.config.schema import Config
+from bench.errors import BadInputError
+
+__all__ = ["Request", "answer", "read_arguments"]
+
+CONFIG = "config"
+"""Name of the configuration that every experiment starts from."""
+WITHOUT_MEANING = {
+    "--config-name": "experiment=NAME chooses what is run",
+    "--config-path": "--config-dir DIR adds a folder of configuration files",
+    "--experimental-rerun": "the same command again goes on from its store",
+}
+"""Hydra's flags that have no meaning here, and the alternative to each."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parsed command line."""
+
+    flags: argparse.Namespace
+    """Hydra's flags, under the names that Hydra's parser gives them."""
+    words: list[str]
+    """The overrides as the user typed them."""
+    folders: list[Path]
+    """Folders of configuration files that `--config-dir` adds."""
+
+    @property
+    def overrides(self) -> list[str]:
+        """The overrides, including one that adds the folders of `--config-dir`."""
+        if not self.folders:
+            return self.words
+        return [*self.words, f"{SEARCH_PATH}=[{','.join(quoted(f'file://{folder}') for folder in self.folders)}]"]
+
+    @property
+    def asks(self) -> bool:
+        """True if Hydra is asked for information instead of an experiment to run."""
+        flags = self.flags
+        return bool(flags.cfg or flags.info or flags.shell_completion or flags.hydra_help)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BadInputError(f"command line: {message.splitlines()[0]}")
+
+
+def read_arguments(arguments: Sequence[str]) -> Request:
+    """Parse a command line, in which flags and overrides may have any order.
+
+    Raises:
+        BadInputError: a flag is unknown or lacks its value, or a word is neither a flag nor an override.
+    """
+    parser = _parser()
+    words, folders = _without_folders(arguments)
+    flags, rest = parser.parse_known_args(words)
+    known = [name for action in parser._actions for name in action.option_strings]
+    for word in rest:
+        if word.startswith("-"):
+            asked = _as_override(word) or did_you_mean(word, known)
+            raise BadInputError(f"{word}: expected a flag that there is, such as --help, found none{asked}")
+    for flag, instead in WITHOUT_MEANING.items():
+        if getattr(flags, flag.lstrip("-").replace("-", "_")) is not None:
+            raise BadInputError(f"{flag}: expected another flag, because this one has no meaning here; {instead}")
+    if sum(map(bool, (flags.cfg, flags.info, flags.shell_completion, flags.multirun, flags.run))) > 1:
+        raise BadInputError("command line: expected one of --run, -m, --cfg, --info and -sc, found several")
+    if (flags.resolve or flags.package) and not flags.cfg:
+        raise BadInputError(f"{'--resolve' if flags.resolve else '--package'}: expected --cfg as well, found none")
+    overrides = [*flags.overrides, *rest]
+    for word in overrides if not flags.shell_completion else ():
+        if word in experiments():
+            raise BadInputError(f"{word}: expected KEY=VALUE; did you mean experiment={word}?")
+        if "=" not in word and not word.startswith("~"):
+            asked = did_you_mean(word, list(experiments())).replace("mean ", "mean experiment=")
+            raise BadInputError(f"{word or repr('')}: expected KEY=VALUE or a flag, found neither{asked}")
+    return Request(flags, overrides, folders)
+
+
+def _as_override(flag: str) -> str:
+    """Suggest the override that a flag such as `--limit=8` stands for, as a question; return "" if there is none."""
+    name, _, value = flag.lstrip("-").partition("=")
+    keys = {"experiment", "row", "measure", *(field.name for field in fields(Config))}
+    return f"; did you mean {name}={value or 'VALUE'}?" if name.partition(".")[0] in keys else ""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = get_args_parser()
+    parser.__class__ = _Parser
+    parser.prog, parser.allow_abbrev = "python -m bench", False
+    return parser
+
+
+def _without_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
+    """Return the other arguments, and the folders of every `--config-dir`."""
+    others, folders = [], []
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in ("--config-dir", "-cd"):
+            others.append(word)
+            continue
+        given = value if equals else next(words, "")
+        if not given:
+            raise BadInputError(f"{name}: expected a folder of configuration files, found none")
+        folder = Path(given).resolve()
+        if not folder.is_dir():
+            found = "a file" if folder.exists() else "nothing"
+            raise BadInputError(f"{name}: expected a folder of configuration files, found {found} at {folder}")
+        folders.append(folder)
+    return others, folders
+
+
+def answer(request: Request) -> None:
+    """Print the information that Hydra is asked for: a configuration, its sources, or a shell completion.
+
+    Raises:
+        BadInputError: the configuration is invalid, or lacks the requested package.
+    """
+    flags = request.flags
+    if flags.hydra_help:
+        hydra = _hydra(request)
+        hydra.hydra_help(CONFIG, args_parser=_parser(), args=flags)
+        return
+    if flags.shell_completion:
+        if len([word for word in request.words if word.partition("=")[0] in ("install", "uninstall", "query")]) != 1:
+            raise BadInputError("-sc: expected one of install=SHELL, uninstall=SHELL and query=SHELL")
+        try:
+            _hydra(request).shell_completion(CONFIG, request.words)
+        except ValueError as error:
+            raise BadInputError(f"-sc: {' '.join(str(error).split())}") from error
+        except KeyError as error:
+            raise BadInputError(f"-sc: expected a shell that sets {error} for its query, found none") from error
+        return
+    composed = compose_config(request.overrides)
+    typed(composed)
+    if flags.info:
+        _hydra(request).show_info(flags.info, CONFIG, request.words, run_mode=RunMode.RUN)
+        return
+    package = flags.package if flags.package != "_global_" else None
+    if package and flags.cfg == "job" and OmegaConf.select(composed, package) is None:
+        close = did_you_mean(package, [str(key) for key in composed])
+        raise BadInputError(f"--package: expected a key of the configuration, found {package}{close}")
+    hydra = _hydra(request)
+    try:
+        with redirect_stderr(StringIO()):  # hides Hydra's message about a missing package
+            hydra.show_cfg(CONFIG, request.words, cfg_type=flags.cfg, package=package, resolve=flags.resolve)
+    except SystemExit:
+        raise BadInputError(f"--package: expected a key of the configuration, found {package}") from None
+
+
+def _hydra(request: Request) -> Hydra:
+    GlobalHydra.instance().clear()
+    path = create_config_search_path(str(conf_dir().resolve()))
+    for folder in request.folders:
+        path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+    return Hydra.create_main_hydra2("bench", path)

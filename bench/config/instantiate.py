@@ -1,0 +1,281 @@
+"""Objects that a configuration names by `_target_`: checked before any work, created, and identified by their content.
+
+Keys next to a `_target_` are not in the schema, so that any class can be named; its signature is checked instead.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object, instantiate
+
+from bench.config.own_code import OWN_PACKAGES, code_of
+from bench.errors import BadInputError, outcome
+from bench.runtime.text import one_line
+from bench.store import content_key, file_sha256
+
+__all__ = ["check_targets", "identity", "make", "missing_files", "named", "own_code", "require_target", "weight_files"]
+
+TARGET = "_target_"
+PATH_KEYS = (
+    "backbone", "checkpoint", "edge_weights", "file", "folder", "inpainting_weights", "path", "pipeline", "root", "vae",
+    "weights",
+)  # fmt: skip
+"""Keys whose string is the path of a file or folder that must exist."""
+PLAIN = {kind.__name__: kind for kind in (bool, int, float, str)}
+IGNORED = (".lock", ".md", ".gitattributes")
+"""Endings of files next to weights that are not part of them."""
+
+logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its message about a bad target is in the error as well
+
+
+def check_targets(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
+    """Check that every `_target_` can be imported and accepts its arguments; plain types are checked as well.
+
+    Args:
+        node: configuration as plain data.
+        key: key of the node, for messages.
+        given: arguments that the program passes to the outermost target.
+
+    Raises:
+        BadInputError: a target or an argument is wrong; the message names the key and what is allowed.
+    """
+    if isinstance(node, Mapping):
+        if TARGET in node:
+            _check_call(node, key, given)
+        for name, value in node.items():
+            check_targets(value, f"{key}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            check_targets(value, f"{key}[{index}]")
+
+
+def require_target(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
+    """Check the targets of a node that must itself name a class or function.
+
+    Raises:
+        BadInputError: there is no `_target_`, or `check_targets` refuses the node.
+    """
+    if not (isinstance(node, Mapping) and isinstance(node.get(TARGET), str)):
+        raise BadInputError(f"{key}.{TARGET}: expected the name of a class or function, found none")
+    check_targets(node, key, given)
+
+
+def _check_call(node: Mapping[str, Any], key: str, given: tuple[str, ...]) -> None:
+    try:
+        target: Callable[..., Any] = get_object(node[TARGET])
+        signature = inspect.signature(target)
+    except (Exception, SystemExit) as error:
+        raise BadInputError(
+            f"{key}.{TARGET}: expected a class or function, found {node[TARGET]} ({_reason(error)})"
+        ) from error
+    parameters = signature.parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    allowed = [name for name in parameters if name not in given]
+    for name in node:
+        if not str(name).startswith("_") and name not in allowed:
+            raise BadInputError(f"{key}.{name}: no such key; {node[TARGET]} takes {', '.join(allowed) or 'none'}")
+    for name in allowed:
+        if parameters[name].default is inspect.Parameter.empty and name not in node:
+            raise BadInputError(f"{key}.{name}: missing; {node[TARGET]} needs it")
+        kind = PLAIN.get(_plain(parameters[name].annotation))
+        if kind is not None and name in node and not _fits(node[name], kind):
+            raise BadInputError(f"{key}.{name}: expected {kind.__name__}, found {node[name]!r}")
+
+
+def _plain(annotation: object) -> str:
+    """Return the name of an annotated type, without what marks a field that only initializes a data class."""
+    return re.sub(r"^<class '(.*)'>$|^InitVar\[(.*)\]$", r"\1\2", str(annotation))
+
+
+def _reason(error: BaseException) -> str:
+    """Return the first cause of an error; for a module that is not found, add how to make it importable."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    said = f"{type(error).__name__}: {error}".split("\n")[0]
+    if isinstance(error, ModuleNotFoundError):
+        said += "; PYTHONPATH=FOLDER before the command adds a folder of your own modules"
+    return said
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    return isinstance(value, int | float if kind is float else kind)
+
+
+def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
+    """Create the object of a configuration node.
+
+    Raises:
+        BadInputError: the class or function refuses the arguments or fails; the message names the key.
+        OSError, MemoryError: the class or function raised it, and `outcome` has a message for it.
+    """
+    try:
+        return instantiate(_with_paths(node), _convert_="all", **given)
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:  # Hydra wraps the error that the target raised
+            if isinstance(cause, Exception) and outcome(cause) is not None:
+                raise cause from error
+            if isinstance(cause, TypeError | ValueError) and cause is not error:
+                raise BadInputError(f"{key}: {cause}") from error
+            if cause.__cause__ is None and str(node.get(TARGET)).split(".")[0] not in OWN_PACKAGES:
+                with named(key, f"an object of {node.get(TARGET)}"):
+                    raise cause from None
+            cause = cause.__cause__
+        raise
+
+
+@contextmanager
+def named(key: str, expected: str) -> Iterator[None]:
+    """Turn an error of external code in the block into one sentence that contains the line that raised it.
+
+    Args:
+        key: key of the configuration that names the code.
+        expected: what the code should return.
+
+    Raises:
+        BadInputError: the block raised an error that `bench.errors.outcome` has no message for.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # a script that is not meant to be imported may end the process
+        if isinstance(error, Exception) and outcome(error) is not None:
+            raise
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise BadInputError(
+            f"{key}: expected {expected}, found {one_line(said)} ({last.filename}:{last.lineno})"
+        ) from error
+
+
+def _is_path(node: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a value of a node is a path.
+
+    It is one by its key, by the annotation of the parameter that takes it, or because it is absolute and exists.
+    """
+    value = node[name]
+    if not isinstance(value, str):
+        return False
+    return name in PATH_KEYS or name in _path_parameters(node) or (Path(value).is_absolute() and Path(value).exists())
+
+
+def _path_parameters(node: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the parameters that somebody's own class or function annotates as paths."""
+    target = node.get(TARGET)
+    if not isinstance(target, str) or _is_own(target):
+        return frozenset()
+    return _annotated_paths(target)
+
+
+@lru_cache(maxsize=256)
+def _annotated_paths(target: str) -> frozenset[str]:
+    try:
+        parameters = inspect.signature(get_object(target)).parameters
+    except (Exception, SystemExit):  # `check_targets` has a message for it
+        return frozenset()
+    return frozenset(name for name, one in parameters.items() if re.search(r"\bPath\b", str(one.annotation)))
+
+
+def _with_paths(node: Any) -> Any:
+    """Return a node in which every value that a parameter takes as a path is a path, not a string."""
+    if isinstance(node, list):
+        return [_with_paths(one) for one in node]
+    if not isinstance(node, Mapping):
+        return node
+    taken = _path_parameters(node)
+    return {
+        name: Path(value) if name in taken and isinstance(value, str) else _with_paths(value)
+        for name, value in node.items()
+    }
+
+
+def _paths(node: Any, key: str) -> Iterator[tuple[str, Path]]:
+    if isinstance(node, Mapping):
+        for name, value in node.items():
+            if _is_path(node, name):
+                yield f"{key}.{name}", Path(value)
+            else:
+                yield from _paths(value, f"{key}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _paths(value, f"{key}[{index}]")
+
+
+def missing_files(node: Any, key: str) -> list[str]:
+    """Return one line for every path that a configuration names and that does not exist."""
+    return [f"{name}: nothing at {path}" for name, path in _paths(node, key) if not path.exists()]
+
+
+def weight_files(node: Any, key: str = "") -> dict[str, str]:
+    """Return the SHA-256 of every file under the paths that a configuration names, by the file's path."""
+    files = {file for _, path in _paths(node, key) for file in _files(path)}
+    return {str(file): file_sha256(file) for file in sorted(files)}
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    found = [file for file in path.rglob("*") if file.is_file() and not file.name.endswith(IGNORED)]
+    # Hidden files and folders next to weights, such as `.cache`, belong to download tools.
+    return [file for file in found if not any(name.startswith(".") for name in file.relative_to(path).parts)]
+
+
+def identity(node: Any, files: Mapping[str, str]) -> Any:
+    """Return the node as plain data in which every path is replaced by the hash of its content.
+
+    Moved weights keep their identity, and changed weights get a new one. A class or function of this project is
+    identified by its name without its module, so that the module may be renamed. One of external code is identified by
+    its full name and by its code, including all modules that it imports.
+
+    Args:
+        node: configuration as plain data.
+        files: SHA-256 by path, from `weight_files`.
+    """
+    if isinstance(node, Mapping):
+        found = {
+            name: _content(Path(value), files) if _is_path(node, name) else identity(value, files)
+            for name, value in node.items()
+        }
+        if TARGET in node:
+            if _is_own(node[TARGET]):
+                found[TARGET] = get_object(node[TARGET]).__qualname__
+            else:
+                found["_source_"] = code_of(node[TARGET])
+        return found
+    if isinstance(node, list):
+        return [identity(value, files) for value in node]
+    return node
+
+
+def _content(path: Path, files: Mapping[str, str]) -> str:
+    if path.is_file():
+        return files[str(path)]
+    return content_key({file.relative_to(path).as_posix(): files[str(file)] for file in _files(path)})
+
+
+def own_code(node: Any) -> dict[str, str]:
+    """Identify the code behind every target that is not this project's own, by module."""
+    if isinstance(node, list):
+        return {name: sha for one in node for name, sha in own_code(one).items()}
+    if not isinstance(node, Mapping):
+        return {}
+    found = {name: sha for one in node.values() for name, sha in own_code(one).items()}
+    if isinstance(node.get(TARGET), str) and not _is_own(node[TARGET]):
+        found |= code_of(node[TARGET])
+    return found
+
+
+def _is_own(target: str) -> bool:
+    """Tell whether a class or function belongs to this project."""
+    return target.split(".")[0] in OWN_PACKAGES

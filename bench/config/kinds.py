@@ -1,0 +1,124 @@
+"""The kinds of experiments, with the facts that are needed before the experiment's class and torch are imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from omegaconf import DictConfig, OmegaConf
+
+from bench.config.references import users
+from bench.errors import BadInputError
+
+__all__ = ["KINDS", "RUN", "TABLE", "Kind", "kind_of"]
+
+TABLE, SENSITIVITY = "bench.experiments.table.TableExperiment", "bench.experiments.sensitivity.SensitivityExperiment"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Facts about a class of experiments."""
+
+    needs: tuple[str, ...]
+    """Groups and keys that its configuration must have."""
+    reads: Callable[[DictConfig], Iterable[str]]
+    """Function that returns the keys that the class reads itself; a group stands for all keys below it."""
+    measures: bool = False
+    """True if it samples and scores the rows of a table."""
+    collects: bool = False
+    """True if it runs other experiments."""
+
+
+RUN = ("name", "_target_", "stage", "out", "overwrite", "paths.assets", "profile.name")
+DECODER = tuple(f"decoder.{name}" for name in ("width", "depth", "conditioned", "blending", "branch"))
+TRAINING = (
+    "training", "start", "first_stage", "training_data", "validation_data", "predict_branch", "workers", "wandb",
+    "profile.decoder_sizes", "profile.perceptual", "generator", "seed", "device", "paths.store", "paths.data", *DECODER,
+)  # fmt: skip
+MEASURED = (
+    "limit", "seed", "device", "batch_size", "strip_rows", "compile", "controls", "save_images", "keep_features",
+    "profile.resolution", "profile.masks", "profile.fid_minimum", "profile.error", "profile.precision", "paths.store",
+    "paths.data", "generator", "dataset.items", "dataset.pictures", "features.name", "table.number", "table.title",
+    "table.task", "table.columns", "table.beside", "table.reference", "verbose", "fresh",
+)  # fmt: skip
+COLLECTED = ("experiments", "each", "device", "verbose", "profile.error", "profile.precision")
+
+
+def _measured_keys(config: DictConfig) -> Iterator[str]:
+    yield from MEASURED
+    if config.table is None or config.features is None:
+        return
+    task = config.table.task
+    yield f"features.tasks.{task}"
+    measure_names = list(OmegaConf.select(config, f"features.tasks.{task}") or [])
+    if config._target_ == SENSITIVITY:
+        yield "features.choices"
+        measure_names += [name for choice in config.features.choices.values() for name in choice.get("measures") or []]
+    for name, measure in config.features.measures.items():
+        if name in measure_names or task in (measure.get("tasks") or []):
+            yield f"features.measures.{name}"
+    for name, row in config.rows.items():
+        if row.get("control") is None or row.control in config.controls:
+            yield from (f"rows.{name}.{key}" for key in ("label", "method", "cited", "control", "beside"))
+            yield f"rows.{name}.published.{config.table.number}"
+    if config.keep_features:
+        yield "features_dtype"
+
+
+def _table_keys(config: DictConfig) -> Iterator[str]:
+    yield from _measured_keys(config)
+    yield from ("costs", "profile.weights", "table.readings", "table.figures")
+    if config.training is not None and any("rows." in key for key in users(config, "decoder.checkpoint")):
+        yield from TRAINING
+
+
+def _train_decoder_keys(config: DictConfig) -> Iterator[str]:
+    yield from ("decoder.name", *TRAINING)
+
+
+def _train_mini_keys(config: DictConfig) -> Iterator[str]:
+    yield from ("part", "seed", "device", "profile.resolution", "paths.data")
+    yield from (f"parts.{key}" for key in config.parts if key != "extras")
+    name, _, seed = (config.part or "").partition("@")
+    if name in config.parts.extras:
+        yield f"parts.extras.{name}"
+    if seed:
+        yield "profile.weights"
+
+
+MEASURING = ("dataset", "generator", "features", "table")
+
+KINDS: Mapping[str, Kind] = {
+    TABLE: Kind(MEASURING, _table_keys, measures=True),
+    SENSITIVITY: Kind(MEASURING, _measured_keys, measures=True),
+    "bench.experiments.architecture.ArchitectureExperiment": Kind(
+        ("decoder", "table"), lambda config: (*DECODER, "table.number", "table.title", "verbose")
+    ),
+    "bench.experiments.train_decoder.TrainDecoder": Kind(
+        ("decoder", "training", "first_stage", "training_data", "validation_data"), _train_decoder_keys
+    ),
+    "bench.experiments.train_mini.TrainMini": Kind(("parts",), _train_mini_keys),
+    "bench.experiments.collection.Collection": Kind(("experiments",), lambda config: COLLECTED, collects=True),
+    "bench.experiments.regression.Regression": Kind(
+        ("experiments", "gate"), lambda config: (*COLLECTED, "gate"), collects=True
+    ),
+    "bench.experiments.seeds.SeedsExperiment": Kind(
+        ("experiments", "seeds_from", "card"),
+        lambda config: (
+            "experiments", "each", "seeds", "seeds_from", "card", "seed", "profile.weights", "profile.decoders",
+        ),
+        collects=True,
+    ),
+}  # fmt: skip
+"""Kinds of experiments by the name of their class."""
+
+
+def kind_of(target: str) -> Kind:
+    """Return the kind of experiment that a class runs.
+
+    Raises:
+        BadInputError: the class is not one of an experiment.
+    """
+    if target not in KINDS:
+        raise BadInputError(f"_target_: expected one of {', '.join(KINDS)}, found {target}")
+    return KINDS[target]

@@ -1,0 +1,216 @@
+"""The command `python -m bench.manifest show PATH`, `verify PATH [ROOT …]` or `diff A B`.
+
+It shows, verifies and compares manifests. A path is a `manifest.json`, or a folder that holds one: prepared items in
+the store, or the folder of a run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.data.listing import few
+from bench.errors import BadInputError
+from bench.runtime.strict_json import read_json
+from bench.runtime.text import as_line, printable
+from bench.store import content_key
+
+__all__ = ["diff", "main", "show", "verify"]
+
+SAME, DIFFERENT, BAD_INPUT = 0, 1, 2
+CONTENTS = ("image", "mask", "caption", "exemplar")
+"""Contents whose SHA-256 is in a line; null if an item has no such content."""
+FACTS = ("source", "reference")
+SETTINGS = ("resolution", "masks", "fit", "seed")
+FIRST = 5
+DIGITS = 12
+
+Manifest = dict[str, Any]
+
+
+def show(manifest: Manifest) -> dict[str, Any]:
+    """Summarise a manifest: its hash, settings and counts, and the first five lines."""
+    lines = manifest["items"]
+    return {
+        "hash": content_key({"items": lines}),
+        "subset": manifest.get("subset"),
+        "items": len(lines),
+        "sources": len({line["source"] for line in lines}),
+        "references": sum(line.get("reference", True) for line in lines),
+        "dropped": len(manifest.get("dropped", [])),
+        "broken": len(manifest.get("broken", {})),
+        "left_out": len(manifest.get("left_out", {})),
+        **{name: manifest.get(name) for name in SETTINGS},
+        "first": lines[:FIRST],
+    }
+
+
+def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
+    """Return the ids of the items in which two manifests differ, by the kind of difference; empty if they are equal.
+
+    The keys are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`, `source`, `reference`, and `order`.
+    `order` lists items of both manifests that are not in the same order.
+    """
+    left, right = ({line["id"]: line for line in manifest["items"]} for manifest in (first, second))
+    common, reordered = [name for name in left if name in right], [name for name in right if name in left]
+    found = {
+        "only in A": [name for name in left if name not in right],
+        "only in B": [name for name in right if name not in left],
+        **{key: [name for name in common if left[name].get(key) != right[name].get(key)] for key in CONTENTS + FACTS},
+        "order": [name for name, other in zip(common, reordered, strict=True) if name != other],
+    }
+    return {key: names for key, names in found.items() if names}
+
+
+def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
+    """Return the ids of prepared items that differ from the manifest, by the kind of difference, such as `unreadable`.
+
+    Args:
+        manifest: the manifest to compare with.
+        folder: folder of the prepared items; whole images and exemplars are read from their original files.
+
+    Raises:
+        BadInputError: the folder's table is broken, has another version or another number of items, or the manifest
+            lacks the settings of its items.
+    """
+    for key in ("resolution", "masks"):
+        if key not in manifest:
+            raise BadInputError(f"manifest: expected the key {key}, found none")
+    import datasets
+
+    from bench.data.prepared import FEATURES, TABLE, Items
+
+    try:
+        items = Items(manifest, datasets.Dataset.from_file(str(folder / TABLE)), folder)
+    except (OSError, ValueError) as error:
+        raise BadInputError(f"{folder / TABLE}: expected prepared items, found {error}") from None
+    if items.table.features != FEATURES or len(items.table) != len(items):
+        columns = ", ".join(items.table.column_names)
+        raise BadInputError(
+            f"{folder / TABLE}: expected {len(items)} items with {', '.join(FEATURES)}, "
+            f"found {len(items.table)} with {columns}"
+        )
+    found: dict[str, list[str]] = {}
+    for index, line in enumerate(items.lines()):
+        for key in _changed(items, index, line):
+            found.setdefault(key, []).append(line["id"])
+    return found
+
+
+def _changed(items: Any, index: int, line: dict[str, Any]) -> list[str]:
+    try:
+        changed: list[str] = items.changed(items.as_stored(index), line)
+    except (BadInputError, ValueError):
+        return ["unreadable"]
+    return changed
+
+
+def _read(path: Path) -> Manifest:
+    file = path / "manifest.json" if path.is_dir() else path
+    try:
+        manifest = read_json(file)
+    except FileNotFoundError as error:
+        raise BadInputError(f"{path}: expected a manifest or a folder that holds one, found none ({error})") from None
+    lines = manifest.get("items")
+    if not isinstance(lines, list) or not all(isinstance(line, dict) and _is_line(line) for line in lines):
+        raise BadInputError(f"{file}: expected a list of `items` with id and source, found none or others")
+    for key, kind in (
+        ("dropped", list),
+        ("broken", dict),
+        ("left_out", dict),
+        ("resolution", int),
+        ("masks", str),
+        ("fit", str),
+    ):
+        if not isinstance(manifest.get(key, kind()), kind):
+            raise BadInputError(f"{file}: expected {kind.__name__} as {key}, found {manifest[key]!r:.40}")
+    return manifest
+
+
+def _is_line(line: dict[str, Any]) -> bool:
+    area = line.get("mask_area", 0.0)
+    return (
+        all(isinstance(line.get(key), str) for key in ("id", "source"))
+        and all(isinstance(line.get(key), str | None) for key in CONTENTS)
+        and isinstance(line.get("reference", True), bool)
+        and isinstance(area, int | float)
+        and 0 <= area <= 1
+    )
+
+
+def _folder(path: Path) -> Path:
+    return path if path.is_dir() else path.parent
+
+
+def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
+    """Return the folder below the roots in which the manifest's items were prepared."""
+    for table in sorted(table for root in roots for table in root.rglob("items.arrow")):
+        if table.with_name("manifest.json").is_file() and _read(table.parent)["items"] == manifest["items"]:
+            return table.parent
+    raise BadInputError(f"expected the manifest's prepared items below {', '.join(map(str, roots))}, found none")
+
+
+def _print_shown(shown: dict[str, Any]) -> None:
+    print(f"hash      {shown['hash']}")
+    print(as_line(f"subset    {shown['subset']}"))
+    counts = ", ".join(f"{shown[name]} {name}" for name in ("items", "sources", "references", "dropped", "broken"))
+    print(f"counts    {counts}")
+    print(as_line(f"settings  {', '.join(f'{name} {shown[name]}' for name in SETTINGS)}"))
+    for line in shown["first"]:
+        hashes = " ".join(f"{key} {line[key][:DIGITS]}" for key in CONTENTS if line.get(key))
+        print(as_line(f"  {line['id']}  ({line['source']})  {hashes}"))
+    if shown["items"] > len(shown["first"]):
+        print(f"  and {shown['items'] - len(shown['first'])} more")
+
+
+def _print_found(found: dict[str, list[str]], same: str) -> None:
+    for key, names in found.items():
+        print(as_line(f"{key}: {len(names)}: {few(names)}"))
+    if not found:
+        print(same)
+
+
+def _arguments(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.manifest",
+        description="A manifest lists the items of a table. A path is a manifest.json or its folder.",
+        epilog="Exit status: 0 same or shown, 1 different, 2 bad input.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    shown = commands.add_parser("show", help="print counts, settings, hash and the first lines")
+    shown.add_argument("path", type=Path)
+    verified = commands.add_parser("verify", help="hash prepared items and their original files again")
+    verified.add_argument("path", type=Path)
+    verified.add_argument("root", type=Path, nargs="*", help="folders to search for prepared items (default: PATH)")
+    compared = commands.add_parser("diff", help="list the items that differ or are in one only")
+    compared.add_argument("path", type=Path, metavar="A")
+    compared.add_argument("other", type=Path, metavar="B")
+    for command in (shown, verified, compared):
+        command.add_argument("--json", action="store_true", help="print JSON")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command and return its exit status: 0 same or shown, 1 different, 2 bad input."""
+    given = _arguments(arguments)
+    try:
+        manifest = _read(given.path)
+        if given.command == "show":
+            shown = show(manifest)
+            print(json.dumps(shown, indent=1)) if given.json else _print_shown(shown)
+            return SAME
+        if given.command == "verify":
+            found = verify(manifest, _prepared(manifest, given.root or [_folder(given.path)]))
+        else:
+            found = diff(manifest, _read(given.other))
+    except BadInputError as error:
+        print(printable(f"bench.manifest: {error}"), file=sys.stderr)
+        return BAD_INPUT
+    if given.json:
+        print(json.dumps(found, indent=1))
+    else:
+        _print_found(found, f"{len(manifest['items'])} items, all the same")
+    return DIFFERENT if found else SAME

@@ -1,0 +1,411 @@
+"""Picture files from outside: this is the only module that opens, checks and decodes them.
+
+The format follows from the first bytes of the file. Pictures that are too large or too narrow are refused from the
+header, before any pixel is decoded. Sample values are converted to 8 bits by the range that their format defines (PNG,
+third edition; TIFF 6.0 and its technical notes; netpbm; ITU-T T.800), or refused if it defines none.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import stat
+import struct
+import sys
+import textwrap
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from numbers import Real
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFile, UnidentifiedImageError
+
+from bench.data.names import escaped
+from bench.errors import BadInputError
+
+__all__ = ["FORMATS", "MOST_BYTES", "MOST_PIXELS", "MOST_UNLIKE", "is_picture", "open_picture", "read_rgb", "size_of"]
+
+MOST_PIXELS = 178_956_970
+"""Largest number of pixels of a picture; Pillow's own limit."""
+MOST_UNLIKE = 20
+"""Largest ratio of a picture's longer side to its shorter side."""
+MOST_BYTES = 8 * MOST_PIXELS
+"""Largest number of bytes of a file: the size of four channels of 16 bits without compression."""
+
+FORMATS = {
+    "JPEG": re.compile(rb"\xff\xd8\xff"),
+    "PNG": re.compile(rb"\x89PNG\r\n\x1a\n"),
+    "WEBP": re.compile(rb"RIFF....WEBP", re.DOTALL),
+    "AVIF": re.compile(rb"....ftyp(avif|avis|mif1|msf1)", re.DOTALL),
+    "TIFF": re.compile(rb"II[\x2a\x2b]\0|MM\0[\x2a\x2b]"),
+    "BMP": re.compile(rb"BM.{12}[\x0c-\x7c]\0\0\0", re.DOTALL),
+    "PPM": re.compile(rb"P[1-6f]\s+[#0-9]"),
+    "GIF": re.compile(rb"GIF8[79]a"),
+    "JPEG2000": re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
+}
+"""Formats that can be read, by Pillow's names, with the pattern of their first bytes. Files of several pictures give
+the first one.
+"""
+FIRST_BYTES = 18
+"""Number of bytes that identify the format."""
+
+PLAIN_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
+"""Pillow's modes of 8 bits, or 1, which it converts to RGB itself."""
+PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
+"""Chunks of a PNG that determine its pixels; texts, profiles, times and further frames are skipped."""
+PALETTE = b"\x03"
+"""Colour type of a PNG whose samples are indices."""
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+"""Transfer characteristics (ITU-T H.273) of pictures of a high dynamic range."""
+NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)
+"""Pattern of the colour description in the header of an AVIF, with its transfer characteristics."""
+HEADER = 65536
+"""Number of bytes at the start of an AVIF that contain its description."""
+
+ORIENTATION, PHOTOMETRIC, BITS, PLANES, SAMPLE_FORMAT, LOWEST, HIGHEST = 274, 262, 258, 284, 339, 340, 341
+"""Tags of EXIF and TIFF."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""Operation that turns a picture of each EXIF orientation upright."""
+NATIVE = b"II" if sys.byteorder == "little" else b"MM"
+SAMPLES = {1: "unsigned", 2: "signed", 3: "float"}
+"""Sample formats of TIFF."""
+ROWS = 256
+"""Number of rows that are scaled at once, so that a large picture takes no more memory than one of 8 bits."""
+LONGEST_QUOTE = 160
+"""Largest number of characters of a decoder's message that are shown."""
+PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+
+Levels = npt.NDArray[np.uint8]
+
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its message about a bad file is in the error as well
+
+
+class _RefusedError(Exception):
+    """A picture that is intact but cannot be interpreted; the message is `expected …, found …`."""
+
+
+def is_picture(path: Path) -> bool:
+    """Tell whether a file begins like a picture of a known format; True also if it cannot be opened."""
+    try:
+        with _opened(path) as file:
+            return _format(file) is not None
+    except BadInputError:
+        return True
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return width and height of the upright picture without decoding its pixels.
+
+    Raises:
+        BadInputError: see `open_picture`, as far as the header shows the error.
+    """
+    with _picture(path) as opened:
+        width, height = opened.size
+        return (height, width) if _orientation(opened) >= 5 else (width, height)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Decode a picture and turn it upright, in its own colours: a Pillow mode of 8 bits, or 1 (`PLAIN_MODES`).
+
+    EXIF orientation is applied. Unsigned samples of more than 8 bits are reduced to their upper 8 bits; those of other
+    kinds are scaled linearly to 0–255 from the range that their TIFF states.
+
+    Raises:
+        BadInputError: the file is missing, is not a regular file, has an unknown format, is too large
+            (`MOST_PIXELS`, `MOST_BYTES`), too narrow (`MOST_UNLIKE`) or broken, or the range of its values is not
+            defined.
+    """
+    with _picture(path) as opened:
+        return _upright(opened)
+
+
+def read_rgb(path: Path) -> Image.Image:
+    """Read a picture of any mode as upright 8-bit RGB; transparent pixels are composed with white.
+
+    Raises:
+        BadInputError: see `open_picture`, or every pixel is transparent.
+    """
+    with _picture(path) as opened:
+        return _rgb(_upright(opened))
+
+
+@contextmanager
+def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture and read its header; every exception here or in the block becomes a `BadInputError`."""
+    with _opened(path) as file:
+        kind = _format(file)
+        if kind is None:
+            raise BadInputError(f"{escaped(path)}: expected a picture ({', '.join(FORMATS)}), found something else")
+        if PILLOW_WARNINGS not in warnings.filters:
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+        try:
+            with Image.open(_minimal_png(file) if kind == "PNG" else file, formats=(kind,)) as opened:
+                _refuse_shape(*opened.size)
+                _refuse_transfer(kind, file)
+                yield opened
+        except _RefusedError as error:
+            raise BadInputError(f"{escaped(path)}: {error}") from None
+        except Image.DecompressionBombError:
+            raise BadInputError(f"{escaped(path)}: expected at most {MOST_PIXELS:,} pixels, found more") from None
+        except UnidentifiedImageError:
+            raise BadInputError(
+                f"{escaped(path)}: expected a whole picture, found a broken one, or an unusual kind of {kind}"
+            ) from None
+        except Exception as error:  # decoders raise nearly every type of error
+            words = textwrap.shorten(escaped(error), LONGEST_QUOTE, placeholder=" …")
+            raise BadInputError(
+                f"{escaped(path)}: expected a whole picture, found a broken one ({words or type(error).__name__})"
+            ) from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a regular file for reading."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "something that is no file"
+            raise BadInputError(f"{escaped(path)}: expected a picture, found {what}")
+        if status.st_size > MOST_BYTES:
+            found = f"{status.st_size:,}"
+            raise BadInputError(f"{escaped(path)}: expected a picture of at most {MOST_BYTES:,} bytes, found {found}")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise BadInputError(f"{escaped(path)}: expected a picture, found no file") from None
+    except (OSError, ValueError) as error:  # a path with a null character raises ValueError
+        words = getattr(error, "strerror", None) or error
+        raise BadInputError(f"{escaped(path)}: expected a picture, found one that cannot be opened ({words})") from None
+
+
+def _format(file: IO[bytes]) -> str | None:
+    first = file.read(FIRST_BYTES)
+    file.seek(0)
+    return next((name for name, beginning in FORMATS.items() if beginning.match(first)), None)
+
+
+def _refuse_shape(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        raise _RefusedError(f"expected at most {MOST_PIXELS:,} pixels, found {width}×{height}")
+    if max(width, height) > MOST_UNLIKE * min(width, height):
+        raise _RefusedError(f"expected sides no further apart than 1:{MOST_UNLIKE}, found {width}×{height}")
+
+
+# --- before decoding -------------------------------------------------------------------------------------------------
+
+
+def _minimal_png(file: IO[bytes]) -> IO[bytes]:
+    """Return a PNG with only the chunks that determine its pixels, with their own checksums; EXIF comes first."""
+    exif: list[bytes] = []
+    chunks = [file.read(8)]
+    while len(head := file.read(8)) == 8:
+        (length,), name = struct.unpack(">I", head[:4]), head[4:]
+        if name not in PNG_KEPT:
+            if name == b"cICP":
+                content = file.read(length + 4)
+                _refuse_hdr(content[1] if length > 1 else 0)
+            elif name[0] & 0x20:  # ancillary
+                file.seek(length + 4, 1)
+            else:
+                raise ValueError(f"an unknown chunk {name!r}")
+            continue
+        content = file.read(length + 4)
+        if len(content) < length + 4 or zlib.crc32(content[:-4], zlib.crc32(name)) != int.from_bytes(content[-4:]):
+            raise ValueError(f"a chunk {name.decode()} that is cut off or has another checksum")
+        (exif if name == b"eXIf" else chunks).append(head + content)
+        if name == b"IEND":
+            break
+    if chunks[1:] and chunks[1][17:18] == PALETTE and not any(chunk[4:8] == b"PLTE" for chunk in chunks[1:]):
+        raise ValueError("palette indices without a palette")
+    return BytesIO(b"".join([*chunks[:2], *exif[:1], *chunks[2:]]))
+
+
+def _refuse_transfer(kind: str, file: IO[bytes]) -> None:
+    """Refuse an AVIF of a high dynamic range."""
+    if kind == "AVIF":
+        file.seek(0)
+        found = NCLX.search(file.read(HEADER))
+        if found:
+            _refuse_hdr(int.from_bytes(found[1]))
+
+
+def _refuse_hdr(transfer: int) -> None:
+    if transfer in HDR_TRANSFERS:
+        raise _RefusedError(
+            f"expected values of a usual screen, found a high dynamic range ({HDR_TRANSFERS[transfer]})"
+        )
+
+
+def _orientation(opened: ImageFile.ImageFile) -> int:
+    """Return the EXIF orientation, 1 to 8; it is 1 (upright) if none is readable, and for TIFF, which Pillow turns.
+
+    Pillow's own `getexif` would also read it from XMP, which editors do not update when they turn a picture.
+    """
+    content = opened.info.get("exif")
+    if opened.format == "TIFF" or not content:
+        return 1
+    try:
+        exif = Image.Exif()
+        exif.load(content)
+        value = exif.get(ORIENTATION)
+        return value if isinstance(value, int) and value in TURNS else 1
+    except Exception:  # invalid EXIF data does not make a picture unusable
+        return 1
+
+
+# --- decoding --------------------------------------------------------------------------------------------------------
+
+
+def _upright(opened: ImageFile.ImageFile) -> Image.Image:
+    orientation = _orientation(opened)
+    picture = _plain(opened)
+    return picture.transpose(TURNS[orientation]) if orientation in TURNS else picture.copy()
+
+
+def _plain(opened: ImageFile.ImageFile) -> Image.Image:
+    """Decode the picture into one of `PLAIN_MODES`."""
+    if opened.format == "TIFF":
+        return _plain_tiff(opened)
+    if opened.format == "PNG":
+        return _plain_png(opened)
+    if opened.format == "JPEG2000":
+        _refuse_depths(opened)
+    opened.load()
+    if opened.mode == "F":
+        raise _RefusedError("expected integers, found float samples of no stated range")
+    return _upper_bits(opened)
+
+
+def _upper_bits(picture: Image.Image) -> Image.Image:
+    """Return grey levels of 16 bits as 8 bits, and pictures of `PLAIN_MODES` unchanged."""
+    if picture.mode.startswith("I"):
+        levels = np.asarray(picture)
+        if levels.min() < 0 or levels.max() > 0xFFFF:
+            raise _RefusedError("expected samples of at most 16 bits, found more")
+        return Image.fromarray((levels >> 8).astype(np.uint8))
+    if picture.mode not in PLAIN_MODES:
+        raise _RefusedError(f"expected grey, RGB, CMYK or YCbCr, found colours of mode {picture.mode}")
+    return picture
+
+
+def _plain_png(opened: ImageFile.ImageFile) -> Image.Image:
+    """Decode a PNG; a transparent colour has as many bits as the samples, of which Pillow keeps 8."""
+    layout, clear = str(opened.tile[0][3]), opened.info.get("transparency")
+    opened.load()
+    picture = _upper_bits(opened)
+    if clear is None or opened.mode in ("P", "1"):
+        return picture
+    if layout.startswith("RGB;16"):
+        raise _RefusedError("expected a transparent colour of 8 bits a channel, found one of 16")
+    if layout.startswith("I;16"):
+        return _with_alpha(picture, np.asarray(opened) != clear)
+    if layout in ("L;2", "L;4"):
+        return _with_alpha(picture, np.asarray(picture) != clear * (85 if layout == "L;2" else 17))
+    return picture
+
+
+def _with_alpha(grey: Image.Image, visible: npt.NDArray[np.bool_]) -> Image.Image:
+    return Image.merge("LA", (grey, Image.fromarray(np.where(visible, 255, 0).astype(np.uint8))))
+
+
+def _refuse_depths(opened: ImageFile.ImageFile) -> None:
+    """Refuse JPEG 2000 of fewer than 8 bits, which Pillow reads too dark, and colours of more, whose white turns black.
+
+    The segment SIZ of the codestream contains the depths (ITU-T T.800, A.5.1).
+    """
+    assert opened.fp is not None
+    opened.fp.seek(0)
+    header = opened.fp.read()
+    start = header.find(b"\xff\x4f\xff\x51")
+    if start < 0:
+        raise ValueError("no codestream")
+    (channels,) = struct.unpack_from(">H", header, start + 40)
+    depths = [(depth & 0x7F) + 1 for depth in header[start + 42 : start + 42 + 3 * channels : 3]]
+    if min(depths) < 8 or (channels > 1 and max(depths) > 8):
+        raise _RefusedError(f"expected colours of 8 bits, or grey of 8 to 16, found {channels} × {max(depths)} bits")
+
+
+def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
+    tags = opened.tag_v2  # type: ignore[attr-defined]
+    bits, kind = (int(_first(tags.get(tag, 1))) for tag in (BITS, SAMPLE_FORMAT))
+    low, high = (_number(_first(tags.get(tag))) for tag in (LOWEST, HIGHEST))
+    negative, planes, coder = tags.get(PHOTOMETRIC) == 0, tags.get(PLANES, 1), opened.tile[0][0]
+    extents = [tile.extents for tile in opened.tile if tile.extents is not None]
+    if sum((box[2] - box[0]) * (box[3] - box[1]) for box in extents) < opened.width * opened.height:
+        raise ValueError("fewer strips or tiles than the picture has")
+    opened.info.pop("xmp", None)  # Pillow would turn the picture by it
+    opened.load()
+    if bits <= 8 and kind == 1:
+        return _upper_bits(opened)
+    if opened.mode not in ("L", "I", "F") and not opened.mode.startswith("I;16"):
+        if low not in (None, 0) or high not in (None, 65535):
+            raise _RefusedError("expected colours over the full range of 16 bits, found another stated range")
+        if planes == 2 and coder == "raw":
+            raise _RefusedError("expected samples of 16 bits pixel by pixel, found them plane by plane")
+        return _upper_bits(opened)
+    if coder == "libtiff" and opened.mode in ("I", "F") and tags.prefix != NATIVE:  # Pillow confuses their bytes
+        raise _RefusedError("expected compressed samples of these kinds in this machine's byte order, found the other")
+    samples = _samples(np.asarray(opened), bits, kind)
+    low, high = _range(low, high, bits, kind)
+    if not (np.isfinite(samples).all() and low <= samples.min() and samples.max() <= high):
+        raise _RefusedError(f"expected samples from {low:g} to {high:g}, found others")
+    if kind == 1 and (low, high) == (0, 2**bits - 1):
+        levels = (samples >> (bits - 8)).astype(np.uint8)
+    else:
+        levels = np.empty(samples.shape, np.uint8)
+        for start in range(0, len(samples), ROWS):
+            rows = samples[start : start + ROWS].astype(np.float64)
+            levels[start : start + ROWS] = np.rint((rows - low) * (255 / (high - low)))
+    return Image.fromarray(255 - levels if negative else levels)
+
+
+def _samples(values: npt.NDArray[Any], bits: int, kind: int) -> npt.NDArray[Any]:
+    """Return one channel of a TIFF with the sign of its sample format, which some of Pillow's modes lack."""
+    if bits == 8:
+        return values.view(np.int8)
+    return values.view(np.uint32) if (bits, kind) == (32, 1) else values
+
+
+def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple[float, float]:
+    """Return the lowest and highest value of a TIFF's only channel, from its tags or its number of bits."""
+    if kind == 1:
+        low = 0 if low is None else low
+        high = 2**bits - 1 if high is None and bits <= 16 else high
+    if low is None or high is None or not (np.isfinite([low, high]).all() and low < high):
+        raise _RefusedError(
+            "expected unsigned samples of at most 16 bits, or a range in the tags SMinSampleValue and SMaxSampleValue, "
+            f"found {SAMPLES.get(kind, 'unknown')} samples of {bits} bits without"
+        )
+    return low, high
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _number(value: Any) -> float | None:
+    """Return a tag's value, which may be a ratio, or None if it is not a number."""
+    return float(value) if isinstance(value, Real) else None
+
+
+def _rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode == "La":
+        picture = picture.convert("LA")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        if layer.getchannel("A").getbbox() is None:
+            raise _RefusedError("expected a picture that can be seen, found one of transparent pixels alone")
+        picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return picture if picture.mode == "RGB" else picture.convert("RGB")

@@ -1,0 +1,230 @@
+"""Checks of the interfaces of generator, methods and measures on one item of noise, before anything is sampled.
+
+External code may return another shape, type or device, values that are not finite, or take other arguments. Found here,
+such an error costs a second; found during the run, it may cost hours of sampling.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.checking.estimate import trial_items
+from bench.config.instantiate import named
+from bench.errors import BadInputError
+from bench.evaluation.sampling import KINDS, LATENTS, Sampling
+from bench.evaluation.scoring import unit_interval
+from bench.generation.decoding import Decoded
+from bench.generation.generator import Generator, float_images, image_batch, mask_batch
+from bench.generation.method import Batch, Method, UnfitImageError, chain, image_of, made_beforehand
+from bench.metrics.batch_scorer import Scorer, Unit
+from bench.metrics.measure import Measure
+
+__all__ = ["check_contracts", "check_generator", "check_measure", "check_method"]
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-3
+"""Largest allowed difference between two calls for one item, for images in [-1, 1]: an eighth of a grey level."""
+COPIES = 2
+"""Number of copies of the item for measures, so that one value per batch differs in shape from one value per item."""
+
+
+def check_contracts(
+    sampling: Sampling,
+    methods: Mapping[str, Method],
+    measures: Mapping[str, Measure],
+    specs: Mapping[str, Mapping[str, Any]],
+    *,
+    resolution: int,
+) -> None:
+    """Sample, decode and measure one item of noise; rows whose images are made beforehand are left out.
+
+    Args:
+        sampling: the sampling with the generator.
+        methods: methods by row.
+        measures: measures by name.
+        specs: specifications of the measures, as in the configuration's `features.measures`.
+        resolution: side of the run's items in pixels.
+
+    Raises:
+        BadInputError: an interface is violated; the message names the key, what was expected and what was found.
+    """
+    item = trial_items(resolution, 1)
+    latents = check_generator(sampling.generator, resolution, seed=sampling.seed)
+    with _named("generator", "latents as a decoder takes them"):
+        batch, truth = sampling.batch(item, {name: made.float().cpu().numpy() for name, made in latents.items()})
+    image = float_images(truth)
+    for row, method in methods.items():
+        if not made_beforehand(method):
+            image = check_method(row, method, batch)
+    seen = unit_interval(image).repeat(COPIES, 1, 1, 1)
+    truth, mask = truth.repeat(COPIES, 1, 1, 1), batch.mask.repeat(COPIES, 1, 1, 1)
+    for name, measure in measures.items():
+        check_measure(name, measure, specs[name], seen, truth, mask, [item[0].exemplar] * COPIES)
+
+
+def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict[str, Tensor]:
+    """Return one item's latents by their `KINDS`, in the generator's scale.
+
+    Args:
+        generator: the generator, on its device.
+        resolution: side of the item in pixels.
+        seed: the run's seed.
+
+    Raises:
+        BadInputError: latents of two kinds differ in shape, are not finite, or have a size that does not divide the
+            picture's.
+    """
+    item = trial_items(resolution, 1)
+    seen = float_images(image_batch(item))
+    makers: dict[str, Callable[[], object]] = {
+        LATENTS: lambda: generator.sample(item, seed),
+        "encoded": lambda: generator.encode(seen),
+        "encoded_known": lambda: generator.encode(seen * (mask_batch(item) == 0)),
+    }
+    found: dict[str, Tensor] = {}
+    for name in KINDS:
+        what = "sample" if name == LATENTS else "encode"
+        with _named(f"generator.{what}", "latents of one item"):
+            made = makers[name]()
+        shape = tuple(found[LATENTS].shape) if found else None
+        found[name] = _latents(made, what, resolution, shape)
+    return found
+
+
+def _latents(made: object, what: str, resolution: int, shape: tuple[int, ...] | None) -> Tensor:
+    key = f"generator.{what}"
+    expected = _sizes(shape) if shape else f"1×C×h×w with h and w that divide {resolution} pixels by the same number"
+    if not isinstance(made, Tensor):
+        raise BadInputError(f"{key}: expected a tensor {expected}, found {type(made).__name__}")
+    size = tuple(made.shape)
+    fits = len(size) == 4 and size[0] == 1 and min(size) > 0 and size[2] == size[3] and resolution % size[2] == 0
+    if not fits or (shape is not None and size != shape):
+        raise BadInputError(f"{key}: made {_sizes(size)}, expected {expected}")
+    if not made.is_floating_point() or not torch.isfinite(made).all():
+        kind = "values that are not finite" if made.is_floating_point() else str(made.dtype).removeprefix("torch.")
+        raise BadInputError(f"{key}: made {kind}, expected finite floating-point numbers")
+    return made
+
+
+def check_method(row: str, method: Method, batch: Batch) -> Tensor:
+    """Return one item's image 1×3×H×W, roughly in [-1, 1]; warn if a second call gives another one.
+
+    Args:
+        row: name of the row, for messages.
+        method: the method, on the batch's device.
+        batch: inputs of one item.
+
+    Raises:
+        BadInputError: the method fails, returns anything but such an image, or changes its inputs.
+    """
+    key, maker = f"rows.{row}", _maker(method)
+    before = _copied(batch)
+    with _named(key, f"an image from the {maker}"):
+        first = _finite(key, maker, image_of(method, batch))
+    for field in fields(Batch):
+        was, now = getattr(before, field.name), getattr(batch, field.name)
+        if isinstance(was, Tensor) and not torch.equal(was, now):
+            raise BadInputError(f"{key}: the {maker} changed the {field.name} that it was given, expected it unchanged")
+    with _named(key, f"an image from the {maker}"):
+        moved = (image_of(method, batch) - first).abs().max().item()
+    if moved > TOLERANCE:
+        log.warning(
+            "%s: the %s is not deterministic: two images of one item differ by up to %.3g, so that no run can be "
+            "repeated exactly",
+            key, maker, moved,
+        )  # fmt: skip
+    return first
+
+
+def _finite(key: str, maker: str, image: Tensor) -> Tensor:
+    if not torch.isfinite(image).all():
+        raise BadInputError(f"{key}: the {maker} made values that are not finite, expected numbers roughly in [-1, 1]")
+    return image
+
+
+def _maker(method: Method) -> str:
+    return "decoder" if any(isinstance(one, Decoded) for one in chain(method)) else "method"
+
+
+def _copied(batch: Batch) -> Batch:
+    encoded, known = (None if one is None else one.clone() for one in (batch.encoded, batch.encoded_known))
+    return Batch(batch.ids, batch.z.clone(), batch.image.clone(), batch.mask.clone(), encoded, known)
+
+
+def check_measure(
+    name: str,
+    measure: Measure,
+    spec: Mapping[str, Any],
+    image: Tensor,
+    truth: Tensor,
+    mask: Tensor,
+    exemplars: Sequence[Any],
+) -> None:
+    """Check that a measure gives a value or features for each item, and all arrays that its specification names.
+
+    Args:
+        name: name in `features.measures`.
+        measure: the measure, on the images' device.
+        spec: its specification.
+        image: B×3×H×W in [0, 1].
+        truth: B×3×H×W uint8.
+        mask: B×1×H×W, 1 = hole.
+        exemplars: B pictures or None.
+
+    Raises:
+        BadInputError: the measure returns anything else.
+    """
+    key, count = f"features.measures.{name}.measure", len(image)
+    with _named(key, "numpy arrays by name"):
+        scorer = Scorer({name: measure}, truth, mask, exemplars)
+        kept = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
+    for what, arrays in kept.items():
+        if not isinstance(arrays, Mapping):
+            raise BadInputError(f"{key}: expected numpy arrays by name from {what}, found {type(arrays).__name__}")
+        for array, values in arrays.items():
+            _check_array(f"{key}: {what} made {array}", values, count)
+    columns = {array: values.ndim for array, values in kept["keep"].items()}
+    wanted = {metric: 1 for metric in spec.get("metrics", {}) if metric not in spec.get("sets", {})}
+    wanted |= dict.fromkeys(spec.get("sets", {}).values(), 2)
+    for array, dimensions in wanted.items():
+        if columns.get(array) != dimensions:
+            shape = "a value" if dimensions == 1 else "a row of features"
+            known = ", ".join(columns) or "nothing"
+            raise BadInputError(f"{key}: expected {shape} of {array} for each item from keep, found {known}")
+
+
+def _check_array(what: str, values: object, count: int) -> None:
+    expected = f"expected an array of {count} real values or {count} rows of features for {count} items"
+    if not isinstance(values, np.ndarray):
+        raise BadInputError(f"{what} a {type(values).__name__}, {expected}")
+    if values.dtype.kind not in "fiub" or values.ndim not in (1, 2) or len(values) != count:
+        raise BadInputError(f"{what} {_sizes(values.shape)} of {values.dtype}, {expected}")
+    if values.ndim == 2 and not np.isfinite(values).all():
+        raise BadInputError(f"{what} with features that are not finite, {expected}")
+    if values.ndim == 1 and np.isinf(values).any():
+        raise BadInputError(f"{what} with infinite values, {expected}")
+    if values.ndim == 1 and np.isnan(values).all():
+        log.warning("%s NaN for the item that it was tried on, as if there were nothing to measure", what)
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return "×".join(map(str, shape)) or "a single number"
+
+
+@contextmanager
+def _named(key: str, expected: str) -> Iterator[None]:
+    """Turn an error of external code, or an unfit image, into one sentence; see `bench.config.instantiate.named`."""
+    with named(key, expected):
+        try:
+            yield
+        except UnfitImageError as error:
+            raise BadInputError(f"{key}: {error}") from None

@@ -1,0 +1,330 @@
+"""The scoring stage, which applies every measure to every row's images and saves the scores in the store by block."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bench.checking.estimate import trial_items
+from bench.data.items import Item
+from bench.data.prefetch import ReadAhead
+from bench.data.prepared import Items
+from bench.evaluation.batch_size import Batches
+from bench.evaluation.sampling import Sampling, finite, forget_if_fresh
+from bench.generation.generator import float_images, image_batch, mask_batch
+from bench.generation.method import Method, image_of
+from bench.metrics.batch_scorer import Scorer, Unit
+from bench.metrics.features import Features, Piece
+from bench.metrics.measure import Measure
+from bench.metrics.names import with_variant
+from bench.metrics.scores import Scored
+from bench.runtime.progress import Pace, Progress
+from bench.store import Arrays, content_key, joined
+
+__all__ = ["VERSION", "Cell", "Scoring", "unit_interval"]
+
+VERSION = 2
+"""Version number, increased when a change of the code gives other scores for the same images."""
+Array = npt.NDArray[Any]
+Layout = dict[str, tuple[str, tuple[int, ...]]]
+"""Type of each array by its name, and the array's shape for one item."""
+NOT_OF_THESE: Layout = {"": ("", ())}
+"""Layout of arrays with a wrong number of items; it equals no measure's layout."""
+SCORES = "scores"
+"""Store kind under which scores are saved."""
+TRUTH = ""
+"""Row that stands for the true images."""
+
+
+class Cell(NamedTuple):
+    """The images of one row in one variant, scored by one measure."""
+
+    row: str
+    """Name of the row, or `TRUTH`."""
+    measure: str
+    variant: str = ""
+
+    @property
+    def unit(self) -> Unit:
+        """The measure with its variant, without the row."""
+        return Unit(self.measure, self.variant)
+
+
+class Column(NamedTuple):
+    """One array of a cell, for all items."""
+
+    cell: Cell
+    array: str
+
+
+class Scoring:
+    """The scoring stage of a run, for all rows of one table."""
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        methods: Mapping[str, Method],
+        measures: Mapping[str, Measure],
+        *,
+        identities: Mapping[str, Any],
+        protocols: Mapping[str, Mapping[str, Any]],
+        units: Sequence[Unit],
+        batches: Batches,
+    ) -> None:
+        """Set the methods and the measures.
+
+        Args:
+            sampling: sampling stage, which reads the latents.
+            methods: method of each row.
+            measures: measures by name.
+            identities: identity of each row's method, with hashes of its weights, as plain data.
+            protocols: everything that can change the values of each measure, as plain data.
+            units: (measure, variant) pairs that are scored for every row.
+            batches: batches in which items are decoded and measured.
+        """
+        self.sampling, self.methods, self.measures, self.store = sampling, methods, measures, sampling.store
+        self._identities, self._protocols = identities, protocols
+        self.batches = batches
+        self.pace = Pace()  # measured on blocks that had no scores in the store
+        self.units = list(units)
+
+    @property
+    def batch_size(self) -> int:
+        """Number of items in a batch."""
+        return self.batches.size or self.sampling.batch_size
+
+    @property
+    def cells(self) -> list[Cell]:
+        """All cells that are scored for a block."""
+        return [Cell(TRUTH, name) for name in self.measures] + [
+            Cell(row, *unit) for row in self.methods for unit in self.units
+        ]
+
+    def run(self, items: Items, latents: Sequence[str], sets: Mapping[str, str]) -> Scored:
+        """Return everything that is measured on every row and on the truth, with the items in the manifest's order.
+
+        With several processes, each one scores its own share of the blocks. They exchange values of single items.
+        Features stay in the store and are read piece by piece.
+
+        Args:
+            items: all items of the run.
+            latents: store key of the latents of each block.
+            sets: metrics of whole sets, each with the array that it is computed from, as in `Scored`.
+        """
+        spans = list(items.blocks())
+        keys = [self._keys(items.lines(*span), key) for span, key in zip(spans, latents, strict=True)]
+        self.store.uses.add(SCORES, [key for block in keys for key in block.values()])
+        forget_if_fresh(self.store, self.sampling.world, SCORES, [key for block in keys for key in block.values()])
+        layouts = Layouts(self, items.manifest["resolution"])
+
+        def right(number: int, cell: Cell, arrays: Arrays) -> bool:
+            start, stop = spans[number]
+            return _layout(arrays, stop - start) == layouts.of(cell)
+
+        mine = {number: keys[number] for number in self.sampling.world.share(range(len(spans)))}
+
+        def made(number: int, block: list[Item], cells: Sequence[Cell], progress: Progress) -> dict[Cell, Arrays]:
+            started = time.monotonic()
+            arrays = self.block(block, self.sampling.latents_of(latents[number]), cells, progress)
+            self.store.put_all(SCORES, {keys[number][cell]: arrays[cell] for cell in cells})
+            if len(cells) == len(keys[number]):
+                self.pace.add(len(block), since=started)
+            return arrays
+
+        def again(number: int, cell: Cell) -> Arrays:
+            """Return a cell's arrays from the store, scored again if the store has lost them since."""
+            arrays = self.store.get(SCORES, keys[number][cell], partial(right, number, cell))
+            if arrays is None:
+                arrays = made(number, items.read(*spans[number]), [cell], Progress("score", 0))[cell]
+            return arrays
+
+        blocks: dict[int, dict[Column, Array]] = {}
+        widths: Mapping[Column, int] = {}
+        count = sum(spans[number][1] - spans[number][0] for number in mine)
+        with (
+            Progress("score", count) as progress,
+            ReadAhead(items, [spans[number] for number in mine]) as ahead,
+            closing(self.store.turns(SCORES, mine, right)) as turns,
+        ):
+            for turn in turns:
+                number, found = turn.block, turn.found
+                if turn.missing:
+                    found |= made(number, ahead.read(spans[number]), turn.missing, progress)
+                else:
+                    progress.skip(spans[number][1] - spans[number][0])
+                columns = {
+                    Column(cell, name): found[cell][name] for cell in keys[number] for name in sorted(found[cell])
+                }
+                blocks[number] = {column: values for column, values in columns.items() if values.ndim == 1}
+                widths = {column: values.shape[1] for column, values in columns.items() if values.ndim == 2}
+        values, widths = self._exchanged(len(items), {spans[number]: block for number, block in blocks.items()}, widths)
+        return self._together(items, values, _features(spans, widths, again), sets)
+
+    def _exchanged(
+        self, count: int, blocks: Mapping[tuple[int, int], Mapping[Column, Array]], widths: Mapping[Column, int]
+    ) -> tuple[dict[Column, Array], Mapping[Column, int]]:
+        """Return the values of all items by column from all processes, and the widths that the first process has."""
+        world, device = self.sampling.world, self.sampling.device
+        columns, widths = world.told((list(next(iter(blocks.values()), {})), widths), device)
+        values = np.zeros((count, len(columns)))
+        for (start, stop), block in blocks.items():
+            for index, column in enumerate(columns):
+                values[start:stop, index] = block[column]
+        if world.size > 1:
+            from bench.evaluation.gathered_values import (
+                ItemValues,  # torchmetrics is slow to import, and a single process does not need it
+            )
+
+            places = [place for span in blocks for place in range(*span)]
+            everyone = ItemValues(count, len(columns)).to(device)
+            everyone.update(torch.tensor(places, dtype=torch.long, device=device), torch.from_numpy(values[places]))
+            with world.together():
+                values = everyone.compute().cpu().numpy()
+        return {column: values[:, index] for index, column in enumerate(columns)}, widths
+
+    def _keys(self, lines: list[dict[str, Any]], latents: str) -> dict[Cell, str]:
+        keys = {}
+        for name, protocol in self._protocols.items():
+            shared = {"protocol": protocol, "items": lines}
+            keys[Cell(TRUTH, name)] = content_key({**shared, "row": "truth"})
+            for row, method in self._identities.items():
+                for unit in self.units:
+                    if unit.measure == name:
+                        keys[Cell(row, *unit)] = content_key(
+                            {**shared, "row": method, "variant": unit.variant, "latents": latents}
+                        )
+        return keys
+
+    def block(
+        self, block: Sequence[Item], latents: Arrays, cells: Sequence[Cell], progress: Progress
+    ) -> dict[Cell, Arrays]:
+        """Score some cells of a block, batch by batch; values of the truth are computed once for all rows.
+
+        Args:
+            block: items of the block.
+            latents: latents of these items.
+            cells: cells to score.
+            progress: progress bar, advanced after every batch.
+        """
+        names = {cell.measure for cell in cells}
+        measures = {name: measure for name, measure in self.measures.items() if name in names}
+
+        def scored(chosen: Sequence[int]) -> tuple[int, dict[Cell, Arrays]]:
+            items = [block[place] for place in chosen]
+            batch, truth = self.sampling.batch(items, {name: values[list(chosen)] for name, values in latents.items()})
+            scorer = Scorer(measures, truth, batch.mask, [item.exemplar for item in items])
+            found: dict[Cell, Arrays] = {}
+            rows = list(dict.fromkeys(cell.row for cell in cells))
+            for place, row in enumerate(rows):
+                progress.begin(len(chosen) * place / len(rows))
+                units = [cell.unit for cell in cells if cell.row == row]
+                if row == TRUTH:
+                    found |= {Cell(row, *unit): dict(scorer.truth(unit.measure)) for unit in units}
+                    continue
+                method = self.methods[row]
+                image = unit_interval(finite(image_of(method, batch), f"score: images of {row}", batch.ids))
+                scores = scorer.score(image, units, decoded=method.decodes)
+                found |= {Cell(row, *unit): arrays for unit, arrays in scores.items()}
+            return len(chosen), found
+
+        batches = []
+        for count, found in self.batches.over(range(len(block)), scored):
+            batches.append(found)
+            progress.advance(count)
+        return {cell: joined([found[cell] for found in batches]) for cell in cells}
+
+    def _together(
+        self, items: Items, values: Mapping[Column, Array], features: Mapping[Column, Features], sets: Mapping[str, str]
+    ) -> Scored:
+        """Return all arrays under the names of their metrics."""
+        rows: dict[str, dict[str, Array | Features]] = {name: {} for name in self.methods}
+        truth: dict[str, Array | Features] = {}
+        measures: dict[str, str] = {}
+        found: dict[Column, Array | Features] = {**values, **features}
+        for column, arrays in found.items():
+            cell = column.cell
+            name = f"{cell.measure}.{column.array}" if column in features else column.array
+            if column in values:
+                measures[name] = cell.measure
+            if cell.row == TRUTH:
+                truth[name] = arrays[np.asarray(items.references)]
+            else:
+                rows[cell.row][with_variant(name, cell.variant)] = arrays
+        areas = np.array([line["mask_area"] for line in items.lines()])
+        return Scored(rows, truth, sets, items.sources, items.references, areas, measures)
+
+
+class Layouts:
+    """The layout of each cell's arrays, found by scoring one item of noise; saved arrays must have the same layout."""
+
+    def __init__(self, scoring: Scoring, resolution: int) -> None:
+        """Set the measures; nothing is measured before `of` is called.
+
+        Args:
+            scoring: scoring stage of the run.
+            resolution: side of the items in pixels.
+        """
+        self._scoring, self._resolution = scoring, resolution
+        self._known: dict[tuple[Unit, bool | None], Layout] = {}
+
+    def of(self, cell: Cell) -> Layout:
+        """Return the name of each array of a cell, with its type and its shape for one item."""
+        unit = cell.unit
+        decoded = None if cell.row == TRUTH else self._scoring.methods[cell.row].decodes
+        if (unit, decoded) not in self._known:
+            arrays = self._scorer.truth(unit.measure) if decoded is None else self._measured(unit, decoded)
+            self._known[unit, decoded] = _layout(arrays, 1)
+        return self._known[unit, decoded]
+
+    def _measured(self, unit: Unit, decoded: bool) -> Mapping[str, Array]:
+        image = float_images(image_batch(self._items[1:])).to(self._scoring.sampling.device)
+        return self._scorer.score(unit_interval(image), [unit], decoded=decoded)[unit]
+
+    @cached_property
+    def _items(self) -> list[Item]:
+        return trial_items(self._resolution, 2)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        device, first = self._scoring.sampling.device, self._items[:1]
+        truth, mask = image_batch(first).to(device), mask_batch(first).to(device)
+        return Scorer(self._scoring.measures, truth, mask, [first[0].exemplar])
+
+
+def _layout(arrays: Mapping[str, Array], count: int) -> Layout:
+    """Return the layout of arrays, or `NOT_OF_THESE` if one of them does not have `count` items."""
+    if any(values.shape[:1] != (count,) for values in arrays.values()):
+        return NOT_OF_THESE
+    return {name: (values.dtype.str, values.shape[1:]) for name, values in arrays.items()}
+
+
+def _features(
+    spans: Sequence[tuple[int, int]], widths: Mapping[Column, int], stored: Callable[[int, Cell], Arrays]
+) -> dict[Column, Features]:
+    """Return the features of all items by column; they are read from the store only when they are needed."""
+    return {
+        Column(cell, name): Features(
+            [
+                Piece(stop - start, partial(_read, stored, number, cell, name))
+                for number, (start, stop) in enumerate(spans)
+            ],
+            width,
+        )
+        for (cell, name), width in widths.items()
+    }
+
+
+def _read(stored: Callable[[int, Cell], Arrays], number: int, cell: Cell, name: str) -> Array:
+    return stored(number, cell)[name]
+
+
+def unit_interval(image: torch.Tensor) -> torch.Tensor:
+    """Convert images of any float type from [-1, 1] to float32 in [0, 1]."""
+    return ((image.float() + 1) / 2).clamp(0, 1)

@@ -1,0 +1,253 @@
+"""Objects that a table's run needs, each made from the configuration when it is first used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import get_object
+
+from bench.checking.estimate import Work
+from bench.checking.inspection import Inspection, inspect_table
+from bench.checking.settings import used
+from bench.config.compose import changing
+from bench.config.instantiate import identity, make, named, weight_files
+from bench.config.schema import Config, TableSpec
+from bench.evaluation.batch_size import Batches
+from bench.evaluation.sampling import Sampling
+from bench.evaluation.scoring import VERSION, Scoring
+from bench.generation.compiling import check_compiler
+from bench.generation.decoding import Decoded
+from bench.generation.generator import Generator
+from bench.generation.method import Method, chain
+from bench.metrics.batch_scorer import Unit
+from bench.metrics.measure import Measure
+from bench.metrics.names import HOLE_ONLY
+from bench.metrics.protocol import Protocol
+from bench.metrics.summary import Summary
+from bench.runtime.defaults import with_defaults
+from bench.runtime.device import choose_device, describe
+from bench.runtime.distributed import World
+from bench.store import Fact, Store, content_key
+from bench.tables.build import Styles, TableDesign, styles_of
+from bench.tables.headline import headline_reading, in_reading
+
+__all__ = ["Setup"]
+
+PARTS = ("dataset", "generator", "features", "rows")
+"""Parts of the configuration that name files."""
+
+
+CONTRACTS = 1
+"""Version number of the contracts, increased when they demand more, so that they are checked again."""
+
+
+class Setup:
+    """Rows, generator, methods and measures of one table, with the identities from which store keys are computed."""
+
+    def __init__(
+        self, config: Config, resolved: dict[str, Any], overrides: Sequence[str], more: Sequence[Unit] = ()
+    ) -> None:
+        """Set the configuration, in the two forms that `bench.config.compose.typed` returns.
+
+        Args:
+            config: configuration of the run.
+            resolved: the same configuration as plain data.
+            overrides: words of the command line.
+            more: additional (measure, variant) pairs to score for every row.
+        """
+        self.config, self.overrides, self.more = config, list(overrides), list(more)
+        self.device = choose_device(config.device)
+        self.reading = headline_reading(config.profile, self.device)
+        self.custom = changing(overrides)
+        self.rows = {
+            name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
+        }
+        self.resolved = used(resolved, self.spec, self.rows)
+        self.store = Store(Path(config.paths.store), fresh=config.fresh)
+
+    @cached_property
+    def world(self) -> World:
+        """Processes that share the run's work, joined when they are first needed."""
+        return World.join(self.device)
+
+    @cached_property
+    def inspection(self) -> Inspection:
+        """Missing and wrong files among those that the run needs, and the number of pictures."""
+        return inspect_table({key: self.resolved[key] for key in PARTS}, self.resolved["paths"])
+
+    @property
+    def work(self) -> Work:
+        """Largest number of items that the run can have, and their kind."""
+        dataset, listing = self.resolved["dataset"], self.inspection.listing
+        counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
+        return Work(
+            min((count for count in counts if count is not None), default=None),
+            self.config.profile.resolution,
+            getattr(get_object(dataset["pictures"]["_target_"]), "masks", "drawn"),
+        )
+
+    @cached_property
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of every weight file, by path."""
+        return {
+            path: sha for key in PARTS if key != "dataset" for path, sha in weight_files(self.resolved[key]).items()
+        }
+
+    @cached_property
+    def spec(self) -> TableSpec:
+        """Specification of the table, with the known-region error in the reading that the run's headline uses."""
+        assert self.config.table is not None  # the configuration was validated
+        return in_reading(self.config.table, self.reading)
+
+    @cached_property
+    def generator(self) -> Generator:
+        """Model that makes the latents."""
+        made: Generator = with_defaults(make(self.resolved["generator"], "generator", device=self.device), Generator)
+        return made
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """Sampling stage, whose latents all rows share."""
+        known = identity(self.resolved["generator"], self.weights)
+        return Sampling(
+            self.generator,
+            identity=known,
+            seed=self.config.seed,
+            store=self.store,
+            device=self.device,
+            batches=self._batches("sample", known),
+            world=self.world,
+        )
+
+    @cached_property
+    def measures(self) -> dict[str, Measure]:
+        specs = self.resolved["features"]["measures"]
+        return {
+            name: self._moved(
+                make(spec["measure"], f"features.measures.{name}.measure"), f"features.measures.{name}", Measure
+            )
+            for name, spec in specs.items()
+        }
+
+    def _moved(self, made: Any, key: str, base: type) -> Any:
+        """Return an object on the run's device, with the defaults of a base class where it has no member of its own.
+
+        Raises:
+            BadInputError: it cannot be moved there.
+        """
+        with named(key, "an object with to(device)"):
+            return with_defaults(made.to(self.device), base)
+
+    @cached_property
+    def methods(self) -> dict[str, Method]:
+        """Method of each measured row."""
+        if self.config.compile is not None:
+            check_compiler(self.config.compile, self.device)
+        made: dict[str, Method] = {
+            name: self._moved(make(row["method"], f"rows.{name}.method"), f"rows.{name}.method", Method)
+            for name, row in self.resolved["rows"].items()
+            if row["method"] is not None
+        }
+        for one in (one for method in made.values() for one in chain(method) if isinstance(one, Decoded)):
+            one.strip_rows = self.config.strip_rows
+            if self.config.compile is not None:
+                one.compile(self.config.compile)
+        return made
+
+    @cached_property
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """Everything that can change the values of each measure, by the measure's name."""
+        specs = self.resolved["features"]["measures"]
+        return {
+            name: {
+                **measure.protocol,
+                "weights": content_key({"measure": identity(specs[name]["measure"], self.weights)}),
+                "scoring": VERSION,
+            }
+            for name, measure in self.measures.items()
+        }
+
+    @cached_property
+    def scoring(self) -> Scoring:
+        """Scoring stage, which applies every measure to every row."""
+        identities = {row: self._identity(row) for row in self.methods}
+        return Scoring(
+            self.sampling,
+            self.methods,
+            self.measures,
+            identities=identities,
+            protocols=self.protocols,
+            units=[*self._units(), *self.more],
+            batches=self._batches("score", {"rows": identities, "measures": self.protocols}),
+        )
+
+    def _units(self) -> Iterator[Unit]:
+        """Yield the units scored for every row, with the variant that counts only the hole if the controls name it."""
+        yield from (Unit(name) for name in self.measures)
+        if HOLE_ONLY in self.config.controls and self.spec.task != "generation":
+            yield from (Unit(name, HOLE_ONLY) for name, measure in self.measures.items() if measure.sees_hole)
+
+    def _batches(self, stage: str, settings: Any) -> Batches:
+        """Return batches of the configured size, or of a size that a probe finds and the store remembers."""
+        size = self.config.batch_size
+        known = self._fact("batch size", {"stage": stage, "settings": settings})
+        return Batches(size if isinstance(size, int) else None, known=known, device=self.device)
+
+    @property
+    def prediction(self) -> Fact:
+        """Place in the store where `stage=check` saves its estimate; a run compares its own time and memory with it."""
+        made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
+        speed = {name: getattr(self.config, name) for name in ("batch_size", "strip_rows", "compile")}
+        return self._fact("estimate", {**made, "measures": self.protocols, **speed})
+
+    @property
+    def contracts(self) -> Fact:
+        """Place in the store that records that generator, methods and measures passed their checks."""
+        made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
+        return self._fact("contracts", {**made, "measures": self.protocols, "version": CONTRACTS})
+
+    def _fact(self, what: str, settings: Any) -> Fact:
+        """Return the place in the store for something that is measured on this device at this resolution."""
+        of = {"what": what, "device": describe(self.device), "resolution": self.config.profile.resolution}
+        return Fact(self.store.root, {**of, "settings": content_key({"of": settings})})
+
+    def _identity(self, row: str) -> dict[str, Any]:
+        """Return the identity of a row's method, as plain data."""
+        made = [one.content for one in chain(self.methods[row]) if one.content is not None]
+        known: dict[str, Any] = identity(self.resolved["rows"][row]["method"], self.weights)
+        return {**known, "images": made} if made else known
+
+    @cached_property
+    def styles(self) -> Styles:
+        """Styles in which metrics are printed."""
+        return styles_of(self.resolved["features"]["measures"])
+
+    @cached_property
+    def design(self) -> TableDesign:
+        """Description of what the run's table shows."""
+        return TableDesign(
+            self.spec,
+            self.rows,
+            profile=self.config.profile.name,
+            features=str(self.resolved["features"]["name"]),
+            custom=tuple(self.custom),
+            styles=self.styles,
+            reading=self.reading,
+        )
+
+    @property
+    def sets(self) -> dict[str, str]:
+        """Metrics of whole sets of images, each with the array that it is computed from."""
+        specs = self.resolved["features"]["measures"]
+        return {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["sets"].items()}
+
+    def protocols_of(self, summary: Summary) -> dict[str, Protocol]:
+        """Return, for each metric, everything that can change its value."""
+        metrics = dict.fromkeys(metric for names in summary.metrics.values() for metric in names)
+        return {
+            metric: Protocol.of({"measure": self.protocols[summary.measure(metric)], **summary.statistic(metric)})
+            for metric in metrics
+        }

@@ -1,0 +1,202 @@
+"""Tables 7 and 8 as an experiment, which compares a decoder's layers with the paper's and computes decoders' costs.
+
+In every profile, the decoders are built without weights at the paper's sizes. Nothing is prepared, sampled or scored.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.checking.inspection import Problem
+from bench.config.compose import group_of
+from bench.config.schema import STAGES, Config, TableSpec
+from bench.errors import BadInputError
+from bench.models import DECODERS, Decoder, build_decoder
+from bench.models.architecture import cost, trace_layers
+from bench.reporting.page import Page, write_report
+from bench.results.out_folder import check_writable, open_out, writing_into
+from bench.results.run_folder import REPORT, SCHEMA_VERSION, Results
+from bench.results.write import run_facts, write_run, write_table
+from bench.runtime.distributed import World
+from bench.runtime.files import write_json
+from bench.runtime.text import one_line
+from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
+from bench.tables.architecture_render import frame, layer_grids, print_table, renderings
+from bench.tables.grid import terminal
+from bench.tables.verdicts import Verdict
+
+__all__ = ["ArchitectureExperiment"]
+
+RESOLUTION = 512
+"""Side of the image in both tables, in pixels."""
+FIELDS = ("width", "depth", "conditioned", "blending", "branch")
+"""Keys that determine the configured decoder; width and depth are factors on the vanilla decoder's sizes."""
+CHANGING = ("decoder", "table")
+"""Groups whose overrides change the paper's table; a run with such an override is labelled custom."""
+COSTS = (
+    f"Costs are of one {RESOLUTION}×{RESOLUTION} image in float32, with image and mask where there is a branch. TFLOP: "
+    "twice the multiply-accumulates of convolutions, linear layers and attention. Peak activations: the most bytes "
+    "that tensors hold at one time, without weights and inputs, and without what kernels and allocators need besides."
+)
+
+
+class ArchitectureExperiment:
+    """An experiment that compares one decoder's layers with Table 7 or 8."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Set the configuration, in the two forms that `bench.config.compose.typed` returns."""
+        self.config, self.resolved, self.overrides = config, resolved, list(overrides)
+        self.custom = [word for word in overrides if group_of(word) in CHANGING]
+
+    def missing(self) -> list[Problem]:
+        """Return an empty list, because neither weights nor data are needed."""
+        return []
+
+    def run(self) -> Results:
+        """Run every stage up to the configured one; only the stages tabulate and report do any work after the check."""
+        started = time.monotonic()
+        decoder = self.check()
+        reached = STAGES.index(self.config.stage)
+        if reached < STAGES.index("tabulate"):
+            print(f"{self.config.name}: ready: neither weights nor data are needed")
+            return Results(Path(), 0)
+        if not World.here().leads:
+            return Results(Path(), 0)
+        out = open_out(self.config)
+        table = self.tabulate(decoder)
+        with writing_into(out):
+            self._write_numbers(out, table)
+            facts = self.facts(time.monotonic() - started)
+            if reached >= STAGES.index("report"):
+                write_report(out, self.page(table, facts))
+            write_run(out, facts)
+        if reached >= STAGES.index("report"):
+            print_table(table, terminal(), verbose=self.config.verbose)
+            print(one_line(f"report: {out / REPORT}"))
+        return Results(out, 0, table=frame(table), headline=(table.claims[0]["evidence"],))
+
+    def check(self) -> Decoder:
+        """Check before any work that the table is 7 or 8 and that the decoder can be built, and return the decoder.
+
+        Raises:
+            BadInputError: the message names the key.
+        """
+        if self._spec.number not in TABLES:
+            expected = " or ".join(str(number) for number in TABLES)
+            raise BadInputError(f"table.number: expected {expected}, found {self._spec.number}")
+        if self.config.out is not None:
+            check_writable(self.config.out, "out")
+        chosen = {key: self.resolved["decoder"][key] for key in FIELDS}
+        try:
+            with torch.device("meta"):
+                return build_decoder("base", **chosen)
+        except ValueError as error:
+            raise BadInputError(f"decoder: {error}") from error
+
+    def tabulate(self, decoder: Decoder) -> ArchitectureTable:
+        """Return the table: the decoder's layers compared with the paper's, every decoder's costs, and the claims."""
+        decoders = _decoders_of_the_paper()
+        lines = {name: _lines(decoders[name]) for name in ("vanilla", "base_concat", "large_concat")}
+        if all(decoder.config != other.config for other in decoders.values()):
+            decoders["as configured"] = decoder
+        costs = [_cost_entry(name, each) for name, each in decoders.items()]
+        rows = compare(_lines(decoder), published(self._spec.number))
+        return ArchitectureTable(
+            self._spec.number,
+            self._spec.title,
+            f"custom ({', '.join(self.custom)})" if self.custom else "at the paper's sizes",
+            tuple(rows),
+            tuple(costs),
+            tuple(
+                claims(
+                    self._spec.number,
+                    rows,
+                    lines,
+                    {entry["name"]: entry["parameters"] for entry in costs},
+                    scope="custom" if self.custom else "paper",
+                )
+            ),
+            (*notes(), COSTS),
+        )
+
+    @property
+    def _spec(self) -> TableSpec:
+        assert self.config.table is not None  # the configuration was validated
+        return self.config.table
+
+    def _write_numbers(self, out: Path, table: ArchitectureTable) -> None:
+        write_table(out, renderings(table))
+        rows = [
+            {
+                "part": row.part,
+                "level": row.level,
+                "layer": row.live and row.live.layer,
+                "output": row.live and row.live.output,
+                "paper_layer": row.paper and row.paper.layer,
+                "paper_output": row.paper and row.paper.output,
+                "agrees": row.agrees,
+            }
+            for row in table.rows
+        ]
+        write_json(
+            out / "results.json",
+            {
+                "schema_version": SCHEMA_VERSION,
+                "experiment": self.config.name,
+                "table": table.number,
+                "profile": self.config.profile.name,
+                "custom": self.custom,
+                "resolution": RESOLUTION,
+                "notes": table.notes,
+                "rows": rows,
+                "decoders": table.decoders,
+                "claims": table.claims,
+            },
+        )
+
+    def page(self, table: ArchitectureTable, facts: dict[str, Any]) -> Page:
+        """Return the page of the report."""
+        return Page(
+            f"Table {table.number}: {table.title}",
+            table.label,
+            "decoders are built without weights, whatever the profile, and nothing is measured on images",
+            facts,
+            grids=layer_grids(table),
+            claims=[Verdict(**claim) for claim in table.claims],
+            notes=table.notes,
+        )
+
+    def facts(self, seconds: float) -> dict[str, Any]:
+        """Return the facts about the run for `run.json` and the report: settings, software and time."""
+        return run_facts(
+            self.config,
+            self.resolved,
+            self.overrides,
+            device="meta",
+            weights={},
+            facts={"custom": self.custom, "manifest": None, "seconds": {"all": round(seconds, 3)}},
+        )
+
+
+def _decoders_of_the_paper() -> dict[str, Decoder]:
+    """Return the decoders of `DECODERS`, which add known features, and those of Tables 7 and 8, which concatenate."""
+    with torch.device("meta"):
+        return {name: build_decoder(name) for name in DECODERS} | {
+            f"{name}_concat": build_decoder(name, blending="concat", branch="partial") for name in ("base", "large")
+        }
+
+
+def _lines(decoder: Decoder) -> list[Line]:
+    return [Line(layer.part, layer.level, layer.layer, layer.output) for layer in trace_layers(decoder, RESOLUTION)]
+
+
+def _cost_entry(name: str, decoder: Decoder) -> dict[str, Any]:
+    config = decoder.config
+    joining = (config.blending, config.branch) if config.conditioned else (None, None)
+    return {"name": name, "blending": joining[0], "branch": joining[1], **asdict(cost(decoder, RESOLUTION))}

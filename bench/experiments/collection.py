@@ -1,0 +1,175 @@
+"""A collection of experiments that run one after another, such as all tables of the paper, with an index."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from bench.checking.inspection import Problem, merged
+from bench.checking.report import report
+from bench.config.compose import changing, compose_config, experiments, for_each, typed
+from bench.config.overrides import command
+from bench.config.schema import Config
+from bench.errors import BadInputError
+from bench.experiments.run import experiment_of
+from bench.experiments.run import run as run_experiment
+from bench.reporting.index import Entry, Index, counts_of, index_page
+from bench.reporting.page import first_line
+from bench.results.out_folder import open_out, writing_into
+from bench.results.run_folder import REPORT, RUN, Results
+from bench.results.stamps import RESULTS
+from bench.results.write import run_facts, write_run
+from bench.runtime.device import choose_device
+from bench.runtime.distributed import World
+from bench.runtime.files import read_if_there, write_atomically, write_json
+from bench.runtime.text import one_line
+from bench.sweeps.jobs import Job, Run, run_job
+from bench.tables.grid import Grid, markdown, print_grid, terminal
+from bench.tables.headline import headline_error
+from bench.tables.judging import judge_across
+from bench.tables.printed import judge_printed
+from bench.tables.render import verdict_grid, verdicts_counted
+from bench.tables.verdicts import scope_of
+
+__all__ = ["Collection", "missing_of_each"]
+
+
+class Collection:
+    """An experiment that runs all of `experiments` one after another; each item is sampled once for all of them."""
+
+    def __init__(
+        self, config: Config, resolved: dict[str, Any], overrides: Sequence[str], run: Run = run_experiment
+    ) -> None:
+        """Set the configuration that `bench.config.compose.typed` returns, and the function that runs an experiment."""
+        self.config, self.resolved, self.overrides, self._run = config, resolved, list(overrides), run
+
+    def missing(self) -> list[Problem]:
+        """Return the problems of every experiment, including errors in its configuration."""
+        return missing_of_each(self.config, self.overrides)
+
+    def run(self) -> Results:
+        """Run every experiment with this run's other overrides, and return the highest of their exit statuses."""
+        each = for_each(self.config, self.overrides)
+        if self.config.stage == "check":
+            problems = self.missing()
+            if problems:
+                raise BadInputError(report(self.config.name, problems))
+            statuses = [self._run(words).status for words in each.values()]
+            return Results(Path(), max(statuses))
+        out = open_out(self.config) if World.here().leads else None
+        results: dict[str, Results] = {}
+        seconds: dict[str, float] = {}
+        for name, words in each.items():
+            started = time.monotonic()
+            print(f"\n{name}", flush=True)
+            results[name] = run_job(self._run, Job(name, {"experiment": name}, words), out)
+            seconds[name] = round(time.monotonic() - started, 3)
+        if out is not None:
+            with writing_into(out):
+                self.report(out, results, seconds)
+        worst = max(result.status for result in results.values())
+        failed = [name for name, result in results.items() if result.status]
+        return Results(out or Path(), worst, f"failed: {', '.join(failed)}" if failed else "")
+
+    def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
+        """Write `index.html`, `index.md`, the verdicts that need several tables, and `run.json`; print the index."""
+        summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
+        words = [word for words in self.config.each.values() for word in words]
+        changed = bool(changing([*words, *self.overrides]))
+        subsets = [read_if_there(out / name / RESULTS).get("subset") for name in results]
+        scope = scope_of(self.config.profile.name, custom=changed or "custom" in subsets)
+        error = headline_error(self.config.profile, choose_device(self.config.device))
+        verdicts = [*judge_printed(), *judge_across(summaries, profile=scope, error=error)]
+        latents = [read_if_there(out / name / RUN).get("latents") or {} for name in results]
+        entries = [self._entry(out, name, result, seconds[name]) for name, result in results.items()]
+        grid = _index(entries, latents)
+        across = verdict_grid(verdicts)
+        title = f"{self.config.name}, profile {self.config.profile.name}"
+        write_atomically(out / "index.md", markdown(title, [grid, across], []))
+        sampled, stored = (sum(found.get(key, 0) for found in latents) for key in ("sampled", "stored"))
+        write_json(out / "claims.json", {"claims": [asdict(found) for found in verdicts]})
+        facts = run_facts(
+            self.config,
+            self.resolved,
+            self.overrides,
+            device=self.config.device,
+            weights={},
+            facts={
+                "experiments": {name: result.status for name, result in results.items()},
+                "seconds": seconds,
+                "latents": {"sampled": sampled, "stored": stored},
+            },
+        )
+        index = Index(
+            self.config.name.replace("_", " ").capitalize(),
+            f"{len(results)} experiments in {sum(seconds.values()):.0f} s; {sampled} latents sampled, {stored} stored "
+            "before.",
+            entries,
+            profile=f"profile {self.config.profile.name}",
+            first_line=first_line(self.config.profile.name),
+            claims=verdicts,
+            command=command(self.overrides),
+        )
+        write_atomically(out / "index.html", index_page(index))
+        write_run(out, facts)
+        console = terminal()
+        print_grid(grid, title, console)
+        if self.config.verbose:
+            print_grid(across, "Claims that rest on the printed numbers or on several tables", console)
+        else:
+            console.print(Text(verdicts_counted(verdicts)))
+        print(f"\n{sampled} latents sampled, {stored} found in the store, {sum(seconds.values()):.0f} s")
+        print(one_line(f"report: {out / 'index.html'}"))
+
+    def _entry(self, out: Path, name: str, result: Results, seconds: float) -> Entry:
+        return Entry(
+            name,
+            result.message.partition("\n")[0] or "done",
+            failed=result.status != 0,
+            about=experiments().get(name, ""),
+            link=f"{name}/{REPORT}" if (out / name / REPORT).is_file() else None,
+            headline=result.headline,
+            counts=counts_of(out / name),
+            seconds=seconds,
+        )
+
+
+def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Grid:
+    lines = [
+        [
+            entry.name,
+            entry.ended,
+            ", ".join(f"{count} {verdict}" for verdict, count, _ in entry.counts) or "–",
+            str(found.get("sampled", "–")),
+            str(found.get("stored", "–")),
+            f"{entry.seconds:.1f}",
+        ]
+        for entry, found in zip(entries, latents, strict=True)
+    ]
+    return Grid(
+        ["experiment", "how it ended", "verdicts on these networks", "latents sampled", "stored", "seconds"],
+        lines,
+        left=3,
+    )
+
+
+def missing_of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
+    """Return the problems of every experiment of a collection, including errors in its configuration.
+
+    Args:
+        config: configuration of the collection.
+        overrides: overrides of the collection's run.
+    """
+    problems: list[Problem] = []
+    for name, words in for_each(config, list(overrides)).items():
+        try:
+            found = experiment_of(*typed(compose_config(words)), words).missing()
+        except BadInputError as error:
+            found = [Problem("", str(error))]
+        problems += [replace(problem, experiments=(name,)) for problem in found]
+    return merged(problems)

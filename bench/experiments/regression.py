@@ -1,0 +1,54 @@
+"""A collection whose results are compared with a baseline by the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.config.schema import STAGES
+from bench.errors import BadInputError
+from bench.experiments.collection import Collection
+from bench.gate.command import read_old, write_reports
+from bench.gate.comparing import compare
+from bench.gate.margins import margins_of
+from bench.gate.read_run import read_side
+from bench.gate.report import github_commands, print_outcome, summary
+from bench.results.run_folder import Results
+from bench.runtime.distributed import World
+from bench.tables.grid import terminal
+
+__all__ = ["Regression"]
+
+TABULATED = STAGES[STAGES.index("tabulate") :]
+"""Stages after which results exist that can be compared."""
+
+
+class Regression(Collection):
+    """An experiment that runs all of `experiments` and compares their results with the baseline `gate.against`."""
+
+    def run(self) -> Results:
+        """Run every experiment, then write `gate.md`, `gate.xml` and `gate.json`.
+
+        The exit status is that of the experiments; if it is 0, it is that of the gate.
+
+        Raises:
+            BadInputError: a margin is invalid or the baseline cannot be read; raised before any work.
+        """
+        gate = self.config.gate
+        assert gate is not None  # the configuration was validated
+        margins = margins_of(gate.margins, "gate.margins")
+        if gate.against is None:
+            return super().run()
+        try:
+            old = read_old(Path(gate.against))
+        except BadInputError as error:
+            raise BadInputError(f"gate.against: {error}") from None
+        result = super().run()
+        if self.config.stage not in TABULATED or not World.here().leads:
+            return result
+        outcome = compare(read_side(result.path), old, margins)
+        markdown, xml, json = (result.path / f"gate.{suffix}" for suffix in ("md", "xml", "json"))
+        write_reports(outcome, markdown=markdown, junit_xml=xml, json=json)
+        print_outcome(outcome, terminal())
+        if gate.annotations:
+            print("\n".join(github_commands(outcome)))
+        return Results(result.path, result.status or outcome.verdict.status, result.message or summary(outcome))

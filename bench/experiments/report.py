@@ -1,0 +1,191 @@
+"""The report on a table's run: figures, the page with its gallery, the costs of rows, and `run.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas
+
+from bench.checking.estimate import hindsight
+from bench.data.items import Item
+from bench.evaluation.costs import row_costs, unknown_costs
+from bench.evaluation.images import images_of, save_images
+from bench.evaluation.measure import MeasuredRun
+from bench.evaluation.setup import Setup
+from bench.generation.method import Batch, Method, origin_of
+from bench.metrics.protocol import Protocol
+from bench.reporting.cost_plot import costs_of
+from bench.reporting.figures import draw_borders, draw_rows
+from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, drawn_places, fill
+from bench.reporting.page import Page, first_line
+from bench.reporting.paper_figures import ERROR, PaperFigures
+from bench.results.features import remove_features, write_features
+from bench.results.run_folder import REPORT
+from bench.results.write import run_facts, write_manifest, write_records
+from bench.runtime.text import one_line
+from bench.tables.build import Table, label_of
+from bench.tables.grid import terminal
+from bench.tables.render import further_grids, print_table
+
+__all__ = ["RunReport"]
+
+TIMED = 8
+"""Number of items in the batch on which rows are timed."""
+
+
+class RunReport:
+    """The figures, the page and the files that a measured run of a table writes into its folder."""
+
+    def __init__(self, setup: Setup, run: MeasuredRun) -> None:
+        """Set the run and the objects that it was made with."""
+        self.setup, self.run, self.config = setup, run, setup.config
+
+    def draw(self, table: Table) -> None:
+        """Draw the figures, and save images if `save_images` is set."""
+        figures = self.run.out / "figures"
+        figures.mkdir(exist_ok=True)
+        shown, images = self.images(self._shown, drawn_places(len(self.run.items), self.config.seed))
+        labelled = [(self._labels[name], pictures) for name, pictures in images.items()]
+        title = f"{table.title}, profile {table.profile}"
+        draw_rows(figures / "rows.png", shown, labelled, title=title)
+        if self.setup.spec.task != "generation":
+            draw_borders(figures / "borders.png", shown, labelled, title=f"Borders of holes: {title}")
+        self.paper_figures(title).write(figures, self.setup.spec.figures)
+        self.save_images()
+
+    def save_images(self) -> None:
+        """Save every row's image of every item if `save_images` is set."""
+        if self.config.save_images:
+            setup, run = self.setup, self.run
+            save_images(run.out, setup.methods, setup.sampling, run.items, run.latents)
+
+    def images(
+        self, methods: Mapping[str, Method], places: Sequence[int]
+    ) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
+        """Return some items, and some methods' images of them, as `bench.evaluation.images.images_of` does."""
+        return images_of(methods, self.setup.sampling, self.run.items, self.run.latents, places)
+
+    def show(self, table: Table) -> None:
+        """Print the table and the path of the report, after every file of the run has been written."""
+        print_table(table, terminal(), verbose=self.config.verbose)
+        if (found := hindsight(self.setup.prediction.recall(), self.run.taken)) is not None:
+            print(one_line(found))
+        self.show_path()
+
+    def show_path(self) -> None:
+        """Print the path of the page."""
+        print(one_line(f"report: {self.run.out / REPORT}"))
+
+    def paper_figures(self, title: str) -> PaperFigures:
+        """Return the images and errors from which the paper's figures are drawn."""
+        methods, scored = self.setup.methods, self.run.scored
+        return PaperFigures(
+            self.run.items,
+            lambda rows, places: self.images({row: methods[row] for row in rows}, places),
+            labels=self._labels,
+            errors={row: np.asarray(values[ERROR]) for row, values in scored.rows.items() if ERROR in values},
+            seed=self.config.seed,
+            title=title,
+        )
+
+    def gallery(self) -> Gallery:
+        """Return the items that the page shows, with their pictures; `bench.reporting.gallery` states the rule."""
+        labels, spec, count = self._labels, self.setup.spec, len(self.run.items)
+        scored = {row: self.run.scored.rows[row].items() for row in labels}
+        values = {row: {name: np.asarray(of) for name, of in found if of.ndim == 1} for row, found in scored.items()}
+        reference = spec.reference if spec.reference in labels else ""
+        metrics = compared(spec.columns, values)
+        rows = ComparedRows(values, metrics, labels, reference or "")
+        picks = choose(rows) or drawn(count, self.config.seed)
+        return fill(picks, partial(self.images, self._shown), rows, of=count)
+
+    @property
+    def _shown(self) -> dict[str, Method]:
+        """Methods of the table's own rows."""
+        return {name: method for name, method in self.setup.methods.items() if not self.setup.rows[name].beside}
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        """Labels of the table's own rows."""
+        return {name: label_of(self.setup.rows[name], self.setup.spec) for name in self._shown}
+
+    def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
+        """Return the page of the report."""
+        sampling, steps = self.setup.sampling.pace.each, self.setup.resolved["generator"].get("steps")
+        return Page(
+            f"Table {table.number}. {table.title}",
+            f"profile {table.profile}",
+            first_line(self.config.profile.name),
+            facts,
+            table=table,
+            grids=further_grids(table),
+            claims=table.claims,
+            notes=table.notes,
+            protocols=protocols,
+            gallery=gallery,
+            costs=costs_of(table, facts["costs"], sampling=sampling, steps=steps),
+        )
+
+    def costs(self) -> dict[str, dict[str, float]]:
+        """Measure the costs of the table's own rows, except rows whose images were made elsewhere and are only read."""
+        own = {name: method for name, method in self._shown.items() if not origin_of(method)}
+        return row_costs(own, self.first_batch(min(TIMED, self.setup.scoring.batch_size)))
+
+    def first_batch(self, count: int) -> Batch:
+        """Return the first items of the first block as a batch, at most `count`."""
+        items, sampling = self.run.items, self.setup.sampling
+        stop = min(len(items), count, next(items.blocks())[1])
+        arrays = {name: values[:stop] for name, values in sampling.latents_of(self.run.latents[0]).items()}
+        return sampling.batch(items.read(0, stop), arrays)[0]
+
+    def all_items(self) -> Iterator[Batch]:
+        """Yield every item in a batch of its own, because the last digits of latents depend on the batch size."""
+        items, sampling = self.run.items, self.setup.sampling
+        for key, (first, last) in zip(self.run.latents, items.blocks(), strict=True):
+            arrays = sampling.latents_of(key)
+            for place in range(first, last):
+                one = {name: values[place - first : place - first + 1] for name, values in arrays.items()}
+                yield sampling.batch(items.read(place, place + 1), one)[0]
+
+    def keep(self) -> pandas.DataFrame:
+        """Write the manifest and the records, and the features if `keep_features` is set; return the records."""
+        out, items, scored = self.run.out, self.run.items, self.run.scored
+        write_manifest(out, items)
+        records = write_records(out, items, scored)
+        remove_features(out)
+        if self.config.keep_features:
+            fewest = self.config.profile.fid_minimum
+            write_features(out, scored, items, dtype=self.config.features_dtype, fewest=fewest)
+        return records
+
+    def facts(self, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+        """Return the facts about the run for `run.json` and the page: settings, weights, items, times and costs."""
+        setup, items = self.setup, self.run.items
+        lineages = {name: method.lineage for name, method in setup.methods.items()}
+        return run_facts(
+            self.config,
+            setup.resolved,
+            setup.overrides,
+            device=str(setup.device),
+            weights=setup.weights,
+            facts={
+                "custom": setup.custom,
+                "unet_weights": setup.generator.unet_weights or None,
+                "lineage": {name: lineage for name, lineage in lineages.items() if lineage},
+                "manifest": items.hash,
+                "dropped": items.manifest["dropped"],
+                "broken": items.manifest["broken"],
+                "left_out": items.manifest["left_out"],
+                "processes": setup.world.size,
+                "seconds": {name: round(value, 3) for name, value in self.run.stages.seconds.items()},
+                "latents": setup.sampling.counts,
+                "taken": asdict(self.run.taken),
+                "costs": costs,
+                "costs_unknown": unknown_costs(setup.device) if costs else {},
+            },
+        )

@@ -1,0 +1,70 @@
+"""Run of an experiment: its configuration is composed and given to the class that `_target_` names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hydra.utils import get_class
+
+from bench.checking.preflight import check_cheaply
+from bench.config.compose import checked, compose_config, typed
+from bench.config.overrides import setting
+from bench.config.schema import FETCH, Config
+from bench.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from bench.checking.inspection import Problem
+    from bench.results.run_folder import Results
+
+__all__ = ["Experiment", "experiment_of", "run"]
+
+
+class Experiment(Protocol):
+    """The interface of an experiment's class, in addition to `__init__(config, resolved, overrides)`."""
+
+    def missing(self) -> list[Problem]:
+        """Return everything that is missing or wrong for the experiment, each problem once.
+
+        Raises:
+            BadInputError: the configuration itself is wrong.
+        """
+
+    def run(self) -> Results:
+        """Run every stage up to the configured one."""
+
+
+def run(overrides: list[str]) -> Results:
+    """Run an experiment from Python exactly as the command does, and return its tables.
+
+    Args:
+        overrides: words of the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.
+
+    Raises:
+        BadInputError: the command would end with status 2.
+    """
+    config, resolved = checked(overrides)
+    check_cheaply(config, resolved, overrides)
+    if config.stage == FETCH:
+        from bench.checking.fetch import fetch
+
+        return fetch(config.name, lambda: experiment_of(config, resolved, overrides).missing())
+    if config.kind.measures and config.training is not None:
+        from bench.experiments.train_decoder import own_checkpoint
+
+        trained = own_checkpoint(config, resolved, overrides)
+        if trained is not None:
+            config, resolved = typed(compose_config([*overrides, setting("decoder.checkpoint", trained)]))
+    return experiment_of(config, resolved, overrides).run()
+
+
+def experiment_of(config: Config, resolved: dict[str, Any], overrides: list[str]) -> Experiment:
+    """Return the experiment of a configuration.
+
+    Args:
+        config: configuration, as `bench.config.compose.typed` returns it.
+        resolved: the same configuration as plain data.
+        overrides: words of the command line.
+    """
+    with Progress("load"):
+        experiment: Experiment = get_class(config._target_)(config, resolved, overrides)
+    return experiment

@@ -1,0 +1,307 @@
+"""`experiment=seeds`: every table's values for further training seeds of its decoders, saved beside the weights' card.
+
+For each table, the rows of the shipped decoders are measured first. This takes little time if an earlier run saved
+their scores in the store, and it gives the items and protocols with which the table is measured now. The decoders of
+each further seed follow. All trainings decode the same latents. Only rows with a trained decoder are run, because no
+other row depends on the training seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bench.checking.inspection import Problem
+from bench.checking.report import report
+from bench.config.compose import changing, compose_config, for_each, typed
+from bench.config.schema import Config
+from bench.errors import BadInputError
+from bench.experiments.collection import missing_of_each
+from bench.experiments.run import run as run_experiment
+from bench.models.checkpoints import WEIGHTS
+from bench.results.environment import environment
+from bench.results.out_folder import check_writable, open_out, writing_into
+from bench.results.run_folder import RUN, Results
+from bench.results.stamps import RESULTS
+from bench.results.write import run_facts, write_run
+from bench.runtime.distributed import World
+from bench.runtime.files import write_atomically, write_json
+from bench.runtime.strict_json import read_json
+from bench.store import file_sha256
+from bench.sweeps.jobs import Job, Run, run_job
+from bench.tables.seeds import CARD, SEEDS, RowSeeds, SeedStudy, TableSeeds, Training, trained_decoders
+from bench.training.mini.build import DONE
+from bench.training.mini.card import CARD_TEXT, card_text
+
+__all__ = ["SeedsExperiment"]
+
+STAGES = ("check", "tabulate")
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The experiment of one table."""
+
+    experiment: str
+    words: list[str]
+    """Overrides with which the experiment is run."""
+    decoders: Mapping[str, str]
+    """Name of each row's trained decoder in `profile.decoders`, by row."""
+
+
+@dataclass(frozen=True)
+class _FinishedRun:
+    """The files that the run of one table wrote into its folder."""
+
+    results: Mapping[str, Any]
+    """Content of `results.json`."""
+    facts: Mapping[str, Any]
+    """Content of `run.json`."""
+
+    @classmethod
+    def read(cls, folder: Path) -> _FinishedRun:
+        return cls(*(read_json(folder / name) for name in (RESULTS, RUN)))
+
+    @property
+    def values(self) -> dict[str, dict[str, float]]:
+        """Values of each row's metrics, without metrics that have no value."""
+        return {row["method"]: {name: entry["value"] for name, entry in _entries(row)} for row in self.results["rows"]}
+
+    @property
+    def protocols(self) -> dict[str, str]:
+        """Protocol hash of each metric that has a value."""
+        return {name: entry["protocol"] for row in self.results["rows"] for name, entry in _entries(row)}
+
+    def weights(self, folder: Path, assets: str) -> dict[str, str]:
+        """Return the SHA-256 of each weight file in a folder, by its path relative to the folder.
+
+        Args:
+            folder: folder of a profile's weights.
+            assets: value of `paths.assets`.
+        """
+        files = {Path(file.replace("${paths.assets}", assets)): sha for file, sha in self.facts["weights"].items()}
+        return {file.relative_to(folder).as_posix(): sha for file, sha in files.items() if file.is_relative_to(folder)}
+
+
+def _entries(row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    return ((metric, entry) for metric, entry in row["metrics"].items() if entry["value"] is not None)
+
+
+class SeedsExperiment:
+    """An experiment that measures the tables of `experiments` with the decoders of the shipped and of further seeds."""
+
+    def __init__(
+        self, config: Config, resolved: dict[str, Any], overrides: Sequence[str], run: Run = run_experiment
+    ) -> None:
+        """Set the configuration that `bench.config.compose.typed` returns, and the function that runs an experiment."""
+        assert config.seeds_from is not None  # the configuration was validated
+        assert config.card is not None
+        self.config, self.resolved, self.overrides, self._run = config, resolved, list(overrides), run
+        self.trained, self.card = Path(config.seeds_from), Path(config.card)
+        self.seconds: dict[str, float] = {}
+        self.source = environment()["source"]  # before this run changes files of the checkout
+
+    def missing(self) -> list[Problem]:
+        """Return the problems of every table, including errors in its configuration."""
+        return missing_of_each(self.config, self.overrides)
+
+    def run(self) -> Results:
+        """Measure the values that `seeds.json` lacks, and rewrite `seeds.json` and `CARD.md` after each table.
+
+        Raises:
+            BadInputError: raised before any work for weights without a card, a folder without any further training, a
+                stage other than check and tabulate, several processes, a table without trained decoders, or a run that
+                changes the tables and would write into the shipped card.
+        """
+        self._check()
+        tables = [self._table(name, words) for name, words in for_each(self.config, self.overrides).items()]
+        if self.config.stage == "check":
+            problems = self.missing()
+            if problems:
+                raise BadInputError(report(self.config.name, problems))
+            self._announce(tables)
+            return Results(Path(), 0)
+        self._announce(tables)
+        out = open_out(self.config)
+        failed = {name: status for table in tables for name, status in self._measure(table, out).items()}
+        self._note(out)
+        return Results(out, max(failed.values(), default=0), f"failed: {', '.join(failed)}" if failed else "")
+
+    # --- check
+
+    def _check(self) -> None:
+        if self.config.stage not in STAGES:
+            raise BadInputError(f"stage: seeds knows {' and '.join(STAGES)}, found {self.config.stage}")
+        if World.here().size > 1:
+            raise BadInputError(f"seeds: expected one process, found {World.here().size}")
+        weights = Path(self.config.profile.weights)
+        if not (weights / CARD).is_file():
+            raise BadInputError(f"profile.weights: expected the weights of a card, found no {weights / CARD}")
+        if not any(self.parts(seed) for seed in self.further):
+            wanted = ", ".join(f"*@{seed}/{DONE}" for seed in self.further)
+            raise BadInputError(f"seeds_from: expected decoders of further seeds, found no {wanted} in {self.trained}")
+        custom = changing(self.overrides)
+        if custom and self.card.resolve() == weights.resolve():
+            raise BadInputError(
+                f"card: expected a folder of its own for a run with {', '.join(custom)}, found that of the shipped "
+                f"card, {self.card}, which is about the tables as they are"
+            )
+        check_writable(str(self.card), "card")
+
+    def _announce(self, tables: Sequence[_Table]) -> None:
+        """Print which decoders of each seed are measured and which are missing."""
+        needed = list(dict.fromkeys(name for table in tables for name in table.decoders.values()))
+        for seed in self.further:
+            present = [name for name in needed if name in self.parts(seed)]
+            missing = [name for name in needed if name not in present]
+            print(f"seed {seed}: {', '.join(present) or 'nothing'}; not trained: {', '.join(missing) or 'none'}")
+
+    @cached_property
+    def shipped(self) -> Mapping[str, Any]:
+        """Content of the shipped weights' card."""
+        return read_json(Path(self.config.profile.weights) / CARD)
+
+    @property
+    def further(self) -> list[int]:
+        """Training seeds other than the shipped one."""
+        return [seed for seed in dict.fromkeys(self.config.seeds) if seed != self.shipped["seed"]]
+
+    def parts(self, seed: int) -> dict[str, Path]:
+        """Return the folder of each finished decoder of a training seed, by the decoder's name in the profile.
+
+        For the shipped seed these are the profile's own folders.
+
+        Raises:
+            BadInputError: a decoder was made with another recipe than the shipped one, so the two are not trainings of
+                one design.
+        """
+        decoders = {name: Path(path) for name, path in self.config.profile.decoders.items()}
+        if seed == self.shipped["seed"]:
+            return decoders
+        folders = {name: self.trained / f"{name}@{seed}" for name in decoders}
+        found = {name: folder for name, folder in folders.items() if (folder / DONE).is_file()}
+        for name, folder in found.items():
+            made = read_json(folder / DONE)
+            if made["recipe"] != self.shipped["parts"][name]["recipe"]:
+                raise BadInputError(f"{folder / DONE}: expected the recipe of the card's {name}, found another one")
+        return found
+
+    def _table(self, name: str, words: list[str]) -> _Table:
+        config, resolved = typed(compose_config(words))
+        rows = {
+            row: resolved["rows"][row]
+            for row, spec in config.rows.items()
+            if spec.control is None or spec.control in config.controls
+        }
+        trained = trained_decoders(rows, config.profile.decoders)
+        decoders = {row: part for row, part in trained.items() if part in config.profile.decoders}
+        if not decoders:
+            raise BadInputError(f"experiments: expected tables with rows of trained decoders, found {name}")
+        return _Table(name, words, decoders)
+
+    # --- measure
+
+    def _measure(self, table: _Table, out: Path) -> dict[str, int]:
+        """Measure one table with every seed, and return the exit status of each run that failed, by the run's name."""
+        shipped = self.shipped["seed"]
+        result = self._run_rows(table, shipped, list(table.decoders), out)
+        if result.status:
+            return {_name(table, shipped): result.status}
+        run = _FinishedRun.read(result.path)
+        number, measured = run.results["table"], self._by_shipped(table, run)
+        earlier = SeedStudy.read(self.card).tables.get(number)
+        if earlier is not None and measured.measured_as(earlier):
+            known = {row: earlier.rows[row] for row in measured.rows if row in earlier.rows}
+            measured = replace(measured, rows={**measured.rows, **known})
+        self._keep(number, measured)
+        failed = {}
+        for seed in self.further:
+            hashes = {name: file_sha256(folder / WEIGHTS) for name, folder in self.parts(seed).items()}
+            missing = {
+                row: hashes[name]
+                for row, name in table.decoders.items()
+                if name in hashes and not measured.rows[row].has(seed, hashes[name])
+            }
+            if not missing:
+                continue
+            result = self._run_rows(table, seed, list(missing), out)
+            if result.status:
+                failed[_name(table, seed)] = result.status
+                continue
+            run = _FinishedRun.read(result.path)
+            for row, sha in missing.items():
+                measured = measured.with_training(row, self._training(run, row, seed, sha))
+            self._keep(number, measured)
+        return failed
+
+    def _run_rows(self, table: _Table, seed: int, rows: Sequence[str], out: Path) -> Results:
+        """Run some rows of a table with the decoders of one seed, in a folder of its own."""
+        started = time.monotonic()
+        name = _name(table, seed)
+        print(f"\n{name}: {', '.join(rows)}", flush=True)
+        words = [*table.words, f"row=[{','.join(rows)}]", "stage=tabulate"]
+        if seed != self.shipped["seed"]:
+            used = {table.decoders[row] for row in rows}
+            words += [f"profile.decoders.{part}='{path}'" for part, path in self.parts(seed).items() if part in used]
+        result = run_job(self._run, Job(name, {"experiment": table.experiment, "seed": str(seed)}, words), out)
+        self.seconds[name] = round(time.monotonic() - started, 3)
+        if result.status:
+            print(result.message)
+        return result
+
+    def _by_shipped(self, table: _Table, run: _FinishedRun) -> TableSeeds:
+        """Return the study's entry of one table with the values of the shipped decoders only."""
+        seed = self.shipped["seed"]
+        decoders = self.parts(seed)
+        hashes = {row: file_sha256(decoders[name] / WEIGHTS) for row, name in table.decoders.items()}
+        used = run.weights(Path(self.config.profile.weights), self.config.paths.assets)
+        return TableSeeds(
+            experiment=table.experiment,
+            manifest=run.results["manifest"],
+            seed=self.config.seed,
+            protocols=run.protocols,
+            weights={path: sha for path, sha in used.items() if path in self.shipped["sha256"]},
+            rows={
+                row: RowSeeds(table.decoders[row], (self._training(run, row, seed, sha),))
+                for row, sha in hashes.items()
+            },
+        )
+
+    def _training(self, run: _FinishedRun, row: str, seed: int, weights: str) -> Training:
+        """Return the values that a run measured for one row, with the training seed and weight hash of its decoder."""
+        return Training(seed, weights, self.source["commit"], self.source["dirty"], run.values[row])
+
+    # --- keep
+
+    def _keep(self, number: int, table: TableSeeds) -> None:
+        """Write one table into `seeds.json`, and rewrite `CARD.md` from it."""
+        study = SeedStudy.read(self.card)
+        study = replace(study, tables={**study.tables, number: table})
+        self.card.mkdir(parents=True, exist_ok=True)
+        write_json(self.card / SEEDS, study.as_json())
+        write_atomically(self.card / CARD_TEXT, card_text(self.shipped, study))
+
+    def _note(self, out: Path) -> None:
+        facts = run_facts(
+            self.config,
+            self.resolved,
+            self.overrides,
+            device=self.config.device,
+            weights={},
+            facts={"seconds": self.seconds},
+        )
+        with writing_into(out):
+            write_run(out, facts)
+        for seed in [self.shipped["seed"], *self.further]:
+            spent = [value for name, value in self.seconds.items() if name.endswith(f"@{seed}")]
+            print(f"seed {seed}: {sum(spent):.0f} s")
+        print(self.card / SEEDS)
+
+
+def _name(table: _Table, seed: int) -> str:
+    """Return the name of a run's folder."""
+    return f"{table.experiment}@{seed}"

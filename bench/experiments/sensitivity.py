@@ -1,0 +1,228 @@
+"""The sensitivity of a table's numbers to the protocol: the same images, measured with one choice changed at a time.
+
+Up to the scores, the stages are those of the table's experiment with a few more measures. Results that the table's own
+run saved in the store are not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bench.checking.inspection import Problem
+from bench.config.schema import Choice, Config
+from bench.data.prepared import Items
+from bench.errors import BadInputError
+from bench.evaluation.measure import MeasuredRun, missing, run_stages
+from bench.evaluation.setup import Setup
+from bench.experiments.report import RunReport
+from bench.metrics.batch_scorer import Unit
+from bench.metrics.bins import RULES, area_bin
+from bench.metrics.image_encoding import PREFIX, WAYS
+from bench.metrics.protocol import Protocol
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
+from bench.reporting.gallery import Gallery
+from bench.reporting.notes import items_note
+from bench.reporting.page import Page, first_line, write_report
+from bench.results.run_folder import SCHEMA_VERSION, Results
+from bench.results.write import write_run, write_table
+from bench.runtime.files import write_json
+from bench.tables.build import METRICS, bins_of, label_of
+from bench.tables.grid import terminal
+from bench.tables.sensitivity import DEFAULT, SensitivityTable, build_sensitivity, needed, restricted, rule_of
+from bench.tables.sensitivity_render import frame, print_table, renderings, rows_as_json, sensitivity_grids
+from bench.tables.verdicts import PAPER
+
+__all__ = ["SensitivityExperiment"]
+
+
+class SensitivityExperiment:
+    """An experiment that measures a table's rows as the table does, and then once for each choice."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Set the configuration that `bench.config.compose.typed` returns, and add the choices' measures to the table.
+
+        Raises:
+            BadInputError: a choice is invalid; the message names its key.
+        """
+        assert config.features is not None  # the configuration was validated
+        assert config.table is not None
+        self.choices = config.features.choices
+        features, task = resolved["features"], config.table.task
+        self._own = list(features["tasks"].get(task, []))
+        _check_choices(self.choices, features["measures"])
+        further = [name for choice in self.choices.values() for name in choice.measures]
+        tasks = {**features["tasks"], task: list(dict.fromkeys([*self._own, *further]))} if self._own else {}
+        resolved = {**resolved, "features": {**features, "tasks": tasks or features["tasks"]}}
+        self.setup, self.config = Setup(config, resolved, overrides, more=self._saved_otherwise), config
+
+    @property
+    def _saved_otherwise(self) -> list[Unit]:
+        """Units that score images saved in another way with the table's own measures and the choice's."""
+        return [
+            Unit(measure, f"{PREFIX}{choice.saved}")
+            for choice in self.choices.values()
+            if choice.saved is not None
+            for measure in dict.fromkeys([*self._own, *choice.measures])
+        ]
+
+    def missing(self) -> list[Problem]:
+        """Return everything that is missing or wrong of the files that the run needs."""
+        return missing(self.setup)
+
+    def run(self) -> Results:
+        """Run every stage up to the configured one."""
+        return run_stages(self.setup, self.conclude)
+
+    def conclude(self, run: MeasuredRun) -> Results:
+        """Write one table that compares every choice's numbers with the table's own, and the report."""
+        report = RunReport(self.setup, run)
+        with run.stages.timed("tabulate"):
+            summaries = self.summaries(run.scored)
+            protocols = {rule: self.setup.protocols_of(summary) for rule, summary in summaries.items()}
+            table = self.sensitivity(run.items, summaries, protocols)
+            records = report.keep()
+            write_table(run.out, renderings(table))
+            self._write_results(run, table, summaries, protocols)
+        gallery = None
+        if run.stages.include("report"):
+            with run.stages.timed("report"):
+                gallery = report.gallery()
+                report.save_images()
+        facts = report.facts({})
+        if gallery is not None:
+            write_report(run.out, self.page(table, gallery, facts, protocols))
+        write_run(run.out, facts)
+        if gallery is not None:
+            print_table(table, terminal(), verbose=self.config.verbose)
+            report.show_path()
+        return Results(run.out, 0, table=frame(table), records=records)
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Metrics of the table, including those that are shown in separate tables."""
+        return [*self.setup.spec.columns, *self.setup.spec.beside]
+
+    def summaries(self, scored: Scored) -> dict[str, Summary]:
+        """Return, for each rule of the bins, the estimates of exactly those metrics that the table shows."""
+        fewest, bins = self.config.profile.fid_minimum, bins_of(self.columns)
+        return {
+            rule: Summary(restricted(scored, names), fewest, bins, rule)
+            for rule, names in needed(self.columns, self.choices).items()
+        }
+
+    def sensitivity(
+        self, items: Items, summaries: Mapping[str, Summary], protocols: Mapping[str, Mapping[str, Protocol]]
+    ) -> SensitivityTable:
+        """Return the table with its notes."""
+        setup = self.setup
+        return build_sensitivity(
+            setup.design,
+            {name: label_of(setup.rows[name], setup.spec) for name in setup.methods},
+            self.choices,
+            summaries,
+            notes=list(self.notes(items, summaries, protocols)),
+        )
+
+    def notes(
+        self, items: Items, summaries: Mapping[str, Summary], protocols: Mapping[str, Mapping[str, Protocol]]
+    ) -> Iterator[str]:
+        """Yield the notes below the table, one line each."""
+        usual = summaries[rule_of(None)]
+        if self.config.profile.name != PAPER:
+            yield (
+                f"Measured on the {self.config.profile.name} profile, with small models and data made by this project. "
+                "The table shows which choices change which numbers. By how much they change the paper's numbers, only "
+                "profile=paper can show."
+            )
+        yield (
+            f"“{DEFAULT}” is the protocol of the other experiments, ± one standard error. Each choice's value is "
+            "followed by its difference from that line, or from the line that it names, on the same items, ± one "
+            "standard error of the difference; items of one source are taken together. –: the choice does not affect "
+            "the metric."
+        )
+        yield items_note(items, usual)
+        for low, high in bins_of(self.columns):
+            sides = [area_bin(usual.scored.mask_area, low / 100, high / 100, rule=rule) for rule in RULES]
+            counts = " and ".join(f"{side.sum()} by {name}" for side, name in zip(sides, RULES.values(), strict=True))
+            yield f"{low}–{high} % masked: {counts}; {np.not_equal(*sides).sum()} items lie on an edge."
+        names = protocols[rule_of(None)]
+        stamps = "; ".join(f"{name} {names[name].hash[:12]}" for name in self.columns if name in names)
+        yield f"Manifest {items.hash[:16]}, seed {self.config.seed}; protocols: {stamps}."
+
+    def page(
+        self,
+        table: SensitivityTable,
+        gallery: Gallery,
+        facts: dict[str, Any],
+        protocols: Mapping[str, Mapping[str, Protocol]],
+    ) -> Page:
+        """Return the page of the report."""
+        stamped = {
+            metric if rule == rule_of(None) else f"{metric} ({rule} bins)": protocol
+            for rule, named in protocols.items()
+            for metric, protocol in named.items()
+        }
+        return Page(
+            table.title,
+            f"profile {table.profile}",
+            first_line(self.config.profile.name),
+            facts,
+            grids=list(sensitivity_grids(table)),
+            notes=table.notes,
+            protocols=stamped,
+            gallery=gallery,
+        )
+
+    def _write_results(
+        self,
+        run: MeasuredRun,
+        table: SensitivityTable,
+        summaries: Mapping[str, Summary],
+        protocols: Mapping[str, Mapping[str, Protocol]],
+    ) -> None:
+        stamped = {protocol.hash: protocol.settings for of_rule in protocols.values() for protocol in of_rule.values()}
+        write_json(
+            run.out / "results.json",
+            {
+                "schema_version": SCHEMA_VERSION,
+                "experiment": self.config.name,
+                "table": self.setup.spec.number,
+                "profile": self.config.profile.name,
+                "custom": self.setup.custom,
+                "manifest": run.items.hash,
+                "subset": run.items.manifest["subset"],
+                "protocols": stamped,
+                "measures": {
+                    metric: summary.measure(metric) for rule, summary in summaries.items() for metric in protocols[rule]
+                },
+                "notes": list(table.notes),
+                "rows": rows_as_json(table, protocols),
+                "claims": [],
+            },
+        )
+
+
+def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -> None:
+    if not choices:
+        raise BadInputError("features.choices: expected at least one way to measure otherwise, found none")
+    for name, choice in choices.items():
+        key = f"features.choices.{name}"
+        unknown = [metric for metric in choice.metrics if metric not in METRICS]
+        if unknown:
+            raise BadInputError(f"{key}.metrics: expected some of {', '.join(METRICS)}, found {unknown[0]}")
+        if not (choice.saved or choice.metrics or choice.bins):
+            raise BadInputError(f"{key}: expected one of saved, metrics, bins, found none")
+        for part, found, allowed in (("saved", choice.saved, WAYS), ("bins", choice.bins, RULES)):
+            if found is not None and found not in allowed:
+                raise BadInputError(f"{key}.{part}: expected one of {', '.join(allowed)}, found {found}")
+        if choice.against is not None and choice.against not in choices.keys() - {name}:
+            others = ", ".join(other for other in choices if other != name)
+            raise BadInputError(f"{key}.against: expected one of {others}, found {choice.against}")
+        for measure in choice.measures:
+            if measure not in measures:
+                raise BadInputError(f"{key}.measures: expected some of {', '.join(measures)}, found {measure}")

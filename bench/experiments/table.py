@@ -1,0 +1,211 @@
+"""An experiment for one of the paper's tables: check, prepare, sample, score, tabulate, report.
+
+The first four stages are in `bench.evaluation.measure`, the last two are here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.checking.inspection import Problem
+from bench.config.compose import group_of
+from bench.config.schema import Config
+from bench.data.prepared import Items
+from bench.evaluation.costs import decoding_share, sampling_seconds
+from bench.evaluation.measure import MeasuredRun, missing, run_stages
+from bench.evaluation.setup import Setup
+from bench.experiments.report import RunReport
+from bench.generation.decoding import branch_is_off
+from bench.generation.method import origin_of
+from bench.generation.received import received_latents
+from bench.metrics.protocol import Protocol
+from bench.metrics.summary import Summary
+from bench.reporting.index import headline
+from bench.reporting.latents import LatentStatistics
+from bench.reporting.notes import notes
+from bench.reporting.page import write_report
+from bench.results.influences import write_influences
+from bench.results.run_folder import Results
+from bench.results.write import (
+    write_results,
+    write_run,
+    write_table,
+)
+from bench.runtime.not_available import NotAvailable
+from bench.tables.build import Findings, Table, best_rows, bins_of, build_table, rows_compared
+from bench.tables.effects import effects_of
+from bench.tables.judged_run import JudgedRun
+from bench.tables.judging import DecodedLatents, at_least, exact_on, judge
+from bench.tables.printed import judge_printed
+from bench.tables.render import few_sources_note, frame, renderings
+from bench.tables.seeds import RunSeeds, SeedStudy, trained_decoders
+from bench.tables.verdicts import Outcome, scope_of
+
+__all__ = ["TableExperiment"]
+
+log = logging.getLogger(__name__)
+
+LATENTS_TABLE = 2
+"""Number of the table that has a statement on the latents that its rows decode."""
+COMPARED = 8
+"""Number of items on which images are compared with those of a decoder without its branch."""
+CHOOSING = ("row", "table", "decoder", "measure", "limit")
+"""Groups and keys whose overrides only choose rows, columns or items; the images of the chosen rows do not change."""
+TEXT_CLAIMS = 2
+"""Number of the table whose run judges the statements that the paper makes outside its tables."""
+
+
+class TableExperiment:
+    """An experiment that measures the rows of one table, all decoded from the same latents."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Set the configuration, in the two forms that `bench.config.compose.typed` returns."""
+        self.setup, self.config = Setup(config, resolved, overrides), config
+
+    def missing(self) -> list[Problem]:
+        """Return everything that is missing or wrong of the files that the run needs."""
+        return missing(self.setup)
+
+    def run(self) -> Results:
+        """Run every stage up to the configured one."""
+        return run_stages(self.setup, self.conclude)
+
+    def conclude(self, run: MeasuredRun) -> Results:
+        """Make the table from the measured values, and the report if the run includes that stage."""
+        setup, report = self.setup, RunReport(self.setup, run)
+        with run.stages.timed("tabulate"):
+            summary = Summary(run.scored, self.config.profile.fid_minimum, bins_of(setup.spec.columns))
+            protocols = setup.protocols_of(summary)
+            costs = report.costs() if self.config.costs or run.stages.include("report") else {}
+            table = self.tabulate(report, summary, costs, protocols)
+            records = report.keep()
+            write_influences(run.out, run.items, summary, setup.spec.columns)
+            write_table(run.out, renderings(table))
+            write_results(
+                run.out,
+                self.config,
+                setup.resolved,
+                table,
+                items=run.items,
+                protocols=protocols,
+                measures={metric: summary.measure(metric) for metric in protocols},
+            )
+        gallery = None
+        if run.stages.include("report"):
+            with run.stages.timed("report"):
+                report.draw(table)
+                gallery = report.gallery()
+        facts = report.facts(costs)
+        if gallery is not None:
+            write_report(run.out, report.page(table, gallery, facts, protocols))
+        write_run(run.out, facts)
+        if gallery is not None:
+            report.show(table)
+        return Results(
+            run.out,
+            0,
+            table=frame(table),
+            records=records,
+            summary=(setup.spec.number, summary),
+            headline=headline(table),
+        )
+
+    def tabulate(
+        self,
+        report: RunReport,
+        summary: Summary,
+        costs: Mapping[str, Mapping[str, float]],
+        protocols: Mapping[str, Protocol],
+    ) -> Table:
+        """Return the table with the measured and the paper's numbers, and the verdicts on the paper's claims."""
+        setup, items, profile = self.setup, report.run.items, self.config.profile.name
+        run = JudgedRun(
+            setup.spec.number,
+            summary,
+            scope_of(profile, custom=bool(setup.custom) or items.manifest["subset"] == "custom"),
+            rows_compared(setup.spec, setup.rows),
+            self.training_seeds(items, protocols),
+            setup.reading.error,
+        )
+        masked = setup.spec.task != "generation"
+        seen = LatentStatistics.of(
+            (setup.sampling.latents_of(key), items.masks(*span) if masked else None)
+            for key, span in zip(report.run.latents, items.blocks(), strict=True)
+        )
+        best = best_rows(setup.spec, run.comparisons, setup.styles)
+        verdicts = judge(
+            run,
+            latents=self.decoded_latents(report),
+            structure=self.outcomes(report, seen, costs),
+        )
+        table = build_table(
+            setup.design,
+            run.comparisons.table(),
+            training={name: method.training for name, method in setup.methods.items()},
+            origins={name: origin_of(method) for name, method in setup.methods.items()},
+            notes=[*self._notes(items, summary, protocols, best), seen.gap_note(), *seen.leak_note()],
+            findings=Findings(
+                claims=[*verdicts, *judge_printed(setup.spec.number)],
+                effects={metric: effects_of(summary, metric, run.seeds) for metric in setup.spec.columns},
+                best=best,
+            ),
+        )
+        return replace(table, notes=(*table.notes, *few_sources_note(table)))
+
+    def training_seeds(self, items: Items, protocols: Mapping[str, Protocol]) -> RunSeeds:
+        """Return the values of the rows' decoders over training seeds, measured on these items by these protocols."""
+        return SeedStudy.read(Path(self.config.profile.weights)).of_run(
+            self.setup.spec.number,
+            manifest=items.hash,
+            protocols={metric: protocol.hash for metric, protocol in protocols.items()},
+            decoders=trained_decoders(self.setup.resolved["rows"], self.config.profile.decoders),
+            altered=[word for word in self.setup.custom if group_of(word) not in CHOOSING],
+        )
+
+    def decoded_latents(self, report: RunReport) -> dict[str, DecodedLatents]:
+        """Return the latents that each row decoded; empty unless this table has a statement on them."""
+        if self.setup.spec.number != LATENTS_TABLE:
+            return {}
+        received = received_latents(self.setup.methods, report.all_items())
+        return {row: DecodedLatents(found.kind, found.sha256, found.items) for row, found in received.items()}
+
+    def outcomes(
+        self, report: RunReport, seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]
+    ) -> dict[str, Outcome]:
+        """Return the outcomes of statements that no number of the table decides, by the statement's key."""
+        setup, items = self.setup, report.run.items
+        if setup.spec.number != TEXT_CLAIMS:
+            return {}
+        first = report.first_batch(COMPARED)
+        is_off = branch_is_off(setup.methods, first)
+        found: dict[str, Outcome] = {
+            "x2": is_off if isinstance(is_off, NotAvailable) else exact_on(is_off, len(first.ids))
+        }
+        disturbed = seen.leak_next_to_the_hole(items.sources)
+        if disturbed is not None:
+            found["x6"] = at_least(
+                "x6", disturbed.share, disturbed.ci95, disturbed.effective_sources, "share of the latents' deviation"
+            )
+        steps = setup.resolved["generator"].get("steps")
+        if self.config.costs and steps:
+            batch = items.read(0, min(len(items), setup.sampling.batch_size))
+            found["x1"] = decoding_share(costs, sampling_seconds(setup.generator, batch, setup.device), steps)
+        return found
+
+    def _notes(
+        self, items: Items, summary: Summary, protocols: Mapping[str, Protocol], best: Mapping[str, str]
+    ) -> Iterator[str]:
+        captions = [item["caption"] for item in items.table.select_columns(["caption"])]
+        return notes(
+            self.config,
+            self.setup.design,
+            items=items,
+            summary=summary,
+            protocols=protocols,
+            best=best,
+            truncated=self.setup.generator.truncated(captions),
+        )

@@ -1,0 +1,216 @@
+"""The experiment that trains the models of the mini profile, part by part, and packs them with a card."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from bench.checking.inspection import Problem
+from bench.config.instantiate import make, require_target
+from bench.config.schema import Config
+from bench.data.mini.imagenet import write_imagenet
+from bench.errors import BadInputError
+from bench.models.checkpoints import CONFIG, WEIGHTS, load_decoder, note_lineage, note_training
+from bench.results.environment import environment
+from bench.results.out_folder import check_out, check_writable, claim, claim_of
+from bench.results.run_folder import Results
+from bench.runtime.atomic import whole_folder
+from bench.runtime.device import choose_device
+from bench.runtime.files import write_atomically, write_json
+from bench.runtime.strict_json import read_json
+from bench.store import file_sha256, lease
+from bench.tables.seeds import CARD, SeedStudy
+from bench.training.mini.build import DONE, Shipped, Workshop, make_part, read_made
+from bench.training.mini.card import CARD_TEXT, card_text
+
+__all__ = ["TrainMini"]
+
+log = logging.getLogger(__name__)
+
+PACKED = "mini"
+"""Folder of the shipped weights, in half precision."""
+MOST_BYTES = 40_000_000
+"""Largest total size in bytes of the weights in the repository."""
+UNPACKED = ("first_stage", "vanilla")
+"""Parts without a folder of their own; together they are the autoencoder of the inpainting pipeline."""
+AUTOENCODER = "inpainting"
+"""Pipeline that is packed with its autoencoder; the other pipelines have the same one and are packed without it."""
+SHIPPED_INSIDE = dict.fromkeys(UNPACKED, f"{AUTOENCODER}/vae")
+"""Folders of the unpacked parts: the first stage's encoder and the vanilla decoder form one autoencoder."""
+
+
+class TrainMini:
+    """An experiment that trains the models of the mini profile, part by part."""
+
+    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
+        """Set the configuration, in the two forms that `bench.config.compose.typed` returns."""
+        self.config, self.resolved = config, resolved
+
+    def missing(self) -> list[Problem]:
+        """Return an empty list, because the experiment draws its data and makes its weights."""
+        return []
+
+    def run(self) -> Results:
+        """Make the missing parts, as `train_mini` describes."""
+        return train_mini(self.config, self.resolved)
+
+
+def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
+    """Make the missing parts, and pack them when all exist.
+
+    `part=NAME` makes only that part. `part=NAME@SEED` makes the part again with another seed, which shows the spread
+    between training seeds. It uses the other parts that the run's own seed made here, and else those of the repository.
+
+    Raises:
+        BadInputError: the part is unknown, a part that it needs does not exist yet, or out= belongs to another recipe
+            or seed.
+        RuntimeError: the first stage has not converged; the message gives the numbers.
+    """
+    if config.stage not in ("check", "report"):
+        raise BadInputError(f"stage: training knows check and report, the default, found {config.stage}")
+    training = resolved["parts"]
+    shipped: dict[str, Any] = training["recipes"]
+    recipes = {**shipped, **training["extras"]}
+    parts = {name: make(recipe, f"parts.recipes.{name}") for name, recipe in _checked(recipes)}
+    wanted = [config.part] if config.part is not None else list(shipped)
+    for part in wanted:
+        name, _, seed = part.partition("@")
+        if name not in recipes or (seed and not seed.isdecimal()):
+            raise BadInputError(f"part: expected one of {', '.join(recipes)}, or one of them @SEED, found {part}")
+    out = Path(config.out or f"outputs/train_mini/seed{config.seed}")
+    check_out(replace(config, out=str(out)))
+    check_writable(config.paths.data, "paths.data")
+    if config.stage == "check":
+        print(
+            f"{config.name}: {', '.join(wanted)} in {sum(parts[part.partition('@')[0]].steps for part in wanted)} steps"
+        )
+        return Results(out, 0)
+    out.mkdir(parents=True, exist_ok=True)
+    claim(out, claim_of(config))
+    for part in wanted:
+        name, _, seed = part.partition("@")
+        workshop = Workshop(
+            out=out,
+            seed=int(seed) if seed else config.seed,
+            train=write_imagenet(config.paths.data, "train", per_class=training["per_class"], seed=config.seed),
+            dev=write_imagenet(config.paths.data, "dev", per_class=training["dev_per_class"], seed=config.seed),
+            resolution=config.profile.resolution,
+            device=choose_device(config.device),
+            bfloat16=training["bfloat16"],
+            shipped=Shipped(Path(config.profile.weights), SHIPPED_INSIDE) if seed else None,
+        )
+        make_part(part, parts[name], recipes[name], workshop)
+    if all((out / name / DONE).is_file() for name in shipped):
+        _check_convergence(out, training["convergence"])
+        with lease(out / f".{PACKED}.lease"):
+            pack(out, shipped, training, config)
+        print(out / PACKED)
+    return Results(out, 0)
+
+
+def _checked(recipes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, recipe in recipes.items():
+        require_target(recipe, f"parts.recipes.{name}")
+        yield name, recipe
+
+
+def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
+    part = limits["part"]
+    change = read_made(out / part)["figures"].get(limits["figure"])
+    if change is None:
+        raise BadInputError(f"{out / part / DONE}: expected the figure {limits['figure']}, found none")
+    if abs(change) > limits["largest"]:
+        raise RuntimeError(
+            f"{limits['part']}: {limits['figure']} is {change:+.1%}, more than {limits['largest']:.0%}: the first "
+            "stage has not converged, and every later decoder would look better only because it was trained longer"
+        )
+
+
+def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: Config) -> None:
+    """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`.
+
+    The new card has no study of training seeds, because an earlier study belongs to other weights.
+
+    Raises:
+        RuntimeError: the weights are larger than `MOST_BYTES`.
+    """
+    names = [name for name in recipes if name not in UNPACKED]
+    with whole_folder(out / PACKED) as partial:
+        for name in names:
+            for file in _shipped_files(out / name):
+                source, copy = out / name / file, partial / name / file
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                if source.suffix == ".safetensors":
+                    _halve(source, copy)
+                elif source.name == CONFIG:
+                    _without_origin(source, copy)
+                else:
+                    shutil.copyfile(source, copy)
+        autoencoder = partial / AUTOENCODER / "vae"
+        _give_vanilla_decoder(out / "vanilla", autoencoder)
+        for name, folder in [("vanilla", autoencoder), *((name, partial / name) for name in names)]:
+            if "training" in recipes[name]:
+                made = read_made(out / name)
+                notes = {key: made[key] for key in ("part", "settings", "seed", "steps", "recipe", "source")}
+                note_lineage(folder, notes)
+        card = _card(out, list(recipes), training, config, partial)
+        if card["bytes"] > MOST_BYTES:
+            raise RuntimeError(f"{partial}: {card['bytes'] / 1e6:.2f} MB of weights, more than {MOST_BYTES / 1e6:.0f}")
+        write_json(partial / CARD, card)
+        write_atomically(partial / CARD_TEXT, card_text(card, SeedStudy()))
+
+
+def _shipped_files(part: Path) -> list[Path]:
+    """Return the relative paths of a finished part's files, without an autoencoder that another part contains."""
+    files = sorted(path.relative_to(part) for path in part.rglob("*") if path.is_file() and path.name != DONE)
+    return [file for file in files if file.parts[0] != "vae" or part.name == AUTOENCODER]
+
+
+def _halve(source: Path, copy: Path) -> None:
+    save_file({key: x.half() if x.is_floating_point() else x for key, x in load_file(source).items()}, copy)
+
+
+def _without_origin(source: Path, copy: Path) -> None:
+    """Copy a configuration without the path from which diffusers read it on the machine that made it."""
+    settings = {key: value for key, value in read_json(source).items() if key != "_name_or_path"}
+    copy.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _give_vanilla_decoder(vanilla: Path, vae: Path) -> None:
+    """Write the vanilla decoder's weights into the autoencoder for which it was trained."""
+    decoder = load_decoder(vanilla)
+    tensors = load_file(vae / WEIGHTS)
+    tensors |= {f"decoder.{key}": tensor.half() for key, tensor in decoder.state_dict().items()}
+    save_file(tensors, vae / WEIGHTS)
+    note_training(vae, decoder.training_note)
+
+
+def _card(out: Path, recipes: list[str], training: Mapping[str, Any], config: Config, packed: Path) -> dict[str, Any]:
+    seeds: dict[str, dict[str, Any]] = {}
+    for name in recipes:
+        others = sorted(folder.name for folder in out.glob(f"{name}@*") if (folder / DONE).is_file())
+        if others:
+            runs = [read_made(out / run)["figures"] for run in (name, *others)]
+            seeds[name] = {
+                "seeds": [read_made(out / run)["seed"] for run in (name, *others)],
+                **{figure: [run[figure] for run in runs] for figure in runs[0]},
+            }
+    files = sorted(path for path in packed.rglob("*.safetensors"))
+    return {
+        "command": f"python -m bench experiment=train_mini seed={config.seed}",
+        "seed": config.seed,
+        "shipped": f"the parts of seed {config.seed}",
+        **environment(),
+        "parts": {name: read_made(out / name) for name in recipes},
+        "seeds": seeds,
+        "recipes_tried": training["recipes_tried"],
+        "sha256": {path.relative_to(packed).as_posix(): file_sha256(path) for path in files},
+        "bytes": sum(path.stat().st_size for path in files),
+    }

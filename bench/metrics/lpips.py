@@ -1,0 +1,163 @@
+"""LPIPS with the learned heads of version 0.1 (Zhang et al., 2018), with weights from files on this machine.
+
+The heads are part of the `lpips` package; the backbones are torchvision's `vgg16-397923af.pth` and
+`alexnet-owt-7be5be79.pth`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torchvision.models import alexnet, vgg16
+
+from bench.errors import BadInputError
+from bench.metrics.known_region import to_uint8
+from bench.metrics.measure import Arrays, Extra, Measure
+from bench.metrics.networks.local_weights import misfit, read_tensors
+from bench.metrics.networks.winograd import convolve_relu, kernel_of
+
+__all__ = ["LPIPSMeasure", "LPIPSNetwork"]
+
+BACKBONES = {"vgg": (vgg16, "VGG16", (3, 8, 15, 22, 29)), "alex": (alexnet, "AlexNet", (1, 4, 7, 9, 11))}
+"""Networks of torchvision by the names of the heads' files, with the layers after which features are taken."""
+SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+"""Mean of each channel in [-1, 1], which is subtracted, and deviation, by which the result is divided."""
+
+
+class LPIPSNetwork(nn.Module):
+    """A network that computes B distances between two batches of images B×3×H×W in [-1, 1]."""
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, backbone: str | Path, net: str = "vgg") -> None:
+        """Load the backbone and the heads.
+
+        Args:
+            backbone: path of torchvision's weights for ImageNet, a state dict in a `.pth` file.
+            net: network of these weights, `vgg` or `alex`.
+
+        Raises:
+            BadInputError: the file is missing or contains another network, or `net` is unknown.
+        """
+        super().__init__()
+        if net not in BACKBONES:
+            raise BadInputError(f"net: expected {' or '.join(BACKBONES)}, found {net}")
+        build, self.name, self.taps = BACKBONES[net]
+        path, what = Path(backbone), f"torchvision's {self.name}"
+        tensors = read_tensors(path, what)
+        with torch.device("meta"):
+            self.layers = build(weights=None).features[: self.taps[-1] + 1]
+        names = [name for name in tensors if name.startswith("features.")]
+        try:
+            self.layers.load_state_dict({name.removeprefix("features."): tensors[name] for name in names}, assign=True)
+        except RuntimeError as error:
+            raise misfit(path, what, error) from None
+        self.heads = nn.ParameterList(_heads(net, len(self.taps)))
+        self.register_buffer("shift", torch.tensor(SHIFT)[:, None, None], persistent=False)
+        self.register_buffer("scale", torch.tensor(SCALE)[:, None, None], persistent=False)
+        self._kernels: dict[int, Tensor] = {}
+        self.eval().requires_grad_(False)
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        """Return the distances B of images to targets; gradients do not flow through the targets' features."""
+        with torch.no_grad():
+            target_levels = self.levels(target)
+        return self.between(self.levels(image), target_levels)
+
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """Return features B×C×h×w of five levels, with unit length at each position, of images B×3×H×W in [-1, 1]."""
+        found = [level.float() for level in self._taps((image - self.shift) / self.scale, {})]
+        return [level / (level.square().sum(1, keepdim=True).sqrt() + 1e-10) for level in found]
+
+    def between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
+        """Return the distances B of two batches, computed from their features as `levels` returns them."""
+        distance = torch.zeros(len(levels[0]), device=levels[0].device)
+        for head, first, second in zip(self.heads, levels, others, strict=True):
+            distance = distance + functional.conv2d((first - second).square(), head).mean((1, 2, 3))
+        return distance
+
+    def quick_levels(self, image: Tensor) -> list[Tensor]:
+        """Return the values of `levels` to about 1e-6, faster and without gradients; the CPU uses Winograd's method."""
+        on_cpu = image.device.type == "cpu"
+        if on_cpu and not self._kernels:
+            self._kernels = {
+                index: kernel_of(layer.weight)
+                for index, layer in enumerate(self.layers)
+                if getattr(layer, "kernel_size", None) == (3, 3) and layer.in_channels > 3
+            }
+        x = (image - self.shift) / self.scale
+        x = x.contiguous(memory_format=torch.channels_last) if on_cpu else x
+        found = list(self._taps(x, self._kernels if on_cpu else {}))
+        # Divide in place, now that nothing else reads the features: new memory costs more time than the arithmetic.
+        return [level.div_(torch.linalg.vector_norm(level, dim=1, keepdim=True).add_(1e-10)) for level in found]
+
+    def _taps(self, x: Tensor, kernels: Mapping[int, Tensor]) -> Iterator[Tensor]:
+        """Yield the backbone's features; layers with an entry in `kernels` use Winograd's convolution."""
+        for index, layer in enumerate(self.layers):
+            x = convolve_relu(x, kernels[index], layer.bias) if index in kernels else layer(x)
+            if index in self.taps:
+                yield x
+
+    def quick_between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
+        """Return the distances that `between` returns; the tensors in `levels` are overwritten."""
+        parts = [
+            functional.conv2d(first.sub_(second).square_(), head).mean((1, 2, 3))
+            for head, first, second in zip(self.heads, levels, others, strict=True)
+        ]
+        return torch.stack(parts).sum(0)
+
+
+class LPIPSMeasure(Measure):
+    """A measure of `lpips` on whole images as they are saved, like in LaMa's evaluation; it may have another name.
+
+    The source is advimman/lama at 786f593: saicinpainting/evaluation/losses/lpips.py, which maps inputs from [0, 1] to
+    [-1, 1].
+    """
+
+    def __init__(self, backbone: str | Path, net: str = "vgg", name: str = "lpips") -> None:
+        """Load the backbone and the heads as `LPIPSNetwork` does; the paper's inpainting evaluation uses `vgg`.
+
+        Args:
+            backbone: path of the backbone's weights, as in `LPIPSNetwork`.
+            net: network of these weights, as in `LPIPSNetwork`.
+            name: name of the metric; it must differ from `lpips` if another measure has that name.
+        """
+        self.network, self.name = LPIPSNetwork(backbone, net), name
+        self.protocol: Mapping[str, Any] = {
+            "image": "uint8 RGB, truncated, at the items' own size; 2x - 1",
+            "network": f"{self.network.name}, learned heads of LPIPS 0.1",
+            "version": 2,
+        }
+
+    def to(self, device: torch.device | str) -> Self:
+        self.network.to(device)
+        return self
+
+    def keep_truth(self, truth: Tensor) -> tuple[Arrays, list[Tensor]]:
+        with torch.inference_mode():
+            return {}, self._levels(truth)
+
+    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: list[Tensor], extra: Extra) -> Arrays:
+        with torch.inference_mode():
+            levels = self._levels(to_uint8(image, rounding="truncate"))
+            return {self.name: self.network.quick_between(levels, kept).double().cpu().numpy()}
+
+    def _levels(self, image: Tensor) -> list[Tensor]:
+        return self.network.quick_levels(2 * (image.float() / 255) - 1)
+
+
+def _heads(net: str, count: int) -> list[Tensor]:
+    """Return the weights 1×C×1×1 of each level's head."""
+    spec = find_spec("lpips")
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / "weights" / "v0.1" / f"{net}.pth"
+    tensors = read_tensors(path, "the learned heads of the package lpips")
+    return [nn.Parameter(tensors[f"lin{index}.model.1.weight"]) for index in range(count)]

@@ -1,0 +1,83 @@
+"""Readers of local weight files: tensors, which are read without running code, and known TorchScript programs."""
+
+from __future__ import annotations
+
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bench.errors import BadInputError
+from bench.store import file_sha256
+
+__all__ = ["is_program", "load_program", "misfit", "read_tensors"]
+
+SHOWN = 160
+"""Largest number of characters that are shown of each line of a PyTorch message, which may list hundreds of names."""
+
+
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """Return the state dict of a file on the CPU, with unchanged types.
+
+    Args:
+        path: path of a `.safetensors` file, or of a file written by `torch.save` with a state dict or with a dictionary
+            whose entry `state_dict` is one.
+        what: description of the expected file, for messages.
+
+    Raises:
+        BadInputError: the file is missing or broken, or contains anything but tensors by name.
+    """
+    if not path.is_file():
+        raise BadInputError(f"{path}: expected {what}, found no file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch warns of unusual archives, which it then reads or refuses
+            found = (
+                load_file(path)
+                if path.suffix == ".safetensors"
+                else torch.load(path, map_location="cpu", weights_only=True)
+            )
+    except Exception as error:  # a broken file may raise any exception
+        reason = (str(error) or type(error).__name__).strip().split("\n")[0][:SHOWN]
+        raise BadInputError(f"{path}: expected {what}, found a broken file or another ({reason})") from None
+    found = found.get("state_dict", found) if isinstance(found, dict) else found
+    if not (isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())):
+        raise BadInputError(f"{path}: expected {what}, found no tensors by name")
+    return found
+
+
+def misfit(path: Path, what: str, error: RuntimeError) -> BadInputError:
+    """Return an error that names the tensors which do not fit, from the error that `load_state_dict` raised."""
+    lines = [line.strip() for line in str(error).split("\n")[1:]]
+    shown = "; ".join(line if len(line) <= SHOWN else f"{line[:SHOWN]}..." for line in lines[:3])
+    return BadInputError(f"{path}: expected {what}, found other tensors: {shown}")
+
+
+def is_program(path: Path) -> bool:
+    """Return whether a file is a TorchScript archive."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def load_program(path: Path, what: str, sha256: str) -> Any:
+    """Return a TorchScript module on the CPU, in evaluation mode.
+
+    A TorchScript file is a program that can run code when it is loaded, so only the file with the known hash is loaded.
+
+    Raises:
+        BadInputError: the file is missing, or it has another SHA-256.
+    """
+    if not path.is_file():
+        raise BadInputError(f"{path}: expected {what}, found no file")
+    found = file_sha256(path)
+    if found != sha256:
+        raise BadInputError(f"{path}: expected {what} with SHA-256 {sha256}, found {found}; no other program is run")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but the published files use it
+        return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]

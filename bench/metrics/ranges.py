@@ -1,0 +1,43 @@
+"""The range of each metric; a number outside its range is damaged or belongs to another metric."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from bench.metrics.names import MetricName
+
+__all__ = ["RANGES", "out_of_range"]
+
+UNBOUNDED = (-math.inf, math.inf)
+RANGES: Mapping[str, tuple[float, float]] = {
+    "kid": UNBOUNDED,
+    "psnr": UNBOUNDED,
+    "border_excess": UNBOUNDED,
+    "inception_score": (1.0, math.inf),
+    "clip_score": (-100.0, 100.0),
+    "ssim": (-1.0, 1.0),
+    "ssim_known": (-1.0, 1.0),
+}
+"""Smallest and largest value of each metric. The kernel distance is unbiased and can therefore be below 0; the excess
+at the border is a difference; the CLIP score is 100 times a cosine."""
+NOT_NEGATIVE = ("fid", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
+"""Prefixes of the names of distances, errors and counts."""
+ROUNDING = 1e-6
+"""Fraction of a bound by which a value may exceed it, because the Inception Score of equal pictures may round so."""
+
+
+def out_of_range(metric: str, value: float) -> str | None:
+    """Return a message if a metric cannot have a value; None if it can, or if the metric has no known range.
+
+    Args:
+        metric: full name of the metric, such as `fid_hole_only_40_50`.
+        value: finite number.
+    """
+    name = MetricName.parse(metric).metric
+    least, most = RANGES.get(name, (0.0, math.inf) if name.startswith(NOT_NEGATIVE) else UNBOUNDED)
+    slack = ROUNDING * max(abs(bound) for bound in (least, most, 1.0) if math.isfinite(bound))
+    if least - slack <= value <= most + slack:
+        return None
+    expected = f"{least:g} or more" if math.isinf(most) else f"{least:g} to {most:g}"
+    return f"expected {expected}, found {value:g}"

@@ -1,0 +1,76 @@
+"""Describes the machine and the versions of the software that made a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+__all__ = ["environment"]
+
+PACKAGES = (
+    "asymbench",
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "hydra-core",
+    "datasets",
+    "numpy",
+    "pandas",
+    "opencv-python-headless",
+    "pillow",
+    "scikit-image",
+)
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions, the hardware and the commit of the source, with None for unknown values."""
+    versions: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    return {
+        "versions": {"python": platform.python_version(), **versions},
+        "hardware": {
+            "machine": platform.machine(),
+            "processors": os.cpu_count(),
+            "system": platform.system(),
+            **_gpu(),
+        },
+        "source": _source(),
+    }
+
+
+def _gpu() -> dict[str, str]:
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+
+
+def _source() -> dict[str, Any]:
+    root = Path(__file__).parents[2]
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *words],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=20,
+                encoding="utf-8",
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    if not (root / ".git").exists():
+        return {"commit": None, "dirty": None}
+    changes = git("status", "--porcelain", "--", ".", ":!reports")  # where results lie, not code
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}

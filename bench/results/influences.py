@@ -1,0 +1,128 @@
+"""The influence of each item on each headline number, saved beside a run's records so that two runs can be paired.
+
+`influences.parquet` has a line for each item and row, with `item`, `row` and `source`. For each column of the run's
+table it has `influence.METRIC`, and `change.METRIC` if the statistic has a second-order part, both in float32 and as
+`bench.metrics.uncertainty` defines them. A value is null if the number does not depend on the item, for example because
+the item is outside its bin, and in all lines of a row that has no number.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas
+import pyarrow
+
+from bench.errors import BadInputError
+from bench.runtime.files import write_atomically
+from bench.runtime.not_available import NotAvailable
+
+if TYPE_CHECKING:
+    from bench.data.prepared import Items
+    from bench.metrics.summary import Summary
+
+__all__ = ["INFLUENCES", "Influence", "read_influences", "write_influences"]
+
+INFLUENCES = "influences.parquet"
+KEYS = ["item", "row", "source"]
+"""Columns that identify a line."""
+OF, CHANGE = "influence.", "change."
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Influence:
+    """The influences of N items on one number."""
+
+    items: tuple[str, ...]
+    """Items from which the number is computed, in the manifest's order."""
+    sources: tuple[str, ...]
+    values: Array
+    change: Array | None
+    """Change of each influence on half the sources, as in `bench.metrics.uncertainty.Estimate`."""
+
+
+def write_influences(out: Path, items: Items, summary: Summary, metrics: Sequence[str]) -> None:
+    """Write `influences.parquet` for every row and the given metrics."""
+    lines = items.lines()
+    shared = {"item": [line["id"] for line in lines], "source": [line["source"] for line in lines]}
+    frames = []
+    for row in summary.metrics:
+        columns: dict[str, Any] = {}
+        for metric in metrics:
+            columns |= _columns(summary, row, metric, len(lines))
+        frames.append(pandas.DataFrame({**shared, "row": row, **columns}))
+    whole = pandas.concat(frames, ignore_index=True)
+    whole = whole[[*KEYS, *(name for name in whole if name not in KEYS)]].dropna(axis="columns", how="all")
+    write_atomically(out / INFLUENCES, whole.to_parquet(index=False))
+
+
+def _columns(summary: Summary, row: str, metric: str, count: int) -> dict[str, npt.NDArray[np.float32]]:
+    influence, change = (np.full(count, np.nan, np.float32) for _ in range(2))
+    found = summary.found(row, metric)
+    if not isinstance(found, NotAvailable):
+        estimate, there = found
+        influence[there] = estimate.influence
+        if estimate.change is not None:
+            change[there] = estimate.change
+    return {f"{OF}{metric}": influence, f"{CHANGE}{metric}": change}
+
+
+def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
+    """Return the influences of a run's numbers, by row and metric; None if the run saved none.
+
+    Raises:
+        BadInputError: the file is damaged, or it is another kind of file.
+    """
+    path = run / INFLUENCES
+    if not path.is_file():
+        if os.path.lexists(path):
+            raise BadInputError(f"{path}: expected influences of a run's items, found something that is no file")
+        return None
+    try:
+        frame = pandas.read_parquet(path)
+        _check(frame)
+        by_row = {str(row): lines for row, lines in frame.groupby("row", sort=False)}
+        metrics = [name.removeprefix(OF) for name in frame if str(name).startswith(OF)]
+        return {
+            (row, metric): found
+            for row, lines in by_row.items()
+            for metric in metrics
+            if (found := _influence(lines, metric)) is not None
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, pyarrow.ArrowException) as error:
+        words = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise BadInputError(f"{path}: expected influences of a run's items, found {words}") from None
+
+
+def _check(frame: pandas.DataFrame) -> None:
+    """Raise ValueError if columns have other types than `write_influences` writes, or if a line occurs twice."""
+    for name in KEYS:
+        if not frame[name].map(lambda value: isinstance(value, str)).all():
+            raise ValueError(f"a value that is not text in the column {name}")
+    if frame.duplicated(["item", "row"]).any():
+        raise ValueError("a line that occurs twice")
+    for name in frame.columns.difference(KEYS):
+        if frame[name].dtype != np.float32:
+            raise ValueError(f"{frame[name].dtype} in the column {name}, not float32")
+        if np.isinf(frame[name]).any():
+            raise ValueError(f"a number that is not finite in the column {name}")
+
+
+def _influence(lines: pandas.DataFrame, metric: str) -> Influence | None:
+    there = lines[lines[f"{OF}{metric}"].notna()]
+    if there.empty:
+        return None
+    change = there.get(f"{CHANGE}{metric}")
+    return Influence(
+        tuple(there["item"]),
+        tuple(there["source"]),
+        there[f"{OF}{metric}"].to_numpy(np.float64),
+        None if change is None or change.isna().any() else change.to_numpy(np.float64),
+    )

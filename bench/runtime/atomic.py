@@ -1,0 +1,86 @@
+"""Files and folders that are written completely or not at all, and uniform errors for a full disk."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bench.errors import UNWRITABLE
+
+__all__ = ["named_disk_errors", "whole_file", "whole_folder"]
+
+BEGINNING = 200
+"""Number of bytes of a file's name that its temporary name repeats; file systems allow 255 bytes in a name."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; move it to `path` if the block succeeds, and delete it otherwise.
+
+    Raises:
+        OSError: see `named_disk_errors`.
+    """
+    beginning = os.fsdecode(os.fsencode(path.name)[:BEGINNING])
+    partial = path.with_name(f".{beginning}.{secrets.token_hex(4)}.partial")  # other processes may write the same file
+    with named_disk_errors(path):
+        try:
+            yield partial
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; it replaces `path` if the block succeeds, and is deleted otherwise.
+
+    Raises:
+        OSError: see `named_disk_errors`.
+    """
+    partial = path.with_name(f".{path.name}")
+    with named_disk_errors(path):
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        try:
+            yield partial
+            shutil.rmtree(path, ignore_errors=True)
+            os.replace(partial, path)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def named_disk_errors(path: Path) -> Iterator[None]:
+    """Raise every error that a full or read-only disk causes in the block as an `OSError` with a path.
+
+    PyTorch raises its own error while it handles that of the system; safetensors writes the system's error number into
+    its message.
+
+    Args:
+        path: the path for an error that names none.
+    """
+    try:
+        yield
+    except Exception as error:
+        found = _disk_error(error)
+        if found is None:
+            raise
+        found.filename = found.filename2 or found.filename or str(path)
+        raise found from None
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    while error is not None:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        found = OSError(int(number[1]), os.strerror(int(number[1]))) if number else error
+        if isinstance(found, OSError) and found.errno in UNWRITABLE:
+            return found
+        error = error.__context__
+    return None

@@ -1,0 +1,58 @@
+"""The device on which a run computes."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+import torch
+
+from bench.errors import BadInputError
+
+__all__ = ["choose_device", "describe", "finish", "moved"]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device with this name; `auto` is CUDA if it is available, and the CPU otherwise.
+
+    Float32 products stay in float32, because TF32 would change every metric in its third digit. If `torchrun` started
+    several processes on this machine, each one uses the CUDA device with its own local rank.
+
+    Raises:
+        BadInputError: the device does not exist on this machine.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(name)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise BadInputError(f"device: expected auto, cpu or a device that is there, found {name} ({reason})") from error
+    return device
+
+
+def finish(device: torch.device) -> None:
+    """Wait until a device has finished all its work, so that a clock measures it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def describe(device: torch.device) -> str:
+    """Describe a device in words; the description is equal for devices that give equal results."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Copy a tensor to a device; a copy to CUDA uses pinned memory, so that this process need not wait for it."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

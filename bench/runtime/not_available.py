@@ -1,0 +1,17 @@
+"""A value that replaces a number which could not be computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["NotAvailable"]
+
+
+@dataclass(frozen=True)
+class NotAvailable:
+    """A result that does not exist, with the reason in words that a report can print."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason

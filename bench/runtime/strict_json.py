@@ -1,0 +1,214 @@
+"""A strict JSON reader, which refuses everything that could become a wrong number or a traceback later.
+
+RFC 8259 lets each program decide what repeated keys, huge numbers and deep nesting mean. This reader refuses them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from bench.errors import BadInputError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
+
+__all__ = ["DEEPEST", "LARGEST_INTEGER", "LONGEST_NUMBER", "checked", "parse_json", "read_json", "read_json_as"]
+
+DEEPEST = 100
+"""Number of objects and lists that may be nested."""
+LONGEST_NUMBER = 100
+"""Largest number of characters of a number."""
+LARGEST_INTEGER = 2**63 - 1
+SHORT_INTEGER = 18
+"""Number of characters up to which an integer cannot exceed `LARGEST_INTEGER`."""
+LARGEST_FILE = 2**31
+"""Bytes of the largest file that is read; the captions of COCO have 158 million."""
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""Escape of a surrogate, half of a pair of escapes that stand for one character."""
+SHOWN = 60
+"""Number of characters of a wrong value that a message shows."""
+
+Shape = TypeVar("Shape")
+
+
+class _DamageError(ValueError):
+    """The error of JSON that is well formed but refused."""
+
+
+def parse_json(text: str | bytes, place: str) -> Any:
+    """Parse JSON of any kind.
+
+    Args:
+        text: the JSON; bytes are UTF-8, with or without a byte order mark.
+        place: name of the source for messages, such as the path of a file.
+
+    Raises:
+        BadInputError: the text is not JSON, an object has a key twice, a number is not finite or has too many
+            digits, or the nesting is too deep.
+    """
+    try:
+        plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+        with _no_collection():
+            content = json.loads(
+                plain,
+                object_pairs_hook=_object,
+                parse_int=_integer,
+                parse_float=_float,
+                parse_constant=_constant,
+            )
+            _refuse_depth(content)
+        if SURROGATE.search(plain):
+            json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate cannot be written again
+    except RecursionError:
+        raise BadInputError(f"{place}: expected JSON of at most {DEEPEST} levels, found more") from None
+    except ValueError as error:  # json and UTF-8 decoding raise it
+        raise BadInputError(f"{place}: expected JSON, found {error}") from None
+    return content
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        BadInputError: the file cannot be read, is not a regular file, or `parse_json` refuses it.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BadInputError(f"{path}: expected a file of JSON, found something that is no file")
+        if status.st_size > LARGEST_FILE:
+            raise BadInputError(f"{path}: expected at most {LARGEST_FILE} bytes of JSON, found {status.st_size}")
+        content = parse_json(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:  # a path with a null character raises ValueError
+        raise BadInputError(f"{path}: expected JSON, found {error}") from None
+    if not isinstance(content, dict):
+        raise BadInputError(f"{path}: expected a JSON object, found {_shown(content)}")
+    return content
+
+
+def read_json_as(path: Path, shape: type[Shape]) -> Shape:
+    """Read a file that holds one JSON object of a given shape.
+
+    Args:
+        path: the file.
+        shape: a type that pydantic can validate, such as a TypedDict; validation is strict, so that true is not a
+            number.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        BadInputError: `read_json` refuses the file, or a value is missing or has another type or range; the message
+            names its key.
+    """
+    return checked(read_json(path), shape, str(path))
+
+
+def checked(content: Any, shape: type[Shape], place: str) -> Shape:
+    """Validate plain data against a shape and return it.
+
+    Args:
+        content: data that `parse_json` returned.
+        shape: a type that pydantic can validate.
+        place: name of the source for messages.
+
+    Raises:
+        BadInputError: a value is missing or has another type or range.
+    """
+    from pydantic import ValidationError
+
+    expected: Any = shape
+    try:
+        with _no_collection():
+            found: Shape = _validator(expected).validate_python(content, strict=True)
+            return found
+    except ValidationError as error:
+        raise BadInputError(f"{place}: {_first(error.errors(include_url=False))}") from None
+
+
+@cache
+def _validator(shape: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(shape)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Disable Python's garbage collector while many objects are created, none of which is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _first(errors: list[ErrorDetails]) -> str:
+    first = errors[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the whole"
+    if first["type"] == "missing":
+        return f"expected the key {key}, found none"
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{key}: expected {expected}, found {_shown(first['input'])}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = json.dumps(value, ensure_ascii=True, default=repr)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise _DamageError(f"the key {_shown(twice)} twice in one object")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) <= SHORT_INTEGER:
+        return int(text)
+    if len(text) > LONGEST_NUMBER or abs(int(text)) > LARGEST_INTEGER:
+        raise _DamageError(f"a whole number of {len(text)} characters")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if len(text) > LONGEST_NUMBER or not math.isfinite(value):
+        raise _DamageError(f"a number that is too large or too long: {text[:SHOWN]}")
+    return value
+
+
+def _constant(text: str) -> NoReturn:
+    raise _DamageError(f"{text}, which is no JSON number")
+
+
+def _refuse_depth(content: Any) -> None:
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(DEEPEST + 1):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))  # for millions of values a tuple is faster than a union
+        ]
+        if not level:
+            return
+    raise RecursionError

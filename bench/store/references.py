@@ -1,0 +1,141 @@
+"""Notes in the store about the content that each run uses, so that unused content can be found."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from os.path import isdir  # unlike Path.is_dir, it accepts a name that is too long for any folder
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from bench.errors import READ_ONLY, BadInputError
+from bench.runtime.files import write_json
+from bench.runtime.strict_json import read_json_as
+from bench.store.layout import is_note
+from bench.store.putting_aside import made_folder, put_aside
+
+__all__ = ["RUNS", "Use", "Uses", "read_uses", "write_note"]
+
+RUNS = "runs"
+SCHEMA_VERSION = 1
+KEY_DIGITS = 16
+"""Number of digits of a key that notes contain."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """The content that one run uses."""
+
+    experiment: str
+    out: str
+    """Folder of the run."""
+    host: str
+    started: str
+    """Time at which the run last started, in UTC, ISO 8601."""
+    keys: Mapping[str, Collection[str]]
+    """First digits of the keys, by kind."""
+
+    def counts(self, host: str, under: Iterable[Path]) -> bool:
+        """Tell whether the run still exists, as far as this host can see.
+
+        Args:
+            host: name of this host. A run of another host always exists, because its folder may not be visible
+                here.
+            under: folders whose runs count; if empty, all runs count.
+        """
+        out, folders = Path(self.out), [folder.resolve() for folder in under]
+        if folders and not any(out.is_relative_to(folder) for folder in folders):
+            return False
+        return self.host != host or isdir(out)
+
+    def has(self, kind: str, key: str) -> bool:
+        """Tell whether the run uses this content."""
+        return key[:KEY_DIGITS] in self.keys.get(kind, ())
+
+
+@dataclass
+class Uses:
+    """The note of the active run; before `begin`, nothing is recorded."""
+
+    experiment: str = ""
+    _root: Path = field(default_factory=Path)
+    _path: Path | None = None
+    _head: dict[str, str] = field(default_factory=dict)
+    _keys: dict[str, list[str]] = field(default_factory=dict)
+
+    def begin(self, root: Path, experiment: str, out: Path | None) -> None:
+        """Record the uses of a run from now on; `out` is None in a process that is not the main one."""
+        self.experiment, self._keys = experiment, {}
+        if out is None:
+            return
+        host, folder = socket.gethostname(), str(out.resolve())
+        self._head = {"out": folder, "host": host, "started": datetime.now(UTC).isoformat(timespec="seconds")}
+        name = hashlib.sha256(f"{host}:{folder}".encode()).hexdigest()[:KEY_DIGITS]
+        self._root, self._path = root, root / RUNS / f"{name}.json"
+
+    def add(self, kind: str, keys: Iterable[str]) -> None:
+        """Record that the run uses these keys; a store that is not writable is skipped."""
+        if self._path is None:
+            return
+        self._keys[kind] = [key[:KEY_DIGITS] for key in keys]
+        use = Use(self.experiment, keys=self._keys, **self._head)
+        write_note(self._root, self._path, {"schema_version": SCHEMA_VERSION, **asdict(use)})
+
+
+class _Note(TypedDict):
+    schema_version: int
+    experiment: str
+    out: str
+    host: str
+    started: str
+    keys: dict[str, list[str]]
+
+
+def write_note(root: Path, path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON into the store, or skip it if the store is not writable.
+
+    Args:
+        root: root of the store.
+        path: path of the note.
+        content: plain data.
+    """
+    try:
+        made_folder(root, path.parent)
+        if path.is_dir():
+            put_aside(path)
+        write_json(path, content)
+    except OSError as error:
+        if error.errno not in READ_ONLY:
+            raise
+
+
+def read_uses(root: Path) -> Iterator[tuple[Path, Use]]:
+    """Yield the note of each run with its file.
+
+    Raises:
+        BadInputError: a note is damaged, so that used and unused content cannot be distinguished.
+    """
+    for path in sorted((root / RUNS).glob("*.json")):
+        if not is_note(RUNS, path.name):
+            continue
+        try:
+            found = read_json_as(path, _Note)
+            if found["schema_version"] != SCHEMA_VERSION:
+                raise BadInputError(
+                    f"{path}: expected schema_version {SCHEMA_VERSION}, found {found['schema_version']}"
+                )
+        except FileNotFoundError:
+            if path.is_symlink():
+                raise BadInputError(f"{path}: expected the note of a run, found a broken link") from None
+            continue
+        except BadInputError as error:
+            raise BadInputError(
+                f"{error}; it should be the note of a run: remove it, and the next start of the run writes it again"
+            ) from None
+        keys = {kind: frozenset(names) for kind, names in found["keys"].items()}
+        yield path, Use(found["experiment"], found["out"], found["host"], found["started"], keys)

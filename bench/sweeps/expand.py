@@ -1,0 +1,81 @@
+"""Sweeps: one command that runs several jobs and makes one table of them all.
+
+`-m KEY=A,B` runs a job for every combination, each in `out/<number>`, one after the other or by the launcher in
+`hydra/launcher`. A job that fails is named in the table and does not stop the others.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import datetime
+from pathlib import Path
+
+from bench.config.overrides import key_of, parse, parse_all
+from bench.errors import BadInputError
+from bench.results.out_folder import check_folder, claim, free_folder, writable_folder
+from bench.runtime.distributed import World
+from bench.sweeps.gather import gather
+from bench.sweeps.jobs import JOB, Job, Run, run_job
+from bench.sweeps.launchers import for_launcher, launch, launcher_of
+
+__all__ = ["run_sweep", "sweep_jobs", "sweep_words"]
+
+
+def sweep_jobs(words: list[str]) -> list[Job]:
+    """Return every combination of the swept overrides; the first key varies slowest.
+
+    Raises:
+        BadInputError: an override does not parse, or none is swept.
+    """
+    overrides = parse_all(words, sweep=True)
+    swept = [override for override in overrides if override.is_sweep_override()]
+    if not swept:
+        raise BadInputError("-m: expected an override with several values, such as seed=0,1,2, found none")
+    fixed = [str(override.input_line) for override in overrides if not override.is_sweep_override()]
+    keys = [override.get_key_element() for override in swept]
+    values = [list(override.sweep_string_iterator()) for override in swept]
+    empty = next((key for key, combination in zip(keys, values, strict=True) if not combination), None)
+    if empty is not None:
+        raise BadInputError(f"{empty.lstrip('+~')}: expected values to sweep over, found a range without any")
+    return [
+        Job(
+            str(number),
+            dict(zip((key.lstrip("+~") for key in keys), combination, strict=True)),
+            [*fixed, *(f"{key}={value}" for key, value in zip(keys, combination, strict=True))],
+        )
+        for number, combination in enumerate(itertools.product(*values))
+    ]
+
+
+def sweep_words(words: list[str]) -> list[str]:
+    """Return the overrides that belong to the jobs, and not to the sweep's folder or the launcher."""
+    return [word for word in words if key_of(word) != "out" and not for_launcher(word)]
+
+
+def run_sweep(words: list[str], run: Run) -> int:
+    """Run every job, gather them all in one table, and return the worst exit status.
+
+    Args:
+        words: the command line's overrides.
+        run: function that runs one job.
+    """
+    out_values = [str(parse(word).value()) for word in words if key_of(word) == "out"]
+    jobs = sweep_jobs(sweep_words(words))
+    launcher = launcher_of([word for word in words if for_launcher(word)], jobs[0])
+    if not World.here().leads:
+        return max(run_job(run, job, None).status for job in jobs)
+    stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    content = {"experiment": "a sweep", "config": {job.name: job.overrides for job in jobs}}
+    if out_values:
+        check_folder(out_values[-1], content, overwrite="overwrite=true" in jobs[0].overrides)
+        out = writable_folder(out_values[-1], "out")
+    else:
+        out = free_folder(Path("outputs") / "sweep", stamp)
+    claim(out, content)
+    try:
+        if launcher is not None:
+            return max(launch(launcher, run, jobs, out))
+        return max(run_job(run, job, out).status for job in jobs)
+    finally:
+        if any(out.glob(f"*/{JOB}")):
+            gather(out)

@@ -1,0 +1,223 @@
+"""Sweeps on other machines: jobs are submitted to Slurm, to local processes or to Ray, and waited for.
+
+The resources of a job are set by `hydra.launcher.…`, with the names and types of Hydra's own launchers. Hydra's
+launchers are not used to launch the jobs, because they abandon all jobs as soon as one dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bench.config.compose import conf_dir, key_of, one_message
+from bench.errors import BadInputError
+from bench.runtime.signals import ending, uninterrupted
+from bench.runtime.streams import log_to_stderr
+from bench.sweeps.jobs import FAILED, Job, Run, note_end, run_job
+
+__all__ = ["for_launcher", "launch", "launcher_of"]
+
+log = logging.getLogger(__name__)
+
+KEY = "hydra.launcher"
+LOGS = ".logs"
+"""Name of the folder of logs in the sweep's folder."""
+SHARED = (
+    "name",
+    "timeout_min",
+    "cpus_per_task",
+    "gpus_per_node",
+    "tasks_per_node",
+    "mem_gb",
+    "nodes",
+    "stderr_to_stdout",
+)
+"""Parameters that submitit has for every kind of cluster."""
+END_TIMEOUT, END_INTERVAL = 60.0, 2.0
+"""Seconds that jobs may take to end, and seconds after which SIGTERM is repeated, because a new job may ignore it."""
+EXCLUDED = {"_target_", "submitit_folder", "max_num_timeout"}
+
+
+def for_launcher(word: str) -> bool:
+    """Tell whether an override belongs to the launcher and not to the jobs."""
+    return key_of(word) == "hydra/launcher" or key_of(word).startswith(f"{KEY}.")
+
+
+def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
+    """Return the launcher's parameters in its own types; None if jobs run here, one after the other.
+
+    Args:
+        words: overrides of the launcher.
+        job: any job of the sweep, because a configuration composes only with an experiment.
+
+    Raises:
+        BadInputError: the launcher does not exist or is not installed, or a parameter is not one of its own.
+    """
+    if not words:
+        return None
+    with warnings.catch_warnings(), initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
+        # Hydra also checks a file against the types of its own name, and warns that this is deprecated.
+        warnings.filterwarnings("ignore", message=r"\s.*is validated against ConfigStore schema")
+        try:
+            node = compose("config", overrides=[*job.overrides, *words], return_hydra_config=True).hydra.launcher
+        except Exception as error:
+            raise BadInputError(one_message(error)) from error
+    if str(node._target_).rpartition(".")[2] == "BasicLauncher":
+        return None
+    try:
+        found = OmegaConf.merge(OmegaConf.structured(_schema(str(node._target_))), node)
+    except OmegaConfBaseException as error:
+        raise BadInputError(f"{KEY}.{one_message(error)}") from error
+    assert isinstance(found, DictConfig)  # the merge of two DictConfigs is one
+    return found
+
+
+def _schema(target: str) -> Any:
+    name = target.rpartition(".")[2]
+    try:
+        if name == "RayLauncher":
+            from hydra_plugins.hydra_ray_launcher._config import RayLauncherConf
+
+            return RayLauncherConf
+        from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+    except ImportError:
+        raise BadInputError(f"hydra/launcher: expected pip install 'asymbench[cluster]', found no {target}") from None
+    if name not in ("SlurmLauncher", "LocalLauncher"):
+        raise BadInputError(f"hydra/launcher: expected submitit_slurm, submitit_local or ray, found {target}")
+    return SlurmQueueConf if name == "SlurmLauncher" else LocalQueueConf
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job that can be pickled and sent to where it runs."""
+
+    run: Run
+    job: Job
+    out: Path
+    """Folder of the sweep, absolute."""
+    folder: Path
+    """Folder to which relative paths refer."""
+
+    def __call__(self) -> int:
+        log_to_stderr()
+        os.chdir(self.folder)
+        # Slurm also sends SIGTERM before it preempts a job; submitit then queues it again.
+        with ending() if os.environ.get("SUBMITIT_EXECUTOR") == "local" else nullcontext():
+            return run_job(self.run, self.job, self.out).status
+
+    def checkpoint(self) -> Any:
+        """Return the job that submitit queues after a preemption or timeout, which is the same one."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def launch(node: DictConfig, run: Run, jobs: Sequence[Job], out: Path) -> list[int]:
+    """Run all jobs, wait for each, and return their exit statuses; a job that died gets a message as well.
+
+    Args:
+        node: parameters from `launcher_of`.
+        run: function that runs one job; it is pickled by its name.
+        jobs: jobs of the sweep.
+        out: folder of the sweep.
+    """
+    works = [Work(run, job, out.resolve(), Path.cwd()) for job in jobs]
+    if "ray" in node:
+        return _by_ray(OmegaConf.to_container(node.ray, resolve=True), works)
+    chosen = OmegaConf.masked_copy(node, [str(key) for key in node if key not in EXCLUDED])
+    parameters = OmegaConf.to_container(chosen, resolve=True)
+    return _by_submitit(parameters, node.get("max_num_timeout", 0), "Slurm" in node._target_, works)
+
+
+def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Work]) -> list[int]:
+    import submitit
+
+    if slurm and shutil.which("sbatch") is None:
+        raise BadInputError("hydra/launcher=submitit_slurm: expected sbatch on this machine, found none")
+    cluster = "slurm" if slurm else "local"
+    options = {"slurm_max_num_timeout": retries} if slurm else {}
+    executor = submitit.AutoExecutor(folder=works[0].out / LOGS / "%j", cluster=cluster, **options)
+    named = {key if key in SHARED else f"{cluster}_{key}": value for key, value in parameters.items()}
+    executor.update_parameters(**named)
+    with uninterrupted(), executor.batch():
+        running = [executor.submit(work) for work in works]
+    log.info("%d jobs: %s; logs in %s", len(works), ", ".join(one.job_id for one in running), works[0].out / LOGS)
+    statuses = []
+    try:
+        for work, one in zip(works, running, strict=True):
+            try:
+                statuses.append(one.result())
+            except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError):
+                statuses.append(_died(work, f"its log is {one.paths.stderr}"))
+    except KeyboardInterrupt:
+        if slurm:
+            numbers = " ".join(dict.fromkeys(one.job_id.partition("_")[0] for one in running))
+            log.warning("the jobs continue; scancel %s ends them", numbers)
+            log.warning("when they have finished, run: python -m bench.gather %s", works[0].out)
+        else:
+            _end(running)
+        raise
+    return statuses
+
+
+def _end(running: Sequence[Any]) -> None:
+    """End local jobs by SIGTERM, so that no partial file or lease remains."""
+    started = time.monotonic()
+    while left := [one.job_id for one in running if not one.done()]:
+        if time.monotonic() - started > END_TIMEOUT:
+            log.warning("these jobs still run: kill %s ends them", " ".join(left))
+            return
+        for number in left:
+            os.kill(int(number), signal.SIGTERM)  # the id of a local job is that of its process
+        time.sleep(END_INTERVAL)
+
+
+def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disables Ray's usage reports
+    import ray
+
+    ray.init(**settings["init"])
+    try:
+        (works[0].out / LOGS).mkdir(exist_ok=True)
+        task = ray.remote(**settings["remote"])(_logged)
+        running = [task.remote(work) for work in works]
+        log.info("%d jobs; logs in %s", len(works), works[0].out / LOGS)
+        statuses = []
+        for work, one in zip(works, running, strict=True):
+            try:
+                statuses.append(ray.get(one))
+            except ray.exceptions.RayError as error:
+                statuses.append(_died(work, f"{type(error).__name__}; its log is {_log_of(work)}"))
+        return statuses
+    finally:
+        ray.shutdown()
+
+
+def _logged(work: Work) -> int:
+    with _log_of(work).open("a", buffering=1, encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
+        return work()
+
+
+def _log_of(work: Work) -> Path:
+    return work.out / LOGS / f"{work.job.name}.log"
+
+
+def _died(work: Work, where: str) -> int:
+    """Record that a job ended without a message of its own."""
+    message = f"the job's process was killed, possibly for lack of memory; {where}"
+    log.warning("job %s: %s", work.job.name, message)
+    note_end(work.out, work.job, FAILED, message)
+    return FAILED

@@ -1,0 +1,218 @@
+"""Construction of the mini profile's models in parts, each of which is made once, in a folder of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from pydantic import ConfigDict
+from typing_extensions import TypedDict
+
+from bench.errors import BadInputError
+from bench.results.environment import environment
+from bench.runtime.atomic import whole_folder
+from bench.runtime.strict_json import read_json_as
+from bench.store import content_key, file_sha256
+from bench.training.mini.images import TrainingImages
+
+__all__ = ["DONE", "Made", "Outcome", "Part", "Shipped", "Workshop", "make_part", "read_made"]
+
+log = logging.getLogger(__name__)
+
+DONE = "part.json"
+
+
+class Made(TypedDict):
+    """The content of a finished part's `part.json`."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    part: str
+    settings: str
+    seed: int
+    steps: int
+    seconds: int
+    threads: int
+    figures: dict[str, float | None]
+    recipe: dict[str, Any]
+    source: dict[str, Any]
+
+
+class _CardPart(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    settings: str
+
+
+class _Card(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    parts: dict[str, _CardPart]
+
+
+def read_made(folder: Path) -> Made:
+    """Read the `part.json` in the folder of a finished part.
+
+    Raises:
+        BadInputError: the file is damaged.
+    """
+    return read_json_as(folder / DONE, Made)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The parts in the repository, which replace parts that were not made here.
+
+    Their weights were rounded to half precision when they were packed.
+    """
+
+    folder: Path
+    """Folder with `card.json` and a folder for each part."""
+    inside: Mapping[str, str] = field(default_factory=dict)
+    """Parts inside another part's folder, by name, with their path below `folder`."""
+
+    def part(self, name: str) -> Path | None:
+        """Return the folder of a part, or None if the repository does not contain it."""
+        folder = self.folder / self.inside.get(name, name)
+        return folder if name in self._parts and folder.is_dir() else None
+
+    def settings(self, name: str) -> str:
+        """Return the hash of the settings with which a part was made."""
+        return self._parts[name]["settings"]
+
+    @cached_property
+    def _parts(self) -> Mapping[str, _CardPart]:
+        return read_json_as(self.folder / "card.json", _Card)["parts"]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The folder, the seed and the data that all parts share."""
+
+    out: Path
+    """Folder of finished parts in `out/NAME` and of checkpoints of unfinished ones in `out/checkpoints`."""
+    seed: int
+    train: Path
+    """Synset folders of training pictures."""
+    dev: Path
+    """Synset folders for selecting recipes; tables never use them."""
+    resolution: int
+    device: torch.device
+    bfloat16: bool = True
+    """True if networks train under autocast to bfloat16."""
+    shipped: Shipped | None = None
+    """Replacements of parts that were not made in `out`; None if every part must have been made there."""
+
+    def part(self, name: str) -> Path:
+        """Return the folder of a finished part.
+
+        Raises:
+            BadInputError: the part is not finished.
+        """
+        folder = self.out / name
+        if (folder / DONE).is_file():
+            return folder
+        shipped = self.shipped.part(name) if self.shipped is not None else None
+        if shipped is None:
+            raise BadInputError(f"part={name} must be made first, found no {folder / DONE}")
+        return shipped
+
+    def settings(self, name: str) -> str:
+        """Return the hash of the settings with which a finished part was made.
+
+        Raises:
+            BadInputError: the part is not finished.
+        """
+        folder = self.part(name)
+        if self.shipped is not None and folder == self.shipped.part(name):
+            return self.shipped.settings(name)
+        return read_made(folder)["settings"]
+
+    def checkpoint(self, name: str) -> Path:
+        return self.out / "checkpoints" / f"{name}.pt"
+
+    def images(self, *, smallest_crop: float = 0.5) -> TrainingImages:
+        return TrainingImages(self.train, resolution=self.resolution, smallest_crop=smallest_crop)
+
+    def dev_images(self, *, smallest_crop: float = 0.5) -> TrainingImages:
+        return TrainingImages(self.dev, resolution=self.resolution, smallest_crop=smallest_crop)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of making a part."""
+
+    figures: dict[str, float]
+    """Figures measured on the development split, unless the name ends in `_train`."""
+    seconds: float
+    """Seconds that its steps took, including interrupted ones as far as they were saved."""
+
+
+class Part(Protocol):
+    """A model to make; the fields of the class are its recipe."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the parts that must be finished before."""
+
+    @property
+    def steps(self) -> int:
+        """Total number of optimiser steps."""
+
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
+        """Train the model and write it into the folder."""
+
+
+def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop) -> None:
+    """Make a part unless it exists.
+
+    Args:
+        name: name of the part and its folder.
+        part: the recipe as an object.
+        recipe: the recipe as plain data; a finished part or a checkpoint of another recipe is refused.
+        workshop: folder, seed and data for the part.
+
+    Raises:
+        BadInputError: a part that it needs is missing, or the existing part was made with other settings.
+    """
+    settings = content_key(
+        {
+            "recipe": recipe,
+            "seed": workshop.seed,
+            "resolution": workshop.resolution,
+            "bfloat16": workshop.bfloat16,
+            "pictures": file_sha256(workshop.train / "scenes.jsonl"),
+            "needs": {needed: workshop.settings(needed) for needed in part.needs},
+        }
+    )
+    target = workshop.out / name
+    if (target / DONE).is_file():
+        earlier = read_made(target)
+        if earlier["settings"] != settings:
+            raise BadInputError(f"{target}: made with another recipe or seed; remove it or choose another out=")
+        log.info("%s: already there", name)
+        return
+    with whole_folder(target) as partial:
+        outcome = part.make(name, settings, workshop, partial)
+        made = {
+            "part": name,
+            "settings": settings,
+            "seed": workshop.seed,
+            "steps": part.steps,
+            "seconds": round(outcome.seconds),
+            "threads": torch.get_num_threads(),
+            "figures": outcome.figures,
+            "recipe": recipe,
+            **environment(),
+        }
+        (partial / DONE).write_text(json.dumps(made, indent=2) + "\n", encoding="utf-8")
+    workshop.checkpoint(name).unlink(missing_ok=True)
+    shutil.rmtree(workshop.out / "checkpoints" / name, ignore_errors=True)

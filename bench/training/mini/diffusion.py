@@ -1,0 +1,231 @@
+"""Common parts of the mini profile's diffusion models: UNet, text encoder, scheduler, and the loss on velocities.
+
+Velocities are those of Salimans & Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models", appendix
+D, on Stable Diffusion's noise schedule.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor
+from torch.nn import functional
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from bench.training.mini.build import Workshop
+from bench.training.mini.fit import Schedule
+
+__all__ = [
+    "ENCODED_AT_ONCE",
+    "SAMPLED_AT_ONCE",
+    "TextRecipe",
+    "UNetRecipe",
+    "encode_means",
+    "noise_scheduler",
+    "plain_attention",
+    "tokenize",
+    "velocity_figures",
+    "velocity_loss",
+]
+
+Pictures = TypeVar("Pictures")
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+ENCODED_AT_ONCE = 64
+"""Number of pictures in one pass through the first stage."""
+SAMPLED_AT_ONCE = 48
+"""Number of pictures in one run of a pipeline."""
+MEASURED_BATCHES = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetRecipe:
+    """The sizes and the training of a UNet for the first stage's latents."""
+
+    channels: Sequence[int]
+    layers: int
+    groups: int
+    head_channels: int
+    schedule: Schedule
+    empty_share: float
+    """Fraction of pictures whose condition is removed in training, as classifier-free guidance requires."""
+    attended: int = 1
+    """Number of levels with attention to the condition, the coarsest first."""
+
+    @property
+    def steps(self) -> int:
+        return self.schedule.steps
+
+    def unet(self, *, inputs: int, condition_width: int, side: int) -> UNet2DConditionModel:
+        """Return a network with random weights.
+
+        Args:
+            inputs: number of input channels; it predicts four.
+            condition_width: width of each token of the condition.
+            side: side of the latents.
+        """
+        plain = len(self.channels) - self.attended
+        return UNet2DConditionModel(
+            sample_size=side,
+            in_channels=inputs,
+            out_channels=4,
+            down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",) * self.attended,
+            up_block_types=("CrossAttnUpBlock2D",) * self.attended + ("UpBlock2D",) * plain,
+            block_out_channels=tuple(self.channels),
+            layers_per_block=self.layers,
+            norm_num_groups=self.groups,
+            cross_attention_dim=condition_width,
+            attention_head_dim=self.head_channels,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextRecipe(UNetRecipe):
+    """The recipe of a diffusion model whose text encoder is trained as well."""
+
+    text_width: int
+    text_layers: int
+    text_length: int
+    vocabulary: int
+
+    def text_encoder(self, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+        """Return a network with random weights."""
+        return CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=self.text_width,
+                intermediate_size=2 * self.text_width,
+                projection_dim=self.text_width,
+                num_hidden_layers=self.text_layers,
+                num_attention_heads=4,
+                max_position_embeddings=self.text_length,
+                bos_token_id=tokenizer.bos_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                pad_token_id=tokenizer.pad_token_id,
+            )
+        )
+
+    def tokenizer(self, texts: Sequence[str]) -> CLIPTokenizer:
+        """Learn a byte-pair tokenizer from the texts, in CLIP's format."""
+        bytes_ = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
+        bytes_.pre_tokenizer = pre_tokenizers.Whitespace()
+        words = {word for text in set(texts) for word, _ in bytes_.pre_tokenizer.pre_tokenize_str(text)}
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocabulary,
+            # The trainer gives symbols that end a word arbitrary numbers; as special tokens, they keep this order.
+            special_tokens=[START, END, *sorted({word[-1] + "</w>" for word in words})],
+            end_of_word_suffix="</w>",
+            initial_alphabet=[chr(code) for code in range(33, 127)],
+            show_progress=False,
+        )
+        bytes_.train_from_iterator(texts, trainer)
+        learned: dict[str, Any] = json.loads(bytes_.to_str())["model"]
+        vocabulary = learned["vocab"]
+        for code in range(33, 127):
+            vocabulary.setdefault(chr(code) + "</w>", len(vocabulary))
+        merges = [tuple(pair) for pair in learned["merges"]]
+        return CLIPTokenizer(
+            vocab=vocabulary, merges=merges, bos_token=START, eos_token=END, unk_token=END, pad_token=END,
+            model_max_length=self.text_length,
+        )  # fmt: skip
+
+
+def plain_attention(unet: UNet2DConditionModel) -> None:
+    """Use unfused attention: on a CPU, the backward pass of the fused one takes longer than all convolutions."""
+    unet.set_attn_processor(AttnProcessor())
+
+
+def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
+    """Return texts as indices B×L, padded or cut to the tokenizer's length."""
+    ids: Tensor = tokenizer(
+        list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+    ).input_ids
+    return ids
+
+
+def noise_scheduler() -> DDIMScheduler:
+    """Create Stable Diffusion's noise schedule, for a model that predicts velocities."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+    )
+
+
+@torch.no_grad()
+def encode_means(vae: AutoencoderKL, pictures: Tensor, workshop: Workshop) -> Tensor:
+    """Return the means of the latents B×4×h×w of pictures B×3×H×W in [-1, 1], scaled for the UNet."""
+    x = pictures.to(workshop.device, memory_format=torch.channels_last)
+    with workshop.autocast():
+        mean = vae.encode(x).latent_dist.mean
+    scaled: Tensor = mean.float() * vae.config.scaling_factor
+    return scaled.cpu().contiguous()
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A batch of latents, and the noise that is added to them."""
+
+    latents: Tensor
+    """B×4×h×w, scaled."""
+    times: Tensor
+    """B, steps of the scheduler."""
+    noise: Tensor
+    """Standard normal noise of the latents' shape."""
+
+
+def velocity_loss(
+    unet: UNet2DConditionModel,
+    scheduler: DDIMScheduler,
+    batch: Noised,
+    *,
+    beside: Sequence[Tensor] = (),
+    condition: Tensor,
+    workshop: Workshop,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Tensor:
+    """Return the mean squared error of the predicted velocity.
+
+    Args:
+        unet: the model.
+        scheduler: of `noise_scheduler`.
+        batch: the latents and their noise.
+        beside: further inputs that the UNet sees after the noisy latents, each B×C×h×w.
+        condition: B×L×d, on the workshop's device.
+        workshop: holds the device and the precision of the training.
+        memory_format: memory format of the UNet's input.
+    """
+    device = workshop.device
+    noisy = scheduler.add_noise(batch.latents, batch.noise, batch.times)
+    target = scheduler.get_velocity(batch.latents, batch.noise, batch.times)
+    inputs = torch.cat([noisy, *beside], 1).to(device, memory_format=memory_format)
+    with workshop.autocast():
+        output = unet(inputs, batch.times.to(device), condition).sample
+    return functional.mse_loss(output.float(), target.to(device))
+
+
+@torch.no_grad()
+def velocity_figures(loss: Callable[[Pictures, str, int], Tensor], train: Pictures, dev: Pictures) -> dict[str, float]:
+    """Return the mean loss on fifty batches of the development split, and on fifty of training pictures.
+
+    Args:
+        loss: loss of a batch, given the pictures to draw from and the seeds of the draw.
+        train: the training pictures.
+        dev: pictures of the development split.
+    """
+
+    def mean(pictures: Pictures, purpose: str) -> float:
+        return float(torch.stack([loss(pictures, purpose, batch) for batch in range(MEASURED_BATCHES)]).mean())
+
+    return {"velocity_mse": mean(dev, "dev"), "velocity_mse_train": mean(train, "end")}

@@ -1,0 +1,87 @@
+"""Scenes for the exemplar and CLIP parts: whole pictures at the profile's resolution, and crops of single things.
+
+A thing is a shape of a colour. Generated and reference crops differ in sharpness and light, therefore training crops
+vary in both.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.data.mini.scenes import COLOURS, SHAPES, SIDE, TEXTURES, Scene, draw_scene, sample_scene
+
+__all__ = ["THINGS", "enlarged_box", "number_of", "scene_of", "scene_pictures", "thing_crop"]
+
+Pixels = npt.NDArray[np.uint8]
+
+THINGS = tuple(itertools.product(SHAPES, COLOURS))
+"""Every shape in every colour."""
+MARGINS = (2, 10)
+"""Smallest and largest margin around a thing's box, in pixels of a scene."""
+WAYS_TO_SCALE = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+
+
+def scene_pictures(scenes: Sequence[Scene], resolution: int) -> Tensor:
+    """Draw whole scenes B×3×R×R in [-1, 1], scaled by area averaging like the data sets' pictures."""
+    pictures = [
+        cv2.resize(draw_scene(scene), (resolution, resolution), interpolation=cv2.INTER_AREA) for scene in scenes
+    ]
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def scene_of(thing: tuple[str, str], generator: np.random.Generator, *, split: str) -> Scene:
+    """Return a scene whose main shape is a given thing, on a background of other colours."""
+    shape, colour = thing
+    while True:
+        texture = TEXTURES[int(generator.integers(len(TEXTURES)))]
+        scene = sample_scene(generator, split=split, shape=shape, texture=texture)
+        if colour not in scene.ground:
+            return replace(scene, shapes=(replace(scene.shapes[0], colour=colour), *scene.shapes[1:]))
+
+
+def number_of(scene: Scene) -> int:
+    """Return the index of a scene's main thing in `THINGS`."""
+    return THINGS.index((scene.shapes[0].kind, scene.shapes[0].colour))
+
+
+def enlarged_box(scene: Scene, generator: np.random.Generator) -> tuple[int, int, int, int]:
+    """Return the main shape's box (left, top, right, bottom) with a random margin on each side, inside the scene."""
+    left, top, right, bottom = scene.shapes[0].box
+    margins = generator.integers(*MARGINS, size=4, endpoint=True).tolist()
+    inside = (left - margins[0], top - margins[1], right + margins[2], bottom + margins[3])
+    left, top, right, bottom = (min(max(side, 0), SIDE) for side in inside)
+    return left, top, right, bottom
+
+
+def thing_crop(scene: Scene, generator: np.random.Generator, side: int, *, smallest: int = SIDE) -> Pixels:
+    """Return the main shape's enlarged box as side×side×3, in changed light.
+
+    Args:
+        scene: scene with the thing.
+        generator: random generator for all draws.
+        side: side of the crop, for any proportions of the box.
+        smallest: smallest side to which the scene is randomly reduced before it is cut.
+    """
+    picture = draw_scene(scene)
+    left, top, right, bottom = enlarged_box(scene, generator)
+    size = int(generator.integers(smallest, SIDE, endpoint=True))
+    if size < SIDE:
+        picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    rows, columns = (slice(low * size // SIDE, -(-high * size // SIDE)) for low, high in ((top, bottom), (left, right)))
+    way = WAYS_TO_SCALE[int(generator.integers(len(WAYS_TO_SCALE)))]
+    crop: npt.NDArray[Any] = cv2.resize(picture[rows, columns], (side, side), interpolation=way).astype(np.float32)
+    if generator.random() < 0.5:
+        crop = cv2.GaussianBlur(crop, (0, 0), float(generator.uniform(0.2, 0.9)))
+    light = generator.uniform(0.88, 1.12) * generator.uniform(0.95, 1.05, 3)
+    noise = generator.normal(0, generator.uniform(0, 5), crop.shape)
+    lit: Pixels = (crop * light + noise).clip(0, 255).astype(np.uint8)
+    return lit

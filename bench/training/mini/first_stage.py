@@ -1,0 +1,162 @@
+"""Parts: first stages in diffusers' own format; this module holds what they share, and the KL autoencoder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor, nn
+
+from bench.models.checkpoints import note_training
+from bench.models.first_stage import FirstStage, KLFirstStage
+from bench.training.initialization import start_readout
+from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.fit import Schedule, fit, seeded, torch_generator
+from bench.training.mini.images import TrainingImages
+from bench.training.objective import feature_distance, reconstruction_loss
+
+__all__ = ["FirstStagePart", "FirstStageRecipe", "reconstruction_figures"]
+
+
+@dataclass(frozen=True)
+class FirstStageRecipe(ABC):
+    """An autoencoder that is trained as a whole; its kinds differ in the regularisation of the latents."""
+
+    channels: Sequence[int]
+    layers: int
+    groups: int
+    schedule: Schedule
+    perceptual_weight: float
+    readout_constant: float
+    """Size of the constants in `bench.training.initialization.start_readout`."""
+
+    purpose: ClassVar[tuple[str, ...]] = ()
+    """Words in the seeds of a step's draws."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ("loss_features",)
+
+    @property
+    def steps(self) -> int:
+        return self.schedule.steps
+
+    def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
+        images = workshop.images()
+        perceptual = feature_distance(str(workshop.part("loss_features"))).to(workshop.device)
+        with seeded(workshop.seed, name, "weights"):
+            network = self.fresh(workshop.resolution)
+        network.to(workshop.device, memory_format=torch.channels_last)
+
+        def loss(step: int) -> dict[str, Tensor]:
+            seeds: tuple[int | str, ...] = (workshop.seed, name, *self.purpose, step)
+            pictures, _ = images.batch(self.schedule.batch_size, *seeds)
+            pictures = pictures.to(workshop.device, memory_format=torch.channels_last)
+            with workshop.autocast():
+                output, latents = self.reconstruct(network, pictures, seeds)
+                terms = reconstruction_loss(output, pictures, perceptual, weight=self.perceptual_weight)
+            return terms | self.regularisation(*latents)
+
+        seconds = fit(network, loss, self.schedule, checkpoint=workshop.checkpoint(name), settings=settings)
+        measured = self.measure(network, images, workshop)
+        network.save_pretrained(folder)
+        note_training(folder, str(self.steps))
+        figures = reconstruction_figures(self.wrapped(network), network.decoder, workshop)
+        return Outcome({**figures, **measured}, seconds)
+
+    def sizes(self, resolution: int) -> dict[str, Any]:
+        """Return the sizes by diffusers' names."""
+        levels = len(self.channels)
+        return {
+            "down_block_types": ("DownEncoderBlock2D",) * levels,
+            "up_block_types": ("UpDecoderBlock2D",) * levels,
+            "block_out_channels": tuple(self.channels),
+            "layers_per_block": self.layers,
+            "norm_num_groups": self.groups,
+            "latent_channels": 4,
+            "sample_size": resolution,
+        }
+
+    @abstractmethod
+    def fresh(self, resolution: int) -> Any:
+        """Return the autoencoder before its first step."""
+
+    @abstractmethod
+    def reconstruct(
+        self, network: Any, pictures: Tensor, seeds: Sequence[int | str]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the reconstructions of pictures B×3×H×W, and the inputs of `regularisation`."""
+
+    @abstractmethod
+    def regularisation(self, first: Tensor, second: Tensor, /) -> dict[str, Tensor]:
+        """Return further terms of the loss."""
+
+    @abstractmethod
+    def measure(self, network: Any, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
+        """Return figures of the latents, before the network is written."""
+
+    @abstractmethod
+    def wrapped(self, network: Any) -> FirstStage:
+        """Return the network with the interface for training decoders."""
+
+
+@dataclass(frozen=True)
+class FirstStagePart(FirstStageRecipe):
+    """The KL autoencoder; part `vanilla` trains its decoder further until that no longer helps."""
+
+    kl_weight: float
+    log_variance: float = -5.0
+    """Initial log-variance of the posterior; at 0, the noise would hide the latents."""
+
+    purpose: ClassVar[tuple[str, ...]] = ("whole",)
+
+    def fresh(self, resolution: int) -> AutoencoderKL:
+        vae = AutoencoderKL(**self.sizes(resolution))
+        with torch.no_grad():
+            vae.quant_conv.bias[vae.config.latent_channels :] = self.log_variance
+        start_readout(vae.decoder, constant=self.readout_constant)
+        return vae
+
+    def reconstruct(
+        self, network: AutoencoderKL, pictures: Tensor, seeds: Sequence[int | str]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        posterior = network.encode(pictures).latent_dist
+        first, *others = seeds
+        noise = torch.randn(posterior.mean.shape, generator=torch_generator(int(first), *others))
+        output = network.decode(posterior.mean + posterior.std * noise.to(pictures.device)).sample
+        return output, (posterior.mean, posterior.logvar)
+
+    def regularisation(self, mean: Tensor, log_variance: Tensor, /) -> dict[str, Tensor]:
+        mean, log_variance = mean.float(), log_variance.float()
+        return {"kl": self.kl_weight * 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()}
+
+    @torch.no_grad()
+    def measure(self, network: AutoencoderKL, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
+        """Return the latents' standard deviation, by which the diffusion models scale them."""
+        pictures, _ = images.batch(512, "scaling")
+        batches = torch.split(pictures.to(workshop.device), 64)
+        spread = float(torch.cat([network.encode(batch).latent_dist.mean for batch in batches]).std())
+        network.register_to_config(scaling_factor=round(1 / spread, 5))
+        return {"latent_std_train": spread}
+
+    def wrapped(self, network: AutoencoderKL) -> FirstStage:
+        return KLFirstStage(network)
+
+
+@torch.no_grad()
+def reconstruction_figures(first_stage: FirstStage, decoder: nn.Module, workshop: Workshop) -> dict[str, float]:
+    """Return the errors of Dec(Enc(x)) on the development split, x in [-1, 1], without noise and without mask."""
+    images = workshop.dev_images()
+    pictures, _ = images.batch(min(256, len(images)), "reconstruction")
+    squared, absolute = [], []
+    for batch in torch.split(pictures, 64):
+        x = batch.to(workshop.device)
+        output = decoder(first_stage.latents(x)).clamp(-1, 1)
+        squared.append((output - x).square().mean())
+        absolute.append((output - x).abs().mean())
+    return {"mse": float(torch.stack(squared).mean()), "l1": float(torch.stack(absolute).mean())}

@@ -1,0 +1,78 @@
+"""Training images in memory, cropped like in the released code, with batches that depend only on their seeds.
+
+See buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py: a random square of 0.5 to 1 times the shorter side,
+scaled by area averaging; masks of `random_thick_256` without rejection, replaced by a full mask with probability 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.data.crops import random_crop
+from bench.data.masks import MaskPreset, sample_mask
+from bench.data.pictures import read_rgb
+from bench.errors import BadInputError
+from bench.runtime.seeding import numpy_generator
+
+__all__ = ["TrainingImages", "training_masks"]
+
+
+class TrainingImages:
+    """All pictures below a folder, decoded once."""
+
+    def __init__(self, root: Path, *, resolution: int, smallest_crop: float = 0.5) -> None:
+        """Read every JPEG in the root's synset folders.
+
+        Args:
+            root: the folder of synset folders.
+            resolution: side of the returned crops in pixels.
+            smallest_crop: smallest side of a crop as a fraction of the picture's shorter side.
+
+        Raises:
+            BadInputError: there is no picture, or one is broken.
+        """
+        self.paths = sorted(root.glob("*/*.JPEG"))
+        if not self.paths:
+            raise BadInputError(f"{root}: expected synset folders of JPEG files, found none")
+        self.resolution = resolution
+        self.smallest_crop = smallest_crop
+        self._pictures = [np.asarray(read_rgb(path)) for path in self.paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def batch(self, size: int, *seeds: int | str) -> tuple[Tensor, npt.NDArray[np.int64]]:
+        """Draw random crops B×3×R×R in [-1, 1] and return them with their pictures' indices; they depend only on the
+        seeds.
+        """
+        generator = numpy_generator(0, "crops", *seeds)
+        indices = generator.integers(len(self), size=size)
+        return self.tensor(
+            [
+                random_crop(self._pictures[index], generator, self.resolution, smallest=self.smallest_crop)
+                for index in indices
+            ]
+        ), indices
+
+    @staticmethod
+    def tensor(pictures: Sequence[npt.NDArray[np.uint8]]) -> Tensor:
+        """Convert uint8 pictures H×W×3 of equal size to B×3×H×W in [-1, 1]."""
+        return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+
+
+def training_masks(kind: MaskPreset, size: int, resolution: int, *seeds: int | str, full_share: float = 0.5) -> Tensor:
+    """Draw masks B×1×R×R, 1 = hole, for each item: free-form, or all ones with probability `full_share`."""
+    masks = []
+    for index in range(size):
+        generator = numpy_generator(0, "training mask", *seeds, index)
+        if generator.random() < full_share:
+            masks.append(np.ones((resolution, resolution), np.uint8))
+        else:
+            masks.append(sample_mask(kind, resolution, resolution, generator))
+    return torch.from_numpy(np.stack(masks)).unsqueeze(1).float()
