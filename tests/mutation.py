@@ -40,7 +40,7 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Tried:
-    """The mutants of one file that met their tests."""
+    """Hold the mutants of one file that were tested."""
 
     path: str
     count: int
@@ -73,7 +73,7 @@ def _without_strict(line: str) -> str:
 
 
 def main() -> int:
-    """Print a line for each file, and each survivor that counts; return 1 where a file falls short of the goal."""
+    """Print a line for each file and each relevant survivor; return 1 if a file misses the goal."""
     listed = {(group["file"], line) for group in yaml.safe_load(LISTED.read_text()) for line in group["lines"]}
     short = False
     print(f"{'file':36} mutants  refused  equivalent  refused of the others")

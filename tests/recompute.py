@@ -42,12 +42,12 @@ Values = npt.NDArray[np.float64]
 
 
 class CannotCheckError(Exception):
-    """The folder does not hold what a check needs."""
+    """Signal that a folder lacks a file that a check needs."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One number of the run beside the one recomputed from its pictures."""
+    """Hold one number of a run and the one that is recomputed from its pictures."""
 
     row: str
     metric: str
@@ -64,7 +64,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Truth:
-    """What every row of a run is compared with, items in the manifest's order."""
+    """Hold the truth of a run's items in the manifest's order."""
 
     ids: Sequence[str]
     images: Pixels

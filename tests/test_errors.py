@@ -1,4 +1,4 @@
-"""What ends a command with one message."""
+"""Tests of the errors that end a command with one message."""
 
 import errno
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from bench.errors import BadInputError, RunFailedError, outcome
-from bench.training.decoder_training import named_workers
+from bench.training.trainer import named_workers
+
+pytestmark = pytest.mark.blackbox
 
 CPU = "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 64 bytes"
 
@@ -16,6 +18,7 @@ CPU = "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to
     [
         (OSError(errno.ENOSPC, "full", "/a"), 1, "/a: no space left on the disk"),
         (OSError(errno.EROFS, "read-only", "/a"), 2, "/a: expected a place that can be written"),
+        (OSError(errno.EFBIG, "too large", "/a"), 2, "/a: expected that a file of this size may be written"),
         (MemoryError(), 1, "out of memory (MemoryError)"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "out of memory"),
         (RuntimeError(CPU), 1, "batch_size=N"),
@@ -23,7 +26,7 @@ CPU = "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "CUDA out of memory"),
     ],
 )
-def test_an_error_of_the_machine_has_a_status_and_a_message(error: Exception, status: int, said: str) -> None:
+def test_a_machine_error_gives_a_status_and_a_message(error: Exception, status: int, said: str) -> None:
     found = outcome(error)
     assert found is not None
     assert found[0] == status
@@ -31,12 +34,12 @@ def test_an_error_of_the_machine_has_a_status_and_a_message(error: Exception, st
 
 
 @pytest.mark.parametrize("error", [ValueError("memory"), RuntimeError("a bug"), OSError(errno.ENOENT, "none", "/a")])
-def test_any_other_has_its_traceback(error: Exception) -> None:
+def test_any_other_error_keeps_its_traceback(error: Exception) -> None:
     assert outcome(error) is None
 
 
-def test_a_loading_process_has_one_message() -> None:
-    with pytest.raises(RunFailedError, match=r"gone.*killed by signal: Killed.*workers=N"), named_workers():
+def test_an_error_in_a_loading_process_gives_one_message() -> None:
+    with pytest.raises(RunFailedError, match=r"died.*killed by signal: Killed.*workers=N"), named_workers():
         raise RuntimeError("DataLoader worker (pid 3) is killed by signal: Killed. ")
     with pytest.raises(RuntimeError, match="a bug"), named_workers():
         raise RuntimeError("a bug")

@@ -1,17 +1,19 @@
-"""What happens to machines: a full disk, a store that may only be read, damaged files. Each has one message."""
+"""Tests of machine faults, each of which has one message: a full disk, a read-only store, damaged files."""
 
 import json
 import os
 import random
+import resource
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.disks import FULL, PAGE, READ_ONLY, messages, mounted
+from tests.helpers.disks import FULL, PAGE, READ_ONLY, left_behind, messages, mounted
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 
 ROOT = Path(__file__).parents[1]
 ITEMS = 128
@@ -28,7 +30,7 @@ def command(folder: Path, out: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that nothing happened to."""
+    """Return the folder of an undisturbed run."""
     folder = tmp_path_factory.mktemp("whole")
     subprocess.run(command(folder, folder / "out"), check=True, capture_output=True)
     return folder
@@ -44,8 +46,8 @@ def contents(folder: Path, kind: str) -> list[Path]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(whole: Path, tmp_path: Path, kind: str) -> None:
-    """Full when half of one kind is written."""
+def test_a_run_resumes_after_a_full_disk(whole: Path, tmp_path: Path, kind: str) -> None:
+    """The disk is full when half the files of one kind are written."""
     pages = {one: sum(-(-path.stat().st_size // PAGE) for path in contents(whole, one)) for one in KINDS}
     size = sum(pages[one] for one in KINDS[: KINDS.index(kind)]) + pages[kind] // 2
     (tmp_path / "store").mkdir()
@@ -58,7 +60,51 @@ def test_a_full_disk_ends_the_run_and_with_room_it_goes_on(whole: Path, tmp_path
     same(tmp_path / "out", whole)
 
 
-def test_a_store_that_may_only_be_read_serves_what_it_has(whole: Path, tmp_path: Path) -> None:
+def small(store: Path, data: Path, out: Path) -> list[str]:
+    """Return a run of few items with all files of a run."""
+    more = ["limit=4", "profile.fid_minimum=4", "save_images=true", "keep_features=true"]
+    return [*command(out, out, *more, f"paths.store={store}", f"paths.data={data}")]
+
+
+@pytest.mark.parametrize(
+    ("disk", "size", "said"),
+    [
+        ("data", 400_000, "imagenet-v3-seed0-6"),
+        ("out", PAGE, "started.json"),
+        ("out", 20 * PAGE, ""),  # among records, tables and features
+        ("out", 60 * PAGE, "figures"),
+        ("out", 240 * PAGE, ".png"),
+    ],
+)
+def test_a_full_disk_below_a_run_is_named(whole: Path, tmp_path: Path, disk: str, size: int, said: str) -> None:
+    places = {"store": whole / "few", "data": whole / "data", "out": tmp_path / "out", disk: tmp_path / disk}
+    (tmp_path / disk).mkdir()
+    done = mounted(FULL, str(tmp_path / disk), str(size), *small(**places))
+    assert done.stdout.split() == ["1", "0"], done.stderr  # and nothing half-written between
+    (message,) = messages(done.stderr)
+    assert message.startswith(f"bench: {tmp_path / disk}/")
+    assert said in message
+    assert "no space left on the disk; make room" in message
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(0, "TMPDIR"), (4000, ".started.json"), (30_000, "results.json"), (100_000, "figures/rows.png")],
+)
+def test_a_limit_on_the_size_of_files_is_named(whole: Path, tmp_path: Path, size: int, said: str) -> None:
+    line = small(whole / "few", whole / "data", tmp_path / "out")
+    limit = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (size, size))
+    done = subprocess.run(line, preexec_fn=limit, capture_output=True, text=True)
+    assert done.returncode == 2
+    (message,) = messages(done.stderr)
+    assert said in message
+    assert "ulimit -f" in message
+    assert not left_behind(tmp_path)
+    assert not left_behind(whole / "few")
+    subprocess.run(line, check=True, capture_output=True)
+
+
+def test_a_read_only_store_serves_its_content(whole: Path, tmp_path: Path) -> None:
     done = mounted(READ_ONLY, str(whole / "store"), *command(whole, tmp_path / "out"))
     assert done.returncode == 0, done.stderr
     same(tmp_path / "out", whole)
@@ -118,7 +164,7 @@ class Short(Decoded):
 """
 
 
-def test_a_run_without_memory_says_so_and_with_more_it_goes_on(whole: Path, tmp_path: Path) -> None:
+def test_a_run_resumes_after_running_out_of_memory(whole: Path, tmp_path: Path) -> None:
     (tmp_path / "short.py").write_text(SHORT)
     more = ["batch_size=64", "rows.base_mask.method._target_=short.Short", f"paths.data={whole / 'data'}"]
     line = command(tmp_path, tmp_path / "out", *more)
@@ -127,7 +173,7 @@ def test_a_run_without_memory_says_so_and_with_more_it_goes_on(whole: Path, tmp_
     assert done.returncode == 1
     (said,) = messages(done.stderr)
     assert "out of memory" in said
-    assert "fewer items at once (batch_size=N" in said
+    assert "a smaller batch (batch_size=N" in said
     assert not (tmp_path / "out" / "run.json").exists()
     subprocess.run(line, env={**env, "SHORT": "0"}, check=True, capture_output=True, timeout=600)
     run = json.loads((tmp_path / "out" / "run.json").read_text())

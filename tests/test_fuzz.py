@@ -1,4 +1,4 @@
-"""Two thousand damages to files of every kind: each is read as it was, or refused in one message, and at once.
+"""Tests of 2000 damages to files of every kind, each of which is read as written or refused in one message.
 
 What has a checksum (shards, prepared items) never gives another value; the rest may give what the damaged file says,
 such as a picture of other colours, but no traceback, no hang, and no file outside the folder.
@@ -8,12 +8,9 @@ import json
 import math
 import random
 import shutil
-import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -22,29 +19,32 @@ import torch
 from PIL import Image
 
 import bench
-from bench import gather
-from bench import manifest as manifest_command
+from bench.data import manifest_command
 from bench.data.cocoee import COCOEE
-from bench.data.items import Picture, read_mask, read_rgb
+from bench.data.given_masks import read_mask
+from bench.data.items import Picture
 from bench.data.karpathy import KarpathyCOCO
 from bench.data.listing import source_notes
-from bench.data.manifest import Items, prepare_items
 from bench.data.masks import preset
+from bench.data.pictures import read_rgb
 from bench.data.places import Places
+from bench.data.prepared import Items, prepare_items
 from bench.errors import BadInputError, RunFailedError
-from bench.kept import read_summary
 from bench.models import Decoder, DecoderConfig, load_decoder, save_decoder
 from bench.models.tensor_files import read_tensors
-from bench.stamps import read_stamps
+from bench.results.features import read_summary
+from bench.results.stamps import read_stamps
 from bench.store import Store, content_key
 from bench.store.__main__ import main as look_after
-from tests.data.test_manifest import Listed
+from bench.sweeps import gather
+from tests.helpers.damages import damaged, patience
+from tests.helpers.prepared_items import Listed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.property]
 
 DAMAGES = 2000
 PATIENCE = 20
-"""Seconds for one file."""
+"""Limit of the seconds for one file."""
 KEY = content_key({"what": "fuzz"})
 SIDE = 32
 VALUES = (
@@ -55,7 +55,7 @@ VALUES = (
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that is read from files."""
+    """Describe files and their reader."""
 
     make: Callable[[Path], None]
     """Writes whole files into a folder."""
@@ -188,35 +188,17 @@ def read_kept(folder: Path) -> Any:
 
 
 def damage(path: Path, chosen: random.Random) -> str:
-    """Do one thing to a file, and say what."""
-    data = bytearray(path.read_bytes())
-    kinds = ["flips", "cut", "gap", "random", "header", "repeated"]
-    if path.suffix in (".json", ".jsonl", ".txt"):
-        kinds += ["value"] * 6
-    kind = chosen.choice(kinds)
-    place = chosen.randrange(max(1, len(data)))
-    if kind == "flips":
-        for _ in range(chosen.choice((1, 1, 8))):
-            data[chosen.randrange(len(data))] ^= 1 << chosen.randrange(8)
-    elif kind == "cut":
-        del data[place:]
-    elif kind == "gap":
-        del data[place : place + chosen.choice((1, 8, 100))]
-    elif kind == "random":
-        data[place : place + 40] = chosen.randbytes(chosen.choice((1, 40, 400)))
-    elif kind == "header":  # a length beyond all bounds
-        start = chosen.choice((0, place))
-        data[start : start + 8] = chosen.choice((b"\xff" * 8, b"\xff" * 7 + b"\x7f", bytes(8), b"\0\0\0\0\1\0\0\0"))
-    elif kind == "repeated":
-        data[place:place] = data[: chosen.choice((1, 1000))]
-    else:
-        data = bytearray(with_other_value(path, chosen))
+    """Damage a file once, and return a description."""
+    if path.suffix in (".json", ".jsonl", ".txt") and chosen.random() < 0.5:
+        path.write_bytes(with_other_value(path, chosen))
+        return "another value"
+    data, done = damaged(path.read_bytes(), chosen)
     path.write_bytes(data)
-    return f"{kind} at {place}"
+    return done
 
 
 def with_other_value(path: Path, chosen: random.Random) -> bytes:
-    """The file with something else in one place."""
+    """Return the file with another value in one place."""
     if path.suffix != ".json":
         lines = path.read_text().splitlines()
         lines[chosen.randrange(len(lines))] = str(chosen.choice(VALUES))
@@ -237,20 +219,6 @@ def with_other_value(path: Path, chosen: random.Random) -> bytes:
     else:
         node[key] = chosen.choice(VALUES)
     return json.dumps(content).encode()
-
-
-@contextmanager
-def patience() -> Iterator[None]:
-    def late(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"it took over {PATIENCE} s")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(PATIENCE)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 # --- the damages -----------------------------------------------------------------------------------------------------
@@ -276,7 +244,7 @@ SUBJECTS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of whole files for each subject."""
+    """Return folders of undamaged files for each subject."""
     folder = tmp_path_factory.mktemp("whole")
     (folder / "drawn").mkdir()
     PICTURES.clear()
@@ -300,7 +268,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_damage_is_refused_in_one_message(whole: Path, tmp_path: Path, name: str) -> None:
+def test_a_damaged_file_is_refused_in_one_message(whole: Path, tmp_path: Path, name: str) -> None:
     subject = SUBJECTS[name]
     expected = subject.read(shutil.copytree(whole / name, tmp_path / "before"))
     outcomes = {"read": 0, "refused": 0}
@@ -312,7 +280,7 @@ def test_damage_is_refused_in_one_message(whole: Path, tmp_path: Path, name: str
         done = f"{name} {number}: {path.relative_to(root)}: {damage(path, chosen)}"
         said = "read"
         try:
-            with patience():
+            with patience(PATIENCE):
                 found = subject.read(root)
             if subject.exact:
                 assert found in (expected, None), done

@@ -1,4 +1,4 @@
-"""On CUDA: the same numbers as on the CPU, in float32 and not in TF32."""
+"""Tests of CUDA: its numbers equal the CPU's, in float32 and not in TF32."""
 
 from pathlib import Path
 
@@ -8,13 +8,14 @@ import pytest
 import torch
 
 import bench
-from bench.device import choose_device
 from bench.models import build_decoder
+from bench.runtime.device import choose_device
 
 pytestmark = pytest.mark.gpu
 
 
-def test_products_stay_float32() -> None:
+@pytest.mark.blackbox
+def test_matrix_products_stay_float32() -> None:
     device = choose_device("cuda")
     a, b = torch.randn(2, 512, 512, generator=torch.Generator().manual_seed(0)).unbind()
     found = (a.to(device) @ b.to(device)).cpu().double()
@@ -22,8 +23,9 @@ def test_products_stay_float32() -> None:
     assert (found - exact).abs().max() / exact.abs().max() < 1e-5  # TF32 has ten bits: 1e-3
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", ["vanilla", "base", "large"])
-def test_a_decoder_of_paper_size_gives_the_cpus_image(name: str) -> None:
+def test_a_decoder_of_paper_size_gives_the_same_image_on_cuda(name: str) -> None:
     torch.manual_seed(0)
     decoder = build_decoder(name).eval()
     z, image = torch.randn(1, 4, 16, 16), torch.rand(1, 3, 128, 128) * 2 - 1
@@ -36,7 +38,8 @@ def test_a_decoder_of_paper_size_gives_the_cpus_image(name: str) -> None:
     assert (here - there).abs().max() / here.abs().max() < 1e-4
 
 
-def test_the_table_is_the_cpus(tmp_path: Path) -> None:
+@pytest.mark.reference
+def test_the_table_on_cuda_equals_that_on_the_cpu(tmp_path: Path) -> None:
     for device in ("cpu", "cuda"):
         places = [f"paths.store={tmp_path / device}", f"paths.data={tmp_path / 'data'}", f"out={tmp_path / device}/out"]
         bench.run(["experiment=table2_inpaint_imagenet", "limit=64", "generator.steps=2", f"device={device}", *places])

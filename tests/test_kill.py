@@ -1,4 +1,4 @@
-"""`kill -9` in the middle, the same command again, and the values of a run that nobody disturbed."""
+"""Tests of runs that are killed with `kill -9` and repeated, against an undisturbed run."""
 
 import json
 import os
@@ -29,8 +29,9 @@ def command(folder: Path, out: str, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("kind", ["items", "latents", "scores"])
-def test_killed_and_run_again(tmp_path: Path, kind: str) -> None:
+def test_a_killed_run_gives_equal_values_when_run_again(tmp_path: Path, kind: str) -> None:
     subprocess.run(command(tmp_path / "whole", "out"), check=True, capture_output=True)
     broken = tmp_path / "broken"
     process = subprocess.Popen(
@@ -50,8 +51,9 @@ def test_killed_and_run_again(tmp_path: Path, kind: str) -> None:
         assert (broken / "out" / name).read_bytes() == (tmp_path / "whole" / "out" / name).read_bytes()
 
 
-def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
-    """Each start goes on until it is killed; what it left is what the next one finds."""
+@pytest.mark.property
+def test_a_run_killed_at_ten_random_moments_gives_equal_values(tmp_path: Path) -> None:
+    """Each start runs until it is killed, and the next one continues from its files."""
     chosen = random.Random(8)
     with working(command(tmp_path / "whole", "out", FEW)) as process:
         started = time.monotonic()
@@ -76,12 +78,12 @@ def test_killed_at_ten_random_moments(tmp_path: Path) -> None:
 
 @contextmanager
 def working(line: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """A run that has loaded all it needs and begins to work."""
+    """Start a run, and wait until it begins to work."""
     process = subprocess.Popen(
         line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stderr is not None
-    while "comparable with nothing but themselves" not in (said := process.stderr.readline()):
+    while "compare its numbers only with each other" not in (said := process.stderr.readline()):
         assert said, "it ended before it began"
     try:
         yield process
@@ -91,10 +93,11 @@ def working(line: list[str]) -> Iterator[subprocess.Popen[str]]:
         process.stderr.close()
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to end")]
 )
-def test_a_signal_ends_with_its_status_and_the_next_run_goes_on(
+def test_a_signal_ends_the_run_with_its_status_and_the_next_one_resumes(
     tmp_path: Path, number: signal.Signals, status: int, said: str
 ) -> None:
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A run's memory does not grow with its items."""
+"""Test that a run's memory does not grow with its items."""
 
 from pathlib import Path
 
@@ -6,9 +6,11 @@ import pytest
 
 from benchmarks.memory import MB, STAGES, watch
 
+pytestmark = pytest.mark.blackbox
+
 FEW, MANY = 128, 768
 SLACK = 40 * MB
-"""Between runs of one count. The pictures of 640 items more would take 31 MB a time as float32, and a row as much."""
+"""Allowed difference; the pictures of 640 more items would take 31 MB as float32, and a row as much."""
 
 
 @pytest.mark.slow

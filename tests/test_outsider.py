@@ -1,4 +1,4 @@
-"""What an outsider adds by one Python file on his path and one YAML file in his own folder, the package untouched.
+"""Tests of users' own parts: one Python file and one YAML file, without changes of the package.
 
 The files and commands are those of docs/extending.md, as they stand there.
 """
@@ -17,7 +17,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import full
 
-from bench.command import main
+from bench.cli import main
+
+pytestmark = pytest.mark.blackbox
 
 PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -36,7 +38,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(command: str, *extra: str) -> int:
-    """A command of the page, on a few items."""
+    """Run a command of the page on a few items."""
     python, _, module, *words = shlex.split(command)
     assert (python, module) == ("python", "bench")
     small = ["limit=2", "generator.steps=1", "device=cpu", "paths.store=store", "paths.data=data", "out=out"]
@@ -44,7 +46,7 @@ def run(command: str, *extra: str) -> int:
 
 
 def the_command(word: str, *others: str) -> str:
-    """The page's one command with a word, and without the others."""
+    """Return the only command of the page that contains a word and none of the others."""
     (found,) = (line for line in COMMANDS if word in line and not any(other in line for other in others))
     return str(found)
 
@@ -53,7 +55,7 @@ def records() -> pandas.DataFrame:
     return pandas.read_parquet("out/records.parquet")
 
 
-def test_the_page_has_a_python_and_a_yaml_file_of_each_kind() -> None:
+def test_the_page_shows_a_python_and_a_yaml_file_of_each_kind() -> None:
     assert sorted(FILES) == [
         "my_code/colour_cast.py",
         "my_code/linear_decoder.py",
@@ -77,7 +79,7 @@ def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]
     assert (found.loc["linear", "pre_error_float"] < 1e-12).all()
 
 
-def test_a_decoder_is_known_by_its_weights_and_its_code(folder: Path) -> None:
+def test_a_decoder_is_identified_by_its_weights_and_its_code(folder: Path) -> None:
     def error(colour: float) -> float:
         save_file({"colours": full((3, 4), colour)}, "colours.safetensors")
         assert run(the_command("row=[stablediffusion,linear]")) == 0
@@ -95,8 +97,8 @@ def test_a_method_to_compare_with_gets_its_row(folder: Path, capsys: pytest.Capt
     assert set(records()["row"]) == {"stablediffusion", "mean_colour"}
 
 
-def test_a_metric_stands_beside_the_papers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(the_command("colour_cast", "columns"), "row=[stablediffusion,large_mask]") == 0
+def test_a_new_metric_is_shown_beside_the_papers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(the_command("colour_cast", "columns"), "row=[stablediffusion,large_mask]", "verbose=true") == 0
     assert "Colour cast" in capsys.readouterr().out
     results = json.loads(Path("out/results.json").read_text())
     assert results["beside"][-1] == {
@@ -115,20 +117,20 @@ def test_a_metric_stands_beside_the_papers(folder: Path, capsys: pytest.CaptureF
     assert "colour_cast_hole_only" in found
 
 
-def test_a_metric_may_be_a_column_of_the_table(folder: Path) -> None:
+def test_a_new_metric_may_be_a_column_of_the_table(folder: Path) -> None:
     assert run(the_command("table.columns=[fid,colour_cast]"), "row=[stablediffusion,large_mask]") == 0
     head, *_ = (line for line in Path("out/table.md").read_text().splitlines() if line.startswith("| Method"))
     assert "| Colour cast [grey levels] |" in head
 
 
-def test_a_metric_may_not_take_anothers_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_metric_with_the_name_of_another_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "my_conf" / "measure" / "colour_cast.yaml"
     path.write_text(path.read_text().replace("  colour_cast:", "  psnr:"))
     assert run(the_command("colour_cast", "columns")) == 2
     assert "features.measures.colour_cast.metrics: expected names of their own, found psnr" in capsys.readouterr().err
 
 
-def test_a_metric_says_which_way_is_better(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_metric_declares_its_direction(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder / "my_conf" / "measure" / "colour_cast.yaml"
     path.write_text(path.read_text().replace(" higher_is_better: false,", ""))
     assert run(the_command("colour_cast", "columns")) == 2
@@ -157,7 +159,7 @@ def test_a_key_that_a_class_does_not_take_is_named(folder: Path, capsys: pytest.
     assert "rows.mean_colour.method.colour: no such key; mean_colour.MeanColour takes none" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config-dir", str(tmp_path / "none"), "experiment=table2_inpaint_imagenet"]) == 2
     assert f"--config-dir: expected a folder of configuration files, found nothing at {tmp_path / 'none'}" in (
         capsys.readouterr().err

@@ -1,8 +1,9 @@
-"""What is committed in `reports/`: the tables and the baseline, and nothing that `nox -s reports` makes again."""
+"""Tests of the committed `reports/`: only tables and the baseline, and no file that `nox -s reports` makes again."""
 
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 import noxfile
@@ -15,7 +16,8 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_nothing_but_the_tables_and_the_baseline_lies_in_reports() -> None:
+@pytest.mark.blackbox
+def test_reports_contains_only_the_tables_and_the_baseline() -> None:
     experiments = yaml.safe_load((ROOT / "conf" / "experiment" / "all_tables.yaml").read_text())["experiments"]
     expected = {"baseline.json", "run.json"}
     for name in experiments:
@@ -25,7 +27,8 @@ def test_nothing_but_the_tables_and_the_baseline_lies_in_reports() -> None:
     assert files(REPORTS) == expected
 
 
-def test_keeping_copies_the_kept_files_and_removes_old_ones(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_keep_reports_copies_the_kept_files_and_removes_old_ones(tmp_path: Path) -> None:
     complete, kept = tmp_path / "complete", tmp_path / "kept"
     made = ["run.json", "index.md", "index.html", "claims.json", "table1/report.html", "table1/records.parquet"]
     made += ["table1/figures/rows.png", "table1/figures/rows.pdf", "table1/figures/borders.png"]
@@ -47,12 +50,14 @@ def test_keeping_copies_the_kept_files_and_removes_old_ones(tmp_path: Path) -> N
     assert all((kept / name).read_text() == f"new {name}" for name in expected - {"baseline.json"})
 
 
+@pytest.mark.golden
 def test_every_kept_run_is_complete() -> None:
     for path in REPORTS.rglob("run.json"):
         assert json.loads(path.read_text())["status"] == "complete", path
 
 
-def test_continuous_integration_keeps_what_the_chore_makes() -> None:
+@pytest.mark.blackbox
+def test_continuous_integration_keeps_the_files_of_the_chore() -> None:
     (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "reports.yml").read_text())["jobs"].values()
     (upload,) = (step for step in job["steps"] if step.get("uses", "").startswith("actions/upload-artifact"))
     assert upload["with"]["path"] == noxfile.COMPLETE.as_posix()

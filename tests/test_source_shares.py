@@ -1,9 +1,11 @@
-"""How the variance of a number is spread over sources, on numbers that are worked out by hand."""
+"""Tests of the distribution of a variance over sources, on numbers that are worked out by hand."""
 
 import numpy as np
 import pytest
 
 from benchmarks.source_shares import concentration
+
+pytestmark = pytest.mark.reference
 
 
 def test_items_of_one_source_are_summed_before_they_are_squared() -> None:
@@ -16,7 +18,7 @@ def test_items_of_one_source_are_summed_before_they_are_squared() -> None:
     assert found.items == 2
 
 
-def test_equal_sources_count_in_full_and_a_number_that_no_item_moves_has_no_spread() -> None:
+def test_equal_sources_count_in_full_and_zero_influences_have_no_spread() -> None:
     equal = concentration(np.array([1.0, -1.0, 1.0, -1.0]), list("abcd"))
     assert equal is not None
     assert (equal.share, equal.effective, equal.items) == (0.25, 4.0, 1)

@@ -1,4 +1,4 @@
-"""The built wheel in a fresh environment, from another directory: `conf/` and the mini weights travel in it."""
+"""Test of the built wheel in a fresh environment and another directory, with `conf/` and the mini weights."""
 
 import subprocess
 import sys
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_wheel_gives_the_table_from_any_directory(tmp_path: Path) -> None:
+def test_the_installed_wheel_makes_the_table_from_any_directory(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "-q", "-w", str(tmp_path), str(ROOT)], check=True
     )

@@ -1,4 +1,4 @@
-"""Batches of noise, files in the official layouts, and what the tests of the networks share."""
+"""Provide batches of noise, files in the official layouts, and helpers for the tests of networks."""
 
 import hashlib
 from pathlib import Path
@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.generation.decoding import Batch, Method
+from bench.generation.method import Batch, Method
 
 
 class Painted:
-    """A method that gives some images."""
+    """Return given images as a method."""
 
     training = "as long as it took"
 
@@ -27,7 +27,7 @@ class Painted:
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
-    """Uniform in [-1, 1]."""
+    """Return values that are uniform in [-1, 1]."""
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
@@ -36,7 +36,7 @@ def batch_of(image: Tensor, mask: Tensor) -> Batch:
 
 
 def scene(height: int = 32, width: int = 32, *, count: int = 2) -> Batch:
-    """Images of noise, each with a hole of its own."""
+    """Return a batch of noise images, each with its own hole."""
     mask = torch.zeros(count, 1, height, width)
     for index in range(count):
         mask[index, :, 4 + index : height // 2 + index, 3 : width // 2 + 4 * index] = 1
@@ -44,7 +44,7 @@ def scene(height: int = 32, width: int = 32, *, count: int = 2) -> Batch:
 
 
 def stirred(network: nn.Module, *, seed: int = 0) -> Any:
-    """A network whose biases, gains and statistics are not the plain ones either."""
+    """Return a network whose biases, gains and statistics differ from their initial values."""
     generator = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():
         if name.endswith("running_var"):
@@ -60,7 +60,7 @@ def saved(path: Path, content: object) -> str:
 
 
 def tensors_sha256(network: nn.Module) -> tuple[int, str]:
-    """How many tensors a network has, and the SHA-256 of the sorted lines of name and shape."""
+    """Return the number of tensors of a network and the SHA-256 of the sorted lines of name and shape."""
     lines = sorted(f"{name} {tuple(value.shape)}" for name, value in network.state_dict().items())
     return len(lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -70,13 +70,13 @@ def parameters_of(network: nn.Module) -> int:
 
 
 def with_other_hole(batch: Batch) -> Batch:
-    """The same known pixels around another picture in the hole."""
+    """Return a batch with equal known pixels and another picture in the hole."""
     hole = batch.mask > 0
     return batch_of(torch.where(hole, noise(*batch.image.shape, seed=9), batch.image), batch.mask)
 
 
 def assert_honours_the_mask(method: Method, batch: Batch) -> None:
-    """Known pixels come back to the bit, what lies in the hole is not looked at, and the hole is painted."""
+    """Check that known pixels are returned exactly, pixels of the hole are ignored and the hole is painted."""
     out = method(batch)
     hole = (batch.mask > 0).expand_as(out)
     assert out.shape == batch.image.shape
@@ -86,7 +86,7 @@ def assert_honours_the_mask(method: Method, batch: Batch) -> None:
 
 
 def assert_items_are_independent(method: Method, batch: Batch) -> None:
-    """Each image alone is what it is in the batch, to rounding."""
+    """Check that each image alone equals the one of the batch up to rounding."""
     together = method(batch)
     for index, name in enumerate(batch.ids):
         part = slice(index, index + 1)

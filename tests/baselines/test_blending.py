@@ -1,4 +1,4 @@
-"""Poisson and Laplacian blending: what the seam becomes, what stays, and that the hole's original is never seen."""
+"""Tests of Poisson and Laplacian blending: the seam, the known pixels and the independence of the hole's original."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from baselines.blending import LaplacianBlend, PoissonBlend
-from bench.generation.decoding import Batch
+from bench.generation.method import Batch
 from tests.baselines.pictures import Painted, batch_of, noise, scene, with_other_hole
 
 
 def laplacian(x: Tensor) -> Tensor:
-    """Of B×3×H×W, with the picture's own last lines beyond its edges."""
+    """Return the Laplacian of B×3×H×W; the outermost lines are repeated beyond the edges."""
     kernel = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]], dtype=x.dtype).expand(3, 1, 3, 3)
     return functional.conv2d(functional.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, groups=3)
 
@@ -22,7 +22,7 @@ Picture = npt.NDArray[np.float64]
 
 
 def one_line_halved(line: list[Picture]) -> list[Picture]:
-    """Every second place of a line, averaged by 1, 4, 6, 4, 1 of 16; beyond its ends it is mirrored."""
+    """Return every second value of a line averaged with weights 1, 4, 6, 4, 1 of 16 and mirrored at its ends."""
     last = len(line) - 1
 
     def at(place: int) -> Picture:
@@ -32,7 +32,7 @@ def one_line_halved(line: list[Picture]) -> list[Picture]:
 
 
 def one_line_doubled(line: list[Picture]) -> list[Picture]:
-    """Twice as many places by the same weights; the first neighbour stands before the first, the last after itself."""
+    """Return a line of twice the length by the same weights; its ends are extended by a neighbour."""
     before, after = [line[1], *line[:-1]], [*line[1:], line[-1]]
     found = []
     for left, here, right in zip(before, line, after, strict=True):
@@ -41,14 +41,14 @@ def one_line_doubled(line: list[Picture]) -> list[Picture]:
 
 
 def resampled(picture: Picture, *, double: bool) -> Picture:
-    """H×W×C, halved or doubled along rows, then along columns."""
+    """Return H×W×C that is halved or doubled along rows, then along columns."""
     line = one_line_doubled if double else one_line_halved
     rows = np.stack(line(list(picture)))
     return np.stack(line(list(rows.swapaxes(0, 1)))).swapaxes(0, 1)
 
 
 def extended(difference: Picture, known: Picture) -> Picture:
-    """The differences, where they are not known, by those of the next coarser level that knows them."""
+    """Return the differences; unknown ones are taken from the next coarser level that has them."""
     if known.all():
         return difference
     weight = resampled(known, double=False)
@@ -74,26 +74,28 @@ def burt_and_adelson(image: Picture, painted: Picture, hole: Picture, levels: in
 
 
 def jump(error: Tensor) -> float:
-    """Largest difference between neighbours."""
+    """Return the largest difference between neighbours."""
     return max(float(error.diff(dim=axis).abs().max()) for axis in (2, 3))
 
 
 @pytest.fixture
 def batch() -> Batch:
-    """Two images, the hole of one of which reaches the picture's edges."""
+    """Return two images; the hole of one of them reaches the edges."""
     made = scene(40, 48)
     made.mask[1, :, :, 30:] = 1
     made.mask[1, :, 20:25, 33:36] = 0
     return made
 
 
-def test_poisson_removes_a_constant_difference(batch: Batch) -> None:
+@pytest.mark.property
+def test_poisson_blending_removes_a_constant_difference(batch: Batch) -> None:
     offset = torch.tensor([0.2, -0.3, 0.1])[:, None, None]
     blended = PoissonBlend(Painted(batch.image + offset))(batch)
     torch.testing.assert_close(blended, batch.image, rtol=0, atol=1e-6)
 
 
-def test_poisson_keeps_the_known_and_the_gradients(batch: Batch) -> None:
+@pytest.mark.property
+def test_poisson_blending_keeps_known_pixels_and_gradients(batch: Batch) -> None:
     painted = noise(*batch.image.shape, seed=3)
     blended = PoissonBlend(Painted(painted))(batch)
     hole = (batch.mask > 0).expand_as(painted)
@@ -105,34 +107,45 @@ def test_poisson_keeps_the_known_and_the_gradients(batch: Batch) -> None:
     torch.testing.assert_close(laplacian(blended)[inside], laplacian(painted)[inside], rtol=0, atol=1e-5)
 
 
-def test_poisson_is_bounded_by_the_differences_on_the_rim(batch: Batch) -> None:
+@pytest.mark.property
+def test_poisson_blending_is_bounded_by_the_differences_on_the_rim(batch: Batch) -> None:
     painted = noise(*batch.image.shape, seed=3)
     gained = (PoissonBlend(Painted(painted))(batch) - painted)[(batch.mask > 0).expand_as(painted)]
     assert gained.abs().max() <= (batch.image - painted).abs().max()
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
-def test_without_known_pixels_nothing_changes(blend: type[PoissonBlend | LaplacianBlend], batch: Batch) -> None:
+def test_an_image_without_known_pixels_is_returned_unchanged(
+    blend: type[PoissonBlend | LaplacianBlend], batch: Batch
+) -> None:
     painted = noise(*batch.image.shape, seed=3)
     whole = batch_of(batch.image, torch.ones_like(batch.mask))
     assert torch.equal(blend(Painted(painted))(whole), painted)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
-def test_without_a_hole_it_is_the_image(blend: type[PoissonBlend | LaplacianBlend], batch: Batch) -> None:
+def test_blending_without_a_hole_returns_the_original_image(
+    blend: type[PoissonBlend | LaplacianBlend], batch: Batch
+) -> None:
     painted = noise(*batch.image.shape, seed=3)
     blended = blend(Painted(painted))(batch_of(batch.image, torch.zeros_like(batch.mask)))
     torch.testing.assert_close(blended, batch.image, rtol=0, atol=1e-6)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
-def test_the_original_in_the_hole_is_not_seen(blend: type[PoissonBlend | LaplacianBlend], batch: Batch) -> None:
+def test_pixels_of_the_original_inside_the_hole_do_not_affect_the_result(
+    blend: type[PoissonBlend | LaplacianBlend], batch: Batch
+) -> None:
     method = blend(Painted(noise(*batch.image.shape, seed=3)))
     assert torch.equal(method(batch), method(with_other_hole(batch)))
     assert method.training == "as long as it took"
     assert method.to(torch.device("cpu")) is method
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
 def test_images_do_not_depend_on_their_batch(blend: type[PoissonBlend | LaplacianBlend], batch: Batch) -> None:
     painted = noise(*batch.image.shape, seed=3)
@@ -143,12 +156,14 @@ def test_images_do_not_depend_on_their_batch(blend: type[PoissonBlend | Laplacia
         assert torch.equal(alone, together[part])
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("levels", [None, 1, 4, 9])
-def test_laplacian_of_equal_pictures_is_the_picture(levels: int | None, batch: Batch) -> None:
+def test_laplacian_blending_of_equal_pictures_returns_the_picture(levels: int | None, batch: Batch) -> None:
     assert torch.equal(LaplacianBlend(Painted(batch.image), levels=levels)(batch), batch.image)
 
 
-def test_laplacian_spreads_the_seam() -> None:
+@pytest.mark.blackbox
+def test_laplacian_blending_spreads_the_step_at_the_seam() -> None:
     mask = torch.zeros(1, 1, 128, 128)
     mask[..., 64:] = 1
     image = noise(1, 3, 128, 128)
@@ -161,9 +176,10 @@ def test_laplacian_spreads_the_seam() -> None:
     assert (errors[1][..., 110:] - 0.4).abs().max() < 1e-6
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("levels", "taken"), [(1, 1), (2, 2), (3, 3), (None, 2)])
-def test_laplacian_is_burt_and_adelsons_with_weights_averaged_at_each_level(levels: int | None, taken: int) -> None:
-    """Without a number, as many levels as leave 16 pixels of the shorter side: two of 64."""
+def test_laplacian_blending_equals_burt_and_adelsons_algorithm(levels: int | None, taken: int) -> None:
+    """The default number of levels leaves 16 pixels of the shorter side, which are two levels for 64 pixels."""
     image, painted = noise(2, 3, 64, 128, seed=4), noise(2, 3, 64, 128, seed=5)
     mask = torch.zeros(2, 1, 64, 128)
     mask[0, :, 9:50, 20:71] = 1
@@ -182,8 +198,9 @@ def with_a_corner_missing(height: int, width: int) -> Batch:
     return made
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(("side", "levels"), [(8, 1), (16, 1), (31, 1), (40, 1), (64, 2), (127, 2), (128, 3)])
-def test_without_a_number_the_coarsest_level_has_sixteen_pixels(side: int, levels: int) -> None:
+def test_the_default_coarsest_level_has_sixteen_pixels(side: int, levels: int) -> None:
     known = with_a_corner_missing(side, side + 64)
     painted = Painted(noise(*known.image.shape, seed=5))
     found = LaplacianBlend(painted)(known)
@@ -191,7 +208,8 @@ def test_without_a_number_the_coarsest_level_has_sixteen_pixels(side: int, level
     assert not torch.equal(found, LaplacianBlend(painted, levels=levels + 1)(known))
 
 
-def test_a_picture_is_halved_until_one_pixel_is_left_and_no_farther() -> None:
+@pytest.mark.blackbox
+def test_a_picture_is_halved_no_further_than_one_pixel() -> None:
     known = with_a_corner_missing(8, 8)
     painted = Painted(noise(1, 3, 8, 8, seed=5))
     two, three, nine = (LaplacianBlend(painted, levels=levels)(known) for levels in (2, 3, 9))
@@ -199,8 +217,9 @@ def test_a_picture_is_halved_until_one_pixel_is_left_and_no_farther() -> None:
     assert not torch.allclose(two, three, atol=1e-3)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
-def test_the_method_is_asked_for_the_same_batch(blend: type[PoissonBlend | LaplacianBlend], batch: Batch) -> None:
+def test_the_blended_method_receives_the_same_batch(blend: type[PoissonBlend | LaplacianBlend], batch: Batch) -> None:
     asked: list[Batch] = []
 
     class Asked(Painted):
@@ -213,7 +232,8 @@ def test_the_method_is_asked_for_the_same_batch(blend: type[PoissonBlend | Lapla
     assert asked[0] is batch
 
 
-def test_poisson_fills_a_hole_of_one_pixel_with_the_mean_difference_around_it() -> None:
+@pytest.mark.reference
+def test_poisson_blending_fills_one_pixel_with_the_mean_difference_around_it() -> None:
     known = batch_of(noise(1, 3, 5, 5), torch.zeros(1, 1, 5, 5))
     known.mask[0, 0, 2, 1] = 1
     painted = noise(1, 3, 5, 5, seed=3)
@@ -223,8 +243,9 @@ def test_poisson_fills_a_hole_of_one_pixel_with_the_mean_difference_around_it() 
     assert torch.allclose(found, painted[0, :, 2, 1] + around, atol=1e-6)
 
 
-def test_one_level_spreads_a_constant_difference_by_these_parts() -> None:
-    """By hand: the weights 1 … 1 | 0 … 0 are halved to …, 1, 15/16, 5/16, 0, … and doubled again."""
+@pytest.mark.reference
+def test_one_level_spreads_a_constant_difference_by_the_pyramid_weights() -> None:
+    """The weights are computed by hand: 1 … 1, 0 … 0 are halved to …, 1, 15/16, 5/16, 0, … and doubled again."""
     mask = torch.zeros(1, 1, 32, 32)
     mask[..., 16:] = 1
     image = noise(1, 3, 32, 32)
@@ -234,8 +255,9 @@ def test_one_level_spreads_a_constant_difference_by_these_parts() -> None:
         assert torch.allclose(2 * gained[0, 1, row, 11:20], expected, atol=1e-6)
 
 
-def test_poisson_solves_its_equations_pixel_by_pixel() -> None:
-    """A dense system with one line for each pixel of the hole: it and its neighbours in the picture, no others."""
+@pytest.mark.reference
+def test_poisson_blending_equals_the_dense_solution() -> None:
+    """The dense system has one line for each pixel of the hole, with this pixel and its neighbours in the picture."""
     image, painted = noise(1, 3, 6, 7, seed=6), noise(1, 3, 6, 7, seed=7)
     hole = np.zeros((6, 7), bool)
     hole[1:4, 2:] = hole[5, 0] = True
@@ -256,6 +278,7 @@ def test_poisson_solves_its_equations_pixel_by_pixel() -> None:
     assert found == pytest.approx(gained, abs=1e-6)
 
 
-def test_a_level_at_least_is_wanted(batch: Batch) -> None:
+@pytest.mark.blackbox
+def test_blending_without_levels_is_refused(batch: Batch) -> None:
     with pytest.raises(ValueError, match="levels: expected 1 or more, found 0"):
         LaplacianBlend(Painted(batch.image), levels=0)

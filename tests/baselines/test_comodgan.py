@@ -1,4 +1,4 @@
-"""CoModGAN: the official sizes and names, its file, noise of each image's own, mask and batches."""
+"""Tests of CoModGAN: official sizes and names, its file, noise by image, masks and batches."""
 
 from pathlib import Path
 
@@ -29,7 +29,8 @@ def file(network: CoModGANGenerator, tmp_path: Path) -> str:
     return saved(tmp_path / "net_G_ema.pth", network.state_dict())
 
 
-def test_sizes_and_names_are_the_official_ones() -> None:
+@pytest.mark.golden
+def test_parameter_sizes_and_names_equal_the_official_ones() -> None:
     # The digest was taken from Generator of zengxianyu/co-mod-gan-pytorch at a178bfd, models/networks/co_mod_gan.py.
     with torch.device("meta"):
         network = CoModGANGenerator()
@@ -37,8 +38,9 @@ def test_sizes_and_names_are_the_official_ones() -> None:
     assert tensors_sha256(network) == (180, "10c44b2db79bf5b3f7b5df782ba81a60e8602a64de53041be466cf83836a38bc")
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("sizes", [(32, 6, 128, 8), (16, 5, 512, 8), (8, 4, 4, 8)])
-def test_a_file_says_how_large_its_network_is(sizes: tuple[int, int, int, int], tmp_path: Path) -> None:
+def test_the_network_size_is_read_from_the_file(sizes: tuple[int, int, int, int], tmp_path: Path) -> None:
     size, latent, base, widest = sizes
     network = CoModGANGenerator(size, latent=latent, base=base, widest=widest)
     found = CoModGAN(saved(tmp_path / "net_G_ema.pth", network.state_dict())).network
@@ -46,13 +48,17 @@ def test_a_file_says_how_large_its_network_is(sizes: tuple[int, int, int, int], 
     assert (found.size, found.latent) == (size, latent)
 
 
-def test_names_behind_several_devices_are_read(network: CoModGANGenerator, file: str, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_parameter_names_saved_from_several_devices_are_read(
+    network: CoModGANGenerator, file: str, tmp_path: Path
+) -> None:
     parallel = {f"module.{name}": value for name, value in network.state_dict().items()}
     batch = scene()
     assert torch.equal(CoModGAN(saved(tmp_path / "parallel.pth", parallel))(batch), CoModGAN(file)(batch))
 
 
-def test_randomness_is_the_images_own(file: str) -> None:
+@pytest.mark.property
+def test_noise_is_repeatable_and_depends_on_the_seed(file: str) -> None:
     batch = scene()
     first, again = CoModGAN(file)(batch), CoModGAN(file)(batch)
     assert torch.equal(first, again)
@@ -60,20 +66,24 @@ def test_randomness_is_the_images_own(file: str) -> None:
     assert not torch.equal(CoModGAN(file, seed=1)(batch)[hole], first[hole])
 
 
-def test_the_mask_is_honoured(file: str) -> None:
+@pytest.mark.property
+def test_known_pixels_are_kept_and_hole_pixels_are_ignored(file: str) -> None:
     assert_honours_the_mask(CoModGAN(file), scene())
 
 
-def test_batches_do_not_matter(file: str) -> None:
+@pytest.mark.property
+def test_images_do_not_depend_on_their_batch(file: str) -> None:
     assert_items_are_independent(CoModGAN(file), scene(count=3))
 
 
+@pytest.mark.blackbox
 def test_images_of_another_size_are_refused(file: str) -> None:
     with pytest.raises(BadInputError, match="CoModGAN: expected images of 32×32, found 40×32"):
         CoModGAN(file)(scene(32, 40))
 
 
-def test_other_files_are_named(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
     other = saved(tmp_path / "net_D.pth", {"convs.ToRGB.0.weight": torch.ones(2)})
     with pytest.raises(BadInputError, match=r"net_D\.pth: expected weights of CoModGAN's generator.*G_mapping"):
         CoModGAN(other)

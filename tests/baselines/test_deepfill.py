@@ -1,4 +1,4 @@
-"""DeepFill v2: the official sizes and names, its file, what the attention may copy, mask and batches."""
+"""Tests of DeepFill v2: official sizes and names, its file, the attention, masks and batches."""
 
 from pathlib import Path
 
@@ -30,7 +30,8 @@ def file(network: DeepFillGenerator, tmp_path: Path) -> str:
     return saved(tmp_path / "states_tf_places2.pth", {"G": network.state_dict()})
 
 
-def test_sizes_and_names_are_the_official_ones() -> None:
+@pytest.mark.golden
+def test_parameter_sizes_and_names_equal_the_official_ones() -> None:
     # The digest was taken from Generator of nipponjo/deepfillv2-pytorch at 4899fd3, model/networks_tf.py.
     with torch.device("meta"):
         network = DeepFillGenerator()
@@ -38,6 +39,7 @@ def test_sizes_and_names_are_the_official_ones() -> None:
     assert tensors_sha256(network) == (84, "4f59e74cfa7d7e8417594d7fd01508c74988a8b320ba733eac6d2b85ae9e8d43")
 
 
+@pytest.mark.blackbox
 def test_the_official_file_is_read(network: DeepFillGenerator, file: str) -> None:
     batch = scene()
     shown = torch.cat([batch.image * (1 - batch.mask), torch.ones_like(batch.mask), batch.mask], 1)
@@ -46,6 +48,7 @@ def test_the_official_file_is_read(network: DeepFillGenerator, file: str) -> Non
     torch.testing.assert_close(DeepFillV2(file)(batch), torch.where(batch.mask > 0, refined, batch.image))
 
 
+@pytest.mark.property
 def test_attention_copies_from_known_places_alone() -> None:
     # Features that differ by place only where nothing is known cannot reach the result.
     mask = torch.zeros(1, 1, 8, 8)
@@ -60,19 +63,23 @@ def test_attention_copies_from_known_places_alone() -> None:
     assert (contextual_attention(x, torch.ones_like(mask)) == 0).all()
 
 
-def test_the_mask_is_honoured(file: str) -> None:
+@pytest.mark.property
+def test_known_pixels_are_kept_and_hole_pixels_are_ignored(file: str) -> None:
     assert_honours_the_mask(DeepFillV2(file), scene(32, 40))
 
 
-def test_batches_do_not_matter(file: str) -> None:
+@pytest.mark.property
+def test_images_do_not_depend_on_their_batch(file: str) -> None:
     assert_items_are_independent(DeepFillV2(file), scene(count=3))
 
 
-def test_sides_that_do_not_fit_are_refused(file: str) -> None:
+@pytest.mark.blackbox
+def test_images_whose_sides_do_not_fit_are_refused(file: str) -> None:
     with pytest.raises(BadInputError, match=r"DeepFill v2: expected images with sides that are multiples of 8.* 36×32"):
         DeepFillV2(file)(scene(32, 36))
 
 
+@pytest.mark.blackbox
 def test_the_network_with_other_padding_is_refused(tmp_path: Path) -> None:
     tuned = saved(tmp_path / "states_pt_places2.pth", {"G": {"stage1.conv1.conv.weight": torch.ones(48, 5, 5, 5)}})
     with pytest.raises(BadInputError, match=r"states_pt_places2\.pth: expected weights of DeepFill v2 \(states_tf_"):

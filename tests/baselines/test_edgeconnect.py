@@ -1,4 +1,4 @@
-"""EdgeConnect: the official sizes and names, both layouts of its files, Canny's edges, mask and batches."""
+"""Tests of EdgeConnect: official sizes and names, both layouts of its files, edges, masks and batches."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +35,7 @@ def files(networks: tuple[EdgeConnectGenerator, EdgeConnectGenerator], tmp_path:
     return edge, painting
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize(
     ("build", "parameters", "tensors"),
     [
@@ -42,7 +43,7 @@ def files(networks: tuple[EdgeConnectGenerator, EdgeConnectGenerator], tmp_path:
         (painting_generator, 10774595, (44, "f6baa87b0c785a6d32acc096238f2574d17cfeee94d1a700aa84ef54522b03be")),
     ],
 )
-def test_sizes_and_names_are_the_official_ones(
+def test_parameter_sizes_and_names_equal_the_official_ones(
     build: Callable[[], EdgeConnectGenerator], parameters: int, tensors: tuple[int, str]
 ) -> None:
     # The digests were taken from EdgeGenerator and InpaintGenerator of knazeri/edge-connect at 3142579.
@@ -52,6 +53,7 @@ def test_sizes_and_names_are_the_official_ones(
     assert tensors_sha256(network) == tensors
 
 
+@pytest.mark.blackbox
 def test_official_files_are_read(
     networks: tuple[EdgeConnectGenerator, EdgeConnectGenerator], files: tuple[str, str]
 ) -> None:
@@ -64,6 +66,7 @@ def test_official_files_are_read(
     torch.testing.assert_close(EdgeConnect(*files)(batch), torch.where(mask > 0, painted, batch.image))
 
 
+@pytest.mark.blackbox
 def test_the_older_layout_of_spectral_normalisation_is_read(files: tuple[str, str], tmp_path: Path) -> None:
     # Before PyTorch 1.0.1 the normalised weight was stored, and no `weight_v`.
     state = torch.load(files[0], weights_only=True)["generator"]
@@ -81,7 +84,8 @@ def test_the_older_layout_of_spectral_normalisation_is_read(files: tuple[str, st
     torch.testing.assert_close(then, now, rtol=0, atol=1e-4)
 
 
-def test_edges_are_those_of_known_pixels() -> None:
+@pytest.mark.property
+def test_edges_are_found_in_known_pixels_alone() -> None:
     image = torch.zeros(1, 3, 48, 48)
     image[..., 24:] = 1
     hole = torch.zeros(1, 1, 48, 48, dtype=torch.bool)
@@ -95,20 +99,24 @@ def test_edges_are_those_of_known_pixels() -> None:
     assert grey_and_edges(image, torch.ones_like(hole))[1].sum() == 0
 
 
-def test_the_mask_is_honoured(files: tuple[str, str]) -> None:
+@pytest.mark.property
+def test_known_pixels_are_kept_and_hole_pixels_are_ignored(files: tuple[str, str]) -> None:
     assert_honours_the_mask(EdgeConnect(*files), scene(32, 36))
 
 
-def test_batches_do_not_matter(files: tuple[str, str]) -> None:
+@pytest.mark.property
+def test_images_do_not_depend_on_their_batch(files: tuple[str, str]) -> None:
     assert_items_are_independent(EdgeConnect(*files), scene(count=3))
 
 
-def test_sides_that_do_not_fit_are_refused(files: tuple[str, str]) -> None:
+@pytest.mark.blackbox
+def test_images_whose_sides_do_not_fit_are_refused(files: tuple[str, str]) -> None:
     with pytest.raises(BadInputError, match=r"EdgeConnect: expected images with sides that are multiples of 4.* 34×32"):
         EdgeConnect(*files)(scene(32, 34))
 
 
-def test_other_files_are_named(files: tuple[str, str], tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_files_of_other_networks_are_refused(files: tuple[str, str], tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"InpaintingModel_gen\.pth: expected weights of EdgeConnect's edge gen"):
         EdgeConnect(files[1], files[1])
     with pytest.raises(BadInputError, match=r"EdgeModel_gen\.pth: expected weights of EdgeConnect's inpainting gen"):

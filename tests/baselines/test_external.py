@@ -1,5 +1,6 @@
-"""A method's own program: given what it wants, resumed where it failed, and shown where it did."""
+"""Tests of methods that run as external programs: their inputs, resumed runs and messages of failures."""
 
+import signal
 import sys
 import textwrap
 import time
@@ -12,12 +13,17 @@ from PIL import Image
 import bench
 from baselines.external import External
 from bench.data.cocoee import COCOEE
-from bench.data.manifest import Items, prepare_items
+from bench.data.items import Picture
 from bench.data.masks import preset
 from bench.data.mini.cocoee import write_cocoee
 from bench.data.mini.places import write_places
+from bench.data.names import file_stem, valid_id
 from bench.data.places import Places
+from bench.data.prepared import Items, prepare_items
 from bench.errors import BadInputError, RunFailedError
+from tests.helpers.prepared_items import Listed
+
+pytestmark = pytest.mark.blackbox
 
 SIDE, ITEMS = 64, 8
 PROGRAM = """
@@ -88,7 +94,7 @@ def test_a_program_that_fails_is_shown_and_goes_on_where_it_was(items: Items, pr
 
 
 @pytest.mark.parametrize(("white", "grey"), [("hole", 255), ("known", 0)])
-def test_masks_are_as_the_program_wants_them(
+def test_masks_are_written_in_the_colours_and_size_that_the_program_expects(
     items: Items, program: Path, tmp_path: Path, white: str, grey: int
 ) -> None:
     external(program, white=white, size=32).prepare(items, tmp_path / "work")
@@ -101,7 +107,7 @@ def test_masks_are_as_the_program_wants_them(
     assert np.array_equal(mask == grey, whole == 1)
 
 
-def test_folders_of_pictures_and_masks_a_list_and_single_calls(items: Items, tmp_path: Path) -> None:
+def test_a_program_can_be_called_per_image_per_folder_or_with_a_list(items: Items, tmp_path: Path) -> None:
     copy = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
     apart = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[3], dirs_exist_ok=True); assert sys.argv[2]"
     listed = "import shutil, sys; [shutil.copy(*line.split()[::2]) for line in open(sys.argv[1])]"
@@ -123,7 +129,7 @@ def test_folders_of_pictures_and_masks_a_list_and_single_calls(items: Items, tmp
             assert np.array_equal(np.asarray(Image.open(made / f"{item.id}.png")), item.image)
 
 
-def test_exemplars_where_the_command_names_them(items: Items, tmp_path: Path) -> None:
+def test_exemplars_are_written_where_the_command_asks_for_them(items: Items, tmp_path: Path) -> None:
     scaled = "import sys; from PIL import Image; Image.open(sys.argv[2]).resize((64, 64)).save(sys.argv[3])"
     command = ["{python}", "-c", scaled, "{image}", "{exemplar}", "{output}"]
     with pytest.raises(BadInputError, match=f"theirs: expected an exemplar of {ids(items)[0]}, .* found none"):
@@ -156,7 +162,7 @@ OFFICIAL = """
 """
 
 
-def test_the_official_paint_by_example_as_a_row_of_table_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_official_paint_by_example_makes_a_row_of_table_4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_PYTHON_PAINT_BY_EXAMPLE", sys.executable)
     scripts = tmp_path / "repositories" / "Paint-by-Example" / "scripts"
     scripts.mkdir(parents=True)
@@ -175,7 +181,7 @@ def test_the_official_paint_by_example_as_a_row_of_table_4(tmp_path: Path, monke
     assert np.isfinite(table.loc["paint_by_example_cited", "pre_error"])
 
 
-def test_a_store_in_the_working_folder_will_do(
+def test_a_relative_work_folder_is_accepted(
     items: Items, program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -200,15 +206,106 @@ def test_a_program_that_leaves_pictures_out_or_makes_others_is_refused(items: It
         External("small", ["{python}", "-c", small, "{output}", "{image}"]).prepare(items, tmp_path / "small")
 
 
-def test_what_cannot_be_run_or_is_no_option_is_refused(items: Items, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="none: expected a command that can be run, found no-such-program"):
-        External("none", ["no-such-program"]).prepare(items, tmp_path / "work")
+def test_commands_and_options_that_cannot_work_are_refused(items: Items, tmp_path: Path) -> None:
+    for word in ("no-such-program", "no\0program", ""):
+        with pytest.raises(BadInputError, match=f"none: expected a command that can be run, found {word}"):
+            External("none", [word]).prepare(items, tmp_path / "work")
     for options in ({"white": "grey"}, {"minutes": 0}, {"size": 0}):
         with pytest.raises(ValueError, match="expected"):
             External("none", ["true"], **options)  # type: ignore[arg-type]
 
 
-def test_telea_as_a_row(tmp_path: Path) -> None:
+def test_placeholders_inside_a_substituted_path_are_not_substituted(items: Items, tmp_path: Path) -> None:
+    work = tmp_path / "{mask} {output} $(touch gone) ; '"
+    copy = "import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])"
+    External("copied", ["{python}", "-c", copy, "{image}", "{output}"]).prepare(items, work)
+    assert len(list((folder_of(work) / "out").glob("*.png"))) == ITEMS
+
+
+NASTY = ("a b", "'", '"', "{mask}", "{output} {list}", "-rf", "$(touch gone)", "a;b", "ü\n", "\t", "deep/er {image}")
+
+
+@pytest.fixture(scope="module")
+def nasty(tmp_path_factory: pytest.TempPathFactory) -> Items:
+    """Return items whose ids a shell, a list or a careless substitution would misread."""
+    folder = tmp_path_factory.mktemp("nasty")
+    pictures = []
+    for number, name in enumerate(NASTY):
+        pixels = np.random.default_rng(number).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        pictures.append(Picture(valid_id(name), folder / f"{number}.png", str(number)))
+    drawn = preset("thick_512@64")
+    return prepare_items(folder / "items", Listed(pictures), resolution=SIDE, masks=drawn, seed=0, limit=None)
+
+
+COPY_TREE = "import shutil, sys; shutil.copytree(sys.argv[1], sys.argv[2], dirs_exist_ok=True, ignore={})"
+COPIES = {
+    "single": ["import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])", "{image}", "{output}", "{mask}"],
+    "apart": [COPY_TREE.format(None), "{images}", "{outdir}", "{masks}"],
+    "together": [COPY_TREE.format("shutil.ignore_patterns('*_mask.png')"), "{indir}", "{outdir}"],
+}
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_ids_of_any_characters_reach_the_program_unchanged(nasty: Items, tmp_path: Path, name: str) -> None:
+    method = External(name, ["{python}", "-c", *COPIES[name]])
+    method.prepare(nasty, tmp_path / "work {mask}")
+    made = folder_of(tmp_path / "work {mask}") / "out"
+    for item in nasty.read(0, len(nasty)):
+        assert np.array_equal(np.asarray(Image.open(made / f"{file_stem(item.id)}.png")), item.image)
+    assert [path.name for path in tmp_path.iterdir()] == ["work {mask}"]
+
+
+def test_a_path_with_white_space_is_refused_in_a_list(nasty: Items, items: Items, tmp_path: Path) -> None:
+    listed = External("listed", ["{python}", "-c", "raise SystemExit(1)", "{list}"])
+    with pytest.raises(
+        BadInputError, match=r"^listed: expected paths without white space, .* found .*/a b\.png; rename"
+    ):
+        listed.prepare(nasty, tmp_path / "work")
+    with pytest.raises(BadInputError, match=r"found .*/a store/.*paths\.store"):
+        listed.prepare(items, tmp_path / "a store")
+
+
+def test_command_words_and_variables_may_be_numbers(items: Items, tmp_path: Path) -> None:
+    checking = "import os, shutil, sys; assert os.environ['STEPS'] == sys.argv[3] == '20'; shutil.copy(*sys.argv[1:3])"
+    command = ["{python}", "-c", checking, "{image}", "{output}", 20]
+    External("numbers", command, environment={"STEPS": 20}).prepare(items, tmp_path)  # type: ignore[list-item,dict-item]
+
+
+def test_a_program_that_removes_its_folder_is_reported(items: Items, tmp_path: Path) -> None:
+    removing = "import os, shutil, sys; shutil.rmtree(os.path.dirname(sys.argv[1]))"
+    for name, ending in {"well": "", "badly": "; sys.exit(3)"}.items():
+        with pytest.raises(RunFailedError, match=r"its log cannot be read"):
+            External(name, ["{python}", "-c", removing + ending, "{outdir}"]).prepare(items, tmp_path / name)
+
+
+def test_a_program_that_is_killed_halfway_keeps_what_it_made(items: Items, tmp_path: Path) -> None:
+    """The program is run for each item and is killed at the third."""
+    dying = """if True:
+        import os, shutil, sys
+        image, output, made, number = sys.argv[1:]
+        if len(os.listdir(made)) == 2:
+            os.kill(os.getpid(), int(number))
+        shutil.copy(image, output)"""
+    for number in (signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM):
+        command = ["{python}", "-c", dying, "{image}", "{output}", "{outdir}", str(int(number))]
+        with pytest.raises(RunFailedError, match=rf"dying: .* was killed by {number.name}; 2 of 8 pictures are kept"):
+            External("dying", command).prepare(items, tmp_path / number.name)
+
+
+def test_a_program_that_was_killed_is_named_with_the_signal(items: Items, tmp_path: Path) -> None:
+    dying = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    with pytest.raises(RunFailedError, match=r"dying: .* was killed by SIGKILL; 0 of 8"):
+        External("dying", ["{python}", "-c", dying, "{indir}"]).prepare(items, tmp_path / "work")
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../x", "/tmp/x", "a/b", ".hidden", "a b", "-rf", "a\0", "a\n"])
+def test_a_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="name: expected letters"):
+        External(name, ["true"])
+
+
+def test_telea_makes_a_row_of_the_table(tmp_path: Path) -> None:
     done = bench.run(
         [
             "experiment=table1_inpaint_places", "limit=6", "generator.steps=2", "device=cpu", "controls=[]",

@@ -1,4 +1,4 @@
-"""LaMa: the official sizes and names, the official files, mask, padding; the same image whatever the batch."""
+"""Tests of LaMa: official sizes and names, official files, masks, padding and batches."""
 
 import subprocess
 import sys
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from baselines.lama import LaMa, load_lama
 from baselines.lama_network import LaMaGenerator
-from baselines.program_tensors import read_program_tensors
-from baselines.sides import mirrored
+from baselines.padding import mirrored
+from baselines.torchscript import read_program_tensors
 from bench.errors import BadInputError
 from tests.baselines.pictures import (
     assert_honours_the_mask,
@@ -39,6 +39,7 @@ def checkpoint(network: LaMaGenerator, tmp_path: Path) -> str:
     return saved(tmp_path / "best.ckpt", {"epoch": 3, "global_step": 7, "state_dict": {**state, **others}})
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize(
     ("blocks", "parameters", "tensors"),
     [
@@ -46,7 +47,9 @@ def checkpoint(network: LaMaGenerator, tmp_path: Path) -> str:
         (18, 50975875, (989, "b9660a63a537ae9b5f5eda6a0fb41324397efaf40b006f27d1714f021a78f613")),
     ],
 )
-def test_sizes_and_names_are_the_official_ones(blocks: int, parameters: int, tensors: tuple[int, str]) -> None:
+def test_parameter_sizes_and_names_equal_the_official_ones(
+    blocks: int, parameters: int, tensors: tuple[int, str]
+) -> None:
     # The digests were taken from FFCResNetGenerator of advimman/lama at 786f593.
     with torch.device("meta"):
         network = LaMaGenerator(64, blocks)
@@ -54,6 +57,7 @@ def test_sizes_and_names_are_the_official_ones(blocks: int, parameters: int, ten
     assert tensors_sha256(network) == tensors
 
 
+@pytest.mark.blackbox
 def test_a_lightning_checkpoint_is_read(network: LaMaGenerator, checkpoint: str) -> None:
     batch = scene()
     image, mask = (batch.image + 1) / 2, batch.mask
@@ -62,13 +66,14 @@ def test_a_lightning_checkpoint_is_read(network: LaMaGenerator, checkpoint: str)
     torch.testing.assert_close(LaMa(checkpoint)(batch), torch.where(mask > 0, painted, batch.image))
 
 
+@pytest.mark.blackbox
 def test_a_file_of_the_generator_alone_is_read(network: LaMaGenerator, tmp_path: Path) -> None:
     found = load_lama(Path(saved(tmp_path / "own.pt", network.state_dict())))
     assert all(torch.equal(value, network.state_dict()[name]) for name, value in found.state_dict().items())
 
 
 class Inner(nn.Module):
-    """As bin/to_jit.py exports: the generator lies two modules deep."""
+    """Hold the generator two modules deep, like the export of bin/to_jit.py."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -88,7 +93,10 @@ class Wrapper(nn.Module):
         return self.model(image, mask)
 
 
-def test_a_program_gives_its_tensors_and_is_not_run(network: LaMaGenerator, checkpoint: str, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_torchscript_program_is_read_without_being_run(
+    network: LaMaGenerator, checkpoint: str, tmp_path: Path
+) -> None:
     path = tmp_path / "big-lama.pt"
     wrapper = Wrapper(Inner(network)).eval()
     with warnings.catch_warnings():
@@ -108,15 +116,18 @@ def test_a_program_gives_its_tensors_and_is_not_run(network: LaMaGenerator, chec
         LaMa(str(path))
 
 
-def test_the_mask_is_honoured(checkpoint: str) -> None:
+@pytest.mark.property
+def test_known_pixels_are_kept_and_hole_pixels_are_ignored(checkpoint: str) -> None:
     assert_honours_the_mask(LaMa(checkpoint), scene())
 
 
-def test_batches_do_not_matter(checkpoint: str) -> None:
+@pytest.mark.property
+def test_images_do_not_depend_on_their_batch(checkpoint: str) -> None:
     assert_items_are_independent(LaMa(checkpoint), scene(count=3))
 
 
-def test_sides_are_mirrored_to_a_multiple(checkpoint: str) -> None:
+@pytest.mark.blackbox
+def test_sides_are_padded_by_mirroring_to_a_multiple(checkpoint: str) -> None:
     x = noise(1, 2, 13, 3)
     expected = np.pad(x.numpy(), ((0, 0), (0, 0), (0, 3), (0, 5)), mode="symmetric")
     assert np.array_equal(mirrored(x, 8).numpy(), expected)
@@ -124,7 +135,8 @@ def test_sides_are_mirrored_to_a_multiple(checkpoint: str) -> None:
     assert_honours_the_mask(LaMa(checkpoint), scene(29, 35))
 
 
-def test_other_files_are_named(checkpoint: str, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_files_of_other_networks_are_refused(checkpoint: str, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"missing\.ckpt: expected a weight file, found none"):
         LaMa(str(tmp_path / "missing.ckpt"))
     other = saved(tmp_path / "other.ckpt", {"state_dict": {"decoder.weight": torch.ones(2)}})
@@ -137,13 +149,15 @@ def test_other_files_are_named(checkpoint: str, tmp_path: Path) -> None:
         LaMa(short)
 
 
+@pytest.mark.blackbox
 def test_the_network_can_be_trained() -> None:
     network = LaMaGenerator(4, 1, halvings=2)
     network(torch.rand(2, 4, 16, 16)).mean().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_importing_the_network_brings_little() -> None:
+@pytest.mark.blackbox
+def test_importing_the_network_imports_no_large_package() -> None:
     line = "import sys, baselines.lama_network; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)
     assert not {"diffusers", "transformers", "skimage", "cv2"} & set(done.stdout.split())

@@ -1,10 +1,13 @@
-"""Paste-back: known pixels as they were, to the bit after saving; the hole as the other method has it."""
+"""Test of paste-back, which keeps known pixels exactly and takes the hole from another method."""
 
+import pytest
 import torch
 
 from baselines.paste_back import PasteBack
-from bench.generation.decoding import Batch
+from bench.generation.method import Batch
 from bench.metrics.known_region import to_uint8
+
+pytestmark = pytest.mark.property
 
 
 class Grey:
@@ -19,7 +22,7 @@ class Grey:
         return torch.zeros_like(batch.image)
 
 
-def test_known_pixels_come_back_exactly() -> None:
+def test_pasted_known_pixels_are_saved_exactly() -> None:
     levels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
     mask = torch.zeros(1, 1, 16, 16)
     mask[..., :8] = 1

@@ -1,4 +1,4 @@
-"""A folder of predictions as a row: names in three habits, and every gap in one message."""
+"""Tests of folders of predictions as rows: three ways to name files, and one message for every gap."""
 
 import json
 import shutil
@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 import bench
-from bench.command import main
+from bench.cli import main
+
+pytestmark = pytest.mark.blackbox
 
 ITEMS = 8
 
@@ -24,7 +26,7 @@ def words(folder: Path, out: str, *extra: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds a run, `vanilla`, with its images saved."""
+    """Return a folder that holds a run, `vanilla`, with saved images."""
     folder = tmp_path_factory.mktemp("predictions")
     bench.run(words(folder, "vanilla", "save_images=true"))
     return folder
@@ -36,7 +38,10 @@ def images(folder: Path, tmp_path: Path) -> Path:
 
 
 def predictions(folder: Path, images: Path, *extra: str) -> list[str]:
-    return words(folder, "out", "baseline=predictions", f"baseline.root={images}", "baseline.label=Theirs", *extra)
+    return words(
+        folder, "out", "overwrite=true", "baseline=predictions", f"baseline.root={images}", "baseline.label=Theirs",
+        *extra,
+    )  # fmt: skip
 
 
 def error(folder: Path) -> float:
@@ -58,7 +63,7 @@ def test_saved_images_give_the_numbers_of_the_row_that_made_them(folder: Path, i
     assert "| Theirs (predictions) † |" in (folder / "out" / "table.md").read_text()
 
 
-def test_other_images_in_the_folder_are_other_results(folder: Path, images: Path) -> None:
+def test_changed_images_in_the_folder_change_the_results(folder: Path, images: Path) -> None:
     bench.run(predictions(folder, images))
     before = error(folder)
     for path in images.iterdir():
@@ -69,7 +74,7 @@ def test_other_images_in_the_folder_are_other_results(folder: Path, images: Path
     )
 
 
-def test_all_that_is_wrong_stands_in_one_message(
+def test_all_problems_of_a_folder_are_listed_in_one_message(
     folder: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     names = sorted(path.stem for path in images.iterdir())
@@ -88,8 +93,26 @@ def test_all_that_is_wrong_stands_in_one_message(
     assert names[6] not in message
 
 
-def test_a_folder_that_is_not_there_is_missed_before_any_work(
+def test_a_missing_folder_is_refused_before_any_work(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(predictions(folder, tmp_path / "none", "stage=check")) == 2
-    assert "rows.predictions.method.root" in capsys.readouterr().err
+    assert f"baseline.root: nothing at {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+def test_odd_names_are_saved_and_found_again(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    names = ["-dash.png", "new\nline.png", "bad\udcff.png", "x" * 251 + ".png", "ü" * 125 + ".png", "back\\slash.png"]
+    generator = np.random.default_rng(0)
+    for name in names:
+        Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(pictures / name, format="PNG")
+    dataset = ["dataset=folder", f"dataset.root={pictures}", "limit=null"]
+    bench.run(words(tmp_path, "made", "save_images=true", *dataset))
+    saved = tmp_path / "made" / "images" / "stablediffusion"
+    ids = [line["id"] for line in json.loads((tmp_path / "made" / "manifest.json").read_text())["items"]]
+    assert len(list(saved.iterdir())) == len(ids) == len(names)
+    bench.run(predictions(tmp_path, saved, *dataset))
+    made, read = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    for metric in ("lpips", "pre_error", "psnr"):
+        assert read["metrics"][metric]["value"] == made["metrics"][metric]["value"]

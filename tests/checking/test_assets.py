@@ -1,4 +1,4 @@
-"""The facts about what others made agree with the paths, with the profile, and with what the code refuses."""
+"""Tests that the list of assets agrees with the paths, the profiles and the checksums of the code."""
 
 import re
 from dataclasses import fields
@@ -8,23 +8,25 @@ from pathlib import Path
 import pytest
 
 from bench.checking.assets import Asset, read_assets
-from bench.checking.needs import Need, needs
-from bench.config import compose_config, typed
+from bench.checking.required_paths import Need, needs
+from bench.config.compose import compose_config, typed
+from bench.config.schema import Paths
 from bench.data import cocoee, places
 from bench.metrics import clip_score, inception
-from bench.schema import Paths
 from bench.store import file_sha256
 
 TABLE = "experiment=table2_inpaint_imagenet"
 OWN = {"store", "data", "weights", "assets", "repositories"}
 BASELINES = {name for name, asset in read_assets().items() if asset.used_for == "baselines"}
-"""Paths of this machine alone."""
+"""Paths that only this machine has."""
 
 
-def test_every_path_but_our_own_is_an_assets() -> None:
+@pytest.mark.blackbox
+def test_every_path_except_our_own_belongs_to_an_asset() -> None:
     assert {field.name for field in fields(Paths)} - OWN == set(read_assets())
 
 
+@pytest.mark.blackbox
 def test_every_path_is_set_by_its_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, asset in read_assets().items():
         monkeypatch.setenv(asset.variable, f"elsewhere/{name}")
@@ -32,10 +34,9 @@ def test_every_path_is_set_by_its_environment_variable(monkeypatch: pytest.Monke
     assert {name: paths[name] for name in read_assets()} == {name: f"elsewhere/{name}" for name in read_assets()}
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("variable", ["BENCH_DATA", "BENCH_WEIGHTS"])
-def test_the_others_lie_where_data_and_weights_do_unless_they_are_set(
-    variable: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_paths_default_to_folders_below_data_and_weights(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("BENCH_DATA", "BENCH_WEIGHTS"):
         monkeypatch.setenv(name, "here")
     monkeypatch.setenv(variable, "moved")
@@ -51,6 +52,7 @@ def of_profile(profile: str) -> list[Need]:
     return needs({key: resolved["profile"][key] for key in keys}, resolved["paths"])
 
 
+@pytest.mark.blackbox
 def test_the_paper_profile_names_every_asset_and_no_other_file() -> None:
     found = of_profile("paper")
     chosen = {"imagenet_archive", *BASELINES}  # by `dataset=imagenet_archive` and `baseline=native` alone
@@ -58,12 +60,14 @@ def test_the_paper_profile_names_every_asset_and_no_other_file() -> None:
     assert all(need.asset is not None for need in found)
 
 
-def test_the_mini_profile_needs_none() -> None:
+@pytest.mark.blackbox
+def test_the_mini_profile_needs_no_asset() -> None:
     assert [need for need in of_profile("mini") if need.asset is not None] == []
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("asset", read_assets().values(), ids=lambda asset: asset.name)
-def test_what_is_downloaded_is_pinned(asset: Asset) -> None:
+def test_every_download_is_pinned(asset: Asset) -> None:
     known = {field.name for field in fields(Asset)}
     assert set(asset.unverified) <= known
     if asset.download is None:
@@ -78,7 +82,8 @@ def test_what_is_downloaded_is_pinned(asset: Asset) -> None:
         assert asset.count
 
 
-def test_what_the_code_refuses_by_checksum_is_told_with_the_same() -> None:
+@pytest.mark.golden
+def test_assets_list_the_checksums_that_the_code_demands() -> None:
     assets = read_assets()
     assert assets["clip"].sha256 == clip_score.OPENAI_SHA256
     assert assets["inception_clean"].sha256 == inception.NVIDIA_SHA256
@@ -88,7 +93,8 @@ def test_what_the_code_refuses_by_checksum_is_told_with_the_same() -> None:
     assert assets["cocoee"].items == cocoee.PUBLISHED[0]
 
 
-def test_the_installed_heads_of_lpips_are_the_known_ones() -> None:
+@pytest.mark.golden
+def test_the_installed_lpips_heads_have_the_known_checksums() -> None:
     companion = read_assets()["vgg16"].companion
     assert companion is not None
     spec = find_spec(companion.package)

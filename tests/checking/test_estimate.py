@@ -1,4 +1,4 @@
-"""Estimates: what is reckoned where a whole batch would take long, and what a run says of them."""
+"""Tests of the estimate of time and memory, and of its comparison with the finished run."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.checking import trial
 from bench.checking.estimate import Taken, Trial, Work, estimate, hindsight
-from bench.generation.batching import Batches
+from bench.evaluation import dry_run as trial
+from bench.evaluation.batch_size import Batches
+
+pytestmark = pytest.mark.blackbox
 
 FORESEEN = Trial(
     tried=1, batch=8, sampling=2.0, scoring=0.5, latents=1000.0, scores=10.0, memory=4_000_000_000, device="a device"
@@ -16,7 +18,7 @@ FORESEEN = Trial(
 REMEMBERED = {**asdict(FORESEEN), "when": "2026-01-01"}
 
 
-def test_hindsight_compares_what_was_worked_on() -> None:
+def test_the_estimate_is_compared_with_the_work_that_was_done() -> None:
     said = hindsight(REMEMBERED, Taken(sampling=3.0, scoring=0.25, memory=5_000_000_000))
     assert said == (
         "Against the estimate of 2026-01-01: 3 s an item to sample for 2 s (+50%), 0.25 s an item to score for 0.5 s "
@@ -28,19 +30,19 @@ def test_hindsight_compares_what_was_worked_on() -> None:
     assert "(+0%)" in only
 
 
-def test_without_work_or_without_an_estimate_nothing_is_said() -> None:
+def test_nothing_is_reported_without_work_or_without_an_estimate() -> None:
     assert hindsight(REMEMBERED, Taken(None, None, 1)) is None
     assert hindsight(None, Taken(1.0, 1.0, 1)) is None
 
 
 @pytest.mark.parametrize("wrong", [{"sampling": "fast"}, {"memory": None}, {"scoring": -1.0}])
-def test_what_is_no_estimate_is_none(wrong: dict[str, object]) -> None:
+def test_an_invalid_remembered_estimate_is_ignored(wrong: dict[str, object]) -> None:
     assert Trial.read({**REMEMBERED, **wrong}) is None
     assert Trial.read({"sampling": 1.0}) is None
     assert Trial.read(REMEMBERED) == FORESEEN
 
 
-def test_what_is_reckoned_says_so(tmp_path: Path) -> None:
+def test_an_extrapolated_estimate_is_labelled(tmp_path: Path) -> None:
     lines = estimate(Work(3600, 512, "drawn"), FORESEEN, tmp_path)
     (memory,) = [line for line in lines if line.startswith("  memory")]
     assert memory.endswith("4 GB on a device with 8 items at once, reckoned from 1 item")
@@ -49,11 +51,11 @@ def test_what_is_reckoned_says_so(tmp_path: Path) -> None:
 
 
 class Asked:
-    """Stands for sampling and for scoring; notes how many items it was given."""
+    """Stand for sampling and scoring, and record the numbers of items."""
 
     def __init__(self, batch: int) -> None:
         self.methods: dict[str, object] = {}
-        self.parts: list[object] = []
+        self.cells: list[object] = []
         self.batches, self.batch_size = Batches(batch), batch
         self.worked: list[int] = []
 
@@ -63,7 +65,7 @@ class Asked:
 
 
 @pytest.mark.parametrize(("patience", "worked", "memory"), [(60.0, [1, 4], 150), (-1.0, [1], 100 + 4 * 50)])
-def test_a_whole_batch_is_tried_unless_that_takes_long(
+def test_a_whole_batch_is_tried_unless_it_takes_long(
     monkeypatch: pytest.MonkeyPatch, patience: float, worked: list[int], memory: int
 ) -> None:
     monkeypatch.setattr(trial, "PATIENCE", patience)

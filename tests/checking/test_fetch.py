@@ -1,4 +1,4 @@
-"""`stage=fetch`: only what is pinned is downloaded, whole or not at all, and never where it is told to be offline."""
+"""Tests of `stage=fetch`, which downloads only pinned files, completely or not at all, and respects offline mode."""
 
 import hashlib
 import threading
@@ -11,19 +11,21 @@ from typing import Any
 
 import pytest
 
-from bench.checking import needs
+from bench.checking import required_paths as needs
 from bench.checking.assets import Asset, Download, read_assets
-from bench.command import main
+from bench.cli import main
+
+pytestmark = pytest.mark.blackbox
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 COMMIT = "a" * 40
 FETCH = ["experiment=table2_inpaint_imagenet", "stage=fetch", "device=cpu"]
-"""Of the mini profile, whose files are all there."""
+"""Words of a run on the mini profile, whose files all exist."""
 
 
 class Server(ThreadingHTTPServer):
-    """Gives every path the same bytes, and counts."""
+    """Serve the same bytes at every path, and count the requests."""
 
     requests = 0
 
@@ -55,7 +57,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known(monkeypatch: pytest.MonkeyPatch, *assets: Asset) -> None:
-    """Let these be the assets that there are."""
+    """Replace the list of known assets by the given ones."""
     monkeypatch.setattr(needs, "read_assets", lambda: {asset.name: asset for asset in assets})
 
 
@@ -65,7 +67,7 @@ def file_asset(server: Server, name: str = "vgg16", *, path: str = "file.pth", s
 
 
 VGG = "profile.decoders.base=${paths.vgg16}"
-"""A row that needs it."""
+"""Override for a row that needs this asset."""
 
 
 def test_a_file_is_downloaded_and_checked(
@@ -86,7 +88,7 @@ def test_a_file_is_downloaded_and_checked(
 @pytest.mark.parametrize(
     ("settings", "reason"), [({"sha256": "0" * 64}, f"found {SHA256}"), ({"path": "absent"}, "HTTP Error 404")]
 )
-def test_a_download_that_fails_leaves_nothing_and_stays_in_the_list(
+def test_a_failed_download_leaves_nothing_and_stays_in_the_list(
     settings: dict[str, str],
     reason: str,
     server: Server,
@@ -102,7 +104,7 @@ def test_a_download_that_fails_leaves_nothing_and_stays_in_the_list(
     assert list((tmp_path / "weights").iterdir()) == []
 
 
-def test_the_rest_is_planned_and_the_status_says_that_it_is_missing(
+def test_files_that_cannot_be_fetched_are_planned_and_set_the_status(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     known(monkeypatch, file_asset(server), read_assets()["decoder_large"])
@@ -114,7 +116,7 @@ def test_the_rest_is_planned_and_the_status_says_that_it_is_missing(
     assert "1. vgg16" not in message
 
 
-def test_offline_nothing_is_asked_for(
+def test_nothing_is_requested_when_offline_mode_is_set(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     known(monkeypatch, file_asset(server))
@@ -126,13 +128,13 @@ def test_offline_nothing_is_asked_for(
 
 
 @pytest.mark.parametrize("offline", ["", "1"])
-def test_where_nothing_is_missing_nothing_is_done(
+def test_nothing_is_downloaded_when_nothing_is_missing(
     offline: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     known(monkeypatch, file_asset(server))
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     for experiment in ("table2_inpaint_imagenet", "table7_architecture_base", "train_mini"):
-        assert main([f"experiment={experiment}", "stage=fetch", "device=cpu"]) == 0
+        assert main([f"experiment={experiment}", "stage=fetch"]) == 0
         assert f"{experiment}: ready to be checked" in capfd.readouterr().out
     assert server.requests == 0
     assert list(tmp_path.iterdir()) == []
@@ -153,7 +155,7 @@ def test_no_other_stage_downloads(
 
 
 class Hub:
-    """Stands in for the hub: a repository of these files."""
+    """Stand in for the hub with a repository of the given files."""
 
     def __init__(self, *files: str) -> None:
         self.files, self.asked = files, list[tuple[str, str, list[str]]]()
@@ -202,7 +204,7 @@ def test_a_repository_is_downloaded_at_its_commit(
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_half_a_repository_does_not_take_the_path(
+def test_an_incomplete_repository_is_not_moved_to_the_path(
     pipeline: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("huggingface_hub.snapshot_download", Hub(*SETTINGS))
@@ -213,7 +215,7 @@ def test_half_a_repository_does_not_take_the_path(
     assert main([*FETCH, PIPELINE]) == 0, "what was there is taken up"
 
 
-def test_an_error_of_the_hub_is_a_line_of_the_list(
+def test_an_error_of_the_hub_is_shown_in_the_list(
     pipeline: Asset, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*names: object, **settings: object) -> str:
@@ -221,6 +223,6 @@ def test_an_error_of_the_hub_is_a_line_of_the_list(
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     assert main([*FETCH, PIPELINE]) == 2
-    message = capfd.readouterr().err
+    message = " ".join(capfd.readouterr().err.split())  # the list is folded to the terminal's width
     assert "the download failed: no route to the hub" in message
     assert "and more" not in message

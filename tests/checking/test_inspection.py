@@ -1,4 +1,4 @@
-"""What is wrong with what is there: other weights, half of them, masks of another size, lists without their files."""
+"""Tests of the inspection of files: wrong or incomplete weights, masks of another size, lists without files."""
 
 import json
 from dataclasses import replace
@@ -10,12 +10,14 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from bench.checking.assets import Asset, Companion, read_assets
+from bench.checking.dataset_listing import list_pictures
 from bench.checking.inspection import Problem, inspect_needs, inspect_table, merged
-from bench.checking.needs import Need
-from bench.checking.pictures import list_pictures
 from bench.checking.report import gigabytes, report
+from bench.checking.required_paths import Need
 from bench.data.mini.places import write_places
 from bench.store import file_sha256
+
+pytestmark = pytest.mark.blackbox
 
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 
@@ -26,7 +28,7 @@ def said(asset: Asset, place: Path, *below: str) -> list[str]:
 
 
 def write_pipeline(folder: Path, channels: int) -> Path:
-    """The files of a pipeline that are looked at; their weights are empty."""
+    """Write the files of a pipeline that the check reads; their weights are empty."""
     for part in ("unet", "vae", "text_encoder"):
         (folder / part).mkdir(parents=True)
         (folder / part / "config.json").write_text(json.dumps({"in_channels": channels} if part == "unet" else {}))
@@ -73,7 +75,7 @@ def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tm
     assert said(assets["sd_text2image"], text) == []
 
 
-def test_what_a_folder_lacks_is_named_once(tmp_path: Path) -> None:
+def test_missing_files_of_a_folder_are_named_once(tmp_path: Path) -> None:
     folder = write_pipeline(tmp_path / "pipeline", 9)
     (folder / "model_index.json").unlink()
     (folder / "vae" / "weights.safetensors").unlink()
@@ -84,7 +86,7 @@ def test_what_a_folder_lacks_is_named_once(tmp_path: Path) -> None:
     assert "unet, vae, text_encoder" in said(read_assets()["sd_inpainting"], tmp_path / "empty")[0]
 
 
-def test_a_file_with_another_checksum_is_another_file(tmp_path: Path) -> None:
+def test_a_file_with_another_checksum_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"half of it")
     clip = read_assets()["clip"]
@@ -93,7 +95,7 @@ def test_a_file_with_another_checksum_is_another_file(tmp_path: Path) -> None:
     assert said(clip, tmp_path) == ["a folder, where a file is expected"]
 
 
-def test_a_changed_file_of_a_package_is_seen(tmp_path: Path) -> None:
+def test_a_changed_file_of_a_package_is_reported(tmp_path: Path) -> None:
     asset = replace(read_assets()["vgg16"], sha256=None)
     assert said(asset, tmp_path) == []
     (message,) = said(replace(asset, companion=Companion("lpips", "weights/v0.1/vgg.pth", "0" * 64)), tmp_path)
@@ -102,7 +104,7 @@ def test_a_changed_file_of_a_package_is_seen(tmp_path: Path) -> None:
     assert "no_such_package is to be installed" in message
 
 
-def test_what_is_not_there_is_told_once_with_every_key(tmp_path: Path) -> None:
+def test_a_missing_path_is_reported_once_with_every_key(tmp_path: Path) -> None:
     asset, place = read_assets()["sd_inpainting"], tmp_path / "gone"
     own = [Need("a.path", tmp_path / "mine"), Need("b.path", tmp_path / "mine")]
     problems = inspect_needs([Need("x", place, asset, place), *own, Need("y", place / "vae", asset, place)])
@@ -113,7 +115,7 @@ def test_what_is_not_there_is_told_once_with_every_key(tmp_path: Path) -> None:
     assert {problem.said for problem in problems} == {"nothing there"}
 
 
-def test_a_hub_id_is_told_how_it_becomes_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_id_is_reported_with_the_way_to_download_it(monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = inspect_needs([Need("generator.pipeline", Path("some/model@abc"))])
     assert problem.said == "nothing there; if it is meant as a hub id, hf download some/model --revision abc"
     asked = []
@@ -128,7 +130,7 @@ def test_a_hub_id_is_told_how_it_becomes_files(monkeypatch: pytest.MonkeyPatch) 
     assert asked == [("some/model", {"revision": "abc", "local_files_only": True})]
 
 
-def test_the_same_problem_of_two_experiments_is_one() -> None:
+def test_equal_problems_of_two_experiments_are_merged() -> None:
     asset = read_assets()["clip"]
     first = Problem("p", "nothing there", ("a",), asset, True, ("t1",))
     other = Problem("q", "nothing there", ("b",), None, True, ("t1",))
@@ -139,7 +141,7 @@ def test_the_same_problem_of_two_experiments_is_one() -> None:
 # --- data sets --------------------------------------------------------------------------------------------------------
 
 
-def test_a_list_whose_files_are_absent_is_told_with_their_number_and_five(tmp_path: Path) -> None:
+def test_a_list_with_absent_files_is_reported_with_their_number_and_five_names(tmp_path: Path) -> None:
     root = write_places(tmp_path, "val", pictures=12)
     paths = {"places": str(root), "places_list": "test_list.txt"}
     pictures = {"_target_": "bench.data.places.Places", "root": str(root), "listing": "test_list.txt"}
@@ -168,7 +170,7 @@ def write_bench(root: Path, count: int, *, mask_side: int) -> dict[str, str]:
     return {"_target_": "bench.data.cocoee.COCOEE", "root": str(root)}
 
 
-def test_masks_of_another_size_than_their_pictures_are_told(tmp_path: Path) -> None:
+def test_masks_of_another_size_than_their_pictures_are_reported(tmp_path: Path) -> None:
     node = write_bench(tmp_path / "wrong", 7, mask_side=16)
     listing = list_pictures(node, "dataset.pictures")
     assert listing is not None
@@ -181,7 +183,7 @@ def test_masks_of_another_size_than_their_pictures_are_told(tmp_path: Path) -> N
     assert (listing.count, listing.problems) == (2, ())
 
 
-def test_a_picture_that_cannot_be_read_is_left_to_the_making_of_items(tmp_path: Path) -> None:
+def test_an_unreadable_picture_is_not_reported_by_the_check(tmp_path: Path) -> None:
     node = write_bench(tmp_path, 2, mask_side=32)
     (tmp_path / "GT_3500" / f"{0:012d}_GT.png").write_bytes(b"broken")
     listing = list_pictures(node, "dataset.pictures")
@@ -189,7 +191,7 @@ def test_a_picture_that_cannot_be_read_is_left_to_the_making_of_items(tmp_path: 
     assert listing.problems == ()
 
 
-def test_a_data_set_that_the_run_makes_is_not_made_by_a_check(tmp_path: Path) -> None:
+def test_the_check_does_not_make_the_miniature_data_set(tmp_path: Path) -> None:
     made = {"_target_": "bench.data.mini.places.write_places", "parent": str(tmp_path), "split": "val"}
     assert list_pictures({"_target_": "bench.data.places.Places", "root": made, "listing": "x"}, "d") is None
     assert list(tmp_path.iterdir()) == []
@@ -198,7 +200,7 @@ def test_a_data_set_that_the_run_makes_is_not_made_by_a_check(tmp_path: Path) ->
 # --- the list as text -------------------------------------------------------------------------------------------------
 
 
-def test_the_list_says_what_is_known_and_what_nobody_checked() -> None:
+def test_the_list_tells_known_assets_from_unchecked_ones() -> None:
     asset = replace(read_assets()["vgg16"], licence="Some-1.0", unverified=("licence",))
     own = Problem("mine.ckpt", "nothing there", ("rows.mine.method.path",), missing=True)
     text = report("table", [Problem("w/vgg.pth", "nothing there", ("a", "b"), asset, True), own], tail=["the end"])
@@ -215,7 +217,7 @@ def test_the_list_says_what_is_known_and_what_nobody_checked() -> None:
     assert max(map(len, lines)) <= 120
 
 
-def test_a_way_to_get_it_names_the_path_that_is_set() -> None:
+def test_the_download_instruction_names_the_configured_path() -> None:
     asset = read_assets()["decoder_large"]
     text = report("table", [Problem("w/large", "nothing there", ("a",), asset, True)])
     assert "--revision COMMIT --local-dir w/large" in " ".join(text.split())
@@ -225,5 +227,5 @@ def test_a_way_to_get_it_names_the_path_that_is_set() -> None:
 @pytest.mark.parametrize(
     ("size", "text"), [(12, "12 bytes"), (840e3, "840 kB"), (95.6e6, "95.6 MB"), (31.5e9, "31.5 GB")]
 )
-def test_sizes_read_well(size: float, text: str) -> None:
+def test_sizes_are_printed_with_units(size: float, text: str) -> None:
     assert gigabytes(size) == text

@@ -1,4 +1,4 @@
-"""The miniature COCOEE and the adapter that reads it as it reads the real one."""
+"""Tests of the miniature COCOEE and of the adapter that also reads the real data set."""
 
 import itertools
 import json
@@ -12,12 +12,13 @@ from PIL import Image
 
 from bench.data import cocoee
 from bench.data.cocoee import COCOEE
-from bench.data.items import Picture, item_of_files, read_rgb
+from bench.data.items import Picture, item_of_files
 from bench.data.listing import names_sha256
 from bench.data.mini.cocoee import _box_mask, write_cocoee
 from bench.data.mini.scenes import SHAPES, Shape
+from bench.data.pictures import read_rgb
 from bench.errors import BadInputError
-from bench.store import file_sha256
+from tests.helpers.files import digests
 
 PAIRS = 40
 
@@ -30,10 +31,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def copy(root: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(root, tmp_path / "copy"))
-
-
-def digests(folder: Path) -> dict[Path, str]:
-    return {path.relative_to(folder): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
 
 
 def ids(folder: Path) -> npt.NDArray[np.int64]:
@@ -51,7 +48,8 @@ def levels(path: Path | None) -> npt.NDArray[np.uint8]:
         return np.asarray(picture)
 
 
-def test_the_layout_is_that_of_the_test_bench(root: Path) -> None:
+@pytest.mark.blackbox
+def test_the_layout_equals_that_of_the_coco_test_bench(root: Path) -> None:
     assert ids(root).dtype == np.int64
     assert len(set(ids(root).tolist())) == PAIRS
     assert ids(root).tolist() != sorted(ids(root).tolist())
@@ -62,7 +60,8 @@ def test_the_layout_is_that_of_the_test_bench(root: Path) -> None:
         assert sorted(path.name for path in (root / part).iterdir()) == [f"{name}_{ending}.png" for name in names]
 
 
-def test_it_is_the_same_from_its_seed_and_splits_share_nothing(tmp_path: Path, root: Path) -> None:
+@pytest.mark.property
+def test_the_data_set_is_repeatable_by_seed_and_its_splits_share_nothing(tmp_path: Path, root: Path) -> None:
     assert digests(write_cocoee(tmp_path, "val", pairs=PAIRS)) == digests(root)
     assert digests(write_cocoee(tmp_path, "val", pairs=PAIRS, seed=1)) != digests(root)
     pictures, words = [], []
@@ -74,6 +73,7 @@ def test_it_is_the_same_from_its_seed_and_splits_share_nothing(tmp_path: Path, r
     assert len(set(words)) == len(words)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("resolution", [32, 64, 128])
 def test_a_mask_is_one_box_of_8_to_50_percent(tmp_path: Path, resolution: int) -> None:
     for picture in COCOEE(write_cocoee(tmp_path, "dev", pairs=50, resolution=resolution)):
@@ -85,6 +85,7 @@ def test_a_mask_is_one_box_of_8_to_50_percent(tmp_path: Path, resolution: int) -
         assert mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
 
 
+@pytest.mark.blackbox
 def test_a_reference_shows_another_shape_at_its_own_size(root: Path) -> None:
     facts = notes(root)
     assert all(line["shape"] != line["reference_shape"] for line in facts)
@@ -95,7 +96,8 @@ def test_a_reference_shows_another_shape_at_its_own_size(root: Path) -> None:
     assert all(20 < side <= 128 for size in sizes for side in size)
 
 
-def test_pictures_come_in_the_order_of_the_list(root: Path) -> None:
+@pytest.mark.blackbox
+def test_pictures_follow_the_order_of_the_list(root: Path) -> None:
     pictures = list(COCOEE(root))
     name = f"{ids(root)[0]:012d}"
     assert pictures[0] == Picture(
@@ -110,7 +112,8 @@ def test_pictures_come_in_the_order_of_the_list(root: Path) -> None:
     assert len({picture.source for picture in pictures}) == PAIRS
 
 
-def test_items_come_of_them(root: Path) -> None:
+@pytest.mark.blackbox
+def test_an_item_is_made_from_a_pair(root: Path) -> None:
     item, grey = item_of_files(next(iter(COCOEE(root))), resolution=64, fit=COCOEE.fit)
     assert grey == 0
     assert item.image.shape == (64, 64, 3)
@@ -118,7 +121,8 @@ def test_items_come_of_them(root: Path) -> None:
     assert item.exemplar is not None
 
 
-def test_without_a_list_the_folders_tell_the_ids(copy: Path) -> None:
+@pytest.mark.blackbox
+def test_ids_are_read_from_the_folders_when_there_is_no_list(copy: Path) -> None:
     (copy / "id_list.npy").rename(copy / "other.npy")
     (copy / "GT_3500" / "notes_GT.png").touch()
     found = list(COCOEE(copy))
@@ -128,14 +132,16 @@ def test_without_a_list_the_folders_tell_the_ids(copy: Path) -> None:
     )
 
 
-def test_a_list_of_ones_own_chooses(root: Path, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_users_own_list_selects_pictures_in_its_order(root: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "few.npy", ids(root)[5:1:-1].astype(np.uint64))
     chosen = COCOEE(root, ids=tmp_path / "few.npy")
     assert list(chosen) == list(COCOEE(root))[5:1:-1]
     assert chosen.subset == "custom"
 
 
-def test_the_published_ids_are_known_in_any_order(root: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_the_published_ids_are_recognised_in_any_order(root: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert COCOEE(root).subset == "custom"
     names = sorted(f"{number:012d}" for number in ids(root))
     monkeypatch.setattr(cocoee, "PUBLISHED", (PAIRS, names_sha256(names)))
@@ -146,6 +152,7 @@ def test_the_published_ids_are_known_in_any_order(root: Path, copy: Path, monkey
     assert COCOEE.masks == "given"
 
 
+@pytest.mark.blackbox
 def test_ids_that_lack_a_file_are_counted_and_shown(copy: Path) -> None:
     names = [picture.id for picture in COCOEE(copy)]
     gone = [f"GT_3500/{names[0]}_GT.png", f"Mask_bbox_3500/{names[0]}_mask.png", f"Ref_3500/{names[7]}_ref.png"]
@@ -160,6 +167,7 @@ def test_ids_that_lack_a_file_are_counted_and_shown(copy: Path) -> None:
         list(COCOEE(copy))
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -177,7 +185,8 @@ def test_a_broken_list_is_refused(copy: Path, content: npt.NDArray[np.generic], 
         list(COCOEE(copy))
 
 
-def test_what_is_no_list_or_no_folder_is_named(copy: Path, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_wrong_list_or_folder_is_named(copy: Path, tmp_path: Path) -> None:
     (copy / "id_list.npy").write_text("1\n2\n")
     with pytest.raises(BadInputError, match=r"id_list\.npy: expected ids in NumPy's format, found "):
         list(COCOEE(copy))
@@ -190,7 +199,8 @@ def test_what_is_no_list_or_no_folder_is_named(copy: Path, tmp_path: Path) -> No
         list(COCOEE(tmp_path / "empty"))
 
 
-def test_the_largest_and_the_smallest_shape_have_a_mask() -> None:
+@pytest.mark.blackbox
+def test_the_largest_and_the_smallest_shape_get_a_mask() -> None:
     for kind, radius in itertools.product(SHAPES, (24, 38)):
         for centre, angle in itertools.product((22, 64, 106), range(0, 360, 15)):
             shape = Shape(kind, "red", (centre, centre), radius, float(angle))

@@ -1,4 +1,4 @@
-"""The miniature ImageNet and the adapter that reads it as it reads the real one."""
+"""Tests of the miniature ImageNet and of the adapter that also reads the real data set."""
 
 import hashlib
 from collections import Counter
@@ -35,7 +35,8 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def test_the_layout_is_imagenets(root: Path) -> None:
+@pytest.mark.blackbox
+def test_the_layout_equals_that_of_imagenet(root: Path) -> None:
     folders = [path for path in root.iterdir() if path.is_dir()]
     assert len(folders) == CLASSES["val"]
     assert all(path.name[0] == "n" and len(path.name) == 9 for path in folders)
@@ -46,7 +47,8 @@ def test_the_layout_is_imagenets(root: Path) -> None:
     assert sizes == {(128, 128, 3): 72 * 3, (128, 171, 3): 60 * 3}
 
 
-def test_it_is_written_once_and_the_same_from_its_seed(tmp_path: Path, root: Path) -> None:
+@pytest.mark.property
+def test_the_data_set_is_written_once_and_repeatable_by_seed(tmp_path: Path, root: Path) -> None:
     again = write_imagenet(tmp_path, "val", per_class=3)
     assert digest(again) == digest(root)
     stamp = (again / "scenes.jsonl").stat().st_mtime_ns
@@ -54,6 +56,7 @@ def test_it_is_written_once_and_the_same_from_its_seed(tmp_path: Path, root: Pat
     assert digest(write_imagenet(tmp_path, "val", per_class=1, seed=1)) != digest(root)
 
 
+@pytest.mark.property
 def test_splits_share_no_photograph_and_no_picture(tmp_path: Path) -> None:
     pictures: list[bytes] = []
     for split in ("train", "dev", "val"):
@@ -64,7 +67,8 @@ def test_splits_share_no_photograph_and_no_picture(tmp_path: Path) -> None:
     assert len(set(names)) == len(names)
 
 
-def test_the_adapter_takes_a_seeded_choice_from_every_class(root: Path) -> None:
+@pytest.mark.blackbox
+def test_the_adapter_selects_pictures_of_every_class_by_seed(root: Path) -> None:
     pictures = list(ImageNetValidation(root, per_class=2))
     assert len(pictures) == 2 * CLASSES["val"]
     assert len({picture.id for picture in pictures}) == 2 * CLASSES["val"]
@@ -74,7 +78,8 @@ def test_the_adapter_takes_a_seeded_choice_from_every_class(root: Path) -> None:
     assert len(list(ImageNetValidation(root, per_class=50))) == 3 * CLASSES["val"]
 
 
-def test_every_picture_of_the_test_set_is_a_source_of_its_own(root: Path) -> None:
+@pytest.mark.blackbox
+def test_every_picture_of_the_test_set_has_its_own_source(root: Path) -> None:
     sources = Counter(picture.source for picture in ImageNetValidation(root))
     photos = {source for source in sources if source.startswith("photo ")}
     assert photos == {f"photo {name}" for name in PHOTOS["val"]}
@@ -82,6 +87,7 @@ def test_every_picture_of_the_test_set_is_a_source_of_its_own(root: Path) -> Non
     assert sum(source.startswith("texture ") for source in sources) == 60 * 3 - len(photos)
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize(
     ("split", "notes", "mean"),
     [
@@ -89,7 +95,7 @@ def test_every_picture_of_the_test_set_is_a_source_of_its_own(root: Path) -> Non
         ("dev", "61705ed63a8bc638606204d81cab581c73cebf2158dc143aff64ea24490c286d", 127.751),
     ],
 )
-def test_what_the_shipped_models_were_trained_on_has_not_changed(
+def test_the_training_data_of_the_shipped_models_is_unchanged(
     tmp_path: Path, split: str, notes: str, mean: float
 ) -> None:
     folder = write_imagenet(tmp_path, split, per_class=2)
@@ -99,6 +105,7 @@ def test_what_the_shipped_models_were_trained_on_has_not_changed(
     assert np.mean([picture.mean() for picture in pictures]) == pytest.approx(mean, abs=0.01)
 
 
+@pytest.mark.blackbox
 def test_a_root_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"dataset\.root.*nowhere"):
         list(ImageNetValidation(tmp_path / "nowhere"))
@@ -107,13 +114,14 @@ def test_a_root_that_is_missing_or_empty_is_named(tmp_path: Path) -> None:
         list(ImageNetValidation(tmp_path))
 
 
-def test_no_picture_of_a_class_is_no_choice(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_zero_pictures_per_class_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"dataset\.pictures\.per_class: expected 1 or more, found 0"):
         ImageNetValidation(tmp_path, per_class=0)
 
 
 def flat(root: Path, folder: Path, *, unlike: int = 1) -> Path:
-    """The same pictures in one folder, with the devkit's list of their classes."""
+    """Write equal pictures in one folder with the devkit's list of their classes."""
     folder.mkdir()
     files = {path.name: path for path in root.glob("*/*.JPEG")}
     for name, path in files.items():
@@ -124,7 +132,8 @@ def flat(root: Path, folder: Path, *, unlike: int = 1) -> Path:
     return folder
 
 
-def test_a_flat_folder_with_its_ground_truth_gives_the_same_choice(root: Path, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_flat_folder_with_its_ground_truth_gives_the_same_selection(root: Path, tmp_path: Path) -> None:
     folder = flat(root, tmp_path / "flat", unlike=7)
     chosen = list(ImageNetValidation(folder, per_class=2, ground_truth="ground_truth.txt"))
     expected = ImageNetValidation(root, per_class=2)
@@ -135,13 +144,17 @@ def test_a_flat_folder_with_its_ground_truth_gives_the_same_choice(root: Path, t
     assert len(list(whole)) == 3 * CLASSES["val"]
 
 
-def test_three_of_a_thousand_classes_are_the_authors_rule(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_three_pictures_of_a_thousand_classes_are_labelled_reconstructed(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert ImageNetValidation(root).subset == "custom"
     monkeypatch.setattr(imagenet, "CLASSES", CLASSES["val"])
     assert ImageNetValidation(root).subset == "reconstructed"
     assert ImageNetValidation(root, per_class=2).subset == "custom"
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -159,13 +172,15 @@ def test_a_ground_truth_that_does_not_fit_is_refused(tmp_path: Path, text: str, 
         list(ImageNetValidation(tmp_path, ground_truth="gone.txt"))
 
 
+@pytest.mark.blackbox
 def test_pictures_without_folders_and_ground_truth_are_refused_with_the_key_to_set(tmp_path: Path) -> None:
     (tmp_path / "ILSVRC2012_val_00000001.JPEG").touch()
     with pytest.raises(BadInputError, match=r"found none in .*dataset\.pictures\.ground_truth"):
         list(ImageNetValidation(tmp_path))
 
 
-def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_two_pictures_with_equal_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "n1").mkdir()
     for name in ("a.png", "a.jpg"):
         (tmp_path / "n1" / name).touch()
@@ -179,7 +194,8 @@ def archive(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_the_archive_is_pairs_in_the_order_of_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_the_archive_is_read_as_pairs_sorted_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = AuthorsArchive(archive(tmp_path, "b", "b_mask", "a_crop000", "a_crop000_mask"))
     expected = [(name, tmp_path / f"{name}.png", tmp_path / f"{name}_mask.png") for name in ("a_crop000", "b")]
     assert [(picture.id, picture.path, picture.mask) for picture in pairs] == expected
@@ -190,6 +206,7 @@ def test_the_archive_is_pairs_in_the_order_of_their_names(tmp_path: Path, monkey
     assert AuthorsArchive(tmp_path).subset == "published"
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -209,7 +226,8 @@ def test_pictures_and_masks_without_a_partner_are_counted_and_shown(
         list(AuthorsArchive(tmp_path / "nowhere"))
 
 
-def test_pictures_of_one_name_in_two_classes_are_told_apart(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_pictures_with_equal_names_in_two_classes_are_distinguished(tmp_path: Path) -> None:
     for folder in ("n1", "n2"):
         (tmp_path / folder).mkdir()
         Image.new("RGB", (4, 4)).save(tmp_path / folder / "1.png")

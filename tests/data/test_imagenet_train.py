@@ -1,4 +1,4 @@
-"""Training items: a function of their position, whoever reads them, with the released code's crops and masks."""
+"""Tests of training items, which depend only on their position and have the released code's crops and masks."""
 
 import shutil
 from pathlib import Path
@@ -24,7 +24,8 @@ def data(root: Path, **changes: object) -> ImageNetTrain:
     return ImageNetTrain(root, **{"resolution": 32, "masks": "thick_256@32", **changes})  # type: ignore[arg-type]
 
 
-def test_workers_read_what_one_process_reads_and_repeat_nothing(root: Path) -> None:
+@pytest.mark.property
+def test_several_workers_read_the_same_items_as_one_process(root: Path) -> None:
     items = [data(root)[position] for position in range(3 * COUNT)]
     loaded = DataLoader(data(root), sampler=list(range(3 * COUNT)), batch_size=None, num_workers=2)
     for first, second in zip(items, loaded, strict=True):
@@ -35,7 +36,8 @@ def test_workers_read_what_one_process_reads_and_repeat_nothing(root: Path) -> N
     assert len(images) == 3 * COUNT  # a picture's crop is another one in each epoch
 
 
-def test_an_epoch_has_every_picture_once_in_another_order(root: Path) -> None:
+@pytest.mark.property
+def test_an_epoch_contains_every_picture_once_in_a_new_order(root: Path) -> None:
     whole = data(root)
     orders = [list(whole._shuffled(epoch)) for epoch in range(3)]
     assert all(sorted(order) == list(range(COUNT)) for order in orders)
@@ -43,29 +45,33 @@ def test_an_epoch_has_every_picture_once_in_another_order(root: Path) -> None:
     assert list(whole._shuffled(0)) == orders[0]
 
 
-def test_images_and_masks_have_their_ranges(root: Path) -> None:
+@pytest.mark.property
+def test_images_and_masks_lie_in_their_ranges(root: Path) -> None:
     item = data(root, full_share=0.0)[0]
     assert item["image"].shape == (3, 32, 32)
     assert -1 <= float(item["image"].min()) < float(item["image"].max()) <= 1
     assert set(np.unique(item["mask"])) == {0.0, 1.0}
 
 
+@pytest.mark.property
 @pytest.mark.parametrize(("share", "low", "high"), [(0.0, 0, 0), (1.0, 200, 200), (0.5, 72, 128)])
-def test_full_masks_have_their_share(root: Path, share: float, low: int, high: int) -> None:
-    """Of 200; four standard deviations either way."""
+def test_full_masks_occur_with_the_configured_share(root: Path, share: float, low: int, high: int) -> None:
+    """The share of 200 masks may differ by four standard deviations."""
     chosen = data(root, full_share=share)
     full = sum(bool(chosen[position]["mask"].min() == 1) for position in range(200))
     strokes = sum(bool(data(root, full_share=0.0)[position]["mask"].min() == 1) for position in range(200))
     assert low <= full <= high + strokes
 
 
-def test_alternating_masks_are_full_every_second_time(root: Path) -> None:
+@pytest.mark.blackbox
+def test_alternating_masks_are_full_at_every_second_position(root: Path) -> None:
     chosen = data(root, alternating=True)
     assert all(bool(chosen[position]["mask"].min() == 1) for position in range(0, 20, 2))
     assert not all(bool(chosen[position]["mask"].min() == 1) for position in range(1, 20, 2))
 
 
-def test_a_listing_chooses(root: Path, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_listing_selects_the_pictures(root: Path, tmp_path: Path) -> None:
     listing = tmp_path / "list.txt"
     listing.write_text("n1/2.png\nn1/4.png\n")
     chosen = data(root, listing=listing)
@@ -73,7 +79,8 @@ def test_a_listing_chooses(root: Path, tmp_path: Path) -> None:
     assert chosen.manifest != data(root).manifest
 
 
-def test_the_last_of_each_folder_can_be_held_out(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_the_last_pictures_of_each_folder_can_be_held_out(tmp_path: Path) -> None:
     write_pictures(tmp_path, 3)
     shutil.copytree(tmp_path / "n1", tmp_path / "n2")
     assert data(tmp_path, only_last=1).names == ["n1/2.png", "n2/2.png"]
@@ -85,18 +92,20 @@ def test_the_last_of_each_folder_can_be_held_out(tmp_path: Path) -> None:
         data(tmp_path, without_last=-1)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("text", "message"),
     [("../secret.png", "must stay inside"), ("n1/2.png\nn1/99.png", "1 of 2 files are missing, such as n1/99.png")],
 )
-def test_a_listing_that_leads_astray_is_refused(root: Path, tmp_path: Path, text: str, message: str) -> None:
+def test_a_listing_with_wrong_paths_is_refused(root: Path, tmp_path: Path, text: str, message: str) -> None:
     listing = tmp_path / "list.txt"
     listing.write_text(text)
     with pytest.raises(BadInputError, match=message):
         data(root, listing=listing)
 
 
-def test_no_pictures_are_named(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="found nothing at"):
         data(tmp_path / "none")
     with pytest.raises(BadInputError, match="found none in"):

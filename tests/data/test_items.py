@@ -1,4 +1,4 @@
-"""Items from pictures of every mode, and from files that are none."""
+"""Tests of items from pictures of every mode, and from files that are not pictures."""
 
 from pathlib import Path
 
@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from bench.data.imagenet import ImageNetValidation
-from bench.data.items import Item, Picture, inpainting_item, read_rgb
+from bench.data.items import Item, Picture, inpainting_item
 from bench.data.masks import preset
 from bench.data.mini.imagenet import write_imagenet
+from bench.data.pictures import read_rgb
 from bench.errors import BadInputError
 
 MASKS = preset("thick_512@64")
@@ -20,6 +21,7 @@ def colours(width: int = 96, height: int = 72) -> Image.Image:
     return Image.fromarray(np.stack([columns * 2, rows * 3, 128 + 0 * rows], -1).astype(np.uint8))
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "CMYK", "1"])
 def test_every_mode_is_read_as_rgb(tmp_path: Path, mode: str) -> None:
     path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
@@ -30,17 +32,24 @@ def test_every_mode_is_read_as_rgb(tmp_path: Path, mode: str) -> None:
     assert np.array_equal(np.asarray(picture), np.asarray(colours().convert(flat).convert("RGB")))
 
 
-def test_sixteen_bits_keep_their_range(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_pictures_of_sixteen_bits_keep_their_range(tmp_path: Path) -> None:
     levels = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
     Image.fromarray(levels).save(tmp_path / "deep.png")
     assert np.array_equal(np.asarray(read_rgb(tmp_path / "deep.png"))[..., 0].ravel(), np.arange(256))
 
 
-def test_transparency_lies_on_white(tmp_path: Path) -> None:
-    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert np.asarray(read_rgb(tmp_path / "clear.png")).min() == 255
+@pytest.mark.blackbox
+def test_transparent_pixels_are_blended_with_white(tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    picture.putpixel((0, 0), (0, 0, 0, 255))  # what is transparent all over is refused
+    picture.save(tmp_path / "clear.png")
+    levels = np.asarray(read_rgb(tmp_path / "clear.png"))
+    assert levels[0, 0].max() == 0
+    assert levels.reshape(-1, 3)[1:].min() == 255
 
 
+@pytest.mark.blackbox
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -48,7 +57,8 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
     assert read_rgb(tmp_path / "turned.jpg").size == (72, 96)
 
 
-def test_files_that_are_no_picture_are_named(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_files_that_are_not_pictures_are_named(tmp_path: Path) -> None:
     (tmp_path / "note.png").write_text("not a picture")
     colours().save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
@@ -58,6 +68,7 @@ def test_files_that_are_no_picture_are_named(tmp_path: Path) -> None:
             read_rgb(tmp_path / name)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize(("width", "height"), [(96, 72), (72, 96), (40, 40), (64, 64), (300, 65)])
 def test_an_item_is_a_square_with_a_mask_of_at_most_half(tmp_path: Path, width: int, height: int) -> None:
     colours(width, height).save(tmp_path / "a.png")
@@ -73,6 +84,7 @@ def test_an_item_is_a_square_with_a_mask_of_at_most_half(tmp_path: Path, width: 
         assert 0 < item.mask_area <= 0.5
 
 
+@pytest.mark.property
 def test_an_item_depends_on_its_picture_its_id_and_the_seed(tmp_path: Path) -> None:
     colours().save(tmp_path / "a.png")
 
@@ -85,13 +97,15 @@ def test_an_item_depends_on_its_picture_its_id_and_the_seed(tmp_path: Path) -> N
     assert len({hashes("a", 0), hashes("b", 0), hashes("a", 1)}) == 3
 
 
-def test_the_mini_set_loses_about_as_many_items_as_lamas_rule_says(tmp_path: Path) -> None:
+@pytest.mark.reference
+def test_the_share_of_items_without_a_mask_agrees_with_lamas_rule(tmp_path: Path) -> None:
     pictures = list(ImageNetValidation(write_imagenet(tmp_path, "val", per_class=3)))
     made = [inpainting_item(picture, resolution=64, masks=MASKS, seed=0) for picture in pictures]
     kept = sum(item is not None for item in made)
     assert 0.95 <= kept / len(pictures) < 1
 
 
+@pytest.mark.blackbox
 def test_a_mask_of_another_size_is_refused() -> None:
     with pytest.raises(BadInputError, match=r"item a: expected a mask of its image's size 4×4, found 2×3"):
         Item("a", "a", np.zeros((4, 4, 3), np.uint8), np.zeros((2, 3), np.uint8))

@@ -1,4 +1,4 @@
-"""What adapters share: names shown, refused and hashed, and the notes beside miniature data."""
+"""Tests of functions that adapters share: names that are shown, refused and hashed, and notes beside miniatures."""
 
 import hashlib
 from pathlib import Path
@@ -7,6 +7,8 @@ import pytest
 
 from bench.data.listing import few, inside, names_sha256, refuse_missing, refuse_repeated, source_notes
 from bench.errors import BadInputError
+
+pytestmark = pytest.mark.blackbox
 
 LIST = Path("list.txt")
 
@@ -23,12 +25,12 @@ def test_names_are_hashed_joined_by_line_feeds() -> None:
 
 
 @pytest.mark.parametrize("name", ["../a.png", "/a.png", "a/../../b.png", "a/.."])
-def test_a_path_that_leaves_its_root_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_path_outside_its_root_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInputError, match=r"^list\.txt: paths must stay inside .*: found "):
         inside(tmp_path, name, listed_in=LIST)
 
 
-def test_a_path_below_its_root_is_followed(tmp_path: Path) -> None:
+def test_a_path_below_its_root_is_accepted(tmp_path: Path) -> None:
     assert inside(tmp_path, "a/b..c.png", listed_in=LIST) == tmp_path / "a" / "b..c.png"
 
 
@@ -45,7 +47,7 @@ def test_missing_files_are_counted_and_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sources.jsonl", "scenes.jsonl"])
-def test_notes_tell_sources(tmp_path: Path, name: str) -> None:
+def test_notes_give_the_sources(tmp_path: Path, name: str) -> None:
     assert source_notes(tmp_path) == {}
     (tmp_path / name).write_text('{"file": "a/b.png", "source": "scene 1", "word": "BOAT"}\n')
     assert source_notes(tmp_path) == {"a/b.png": "scene 1"}
@@ -54,5 +56,5 @@ def test_notes_tell_sources(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("line", ["{", '{"file": "a"}', "[]", "3"])
 def test_broken_notes_are_named_with_their_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "sources.jsonl").write_text(f'{{"file": "a", "source": "b"}}\n{line}\n')
-    with pytest.raises(BadInputError, match=r"sources\.jsonl:2: expected `file` and `source` as JSON, found "):
+    with pytest.raises(BadInputError, match=r"sources\.jsonl:2: .*expected .*, found "):
         source_notes(tmp_path)

@@ -1,4 +1,4 @@
-"""The free-form masks against the distribution that LaMa's own functions give.
+"""Tests of the free-form masks against the distribution of LaMa's own functions.
 
 The expected shares and drop rates were simulated with the official functions on 6,000 images for each size; the
 tolerances are four standard errors of our draw and theirs together.
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bench.data.masks import MAX_HOLE, PRESETS, accept_masks, preset, sample_mask, square_crop
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 DRAWS = 1500
 SIMULATED = 6000
@@ -19,7 +19,7 @@ SIMULATED = 6000
 
 @dataclass(frozen=True)
 class Settings:
-    """What a file of LaMa's settings (configs/data_gen/random_thick_*.yaml) says of both kinds of masks."""
+    """Hold the settings of both kinds of masks of a file of LaMa (configs/data_gen/random_thick_*.yaml)."""
 
     max_len: int
     max_width: int
@@ -36,7 +36,7 @@ SETTINGS = {
 
 
 def expected_mask(settings: Settings, height: int, width: int, generator: np.random.Generator) -> np.ndarray:
-    """One mask by LaMa's rules from its own settings, where every upper bound of a draw is exclusive.
+    """Draw a mask by LaMa's rules from its own settings; every upper bound of a draw is exclusive.
 
     The generator of strokes takes 1 to 5 of them, and one more; that of boxes adds one to the largest side.
     """
@@ -71,6 +71,7 @@ def tolerance(share: float) -> float:
     return 4 * float(np.sqrt(share * (1 - share) * (1 / DRAWS + 1 / SIMULATED)))
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("height", "width", "dropped", "shares"),
     [
@@ -78,7 +79,7 @@ def tolerance(share: float) -> float:
         (512, 683, 0.0052, (0.16, 0.21, 0.23, 0.20, 0.20)),
     ],
 )
-def test_area_histogram_and_drop_rate_are_lamas(
+def test_the_area_histogram_and_drop_rate_agree_with_lama(
     height: int, width: int, dropped: float, shares: tuple[float, ...]
 ) -> None:
     thick = PRESETS["thick_512"]
@@ -90,10 +91,11 @@ def test_area_histogram_and_drop_rate_are_lamas(
         assert abs(share - expected) < tolerance(expected) + 0.005  # the expected shares have two digits
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", ["thick_512", "thick_256"])
 @pytest.mark.parametrize(("rows", "columns"), [(1.0, 1.0), (1.0, 1.4), (1.3, 0.5)])
-def test_a_mask_is_drawn_by_lamas_rules_from_its_own_settings(name: str, rows: float, columns: float) -> None:
-    """The same random stream gives the same mask, so a bound that is off by one shows."""
+def test_a_mask_equals_lamas_for_the_same_random_stream(name: str, rows: float, columns: float) -> None:
+    """Both draw from equal random streams, so that a bound that is off by one is detected."""
     kind = preset(name)
     height, width = round(rows * kind.size), round(columns * kind.size)
     for index in range(60):
@@ -103,7 +105,8 @@ def test_a_mask_is_drawn_by_lamas_rules_from_its_own_settings(name: str, rows: f
         assert np.array_equal(found, expected), index
 
 
-def test_a_scaled_preset_has_lengths_in_proportion_and_none_below_a_pixel() -> None:
+@pytest.mark.property
+def test_a_scaled_preset_has_proportional_lengths_of_at_least_one_pixel() -> None:
     half, tiny = preset("thick_512@256"), preset("thick_512@8")
     assert (half.name, half.size, half.width, half.length) == ("thick_512@256", 256, (2, 127), (5, 230))
     assert (half.box_side, half.box_margin) == ((15, 150), 5)
@@ -114,6 +117,7 @@ def test_a_scaled_preset_has_lengths_in_proportion_and_none_below_a_pixel() -> N
         assert scaled.directions == whole.directions
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("name", ["thick_512", "thick_256", "thick_512@64", "thick_256@64"])
 def test_accepted_masks_are_binary_square_and_at_most_half(name: str) -> None:
     kind = preset(name)
@@ -131,7 +135,8 @@ def test_accepted_masks_are_binary_square_and_at_most_half(name: str) -> None:
         assert top == 0
 
 
-def test_a_mask_depends_on_its_generator_alone() -> None:
+@pytest.mark.property
+def test_a_mask_depends_only_on_its_generator() -> None:
     kind = preset("thick_512")
     first, second = (sample_mask(kind, 512, 512, numpy_generator(0, "item", "mask")) for _ in range(2))
     other = sample_mask(kind, 512, 512, numpy_generator(0, "another item", "mask"))
@@ -139,16 +144,18 @@ def test_a_mask_depends_on_its_generator_alone() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_a_square_has_one_crop() -> None:
+@pytest.mark.blackbox
+def test_a_square_mask_is_cropped_to_itself() -> None:
     mask = sample_mask(preset("thick_256"), 256, 256, numpy_generator(0))
     assert square_crop(mask, numpy_generator(0)) == (0, 0, 256)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize(
     ("first", "last", "starts"),
     [
-        # Of pictures 10 by 17 there are 7 pixels to choose from.
+        # Pictures of 10 × 17 leave 7 pixels to choose from.
         (0, 0, {0}),  # the crop may not begin right of the hole
         (0, 3, {0, 1, 2}),
         (2, 10, {0, 1, 2, 3, 4, 5, 6}),
@@ -156,8 +163,10 @@ def test_a_square_has_one_crop() -> None:
         (12, 16, {6}),
     ],
 )
-def test_a_crop_begins_where_lamas_rule_lets_it(first: int, last: int, starts: set[int], transposed: bool) -> None:
-    """`propose_random_square_crop` at an overlap of 1: from last - side, and before last, below 17 - 10 in either."""
+def test_a_crop_starts_within_the_range_of_lamas_rule(
+    first: int, last: int, starts: set[int], transposed: bool
+) -> None:
+    """With an overlap of 1, `propose_random_square_crop` starts between last - side and last, and below 17 - 10."""
     mask = np.zeros((10, 17), np.uint8)
     mask[4, first : last + 1] = 1
     mask = mask.T.copy() if transposed else mask
@@ -165,8 +174,9 @@ def test_a_crop_begins_where_lamas_rule_lets_it(first: int, last: int, starts: s
     assert found == {(0, start, 10) if transposed else (start, 0, 10) for start in starts}
 
 
-def test_one_of_five_crops_of_at_most_half_is_kept() -> None:
-    """By the same draws, one after another; where all five are more than half, there is no mask."""
+@pytest.mark.reference
+def test_the_first_of_five_crops_with_at_most_half_masked_is_kept() -> None:
+    """The expected crop uses equal draws in order; if all five crops have more than half masked, there is no mask."""
     kind, kept = preset("thick_256"), set()
     for index in range(200):
         generator = numpy_generator(4, index)
@@ -189,6 +199,7 @@ def test_one_of_five_crops_of_at_most_half_is_kept() -> None:
     assert kept == {0, 1, 2, 3, 4}
 
 
+@pytest.mark.blackbox
 def test_a_hole_of_exactly_half_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     half = np.zeros((4, 4), np.uint8)
     half[:2] = 1
@@ -199,7 +210,8 @@ def test_a_hole_of_exactly_half_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
         assert (accept_masks(preset("thick_256"), 4, 4, numpy_generator(0)) is not None) == there
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("name", ["thin_512", "thick_512@", "thick_512@0", "thick_512@x"])
-def test_an_unknown_preset_is_named_with_those_there_are(name: str) -> None:
+def test_an_unknown_preset_is_named_with_the_known_ones(name: str) -> None:
     with pytest.raises(ValueError, match="thick_512, thick_256"):
         preset(name)

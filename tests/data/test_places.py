@@ -1,4 +1,4 @@
-"""The miniature Places and the adapter that reads it as it reads the real one."""
+"""Tests of the miniature Places and of the adapter that also reads the real data set."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from bench.data import places
-from bench.data.items import read_rgb
 from bench.data.listing import names_sha256
 from bench.data.mini.places import write_places
+from bench.data.pictures import read_rgb
 from bench.data.places import Places
 from bench.errors import BadInputError
-from bench.store import file_sha256
+from tests.helpers.files import digests
 
 LIST = "test_list.txt"
 COUNT = 24
@@ -22,17 +22,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_places(tmp_path_factory.mktemp("data"), "val", pictures=COUNT)
 
 
-def digests(folder: Path) -> dict[Path, str]:
-    return {path.relative_to(folder): file_sha256(path) for path in folder.rglob("*") if path.is_file()}
-
-
 def listing(folder: Path, *names: str) -> Path:
     path = folder / "some.txt"
     path.write_text("\n".join(names))
     return path
 
 
-def test_the_layout_is_that_of_places(root: Path) -> None:
+@pytest.mark.blackbox
+def test_the_layout_equals_that_of_places(root: Path) -> None:
     names = (root / LIST).read_text().splitlines()
     assert len(names) == len(set(names)) == COUNT
     assert names[:2] == ["Places365_test_00000001.jpg", "Places365_test_00000008.jpg"]
@@ -40,7 +37,8 @@ def test_the_layout_is_that_of_places(root: Path) -> None:
     assert {read_rgb(root / "test_256" / name).size for name in names} == {(128, 128)}
 
 
-def test_it_is_the_same_from_its_seed_and_splits_share_nothing(tmp_path: Path, root: Path) -> None:
+@pytest.mark.property
+def test_the_data_set_is_repeatable_by_seed_and_its_splits_share_nothing(tmp_path: Path, root: Path) -> None:
     assert digests(write_places(tmp_path, "val", pictures=COUNT)) == digests(root)
     assert digests(write_places(tmp_path, "val", pictures=COUNT, seed=1)) != digests(root)
     pictures, sources = [], []
@@ -52,7 +50,8 @@ def test_it_is_the_same_from_its_seed_and_splits_share_nothing(tmp_path: Path, r
     assert len(set(sources)) == len(sources)
 
 
-def test_pictures_come_in_the_order_of_the_list(root: Path, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_pictures_follow_the_order_of_the_list(root: Path, tmp_path: Path) -> None:
     pictures = list(Places(root, LIST))
     assert [f"{picture.id}.jpg" for picture in pictures] == (root / LIST).read_text().splitlines()
     assert [picture.path for picture in pictures] == [root / "test_256" / f"{picture.id}.jpg" for picture in pictures]
@@ -62,20 +61,23 @@ def test_pictures_come_in_the_order_of_the_list(root: Path, tmp_path: Path) -> N
     assert list(chosen) == list(chosen) == pictures[7:3:-1]
 
 
-def test_five_in_six_are_scenes_and_the_rest_are_photographs_or_drawn_like_them(root: Path, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_five_of_six_pictures_are_scenes_and_the_rest_are_photographic(root: Path, tmp_path: Path) -> None:
     kinds = Counter(picture.source.split()[0] for picture in Places(root, LIST))
     assert kinds == {"scene": COUNT * 5 // 6, "photo": COUNT // 12, "texture": COUNT // 12}
     train = Places(write_places(tmp_path, "train", pictures=COUNT), LIST)
     assert Counter(picture.source.split()[0] for picture in train) == {"scene": COUNT * 5 // 6, "photo": COUNT // 6}
 
 
+@pytest.mark.blackbox
 def test_a_real_picture_is_its_own_source(root: Path, tmp_path: Path) -> None:
     (tmp_path / "test_256").symlink_to(root / "test_256")
     name = "Places365_test_00000001"
     assert [picture.source for picture in Places(tmp_path, listing(tmp_path, f"{name}.jpg"))] == [name]
 
 
-def test_the_published_list_is_known_by_its_count_and_hash(
+@pytest.mark.golden
+def test_the_published_list_is_recognised_by_its_count_and_hash(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = (root / LIST).read_text().split()
@@ -89,6 +91,7 @@ def test_the_published_list_is_known_by_its_count_and_hash(
     assert Places.fit == "lama"
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -99,12 +102,13 @@ def test_the_published_list_is_known_by_its_count_and_hash(
         (["", "  "], r"some\.txt: expected names of pictures, one a line, found none$"),
     ],
 )
-def test_a_list_that_leads_astray_is_refused(root: Path, tmp_path: Path, names: list[str], message: str) -> None:
+def test_a_list_with_wrong_paths_is_refused(root: Path, tmp_path: Path, names: list[str], message: str) -> None:
     with pytest.raises(BadInputError, match=message):
         list(Places(root, listing(tmp_path, *names)))
 
 
-def test_a_root_or_list_that_is_missing_or_none_is_named(root: Path, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_missing_or_wrong_root_or_list_is_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds test_256, found nothing at"):
         list(Places(tmp_path / "nowhere", LIST))
     with pytest.raises(BadInputError, match=r"^dataset\.pictures\.listing: expected a text file of names.*gone\.txt"):

@@ -1,4 +1,4 @@
-"""Drawn scenes: deterministic, complete, and split so that no word is shared."""
+"""Tests of drawn scenes: they are deterministic and complete, and splits share no word."""
 
 import itertools
 
@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bench.data.mini.scenes import SHAPES, SIDE, TEXTURES, WORDS, _draw_shape, draw_scene, numbered_scene, sample_scene
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 
+@pytest.mark.property
 @pytest.mark.parametrize(("shape", "texture"), list(itertools.product(SHAPES, TEXTURES)))
 def test_every_shape_on_every_texture_is_drawn_the_same_twice(shape: str, texture: str) -> None:
     pictures = []
@@ -24,19 +25,22 @@ def test_every_shape_on_every_texture_is_drawn_the_same_twice(shape: str, textur
     assert scene.word in WORDS["train"]
 
 
+@pytest.mark.property
 def test_splits_share_no_word() -> None:
     for first, second in itertools.combinations(WORDS, 2):
         assert not set(WORDS[first]) & set(WORDS[second])
 
 
+@pytest.mark.blackbox
 def test_an_unknown_texture_is_named() -> None:
     scene = sample_scene(numpy_generator(0), split="val", shape="star", texture="tartan")
     with pytest.raises(ValueError, match=r"tartan.*plain"):
         draw_scene(scene)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_shapes_box_holds_it_and_nothing_more(shape: str) -> None:
+def test_the_bounding_box_of_a_shape_is_tight(shape: str) -> None:
     for index in range(20):
         main = sample_scene(numpy_generator(1, shape, index), split="val", shape=shape, texture="plain").shapes[0]
         left, top, right, bottom = main.box
@@ -49,6 +53,7 @@ def test_a_shapes_box_holds_it_and_nothing_more(shape: str) -> None:
         assert all(edge.any() for edge in (drawn[top], drawn[bottom - 1], drawn[:, left], drawn[:, right - 1]))
 
 
+@pytest.mark.property
 def test_seventy_two_numbered_scenes_have_every_shape_on_every_texture() -> None:
     scenes = [numbered_scene(index, 0, data_set="places", split="val") for index in range(72)]
     assert {(scene.shapes[0].kind, scene.texture) for scene in scenes} == set(itertools.product(SHAPES, TEXTURES))

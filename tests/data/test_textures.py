@@ -1,4 +1,4 @@
-"""Drawn textures: deterministic, of every size, unlike each other, and as rich in fine structure as photographs."""
+"""Tests of drawn textures: they are deterministic, of any size, distinct and as detailed as photographs."""
 
 import itertools
 
@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from bench.data.mini.textures import KINDS, draw_texture
-from bench.seeding import numpy_generator
+from bench.runtime.seeding import numpy_generator
 
 
 def draw(kind: str, index: int, *, width: int = 171) -> np.ndarray:
     return draw_texture(kind, numpy_generator(0, "textures", kind, index), width=width)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_drawn_the_same_twice_and_otherwise_by_another_generator(kind: str) -> None:
+def test_a_texture_is_repeatable_and_depends_on_its_generator(kind: str) -> None:
     first, again, other = draw(kind, 0), draw(kind, 0), draw(kind, 1)
     assert first.shape == (128, 171, 3)
     assert first.dtype == np.uint8
@@ -23,15 +24,17 @@ def test_a_kind_is_drawn_the_same_twice_and_otherwise_by_another_generator(kind:
     assert draw(kind, 0, width=128).shape == (128, 128, 3)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_picture_is_flat_or_burnt_out(kind: str) -> None:
+def test_textures_are_neither_flat_nor_saturated(kind: str) -> None:
     for index in range(6):
         picture = draw(kind, index)
         assert picture.std() > 4
         assert np.isin(picture, (0, 255)).mean() < 0.35
 
 
-def test_the_spectrum_falls_as_that_of_natural_images() -> None:
+@pytest.mark.property
+def test_the_spectrum_falls_like_that_of_natural_images() -> None:
     """The power of photographs falls with about the square of the frequency; a flat spectrum is noise."""
     slopes = []
     for kind, index in itertools.product(KINDS, range(6)):
@@ -43,6 +46,7 @@ def test_the_spectrum_falls_as_that_of_natural_images() -> None:
     assert -3.5 < np.median(slopes) < -1.5
 
 
+@pytest.mark.blackbox
 def test_an_unknown_kind_is_named() -> None:
     with pytest.raises(ValueError, match=r"unknown kind of texture 'tartan': expected one of sky, "):
         draw_texture("tartan", numpy_generator(0), width=128)

@@ -1,4 +1,4 @@
-"""Miniature data sets on disk: written once, whole or not at all."""
+"""Tests of miniature data sets on disk, which are written once, completely or not at all."""
 
 import threading
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.data.mini.writing import written_once
+
+pytestmark = pytest.mark.blackbox
 
 
 def fill(folder: Path) -> None:
@@ -17,14 +19,14 @@ def fail(folder: Path) -> None:
     raise KeyboardInterrupt
 
 
-def test_a_folder_that_is_there_is_not_written_again(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_written_again(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "val"
     assert written_once(target, fill) == target
     assert (target / "a.txt").read_text() == "a"
     assert written_once(target, fail) == target
 
 
-def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         written_once(tmp_path / "val", fail)
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []
@@ -32,7 +34,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "val" / "a.txt").is_file()
 
 
-def test_of_many_one_writes(tmp_path: Path) -> None:
+def test_one_of_several_threads_writes_the_folder(tmp_path: Path) -> None:
     written = []
 
     def note(folder: Path) -> None:

@@ -1,23 +1,21 @@
-"""A baseline: written by one command, read in review, and what later runs are held to."""
+"""Tests of baselines, which one command writes and later runs are compared with."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from bench.compare import main
 from bench.gate.baseline import read_baseline, rounded
 from tests.gate.runs import change_json, values, write_run
+from tests.helpers.gate import command
+
+pytestmark = pytest.mark.blackbox
 
 PASS, BAD_INPUT, REGRESSION, CANNOT_TELL = 0, 2, 3, 4
 COSTS = {
     "stablediffusion": {"least_seconds_per_image": 2.0},
     "mine": {"least_seconds_per_image": 3.1415, "parameters": 1_234_567_890, "tera_flop": 0.123456789},
 }
-
-
-def command(*words: object) -> int:
-    return main([str(word) for word in words])
 
 
 @pytest.fixture
@@ -32,12 +30,14 @@ def baseline(run: Path, tmp_path: Path) -> Path:
     return path
 
 
-def test_its_own_run_passes_with_no_margin_at_all(run: Path, baseline: Path) -> None:
+def test_the_run_of_the_baseline_passes_without_margins(run: Path, baseline: Path) -> None:
     strict = [f"{name}=0" for name in ("lpips", "inception_score", "parameters")]
     assert command(run, baseline, "--margin", *strict) == PASS
 
 
-def test_beyond_the_margin_is_a_regression(baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_change_beyond_the_margin_is_a_regression(
+    baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     worse, slightly = values(), values()
     worse["mine"]["inception_score"] = worse["mine"]["inception_score"] * 0.97
     slightly["mine"]["inception_score"] = slightly["mine"]["inception_score"] * 0.99
@@ -46,7 +46,7 @@ def test_beyond_the_margin_is_a_regression(baseline: Path, tmp_path: Path, capsy
     assert command(write_run(tmp_path / "slightly", slightly, costs=COSTS), baseline) == PASS
 
 
-def test_unlike_items_and_protocols_are_told(
+def test_different_items_and_protocols_are_named(
     baseline: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for new, named in (
@@ -57,7 +57,7 @@ def test_unlike_items_and_protocols_are_told(
         assert named in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_number_stands_on_a_line_rounded_and_in_order(baseline: Path) -> None:
+def test_numbers_are_written_one_per_line_rounded_and_in_order(baseline: Path) -> None:
     text = baseline.read_text()
     lines = [line.strip().rstrip(",") for line in text.splitlines()]
     assert '"tera_flop": 0.12346' in lines
@@ -70,14 +70,16 @@ def test_a_number_stands_on_a_line_rounded_and_in_order(baseline: Path) -> None:
     assert all(line.count(":") <= 1 for line in lines)
 
 
-def test_writing_it_again_changes_nothing(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_writing_a_baseline_again_changes_nothing(
+    run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = baseline.read_bytes()
     assert command(run, baseline, "--update") == PASS
     assert "pass" in capsys.readouterr().out
     assert baseline.read_bytes() == before
 
 
-def test_one_tables_run_replaces_that_table_alone(run: Path, baseline: Path, tmp_path: Path) -> None:
+def test_the_run_of_one_table_replaces_only_that_table(run: Path, baseline: Path, tmp_path: Path) -> None:
     other = write_run(tmp_path / "other", values(1), experiment="table3")
     assert command(other, baseline, "--update") == PASS
     tables = read_baseline(baseline).tables
@@ -85,7 +87,7 @@ def test_one_tables_run_replaces_that_table_alone(run: Path, baseline: Path, tmp
     assert command(run, baseline) == PASS
 
 
-def test_what_is_partial_becomes_no_baseline(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_partial_run_is_refused_as_a_baseline(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = baseline.read_bytes()
     change_json(run / "run.json", status="on")
     assert command(run, baseline, "--update") == BAD_INPUT
@@ -98,10 +100,10 @@ def test_what_is_partial_becomes_no_baseline(run: Path, baseline: Path, capsys: 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"schema_version": 2}, "expected schema_version 1, found 2"),
-        ({"experiments": []}, "expected a baseline, found AttributeError"),
-        ({"protocols": {}}, "expected a baseline, found KeyError"),
-        ({"protocols": None}, "expected a baseline"),
+        ({"schema_version": 3}, "expected a baseline of schema_version 2, found 3"),
+        ({"experiments": []}, "experiments: expected a valid dictionary, found a list"),
+        ({"protocols": {}}, "table2_inpaint_imagenet: expected the protocol"),
+        ({"protocols": None}, "protocols: expected a valid dictionary, found null"),
     ],
 )
 def test_a_damaged_baseline_is_bad_input(
@@ -116,7 +118,7 @@ def test_a_damaged_baseline_is_bad_input(
     assert named in capsys.readouterr().err
 
 
-def test_an_edited_protocol_is_found(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_edited_protocol_is_detected(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
     baseline.write_text(baseline.read_text().replace('"splits": 10', '"splits": 11'))
     assert command(run, baseline) == BAD_INPUT
     assert "as the hash of a protocol, found another" in capsys.readouterr().err

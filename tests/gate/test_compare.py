@@ -1,4 +1,4 @@
-"""The command on runs that were made up: its status, and what it names."""
+"""Tests of the gate's command on synthetic runs: its status and the differences that it names."""
 
 import json
 from collections.abc import Callable
@@ -7,18 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.compare import main
+from bench.gate.command import main
 from tests.gate.runs import EXPERIMENT, ITEMS, change_json, values, write_run
-from tests.imports import HEAVY, loaded_with
+from tests.helpers.gate import ends
+from tests.helpers.imports import HEAVY, loaded_with
+
+pytestmark = pytest.mark.blackbox
 
 PASS, BAD_INPUT, REGRESSION, CANNOT_TELL = 0, 2, 3, 4
-
-
-def ends(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
-    """Status of the command, and what it prints in one line."""
-    status = main([str(word) for word in words])
-    captured = capsys.readouterr()
-    return status, " ".join((captured.out + captured.err).split())
 
 
 @pytest.fixture
@@ -27,13 +23,13 @@ def old(tmp_path: Path) -> Path:
 
 
 def moved(by: float, noise: float, metric: str = "lpips", row: str = "mine") -> dict[str, dict[str, np.ndarray]]:  # type: ignore[type-arg]
-    """Values of which one metric moved, by the same for all items and by what differs between them."""
+    """Return values in which one metric is shifted for all items and by noise between them."""
     found = values()
     found[row][metric] = found[row][metric] + by + noise * np.random.default_rng(9).standard_normal(ITEMS)
     return found
 
 
-def test_the_same_numbers_pass(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_equal_numbers_pass(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, shown = ends(capsys, write_run(tmp_path / "new", values()), old)
     assert status == PASS
     assert "pass: 4 within their margins" in shown
@@ -49,7 +45,7 @@ def test_a_worse_metric_is_named_with_old_new_and_margin(
     assert "regression: 1 worse, 3 within their margins" in shown
 
 
-def test_higher_is_better_where_it_is(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_lower_value_is_worse_for_a_score(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     less = write_run(tmp_path / "less", moved(-1.0, 0.1, "inception_score"))
     more = write_run(tmp_path / "more", moved(1.0, 0.1, "inception_score"))
     assert ends(capsys, less, old)[0] == REGRESSION
@@ -58,8 +54,10 @@ def test_higher_is_better_where_it_is(old: Path, tmp_path: Path, capsys: pytest.
     assert "improved mine inception_score" in shown
 
 
-def test_pairing_finds_what_two_intervals_do_not(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every item is worse by a hundredth, a third of their deviation: far beyond chance only where items are paired."""
+def test_pairing_detects_a_difference_that_separate_intervals_miss(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every item is worse by 0.01, a third of the deviation, which is significant only if items are paired."""
     new = write_run(tmp_path / "new", moved(0.01, 0.001))
     assert ends(capsys, new, old, "--margin", "lpips=0.5%")[0] == REGRESSION
     entries = [json.loads((run / "results.json").read_text())["rows"][1]["metrics"]["lpips"] for run in (new, old)]
@@ -67,7 +65,7 @@ def test_pairing_finds_what_two_intervals_do_not(old: Path, tmp_path: Path, caps
     assert apart < 1.96 * np.hypot(*(entry["stderr"] for entry in entries))
 
 
-def test_noise_wider_than_the_margin_decides_nothing(
+def test_noise_wider_than_the_margin_is_inconclusive(
     old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     new = write_run(tmp_path / "new", moved(0.0, 0.5))
@@ -77,7 +75,7 @@ def test_noise_wider_than_the_margin_decides_nothing(
     assert ends(capsys, new, old, "--margin", "lpips=1")[0] == PASS
 
 
-def test_margins_move_the_verdict(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_margins_change_the_verdict(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = write_run(tmp_path / "new", moved(0.1, 0.02))
     assert ends(capsys, new, old, "--margin", "lpips=0.2")[0] == PASS
     assert ends(capsys, new, old, "--margin", "lpips=20%")[0] == PASS
@@ -91,8 +89,10 @@ def test_margins_move_the_verdict(old: Path, tmp_path: Path, capsys: pytest.Capt
     assert "margin of lpisp: expected one of lpips, inception_score, parameters" in shown
 
 
-def test_values_alone_are_held_to_the_margin(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Noise that nobody could tell from nothing by its items is within the margin or beyond it by its value."""
+def test_values_without_items_are_compared_by_the_margin(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without influences, noise is compared with the margin by its value alone."""
     new = write_run(tmp_path / "new", moved(0.0, 0.5), influences=False)
     status, shown = ends(capsys, new, old, "--margin", "lpips=20%")
     assert status == PASS
@@ -133,7 +133,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no rows": (lambda run: change_json(run / "results.json", rows=[]), "expected rows with measured columns"),
     "no columns": (lambda run: change_json(run / "results.json", columns=[]), "expected rows with measured columns"),
     "a row less": (without_row, "row mine: expected numbers as old has them, found none"),
-    "no number": (not_finite, "expected a finite lpips of mine, found nan"),
+    "no number": (not_finite, "results.json: expected JSON, found NaN, which is no JSON number"),
     "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "expected a protocol for"),
     "damaged influences": (lambda run: (run / "influences.parquet").write_bytes(b"PAR1"), "influences.parquet: exp"),
     "fewer influences": (fewer_influences, "expected 39 items of lpips of mine, as in results.json, found 40"),
@@ -145,7 +145,7 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_what_is_empty_partial_or_unlike_never_passes(
+def test_an_empty_partial_or_different_run_never_passes(
     name: str, old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoil, named = SPOILED[name]
@@ -184,7 +184,7 @@ def test_a_metric_without_a_value_never_passes(old: Path, tmp_path: Path, capsys
         assert f"lpips of mine: expected a value on both sides, found none {sides}" in shown
 
 
-def test_more_rows_are_said_and_no_fault(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_added_rows_are_reported_and_pass(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = values()
     found["another"] = dict(found["mine"])
     status, shown = ends(capsys, write_run(tmp_path / "new", found), old)
@@ -199,7 +199,9 @@ def costing(seconds: float, parameters: float = 100) -> dict[str, dict[str, floa
     }
 
 
-def test_costs_are_compared_where_both_have_them(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_costs_are_compared_and_missing_ones_are_named(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cheap = write_run(tmp_path / "cheap", values(), costs=costing(3.0))
     slow = write_run(tmp_path / "slow", values(), costs=costing(6.0))
     large = write_run(tmp_path / "large", values(), costs=costing(3.0, 102))
@@ -210,9 +212,12 @@ def test_costs_are_compared_where_both_have_them(old: Path, tmp_path: Path, caps
     status, shown = ends(capsys, large, cheap)
     assert status == REGRESSION
     assert "regression mine parameters 100 102" in shown
-    status, shown = ends(capsys, old, cheap)
-    assert status == PASS
-    assert "compared where both sides have them: parameters (0 of 1 rows), tera_flop (0 of 1 rows)" in shown
+    for words, side in (((old, cheap), "new"), ((cheap, old), "old")):
+        status, shown = ends(capsys, *words)
+        assert status == CANNOT_TELL
+        assert f"parameters of mine: expected it on both sides, found none in {side}" in shown
+        free = [f"{name}=any" for name in ("parameters", "tera_flop", "time_ratio")]
+        assert ends(capsys, *words, "--margin", *free)[0] == PASS
 
 
 def collection(folder: Path, *names: str, failed: str = "") -> Path:
@@ -244,7 +249,9 @@ def test_collections_are_compared_experiment_by_experiment(tmp_path: Path, capsy
     assert ends(capsys, both, one)[0] == CANNOT_TELL
 
 
-def test_two_runs_of_one_experiment_are_no_side(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_runs_of_one_experiment_on_one_side_are_refused(
+    old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("a", "b"):
         write_run(tmp_path / "sweep" / name, values())
     status, shown = ends(capsys, tmp_path / "sweep", old)
@@ -252,12 +259,12 @@ def test_two_runs_of_one_experiment_are_no_side(old: Path, tmp_path: Path, capsy
     assert f"expected one run of each experiment, found two of {EXPERIMENT}" in shown
 
 
-def test_what_is_not_there_is_bad_input(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_run_is_bad_input(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, named in (
         ((tmp_path / "none", old), "expected the folder of a run, found none"),
         ((old / "run.json", old), "expected the folder of a run, found a file"),
         ((old, tmp_path / "none.json"), "expected a baseline, found no file"),
-        ((old, old / "run.json"), "expected a baseline, found KeyError"),
+        ((old, old / "run.json"), "expected a baseline of schema_version 2, found None"),
         ((old, old, "--markdown", tmp_path / "none" / "gate.md"), "expected a file that can be written"),
     ):
         status, shown = ends(capsys, *words)
@@ -267,7 +274,7 @@ def test_what_is_not_there_is_bad_input(old: Path, tmp_path: Path, capsys: pytes
         main([str(old)])
 
 
-def test_the_command_needs_no_torch(tmp_path: Path) -> None:
+def test_the_command_does_not_import_torch(tmp_path: Path) -> None:
     loaded = loaded_with("bench.compare", tmp_path)
     assert "bench.compare" in loaded
     assert not HEAVY & loaded

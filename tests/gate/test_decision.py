@@ -1,4 +1,4 @@
-"""The gate's rule: what it calls a regression, what it lets pass, and how seldom it is wrong."""
+"""Tests of the gate's rule: its verdicts, and the frequency of wrong ones."""
 
 import math
 
@@ -13,7 +13,7 @@ FEW = 30
 
 
 def estimated(value: float, stderr: float, sources: int) -> Worsening:
-    """A paired worsening to which all sources add as much; its error is not known where `stderr` is NaN."""
+    """Return a paired worsening with equal contributions of all sources; its error is unknown if `stderr` is NaN."""
     spread = None if math.isnan(stderr) else Spread(stderr, sources, float(sources), sources - 1.0, 0.0)
     return Worsening(value, spread, paired=True)
 
@@ -23,12 +23,14 @@ def verdict(value: float, stderr: float, margin: float, sources: int | None = 20
     return decide([(worse, margin)])[0]
 
 
-def test_what_is_the_same_passes_whatever_the_margin() -> None:
+@pytest.mark.property
+def test_equal_values_pass_at_any_margin() -> None:
     for margin in (0.0, 0.1):
         assert verdict(0.0, 0.0, margin) is Verdict.PASS
         assert verdict(0.0, 0.0, margin, None) is Verdict.PASS
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("value", "stderr", "expected"),
     [
@@ -42,19 +44,21 @@ def test_what_is_the_same_passes_whatever_the_margin() -> None:
         (0.0, math.nan, Verdict.CANNOT_TELL),
     ],
 )
-def test_a_worsening_beside_a_margin_of_a_half(value: float, stderr: float, expected: Verdict) -> None:
+def test_a_worsening_is_judged_by_its_error_and_the_margin(value: float, stderr: float, expected: Verdict) -> None:
     assert verdict(value, stderr, 0.5) is expected
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(0.5, Verdict.PASS), (0.51, Verdict.REGRESSION), (-0.51, Verdict.IMPROVED), (-0.5, Verdict.PASS)],
 )
-def test_known_values_are_held_to_the_margin_itself(value: float, expected: Verdict) -> None:
+def test_exact_values_are_compared_with_the_margin_itself(value: float, expected: Verdict) -> None:
     assert verdict(value, 0.0, 0.5, None) is expected
 
 
-def test_bound_and_p_value_are_students() -> None:
+@pytest.mark.reference
+def test_bounds_and_p_values_equal_students() -> None:
     worse = estimated(1.0, 0.5, 11)
     assert upper_bound(worse) == pytest.approx(1 + 1.812461 * 0.5, rel=1e-6)  # Student's t, 10 degrees of freedom
     assert p_value(worse, 1.0) == pytest.approx(0.5)
@@ -62,7 +66,8 @@ def test_bound_and_p_value_are_students() -> None:
     assert p_value(worse, 1.0 - 1.812461 * 0.5) == pytest.approx(0.05, rel=1e-5)
 
 
-def test_many_comparisons_ask_for_more_of_each() -> None:
+@pytest.mark.blackbox
+def test_many_comparisons_tighten_the_level_of_each() -> None:
     nearly = (estimated(0.5 + 2 * 0.1, 0.1, 200), 0.5)  # p = 0.023
     same = (estimated(0.0, 0.1, 200), 0.5)
     assert decide([nearly])[0] is Verdict.REGRESSION
@@ -70,7 +75,8 @@ def test_many_comparisons_ask_for_more_of_each() -> None:
     assert decide([nearly, (Worsening(0.0), 0.5), (estimated(0.0, math.nan, 1), 0.5)])[0] is Verdict.REGRESSION
 
 
-def test_all_together() -> None:
+@pytest.mark.blackbox
+def test_the_worst_verdict_decides_the_outcome() -> None:
     assert together([]) is Verdict.CANNOT_TELL
     assert together([Verdict.PASS, Verdict.IMPROVED]) is Verdict.PASS
     assert together([Verdict.PASS, Verdict.CANNOT_TELL]) is Verdict.CANNOT_TELL
@@ -79,7 +85,7 @@ def test_all_together() -> None:
 
 
 def simulated(truth: np.ndarray, margin: float, runs: int) -> list[Verdict]:  # type: ignore[type-arg]
-    """Verdicts on tables whose numbers are truly worse by `truth`, each seen on 100 items."""
+    """Return verdicts on tables that are truly worse by `truth`, each measured on 100 items."""
     generator = np.random.default_rng(0)
     found = []
     for _ in range(runs):
@@ -90,13 +96,15 @@ def simulated(truth: np.ndarray, margin: float, runs: int) -> list[Verdict]:  # 
     return found
 
 
-def test_no_more_than_one_table_in_twenty_is_called_worse_wrongly() -> None:
+@pytest.mark.property
+def test_at_most_one_table_in_twenty_is_wrongly_called_worse() -> None:
     found = simulated(np.full(FEW, 0.2), 0.2, 2000)  # each on its margin: the hardest that is still none
     share = found.count(Verdict.REGRESSION) / len(found)
     assert 0.02 < share < 0.065  # 0.05 and three deviations of 2,000 draws
 
 
-def test_no_more_than_one_table_in_twenty_passes_wrongly() -> None:
+@pytest.mark.property
+def test_at_most_one_table_in_twenty_wrongly_passes() -> None:
     truth = np.full(FEW, -1.0)
     truth[7] = 0.2  # one on the margin, all others far better
     found = simulated(truth, 0.2, 2000)

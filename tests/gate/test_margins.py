@@ -1,4 +1,4 @@
-"""Margins: as a part of the old value, in the number's own unit, or none at all."""
+"""Tests of margins as a share of the old value, in the unit of the number, or unlimited."""
 
 import math
 
@@ -7,8 +7,10 @@ import pytest
 from bench.errors import BadInputError
 from bench.gate.margins import COSTS, QUALITY, Margin, margin_of, margins_of
 
+pytestmark = pytest.mark.blackbox
 
-def test_margins_as_typed() -> None:
+
+def test_margins_are_parsed_from_words() -> None:
     found = margins_of(["fid=0.5", "lpips=1.5%", "fid_40_50=any", "time_ratio=2"])
     assert found == {
         "fid": Margin(0.5, relative=False),
@@ -21,7 +23,7 @@ def test_margins_as_typed() -> None:
     assert Margin(math.inf, relative=True).at(0.0) == math.inf
 
 
-def test_what_is_given_counts_for_its_own_name_alone() -> None:
+def test_a_given_margin_applies_only_to_its_own_metric() -> None:
     given = margins_of(["fid=0.5", "clip_score=1"])
     assert margin_of("fid", given) == Margin(0.5, relative=False)
     assert margin_of("fid_40_50", given) == QUALITY
@@ -44,11 +46,11 @@ def test_what_is_given_counts_for_its_own_name_alone() -> None:
         ("=1", "found no name"),
     ],
 )
-def test_what_is_no_margin_is_named(word: str, found: str) -> None:
+def test_an_invalid_margin_is_refused(word: str, found: str) -> None:
     with pytest.raises(BadInputError, match=rf"^--margin {word}: expected .*{found}"):
         margins_of([word])
 
 
-def test_two_margins_of_one_name_are_refused() -> None:
+def test_two_margins_for_one_metric_are_refused() -> None:
     with pytest.raises(BadInputError, match=r"^gate.margins fid=2: expected one margin of fid"):
         margins_of(["fid=1", "fid=2"], "gate.margins")

@@ -1,4 +1,4 @@
-"""What the gate writes: readable, well formed, and escaped as its readers want."""
+"""Tests of the gate's reports, which are readable, well formed and escaped for their readers."""
 
 import json
 from dataclasses import replace
@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench.compare import main
+from bench.gate.command import main
 from bench.gate.comparing import Comparison, Outcome
 from bench.gate.decision import Verdict, Worsening
 from bench.gate.margins import Margin
-from bench.gate.numbers import Problem
+from bench.gate.read_run import Problem
 from bench.gate.report import as_json, github_commands, junit, summary, to_markdown
 from bench.metrics.spread import Spread
 from tests.gate.runs import values, write_run
@@ -39,7 +39,8 @@ MIXED = outcome(
 )
 
 
-def test_markdown_shows_what_moved_the_worst_first() -> None:
+@pytest.mark.blackbox
+def test_markdown_lists_changes_with_the_worst_first() -> None:
     text = to_markdown(MIXED)
     assert text.startswith(
         "## Gate: regression: 1 worse, 1 undecided, 1 improved, 1 within their margins, 1 not compar"
@@ -54,11 +55,13 @@ def test_markdown_shows_what_moved_the_worst_first() -> None:
     assert "x\\_y" in text
 
 
-def test_markdown_of_a_pass_is_a_line() -> None:
+@pytest.mark.golden
+def test_a_pass_is_one_line_of_markdown() -> None:
     text = to_markdown(outcome(comparison(Verdict.PASS, value=0.0)))
     assert text == "## Gate: pass: 1 within their margins\n\n`new` beside `old`\n"
 
 
+@pytest.mark.blackbox
 def test_junit_is_well_formed_and_counts() -> None:
     root = ElementTree.fromstring(junit(MIXED))
     assert root.tag == "testsuites"
@@ -70,28 +73,31 @@ def test_junit_is_well_formed_and_counts() -> None:
     failed = [case for case in suites["table2"] if case.find("failure") is not None]
     assert len(failed) == 1
     assert failed[0].attrib["classname"] == "table2"
-    assert failed[0].attrib["name"] == AWKWARD.replace("\x00", "?") + ": fid"
+    assert failed[0].attrib["name"] == AWKWARD.replace("\x00", "\\x00") + ": fid"
     assert "7 to 7.5" in failed[0][0].attrib["message"]
 
 
-def test_annotations_are_escaped_as_workflow_commands_are() -> None:
+@pytest.mark.blackbox
+def test_annotations_are_escaped_for_workflow_commands() -> None:
     found = github_commands(MIXED)
     assert [line.partition(" ")[0] for line in found] == ["::error", "::warning", "::warning"]
     assert all("\n" not in line and "\r" not in line for line in found)
     assert found[0].startswith("::error title=table2%3A worse::fid of a|b")
     assert '"c": 5%25, d' in found[0]
     commas = outcome(problems=(Problem("a,b:c", "100%\r\n"),))
-    assert github_commands(commas) == ["::warning title=a%2Cb%3Ac%3A not comparable::100%25%0D%0A"]
+    assert github_commands(commas) == ["::warning title=a%2Cb%3Ac%3A not comparable::100%25"]
 
 
-def test_no_more_annotations_than_are_shown() -> None:
+@pytest.mark.blackbox
+def test_annotations_are_limited_to_the_number_that_is_shown() -> None:
     assert len(github_commands(outcome(*[comparison(Verdict.REGRESSION)] * 10))) == 10
     found = github_commands(outcome(*[comparison(Verdict.REGRESSION)] * 30))
     assert len(found) == 10
     assert found[-1].endswith("::and 21 more")
 
 
-def test_json_has_every_comparison_and_no_number_that_is_none() -> None:
+@pytest.mark.blackbox
+def test_json_contains_every_comparison_and_only_finite_numbers() -> None:
     unknown = replace(comparison(Verdict.CANNOT_TELL), worsening=Worsening(0.5, paired=True))
     content = as_json(outcome(comparison(Verdict.PASS), unknown, comparison(Verdict.PASS, sources=None)))
     assert json.loads(json.dumps(content, allow_nan=False)) == json.loads(json.dumps(content))
@@ -101,11 +107,13 @@ def test_json_has_every_comparison_and_no_number_that_is_none() -> None:
     assert [each["ci95"] is None for each in content["comparisons"]] == [False, True, True]
 
 
-def test_a_summary_of_nothing_is_no_pass() -> None:
+@pytest.mark.blackbox
+def test_an_empty_outcome_does_not_pass() -> None:
     assert summary(outcome(problems=(Problem("", "empty"),))) == "cannot tell: 1 not comparable"
 
 
-def test_the_command_writes_all_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.blackbox
+def test_the_command_writes_every_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     worse = values()
     worse["mine"]["lpips"] = worse["mine"]["lpips"] + 1
     new, old = write_run(tmp_path / "new", worse), write_run(tmp_path / "old", values())

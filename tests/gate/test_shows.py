@@ -1,4 +1,4 @@
-"""The gate on real runs: the same code, a decoder gone wrong, and everything that must not pass."""
+"""Tests of the gate on real runs: equal code, a worse decoder, and everything that must not pass."""
 
 import json
 import os
@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import bench
-from bench.compare import main
+from bench.gate.margins import margin_of
+from tests.helpers.gate import ends
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 ITEMS = 128
 PASS, REGRESSION, CANNOT_TELL = 0, 3, 4
 BUSY = "time_ratio=any"
-"""For tests that run beside others."""
+"""Unlimited margin of time ratios for tests that run beside others."""
 
 
 def command(folder: Path, out: str, *extra: str, store: str = "store") -> list[str]:
@@ -46,7 +47,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def noisy(weights: Path, target: Path) -> Path:
-    """A copy of a model of which every weight is off by 5 %, at random."""
+    """Copy a model with random deviations of 5 % in every weight."""
     shutil.copytree(weights, target)
     generator = torch.Generator().manual_seed(0)
     tensors = load_file(weights / WEIGHTS)
@@ -58,24 +59,21 @@ def noisy(weights: Path, target: Path) -> Path:
     return target
 
 
-def gate(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
-    status = main([str(word) for word in words])
-    return status, " ".join(capsys.readouterr().out.split())
-
-
-def test_the_same_code_twice_passes(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.blackbox
+def test_two_runs_of_the_same_code_pass(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     new = run(old.parent, "new", store="another_store")  # so that everything is made again
     strict = [f"{name}=0.01%" for name in ("fid", "lpips", "pre_error")]
-    status, shown = gate(capsys, new, old, "--margin", *strict, BUSY, "--json", old.parent / "gate.json")
+    status, shown = ends(capsys, new, old, "--margin", *strict, BUSY, "--json", old.parent / "gate.json")
     assert status == PASS, shown
     comparisons = json.loads((old.parent / "gate.json").read_text())["comparisons"]
     assert len([found for found in comparisons if found["paired"]]) == 12
     assert {"parameters", "tera_flop", "peak_activation_bytes"} <= {found["metric"] for found in comparisons}
 
 
+@pytest.mark.blackbox
 def test_a_decoder_with_five_percent_noise_is_a_regression(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder = noisy(ASSETS / "base", old.parent / "noisy")
-    status, shown = gate(capsys, run(old.parent, "worse", f"profile.decoders.base={decoder}"), old)
+    status, shown = ends(capsys, run(old.parent, "worse", f"profile.decoders.base={decoder}"), old)
     assert status == REGRESSION
     for metric in ("lpips", "pre_error"):
         assert f"regression base_mask {metric}" in shown
@@ -83,23 +81,26 @@ def test_a_decoder_with_five_percent_noise_is_a_regression(old: Path, capsys: py
         assert f"regression {row}" not in shown
 
 
-def test_other_feature_weights_are_another_protocol(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.blackbox
+def test_other_feature_weights_change_the_protocol(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = noisy(ASSETS / "metric_features", old.parent / "noisy_features")
-    status, shown = gate(capsys, run(old.parent, "protocol", f"profile.features.images={network}"), old)
+    status, shown = ends(capsys, run(old.parent, "protocol", f"profile.features.images={network}"), old)
     assert status == CANNOT_TELL
     for metric in ("fid", "lpips"):
         assert f"protocol of {metric}: measure.weights: expected" in shown
     assert "protocol of pre_error" not in shown
 
 
-def test_half_the_items_decide_nothing(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, shown = gate(capsys, run(old.parent, "half", f"limit={ITEMS // 2}"), old)
+@pytest.mark.blackbox
+def test_half_the_items_are_inconclusive(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, shown = ends(capsys, run(old.parent, "half", f"limit={ITEMS // 2}"), old)
     assert status == CANNOT_TELL
     assert "manifest: expected" in shown
     assert f"({ITEMS} and {ITEMS // 2} items)" in shown
 
 
-def test_a_killed_run_decides_nothing(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.blackbox
+def test_a_killed_run_is_inconclusive(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = subprocess.Popen(
         command(old.parent, "killed", "row=[stablediffusion,base_nomask]", store="killed_store"),
         stdout=subprocess.DEVNULL,
@@ -113,24 +114,26 @@ def test_a_killed_run_decides_nothing(old: Path, capsys: pytest.CaptureFixture[s
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    status, shown = gate(capsys, old.parent / "killed", old)
+    status, shown = ends(capsys, old.parent / "killed", old)
     assert status == CANNOT_TELL
     assert "found neither" in shown
     run_json = old.parent / "new_partial"
     shutil.copytree(old, run_json)
     (run_json / "run.json").unlink()  # which is written last
-    status, shown = gate(capsys, run_json, old)
+    status, shown = ends(capsys, run_json, old)
     assert status == CANNOT_TELL
     assert "run.json: expected the file of a whole run, found none" in shown
 
 
-def test_an_empty_folder_decides_nothing(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.blackbox
+def test_an_empty_folder_is_inconclusive(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (old.parent / "empty").mkdir()
-    assert gate(capsys, old.parent / "empty", old)[0] == CANNOT_TELL
+    assert ends(capsys, old.parent / "empty", old)[0] == CANNOT_TELL
 
 
-def test_table_2_is_what_the_reports_say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`reports/` belongs to this code: Table 2, made from nothing, lies within the gate's margins of it."""
+@pytest.mark.golden
+def test_table_2_agrees_with_the_committed_reports(tmp_path: Path) -> None:
+    """A new run of Table 2 is within the gate's margins of the committed one in `reports/`."""
     new = tmp_path / "new"
     words = [
         "experiment=table2_inpaint_imagenet",
@@ -138,8 +141,24 @@ def test_table_2_is_what_the_reports_say(tmp_path: Path, capsys: pytest.CaptureF
         f"paths.data={tmp_path / 'data'}",
     ]
     subprocess.run([sys.executable, "-m", "bench", *words, f"out={new}"], check=True, capture_output=True)
-    words = ["--margin", BUSY, "--json", tmp_path / "gate.json"]
-    status, shown = gate(capsys, new, ROOT / "reports" / "table2_inpaint_imagenet", *words)
-    assert status == PASS, shown
-    comparisons = json.loads((tmp_path / "gate.json").read_text())["comparisons"]
-    assert len([found for found in comparisons if found["metric"] in ("fid", "lpips", "pre_error")]) == 42
+    ours, reported = (headline_values(run) for run in (new, ROOT / "reports" / "table2_inpaint_imagenet"))
+    assert len(reported) == 42
+    assert ours.keys() == reported.keys()
+    far = {
+        cell: (ours[cell], value)
+        for cell, value in reported.items()
+        if abs(ours[cell] - value) > margin_of(cell[1], {}).at(value)
+    }
+    assert not far
+
+
+def headline_values(run: Path) -> dict[tuple[str, str], float]:
+    """Return values by row and column of a run's table."""
+    results = json.loads((run / "results.json").read_text())
+    columns = [column["metric"] for column in results["columns"]]
+    return {
+        (row["method"], metric): row["metrics"][metric]["value"]
+        for row in results["rows"]
+        if row["origin"] != "published"
+        for metric in columns
+    }

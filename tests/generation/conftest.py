@@ -1,4 +1,4 @@
-"""The tiny pipelines, written once, and a machine without a network."""
+"""Provide the tiny pipelines, which are written once, and a machine without a network."""
 
 import socket
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.generation import tiny
 
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Pipelines' folders: `text`, `inpainting`, `exemplar`; and `configs`, settings of a checkpoint file's parts."""
+    """Write the pipelines `text`, `inpainting` and `exemplar`, and `configs`, the settings of a checkpoint's parts."""
     root = tmp_path_factory.mktemp("tiny")
     return {
         "text": tiny.write_text(root / "text", 4),
@@ -23,7 +23,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever looks beyond this machine fails."""
+    """Make every network connection fail."""
 
     def refuse(*_: Any) -> NoReturn:
         raise AssertionError("nothing is ever fetched")

@@ -1,4 +1,4 @@
-"""Decoders as methods: strips where memory is short, on a device that is only pretended, and compilation."""
+"""Tests of decoders as methods: strips on a simulated device with little memory, and compilation."""
 
 import itertools
 import logging
@@ -13,7 +13,8 @@ import torch
 from bench.errors import BadInputError
 from bench.generation import compiling, decoding
 from bench.generation.compiling import check_compiler, check_mode, compile_network
-from bench.generation.decoding import Batch, Decoded
+from bench.generation.decoding import Decoded
+from bench.generation.method import Batch
 from bench.models import build_decoder
 
 CPU = torch.device("cpu")
@@ -33,11 +34,12 @@ def batch(count: int, side: int = 64) -> Batch:
 
 
 def with_encoded(known: Batch) -> Batch:
-    """The same batch with latents of the first stage, all different from the sampled ones."""
+    """Return the batch with latents of the first stage that differ from the sampled ones."""
     return replace(known, encoded=known.z + 100, encoded_known=known.z - 100)
 
 
-def test_each_kind_of_latents_is_that_of_its_name() -> None:
+@pytest.mark.blackbox
+def test_each_kind_of_latents_is_selected_by_its_name() -> None:
     given = with_encoded(batch(2))
     assert given.encoded is not None
     assert given.encoded_known is not None
@@ -50,8 +52,9 @@ def test_each_kind_of_latents_is_that_of_its_name() -> None:
                 replace(given, **{missing: None}).latents(kind)
 
 
-def test_spliced_latents_are_sampled_in_every_cell_that_one_pixel_of_the_hole_touches() -> None:
-    """By a loop over the cells of pictures 24 by 40; a single pixel at a cell's corner makes it one of the hole's."""
+@pytest.mark.reference
+def test_spliced_latents_are_sampled_in_every_cell_that_the_hole_touches() -> None:
+    """The expected cells are found by a loop over pictures of 24 × 40; one pixel at a corner makes a cell sampled."""
     z = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(3))
     mask = torch.zeros(2, 1, 24, 40)
     for row, column in ((0, 0), (7, 15), (8, 31), (23, 39)):
@@ -72,7 +75,7 @@ def test_spliced_latents_are_sampled_in_every_cell_that_one_pixel_of_the_hole_to
 
 
 def short_of_memory(monkeypatch: pytest.MonkeyPatch, decoded: Decoded, largest: int) -> list[int | None]:
-    """Let decoding fail with more rows at once than that; returns a list of the rows that are tried."""
+    """Let decoding fail with more than the given rows at once, and return a list of the rows that are tried."""
     tried: list[int | None] = []
     in_strips, forward = decoding.decode_in_strips, decoded.decoder.forward
 
@@ -93,8 +96,9 @@ def short_of_memory(monkeypatch: pytest.MonkeyPatch, decoded: Decoded, largest: 
     return tried
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("conditioned", [True, False])
-def test_an_image_that_does_not_fit_is_decoded_in_strips_from_then_on(
+def test_an_image_that_does_not_fit_causes_decoding_in_strips(
     conditioned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     decoded, one, more = method(conditioned=conditioned), batch(1), batch(3)
@@ -109,7 +113,8 @@ def test_an_image_that_does_not_fit_is_decoded_in_strips_from_then_on(
     assert max((a - b).abs().max() for a, b in zip(expected, found, strict=True)) <= 2e-5
 
 
-def test_several_images_that_do_not_fit_are_for_fewer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_several_images_that_do_not_fit_are_not_decoded_in_strips(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = method()
     tried = short_of_memory(monkeypatch, decoded, 16)
     with pytest.raises(torch.OutOfMemoryError, match="pretended"):
@@ -117,7 +122,8 @@ def test_several_images_that_do_not_fit_are_for_fewer_at_once(monkeypatch: pytes
     assert (tried, decoded.strip_rows) == ([None], None)
 
 
-def test_what_does_not_fit_in_the_thinnest_strips_either_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_an_image_too_large_for_the_thinnest_strips_raises_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = method()
     tried = short_of_memory(monkeypatch, decoded, 1)
     with pytest.raises(torch.OutOfMemoryError, match="pretended"):
@@ -125,7 +131,8 @@ def test_what_does_not_fit_in_the_thinnest_strips_either_ends_the_work(monkeypat
     assert tried == [None, 32, 16]
 
 
-def test_given_strips_are_taken_and_halved_too(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_configured_strips_are_used_and_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     decoded = method()
     decoded.strip_rows = 1000
     tried = short_of_memory(monkeypatch, decoded, 32)
@@ -133,6 +140,7 @@ def test_given_strips_are_taken_and_halved_too(monkeypatch: pytest.MonkeyPatch) 
     assert tried == [1000, 32]
 
 
+@pytest.mark.blackbox
 def test_other_decoders_have_no_strips() -> None:
     class Theirs(torch.nn.Module):
         def forward(self, *_: torch.Tensor) -> torch.Tensor:
@@ -142,11 +150,12 @@ def test_other_decoders_have_no_strips() -> None:
         Decoded(Theirs(), conditioned=False)(batch(1))
 
 
-def test_the_frames_of_what_failed_are_gone_before_strips_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_memory_of_the_failed_attempt_is_freed_before_strips_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     alive = {"count": 0}
 
     class Large:
-        """Stands for a feature map that fills the memory."""
+        """Stand for a feature map that fills the memory."""
 
         def __init__(self) -> None:
             alive["count"] += 1
@@ -168,14 +177,18 @@ def test_the_frames_of_what_failed_are_gone_before_strips_are_tried(monkeypatch:
     decoded(batch(1))
 
 
-def test_cuda_graphs_need_a_gpu() -> None:
+@pytest.mark.blackbox
+def test_cuda_graphs_without_a_gpu_are_refused() -> None:
     for mode in (None, "default", "max-autotune"):
         check_mode(mode, CPU)
-    with pytest.raises(BadInputError, match=r"compile: reduce-overhead is CUDA graphs: expected a GPU, found .* cpu"):
+    with pytest.raises(
+        BadInputError, match=r"compile: expected a GPU for the CUDA graphs of reduce-overhead, found .* cpu"
+    ):
         check_mode("reduce-overhead", CPU)
 
 
-def test_a_missing_compiler_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_a_missing_compiler_gives_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> object:
         raise RuntimeError("backend='inductor' raised:\nInvalidCxxCompiler: No working C++ compiler\n\nfurther")
 
@@ -186,7 +199,8 @@ def test_a_missing_compiler_is_one_message(monkeypatch: pytest.MonkeyPatch) -> N
     assert str(found.value) == expected
 
 
-def test_any_number_of_decoders_is_compiled() -> None:
+@pytest.mark.blackbox
+def test_any_number_of_decoders_can_be_compiled() -> None:
     compiled = []
 
     def backend(graph: torch.fx.GraphModule, _: list[torch.Tensor]) -> object:
@@ -204,8 +218,9 @@ def test_any_number_of_decoders_is_compiled() -> None:
         assert len(compiled) > before
 
 
+@pytest.mark.blackbox
 @pytest.mark.slow
-def test_without_a_compiler_it_is_the_same_for_real() -> None:
+def test_a_real_missing_compiler_gives_one_message() -> None:
     program = (
         "import torch; from bench.generation.compiling import check_compiler as c; c('default', torch.device('cpu'))"
     )
@@ -218,8 +233,9 @@ def test_without_a_compiler_it_is_the_same_for_real() -> None:
     assert "compiler" in last
 
 
+@pytest.mark.blackbox
 @pytest.mark.slow
-def test_a_compiled_decoder_gives_the_same_image_and_stays_what_it_is() -> None:
+def test_a_compiled_decoder_gives_the_same_image_and_is_not_modified() -> None:
     check_compiler("default", CPU)
     decoded = method()
     batches = [batch(3), batch(2), batch(1)]

@@ -1,4 +1,4 @@
-"""What every generator promises, on tiny models with random weights: noise by item, conditions that matter, options."""
+"""Tests of the contract of generators on tiny models: noise by item, conditions and options."""
 
 import shutil
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from bench.errors import BadInputError
+from bench.generation.generator import image_batch, noise_sources, start_noise
 from bench.generation.inpainting import InpaintingGenerator
-from bench.generation.latents import image_batch, noise_sources, start_noise
 from bench.generation.paint_by_example import PaintByExampleGenerator
 from bench.generation.reconstruction import ReconstructionGenerator
-from bench.generation.sampling import under_autocast
+from bench.generation.schedulers import under_autocast
 from bench.generation.text_to_image import TextToImageGenerator
 from tests.generation import tiny
 
@@ -34,14 +34,15 @@ def generator(folders: dict[str, Path], kind: str, **options: Any) -> Any:
 
 
 def seen_by_unet(made: Any, items: Sequence[Any]) -> list[Tensor]:
-    """What the UNet is given at every step, the unconditional half first."""
+    """Return the inputs of the UNet at every step, with the unconditional half first."""
     inputs: list[Tensor] = []
-    hook = made.pipeline.unet.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].clone()))
+    hook = made._pipeline.unet.register_forward_pre_hook(lambda _, arguments: inputs.append(arguments[0].clone()))
     made.sample(items, 0)
     hook.remove()
     return inputs
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("kind", KINDS)
 def test_latents_do_not_depend_on_the_batch(folders: dict[str, Path], kind: str) -> None:
     made, items = generator(folders, kind), tiny.items()
@@ -52,6 +53,7 @@ def test_latents_do_not_depend_on_the_batch(folders: dict[str, Path], kind: str)
     torch.testing.assert_close(together[[2, 0, 1]], apart, rtol=0, atol=1e-5)  # convolutions of other batch sizes
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("kind", KINDS)
 def test_latents_depend_on_the_seed_and_the_id(folders: dict[str, Path], kind: str) -> None:
     made, (item, *_) = generator(folders, kind), tiny.items()
@@ -61,6 +63,7 @@ def test_latents_depend_on_the_seed_and_the_id(folders: dict[str, Path], kind: s
     assert not torch.allclose(made.sample([replace(item, id="another")], 0), first, atol=1e-2)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("kind", "condition", "other"),
     [
@@ -77,15 +80,17 @@ def test_the_condition_changes_latents(folders: dict[str, Path], kind: str, cond
     assert not torch.allclose(made.sample([changed], 0), made.sample([item], 0), atol=1e-5)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("kind", ["inpainting", "exemplar"])
-def test_pixels_of_the_hole_change_nothing(folders: dict[str, Path], kind: str) -> None:
+def test_pixels_of_the_hole_do_not_change_latents(folders: dict[str, Path], kind: str) -> None:
     made, (item, *_) = generator(folders, kind), tiny.items()
     image = item.image.copy()
     image[item.mask == 1] = 7
     assert torch.equal(made.sample([replace(item, image=image)], 0), made.sample([item], 0))
 
 
-def test_inpainting_takes_its_fixed_prompt_and_no_caption(folders: dict[str, Path]) -> None:
+@pytest.mark.blackbox
+def test_inpainting_uses_its_fixed_prompt_instead_of_the_caption(folders: dict[str, Path]) -> None:
     made, (item, *_) = generator(folders, "inpainting"), tiny.items()
     first = made.sample([item], 0)
     assert torch.equal(made.sample([replace(item, caption="two dogs")], 0), first)
@@ -93,7 +98,8 @@ def test_inpainting_takes_its_fixed_prompt_and_no_caption(folders: dict[str, Pat
     assert not torch.allclose(made.sample([item], 0), first, atol=1e-5)
 
 
-def test_a_shared_start_is_the_released_scripts_for_every_item(folders: dict[str, Path]) -> None:
+@pytest.mark.reference
+def test_a_shared_start_equals_the_released_scripts_noise(folders: dict[str, Path]) -> None:
     items = tiny.items(2)
     released = np.random.RandomState(0).randn(1, 4, SIDE, SIDE).astype(np.float32)
     shared = seen_by_unet(generator(folders, "inpainting", start_noise="shared"), items)[0][:2, :4]
@@ -103,15 +109,16 @@ def test_a_shared_start_is_the_released_scripts_for_every_item(folders: dict[str
 
 
 def step_noise(made: Any, items: Sequence[Any]) -> Tensor:
-    """What the first DDIM step adds, found with a UNet that predicts no noise: the rest of the step only scales."""
-    hook = made.pipeline.unet.register_forward_hook(lambda _, __, output: (torch.zeros_like(output[0]),))
+    """Return the noise of the first DDIM step; with a UNet that predicts zero, the rest of the step only scales."""
+    hook = made._pipeline.unet.register_forward_hook(lambda _, __, output: (torch.zeros_like(output[0]),))
     before, after = (seen[: len(items), :4] for seen in seen_by_unet(made, items))
     hook.remove()
-    cumulative = made.pipeline.scheduler.alphas_cumprod[made.pipeline.scheduler.timesteps]
+    cumulative = made._pipeline.scheduler.alphas_cumprod[made._pipeline.scheduler.timesteps]
     return after - (cumulative[1] / cumulative[0]).sqrt() * before
 
 
-def test_the_noise_of_the_steps_is_each_items_own_however_all_start(folders: dict[str, Path]) -> None:
+@pytest.mark.property
+def test_the_noise_of_the_steps_is_drawn_per_item_for_any_start(folders: dict[str, Path]) -> None:
     items = tiny.items(2)
     own, shared = (
         step_noise(generator(folders, "inpainting", start_noise=start, steps=2), items) for start in ("item", "shared")
@@ -123,7 +130,8 @@ def test_the_noise_of_the_steps_is_each_items_own_however_all_start(folders: dic
     torch.testing.assert_close(none, torch.zeros_like(none), rtol=0, atol=1e-5)
 
 
-def test_samplers_differ_and_both_start_from_the_items_noise(folders: dict[str, Path]) -> None:
+@pytest.mark.blackbox
+def test_samplers_differ_and_start_from_the_items_noise(folders: dict[str, Path]) -> None:
     items = tiny.items(2)
     made = {name: generator(folders, "text", scheduler=name) for name in ("plms", "ddim")}
     starts = [seen_by_unet(one, items)[0][:2] for one in made.values()]
@@ -131,6 +139,7 @@ def test_samplers_differ_and_both_start_from_the_items_noise(folders: dict[str, 
     assert not torch.allclose(made["plms"].sample(items, 0), made["ddim"].sample(items, 0), atol=1e-4)
 
 
+@pytest.mark.blackbox
 def test_the_mask_of_paint_by_example_is_resized_bilinearly_with_soft_edges(folders: dict[str, Path]) -> None:
     item = tiny.items(1)[0]
     known = 1 - item.mask.astype(np.float32)
@@ -143,7 +152,8 @@ def test_the_mask_of_paint_by_example_is_resized_bilinearly_with_soft_edges(fold
     np.testing.assert_array_equal(hard, known[:: tiny.FACTOR, :: tiny.FACTOR])
 
 
-def test_an_exemplar_is_squashed_to_the_encoders_square(folders: dict[str, Path]) -> None:
+@pytest.mark.blackbox
+def test_an_exemplar_is_resized_to_the_encoders_square(folders: dict[str, Path]) -> None:
     made, (item, *_) = generator(folders, "exemplar"), tiny.items()
     wide = np.zeros((16, 64, 3), np.uint8)
     wide[:, 60:] = 255  # a centre crop would lose it
@@ -154,13 +164,15 @@ def test_an_exemplar_is_squashed_to_the_encoders_square(folders: dict[str, Path]
     assert pixels[0, 0, :, 0].max() == pytest.approx(-mean / std, abs=1e-5)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(("kind", "missing"), [("text", {"caption": " "}), ("exemplar", {"exemplar": None})])
 def test_an_item_without_its_condition_is_named(folders: dict[str, Path], kind: str, missing: dict[str, Any]) -> None:
     with pytest.raises(BadInputError, match=r"^item item 0: expected an? (caption|exemplar) to \w+ by, found none$"):
         generator(folders, kind).sample(tiny.items(**missing), 0)
 
 
-def test_captions_beyond_the_tokenizers_length_are_cut_and_counted(folders: dict[str, Path]) -> None:
+@pytest.mark.blackbox
+def test_captions_longer_than_the_tokenizers_limit_are_cut_and_counted(folders: dict[str, Path]) -> None:
     made, (item, *_) = generator(folders, "text"), tiny.items()
     long = "a red square " * 10
     assert made.truncated([item.caption, long, ""]) == 1
@@ -172,11 +184,12 @@ def test_captions_beyond_the_tokenizers_length_are_cut_and_counted(folders: dict
     assert torch.equal(*latents)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_precision_stays_near_and_leaves_the_first_stage_alone(folders: dict[str, Path], kind: str) -> None:
+def test_half_precision_stays_close_and_excludes_the_first_stage(folders: dict[str, Path], kind: str) -> None:
     items = tiny.items(2)
     full, half = (generator(folders, kind, precision=name) for name in ("float32", "bfloat16"))
-    assert half.pipeline.unet.dtype == torch.bfloat16
+    assert half._pipeline.unet.dtype == torch.bfloat16
     latents = half.sample(items, 0)
     assert latents.dtype == torch.float32
     difference = latents - full.sample(items, 0)
@@ -186,37 +199,40 @@ def test_half_precision_stays_near_and_leaves_the_first_stage_alone(folders: dic
     assert torch.equal(half.decodable(latents), full.decodable(latents))
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("kind", KINDS)
-def test_on_the_cpu_autocast_is_full_precision(folders: dict[str, Path], kind: str) -> None:
+def test_autocast_on_the_cpu_uses_full_precision(folders: dict[str, Path], kind: str) -> None:
     items = tiny.items(2)
     full, half = (generator(folders, kind, precision=name) for name in ("float32", "autocast"))
     assert torch.equal(full.sample(items, 0), half.sample(items, 0))
 
 
-def test_under_autocast_a_network_hands_back_float32(folders: dict[str, Path]) -> None:
-    """As on a GPU, with the CPU's half precision: what the scheduler adds up is not rounded."""
+@pytest.mark.blackbox
+def test_a_network_returns_float32_under_autocast(folders: dict[str, Path]) -> None:
+    """The CPU's half precision stands for a GPU; the sums of the scheduler are not rounded."""
     items = tiny.items(2)
     full, half = (generator(folders, "text") for _ in range(2))
-    under_autocast(half.pipeline.unet, "cpu", torch.bfloat16)
+    under_autocast(half._pipeline.unet, "cpu", torch.bfloat16)
     kinds = []
-    step = half.pipeline.scheduler.step
+    step = half._pipeline.scheduler.step
 
     def noted(output: torch.Tensor, time: int, sample: torch.Tensor, **options: object) -> object:
         kinds.append((output.dtype, sample.dtype))
         return step(output, time, sample, **options)
 
-    half.pipeline.scheduler.step = noted
+    half._pipeline.scheduler.step = noted
     latents = half.sample(items, 0)
     assert set(kinds) == {(torch.float32, torch.float32)}
     difference = latents - full.sample(items, 0)
     assert 0 < difference.std() < 0.05 * latents.std()
     with torch.no_grad():
-        output = half.pipeline.unet(torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 4, tiny.WIDTH))
+        output = half._pipeline.unet(torch.zeros(1, 4, 8, 8), 1, torch.zeros(1, 4, tiny.WIDTH))
     assert output.sample.dtype == torch.float32
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("kind", KINDS)
-def test_encoding_and_unscaling_are_the_first_stages(folders: dict[str, Path], kind: str) -> None:
+def test_encoding_and_unscaling_equal_those_of_the_first_stage(folders: dict[str, Path], kind: str) -> None:
     made, image, vae = generator(folders, kind), image_batch(tiny.items()), tiny.first_stage().eval()
     with torch.no_grad():
         mean = vae.encode(image.float() / 127.5 - 1).latent_dist.mean
@@ -225,7 +241,8 @@ def test_encoding_and_unscaling_are_the_first_stages(folders: dict[str, Path], k
     assert torch.equal(made.encode(image.float() / 127.5 - 1), made.encode(image))
 
 
-def test_reconstruction_takes_the_place_of_a_generator(folders: dict[str, Path]) -> None:
+@pytest.mark.blackbox
+def test_reconstruction_replaces_the_generator(folders: dict[str, Path]) -> None:
     items = tiny.items()
     made = ReconstructionGenerator(str(folders["text"] / "vae"), device=CPU)
     diffusion = generator(folders, "text")
@@ -235,6 +252,7 @@ def test_reconstruction_takes_the_place_of_a_generator(folders: dict[str, Path])
     assert torch.equal(made.encode(image_batch(items).float() / 127.5 - 1), latents)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
@@ -259,8 +277,9 @@ def test_a_value_out_of_its_range_is_named(
         generator(folders, kind, **options)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("kind", ["text", "exemplar"])
-def test_an_autoencoder_kept_elsewhere_takes_the_place_of_the_pipelines_own(
+def test_a_separate_autoencoder_replaces_that_of_the_pipeline(
     folders: dict[str, Path], tmp_path: Path, kind: str
 ) -> None:
     whole = generator(folders, kind)

@@ -1,4 +1,4 @@
-"""Where pipelines come from: folders, checkpoint files and the hub's cache; whole, of the right kind, never fetched."""
+"""Tests of pipelines from folders, checkpoint files and the hub's cache, which must be complete and are not fetched."""
 
 import json
 import shutil
@@ -47,19 +47,20 @@ def same_weights(first: dict[str, Any], second: dict[str, Any], *names: str) -> 
 
 @pytest.fixture
 def copy(folders: dict[str, Path], tmp_path: Path) -> Path:
-    """A folder of text to image to spoil."""
+    """Return a copy of the folder of text to image that a test may damage."""
     return Path(shutil.copytree(folders["text"], tmp_path / "copy"))
 
 
 @pytest.fixture
 def tiny_configs(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checkpoint files hold tiny models for once."""
+    """Let checkpoint files hold tiny models."""
     monkeypatch.setattr(single_file, "CONFIGS", folders["configs"])
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blackbox
 def test_a_pipeline_of_another_kind_is_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(
         BadInputError,
@@ -77,6 +78,7 @@ def test_a_pipeline_of_another_kind_is_refused(folders: dict[str, Path]) -> None
         exemplar(folders["inpainting"])
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     "missing", ["model_index.json", "unet/config.json", "vae/config.json", "scheduler/scheduler_config.json"]
 )
@@ -87,12 +89,14 @@ def test_a_missing_file_is_named(copy: Path, missing: str) -> None:
     assert str(copy) in str(caught.value)
 
 
+@pytest.mark.blackbox
 def test_a_folder_without_weights_is_refused(copy: Path) -> None:
     (copy / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(BadInputError, match=r"^generator\.pipeline: .*/unet does not load \("):
         text(copy)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("part", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"])
 def test_truncated_weights_are_refused(copy: Path, part: str) -> None:
     (copy / part).write_bytes((copy / part).read_bytes()[:2000])
@@ -100,8 +104,9 @@ def test_truncated_weights_are_refused(copy: Path, part: str) -> None:
         text(copy)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("part", ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"])
-def test_a_weight_that_is_not_there_is_not_drawn_at_random(copy: Path, part: str) -> None:
+def test_a_missing_weight_is_not_initialised_at_random(copy: Path, part: str) -> None:
     tensors = load_file(copy / part)
     del tensors[next(name for name in tensors if name.endswith("norm2.bias"))]
     save_file(tensors, copy / part, metadata={"format": "pt"})
@@ -109,7 +114,8 @@ def test_a_weight_that_is_not_there_is_not_drawn_at_random(copy: Path, part: str
         text(copy)
 
 
-def test_weights_in_half_precision_alone_are_taken(copy: Path, folders: dict[str, Path]) -> None:
+@pytest.mark.blackbox
+def test_weights_only_in_half_precision_are_accepted(copy: Path, folders: dict[str, Path]) -> None:
     for weights in list(copy.glob("*/*.safetensors")):
         half = {name: tensor.half() for name, tensor in load_file(weights).items()}
         save_file(half, weights.with_suffix(".fp16.safetensors"), metadata={"format": "pt"})
@@ -120,8 +126,9 @@ def test_weights_in_half_precision_alone_are_taken(copy: Path, folders: dict[str
             assert torch.equal(tensor, other.half().float())
 
 
+@pytest.mark.blackbox
 def test_text_encoders_of_older_transformers_load(copy: Path, folders: dict[str, Path]) -> None:
-    """All that were published: their tensors lie one level deeper, and hold position ids."""
+    """Published encoders have tensors one level deeper and contain position ids."""
     weights = copy / "text_encoder" / "model.safetensors"
     older = {f"text_model.{name.removeprefix('text_model.')}": tensor for name, tensor in load_file(weights).items()}
     older["text_model.embeddings.position_ids"] = torch.arange(tiny.LENGTH)[None]
@@ -129,8 +136,9 @@ def test_text_encoders_of_older_transformers_load(copy: Path, folders: dict[str,
     assert same_weights(text(copy), text(folders["text"]), "text_encoder")
 
 
+@pytest.mark.blackbox
 def test_image_encoders_of_older_transformers_load(tmp_path: Path, folders: dict[str, Path]) -> None:
-    """The published Paint-by-Example is one, pickled."""
+    """The published Paint-by-Example has such an encoder in a pickled file."""
     copy = shutil.copytree(folders["exemplar"], tmp_path / "copy")
     weights = copy / "image_encoder" / "model.safetensors"
     older = {
@@ -145,6 +153,7 @@ def test_image_encoders_of_older_transformers_load(tmp_path: Path, folders: dict
     assert same_weights(exemplar(copy), exemplar(folders["exemplar"]), "image_encoder")
 
 
+@pytest.mark.blackbox
 def test_older_settings_of_the_image_processor_load(tmp_path: Path, folders: dict[str, Path]) -> None:
     copy = shutil.copytree(folders["exemplar"], tmp_path / "copy")
     path = copy / "feature_extractor" / "preprocessor_config.json"
@@ -163,7 +172,8 @@ def test_older_settings_of_the_image_processor_load(tmp_path: Path, folders: dic
 # --- tokenizers ------------------------------------------------------------------------------------------------------
 
 
-def test_a_tokenizer_of_two_files_is_taken_and_is_as_long_as_the_encoder(copy: Path, folders: dict[str, Path]) -> None:
+@pytest.mark.blackbox
+def test_a_tokenizer_of_two_files_is_accepted_with_the_encoders_length(copy: Path, folders: dict[str, Path]) -> None:
     model = json.loads((copy / "tokenizer" / "tokenizer.json").read_text())["model"]
     for file in (copy / "tokenizer").iterdir():
         file.unlink()
@@ -175,6 +185,7 @@ def test_a_tokenizer_of_two_files_is_taken_and_is_as_long_as_the_encoder(copy: P
     assert older("two dogs").input_ids == newer("two dogs").input_ids
 
 
+@pytest.mark.blackbox
 def test_a_tokenizer_of_another_text_encoder_is_refused(copy: Path) -> None:
     config = copy / "text_encoder" / "config.json"
     text_settings = {**json.loads(config.read_text()), "vocab_size": 50}
@@ -187,6 +198,7 @@ def test_a_tokenizer_of_another_text_encoder_is_refused(copy: Path) -> None:
         text(copy)
 
 
+@pytest.mark.blackbox
 def test_a_folder_without_a_tokenizer_is_refused(copy: Path) -> None:
     (copy / "tokenizer" / "tokenizer.json").unlink()
     with pytest.raises(BadInputError, match=r"^generator\.tokenizer: .*expected tokenizer\.json, or vocab\.json"):
@@ -196,7 +208,8 @@ def test_a_folder_without_a_tokenizer_is_refused(copy: Path) -> None:
 # --- the hub's cache -------------------------------------------------------------------------------------------------
 
 
-def test_a_hub_id_that_is_not_in_the_cache_is_refused_with_the_way_to_fetch_it(
+@pytest.mark.blackbox
+def test_an_uncached_hub_id_is_refused_with_the_way_to_fetch_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
@@ -206,7 +219,8 @@ def test_a_hub_id_that_is_not_in_the_cache_is_refused_with_the_way_to_fetch_it(
         text(f"{HUB}@{COMMIT}")
 
 
-def test_a_hub_id_in_the_cache_is_its_snapshot(
+@pytest.mark.blackbox
+def test_a_cached_hub_id_is_resolved_to_its_snapshot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]
 ) -> None:
     repository = tmp_path / f"models--{HUB.replace('/', '--')}"
@@ -218,8 +232,9 @@ def test_a_hub_id_in_the_cache_is_its_snapshot(
     assert same_weights(text(HUB), text(folders["text"]), "vae", "unet", "text_encoder")
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("name", ["/no/such/folder", "nothing", "one/two/three", "some/file.ckpt"])
-def test_a_path_of_nothing_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_pipeline_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(BadInputError, match=rf"^generator\.pipeline: expected a folder, .*found \w+ (at|for) {name}"):
         text(name)
@@ -228,10 +243,11 @@ def test_a_path_of_nothing_is_named(name: str, tmp_path: Path, monkeypatch: pyte
 # --- one checkpoint file ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blackbox
 @pytest.mark.usefixtures("tiny_configs")
 @pytest.mark.parametrize("ending", [".safetensors", ".ckpt"])
 @pytest.mark.parametrize("kind", ["text", "inpainting"])
-def test_a_checkpoint_file_gives_the_folders_latents(
+def test_a_checkpoint_file_gives_the_same_latents_as_the_folder(
     folders: dict[str, Path], tmp_path: Path, ending: str, kind: str
 ) -> None:
     path, items = tmp_path / f"model{ending}", tiny.items(2)
@@ -249,9 +265,10 @@ def test_a_checkpoint_file_gives_the_folders_latents(
     assert torch.equal(*latents)
 
 
+@pytest.mark.blackbox
 @pytest.mark.usefixtures("tiny_configs")
 @pytest.mark.parametrize("channels", [TEXT_TO_IMAGE, INPAINTING])
-def test_raw_weights_are_taken_of_a_file_that_holds_their_moving_average_too(
+def test_raw_weights_are_used_if_a_file_holds_a_moving_average_too(
     folders: dict[str, Path], tmp_path: Path, channels: int
 ) -> None:
     tokenizer, raw = folders["text"] / "tokenizer", tiny.original_layout(channels)
@@ -266,18 +283,20 @@ def test_raw_weights_are_taken_of_a_file_that_holds_their_moving_average_too(
     alone, both = (text(tmp_path / f"{name}.safetensors", tokenizer, channels=channels) for name in ("raw", "both"))
     assert same_weights(alone, both, "unet")
     assert both["unet_weights"].startswith("raw, ")
-    assert "the file holds no moving average" in alone["unet_weights"]
+    assert "the file contains no moving average" in alone["unet_weights"]
 
 
-def test_a_folder_says_whether_its_unet_is_an_average_only_where_it_has_both(copy: Path) -> None:
+@pytest.mark.blackbox
+def test_the_kind_of_unet_weights_is_reported_only_if_a_folder_has_both(copy: Path) -> None:
     assert text(copy)["unet_weights"] == "raw or a moving average (EMA): the folder does not say which"
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     shutil.copy(weights, weights.with_suffix(".non_ema.safetensors"))
     assert text(copy)["unet_weights"].startswith("the moving average (EMA)")
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("kind", ["text", "inpainting", "exemplar"])
-def test_a_generator_says_which_weights_its_unet_has(folders: dict[str, Path], kind: str) -> None:
+def test_a_generator_reports_which_unet_weights_it_uses(folders: dict[str, Path], kind: str) -> None:
     made: Any = {
         "text": TextToImageGenerator,
         "inpainting": InpaintingGenerator,
@@ -288,6 +307,7 @@ def test_a_generator_says_which_weights_its_unet_has(folders: dict[str, Path], k
     assert generator.unet_weights == "raw or a moving average (EMA): the folder does not say which"
 
 
+@pytest.mark.blackbox
 @pytest.mark.usefixtures("tiny_configs")
 def test_a_checkpoint_file_needs_a_tokenizer(folders: dict[str, Path], tmp_path: Path) -> None:
     save_file(tiny.original_layout(4), tmp_path / "model.safetensors")
@@ -299,6 +319,7 @@ def test_a_checkpoint_file_needs_a_tokenizer(folders: dict[str, Path], tmp_path:
         text(tmp_path / "model.safetensors", folders["text"] / "unet")
 
 
+@pytest.mark.blackbox
 @pytest.mark.usefixtures("tiny_configs")
 def test_a_checkpoint_file_of_another_kind_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     path, tokenizer = tmp_path / "model.safetensors", folders["text"] / "tokenizer"
@@ -312,6 +333,7 @@ def test_a_checkpoint_file_of_another_kind_is_refused(folders: dict[str, Path], 
         text(path, tokenizer)
 
 
+@pytest.mark.blackbox
 @pytest.mark.usefixtures("tiny_configs")
 @pytest.mark.parametrize(
     ("name", "part"),
@@ -331,14 +353,16 @@ def test_a_checkpoint_file_without_a_weight_is_refused(
         text(tmp_path / "model.safetensors", folders["text"] / "tokenizer")
 
 
-def test_a_tiny_checkpoint_is_not_stable_diffusion(folders: dict[str, Path], tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_checkpoint_of_tiny_size_is_refused_as_stable_diffusion(folders: dict[str, Path], tmp_path: Path) -> None:
     save_file(tiny.original_layout(4), tmp_path / "model.safetensors")
     with pytest.raises(BadInputError, match=r"expected .*Stable Diffusion 1, found"):
         text(tmp_path / "model.safetensors", folders["text"] / "tokenizer")
 
 
-def test_shipped_settings_are_of_stable_diffusions_size() -> None:
-    """Numbers of parameters that CompVis/stable-diffusion's own classes have with `v1-inference.yaml`."""
+@pytest.mark.reference
+def test_shipped_settings_have_stable_diffusions_numbers_of_parameters() -> None:
+    """The expected numbers are those of CompVis/stable-diffusion's own classes with `v1-inference.yaml`."""
     settings = {
         name: json.loads((single_file.CONFIGS / name / "config.json").read_text())
         for name in ("vae", "unet", "text_encoder")

@@ -1,16 +1,20 @@
-"""What rows really decode: observed at the decoder, so that a row that was handed other latents is found out."""
+"""Tests of the latents that rows decode, which are observed at the decoder to find substituted ones."""
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import Tensor
 
 from baselines.paste_back import PasteBack
-from bench.generation.decoding import Batch, Decoded, Method
+from bench.generation.decoding import Decoded
+from bench.generation.method import Batch, Method, as_method
 from bench.generation.received import received_latents
 from bench.models import build_decoder
 from bench.tables.judging import DecodedLatents, judge
 from tests.tables.runs import judged_run, summary_of
+
+pytestmark = pytest.mark.blackbox
 
 TINY = {"channels": (8, 16, 16, 16), "groups": 4}
 
@@ -32,7 +36,7 @@ def batches(count: int = 2) -> list[Batch]:
 
 
 class Tampering:
-    """A method that hands another one the latents of one item a little changed."""
+    """Call another method with slightly changed latents of one item."""
 
     training = ""
 
@@ -53,7 +57,7 @@ def verdict(methods: dict[str, Method]) -> str:
     return {found.id: found for found in judge(run, latents=latents)}["T2.i"].verdict
 
 
-def test_a_row_that_is_handed_other_latents_makes_the_statement_fail() -> None:
+def test_a_row_that_receives_other_latents_makes_the_statement_fail() -> None:
     honest: dict[str, Method] = {"base_mask": decoded(), "pasted": PasteBack(decoded())}
     assert verdict(honest) == "holds"
     assert verdict({**honest, "large_mask": Tampering(decoded())}) == "does not hold"  # type: ignore[dict-item]
@@ -67,8 +71,8 @@ def test_strips_receive_the_same_latents() -> None:
     assert found["whole"] == found["strips"]
 
 
-def test_rows_that_decode_nothing_have_no_entry_and_nobody_watches_afterwards() -> None:
+def test_rows_without_a_decoder_have_no_entry_and_hooks_are_removed() -> None:
     method = decoded()
-    found = received_latents({"base_mask": method, "telea": lambda batch: batch.image}, batches())  # type: ignore[dict-item]
+    found = received_latents({"base_mask": method, "telea": as_method(lambda batch: batch.image)}, batches())
     assert list(found) == ["base_mask"]
     assert method.observer is None

@@ -1,4 +1,4 @@
-"""Pipelines of the smallest kind with random weights, as folders of diffusers and as a file in the original layout."""
+"""Make tiny pipelines with random weights as folders of diffusers and as a file in the original layout."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from bench.generation.quiet import quiet
 
 RESOLUTION = 32
 FACTOR = 4
-"""Of the first stage, from pixels to latents."""
+"""Factor of the first stage from pixels to latents."""
 LENGTH = 12
-"""Most tokens of a caption."""
+"""Largest number of tokens of a caption."""
 WIDTH = 8
-"""Of the condition."""
+"""Dimension of the condition."""
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
 def items(count: int = 3, **changes: Any) -> list[Item]:
-    """Items of noise, with masks, captions and exemplars of their own."""
+    """Return items of noise with different masks, captions and exemplars."""
     made = []
     for number in range(count):
         draw = np.random.default_rng(number)
@@ -84,7 +84,7 @@ def unet(channels: int) -> UNet2DConditionModel:
 
 
 def tokenizer() -> CLIPTokenizer:
-    """Of single bytes and the few pairs that some words have."""
+    """Return a tokenizer of single bytes and a few pairs."""
     words = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
     trainer = trainers.BpeTrainer(
@@ -126,12 +126,12 @@ def image_encoder() -> PaintByExampleImageEncoder:
 
 
 def scheduler() -> DDIMScheduler:
-    """Set otherwise than the released scripts, so that a generator has something to mend."""
+    """Return a scheduler with other settings than the released scripts, which a generator must correct."""
     return DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", set_alpha_to_one=True)
 
 
 def write_text(folder: Path, channels: int) -> Path:
-    """A folder of text to image (4 channels) or inpainting (9)."""
+    """Write a folder of text to image (4 channels) or inpainting (9 channels)."""
     kind = {4: StableDiffusionPipeline, 9: StableDiffusionInpaintPipeline}[channels]
     with quiet():
         kind(
@@ -142,7 +142,7 @@ def write_text(folder: Path, channels: int) -> Path:
 
 
 def write_exemplar(folder: Path) -> Path:
-    """A folder of Paint-by-Example."""
+    """Write a folder of Paint-by-Example."""
     with quiet():
         processor = CLIPImageProcessor(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
         PaintByExamplePipeline(
@@ -153,7 +153,7 @@ def write_exemplar(folder: Path) -> Path:
 
 
 def write_configs(folder: Path, channels: int = 4) -> Path:
-    """Settings of every part but the tokenizer, as they lie in the package for Stable Diffusion 1."""
+    """Write the settings of every part except the tokenizer in the layout of the package for Stable Diffusion 1."""
     parts = {"vae": first_stage(), "unet": unet(channels), "text_encoder": text_encoder(), "scheduler": scheduler()}
     for name, part in parts.items():
         save = part.save_config if hasattr(part, "save_config") else part.config.save_pretrained
@@ -162,7 +162,7 @@ def write_configs(folder: Path, channels: int = 4) -> Path:
 
 
 def original_layout(channels: int) -> dict[str, Tensor]:
-    """The same weights by the names of CompVis/stable-diffusion, with what real files hold beside them."""
+    """Return the weights by the names of CompVis/stable-diffusion, with the other tensors of real files."""
     state = {f"model.diffusion_model.{_original_unet(name)}": t for name, t in unet(channels).state_dict().items()}
     for name, tensor in first_stage().state_dict().items():
         linear = re.search(r"attentions.*(to_\w|to_out\.0)\.weight", name)

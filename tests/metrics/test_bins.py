@@ -1,4 +1,4 @@
-"""Bins of mask area against LaMa's two formulas, and on their edges."""
+"""Tests of bins of mask area against LaMa's two formulas, also on their edges."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ EDGES = np.linspace(0, 1, 11)
 
 
 def areas() -> np.ndarray:  # type: ignore[type-arg]
-    """Everywhere, on edges as float64 and float32 have them, and one bit off."""
+    """Return random areas, edges as float64 and float32, and their neighbouring numbers."""
     tenths = np.concatenate([EDGES, np.arange(11) / 10, np.arange(11).astype(np.float32) / np.float32(10)])
     near = np.concatenate([np.nextafter(tenths, 0), np.nextafter(tenths, 1)])
     drawn = np.random.default_rng(0).random(1000)
@@ -24,15 +24,17 @@ def lama(x: np.ndarray, rule: str) -> np.ndarray:  # type: ignore[type-arg]
     return found
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("rule", ["offline", "online"])
-def test_bins_are_lamas_and_every_item_is_in_one(rule: str) -> None:
+def test_bins_equal_lamas_and_contain_every_item_once(rule: str) -> None:
     x = areas()
     found = np.array([area_bin(x, k / 10, (k + 1) / 10, rule=rule) for k in range(10)])
     assert (found.sum(0) == 1).all()
     assert np.array_equal(found.argmax(0), lama(x, rule))
 
 
-def test_half_belongs_above_by_the_tables_rule_and_below_by_the_other() -> None:
+@pytest.mark.blackbox
+def test_an_area_of_one_half_is_above_by_the_offline_rule_and_below_by_the_online_one() -> None:
     half = [0.4, 0.5]
     assert area_bin(half, 0.4, 0.5).tolist() == [True, False]
     assert area_bin(half, 0.4, 0.5, rule="online").tolist() == [False, True]
@@ -40,6 +42,7 @@ def test_half_belongs_above_by_the_tables_rule_and_below_by_the_other() -> None:
     assert area_bin([0.0, 1.0], 0.0, 0.1, rule="online").tolist() == [True, False]
 
 
+@pytest.mark.blackbox
 def test_single_precision_areas_are_compared_as_double() -> None:
     """The float32 next to 0.7 is 0.69999999, below the edge; in float32 the edge itself would be the same number."""
     area = np.array([0.7], np.float32)
@@ -47,8 +50,9 @@ def test_single_precision_areas_are_compared_as_double() -> None:
     assert area_bin(area, 0.7, 0.8).tolist() == [False]
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("side", [64, 256, 512])
-def test_of_images_with_sides_of_powers_of_two_only_half_and_the_ends_lie_on_an_edge(side: int) -> None:
+def test_areas_of_power_of_two_images_lie_only_on_half_and_the_ends(side: int) -> None:
     x = np.arange(side * side + 1) / side**2
     differ = np.zeros(len(x), bool)
     for k in range(10):
@@ -57,13 +61,15 @@ def test_of_images_with_sides_of_powers_of_two_only_half_and_the_ends_lie_on_an_
     assert x[differ].tolist() == [0.5]
 
 
-def test_edges_need_not_be_tenths_and_bins_join() -> None:
+@pytest.mark.blackbox
+def test_bins_with_any_edges_can_be_joined() -> None:
     x = areas()
     both = area_bin(x, 0.2, 0.25) | area_bin(x, 0.25, 0.4)
     assert np.array_equal(both, area_bin(x, 0.2, 0.4))
     assert area_bin(np.array([[0.22], [0.3]]), 0.2, 0.25).tolist() == [[True], [False]]
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("x", "low", "high", "rule", "message"),
     [
@@ -79,6 +85,6 @@ def test_edges_need_not_be_tenths_and_bins_join() -> None:
         ([np.nan], 0.4, 0.5, "offline", "areas must lie"),
     ],
 )
-def test_what_is_no_bin_is_refused(x: list[float], low: float, high: float, rule: str, message: str) -> None:
+def test_an_invalid_bin_or_area_is_refused(x: list[float], low: float, high: float, rule: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         area_bin(x, low, high, rule=rule)

@@ -1,4 +1,4 @@
-"""The CLIP score step by step against the released script's transforms, and encoders from local weights."""
+"""Tests of the CLIP score against the released script's transforms, and of encoders from local weights."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 
 class Encoder:
-    """Embeds by one random matrix, so that every pixel counts, and remembers how many images it saw."""
+    """Embed by one random matrix, so that every pixel counts, and record the numbers of images."""
 
     resolution, mean, std = SIDE, MEAN, STD
 
@@ -41,7 +41,7 @@ class Encoder:
 
 
 def batch(count: int = 3) -> tuple[Tensor, Tensor, list[np.ndarray | None]]:  # type: ignore[type-arg]
-    """Images, masks of one box each, and exemplars of unlike sizes."""
+    """Return images, masks of one box each, and exemplars of different sizes."""
     generator = torch.Generator().manual_seed(1)
     image = (torch.randint(0, 255, (count, 3, 60, 80), generator=generator) + 0.6) / 255  # truncated, not rounded
     mask = torch.zeros(count, 1, 60, 80)
@@ -68,7 +68,7 @@ def score(
 
 
 def released(encoder: Encoder, image: Tensor, mask: Tensor, exemplar: np.ndarray) -> float:  # type: ignore[type-arg]
-    """One item by the script's own steps, on a saved picture; antialiasing is off, as it was in its torchvision."""
+    """Score one item by the steps of the script on a saved picture, without antialiasing as in its torchvision."""
     normalise = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     picture = Image.fromarray((image * 255).permute(1, 2, 0).numpy().astype(np.uint8))
     places = np.nonzero((mask[0].numpy() * 255).ravel() == 255)[0]
@@ -79,13 +79,15 @@ def released(encoder: Encoder, image: Tensor, mask: Tensor, exemplar: np.ndarray
     return float(100 * (first / first.norm()) @ (second / second.norm()))
 
 
-def test_the_score_is_the_released_scripts() -> None:
+@pytest.mark.reference
+def test_the_score_equals_that_of_the_released_script() -> None:
     image, mask, exemplars = batch()
     expected = [released(Encoder(), *item) for item in zip(image, mask, exemplars, strict=True)]
     assert len({round(value) for value in expected}) > 1
     assert score(Encoder(), image, mask, exemplars) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.blackbox
 def test_an_image_that_shows_its_exemplar_scores_100() -> None:
     exemplar = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     image, mask = torch.zeros(1, 3, 60, 60), torch.zeros(1, 1, 60, 60)
@@ -94,7 +96,8 @@ def test_an_image_that_shows_its_exemplar_scores_100() -> None:
     assert score(Encoder(), image, mask, [exemplar]) == pytest.approx([100], abs=1e-4)
 
 
-def test_where_there_is_nothing_to_compare_there_is_no_score() -> None:
+@pytest.mark.blackbox
+def test_an_item_with_nothing_to_compare_has_no_score() -> None:
     image, mask, exemplars = batch(4)
     mask[1], exemplars[2] = 0, None
     found = score(Encoder(), image, mask, exemplars)
@@ -102,6 +105,7 @@ def test_where_there_is_nothing_to_compare_there_is_no_score() -> None:
     assert np.isnan(score(Encoder(), image, mask, [None] * 4)).all()
 
 
+@pytest.mark.property
 def test_scores_do_not_depend_on_the_batch_and_exemplars_are_embedded_once() -> None:
     image, mask, exemplars = batch()
     whole = score(Encoder(), image, mask, exemplars)
@@ -115,6 +119,7 @@ def test_scores_do_not_depend_on_the_batch_and_exemplars_are_embedded_once() -> 
     assert encoder.seen == [3, 3, 3]
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("pixels", "expected"),
     [
@@ -136,7 +141,8 @@ def test_the_crop_runs_from_the_first_to_before_the_last_pixel(
     assert (rows.start, rows.stop, columns.start, columns.stop) == expected
 
 
-def test_a_crop_is_never_empty_and_only_no_hole_has_none() -> None:
+@pytest.mark.property
+def test_every_hole_has_a_crop_that_is_not_empty() -> None:
     generator = np.random.default_rng(3)
     for _ in range(300):
         hole = generator.random((6, 9)) < generator.random() ** 4
@@ -147,7 +153,7 @@ def test_a_crop_is_never_empty_and_only_no_hole_has_none() -> None:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A small architecture that open_clip knows while these tests run."""
+    """Register a small architecture in open_clip while these tests run."""
     path = tmp_path_factory.mktemp("architecture") / "tiny-quickgelu.json"
     tower = {"image_size": 16, "layers": 2, "width": 128, "patch_size": 8}
     words = {"context_length": 5, "vocab_size": 11, "width": 64, "heads": 1, "layers": 1}
@@ -168,7 +174,8 @@ def pixels() -> Tensor:
     return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(4))
 
 
-def test_embeddings_are_open_clips(tiny: str, network: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.reference
+def test_embeddings_equal_those_of_open_clip(tiny: str, network: nn.Module, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "clip.pt")
     encoder = OpenCLIPEncoder(tmp_path / "clip.pt", tiny)
     with torch.inference_mode():
@@ -178,16 +185,19 @@ def test_embeddings_are_open_clips(tiny: str, network: nn.Module, tmp_path: Path
     assert (found["network"], found["precision"], found["resolution"]) == (f"image tower of CLIP {tiny}", "fp32", 16)
 
 
-def test_without_a_name_the_model_is_the_papers(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_the_default_model_is_that_of_the_paper(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"clip\.pt: expected weights of CLIP ViT-B-32-quickgelu, found no file"):
         OpenCLIPEncoder(tmp_path / "clip.pt")
 
 
+@pytest.mark.blackbox
 def test_weights_are_not_trained(tiny: str, network: nn.Module, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "clip.pt")
     assert not OpenCLIPEncoder(tmp_path / "clip.pt", tiny)(pixels()).requires_grad
 
 
+@pytest.mark.blackbox
 def test_the_encoder_goes_to_the_device_and_its_images_with_it(tiny: str, network: nn.Module, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "clip.pt")
     encoder = OpenCLIPEncoder(tmp_path / "clip.pt", tiny)
@@ -197,6 +207,7 @@ def test_the_encoder_goes_to_the_device_and_its_images_with_it(tiny: str, networ
     assert (found.device.type, tuple(found.shape)) == ("meta", (3, 12))
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("precision", "device", "expected"),
     [
@@ -222,10 +233,11 @@ def test_the_precision_is_set_for_the_device(
     assert encoder.to(device).protocol["precision"] == expected
 
 
+@pytest.mark.blackbox
 def test_half_precision_leaves_layer_norms_in_single_precision(
     tiny: str, network: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CUDA has no layer norm of float16 values by float32 weights."""
+    """Layer norms of float16 values by float32 weights do not exist on CUDA."""
     torch.save(network.state_dict(), tmp_path / "clip.pt")
     half = OpenCLIPEncoder(tmp_path / "clip.pt", tiny, "fp16")
     seen, layer_norm = [], functional.layer_norm
@@ -239,7 +251,8 @@ def test_half_precision_leaves_layer_norms_in_single_precision(
     assert set(seen) == {(torch.float32, torch.float32)}
 
 
-def test_half_precision_is_open_clips_own(tiny: str, network: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.reference
+def test_half_precision_equals_that_of_open_clip(tiny: str, network: nn.Module, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "clip.pt")
     half = OpenCLIPEncoder(tmp_path / "clip.pt", tiny, "fp16")
     reference = open_clip.create_model(tiny, pretrained=str(tmp_path / "clip.pt"), precision="fp16").eval()
@@ -252,7 +265,7 @@ def test_half_precision_is_open_clips_own(tiny: str, network: nn.Module, tmp_pat
 
 
 class Archive(nn.Module):
-    """Tensors by OpenAI's names, with the numbers that its files hold among them."""
+    """Hold tensors by OpenAI's names and the numbers that its files contain."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -264,7 +277,8 @@ class Archive(nn.Module):
         return self.visual(x)
 
 
-def test_openais_archive_is_read_only_where_it_is_the_known_one(tiny: str, network: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_openais_archive_is_read_only_with_the_known_checksum(tiny: str, network: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "ViT-B-32.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
@@ -277,6 +291,7 @@ def test_openais_archive_is_read_only_where_it_is_the_known_one(tiny: str, netwo
         OpenCLIPEncoder(path, tiny)
 
 
+@pytest.mark.blackbox
 def test_missing_and_wrong_files_models_and_precisions_are_named(tiny: str, network: nn.Module, tmp_path: Path) -> None:
     path = tmp_path / "clip.pt"
     with pytest.raises(BadInputError, match=rf"clip\.pt: expected weights of CLIP {tiny}, found no file"):
@@ -292,3 +307,13 @@ def test_missing_and_wrong_files_models_and_precisions_are_named(tiny: str, netw
         OpenCLIPEncoder(path, "no-such-model")
     with pytest.raises(BadInputError, match="expected auto, fp16 or fp32, found bf16"):
         OpenCLIPEncoder(path, tiny, "bf16")
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("model", ["roberta-ViT-B-32", "xlm-roberta-base-ViT-B-32", "hf-hub:timm/ViT-B-16-SigLIP"])
+def test_a_model_from_a_hub_is_refused_before_any_request(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *words, **more: pytest.fail("a call over the network"))
+    with pytest.raises(BadInputError, match=r"^model: expected "):
+        OpenCLIPEncoder(tmp_path / "weights.safetensors", model=model)

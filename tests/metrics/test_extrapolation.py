@@ -1,4 +1,4 @@
-"""What infinitely many items would make of a Fréchet distance, against the value that the Gaussians have."""
+"""Tests of the Fréchet distance that is extrapolated to infinitely many items, against the true value."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,14 @@ from bench.metrics import frechet_estimate
 from bench.metrics.extrapolation import extrapolate
 from bench.metrics.uncertainty import Chosen, Estimate, mean_estimate, parts
 
+pytestmark = pytest.mark.reference
+
 
 def names(count: int) -> list[str]:
     return [str(index) for index in range(count)]
 
 
-def test_a_bias_of_one_over_n_is_found() -> None:
+def test_a_bias_of_one_over_n_is_removed() -> None:
     values = np.random.default_rng(0).normal(5, 1, size=200)
 
     def statistic(chosen: Chosen) -> Estimate:
@@ -26,8 +28,8 @@ def test_a_bias_of_one_over_n_is_found() -> None:
     assert found.stderr == pytest.approx(values.std(ddof=1) / np.sqrt(200), rel=0.02)
 
 
-def test_the_limits_standard_error_is_that_of_its_influence_summed_by_source() -> None:
-    """By hand for the square of the mean: twice the whole's minus the mean of the halves', which are of unlike size."""
+def test_the_standard_error_of_the_limit_sums_influences_by_source() -> None:
+    """For the square of the mean, the influence is twice the whole's minus the mean of those of the two halves."""
     generator = np.random.default_rng(2)
     sources = [f"photo {index}" for index in generator.integers(9, size=25)]
     values = generator.normal(3, 1, size=25)
@@ -54,8 +56,8 @@ def test_the_limits_standard_error_is_that_of_its_influence_summed_by_source() -
     assert found.stderr == pytest.approx(np.sqrt(variance), rel=1e-12)
 
 
-def test_the_frechet_distance_comes_near_its_limit() -> None:
-    """With four items a dimension: most of the bias goes, and what is left is less than the standard error."""
+def test_the_extrapolated_frechet_distance_is_close_to_its_limit() -> None:
+    """With four items per dimension, the remaining bias is smaller than the standard error."""
     dimension, count, generator = 24, 96, np.random.default_rng(1)
     scale = np.arange(1, dimension + 1) ** -0.5
     limit = np.square((1 - 0.85) * scale).sum()  # 0.85² = 0.4² + 0.75²

@@ -1,4 +1,4 @@
-"""The mini profile's measure: distances, features and classes of one small network."""
+"""Tests of the mini profile's measure: distances, features and classes of one small network."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,8 @@ def measured(measure: FeatureMeasure, truth: Tensor, image: Tensor) -> tuple[Arr
     return stored, measure.keep(image, truth, mask, kept, Extra([None] * len(truth)))
 
 
-def test_distance_and_features_are_those_of_the_saved_image(network: FeatureNetwork) -> None:
+@pytest.mark.blackbox
+def test_distance_and_features_are_measured_on_the_saved_image(network: FeatureNetwork) -> None:
     truth, image = batch()
     stored, found = measured(FeatureMeasure(network).to("cpu"), truth, image)
     saved = to_uint8(image, rounding="truncate")
@@ -44,13 +45,15 @@ def test_distance_and_features_are_those_of_the_saved_image(network: FeatureNetw
     assert (found["lpips"].dtype, found["features"].dtype) == (np.float64, np.float32)
 
 
-def test_a_perfect_image_is_at_no_distance(network: FeatureNetwork) -> None:
+@pytest.mark.blackbox
+def test_a_perfect_image_has_distance_zero(network: FeatureNetwork) -> None:
     truth, _ = batch()
     stored, found = measured(FeatureMeasure(network), truth, truth / 255)
     assert found["lpips"].tolist() == [0] * 4
     assert np.array_equal(found["features"], stored["features"])
 
 
+@pytest.mark.blackbox
 def test_classes_are_texture_by_shape_and_their_probabilities_add_up_to_one(network: FeatureNetwork) -> None:
     truth, image = batch()
     _, found = measured(FeatureMeasure(network), truth, image)
@@ -63,7 +66,8 @@ def test_classes_are_texture_by_shape_and_their_probabilities_add_up_to_one(netw
     assert probabilities.reshape(4, 3, 4) == pytest.approx(texture[:, :, None] * shape[:, None, :], rel=1e-5)
 
 
-def test_heads_can_be_chosen_and_unknown_ones_are_refused(network: FeatureNetwork) -> None:
+@pytest.mark.blackbox
+def test_heads_can_be_selected_and_unknown_ones_are_refused(network: FeatureNetwork) -> None:
     truth, image = batch()
     _, found = measured(FeatureMeasure(network, heads=("hue",)), truth, image)
     assert found["log_probabilities"].shape == (4, 2)
@@ -73,6 +77,7 @@ def test_heads_can_be_chosen_and_unknown_ones_are_refused(network: FeatureNetwor
         FeatureMeasure(network, heads=("shape", "colour", "size"))
 
 
+@pytest.mark.property
 def test_values_do_not_depend_on_the_batch(network: FeatureNetwork) -> None:
     truth, image = batch(5)
     _, whole = measured(FeatureMeasure(network), truth, image)
@@ -82,7 +87,8 @@ def test_values_do_not_depend_on_the_batch(network: FeatureNetwork) -> None:
             assert values == pytest.approx(whole[name][start:stop], rel=1e-5, abs=1e-6), name
 
 
-def test_the_distance_has_the_name_that_it_is_given(network: FeatureNetwork) -> None:
+@pytest.mark.blackbox
+def test_the_distance_is_stored_under_the_given_name(network: FeatureNetwork) -> None:
     truth, image = batch()
     _, usual = measured(FeatureMeasure(network), truth, image)
     _, named = measured(FeatureMeasure(network, name="other"), truth, image)
@@ -90,8 +96,9 @@ def test_the_distance_has_the_name_that_it_is_given(network: FeatureNetwork) -> 
     assert np.array_equal(named["other"], usual["lpips"])
 
 
-def test_the_protocol_says_what_is_measured_and_which_attributes_make_up_the_class(network: FeatureNetwork) -> None:
-    """In these words: two runs are compared only where they are the same."""
+@pytest.mark.golden
+def test_the_protocol_names_the_network_and_the_attributes_of_a_class(network: FeatureNetwork) -> None:
+    """The words are fixed, since two runs are compared only if their protocols are equal."""
     assert FeatureMeasure(network).protocol == {
         "image": "uint8 RGB, truncated, at the items' own size",
         "features": "means of the last level",
@@ -102,6 +109,7 @@ def test_the_protocol_says_what_is_measured_and_which_attributes_make_up_the_cla
     assert FeatureMeasure(network, heads=("hue",)).protocol["classes"] == ["hue"]
 
 
+@pytest.mark.blackbox
 def test_the_network_goes_to_the_device(network: FeatureNetwork) -> None:
     measure = FeatureMeasure(FeatureNetwork((8, 12), {"shape": 4, "texture": 3}))
     assert measure.to("meta") is measure

@@ -1,4 +1,4 @@
-"""Features in pieces are the features, and every statistic of them is that of the same in memory."""
+"""Tests that features in pieces and their statistics equal those in memory."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ Array = np.ndarray  # type: ignore[type-arg]
 
 
 def pieces(array: Array, size: int, reads: list[int] | None = None) -> Features:
-    """The same in pieces; each that is read is noted in `reads`."""
+    """Return the features in pieces; each piece that is read is recorded in `reads`."""
 
     def load(start: int) -> Callable[[], Array]:
         def read() -> Array:
@@ -39,7 +39,8 @@ def made(count: int, width: int, seed: int = 0) -> Array:
     return (generator.normal(size=(count, width)) @ generator.normal(size=(width, width))).astype(np.float32)
 
 
-def test_pieces_are_read_as_the_whole() -> None:
+@pytest.mark.blackbox
+def test_pieces_are_read_like_the_whole() -> None:
     array = made(100, 3)
     features = pieces(array, 7)
     assert features.shape == (100, 3)
@@ -52,7 +53,8 @@ def test_pieces_are_read_as_the_whole() -> None:
     assert features[np.zeros(100, np.bool_)].array().shape == (0, 3)
 
 
-def test_only_the_pieces_that_are_wanted_are_read() -> None:
+@pytest.mark.blackbox
+def test_only_requested_pieces_are_read() -> None:
     reads: list[int] = []
     features = pieces(made(100, 3), 10, reads)[[12, 13, 57]]
     assert reads == []
@@ -60,6 +62,7 @@ def test_only_the_pieces_that_are_wanted_are_read() -> None:
     assert reads == [1, 5]
 
 
+@pytest.mark.blackbox
 def test_few_features_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HELD", 10_000)
     reads: list[int] = []
@@ -70,18 +73,21 @@ def test_few_features_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(features.array(), first)
 
 
-def test_blocks_are_no_larger_than_they_may_be() -> None:
+@pytest.mark.blackbox
+def test_blocks_do_not_exceed_the_limit() -> None:
     array = made(2 * BLOCK + 5, 2)
     assert [len(block) for block in pieces(array, 1000).blocks()] == [BLOCK, BLOCK, 5]
 
 
+@pytest.mark.blackbox
 def test_another_order_is_refused() -> None:
     with pytest.raises(ValueError, match="ascending"):
         Features.of(made(5, 2))[[2, 1]]
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("spread", [1.0, 0.0], ids=["full rank", "two features alike"])
-def test_the_frechet_distance_of_more_than_a_block(spread: float) -> None:
+def test_the_frechet_distance_of_several_blocks_equals_that_in_memory(spread: float) -> None:
     a, b = made(2 * BLOCK + 77, 6), made(BLOCK + 300, 6, seed=1)
     a[:, 1] = a[:, 0] + spread * a[:, 1]
     whole, streamed = frechet_estimate(a, b), frechet_estimate(pieces(a, 640), pieces(b, 640))
@@ -103,7 +109,8 @@ def test_the_frechet_distance_of_more_than_a_block(spread: float) -> None:
     assert frechet_distance(a[:5], b) == pytest.approx(frechet_estimate(a[:5], b).value, rel=1e-9)
 
 
-def test_other_statistics_of_pieces() -> None:
+@pytest.mark.reference
+def test_inception_score_and_kernel_distance_of_pieces_equal_those_in_memory() -> None:
     logits = made(500, 5)
     assert inception_score(pieces(logits, 64)).value == pytest.approx(inception_score(logits).value, rel=1e-12)
     truth, sources = made(500, 5, seed=2), [str(item // 2) for item in range(500)]

@@ -1,4 +1,4 @@
-"""The Inception measure: what it keeps and says, and which files it takes. tests/parity compares its values."""
+"""Tests of the Inception measure: its values, protocols and files. tests/parity compares its values with packages."""
 
 import hashlib
 import warnings
@@ -13,6 +13,7 @@ from bench.errors import BadInputError
 from bench.metrics.inception import InceptionMeasure, load_inception
 from bench.metrics.measure import Extra
 from benchmarks.random_weights import inception_weights, random_images
+from tests.helpers.weights import saved_inception
 
 Weights = dict[str, torch.Tensor]
 
@@ -24,13 +25,11 @@ def weights() -> Weights:
 
 @pytest.fixture(scope="module")
 def ported(weights: Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "pt_inception-2015-12-05-6726825d.pth"
-    torch.save(weights, path)
-    return path
+    return saved_inception(tmp_path_factory.mktemp("weights"), weights)
 
 
 class Exported(nn.Module):
-    """A few layers that end as NVIDIA's program does."""
+    """End a few layers like NVIDIA's program."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +55,8 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_the_measure_keeps_every_flavours_features_of_what_would_be_saved_and_logits(ported: Path) -> None:
+@pytest.mark.blackbox
+def test_the_measure_returns_logits_and_features_of_every_flavour(ported: Path) -> None:
     truth = random_images(3, 96, 80)
     image, mask = (truth.float() + 0.7) / 255, torch.zeros(3, 1, 96, 80)
     measure = InceptionMeasure(ported, ["clean", "torchfidelity"]).to("cpu")
@@ -73,6 +73,7 @@ def test_the_measure_keeps_every_flavours_features_of_what_would_be_saved_and_lo
     assert np.abs(found["clean"] - found["torchfidelity"]).max() > 1e-2
 
 
+@pytest.mark.property
 def test_features_depend_neither_on_the_batch_nor_on_other_flavours(ported: Path) -> None:
     images = random_images(3, 96, 80)
     together = InceptionMeasure(ported, ["lama", "torchfidelity", "clean"]).features(images)
@@ -85,6 +86,7 @@ def test_features_depend_neither_on_the_batch_nor_on_other_flavours(ported: Path
         )
 
 
+@pytest.mark.blackbox
 def test_each_flavour_has_a_protocol_of_its_own(ported: Path, exported: Path) -> None:
     protocols = [InceptionMeasure(ported, [name]).protocol for name in ("lama", "torchfidelity", "clean")]
     protocols.append(InceptionMeasure(exported, ["clean"], sha256(exported)).protocol)
@@ -93,14 +95,16 @@ def test_each_flavour_has_a_protocol_of_its_own(ported: Path, exported: Path) ->
     assert "bicubic" in protocols[2]["flavours"]["clean"]["resize"]
 
 
-def test_the_exported_program_gives_cleans_features(exported: Path) -> None:
+@pytest.mark.reference
+def test_the_exported_program_gives_the_clean_features(exported: Path) -> None:
     measure = InceptionMeasure(exported, ["clean"], sha256(exported))
     images = random_images(2, 40, 40)
     found = measure.keep(images / 255, images, images[:, :1], None, Extra([None] * 2))
     assert {name: values.shape for name, values in found.items()} == {"clean": (2, 2048)}
 
 
-def test_flavours_are_known_and_a_program_has_one(ported: Path, exported: Path) -> None:
+@pytest.mark.blackbox
+def test_unknown_flavours_are_refused_and_a_program_has_one(ported: Path, exported: Path) -> None:
     with pytest.raises(BadInputError, match="flavours: expected some of lama, torchfidelity, clean, found tf1"):
         InceptionMeasure(ported, ["tf1"])
     with pytest.raises(BadInputError, match=r"flavours: .*found none"):
@@ -111,6 +115,7 @@ def test_flavours_are_known_and_a_program_has_one(ported: Path, exported: Path) 
         InceptionMeasure(exported, ["lama", "clean"], sha256(exported))
 
 
+@pytest.mark.blackbox
 def test_missing_and_wrong_files_are_named(weights: Weights, tmp_path: Path) -> None:
     path = tmp_path / "inception.pth"
     with pytest.raises(BadInputError, match=r"inception\.pth: expected the Inception weights.*found no file"):
@@ -129,7 +134,8 @@ def test_missing_and_wrong_files_are_named(weights: Weights, tmp_path: Path) -> 
         load_inception(path)
 
 
-def test_a_weight_file_runs_nothing(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_weight_file_runs_no_code(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:
             return (Path.touch, (tmp_path / "sprung",))
@@ -140,6 +146,7 @@ def test_a_weight_file_runs_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.blackbox
 def test_only_the_known_program_is_run(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=rf"with SHA-256 f58cb9b6\w+, found {sha256(exported)}"):
         InceptionMeasure(exported, ["clean"])

@@ -1,4 +1,4 @@
-"""The Inception Score against torch-fidelity's own, closed forms, and its influence against the jackknife."""
+"""Tests of the Inception Score against torch-fidelity, closed forms and the jackknife."""
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ def draw(count: int, classes: int, scale: float = 3.0) -> np.ndarray:  # type: i
     return np.random.default_rng(0).normal(0, scale, size=(count, classes)).astype(np.float32)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("count", "classes", "splits", "seed"), [(997, 50, 10, 2020), (40, 7, 3, 1), (10, 5, 10, 2020)]
 )
-def test_the_value_is_torch_fidelitys(count: int, classes: int, splits: int, seed: int) -> None:
+def test_the_score_equals_that_of_torch_fidelity(count: int, classes: int, splits: int, seed: int) -> None:
     logits = draw(count, classes)
     expected = isc_features_to_metric(torch.from_numpy(logits), splits=splits, rng_seed=seed)
     found = inception_score(logits, splits=splits, seed=seed)
@@ -24,7 +25,8 @@ def test_the_value_is_torch_fidelitys(count: int, classes: int, splits: int, see
     assert found.splits_std == pytest.approx(expected["inception_score_std"], rel=1e-10, abs=1e-10)
 
 
-def test_certain_and_even_classes_score_their_number_and_doubt_scores_one() -> None:
+@pytest.mark.reference
+def test_certain_classes_score_their_number_and_uniform_ones_score_one() -> None:
     classes = np.tile(np.arange(4), 50)
     certain = np.where(classes[:, None] == np.arange(4), 0.0, -1000.0)  # so far below that the softmax is exactly 0
     assert inception_score(certain, splits=1).value == pytest.approx(4)
@@ -33,20 +35,23 @@ def test_certain_and_even_classes_score_their_number_and_doubt_scores_one() -> N
     assert inception_score(beyond, splits=1).value == pytest.approx(4)
 
 
-def test_log_probabilities_are_logits() -> None:
+@pytest.mark.blackbox
+def test_log_probabilities_are_accepted_as_logits() -> None:
     logits = draw(200, 9).astype(np.float64)
     shifted = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     assert inception_score(shifted).value == pytest.approx(inception_score(logits + 5).value, rel=1e-12)
 
 
-def test_logits_may_lie_as_far_from_zero_as_they_like() -> None:
-    """An offset of an image's own changes none of its probabilities, but its exponential is beyond float64."""
+@pytest.mark.blackbox
+def test_logits_far_from_zero_do_not_overflow() -> None:
+    """An offset of all logits of an image keeps its probabilities, but the exponential exceeds float64."""
     logits = draw(200, 9).astype(np.float64)
     found, expected = inception_score(logits + np.linspace(-2000, 2000, 200)[:, None]), inception_score(logits)
     assert found.value == pytest.approx(expected.value, rel=1e-9)
     assert found.influence == pytest.approx(expected.influence, rel=1e-6, abs=1e-9)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("count", "splits"), [(400, 1), (1203, 4)])
 def test_influence_has_mean_zero_and_agrees_with_the_jackknife(count: int, splits: int) -> None:
     """Each item is left out of its own split; splits have unlike sizes in the second case."""
@@ -67,8 +72,9 @@ def test_influence_has_mean_zero_and_agrees_with_the_jackknife(count: int, split
     assert np.corrcoef(found.influence, -left_out)[0, 1] > 0.999  # and item by item
 
 
-def test_the_squared_influences_add_up_to_the_jackknifes_variance_of_each_split() -> None:
-    """By formula: the mean of S independent splits has the sum of their jackknife variances, divided by S²."""
+@pytest.mark.reference
+def test_squared_influences_sum_to_the_jackknife_variance_of_each_split() -> None:
+    """The variance of the mean of S independent splits is the sum of their jackknife variances, divided by S²."""
     count, splits = 7, 2  # three images in one, four in the other
     logits = draw(count, 4).astype(np.float64)
 
@@ -89,13 +95,15 @@ def test_the_squared_influences_add_up_to_the_jackknifes_variance_of_each_split(
     assert [np.sign(slopes[item]) for item in range(count)] == np.sign(found.influence).tolist()
 
 
-def test_an_image_alone_in_its_split_moves_nothing() -> None:
+@pytest.mark.blackbox
+def test_an_image_alone_in_its_split_has_no_influence() -> None:
     assert inception_score(draw(10, 5)).influence == pytest.approx(np.zeros(10))
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("count", "classes"), [(256, 72), (400, 8)])
-def test_the_standard_error_is_the_deviation_over_draws(count: int, classes: int) -> None:
-    """With three images of a class as with fifty; the derivative alone is up to a fifth short."""
+def test_the_standard_error_equals_the_deviation_over_draws(count: int, classes: int) -> None:
+    """Classes of three and of fifty images are tested; the derivative alone is up to a fifth too small."""
     generator = np.random.default_rng(5)
     values, errors = [], []
     for _ in range(400):
@@ -108,6 +116,7 @@ def test_the_standard_error_is_the_deviation_over_draws(count: int, classes: int
     assert np.mean(errors) / np.std(values) == pytest.approx(1.05, abs=0.12)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("logits", "message"),
     [

@@ -1,4 +1,4 @@
-"""The kernel distance against its definition, pair by pair, and its influence against the jackknife."""
+"""Tests of the kernel distance against its definition, and of its influence against the jackknife."""
 
 from collections.abc import Callable
 
@@ -18,36 +18,41 @@ def by_definition(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-a
     return float(np.mean(within[0]) + np.mean(within[1]) - 2 * np.mean([k(x, y) for x in a for y in b]))
 
 
-def test_the_definition() -> None:
+@pytest.mark.reference
+def test_the_distance_equals_its_definition() -> None:
     generator = np.random.default_rng(0)
     a, b = generator.normal(size=(9, 4)), generator.normal(0.5, 1.2, size=(7, 4))
     assert kernel_distance(a, b) == pytest.approx(by_definition(a, b), rel=1e-12)
     assert kernel_distance(a, b) == pytest.approx(kernel_distance(b, a), rel=1e-12)
 
 
-def test_features_of_one_dimension_and_of_single_precision_are_features() -> None:
+@pytest.mark.blackbox
+def test_features_of_one_dimension_and_single_precision_are_accepted() -> None:
     generator = np.random.default_rng(11)
     a, b = generator.normal(size=(5, 1)).astype(np.float32), generator.normal(size=(4, 1)).astype(np.float32)
     assert kernel_distance(a, b) == kernel_distance(a.astype(np.float64), b.astype(np.float64))
     assert kernel_distance(a, b) == pytest.approx(by_definition(a.astype(np.float64), b.astype(np.float64)), rel=1e-12)
 
 
-def test_it_is_unbiased_where_the_distributions_agree() -> None:
+@pytest.mark.property
+def test_the_distance_is_unbiased_for_equal_distributions() -> None:
     generator = np.random.default_rng(1)
     values = [kernel_distance(generator.normal(size=(12, 3)), generator.normal(size=(12, 3))) for _ in range(2000)]
     assert abs(np.mean(values)) < 4 * np.std(values) / np.sqrt(len(values))
     assert min(values) < 0 < max(values)
 
 
-def test_images_that_hardly_differ_from_their_truth_are_at_no_distance() -> None:
-    """Not even where there are few: a pair of an image and its own truth would pull the estimate below zero."""
+@pytest.mark.blackbox
+def test_the_estimate_is_near_zero_for_images_close_to_their_truth() -> None:
+    """Pairs of an image and its own truth would pull the estimate of few images below zero."""
     truth = np.random.default_rng(3).normal(size=(20, 4))
     image = truth + 1e-6
     assert abs(kernel_estimate(image, truth).value) < 1e-5
     assert kernel_distance(image, truth) < -0.1
 
 
-def test_paired_sets_by_definition() -> None:
+@pytest.mark.reference
+def test_the_distance_of_paired_sets_equals_its_definition() -> None:
     generator = np.random.default_rng(4)
     a, b = generator.normal(size=(2, 6, 3))
 
@@ -60,7 +65,7 @@ def test_paired_sets_by_definition() -> None:
 
 
 def clustered() -> tuple[np.ndarray, np.ndarray, list[str]]:  # type: ignore[type-arg]
-    """Images and truths of 40 items from 21 sources of one to ten items, which resemble each other within a source."""
+    """Return images and truths of 40 items from 21 sources; items of a source resemble each other."""
     generator = np.random.default_rng(8)
     group = np.repeat(np.arange(21), [10, 7, 4, 2, *[1] * 17])
     truth = generator.normal(size=(21, 4))[group] + 0.3 * generator.normal(size=(40, 4))
@@ -69,6 +74,7 @@ def clustered() -> tuple[np.ndarray, np.ndarray, list[str]]:  # type: ignore[typ
     return image[order], truth[order], [f"photograph {group[place]}" for place in order]
 
 
+@pytest.mark.reference
 def test_pairs_of_one_source_are_left_out_of_every_term() -> None:
     image, truth, sources = clustered()
 
@@ -86,7 +92,8 @@ def test_pairs_of_one_source_are_left_out_of_every_term() -> None:
     assert abs(found.value / kernel_estimate(image, truth).value - 1) > 0.02
 
 
-def test_the_standard_error_over_sources_is_the_jackknifes() -> None:
+@pytest.mark.reference
+def test_the_standard_error_over_sources_equals_the_jackknifes() -> None:
     image, truth, sources = clustered()
     names = np.array(sources)
     left_out = []
@@ -99,8 +106,9 @@ def test_the_standard_error_over_sources_is_the_jackknifes() -> None:
     assert standard_error(found.influence, sources) == pytest.approx(jackknife, rel=1e-9)
 
 
-def test_crops_of_one_photograph_bring_no_bias() -> None:
-    """Images and truths of one distribution are at a distance of 0 on average, also where a source has four items."""
+@pytest.mark.property
+def test_crops_of_one_photograph_cause_no_bias() -> None:
+    """Images and truths of one distribution have distance 0 on average, even if a source has four items."""
     generator = np.random.default_rng(9)
     sources = [str(index // 4) for index in range(40)]
     values, of_items = [], []
@@ -115,14 +123,16 @@ def test_crops_of_one_photograph_bring_no_bias() -> None:
     assert np.mean(of_items) > 20 * error
 
 
-def test_items_of_one_source_make_no_pair_and_two_sources_have_no_spread() -> None:
+@pytest.mark.blackbox
+def test_one_source_has_no_distance_and_two_sources_have_no_error() -> None:
     image, truth = np.random.default_rng(10).normal(size=(2, 6, 3))
-    with pytest.raises(ValueError, match="two sources at least: found 6 of one"):
+    with pytest.raises(ValueError, match="at least two sources: found 6 items of one"):
         kernel_estimate(image, truth, ["one"] * 6)
     assert kernel_estimate(image, truth, ["one"] * 4 + ["other"] * 2).influence.tolist() == [0.0] * 6
 
 
-def test_the_standard_error_is_the_jackknifes() -> None:
+@pytest.mark.reference
+def test_the_standard_error_equals_the_jackknifes() -> None:
     generator = np.random.default_rng(2)
     truth = generator.normal(size=(200, 5))
     image = 0.7 * truth + generator.normal(0.4, 0.6, size=(200, 5))
@@ -134,6 +144,7 @@ def test_the_standard_error_is_the_jackknifes() -> None:
     assert kernel_estimate(image[:2], truth[:2]).influence == pytest.approx([0, 0])
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -144,7 +155,7 @@ def test_the_standard_error_is_the_jackknifes() -> None:
     ],
 )
 @pytest.mark.parametrize("estimate", [kernel_distance, kernel_estimate])
-def test_what_is_no_set_of_features_is_refused_by_its_name(
+def test_invalid_features_are_refused_by_name(
     estimate: Callable[[np.ndarray, np.ndarray], object],  # type: ignore[type-arg]
     bad: np.ndarray,  # type: ignore[type-arg]
     message: str,
@@ -156,7 +167,8 @@ def test_what_is_no_set_of_features_is_refused_by_its_name(
         estimate(good, bad)
 
 
-def test_features_of_many_items_are_refused_by_their_name() -> None:
+@pytest.mark.blackbox
+def test_invalid_features_of_many_items_are_refused_by_name() -> None:
     good, bad = np.zeros((2, 3)), np.zeros(3)
     with pytest.raises(ValueError, match=r"^features a must have shape N×d: found \(3,\)$"):
         kernel_estimate_by_parts(bad, good, ["one", "other"])
@@ -164,14 +176,16 @@ def test_features_of_many_items_are_refused_by_their_name() -> None:
         kernel_estimate_by_parts(good, bad, ["one", "other"])
 
 
+@pytest.mark.blackbox
 def test_unlike_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="unlike dimension"):
+    with pytest.raises(ValueError, match="different dimensions"):
         kernel_distance(np.zeros((2, 3)), np.zeros((2, 4)))
     with pytest.raises(ValueError, match="one shape"):
         kernel_estimate(np.zeros((2, 3)), np.zeros((3, 3)))
 
 
-def test_many_items_are_parted_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_only_many_items_are_divided_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = np.random.default_rng(5)
     truth = generator.normal(size=(120, 4))
     image = truth + generator.normal(0.3, 0.5, size=(120, 4))
@@ -185,7 +199,8 @@ def test_many_items_are_parted_and_few_are_not(monkeypatch: pytest.MonkeyPatch) 
     assert found.influence.mean() == pytest.approx(0, abs=1e-12)
 
 
-def test_the_standard_error_of_parts_is_that_of_repeated_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.reference
+def test_the_standard_error_of_parts_equals_that_of_repeated_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "MOST", 40)
     generator = np.random.default_rng(6)
     values, errors = [], []
@@ -198,6 +213,7 @@ def test_the_standard_error_of_parts_is_that_of_repeated_draws(monkeypatch: pyte
     assert np.mean(errors) / np.std(values) == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.blackbox
 def test_every_part_has_two_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "MOST", 20)
     generator = np.random.default_rng(7)
@@ -210,5 +226,5 @@ def test_every_part_has_two_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     found = kernel_estimate_by_parts(image, truth, four.tolist())
     pairs = [(kernel_estimate(image[part], truth[part], four[part].tolist()), part) for part in parts(four.tolist(), 2)]
     assert found.value == pytest.approx(sum(one.value * part.mean() for one, part in pairs))
-    with pytest.raises(ValueError, match="found 50 of one"):
+    with pytest.raises(ValueError, match="found 50 items of one"):
         kernel_estimate_by_parts(image, truth, ["one"] * 50)

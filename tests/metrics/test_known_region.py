@@ -1,4 +1,4 @@
-"""The error outside the hole, near it and far from it, by hand on small images."""
+"""Tests of the error outside the hole, near it and far from it, by hand on small images."""
 
 import itertools
 import math
@@ -20,8 +20,7 @@ from bench.metrics.known_region import (
     to_uint8,
 )
 from bench.metrics.measure import Arrays, Extra
-
-SIDE = 32
+from tests.helpers.boxes import SIDE, boxes
 
 
 def truth_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
@@ -31,6 +30,7 @@ def truth_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
     return truth, mask
 
 
+@pytest.mark.blackbox
 def test_only_known_pixels_count_and_the_normalisations_agree() -> None:
     truth, mask = truth_and_mask()
     image = truth.double() / 255
@@ -43,7 +43,8 @@ def test_only_known_pixels_count_and_the_normalisations_agree() -> None:
     assert error["pre_mse01_all"].tolist() == pytest.approx([0, (10 / 255) ** 2 / 48])
 
 
-def test_truncation_costs_what_its_floor_says_and_rounding_nothing() -> None:
+@pytest.mark.reference
+def test_truncation_costs_its_floor_and_rounding_costs_nothing() -> None:
     generator = torch.Generator().manual_seed(0)
     truth = torch.randint(0, 256, (1, 3, 128, 128), generator=generator, dtype=torch.uint8)
     image = truth.double() / 255 + 1e-4 * torch.randn(truth.shape, generator=generator, dtype=torch.float64)
@@ -54,7 +55,7 @@ def test_truncation_costs_what_its_floor_says_and_rounding_nothing() -> None:
 
 
 def uneven() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Truth with many zeros and 255s, images off by parts of a level and by whole levels, and scattered holes."""
+    """Return truth with many 0 and 255, images with errors of parts and whole levels, and scattered holes."""
     generator = np.random.default_rng(7)
     truth = generator.choice([0, 0, 1, 2, 100, 254, 255], size=(2, 3, 5, 7))
     image = (truth + generator.normal(0, 1.5, size=truth.shape)) / 255
@@ -63,12 +64,13 @@ def uneven() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def saved_in_half_precision(value: float) -> int:
-    """The level that is saved of one value in [0, 1], by single operations on float16 scalars."""
+    """Return the saved level of one value in [0, 1] by single operations on float16 scalars."""
     one, two, most = np.float16(1), np.float16(2), np.float16(255)
     return int((np.float16(2 * value - 1) + one) / two * most)
 
 
-def test_every_reading_is_what_a_loop_over_single_values_finds() -> None:
+@pytest.mark.reference
+def test_every_reading_equals_a_loop_over_single_values() -> None:
     truth, mask, image = uneven()
     found, pasted = (known_region_error(image, truth, mask, decoded=decoded) for decoded in (True, False))
     for item in range(2):
@@ -99,6 +101,7 @@ def test_every_reading_is_what_a_loop_over_single_values_finds() -> None:
         assert found["pre_floor"][item].item() == pytest.approx(above_zero / known / 2 / 65025, rel=1e-12)
 
 
+@pytest.mark.blackbox
 def test_a_black_picture_has_no_floor() -> None:
     truth = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
     truth[:, 0, 0] = 1
@@ -107,6 +110,7 @@ def test_a_black_picture_has_no_floor() -> None:
     )
 
 
+@pytest.mark.blackbox
 def test_an_image_without_a_known_pixel_has_no_mean() -> None:
     truth, mask = truth_and_mask()
     error = known_region_error(truth / 255, truth, torch.ones_like(mask))
@@ -114,7 +118,8 @@ def test_an_image_without_a_known_pixel_has_no_mean() -> None:
     assert error["pre_sse01"].tolist() == [0, 0]
 
 
-def test_rounding_rules() -> None:
+@pytest.mark.blackbox
+def test_rounding_rules_convert_to_eight_bits() -> None:
     image = torch.tensor([-0.1, 0.0, 0.5, 254.6 / 255, 1.0, 2.0], dtype=torch.float64)
     assert to_uint8(image, rounding="truncate").tolist() == [0, 0, 127, 254, 255, 255]
     assert to_uint8(image, rounding="round").tolist() == [0, 0, 128, 255, 255, 255]
@@ -123,7 +128,8 @@ def test_rounding_rules() -> None:
         to_uint8(image, rounding="nearest")
 
 
-def test_float32_alone_costs_no_level() -> None:
+@pytest.mark.property
+def test_float32_changes_no_grey_level() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
     through = (levels.float() / 127.5 - 1 + 1) / 2
     assert torch.equal(to_uint8(through, rounding="truncate"), levels)
@@ -131,7 +137,7 @@ def test_float32_alone_costs_no_level() -> None:
 
 
 def as_the_script_saves(decoded: npt.NDArray[np.float16]) -> npt.NDArray[np.uint8]:
-    """The released script's operations on its decoder's output, by NumPy's float16 alone."""
+    """Apply the released script's operations to its decoder's output in NumPy's float16."""
     half = np.float16
     with np.errstate(over="ignore"):
         unit = np.clip((decoded + half(1)) / half(2), half(0), half(1))
@@ -139,11 +145,12 @@ def as_the_script_saves(decoded: npt.NDArray[np.float16]) -> npt.NDArray[np.uint
 
 
 def in_unit_interval(decoded: torch.Tensor) -> torch.Tensor:
-    """What a measure is given of a decoder's output."""
+    """Return the values that a measure receives for a decoder's output."""
     return ((decoded.float() + 1) / 2).clamp(0, 1)
 
 
-def test_every_value_of_float16_is_saved_as_the_released_script_saves_it() -> None:
+@pytest.mark.reference
+def test_every_float16_value_is_saved_like_in_the_released_script() -> None:
     every = np.arange(2**16, dtype=np.uint16).view(np.float16)
     every = every[np.isfinite(every)]
     assert len(every) == 63488
@@ -155,6 +162,7 @@ def test_every_value_of_float16_is_saved_as_the_released_script_saves_it() -> No
     assert np.array_equal(directly.numpy(), expected)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("error", "released", "truncated"), [(0.0, 0.144, None), (0.1, 0.350, 0.497), (0.3, 0.446, 0.501),
                                          (1.0, 1.292, 1.329)],
@@ -162,7 +170,7 @@ def test_every_value_of_float16_is_saved_as_the_released_script_saves_it() -> No
 def test_saving_in_half_precision_costs_less_than_truncation(
     error: float, released: float, truncated: float | None
 ) -> None:
-    """In squared grey levels a value, for truth that is uniform over levels and errors that are normally distributed.
+    """Costs are in squared grey levels per value, for uniformly distributed truth and normally distributed errors.
 
     The standard error of these means over 786,432 values is below 0.002; 0.01 allows for how the errors are drawn.
     """
@@ -182,6 +190,7 @@ def test_saving_in_half_precision_costs_less_than_truncation(
     assert full["pre_error_released"].tolist() == pytest.approx(half["pre_error_released"].tolist(), rel=1e-3)
 
 
+@pytest.mark.blackbox
 def test_the_floor_of_half_precision_is_the_error_of_the_true_picture() -> None:
     levels = np.arange(256, dtype=np.float64)
     saved = as_the_script_saves((levels / 127.5 - 1).astype(np.float16))
@@ -194,6 +203,7 @@ def test_the_floor_of_half_precision_is_the_error_of_the_true_picture() -> None:
     assert (cost * 255**2).mean() == pytest.approx(0.1445, abs=5e-5)
 
 
+@pytest.mark.blackbox
 def test_a_finished_picture_is_not_saved_in_half_precision() -> None:
     truth = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16).expand(1, 3, 16, 16)
     mask = torch.zeros(1, 1, 16, 16)
@@ -205,25 +215,15 @@ def test_a_finished_picture_is_not_saved_in_half_precision() -> None:
     assert decoded["pre_error"].item() == 0
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("decoded", [False, True])
-def test_the_measure_is_told_whether_an_image_was_decoded(decoded: bool) -> None:
+def test_the_measure_receives_whether_an_image_was_decoded(decoded: bool) -> None:
     truth, mask, image = boxes(2)
     measure = KnownRegionMeasure()
     found = measure.keep(image, truth, mask, {}, Extra([None] * 2, decoded=decoded))
     expected = known_region_error(image, truth, mask, decoded=decoded)
     assert found["pre_error_released"].tolist() == expected["pre_error_released"].tolist()
     assert (found["pre_error_released"] == found["pre_error"]).all() == (not decoded)
-
-
-def boxes(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Truth, masks of one box each, and images that differ from the truth everywhere."""
-    generator = torch.Generator().manual_seed(1)
-    truth = torch.randint(0, 256, (count, 3, SIDE, SIDE), generator=generator, dtype=torch.uint8)
-    mask = torch.zeros(count, 1, SIDE, SIDE)
-    for index in range(count):
-        mask[index, :, 3 + index : 12 + index, 5 : 14 + 2 * index] = 1
-    image = (truth / 255 + 0.1 * torch.randn(truth.shape, generator=generator)).clamp(0, 1)
-    return truth, mask, image
 
 
 def measured(truth: torch.Tensor, mask: torch.Tensor, image: torch.Tensor) -> Arrays:
@@ -233,6 +233,7 @@ def measured(truth: torch.Tensor, mask: torch.Tensor, image: torch.Tensor) -> Ar
     return measure.keep(image, truth, mask, kept, Extra([None] * len(truth)))
 
 
+@pytest.mark.property
 def test_ring_and_interior_add_up_to_the_known_region() -> None:
     truth, mask, image = boxes(3)
     found = measured(truth, mask, image)
@@ -246,6 +247,7 @@ def test_ring_and_interior_add_up_to_the_known_region() -> None:
         assert total == pytest.approx(found["pre_sse01"][index], rel=1e-9)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(("distance", "region", "other"), [(1, "ring", "interior"), (4, "ring", "interior"),
                                                            (5, "interior", "ring")])  # fmt: skip
 def test_the_ring_ends_four_pixels_from_the_hole(distance: int, region: str, other: str) -> None:
@@ -258,14 +260,16 @@ def test_the_ring_ends_four_pixels_from_the_hole(distance: int, region: str, oth
     assert found[f"pre_error_{other}"][0] == 0
 
 
-def test_the_hole_does_not_count_for_the_known_region() -> None:
+@pytest.mark.property
+def test_the_hole_does_not_affect_the_known_region() -> None:
     truth, mask, _ = boxes(2)
     found = measured(truth, mask, torch.where(mask > 0, 1 - truth / 255, truth / 255))
     for name in ("pre_error", "pre_error_ring", "pre_error_interior", "pre_sse01"):
         assert found[name].tolist() == [0, 0]
 
 
-def test_where_there_is_no_region_there_is_no_number() -> None:
+@pytest.mark.blackbox
+def test_an_empty_region_has_no_value() -> None:
     truth, _, image = boxes(2)
     mask = torch.zeros(2, 1, SIDE, SIDE)
     mask[0] = 1
@@ -277,8 +281,9 @@ def test_where_there_is_no_region_there_is_no_number() -> None:
     assert found["known_values"].tolist() == [0, 3 * SIDE * SIDE]
 
 
+@pytest.mark.blackbox
 def test_the_hole_is_near_itself_and_nothing_is_near_no_hole() -> None:
-    """Also where the picture is smaller than the ring is wide."""
+    """This includes pictures that are smaller than the width of the ring."""
     for side in (2, 9):
         mask = torch.zeros(3, 1, side, side)
         mask[1] = 1
@@ -290,7 +295,8 @@ def test_the_hole_is_near_itself_and_nothing_is_near_no_hole() -> None:
         assert torch.equal(near[2, 0], rows**2 + columns**2 <= 16)
 
 
-def test_a_ring_that_is_known_is_taken_as_it_is() -> None:
+@pytest.mark.blackbox
+def test_a_precomputed_ring_is_used() -> None:
     truth, mask, image = boxes(2)
     nowhere, everywhere = torch.zeros_like(mask, dtype=torch.bool), torch.ones_like(mask, dtype=torch.bool)
     without, whole = (ring_error(image, truth, mask, ring=ring) for ring in (nowhere, everywhere))
@@ -301,7 +307,8 @@ def test_a_ring_that_is_known_is_taken_as_it_is() -> None:
     assert whole["pre_error_ring"].tolist() == pytest.approx(known, rel=1e-12)
 
 
-def test_what_rests_on_the_mask_alone_is_worked_out_once_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_values_of_the_mask_are_computed_once_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     truth, mask, image = boxes(2)
     seen: list[str] = []
 
@@ -317,7 +324,8 @@ def test_what_rests_on_the_mask_alone_is_worked_out_once_for_all_rows(monkeypatc
     assert seen == ["near_hole"]
 
 
-def test_signal_to_noise_counts_the_hole_and_has_no_value_without_noise() -> None:
+@pytest.mark.blackbox
+def test_signal_to_noise_includes_the_hole_and_is_missing_without_noise() -> None:
     truth, _, _ = boxes(2)
     image = truth / 255
     assert psnr(image, truth).isnan().all()
@@ -325,7 +333,8 @@ def test_signal_to_noise_counts_the_hole_and_has_no_value_without_noise() -> Non
     assert psnr(off / 255, truth).tolist() == pytest.approx([20 * np.log10(255)] * 2)
 
 
-def test_the_measure_keeps_all_and_does_not_depend_on_the_batch_or_the_row_before() -> None:
+@pytest.mark.property
+def test_the_measure_does_not_depend_on_the_batch_or_the_previous_row() -> None:
     truth, mask, image = boxes(5)
     whole = measured(truth, mask, image)
     expected = known_region_error(image, truth, mask) | ring_error(image, truth, mask) | {"psnr": psnr(image, truth)}
@@ -343,7 +352,8 @@ def test_the_measure_keeps_all_and_does_not_depend_on_the_batch_or_the_row_befor
     assert all(np.array_equal(second[name], values) for name, values in whole.items())
 
 
-def test_a_step_across_the_border_is_what_the_hole_adds() -> None:
+@pytest.mark.blackbox
+def test_a_step_across_the_border_is_counted() -> None:
     mask = torch.zeros(3, 1, 8, 8)
     mask[:2, :, 2:5, 3:6] = 1
     image = torch.full((3, 3, 8, 8), 0.2)
@@ -355,8 +365,9 @@ def test_a_step_across_the_border_is_what_the_hole_adds() -> None:
     assert torch.isnan(found[2])
 
 
-def test_the_excess_is_what_the_image_jumps_beyond_the_truth() -> None:
-    """The truth jumps by 51 levels at the border; the images by 153, by 51 the other way round, and not at all."""
+@pytest.mark.reference
+def test_the_excess_is_the_jump_of_the_image_beyond_the_truth() -> None:
+    """The truth jumps by 51 levels at the border; the images jump by 153, by -51 and by 0."""
     mask = torch.zeros(3, 1, 6, 6)
     mask[..., 3:] = 1
     truth = torch.full((3, 3, 6, 6), 51, dtype=torch.uint8)
@@ -369,7 +380,8 @@ def test_the_excess_is_what_the_image_jumps_beyond_the_truth() -> None:
     assert found["border_excess"].tolist() == pytest.approx([0.4, 0, -0.2], abs=1e-9)
 
 
-def test_the_border_is_every_pair_of_neighbours_across_it() -> None:
+@pytest.mark.blackbox
+def test_the_border_contains_every_pair_of_neighbours_across_it() -> None:
     truth, mask, image = uneven()
     found, level = border_step(image, mask), np.floor(image.clamp(0, 1).numpy() * 255)
     for item in range(2):
@@ -388,7 +400,8 @@ def test_the_border_is_every_pair_of_neighbours_across_it() -> None:
     )
 
 
-def test_signal_to_noise_by_hand() -> None:
+@pytest.mark.reference
+def test_signal_to_noise_equals_the_formula() -> None:
     truth = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
     image = torch.zeros(1, 3, 2, 2)
     image[0, 0, 0] = 255 / 255

@@ -1,8 +1,10 @@
-"""Protocols: equal where every setting is, and told apart by the setting that differs."""
+"""Tests of protocols, which are equal if every setting is, and otherwise name the differing setting."""
 
 import pytest
 
 from bench.metrics.protocol import Protocol
+
+pytestmark = pytest.mark.blackbox
 
 SETTINGS = {"network": "Inception", "resize": {"side": 299, "antialias": False}, "splits": 10}
 
@@ -16,7 +18,7 @@ def test_the_order_of_settings_does_not_matter() -> None:
     assert other.differences(Protocol.of(SETTINGS)) == []
 
 
-def test_every_setting_counts_and_is_named() -> None:
+def test_every_changed_setting_makes_protocols_differ_and_is_named() -> None:
     other = Protocol.of({**SETTINGS, "resize": {"side": 299, "antialias": True}, "rounding": "truncate"})
     assert other.hash != Protocol.of(SETTINGS).hash
     assert Protocol.of(SETTINGS).differences(other) == [

@@ -1,11 +1,11 @@
-"""Features of a small network after each resize that comes before Inception."""
+"""Tests of the features of a small network after each resize that precedes Inception."""
 
 import numpy as np
 import pytest
 import torch
 
-from bench.metrics.inception_input import FLAVOURS
 from bench.metrics.measure import Extra
+from bench.metrics.networks.inception_input import FLAVOURS
 from bench.metrics.resized_features import ResizedFeatures
 from bench.models.feature_network import FeatureNetwork
 
@@ -16,11 +16,12 @@ def network() -> FeatureNetwork:
     return FeatureNetwork((8, 10, 12), {"shape": 4}).eval()
 
 
-def test_each_flavour_sees_the_saved_image_resized_its_way(network: FeatureNetwork) -> None:
+@pytest.mark.blackbox
+def test_each_flavour_resizes_the_saved_image_in_its_own_way(network: FeatureNetwork) -> None:
     truth = torch.randint(0, 256, (3, 3, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     measure = ResizedFeatures(network, 19).to("cpu")
     kept, _ = measure.keep_truth(truth)
-    # Of the truth itself, as floats, the saved image is the truth again.
+    # Saving the truth itself as floats gives the truth again.
     found = measure.keep(truth / 255, truth, torch.zeros(3, 1, 32, 32), None, Extra([None] * 3))
     assert list(kept) == list(found) == list(FLAVOURS)
     for name, flavour in FLAVOURS.items():
@@ -32,8 +33,9 @@ def test_each_flavour_sees_the_saved_image_resized_its_way(network: FeatureNetwo
     assert not np.allclose(found["lama"], found["clean"], rtol=1e-3)
 
 
-def test_the_protocol_says_what_is_measured_at_which_side(network: FeatureNetwork) -> None:
-    """In these words: two runs are compared only where they are the same."""
+@pytest.mark.golden
+def test_the_protocol_names_the_network_and_the_side(network: FeatureNetwork) -> None:
+    """The words are fixed, since two runs are compared only if their protocols are equal."""
     protocol = dict(ResizedFeatures(network, 19).protocol)
     flavours = protocol.pop("flavours")
     assert protocol == {"image": "uint8 RGB, truncated", "features": "means of the last level", "version": 1}
@@ -41,12 +43,14 @@ def test_the_protocol_says_what_is_measured_at_which_side(network: FeatureNetwor
     assert all(said["resize"].endswith(", 19") and "299" not in said["resize"] for said in flavours.values())
 
 
+@pytest.mark.blackbox
 def test_the_network_goes_to_the_device() -> None:
     measure = ResizedFeatures(FeatureNetwork((8, 12), {"shape": 4}), 19)
     assert measure.to("meta") is measure
     assert {parameter.device.type for parameter in measure.network.parameters()} == {"meta"}
 
 
+@pytest.mark.blackbox
 def test_a_side_of_one_pixel_is_the_smallest() -> None:
     truth = torch.randint(0, 256, (2, 3, 8, 8), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     measure = ResizedFeatures(FeatureNetwork((4,), {"shape": 4}).eval(), 1)
@@ -54,6 +58,7 @@ def test_a_side_of_one_pixel_is_the_smallest() -> None:
     assert {features.shape for features in kept.values()} == {(2, 4)}
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -62,6 +67,6 @@ def test_a_side_of_one_pixel_is_the_smallest() -> None:
         ({"side": 0}, "side: expected 1 or more, found 0"),
     ],
 )  # fmt: skip
-def test_what_is_none_is_refused(network: FeatureNetwork, arguments: dict, message: str) -> None:  # type: ignore[type-arg]
+def test_invalid_settings_are_refused(network: FeatureNetwork, arguments: dict, message: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(ValueError, match=message):
         ResizedFeatures(network, **arguments)

@@ -1,4 +1,4 @@
-"""Structural similarity: against scikit-image, and that what lies in the hole does not count as known."""
+"""Tests of structural similarity against scikit-image, and of the exclusion of the hole."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ from bench.metrics.similarity import SimilarityMeasure, structural_similarity
 
 
 def pictures(count: int = 3, side: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images whose values are whole levels, and noisy truths."""
+    """Return images whose values are whole levels, and noisy truths."""
     generator = torch.Generator().manual_seed(0)
     truth = torch.randint(256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
     noise = torch.randint(-20, 21, truth.shape, generator=generator)
@@ -20,13 +20,14 @@ def pictures(count: int = 3, side: int = 40) -> tuple[torch.Tensor, torch.Tensor
 
 
 def smooth_pictures() -> tuple[torch.Tensor, torch.Tensor]:
-    """Nearly flat images and truths, whose variances are a small part of their squares."""
+    """Return nearly flat images and truths, whose variances are a small part of their squares."""
     ramp = torch.linspace(200, 240, 40).to(torch.uint8).expand(3, 3, 40, 40)
     return (ramp + torch.arange(40).remainder(3).view(40, 1)).float() / 255, ramp.contiguous()
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("made", [pictures, smooth_pictures])
-def test_it_is_scikit_images_with_a_gaussian_window(made: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> None:
+def test_similarity_equals_that_of_scikit_image(made: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> None:
     image, truth = made()
     whole, _ = structural_similarity(image, truth, torch.zeros(3, 1, 40, 40))
     for value, one, true in zip(whole, image.numpy(), truth.numpy(), strict=True):
@@ -42,7 +43,8 @@ def test_it_is_scikit_images_with_a_gaussian_window(made: Callable[[], tuple[tor
         assert float(value) == pytest.approx(expected, rel=1e-12)  # both are float64
 
 
-def test_what_lies_in_the_hole_does_not_change_what_is_known() -> None:
+@pytest.mark.property
+def test_pixels_of_the_hole_do_not_change_the_known_similarity() -> None:
     image, truth = pictures()
     mask = torch.zeros(3, 1, 40, 40)
     mask[:, :, 30:, 25:] = 1
@@ -54,7 +56,8 @@ def test_what_lies_in_the_hole_does_not_change_what_is_known() -> None:
     assert (known < 1).all()
 
 
-def test_a_hole_that_leaves_no_window_leaves_nothing_known() -> None:
+@pytest.mark.blackbox
+def test_a_hole_without_a_known_window_has_no_known_similarity() -> None:
     image, truth = pictures()
     mask = torch.zeros(3, 1, 40, 40)
     mask[1, :, ::8, ::8] = 1

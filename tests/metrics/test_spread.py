@@ -1,4 +1,4 @@
-"""Intervals against the tables of Student's distribution, by hand, and where the influences are skewed."""
+"""Tests of intervals against tables of Student's distribution, by hand, and for skewed influences."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,9 @@ def spread(values: list[float] | np.ndarray, sources: list[str] | None = None) -
     return found
 
 
-def test_equal_sources_give_students_interval_with_one_degree_of_freedom_less() -> None:
-    """The tables' values for 1 and 11 degrees of freedom."""
+@pytest.mark.reference
+def test_equal_sources_give_students_interval() -> None:
+    """The expected values are those of tables for 1 and 11 degrees of freedom."""
     found = spread([1.0, -1.0])
     assert (found.effective_sources, found.freedom, found.skewness) == (2, 1, 0)
     assert found.interval(3.0) == pytest.approx((3 - 12.7062, 3 + 12.7062), rel=1e-5)
@@ -24,7 +25,8 @@ def test_equal_sources_give_students_interval_with_one_degree_of_freedom_less() 
     assert twelve.interval(0.0)[1] == pytest.approx(2.200985 * twelve.stderr, rel=1e-6)
 
 
-def test_effective_sources_freedom_and_skewness_by_hand() -> None:
+@pytest.mark.reference
+def test_effective_sources_freedom_and_skewness_equal_the_formulas() -> None:
     """Sources add up to 6, -1, -1, -1, -1, -2."""
     found = spread([4.0, 2.0, -1.0, -1.0, -1.0, -1.0, -2.0], ["a", "a", "b", "c", "d", "e", "f"])
     second, third, fourth = 36 + 4 + 4, 216 - 4 - 8, 6**4 + 4 + 16
@@ -36,15 +38,17 @@ def test_effective_sources_freedom_and_skewness_by_hand() -> None:
     assert found.decided_by_few
 
 
-def test_sources_of_one_share_are_listed_by_name() -> None:
-    """So that two runs list them in one order; an unstable way to sort would mix them."""
+@pytest.mark.blackbox
+def test_sources_with_equal_shares_are_sorted_by_name() -> None:
+    """Two runs then list sources in one order, which an unstable sort would not ensure."""
     names = [f"photo {index:02}" for index in range(40)]
     shares = variance_shares(np.tile([1.0, 2.0], 20), names)
     assert list(shares) == names[1::2] + names[::2]
     assert [shares["photo 01"], shares["photo 00"]] == pytest.approx([0.04, 0.01])
 
 
-def test_one_source_has_none_and_no_influence_gives_an_exact_value() -> None:
+@pytest.mark.blackbox
+def test_one_source_has_no_spread_and_zero_influences_are_exact() -> None:
     assert Spread.of(np.array([1.0, -1.0]), ["one", "one"]) is None
     exact = spread([0.0, 0.0, 0.0])
     assert (exact.stderr, exact.effective_sources, exact.interval(2.0)) == (0, 3, (2.0, 2.0))
@@ -59,13 +63,15 @@ def test_one_source_has_none_and_no_influence_gives_an_exact_value() -> None:
     assert Spread.of(np.zeros(0)) is None
 
 
-def test_influences_may_be_as_small_or_large_as_they_like() -> None:
-    """Their fourth powers are beyond float64."""
+@pytest.mark.blackbox
+def test_influences_of_any_size_do_not_overflow() -> None:
+    """The fourth powers of these influences exceed float64."""
     for scale in (1e-100, 1e100):
         found = spread([3 * scale, -scale, -scale, -scale])
         assert (found.effective_sources, found.skewness) == (pytest.approx(144 / 84), pytest.approx(24 / 12**1.5))
 
 
+@pytest.mark.blackbox
 def test_a_change_on_halves_makes_the_standard_error_smaller() -> None:
     influence, change = np.array([2.0, -2.0, 1.0, -1.0]), np.array([1.0, 1.0, 1.0, 1.0])
     found = Spread.of(influence, change=change)
@@ -73,6 +79,7 @@ def test_a_change_on_halves_makes_the_standard_error_smaller() -> None:
     assert found.stderr == pytest.approx(np.sqrt(4 / 3 * (10 - 4 / 2)) / 4)
 
 
+@pytest.mark.property
 def test_freedom_of_normal_influences_is_about_the_number_of_sources() -> None:
     generator = np.random.default_rng(0)
     found = [spread(generator.normal(size=200)).freedom for _ in range(200)]
@@ -81,6 +88,7 @@ def test_freedom_of_normal_influences_is_about_the_number_of_sources() -> None:
     assert np.median(heavy) < 80
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("skewness", [-0.9, -0.3, 0.0, 0.3, 0.9])
 def test_a_p_value_is_below_a_level_exactly_where_the_interval_leaves_out_zero(skewness: float) -> None:
     found = Spread(0.5, 30, 12.0, 20.0, skewness)
@@ -92,9 +100,10 @@ def test_a_p_value_is_below_a_level_exactly_where_the_interval_leaves_out_zero(s
     assert found.p_value(0.0) == 1
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("skewness", [-0.7, -0.2, 0.2, 0.7])
-def test_bounds_and_p_values_are_halls_of_the_cubic_solved_by_bisection(skewness: float) -> None:
-    """Without the correction where that would be nearer; the printed table has 2.085963 for 20 degrees of freedom."""
+def test_bounds_and_p_values_equal_halls_correction_solved_by_bisection(skewness: float) -> None:
+    """The uncorrected bound is used if it is larger; printed tables have 2.085963 for 20 degrees of freedom."""
 
     def transformed(statistic: float, a: float) -> float:
         return statistic + a * statistic**2 / 3 + a**2 * statistic**3 / 27 + a / 6
@@ -114,6 +123,7 @@ def test_bounds_and_p_values_are_halls_of_the_cubic_solved_by_bisection(skewness
         assert found.p_value(-value) == pytest.approx(min(2 * below, 1), rel=1e-9)
 
 
+@pytest.mark.property
 def test_an_interval_is_longer_on_the_side_of_the_long_tail_and_never_shorter() -> None:
     even, skewed = (Spread(1.0, 30, 12.0, 20.0, skewness).interval(0.0) for skewness in (0.0, 0.5))
     assert skewed[0] == even[0]
@@ -121,8 +131,9 @@ def test_an_interval_is_longer_on_the_side_of_the_long_tail_and_never_shorter() 
     assert Spread(1.0, 30, 12.0, 20.0, 0.5).mirrored().interval(0.0) == pytest.approx((-skewed[1], -skewed[0]))
 
 
+@pytest.mark.property
 def test_the_upper_bound_of_a_skewed_mean_holds() -> None:
-    """Lognormal values of 40 sources: Student's upper bound alone misses the mean in one of eight draws."""
+    """For lognormal values of 40 sources, Student's upper bound alone misses the mean in one of eight draws."""
     generator = np.random.default_rng(1)
     mean, held, students = np.exp(0.5), 0, 0
     for _ in range(2000):
@@ -134,7 +145,8 @@ def test_the_upper_bound_of_a_skewed_mean_holds() -> None:
     assert 0.945 <= held / 2000 <= 0.98
 
 
-def test_shares_of_the_variance_by_source() -> None:
+@pytest.mark.reference
+def test_variance_shares_are_summed_by_source() -> None:
     shares = variance_shares(np.array([3.0, 1.0, -2.0, -2.0]), ["b", "b", "a", "c"])
     assert list(shares.items()) == [
         ("b", pytest.approx(16 / 24)),

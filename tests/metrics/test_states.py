@@ -1,12 +1,14 @@
-"""Values of items from several processes: each measured once, and put where it belongs."""
+"""Tests of item values from several processes, which are complete, unique and in order."""
 
 import pytest
 import torch
 
-from bench.metrics.states import ItemValues
+from bench.evaluation.gathered_values import ItemValues
+
+pytestmark = pytest.mark.blackbox
 
 
-def test_values_come_back_in_the_items_order() -> None:
+def test_values_are_returned_in_the_order_of_the_items() -> None:
     state = ItemValues(4, 2)
     state.update(torch.tensor([3, 0]), torch.tensor([[7.0, float("nan")], [1.0, 2.0]]))
     state.update(torch.tensor([2, 1]), torch.tensor([[5.0, 6.0], [3.0, 4.0]]))

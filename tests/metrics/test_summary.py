@@ -1,4 +1,4 @@
-"""From items to one number: means of what is there, clusters, comparisons, and the Fréchet distance's error."""
+"""Tests of summaries: means of existing values, clusters, comparisons, and the error of the Fréchet distance."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,11 @@ import pytest
 from bench.metrics import frechet_distance, frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import kernel_estimate
+from bench.metrics.scores import Scored
 from bench.metrics.spread import Spread
-from bench.metrics.summary import Measurement, Scored, Summary
+from bench.metrics.summary import EXACT, Measurement, Summary
 from bench.metrics.uncertainty import standard_error
+from bench.runtime.not_available import NotAvailable
 
 NAN = float("nan")
 
@@ -44,17 +46,19 @@ def summary(
     return Summary(scored(rows, truth, names), 1000).table(reference)
 
 
+@pytest.mark.blackbox
 def test_a_mean_rests_on_the_items_that_have_a_value() -> None:
     found = summary({"a": row(lpips=[1, 2, 3, 6], ring=[1, NAN, 4, NAN], hole=[NAN] * 4)}, ["p", "p", "q", "r"])["a"]
     assert (found["lpips"].value, found["lpips"].n, found["lpips"].sources) == (3, 4, 3)
     assert (found["ring"].value, found["ring"].n, found["ring"].sources) == (2.5, 2, 2)
     assert (found["hole"].value, found["hole"].stderr, found["hole"].ci95, found["hole"].n) == (None, None, None, 0)
-    assert found["hole"].reason == "no item has anything to measure"
+    assert found["hole"].reason == "no item can be measured"
     assert found["lpips"].reason is None
 
 
-def test_an_interval_is_students_for_the_number_of_sources() -> None:
-    """Where every item is as far from the mean; skewed items have a longer one on one side."""
+@pytest.mark.reference
+def test_an_interval_equals_students_for_the_number_of_sources() -> None:
+    """Every item is equally far from the mean; skewed items have an interval that is longer on one side."""
     values = np.array([0.5, 1.5] * 15)
     found = summary({"a": row(lpips=values)})["a"]["lpips"]
     assert found.stderr == pytest.approx(values.std(ddof=1) / np.sqrt(30))
@@ -69,6 +73,7 @@ def test_an_interval_is_students_for_the_number_of_sources() -> None:
     assert skewed.ci95[1] - skewed.value > 1.5 * (skewed.value - skewed.ci95[0])
 
 
+@pytest.mark.blackbox
 def test_without_any_spread_a_number_has_no_interval_unless_it_is_exact() -> None:
     rows = {"base": row(error=[1, 2]), "shifted": row(error=[1.3, 2.3]), "exact": row(error=[0, 0])}
     rows |= {"flat": row(error=[0.7, 0.7]), "twin": row(error=[1, 2])}
@@ -85,12 +90,15 @@ def test_without_any_spread_a_number_has_no_interval_unless_it_is_exact() -> Non
         whole.contrast({"shifted": 1, "base": -1}, "error"),
         whole.contrast({"flat": 1}, "error"),
     ):
-        assert reason == "every source shows the same value, so that nothing is known of its spread"
+        assert reason == NotAvailable("every source shows the same value, so its spread is unknown")
     assert whole.ratio("twin", "base", "error").ci95 == (1, 1)
     assert whole.ratio("flat", "flat", "error").ci95 == (1, 1)
-    assert whole.measurement("flat", "error").stderr_reason == whole.difference("shifted", "base", "error")
+    assert NotAvailable(whole.measurement("flat", "error").stderr_reason) == whole.difference(
+        "shifted", "base", "error"
+    )
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("count", [7, 10, 400])
 def test_rounding_errors_of_a_constant_are_no_spread(count: int) -> None:
     """Whether a mean of equal values is exact depends on their number."""
@@ -99,9 +107,10 @@ def test_rounding_errors_of_a_constant_are_no_spread(count: int) -> None:
     whole = Summary(scored(rows, np.zeros((count, 3)), [f"photo {index}" for index in range(count)]), 1000)
     for found in (whole.measurement("flat", "error"), whole.ratio("base", "third", "error")):
         assert (found.stderr, found.ci95) == (None, None)
-        assert found.stderr_reason == "every source shows the same value, so that nothing is known of its spread"
+        assert found.stderr_reason == "every source shows the same value, so its spread is unknown"
 
 
+@pytest.mark.blackbox
 def test_the_sources_that_decide_a_difference_are_named() -> None:
     rows = {"base": row(error=[4, 1, -2, -3]), "other": row(error=[13, 2, -1, -14])}  # apart by 9, 1, 1 and -11
     whole = Summary(scored(rows, np.zeros((4, 3)), ["p", "q", "r", "s"]), 1000)
@@ -111,13 +120,15 @@ def test_the_sources_that_decide_a_difference_are_named() -> None:
     assert whole.variance_shares("base", "base", "error") == whole.variance_shares("base", "none", "error") == {}
 
 
-def test_a_kernel_distance_of_one_source_is_none() -> None:
+@pytest.mark.blackbox
+def test_a_kernel_distance_of_one_source_is_missing() -> None:
     rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(4, 3))}}
     found = Summary(scored(rows, np.zeros((4, 3)), ["one"] * 4), 2).measurement("a", "kid")
-    assert (found.value, found.reason) == (None, "all items are of one source, which makes no independent pair")
+    assert (found.value, found.reason) == (None, "all items are of one source, so there is no independent pair")
 
 
-def test_a_kernel_distance_of_two_sources_is_one() -> None:
+@pytest.mark.blackbox
+def test_a_kernel_distance_of_two_sources_has_a_value() -> None:
     rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(4, 3))}}
     sources = ["one", "one", "other", "other"]
     found = Summary(scored(rows, np.zeros((4, 3)), sources), 2).measurement("a", "kid")
@@ -125,29 +136,32 @@ def test_a_kernel_distance_of_two_sources_is_one() -> None:
     assert (found.value, found.n, found.sources) == (pytest.approx(expected), 4, 2)
 
 
-def test_a_kernel_distance_is_of_the_items_own_truths_alone() -> None:
+@pytest.mark.blackbox
+def test_a_kernel_distance_uses_only_the_truths_of_its_items() -> None:
     rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(4, 3))}}
     items = scored(rows, np.zeros((2, 3)), ["p", "p", "q", "q"], [0, 2])
     found = Summary(items, 2).measurement("a", "kid")
-    assert (found.value, found.reason) == (None, "the reference set is not that of the items")
+    assert (found.value, found.reason) == (None, "the reference set does not have one image for each item")
 
 
+@pytest.mark.blackbox
 def test_too_few_images_to_compare_with_are_named() -> None:
     rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(6, 3))}}
     items = scored(rows, np.zeros((3, 3)), list("ppqqrr"), [0, 2, 4])
     for metric in ("fid", "kid"):
         found = Summary(items, 4).measurement("a", metric)
-        assert found.reason == "3 images to compare with, fewer than the 4 that this protocol asks for"
+        assert found.reason == "3 images to compare with, fewer than the 4 that this protocol requires"
 
 
 def classified(count: int) -> Scored:
-    """Logits of one row's images, each a source of its own."""
+    """Return logits of one row's images, each of which is its own source."""
     logits = np.random.default_rng(0).normal(size=(count, 5))
     features = {"images.features": np.zeros((count, 3)), "images.logits": logits}
     return scored({"a": features}, np.zeros((count, 3)), [f"photo {index}" for index in range(count)])
 
 
-def test_an_inception_score_is_of_ten_splits_of_the_images_in_question() -> None:
+@pytest.mark.blackbox
+def test_an_inception_score_uses_ten_splits_of_its_images() -> None:
     items = classified(200)
     whole = Summary(items, 2, ((40, 50),))
     logits = items.rows["a"]["images.logits"]
@@ -157,21 +171,23 @@ def test_an_inception_score_is_of_ten_splits_of_the_images_in_question() -> None
         assert found.stderr == pytest.approx(standard_error(expected.influence))
 
 
-def test_an_inception_score_asks_for_ten_images_and_for_as_many_as_the_protocol() -> None:
+@pytest.mark.blackbox
+def test_an_inception_score_needs_as_many_images_as_splits() -> None:
     nine = Summary(classified(9), 2).measurement("a", "inception_score")
-    assert (nine.value, nine.reason) == (None, "9 items, fewer than the 10 splits that an Inception Score asks for")
+    assert (nine.value, nine.reason) == (None, "9 items, fewer than the 10 splits that an Inception Score requires")
     ten = Summary(classified(10), 2).measurement("a", "inception_score")
     assert ten.value == pytest.approx(1)  # an image alone in its split tells nothing
     few = Summary(classified(20), 21).measurement("a", "inception_score")
-    assert (few.value, few.reason) == (None, "20 items, fewer than the 21 that this protocol asks for")
+    assert (few.value, few.reason) == (None, "20 items, fewer than the 21 that this protocol requires")
 
 
 def ratio_of(found: Measurement) -> float | None:
-    """The reference row's value divided by this one."""
+    """Return the reference row's value divided by this one."""
     assert isinstance(found.ratio, Measurement)
     return found.ratio.value
 
 
+@pytest.mark.blackbox
 def test_items_of_one_source_count_as_one() -> None:
     values = np.random.default_rng(3).normal(size=25)
     sources = [f"photo {index // 4}" for index in range(100)]
@@ -181,6 +197,7 @@ def test_items_of_one_source_count_as_one() -> None:
     assert (copied.n, copied.sources) == (100, 25)
 
 
+@pytest.mark.blackbox
 def test_a_difference_is_the_row_minus_the_reference() -> None:
     generator = np.random.default_rng(4)
     base = generator.normal(5, 1, size=50)
@@ -196,21 +213,24 @@ def test_a_difference_is_the_row_minus_the_reference() -> None:
     assert (reference.difference, reference.ratio, reference.p_holm) == (None, None, None)
 
 
+@pytest.mark.blackbox
 def test_nothing_is_compared_without_a_reference() -> None:
     found = summary({"base": row(lpips=[1, 2, 3]), "other": row(lpips=[2, 3, 5])})
     assert found["other"]["lpips"].difference is found["other"]["lpips"].p_holm is None
     assert summary({"base": row(lpips=[1, 2, 3])}, reference="none of them")["base"]["lpips"].difference is None
 
 
+@pytest.mark.blackbox
 def test_a_row_without_any_error_is_exact() -> None:
     rows = {"base": row(error=[1, 2, 3]), "pasted": row(error=[0, 0, 0]), "half": row(error=[0.5, 1, 1.5])}
     found = summary(rows, reference="base")
-    assert (found["pasted"]["error"].value, found["pasted"]["error"].ratio) == (0, "exact")
+    assert (found["pasted"]["error"].value, found["pasted"]["error"].ratio) == (0, EXACT)
     assert ratio_of(found["half"]["error"]) == pytest.approx(2)
     nothing = summary({"base": row(error=[0, 0]), "other": row(error=[1, 3])}, reference="base")
     assert ratio_of(nothing["other"]["error"]) == 0
 
 
+@pytest.mark.blackbox
 def test_rows_measured_on_unlike_items_are_not_compared() -> None:
     rows = {"base": row(ring=[1, NAN, 4]), "same": row(ring=[2, NAN, 4]), "other": row(ring=[NAN, 2, 4])}
     found = summary({**rows, "none": row(ring=[NAN] * 3)}, reference="base")
@@ -221,6 +241,7 @@ def test_rows_measured_on_unlike_items_are_not_compared() -> None:
     assert (found["other"]["ring"].value, found["other"]["ring"].ratio) == (3, None)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("sources", [["photo"], ["photo", "photo", "photo"]])
 def test_a_single_source_gives_values_and_no_number_that_is_not_finite(sources: list[str]) -> None:
     count = len(sources)
@@ -231,6 +252,7 @@ def test_a_single_source_gives_values_and_no_number_that_is_not_finite(sources: 
     json.dumps(asdict(found), allow_nan=False)
 
 
+@pytest.mark.blackbox
 def test_too_few_items_have_no_frechet_distance_and_say_why() -> None:
     rows = {"base": row(lpips=range(20)), "other": row(lpips=range(20))}
     truth = np.random.default_rng(6).normal(size=(20, 3)).astype(np.float32)
@@ -246,7 +268,8 @@ def test_too_few_items_have_no_frechet_distance_and_say_why() -> None:
     assert (enough.n, enough.reason) == (20, None)
 
 
-def test_the_frechet_distances_error_counts_an_item_on_both_sides_at_once() -> None:
+@pytest.mark.blackbox
+def test_the_frechet_distances_error_sums_both_influences_of_an_item() -> None:
     count = 300
     generator = np.random.default_rng(7)
     truth = generator.normal(size=(count, 4))
@@ -263,7 +286,7 @@ def test_the_frechet_distances_error_counts_an_item_on_both_sides_at_once() -> N
 
 
 def few_items() -> Summary:
-    """With as many items as dimensions, the truth among its captions' items once."""
+    """Return a summary with as many items as dimensions; each truth is a reference once."""
     generator = np.random.default_rng(11)
     truth = generator.normal(size=(24, 24))
     rows = {
@@ -273,10 +296,11 @@ def few_items() -> Summary:
     return Summary(scored(rows, truth, [f"photo {index // 2}" for index in range(48)], range(0, 48, 2)), 2)
 
 
-def test_with_few_items_the_frechet_distances_error_loses_what_was_counted_twice() -> None:
+@pytest.mark.blackbox
+def test_the_frechet_distances_error_is_corrected_for_few_items() -> None:
     summary = few_items()
     found = summary.found("a", "fid")
-    assert not isinstance(found, str)
+    assert not isinstance(found, NotAvailable)
     estimate, _ = found
     assert estimate.change is not None
     plain = standard_error(estimate.influence, summary.scored.sources)
@@ -285,18 +309,19 @@ def test_with_few_items_the_frechet_distances_error_loses_what_was_counted_twice
     assert 0.71 * plain < measured < 0.99 * plain
 
 
-def test_differences_contrasts_and_ratios_carry_the_change_along() -> None:
+@pytest.mark.blackbox
+def test_differences_contrasts_and_ratios_keep_the_change_on_halves() -> None:
     summary = few_items()
     found = [summary.found(row, "fid") for row in ("a", "b")]
-    (first, _), (second, _) = (one for one in found if not isinstance(one, str))
+    (first, _), (second, _) = (one for one in found if not isinstance(one, NotAvailable))
     assert first.change is not None
     assert second.change is not None
     influence, change = first.influence - second.influence, first.change - second.change
     expected = standard_error(influence, summary.scored.sources, change=change)
     assert expected < standard_error(influence, summary.scored.sources)
     difference, contrast = summary.difference("a", "b", "fid"), summary.contrast({"a": 1, "b": -1}, "fid")
-    assert not isinstance(difference, str)
-    assert not isinstance(contrast, str)
+    assert not isinstance(difference, NotAvailable)
+    assert not isinstance(contrast, NotAvailable)
     assert difference.stderr == pytest.approx(expected)
     assert contrast.stderr == pytest.approx(expected)
     ratio = summary.ratio("a", "b", "fid")
@@ -306,6 +331,7 @@ def test_differences_contrasts_and_ratios_carry_the_change_along() -> None:
     assert ratio.stderr == pytest.approx(standard_error(linear, summary.scored.sources, change=changed))
 
 
+@pytest.mark.property
 def test_the_order_of_items_changes_no_error() -> None:
     summary = few_items()
     order = np.random.default_rng(12).permutation(48)
@@ -324,30 +350,33 @@ def test_the_order_of_items_changes_no_error() -> None:
     assert second.stderr == pytest.approx(first.stderr, rel=1e-6)
 
 
+@pytest.mark.blackbox
 def test_the_frechet_distance_of_more_items_is_extrapolated() -> None:
     summary = few_items()
     found = summary.extrapolation("a", "fid")
-    assert not isinstance(found, str)
+    assert not isinstance(found, NotAvailable)
     assert found.sizes == (48, 24, 12)
     assert found.values[0] == pytest.approx(summary.measurement("a", "fid").value)
     assert found.limit < found.values[0] < found.values[1] < found.values[2]
     few = Summary(summary.scored, 49).extrapolation("a", "fid")
-    assert few == "48 items, fewer than the 49 that this protocol asks for"
+    assert few == NotAvailable("48 items, fewer than the 49 that this protocol requires")
     some = scored(summary.scored.rows, summary.scored.truth["images.features"], ["one"] * 48, range(0, 48, 2))
-    assert Summary(some, 2).extrapolation("a", "fid") == "too few sources to part them in 4"
+    assert Summary(some, 2).extrapolation("a", "fid") == NotAvailable("too few sources to divide them into 4 parts")
 
 
-def test_two_images_in_each_of_four_parts_are_enough_to_extrapolate() -> None:
+@pytest.mark.blackbox
+def test_two_images_in_each_of_four_parts_suffice_for_extrapolation() -> None:
     generator = np.random.default_rng(13)
     truth, image = generator.normal(size=(2, 8, 3))
     names = [f"photo {index}" for index in range(8)]
     found = Summary(scored({"a": {"images.features": image}}, truth, names), 2).extrapolation("a", "fid")
-    assert not isinstance(found, str)
+    assert not isinstance(found, NotAvailable)
     assert found.sizes == (8, 4, 2)
     seven = Summary(scored({"a": {"images.features": image[:7]}}, truth[:7], names[:7]), 2)
-    assert seven.extrapolation("a", "fid") == "too few sources to part them in 4"
+    assert seven.extrapolation("a", "fid") == NotAvailable("too few sources to divide them into 4 parts")
 
 
+@pytest.mark.blackbox
 def test_the_frechet_distances_error_counts_the_captions_of_an_image_together() -> None:
     images, captions = 120, 3
     generator = np.random.default_rng(8)
@@ -367,6 +396,7 @@ def test_the_frechet_distances_error_counts_the_captions_of_an_image_together() 
     assert found.stderr == pytest.approx(jackknife, rel=0.08)
 
 
+@pytest.mark.blackbox
 def test_a_bin_of_mask_area_rests_on_its_items_alone() -> None:
     generator = np.random.default_rng(9)
     truth, image = generator.normal(size=(2, 100, 3))
@@ -381,7 +411,8 @@ def test_a_bin_of_mask_area_rests_on_its_items_alone() -> None:
     assert few["fid"].value is not None
 
 
-def test_a_ratio_has_the_error_of_a_ratio() -> None:
+@pytest.mark.blackbox
+def test_the_error_of_a_ratio_follows_from_both_values() -> None:
     generator = np.random.default_rng(10)
     below = generator.uniform(1, 2, size=200)
     above = below * 5 + generator.normal(size=200)
@@ -396,53 +427,59 @@ def test_a_ratio_has_the_error_of_a_ratio() -> None:
 
 
 def of_two(above: Sequence[float], below: Sequence[float]) -> Summary:
-    """Two rows on items of which each is a source of its own."""
+    """Return two rows on items, each of which is its own source."""
     names = [f"photo {index}" for index in range(len(above))]
     return Summary(scored({"a": row(error=above), "b": row(error=below)}, np.zeros((len(names), 3)), names), 1000)
 
 
+@pytest.mark.blackbox
 def test_nothing_is_divided_by_exactly_zero() -> None:
     found = of_two([1, 2, 3], [-1, 0, 1]).ratio("a", "b", "error")
     assert (found.value, found.reason) == (None, "error of b is exactly 0")
 
 
+@pytest.mark.blackbox
 def test_no_interval_bounds_a_ratio_whose_divisor_cannot_be_told_from_zero() -> None:
     found = of_two([4, 5] * 4, [-1, 2] * 4).ratio("a", "b", "error")
     assert (found.value, found.stderr, found.ci95) == (9.0, None, None)
     assert (found.n, found.sources) == (8, 8)
     assert found.reason is None
-    assert found.stderr_reason == "the divisor cannot be told from 0, so that no interval bounds the ratio"
+    assert found.stderr_reason == "the interval of the divisor contains 0, so the ratio has no bounded interval"
     one = of_two([4, 5] * 4, [0.9, 1.1] * 4).ratio("a", "b", "error")  # whose interval is about 1
     assert (one.value, one.reason, one.stderr_reason, one.ci95 is None) == (4.5, None, None, False)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("interval", [(0.0, 1.0), (-1.0, 0.0)])
 def test_a_divisor_whose_interval_ends_at_zero_cannot_be_told_from_it(
     interval: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Spread, "interval", lambda self, value: interval)
     found = of_two([4, 5] * 4, [0.9, 1.1] * 4).ratio("a", "b", "error")
-    assert found.stderr_reason == "the divisor cannot be told from 0, so that no interval bounds the ratio"
+    assert found.stderr_reason == "the interval of the divisor contains 0, so the ratio has no bounded interval"
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(("count", "halved"), [(4, True), (3, False)])
 def test_a_frechet_distance_is_halved_where_either_half_has_two_images(count: int, halved: bool) -> None:
     image, truth = np.random.default_rng(14).normal(size=(2, count, 3))
     names = [f"photo {index}" for index in range(count)]
     found = Summary(scored({"a": {"images.features": image}}, truth, names), 2).found("a", "fid")
-    assert not isinstance(found, str)
+    assert not isinstance(found, NotAvailable)
     assert (found[0].change is not None) == halved
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(("rule", "expected"), [("offline", 2.5), ("online", 3.5)])
-def test_a_bin_has_the_items_between_its_edges_and_one_of_the_edges(rule: str, expected: float) -> None:
+def test_a_bin_contains_the_items_between_its_edges_and_on_one_edge(rule: str, expected: float) -> None:
     items = scored({"a": row(lpips=[1, 2, 3, 4, 5])}, np.zeros((5, 3)), list("pqrst"))
     areas = np.array([0.398, 0.4, 0.498, 0.5, 0.502])
     found = Summary(replace(items, mask_area=areas), 1000, ((40, 50),), rule).measurement("a", "lpips_40_50")
     assert (found.value, found.n) == (expected, 2)
 
 
-def test_every_number_says_how_it_is_made_and_by_which_measure() -> None:
+@pytest.mark.blackbox
+def test_every_number_records_its_kind_and_its_measure() -> None:
     items = scored({"a": row(lpips=[1, 2])}, np.zeros((2, 3)), ["p", "q"])
     found = Summary(replace(items, measures={"lpips": "distance"}), 2, ((40, 50),))
     assert (found.measure("lpips_40_50"), found.measure("fid_hole_only")) == ("distance", "images")
@@ -456,6 +493,7 @@ def test_every_number_says_how_it_is_made_and_by_which_measure() -> None:
     assert online == {**made["fid"], "items": "share of hole in (40 %, 50 %]"}
 
 
-def test_the_measure_of_a_set_is_what_stands_before_the_first_dot_of_its_features() -> None:
+@pytest.mark.blackbox
+def test_the_measure_of_a_set_is_named_before_the_first_dot() -> None:
     items = scored({"a": row(lpips=[1, 2])}, np.zeros((2, 3)), ["p", "q"])
     assert Summary(replace(items, sets={"fid": "images.clean.features"}), 2).measure("fid") == "images"

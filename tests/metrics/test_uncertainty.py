@@ -1,4 +1,4 @@
-"""Standard errors against the formulas they must reduce to, and the coverage of the intervals."""
+"""Tests of standard errors against known formulas, and of the coverage of intervals."""
 
 from dataclasses import replace
 from functools import partial
@@ -23,20 +23,23 @@ from bench.metrics.uncertainty import (
     parts,
     standard_error,
 )
+from bench.runtime.not_available import NotAvailable
 
 
-def known(found: Difference | str) -> Difference:
+def known(found: Difference | NotAvailable) -> Difference:
     assert isinstance(found, Difference)
     return found
 
 
-def test_a_means_standard_error_is_the_usual_one() -> None:
+@pytest.mark.reference
+def test_the_standard_error_of_a_mean_equals_the_usual_formula() -> None:
     values = np.random.default_rng(0).normal(size=50)
     estimate = mean_estimate(values)
     assert estimate.value == pytest.approx(values.mean())
     assert standard_error(estimate.influence) == pytest.approx(values.std(ddof=1) / np.sqrt(50))
 
 
+@pytest.mark.property
 def test_copies_of_an_item_add_no_information_when_clustered() -> None:
     values = np.random.default_rng(1).normal(size=40)
     copied = mean_estimate(np.repeat(values, 5))
@@ -46,10 +49,12 @@ def test_copies_of_an_item_add_no_information_when_clustered() -> None:
     assert standard_error(copied.influence) < 0.5 * expected
 
 
+@pytest.mark.blackbox
 def test_a_single_source_has_no_standard_error() -> None:
     assert np.isnan(standard_error(np.array([0.1, -0.1]), ["one", "one"]))
 
 
+@pytest.mark.property
 def test_intervals_of_paired_differences_cover_the_truth() -> None:
     generator = np.random.default_rng(2)
     covered = 0
@@ -62,13 +67,14 @@ def test_intervals_of_paired_differences_cover_the_truth() -> None:
 
 
 def squared_mean(values: np.ndarray, chosen: Chosen) -> Estimate:  # type: ignore[type-arg]
-    """The squared length of the mean of vectors: second order alone where they lie about 0."""
+    """Return the squared length of the mean of vectors, which is of second order if they are centred at 0."""
     mean = values[chosen].mean(0)
     return Estimate(float(mean @ mean), 2 * (values[chosen] - mean) @ mean)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("centre", [0.0, 0.1, 0.3, 2.0])
-def test_halves_take_off_what_the_jackknife_counts_twice(centre: float) -> None:
+def test_halves_correct_the_jackknifes_double_counting(centre: float) -> None:
     """For 20 dimensions the variance is 4·20·centre² / N + 2·20 / N², and the jackknife's second part twice that."""
     count, generator = 60, np.random.default_rng(4)
     names = [str(index) for index in range(count)]
@@ -84,6 +90,7 @@ def test_halves_take_off_what_the_jackknife_counts_twice(centre: float) -> None:
     assert np.mean(corrected) == pytest.approx(first + second, rel=0.2 if centre == 0 else 0.05)
 
 
+@pytest.mark.property
 def test_parts_are_of_whole_sources_and_the_same_in_any_order() -> None:
     names = [f"photo {index // 3}" for index in range(60)]
     shuffled = np.random.default_rng(6).permutation(60)
@@ -98,6 +105,7 @@ def test_parts_are_of_whole_sources_and_the_same_in_any_order() -> None:
     assert np.array_equal(quarters[0] | quarters[1], pair[0])
 
 
+@pytest.mark.blackbox
 def test_estimates_combine_with_their_changes() -> None:
     one = Estimate(2.0, np.array([1.0, -1.0]), np.array([0.5, 0.0]))
     other = Estimate(1.0, np.array([3.0, -3.0]))
@@ -108,6 +116,7 @@ def test_estimates_combine_with_their_changes() -> None:
     assert combined([(1.0, other)]).change is None
 
 
+@pytest.mark.blackbox
 def test_a_change_is_summed_over_the_items_of_a_source() -> None:
     influence, change = np.array([2.0, -2.0, 1.0, -1.0]), np.array([1.0, -1.0, 0.5, 0.5])
     names = ["a", "b", "c", "c"]
@@ -115,7 +124,8 @@ def test_a_change_is_summed_over_the_items_of_a_source() -> None:
     assert standard_error(influence, names, change=9 * change) == pytest.approx(np.sqrt(3 / 2 * 4) / 4)
 
 
-def test_rows_that_are_equal_differ_by_exactly_nothing() -> None:
+@pytest.mark.blackbox
+def test_equal_rows_have_a_difference_of_exactly_zero() -> None:
     estimate = mean_estimate([0.1, 0.2, 0.4])
     same = known(paired_difference(estimate, estimate))
     assert (same.value, same.stderr, same.ci95, same.p_value) == (0.0, 0.0, (0.0, 0.0), 1.0)
@@ -125,17 +135,19 @@ def test_rows_that_are_equal_differ_by_exactly_nothing() -> None:
         mean_estimate([])
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("values", [[0.1, 0.7], [0.1, 0.2, 0.4], [1e9, 2e9, 3.3e9]])
 def test_a_difference_that_is_the_same_for_all_items_has_no_known_spread(values: list[float]) -> None:
     """Rounding makes the influences of some of them differ in the last digits."""
     old, new = mean_estimate(values), mean_estimate([value + 0.3 for value in values])
     found = paired_difference(new, old)
-    assert isinstance(found, str)
-    assert "every source shows the same value" in found
+    assert isinstance(found, NotAvailable)
+    assert "every source shows the same value" in found.reason
     assert contrast([(1.0, new), (1.0, old), (-2.0, old)]) == found
 
 
-def test_what_counts_as_a_rounding_error_goes_by_the_values() -> None:
+@pytest.mark.blackbox
+def test_the_limit_of_a_rounding_error_scales_with_the_values() -> None:
     influence = np.array([1.0, -1.0])
     old = Estimate(3.0, influence)
     equal = known(paired_difference(Estimate(3.0 + 1e-14, influence), old))
@@ -146,30 +158,35 @@ def test_what_counts_as_a_rounding_error_goes_by_the_values() -> None:
     assert tiny.stderr > 0
 
 
-def test_a_difference_carries_the_changes_on_halves_along() -> None:
+@pytest.mark.blackbox
+def test_a_difference_keeps_the_changes_on_halves() -> None:
     influence, change = np.array([2.0, -2.0, 1.0, -1.0]), np.array([1.0, 1.0, 1.0, 1.0])
     found = known(contrast([(1.0, Estimate(5.0, influence, change))]))
     assert found.stderr == standard_error(influence, change=change) < standard_error(influence)
 
 
-def test_no_items_are_no_sources() -> None:
-    assert contrast([(1.0, Estimate(0.0, np.zeros(0)))]) == "fewer than two independent sources"
+@pytest.mark.blackbox
+def test_no_items_give_no_sources() -> None:
+    assert contrast([(1.0, Estimate(0.0, np.zeros(0)))]) == NotAvailable("fewer than two independent sources")
 
 
-def test_a_mean_of_single_precision_is_taken_in_double_precision() -> None:
+@pytest.mark.blackbox
+def test_a_mean_of_single_precision_values_is_computed_in_double_precision() -> None:
     values = np.array([0.1, 0.2, 0.4, 0.7, 1.9], np.float32)
     found = mean_estimate(values)
     assert found.value == values.astype(np.float64).mean() != values.mean()
     assert found.influence.dtype == np.float64
 
 
+@pytest.mark.blackbox
 def test_a_single_source_has_no_difference() -> None:
     new, old = mean_estimate([1.0, 2.0]), mean_estimate([1.5, 1.0])
-    assert paired_difference(new, old, ["one", "one"]) == "fewer than two independent sources"
+    assert paired_difference(new, old, ["one", "one"]) == NotAvailable("fewer than two independent sources")
 
 
-def test_a_difference_says_how_many_sources_count() -> None:
-    """Sums of 9, 1, 1 and -11 of a mean over four sources; by hand."""
+@pytest.mark.reference
+def test_a_difference_reports_its_effective_sources() -> None:
+    """The sources have sums of 9, 1, 1 and -11, from which the expected values are computed by hand."""
     old = mean_estimate([0.0, 0.0, 0.0, 0.0])
     found = known(paired_difference(mean_estimate([9.0, 1.0, 1.0, -11.0]), old))
     effective = (81 + 1 + 1 + 121) ** 2 / (9**4 + 1 + 1 + 11**4)
@@ -180,13 +197,15 @@ def test_a_difference_says_how_many_sources_count() -> None:
     assert not known(paired_difference(mean_estimate(values), mean_estimate(values**2))).decided_by_few
 
 
-def test_holms_adjustment_by_hand() -> None:
+@pytest.mark.reference
+def test_holms_adjustment_equals_values_worked_out_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
 
 
-def test_independent_means_are_compared_as_welch_does() -> None:
+@pytest.mark.reference
+def test_independent_means_are_compared_by_welchs_test() -> None:
     generator = np.random.default_rng(8)
     new, old = generator.normal(0.3, 1, 12), generator.normal(0, 3, 30)
     described = [
@@ -202,8 +221,9 @@ def test_independent_means_are_compared_as_welch_does() -> None:
     assert found.sources == 42
 
 
+@pytest.mark.reference
 def test_the_moments_of_independent_values_add_up() -> None:
-    """As if all sources were those of one value: sums of the second, third and fourth powers."""
+    """The sums of second, third and fourth powers equal those over the sources of all values together."""
     generator = np.random.default_rng(9)
     new, old = generator.exponential(size=20), generator.exponential(2, size=50)
     spreads = [Spread.of(x - x.mean()) for x in (new, old)]
@@ -218,8 +238,9 @@ def test_the_moments_of_independent_values_add_up() -> None:
     assert found.ci95 == pytest.approx(both.interval(found.value))
 
 
-def test_independent_values_without_error_are_equal_or_not() -> None:
+@pytest.mark.blackbox
+def test_independent_values_without_error_are_compared_exactly() -> None:
     exact = Spread(0.0, 2, 2.0, 1.0, 0.0)
     same = known(independent_difference(Known(1.0, exact), Known(1.0, replace(exact, sources=3))))
     assert (same.p_value, same.sources) == (1, 5)
-    assert isinstance(independent_difference(Known(1.0, exact), Known(2.0, exact)), str)
+    assert isinstance(independent_difference(Known(1.0, exact), Known(2.0, exact)), NotAvailable)

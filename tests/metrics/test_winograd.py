@@ -1,15 +1,16 @@
-"""Winograd's convolution against PyTorch's, on sizes that tiles and bands do not divide."""
+"""Tests of Winograd's convolution against PyTorch's, on sizes that tiles and bands do not divide."""
 
 import pytest
 import torch
 from torch.nn import functional
 
-from bench.metrics.winograd import convolve_relu, kernel_of
+from bench.metrics.networks.winograd import convolve_relu, kernel_of
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("padding", [0, 1])
 @pytest.mark.parametrize("size", [(1, 3, 3), (2, 5, 4), (3, 17, 30), (9, 8, 8), (1, 73, 71), (2, 150, 9)])
-def test_it_is_the_plain_convolution(size: tuple[int, int, int], padding: int) -> None:
+def test_winograds_convolution_equals_the_plain_one(size: tuple[int, int, int], padding: int) -> None:
     torch.manual_seed(0)
     count, height, width = size
     x = torch.randn(count, 6, height, width).contiguous(memory_format=torch.channels_last)
@@ -21,6 +22,7 @@ def test_it_is_the_plain_convolution(size: tuple[int, int, int], padding: int) -
     assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("size", [(2, 4, 11, 13), (3, 4, 10, 10), (1, 1, 6, 6)])
 @pytest.mark.parametrize("padding", [0, 1])
 def test_the_memory_layout_of_the_input_does_not_matter(size: tuple[int, int, int, int], padding: int) -> None:

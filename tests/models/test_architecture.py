@@ -1,4 +1,4 @@
-"""Layers and costs seen by running on the meta device, against sizes and counts worked out by hand or by a real run."""
+"""Tests of layers and costs on the meta device, against counts by hand and by a real run."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,8 @@ def tiny(name: str = "base", **overrides: object) -> Decoder:
 # --- layers ----------------------------------------------------------------------------------------------------------
 
 
-def test_three_levels_with_concatenation_in_the_order_in_which_they_run() -> None:
+@pytest.mark.reference
+def test_layers_are_listed_in_the_order_in_which_they_run() -> None:
     layers = trace_layers(tiny(blending="concat", branch="partial"), 32)
     assert layers == [
         Layer("branch", 0, "PConv 3x3", (16, 32, 32)),
@@ -59,6 +60,7 @@ def test_three_levels_with_concatenation_in_the_order_in_which_they_run() -> Non
     ]
 
 
+@pytest.mark.blackbox
 def test_addition_and_plain_convolutions_change_their_own_lines_only() -> None:
     joined = trace_layers(tiny(blending="concat", branch="partial"), 32)
     added = trace_layers(tiny(), 32)
@@ -69,6 +71,7 @@ def test_addition_and_plain_convolutions_change_their_own_lines_only() -> None:
     assert trace_layers(tiny("vanilla"), 32) == [layer for layer in added if layer.part == "main"]
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("branch", ["plain", "partial"])
 @pytest.mark.parametrize("blending", ["add", "concat"])
 @pytest.mark.parametrize(("width", "depth"), [(1, 1), (1.5, 1.5), (1.75, 3)])
@@ -85,7 +88,8 @@ def test_every_width_and_depth_is_traced(blending: str, branch: str, width: floa
     assert sum(layer.layer == "Concat" for layer in layers) == (5 if blending == "concat" else 0)
 
 
-def test_tracing_leaves_the_module_as_it_was() -> None:
+@pytest.mark.blackbox
+def test_tracing_does_not_modify_the_module() -> None:
     decoder = tiny(blending="concat")
     before = {name: weight.clone() for name, weight in decoder.state_dict().items()}
     trace_layers(decoder, 32)
@@ -95,6 +99,7 @@ def test_tracing_leaves_the_module_as_it_was() -> None:
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in decoder.modules())
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("resolution", [0, 2, 30, -4])
 @pytest.mark.parametrize("look", [trace_layers, cost])
 def test_a_resolution_that_no_latents_have_is_refused(look: Callable[..., object], resolution: int) -> None:
@@ -105,19 +110,22 @@ def test_a_resolution_that_no_latents_have_is_refused(look: Callable[..., object
 # --- parameters and operations ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", DECODERS)
-def test_parameters_are_those_of_the_released_code(name: str) -> None:
+def test_parameter_counts_equal_those_of_the_released_code(name: str) -> None:
     assert cost(meta(name), 64).parameters == PARAMETERS[name]
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", BLENDS)
 @pytest.mark.parametrize("branch", ["plain", "partial"])
-def test_concatenation_adds_its_1x1_convolutions(name: str, branch: str) -> None:
+def test_concatenation_adds_the_parameters_of_its_1x1_convolutions(name: str, branch: str) -> None:
     decoder = meta(name, blending="concat", branch=branch)
     assert cost(decoder, 64).parameters == PARAMETERS[name] + BLENDS[name]
 
 
-def test_operations_of_a_convolution_and_a_linear_layer() -> None:
+@pytest.mark.reference
+def test_operations_of_a_convolution_and_a_linear_layer_equal_the_formula() -> None:
     convolution, linear = nn.Conv2d(3, 8, 3, stride=2, padding=1, device="meta"), nn.Linear(5, 7, device="meta")
     picture, tokens = torch.empty(2, 3, 16, 16, device="meta"), torch.empty(4, 5, device="meta")
     assert operations(lambda: convolution(picture)) == 2 * (2 * 8 * 8 * 8) * (3 * 3 * 3)
@@ -125,8 +133,9 @@ def test_operations_of_a_convolution_and_a_linear_layer() -> None:
     assert operations(lambda: functional.silu(picture) + 1) == 0
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", ["vanilla", "base"])
-def test_operations_are_the_sum_over_the_layers_of_a_real_run(name: str) -> None:
+def test_operations_equal_the_sum_over_the_layers_of_a_real_run(name: str) -> None:
     decoder, counted = tiny(name), 0
 
     def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -147,7 +156,8 @@ def test_operations_are_the_sum_over_the_layers_of_a_real_run(name: str) -> None
     assert round(cost(tiny(name), 32).tera_flop * 1e12) == counted
 
 
-def test_a_partial_convolution_costs_its_count_of_known_positions_besides() -> None:
+@pytest.mark.blackbox
+def test_a_partial_convolution_also_costs_the_count_of_known_positions() -> None:
     plain, partial = (cost(tiny(branch=branch), 32).tera_flop * 1e12 for branch in ("plain", "partial"))
     assert round(partial - plain) == 2 * (9 * 32 * 32 * 2 + 16 * 16 * 16 + 16 * 8 * 8)
 
@@ -159,7 +169,8 @@ def zeros(*shape: int) -> Tensor:
     return torch.zeros(shape, device="meta")
 
 
-def test_the_peak_of_a_chain_is_its_largest_neighbours() -> None:
+@pytest.mark.reference
+def test_the_peak_of_a_chain_equals_its_largest_neighbouring_pair() -> None:
     x = zeros(1, 1, 4, 4)
     chain = nn.Sequential(
         nn.Conv2d(1, 2, 1),  # 2·4·4 floats of 4 bytes: 128
@@ -171,7 +182,8 @@ def test_the_peak_of_a_chain_is_its_largest_neighbours() -> None:
         assert peak_activation_bytes(lambda: chain(x)) == 128 + 320
 
 
-def test_a_tensor_counts_until_its_last_name_is_gone() -> None:
+@pytest.mark.blackbox
+def test_a_tensor_is_counted_until_its_last_reference_is_gone() -> None:
     def keeping() -> Tensor:
         first = zeros(10)
         second = first + 1
@@ -188,18 +200,21 @@ def test_a_tensor_counts_until_its_last_name_is_gone() -> None:
     assert peak_activation_bytes(dropping) == 2 * 40
 
 
-def test_views_and_what_was_there_before_count_nothing() -> None:
+@pytest.mark.blackbox
+def test_views_and_earlier_tensors_are_not_counted() -> None:
     x, weight = zeros(4, 8), zeros(2, 8)
     assert peak_activation_bytes(lambda: (x.view(32), x.t()[1:], weight.add_(1))) == 0
     assert peak_activation_bytes(lambda: functional.linear(x, weight).relu_().view(8)) == 4 * 2 * 4
 
 
-def test_the_result_is_counted_and_types_have_their_size() -> None:
+@pytest.mark.blackbox
+def test_the_result_is_counted_with_the_size_of_its_type() -> None:
     assert peak_activation_bytes(lambda: zeros(6).half()) == 6 * 4 + 6 * 2
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("overrides", [{}, {"blending": "concat", "branch": "partial"}])
-def test_the_meta_device_holds_what_a_real_run_holds(overrides: dict[str, str]) -> None:
+def test_the_meta_device_gives_the_peak_of_a_real_run(overrides: dict[str, str]) -> None:
     decoder = tiny(**overrides)
     z, image, mask = torch.zeros(1, 4, 8, 8), torch.zeros(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
     with torch.no_grad():
@@ -207,8 +222,9 @@ def test_the_meta_device_holds_what_a_real_run_holds(overrides: dict[str, str]) 
     assert cost(decoder, 32).peak_activation_bytes == real
 
 
-def test_the_base_decoders_peak_is_its_finest_blending() -> None:
-    """At 512×512, where 128 channels of it are 128 MiB.
+@pytest.mark.reference
+def test_the_base_decoders_peak_is_at_its_finest_blending() -> None:
+    """The image has 512×512 pixels, for which 128 channels take 128 MiB.
 
     Added are 256 channels of the decoder to as many of the branch: both, their products with the mask and the sum,
     beside the branch's 128 finest; and the mask itself, 1 MiB. Concatenated: both, the 513 channels of the two with

@@ -1,4 +1,4 @@
-"""Every kind of decoder checkpoint against its source, what is written against what is read, and files that are wrong.
+"""Tests of every kind of decoder checkpoint against its source, of written files, and of wrong ones.
 
 The authors' layout is written here from the names and shapes of their released code, and compared with diffusers' own
 models (reference, to 1e-4 of scale).
@@ -29,7 +29,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 CHANNELS = (32, 64, 128, 128)
 LEVELS = 4
 SIZES = [(CHANNELS, 2), ((96, 192, 192, 192), 3), ((64, 128, 128, 128), 5)]
-"""Of base, and of decoders 1.5 and 2 times as wide and deeper; a file alone has 32 groups, so widths are multiples."""
+"""Settings of base and of wider and deeper decoders; a file alone has 32 groups, so widths are multiples of 32."""
 BLOCK = ("norm1", "conv1", "norm2", "conv2")
 ATTENTION = {"norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0"}
 
@@ -45,7 +45,7 @@ def inputs(levels: int = LEVELS) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def shaken(module: nn.Module) -> nn.Module:
-    """With no two biases or normalisations alike either, so that none can be taken for another."""
+    """Return a module with different biases and normalisations, so that no two can be confused."""
     for parameter in module.parameters():
         if parameter.ndim == 1:
             parameter += 0.1 * torch.randn(parameter.shape)
@@ -93,7 +93,7 @@ def assert_same_images(ours: nn.Module, source: nn.Module, *, conditioned: bool,
 
 
 def official_names(channels: tuple[int, ...], layers: int, *, conditioned: bool) -> dict[str, str]:
-    """The authors' name of each layer of a decoder, with diffusers' name for it."""
+    """Return diffusers' name of each layer of a decoder by the authors' name."""
     names = {"conv_in": "conv_in", "norm_out": "conv_norm_out", "conv_out": "conv_out"}
     for part in BLOCK:
         names[f"mid.block_1.{part}"] = f"mid_block.resnets.0.{part}"
@@ -117,7 +117,7 @@ def official_names(channels: tuple[int, ...], layers: int, *, conditioned: bool)
 
 
 def official(state: Tensors, channels: tuple[int, ...], layers: int, *, conditioned: bool = True) -> Tensors:
-    """A decoder's tensors in the authors' layout, with the transposed convolutions that their forward never calls."""
+    """Return a decoder's tensors in the authors' layout, with the transposed convolutions that are never called."""
     tensors = {}
     for theirs, ours in official_names(channels, layers, conditioned=conditioned).items():
         for kind in ("weight", "bias"):
@@ -133,7 +133,7 @@ def official(state: Tensors, channels: tuple[int, ...], layers: int, *, conditio
 
 
 def first_stage_of(decoder: Tensors) -> Tensors:
-    """With what else an autoencoder of the authors' holds, in part."""
+    """Return the tensors with some other tensors of the authors' autoencoder."""
     return {
         **{f"decoder.{name}": tensor for name, tensor in decoder.items()},
         "encoder.conv_in.weight": torch.randn(32, 3, 3, 3),
@@ -147,7 +147,7 @@ def first_stage_of(decoder: Tensors) -> Tensors:
 
 
 def whole_model_of(first_stage: Tensors) -> Tensors:
-    """With what else Stable Diffusion's checkpoints hold, in part."""
+    """Return the tensors with some other tensors of Stable Diffusion's checkpoints."""
     return {
         **{f"first_stage_model.{name}": tensor for name, tensor in first_stage.items()},
         "model.diffusion_model.input_blocks.0.0.weight": torch.randn(8, 9, 3, 3),
@@ -161,7 +161,7 @@ def whole_model_of(first_stage: Tensors) -> Tensors:
 
 @pytest.fixture
 def model_checkpoint(monkeypatch: pytest.MonkeyPatch) -> type:
-    """The class that Lightning writes as a key, as long as something is to be saved."""
+    """Provide the class that Lightning writes as a key while a file is saved."""
     name = "pytorch_lightning.callbacks.model_checkpoint"
     module = types.ModuleType(name)
     module.ModelCheckpoint = type("ModelCheckpoint", (), {"__module__": name})  # type: ignore[attr-defined]
@@ -172,7 +172,7 @@ def model_checkpoint(monkeypatch: pytest.MonkeyPatch) -> type:
 
 
 def lightning(state: Tensors, model_checkpoint: type) -> dict[str, Any]:
-    """What Lightning 1.4 saves around a state dict."""
+    """Return the content that Lightning 1.4 saves around a state dict."""
     parameters = OmegaConf.create(
         {"embed_dim": 4, "ddconfig": {"ch_mult": [1, 2, 4, 4], "dropout": 0.0, "half": "${embed_dim}"}}
     )
@@ -196,6 +196,7 @@ def lightning(state: Tensors, model_checkpoint: type) -> dict[str, Any]:
 # --- the authors' layout ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(("channels", "layers"), SIZES)
 def test_the_authors_checkpoint_gives_its_sources_images(
     channels: tuple[int, ...], layers: int, tmp_path: Path, model_checkpoint: type
@@ -211,6 +212,7 @@ def test_the_authors_checkpoint_gives_its_sources_images(
     assert set(torch.serialization.get_safe_globals()) == before
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("ending", ["ckpt", "bin", "old.pt", "third.pth", "safetensors"])
 @pytest.mark.parametrize("within", ["decoder", "first stage", "whole model"])
 def test_bare_state_dicts_of_any_extent_are_read(within: str, ending: str, tmp_path: Path) -> None:
@@ -232,6 +234,7 @@ def test_bare_state_dicts_of_any_extent_are_read(within: str, ending: str, tmp_p
     assert_same_images(decoder, source.decoder, conditioned=False)
 
 
+@pytest.mark.blackbox
 def test_a_conditioned_decoder_in_a_whole_model_is_found(tmp_path: Path, model_checkpoint: type) -> None:
     source = asymmetric()
     state = whole_model_of(first_stage_of(official(source.decoder.state_dict(), CHANNELS, 2)))
@@ -239,8 +242,9 @@ def test_a_conditioned_decoder_in_a_whole_model_is_found(tmp_path: Path, model_c
     assert_same_images(load_decoder(str(tmp_path / "model.ckpt")), source.decoder, conditioned=True)
 
 
-def test_the_authors_names_mean_what_diffusers_takes_them_for(tmp_path: Path) -> None:
-    """Read by diffusers' converter and by us, neither of which knows this file's table of names."""
+@pytest.mark.reference
+def test_the_authors_names_are_mapped_like_by_diffusers(tmp_path: Path) -> None:
+    """The file is read by diffusers' converter and by this project, which do not use this table of names."""
     source = vanilla()
     names = first_stage_of(official(source.decoder.state_dict(), CHANNELS, 1, conditioned=False))
     torch.save(names, tmp_path / "vae.ckpt")
@@ -252,6 +256,7 @@ def test_the_authors_names_mean_what_diffusers_takes_them_for(tmp_path: Path) ->
     assert_same_images(load_decoder(tmp_path / "vae.ckpt"), peer, conditioned=False)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("name", "keys", "official_keys"), [("base", 148, 156), ("large", 180, 188), ("large_x2", 244, 252)]
 )
@@ -280,6 +285,7 @@ def old_attention(file: Path) -> None:
     save_file(state, file)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("attention", ["new", "old"])
 @pytest.mark.parametrize("kind", ["AsymmetricAutoencoderKL", "AutoencoderKL", "VQModel"])
 def test_folders_of_diffusers_and_their_files_alone_are_read(kind: str, attention: str, tmp_path: Path) -> None:
@@ -307,6 +313,7 @@ def test_folders_of_diffusers_and_their_files_alone_are_read(kind: str, attentio
         assert_same_images(decoder, source.decoder, conditioned=kind == "AsymmetricAutoencoderKL", levels=levels)
 
 
+@pytest.mark.blackbox
 def test_groups_are_read_from_the_configuration_and_half_precision_becomes_single(tmp_path: Path) -> None:
     source = vanilla((16, 32, 64), 2, groups=4).half()
     source.save_pretrained(tmp_path, safe_serialization=False)
@@ -317,6 +324,7 @@ def test_groups_are_read_from_the_configuration_and_half_precision_becomes_singl
     assert_same_images(decoder, source.float().decoder, conditioned=False, levels=3)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("conditioned", [True, False])
 def test_diffusers_loads_what_is_written_for_it(conditioned: bool, tmp_path: Path) -> None:
     vanilla((16, 32, 64, 64), 2, groups=8).save_pretrained(tmp_path / "first_stage")
@@ -336,7 +344,8 @@ def test_diffusers_loads_what_is_written_for_it(conditioned: bool, tmp_path: Pat
     assert str(tmp_path) not in (tmp_path / "written" / "config.json").read_text()
 
 
-def test_what_diffusers_has_no_class_for_is_not_written_for_it(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_decoders_unknown_to_diffusers_are_not_written_for_it(tmp_path: Path) -> None:
     first_stage, three_levels = vanilla((16, 32, 64, 64), 2, groups=4), vanilla((16, 32, 64), 2, groups=4)
     channels = (16, 32, 64, 64)
     refused: list[tuple[Decoder, AutoencoderKL | None, str]] = [
@@ -367,10 +376,11 @@ def assert_equal(first: Decoder, second: Decoder) -> None:
     assert (first.training_note, first.lineage) == (second.training_note, second.lineage)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("branch", ["plain", "partial"])
 @pytest.mark.parametrize("blending", ["add", "concat"])
 @pytest.mark.parametrize("name", ["base", "vanilla"])
-def test_our_own_layout_gives_everything_back(name: str, blending: str, branch: str, tmp_path: Path) -> None:
+def test_our_own_layout_is_read_back_unchanged(name: str, blending: str, branch: str, tmp_path: Path) -> None:
     decoder = tiny(name, blending=blending, branch=branch, latent_channels=3)
     decoder.training_note, decoder.lineage = "5 + 7", {"seed": 1, "parents": ["vanilla"]}
     save_decoder(decoder, tmp_path / "new" / "folder")
@@ -381,7 +391,8 @@ def test_our_own_layout_gives_everything_back(name: str, blending: str, branch: 
     assert all(parameter.requires_grad for parameter in loaded.parameters())
 
 
-def test_a_folder_from_before_there_was_concatenation_is_read(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_folder_from_before_concatenation_existed_is_read(tmp_path: Path) -> None:
     decoder = tiny()
     save_decoder(decoder, tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
@@ -391,7 +402,8 @@ def test_a_folder_from_before_there_was_concatenation_is_read(tmp_path: Path) ->
     assert_equal(load_decoder(tmp_path), decoder)
 
 
-def test_concatenation_is_told_by_the_weights_of_a_file_alone(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_concatenation_is_recognised_by_the_weights_alone(tmp_path: Path) -> None:
     decoder = tiny(channels=(32, 64), groups=32, blending="concat")
     save_decoder(decoder, tmp_path)
     assert_equal(load_decoder(tmp_path / WEIGHTS), decoder)
@@ -400,6 +412,7 @@ def test_concatenation_is_told_by_the_weights_of_a_file_alone(tmp_path: Path) ->
 # --- files that are wrong --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -427,6 +440,7 @@ def test_a_configuration_that_contradicts_the_weights_is_refused(
     assert str(config) in str(caught.value)
 
 
+@pytest.mark.blackbox
 def test_an_asymmetric_autoencoder_without_its_branch_is_refused(tmp_path: Path) -> None:
     asymmetric().save_pretrained(tmp_path)
     state = load_file(tmp_path / WEIGHTS)
@@ -448,6 +462,7 @@ def change(state: Tensors, how: str, name: str) -> None:
         state[name] = state[name].int()
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("how", "name", "says"),
     [
@@ -485,7 +500,8 @@ def test_a_tensor_that_is_wrong_is_named_as_the_file_names_it(how: str, name: st
     assert ";" not in str(caught.value)
 
 
-def test_of_many_wrong_tensors_the_first_are_named_with_their_number(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_the_first_of_many_wrong_tensors_are_named_with_their_number(tmp_path: Path) -> None:
     source = tiny()
     save_decoder(source, tmp_path)
     state = source.state_dict()
@@ -501,6 +517,7 @@ def test_of_many_wrong_tensors_the_first_are_named_with_their_number(tmp_path: P
     assert "1 of another shape (conv_out.bias should be (3,) and is (4,))" in str(caught.value)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("names", "says"),
     [
@@ -515,7 +532,7 @@ def test_of_many_wrong_tensors_the_first_are_named_with_their_number(tmp_path: P
         ((), "none among 0 tensors"),
     ],
 )
-def test_a_file_without_a_decoder_is_refused_with_what_it_holds(
+def test_a_file_without_a_decoder_is_refused_and_its_content_is_named(
     names: tuple[str, ...], says: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "model.ckpt"
@@ -525,6 +542,7 @@ def test_a_file_without_a_decoder_is_refused_with_what_it_holds(
     assert str(file) in str(caught.value)
 
 
+@pytest.mark.blackbox
 def test_missing_paths_and_other_endings_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="nowhere: expected a weight file, found none"):
         load_decoder(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""The decoder against diffusers' own asymmetric autoencoder, the paper's sizes, and what the mask may change."""
+"""Tests of the decoder against diffusers' asymmetric autoencoder, of its sizes, and of the effect of the mask."""
 
 import pytest
 import torch
@@ -25,13 +25,15 @@ def tiny(name: str, **overrides: object) -> Decoder:
     return build_decoder(name, **{**TINY, **overrides}).eval()
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("name", DECODERS)
-def test_parameter_counts_are_those_of_the_released_models(name: str) -> None:
+def test_parameter_counts_equal_those_of_the_released_models(name: str) -> None:
     with torch.device("meta"):
         decoder = build_decoder(name)
     assert sum(parameter.numel() for parameter in decoder.parameters()) == PARAMETERS[name]
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("channels", "layers"), [((16, 32, 64, 64), 2), ((24, 48, 96, 96), 3), ((32, 64, 128, 128), 5)]
 )
@@ -55,7 +57,8 @@ def test_same_weights_give_the_same_image_as_diffusers(channels: tuple[int, ...]
             assert error <= 1e-4 * expected.abs().max()
 
 
-def test_the_vanilla_decoder_is_stable_diffusions() -> None:
+@pytest.mark.reference
+def test_the_vanilla_decoder_equals_stable_diffusions() -> None:
     torch.manual_seed(0)
     peer = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 4,
@@ -72,14 +75,16 @@ def test_the_vanilla_decoder_is_stable_diffusions() -> None:
         assert (ours(z) - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
-def test_an_all_ones_mask_is_no_branch_bit_for_bit() -> None:
+@pytest.mark.property
+def test_a_mask_of_ones_equals_decoding_without_the_branch() -> None:
     decoder = tiny("base")
     z, image, mask = inputs()
     with torch.no_grad():
         assert torch.equal(decoder(z, image, torch.ones_like(mask)), decoder(z))
 
 
-def test_pixels_in_the_hole_are_ignored_and_known_pixels_are_not() -> None:
+@pytest.mark.property
+def test_only_pixels_outside_the_hole_affect_the_image() -> None:
     decoder = tiny("base")
     z, image, mask = inputs()
     with torch.no_grad():
@@ -88,7 +93,8 @@ def test_pixels_in_the_hole_are_ignored_and_known_pixels_are_not() -> None:
         assert not torch.equal(decoder(z, torch.where(mask == 0, -image, image), mask), expected)
 
 
-def test_every_place_of_blending_takes_its_own_features() -> None:
+@pytest.mark.blackbox
+def test_every_blending_uses_the_features_of_its_own_level() -> None:
     decoder = tiny("base")
     branch = decoder.condition_encoder
     assert branch is not None
@@ -104,13 +110,15 @@ def test_every_place_of_blending_takes_its_own_features() -> None:
             layer.bias.copy_(bias)
 
 
-def test_three_levels_decode_too() -> None:
+@pytest.mark.blackbox
+def test_a_decoder_of_three_levels_decodes() -> None:
     decoder = tiny("base", channels=(16, 32, 64))
     z = torch.zeros(1, 4, 16, 16)
     with torch.no_grad():
         assert decoder(z, torch.zeros(1, 3, 64, 64), torch.ones(1, 1, 64, 64)).shape == (1, 3, 64, 64)
 
 
+@pytest.mark.blackbox
 def test_wrong_calls_are_named() -> None:
     z, image, mask = inputs()
     with pytest.raises(ValueError, match=r"'huge'.*vanilla, base"):
@@ -125,9 +133,10 @@ def test_wrong_calls_are_named() -> None:
         tiny("vanilla")(z, image, mask)
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("branch", ["plain", "partial"])
 @pytest.mark.parametrize("blending", ["add", "concat"])
-def test_every_blending_ignores_the_hole_and_takes_no_mask_for_a_full_one(blending: str, branch: str) -> None:
+def test_every_blending_ignores_the_hole_and_treats_a_missing_mask_as_full(blending: str, branch: str) -> None:
     decoder = tiny("base", blending=blending, branch=branch)
     z, image, mask = inputs()
     with torch.no_grad():
@@ -137,6 +146,7 @@ def test_every_blending_ignores_the_hole_and_takes_no_mask_for_a_full_one(blendi
         assert torch.equal(decoder(z), decoder(z, image, torch.ones_like(mask)))
 
 
+@pytest.mark.reference
 def test_concatenation_has_the_channels_of_the_papers_table() -> None:
     with torch.device("meta"):
         decoder = build_decoder("base", blending="concat", branch="partial")
@@ -146,7 +156,8 @@ def test_concatenation_has_the_channels_of_the_papers_table() -> None:
     assert extra == sum(inner * outer + outer for inner, outer in widths)
 
 
-def test_a_partial_convolution_is_its_formula() -> None:
+@pytest.mark.reference
+def test_a_partial_convolution_equals_its_formula() -> None:
     torch.manual_seed(0)
     layer = PartialConv2d(2, 3, 4, stride=2, padding=1)
     x, known = torch.randn(1, 2, 8, 8), (torch.rand(1, 1, 8, 8) > 0.6).float()
@@ -164,7 +175,8 @@ def test_a_partial_convolution_is_its_formula() -> None:
     assert torch.equal(found[0, :, 0, 0], torch.zeros(3))
 
 
-def test_width_and_depth_are_factors() -> None:
+@pytest.mark.blackbox
+def test_width_and_depth_scale_the_decoder() -> None:
     with torch.device("meta"):
         sizes = [
             sum(parameter.numel() for parameter in build_decoder("base", **factors).parameters())

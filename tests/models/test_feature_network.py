@@ -1,4 +1,4 @@
-"""The feature network's shapes, and the perceptual distance against the lpips formula by hand."""
+"""Tests of the shapes of the feature network, and of the perceptual distance against the formula of LPIPS."""
 
 import pytest
 import torch
@@ -7,7 +7,8 @@ from bench.metrics.perceptual import perceptual_distance
 from bench.models.feature_network import FeatureNetwork
 
 
-def test_maps_halve_and_heads_have_their_sizes() -> None:
+@pytest.mark.blackbox
+def test_feature_maps_halve_and_heads_have_their_sizes() -> None:
     torch.manual_seed(0)
     network = FeatureNetwork((8, 12, 16), {"shape": 8, "letters": 26}).eval()
     image = torch.rand(2, 3, 64, 64) * 2 - 1
@@ -18,7 +19,8 @@ def test_maps_halve_and_heads_have_their_sizes() -> None:
         assert torch.allclose(network.pooled(image)[:1], network.pooled(image[:1]), atol=1e-6)
 
 
-def test_distance_by_hand() -> None:
+@pytest.mark.reference
+def test_the_perceptual_distance_equals_the_formula() -> None:
     first = torch.tensor([[3.0, 4.0]]).reshape(1, 2, 1, 1)
     second = torch.tensor([[0.0, 2.0]]).reshape(1, 2, 1, 1)
     expected = 0.6**2 + 0.2**2
@@ -27,7 +29,8 @@ def test_distance_by_hand() -> None:
     assert perceptual_distance([7 * first], [first]).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_distance_is_of_each_item_and_survives_empty_features() -> None:
+@pytest.mark.blackbox
+def test_the_distance_is_given_for_each_item_and_accepts_empty_features() -> None:
     maps = torch.rand(3, 4, 5, 5)
     other = maps.clone()
     other[1] = maps[1].flip(0)

@@ -1,4 +1,4 @@
-"""Image encoders: what they give, and that they are on disk what they were in memory."""
+"""Tests of image encoders: their output, and that saving and loading keeps them."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,8 @@ def encoder() -> ImageEncoder:
     return ImageEncoder([4, 8], dimension=6, resolution=16, mean=MEAN, std=STD).eval()
 
 
-def test_a_saved_encoder_is_the_same_when_loaded(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_saved_encoder_is_loaded_unchanged(tmp_path: Path) -> None:
     net, x = encoder(), torch.randn(3, 3, 16, 16)
     save_image_encoder(net, tmp_path)
     loaded = load_image_encoder(tmp_path)
@@ -26,20 +27,23 @@ def test_a_saved_encoder_is_the_same_when_loaded(tmp_path: Path) -> None:
     assert torch.equal(loaded(x), net(x))
 
 
+@pytest.mark.property
 def test_an_embedding_does_not_depend_on_the_batch() -> None:
     net, x = encoder(), torch.randn(3, 3, 16, 16)
     # Convolutions of other batch sizes may round differently, by a few units in the last place of float32.
     assert torch.allclose(net(x)[1:2], net(x[1:2]), atol=1e-6)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("settings", [{}, {"widths": [4, 8], "nonsense": 1}, {"widths": 3}])
-def test_sizes_that_make_no_encoder_are_refused(tmp_path: Path, settings: dict[str, object]) -> None:
+def test_sizes_that_cannot_make_an_encoder_are_refused(tmp_path: Path, settings: dict[str, object]) -> None:
     save_image_encoder(encoder(), tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(settings))
     with pytest.raises(BadInputError, match=r"config\.json: expected an image encoder's sizes"):
         load_image_encoder(tmp_path)
 
 
+@pytest.mark.blackbox
 def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
     save_image_encoder(encoder(), tmp_path)
     config = tmp_path / "config.json"

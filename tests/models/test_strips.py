@@ -1,4 +1,4 @@
-"""Decoders in strips against themselves whole: the same image, in a fraction of the memory."""
+"""Tests of decoding in strips against whole images: equal images with a fraction of the memory."""
 
 import copy
 
@@ -29,7 +29,7 @@ def tiny(kind: str) -> Decoder:
 
 
 def inputs(decoder: Decoder, height: int, width: int, *, batch: int) -> tuple[torch.Tensor, ...]:
-    """Latents, and where there is a branch an image and a mask with soft edges."""
+    """Return latents, and for a branch an image and a mask with soft edges."""
     generator = torch.Generator().manual_seed(0)
     side = 2 ** (len(decoder.config.channels) - 1)
     z = torch.randn(batch, 4, height, width, generator=generator)
@@ -40,10 +40,21 @@ def inputs(decoder: Decoder, height: int, width: int, *, batch: int) -> tuple[to
     return z, image, mask
 
 
-@pytest.mark.parametrize("rows", [1, 7, 16, 1000])
-@pytest.mark.parametrize("height", [5, 8])
+QUICK = [(5, 7), (8, 16)]
+"""Heights of latents and rows of strips that are always tried: some divide the image's rows, some do not."""
+
+
+@pytest.mark.property
+@pytest.mark.parametrize(
+    ("height", "rows"),
+    [
+        pytest.param(height, rows, marks=() if (height, rows) in QUICK else pytest.mark.slow)
+        for height in (5, 8)
+        for rows in (1, 7, 16, 1000)
+    ],
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_strips_give_the_whole_image(kind: str, height: int, rows: int) -> None:
+def test_decoding_in_strips_gives_the_whole_image(kind: str, height: int, rows: int) -> None:
     decoder = tiny(kind)
     given = inputs(decoder, height, 6, batch=2)
     with torch.no_grad():
@@ -52,8 +63,9 @@ def test_strips_give_the_whole_image(kind: str, height: int, rows: int) -> None:
             assert (decode_in_strips(decoder, *arguments, rows=rows) - whole).abs().max() <= 1e-5
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("kind", KINDS)
-def test_strips_are_exact_but_for_rounding(kind: str) -> None:
+def test_decoding_in_strips_is_exact_up_to_rounding(kind: str) -> None:
     decoder = tiny(kind)
     given = inputs(decoder, 5, 4, batch=1)
     exact = copy.deepcopy(decoder).double()
@@ -66,6 +78,7 @@ def test_strips_are_exact_but_for_rounding(kind: str) -> None:
         assert (decode_in_strips(decoder, *given, rows=3) - whole).abs().max() <= 2e-5
 
 
+@pytest.mark.blackbox
 def test_a_large_mean_costs_no_precision() -> None:
     decoder = tiny("base")
     given = inputs(decoder, 4, 4, batch=1)
@@ -74,7 +87,8 @@ def test_a_large_mean_costs_no_precision() -> None:
         assert (decode_in_strips(decoder, *given, rows=5) - decoder(*given)).abs().max() <= 1e-3
 
 
-def test_half_precision_stays_near() -> None:
+@pytest.mark.blackbox
+def test_half_precision_stays_close_to_single_precision() -> None:
     decoder = tiny("base")
     given = inputs(decoder, 4, 4, batch=1)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
@@ -82,7 +96,8 @@ def test_half_precision_stays_near() -> None:
     assert (found - whole).abs().max() <= 0.05 * whole.abs().max()
 
 
-def test_what_was_given_stays_as_it_is() -> None:
+@pytest.mark.blackbox
+def test_decoding_in_strips_does_not_modify_its_arguments() -> None:
     decoder = tiny("base")
     given = inputs(decoder, 4, 4, batch=2)
     before = [values.clone() for values in (*given, *decoder.parameters())]
@@ -90,8 +105,9 @@ def test_what_was_given_stays_as_it_is() -> None:
     assert all(torch.equal(old, new) for old, new in zip(before, (*given, *decoder.parameters()), strict=True))
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("name", ["vanilla", "base", "large"])
-def test_strips_take_a_fraction_of_the_memory(name: str) -> None:
+def test_decoding_in_strips_takes_a_fraction_of_the_memory(name: str) -> None:
     with torch.device("meta"):
         decoder = build_decoder(name).eval()
         given = (torch.empty(1, 4, 64, 64), torch.empty(1, 3, 512, 512), torch.empty(1, 1, 512, 512))
@@ -99,12 +115,13 @@ def test_strips_take_a_fraction_of_the_memory(name: str) -> None:
     with torch.no_grad():
         whole = peak_activation_bytes(lambda: decoder(*given))
         strips = peak_activation_bytes(lambda: decode_in_strips(decoder, *given, rows=64))
-    # What is left: the finest level's input and its first block's result, twice the width and once, and some strips.
+    # The rest is the finest level's input of twice the width, its first block's result of the width, and some strips.
     width = decoder.config.channels[0]
     assert 3 * width * 512 * 512 * 4 <= strips <= 4 * width * 512 * 512 * 4
     assert strips < (0.7 if name == "vanilla" else 0.4) * whole
 
 
+@pytest.mark.blackbox
 def test_wrong_calls_are_named() -> None:
     decoder = tiny("base")
     z, image, mask = inputs(decoder, 4, 4, batch=1)

@@ -1,4 +1,4 @@
-"""Weight files that are cut short, hold no tensors, or would run code, told apart from those with harmless extras."""
+"""Tests of weight files that are truncated, hold no tensors or contain code, and of harmless extras."""
 
 import os
 import pickle
@@ -16,6 +16,8 @@ from safetensors.torch import save_file
 from bench.errors import BadInputError
 from bench.models import load_decoder
 from bench.models.tensor_files import read_tensors
+
+pytestmark = pytest.mark.blackbox
 
 TENSORS = {"weight": torch.arange(1000.0), "bias": torch.ones(3)}
 
@@ -50,14 +52,14 @@ def test_a_truncated_file_is_named(ending: str, bytes_left: int, tmp_path: Path)
         ({"weight": torch.zeros(1, device="meta")}, "expected dense tensors, found one without its values at weight"),
     ],
 )
-def test_what_holds_no_tensors_is_refused(content: object, says: str, tmp_path: Path) -> None:
+def test_a_file_without_tensors_is_refused(content: object, says: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "model.ckpt")
     with pytest.raises(BadInputError, match=rf"model\.ckpt: {says}"):
         read_tensors(tmp_path / "model.ckpt")
 
 
 class Runs:
-    """Pickled, calls something when it is read."""
+    """Call a function when the pickle is read."""
 
     def __init__(self, call: Callable[..., object], *arguments: object) -> None:
         self.call, self.arguments = call, arguments
@@ -68,7 +70,7 @@ class Runs:
 
 @pytest.mark.parametrize("new", [True, False])
 @pytest.mark.parametrize(("call", "name"), [(os.mkdir, "posix.mkdir"), (open, "io.open"), (exec, "exec")])
-def test_a_pickle_that_would_run_code_does_not(
+def test_a_pickle_with_code_is_refused_without_running_it(
     call: Callable[..., object], name: str, new: bool, tmp_path: Path
 ) -> None:
     file, made = tmp_path / "model.ckpt", tmp_path / "made"
@@ -86,7 +88,7 @@ def test_a_pickle_that_would_run_code_does_not(
     assert made.exists()
 
 
-def test_a_plain_pickle_is_not_run_either(tmp_path: Path) -> None:
+def test_a_plain_pickle_is_refused_without_running_it(tmp_path: Path) -> None:
     file, made = tmp_path / "model.ckpt", tmp_path / "made"
     file.write_bytes(pickle.dumps({"state_dict": Runs(os.mkdir, str(made))}))
     with pytest.raises(BadInputError, match=r"model\.ckpt: expected"):
@@ -94,7 +96,7 @@ def test_a_plain_pickle_is_not_run_either(tmp_path: Path) -> None:
     assert not made.exists()
 
 
-def test_a_class_that_is_not_listed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unlisted_class_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = types.ModuleType("somebody")
     module.Thing = type("Thing", (), {"__module__": "somebody"})
     monkeypatch.setitem(sys.modules, "somebody", module)
@@ -103,8 +105,8 @@ def test_a_class_that_is_not_listed_is_named(tmp_path: Path, monkeypatch: pytest
         load_decoder(tmp_path / "model.ckpt")
 
 
-def test_a_class_that_is_listed_is_stood_for_and_never_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where the real one is there to be made."""
+def test_a_listed_class_is_replaced_by_a_stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This holds even if the real class can be imported."""
     made: list[object] = []
 
     class Timer:

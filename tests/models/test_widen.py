@@ -1,4 +1,4 @@
-"""Widening changes the number of weights and not the image."""
+"""Tests of widening, which changes the number of weights but not the image."""
 
 import pytest
 import torch
@@ -17,6 +17,7 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return torch.randn(2, 4, 16, 16, generator=generator), torch.rand(2, 3, 64, 64, generator=generator) * 2 - 1, mask
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("overrides", [SMALL, {**SMALL, "layers": 3}, LARGE])
 def test_the_larger_decoder_gives_the_same_image(overrides: dict[str, object]) -> None:
     torch.manual_seed(0)
@@ -32,8 +33,9 @@ def test_the_larger_decoder_gives_the_same_image(overrides: dict[str, object]) -
             assert (large(z, *condition) - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("branch", ["plain", "partial"])
-def test_a_concatenating_decoder_widens_too(branch: str) -> None:
+def test_a_concatenating_decoder_can_be_widened(branch: str) -> None:
     torch.manual_seed(0)
     joined = {"blending": "concat", "branch": branch}
     vanilla = build_decoder("vanilla", **SMALL).eval()
@@ -53,7 +55,8 @@ def test_a_concatenating_decoder_widens_too(branch: str) -> None:
             assert (large(z, *condition) - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
-def test_a_branch_that_only_the_larger_has_leaves_plain_decoding_alone() -> None:
+@pytest.mark.blackbox
+def test_an_added_branch_does_not_change_plain_decoding() -> None:
     torch.manual_seed(0)
     small = build_decoder("vanilla", **SMALL).eval()
     large = build_decoder("base", **LARGE).eval()
@@ -64,6 +67,7 @@ def test_a_branch_that_only_the_larger_has_leaves_plain_decoding_alone() -> None
         assert not torch.allclose(large(z, image, mask), small(z), atol=1e-4)
 
 
+@pytest.mark.blackbox
 def test_every_new_weight_can_learn() -> None:
     torch.manual_seed(0)
     small, large = build_decoder("base", **SMALL), build_decoder("base", **LARGE)
@@ -78,6 +82,7 @@ def test_every_new_weight_can_learn() -> None:
     assert still == []
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

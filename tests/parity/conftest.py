@@ -1,6 +1,7 @@
-"""Weights and pictures for both sides, and a record of how far they differ: `pytest tests/parity -v` prints it."""
+"""Provide common weights and pictures, and record differences, which `pytest tests/parity -v` prints."""
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.random_weights import inception_weights, random_images
+from tests.helpers.weights import saved_inception
 
 Within = Callable[..., None]
 RECORD = pytest.StashKey[list[tuple[str, str, float, str]]]()
@@ -51,7 +53,7 @@ def apart(pytestconfig: pytest.Config) -> Within:
 
 
 def _deviation(found: Any, expected: Any, *, absolute: bool = False) -> float:
-    """The largest, in units of the largest expected value unless `absolute`."""
+    """Return the largest deviation, relative to the largest expected value unless `absolute`."""
     ours, theirs = (np.asarray(values, np.float64) for values in (found, expected))
     assert ours.shape == theirs.shape
     return float(np.abs(ours - theirs).max() / (1 if absolute else np.abs(theirs).max()))
@@ -64,11 +66,17 @@ def weights() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def ported(weights: dict[str, torch.Tensor], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "pt_inception-2015-12-05-6726825d.pth"
-    torch.save(weights, path)
-    return path
+    return saved_inception(tmp_path_factory.mktemp("weights"), weights)
 
 
 @pytest.fixture(scope="session")
 def images() -> torch.Tensor:
     return random_images(4, 512, 384)
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """Ignore the packages' warnings of changes in SciPy and of the memory that they take."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

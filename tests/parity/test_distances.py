@@ -1,4 +1,4 @@
-"""LPIPS against the lpips package and the CLIP score against open_clip, the same random weights in both."""
+"""Tests of LPIPS against the lpips package and of the CLIP score against open_clip, with equal random weights."""
 
 import json
 import warnings
@@ -14,17 +14,19 @@ from PIL import Image
 from torch.nn import functional
 
 from bench.metrics.clip_score import ClipScore, OpenCLIPEncoder
-from bench.metrics.learned_distance import LPIPSMeasure
+from bench.metrics.lpips import LPIPSMeasure
 from bench.metrics.measure import Extra
 from benchmarks.random_weights import backbone_weights, random_images
 from tests.parity.conftest import Within
+
+pytestmark = pytest.mark.reference
 
 SIZES = [(256, 256), (100, 75)]
 
 
 @pytest.mark.parametrize("net", ["vgg", "alex"])
-def test_lpips_is_the_packages(net: str, tmp_path: Path, within: Within) -> None:
-    """On unlike images, and on such as differ in one patch."""
+def test_lpips_equals_that_of_the_package(net: str, tmp_path: Path, within: Within) -> None:
+    """The images differ everywhere or in one patch."""
     weights = backbone_weights(net)
     torch.save(weights, tmp_path / f"{net}.pth")
     measure = LPIPSMeasure(tmp_path / f"{net}.pth", net)
@@ -47,7 +49,7 @@ def test_lpips_is_the_packages(net: str, tmp_path: Path, within: Within) -> None
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Iterator[str]:
-    """A small architecture that open_clip knows while these tests run."""
+    """Register a small architecture in open_clip while these tests run."""
     path = tmp_path / "ViT-parity-quickgelu.json"
     sizes = {"width": 64, "layers": 2}
     text = {**sizes, "context_length": 8, "vocab_size": 50, "heads": 2}
@@ -59,7 +61,7 @@ def tiny(tmp_path: Path) -> Iterator[str]:
     open_clip.factory._rescan_model_configs()
 
 
-def test_the_clip_score_is_open_clips_cosine(tiny: str, tmp_path: Path, within: Within) -> None:
+def test_the_clip_score_equals_open_clips_cosine(tiny: str, tmp_path: Path, within: Within) -> None:
     torch.manual_seed(0)
     model = open_clip.CLIP(**open_clip.get_model_config(tiny)).eval()
     torch.save(model.state_dict(), tmp_path / "clip.pth")

@@ -1,7 +1,6 @@
-"""From pictures to FID, KID, IS and LPIPS, ours and the packages' own ways through their files and loaders."""
+"""Tests of FID, KID, IS and LPIPS from pictures against the packages with their own files and loaders."""
 
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +22,10 @@ from bench.metrics.measure import Extra
 from benchmarks.random_weights import random_images
 from tests.parity.conftest import Within
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.reference, pytest.mark.usefixtures("quiet")]
 
 COUNT = 40
 Arrays = Mapping[str, npt.NDArray[Any]]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """The packages warn of what is to come in theirs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +35,14 @@ def truth() -> torch.Tensor:
 
 @pytest.fixture(scope="module")
 def painted(truth: torch.Tensor) -> torch.Tensor:
-    """The same pictures, blurred and moved."""
+    """Return the pictures blurred and shifted."""
     blurred = torch.nn.functional.avg_pool2d(truth.float(), 5, 1, 2)
     return blurred.roll(3, 3).round().clamp(0, 255).to(torch.uint8)
 
 
 @pytest.fixture(scope="module")
 def ours(ported: Path, truth: torch.Tensor, painted: torch.Tensor) -> tuple[Arrays, Arrays]:
-    """What the measure keeps of truth and images."""
+    """Return the values that the measure computes for truth and images."""
     measure = InceptionMeasure(ported, ["lama", "torchfidelity", "clean"])
     kept: list[Arrays] = []
     for start in range(0, COUNT, 8):
@@ -77,7 +68,7 @@ class Pictures(Dataset[torch.Tensor]):
         return self.images[index]
 
 
-def test_torch_fidelitys_metrics(
+def test_metrics_from_pictures_equal_torch_fidelitys(
     ours: tuple[Arrays, Arrays], truth: torch.Tensor, painted: torch.Tensor, ported: Path, within: Within
 ) -> None:
     of_truth, found = ours
@@ -105,7 +96,7 @@ def test_torch_fidelitys_metrics(
     within("IS, end to end", "torch-fidelity", score, theirs["inception_score_mean"], 1e-3)
 
 
-def test_torchmetrics_fid(
+def test_fid_from_pictures_equals_torchmetrics(
     ours: tuple[Arrays, Arrays],
     truth: torch.Tensor,
     painted: torch.Tensor,
@@ -113,7 +104,7 @@ def test_torchmetrics_fid(
     within: Within,
     apart: Within,
 ) -> None:
-    """Its features are summed in float64; by default it smooths, which is another protocol."""
+    """The features are summed in float64; the default of torchmetrics smooths, which is another protocol."""
     of_truth, found = ours
     distance = frechet_distance(found["torchfidelity"], of_truth["torchfidelity"])
     network = NoTrainInceptionV3("x", ["2048"], str(ported), antialias=False)
@@ -130,29 +121,32 @@ def test_torchmetrics_fid(
     apart("FID, end to end", "torchmetrics, antialias=True", distance, theirs, 0.1)
 
 
-@pytest.mark.parametrize(("mode", "flavour"), [("clean", "clean"), ("legacy_pytorch", "lama")])
-def test_clean_fids_folders(
-    mode: str,
-    flavour: str,
-    ours: tuple[Arrays, Arrays],
-    truth: torch.Tensor,
-    painted: torch.Tensor,
-    weights: dict[str, torch.Tensor],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    within: Within,
-) -> None:
+@pytest.fixture
+def folders(truth: torch.Tensor, painted: torch.Tensor, tmp_path: Path) -> tuple[str, str]:
+    """Return a folder with the images and one with the true pictures."""
     for name, images in (("truth", truth), ("painted", painted)):
         (tmp_path / name).mkdir()
         for index, one in enumerate(images):
             Image.fromarray(one.permute(1, 2, 0).numpy()).save(tmp_path / name / f"{index:03}.png")
+    return str(tmp_path / "painted"), str(tmp_path / "truth")
+
+
+@pytest.mark.parametrize(("mode", "flavour"), [("clean", "clean"), ("legacy_pytorch", "lama")])
+def test_fid_from_folders_equals_clean_fids(
+    mode: str,
+    flavour: str,
+    ours: tuple[Arrays, Arrays],
+    folders: tuple[str, str],
+    weights: dict[str, torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    within: Within,
+) -> None:
     monkeypatch.setattr(cleanfid.inception_pytorch, "load_state_dict_from_url", lambda *_, **__: weights)
     network = cleanfid.inception_pytorch.InceptionV3([3], resize_input=False, normalize_input=mode != "clean").eval()
 
     def features(x: torch.Tensor) -> torch.Tensor:
         return network((x - 128) / 128 if mode == "clean" else x / 255)[0][:, :, 0, 0]
 
-    folders = (str(tmp_path / "painted"), str(tmp_path / "truth"))
     of_truth, found = ours
     theirs = [
         cleanfid.fid.get_folder_features(

@@ -1,4 +1,4 @@
-"""Inception's features and logits against the packages', the same random weights in both."""
+"""Tests of Inception's features and logits against the packages', with equal random weights."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,8 +13,10 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torchmetrics.image.fid import NoTrainInceptionV3
 
 from bench.metrics.inception import InceptionMeasure
-from bench.metrics.inception_input import clean
+from bench.metrics.networks.inception_input import clean
 from tests.parity.conftest import Within
+
+pytestmark = pytest.mark.reference
 
 Weights = dict[str, torch.Tensor]
 
@@ -26,7 +28,7 @@ def measure(ported: Path) -> InceptionMeasure:
 
 @pytest.fixture
 def pytorch_fid(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
-    """clean-fid's copy of pytorch-fid's network."""
+    """Return clean-fid's copy of pytorch-fid's network."""
     monkeypatch.setattr(cleanfid.inception_pytorch, "load_state_dict_from_url", lambda *_, **__: weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # clean-fid calls torchvision in a way of the past
@@ -39,7 +41,7 @@ def inference() -> Iterator[None]:
         yield
 
 
-def test_features_and_logits_are_torch_fidelitys(
+def test_features_and_logits_equal_torch_fidelitys(
     measure: InceptionMeasure, ported: Path, images: torch.Tensor, within: Within
 ) -> None:
     names = ["2048", "logits_unbiased"]
@@ -50,10 +52,10 @@ def test_features_and_logits_are_torch_fidelitys(
     within("logits", "torch-fidelity", measure.network.logits(found), logits, 1e-4)
 
 
-def test_features_are_torchmetrics_without_antialiasing(
+def test_features_equal_torchmetrics_without_antialiasing(
     measure: InceptionMeasure, ported: Path, images: torch.Tensor, within: Within, apart: Within
 ) -> None:
-    """By default torchmetrics smooths before it drops pixels, which is another protocol."""
+    """The default of torchmetrics smooths before it drops pixels, which is another protocol."""
     found = measure.features(images)["torchfidelity"]
     plain = NoTrainInceptionV3("x", ["2048"], str(ported), antialias=False)(images)
     within("features, torchfidelity", "torchmetrics, antialias=False", found, plain, 1e-4)
@@ -61,7 +63,7 @@ def test_features_are_torchmetrics_without_antialiasing(
     apart("features, torchfidelity", "torchmetrics, antialias=True", found, smooth, 1e-2)
 
 
-def test_lamas_features_are_pytorch_fids(
+def test_the_lama_features_equal_pytorch_fids(
     measure: InceptionMeasure, pytorch_fid: nn.Module, images: torch.Tensor, within: Within
 ) -> None:
     resized = nn.functional.interpolate(images / 255, size=(299, 299), mode="bilinear", align_corners=False)
@@ -70,7 +72,7 @@ def test_lamas_features_are_pytorch_fids(
 
 
 class Exported(nn.Module):
-    """Ends as NVIDIA's program does, with features of a map."""
+    """End like NVIDIA's program, with features of a map."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -80,7 +82,7 @@ class Exported(nn.Module):
         return self.layers(x)
 
 
-def test_cleans_features_are_clean_fids_of_the_same_program(
+def test_the_clean_features_equal_clean_fids(
     measure: InceptionMeasure, pytorch_fid: nn.Module, images: torch.Tensor, tmp_path: Path, within: Within
 ) -> None:
     """clean-fid runs a program; here it is pytorch-fid's network, written as one."""

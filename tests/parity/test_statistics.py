@@ -1,7 +1,4 @@
-"""FID, KID and IS of the same features, ours and the packages'."""
-
-import warnings
-from collections.abc import Iterator
+"""Tests of FID, KID and IS of equal features against the packages."""
 
 import cleanfid.fid
 import numpy as np
@@ -22,20 +19,14 @@ from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import kernel_distance
 from tests.parity.conftest import Within
 
+pytestmark = [pytest.mark.reference, pytest.mark.usefixtures("quiet")]
+
 Features = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """The packages warn of SciPy's coming changes, and of the memory that they take."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @pytest.fixture(params=[(400, 64), (90, 200)], ids=["of full rank", "of fewer items than dimensions"])
 def features(request: pytest.FixtureRequest) -> Features:
-    """N×d as Inception's are: at least 0, of unlike spread, correlated."""
+    """Return features N×d like Inception's: non-negative, of different spread and correlated."""
     count, size = request.param
     random = np.random.default_rng(0)
     mixing = random.normal(size=(size, size)) / size**0.5 * np.geomspace(1, 0.1, size)
@@ -44,7 +35,7 @@ def features(request: pytest.FixtureRequest) -> Features:
 
 
 class Given(nn.Module):
-    """Takes what is given it for features, as torchmetrics lets its users bring a network."""
+    """Return the input as features, in place of a network for torchmetrics."""
 
     num_features = 0
 
@@ -53,7 +44,7 @@ class Given(nn.Module):
 
 
 def pytorch_fids(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> float:
-    """The formula as pytorch-fid's README and the paper have it, with a matrix square root."""
+    """Compute the formula of pytorch-fid's README and of the paper with a matrix square root."""
     (first, a), (second, b) = ((x.mean(0), np.cov(x, rowvar=False)) for x in (one.astype(float), other.astype(float)))
     root = scipy.linalg.sqrtm(a @ b)
     if not np.isfinite(root).all():
@@ -62,7 +53,7 @@ def pytorch_fids(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -
     return float(np.square(first - second).sum() + np.trace(a) + np.trace(b) - 2 * np.trace(root.real))
 
 
-def test_fid_is_that_of_every_package(features: Features, within: Within) -> None:
+def test_fid_equals_that_of_every_package(features: Features, within: Within) -> None:
     one, other = features
     full = "full rank" if len(one) > one.shape[1] else "N < d"
     found = frechet_distance(one, other)
@@ -79,8 +70,8 @@ def test_fid_is_that_of_every_package(features: Features, within: Within) -> Non
     within(f"FID of the same features, {full}", "torchmetrics, float64", found, float(metric.compute()), 1e-5)
 
 
-def test_kid_is_that_of_every_package(features: Features, within: Within) -> None:
-    """With one subset of all items, which is what the packages' random ones estimate."""
+def test_kid_equals_that_of_every_package(features: Features, within: Within) -> None:
+    """One subset of all items is used, which the packages' random subsets estimate."""
     one, other = (torch.from_numpy(x).double() for x in features)
     found = kernel_distance(*features)
     theirs = kid_features_to_metric(one, other, kid_subsets=1, kid_subset_size=len(one), verbose=False)
@@ -93,7 +84,7 @@ def test_kid_is_that_of_every_package(features: Features, within: Within) -> Non
     within("KID of the same features", "torchmetrics, float64", found, float(metric.compute()[0]), 1e-5)
 
 
-def test_is_is_that_of_every_package(within: Within) -> None:
+def test_the_inception_score_equals_that_of_every_package(within: Within) -> None:
     """PyTorch's global generator shuffles for torchmetrics, so only the score without splits can be compared."""
     logits = 2.5 * torch.randn(203, 1008, generator=torch.Generator().manual_seed(0))
     found, whole = inception_score(logits.numpy()), inception_score(logits.numpy(), splits=1)

@@ -1,4 +1,4 @@
-"""The report in a real browser: gallery and zoom by mouse, keyboard and finger, on a phone, dark and light, offline.
+"""Tests of the report in a real browser: gallery, zoom, phone, dark and light mode, and offline use.
 
 Needs Chromium, as Debian's package installs it, or where CHROMIUM says; without one the test fails.
 """
@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import bench
-from tests.test_experiment import few
+from tests.experiments.test_table import few
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 FLAGS = [
@@ -28,12 +28,12 @@ FLAGS = [
 ]
 ROWS = ["stablediffusion", "base_mask", "large_mask", "paste_back"]
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
-"""A folder where each view's picture is left, to be looked at."""
+"""Folder for a picture of each view, for inspection."""
 
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small run's folder."""
+    """Return the folder of a small run."""
     folder = tmp_path_factory.mktemp("report")
     bench.run(few(folder / "store", folder / "out", "profile.fid_minimum=4", rows=ROWS))
     return folder / "out"
@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 
 class View:
-    """A page as a reader opens it, with what went wrong on it."""
+    """Hold an open page and the errors on it."""
 
     def __init__(self, browser: Browser, path: Path, size: dict[str, int], scheme: str, *, touch: bool) -> None:
         self.context = browser.new_context(
@@ -87,7 +87,7 @@ Place = tuple[float, float, float]
 
 
 def places(page: Page) -> list[set[Place]]:
-    """By visible item, how its pictures lie in their frames."""
+    """Return the transforms of the pictures of each visible item."""
     script = """() => [...document.querySelectorAll("[data-item]:not([hidden])")].map(
         (item) => [...item.querySelectorAll(".view")].map((frame) => {
             const outer = frame.getBoundingClientRect(), inner = frame.firstElementChild.getBoundingClientRect();
@@ -97,14 +97,14 @@ def places(page: Page) -> list[set[Place]]:
 
 
 def zoom(page: Page) -> float:
-    """Of the first item, all of whose pictures have moved together; the other items have not."""
+    """Return the zoom of the first item, and check that its pictures agree and that other items are unchanged."""
     moved, *others = places(page)
     assert len(moved) == 1
     assert all(item == {(1, 0, 0)} for item in others)
     return moved.copy().pop()[0]
 
 
-def test_the_gallery_shows_what_is_chosen(view: View) -> None:
+def test_the_gallery_shows_the_selection(view: View) -> None:
     page = view.page
     items = page.locator("[data-item]:visible")
     ranks = page.locator(".picks li:visible .rank")
@@ -155,7 +155,7 @@ def test_buttons_and_wheel_zoom_all_pictures_of_an_item_together(view: View) -> 
     assert zoom(page) == 1
 
 
-def test_the_wheel_scrolls_the_page_where_no_pictures_are_in_focus(view: View) -> None:
+def test_the_wheel_scrolls_the_page_unless_pictures_have_focus(view: View) -> None:
     page = view.page
     picture = page.locator("[data-item]:visible .view").first
     picture.scroll_into_view_if_needed()
@@ -167,7 +167,7 @@ def test_the_wheel_scrolls_the_page_where_no_pictures_are_in_focus(view: View) -
     assert zoom(page) == 1
 
 
-def test_the_keyboard_does_the_same(view: View) -> None:
+def test_keys_zoom_and_move_the_pictures(view: View) -> None:
     page = view.page
     stage = page.locator("[data-item]:visible [data-stage]").first
     page.locator("[data-item]:visible").first.get_by_label("Whole pictures").focus()
@@ -217,7 +217,7 @@ def test_the_command_is_copied(view: View) -> None:
 
 
 @pytest.mark.parametrize("view", [(PHONE, "light", True), (PHONE, "dark", True)], indirect=True)
-def test_a_phone_shows_all_of_it_without_scrolling_sideways(view: View) -> None:
+def test_a_phone_shows_the_page_without_horizontal_scrolling(view: View) -> None:
     page = view.page
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     expect(page.locator("td.measured .interval").first).to_be_visible()  # there is no hover
@@ -230,7 +230,7 @@ def test_a_phone_shows_all_of_it_without_scrolling_sideways(view: View) -> None:
 
 
 @pytest.mark.parametrize("view", [(PHONE, "light", True)], indirect=True)
-def test_two_fingers_zoom_and_one_moves(view: View) -> None:
+def test_two_fingers_zoom_and_one_finger_moves(view: View) -> None:
     page = view.page
     picture = page.locator("[data-item]:visible .view").first
     picture.scroll_into_view_if_needed()
@@ -280,7 +280,7 @@ def test_dark_and_light_follow_the_system_until_the_button_is_pressed(view: View
     [(size, scheme, size is PHONE) for size in (DESKTOP, PHONE) for scheme in ("light", "dark")],
     indirect=True,
 )
-def test_no_word_is_clipped(view: View) -> None:
+def test_words_are_not_clipped(view: View) -> None:
     script = """() => [...document.querySelectorAll("h1, h2, h3, p, td, th, figcaption, button, li")].filter((one) => {
         const style = getComputedStyle(one);
         return style.overflow !== "visible" && one.scrollWidth > one.clientWidth + 1;

@@ -1,4 +1,4 @@
-"""The figure: a column for each item, a line for each row, and the error outside the mask only."""
+"""Tests of the figure: a column for each item, a line for each row, and the error outside the mask."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -14,12 +14,14 @@ from bench.reporting.figures import draw_borders, draw_rows, draw_tradeoff
 from bench.reporting.pixels import ERROR_GAIN
 from bench.reporting.windows import border_window
 
+pytestmark = pytest.mark.blackbox
+
 SIDE = 16
 GREY = 100
 
 
 def items(count: int) -> list[Item]:
-    """Grey items with a hole in the upper half."""
+    """Return grey items with a hole in the upper half."""
     mask = np.zeros((SIDE, SIDE), np.uint8)
     mask[: SIDE // 2] = 1
     return [
@@ -39,7 +41,7 @@ def draw(path: Path, shown: list[Item], rows: dict[str, np.ndarray]) -> np.ndarr
 
 
 def area(picture: np.ndarray, *colour: int) -> np.ndarray:
-    """Where the picture has exactly this colour."""
+    """Return the pixels that have exactly this colour."""
     found: np.ndarray = (picture == np.array(colour, np.uint8)).all(-1)
     return found
 
@@ -60,7 +62,7 @@ def test_every_item_has_its_column(tmp_path: Path, count: int) -> None:
     assert all(left[1] < right[0] for left, right in pairwise(edges))
 
 
-def test_it_grows_with_items_and_rows(tmp_path: Path) -> None:
+def test_the_figure_grows_with_items_and_rows(tmp_path: Path) -> None:
     def size(count: int, rows: int) -> tuple[int, ...]:
         return draw(tmp_path / "rows.png", items(count), {f"row {row}": images(count) for row in range(rows)}).shape
 
@@ -71,7 +73,7 @@ def test_it_grows_with_items_and_rows(tmp_path: Path) -> None:
     assert size(2, 3)[0] > height + 100
 
 
-def test_errors_are_drawn_brighter_and_outside_the_hole_only(tmp_path: Path) -> None:
+def test_errors_are_amplified_and_drawn_only_outside_the_hole(tmp_path: Path) -> None:
     made = images(2)
     made[:, : SIDE // 2] += 30
     made[:, SIDE // 2 :] -= 20
@@ -100,7 +102,7 @@ def test_a_row_with_another_number_of_images_is_refused(tmp_path: Path) -> None:
         "† × –",
     ],
 )
-def test_every_label_is_taken_as_text(tmp_path: Path, label: str) -> None:
+def test_every_label_is_drawn_as_plain_text(tmp_path: Path, label: str) -> None:
     draw_rows(tmp_path / "rows.png", items(1), [(label, images(1))], title=label)
     with Image.open(tmp_path / "rows.png") as picture:
         assert min(picture.size) > 100
@@ -114,7 +116,7 @@ def test_rows_of_one_label_are_both_shown(tmp_path: Path) -> None:
         assert two.height > one.height
 
 
-def test_no_row_at_all_still_shows_the_items(tmp_path: Path) -> None:
+def test_items_are_shown_without_any_row(tmp_path: Path) -> None:
     picture = draw(tmp_path / "rows.png", items(2), {})
     assert area(picture, GREY, GREY, GREY).sum() > 1000
 
@@ -146,7 +148,7 @@ def height(path: Path) -> int:
         return picture.height
 
 
-def test_where_all_is_generated_there_are_captions_in_place_of_masks_and_errors(tmp_path: Path) -> None:
+def test_captions_replace_masks_and_errors_if_everything_is_generated(tmp_path: Path) -> None:
     whole = [replace(item, mask=np.ones_like(item.mask), caption="a red circle") for item in items(2)]
     for name, shown in (("edited", items(2)), ("generated", whole)):
         draw_rows(tmp_path / f"{name}.png", shown, [("row", images(2))], title="")
@@ -154,7 +156,7 @@ def test_where_all_is_generated_there_are_captions_in_place_of_masks_and_errors(
     assert height(tmp_path / "generated.png") < 0.6 * height(tmp_path / "edited.png")
 
 
-def test_what_was_to_be_painted_is_shown(tmp_path: Path) -> None:
+def test_the_exemplar_is_shown(tmp_path: Path) -> None:
     colour = (10, 220, 120)
     exemplar = np.full((5, 5, 3), colour, np.uint8)
     shown = [replace(item, exemplar=exemplar) for item in items(2)]
@@ -163,7 +165,7 @@ def test_what_was_to_be_painted_is_shown(tmp_path: Path) -> None:
     assert not area(draw(tmp_path / "none.png", items(2), {"row": images(2)}), *colour).any()
 
 
-def test_the_border_that_is_shown_is_the_longest(tmp_path: Path) -> None:
+def test_the_longest_border_is_shown(tmp_path: Path) -> None:
     mask = np.zeros((48, 48), np.uint8)
     mask[30:40, 4:12] = 1
     rows, columns = border_window(mask)
@@ -177,7 +179,7 @@ def test_the_border_that_is_shown_is_the_longest(tmp_path: Path) -> None:
         assert drawn.width > 100
 
 
-def test_a_pdf_stands_beside_every_figure_and_is_the_same_each_time(tmp_path: Path) -> None:
+def test_every_figure_has_a_repeatable_pdf(tmp_path: Path) -> None:
     for name in ("one", "two"):
         draw_rows(tmp_path / f"{name}.png", items(2), [("row", images(2))], title="Table 2\nsix items\nby rule")
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")

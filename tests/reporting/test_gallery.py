@@ -1,4 +1,4 @@
-"""The gallery: items chosen by the paired difference, pictures bit for bit where they are small, and never too many."""
+"""Tests of the gallery: items are chosen by paired differences, and pictures are exact and limited in size."""
 
 import base64
 import re
@@ -12,8 +12,10 @@ from PIL import Image
 
 from bench.data.items import Item
 from bench.reporting import gallery
-from bench.reporting.gallery import Compared, Gallery, Images, Pick, choose, compared, drawn, fill
+from bench.reporting.gallery import Compared, ComparedRows, Gallery, Images, Pick, choose, compared, drawn, fill
 from bench.reporting.pixels import error_outside, masked
+
+pytestmark = pytest.mark.blackbox
 
 LPIPS = Compared("lpips", "LPIPS", False, 1.0, 4)
 CLIP = Compared("clip_score", "CLIP score", True, 1.0, 2)
@@ -23,42 +25,42 @@ def chosen(picks: Sequence[Pick]) -> dict[tuple[str, str], int]:
     return {(pick.row, pick.rank): pick.place for pick in picks}
 
 
-def test_best_worst_and_median_are_of_the_paired_difference() -> None:
+def test_best_worst_and_median_are_chosen_by_the_paired_difference() -> None:
     base = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
     values = {"vanilla": {"lpips": base}, "mine": {"lpips": np.array([1.1, 1.6, 3.0, 4.3, 4.8])}}
-    picks = choose(values, [LPIPS], "vanilla")
+    picks = choose(ComparedRows(values, [LPIPS], {}, "vanilla"))
     assert chosen(picks) == {("mine", "best"): 1, ("mine", "median"): 2, ("mine", "worst"): 3}
     assert [pick.difference for pick in picks] == pytest.approx([-0.4, 0.3, 0.0])
     assert [pick.rank for pick in picks] == list(gallery.RANKS)
 
 
-def test_where_more_is_better_the_order_is_the_other_way_round() -> None:
+def test_the_order_is_reversed_for_scores() -> None:
     values = {"vanilla": {"clip_score": np.zeros(3)}, "mine": {"clip_score": np.array([0.0, 5.0, -5.0])}}
-    assert chosen(choose(values, [CLIP], "vanilla")) == {
+    assert chosen(choose(ComparedRows(values, [CLIP], {}, "vanilla"))) == {
         ("mine", "best"): 1,
         ("mine", "median"): 0,
         ("mine", "worst"): 2,
     }
 
 
-def test_ties_go_by_the_manifest_and_what_is_not_finite_is_left_out() -> None:
+def test_ties_follow_the_manifest_and_values_that_are_not_finite_are_left_out() -> None:
     base = np.zeros(6)
     values = {"vanilla": {"lpips": base}, "mine": {"lpips": np.array([np.nan, 1.0, 1.0, 0.0, 0.0, np.inf])}}
-    assert chosen(choose(values, [LPIPS], "vanilla")) == {
+    assert chosen(choose(ComparedRows(values, [LPIPS], {}, "vanilla"))) == {
         ("mine", "best"): 3,
         ("mine", "median"): 4,
         ("mine", "worst"): 2,
     }
 
 
-def test_without_a_reference_each_row_goes_by_its_own_value() -> None:
+def test_rows_are_ranked_by_their_own_values_without_a_reference() -> None:
     values = {"mine": {"lpips": np.array([0.3, 0.1, 0.2])}}
-    picks = choose(values, [LPIPS], "")
+    picks = choose(ComparedRows(values, [LPIPS], {}, ""))
     assert chosen(picks) == {("mine", "best"): 1, ("mine", "median"): 2, ("mine", "worst"): 0}
     assert picks[0].difference == 0.1
 
 
-def test_metrics_are_the_tables_own_that_items_have_by_themselves() -> None:
+def test_the_gallery_uses_the_tables_metrics_that_each_item_has() -> None:
     values = {"mine": {"lpips": np.zeros(2), "pre_error": np.zeros(2), "psnr": np.zeros(2)}}
     names = [metric.name for metric in compared(["fid", "lpips", "pre_error"], values)]
     assert names == ["lpips", "pre_error"]
@@ -66,13 +68,13 @@ def test_metrics_are_the_tables_own_that_items_have_by_themselves() -> None:
     assert compared(["fid"], {"mine": {"psnr": np.zeros(2)}}) == []
 
 
-def test_where_no_metric_tells_items_apart_the_seed_draws_them() -> None:
+def test_items_are_drawn_by_seed_if_no_metric_distinguishes_them() -> None:
     assert drawn(100, 0) == drawn(100, 0)
     assert drawn(100, 0) != drawn(100, 1)
     assert len({pick.place for pick in drawn(100, 0)}) == gallery.LEAST_ITEMS
 
 
-def test_values_are_printed_as_in_the_table() -> None:
+def test_values_are_printed_like_in_the_table() -> None:
     error = Compared("pre_error", "Pre_error [1e-5]", False, 1e5, 2)
     assert error.shown(0.0246) == "2,460.00"
     assert error.shown(-0.0000123, "+") == "\N{MINUS SIGN}1.23"
@@ -82,7 +84,7 @@ def test_values_are_printed_as_in_the_table() -> None:
 
 
 class Noise:
-    """Items and rows of noise, which compresses worst; remembers what it was asked for."""
+    """Provide items and rows of noise, which compresses worst, and record the requests."""
 
     def __init__(self, side: int, rows: int, *, known: bool = True) -> None:
         self.side, self.rows, self.known = side, [f"row{number}" for number in range(rows)], known
@@ -107,9 +109,8 @@ class Noise:
 
 def filled(images: Images, rows: Sequence[str], count: int, **options: int) -> Gallery:
     values = {row: {"lpips": np.random.default_rng(number).random(count)} for number, row in enumerate(rows)}
-    picks = choose(values, [LPIPS], rows[0])
-    labels = {row: row.capitalize() for row in rows}
-    return fill(picks, images, values, [LPIPS], labels, reference=rows[0], of=count, **options)
+    found = ComparedRows(values, [LPIPS], {row: row.capitalize() for row in rows}, rows[0])
+    return fill(choose(found), images, found, of=count, **options)
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -146,7 +147,7 @@ def test_small_pictures_are_kept_bit_for_bit_with_the_error_of_the_true_pixels()
             assert re.fullmatch(r"0\.\d{4}", made.values["lpips"])
 
 
-def test_large_pictures_are_scaled_down_after_the_error_was_taken() -> None:
+def test_large_pictures_are_scaled_down_after_the_error_is_computed() -> None:
     images = Noise(300, 2)
     found = filled(images, images.rows, 4)
     assert (found.side, found.resolution, found.pixelated) == (256, 300, False)
@@ -162,7 +163,7 @@ def test_large_pictures_are_scaled_down_after_the_error_was_taken() -> None:
     assert seen[140:].mean() < 2
 
 
-def test_what_has_no_hole_has_no_error_and_shows_its_caption() -> None:
+def test_an_item_without_a_hole_shows_its_caption_and_no_error() -> None:
     images = Noise(16, 2, known=False)
     shown = filled(images, images.rows, 5).items[0]
     assert [picture.label for picture in shown.given] == ["the caption's own picture"]
@@ -192,7 +193,7 @@ def test_an_exemplar_of_any_size_is_shown() -> None:
         (512, 30, 40, 2_500_000),
     ],
 )
-def test_the_pictures_stay_within_their_room(side: int, rows: int, count: int, room: int) -> None:
+def test_the_pictures_stay_within_the_size_limit(side: int, rows: int, count: int, room: int) -> None:
     images = Noise(side, rows)
     found = filled(images, images.rows, count, room=room)
     assert size(found) <= room
@@ -201,7 +202,7 @@ def test_the_pictures_stay_within_their_room(side: int, rows: int, count: int, r
     assert len(images.asked) == len(set(images.asked))
 
 
-def test_a_single_item_too_large_for_the_room_leaves_none() -> None:
+def test_an_item_above_the_size_limit_leaves_an_empty_gallery() -> None:
     images = Noise(32, 40)
     found = filled(images, images.rows, 20, room=20_000)
     assert found.items == ()

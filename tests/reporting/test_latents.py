@@ -1,4 +1,4 @@
-"""What is said of latents: how far a hole reaches into those of known cells, and samples are from encodings."""
+"""Tests of statements on latents: the reach of a hole into known cells, and the gap between samples and encodings."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ def statistics(*blocks: dict[str, np.ndarray], masks: np.ndarray | None = None) 
     return LatentStatistics.of((arrays, masks) for arrays in blocks)
 
 
-def test_a_leak_is_found_at_its_distance() -> None:
+@pytest.mark.blackbox
+def test_a_leak_is_reported_at_its_distance() -> None:
     arrays = block()
     masks = np.zeros((2, SIDE, SIDE), np.uint8)
     masks[:, :5, :5] = 1  # touches the four cells of the corner
@@ -33,14 +34,16 @@ def test_a_leak_is_found_at_its_distance() -> None:
     assert next(found.leak_note()).count("%") == len(found.leak())
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("masks", [np.zeros((2, SIDE, SIDE), np.uint8), None])
-def test_where_there_is_no_hole_nothing_leaks(masks: np.ndarray | None) -> None:
+def test_items_without_a_hole_have_no_leak(masks: np.ndarray | None) -> None:
     found = statistics(block(), masks=masks)
     assert found.leak() == {}
     assert list(found.leak_note()) == []
 
 
-def test_blocks_add_up() -> None:
+@pytest.mark.property
+def test_statistics_of_blocks_sum_to_those_of_the_whole() -> None:
     masks = np.zeros((2, SIDE, SIDE), np.uint8)
     masks[:, :5, :5] = 1
     blocks = [block(seed=seed) for seed in range(3)]
@@ -52,7 +55,8 @@ def test_blocks_add_up() -> None:
     assert apart.gap_note() == together.gap_note()
 
 
-def test_the_gap_is_given_by_channel() -> None:
+@pytest.mark.blackbox
+def test_the_gap_is_reported_by_channel() -> None:
     arrays = block()
     text = statistics(arrays, arrays).gap_note()
     assert text.count(" and ") == 1 + 3

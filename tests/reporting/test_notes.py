@@ -1,16 +1,19 @@
-"""Notes below a table: what FID owes to few items and the error to saving, and which sources decide a difference."""
+"""Tests of the notes below a table: the bias of FID, the cost of saving, and sources that decide a difference."""
 
 import numpy as np
 import pytest
 
-from bench.metrics.summary import Scored, Summary
+from bench.config.schema import TableSpec
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
 from bench.reporting.notes import effective_sources, floor_note, frechet_bias
-from bench.schema import TableSpec
+from bench.runtime.not_available import NotAvailable
 from bench.tables.headline import RELEASED, TRUNCATED
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("dimensions", [4, 30])
-def test_frechet_distances_are_told_for_infinitely_many_items(dimensions: int) -> None:
+def test_frechet_distances_are_extrapolated_to_infinitely_many_items(dimensions: int) -> None:
     generator = np.random.default_rng(1)
     truth, noise = generator.normal(size=(2, 40, dimensions))
     rows = {"one": {"net.features": truth + noise, "lpips": np.ones(40)}, "other": {"lpips": np.ones(40)}}
@@ -19,16 +22,17 @@ def test_frechet_distances_are_told_for_infinitely_many_items(dimensions: int) -
     )
     summary = Summary(scored, 2)
     found = summary.extrapolation("one", "fid")
-    assert not isinstance(found, str)
+    assert not isinstance(found, NotAvailable)
     (text,) = frechet_bias(summary, {"one": "One", "other": "Other", "cited": "Cited"})
     assert text.endswith(f": One {found.limit:.2f} ± {found.stderr:.2f} ({found.values[0]:.2f} at 40).")
     assert "through 40 and 20 items" in text
-    assert ("; at most that, as 20 items are fewer than 30 dimensions" in text) == (dimensions == 30)
+    assert (" (an upper limit, as 20 items are fewer than 30 dimensions)" in text) == (dimensions == 30)
     assert list(frechet_bias(Summary(scored, 41), {"one": "One"})) == []
 
 
-def test_the_sources_that_decide_a_difference_are_told() -> None:
-    """Of eight items the two of one photograph carry (8 + 8)² of a sum of squares of 256 + 4 · 16; by hand."""
+@pytest.mark.reference
+def test_the_sources_that_decide_a_difference_are_listed() -> None:
+    """Two of eight items are of one photograph and carry (8 + 8)² of a sum of squares of 256 + 4 · 16."""
     base = np.zeros(8)
     other = np.array([8.0, 8.0, -4.0, -4.0, -4.0, -4.0, 0.0, 0.0])
     even = np.array([1.0, -1.0] * 4)
@@ -40,8 +44,8 @@ def test_the_sources_that_decide_a_difference_are_told() -> None:
     effective = (256 + 64) ** 2 / (256**2 + 4 * 16**2)
     assert counts.endswith(f"from the lowest to the highest: Error {effective:.3g}.")
     assert few == (
-        "Few sources decide, so that nothing is claimed: 2 of 7 sources (coffee, a) carry 85 % of the variance of "
-        "Other - Base in Error."
+        "Few sources decide these differences, so no verdict rests on them: 2 of 7 sources (coffee, a) carry 85 % of "
+        "the variance of Other - Base in Error."
     )
     (counts,) = effective_sources(summary, "base", {"even": "Even"}, {"error": "Error"})
     assert counts.endswith("Error 6.")
@@ -54,7 +58,8 @@ def errors() -> Summary:
     return Summary(Scored({"vanilla": row}, {}, {}, list("abcd"), range(4), np.zeros(4)), 2)
 
 
-def test_the_floor_is_that_of_the_reading_that_the_table_shows() -> None:
+@pytest.mark.blackbox
+def test_the_floor_belongs_to_the_reading_that_the_table_shows() -> None:
     spec = TableSpec(2, "t", ["fid", "pre_error"], reference="vanilla")
     text = floor_note(0.8e-5, TRUNCATED, errors(), spec)
     assert "over known pixels of the truncated 8-bit image." in text
@@ -67,8 +72,9 @@ def test_the_floor_is_that_of_the_reading_that_the_table_shows() -> None:
     assert "a perfect decoder's image has an error of 0.20e-5. The ratio of such a decoder would be ÷ 950." in text
 
 
-def test_without_a_column_of_ratios_the_floor_stands_alone() -> None:
+@pytest.mark.blackbox
+def test_the_floor_is_shown_alone_without_a_column_of_ratios() -> None:
     for spec in (TableSpec(2, "t", ["fid", "pre_error"]), TableSpec(1, "t", ["fid"], reference="vanilla")):
         text = floor_note(0.8e-5, TRUNCATED, errors(), spec)
-        assert "much smaller than one grey level. The ring is the known pixels at most 4 from the hole." in text
+        assert "grey level. The ring contains the known pixels at most 4 pixels from the hole." in text
         assert "÷" not in text

@@ -1,4 +1,4 @@
-"""The report's page: everything is said and escaped, nothing is loaded from anywhere, and it is never too large."""
+"""Tests of the report's page: it is complete, escaped, self-contained and limited in size."""
 
 import base64
 import hashlib
@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from bench.config.schema import Row, TableSpec
 from bench.metrics.protocol import Protocol
 from bench.metrics.spread import Spread
 from bench.metrics.summary import Measurement
@@ -16,11 +17,12 @@ from bench.metrics.uncertainty import Difference
 from bench.reporting.cost_plot import HEIGHT, WIDTH, costs_of
 from bench.reporting.index import Entry, Index, headline, index_page
 from bench.reporting.page import LIMIT, Page, command, first_line, report_page, verdict_counts
-from bench.schema import Row, TableSpec
-from bench.tables.build import Table, build_table
+from bench.tables.build import Findings, Table, TableDesign, build_table
 from bench.tables.render import further_grids
 from bench.tables.verdicts import Verdict
 from tests.reporting.test_gallery import Noise, filled
+
+pytestmark = pytest.mark.blackbox
 
 EVIL = '<script>alert("x")</script>'
 DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
@@ -41,14 +43,18 @@ def table(rows: int = 2, label: str = EVIL) -> Table:
         "pre_sse01": Measurement(321.5, 10.0, 8, 6),
     }
     return build_table(
-        TableSpec(2, EVIL, ["fid", "lpips", "pre_error"], reference="row0", readings=["pre_sse01"]),
-        lines,
+        TableDesign(
+            TableSpec(2, EVIL, ["fid", "lpips", "pre_error"], reference="row0", readings=["pre_sse01"]),
+            lines,
+            profile="mini",
+            features="small",
+        ),
         {name: own if name != "row0" else {"lpips": Measurement(0.5, 0.01, 8, 6)} for name in lines},
-        profile="mini",
-        features="small",
         training={},
         notes=[f"a note {EVIL}"],
-        claims=[Verdict("T2.a", f"claims {EVIL}", "order", "mini", "holds", f"evidence {EVIL}; more of it")],
+        findings=Findings(
+            [Verdict("T2.a", f"claims {EVIL}", "order", "mini", "holds", f"evidence {EVIL}; more of it")]
+        ),
     )
 
 
@@ -96,7 +102,7 @@ def page(rows: int = 2, *, side: int = 16, known: bool = True) -> Page:
 
 
 class Reader(HTMLParser):
-    """What a browser would load, and what a reader would see."""
+    """Collect the addresses that a browser would load and the text that a reader would see."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -128,10 +134,10 @@ class Reader(HTMLParser):
         return re.sub(r"\s+", " ", " ".join(self.words))
 
 
-def test_a_number_that_few_sources_decide_says_that_its_interval_is_too_short() -> None:
+def test_a_number_decided_by_few_sources_is_marked_as_too_short_an_interval() -> None:
     whole = page()
     assert whole.table is not None
-    words = "few sources decide it: its interval is too short"
+    words = "few sources decide this number, so its interval is too short"
     assert words not in report_page(whole)
     row = whole.table.rows[1]
     few = replace(row.measured["lpips"], spread=Spread(0.0123, 6, 4.9, 4.0, 0.3))
@@ -139,10 +145,10 @@ def test_a_number_that_few_sources_decide_says_that_its_interval_is_too_short() 
     assert words in report_page(replace(whole, table=replace(whole.table, rows=rows)))
 
 
-def test_the_page_says_everything() -> None:
+def test_the_page_contains_every_part_of_the_run() -> None:
     text = Reader(report_page(page())).text
     for words in (
-        "Profile mini : small models and data of this project's own making: comparable with nothing but itself",
+        "Profile mini : small models and data made by this project: compare these numbers only with each other",
         "0.2500 ± 0.0123",
         "95 %: 0.2184 to 0.2816",
         "8 items of 6 sources, 5.5 of them effective",
@@ -152,10 +158,10 @@ def test_the_page_says_everything() -> None:
         "8 items, too few",
         "0.255",  # the paper's LPIPS
         "T2.a holds scope: mini",
-        "the best, the median and the worst of 5",
+        "The best, the median and the worst of 5",
         "2,000,000",
         "25.0%",
-        "750 ms to sample in 25 steps",
+        "Sampling an image took 750 ms in 25 steps",
         "30.0 s 75 %",
         "5 latents were sampled, 7 found in the store",
         "0123456789 , with changes that are not committed",
@@ -172,7 +178,7 @@ def test_the_page_says_everything() -> None:
     assert "python -m bench experiment=table2_inpaint_imagenet 'row=[a,b]'" in text
 
 
-def test_what_is_shown_is_escaped() -> None:
+def test_shown_text_is_escaped() -> None:
     found = page()
     html = report_page(found)
     assert "<script>alert" not in html
@@ -208,13 +214,13 @@ def test_text_to_image_shows_captions_and_no_errors() -> None:
     assert not re.search(r"\bhole\b", text)
 
 
-def test_what_a_kind_of_run_has_not_is_left_out() -> None:
+def test_parts_that_a_run_does_not_have_are_left_out() -> None:
     bare = facts(manifest=None, seconds={"all": 1.0}, weights={}, source={"commit": None, "dirty": None})
     for name in ("dropped", "broken", "lineage", "latents"):
         del bare[name]
     text = Reader(report_page(Page("Table 7", "at the paper's sizes", "no images", bare))).text
     assert "none: nothing is measured on items" in text
-    assert "not known: not run from a checkout" in text
+    assert "unknown, because the code was not run from a git checkout" in text
     assert "Gallery" not in text
     assert "Quality" not in text
 
@@ -254,18 +260,18 @@ def test_plots_keep_their_points_inside_and_numbers_apart() -> None:
         assert plot.y_ticks
 
 
-def test_costs_that_nobody_measured_are_dashes() -> None:
+def test_unmeasured_costs_are_shown_as_dashes() -> None:
     assert costs_of(table(), {}, sampling=None, steps=None) is None
     found = costs_of(table(), {"row1": {"seconds_per_image": 0.5}}, sampling=None, steps=None)
     assert found is not None
     assert found.lines[0].cells == ("–", "–", "500", "–")
-    assert "not known" in found.sampling
+    assert "is unknown" in found.sampling
 
 
 # --- index -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_index_leads_to_reports_and_says_how_each_ended() -> None:
+def test_the_index_links_to_reports_and_shows_how_each_ended() -> None:
     numbers, counts = headline(table(label="Mine")), verdict_counts(["holds"] * 2)
     entries = [
         Entry("one", "done", False, link="one/report.html", headline=numbers, counts=counts, seconds=1.5),
@@ -274,12 +280,12 @@ def test_the_index_leads_to_reports_and_says_how_each_ended() -> None:
     html = index_page(Index("All", "2 experiments", entries, profile="profile mini", first_line=first_line("mini")))
     reader = Reader(html)
     assert [name for name in reader.loaded if not name.startswith("data:")] == ["one/report.html"]
-    for words in ("2 holds", "1.5 s", EVIL, "The second", "two", "comparable with nothing but itself"):
+    for words in ("2 holds", "1.5 s", EVIL, "The second", "two", "compare these numbers only with each other"):
         assert words in reader.text
     assert "<script>alert" not in html
 
 
-def test_a_headline_is_the_reference_and_the_best_of_the_papers_rows() -> None:
+def test_a_headline_shows_the_reference_and_the_best_of_the_papers_rows() -> None:
     whole = table(label="Mine")
     assert headline(whole) == ()  # only the reference row is in the paper
     rows = tuple(replace(row, in_paper=True) for row in whole.rows)

@@ -1,4 +1,4 @@
-"""The paper's figures: items and windows are those of the rule, and what is said of them is what is drawn."""
+"""Tests of the paper's figures: the choice of items and windows, and the agreement of text and pictures."""
 
 import json
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bench.config.schema import FigureSpec
 from bench.data.items import Item
 from bench.reporting.gallery import drawn_places
 from bench.reporting.paper_figures import PaperFigures
 from bench.reporting.pixels import framed
 from bench.reporting.windows import border_window, known_window
-from bench.schema import FigureSpec
 
 SIDE, COUNT = 32, 20
 DETAILS = FigureSpec("Figure 1", "details", ["vanilla", "ours", "absent"])
@@ -23,7 +23,7 @@ CAPTIONS = FigureSpec("Figure 7", "captions", ["vanilla"])
 
 
 class FakeItems:
-    """Grey items of ten sources; nothing is known of the first two, and of the third only its frame."""
+    """Provide grey items of ten sources; the first two have no known pixels, and the third only its frame."""
 
     manifest: ClassVar = {"resolution": SIDE}
     sources: ClassVar = [f"source {index // 2}" for index in range(COUNT)]
@@ -44,7 +44,7 @@ class FakeItems:
 
 
 def images(rows: Sequence[str], places: Sequence[int]) -> tuple[list[Item], dict[str, np.ndarray]]:
-    """Errs by 30 in one corner."""
+    """Return images with an error of 30 in one corner."""
     made = np.full((len(places), SIDE, SIDE, 3), 100, np.uint8)
     made[:, -3:, :3] = 130
     return [FakeItems().item(place) for place in places], {row: made for row in rows}
@@ -65,17 +65,19 @@ def drawn(folder: Path, **specs: FigureSpec) -> Any:
     return json.loads((folder / "figures.json").read_text())["figures"]
 
 
-def test_details_are_of_the_worst_items_one_of_a_source(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_details_show_the_worst_items_with_one_per_source(tmp_path: Path) -> None:
     found = drawn(tmp_path, details=DETAILS)["details"]
     assert found["items"] == [f"item {place}" for place in (19, 17, 15, 13, 11, 9)]
     assert found["rows"] == ["vanilla", "ours"]
     assert all(window[0] >= 20 and window[1] == 0 for window in found["windows"])
-    assert found["rule"].startswith("The 6 items on which Vanilla errs most over known pixels, one of a source")
+    assert found["rule"].startswith("The 6 items with the largest error of Vanilla over known pixels, one item of")
     for suffix in ("png", "pdf"):
         assert (tmp_path / f"details.{suffix}").stat().st_size > 1000
 
 
-def test_items_without_a_known_square_are_passed_over(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_items_without_a_known_square_are_skipped(tmp_path: Path) -> None:
     class Last(FakeItems):
         def masks(self, start: int, stop: int) -> np.ndarray:
             return np.ones((stop - start, SIDE, SIDE), np.uint8)
@@ -83,11 +85,12 @@ def test_items_without_a_known_square_are_passed_over(tmp_path: Path) -> None:
     figures = PaperFigures(Last(), images, {"vanilla": "V"}, {"vanilla": np.ones(COUNT)}, 0, "")  # type: ignore[arg-type]
     figures.write(tmp_path, {"details": DETAILS})
     said = json.loads((tmp_path / "figures.json").read_text())["figures"]["details"]
-    assert said == {"of": "Figure 1", "reason": "no item has a wholly known square of a quarter of its side"}
+    assert said == {"of": "Figure 1", "reason": "no item has a fully known square of a quarter of its side"}
     assert not (tmp_path / "details.png").exists()
 
 
-def test_borders_and_captions_are_of_items_drawn_by_seed(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_borders_and_captions_show_items_drawn_by_seed(tmp_path: Path) -> None:
     found = drawn(tmp_path, borders=BORDERS, captions=CAPTIONS)
     expected = [f"item {place}" for place in drawn_places(COUNT, 3)]
     assert found["borders"]["items"] == found["captions"]["items"] == expected
@@ -97,12 +100,14 @@ def test_borders_and_captions_are_of_items_drawn_by_seed(tmp_path: Path) -> None
         assert borders.height > captions.height
 
 
-def test_a_figure_of_details_without_its_first_row_is_none(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_a_figure_of_details_is_not_drawn_without_its_first_row(tmp_path: Path) -> None:
     assert drawn(tmp_path, details=FigureSpec("Figure 1", "details", ["absent", "ours"])) == {}
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("seed", range(5))
-def test_windows_are_the_best_of_all_squares(seed: int) -> None:
+def test_windows_are_the_best_squares_of_an_exhaustive_search(seed: int) -> None:
     draw = np.random.default_rng(seed)
     mask = (draw.random((SIDE, SIDE)) < 0.02).astype(np.uint8)
     error = draw.random((SIDE, SIDE))
@@ -121,6 +126,7 @@ def test_windows_are_the_best_of_all_squares(seed: int) -> None:
     assert (rows.stop - rows.start, columns.stop - columns.start) == (SIDE // 3, SIDE // 3)
 
 
+@pytest.mark.blackbox
 def test_a_frame_covers_nothing_of_its_square() -> None:
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
     for window in [(slice(0, 16), slice(48, 64)), (slice(20, 36), slice(3, 19))]:
@@ -129,6 +135,7 @@ def test_a_frame_covers_nothing_of_its_square() -> None:
         assert (marked == (255, 0, 0)).all(-1).sum() in (32 + 1, 4 * 16 + 4)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("corner", [(0, 0), (10, 17), (33, 40)])
 def test_a_square_at_a_border_shows_both_of_its_sides(corner: tuple[int, int]) -> None:
     mask = np.zeros((64, 64), np.uint8)
@@ -137,6 +144,7 @@ def test_a_square_at_a_border_shows_both_of_its_sides(corner: tuple[int, int]) -
     assert 0.15 < share < 0.85
 
 
+@pytest.mark.blackbox
 def test_a_border_at_the_rim_alone_is_still_found() -> None:
     mask = np.ones((64, 64), np.uint8)
     mask[0] = 0

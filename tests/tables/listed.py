@@ -1,4 +1,4 @@
-"""The list of statements that the tests here go through, and the rows that a statement is about."""
+"""List the statements that the tests use, and the rows that a statement is about."""
 
 from bench.tables.claims import Claim, all_claims
 
@@ -7,6 +7,6 @@ EVERY = all_claims()
 
 
 def rows_of(claim: Claim) -> set[str]:
-    """The rows that a statement names, apart from those that it is compared with as a group."""
+    """Return the rows that a statement names, without those that it is compared with as a group."""
     named = {row for pair in claim.pairs for row in pair} | set(claim.rows) | set(claim.against_tables.values())
     return named | ({claim.row} if claim.row else set())

@@ -1,11 +1,12 @@
-"""Runs of tables with known values and known standard errors, for the tests of verdicts."""
+"""Make runs of tables with known values and standard errors, for the tests of verdicts."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
-from bench.metrics.summary import Scored, Summary
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
 from bench.tables.comparisons import TableRows
 from bench.tables.designs import NoSeeds, TrainingSeeds
 from bench.tables.judged_run import JudgedRun
@@ -25,7 +26,7 @@ Values = Mapping[str, float | np.ndarray]
 
 @cache
 def deviations(row: str) -> np.ndarray:
-    """N deviations with mean 0 in either half and standard error ERROR / √2, uncorrelated with any other row's."""
+    """Return N deviations with mean 0 in either half, standard error ERROR / √2 and no correlation between rows."""
     names = sorted({row for claim in EVERY for row in rows_of(claim)} | {*FURTHER, "lama"})
     noise = np.random.default_rng(0).normal(size=(COUNT, len(names)))
     basis, _ = np.linalg.qr(np.column_stack([np.ones(COUNT), FIRST_HALF, noise]))
@@ -33,7 +34,7 @@ def deviations(row: str) -> np.ndarray:
 
 
 def summary_of(rows: Mapping[str, Values], *, sources: int = COUNT, noise: float = 1.0) -> Summary:
-    """Values of every row and metric, with standard errors of `noise` × ERROR / √2.
+    """Return values of every row and metric with standard errors of `noise` × ERROR / √2.
 
     In the first half of the items 45 % is hole, in the second 20 %. `sources` equally large sources have the items.
     """
@@ -62,7 +63,7 @@ def judged_run(
     seeds: TrainingSeeds | None = None,
     further: Sequence[str] = FURTHER,
 ) -> JudgedRun:
-    """A run of a table whose rows are the paper's, but for those that are known to be further ones."""
+    """Return a run of a table whose rows are the paper's, except for the further ones."""
     measured = tuple(summary.metrics)
     reference = next((row for row in ("stablediffusion", "paint_by_example") if row in measured), None)
     rows = TableRows(
@@ -77,10 +78,15 @@ def judged_run(
 def judged(
     number: int, rows: Mapping[str, Values], profile: str = "paper", *, noise: float = 1.0, sources: int = COUNT
 ) -> dict[str, Verdict]:
-    """Verdicts of a table by id."""
+    """Return the verdicts of a table by id."""
     run = judged_run(number, summary_of(rows, noise=noise, sources=sources), profile)
     return {verdict.id: verdict for verdict in judge(run)}
 
 
 def verdict(claim: str, number: int, rows: Mapping[str, Values], profile: str = "paper") -> str:
     return judged(number, rows, profile)[claim].verdict
+
+
+def halves(first: float, mean: float) -> np.ndarray:
+    """Return values that are `first` in the first half of the items and have the given mean over all items."""
+    return np.where(FIRST_HALF, first, 2 * mean - first)

@@ -1,4 +1,4 @@
-"""Tables 7 and 8 line by line against the live decoders, what a changed decoder changes, and every format."""
+"""Tests of Tables 7 and 8 against the live decoders, with changed decoders and in every format."""
 
 import io
 import re
@@ -16,7 +16,7 @@ from bench.models import DECODERS, build_decoder
 from bench.models.architecture import trace_layers
 from bench.tables.architecture import ArchitectureTable, Line, LineRow, claims, compare, notes, published
 from bench.tables.architecture_render import frame, print_table, to_csv, to_html, to_latex, to_markdown
-from tests.imports import HEAVY, loaded_with
+from tests.helpers.imports import HEAVY, loaded_with
 
 CONCATENATING = {"blending": "concat", "branch": "partial"}
 DECODER = {7: "base", 8: "large"}
@@ -35,7 +35,7 @@ def rows(number: int) -> tuple[LineRow, ...]:
 
 
 def wrong(name: str, number: int, **overrides: object) -> list[tuple[str, int | str, str | None, str | None]]:
-    """Part, level, live and paper's layer of the lines that disagree."""
+    """Return part, level, live layer and the paper's layer of the lines that disagree."""
     found = compare(lines(name, **{**CONCATENATING, **overrides}), published(number))
     return [
         (row.part, row.level, row.live and row.live.layer, row.paper and row.paper.layer)
@@ -49,10 +49,11 @@ def wrong(name: str, number: int, **overrides: object) -> list[tuple[str, int | 
 LINES = [(number, index) for number in DECODER for index in range(len(published(number)))]
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize(
     ("number", "index"), LINES, ids=["{}-{}-{}-{}".format(number, *published(number)[i][:3]) for number, i in LINES]
 )
-def test_every_line_is_the_live_decoders(number: int, index: int) -> None:
+def test_every_line_agrees_with_the_live_decoder(number: int, index: int) -> None:
     row = rows(number)[index]
     assert row.paper == published(number)[index]
     assert row.live is not None
@@ -60,15 +61,18 @@ def test_every_line_is_the_live_decoders(number: int, index: int) -> None:
     assert row.agrees
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("number", DECODER)
-def test_there_are_no_other_lines(number: int) -> None:
+def test_the_table_has_no_other_lines(number: int) -> None:
     assert len(rows(number)) == len(published(number)) == 5 + 4 + 3 + 3 * 4 + 4
 
 
-def test_the_large_decoder_by_its_factors_is_table_8s() -> None:
+@pytest.mark.reference
+def test_the_large_decoder_built_by_factors_equals_table_8() -> None:
     assert wrong("base", 8, width=1.5, depth=1.5) == []
 
 
+@pytest.mark.blackbox
 def test_a_changed_width_changes_exactly_its_lines() -> None:
     assert wrong("base", 7, channels=(160, 256, 512, 512)) == [
         ("branch", 0, "PConv 3x3", "PConv2d/(3, 3)"),
@@ -79,10 +83,12 @@ def test_a_changed_width_changes_exactly_its_lines() -> None:
     ]
 
 
+@pytest.mark.blackbox
 def test_a_changed_depth_changes_exactly_the_residual_blocks() -> None:
     assert wrong("base", 7, depth=1.5) == [("main", level, "ResBlock x4", "ResBlock x3") for level in (1, 2, 3, 4)]
 
 
+@pytest.mark.blackbox
 def test_plain_convolutions_are_not_partial_ones() -> None:
     assert wrong("base", 7, branch="plain") == [
         ("branch", level, f"Conv {side}x{side}", f"PConv2d/({side}, {side})")
@@ -90,13 +96,15 @@ def test_plain_convolutions_are_not_partial_ones() -> None:
     ]
 
 
-def test_under_addition_the_paper_alone_has_concatenations() -> None:
+@pytest.mark.blackbox
+def test_concatenations_are_only_in_the_paper_under_addition() -> None:
     assert wrong("base", 7, blending="add") == [
         ("main", level, None, layer) for level in ("out", 1, 2, 3, 4) for layer in ("Concat", "Conv2d/(1, 1)")
     ]
 
 
-def test_lines_that_the_paper_lacks_stand_in_their_level_or_last() -> None:
+@pytest.mark.blackbox
+def test_lines_that_the_paper_lacks_are_placed_in_their_level_or_last() -> None:
     paper = [Line("main", 1, "Concat", (3, 8, 8)), Line("main", 1, "Conv2d/(3, 3)", (1, 8, 8))]
     live = [Line("main", 2, "Upsample", (1, 8, 8)), Line("main", 1, "GroupNorm", (3, 8, 8)), paper[0]]
     live.append(Line("main", 1, "Conv 3x3", (1, 8, 8)))
@@ -113,7 +121,7 @@ def test_lines_that_the_paper_lacks_stand_in_their_level_or_last() -> None:
 
 
 def evaluate(number: int = 7, **changed: Any) -> dict[str, dict[str, Any]]:
-    """Claims by their letter, with some of the live decoders' lines or parameters changed."""
+    """Return claims by letter, with some lines or parameters of the live decoders changed."""
     live = {
         "vanilla": lines("vanilla"),
         "base_concat": lines("base", **CONCATENATING),
@@ -135,6 +143,7 @@ def evaluate(number: int = 7, **changed: Any) -> dict[str, dict[str, Any]]:
     return {claim["id"].removeprefix(f"table{number}_"): claim for claim in found}
 
 
+@pytest.mark.golden
 @pytest.mark.parametrize("number", DECODER)
 def test_every_claim_on_structure_holds(number: int) -> None:
     found = evaluate(number)
@@ -154,6 +163,7 @@ def with_channels(lines: tuple[Line, ...], place: tuple[str, int | str, str], ch
     return tuple(line._replace(output=(channels, *line.output[1:])) if line[:3] == place else line for line in lines)
 
 
+@pytest.mark.blackbox
 def test_each_claim_can_fail() -> None:
     base, large = lines("base", **CONCATENATING), lines("large", **CONCATENATING)
     changes: dict[str, list[dict[str, Any]]] = {
@@ -173,7 +183,8 @@ def test_each_claim_can_fail() -> None:
             assert evaluate(**change)[letter]["verdict"] == "does not hold", (letter, change)
 
 
-def test_evidence_names_what_is_wrong() -> None:
+@pytest.mark.blackbox
+def test_evidence_names_the_differing_lines() -> None:
     some = evaluate(rows=compare(lines("base", width=1.5, **CONCATENATING), published(7)))["a"]["evidence"]
     assert some.startswith("1 of 28 lines agree; not branch 0 PConv 3x3, ")
     assert evaluate(parameters={"base": 1})["f"]["evidence"].endswith("; expected base 60,276,227")
@@ -200,7 +211,7 @@ def table(title: str = "layers", **overrides: object) -> ArchitectureTable:
 
 
 def grids(markdown: str) -> list[list[list[str]]]:
-    """Cells by table and line."""
+    """Return cells by table and line."""
     parts = [part.splitlines() for part in markdown.split("\n\n") if part.startswith("|")]
     return [[[cell.strip() for cell in line.strip("|").split("|")] for line in part] for part in parts]
 
@@ -211,7 +222,8 @@ def printed(shown: ArchitectureTable) -> str:
     return console.file.getvalue()
 
 
-def test_markdown_has_a_line_for_each_row_with_its_mark() -> None:
+@pytest.mark.blackbox
+def test_markdown_contains_a_marked_line_for_each_row() -> None:
     layers, costs, verdicts = grids(to_markdown(table()))
     assert layers[0] == ["Branch", "l-th", "Layer", "Output (live)", "Paper: layer", "Paper: output", "agrees"]
     assert layers[2] == ["Condition", "0", "PConv 3x3", "128×512×512", "PConv2d/(3, 3)", "128×512×512", "✓"]
@@ -226,7 +238,8 @@ def test_markdown_has_a_line_for_each_row_with_its_mark() -> None:
         assert {len(line) for line in grid} == {len(grid[0])}
 
 
-def test_a_missing_line_is_a_dash_and_a_cross_in_every_format() -> None:
+@pytest.mark.blackbox
+def test_a_missing_line_is_shown_by_a_dash_and_a_cross_in_every_format() -> None:
     shown = table(blending="add")
     layers, _, verdicts = grids(to_markdown(shown))
     assert ["Main", "out", "–", "–", "Concat", "257×512×512", "✗"] in layers
@@ -238,7 +251,8 @@ def test_a_missing_line_is_a_dash_and_a_cross_in_every_format() -> None:
     assert to_latex(shown).splitlines().count(latex) == 1
 
 
-def test_html_and_latex_escape_what_they_would_take_as_commands() -> None:
+@pytest.mark.blackbox
+def test_html_and_latex_escape_commands() -> None:
     shown = table(r"<b>a_b</b> & 5 % \end")
     shown = replace(shown, decoders=tuple({**entry, "name": "<b>d_e"} for entry in shown.decoders))
     assert "&lt;b&gt;a_b&lt;/b&gt; &amp; 5 % \\end" in to_html(shown)
@@ -252,7 +266,8 @@ def test_html_and_latex_escape_what_they_would_take_as_commands() -> None:
     assert latex.isascii()
 
 
-def test_csv_comes_back_as_the_frame() -> None:
+@pytest.mark.blackbox
+def test_csv_is_read_back_as_the_frame() -> None:
     shown = table(blending="add")
     found = pandas.read_csv(io.StringIO(to_csv(shown)), dtype={"level": str})
     assert list(found.columns) == ["part", "level", "layer", "output", "paper_layer", "paper_output", "agrees"]
@@ -261,13 +276,15 @@ def test_csv_comes_back_as_the_frame() -> None:
     assert found["layer"].isna().sum() == 10
 
 
+@pytest.mark.blackbox
 def test_the_terminal_shows_lines_costs_claims_and_notes() -> None:
     shown = printed(replace(table("layers [bold]"), notes=("an [interval]",)))
     for word in ("layers [bold]", "PConv2d/(3, 3)", "1,409", "28 of 28 lines agree", "an [interval]"):
         assert word in shown
 
 
-def test_no_torch_is_loaded(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_torch_is_not_imported(tmp_path: Path) -> None:
     loaded = loaded_with("bench.tables.architecture_render", tmp_path)
     assert "bench.tables.architecture" in loaded
     assert not HEAVY & loaded

@@ -1,4 +1,4 @@
-"""The typed table: the paper's numbers as printed, and what cannot become a table refused beforehand."""
+"""Tests of the typed table: the printed numbers of the paper, and settings that are refused."""
 
 import re
 from pathlib import Path
@@ -8,13 +8,13 @@ import yaml
 
 import bench
 import bench.tables.build
-from bench.config import compose_config, experiments, typed
+from bench.config.compose import compose_config, experiments, typed
+from bench.config.schema import Row, TableSpec
 from bench.errors import BadInputError
 from bench.metrics.summary import Measurement
-from bench.schema import Row, TableSpec
-from bench.tables.build import METRICS, Table, build_table, check_table
+from bench.tables.build import METRICS, Table, TableDesign, build_table, check_table
 from bench.tables.headline import RELEASED, in_reading
-from tests.imports import HEAVY, loaded_with
+from tests.helpers.imports import HEAVY, loaded_with
 
 SPEC = TableSpec(2, "Inpainting", ["fid", "lpips", "pre_error"], readings=["pre_sse01"])
 ROWS = {
@@ -26,17 +26,15 @@ ROWS = {
 
 def build(spec: TableSpec = SPEC, rows: dict[str, Row] = ROWS) -> Table:
     return build_table(
-        spec,
-        rows,
+        TableDesign(spec, rows, profile="mini", features="small"),
         {name: {"fid": Measurement(float(place), 0.5, 10, 10)} for place, name in enumerate(rows)},
-        profile="mini",
-        features="small",
         training=dict.fromkeys(rows, "10 steps"),
         notes=["one", "two"],
     )
 
 
-def test_published_numbers_are_the_papers() -> None:
+@pytest.mark.golden
+def test_published_numbers_equal_those_of_the_paper() -> None:
     table = build()
     vanilla, large, pasted = table.rows
     assert vanilla.published == {"fid": 9.57, "lpips": 0.255, "pre_sse01": 1082.8}
@@ -51,11 +49,13 @@ SHIPPED = {
 }
 
 
+@pytest.mark.blackbox
 def test_every_table_of_numbers_has_its_experiment() -> None:
     assert sorted(SHIPPED) == [1, 2, 3, 4, 5, 6, 9, 10]
     assert {f"table{number}" for number in SHIPPED} == set(PRINTED)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("number", SHIPPED)
 def test_a_shipped_table_has_the_papers_rows_and_columns_in_its_order(number: int) -> None:
     config, _ = typed(compose_config([f"experiment={SHIPPED[number]}"]))
@@ -77,6 +77,7 @@ def test_a_shipped_table_has_the_papers_rows_and_columns_in_its_order(number: in
     assert table.reference in [line.label for line in table.rows]
 
 
+@pytest.mark.blackbox
 def test_rows_keep_their_order_and_their_measurements() -> None:
     table = build()
     assert [line.key for line in table.rows] == ["vanilla", "large", "pasted"]
@@ -85,6 +86,7 @@ def test_rows_keep_their_order_and_their_measurements() -> None:
     assert table.notes == ("one", "two")
 
 
+@pytest.mark.blackbox
 def test_columns_name_the_feature_network_and_the_unit() -> None:
     titles = [column.title for column in build().columns]
     assert titles == ["FID (small features)", "LPIPS (small features)", "Pre_error [1e-5]"]
@@ -92,7 +94,8 @@ def test_columns_name_the_feature_network_and_the_unit() -> None:
     assert [column.title for column in build().readings] == ["sum of squares over known values"]
 
 
-def test_the_printed_error_stands_beside_the_sum_alone() -> None:
+@pytest.mark.blackbox
+def test_the_printed_error_is_shown_only_beside_the_sum() -> None:
     titles = {column.metric: column.published_title for column in build().shown}
     assert titles == {
         "fid": "FID",
@@ -103,16 +106,17 @@ def test_the_printed_error_stands_beside_the_sum_alone() -> None:
     assert build().published_units == {"pre_sse01": "as printed, 1e-5; assumed: a sum of squares"}
 
 
-def test_in_the_released_reading_the_printed_error_stands_beside_its_sum() -> None:
-    table = build_table(
-        in_reading(SPEC, RELEASED), ROWS, {}, profile="paper", features="small", training={}, notes=[], reading=RELEASED
-    )
+@pytest.mark.blackbox
+def test_the_printed_error_is_shown_beside_the_released_sum() -> None:
+    design = TableDesign(in_reading(SPEC, RELEASED), ROWS, profile="paper", features="small", reading=RELEASED)
+    table = build_table(design, {}, training={})
     assert [column.metric for column in table.shown] == ["fid", "lpips", "pre_error_released", "pre_sse01_released"]
     assert [bool(column.published_title) for column in table.shown] == [True, True, False, True]
     assert table.rows[0].published == {"fid": 9.57, "lpips": 0.255, "pre_sse01_released": 1082.8}
     assert list(table.published_units) == ["pre_sse01_released"]
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("spec", "rows", "words"),
     [
@@ -124,19 +128,23 @@ def test_in_the_released_reading_the_printed_error_stands_beside_its_sum() -> No
         (SPEC, {"x": Row("X", None, published={2: "StableDiffusion"})}, ["row:", "to measure"]),
     ],
 )
-def test_what_cannot_become_a_table_is_refused(spec: TableSpec, rows: dict[str, Row], words: list[str]) -> None:
+def test_settings_that_cannot_become_a_table_are_refused(
+    spec: TableSpec, rows: dict[str, Row], words: list[str]
+) -> None:
     with pytest.raises(BadInputError) as caught:
         check_table(spec, rows)
     assert [word for word in words if word not in str(caught.value)] == []
 
 
+@pytest.mark.blackbox
 def test_a_table_that_is_not_in_the_paper_can_be_built() -> None:
     spec, rows = TableSpec(99, "t", ["fid"]), {"a": Row("A", {})}
     check_table(spec, rows)
     assert build(spec, rows).rows[0].published == {}
 
 
-def test_tables_load_no_torch(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_tables_do_not_import_torch(tmp_path: Path) -> None:
     loaded = loaded_with("bench.tables.build, bench.tables.render", tmp_path)
     assert "bench.tables.render" in loaded
     assert not HEAVY & loaded

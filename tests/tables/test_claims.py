@@ -1,4 +1,4 @@
-"""The list of the paper's claims: each is whole, and its numbers are those that the paper prints."""
+"""Tests of the list of the paper's claims: each is complete, and its numbers are those that the paper prints."""
 
 import re
 from pathlib import Path
@@ -7,27 +7,30 @@ import pytest
 import yaml
 
 import bench
-from bench.config import conf_dir
+from bench.config.compose import conf_dir
 from bench.tables.claims import Claim
-from tests.imports import HEAVY, loaded_with
+from tests.helpers.imports import HEAVY, loaded_with
 from tests.tables.listed import EVERY, rows_of
 
 METRICS = {"fid", "lpips", "pre_error", "clip_score", "inception_score", "border_step", "cost_share"}
 
 
-def test_statements_have_an_id_each() -> None:
+@pytest.mark.blackbox
+def test_every_statement_has_its_own_id() -> None:
     assert len(EVERY) == len({claim.id for claim in EVERY}) == 61
     for claim in EVERY:
         assert re.fullmatch(rf"(T{claim.table}\.[a-i]|across\.[a-f]|x[1-6](\.[ab])?)(\.all|\.size)?", claim.id)
 
 
-def test_the_harness_own_checks_are_no_claims_of_the_paper() -> None:
+@pytest.mark.blackbox
+def test_checks_of_the_harness_are_not_claims_of_the_paper() -> None:
     own = {claim.id for claim in EVERY if claim.by == "harness"}
     assert own == {"x2", "x3.a", "x3.b", "x4", "x5", "x6", "T1.a.all", "T1.b.all", "T4.a.all"}
     assert {claim.by for claim in EVERY} == {"paper", "harness"}
 
 
-def test_a_size_comes_with_the_order_that_every_run_can_decide() -> None:
+@pytest.mark.blackbox
+def test_a_size_is_accompanied_by_an_order() -> None:
     sizes = [claim for claim in EVERY if claim.id.endswith(".size")]
     assert len(sizes) == 6
     for size in sizes:
@@ -36,8 +39,9 @@ def test_a_size_comes_with_the_order_that_every_run_can_decide() -> None:
         assert not re.search(r"\d|hundred|half|about", order.text)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("claim", EVERY, ids=lambda claim: claim.id)
-def test_a_statement_is_whole(claim: Claim) -> None:
+def test_a_statement_is_complete(claim: Claim) -> None:
     rows = {path.stem for path in (conf_dir() / "row").glob("*.yaml")}
     assert rows_of(claim) <= rows
     assert {re.sub(r"_hole_only$|_\d+_\d+$", "", metric) for metric in claim.metrics} <= METRICS
@@ -65,7 +69,8 @@ def test_a_statement_is_whole(claim: Claim) -> None:
         assert claim.reason
 
 
-def test_sizes_are_those_of_the_printed_numbers() -> None:
+@pytest.mark.reference
+def test_sizes_follow_from_the_printed_numbers() -> None:
     text = (Path(bench.__file__).parent / "tables" / "published.yaml").read_text()
     published = {
         name: {label: dict(zip(table["columns"], cells, strict=True)) for label, cells in table["rows"].items()}
@@ -101,7 +106,8 @@ def test_sizes_are_those_of_the_printed_numbers() -> None:
     assert seen == 11
 
 
-def test_claims_load_no_torch(tmp_path: Path) -> None:
+@pytest.mark.blackbox
+def test_claims_do_not_import_torch(tmp_path: Path) -> None:
     modules = [f"bench.tables.{name}" for name in ("claims", "verdicts", "judging", "printed", "designs", "effects")]
     loaded = loaded_with(", ".join(modules), tmp_path)
     assert loaded >= set(modules)

@@ -1,15 +1,18 @@
-"""The comparisons of a run: which family each one belongs to, and its adjusted p-value."""
+"""Tests of the comparisons of a run: their families and adjusted p-values."""
 
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from bench.metrics.summary import Scored, Summary
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import Difference, holm
 from bench.tables.claims import Claim, Comparison
 from bench.tables.comparisons import Comparisons, TableRows
 from tests.tables.runs import summary_of
+
+pytestmark = pytest.mark.blackbox
 
 
 def compared(*, further: tuple[str, ...] = ()) -> Comparisons:
@@ -37,7 +40,7 @@ def test_p_values_are_adjusted_over_the_rows_and_not_over_the_metrics() -> None:
     assert table[low]["lpips"].p_holm == pytest.approx(table[low]["fid"].p_holm)
 
 
-def test_rows_that_the_paper_does_not_have_cost_its_rows_nothing() -> None:
+def test_rows_outside_the_paper_do_not_change_its_p_values() -> None:
     found = compared(further=("paste_back",))
     table = found.table()
     assert table["large_mask"]["fid"].p_holm == pytest.approx(2 * single(found, "large_mask"))
@@ -48,8 +51,8 @@ def test_a_pair_of_no_family_has_no_adjusted_p_value() -> None:
     assert compared().p_value(Comparison("base_mask", "large_mask", "fid")) is None
 
 
-def test_a_pair_that_both_the_paper_and_the_harness_compare_is_the_papers() -> None:
-    """Of each metric apart: what one row shows on another metric costs nothing."""
+def test_a_pair_compared_by_paper_and_harness_belongs_to_the_paper() -> None:
+    """Each metric has its own comparisons; another metric of a row does not change a p-value."""
     values = {"base_mask": 7.0, "base_nomask": 7.03, "large_mask": 7.025, "large_nomask": 7.03}
     summary = summary_of({row: dict.fromkeys(("fid", "lpips", "pre_error"), value) for row, value in values.items()})
     shared, own, papers = (("base_mask", row) for row in ("large_mask", "base_nomask", "large_nomask"))
@@ -72,13 +75,13 @@ def test_a_pair_that_both_the_paper_and_the_harness_compare_is_the_papers() -> N
     assert found.p_value(Comparison(*own, "lpips")) is None
 
 
-def test_a_row_is_called_by_its_label_where_it_has_one() -> None:
+def test_a_row_is_named_by_its_label_if_it_has_one() -> None:
     rows = TableRows("stablediffusion", ("stablediffusion",), labels={"stablediffusion": "StableDiffusion*"})
     assert (rows.label("stablediffusion"), rows.label("lama")) == ("StableDiffusion*", "lama")
     assert TableRows(None, ()).label("stablediffusion") == "stablediffusion"
 
 
-def test_a_star_asks_for_more_than_a_handful_of_sources() -> None:
+def test_a_star_needs_more_than_a_few_sources() -> None:
     clear = summary_of({"stablediffusion": {"fid": 9.0}, "base_mask": {"fid": 7.0}})
     values = np.where(np.arange(400) < 3, 1000.0, 0.0) + 9.0
     few = summary_of({"stablediffusion": {"fid": values}, "base_mask": {"fid": -9.0}})
@@ -133,7 +136,7 @@ def test_the_best_row_has_its_p_values_adjusted_over_the_others() -> None:
     assert best_of(found, "best", *others) is None
 
 
-def test_the_best_row_is_judged_by_the_p_values_that_stand_on_the_page() -> None:
+def test_the_best_row_is_judged_by_the_p_values_on_the_page() -> None:
     """No row is printed bold that has no star against the reference row, whichever rows share its family."""
     generator = np.random.default_rng(3)
     reference = generator.normal(size=80)

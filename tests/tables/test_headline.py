@@ -1,12 +1,14 @@
-"""Which reading of the error a run's tables show, by its profile and its device."""
+"""Tests of the reading of the error that a run's tables show, by profile and device."""
 
 import pytest
 import torch
 
-from bench.config import compose_config, typed
+from bench.config.compose import compose_config, typed
+from bench.config.schema import Profile, TableSpec
 from bench.errors import BadInputError
-from bench.schema import Profile, TableSpec
 from bench.tables.headline import RELEASED, TRUNCATED, headline_error, headline_reading, in_reading
+
+pytestmark = pytest.mark.blackbox
 
 
 def profile(error: str = "pre_error_released", precision: str = "autocast") -> Profile:
@@ -23,7 +25,7 @@ def profile(error: str = "pre_error_released", precision: str = "autocast") -> P
         (profile(error="pre_error"), "cuda", "pre_error"),
     ],
 )
-def test_half_precision_counts_where_decoders_compute_in_it(of: Profile, device: str, expected: str) -> None:
+def test_the_half_precision_error_is_used_for_half_precision_decoders(of: Profile, device: str, expected: str) -> None:
     assert headline_error(of, torch.device(device)) == expected
 
 
@@ -33,14 +35,14 @@ def test_another_error_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("name", "expected"), [("mini", "pre_error"), ("paper", "pre_error_released")])
-def test_the_shipped_profiles_on_a_gpu(name: str, expected: str) -> None:
+def test_shipped_profiles_show_their_headline_error_on_a_gpu(name: str, expected: str) -> None:
     config, _ = typed(compose_config(["experiment=table2_inpaint_imagenet", f"profile={name}"]))
     assert headline_error(config.profile, torch.device("cuda")) == expected
     assert headline_error(config.profile, torch.device("cpu")) == "pre_error"
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5, 9])
-def test_a_tables_metrics_change_places_and_none_is_lost_or_doubled(number: int) -> None:
+def test_metrics_of_a_table_are_swapped_without_loss_or_repetition(number: int) -> None:
     names = {2: "table2_inpaint_imagenet", 3: "table3_blending_imagenet", 4: "table4_edit_cocoee"}
     names |= {5: "table5_modules_cocoee", 9: "table9_size_imagenet"}
     config, _ = typed(compose_config([f"experiment={names[number]}"]))

@@ -1,4 +1,4 @@
-"""Statements judged on runs: every verdict can be reached, and none says more than what was measured allows."""
+"""Tests of statements judged on runs: every verdict is reached, and none exceeds the measured evidence."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import pytest
 
 from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import Difference
+from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import Claim, Comparison
 from bench.tables.comparisons import TableRows
 from bench.tables.equality import judge_equality
@@ -17,14 +18,15 @@ from bench.tables.judging import DecodedLatents, at_least, judge, judge_across
 from bench.tables.sizes import judge_digits, judge_size
 from bench.tables.verdicts import Judgement, Verdict, all_of, p_shown, placed, scope_of
 from tests.tables.listed import EVERY, TABLES, rows_of
-from tests.tables.runs import ERROR, FIRST_HALF, judged, judged_run, summary_of, verdict
+from tests.tables.runs import ERROR, halves, judged, judged_run, summary_of, verdict
 
 VERDICTS = {"holds", "does not hold", "inconclusive", "not tested"}
 FOUR_OF_400 = np.where(np.arange(400) < 4, 1.0, 0.0)
-"""What four sources of a run's 400 differ by from the others."""
+"""Deviation of four sources of a run's 400 from the others."""
 
 
-def test_the_interval_of_these_runs_is_what_the_tests_say() -> None:
+@pytest.mark.blackbox
+def test_the_interval_of_the_synthetic_runs_has_the_assumed_width() -> None:
     summary = summary_of({"base_mask": {"fid": 1.0}, "large_mask": {"fid": 1.5}})
     found = summary.difference("large_mask", "base_mask", "fid")
     assert isinstance(found, Difference)
@@ -35,6 +37,7 @@ def test_the_interval_of_these_runs_is_what_the_tests_say() -> None:
 # --- order -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("profile", ["mini", "paper"])
 @pytest.mark.parametrize(
     ("base", "large", "expected"),
@@ -45,12 +48,14 @@ def test_an_order_is_judged_on_every_profile(base: float, large: float, expected
     assert (found.verdict, found.kind, found.scope) == (expected, "order", profile)
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(("large", "expected"), [(38.0, "holds"), (37.0, "does not hold")])
 def test_the_higher_score_is_better(large: float, expected: str) -> None:
     rows = {"stablediffusion": {"inception_score": 37.5}, "large_nomask": {"inception_score": large}}
     assert verdict("T6.c", 6, rows) == expected
 
 
+@pytest.mark.blackbox
 def test_a_claim_about_several_comparisons_holds_when_all_do() -> None:
     base = {"fid": 7.0, "lpips": 1.0, "pre_error": 2.0}
     better = {name: value - 0.1 for name, value in base.items()}
@@ -67,7 +72,8 @@ def test_a_claim_about_several_comparisons_holds_when_all_do() -> None:
     assert found.evidence.count(";") == 2
 
 
-def test_a_claim_against_many_rows_is_judged_against_exactly_the_rows_that_it_names() -> None:
+@pytest.mark.blackbox
+def test_a_claim_against_many_rows_is_judged_against_its_named_rows() -> None:
     rows = {"large_mask": {"fid": 1.0}, "stablediffusion": {"fid": 2.0}, "lama": {"fid": 1.5}, "telea": {"fid": 0.5}}
     found = judged(1, rows)
     assert found["T1.a"].verdict == "holds"
@@ -78,9 +84,10 @@ def test_a_claim_against_many_rows_is_judged_against_exactly_the_rows_that_it_na
     assert judged(1, {**rows, "lama": {"fid": 0.5}})["T1.a"].verdict == "does not hold"
     alone = judged(1, {"large_mask": {"fid": 1.0}})["T1.a"]
     assert (alone.verdict, "(none)" in alone.text) == ("not tested", True)
-    assert alone.evidence == "none of the rows that it is compared with was measured"
+    assert alone.evidence == "none of the rows to compare with was measured"
 
 
+@pytest.mark.blackbox
 def test_rows_of_the_paper_that_were_not_measured_are_named_by_their_labels() -> None:
     summary = summary_of({"large_mask": {"fid": 1.0}, "stablediffusion": {"fid": 2.0}})
     rows = TableRows(
@@ -99,6 +106,7 @@ def test_rows_of_the_paper_that_were_not_measured_are_named_by_their_labels() ->
     assert found["T1.c"].evidence == shown  # which names the rows that it is about
 
 
+@pytest.mark.blackbox
 def test_an_order_is_inconclusive_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"stablediffusion": {"fid": 7.0}, "large_nomask": {"fid": 6.9735}}
     run = judged_run(6, summary_of(rows))
@@ -108,9 +116,10 @@ def test_an_order_is_inconclusive_at_a_p_value_of_exactly_the_level(monkeypatch:
         assert judged(6, rows)["T6.b"].verdict == expected
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("number", TABLES)
 @pytest.mark.parametrize("profile", ["mini", "paper"])
-def test_nothing_measured_is_nothing_tested(number: int, profile: str) -> None:
+def test_unmeasured_rows_are_not_tested(number: int, profile: str) -> None:
     found = judged(number, {"base_mask": {}}, profile)
     assert list(found) == [claim.id for claim in EVERY if claim.run == number]
     assert {one.verdict for one in found.values()} == {"not tested"}
@@ -119,13 +128,15 @@ def test_nothing_measured_is_nothing_tested(number: int, profile: str) -> None:
         assert "\n" not in one.evidence
 
 
-def test_one_source_tests_nothing() -> None:
+@pytest.mark.blackbox
+def test_one_source_is_not_tested() -> None:
     rows = {"stablediffusion": {"fid": 9.0, "lpips": 2.0, "pre_error": 9.0}, "large_mask": {"fid": 1.0}}
     rows |= {"base_mask": {"fid": 1.0, "lpips": 1.0, "pre_error": 0.05}, "base_nomask": rows["stablediffusion"]}
     assert {found.verdict for found in judged(2, rows, sources=1).values()} == {"not tested"}
 
 
-def test_a_handful_of_sources_decides_nothing() -> None:
+@pytest.mark.blackbox
+def test_a_few_sources_are_inconclusive() -> None:
     values = np.where(np.arange(400) < 4, 1000.0, 0.0)
     found = judged(6, {"stablediffusion": {"fid": values + 7.0}, "large_nomask": {"fid": 0.0}})["T6.b"]
     assert found.verdict == "inconclusive"
@@ -135,7 +146,8 @@ def test_a_handful_of_sources_decides_nothing() -> None:
 # --- one comparison, one adjusted p-value ----------------------------------------------------------------------------
 
 
-def test_evidence_has_the_difference_its_unadjusted_interval_and_the_adjusted_p() -> None:
+@pytest.mark.blackbox
+def test_evidence_contains_the_difference_its_interval_and_the_adjusted_p_value() -> None:
     rows = {"stablediffusion": {"fid": 7.0}, "large_nomask": {"fid": 6.9735}, "base_nomask": {"fid": 6.9735}}
     shown = judged(6, rows)["T6.b"].evidence
     # 2.65 standard errors: p = 0.0084, doubled for its family: both rows of the paper against the reference.
@@ -143,7 +155,8 @@ def test_evidence_has_the_difference_its_unadjusted_interval_and_the_adjusted_p(
     assert shown.endswith("(unadjusted), p = 0.017 (Holm)")
 
 
-def test_controls_are_a_family_of_their_own() -> None:
+@pytest.mark.blackbox
+def test_controls_form_their_own_family() -> None:
     rows = {"stablediffusion": {"fid": 7.024}, "large_mask": {"fid": 7.0}}
     controls = {"paste_back": {"fid": 7.024}, "vanilla_finetuned": {"fid": 7.024}}
     for measured in (rows, {**rows, **controls}):
@@ -151,7 +164,8 @@ def test_controls_are_a_family_of_their_own() -> None:
         assert "p = 0.017 (Holm)" in judged(2, measured, "mini")["T2.a"].evidence
 
 
-def test_pairs_beside_the_reference_are_a_family_of_their_own() -> None:
+@pytest.mark.blackbox
+def test_pairs_beside_the_reference_form_their_own_family() -> None:
     rows = {"paint_by_example": {"clip_score": 70.0}, "base_mask": {"clip_score": 80.0}}
     rows |= {"base_nomask": {"clip_score": 79.976}, "large_mask": {"clip_score": 80.0}}
     # T5.b's is the only pair of its family, as T5.c's rows were not both measured.
@@ -161,6 +175,7 @@ def test_pairs_beside_the_reference_are_a_family_of_their_own() -> None:
     assert judged(5, both)["T5.b"].evidence.endswith("p = 0.034 (Holm)")
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("number", TABLES)
 def test_a_comparison_has_one_adjusted_p_value_wherever_it_is_shown(number: int) -> None:
     metrics = {metric.removesuffix("_40_50") for claim in EVERY for metric in claim.metrics}
@@ -185,6 +200,7 @@ def places(gain: float) -> dict[str, dict[str, float]]:
     return {"stablediffusion": {"fid": 2.27}, "large_mask": {"fid": 2.27 - gain}}
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("gain", "noise", "expected"),
     [
@@ -201,7 +217,8 @@ def test_a_gain_holds_where_its_interval_lies_inside_the_range(gain: float, nois
     assert judged(1, places(gain), noise=noise)["T1.c.size"].verdict == expected
 
 
-def test_evidence_on_a_size_has_what_was_measured_printed_and_claimed() -> None:
+@pytest.mark.blackbox
+def test_evidence_on_a_size_contains_measured_printed_and_claimed_values() -> None:
     """A gain is towards better, whichever way that is; a printed value may be off by its rounding and one hundredth."""
     found = judged(1, places(1.24), noise=0.1)["T1.c.size"].evidence
     assert found == "fid large_mask - stablediffusion: gain 1.24 [1.24, 1.24], printed 1.24, claimed 1.218 to 1.262"
@@ -222,6 +239,7 @@ def test_evidence_on_a_size_has_what_was_measured_printed_and_claimed() -> None:
     )
 
 
+@pytest.mark.blackbox
 def test_a_range_may_be_open_below() -> None:
     run = judged_run(1, summary_of(places(1.24)))
     claim = next(claim for claim in run.claims if claim.id == "T1.c.size")
@@ -230,7 +248,8 @@ def test_a_range_may_be_open_below() -> None:
     assert found.evidence.endswith("printed 1.24, claimed at most 1.5")
 
 
-def test_a_size_that_a_handful_of_sources_decides_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_a_size_decided_by_few_sources_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"stablediffusion": {"fid": 2.27 + FOUR_OF_400}, "large_mask": {"fid": 1.03}}
     found = judged(1, few, noise=0.1)["T1.c.size"]
     assert found.verdict == "inconclusive"
@@ -239,24 +258,24 @@ def test_a_size_that_a_handful_of_sources_decides_is_inconclusive(monkeypatch: p
     difference = summary.difference("stablediffusion", "large_mask", "fid")
     assert isinstance(difference, Difference)
     for fewest, expected in ((difference.effective_sources, "holds"), (401, "inconclusive")):
-        monkeypatch.setattr("bench.tables.sizes.FEWEST_EFFECTIVE", fewest)
+        monkeypatch.setattr("bench.tables.verdicts.FEWEST_EFFECTIVE", fewest)
         assert judged(1, places(1.24), noise=0.1)["T1.c.size"].verdict == expected
 
 
-def test_a_ratio_to_what_cannot_be_told_from_zero_is_inconclusive() -> None:
+@pytest.mark.blackbox
+def test_a_ratio_to_a_value_near_zero_is_inconclusive() -> None:
     rows = {"base_mask": {"pre_error": 0.01}, "large_mask": {"pre_error": 0.01}, "stablediffusion": {"pre_error": 5.0}}
     found = judged(2, rows)["T2.c.size"]
     assert found.verdict == "inconclusive"
     assert "pre_error base_mask - stablediffusion: ratio 500 [-inf, inf], printed 190" in found.evidence
 
 
+@pytest.mark.property
 @pytest.mark.parametrize(
     ("share", "noise", "expected"),
     [(0.5, 1, "holds"), (0.3, 200, "inconclusive"), (0.3, 50, "does not hold"), (0.56, 1, "does not hold")],
 )
-def test_more_data_never_turns_a_size_that_holds_into_one_that_does_not(
-    share: float, noise: float, expected: str
-) -> None:
+def test_more_data_does_not_overturn_a_size_that_holds(share: float, noise: float, expected: str) -> None:
     cells = {"lpips": 20.0 * (1 - share)}
     rows = {"stablediffusion": {"lpips": 20.0}, "base_mask": cells, "large_mask": cells}
     found = judged(2, rows, noise=noise)["T2.b.size"]
@@ -264,11 +283,12 @@ def test_more_data_never_turns_a_size_that_holds_into_one_that_does_not(
     assert "claimed 0.45 to 0.55" in found.evidence
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("ours", "expected"),
     [(1.0, "holds"), (2.0, "inconclusive"), (4.0, "does not hold"), (2.01, "inconclusive"), (2.04, "does not hold")],
 )
-def test_a_threshold_asks_for_the_whole_interval(ours: float, expected: str) -> None:
+def test_a_threshold_is_compared_with_the_whole_interval(ours: float, expected: str) -> None:
     cells = {"pre_error": ours}
     rows = {"stablediffusion": {"pre_error": 200.0}, "base_mask": cells, "large_mask": cells}
     found = judged(2, rows)["T2.c.size"]
@@ -276,6 +296,7 @@ def test_a_threshold_asks_for_the_whole_interval(ours: float, expected: str) -> 
     assert "claimed at least 100" in found.evidence
 
 
+@pytest.mark.blackbox
 def test_an_error_of_exactly_zero_is_the_best_possible() -> None:
     nothing = np.zeros(400)
     rows = {"stablediffusion": {"pre_error": 200.0}, "base_mask": {"pre_error": 1.0}, "large_mask": {"pre_error": 1.0}}
@@ -287,7 +308,8 @@ def test_an_error_of_exactly_zero_is_the_best_possible() -> None:
     assert "exactly 0" in found["T2.c.size"].evidence
 
 
-def test_on_mini_a_size_is_shown_and_not_judged() -> None:
+@pytest.mark.blackbox
+def test_a_size_is_shown_but_not_judged_on_mini() -> None:
     found = judged(1, places(0.3), "mini")
     assert (found["T1.c"].verdict, found["T1.c"].kind) == ("holds", "order")
     assert "1.24" not in found["T1.c"].text
@@ -300,7 +322,8 @@ def test_on_mini_a_size_is_shown_and_not_judged() -> None:
     assert verdict("T1.c", 1, places(0.01), "mini") == "inconclusive"
 
 
-def test_a_step_can_be_told_from_chance_where_its_interval_is_narrower() -> None:
+@pytest.mark.blackbox
+def test_a_step_is_resolved_if_its_interval_is_narrower() -> None:
     rows = {row: {"fid": 7.0} for row in ("base_mask", "large_mask", "large_x2_mask")}
     found = judged(9, rows)["T9.d"]
     assert found.verdict == "holds"
@@ -317,7 +340,8 @@ def test_a_step_can_be_told_from_chance_where_its_interval_is_narrower() -> None
     assert judged(9, rows, noise=4)["T9.d"].verdict == "does not hold"
 
 
-def test_a_step_of_half_an_interval_cannot_be_told_from_chance() -> None:
+@pytest.mark.blackbox
+def test_a_step_of_half_an_interval_is_not_resolved() -> None:
     run = judged_run(9, summary_of({row: {"fid": 7.0} for row in ("base_mask", "large_mask", "large_x2_mask")}))
     claim = next(claim for claim in run.claims if claim.id == "T9.d")
     halves = []
@@ -330,18 +354,16 @@ def test_a_step_of_half_an_interval_cannot_be_told_from_chance() -> None:
     assert judge_size(run, replace(claim, printed=above)).verdict == "holds"
 
 
-def test_a_handful_of_sources_tells_no_step_from_chance() -> None:
+@pytest.mark.blackbox
+def test_few_sources_resolve_no_step() -> None:
     rows = {"base_mask": {"fid": 7.0 + FOUR_OF_400}, "large_mask": {"fid": 7.0}, "large_x2_mask": {"fid": 7.0}}
     found = judged(9, rows, noise=0.1)["T9.d"]
     assert found.verdict == "inconclusive"
     assert found.evidence.startswith("4.4 effective sources decide it: fid large_mask - base_mask: -0.01 [")
 
 
-def halves(first: float, mean: float) -> np.ndarray:
-    return np.where(FIRST_HALF, first, 2 * mean - first)
-
-
-def test_digits_are_those_of_any_of_the_rows() -> None:
+@pytest.mark.blackbox
+def test_digits_may_be_those_of_any_row() -> None:
     lpips = halves(0.244, 0.141)
     there = {"fid": halves(6.80, 1.03), "lpips": lpips}
     near = {"fid": halves(6.80, 1.53), "lpips": lpips}  # two standard errors are 0.58, for the halves are far apart
@@ -361,7 +383,8 @@ def test_digits_are_those_of_any_of_the_rows() -> None:
     assert "printed" not in found(rows, "mini").evidence
 
 
-def test_evidence_on_digits_has_every_value_of_every_row_of_that_verdict() -> None:
+@pytest.mark.blackbox
+def test_evidence_on_digits_contains_every_value_of_every_deciding_row() -> None:
     cells = {"fid": halves(6.80, 6.80), "lpips": halves(0.244, 0.244)}
     rows = {"base_mask": cells, "large_mask": cells, "large_x2_mask": {}}
     mini = judged(1, rows, "mini", noise=0.001)["T1.f"]
@@ -387,7 +410,8 @@ def test_evidence_on_digits_has_every_value_of_every_row_of_that_verdict() -> No
     )
 
 
-def test_digits_that_a_handful_of_sources_decides_are_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_digits_decided_by_few_sources_are_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     run = judged_run(1, summary_of({"base_mask": {"fid": FOUR_OF_400}}, noise=0.01))
     claim = next(claim for claim in run.claims if claim.kind == "digits")
     one = replace(claim, metrics=("fid",), rows=("base_mask",), printed=(0.01,), roundings=(0.0005,))
@@ -395,11 +419,12 @@ def test_digits_that_a_handful_of_sources_decides_are_inconclusive(monkeypatch: 
     assert found.verdict == "inconclusive"
     assert found.evidence.startswith("4.1 effective sources decide it: fid of base_mask 0.01 [")
     effective = run.summary.measurement("base_mask", "fid").effective_sources
-    monkeypatch.setattr("bench.tables.sizes.FEWEST_EFFECTIVE", effective)
+    monkeypatch.setattr("bench.tables.verdicts.FEWEST_EFFECTIVE", effective)
     assert judge_digits(run, one).verdict == "holds"
 
 
-def test_digits_may_differ_by_as_much_as_is_allowed_and_lie_at_either_end_of_the_interval() -> None:
+@pytest.mark.blackbox
+def test_digits_may_differ_by_the_allowed_amount_at_either_end_of_the_interval() -> None:
     run = judged_run(1, summary_of({"base_mask": {"fid": 1.0}}))
     claim = next(claim for claim in run.claims if claim.kind == "digits")
     one = replace(claim, metrics=("fid",), rows=("base_mask",), digits_margin=0.0)
@@ -416,7 +441,8 @@ def test_digits_may_differ_by_as_much_as_is_allowed_and_lie_at_either_end_of_the
         assert (at(end, 0.0), at(math.nextafter(end, beyond), 0.0)) == ("inconclusive", "does not hold")
 
 
-def test_what_digits_may_differ_by_does_not_grow_with_the_standard_error() -> None:
+@pytest.mark.blackbox
+def test_the_allowed_difference_of_digits_does_not_grow_with_the_error() -> None:
     printed = {"fid": halves(6.80, 1.03), "lpips": halves(0.244, 0.141)}
     rows = dict.fromkeys(("base_mask", "large_mask", "large_x2_mask"), printed)
     shown = [judged(1, rows, noise=noise)["T1.f"].evidence for noise in (0.001, 1.0)]
@@ -433,6 +459,7 @@ def text_to_image(base: float) -> dict[str, dict[str, float]]:
     }
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("base", "expected"),
     [
@@ -445,24 +472,26 @@ def text_to_image(base: float) -> dict[str, dict[str, float]]:
         (19.0, "does not hold"),
     ],
 )
-def test_equal_is_within_the_margin_either_way(base: float, expected: str) -> None:
+def test_equality_holds_within_the_margin_in_both_directions(base: float, expected: str) -> None:
     found = judged(6, text_to_image(base))["T6.a"]
     assert found.verdict == expected
     assert "margin ±0.035" in found.evidence
     assert "margin ±0.045" in found.evidence
 
 
-def test_evidence_on_an_equality_has_the_interval_and_the_margin_of_each_metric() -> None:
+@pytest.mark.blackbox
+def test_evidence_on_an_equality_contains_interval_and_margin_of_each_metric() -> None:
     scores = "inception_score base_nomask - stablediffusion: +0 [-0.0197, +0.0199] (unadjusted), margin ±0.045"
     shown = "fid base_nomask - stablediffusion: +0.03 [+0.0103, +0.0499] (unadjusted), margin ±0.035"
     rows = text_to_image(20.03)
     assert judged(6, rows)["T6.a"].evidence == f"{shown}; {scores}"
     rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.2}
-    turns = "is above half of what another statement turns on, fid large_nomask - stablediffusion: -0.06"
-    assert judged(6, rows)["T6.a"].evidence == f"no margin: {shown} {turns}; {scores}"
+    turns = "above half of the difference that decides another statement, fid large_nomask - stablediffusion: -0.06"
+    assert judged(6, rows)["T6.a"].evidence == f"no margin: {shown} is {turns}; {scores}"
 
 
-def test_an_equality_that_a_handful_of_sources_decides_is_inconclusive() -> None:
+@pytest.mark.blackbox
+def test_an_equality_decided_by_few_sources_is_inconclusive() -> None:
     rows = text_to_image(20.0)
     rows["stablediffusion"]["fid"] = 20.0 + FOUR_OF_400  # type: ignore[assignment]
     found = judged(6, rows, noise=0.1)["T6.a"]
@@ -470,7 +499,8 @@ def test_an_equality_that_a_handful_of_sources_decides_is_inconclusive() -> None
     assert found.evidence.startswith("4.4 effective sources decide it: fid base_nomask - stablediffusion: -0.01 [")
 
 
-def test_a_margin_of_exactly_half_of_what_another_statement_turns_on_is_one() -> None:
+@pytest.mark.blackbox
+def test_a_margin_of_exactly_half_the_deciding_difference_is_valid() -> None:
     rows = text_to_image(20.0)
     rows["large_nomask"] = {"fid": 19.875, "inception_score": 37.5}
     run = judged_run(6, summary_of(rows))
@@ -485,7 +515,8 @@ def test_a_margin_of_exactly_half_of_what_another_statement_turns_on_is_one() ->
     assert (at(half), at(math.nextafter(half, 1))) == ("holds", "not tested")
 
 
-def test_an_equality_turns_on_no_difference_at_a_p_value_of_exactly_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_a_difference_at_exactly_the_level_does_not_limit_an_equality(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = text_to_image(20.0)
     rows["large_nomask"] = {"fid": 19.97, "inception_score": 37.0}
     run = judged_run(6, summary_of(rows))
@@ -499,17 +530,20 @@ def test_an_equality_turns_on_no_difference_at_a_p_value_of_exactly_the_level(mo
         assert judged(6, rows)["T6.a"].verdict == expected
 
 
-def test_an_equality_turns_on_the_smallest_decided_difference_of_an_order_on_its_metric() -> None:
-    """Neither differences that are not decided, or by a handful of sources, nor other metrics' take its margin."""
+@pytest.mark.blackbox
+def test_an_equality_is_limited_by_the_smallest_decided_difference_of_its_metric() -> None:
+    """Undecided differences, differences decided by few sources and other metrics do not limit the margin."""
     rows = text_to_image(20.0)
     rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.0}  # apart from base by as much
     rows["base_nomask"]["fid"] = 20.01
     found = judged(6, rows)["T6.a"]
-    assert "turns on, fid large_nomask - stablediffusion: -0.06;" in found.evidence  # and not -0.07 of T6.d
+    assert (
+        "decides another statement, fid large_nomask - stablediffusion: -0.06;" in found.evidence
+    )  # and not -0.07 of T6.d
     rows["base_nomask"] = {"fid": 20.0, "inception_score": 37.02}
     rows["large_nomask"] = {"fid": 19.0, "inception_score": 37.08}
     second = judged(6, rows)["T6.a"]  # of two metrics the statement's second one
-    assert "turns on, inception_score large_nomask - base_nomask: +0.06" in second.evidence
+    assert "decides another statement, inception_score large_nomask - base_nomask: +0.06" in second.evidence
     rows["base_nomask"]["inception_score"] = 37.0
     rows["large_nomask"] = {"fid": 19.99, "inception_score": 37.2}
     near = judged(6, rows)
@@ -525,14 +559,16 @@ def test_an_equality_turns_on_the_smallest_decided_difference_of_an_order_on_its
     assert "no margin" not in few["T6.a"].evidence
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(("base", "expected"), [(20.012, "holds"), (20.03, "inconclusive"), (22.0, "does not hold")])
-def test_on_mini_the_margin_is_a_share_of_the_reference_row(base: float, expected: str) -> None:
+def test_the_margin_is_a_share_of_the_reference_row_on_mini(base: float, expected: str) -> None:
     found = judged(6, text_to_image(base), "mini")["T6.a"]
     assert found.verdict == expected
     assert "margin ±0.036" in found.evidence
 
 
-def test_a_margin_above_half_of_what_another_statement_turns_on_is_none() -> None:
+@pytest.mark.blackbox
+def test_a_margin_above_half_the_deciding_difference_is_invalid() -> None:
     rows = text_to_image(20.0)
     rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.2}
     found = judged(6, rows)
@@ -544,7 +580,8 @@ def test_a_margin_above_half_of_what_another_statement_turns_on_is_none() -> Non
     assert judged(6, rows)["T6.a"].verdict == "holds"
 
 
-def test_no_margin_is_above_half_of_a_printed_difference_that_a_statement_turns_on() -> None:
+@pytest.mark.blackbox
+def test_margins_are_at_most_half_of_every_deciding_printed_difference() -> None:
     """The printed differences are those of the pairs of rows that orders and sizes of the same data compare."""
     smallest = {
         2: {"fid": 0.05, "lpips": 0.001},
@@ -572,7 +609,8 @@ def latents(**rows: tuple[str, str]) -> dict[str, DecodedLatents]:
     return {row: DecodedLatents(*found, items=9) for row, found in rows.items()}
 
 
-def test_rows_that_decode_sampled_latents_decode_the_same_ones_or_not() -> None:
+@pytest.mark.blackbox
+def test_the_statement_on_equal_latents_holds_or_fails() -> None:
     run = judged_run(2, summary_of({"base_mask": {"fid": 1.0}}), "mini")
 
     def found(decoded: Mapping[str, DecodedLatents] | None) -> Verdict:
@@ -600,24 +638,26 @@ def test_rows_that_decode_sampled_latents_decode_the_same_ones_or_not() -> None:
     assert (single.verdict, single.evidence) == ("not tested", "fewer than two rows decode sampled latents")
 
 
-def test_outcomes_on_structure_come_from_elsewhere() -> None:
+@pytest.mark.blackbox
+def test_outcomes_on_structure_are_taken_from_their_comparison() -> None:
     run = judged_run(2, summary_of({"base_mask": {"fid": 1.0}}), "mini")
 
-    def found(**structure: bool | str | Judgement) -> Verdict:
+    def found(**structure: bool | NotAvailable | Judgement) -> Verdict:
         return {one.id: one for one in judge(run, structure=structure)}["x2"]
 
     for outcome, expected in ((True, "holds"), (False, "does not hold")):
         exact = found(x2=outcome)
-        assert (exact.verdict, exact.evidence) == (expected, "an exact comparison, made beside the table")
-    assert found(x2="no branch").verdict == found().verdict == "not tested"
-    assert found(x2="no branch").evidence == "no branch"
+        assert (exact.verdict, exact.evidence) == (expected, "an exact comparison, made outside the table")
+    assert found(x2=NotAvailable("no branch")).verdict == found().verdict == "not tested"
+    assert found(x2=NotAvailable("no branch")).evidence == "no branch"
     apart = found(x2=Judgement("does not hold", "apart by 1"))
     assert (apart.verdict, apart.evidence, apart.by) == ("does not hold", "apart by 1", "harness")
     with pytest.raises(ValueError, match=r"^no statements on structure: T2\.a, x5$"):
         judge(run, structure={"x5": True, "x2": True, "T2.a": True})
 
 
-def test_the_cost_of_the_larger_decoder_is_a_size() -> None:
+@pytest.mark.blackbox
+def test_the_cost_of_the_larger_decoder_is_judged_as_a_size() -> None:
     outcome = {"x1": Judgement("holds", "3 % [2 %, 4 %]")}
     summary = summary_of({"base_mask": {"fid": 1.0}})
     for profile, expected in (("paper", "holds"), ("mini", "not judged on mini")):
@@ -625,22 +665,23 @@ def test_the_cost_of_the_larger_decoder_is_a_size() -> None:
         assert (found.verdict, found.evidence) == (expected, "3 % [2 %, 4 %]")
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("ci95", "expected"), [((0.06, 0.4), "holds"), ((0.01, 0.04), "does not hold"), ((0.04, 0.06), "inconclusive")]
 )
-def test_what_is_present_is_above_a_threshold_that_was_written_beforehand(
-    ci95: tuple[float, float], expected: str
-) -> None:
+def test_presence_is_judged_by_a_fixed_threshold(ci95: tuple[float, float], expected: str) -> None:
     assert at_least("x6", sum(ci95) / 2, ci95, 30.0, "share").verdict == expected
     few = at_least("x6", sum(ci95) / 2, ci95, 4.0, "share")
     assert (few.verdict, few.evidence[:34]) == ("inconclusive", "4.0 effective sources decide it: s")
 
 
-def test_evidence_on_what_is_present_has_the_value_and_the_threshold() -> None:
+@pytest.mark.blackbox
+def test_evidence_on_presence_contains_the_value_and_the_threshold() -> None:
     found = at_least("x6", 0.23, (0.06, 0.4), 30.0, "share")
     assert found == Judgement("holds", "share 0.23 [0.06, 0.4], counted as present from 0.05 on")
 
 
+@pytest.mark.blackbox
 def test_statements_of_the_text_are_judged_with_table_2() -> None:
     rows = {
         "stablediffusion": {"fid": 9.5, "fid_hole_only": 9.0, "lpips_hole_only": 2.0, "border_step": 3.0},
@@ -655,6 +696,7 @@ def test_statements_of_the_text_are_judged_with_table_2() -> None:
     assert found["x1"].by == "paper"
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("profile", ["mini", "paper", "custom"])
 @pytest.mark.parametrize("number", TABLES)
 def test_only_the_paper_profile_judges_digits_and_sizes(number: int, profile: str) -> None:
@@ -672,6 +714,7 @@ def test_only_the_paper_profile_judges_digits_and_sizes(number: int, profile: st
 # --- two runs --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("editing", "expected"), [(8.0, "holds"), (2.0, "does not hold"), (4.0, "inconclusive"), (4.001, "inconclusive")]
 )
@@ -685,13 +728,14 @@ def test_ratios_of_two_runs_are_compared(editing: float, expected: str) -> None:
 
 
 def errors(reference: str, value: float | np.ndarray, base: float = 1.0, *, sources: int = 400) -> Summary:
-    """Errors over known pixels of the reference row and of both sizes; `base` of the smaller one."""
+    """Return errors over known pixels of the reference row and both sizes; `base` is that of the smaller size."""
     rows = {reference: value, "base_mask": base, "large_mask": 1.0}
     return summary_of({row: {"pre_error": found} for row, found in rows.items()}, sources=sources)
 
 
-def test_evidence_on_two_runs_has_the_ratio_of_their_ratios() -> None:
-    """Its logarithm has a standard error of 0.0102: of 1 over 1 in either run, and of 1 over 4 and 1 over 8."""
+@pytest.mark.reference
+def test_evidence_on_two_runs_contains_the_ratio_of_their_ratios() -> None:
+    """The logarithm has a standard error of 0.0102, from 1 over 1 in either run, 1 over 4 and 1 over 8."""
     both = {2: errors("stablediffusion", 4.0), 5: errors("paint_by_example", 8.0)}
     (found,) = judge_across(both, "mini")
     assert found.evidence == "; ".join(
@@ -703,7 +747,8 @@ def test_evidence_on_two_runs_has_the_ratio_of_their_ratios() -> None:
     assert "pre_error of base_mask falls 2-fold and 4-fold, ratio of the two 2 [1.98, 2.02] (unadj" in found.evidence
 
 
-def test_two_runs_differ_by_more_than_a_handful_of_sources_and_below_the_level(
+@pytest.mark.blackbox
+def test_two_runs_differ_only_with_enough_sources_and_below_the_level(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     inpainting = errors("stablediffusion", 4.0)
@@ -717,16 +762,20 @@ def test_two_runs_differ_by_more_than_a_handful_of_sources_and_below_the_level(
     assert found.evidence.endswith("p = 0.050 (Holm)")
 
 
-def test_a_ratio_without_an_interval_is_compared_with_nothing() -> None:
+@pytest.mark.blackbox
+def test_a_ratio_without_an_interval_is_not_compared() -> None:
     inpainting = errors("stablediffusion", 4.0)
     (one,) = judge_across({2: inpainting, 5: errors("paint_by_example", 8.0, sources=1)}, "mini")
     assert (one.verdict, one.evidence) == ("not tested", "fewer than two independent sources")
     (near,) = judge_across({2: inpainting, 5: errors("paint_by_example", 8.0, 0.01)}, "mini")
     assert near.verdict == "not tested"
-    assert near.evidence.startswith("the divisor cannot be told from 0, so that no interval bounds the ratio; pre_err")
+    assert near.evidence.startswith(
+        "the interval of the divisor contains 0, so the ratio has no bounded interval; pre_err"
+    )
 
 
-def test_two_runs_without_their_rows_test_nothing() -> None:
+@pytest.mark.blackbox
+def test_two_runs_without_their_rows_are_not_tested() -> None:
     ours = {"base_mask": {"pre_error": 1.0}, "large_mask": {"pre_error": 1.0}}
     (alone,) = judge_across({2: summary_of(ours)}, "paper")
     assert (alone.verdict, alone.evidence) == ("not tested", "no run of Table 5")
@@ -740,6 +789,7 @@ def test_two_runs_without_their_rows_test_nothing() -> None:
 # --- verdicts --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.blackbox
 def test_a_p_value_is_shown_to_a_thousandth() -> None:
     assert [p_shown(value) for value in (0.00099, 0.001, 0.0254, 1.0)] == [
         "p < 0.001",
@@ -749,20 +799,23 @@ def test_a_p_value_is_shown_to_a_thousandth() -> None:
     ]
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [("fid", -1), ("pre_error", -1), ("lpips_40_50", -1), ("clip_score", 1), ("inception_score_40_50", 1)],
 )
-def test_scores_are_better_higher_and_all_else_lower(metric: str, expected: int) -> None:
+def test_higher_scores_and_lower_distances_are_better(metric: str, expected: int) -> None:
     assert sign(Comparison("base_mask", "stablediffusion", metric)) == expected
 
 
-def test_only_the_papers_own_settings_have_its_scope() -> None:
+@pytest.mark.blackbox
+def test_only_the_settings_of_the_paper_have_its_scope() -> None:
     assert scope_of("paper", custom=False) == "paper"
     assert scope_of("paper", custom=True) == "custom"
     assert scope_of("mini", custom=True) == scope_of("mini", custom=False) == "mini"
 
 
+@pytest.mark.blackbox
 def test_the_worst_part_decides_and_the_evidence_of_all_is_given_once() -> None:
     holds, open_, none, fails = (
         Judgement(verdict, evidence)
@@ -777,6 +830,7 @@ def test_the_worst_part_decides_and_the_evidence_of_all_is_given_once() -> None:
     assert all_of([open_, beside]) == ("inconclusive", "b; d")
 
 
+@pytest.mark.blackbox
 def test_an_interval_that_ends_where_the_range_does_lies_inside_it_or_overlaps_it() -> None:
     assert placed(1.0, 2.0, 1.0, 2.0) == "holds"
     assert placed(0.0, 1.0, 1.0, 2.0) == placed(2.0, 3.0, 1.0, 2.0) == "inconclusive"
@@ -784,7 +838,8 @@ def test_an_interval_that_ends_where_the_range_does_lies_inside_it_or_overlaps_i
     assert placed(0.9, 2.0, 1.0, 2.0) == placed(1.0, 2.1, 1.0, 2.0) == "inconclusive"
 
 
-def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_statements_on_the_error_use_the_first_reading_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     run = judged_run(2, summary_of({"base_mask": {"fid": 1.0}}))
     usual = {claim.id: claim for claim in run.claims}
     found = {claim.id: claim for claim in replace(run, error="pre_sse01").claims}
@@ -807,14 +862,15 @@ def test_statements_on_the_error_are_about_the_reading_that_a_run_puts_first(mon
 
 
 def with_error(rows: Mapping[str, float | np.ndarray], exact: Sequence[str]) -> Summary:
-    """Errors of rows on 400 items; those of `exact` rows are 0 on every item."""
+    """Return errors of rows on 400 items; those of `exact` rows are 0 on every item."""
     summary = summary_of({row: {"pre_error": value} for row, value in rows.items()})
     for row in exact:
         summary.scored.rows[row]["pre_error"] = np.zeros(400)  # type: ignore[index]
     return summary
 
 
-def test_an_infinite_ratio_that_one_item_decides_is_inconclusive() -> None:
+@pytest.mark.blackbox
+def test_an_infinite_ratio_decided_by_one_item_is_inconclusive() -> None:
     """The reference row errs on a single item of 400, the others nowhere."""
     summary = with_error({"stablediffusion": 0.0, "base_mask": 0.0, "large_mask": 0.0}, ["base_mask", "large_mask"])
     summary.scored.rows["stablediffusion"]["pre_error"] = np.eye(400)[0]  # type: ignore[index]
@@ -823,6 +879,7 @@ def test_an_infinite_ratio_that_one_item_decides_is_inconclusive() -> None:
     assert found["T2.c.size"].evidence.startswith("1.0 effective sources decide it")
 
 
+@pytest.mark.blackbox
 def test_a_constant_ratio_is_not_judged() -> None:
     """All items show the same ratio, so that nothing is known of its spread, whatever rounding makes of it."""
     ours = np.random.default_rng(0).uniform(1, 2, 400)
@@ -831,9 +888,10 @@ def test_a_constant_ratio_is_not_judged() -> None:
         summary.scored.rows[row]["pre_error"] = values  # type: ignore[index]
     found = {one.id: one for one in judge(judged_run(2, summary))}["T2.c.size"]
     assert found.verdict == "not tested"
-    assert found.evidence == "every source shows the same value, so that nothing is known of its spread"
+    assert found.evidence == "every source shows the same value, so its spread is unknown"
 
 
+@pytest.mark.blackbox
 def test_rows_with_the_same_values_have_no_resolution() -> None:
     same = {"base_mask": {"fid": 7.0}, "large_mask": {"fid": 7.0}, "large_x2_mask": {"fid": 7.0}}
     summary = summary_of(same)
@@ -842,10 +900,11 @@ def test_rows_with_the_same_values_have_no_resolution() -> None:
     assert {one.id: one for one in judge(judged_run(9, summary))}["T9.d"].verdict == "not tested"
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("exact", "expected"), [((5,), "holds"), ((2,), "does not hold"), ((2, 5), "not tested"), ((), "inconclusive")]
 )
-def test_a_ratio_without_bound_is_the_larger_one(exact: tuple[int, ...], expected: str) -> None:
+def test_an_unbounded_ratio_is_the_larger_one(exact: tuple[int, ...], expected: str) -> None:
     ours = {"base_mask": 1.0, "large_mask": 1.0}
     summaries = {
         number: with_error({**ours, above: 4.0}, list(ours) if number in exact else [])
@@ -856,7 +915,8 @@ def test_a_ratio_without_bound_is_the_larger_one(exact: tuple[int, ...], expecte
     assert ("exactly 0 in Table" in found.evidence) == bool(exact)
 
 
-def test_evidence_has_the_digits_that_decide() -> None:
+@pytest.mark.blackbox
+def test_evidence_contains_the_deciding_digits() -> None:
     assert three(100.2, 99.96, 101.0, 100.0) == "100.2 [99.96, 101]"
     assert three(0.451, 0.4498, 0.453, 0.45, 0.55) == "0.451 [0.4498, 0.453]"
     assert three(0.451, 0.4598, 0.463, 0.45, 0.55) == "0.451 [0.46, 0.463]"
@@ -865,6 +925,7 @@ def test_evidence_has_the_digits_that_decide() -> None:
     assert (p_shown(0.0009), p_shown(0.0374)) == ("p < 0.001", "p = 0.037")
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize("reference", [-8.0, -0.001])
 def test_ratios_that_are_not_positive_are_not_compared(reference: float) -> None:
     ours = {"base_mask": {"pre_error": 1.0}, "large_mask": {"pre_error": 1.0}}

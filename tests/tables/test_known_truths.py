@@ -1,4 +1,4 @@
-"""Every kind of statement on synthetic runs whose truth is known: a table of the verdicts that must come out."""
+"""Tests of every kind of statement on synthetic runs with known truth and expected verdicts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.tables.judging import judge
-from tests.tables.runs import COUNT, FIRST_HALF, judged_run, summary_of
+from tests.tables.runs import COUNT, halves, judged_run, summary_of
 
 Rows = dict[str, dict[str, float | np.ndarray]]
 
@@ -16,7 +16,7 @@ HOLDS, FAILS, OPEN, NONE = "holds", "does not hold", "inconclusive", "not tested
 
 @dataclass(frozen=True)
 class Kind:
-    """A statement with values of its rows for which it is true, no effect is there, and the reverse is true."""
+    """Hold a statement and values of its rows for which it is true, without effect or reversed."""
 
     claim: str
     table: int
@@ -76,7 +76,7 @@ KINDS = {
         pair("large_mask", "stablediffusion", (4.0, 3.0)),
     ),
 }
-"""Statements on digits have a test of their own below: they are about one row and four metrics."""
+"""Statements on digits have a separate test below, since they are about one row and four metrics."""
 
 
 def rows_of(kind: Kind, values: Mapping[str, float]) -> Rows:
@@ -106,7 +106,7 @@ def all_not_a_number(kind: Kind) -> Rows:
 
 
 def one_source_decides(kind: Kind) -> Rows:
-    """One item of the better row lies so far off that it alone makes its variance."""
+    """Return values in which one item of the better row alone makes its variance."""
     rows = rows_of(kind, kind.claimed)
     first = next(iter(rows))
     rows[first] = {kind.metric: kind.claimed[first] + np.where(np.arange(COUNT) == 3, 1e4, 0.0)}
@@ -131,23 +131,26 @@ TRUTHS: dict[str, tuple[Callable[[Kind], Rows], dict[str, str]]] = {
 }
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("truth", TRUTHS)
 @pytest.mark.parametrize("name", KINDS)
-def test_the_verdict_on_the_paper_profile(name: str, truth: str) -> None:
+def test_the_verdict_agrees_with_the_truth_on_the_paper_profile(name: str, truth: str) -> None:
     kind, (rows, expected) = KINDS[name], TRUTHS[truth]
     assert found(kind, rows(kind), "paper", noise=kind.noise) == expected[name]
 
 
+@pytest.mark.property
 @pytest.mark.parametrize("truth", ["claimed", "equal", "reversed"])
 @pytest.mark.parametrize("name", KINDS)
-def test_a_huge_error_decides_nothing(name: str, truth: str) -> None:
+def test_a_huge_error_is_inconclusive(name: str, truth: str) -> None:
     kind = KINDS[name]
     assert found(kind, rows_of(kind, getattr(kind, truth)), "paper", noise=1e5) == OPEN
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("truth", TRUTHS)
 @pytest.mark.parametrize("name", KINDS)
-def test_the_verdict_on_another_profile(name: str, truth: str) -> None:
+def test_the_verdict_agrees_with_the_truth_on_another_profile(name: str, truth: str) -> None:
     """Orders and equalities are judged as they are on the paper profile; sizes are shown and not judged."""
     kind, (rows, expected) = KINDS[name], TRUTHS[truth]
     verdict = found(kind, rows(kind), "mini", noise=kind.noise)
@@ -157,12 +160,8 @@ def test_the_verdict_on_another_profile(name: str, truth: str) -> None:
         assert verdict == "not judged on mini"
 
 
-def halves(first: float, mean: float) -> np.ndarray:
-    return np.where(FIRST_HALF, first, 2 * mean - first)
-
-
 def digits(fid: float, lpips: float, *, noise: float = 1e-3, missing: bool = False, profile: str = "paper") -> str:
-    """The verdict on Table 1's digits where the halves of the items have the given shares of the printed values."""
+    """Return the verdict on Table 1's digits if the halves of the items have the given shares of printed values."""
     cells = {"fid": halves(6.80 * fid, 1.03 * fid), "lpips": halves(0.244 * lpips, 0.141 * lpips)}
     rows = {row: cells for row in ("base_mask", "large_mask", "large_x2_mask")}
     if missing:
@@ -171,7 +170,8 @@ def digits(fid: float, lpips: float, *, noise: float = 1e-3, missing: bool = Fal
     return {one.id: one for one in judge(run)}["T1.f"].verdict
 
 
-def test_the_verdict_on_digits() -> None:
+@pytest.mark.reference
+def test_the_verdict_on_digits_agrees_with_the_truth() -> None:
     assert digits(1.0, 1.0) == HOLDS
     assert digits(1.005, 0.995) == HOLDS  # within one hundredth
     assert digits(1.0, 1.5, noise=1e-6) == FAILS

@@ -1,4 +1,4 @@
-"""LaTeX: what is printed is what was meant, whatever a label holds, and every table's document compiles."""
+"""Tests of LaTeX: labels are printed as they are, and every document compiles."""
 
 import random
 import re
@@ -12,13 +12,13 @@ from bench.tables.grid import Grid
 from bench.tables.latex import escaped, latex
 
 LIGATURES = {"\x1b": "ff", "\x1c": "fi", "\x1d": "fl", "\x1e": "ffi", "\x1f": "ffl"}
-"""As pdftotext reads them from T1 fonts that do not say what their glyphs are."""
+"""Characters that pdftotext reads from T1 fonts without names of glyphs."""
 ALLOWED = 1.0
 """Points by which a line may reach beyond the margin."""
 
 
 def compiled(folder: Path, text: str) -> str:
-    """The log of a document; its PDF lies in the folder."""
+    """Compile a document in the folder, and return its log."""
     (folder / "document.tex").write_text(text)
     done = subprocess.run(
         ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "document.tex"],
@@ -32,11 +32,12 @@ def compiled(folder: Path, text: str) -> str:
 
 
 def overfull(log: str) -> list[float]:
-    """Points by which lines and floats do not fit."""
+    """Return the points by which lines and floats are too large."""
     found = re.findall(r"Overfull \\[hv]box \((\d+\.\d+)pt|Float too large for page by (\d+\.\d+)pt", log)
     return [float(wide or high) for wide, high in found]
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -49,11 +50,12 @@ def overfull(log: str) -> list[float]:
         ("中\0", "(U+4E2D)(U+0000)"),
     ],
 )
-def test_every_sign_is_escaped(text: str, expected: str) -> None:
+def test_every_special_character_is_escaped(text: str, expected: str) -> None:
     assert escaped(text) == expected
 
 
-def test_a_wide_grid_is_parted_by_columns_and_a_long_one_by_lines() -> None:
+@pytest.mark.blackbox
+def test_a_wide_grid_is_split_by_columns_and_a_long_one_by_lines() -> None:
     heads = ["Method", *(f"metric {index}" for index in range(12))]
     grid = Grid(heads, [["a row", *["1,000.00 ± 10.00"] * 12]] * 130, best=frozenset({(0, 1), (100, 12)}))
     text = latex("title", [grid], [])
@@ -66,6 +68,7 @@ def test_a_wide_grid_is_parted_by_columns_and_a_long_one_by_lines() -> None:
     assert text.count(", continued}") == len(tabulars) - 1
 
 
+@pytest.mark.blackbox
 @pytest.mark.slow
 def test_a_wide_and_long_grid_fits_its_pages(tmp_path: Path) -> None:
     heads = ["Method", *(f"a metric with a long name, {index}" for index in range(12))]
@@ -73,8 +76,9 @@ def test_a_wide_and_long_grid_fits_its_pages(tmp_path: Path) -> None:
     assert overfull(compiled(tmp_path, latex("title", [grid], ["a note " * 300]))) == []
 
 
+@pytest.mark.blackbox
 @pytest.mark.slow
-def test_a_document_prints_every_label_as_it_is(tmp_path: Path) -> None:
+def test_a_document_prints_every_label_unchanged(tmp_path: Path) -> None:
     plain = [chr(code) for code in range(33, 127)]
     draw = random.Random(0)
     labels = [sign * count for sign in plain for count in (1, 2, 3)]
@@ -91,8 +95,9 @@ def test_a_document_prints_every_label_as_it_is(tmp_path: Path) -> None:
     assert found == shown
 
 
+@pytest.mark.property
 @pytest.mark.slow
-def test_any_sign_of_unicode_compiles(tmp_path: Path) -> None:
+def test_any_unicode_character_compiles(tmp_path: Path) -> None:
     blocks = [
         range(0xA0, 0x250),
         range(0x370, 0x400),
@@ -110,6 +115,7 @@ def test_any_sign_of_unicode_compiles(tmp_path: Path) -> None:
     assert "Missing character" not in log
 
 
+@pytest.mark.blackbox
 @pytest.mark.slow
 def test_all_tables_compile_alone_and_in_one_document(tmp_path: Path) -> None:
     few = ["limit=16", "profile.fid_minimum=4", "device=cpu"]

@@ -1,4 +1,4 @@
-"""The printed numbers: the claims that they decide alone, and the two that they contradict."""
+"""Tests of the printed numbers: the claims that they decide alone, and the two that they contradict."""
 
 from dataclasses import asdict
 from functools import partial
@@ -11,6 +11,7 @@ from bench.tables.claims import Claim
 from bench.tables.printed import judge_printed, printed_as, published
 
 
+@pytest.mark.golden
 def test_the_printed_numbers_contradict_two_claims() -> None:
     found = {one.id: one for one in judge_printed()}
     assert {one.scope for one in found.values()} == {"printed"}
@@ -20,6 +21,7 @@ def test_the_printed_numbers_contradict_two_claims() -> None:
     assert list(found) == ["T1.e", "T4.d", "T5.d", *(f"across.{letter}" for letter in "abcdef")]
 
 
+@pytest.mark.golden
 def test_evidence_shows_the_printed_numbers() -> None:
     found = {one.id: one.evidence for one in judge_printed()}
     assert found["T1.e"] == "lpips_40_50: Ours 0.244; lower LaMa, recomputed 0.243; as low within rounding LaMa 0.24"
@@ -41,7 +43,7 @@ TABLE = {
 
 
 def of_claim(monkeypatch: pytest.MonkeyPatch, **decided: Any) -> tuple[str, str]:
-    """Verdict and evidence of one statement on these numbers."""
+    """Return verdict and evidence of one statement on these numbers."""
     claim = Claim("T1.z", 1, "a statement", "order", where="printed", **decided)
     monkeypatch.setattr(printed, "all_claims", lambda: (claim,))
     monkeypatch.setattr(printed, "published", lambda number: TABLE)
@@ -50,14 +52,15 @@ def of_claim(monkeypatch: pytest.MonkeyPatch, **decided: Any) -> tuple[str, str]
 
 
 def of_best(monkeypatch: pytest.MonkeyPatch, row: str, metric: str, **left_out: float) -> tuple[str, str]:
-    """The same of a statement that a row has the lowest value, also of those that the table leaves out."""
+    """Return verdict and evidence of a statement that a row is best, including rows that the table leaves out."""
     return of_claim(monkeypatch, best={"table": 1, "row": row, "metric": metric, "left_out": left_out})
 
 
 CONTRADICTED = "contradicted by the printed numbers"
 
 
-def test_a_row_is_best_where_all_others_are_printed_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_a_row_is_best_if_all_others_are_printed_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
     found = partial(of_best, monkeypatch)
     assert found("Theirs", "lpips", More=0.21) == ("holds", "lpips: Theirs 0.1; lower none")
     # A number without decimals may lie half a unit from what it was, so that two of them touch where they are 1 apart.
@@ -66,7 +69,8 @@ def test_a_row_is_best_where_all_others_are_printed_above_it(monkeypatch: pytest
     assert found("Others", "lpips") == (CONTRADICTED, "lpips: Others 0.3; lower Ours 0.2, Theirs 0.1")
 
 
-def test_a_row_may_be_best_where_rounding_hides_which_one_is_lower(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_a_row_may_be_best_if_rounding_hides_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     found = partial(of_best, monkeypatch)
     for equal_or_near in (0.1, 0.11, 0.14, 0.051):
         shown = f"lpips: Theirs 0.1; lower none; as low within rounding More {equal_or_near:g}"
@@ -77,7 +81,8 @@ def test_a_row_may_be_best_where_rounding_hides_which_one_is_lower(monkeypatch: 
     assert found("Ours", "fid", More=1.0) == (CONTRADICTED, both)
 
 
-def test_a_printed_difference_is_as_stated_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.blackbox
+def test_a_printed_difference_confirms_or_contradicts_the_statement(monkeypatch: pytest.MonkeyPatch) -> None:
     def found(left: str, right: str, value: float) -> tuple[str, str]:
         node = {"table": 1, "metric": "fid", "rows": [left, right], "is": value}
         return of_claim(monkeypatch, differences=(node,))
@@ -88,12 +93,14 @@ def test_a_printed_difference_is_as_stated_or_not(monkeypatch: pytest.MonkeyPatc
     assert found("More", "Many", 0.001)[0] == "holds"
 
 
-def test_the_printed_verdicts_of_one_table() -> None:
+@pytest.mark.golden
+def test_printed_verdicts_can_be_limited_to_one_table() -> None:
     assert [one.id for one in judge_printed(1)] == ["T1.e"]
     assert judge_printed(2) == []
     assert len(judge_printed("across")) == 6
 
 
+@pytest.mark.blackbox
 def test_verdicts_have_the_fields_of_those_on_architecture() -> None:
     lines = [architecture.Line("main", 1, "ResBlock x3", (4, 2, 2))]
     live = dict.fromkeys(("vanilla", "base_concat", "large_concat"), lines)
@@ -102,6 +109,7 @@ def test_verdicts_have_the_fields_of_those_on_architecture() -> None:
     assert list(asdict(judge_printed()[0])) == list(other)
 
 
+@pytest.mark.blackbox
 def test_the_printed_error_is_assumed_to_be_a_sum_and_has_the_unit_that_the_paper_prints() -> None:
     found = {number: printed_as(number, "pre_sse01") for number in (2, 3, 4, 5, 9)}
     assert {number: one.unit for number, one in found.items() if one is not None} == {
@@ -115,7 +123,8 @@ def test_the_printed_error_is_assumed_to_be_a_sum_and_has_the_unit_that_the_pape
     assert printed_as(2, "fid") is printed_as(99, "pre_sse01") is printed_as(2, "pre_error") is None
 
 
-def test_no_printed_number_stands_under_a_mean() -> None:
+@pytest.mark.blackbox
+def test_printed_numbers_are_not_shown_under_a_mean() -> None:
     metrics = {metric for number in (1, 2, 3, 4, 5, 6, 9, 10) for row in published(number).values() for metric in row}
     assert "pre_sse01" in metrics
     assert "pre_error" not in metrics

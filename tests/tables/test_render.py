@@ -1,4 +1,4 @@
-"""One table in every format: whole lines, escaped labels, and a dash, never a zero, for what is missing."""
+"""Tests of one table in every format: complete lines, escaped labels, and dashes for missing values."""
 
 import io
 import re
@@ -9,13 +9,15 @@ import pandas
 import pytest
 from rich.console import Console
 
+from bench.config.schema import Row, TableSpec
 from bench.metrics.spread import Spread
-from bench.metrics.summary import UNBOUNDED, Measurement
+from bench.metrics.summary import EXACT, UNBOUNDED, Measurement
 from bench.metrics.uncertainty import Difference
-from bench.schema import Row, TableSpec
-from bench.tables.build import Table, build_table
+from bench.runtime.not_available import NotAvailable
+from bench.tables.build import Findings, Table, TableDesign, build_table
 from bench.tables.designs import DesignDifference
 from bench.tables.effects import Effect
+from bench.tables.grid import terminal
 from bench.tables.render import (
     few_sources_note,
     frame,
@@ -28,10 +30,13 @@ from bench.tables.render import (
 )
 from bench.tables.verdicts import Verdict
 
+pytestmark = pytest.mark.blackbox
+
 LABEL = 'Mine <b>&, 50 % of "a_b"'
 DIFFERENCE = Difference(-0.25, 0.05, (-0.35, -0.15), 1e-7, sources=6, effective_sources=5.5, freedom=5.0)
 DESIGNS = DesignDifference(-0.2, (-0.5, 0.1), {"base": 3}, 0.1, 0.05, 40.0)
 RATIO = Measurement(5 / 3, 0.1, 8, 6, spread=Spread(0.1, 6, 6.0, 5.0, 0.0))
+MISSING = NotAvailable("no large_mask")
 
 
 def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured on little.") -> Table:
@@ -40,7 +45,7 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
         "mine": Row(label, {}),
         "pasted": Row("Pasted back", {}),
     }
-    missing = Measurement(None, reason="8 items, fewer than the 128 that this protocol asks for")
+    missing = Measurement(None, reason="8 items, fewer than the 128 that this protocol requires")
     measured = {
         "vanilla": {
             "fid": missing,
@@ -53,28 +58,26 @@ def table(label: str = LABEL, title: str = "Inpainting", note: str = "Measured o
             "lpips": Measurement(0.25, None, 8, 1, difference=DIFFERENCE, p_holm=2e-7),
             "pre_error": Measurement(0.02, 1e-3, 8, 6, ratio=RATIO),
         },
-        "pasted": {"fid": missing, "pre_error": Measurement(0.0, 0.0, 8, 6, ratio="exact")},
+        "pasted": {"fid": missing, "pre_error": Measurement(0.0, 0.0, 8, 6, ratio=EXACT)},
     }
+    spec = TableSpec(
+        2,
+        title,
+        ["fid", "lpips", "pre_error"],
+        reference="vanilla",
+        readings=["pre_sse01"],
+        beside=["kid", "pre_error_ring"],
+    )
     return build_table(
-        TableSpec(
-            2,
-            title,
-            ["fid", "lpips", "pre_error"],
-            reference="vanilla",
-            readings=["pre_sse01"],
-            beside=["kid", "pre_error_ring"],
-        ),
-        rows,
+        TableDesign(spec, rows, profile="mini", features="small"),
         measured,
-        profile="mini",
-        features="small",
         training={"vanilla": "", "mine": "10 steps", "pasted": ""},
         notes=[note],
     )
 
 
 def grids(markdown: str) -> list[list[list[str]]]:
-    """Cells by table and line, split as GitHub splits them: at every bar without a backslash."""
+    """Return cells by table and line, split like by GitHub at every bar without a backslash."""
     found = []
     for part in markdown.split("\n\n"):
         if part.startswith("|"):
@@ -84,7 +87,7 @@ def grids(markdown: str) -> list[list[list[str]]]:
 
 
 class Cells(HTMLParser):
-    """Text of every cell, and the names of all tags."""
+    """Collect the text of every cell and the names of all tags."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -117,7 +120,7 @@ def test_markdown_has_as_many_cells_in_every_line(label: str) -> None:
     assert len(differences) == len(paper) == 2 + 1
 
 
-def test_missing_values_are_dashes_and_zero_is_zero() -> None:
+def test_missing_values_are_shown_as_dashes_and_zero_as_zero() -> None:
     (heads, _, vanilla, mine, pasted), *_ = grids(to_markdown(table()))
     assert heads == [
         "Method",
@@ -132,14 +135,14 @@ def test_missing_values_are_dashes_and_zero_is_zero() -> None:
     assert pasted == ["Pasted back †", "–", "–", "0.00 ± 0.00", "exact", "–"]
 
 
-def test_printed_numbers_stand_in_a_table_of_their_own() -> None:
+def test_printed_numbers_are_shown_in_a_separate_table() -> None:
     _, paper, *_ = grids(to_markdown(table()))
     error = "Pre_error (as printed, 1e-5; assumed: a sum of squares)"
     assert paper[0] == ["As the paper prints it", "FID", "LPIPS", error]
     assert paper[2:] == [["StableDiffusion", "9.57", "0.255", "1082.8"]]
 
 
-def test_every_format_shows_what_was_measured() -> None:
+def test_every_format_shows_the_measured_values() -> None:
     for shown in (to_markdown(table()), " ".join(Cells(to_html(table())).cells), printed(table())):
         for word in ("9.57", "1082.8", "0.5000 ± 0.0123", "3,333.33", "321.500", "exact", "Measured on little."):
             assert word in shown
@@ -153,7 +156,7 @@ def test_differences_have_their_interval_and_p_value() -> None:
     assert line[1:] == ["–", "-0.2500 [-0.3500, -0.1500], p < 0.001", "–"]
 
 
-def test_html_shows_a_label_as_it_is() -> None:
+def test_html_shows_a_label_unchanged() -> None:
     page = Cells(to_html(table(title="a < b & c", note="<i>so</i>")))
     assert f"{LABEL} †" in page.cells
     assert {"b", "i", "script"} & page.tags == set()
@@ -174,7 +177,7 @@ def test_latex_has_as_many_cells_in_every_line_whatever_a_label_holds() -> None:
     assert not re.search(r"[–±÷†]", text)
 
 
-def test_the_best_value_is_bold_where_it_was_found_to_hold() -> None:
+def test_the_best_value_is_bold_if_it_is_confirmed() -> None:
     shown = replace(table(), best={"pre_error": "mine"})
     assert "| **2,000.00** ± 100.00 | ÷ 1.67 [1.41, 1.92] |" in to_markdown(shown)
     assert "<strong>2,000.00</strong> ± 100.00</td>" in to_html(shown)
@@ -188,7 +191,7 @@ def test_the_notes_follow_the_table_in_latex() -> None:
     assert [r"100 \% of a\_b\par" in part for part in parts] == [False, True, False, False, False, False]
 
 
-def test_csv_comes_back_as_the_frame() -> None:
+def test_csv_is_read_back_as_the_frame() -> None:
     expected = frame(table())
     found = pandas.read_csv(io.StringIO(to_csv(table())), engine="python")  # whose floats are Python's own
     assert list(found.columns) == list(expected.columns)
@@ -198,7 +201,7 @@ def test_csv_comes_back_as_the_frame() -> None:
             assert (pandas.isna(left) and pandas.isna(right)) or left == right, name
 
 
-def test_the_frame_has_every_measurement_and_nothing_for_what_is_missing() -> None:
+def test_the_frame_contains_every_measurement_and_null_for_missing_ones() -> None:
     data = frame(table()).set_index("row")
     assert data.loc["vanilla", "pre_error"] == 0.1 / 3
     assert data.loc["vanilla", "lpips_ci95_low"] == pytest.approx(0.5 - 2.5706 * 0.0123, rel=1e-4)  # t of 6 sources
@@ -214,13 +217,13 @@ def test_the_frame_has_every_measurement_and_nothing_for_what_is_missing() -> No
     assert pandas.isna(data.loc["mine", "fid_published"])
 
 
-def test_the_terminal_shows_every_word_as_it_is() -> None:
+def test_the_terminal_shows_every_word_unchanged() -> None:
     shown = printed(table("Mine [bold]", title="Inpainting [beta]", note="An interval is [low, high]."))
     words = ("Mine [bold] †", "Inpainting [beta]", "An interval is [low, high].")
     assert [word for word in words if word not in shown] == []
 
 
-def test_rows_that_stand_apart_have_a_table_of_their_own_and_copied_numbers_are_marked() -> None:
+def test_separate_rows_have_their_own_table_and_copied_numbers_are_marked() -> None:
     rows = {
         "vanilla": Row("StableDiffusion", {}, published={2: "StableDiffusion"}),
         "budget": Row("Dec(Enc(x))", {}, beside=True),
@@ -231,14 +234,18 @@ def test_rows_that_stand_apart_have_a_table_of_their_own_and_copied_numbers_are_
         "budget": {"lpips": Measurement(0.2, 0.01, 8, 6)},
     }
     shown = build_table(
-        TableSpec(2, "Inpainting", ["lpips"]), rows, measured, profile="mini", features="small", training={}, notes=[],
-        claims=[
-            Verdict("T2.b", "LPIPS falls", "order", "mini", "inconclusive", "no rows"),
-            Verdict("T2.d", "large is better", "order", "mini", "holds", "by 1", "paper", "inconclusive", "by 0"),
-            Verdict("x2", "bit for bit", "structure", "mini", "holds", "exact", by="harness"),
-        ],
-        effects={"lpips": [Effect("branch at base", DIFFERENCE, DESIGNS), Effect("interaction", "no large_mask", "")]},
-    )  # fmt: skip
+        TableDesign(TableSpec(2, "Inpainting", ["lpips"]), rows, profile="mini", features="small"),
+        measured,
+        training={},
+        findings=Findings(
+            [
+                Verdict("T2.b", "LPIPS falls", "order", "mini", "inconclusive", "no rows"),
+                Verdict("T2.d", "large is better", "order", "mini", "holds", "by 1", "paper", "inconclusive", "by 0"),
+                Verdict("x2", "bit for bit", "structure", "mini", "holds", "exact", by="harness"),
+            ],
+            {"lpips": [Effect("branch at base", DIFFERENCE, DESIGNS), Effect("interaction", MISSING, MISSING)]},
+        ),
+    )
     main, paper, effects, hole, apart, details, claims, checks = grids(to_markdown(shown))
     assert [line[0] for line in main[2:]] == ["StableDiffusion", "Ours (base) w/ mask ‡"]
     assert main[3][1:] == ["–"]
@@ -259,7 +266,7 @@ def test_rows_that_stand_apart_have_a_table_of_their_own_and_copied_numbers_are_
 
 
 @pytest.mark.parametrize(("effective", "short"), [(5.0, False), (4.9, True)])
-def test_every_number_says_how_many_sources_count_and_whether_they_are_few(effective: float, short: bool) -> None:
+def test_every_number_reports_its_effective_sources(effective: float, short: bool) -> None:
     found = Measurement(0.5, 0.01, 8, 6, spread=Spread(0.01, 6, effective, 4.0, 0.0))
     said = number_as_json("lpips", found, None)
     assert (said["sources"], said["effective_sources"], said["interval_too_short"]) == (6, effective, short)
@@ -267,7 +274,7 @@ def test_every_number_says_how_many_sources_count_and_whether_they_are_few(effec
     assert (unknown["effective_sources"], unknown["interval_too_short"]) == (None, False)
 
 
-def test_a_number_that_few_sources_decide_has_a_mark_and_a_note() -> None:
+def test_a_number_decided_by_few_sources_has_a_mark_and_a_note() -> None:
     whole = table()
     assert (list(few_sources_note(whole)), "§" in to_markdown(whole)) == ([], False)
     few = Spread(0.0123, 6, 4.9, 4.0, 0.3)
@@ -287,10 +294,44 @@ def test_a_number_that_few_sources_decide_has_a_mark_and_a_note() -> None:
         assert note.startswith("§ marks a number whose variance comes from fewer than 5 effective sources")
 
 
-def test_a_ratio_without_a_bound_says_so() -> None:
+def test_an_unbounded_ratio_is_labelled() -> None:
     unbounded = Measurement(62.0, n=8, sources=6, stderr_reason=UNBOUNDED)
     whole = table()
     mine = whole.rows[1]
     wide = replace(mine.measured["pre_error"], ratio=unbounded)
     rows = (whole.rows[0], replace(mine, measured={**mine.measured, "pre_error": wide}), whole.rows[2])
     assert "÷ 62 [no bound]" in to_markdown(replace(whole, rows=rows))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 90, 100, 110, 120, 160, 300])
+def test_a_terminal_of_any_width_cuts_no_number(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    print_table(table("Ours (large) w/ mask"), console, verbose=False)
+    lines = console.file.getvalue().split("\n")  # type: ignore[attr-defined]
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= width
+    shown = " ".join(lines)
+    for head, number in (("FID", "–"), ("Pre_error [1e-5]", "3,333.33 ± 100.00"), ("to Stable", "÷ 1.67 [1.41, 1.92]")):
+        left_out = "No room for" in shown and head in " ".join(shown.partition("No room for")[2].split())
+        assert left_out or number in shown
+    assert "Ours" in shown
+
+
+def test_only_requested_parts_are_printed() -> None:
+    def printed(verbose: bool) -> str:
+        console = Console(file=io.StringIO(), width=120)
+        print_table(table(), console, verbose=verbose)
+        return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+    assert "Measured on little." not in printed(verbose=False)
+    assert "Measured on little." in printed(verbose=True)
+    assert "Claims of the paper" in printed(verbose=False)
+
+
+def test_the_width_follows_columns_and_is_fixed_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "97")
+    assert terminal().width == 97
+    monkeypatch.setenv("COLUMNS", "7")
+    assert terminal().width == 40
+    monkeypatch.delenv("COLUMNS")
+    assert terminal().width == 160

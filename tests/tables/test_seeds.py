@@ -1,4 +1,4 @@
-"""The study of training seeds: what it answers, when it has no answer, and which rows it is about."""
+"""Tests of the study of training seeds: its values, reasons for missing ones, and the rows that it covers."""
 
 import json
 import re
@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.config import compose_config, typed
+from bench.config.compose import compose_config, typed
 from bench.errors import BadInputError
+from bench.runtime.not_available import NotAvailable
 from bench.tables.seeds import (
     CARD,
     SEEDS,
@@ -18,8 +19,10 @@ from bench.tables.seeds import (
     Training,
     trained_decoders,
 )
-from tests.imports import HEAVY, loaded_with
+from tests.helpers.imports import HEAVY, loaded_with
 from tests.tables.listed import TABLES
+
+pytestmark = pytest.mark.blackbox
 
 WEIGHTS = {"base/w.safetensors": "sha of base"}
 DECODERS = {"base_mask": "base", "large_mask": "large"}
@@ -42,7 +45,7 @@ def values(study: SeedStudy, row: str = "base_mask", metric: str = "fid", **chan
     return study.values(2, row, metric, **asked)  # type: ignore[arg-type]
 
 
-def test_values_come_by_training_seed_the_shipped_one_first() -> None:
+def test_values_are_sorted_by_training_seed_with_the_shipped_one_first() -> None:
     assert values(STUDY) == {0: 7.5, 1: 7.7, 2: 7.1}
 
 
@@ -57,29 +60,29 @@ def test_values_come_by_training_seed_the_shipped_one_first() -> None:
         ({"metric": "fid_40_50"}, "fid_40_50 has no value for every training of base_mask"),
     ],
 )
-def test_where_there_are_no_values_it_says_why(asked: dict[str, str | None], reason: str) -> None:
+def test_missing_values_are_reported_with_a_reason(asked: dict[str, str | None], reason: str) -> None:
     found = values(STUDY, **asked)  # type: ignore[arg-type]
-    assert isinstance(found, str)
-    assert reason in found
+    assert isinstance(found, NotAvailable)
+    assert reason in found.reason
 
 
 def test_another_table_and_an_empty_study_have_no_values() -> None:
     for study in (SeedStudy(), STUDY):
         found = study.values(3, "base_mask", "fid", manifest="manifest", protocol="p")
-        assert found == "no further training was measured in Table 3"
+        assert found == NotAvailable("no further training was measured in Table 3")
 
 
-def test_weights_that_were_shipped_anew_make_the_study_one_of_others() -> None:
+def test_changed_shipped_weights_invalidate_the_study() -> None:
     assert values(replace(STUDY, shipped=WEIGHTS)) == {0: 7.5, 1: 7.7, 2: 7.1}
     found = values(replace(STUDY, shipped={"base/w.safetensors": "another sha"}))
-    assert found == "the card's seeds were measured with other weights of base/w.safetensors"
+    assert found == NotAvailable("the card's seeds were measured with other weights of base/w.safetensors")
 
 
 def test_a_row_without_a_trained_decoder_has_no_design() -> None:
     run = STUDY.of_run(2, manifest="manifest", protocols={"fid": "p"}, decoders=DECODERS)
     assert [run.design(row) for row in ("base_mask", "large_mask", "stablediffusion")] == ["base", "large", None]
     assert run.values("base_mask", "fid") == {0: 7.5, 1: 7.7, 2: 7.1}
-    assert isinstance(run.values("base_mask", "lpips"), str)
+    assert isinstance(run.values("base_mask", "lpips"), NotAvailable)
     assert [run.recipes_tried(row) for row in ("base_mask", "large_mask", "stablediffusion")] == [28, None, None]
 
 
@@ -87,10 +90,12 @@ def test_a_run_with_other_images_has_no_values_of_the_study() -> None:
     run = STUDY.of_run(
         2, manifest="manifest", protocols={"fid": "p"}, decoders=DECODERS, altered=["generator.steps=4", "seed=3"]
     )
-    assert run.values("base_mask", "fid") == "the card's seeds were measured without generator.steps=4, seed=3"
+    assert run.values("base_mask", "fid") == NotAvailable(
+        "the card's seeds were measured without generator.steps=4, seed=3"
+    )
 
 
-def test_a_training_measured_again_takes_its_place_in_order() -> None:
+def test_a_training_measured_again_keeps_its_place() -> None:
     row = RowSeeds("base", (training(3),)).with_training(training(2)).with_training(training(1))
     row = row.with_training(replace(training(2), weights="new"))
     assert [one.seed for one in row.trainings] == [3, 1, 2]
@@ -102,13 +107,13 @@ def test_a_training_measured_again_takes_its_place_in_order() -> None:
     "change",
     [{"manifest": "another"}, {"seed": 1}, {"protocols": {"fid": "another"}}, {"weights": {}}],
 )
-def test_tables_measured_otherwise_are_told_apart(change: dict[str, object]) -> None:
+def test_tables_measured_differently_are_distinguished(change: dict[str, object]) -> None:
     assert table(base_mask=BASE).measured_as(table(base_mask=BASE))
     assert not table(base_mask=BASE).measured_as(replace(table(base_mask=BASE), **change))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("factor", "same"), [(1 + 1e-9, True), (1 + 1e-4, False)])
-def test_other_latents_show_in_the_shipped_values(factor: float, same: bool) -> None:
+def test_other_latents_are_detected_in_the_shipped_values(factor: float, same: bool) -> None:
     moved = table(base_mask=RowSeeds("base", (training(0, fid=7.5 * factor, fid_40_50=9.0),)))
     assert table(base_mask=BASE).measured_as(moved) is same
 
@@ -127,7 +132,7 @@ def test_without_files_the_study_is_empty(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("[", "expected JSON"),
-        ("[]", "expected a JSON object, found list"),
+        ("[]", "expected a JSON object, found a list"),
         ('{"schema_version": 7}', "expected schema_version 1, found 7"),
         ('{"schema_version": 1, "tables": {"2": {}}}', "expected a study of training seeds, found KeyError"),
         ('{"schema_version": 1, "tables": {"x": {"rows": {}}}}', "expected a study of training seeds"),
@@ -140,7 +145,7 @@ def test_a_broken_file_is_named(tmp_path: Path, text: str, message: str) -> None
         SeedStudy.read(tmp_path)
 
 
-def test_trained_decoders_are_those_of_the_rows_that_decode_by_one() -> None:
+def test_trained_decoders_are_found_in_the_rows_that_use_one() -> None:
     config, resolved = typed(compose_config(["experiment=table2_inpaint_imagenet"]))
     found = trained_decoders(resolved["rows"], config.profile.decoders)
     assert found == {
@@ -156,7 +161,7 @@ def test_trained_decoders_are_those_of_the_rows_that_decode_by_one() -> None:
     }
 
 
-def test_a_decoder_inside_another_method_and_one_without_a_name_are_trained_decoders_too() -> None:
+def test_nested_and_unnamed_decoders_are_trained_decoders_too() -> None:
     rows = {
         "pasted": {"method": {"of": {"decoder": {"path": "/base"}}}},
         "own": {"method": {"decoder": {"path": "/own"}}},
@@ -171,5 +176,5 @@ def test_every_table_that_measures_is_in_the_experiment() -> None:
     assert [int(re.findall("[0-9]+", name)[0]) for name in names] == list(TABLES)
 
 
-def test_the_reader_imports_no_torch(tmp_path: Path) -> None:
-    assert not HEAVY & loaded_with("bench.tables.seeds, bench.training.card", tmp_path)
+def test_the_reader_does_not_import_torch(tmp_path: Path) -> None:
+    assert not HEAVY & loaded_with("bench.tables.seeds, bench.training.mini.card", tmp_path)

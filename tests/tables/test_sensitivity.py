@@ -1,13 +1,15 @@
-"""What takes a metric's place under a choice, and differences between numbers that rest on unlike items."""
+"""Tests of the metrics that a choice replaces, and of differences between numbers on different items."""
 
 import numpy as np
 import pytest
 
-from bench.metrics.summary import Scored, Summary
+from bench.config.schema import Choice
+from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
 from bench.metrics.uncertainty import mean_estimate
-from bench.schema import Choice
+from bench.runtime.not_available import NotAvailable
 from bench.tables.sensitivity import counterpart, difference, needed, restricted
-from tests.imports import HEAVY, loaded_with
+from tests.helpers.imports import HEAVY, loaded_with
 
 COLUMNS = ["fid", "fid_40_50", "lpips", "pre_error"]
 CHOICES = {
@@ -17,6 +19,7 @@ CHOICES = {
 }
 
 
+@pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
@@ -25,11 +28,12 @@ CHOICES = {
         ("online", [None, "fid_40_50", None, None]),
     ],
 )
-def test_a_choice_touches_what_it_names_and_nothing_else(choice: str, expected: list[str | None]) -> None:
+def test_a_choice_changes_only_what_it_names(choice: str, expected: list[str | None]) -> None:
     assert [counterpart(metric, CHOICES[choice]) for metric in COLUMNS] == expected
 
 
-def test_only_what_the_table_shows_is_estimated() -> None:
+@pytest.mark.blackbox
+def test_only_shown_metrics_are_estimated() -> None:
     names = needed(COLUMNS, CHOICES)
     assert names["online"] == ["fid_40_50"]
     rounded = [f"{metric}_saved_round" for metric in ("fid", "lpips", "pre_error")]
@@ -49,8 +53,9 @@ def test_only_what_the_table_shows_is_estimated() -> None:
     assert set(restricted(scored, names["online"]).rows["row"]) == {"a.features"}
 
 
-def test_a_bins_difference_is_that_of_its_items_and_its_error_counts_those_that_move() -> None:
-    """The standard error against draws of the items anew."""
+@pytest.mark.reference
+def test_the_difference_of_a_bin_and_its_error_count_items_that_move() -> None:
+    """The standard error is compared with that over resamples of the items."""
     draw = np.random.default_rng(0)
 
     def both(values: np.ndarray, areas: np.ndarray) -> list[Summary]:  # type: ignore[type-arg]
@@ -65,7 +70,7 @@ def test_a_bins_difference_is_that_of_its_items_and_its_error_counts_those_that_
     values, areas = sample(400)
     usual, other = both(values, areas)
     found = difference(other.found("row", "x_40_50"), usual.found("row", "x_40_50"), usual.scored.sources)
-    assert not isinstance(found, str)
+    assert not isinstance(found, NotAvailable)
     inside, more = values[areas == 0.45], values[areas <= 0.5]
     assert found.value == pytest.approx(more.mean() - inside.mean(), rel=1e-12)
     moved = []
@@ -77,15 +82,18 @@ def test_a_bins_difference_is_that_of_its_items_and_its_error_counts_those_that_
     assert usual.statistic("x_40_50")["items"] == "share of hole in [40 %, 50 %)"
 
 
-def test_the_same_number_differs_by_exactly_nothing_and_a_missing_one_says_why() -> None:
+@pytest.mark.blackbox
+def test_equal_numbers_differ_by_zero_and_missing_ones_give_a_reason() -> None:
     there = np.ones(4, np.bool_)
     found = mean_estimate([1.0, 2.0, 3.0, 5.0]), there
     same = difference(found, found, list("abcd"))
-    assert not isinstance(same, str)
+    assert not isinstance(same, NotAvailable)
     assert (same.value, same.stderr) == (0, 0)
-    assert difference("none", found, list("abcd")) == difference(found, "none", list("abcd")) == "none"
-    assert difference(found, found, list("aaaa")) == "fewer than two independent sources"
+    none = NotAvailable("none")
+    assert difference(none, found, list("abcd")) == difference(found, none, list("abcd")) == none
+    assert difference(found, found, list("aaaa")) == NotAvailable("fewer than two independent sources")
 
 
-def test_tables_know_nothing_of_torch(tmp_path) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.blackbox
+def test_tables_do_not_import_torch(tmp_path) -> None:  # type: ignore[no-untyped-def]
     assert not HEAVY & loaded_with("bench.tables.sensitivity, bench.tables.sensitivity_render", tmp_path)

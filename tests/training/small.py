@@ -1,4 +1,4 @@
-"""A decoder training of the smallest kind, for the tests here."""
+"""Provide a small decoder training for tests."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 from bench.data.imagenet_train import ImageNetTrain
 from bench.models import Decoder, DecoderConfig
 from bench.models.first_stage import KLFirstStage
-from bench.training.decoder_training import DecoderTraining
+from bench.runtime.distributed import World
 from bench.training.objective import Objective
 from bench.training.recipe import DecoderRecipe
-from bench.world import World
+from bench.training.trainer import DecoderTraining
 
 CHANNELS = (8, 16)
 RESOLUTION = 32
 
 
 class PixelDistance(nn.Module):
-    """Stands in for a perceptual distance: differences of neighbours, squared."""
+    """Stand in for a perceptual distance by squared differences of neighbours."""
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
         difference = image - target
@@ -32,7 +32,7 @@ class PixelDistance(nn.Module):
 
 
 def write_pictures(root: Path, count: int = 6) -> Path:
-    """Noise in one synset folder."""
+    """Write pictures of noise in one synset folder."""
     (root / "n1").mkdir(parents=True)
     for number in range(count):
         pixels = np.random.default_rng(number).integers(0, 256, (40, 48, 3), np.uint8)
@@ -76,7 +76,7 @@ def recipe(**changes: Any) -> DecoderRecipe:
 def training(
     root: Path, folder: Path, *, settings: str = "same", world: World | None = None, **changes: Any
 ) -> DecoderTraining:
-    """On the pictures under `root`, with checkpoints in `folder`."""
+    """Return a training on the pictures under `root` with checkpoints in `folder`."""
     chosen = recipe(**changes)
     data = ImageNetTrain(root, resolution=RESOLUTION, masks=chosen.masks, full_share=chosen.full_share)
     return DecoderTraining(

@@ -1,4 +1,4 @@
-"""A decoder's training on a full disk, and with a worker that is killed: one message, and the same command goes on."""
+"""Tests of a decoder's training on a full disk and with a killed worker, which gives one message and resumes."""
 
 import os
 import signal
@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from bench.models import load_decoder
-from tests.disks import FULL, READ_ONLY, messages, mounted
-from tests.training.test_mini import short
+from tests.experiments.test_train_mini import short
+from tests.helpers.disks import FULL, READ_ONLY, messages, mounted
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 
 STEPS, SAVED, VALIDATED = 12, 4, 3
 
@@ -32,7 +32,7 @@ def command(folder: Path, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that nothing happened to; the pictures lie beside it."""
+    """Return the folder of an undisturbed run; the pictures lie beside it."""
     folder = tmp_path_factory.mktemp("faults") / "whole"
     subprocess.run(command(folder), check=True, capture_output=True)
     return folder
@@ -49,8 +49,8 @@ def same(out: Path, whole: Path) -> None:
 
 
 @pytest.mark.parametrize("full", ["best", "checkpoints", "out"])
-def test_a_full_disk_ends_a_training_and_with_room_it_goes_on(whole: Path, full: str) -> None:
-    """Full when the first decoder is half written, when the second checkpoint is, and when half the report is."""
+def test_a_training_resumes_after_a_full_disk(whole: Path, full: str) -> None:
+    """The disk is full when the first decoder, the second checkpoint or the report is half written."""
     folder = whole.parent / full
     decoder = sum(path.stat().st_size for path in (whole / "out" / "best").iterdir())
     (checkpoint, _) = (path.stat().st_size for path in (whole / "store").rglob("step_*.pt"))
@@ -66,14 +66,14 @@ def test_a_full_disk_ends_a_training_and_with_room_it_goes_on(whole: Path, full:
         same(folder / "out", whole)
 
 
-def test_a_store_that_may_only_be_read_is_refused(whole: Path) -> None:
+def test_a_read_only_store_is_refused(whole: Path) -> None:
     done = mounted(READ_ONLY, str(whole / "store"), *command(whole, "seed=1", f"out={whole.parent / 'unwritten'}"))
     assert done.returncode == 2
     (said,) = messages(done.stderr)
     assert "paths.store: expected a folder that can be written" in said
 
 
-def test_a_worker_that_is_killed_ends_the_training_and_it_goes_on(whole: Path) -> None:
+def test_a_training_resumes_after_a_worker_is_killed(whole: Path) -> None:
     folder = whole.parent / "killed"
     line = command(folder, "workers=2")
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
@@ -90,23 +90,23 @@ def test_a_worker_that_is_killed_ends_the_training_and_it_goes_on(whole: Path) -
         process.wait()
     assert process.returncode == 1
     (said,) = messages(errors)
-    assert "a process that loads pictures is gone" in said
-    assert "fewer of them (workers=N)" in said
+    assert "a process that loads pictures died" in said
+    assert "fewer processes (workers=N)" in said
     assert not list((folder / "store").rglob("*.lease"))
     subprocess.run(line, check=True, capture_output=True)
     same(folder / "out", whole)
 
 
 def workers(process: int) -> list[int]:
-    """Its children that run the same program."""
+    """Return the child processes that run the same program."""
     children = map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
     program = Path(f"/proc/{process}/cmdline").read_bytes()
     return [child for child in children if Path(f"/proc/{child}/cmdline").read_bytes() == program]
 
 
 @pytest.mark.parametrize("size", [700_000, 1_700_000], ids=["checkpoint", "folder"])
-def test_a_part_of_the_mini_profile_goes_on_with_room(tmp_path: Path, size: int) -> None:
-    """Its weights take 0.49 MB, and three times that with the optimiser's state: one of them is written to half."""
+def test_a_part_of_the_mini_profile_resumes_after_a_full_disk(tmp_path: Path, size: int) -> None:
+    """The weights take 0.49 MB, and three times that with the optimiser's state; one file is half written."""
     out = tmp_path / "out"
     out.mkdir()
     words = short(out, tmp_path / "data", "part=loss_features")

@@ -1,4 +1,4 @@
-"""A decoder's training killed or asked to end after thirty updates, and the same command again."""
+"""Tests of a decoder's training that is stopped after thirty updates and repeated."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ import torch
 
 from bench.models import load_decoder
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 
 STEPS, STOP = 50, 30
 
@@ -30,14 +30,14 @@ def command(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that nobody disturbed."""
+    """Return the folder of an undisturbed run."""
     folder = tmp_path_factory.mktemp("whole")
     subprocess.run(command(folder), check=True, capture_output=True)
     return folder / "out"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
-def test_the_same_command_goes_on_to_the_same_losses(
+def test_an_interrupted_training_resumes_to_equal_losses(
     whole: Path, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     process = subprocess.Popen(command(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

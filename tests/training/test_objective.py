@@ -1,4 +1,4 @@
-"""The objective against the released step written plainly, and each term against its formula."""
+"""Tests of the objective against the released step, and of each term against its formula."""
 
 import contextlib
 import math
@@ -16,7 +16,7 @@ from bench.training.objective import (
     discriminator_loss,
     reconstruction_loss,
 )
-from benchmarks.released_step import released_step
+from benchmarks.released_step import Networks, released_step
 from tests.training.small import PixelDistance
 
 
@@ -37,7 +37,7 @@ def gradients(module: nn.Module) -> list[Tensor]:
 
 
 def assert_close(found: list[Tensor], expected: list[Tensor]) -> None:
-    """To 1e-4 of each gradient's scale; one that is zero but for rounding, to 1e-6 of the largest."""
+    """Check gradients to 1e-4 of their scale, and those that are zero up to rounding to 1e-6 of the largest."""
     largest = max(float(gradient.abs().max()) for gradient in expected)
     for first, second in zip(found, expected, strict=True):
         assert (first - second).abs().max() <= 1e-4 * second.abs().max() + 1e-6 * largest
@@ -47,13 +47,13 @@ def step_of(decoder: Decoder, discriminator: PatchDiscriminator | None, objectiv
     return DecoderStep(decoder, decoder.conv_out, discriminator, PixelDistance(), objective, contextlib.nullcontext)
 
 
+@pytest.mark.reference
 @pytest.mark.parametrize("active", [False, True])
-def test_losses_and_gradients_are_those_of_the_released_step(active: bool) -> None:
+def test_losses_and_gradients_equal_those_of_the_released_step(active: bool) -> None:
     decoder, discriminator = networks()
     z, image, mask = batch()
-    expected = released_step(
-        lambda: z, decoder, discriminator, PixelDistance(), image, mask, active=active, autocast=contextlib.nullcontext
-    )
+    parts = Networks(lambda: z, decoder, discriminator, PixelDistance())
+    expected = released_step(parts, image, mask, active=active, autocast=contextlib.nullcontext)
     wanted, against = gradients(decoder), gradients(discriminator)
     decoder.zero_grad()
     discriminator.zero_grad()
@@ -70,7 +70,8 @@ def test_losses_and_gradients_are_those_of_the_released_step(active: bool) -> No
     assert_close(gradients(discriminator), against)
 
 
-def test_the_papers_numerator_is_the_pixel_losses_gradient() -> None:
+@pytest.mark.reference
+def test_the_papers_numerator_equals_the_gradient_of_the_pixel_loss() -> None:
     weights = {}
     for numerator in ("rec", "pixel"):
         decoder, discriminator = networks()
@@ -86,13 +87,15 @@ def test_the_papers_numerator_is_the_pixel_losses_gradient() -> None:
     assert weights["rec"] != pytest.approx(weights["pixel"], rel=1e-3)
 
 
+@pytest.mark.blackbox
 def test_the_adaptive_weight_is_limited() -> None:
     decoder, discriminator = networks()
     objective = Objective(adversary_from=0, adaptive_limit=1e-3)
     assert float(step_of(decoder, discriminator, objective)(*batch(), step=0)["adaptive_weight"]) == pytest.approx(8e-4)
 
 
-def test_a_sum_is_the_mean_times_the_values_of_an_image() -> None:
+@pytest.mark.reference
+def test_a_sum_equals_the_mean_times_the_values_of_an_image() -> None:
     _, image, _ = batch()
     other = image.flip(0)
     means = reconstruction_loss(image, other, PixelDistance(), weight=0.3)
@@ -102,7 +105,8 @@ def test_a_sum_is_the_mean_times_the_values_of_an_image() -> None:
         assert float(sums[name]) == pytest.approx(3 * 64 * 64 * float(means[name]), rel=1e-5)
 
 
-def test_both_games_are_their_formulas() -> None:
+@pytest.mark.reference
+def test_both_adversarial_losses_equal_their_formulas() -> None:
     real, fake = torch.tensor([0.3, 2.0]), torch.tensor([-0.5, 1.5])
     chance = [1 / (1 + math.exp(-value)) for value in (0.3, 2.0, -0.5, 1.5)]
     assert float(adversarial_loss(fake, "hinge")) == pytest.approx(-0.5)
@@ -113,14 +117,16 @@ def test_both_games_are_their_formulas() -> None:
     assert float(discriminator_loss(real, fake, "log")) == pytest.approx(expected)
 
 
-def test_unknown_words_are_refused() -> None:
+@pytest.mark.blackbox
+def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="adversary: expected one of hinge, log, none, found 'wasserstein'"):
         Objective(adversary="wasserstein")
     with pytest.raises(ValueError, match="reduction: expected one of sum, mean"):
         Objective(reduction="median")
 
 
-def test_the_discriminator_is_the_released_one() -> None:
+@pytest.mark.reference
+def test_the_discriminator_equals_the_released_one() -> None:
     discriminator = PatchDiscriminator()
     assert sum(parameter.numel() for parameter in discriminator.parameters()) == 2_765_633
     convolutions = [layer for layer in discriminator.layers if isinstance(layer, nn.Conv2d)]
@@ -129,7 +135,8 @@ def test_the_discriminator_is_the_released_one() -> None:
     assert discriminator(torch.zeros(1, 3, 256, 256)).shape == (1, 1, 30, 30)
 
 
-def test_alone_the_normalisation_is_torchs_own() -> None:
+@pytest.mark.reference
+def test_normalisation_in_one_process_equals_torchs() -> None:
     ours, theirs = GlobalBatchNorm2d(3), nn.BatchNorm2d(3)
     x = torch.randn(4, 3, 5, 5)
     assert torch.equal(ours(x), theirs(x))

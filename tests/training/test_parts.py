@@ -1,4 +1,4 @@
-"""What the parts with pictures of their own are trained on, and that their pipelines show a UNet just that."""
+"""Tests of the parts with their own pictures: their training data, and the UNet inputs of their pipelines."""
 
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ from transformers import CLIPImageProcessor
 from bench.data.mini.captions import captions
 from bench.data.mini.scenes import COLOURS, SHAPES, SIDE, Scene, Shape, draw_scene, numbered_scene
 from bench.models.feature_network import FeatureNetwork
-from bench.seeding import numpy_generator
-from bench.training.clip_encoder import ClipEncoderPart, similarities
-from bench.training.diffusion import TextRecipe, noise_scheduler, tokenize, velocity_loss
-from bench.training.drawn import THINGS, enlarged_box, number_of, scene_of, scene_pictures, thing_crop
-from bench.training.exemplar import ExemplarPart, another_thing, holes_of, known_mask
-from bench.training.following import ATTRIBUTES, accuracies, box_crops
-from bench.training.naming import FACTS, UNSAID, named_facts
-from bench.training.trainer import Schedule
-from bench.training.workshop import Workshop
+from bench.runtime.seeding import numpy_generator
+from bench.training.mini.attribute_accuracy import ATTRIBUTES, accuracies, box_crops
+from bench.training.mini.build import Workshop
+from bench.training.mini.caption_pretraining import FACTS, UNSAID, named_facts
+from bench.training.mini.clip_encoder import ClipEncoderPart, similarities
+from bench.training.mini.diffusion import Noised, TextRecipe, noise_scheduler, tokenize, velocity_loss
+from bench.training.mini.exemplar import ExemplarPart, another_thing, holes_of, known_mask
+from bench.training.mini.exemplar_scenes import THINGS, enlarged_box, number_of, scene_of, scene_pictures, thing_crop
+from bench.training.mini.fit import Schedule
 from tests.training import small
+
+pytestmark = pytest.mark.blackbox
 
 SCHEDULE = Schedule(2, 2, 1e-3)
 UNET: dict[str, Any] = {
@@ -55,9 +57,7 @@ def test_the_loss_is_zero_for_the_velocity_itself(tmp_path: Path) -> None:
     found = velocity_loss(
         Seer(),
         noise_scheduler(),
-        latents,
-        times,
-        noise,
+        Noised(latents, times, noise),
         beside=(beside[:, :4], beside[:, 4:]),
         condition=torch.zeros(3, 1, 4),
         workshop=workshop(tmp_path),
@@ -65,7 +65,7 @@ def test_the_loss_is_zero_for_the_velocity_itself(tmp_path: Path) -> None:
     assert found < 1e-12  # the square of float32's rounding
 
 
-def test_captions_of_unseen_words_fit_the_text_encoder() -> None:
+def test_captions_with_unseen_words_fit_the_text_encoder() -> None:
     recipe = TextRecipe(**UNET, text_width=8, text_layers=1, text_length=32, vocabulary=500)
     tokenizer = recipe.tokenizer([text for scene in scenes("train", 500) for text in captions(scene)])
     texts = [text for scene in scenes("val") for text in captions(scene)]
@@ -74,8 +74,8 @@ def test_captions_of_unseen_words_fit_the_text_encoder() -> None:
     assert len({tuple(ids) for ids in tokenize(tokenizer, texts).tolist()}) == len(set(texts))
 
 
-def test_a_tokenizer_learned_again_is_the_same() -> None:
-    """Otherwise a resumed training would read its captions by other numbers."""
+def test_a_tokenizer_trained_again_is_equal() -> None:
+    """A resumed training needs equal token numbers for its captions."""
     recipe = TextRecipe(**UNET, text_width=8, text_layers=1, text_length=32, vocabulary=300)
     texts = [text for scene in scenes("train") for text in captions(scene)]
     first, *others = (recipe.tokenizer(texts).get_vocab() for _ in range(4))
@@ -83,7 +83,7 @@ def test_a_tokenizer_learned_again_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("attended", [1, 2])
-def test_as_many_levels_as_asked_look_at_the_condition(attended: int) -> None:
+def test_the_requested_number_of_levels_attend_to_the_condition(attended: int) -> None:
     recipe = TextRecipe(**UNET, attended=attended, text_width=8, text_layers=1, text_length=8, vocabulary=200)
     unet = recipe.unet(inputs=4, condition_width=8, side=8)
     levels = [block for block in unet.down_blocks if getattr(block, "has_cross_attention", False)]
@@ -94,7 +94,7 @@ def test_as_many_levels_as_asked_look_at_the_condition(attended: int) -> None:
 # --- what is drawn -------------------------------------------------------------------------------------------------
 
 
-def test_facts_are_those_that_a_caption_mentions() -> None:
+def test_facts_contain_only_what_a_caption_mentions() -> None:
     main, other = Shape("star", "red", (60, 60), 30, 0.0), Shape("ring", "orange", (20, 20), 12, 0.0)
     scene = Scene("waves", ("blue", "grey"), (main, other), "BOAT", "white", (4, 30), 0.8, 1)
 
@@ -113,7 +113,7 @@ def test_facts_are_those_that_a_caption_mentions() -> None:
 
 
 @pytest.mark.parametrize("thing", THINGS[::7])
-def test_a_scene_of_a_thing_has_it_in_front_of_other_colours(thing: tuple[str, str]) -> None:
+def test_a_scene_of_a_thing_shows_it_before_other_colours(thing: tuple[str, str]) -> None:
     scene = scene_of(thing, numpy_generator(0, *thing), split="train")
     assert (scene.shapes[0].kind, scene.shapes[0].colour) == thing == THINGS[number_of(scene)]
     assert scene.shapes[0].colour not in scene.ground
@@ -143,7 +143,7 @@ def test_pictures_are_scaled_by_area() -> None:
 # --- following -----------------------------------------------------------------------------------------------------
 
 
-def test_accuracy_counts_only_what_was_asked_for() -> None:
+def test_accuracy_counts_only_mentioned_facts() -> None:
     class Reader(FeatureNetwork):
         def forward(self, image: Tensor) -> dict[str, Tensor]:
             return {name: torch.eye(len(values))[[1] * len(image)] for name, values in ATTRIBUTES.items()}
@@ -185,7 +185,7 @@ def exemplar_part() -> ExemplarPart:
     )
 
 
-def test_the_pipeline_shows_the_unet_what_it_is_trained_on() -> None:
+def test_the_pipeline_gives_the_unet_the_inputs_of_training() -> None:
     part, vae = exemplar_part(), small.first_stage().vae
     unet, encoder = part.unet(inputs=9, condition_width=8, side=16), part.image_encoder()
     assert len(encoder.mapper.blocks) == 1
@@ -213,7 +213,7 @@ def test_the_pipeline_shows_the_unet_what_it_is_trained_on() -> None:
 
 
 def _mean_only(vae: Any) -> Any:
-    """An encoder without noise, so that two calls agree."""
+    """Remove the noise of the encoder, so that two calls agree."""
     encode = type(vae).encode
 
     def mean(x: Tensor) -> Any:
@@ -225,7 +225,7 @@ def _mean_only(vae: Any) -> Any:
     return mean
 
 
-def test_masks_come_to_the_latents_side_in_both_ways() -> None:
+def test_masks_are_resized_to_the_latents_side_by_both_rules() -> None:
     holes = holes_of([(20, 30, 70, 90)], 32)
     assert holes.sum() == (18 - 5) * (23 - 7)  # what is partly in the box is in the hole
     soft, hard = (known_mask(holes, 8, variant=variant) for variant in (0, 1))
@@ -233,7 +233,7 @@ def test_masks_come_to_the_latents_side_in_both_ways() -> None:
     assert soft[(soft > 0) & (soft < 1)].numel() > 0
 
 
-def test_another_thing_differs_in_shape_and_colour_and_stands_out() -> None:
+def test_another_thing_differs_in_shape_and_colour() -> None:
     for number, scene in enumerate(scenes("dev", 20)):
         shape, colour = THINGS[another_thing(scene, numpy_generator(0, number))]
         assert shape != scene.shapes[0].kind
@@ -243,8 +243,8 @@ def test_another_thing_differs_in_shape_and_colour_and_stands_out() -> None:
 # --- embeddings ----------------------------------------------------------------------------------------------------
 
 
-def test_similarities_tell_what_is_shared() -> None:
-    """With embeddings of a direction for each shape and one for each colour, what is shared can be counted."""
+def test_similarities_distinguish_what_is_shared() -> None:
+    """Embeddings have a direction for each shape and each colour, so that shared attributes can be counted."""
     shape, colour = torch.eye(len(SHAPES)), torch.eye(len(COLOURS))
     numbers = torch.arange(len(THINGS))
     embedding = torch.cat([shape[numbers // len(COLOURS)], colour[numbers % len(COLOURS)]], 1) / 2**0.5
@@ -253,7 +253,7 @@ def test_similarities_tell_what_is_shared() -> None:
     assert [round(found[f"similarity_{kind}"], 6) for kind in ("same", "shape", "colour", "other")] == [1, 0.5, 0.5, 0]
 
 
-def test_a_batch_has_no_thing_twice() -> None:
+def test_a_batch_contains_no_thing_twice() -> None:
     with pytest.raises(ValueError, match="batch_size: expected 72 or less, found 73"):
         ClipEncoderPart(
             widths=[4], dimension=4, image_side=16, temperature=0.1, views_per_thing=1, dev_views_per_thing=1,

@@ -1,88 +1,210 @@
-"""The fit: resumed equals uninterrupted, and what it refuses."""
+"""Tests of the decoder's trainer: resumed and distributed training, and refusals."""
 
+import json
+import os
+import signal
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 
-from bench.errors import BadInputError
-from bench.training.trainer import Schedule, fit, torch_generator
+from bench.errors import BadInputError, TerminatedError
+from bench.runtime.distributed import World
+from bench.training.objective import Objective
+from bench.training.recipe import WarmupCosine
+from bench.training.trainer import DecoderTraining, device_ids, posterior_noise
+from tests.helpers import torchrun
+from tests.training.small import recipe, training, write_pictures
 
-SCHEDULE = Schedule(steps=12, batch_size=4, learning_rate=0.05, warmup=3, save_every=5)
-
-
-def train(checkpoint: Path, *, stop: int | None = None, settings: str = "a") -> nn.Linear:
-    torch.manual_seed(3)
-    model = nn.Linear(3, 1)
-
-    def loss(step: int) -> dict[str, Tensor]:
-        if step == stop:
-            raise KeyboardInterrupt
-        x = torch.randn(SCHEDULE.batch_size, 3, generator=torch_generator(0, "x", step))
-        return {"square": (model(x) - x.sum(1, keepdim=True)).square().mean()}
-
-    fit(model, loss, SCHEDULE, checkpoint=checkpoint, settings=settings)
-    return model
+TWO_PROCESSES = Path(__file__).parent / "two_processes.py"
 
 
-@pytest.mark.parametrize("stop", [3, 8, 11])
-def test_resumed_equals_uninterrupted(tmp_path: Path, stop: int) -> None:
-    whole = train(tmp_path / "whole.pt")
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "broken.pt", stop=stop)
-    assert (tmp_path / "broken.pt").exists() == (stop >= SCHEDULE.save_every)
-    resumed = train(tmp_path / "broken.pt")
-    assert torch.equal(whole.weight, resumed.weight)
-    assert torch.equal(whole.bias, resumed.bias)
-    assert not torch.allclose(whole.weight, nn.Linear(3, 1).weight)
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-def test_a_finished_fit_does_nothing_more(tmp_path: Path) -> None:
-    whole = train(tmp_path / "c.pt")
-    assert torch.equal(train(tmp_path / "c.pt", stop=0).weight, whole.weight)
+def losses(run: DecoderTraining, *, stop: int | None = None) -> list[dict[str, float]]:
+    found = []
+    for update in run.updates():
+        found.append(update.losses)
+        if update.step == stop:
+            break
+    return found
 
 
-def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
-    train(tmp_path / "c.pt")
-    with pytest.raises(BadInputError, match=r"c\.pt: a checkpoint made with other settings"):
-        train(tmp_path / "c.pt", settings="b")
+def equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    pairs = zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_loss_that_is_not_finite_ends_the_fit(tmp_path: Path) -> None:
-    model = nn.Linear(1, 1)
-    with pytest.raises(FloatingPointError, match="step 0 is not finite"):
-        fit(
-            model,
-            lambda step: {"bad": model.weight.sum() * float("nan")},
-            SCHEDULE,
-            checkpoint=tmp_path / "c.pt",
-            settings="",
-        )
+@pytest.mark.property
+@pytest.mark.parametrize("stop", [2, 3, 5])
+def test_a_resumed_training_equals_an_uninterrupted_one(pictures: Path, tmp_path: Path, stop: int) -> None:
+    whole = training(pictures, tmp_path / "whole")
+    expected = losses(whole)
+    losses(training(pictures, tmp_path / "broken"), stop=stop)
+    resumed = training(pictures, tmp_path / "broken")
+    done = stop - 1  # an update is saved when the next is asked for, and only every second one
+    assert resumed.step == done - done % 2
+    assert expected[resumed.step :] == losses(resumed)
+    assert equal(resumed.decoder, whole.decoder)
+    assert resumed.discriminator is not None
+    assert whole.discriminator is not None
+    assert equal(resumed.discriminator, whole.discriminator)
 
 
-def test_frozen_parameters_stay(tmp_path: Path) -> None:
-    model = nn.ParameterDict({name: nn.Parameter(torch.zeros(1)) for name in ("frozen", "plain")})
-    model["frozen"].requires_grad_(False)
-    schedule = Schedule(steps=1, batch_size=1, learning_rate=0.01, warmup=0, weight_decay=0)
-
-    def loss(step: int) -> dict[str, Tensor]:
-        return {"sum": model["frozen"].sum() + model["plain"].sum()}
-
-    fit(model, loss, schedule, checkpoint=tmp_path / "c.pt", settings="")
-    assert model["frozen"].item() == 0
-    assert model["plain"].item() == pytest.approx(-0.01, rel=1e-3)
+@pytest.mark.blackbox
+def test_the_newest_checkpoints_are_kept_and_nothing_partial(pictures: Path, tmp_path: Path) -> None:
+    losses(training(pictures, tmp_path, keep=2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["step_00000004.pt", "step_00000006.pt"]
 
 
-def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
-    factors = [SCHEDULE.factor(step) for step in range(SCHEDULE.steps)]
-    assert factors[:3] == pytest.approx([1 / 3, 2 / 3, 1])
-    assert all(earlier > later for earlier, later in pairwise(factors[3:]))
-    assert SCHEDULE.factor(SCHEDULE.steps) == pytest.approx(0.01)
+@pytest.mark.blackbox
+def test_a_request_to_end_saves_the_current_step(pictures: Path, tmp_path: Path) -> None:
+    updates = training(pictures, tmp_path, save_every=100).updates()
+    assert [next(updates).step, next(updates).step] == [1, 2]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert next(updates).step == 3
+    with pytest.raises(TerminatedError):
+        next(updates)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000003.pt"]
+    whole = training(pictures, tmp_path / "whole", save_every=100)
+    assert losses(training(pictures, tmp_path, save_every=100)) == losses(whole)[3:]
 
 
-@pytest.mark.parametrize("field", ["steps", "batch_size", "learning_rate", "save_every"])
-def test_sizes_must_be_positive(field: str) -> None:
-    with pytest.raises(ValueError, match="must be positive"):
-        Schedule(**{"steps": 1, "batch_size": 1, "learning_rate": 1.0, field: 0})  # type: ignore[arg-type]
+@pytest.mark.blackbox
+def test_other_settings_are_refused(pictures: Path, tmp_path: Path) -> None:
+    losses(training(pictures, tmp_path))
+    with pytest.raises(BadInputError, match=r"step_00000006\.pt: a checkpoint made with other settings"):
+        training(pictures, tmp_path, settings="other")
+
+
+@pytest.mark.blackbox
+def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(pictures: Path, tmp_path: Path) -> None:
+    run = training(pictures, tmp_path)
+    updates = run.updates()
+    assert [next(updates).step for _ in range(3)] == [1, 2, 3]
+    torch.nn.init.constant_(run.decoder.conv_out.bias, float("nan"))
+    with pytest.raises(FloatingPointError, match=r"step 3 is not finite.*step_00000002\.pt"):
+        next(updates)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize(("adversary", "rate"), [pytest.param("none", 1e-3, marks=pytest.mark.slow), ("hinge", 5e-6)])
+def test_two_processes_give_the_losses_of_one(pictures: Path, tmp_path: Path, adversary: str, rate: float) -> None:
+    """Rounding differs between them, and adversarial training amplifies differences, hence the small rate."""
+    found = []
+    for processes in (1, 2):
+        out = tmp_path / str(processes)
+        words = [str(TWO_PROCESSES), str(pictures), str(out), "50", adversary, str(rate)]
+        torchrun.run([*torchrun.launcher(processes), *words], seconds=300)
+        found.append(json.loads((out / "losses.json").read_text()))
+    one, two = found
+    assert len(one) == len(two) == 50
+    assert ("discriminator" in one[-1]) == (adversary == "hinge")
+    for first, second in zip(one, two, strict=True):
+        assert first.keys() == second.keys()
+        for name in first.keys() & {"l1", "perceptual", "discriminator"}:
+            assert first[name] == pytest.approx(second[name], abs=1e-5)
+
+
+@pytest.mark.property
+def test_accumulated_passes_equal_one_update(pictures: Path, tmp_path: Path) -> None:
+    """Without batch statistics, four items at once equal two passes of two items."""
+    plain = recipe().objective.__class__(reduction="mean", adversary="none")
+    at_once = losses(training(pictures, tmp_path / "a", objective=plain))
+    in_two = losses(training(pictures, tmp_path / "b", objective=plain, at_once=2))
+    for first, second in zip(at_once, in_two, strict=True):
+        assert first == pytest.approx(second, rel=1e-4)
+
+
+@pytest.mark.blackbox
+def test_a_world_that_does_not_divide_the_items_is_refused(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"training\.at_once: expected a multiple of the 3 processes, found 4"):
+        training(pictures, tmp_path, world=World(rank=0, size=3))
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(("device", "ids"), [("cpu", None), ("cpu:0", None), ("cuda", None), ("cuda:1", [1])])
+def test_only_a_numbered_gpu_is_named_to_distributed_training(device: str, ids: list[int] | None) -> None:
+    assert device_ids(torch.device(device)) == ids
+
+
+@pytest.mark.property
+def test_noise_is_drawn_for_each_item() -> None:
+    alone, together = posterior_noise((4, 8, 8), 0, [7]), posterior_noise((4, 8, 8), 0, [3, 7])
+    assert alone is not None
+    assert together is not None
+    assert torch.equal(alone[0], together[1])
+    assert not torch.equal(together[0], together[1])
+    assert posterior_noise((), 0, [1]) is None
+
+
+@pytest.mark.reference
+def test_the_schedule_equals_that_of_the_released_code() -> None:
+    rate = WarmupCosine(3.6e-4, steps=172_824)
+    assert rate(0) == pytest.approx(3.6e-6)
+    assert rate(2500) == pytest.approx(3.6e-4 * 0.505)
+    assert rate(5000) == pytest.approx(3.6e-4)
+    assert rate(5000 + 83_912) == pytest.approx((3.6e-4 + 1e-6) / 2)
+    assert rate(172_824) == rate(200_000) == pytest.approx(1e-6)
+    assert all(earlier > later for earlier, later in pairwise(rate(step) for step in range(5000, 172_824, 10_000)))
+
+
+@pytest.mark.reference
+def test_the_discriminators_schedule_equals_the_released_code_at_every_step() -> None:
+    """The discriminator joins at step 50,001 with rate zero; from 50,002 its rate follows its own warm-up."""
+    released = recipe(steps=172_824, warmup=5000, learning_rate=3.6e-4, objective=Objective())
+    rate = released.discriminator_rate()
+    joins = {step: released.objective.adversarial(step) for step in range(49_999, 50_003)}
+    assert joins == {49_999: False, 50_000: False, 50_001: True, 50_002: True}
+    assert [rate(step) for step in (0, 49_999, 50_000, 50_001)] == [0, 0, 0, 0]
+    for step in range(50_002, 50_012):
+        assert rate(step) == pytest.approx(3.6e-4 * (0.01 + 0.99 * (step - 50_001) / 5000), rel=1e-12)
+    assert rate(55_000) < rate(55_001) == pytest.approx(3.6e-4)
+    halfway = 55_001 + (172_824 - 55_001) / 2
+    assert (rate(int(halfway)) + rate(int(halfway) + 1)) / 2 == pytest.approx((3.6e-4 + 1e-6) / 2)
+    assert rate(172_824) == pytest.approx(1e-6)
+
+
+@pytest.mark.blackbox
+def test_a_discriminator_present_from_the_start_has_rate_zero_in_step_0() -> None:
+    rate = recipe(warmup=100, learning_rate=1e-3, objective=Objective(adversary_from=0)).discriminator_rate()
+    assert rate(0) == 0
+    assert rate(1) == pytest.approx(1e-3 * (0.01 + 0.99 / 100))
+
+
+@pytest.mark.blackbox
+def test_a_discriminator_changes_from_the_step_after_it_joins(pictures: Path, tmp_path: Path) -> None:
+    run = training(pictures, tmp_path)  # it joins at step 2
+    assert run.discriminator is not None
+    weights = [parameter.detach().clone() for parameter in run.discriminator.parameters()]
+    rates, same = [], []
+    for progressed in run.updates():
+        now = [parameter.detach().clone() for parameter in run.discriminator.parameters()]
+        rates.append(progressed.rates.get("discriminator"))
+        same.append(all(torch.equal(one, other) for one, other in zip(now, weights, strict=True)))
+        weights = now
+        if progressed.step == 4:
+            break
+    assert rates == [None, None, 0.0, pytest.approx(1e-3 * (0.01 + 0.99 / 2))]
+    assert same == [True, True, True, False]
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, "steps: expected 1 or more"),
+        ({"at_once": 3}, "at_once: expected a divisor of batch_size 4"),
+        ({"full_share": 1.5}, "full_share: expected a share"),
+        ({"full_share": 0.2, "full_masks": "alternating"}, "full every second time, found 0.2"),
+        ({"precision": "float16"}, "precision: expected one of float32, bfloat16"),
+    ],
+)
+def test_impossible_recipes_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        recipe(**changes)

@@ -1,4 +1,4 @@
-"""Run by `torchrun` in a test: trains the small decoder in this process's world and writes its losses."""
+"""Train the small decoder in the world of this `torchrun` process, and write its losses."""
 
 import json
 import sys
@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import distributed
 
+from bench.runtime.distributed import World
 from bench.training.objective import Objective
-from bench.world import World
 from tests.training.small import training
 
 if __name__ == "__main__":

@@ -1,0 +1,85 @@
+"""Tests of the cost of the larger decoder relative to sampling."""
+
+import pytest
+import torch
+
+from baselines.paste_back import PasteBack
+from bench.evaluation.costs import decoding_share, row_costs, unknown_costs
+from bench.generation.decoding import Decoded
+from bench.generation.method import Batch
+from bench.models import build_decoder
+from bench.runtime.not_available import NotAvailable
+from bench.tables.verdicts import Judgement
+
+pytestmark = pytest.mark.blackbox
+
+
+def timed(seconds: float, spread: float) -> dict[str, float]:
+    least, most = seconds * (1 - spread), seconds * (1 + spread)
+    return {"seconds_per_image": seconds, "least_seconds_per_image": least, "most_seconds_per_image": most}
+
+
+def costs(vanilla: float, large: float, spread: float = 0.0) -> dict[str, dict[str, float]]:
+    return {"stablediffusion": timed(vanilla, spread), "large_mask": timed(large, spread)}
+
+
+def test_the_decoding_share_is_of_the_total_time_at_the_given_steps() -> None:
+    found = decoding_share(costs(0.1, 0.2), sampling=1.9, steps=50)
+    assert isinstance(found, Judgement)
+    assert found.verdict == "holds"
+    assert "5.0% [5.0%, 5.0%] of the whole at 50 steps" in found.evidence
+    few = f"{0.1 / (1.9 * 4 / 50 + 0.1):.1%}"
+    assert f"{few} [{few}, {few}] of the whole at 4 steps" in found.evidence
+
+
+@pytest.mark.parametrize(
+    ("large", "spread", "verdict"),
+    [(0.29, 0.01, "holds"), (0.31, 0.01, "does not hold"), (0.29, 0.1, "inconclusive"), (0.31, 0.1, "inconclusive")],
+)
+def test_the_limit_of_one_tenth_is_judged_by_the_range_of_the_timings(
+    large: float, spread: float, verdict: str
+) -> None:
+    found = decoding_share(costs(0.1, large, spread), sampling=1.9, steps=50)
+    assert isinstance(found, Judgement)
+    assert found.verdict == verdict
+
+
+def test_the_decoding_share_is_unknown_unless_both_rows_were_timed() -> None:
+    found = decoding_share({"large_mask": {"seconds_per_image": 1.0}}, sampling=1.0, steps=50)
+    assert found == NotAvailable("not timed: stablediffusion")
+
+
+def batch(device: str, count: int = 2) -> Batch:
+    shapes = ((count, 4, 8, 8), (count, 3, 32, 32), (count, 1, 32, 32))
+    z, image, mask = (torch.zeros(shape, device=device) for shape in shapes)
+    return Batch(tuple(map(str, range(count))), z, image, mask)
+
+
+def measured(device: str) -> dict[str, dict[str, float]]:
+    decoder = build_decoder("base", channels=(4, 4, 8), layers=1, groups=2).to(device)
+    rows = {"with": Decoded(decoder, conditioned=True), "without": Decoded(decoder, conditioned=False)}
+    return row_costs({**rows, "pasted": PasteBack(rows["without"])}, batch(device))
+
+
+def test_each_row_is_given_the_costs_of_its_decoder() -> None:
+    found = measured("cpu")
+    timed, counted = (
+        {"seconds_per_image", "least_seconds_per_image", "most_seconds_per_image"},
+        {"parameters", "tera_flop", "peak_activation_bytes"},
+    )
+    assert {row: set(entry) for row, entry in found.items()} == {
+        "with": {*timed, *counted}, "without": {*timed, *counted}, "pasted": timed,
+    }  # fmt: skip
+    assert found["with"]["tera_flop"] > found["without"]["tera_flop"]
+    assert found["with"]["parameters"] == found["without"]["parameters"]
+    for entry in found.values():
+        least, most = entry["least_seconds_per_image"], entry["most_seconds_per_image"]
+        assert 0 < least <= entry["seconds_per_image"] <= most
+    assert "CUDA" in unknown_costs(torch.device("cpu"))["peak_memory_bytes"]
+
+
+@pytest.mark.gpu
+def test_memory_is_counted_on_cuda() -> None:
+    found = measured("cuda")
+    assert found["with"]["peak_memory_bytes"] >= found["without"]["peak_memory_bytes"] > 0
+    assert not unknown_costs(torch.device("cuda"))

@@ -1,0 +1,261 @@
+"""Tests of `experiment=train_decoder` on the mini profile with few updates, and of its decoder in Table 2."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas
+import pytest
+import torch
+
+import bench
+from bench.checking.assets import read_assets
+from bench.cli import main
+from bench.config.compose import compose_config, conf_dir, typed
+from bench.config.instantiate import make
+from bench.errors import BadInputError
+from bench.experiments.run import experiment_of
+from bench.models import load_decoder
+from bench.training.recipe import DecoderRecipe
+
+ADVERSARIAL = ("predict_branch=true", "training.objective.adversary=hinge", "training.objective.adversary_from=2")
+RECIPES = sorted(path.stem for path in (conf_dir() / "training").glob("*.yaml"))
+MINI = Path(bench.__file__).parent / "assets" / "mini"
+COMMANDS = {
+    name: re.findall(r"python -m bench (experiment=train_decoder .*?) out=DIR", asset.how)
+    for name, asset in read_assets().items()
+    if "experiment=train_decoder" in asset.how
+}
+"""Overrides in the list of assets, by asset."""
+
+
+def words(store: Path, out: Path, *extra: str) -> list[str]:
+    """Return the overrides of the experiment with four updates."""
+    sizes = ("steps=4", "batch_size=2", "at_once=2", "save_every=2", "validate_every=2", "validation_items=4")
+    return [
+        "experiment=train_decoder",
+        f"paths.store={store}",
+        f"paths.data={store / 'data'}",
+        f"out={out}",
+        "device=cpu",
+        "predict_branch=false",
+        "profile.datasets.imagenet_train.per_class=1",
+        "profile.datasets.imagenet_dev.per_class=1",
+        *(f"training.{size}" for size in sizes),
+        *extra,
+    ]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def trained(store: Path) -> Path:
+    """Return the folder of a finished run."""
+    assert bench.run(words(store, store / "base", *ADVERSARIAL)).status == 0
+    return store / "base"
+
+
+@pytest.mark.blackbox
+def test_a_run_writes_its_decoder_curve_pictures_and_lineage(trained: Path) -> None:
+    assert {path.name for path in trained.iterdir()} == {
+        ".started.json", "best", "decoder", "figures", "losses.csv", "run.json", "validation.csv",
+    }  # fmt: skip
+    drawn = {f"{name}.{kind}" for name in ("curves", "samples") for kind in ("png", "pdf")}
+    assert {path.name for path in (trained / "figures").iterdir()} == drawn
+    losses, validations = (pandas.read_csv(trained / f"{name}.csv") for name in ("losses", "validation"))
+    assert list(losses["step"]) == [1, 2, 3, 4]
+    assert list(validations["step"]) == [0, 2, 4]
+    assert {"lpips", "mse", "lpips_mask", "known_mse01"} < set(validations)
+    run = json.loads((trained / "run.json").read_text())
+    lineage = load_decoder(trained / "decoder").lineage
+    assert lineage["data"] == run["lineage"]["data"]
+    assert lineage["step"] == 4
+    assert len(lineage["first_stage"]["path"]) == 64
+    assert lineage["training"]["steps"] == 4
+    assert set(lineage["source"]) == {"commit", "dirty"}
+
+
+@pytest.mark.blackbox
+def test_a_repeated_run_trains_nothing(trained: Path, store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        bench.run(words(store, store / "again", *ADVERSARIAL))
+    assert "found finished in the store" in caplog.text
+    first, second = (load_decoder(folder / "decoder").state_dict() for folder in (trained, store / "again"))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.blackbox
+def test_a_trained_decoder_makes_a_row_with_its_lineage(trained: Path, store: Path, tmp_path: Path) -> None:
+    found = bench.run(
+        [
+            "experiment=table2_inpaint_imagenet",
+            "row=[stablediffusion,decoder_mask,decoder_nomask]",
+            f"decoder.checkpoint={trained / 'decoder'}",
+            f"paths.store={store}",
+            f"paths.data={store / 'data'}",
+            f"out={tmp_path / 'table'}",
+            "limit=4",
+            "generator.steps=2",
+            "device=cpu",
+        ]
+    )
+    assert found.table is not None
+    assert list(found.table["label"]) == ["StableDiffusion", "base w/ mask", "base w/o mask"]
+    run = json.loads((tmp_path / "table" / "run.json").read_text())
+    assert run["lineage"]["decoder_mask"]["step"] == 4
+    assert run["lineage"]["stablediffusion"]["part"] == "vanilla"
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ["decoder.blending=concat", "decoder.branch=partial"],
+        ["decoder.branch=partial"],
+        ["decoder=large"],
+        ["decoder=vanilla_finetuned", "training.precision=float32"],
+        ["decoder.width=0.5", "start=null"],
+    ],
+)
+def test_every_other_decoder_can_be_trained(store: Path, tmp_path: Path, extra: list[str]) -> None:
+    found = bench.run(words(store, tmp_path / "out", *extra))
+    assert found.status == 0
+    decoder = load_decoder(tmp_path / "out" / "decoder")
+    wanted = typed(compose_config(["experiment=train_decoder", *extra]))[0].decoder
+    assert wanted is not None
+    assert decoder.config.blending == wanted.blending
+    assert (decoder.condition_encoder is not None) == wanted.conditioned
+    assert decoder.config.channels[0] == round(16 * wanted.width)
+
+
+@pytest.mark.blackbox
+def test_a_sweep_over_the_share_of_full_masks_makes_one_table(store: Path, tmp_path: Path) -> None:
+    sweep = words(store, tmp_path / "sweep", "training.full_share=0,1", "training.steps=1")
+    assert main(["-m", *sweep]) == 0
+    table = pandas.read_csv(tmp_path / "sweep" / "sweep.csv")
+    assert list(table["training.full_share"]) == [0, 1]
+    assert table["known_mse01"].nunique() == 2
+
+
+def recipe_of(name: str) -> DecoderRecipe:
+    _, resolved = typed(compose_config(["experiment=train_decoder", f"training={name}"]))
+    recipe: DecoderRecipe = make(resolved["training"], "training")
+    return recipe
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_composes_in_its_profile(name: str) -> None:
+    recipe = recipe_of(name)
+    assert recipe.profile == name.partition("_")[0]
+    assert recipe.rate(pretrained=False)(recipe.warmup) == pytest.approx(recipe.learning_rate)
+
+
+@pytest.mark.golden
+def test_the_papers_recipes_have_the_released_values() -> None:
+    names = ("paper_base", "paper_large", "paper_large_x2", "paper_base_as_printed", "paper_large_as_printed")
+    base, large, widest, *printed = (recipe_of(name) for name in names)
+    assert [recipe.fresh for recipe in (base, large, widest, *printed)] == [False, True, True, False, True]
+    assert (base.learning_rate, base.batch_size, base.pretrained_rate) == (3.6e-4, 80, 0.1)
+    assert base.learning_rate == pytest.approx(4.5e-6 * base.batch_size)
+    assert large.learning_rate == pytest.approx(4.5e-6 * large.batch_size)
+    assert widest.learning_rate == pytest.approx(4.5e-6 * widest.batch_size)
+    assert base.steps == 12 * (1_152_196 // 80)
+    assert large.steps == 120_030
+    for recipe in (base, large, widest):
+        assert recipe.objective.adversary_from == 50_001
+        assert (recipe.objective.adversary, recipe.objective.adversary_weight) == ("hinge", 0.8)
+        assert tuple(recipe.betas) == (0.5, 0.9)
+    assert printed[1].learning_rate == 7.2e-4
+    assert {recipe.objective.adversary for recipe in printed} == {"log"}
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["training.stepss=3"], r"training\.stepss"),
+        (["training.steps=0"], "training: steps: expected 1 or more, found 0"),
+        (["training.masks=thin"], r"training\.masks: unknown mask preset 'thin'"),
+        (["decoder.width=1.1"], "decoder: decoder width 35 is not a multiple of its 2"),
+        (["decoder.blending=multiply"], "decoder: decoder blending must be one of add, concat"),
+        (["decoder.width=0.5"], "start: .*start=null trains from fresh weights"),
+        (["start=nowhere"], "start: nothing at nowhere"),
+        (["first_stage=nowhere"], "first_stage: nothing at nowhere"),
+        (["wandb=mine"], "wandb"),
+    ],
+)
+def test_bad_input_is_named(store: Path, tmp_path: Path, extra: list[str], message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        bench.run(words(store, tmp_path / "out", *extra))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+def test_a_missing_folder_of_training_pictures_is_named(store: Path, tmp_path: Path) -> None:
+    drawn = "profile.datasets.imagenet_train.per_class=1"  # of use only where the pictures are drawn
+    given = [word for word in words(store, tmp_path / "out", "training_data.root=nowhere") if word != drawn]
+    with pytest.raises(BadInputError, match=r"training_data\.root: nothing at nowhere"):
+        bench.run(given)
+    with pytest.raises(BadInputError, match=r"per_class: expected a key that train_decoder uses"):
+        bench.run([*given, drawn])
+
+
+@pytest.fixture
+def paper(tmp_path: Path) -> list[str]:
+    """Return overrides for the paper profile at small sizes, with all files of a training except its pictures."""
+    (tmp_path / "vgg.pth").touch()
+    (tmp_path / "train").mkdir()
+    return [
+        f"paths.sd_inpainting={MINI / 'inpainting'}",
+        f"paths.vgg16={tmp_path / 'vgg.pth'}",
+        f"paths.imagenet_train={tmp_path / 'train'}",
+        "profile.decoder_sizes={channels: [16, 32, 64], layers: 2, groups: 2}",
+        "device=cpu",
+        "stage=check",
+    ]
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("asset", COMMANDS)
+def test_the_commands_in_the_list_of_assets_work(asset: str, paper: list[str]) -> None:
+    (command,) = COMMANDS[asset]
+    assert bench.run([*command.split(), *paper]).status == 0
+
+
+@pytest.mark.blackbox
+def test_a_start_that_cannot_be_widened_is_refused_before_pictures_are_read(paper: list[str]) -> None:
+    large = ["experiment=train_decoder", "profile=paper", "decoder=large", *paper]
+    with pytest.raises(BadInputError, match=r"start: .* found 16 in 2 groups and 24 in 2; start=null"):
+        bench.run([*large, "training=paper_base"])
+    fresh = [*large, "training=paper_large", "start=nowhere"]
+    assert bench.run(fresh).status == 0
+    experiment = experiment_of(*typed(compose_config(fresh)), fresh)
+    assert "start" not in {key for problem in experiment.missing() for key in problem.keys}
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (["profile=paper"], r"the paper profile \(training=paper_base, .*training=paper_large_x2\), found mini"),
+        (["training=paper_base"], r"the mini profile \(training=mini, training=mini_vanilla\), found paper"),
+        (["profile.name=mine"], r"the mine profile \(\+training\.profile=mine\), found mini"),
+    ],
+)
+def test_a_recipe_of_another_profile_is_refused(chosen: list[str], message: str) -> None:
+    with pytest.raises(BadInputError, match=f"training: expected a recipe of {message}"):
+        bench.run(["experiment=train_decoder", *chosen, "stage=check"])
+
+
+@pytest.mark.blackbox
+def test_a_fresh_recipe_ignores_the_start(store: Path, tmp_path: Path) -> None:
+    fresh = ["+training.fresh=true", "start=nowhere", "predict_branch=true", "training.steps=1"]
+    assert bench.run(words(store, tmp_path / "out", *fresh)).status == 0
+    decoder = load_decoder(tmp_path / "out" / "decoder")
+    assert decoder.training_note == "1"
+    assert decoder.lineage["start"] is None
+    assert not decoder.lineage["predict_branch"]

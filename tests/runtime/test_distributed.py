@@ -1,0 +1,114 @@
+"""Tests that a table does not depend on the number of processes or the batch size, except for rounding."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers import torchrun
+
+ROOT = Path(__file__).parents[2]
+ITEMS = 130
+"""Three blocks, so that each of three processes has something to do."""
+
+
+def command(folder: Path, *more: str, processes: int = 1) -> list[str]:
+    """Return the command of Table 2 on some items."""
+    words = ["-m", "bench", "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
+    words += ["row=[stablediffusion,base_mask]", "profile.fid_minimum=64"]
+    words += [f"paths.store={folder / 'store'}", f"paths.data={folder.parent / 'data'}", f"out={folder / 'out'}"]
+    return [*torchrun.launcher(processes), *words, *more]
+
+
+def table(folder: Path, *, processes: int = 1, batch_size: int = 16) -> dict[str, Any]:
+    """Run the command of Table 2, and return `run.json` and the numbers by row and metric."""
+    line = command(folder, f"batch_size={batch_size}", processes=processes)
+    torchrun.run(line)
+    results = json.loads((folder / "out" / "results.json").read_text())
+    numbers = {(row["method"], metric): entry for row in results["rows"] for metric, entry in row["metrics"].items()}
+    return {"run": json.loads((folder / "out" / "run.json").read_text()), "numbers": numbers}
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> None:
+    assert one["numbers"].keys() == other["numbers"].keys()
+    measured = 0
+    for key, entry in one["numbers"].items():
+        row, metric = key
+        # A difference of two steps is as near as the steps are.
+        least = 1e-4 * one["numbers"][row, "border_step"]["value"] if metric == "border_excess" else 1e-9
+        for figure in ("value", "stderr"):
+            if entry[figure] is not None:
+                assert other["numbers"][key][figure] == pytest.approx(entry[figure], rel=1e-4, abs=least), (key, figure)
+                measured += 1
+    assert measured > 20
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("processes")
+    return folder, table(folder / "alone")
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_several_processes_share_the_items_and_give_one_table(
+    alone: tuple[Path, dict[str, Any]], processes: int
+) -> None:
+    folder, expected = alone
+    found = table(folder / f"processes_{processes}", processes=processes)
+    assert found["run"]["latents"] == {"sampled": ITEMS, "stored": 0}
+    same(expected, found)
+
+
+@pytest.mark.property
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [1, 5])
+def test_the_batch_size_changes_no_number(alone: tuple[Path, dict[str, Any]], batch_size: int) -> None:
+    folder, expected = alone
+    same(expected, table(folder / f"batch_{batch_size}", batch_size=batch_size))
+
+
+DYING = """
+import os, signal
+from bench.generation.decoding import Decoded
+
+class Dying(Decoded):
+    \"\"\"As one decodes, but for the second process.\"\"\"
+
+    def __call__(self, batch):
+        if os.environ.get("RANK") == "1":
+            if os.environ["HOW"] == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise RuntimeError("this process broke")
+        return super().__call__(batch)
+"""
+
+
+@pytest.mark.blackbox
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["broken", "killed"])
+def test_a_dead_process_ends_the_run_and_any_number_resumes_it(
+    alone: tuple[Path, dict[str, Any]], tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "dying.py").write_text(DYING)
+    folder = alone[0] / how
+    row = ["rows.base_mask.method._target_=dying.Dying"]
+    path = f"{ROOT}{os.pathsep}{tmp_path}"
+    line = command(folder, *row, processes=2)
+    env = torchrun.environment(PYTHONPATH=path, HOW=how)
+    done = subprocess.run(line, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 1
+    if how == "broken":
+        first = done.stderr.index("Traceback")
+        assert "RuntimeError: this process broke" in done.stderr[first:].split("Traceback")[1]
+    else:
+        assert "Signal 9 (SIGKILL)" in done.stderr
+    left = [text for text in ("another process ended", "asked to end") if text in done.stderr]
+    assert left, "the other process has said nothing"
+    assert not (folder / "out" / "run.json").exists()
+    found = table(folder, processes=3 if how == "broken" else 1)
+    assert found["run"]["latents"] == {"sampled": 0, "stored": ITEMS}
+    same(alone[1], found)

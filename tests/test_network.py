@@ -1,0 +1,111 @@
+"""Tests that no experiment uses the network: in every process, each call is refused and recorded."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.config.compose import experiments
+
+pytestmark = pytest.mark.blackbox
+
+ROOT = Path(__file__).parents[1]
+REFUSING = """
+import os, sys
+
+CALLS = {
+    "socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo",
+    "socket.sendto", "socket.sendmsg", "urllib.Request", "http.client.connect", "ftplib.connect",
+}
+
+
+def refuse(event, arguments):
+    if event in CALLS:
+        handle = os.open(os.environ["CALLS_NOTED_IN"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(handle, f"{sys.argv[:1]} {event} {arguments[1:]!r}\\n".encode())
+        os.close(handle)
+        raise OSError(f"refused: {event}")
+
+
+sys.addaudithook(refuse)
+"""
+"""Python runs a `sitecustomize` as it starts, in children as well."""
+RUNNING = """
+import sys
+from bench.cli import main
+
+for words, expected in RUNS:
+    status = main(words)
+    assert status == expected, (words, status)
+"""
+CLOSED = "http://127.0.0.1:9"
+"""Address at which nothing answers, set as the proxy of programs that are not Python."""
+SMALL = ["limit=2", "generator.steps=1", "device=cpu"]
+TABLE2 = "experiments=[table2_inpaint_imagenet]"
+WORDS: dict[str, list[str]] = {
+    "all_tables": [TABLE2, "stage=tabulate", "limit=2", "device=cpu", "+each.all=['generator.steps=1']"],
+    "regression": [TABLE2, "stage=tabulate", "gate.against=null", "limit=2", "device=cpu"],
+    "seeds": ["stage=check", "seeds_from=."],
+    "sweep_decoder_size": ["stage=check"],
+    "train_decoder": [
+        "training.steps=2", "training.validation_items=8", "training.batch_size=4", "training.at_once=4", "device=cpu",
+        "profile.datasets.imagenet_train.per_class=1", "profile.datasets.imagenet_dev.per_class=1",
+    ],
+    "train_mini": ["stage=check"],
+    "table7_architecture_base": ["stage=report"],
+    "table8_architecture_large": ["stage=report"],
+}  # fmt: skip
+"""Words of the experiments that are not small by `SMALL`: training for minutes and measuring it are checked alone."""
+BAD_INPUT = 2
+
+
+def called(folder: Path, runs: list[tuple[list[str], int]]) -> str:
+    """Run commands with their expected exit statuses, and return the network calls that they made."""
+    hook, noted = folder / "hook", folder / "calls.txt"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(REFUSING)
+    places = [f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}"]
+    words = [([*run, *places], status) for run, status in runs]
+    proxies = {f"{scheme}_proxy": CLOSED for scheme in ("http", "https", "all", "ftp")}
+    proxies |= {name.upper(): CLOSED for name in proxies}
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNING.replace("RUNS", repr(words))],
+        capture_output=True, text=True, cwd=folder, timeout=1800,
+        env={
+            "PATH": "/usr/bin:/bin", "HOME": str(folder), "PYTHONPATH": f"{hook}{os.pathsep}{ROOT}",
+            "CALLS_NOTED_IN": str(noted), **proxies,
+        },
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return noted.read_text() if noted.exists() else ""
+
+
+def test_network_calls_of_child_processes_are_noted(tmp_path: Path) -> None:
+    hook = tmp_path / "sitecustomize.py"
+    hook.write_text(REFUSING)
+    calling = "import socket; socket.getaddrinfo('example.com', 80)"
+    child = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', {calling!r}]).returncode)"
+    env = {"PYTHONPATH": str(tmp_path), "CALLS_NOTED_IN": str(tmp_path / "calls.txt")}
+    done = subprocess.run([sys.executable, "-c", child], env=env, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "OSError: refused: socket.getaddrinfo" in done.stderr
+    assert "socket.getaddrinfo" in (tmp_path / "calls.txt").read_text()
+
+
+def test_tables_2_and_6_make_no_network_call(tmp_path: Path) -> None:
+    table2 = ["experiment=table2_inpaint_imagenet", *SMALL, "row=[stablediffusion,base_mask]", "stage=tabulate"]
+    table6 = ["experiment=table6_text2image_coco", *SMALL, "row=[stablediffusion]", "stage=tabulate"]
+    assert called(tmp_path, [(table2, 0), (table6, 0)]) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", experiments())
+def test_experiments_make_no_network_call(name: str, tmp_path: Path) -> None:
+    """Experiments run on the mini profile; on the paper profile, whose files are missing, the check reports them."""
+    expected = BAD_INPUT if name == "seeds" else 0  # of which no decoders of further seeds are there
+    runs = [([f"experiment={name}", *WORDS.get(name, SMALL)], expected)]
+    if name not in WORDS:
+        runs.append(([f"experiment={name}", "profile=paper", "stage=check", "device=cpu"], BAD_INPUT))
+    assert called(tmp_path, runs) == ""
