@@ -229,7 +229,7 @@ def test_a_run_names_a_wrong_decoder_before_anything_is_sampled(
 
 def test_a_method_that_cannot_be_moved_to_a_device_is_named() -> None:
     with pytest.raises(BadInputError, match=r"^rows\.mine\.method: expected an object with to\(device\), found"):
-        Setup._moved(SimpleNamespace(device="cpu"), "a text", "rows.mine.method")  # type: ignore[arg-type]
+        Setup._moved(SimpleNamespace(device="cpu"), "a text", "rows.mine.method", Method)  # type: ignore[arg-type]
 
 
 def test_a_method_of_its_own_prepares_whether_it_inherits_or_not() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from bench.config.compose import compose_config, typed
 from bench.results.explain import explain, main
+from bench.results.run_files import file_seals, sealed
 from tests.helpers.imports import HEAVY, loaded_with
 
 pytestmark = pytest.mark.blackbox
@@ -33,6 +34,12 @@ def entry(row: str, metric: str) -> dict[str, Any]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(TABLE, tmp_path / "2026-01-02_03-04-05", ignore=shutil.ignore_patterns("figures")))
+
+
+def write_results(folder: Path, results: Any) -> None:
+    """Replace the numbers of a finished run, and seal its `run.json` anew with them."""
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "run.json").write_text(json.dumps(sealed({**read("run.json", folder), "files": file_seals(folder)})))
 
 
 def test_a_number_is_explained_by_its_items_protocol_weights_and_run() -> None:
@@ -118,7 +125,7 @@ def test_lines_and_json_agree(copy: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_missing_number_is_explained_with_its_reason(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = read("results.json", copy)
     results["rows"][1]["metrics"]["fid"] |= {"value": None, "stderr": None, "ci95": None, "reason": "8 items are few"}
-    (copy / "results.json").write_text(json.dumps(results))
+    write_results(copy, results)
     assert main([str(copy), "base_mask", "fid"]) == 0
     assert "none: 8 items are few" in capsys.readouterr().out
 
@@ -129,7 +136,7 @@ def test_a_number_of_the_sensitivity_is_found_by_row_and_choice(copy: Path, caps
     other = json.loads(json.dumps(line)) | {"choice": "clean", "how": "as clean-fid", "against": "lama"}
     other["metrics"]["fid"] |= {"measured_as": "kid", "difference": {"value": 0.5, "stderr": 0.1, "ci95": [0.3, 0.7]}}
     results["rows"].append(other)
-    (copy / "results.json").write_text(json.dumps(results))
+    write_results(copy, results)
     found = explain(copy, "large_mask/clean", "fid")
     assert found == explain(copy, f"{line['label']}, as clean-fid", "fid")
     assert found["weights"]["measure"]
