@@ -56,26 +56,29 @@ QUICK = [(5, 7), (8, 16)]
 @pytest.mark.parametrize("kind", KINDS)
 def test_decoding_in_strips_gives_the_whole_image(kind: str, height: int, rows: int) -> None:
     decoder = tiny(kind)
+    exact = copy.deepcopy(decoder).double()
     given = inputs(decoder, height, 6, batch=2)
     with torch.no_grad():
         for arguments in (given[:1], given):
-            whole = decoder(*arguments)
-            assert (decode_in_strips(decoder, *arguments, rows=rows) - whole).abs().max() <= 1e-5
+            doubles = [values.double() for values in arguments]
+            whole = exact(*doubles)
+            assert (decode_in_strips(exact, *doubles, rows=rows) - whole).abs().max() <= 1e-12
+            # How much single precision rounds depends on the processor, so the whole image's rounding is the measure.
+            rounding = (decoder(*arguments) - whole).abs().max()
+            assert (decode_in_strips(decoder, *arguments, rows=rows) - whole).abs().max() <= 3 * rounding
 
 
 @pytest.mark.property
 @pytest.mark.parametrize("kind", KINDS)
-def test_decoding_in_strips_is_exact_up_to_rounding(kind: str) -> None:
+def test_channels_last_rounds_no_more_in_strips(kind: str) -> None:
     decoder = tiny(kind)
     given = inputs(decoder, 5, 4, batch=1)
-    exact = copy.deepcopy(decoder).double()
     with torch.no_grad():
-        whole = exact(*(values.double() for values in given))
-        strips = decode_in_strips(exact, *(values.double() for values in given), rows=3)
-        assert (strips - whole).abs().max() <= 1e-11
-        # With channels last PyTorch's own normalisation rounds more: there the truth is the measure.
+        whole = copy.deepcopy(decoder).double()(*(values.double() for values in given))
         decoder.to(memory_format=torch.channels_last)
-        assert (decode_in_strips(decoder, *given, rows=3) - whole).abs().max() <= 2e-5
+        # PyTorch's own normalisation rounds more with channels last than the strips do.
+        rounding = (decoder(*given) - whole).abs().max()
+        assert (decode_in_strips(decoder, *given, rows=3) - whole).abs().max() <= 3 * rounding
 
 
 @pytest.mark.blackbox
