@@ -207,8 +207,8 @@ class External(Method):
         refused = next((path for path in paths if len(str(path).split()) != 1), None)
         if refused is not None:
             raise BadInputError(
-                f"{self.name}: expected paths without white space, which separates them in a line of {{list}}, found "
-                f"{escaped(refused)}; rename the item's file, or the store's folder (paths.store)"
+                f"{self.name}: expected paths without white space, because white space separates the paths "
+                f"in {{list}}, found {escaped(refused)}; rename the item's file, or the store's folder (paths.store)"
             )
 
     def _call(self, folder: Path, places: Mapping[str, str]) -> None:

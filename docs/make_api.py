@@ -98,11 +98,10 @@ SECTIONS = (
     ),
     Section(
         "Your own data set",
-        "bench.data.prepared",
+        "bench.data.items",
         "[Extending](extending.md#a-data-set) shows complete files for a data set.",
-        ("Pictures",),
+        ("Pictures", "Picture"),
     ),
-    Section("What a data set yields", "bench.data.items", "An adapter yields these objects.", ("Picture",)),
     Section(
         "Masks that are given as files",
         "bench.data.given_masks",
@@ -396,16 +395,14 @@ torch.Size([1, 4, 8, 8])
 >>> Extra(exemplars=[None, None]).decoded
 False
 """,
-    "bench.data.prepared.Pictures": """
+    "bench.data.items.Pictures": """
 >>> from pathlib import Path
->>> from bench.data.items import Picture
->>> class OnePicture:
-...     masks, fit, subset = "drawn", "lama", "custom"
-...
+>>> from bench.data.items import Picture, Pictures
+>>> class OnePicture(Pictures):
 ...     def __iter__(self):
 ...         yield Picture("first", Path("first.png"), source="first")
->>> [picture.id for picture in OnePicture()]
-['first']
+>>> [picture.id for picture in OnePicture()], OnePicture.masks
+(['first'], 'drawn')
 """,
     "bench.data.items.Picture": """
 >>> from pathlib import Path

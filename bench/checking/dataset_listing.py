@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.config.instantiate import TARGET, make
-from bench.data.items import Picture
+from bench.data.items import Picture, Pictures
 from bench.data.listing import few
 from bench.data.pictures import size_of
 from bench.data.prepared import MOST_BROKEN
 from bench.errors import BadInputError
+from bench.runtime.defaults import with_defaults
 
 __all__ = ["Listing", "list_pictures"]
 
@@ -24,7 +25,7 @@ class Listing:
     """The pictures that an adapter finds, without reading any."""
 
     count: int
-    subset: str
+    subset: str = "custom"
     """Kind of the set: `published`, `reconstructed` or `custom`."""
     problems: tuple[str, ...] = ()
 
@@ -42,12 +43,12 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
     if any(_has_target(value) for value in node.values()):
         return None
     try:
-        adapter = make(node, key)
+        adapter = with_defaults(make(node, key), Pictures)
         with _silenced("bench.data"):  # the preparation of items reports it again
             pictures: list[Picture] = list(adapter)
         subset = str(adapter.subset)
     except BadInputError as error:
-        return Listing(0, "custom", (str(error),))
+        return Listing(0, problems=(str(error),))
     return Listing(len(pictures), subset, tuple(_mask_problems(pictures)))
 
 

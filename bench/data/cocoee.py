@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from bench.data.given_masks import mask_values
-from bench.data.items import Picture
+from bench.data.items import Picture, Pictures
 from bench.data.listing import existing_folder, few, names_sha256, refuse_repeated, source_notes
 from bench.data.walking import walk
 from bench.errors import BadInputError
@@ -35,7 +35,7 @@ test_bench/id_list.npy.
 
 
 @dataclass(frozen=True)
-class COCOEE:
+class COCOEE(Pictures):
     """The pictures, with the mask and the exemplar of each one.
 
     Attributes:
@@ -125,7 +125,7 @@ class COCOEE:
 
 def _listed(path: Path) -> list[str]:
     if path.exists() and not isfile(path):
-        raise BadInputError(f"{path}: expected ids in NumPy's format, found something that is no file")
+        raise BadInputError(f"{path}: expected ids in NumPy's format, found something that is not a regular file")
     try:
         with path.open("rb") as file:
             ids = np.lib.format.read_array(file, allow_pickle=False)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from bench.data.items import Picture
+from bench.data.items import Picture, Pictures
 from bench.data.listing import NOTES, existing_folder, source_notes
 from bench.data.pictures import is_picture
 from bench.data.walking import walk
@@ -18,7 +18,7 @@ __all__ = ["FolderPictures"]
 
 
 @dataclass(frozen=True)
-class FolderPictures:
+class FolderPictures(Pictures):
     """All pictures below a folder in the order of names; links are followed, and hidden files are left out.
 
     Attributes:
@@ -29,7 +29,6 @@ class FolderPictures:
 
     masks: ClassVar[Literal["drawn", "given", "whole"]] = "drawn"
     fit: ClassVar[Literal["lama", "squash", "crop"]] = "lama"
-    subset: ClassVar[Literal["published", "custom"]] = "custom"
 
     def __iter__(self) -> Iterator[Picture]:
         """Yield the pictures.

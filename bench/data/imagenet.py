@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from bench.data.given_masks import mask_values
-from bench.data.items import Picture
+from bench.data.items import Picture, Pictures
 from bench.data.listing import existing_folder, few, read_lines, refuse_missing, refuse_repeated, source_notes
 from bench.data.walking import Walk, sorted_out, walk
 from bench.errors import BadInputError
@@ -30,7 +30,7 @@ MASK_ENDING = "_mask"
 
 
 @dataclass(frozen=True)
-class ImageNetValidation:
+class ImageNetValidation(Pictures):
     """A seeded selection of pictures of each class, which is equal for both layouts, including the names.
 
     Attributes:
@@ -139,7 +139,7 @@ def _flat(walked: Walk, ground_truth: Path) -> list[list[Path]]:
 
 
 @dataclass(frozen=True)
-class AuthorsArchive:
+class AuthorsArchive(Pictures):
     """The authors' own pictures and masks, unpacked.
 
     Attributes:

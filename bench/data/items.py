@@ -3,8 +3,6 @@
 If masks are drawn, LaMa's rule makes the item. If masks are given, or the whole image is unknown, the image is only
 scaled.
 
-Where masks are drawn, LaMa's rule makes the item; where they are given, or nothing is known, the image is only scaled.
-
 LaMa's `bin/gen_mask_dataset.py` (786f593) scales the shorter side to the resolution by bicubic resampling, draws masks
 for the whole picture, and crops a square that touches the hole.
 """
@@ -12,8 +10,11 @@ for the whole picture, and crops a square that touches the hole.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from bench.data.pictures import read_rgb, size_of
 from bench.errors import BadInputError
 from bench.runtime.seeding import numpy_generator
 
-__all__ = ["Item", "Picture", "inpainting_item", "item_of_files", "sha256_of", "square_image"]
+__all__ = ["Item", "Picture", "Pictures", "inpainting_item", "item_of_files", "sha256_of", "square_image"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -54,6 +55,35 @@ class Picture:
         """Make id and source one line of valid Unicode, so that every table, file and message can contain them."""
         object.__setattr__(self, "id", valid_id(self.id))
         object.__setattr__(self, "source", valid_id(self.source))
+
+
+class Pictures(ABC):
+    """Base class of adapters: the pictures of a data set in their order, and the way to make items of them.
+
+    A class that does not inherit gets the same defaults.
+    """
+
+    masks: ClassVar[str] = "drawn"
+    """`drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is to be generated."""
+
+    @property
+    def fit(self) -> str:
+        """Way to make a picture square: by default `lama`, for drawn masks; otherwise `squash` or `crop`."""
+        return "lama"
+
+    @property
+    def subset(self) -> str:
+        """Kind of the set: `published`, `reconstructed`, or by default `custom`."""
+        return "custom"
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Paths that give no picture, with the reason; by default none."""
+        return {}
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Picture]:
+        """Yield the pictures, in the same order every time."""
 
 
 @dataclass(frozen=True)

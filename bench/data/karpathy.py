@@ -16,7 +16,7 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge
 from typing_extensions import TypedDict
 
-from bench.data.items import Picture
+from bench.data.items import Picture, Pictures
 from bench.data.listing import existing_folder, inside, refuse_missing, refuse_repeated, source_notes
 from bench.errors import BadInputError
 from bench.runtime.strict_json import read_json_as
@@ -56,7 +56,7 @@ class _Captioned:
 
 
 @dataclass(frozen=True)
-class KarpathyCOCO:
+class KarpathyCOCO(Pictures):
     """One picture for each caption, in the order of the file; the whole image is to be generated.
 
     Attributes:

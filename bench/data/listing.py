@@ -145,7 +145,7 @@ def _text(path: Path) -> str:
         BadInputError: the file is not a regular file, is too large, or is not text.
     """
     if path.exists() and not isfile(path):
-        raise BadInputError(f"{path}: expected text, found something that is no file")
+        raise BadInputError(f"{path}: expected text, found something that is not a regular file")
     if path.stat().st_size > LARGEST_TEXT:
         raise BadInputError(f"{path}: expected text of at most {LARGEST_TEXT} bytes, found {path.stat().st_size}")
     content = path.read_bytes()

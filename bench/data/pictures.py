@@ -177,7 +177,7 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "something that is no file"
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "something that is not a regular file"
             raise BadInputError(f"{escaped(path)}: expected a picture, found {what}")
         if status.st_size > MOST_BYTES:
             found = f"{status.st_size:,}"

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from bench.data.items import Picture
+from bench.data.items import Picture, Pictures
 from bench.data.listing import (
     existing_folder,
     inside,
@@ -28,7 +28,7 @@ PUBLISHED = (30_000, "2f6a39e65084144c8ba17497f4fa498a67f387e2ea084352fbf2266c8d
 
 
 @dataclass(frozen=True)
-class Places:
+class Places(Pictures):
     """The listed pictures of `test_256`, in the order of the list.
 
     Attributes:

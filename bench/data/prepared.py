@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import datasets
 import numpy as np
@@ -25,12 +25,13 @@ from typing_extensions import TypedDict
 from bench.config.instantiate import named
 from bench.data.file_hashes import FileHashes
 from bench.data.given_masks import MASK_VALUES
-from bench.data.items import Item, Picture, inpainting_item, item_of_files, sha256_of, square_image
+from bench.data.items import Item, Picture, Pictures, inpainting_item, item_of_files, sha256_of, square_image
 from bench.data.masks import MaskPreset
 from bench.data.names import escaped, path_as_text, text_as_path, valid_id
 from bench.data.pictures import read_rgb
 from bench.data.walking import left_out_note
 from bench.errors import BadInputError, RunFailedError
+from bench.runtime.defaults import with_defaults
 from bench.runtime.strict_json import read_json_as
 from bench.store import SUMS, content_key, file_sha256, lease, made_folder, put_aside, put_folder, writing
 
@@ -66,24 +67,6 @@ MOST_BROKEN = 0.01
 """Largest fraction of broken pictures with which a run continues."""
 MOST_MASKED = 0.5
 """Largest mean fraction of the hole in given masks; above it, they are probably inverted."""
-
-
-class Pictures(Protocol):
-    """An adapter: the pictures of a data set in their order, and the way to make items of them."""
-
-    @property
-    def masks(self) -> str:
-        """`drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is to be generated."""
-
-    @property
-    def fit(self) -> str:
-        """`lama` if masks are drawn; otherwise `squash` or `crop`."""
-
-    @property
-    def subset(self) -> str:
-        """`published`, `reconstructed` or `custom`."""
-
-    def __iter__(self) -> Iterator[Picture]: ...
 
 
 class _Line(TypedDict):
@@ -267,8 +250,9 @@ def prepare_items(
             masks look inverted, or a file changes during the preparation.
     """
     with named("dataset.pictures", "pictures in their order"):
+        pictures = with_defaults(pictures, Pictures)
         listed = list(pictures)
-        left_out = left_out_of(pictures)
+        left_out = _left_out(pictures)
         _refuse_invalid(pictures, listed)
     _refuse_repeated(listed)
     hashes, code = (contents or Contents()).files, (contents or Contents()).code
@@ -317,7 +301,7 @@ def _opened(folder: Path) -> Items | None:
         return None
     try:
         if any(os.path.lexists(folder / name) and not (folder / name).is_file() for name in (MANIFEST, TABLE, SUMS)):
-            raise ValueError("something that is no file")
+            raise ValueError("something that is not a regular file")
         manifest: dict[str, Any] = {**read_json_as(folder / MANIFEST, _Manifest)}
         table = datasets.Dataset.from_file(str(folder / TABLE))
         table.data.validate(full=True)
@@ -370,13 +354,12 @@ def _refuse_repeated(pictures: list[Picture]) -> None:
         )
 
 
-def left_out_of(pictures: Any) -> dict[str, str]:
-    """Return the paths that an adapter left out, with the reason; empty for an adapter that does not report them.
+def _left_out(pictures: Pictures) -> dict[str, str]:
+    """Return the paths that an adapter left out, with the reason.
 
     Paths are one line of valid Unicode, like ids, so that every table, file and message can contain them.
     """
-    found = dict(getattr(pictures, "left_out", {}))
-    return {valid_id(str(path)): escaped(why) for path, why in found.items()}
+    return {valid_id(str(path)): escaped(why) for path, why in dict(pictures.left_out).items()}
 
 
 def _files(picture: Picture) -> list[Path]:

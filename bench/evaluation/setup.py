@@ -15,6 +15,7 @@ from bench.checking.settings import used
 from bench.config.compose import changing
 from bench.config.instantiate import identity, make, named, weight_files
 from bench.config.schema import Config, TableSpec
+from bench.data.items import Pictures
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.sampling import Sampling
 from bench.evaluation.scoring import VERSION, Scoring
@@ -82,11 +83,12 @@ class Setup:
     def work(self) -> Work:
         """Largest number of items that the run can have, and their kind."""
         dataset, listing = self.resolved["dataset"], self.inspection.listing
+        adapter = get_object(dataset["pictures"]["_target_"])
         counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
         return Work(
             min((count for count in counts if count is not None), default=None),
             self.config.profile.resolution,
-            getattr(get_object(dataset["pictures"]["_target_"]), "masks", "drawn"),
+            adapter.masks if isinstance(adapter, type) and issubclass(adapter, Pictures) else Pictures.masks,
         )
 
     @cached_property

@@ -111,7 +111,7 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
         try:
             return load_file(path)
         except (SafetensorError, OSError) as error:
-            raise BadInputError(f"{path}: expected a whole safetensors file, found a broken one ({error})") from None
+            raise BadInputError(f"{path}: expected a safetensors file, found a damaged one ({error})") from None
     if path.suffix not in PICKLED:
         raise BadInputError(f"{path}: expected a file in .safetensors, {', '.join(PICKLED)}, found another ending")
     content = _unpickle(path)
@@ -135,11 +135,11 @@ def _unpickle(path: Path) -> Any:
         refused = re.search(r"GLOBAL (\S+)", str(error))
         if refused:
             raise BadInputError(
-                f"{path}: expected tensors and plain values, found {refused[1]}: refused, as it could run code"
+                f"{path}: expected tensors and plain values, found {refused[1]}, which could run code"
             ) from None
         reason = str(error).split("WeightsUnpickler error:")[-1].strip().split("\n")[0]
         raise BadInputError(
-            f"{path}: expected a whole file of torch.save, found a broken one or another "
+            f"{path}: expected an undamaged file that torch.save wrote, found a damaged or different file "
             f"({reason or type(error).__name__})"
         ) from None
 

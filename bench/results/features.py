@@ -132,7 +132,7 @@ def _read_summary(folder: Path, bins: Sequence[tuple[int, int]]) -> Summary:
         raise BadInputError(f"{folder / FOLDER / INDEX}: expected the checksum {checksum:.12}, found another")
     lines = manifest["items"]
     if content_key({"items": lines}) != index["manifest"]:
-        raise BadInputError(f"{folder}: expected features of the items in manifest.json, found those of others")
+        raise BadInputError(f"{folder}: expected features of the items in manifest.json, found features of other items")
     references = [place for place, line in enumerate(lines) if line["reference"]]
     records = pandas.read_parquet(folder / "records.parquet", page_checksum_verification=True)
     rows: dict[str, dict[str, Array | Features]] = {}

@@ -83,7 +83,9 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
     path = run / INFLUENCES
     if not path.is_file():
         if os.path.lexists(path):
-            raise BadInputError(f"{path}: expected influences of a run's items, found something that is no file")
+            raise BadInputError(
+                f"{path}: expected a file with the influences of a run's items, found a folder or a broken link"
+            )
         return None
     try:
         frame = pandas.read_parquet(path)

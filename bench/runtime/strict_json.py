@@ -87,7 +87,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise BadInputError(f"{path}: expected a file of JSON, found something that is no file")
+            raise BadInputError(f"{path}: expected a file of JSON, found something that is not a regular file")
         if status.st_size > LARGEST_FILE:
             raise BadInputError(f"{path}: expected at most {LARGEST_FILE} bytes of JSON, found {status.st_size}")
         content = parse_json(path.read_bytes(), str(path))

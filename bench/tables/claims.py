@@ -66,7 +66,7 @@ class Claim:
     digits_margin: float = 0.0
     """Largest difference of a reproduced value beyond the rounding, as a share of the printed value."""
     against_tables: Mapping[int, str] = field(default_factory=dict)
-    """Row in the numerator of the ratio in each table, for a claim on two `runs`."""
+    """Row whose value is the numerator of the ratio, by table; only for claims that compare two `runs`."""
     at_least: float = 0.0
     """Smallest value at which a structure counts as present."""
     reason: str = ""

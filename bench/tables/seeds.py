@@ -170,13 +170,14 @@ class SeedStudy:
             return NotAvailable(f"the decoder of {row} was not trained again")
         other = next((path for path, sha in found.weights.items() if self.shipped.get(path, sha) != sha), None)
         if other is not None:
-            return NotAvailable(f"the card's seeds were measured with other weights of {other}")
+            return NotAvailable(f"the values over training seeds were measured with other weights of {other}")
         if found.manifest != manifest:
             return NotAvailable(
-                f"the card's seeds were measured on other items: manifest {found.manifest[:12]}, not {manifest[:12]}"
+                f"the values over training seeds were measured on the items of manifest {found.manifest[:12]}, "
+                f"and this run has manifest {manifest[:12]}"
             )
         if found.protocols.get(metric) != protocol:
-            return NotAvailable(f"the card's seeds were measured by another protocol of {metric}")
+            return NotAvailable(f"the values over training seeds were measured by another protocol of {metric}")
         trainings = found.rows[row].trainings
         if any(metric not in training.metrics for training in trainings):
             return NotAvailable(f"{metric} has no value for every training of {row}")
@@ -218,7 +219,7 @@ class RunSeeds:
     def values(self, row: str, metric: str) -> dict[int, float] | NotAvailable:
         """Return a metric by training seed of the row's decoder, the shipped one first, or why there is no value."""
         if self.altered:
-            return NotAvailable(f"the card's seeds were measured without {', '.join(self.altered)}")
+            return NotAvailable(f"the values over training seeds were measured without {', '.join(self.altered)}")
         return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
 
     def recipes_tried(self, row: str) -> int | None:

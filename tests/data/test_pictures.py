@@ -431,8 +431,8 @@ def test_wrong_shapes_are_refused_before_decoding(tmp_path: Path) -> None:
 
 def test_paths_that_are_not_readable_files_are_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    refused(tmp_path / "pipe.png", "found something that is no file")
-    refused(Path("/dev/zero"), "found something that is no file")
+    refused(tmp_path / "pipe.png", "found something that is not a regular file")
+    refused(Path("/dev/zero"), "found something that is not a regular file")
     refused(tmp_path, "found a folder")
     refused(tmp_path / "gone.png", "found no file")
     (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")

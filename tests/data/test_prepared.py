@@ -239,7 +239,7 @@ STRANGE = {
         "fit: expected one of lama, squash, crop, found 'stretch'",
     ),
     "failing": (lambda picture: {"no": "adapter"}, "expected pictures in their order, found AttributeError"),
-    "none": (lambda picture: None, "expected pictures in their order, found TypeError"),
+    "none": (lambda picture: None, "expected pictures in their order, found AttributeError"),
 }
 """Adapters that break their contract, and the messages about them."""
 

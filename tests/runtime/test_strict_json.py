@@ -77,9 +77,9 @@ def test_a_file_without_an_object_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_special_file_is_refused_and_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="found something that is no file"):
+    with pytest.raises(BadInputError, match="found something that is not a regular file"):
         read_json(tmp_path)
-    with pytest.raises(BadInputError, match="found something that is no file"):
+    with pytest.raises(BadInputError, match="found something that is not a regular file"):
         read_json(Path("/dev/zero"))
     with pytest.raises(FileNotFoundError):
         read_json(tmp_path / "none.json")

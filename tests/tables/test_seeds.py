@@ -54,7 +54,7 @@ def test_values_are_sorted_by_training_seed_with_the_shipped_one_first() -> None
     [
         ({"row": "large_mask"}, "the decoder of large_mask was not trained again"),
         ({"row": "stablediffusion"}, "the decoder of stablediffusion was not trained again"),
-        ({"manifest": "another"}, "on other items"),
+        ({"manifest": "another"}, "and this run has manifest another"),
         ({"protocol": "another"}, "another protocol of fid"),
         ({"protocol": None}, "another protocol of fid"),
         ({"metric": "fid_40_50"}, "fid_40_50 has no value for every training of base_mask"),
@@ -75,7 +75,9 @@ def test_another_table_and_an_empty_study_have_no_values() -> None:
 def test_changed_shipped_weights_invalidate_the_study() -> None:
     assert values(replace(STUDY, shipped=WEIGHTS)) == {0: 7.5, 1: 7.7, 2: 7.1}
     found = values(replace(STUDY, shipped={"base/w.safetensors": "another sha"}))
-    assert found == NotAvailable("the card's seeds were measured with other weights of base/w.safetensors")
+    assert found == NotAvailable(
+        "the values over training seeds were measured with other weights of base/w.safetensors"
+    )
 
 
 def test_a_row_without_a_trained_decoder_has_no_design() -> None:
@@ -91,7 +93,7 @@ def test_a_run_with_other_images_has_no_values_of_the_study() -> None:
         2, manifest="manifest", protocols={"fid": "p"}, decoders=DECODERS, altered=["generator.steps=4", "seed=3"]
     )
     assert run.values("base_mask", "fid") == NotAvailable(
-        "the card's seeds were measured without generator.steps=4, seed=3"
+        "the values over training seeds were measured without generator.steps=4, seed=3"
     )
 
 
