@@ -67,7 +67,8 @@ def called(folder: Path, runs: list[tuple[list[str], int]]) -> str:
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(REFUSING)
     places = [f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}"]
-    words = [([*run, *places], status) for run, status in runs]
+    # Tables of layers read neither the store nor data, so these keys would be refused.
+    words = [(run if "architecture" in run[0] else [*run, *places], status) for run, status in runs]
     proxies = {f"{scheme}_proxy": CLOSED for scheme in ("http", "https", "all", "ftp")}
     proxies |= {name.upper(): CLOSED for name in proxies}
     done = subprocess.run(
@@ -104,7 +105,7 @@ def test_tables_2_and_6_make_no_network_call(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", experiments())
 def test_experiments_make_no_network_call(name: str, tmp_path: Path) -> None:
     """Experiments run on the mini profile; on the paper profile, whose files are missing, the check reports them."""
-    expected = BAD_INPUT if name == "seeds" else 0  # of which no decoders of further seeds are there
+    expected = BAD_INPUT if name == "seeds" else 0  # the decoders of further seeds do not exist here
     runs = [([f"experiment={name}", *WORDS.get(name, SMALL)], expected)]
     if name not in WORDS:
         runs.append(([f"experiment={name}", "profile=paper", "stage=check", "device=cpu"], BAD_INPUT))
