@@ -169,7 +169,7 @@ def test_the_official_paint_by_example_makes_a_row_of_table_4(tmp_path: Path, mo
     (scripts / "inference.py").write_text(textwrap.dedent(OFFICIAL))
     done = bench.run(
         [
-            "experiment=table4_edit_cocoee", "limit=3", "generator.steps=1", "device=cpu", "controls=[]",
+            "experiment=table4_edit_cocoee", "stage=tabulate", "limit=3", "generator.steps=1", "device=cpu", "controls=[]",
             "row=[paint_by_example,paint_by_example_cited]", "baseline=external",
             f"paths.repositories={tmp_path / 'repositories'}", f"paths.store={tmp_path / 'store'}",
             f"paths.data={tmp_path / 'data'}", f"out={tmp_path / 'out'}",
@@ -308,7 +308,8 @@ def test_a_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
 def test_telea_makes_a_row_of_the_table(tmp_path: Path) -> None:
     done = bench.run(
         [
-            "experiment=table1_inpaint_places", "limit=6", "generator.steps=2", "device=cpu", "controls=[]",
+            "experiment=table1_inpaint_places", "stage=tabulate", "limit=6", "generator.steps=2", "device=cpu",
+            "controls=[]",
             "row=[stablediffusion,telea,poisson,paste_back]", f"paths.store={tmp_path / 'store'}",
             f"paths.data={tmp_path / 'data'}", f"out={tmp_path / 'out'}",
         ]

@@ -40,7 +40,7 @@ def images(folder: Path, tmp_path: Path) -> Path:
 def predictions(folder: Path, images: Path, *extra: str) -> list[str]:
     return words(
         folder, "out", "overwrite=true", "baseline=predictions", f"baseline.root={images}", "baseline.label=Theirs",
-        *extra,
+        *(extra or ["stage=tabulate"]),
     )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_odd_names_are_saved_and_found_again(tmp_path: Path) -> None:
     saved = tmp_path / "made" / "images" / "stablediffusion"
     ids = [line["id"] for line in json.loads((tmp_path / "made" / "manifest.json").read_text())["items"]]
     assert len(list(saved.iterdir())) == len(ids) == len(names)
-    bench.run(predictions(tmp_path, saved, *dataset))
+    bench.run(predictions(tmp_path, saved, *dataset, "stage=tabulate"))
     made, read = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     for metric in ("lpips", "pre_error", "psnr"):
         assert read["metrics"][metric]["value"] == made["metrics"][metric]["value"]

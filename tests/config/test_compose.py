@@ -94,12 +94,12 @@ def test_a_successful_check_reports_it_and_writes_only_its_estimate(
 
 
 def test_the_check_covers_a_folder_of_pictures(weights: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    choice = [TABLE, weights, "stage=check", "dataset=folder", "dataset.root=pictures"]
+    choice = [TABLE, weights, "stage=check", "dataset=folder", "dataset.root=pictures", "row=[stablediffusion]"]
     assert main(choice) == 2
     assert "dataset.root: nothing at pictures" in capfd.readouterr().err
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a.png")
-    assert main([word for word in choice if word != weights]) == 0
+    assert main([*(word for word in choice if word != weights), "generator.steps=1", "controls=[]"]) == 0
 
 
 BAD = [
