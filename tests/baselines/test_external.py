@@ -169,7 +169,8 @@ def test_the_official_paint_by_example_makes_a_row_of_table_4(tmp_path: Path, mo
     (scripts / "inference.py").write_text(textwrap.dedent(OFFICIAL))
     done = bench.run(
         [
-            "experiment=table4_edit_cocoee", "stage=tabulate", "limit=3", "generator.steps=1", "device=cpu", "controls=[]",
+            "experiment=table4_edit_cocoee", "stage=tabulate", "limit=3", "generator.steps=1", "device=cpu",
+            "controls=[]",
             "row=[paint_by_example,paint_by_example_cited]", "baseline=external",
             f"paths.repositories={tmp_path / 'repositories'}", f"paths.store={tmp_path / 'store'}",
             f"paths.data={tmp_path / 'data'}", f"out={tmp_path / 'out'}",

@@ -17,6 +17,7 @@ from bench.errors import BadInputError
 from bench.experiments.run import experiment_of
 from bench.models import load_decoder
 from bench.training.recipe import DecoderRecipe
+from tests.helpers.branches import quickly_started_branches
 
 ADVERSARIAL = ("predict_branch=true", "training.objective.adversary=hinge", "training.objective.adversary_from=2")
 RECIPES = sorted(path.stem for path in (conf_dir() / "training").glob("*.yaml"))
@@ -54,7 +55,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(store: Path) -> Path:
     """Return the folder of a finished run."""
-    assert bench.run(words(store, store / "base", *ADVERSARIAL)).status == 0
+    with quickly_started_branches():
+        assert bench.run(words(store, store / "base", *ADVERSARIAL)).status == 0
     return store / "base"
 
 

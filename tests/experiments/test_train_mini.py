@@ -12,6 +12,7 @@ import bench
 from bench.config.compose import compose_config
 from bench.errors import BadInputError
 from bench.models.checkpoints import WEIGHTS, load_decoder
+from tests.helpers.branches import quickly_started_branches
 
 pytestmark = pytest.mark.blackbox
 
@@ -65,8 +66,7 @@ def short(out: Path, data: Path, *extra: str) -> list[str]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("train_mini")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.training.initialization.COPY_STEPS", 10)  # nothing here asks how good a branch starts
+    with quickly_started_branches():
         assert bench.run(short(folder / "out", folder / "data")).status == 0
     return folder / "out", folder / "data"
 
