@@ -35,5 +35,5 @@ def test_the_card_describes_the_shipped_files() -> None:
 def test_further_training_hardly_changes_the_vanilla_decoder() -> None:
     """A poorly trained vanilla decoder would make every other decoder look better."""
     card = json.loads((MINI / "card.json").read_text())
-    limit = compose_config(["experiment=train_mini"]).parts.convergence
+    limit = compose_config(["experiment=train_mini"]).mini_models.convergence
     assert abs(card["parts"][limit.part]["figures"][limit.figure]) < limit.largest <= 0.02

@@ -27,21 +27,21 @@ def used(resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) 
         rows: rows of the run.
 
     Raises:
-        BadInputError: the features do not have the table's task, or lack a measure of that task.
+        BadInputError: `metrics.tasks` does not have the table's task, or lack a measure of that task.
     """
-    features, task = resolved["features"], spec.task
-    if task not in features["tasks"]:
-        raise BadInputError(f"table.task: expected one of {', '.join(features['tasks'])}, found {task}")
-    unknown = [name for name in features["tasks"][task] if name not in features["measures"]]
+    metrics, task = resolved["metrics"], spec.task
+    if task not in metrics["tasks"]:
+        raise BadInputError(f"table.task: expected one of {', '.join(metrics['tasks'])}, found {task}")
+    unknown = [name for name in metrics["tasks"][task] if name not in metrics["measures"]]
     if unknown:
-        known = ", ".join(features["measures"])
-        raise BadInputError(f"features.tasks.{task}: expected some of {known}, found {unknown[0]}")
-    own = [name for name, measure in features["measures"].items() if task in measure["tasks"]]
-    measures = {name: features["measures"][name] for name in dict.fromkeys([*features["tasks"][task], *own])}
+        known = ", ".join(metrics["measures"])
+        raise BadInputError(f"metrics.tasks.{task}: expected some of {known}, found {unknown[0]}")
+    own = [name for name, measure in metrics["measures"].items() if task in measure["tasks"]]
+    measures = {name: metrics["measures"][name] for name in dict.fromkeys([*metrics["tasks"][task], *own])}
     return {
         **resolved,
         "generator": located(resolved["generator"]),
-        "features": {**features, "measures": measures},
+        "metrics": {**metrics, "measures": measures},
         "rows": {name: resolved["rows"][name] for name in rows},
     }
 
@@ -57,7 +57,7 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
     Raises:
         BadInputError: a value is invalid; the message names the key.
     """
-    check_table(spec, rows, styles_of(nodes["features"]["measures"]))
+    check_table(spec, rows, styles_of(nodes["metrics"]["measures"]))
     for name in ("store", "data"):
         if not Path(nodes["paths"][name]).is_dir():  # an existing folder may be complete even if it is read-only
             check_writable(nodes["paths"][name], f"paths.{name}")
@@ -69,8 +69,8 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
     require_target(nodes["generator"], "generator", given=("device",))
     require_target(nodes["dataset"]["pictures"], "dataset.pictures")
     check_targets(nodes["profile"]["datasets"], "profile.datasets")
-    for name, measure in nodes["features"]["measures"].items():
-        require_target(measure["measure"], f"features.measures.{name}.measure")
+    for name, measure in nodes["metrics"]["measures"].items():
+        require_target(measure["measure"], f"metrics.measures.{name}.measure")
     for name, row in nodes["rows"].items():
         if row["method"] is not None:
             require_target(row["method"], f"rows.{name}.method")

@@ -441,8 +441,8 @@ def _validate(config: Config) -> None:
         _positive(config.dataset, "dataset.", "items")
         if config.profile.fid_minimum < 2:
             raise BadInputError(f"profile.fid_minimum: expected 2 or more, found {config.profile.fid_minimum}")
-    if config.parts is not None:
-        _positive(config.parts, "parts.", "per_class", "dev_per_class")
+    if config.mini_models is not None:
+        _positive(config.mini_models, "mini_models.", "per_class", "dev_per_class")
     for name in ("width", "depth") if config.decoder is not None else ():
         if getattr(config.decoder, name) <= 0:
             raise BadInputError(f"decoder.{name}: expected more than 0, found {getattr(config.decoder, name)}")

@@ -38,7 +38,7 @@ TRAINING = (
 MEASURED = (
     "limit", "seed", "device", "batch_size", "strip_rows", "compile", "controls", "save_images", "keep_features",
     "profile.resolution", "profile.masks", "profile.fid_minimum", "profile.error", "profile.precision", "paths.store",
-    "paths.data", "generator", "dataset.items", "dataset.pictures", "features.name", "table.number", "table.title",
+    "paths.data", "generator", "dataset.items", "dataset.pictures", "metrics.name", "table.number", "table.title",
     "table.task", "table.columns", "table.beside", "table.reference", "verbose", "fresh",
 )  # fmt: skip
 COLLECTED = ("experiments", "each", "device", "verbose", "profile.error", "profile.precision")
@@ -46,17 +46,17 @@ COLLECTED = ("experiments", "each", "device", "verbose", "profile.error", "profi
 
 def _measured_keys(config: DictConfig) -> Iterator[str]:
     yield from MEASURED
-    if config.table is None or config.features is None:
+    if config.table is None or config.metrics is None:
         return
     task = config.table.task
-    yield f"features.tasks.{task}"
-    measure_names = list(OmegaConf.select(config, f"features.tasks.{task}") or [])
+    yield f"metrics.tasks.{task}"
+    measure_names = list(OmegaConf.select(config, f"metrics.tasks.{task}") or [])
     if config._target_ == SENSITIVITY:
-        yield "features.choices"
-        measure_names += [name for choice in config.features.choices.values() for name in choice.get("measures") or []]
-    for name, measure in config.features.measures.items():
+        yield "metrics.choices"
+        measure_names += [name for choice in config.metrics.choices.values() for name in choice.get("measures") or []]
+    for name, measure in config.metrics.measures.items():
         if name in measure_names or task in (measure.get("tasks") or []):
-            yield f"features.measures.{name}"
+            yield f"metrics.measures.{name}"
     for name, row in config.rows.items():
         if row.get("control") is None or row.control in config.controls:
             yield from (f"rows.{name}.{key}" for key in ("label", "method", "cited", "control", "beside"))
@@ -78,15 +78,15 @@ def _train_decoder_keys(config: DictConfig) -> Iterator[str]:
 
 def _train_mini_keys(config: DictConfig) -> Iterator[str]:
     yield from ("part", "seed", "device", "profile.resolution", "paths.data")
-    yield from (f"parts.{key}" for key in config.parts if key != "extras")
+    yield from (f"mini_models.{key}" for key in config.mini_models if key != "extras")
     name, _, seed = (config.part or "").partition("@")
-    if name in config.parts.extras:
-        yield f"parts.extras.{name}"
+    if name in config.mini_models.extras:
+        yield f"mini_models.extras.{name}"
     if seed:
         yield "profile.weights"
 
 
-MEASURING = ("dataset", "generator", "features", "table")
+MEASURING = ("dataset", "generator", "metrics", "table")
 
 KINDS: Mapping[str, Kind] = {
     TABLE: Kind(MEASURING, _table_keys, measures=True),
@@ -97,7 +97,7 @@ KINDS: Mapping[str, Kind] = {
     "bench.experiments.train_decoder.TrainDecoder": Kind(
         ("decoder", "training", "first_stage", "training_data", "validation_data"), _train_decoder_keys
     ),
-    "bench.experiments.train_mini.TrainMini": Kind(("parts",), _train_mini_keys),
+    "bench.experiments.train_mini.TrainMini": Kind(("mini_models",), _train_mini_keys),
     "bench.experiments.collection.Collection": Kind(("experiments",), lambda config: COLLECTED, collects=True),
     "bench.experiments.regression.Regression": Kind(
         ("experiments", "gate"), lambda config: (*COLLECTED, "gate"), collects=True

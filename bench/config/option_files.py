@@ -27,7 +27,7 @@ __all__ = [
 
 SEARCH_PATH = "hydra.searchpath"
 """The override that adds folders of configuration files."""
-PACKAGES = {"row": "rows.{name}", "measure": "features.measures.{name}", "experiment": "_global_"}
+PACKAGES = {"row": "rows.{name}", "measure": "metrics.measures.{name}", "experiment": "_global_"}
 """Groups whose files must name the place of their keys in their first line, and the place that they must name."""
 FOLDER = re.compile(r"\"file://([^\"]+)\"|file://([^\"',\]]+)")
 HEADER = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)

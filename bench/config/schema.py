@@ -27,12 +27,12 @@ __all__ = [
     "Dataset",
     "DecoderSizes",
     "DecoderSpec",
-    "Features",
     "FigureSpec",
     "Gate",
     "MeasureSpec",
     "MetricSpec",
-    "Parts",
+    "Metrics",
+    "MiniModels",
     "Profile",
     "Row",
     "TableSpec",
@@ -161,7 +161,7 @@ class TableSpec:
     assumed for the paper's printed numbers.
     """
     task: str | None = None
-    """Name of one of the tasks in `features.tasks`, which decides the measures that are computed; None if nothing is
+    """Name of one of the tasks in `metrics.tasks`, which decides the measures that are computed; None if nothing is
     measured.
     """
     vanilla: str = "StableDiffusion"
@@ -196,7 +196,7 @@ class MetricSpec:
     scale: float = 1.0
     """Factor of the printed value: printed value = value × scale."""
     on_features: bool = False
-    """True if the value depends on the features' network; the title then names that network."""
+    """True if the value depends on the network that `metrics.name` names; the title then contains that name."""
 
 
 @dataclass
@@ -205,17 +205,17 @@ class MeasureSpec:
 
     measure: dict[str, Any] = MISSING
     """Measure as a `_target_` with its arguments."""
-    sets: dict[str, str] = field(default_factory=dict)
+    set_metrics: dict[str, str] = field(default_factory=dict)
     """Metrics of whole sets of images, and for each one the array of the measure that it is computed from."""
     tasks: list[str] = field(default_factory=list)
-    """Further tasks whose tables use this measure; `features.tasks` lists the measures of each task."""
+    """Further tasks whose tables use this measure; `metrics.tasks` lists the measures of each task."""
     metrics: dict[str, MetricSpec] = field(default_factory=dict)
     """User-defined metrics, which are shown next to the paper's columns."""
 
 
 @dataclass
 class Choice:
-    """A change to the features' own protocol; everything else stays as it is there."""
+    """A change to the profile's own way to measure; everything else stays as it is there."""
 
     label: str = MISSING
     saved: str | None = None
@@ -227,11 +227,11 @@ class Choice:
     bins: str | None = None
     """Rule for mask areas that lie on the edge of a bin; see `bench.metrics.bins`."""
     against: str | None = None
-    """Name of the choice that it is compared with; None for the features' own protocol."""
+    """Name of the choice that it is compared with; None for the profile's own way to measure."""
 
 
 @dataclass
-class Features:
+class Metrics:
     name: str = MISSING
     """Name that appears in the titles of columns."""
     measures: dict[str, MeasureSpec] = MISSING
@@ -277,7 +277,7 @@ class Convergence:
 
 
 @dataclass
-class Parts:
+class MiniModels:
     """Settings of `train_mini`."""
 
     per_class: int = MISSING
@@ -365,10 +365,10 @@ class Config:
     paths: Paths = field(default_factory=Paths)
     dataset: Dataset | None = None
     generator: dict[str, Any] | None = None
-    features: Features | None = None
+    metrics: Metrics | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     table: TableSpec | None = None
-    parts: Parts | None = None
+    mini_models: MiniModels | None = None
     decoder: DecoderSpec | None = None
     baseline: Baseline | None = None
     training: dict[str, Any] | None = None

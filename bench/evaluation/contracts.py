@@ -51,7 +51,7 @@ def check_contracts(
         sampling: the sampling with the generator.
         methods: methods by row.
         measures: measures by name.
-        specs: specifications of the measures, as in the configuration's `features.measures`.
+        specs: specifications of the measures, as in the configuration's `metrics.measures`.
         resolution: side of the run's items in pixels.
 
     Raises:
@@ -172,7 +172,7 @@ def check_measure(
     """Check that a measure gives a value or features for each item, and all arrays that its specification names.
 
     Args:
-        name: name in `features.measures`.
+        name: name in `metrics.measures`.
         measure: the measure, on the images' device.
         spec: its specification.
         image: B×3×H×W in [0, 1].
@@ -183,7 +183,7 @@ def check_measure(
     Raises:
         BadInputError: the measure returns anything else.
     """
-    key, count = f"features.measures.{name}.measure", len(image)
+    key, count = f"metrics.measures.{name}.measure", len(image)
     with _named(key, "numpy arrays by name"):
         scorer = Scorer({name: measure}, truth, mask, exemplars)
         kept = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
@@ -193,8 +193,8 @@ def check_measure(
         for array, values in arrays.items():
             _check_array(f"{key}: {what} made {array}", values, count)
     columns = {array: values.ndim for array, values in kept["keep"].items()}
-    wanted = {metric: 1 for metric in spec.get("metrics", {}) if metric not in spec.get("sets", {})}
-    wanted |= dict.fromkeys(spec.get("sets", {}).values(), 2)
+    wanted = {metric: 1 for metric in spec.get("metrics", {}) if metric not in spec.get("set_metrics", {})}
+    wanted |= dict.fromkeys(spec.get("set_metrics", {}).values(), 2)
     for array, dimensions in wanted.items():
         if columns.get(array) != dimensions:
             shape = "a value" if dimensions == 1 else "a row of features"

@@ -181,7 +181,7 @@ def _try_contracts(setup: Setup) -> None:
     """
     if setup.config.stage == "prepare" or setup.contracts.recall():
         return
-    specs = setup.resolved["features"]["measures"]
+    specs = setup.resolved["metrics"]["measures"]
     resolution = setup.config.profile.resolution
     check_contracts(setup.sampling, setup.methods, setup.measures, specs, resolution=resolution)
     setup.contracts.remember({"kept": True})

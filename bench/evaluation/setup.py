@@ -37,7 +37,7 @@ from bench.tables.headline import headline_reading, in_reading
 
 __all__ = ["Setup"]
 
-PARTS = ("dataset", "generator", "features", "rows")
+PARTS = ("dataset", "generator", "metrics", "rows")
 """Parts of the configuration that name files."""
 
 
@@ -126,10 +126,10 @@ class Setup:
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
-        specs = self.resolved["features"]["measures"]
+        specs = self.resolved["metrics"]["measures"]
         return {
             name: self._moved(
-                make(spec["measure"], f"features.measures.{name}.measure"), f"features.measures.{name}", Measure
+                make(spec["measure"], f"metrics.measures.{name}.measure"), f"metrics.measures.{name}", Measure
             )
             for name, spec in specs.items()
         }
@@ -162,7 +162,7 @@ class Setup:
     @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:
         """Everything that can change the values of each measure, by the measure's name."""
-        specs = self.resolved["features"]["measures"]
+        specs = self.resolved["metrics"]["measures"]
         return {
             name: {
                 **measure.protocol,
@@ -225,7 +225,7 @@ class Setup:
     @cached_property
     def styles(self) -> Styles:
         """Styles in which metrics are printed."""
-        return styles_of(self.resolved["features"]["measures"])
+        return styles_of(self.resolved["metrics"]["measures"])
 
     @cached_property
     def design(self) -> TableDesign:
@@ -234,7 +234,7 @@ class Setup:
             self.spec,
             self.rows,
             profile=self.config.profile.name,
-            features=str(self.resolved["features"]["name"]),
+            features=str(self.resolved["metrics"]["name"]),
             custom=tuple(self.custom),
             styles=self.styles,
             reading=self.reading,
@@ -243,8 +243,10 @@ class Setup:
     @property
     def sets(self) -> dict[str, str]:
         """Metrics of whole sets of images, each with the array that it is computed from."""
-        specs = self.resolved["features"]["measures"]
-        return {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["sets"].items()}
+        specs = self.resolved["metrics"]["measures"]
+        return {
+            metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["set_metrics"].items()
+        }
 
     def protocols_of(self, summary: Summary) -> dict[str, Protocol]:
         """Return, for each metric, everything that can change its value."""

@@ -49,15 +49,15 @@ class SensitivityExperiment:
         Raises:
             BadInputError: a choice is invalid; the message names its key.
         """
-        assert config.features is not None  # the configuration was validated
+        assert config.metrics is not None  # the configuration was validated
         assert config.table is not None
-        self.choices = config.features.choices
-        features, task = resolved["features"], config.table.task
-        self._own = list(features["tasks"].get(task, []))
-        _check_choices(self.choices, features["measures"])
+        self.choices = config.metrics.choices
+        metrics, task = resolved["metrics"], config.table.task
+        self._own = list(metrics["tasks"].get(task, []))
+        _check_choices(self.choices, metrics["measures"])
         further = [name for choice in self.choices.values() for name in choice.measures]
-        tasks = {**features["tasks"], task: list(dict.fromkeys([*self._own, *further]))} if self._own else {}
-        resolved = {**resolved, "features": {**features, "tasks": tasks or features["tasks"]}}
+        tasks = {**metrics["tasks"], task: list(dict.fromkeys([*self._own, *further]))} if self._own else {}
+        resolved = {**resolved, "metrics": {**metrics, "tasks": tasks or metrics["tasks"]}}
         self.setup, self.config = Setup(config, resolved, overrides, more=self._saved_otherwise), config
 
     @property
@@ -209,9 +209,9 @@ class SensitivityExperiment:
 
 def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -> None:
     if not choices:
-        raise BadInputError("features.choices: expected at least one way to measure otherwise, found none")
+        raise BadInputError("metrics.choices: expected at least one way to measure otherwise, found none")
     for name, choice in choices.items():
-        key = f"features.choices.{name}"
+        key = f"metrics.choices.{name}"
         unknown = [metric for metric in choice.metrics if metric not in METRICS]
         if unknown:
             raise BadInputError(f"{key}.metrics: expected some of {', '.join(METRICS)}, found {unknown[0]}")

@@ -75,10 +75,10 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
     """
     if config.stage not in ("check", "report"):
         raise BadInputError(f"stage: training knows check and report, the default, found {config.stage}")
-    training = resolved["parts"]
+    training = resolved["mini_models"]
     shipped: dict[str, Any] = training["recipes"]
     recipes = {**shipped, **training["extras"]}
-    parts = {name: make(recipe, f"parts.recipes.{name}") for name, recipe in _checked(recipes)}
+    parts = {name: make(recipe, f"mini_models.recipes.{name}") for name, recipe in _checked(recipes)}
     wanted = [config.part] if config.part is not None else list(shipped)
     for part in wanted:
         name, _, seed = part.partition("@")
@@ -117,7 +117,7 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
 
 def _checked(recipes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, recipe in recipes.items():
-        require_target(recipe, f"parts.recipes.{name}")
+        require_target(recipe, f"mini_models.recipes.{name}")
         yield name, recipe
 
 

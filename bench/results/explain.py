@@ -84,7 +84,7 @@ def _explained(run: Path, results: Plain, facts: Plain, row: str, column: str) -
         "weights": {
             "row": _weights(facts, method),
             "generator": _weights(facts, config["generator"]),
-            "measure": None if measure is None else _weights(facts, config["features"]["measures"][measure]),
+            "measure": None if measure is None else _weights(facts, config["metrics"]["measures"][measure]),
         },
         "lineage": facts["lineage"].get(line["method"]),
         "made_by": {

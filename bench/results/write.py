@@ -84,7 +84,7 @@ def write_results(
         table: table with its rows and claims.
         items: items of the run.
         protocols: protocol of each metric.
-        measures: name of each metric's measure in the features' configuration.
+        measures: name of each metric's measure in `metrics.measures`.
     """
     rows = []
     for row in table.rows:

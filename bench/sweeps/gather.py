@@ -30,7 +30,7 @@ __all__ = ["gather", "main"]
 
 BAD_INPUT = 2
 COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per_image": "seconds an image"}
-STAMPING = {"experiment", "profile", "dataset", "features", "seed", "limit", "table", "paths"}
+STAMPING = {"experiment", "profile", "dataset", "metrics", "seed", "limit", "table", "paths"}
 """Groups of overrides that choose items or protocols; if they are swept, the stamps differ on purpose."""
 NOTHING = pandas.DataFrame([{}], index=[0])
 QUALITIES = ("fid", "lpips", "pre_error", "pre_error_released", "clip_score", "inception_score")

@@ -92,7 +92,7 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
     """Return the style of each metric, including the metrics that measures define in their configuration.
 
     Args:
-        measures: `features.measures` as plain data.
+        measures: `metrics.measures` as plain data.
 
     Raises:
         BadInputError: a metric has the name of another metric, or an invalid name.
@@ -100,7 +100,7 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
     styles = dict(METRICS)
     for name, measure in measures.items():
         for metric, style in measure["metrics"].items():
-            key = f"features.measures.{name}.metrics"
+            key = f"metrics.measures.{name}.metrics"
             if metric in styles:
                 raise BadInputError(f"{key}: expected names of their own, found {metric}, which is another metric's")
             if not (metric and metric.isprintable()) or MetricName.parse(metric).metric != metric:

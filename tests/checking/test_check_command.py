@@ -19,7 +19,7 @@ pytestmark = pytest.mark.blackbox
 PAPER = ["profile=paper", "stage=check"]
 MINI = Path(bench.__file__).parent / "assets" / "mini"
 SMALL = [
-    "profile.resolution=64", "profile.masks=thick_512@64", "profile.steps=1", "profile.fid_minimum=2", "features=mini",
+    "profile.resolution=64", "profile.masks=thick_512@64", "profile.steps=1", "profile.fid_minimum=2", "metrics=mini",
     f"+profile.features.images={MINI / 'metric_features'}", "device=cpu",
 ]  # fmt: skip
 """Overrides for the paper profile with the sizes and the features of the mini one."""

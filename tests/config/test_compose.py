@@ -44,14 +44,14 @@ def option(group: str, name: str) -> list[str]:
         return ["dataset=folder", "dataset.root=pictures"]
     if group == "baseline" and name == "predictions":
         return ["baseline=predictions", "baseline.root=pictures"]
-    if group == "features":
+    if group == "metrics":
         return [f"profile={name}"]  # whose own they are
     return [f"{group}=[{name}]" if group == "row" else f"{group}={name}"]
 
 
 def check_all_targets(resolved: dict[str, Any]) -> None:
     check_targets(resolved["generator"], "generator", given=("device",))
-    for key in ("dataset", "features", "profile", "rows", "training", "parts"):
+    for key in ("dataset", "metrics", "profile", "rows", "training", "mini_models"):
         check_targets(resolved[key], key)
 
 
@@ -64,7 +64,7 @@ def test_every_experiment_composes_from_existing_parts(name: str) -> None:
         assert config.table is not None
         check_all_targets(resolved)
     else:
-        for key in ("training", "parts", "training_data", "validation_data"):
+        for key in ("training", "mini_models", "training_data", "validation_data"):
             check_targets(resolved[key], key, given=("resolution", "masks") if key.endswith("data") else ())
 
 
@@ -108,7 +108,7 @@ BAD = [
     (["profile.nonsense=1"], ["profile.nonsense", "resolution"]),
     (["+profile.nonsense=1"], ["profile.nonsense", "resolution"]),
     (["+dataset.rooot=x"], ["dataset.rooot", "pictures"]),
-    (["+features.foo=1"], ["features.foo", "measures"]),
+    (["+metrics.foo=1"], ["metrics.foo", "measures"]),
     (["rows.base_mask.method.conditioned=no"], ["rows.base_mask.method.conditioned", "expected bool", "no"]),
     (["profile.fid_minimum=1"], ["profile.fid_minimum", "2 or more"]),
     (["~rows.base_mask.method._target_"], ["rows.base_mask.method._target_", "found none"]),
@@ -138,7 +138,7 @@ BAD = [
     (["dataset=folder"], ["dataset.root"]),
     (["dataset=null"], ["dataset"]),
     (["table.task=cooking"], ["table.task", "cooking", "inpainting", "editing"]),
-    (["features.tasks.inpainting=[images,nonsense]"], ["features.tasks.inpainting", "nonsense", "known_region"]),
+    (["metrics.tasks.inpainting=[images,nonsense]"], ["metrics.tasks.inpainting", "nonsense", "known_region"]),
     (["controls=[nonsense]"], ["controls", "nonsense", "hole_only", "budget"]),
     (["batch_size=many"], ["batch_size", "auto", "many"]),
     (["row=[comodgan]"], ["row", "at least one row to measure"]),
@@ -173,7 +173,7 @@ def test_an_unknown_or_missing_experiment_is_refused_with_the_known_ones(capfd: 
 
 
 def test_missing_weights_are_all_named_at_once(capfd: pytest.CaptureFixture[str]) -> None:
-    network = "features.measures.images.measure.network.folder"
+    network = "metrics.measures.images.measure.network.folder"
     keys = ["generator.pipeline", network, "rows.base_mask.method.decoder.path"]
     refuse([TABLE, "profile.weights=nowhere", "stage=check"], [*keys, "nowhere/base"], capfd, lines=None)
 

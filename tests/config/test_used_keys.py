@@ -94,12 +94,12 @@ def test_a_key_that_is_used_can_be_set(words: list[str]) -> None:
         ([TABLE, "hydra.run.dir=x"], "hydra.run.dir: .*out=DIR"),
         ([TABLE, "rows.base_mask.published={3: x}"], "rows.base_mask.published.3: expected a key"),
         ([TABLE, "rows.encoded.label=x", "controls=[]"], "rows.encoded.label: expected a key"),
-        ([TABLE, "features.choices.saved_jpeg.label=x"], "features.choices"),
+        ([TABLE, "metrics.choices.saved_jpeg.label=x"], "metrics.choices"),
         (["experiment=table7_architecture_base", "limit=8"], "limit: expected a key"),
         (["experiment=table7_architecture_base", "generator=inpainting"], "generator: expected a key"),
         (["experiment=train_decoder", "batch_size=8"], "batch_size: .*training.batch_size"),
         (["experiment=all_tables", "dataset.root=x"], "dataset.root: expected a key"),
-        (["experiment=train_mini", "parts.extras.vq_first_stage.layers=3"], "parts.extras.vq_first_stage.layers"),
+        (["experiment=train_mini", "mini_models.extras.vq_first_stage.layers=3"], "mini_models.extras.vq_first_stage"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -123,7 +123,7 @@ def test_references_are_followed_when_relative_nested_or_in_a_resolver() -> None
             "name": "x",
             "_target_": "bench.experiments.train_mini.TrainMini",
             "part": None,
-            "parts": {"one": "${.two}", "three": "${a.${b}}", "two": "${oc.select:c,${d}}", "extras": {}},
+            "mini_models": {"one": "${.two}", "three": "${a.${b}}", "two": "${oc.select:c,${d}}", "extras": {}},
             "a": {"one": 1},
             "b": "one",
             "c": 1,
@@ -132,5 +132,5 @@ def test_references_are_followed_when_relative_nested_or_in_a_resolver() -> None
         }
     )
     usage = Usage(config)
-    assert {"a.one", "b", "c", "d", "parts.two"} <= usage.leaves
+    assert {"a.one", "b", "c", "d", "mini_models.two"} <= usage.leaves
     assert not usage.uses("e")

@@ -181,18 +181,18 @@ def test_a_measure_that_breaks_its_promise_is_named(found: Any, said: str) -> No
     with pytest.raises(BadInputError) as error:
         checked(Kept(found), metrics={"x": {}})
     assert said in str(error.value)
-    assert str(error.value).startswith("features.measures.mine.measure: ")
+    assert str(error.value).startswith("metrics.measures.mine.measure: ")
 
 
 def test_a_set_metric_without_its_features_is_refused() -> None:
     with pytest.raises(BadInputError, match="expected a row of features of f for each item from keep, found x"):
-        checked(Kept({"x": np.zeros(2)}), sets={"fid": "f"})
+        checked(Kept({"x": np.zeros(2)}), set_metrics={"fid": "f"})
 
 
 def test_a_measure_without_values_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         checked(Kept({"x": np.full(2, np.nan)}), metrics={"x": {}})
-    assert "features.measures.mine.measure: keep made x NaN for the item that it was tried on" in caplog.text
+    assert "metrics.measures.mine.measure: keep made x NaN for the item that it was tried on" in caplog.text
 
 
 DECODER = """

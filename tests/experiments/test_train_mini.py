@@ -49,17 +49,17 @@ COUNTS = {
 
 def short(out: Path, data: Path, *extra: str) -> list[str]:
     """Return the overrides of the experiment with one or two steps for each part."""
-    recipes = compose_config(["experiment=train_mini"]).parts.recipes
+    recipes = compose_config(["experiment=train_mini"]).mini_models.recipes
     overrides = ["experiment=train_mini", f"out={out}", f"paths.data={data}", "device=cpu"]
-    overrides += ["parts.per_class=1", "parts.dev_per_class=1", "parts.convergence.largest=1000"]
+    overrides += ["mini_models.per_class=1", "mini_models.dev_per_class=1", "mini_models.convergence.largest=1000"]
     for name, recipe in recipes.items():
         node, sizes = ("schedule", ("steps", "batch_size"))
         if "training" in recipe:
             node, sizes = ("training", ("steps", "batch_size", "at_once", "validation_items"))
-        overrides += [f"parts.recipes.{name}.{node}.{size}=2" for size in sizes]
+        overrides += [f"mini_models.recipes.{name}.{node}.{size}=2" for size in sizes]
         if "naming" in recipe:
-            overrides += [f"parts.recipes.{name}.naming.{size}=2" for size in ("steps", "batch_size")]
-        overrides += [f"parts.recipes.{name}.{key}={count}" for key, count in COUNTS.items() if key in recipe]
+            overrides += [f"mini_models.recipes.{name}.naming.{size}=2" for size in ("steps", "batch_size")]
+        overrides += [f"mini_models.recipes.{name}.{key}={count}" for key, count in COUNTS.items() if key in recipe]
     return [*overrides, *extra]
 
 
@@ -133,7 +133,7 @@ def test_an_existing_part_is_not_made_again(trained: tuple[Path, Path]) -> None:
 def test_another_recipe_is_refused_in_the_same_folder(trained: tuple[Path, Path]) -> None:
     out, data = trained
     with pytest.raises(BadInputError, match="base: made with another recipe or seed"):
-        bench.run(short(out, data, "parts.recipes.base.training.objective.perceptual_weight=0.3"))
+        bench.run(short(out, data, "mini_models.recipes.base.training.objective.perceptual_weight=0.3"))
 
 
 @pytest.mark.slow
@@ -149,7 +149,7 @@ def test_another_seed_of_a_part_is_added_to_the_card(trained: tuple[Path, Path])
 def test_training_fails_where_the_first_stage_had_not_converged(trained: tuple[Path, Path]) -> None:
     out, data = trained
     with pytest.raises(RuntimeError, match="has not converged"):
-        bench.run(short(out, data, "parts.convergence.largest=0"))
+        bench.run(short(out, data, "mini_models.convergence.largest=0"))
 
 
 def test_weights_too_large_for_a_repository_are_not_packed(
