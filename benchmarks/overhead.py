@@ -25,6 +25,7 @@ from torch.profiler import DeviceType, ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.config.compose import compose_config, typed
+from bench.config.experiment_configs import TableConfig
 from bench.data.prepared import Items
 from bench.evaluation.measure import check, prepare
 from bench.evaluation.setup import Setup
@@ -58,7 +59,7 @@ class Clock:
 def opened(overrides: list[str], folder: Path) -> tuple[Setup, Items]:
     """Return the loaded networks and prepared items of a run."""
     words = [*overrides, f"paths.store={folder / 'prepared'}", f"out={folder / 'out'}"]
-    setup = Setup(*typed(compose_config(words)), words)
+    setup = Setup(TableConfig.of(*typed(compose_config(words))), words)
     check(setup)
     return setup, prepare(setup)
 

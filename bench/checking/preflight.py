@@ -8,11 +8,10 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from bench.config.experiment_configs import MeasuringConfig, RunConfig
 from bench.config.option_files import did_you_mean
 from bench.config.overrides import key_of
-from bench.config.schema import Config
 from bench.errors import BadInputError
 from bench.results.out_folder import check_out, check_writable
 
@@ -24,7 +23,7 @@ DRIVERS = ("libcuda.so.1", "libamdhip64.so")
 ROOTS = ("dataset.root", "baseline.root")
 
 
-def check_cheaply(config: Config, resolved: Mapping[str, Any], overrides: Sequence[str]) -> None:
+def check_cheaply(config: RunConfig, overrides: Sequence[str]) -> None:
     """Check that the device, temporary files, `out`, the store and an overridden root are usable.
 
     Raises:
@@ -32,17 +31,15 @@ def check_cheaply(config: Config, resolved: Mapping[str, Any], overrides: Sequen
     """
     _check_device(config.device)
     _check_temporary()
-    if (
-        not config.kind.measures or config.training is None
-    ):  # otherwise `out` is known, and checked, only after the training
-        check_out(config)
+    if not isinstance(config, MeasuringConfig) or config.training is None:
+        check_out(config)  # otherwise `out` is known, and checked, only after the training
     for name in ("store", "data"):
-        path = resolved["paths"][name]
+        path = config.resolved["paths"][name]
         if not path or not Path(path).is_dir():  # an existing folder may be complete even if it is read-only
             check_writable(path, f"paths.{name}")
     for key in ROOTS:
         group, _, name = key.partition(".")
-        root = (resolved[group] or {}).get(name)
+        root = (config.resolved[group] or {}).get(name)
         if root is not None and not isinstance(root, str | Mapping):
             raise BadInputError(f"{key}: expected a folder, found {root}")
         if isinstance(root, str) and key in map(key_of, overrides):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,16 @@ from bench.tables.build import check_table, styles_of
 __all__ = ["check_settings", "used"]
 
 
-def used(resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) -> dict[str, Any]:
+def used(
+    resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row], further: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return the configuration without unused rows and measures, and with local folders in place of hub ids.
 
     Args:
         resolved: the configuration as plain data.
         spec: specification of the table.
         rows: rows of the run.
+        further: measures that are used in addition to those of the table's task.
 
     Raises:
         BadInputError: `metrics.tasks` does not have the table's task, or lack a measure of that task.
@@ -32,16 +35,17 @@ def used(resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) 
     metrics, task = resolved["metrics"], spec.task
     if task not in metrics["tasks"]:
         raise BadInputError(f"table.task: expected one of {', '.join(metrics['tasks'])}, found {task}")
-    unknown = [name for name in metrics["tasks"][task] if name not in metrics["measures"]]
+    tasks = {**metrics["tasks"], task: list(dict.fromkeys([*metrics["tasks"][task], *further]))}
+    unknown = [name for name in tasks[task] if name not in metrics["measures"]]
     if unknown:
         known = ", ".join(metrics["measures"])
         raise BadInputError(f"metrics.tasks.{task}: expected some of {known}, found {unknown[0]}")
     own = [name for name, measure in metrics["measures"].items() if task in measure["tasks"]]
-    measures = {name: metrics["measures"][name] for name in dict.fromkeys([*metrics["tasks"][task], *own])}
+    measures = {name: metrics["measures"][name] for name in dict.fromkeys([*tasks[task], *own])}
     return {
         **resolved,
         "generator": located(resolved["generator"]),
-        "metrics": {**metrics, "measures": measures},
+        "metrics": {**metrics, "tasks": tasks, "measures": measures},
         "rows": {name: resolved["rows"][name] for name in rows},
     }
 

@@ -29,6 +29,7 @@ from omegaconf.errors import (
     UnsupportedInterpolationType,
 )
 
+from bench.config.experiment_configs import CollectingConfig
 from bench.config.kinds import kind_of
 from bench.config.option_files import (
     PACKAGES,
@@ -42,7 +43,7 @@ from bench.config.option_files import (
     refuse_unreadable,
 )
 from bench.config.overrides import group_of, key_of, parse, parse_all, values_of
-from bench.config.schema import COMPILE, CONTROLS, DTYPES, FETCH, STAGES, Config
+from bench.config.schema import COMPILE, CONTROLS, DTYPES, FETCH, STAGES, ComposedConfig
 from bench.config.used_keys import Usage
 from bench.errors import BadInputError
 from bench.runtime.strict_json import LARGEST_INTEGER
@@ -91,7 +92,7 @@ NEUTRAL = (
 OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
 """Beginnings of further overrides that change no number: they choose between alternatives that the project offers."""
 
-ConfigStore.instance().store(name="schema", node=Config)
+ConfigStore.instance().store(name="schema", node=ComposedConfig)
 
 
 def experiments() -> dict[str, str]:
@@ -121,7 +122,7 @@ def _composed(overrides: list[str]) -> DictConfig:
         return compose("config", overrides=overrides)
 
 
-def typed(composed: DictConfig) -> tuple[Config, dict[str, Any]]:
+def typed(composed: DictConfig) -> tuple[ComposedConfig, dict[str, Any]]:
     """Return a composed configuration as the schema's objects, and as plain resolved data.
 
     Raises:
@@ -130,7 +131,7 @@ def typed(composed: DictConfig) -> tuple[Config, dict[str, Any]]:
     try:
         # Convert to plain data first, so that keys added with `+` are checked against the schema as well.
         plain = OmegaConf.create(OmegaConf.to_container(composed, resolve=True))
-        merged = OmegaConf.merge(OmegaConf.structured(Config), plain)
+        merged = OmegaConf.merge(OmegaConf.structured(ComposedConfig), plain)
         resolved = OmegaConf.to_container(merged, throw_on_missing=True)
         config = OmegaConf.to_object(merged)
     except (OmegaConfBaseException, RecursionError) as error:
@@ -140,14 +141,14 @@ def typed(composed: DictConfig) -> tuple[Config, dict[str, Any]]:
                 f"{missing_keys[0]}: expected a value, found none; {missing_keys[0]}=VALUE sets it"
             ) from error
         raise BadInputError(one_message(error)) from error
-    if not isinstance(config, Config) or not isinstance(resolved, dict):
-        raise TypeError("the schema did not give a Config")
+    if not isinstance(config, ComposedConfig) or not isinstance(resolved, dict):
+        raise TypeError("the schema did not give a ComposedConfig")
     _refuse_unwritable_numbers(resolved)
     _validate(config)
     return config, typing.cast(dict[str, Any], resolved)
 
 
-def checked(overrides: list[str]) -> tuple[Config, dict[str, Any]]:
+def checked(overrides: list[str]) -> tuple[ComposedConfig, dict[str, Any]]:
     """Return the configuration of a run like `typed`, including the rows of a decoder that is given as a checkpoint.
 
     Raises:
@@ -163,7 +164,7 @@ def checked(overrides: list[str]) -> tuple[Config, dict[str, Any]]:
     return config, resolved
 
 
-def refuse_unused(config: Config, composed: DictConfig, overrides: Sequence[str]) -> None:
+def refuse_unused(config: ComposedConfig, composed: DictConfig, overrides: Sequence[str]) -> None:
     """Require that every override sets something that the run uses.
 
     Args:
@@ -176,7 +177,7 @@ def refuse_unused(config: Config, composed: DictConfig, overrides: Sequence[str]
     """
     usage = usage_of(composed, overrides)
     unused = usage.unused(overrides)
-    if config.kind.collects and unused:
+    if kind_of(config._target_).collects and unused:
         used = [set(words) for words in for_each(config, list(overrides)).values()]
         unused = [word for word in unused if not any(word in words for words in used)]
     if unused:
@@ -196,16 +197,16 @@ def usage_of(composed: DictConfig, overrides: Sequence[str]) -> Usage:
         raise BadInputError(one_message(error)) from error
 
 
-def with_decoder_rows(config: Config, overrides: list[str]) -> list[str]:
+def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]:
     """Add the rows of the given decoder, with and without the mask, unless the overrides choose one of them already.
 
     Args:
         config: configuration of a table, composed of the overrides.
         overrides: the overrides as the user typed them.
     """
-    if not config.kind.measures or not any(key_of(word) == "decoder.checkpoint" for word in overrides):
+    given = any(key_of(word) == "decoder.checkpoint" for word in overrides)
+    if config.decoder is None or not given or not kind_of(config._target_).measures:
         return overrides
-    assert config.decoder is not None  # it has a default
     own = [f"decoder_{ending}" for ending in (("mask", "nomask") if config.decoder.conditioned else ("nomask",))]
     if set(own) & set(config.rows):
         return overrides
@@ -217,7 +218,7 @@ def changing(overrides: Sequence[str]) -> list[str]:
     return [word for word in overrides if group_of(word) not in NEUTRAL and not word.startswith(OFFERED)]
 
 
-def for_each(config: Config, overrides: list[str]) -> dict[str, list[str]]:
+def for_each(config: ComposedConfig | CollectingConfig, overrides: list[str]) -> dict[str, list[str]]:
     """Return, for each experiment of a collection, the collection's overrides that the experiment uses.
 
     Args:
@@ -412,7 +413,7 @@ def _refuse_unwritable_numbers(node: Any, key: str = "") -> None:
         raise BadInputError(f"{key}: expected a whole number of at most {LARGEST_INTEGER}, found {node}")
 
 
-def _validate(config: Config) -> None:
+def _validate(config: ComposedConfig) -> None:
     """Refuse values that a type cannot exclude: numbers out of range, unknown words and empty paths."""
     for name, path in vars(config.paths).items():
         if not path.strip() or "\0" in path:
@@ -428,10 +429,9 @@ def _validate(config: Config) -> None:
     _one_of("features_dtype", config.features_dtype, DTYPES)
     for control in config.controls:
         _one_of("controls", control, CONTROLS)
-    for key in config.kind.needs:
-        if getattr(config, key) is None:
-            raise BadInputError(f"{key}: expected one of the files in conf/{key}, found none")
-    if config.kind.measures:
+    kind = kind_of(config._target_)
+    kind.config.check(config)
+    if kind.measures:
         _positive(config.profile, "profile.", "resolution", "steps")
         if config.profile.resolution % CELL:
             raise BadInputError(

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from bench.config.compose import compose_config, experiments, typed
 from bench.config.option_files import SEARCH_PATH, conf_dir, did_you_mean
 from bench.config.overrides import quoted
-from bench.config.schema import Config
+from bench.config.schema import ComposedConfig
 from bench.errors import BadInputError
 
 __all__ = ["Request", "answer", "read_arguments"]
@@ -99,7 +99,7 @@ def read_arguments(arguments: Sequence[str]) -> Request:
 def _as_override(flag: str) -> str:
     """Suggest the override that a flag such as `--limit=8` stands for, as a question; return "" if there is none."""
     name, _, value = flag.lstrip("-").partition("=")
-    keys = {"experiment", "row", "measure", *(field.name for field in fields(Config))}
+    keys = {"experiment", "row", "measure", *(field.name for field in fields(ComposedConfig))}
     return f"; did you mean {name}={value or 'VALUE'}?" if name.partition(".")[0] in keys else ""
 
 

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from bench.config import experiment_configs as configs
 from bench.config.references import users
+from bench.config.schema import ComposedConfig
 from bench.errors import BadInputError
 
-__all__ = ["KINDS", "RUN", "TABLE", "Kind", "kind_of"]
+__all__ = ["KINDS", "RUN", "Kind", "kind_of", "narrowed"]
 
-TABLE, SENSITIVITY = "bench.experiments.table.TableExperiment", "bench.experiments.sensitivity.SensitivityExperiment"
+SENSITIVITY = "bench.experiments.sensitivity.SensitivityExperiment"
 
 
 @dataclass(frozen=True)
 class Kind:
     """Facts about a class of experiments."""
 
-    needs: tuple[str, ...]
-    """Groups and keys that its configuration must have."""
+    config: type[configs.RunConfig]
+    """Class of its configuration."""
     reads: Callable[[DictConfig], Iterable[str]]
     """Function that returns the keys that the class reads itself; a group stands for all keys below it."""
-    measures: bool = False
-    """True if it samples and scores the rows of a table."""
-    collects: bool = False
-    """True if it runs other experiments."""
+
+    @property
+    def measures(self) -> bool:
+        """True if it samples and scores the rows of a table."""
+        return issubclass(self.config, configs.MeasuringConfig)
+
+    @property
+    def collects(self) -> bool:
+        """True if it runs other experiments."""
+        return issubclass(self.config, configs.CollectingConfig)
 
 
 RUN = ("name", "_target_", "stage", "out", "overwrite", "paths.assets", "profile.name")
@@ -86,28 +95,21 @@ def _train_mini_keys(config: DictConfig) -> Iterator[str]:
         yield "profile.weights"
 
 
-MEASURING = ("dataset", "generator", "metrics", "table")
-
 KINDS: Mapping[str, Kind] = {
-    TABLE: Kind(MEASURING, _table_keys, measures=True),
-    SENSITIVITY: Kind(MEASURING, _measured_keys, measures=True),
+    "bench.experiments.table.TableExperiment": Kind(configs.TableConfig, _table_keys),
+    SENSITIVITY: Kind(configs.MeasuringConfig, _measured_keys),
     "bench.experiments.architecture.ArchitectureExperiment": Kind(
-        ("decoder", "table"), lambda config: (*DECODER, "table.number", "table.title", "verbose")
+        configs.ArchitectureConfig, lambda config: (*DECODER, "table.number", "table.title", "verbose")
     ),
-    "bench.experiments.train_decoder.TrainDecoder": Kind(
-        ("decoder", "training", "first_stage", "training_data", "validation_data"), _train_decoder_keys
-    ),
-    "bench.experiments.train_mini.TrainMini": Kind(("mini_models",), _train_mini_keys),
-    "bench.experiments.collection.Collection": Kind(("experiments",), lambda config: COLLECTED, collects=True),
-    "bench.experiments.regression.Regression": Kind(
-        ("experiments", "gate"), lambda config: (*COLLECTED, "gate"), collects=True
-    ),
+    "bench.experiments.train_decoder.TrainDecoder": Kind(configs.TrainDecoderConfig, _train_decoder_keys),
+    "bench.experiments.train_mini.TrainMini": Kind(configs.TrainMiniConfig, _train_mini_keys),
+    "bench.experiments.collection.Collection": Kind(configs.CollectionConfig, lambda config: COLLECTED),
+    "bench.experiments.regression.Regression": Kind(configs.RegressionConfig, lambda config: (*COLLECTED, "gate")),
     "bench.experiments.seeds.SeedsExperiment": Kind(
-        ("experiments", "seeds_from", "card"),
+        configs.SeedsConfig,
         lambda config: (
             "experiments", "each", "seeds", "seeds_from", "card", "seed", "profile.weights", "profile.decoders",
         ),
-        collects=True,
     ),
 }  # fmt: skip
 """Kinds of experiments by the name of their class."""
@@ -122,3 +124,13 @@ def kind_of(target: str) -> Kind:
     if target not in KINDS:
         raise BadInputError(f"_target_: expected one of {', '.join(KINDS)}, found {target}")
     return KINDS[target]
+
+
+def narrowed(composed: ComposedConfig, resolved: dict[str, Any]) -> configs.RunConfig:
+    """Return the configuration of the chosen experiment, an object of the class that `KINDS` names.
+
+    Args:
+        composed: configuration, as `bench.config.compose.typed` returns it.
+        resolved: the same configuration as plain data.
+    """
+    return kind_of(composed._target_).config.of(composed, resolved)

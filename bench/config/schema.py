@@ -10,7 +10,6 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from bench.config.kinds import TABLE, Kind, kind_of
 from bench.config.paths import Paths
 
 __all__ = [
@@ -23,7 +22,7 @@ __all__ = [
     "STAGES",
     "Baseline",
     "Choice",
-    "Config",
+    "ComposedConfig",
     "Dataset",
     "DecoderSizes",
     "DecoderSpec",
@@ -307,12 +306,15 @@ class Gate:
 
 
 @dataclass
-class Config:
-    """Configuration of one experiment."""
+class ComposedConfig:
+    """Schema of the composition: every key that the configuration of any experiment may have.
+
+    An experiment receives only its own keys; see `bench.config.experiment_configs`.
+    """
 
     name: str = MISSING
     description: str = MISSING
-    _target_: str = TABLE
+    _target_: str = "bench.experiments.table.TableExperiment"
     """Class that runs it, one of `bench.config.kinds.KINDS`."""
     stage: str = "report"
     """Last stage to run; `fetch` downloads missing files and runs nothing."""
@@ -384,8 +386,3 @@ class Config:
     """Number of processes that read training data, for each training process."""
     wandb: str | None = None
     """Name of the project at W&B."""
-
-    @property
-    def kind(self) -> Kind:
-        """Kind of this experiment, with the facts about the class that runs it."""
-        return kind_of(self._target_)

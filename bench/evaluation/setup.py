@@ -13,8 +13,9 @@ from bench.checking.estimate import Work
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.settings import used
 from bench.config.compose import changing
+from bench.config.experiment_configs import MeasuringConfig
 from bench.config.instantiate import identity, make, named, weight_files
-from bench.config.schema import Config, TableSpec
+from bench.config.schema import TableSpec
 from bench.data.items import Pictures
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.sampling import Sampling
@@ -49,14 +50,19 @@ class Setup:
     """Rows, generator, methods and measures of one table, with the identities from which store keys are computed."""
 
     def __init__(
-        self, config: Config, resolved: dict[str, Any], overrides: Sequence[str], more: Sequence[Unit] = ()
+        self,
+        config: MeasuringConfig,
+        overrides: Sequence[str],
+        *,
+        further: Sequence[str] = (),
+        more: Sequence[Unit] = (),
     ) -> None:
-        """Set the configuration, in the two forms that `bench.config.compose.typed` returns.
+        """Set the configuration of the run.
 
         Args:
             config: configuration of the run.
-            resolved: the same configuration as plain data.
             overrides: words of the command line.
+            further: measures to compute in addition to those of the table's task.
             more: additional (measure, variant) pairs to score for every row.
         """
         self.config, self.overrides, self.more = config, list(overrides), list(more)
@@ -66,7 +72,7 @@ class Setup:
         self.rows = {
             name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
         }
-        self.resolved = used(resolved, self.spec, self.rows)
+        self.resolved = used(config.resolved, self.spec, self.rows, further)
         self.store = Store(Path(config.paths.store), fresh=config.fresh)
 
     @cached_property
@@ -101,7 +107,6 @@ class Setup:
     @cached_property
     def spec(self) -> TableSpec:
         """Specification of the table, with the known-region error in the reading that the run's headline uses."""
-        assert self.config.table is not None  # the configuration was validated
         return in_reading(self.config.table, self.reading)
 
     @cached_property

@@ -15,7 +15,8 @@ import torch
 
 from bench.checking.inspection import Problem
 from bench.config.compose import group_of
-from bench.config.schema import STAGES, Config, TableSpec
+from bench.config.experiment_configs import ArchitectureConfig
+from bench.config.schema import STAGES
 from bench.errors import BadInputError
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.architecture import cost, trace_layers
@@ -49,9 +50,9 @@ COSTS = (
 class ArchitectureExperiment:
     """An experiment that compares one decoder's layers with Table 7 or 8."""
 
-    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
-        """Set the configuration, in the two forms that `bench.config.compose.typed` returns."""
-        self.config, self.resolved, self.overrides = config, resolved, list(overrides)
+    def __init__(self, config: ArchitectureConfig, overrides: Sequence[str]) -> None:
+        """Set the configuration and the words of the command line."""
+        self.config, self.overrides = config, list(overrides)
         self.custom = [word for word in overrides if group_of(word) in CHANGING]
 
     def missing(self) -> list[Problem]:
@@ -87,12 +88,12 @@ class ArchitectureExperiment:
         Raises:
             BadInputError: the message names the key.
         """
-        if self._spec.number not in TABLES:
+        if self.config.table.number not in TABLES:
             expected = " or ".join(str(number) for number in TABLES)
-            raise BadInputError(f"table.number: expected {expected}, found {self._spec.number}")
+            raise BadInputError(f"table.number: expected {expected}, found {self.config.table.number}")
         if self.config.out is not None:
             check_writable(self.config.out, "out")
-        chosen = {key: self.resolved["decoder"][key] for key in FIELDS}
+        chosen = {key: getattr(self.config.decoder, key) for key in FIELDS}
         try:
             with torch.device("meta"):
                 return build_decoder("base", **chosen)
@@ -106,16 +107,16 @@ class ArchitectureExperiment:
         if all(decoder.config != other.config for other in decoders.values()):
             decoders["as configured"] = decoder
         costs = [_cost_entry(name, each) for name, each in decoders.items()]
-        rows = compare(_lines(decoder), published(self._spec.number))
+        rows = compare(_lines(decoder), published(self.config.table.number))
         return ArchitectureTable(
-            self._spec.number,
-            self._spec.title,
+            self.config.table.number,
+            self.config.table.title,
             f"custom ({', '.join(self.custom)})" if self.custom else "at the paper's sizes",
             tuple(rows),
             tuple(costs),
             tuple(
                 claims(
-                    self._spec.number,
+                    self.config.table.number,
                     rows,
                     lines,
                     {entry["name"]: entry["parameters"] for entry in costs},
@@ -124,11 +125,6 @@ class ArchitectureExperiment:
             ),
             (*notes(), COSTS),
         )
-
-    @property
-    def _spec(self) -> TableSpec:
-        assert self.config.table is not None  # the configuration was validated
-        return self.config.table
 
     def _write_numbers(self, out: Path, table: ArchitectureTable) -> None:
         write_table(out, renderings(table))
@@ -176,7 +172,7 @@ class ArchitectureExperiment:
         """Return the facts about the run for `run.json` and the report: settings, software and time."""
         return run_facts(
             self.config,
-            self.resolved,
+            self.config.resolved,
             self.overrides,
             device="meta",
             weights={},

@@ -6,15 +6,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from rich.text import Text
 
 from bench.checking.inspection import Problem, merged
 from bench.checking.report import report
 from bench.config.compose import changing, compose_config, experiments, for_each, typed
+from bench.config.experiment_configs import CollectingConfig, CollectionConfig
+from bench.config.kinds import narrowed
 from bench.config.overrides import command
-from bench.config.schema import Config
 from bench.errors import BadInputError
 from bench.experiments.run import experiment_of
 from bench.experiments.run import run as run_experiment
@@ -42,11 +42,9 @@ __all__ = ["Collection", "missing_of_each"]
 class Collection:
     """An experiment that runs all of `experiments` one after another; each item is sampled once for all of them."""
 
-    def __init__(
-        self, config: Config, resolved: dict[str, Any], overrides: Sequence[str], run: Run = run_experiment
-    ) -> None:
-        """Set the configuration that `bench.config.compose.typed` returns, and the function that runs an experiment."""
-        self.config, self.resolved, self.overrides, self._run = config, resolved, list(overrides), run
+    def __init__(self, config: CollectionConfig, overrides: Sequence[str], run: Run = run_experiment) -> None:
+        """Set the configuration, the words of the command line, and the function that runs an experiment."""
+        self.config, self.overrides, self._run = config, list(overrides), run
 
     def missing(self) -> list[Problem]:
         """Return the problems of every experiment, including errors in its configuration."""
@@ -95,7 +93,7 @@ class Collection:
         write_json(out / "claims.json", {"claims": [asdict(found) for found in verdicts]})
         facts = run_facts(
             self.config,
-            self.resolved,
+            self.config.resolved,
             self.overrides,
             device=self.config.device,
             weights={},
@@ -158,7 +156,7 @@ def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Gr
     )
 
 
-def missing_of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
+def missing_of_each(config: CollectingConfig, overrides: Sequence[str]) -> list[Problem]:
     """Return the problems of every experiment of a collection, including errors in its configuration.
 
     Args:
@@ -168,7 +166,7 @@ def missing_of_each(config: Config, overrides: Sequence[str]) -> list[Problem]:
     problems: list[Problem] = []
     for name, words in for_each(config, list(overrides)).items():
         try:
-            found = experiment_of(*typed(compose_config(words)), words).missing()
+            found = experiment_of(narrowed(*typed(compose_config(words))), words).missing()
         except BadInputError as error:
             found = [Problem("", str(error))]
         problems += [replace(problem, experiments=(name,)) for problem in found]

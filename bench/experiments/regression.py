@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.config.experiment_configs import RegressionConfig
 from bench.config.schema import STAGES
 from bench.errors import BadInputError
 from bench.experiments.collection import Collection
@@ -25,6 +26,8 @@ TABULATED = STAGES[STAGES.index("tabulate") :]
 class Regression(Collection):
     """An experiment that runs all of `experiments` and compares their results with the baseline `gate.against`."""
 
+    config: RegressionConfig
+
     def run(self) -> Results:
         """Run every experiment, then write `gate.md`, `gate.xml` and `gate.json`.
 
@@ -34,7 +37,6 @@ class Regression(Collection):
             BadInputError: a margin is invalid or the baseline cannot be read; raised before any work.
         """
         gate = self.config.gate
-        assert gate is not None  # the configuration was validated
         margins = margins_of(gate.margins, "gate.margins")
         if gate.against is None:
             return super().run()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hydra.utils import get_class
 
 from bench.checking.preflight import check_cheaply
 from bench.config.compose import checked, compose_config, typed
+from bench.config.experiment_configs import MeasuringConfig, RunConfig, TrainDecoderConfig
+from bench.config.kinds import narrowed
 from bench.config.overrides import setting
-from bench.config.schema import FETCH, Config
+from bench.config.schema import FETCH
 from bench.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ __all__ = ["Experiment", "experiment_of", "run"]
 
 
 class Experiment(Protocol):
-    """The interface of an experiment's class, in addition to `__init__(config, resolved, overrides)`."""
+    """The interface of an experiment's class, in addition to `__init__(config, overrides)`."""
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong for the experiment, each problem once.
@@ -42,29 +44,29 @@ def run(overrides: list[str]) -> Results:
     Raises:
         BadInputError: the command would end with status 2.
     """
-    config, resolved = checked(overrides)
-    check_cheaply(config, resolved, overrides)
+    composed, resolved = checked(overrides)
+    config = narrowed(composed, resolved)
+    check_cheaply(config, overrides)
     if config.stage == FETCH:
         from bench.checking.fetch import fetch
 
-        return fetch(config.name, lambda: experiment_of(config, resolved, overrides).missing())
-    if config.kind.measures and config.training is not None:
+        return fetch(config.name, lambda: experiment_of(config, overrides).missing())
+    if isinstance(config, MeasuringConfig) and config.training is not None:
         from bench.experiments.train_decoder import own_checkpoint
 
-        trained = own_checkpoint(config, resolved, overrides)
+        trained = own_checkpoint(TrainDecoderConfig.of(composed, resolved), overrides)
         if trained is not None:
-            config, resolved = typed(compose_config([*overrides, setting("decoder.checkpoint", trained)]))
-    return experiment_of(config, resolved, overrides).run()
+            config = narrowed(*typed(compose_config([*overrides, setting("decoder.checkpoint", trained)])))
+    return experiment_of(config, overrides).run()
 
 
-def experiment_of(config: Config, resolved: dict[str, Any], overrides: list[str]) -> Experiment:
+def experiment_of(config: RunConfig, overrides: list[str]) -> Experiment:
     """Return the experiment of a configuration.
 
     Args:
-        config: configuration, as `bench.config.compose.typed` returns it.
-        resolved: the same configuration as plain data.
+        config: configuration of the class that the experiment expects, as `bench.config.kinds.narrowed` returns it.
         overrides: words of the command line.
     """
     with Progress("load"):
-        experiment: Experiment = get_class(config._target_)(config, resolved, overrides)
+        experiment: Experiment = get_class(config.resolved["_target_"])(config, overrides)
     return experiment

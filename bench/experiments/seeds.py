@@ -18,7 +18,7 @@ from typing import Any
 from bench.checking.inspection import Problem
 from bench.checking.report import report
 from bench.config.compose import changing, compose_config, for_each, typed
-from bench.config.schema import Config
+from bench.config.experiment_configs import SeedsConfig
 from bench.errors import BadInputError
 from bench.experiments.collection import missing_of_each
 from bench.experiments.run import run as run_experiment
@@ -94,13 +94,9 @@ def _entries(row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 class SeedsExperiment:
     """An experiment that measures the tables of `experiments` with the decoders of the shipped and of further seeds."""
 
-    def __init__(
-        self, config: Config, resolved: dict[str, Any], overrides: Sequence[str], run: Run = run_experiment
-    ) -> None:
-        """Set the configuration that `bench.config.compose.typed` returns, and the function that runs an experiment."""
-        assert config.seeds_from is not None  # the configuration was validated
-        assert config.card is not None
-        self.config, self.resolved, self.overrides, self._run = config, resolved, list(overrides), run
+    def __init__(self, config: SeedsConfig, overrides: Sequence[str], run: Run = run_experiment) -> None:
+        """Set the configuration, the words of the command line, and the function that runs an experiment."""
+        self.config, self.overrides, self._run = config, list(overrides), run
         self.trained, self.card = Path(config.seeds_from), Path(config.card)
         self.seconds: dict[str, float] = {}
         self.source = environment()["source"]  # before this run changes files of the checkout
@@ -288,7 +284,7 @@ class SeedsExperiment:
     def _note(self, out: Path) -> None:
         facts = run_facts(
             self.config,
-            self.resolved,
+            self.config.resolved,
             self.overrides,
             device=self.config.device,
             weights={},

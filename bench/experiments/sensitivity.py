@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from bench.checking.inspection import Problem
-from bench.config.schema import Choice, Config
+from bench.config.experiment_configs import MeasuringConfig
+from bench.config.schema import Choice
 from bench.data.prepared import Items
 from bench.errors import BadInputError
 from bench.evaluation.measure import MeasuredRun, missing, run_stages
@@ -43,22 +44,17 @@ __all__ = ["SensitivityExperiment"]
 class SensitivityExperiment:
     """An experiment that measures a table's rows as the table does, and then once for each choice."""
 
-    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
-        """Set the configuration that `bench.config.compose.typed` returns, and add the choices' measures to the table.
+    def __init__(self, config: MeasuringConfig, overrides: Sequence[str]) -> None:
+        """Set the configuration and the words of the command line, and add the choices' measures to the table's own.
 
         Raises:
             BadInputError: a choice is invalid; the message names its key.
         """
-        assert config.metrics is not None  # the configuration was validated
-        assert config.table is not None
-        self.choices = config.metrics.choices
-        metrics, task = resolved["metrics"], config.table.task
-        self._own = list(metrics["tasks"].get(task, []))
-        _check_choices(self.choices, metrics["measures"])
+        self.config, self.choices = config, config.metrics.choices
+        self._own = config.metrics.tasks.get(config.table.task or "", [])
+        _check_choices(self.choices, config.metrics.measures)
         further = [name for choice in self.choices.values() for name in choice.measures]
-        tasks = {**metrics["tasks"], task: list(dict.fromkeys([*self._own, *further]))} if self._own else {}
-        resolved = {**resolved, "metrics": {**metrics, "tasks": tasks or metrics["tasks"]}}
-        self.setup, self.config = Setup(config, resolved, overrides, more=self._saved_otherwise), config
+        self.setup = Setup(config, overrides, further=further, more=self._saved_otherwise)
 
     @property
     def _saved_otherwise(self) -> list[Unit]:

@@ -9,11 +9,10 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from bench.checking.inspection import Problem
 from bench.config.compose import group_of
-from bench.config.schema import Config
+from bench.config.experiment_configs import TableConfig
 from bench.data.prepared import Items
 from bench.evaluation.costs import decoding_share, sampling_seconds
 from bench.evaluation.measure import MeasuredRun, missing, run_stages
@@ -62,9 +61,9 @@ TEXT_CLAIMS = 2
 class TableExperiment:
     """An experiment that measures the rows of one table, all decoded from the same latents."""
 
-    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
-        """Set the configuration, in the two forms that `bench.config.compose.typed` returns."""
-        self.setup, self.config = Setup(config, resolved, overrides), config
+    def __init__(self, config: TableConfig, overrides: Sequence[str]) -> None:
+        """Set the configuration and the words of the command line."""
+        self.setup, self.config = Setup(config, overrides), config
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong of the files that the run needs."""

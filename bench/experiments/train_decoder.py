@@ -19,8 +19,8 @@ from torch import Tensor
 from bench.checking.inspection import Problem, inspect_needs
 from bench.checking.required_paths import needs
 from bench.config.compose import conf_dir, key_of
+from bench.config.experiment_configs import TrainDecoderConfig
 from bench.config.instantiate import PATH_KEYS, identity, make, missing_files, require_target, weight_files
-from bench.config.schema import Config
 from bench.data.imagenet_train import ImageNetTrain
 from bench.data.items import Item
 from bench.data.masks import preset
@@ -65,19 +65,19 @@ RESHAPING = ("decoder.width", "decoder.depth", "decoder.conditioned", "decoder.b
 class TrainDecoder:
     """An experiment that trains one decoder for the profile's frozen first stage."""
 
-    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
-        """Set the configuration, in the two forms that `bench.config.compose.typed` returns."""
-        self.config, self.resolved, self.overrides = config, resolved, list(overrides)
+    def __init__(self, config: TrainDecoderConfig, overrides: Sequence[str]) -> None:
+        """Set the configuration and the words of the command line."""
+        self.config, self.overrides = config, list(overrides)
         self.device = choose_device(config.device)
         self.world = World()
         self._latents: Tensor | None = None
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong of the files that the training needs."""
-        fresh = self.resolved["training"].get("fresh", False)
-        nodes = {key: self.resolved[key] for key in FILES if not (key == "start" and fresh)}
+        fresh = self.config.training.get("fresh", False)
+        nodes = {key: getattr(self.config, key) for key in FILES if not (key == "start" and fresh)}
         nodes["profile.perceptual"] = self._perceptual
-        return inspect_needs(needs(nodes, self.resolved["paths"], (*PATH_KEYS, "start", "first_stage")))
+        return inspect_needs(needs(nodes, self.config.resolved["paths"], (*PATH_KEYS, "start", "first_stage")))
 
     def run(self) -> Results:
         """Run every stage up to the configured one."""
@@ -123,7 +123,7 @@ class TrainDecoder:
 
     def check(self) -> None:
         """Check before any work the targets, arguments and files, and that the sizes fit together."""
-        nodes = self.resolved
+        nodes = self.config.resolved
         for name in ("store", "data"):
             check_writable(nodes["paths"][name], f"paths.{name}")
         check_store(Path(nodes["paths"]["store"]))
@@ -158,7 +158,7 @@ class TrainDecoder:
 
     @cached_property
     def recipe(self) -> DecoderRecipe:
-        recipe: DecoderRecipe = make(self.resolved["training"], "training")
+        recipe: DecoderRecipe = make(self.config.training, "training")
         return recipe
 
     @property
@@ -169,10 +169,9 @@ class TrainDecoder:
     @cached_property
     def sizes(self) -> DecoderConfig:
         spec = self.config.decoder
-        assert spec is not None  # the configuration was validated
         try:
             return sized(
-                self.resolved["profile"]["decoder_sizes"],
+                self.config.resolved["profile"]["decoder_sizes"],
                 width=spec.width,
                 depth=spec.depth,
                 conditioned=spec.conditioned,
@@ -195,27 +194,27 @@ class TrainDecoder:
         return self._pictures("validation_data", self.recipe.drawing(validation=True))
 
     def _pictures(self, name: str, drawing: dict[str, Any]) -> ImageNetTrain:
-        data: ImageNetTrain = make(self.resolved[name], name, **drawing, seed=self.config.seed)
+        data: ImageNetTrain = make(getattr(self.config, name), name, **drawing, seed=self.config.seed)
         return data
 
     @cached_property
     def weights(self) -> dict[str, str]:
         """SHA-256 of every weight file that the training uses, by path."""
-        nodes = (self.start, self.resolved["first_stage"], self._perceptual)
+        nodes = (self.start, self.config.first_stage, self._perceptual)
         return {path: sha for node in nodes for path, sha in weight_files(_as_node(node)).items()}
 
     @property
     def _perceptual(self) -> dict[str, Any]:
-        node: dict[str, Any] = self.resolved["profile"]["perceptual"]
+        node: dict[str, Any] = self.config.resolved["profile"]["perceptual"]
         return node
 
     @cached_property
     def lineage(self) -> dict[str, Any]:
         """Origin of the trained weights, which is saved with them: settings, seed, data and starting weights."""
-        first_stage = self.resolved["first_stage"]
+        first_stage = self.config.first_stage
         return {
             "decoder": asdict(self.sizes),
-            "training": identity(self.resolved["training"], {}),
+            "training": identity(self.config.training, {}),
             "seed": self.config.seed,
             "data": {"manifest": self.data.manifest, "pictures": len(self.data)},
             "start": identity(_as_node(self.start), self.weights),
@@ -233,7 +232,7 @@ class TrainDecoder:
     def train(self, data: ImageNetTrain, folder: Path) -> tuple[Curve, Decoder, Validation]:
         """Train the decoder, or load it if the store has it, and return the curve, the decoder and the validation."""
         perceptual = make(self._perceptual, "profile.perceptual").to(self.device)
-        first_stage = load_first_stage(self.resolved["first_stage"])
+        first_stage = load_first_stage(self.config.first_stage)
         first_stage.to(self.device)
         validation = Validation.of(
             self.validation_data,
@@ -300,8 +299,8 @@ class TrainDecoder:
 
     def _sampled(self, validation: Validation) -> Tensor | None:
         """Return the diffusion model's latents for the grid's pictures; None if it has another first stage."""
-        generator = self.resolved["generator"]
-        if generator is None or Path(self.resolved["first_stage"]) != Path(str(generator.get("pipeline"))) / "vae":
+        generator = self.config.generator
+        if generator is None or Path(self.config.first_stage) != Path(str(generator.get("pipeline"))) / "vae":
             return None
         if self._latents is None:
             sampler = make(generator, "generator", device=self.device)
@@ -334,7 +333,7 @@ class TrainDecoder:
         )
         facts = run_facts(
             self.config,
-            self.resolved,
+            self.config.resolved,
             self.overrides,
             device=str(self.device),
             weights=self.weights,
@@ -350,9 +349,7 @@ class TrainDecoder:
 
     @property
     def _title(self) -> str:
-        spec = self.config.decoder
-        assert spec is not None
-        return f"{spec.name}, profile {self.config.profile.name}"
+        return f"{self.config.decoder.name}, profile {self.config.profile.name}"
 
 
 def _as_node(node: Any) -> Any:
@@ -370,7 +367,7 @@ def _recipes(profile: str) -> list[str]:
     ]
 
 
-def own_checkpoint(config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> str | None:
+def own_checkpoint(config: TrainDecoderConfig, overrides: Sequence[str]) -> str | None:
     """Return the folder of weights trained for the configured decoder, or None if `decoder.checkpoint` is used.
 
     A table whose configuration has a training recipe, such as a sweep's, uses `decoder.checkpoint` if it has the shape
@@ -383,8 +380,7 @@ def own_checkpoint(config: Config, resolved: dict[str, Any], overrides: Sequence
     Raises:
         BadInputError: the decoder cannot be trained; the message names what is missing.
     """
-    training = TrainDecoder(config, resolved, overrides)
-    assert config.decoder is not None  # it has a default
+    training = TrainDecoder(config, overrides)
     checkpoint = config.decoder.checkpoint
     if checkpoint is not None and Path(checkpoint).exists():
         needed = load_decoder(checkpoint).config != training.sizes

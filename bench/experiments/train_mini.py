@@ -13,8 +13,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from bench.checking.inspection import Problem
+from bench.config.experiment_configs import TrainMiniConfig
 from bench.config.instantiate import make, require_target
-from bench.config.schema import Config
 from bench.data.mini.imagenet import write_imagenet
 from bench.errors import BadInputError
 from bench.models.checkpoints import CONFIG, WEIGHTS, load_decoder, note_lineage, note_training
@@ -49,9 +49,9 @@ SHIPPED_INSIDE = dict.fromkeys(UNPACKED, f"{AUTOENCODER}/vae")
 class TrainMini:
     """An experiment that trains the models of the mini profile, part by part."""
 
-    def __init__(self, config: Config, resolved: dict[str, Any], overrides: Sequence[str]) -> None:
-        """Set the configuration, in the two forms that `bench.config.compose.typed` returns."""
-        self.config, self.resolved = config, resolved
+    def __init__(self, config: TrainMiniConfig, overrides: Sequence[str]) -> None:
+        """Set the configuration and the words of the command line."""
+        self.config = config
 
     def missing(self) -> list[Problem]:
         """Return an empty list, because the experiment draws its data and makes its weights."""
@@ -59,10 +59,10 @@ class TrainMini:
 
     def run(self) -> Results:
         """Make the missing parts, as `train_mini` describes."""
-        return train_mini(self.config, self.resolved)
+        return train_mini(self.config)
 
 
-def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
+def train_mini(config: TrainMiniConfig) -> Results:
     """Make the missing parts, and pack them when all exist.
 
     `part=NAME` makes only that part. `part=NAME@SEED` makes the part again with another seed, which shows the spread
@@ -75,7 +75,7 @@ def train_mini(config: Config, resolved: Mapping[str, Any]) -> Results:
     """
     if config.stage not in ("check", "report"):
         raise BadInputError(f"stage: training knows check and report, the default, found {config.stage}")
-    training = resolved["mini_models"]
+    training = config.resolved["mini_models"]
     shipped: dict[str, Any] = training["recipes"]
     recipes = {**shipped, **training["extras"]}
     parts = {name: make(recipe, f"mini_models.recipes.{name}") for name, recipe in _checked(recipes)}
@@ -133,7 +133,7 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
         )
 
 
-def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: Config) -> None:
+def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: TrainMiniConfig) -> None:
     """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`.
 
     The new card has no study of training seeds, because an earlier study belongs to other weights.
@@ -192,7 +192,9 @@ def _give_vanilla_decoder(vanilla: Path, vae: Path) -> None:
     note_training(vae, decoder.training_note)
 
 
-def _card(out: Path, recipes: list[str], training: Mapping[str, Any], config: Config, packed: Path) -> dict[str, Any]:
+def _card(
+    out: Path, recipes: list[str], training: Mapping[str, Any], config: TrainMiniConfig, packed: Path
+) -> dict[str, Any]:
     seeds: dict[str, dict[str, Any]] = {}
     for name in recipes:
         others = sorted(folder.name for folder in out.glob(f"{name}@*") if (folder / DONE).is_file())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import ceil
 
-from bench.config.schema import Config, TableSpec
+from bench.config.experiment_configs import MeasuringConfig
+from bench.config.schema import TableSpec
 from bench.data.prepared import Items
 from bench.data.walking import left_out_note
 from bench.metrics.known_region import RING
@@ -19,7 +20,7 @@ __all__ = ["effective_sources", "floor_note", "frechet_bias", "items_note", "not
 
 
 def notes(
-    config: Config,
+    config: MeasuringConfig,
     design: TableDesign,
     *,
     items: Items,

@@ -10,12 +10,11 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bench.config.schema import Config
+from bench.config.experiment_configs import RunConfig
 from bench.errors import BadInputError
 from bench.runtime.atomic import whole_file
 from bench.runtime.strict_json import read_json
@@ -47,7 +46,7 @@ ALIKE = (
 """Keys that may differ between two runs of one configuration; no value of an item or network depends on them."""
 
 
-def open_out(config: Config) -> Path:
+def open_out(config: RunConfig) -> Path:
     """Create and claim the folder of a run, and remove an earlier `run.json` and page of the same configuration.
 
     If `out` is not set, the folder is a new one that no other run has.
@@ -69,12 +68,12 @@ def open_out(config: Config) -> Path:
     return folder
 
 
-def claim_of(config: Config) -> dict[str, Any]:
+def claim_of(config: RunConfig) -> dict[str, Any]:
     """Return the part of the configuration that two runs of the same experiment share, as JSON returns it.
 
     The path of the package's own assets is replaced, so that it is the same on every machine.
     """
-    compared = {key: value for key, value in asdict(config).items() if key not in ALIKE}
+    compared = {key: value for key, value in config.resolved.items() if key not in ALIKE}
     text = json.dumps(compared).replace(json.dumps(config.paths.assets)[1:-1], "${paths.assets}")
     return {"experiment": config.name, "config": json.loads(text)}
 
@@ -113,7 +112,7 @@ def writing_into(folder: Path) -> Iterator[None]:
         raise
 
 
-def check_out(config: Config) -> None:
+def check_out(config: RunConfig) -> None:
     """Check that a run may write into the folder `out`, without creating it.
 
     Raises:

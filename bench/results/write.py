@@ -10,7 +10,7 @@ from typing import Any
 import pandas
 import torch
 
-from bench.config.schema import Config
+from bench.config.experiment_configs import MeasuringConfig, RunConfig
 from bench.data.prepared import Items
 from bench.metrics.protocol import Protocol
 from bench.metrics.scores import Scored
@@ -67,7 +67,7 @@ def write_records(out: Path, items: Items, scored: Scored) -> pandas.DataFrame:
 
 def write_results(
     out: Path,
-    config: Config,
+    config: MeasuringConfig,
     resolved: Mapping[str, Any],
     table: Table,
     *,
@@ -185,7 +185,7 @@ def _as_json(
 
 
 def run_facts(
-    config: Config,
+    config: RunConfig,
     resolved: Mapping[str, Any],
     overrides: Sequence[str],
     *,

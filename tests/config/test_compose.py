@@ -15,6 +15,7 @@ import bench
 from bench.cli import main
 from bench.config.compose import changing, checked, compose_config, conf_dir, experiments, typed
 from bench.config.instantiate import check_targets
+from bench.config.kinds import kind_of
 from bench.config.schema import STAGES
 from bench.errors import BadInputError, TerminatedError
 from bench.experiments.run import run
@@ -60,7 +61,7 @@ def test_every_experiment_composes_from_existing_parts(name: str) -> None:
     config, resolved = typed(compose_config([f"experiment={name}"]))
     assert config.name == name
     assert config.description == experiments()[name]
-    if config.kind.measures:
+    if kind_of(config._target_).measures:
         assert config.table is not None
         check_all_targets(resolved)
     else:

@@ -111,7 +111,7 @@ def test_a_key_that_nothing_reads_is_refused_by_name(words: list[str], says: str
 def test_a_collection_hands_each_experiment_what_it_uses() -> None:
     words = ["experiment=all_tables", "experiments=[table2_inpaint_imagenet,table7_architecture_base]", "limit=8"]
     config = typed(compose_config(words))[0]
-    assert config.kind.collects
+    assert kind_of(config._target_).collects
     each = for_each(config, words)
     assert each["table2_inpaint_imagenet"] == ["experiment=table2_inpaint_imagenet", "limit=8"]
     assert each["table7_architecture_base"] == ["experiment=table7_architecture_base"]

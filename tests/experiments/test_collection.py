@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.config.compose import compose_config, typed
+from bench.config.experiment_configs import CollectionConfig
 from bench.experiments.collection import Collection
 from bench.results.run_folder import Results
 
@@ -17,7 +18,7 @@ NAMES = ["table6_text2image_coco", "table7_architecture_base", "table10_size_coc
 
 def collection(out: Path, run, *extra: str) -> Collection:  # type: ignore[no-untyped-def]
     overrides = ["experiment=all_tables", f"out={out}", f"experiments=[{','.join(NAMES)}]", *extra]
-    return Collection(*typed(compose_config(overrides)), overrides, run)
+    return Collection(CollectionConfig.of(*typed(compose_config(overrides))), overrides, run)
 
 
 def fake(overrides: list[str]) -> Results:

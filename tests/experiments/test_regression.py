@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from bench.config.compose import compose_config, for_each, typed
+from bench.config.experiment_configs import RegressionConfig
 from bench.errors import BadInputError
 from bench.experiments.regression import Regression
 from bench.gate import command as compare
@@ -38,7 +39,7 @@ def fake(*, worse: float = 0.0, fails: str = "") -> Run:
 
 def regression(out: Path, run: Run, *extra: str) -> Results:
     overrides = ["experiment=regression", f"out={out}", f"experiments=[{','.join(NAMES)}]", *extra]
-    return Regression(*typed(compose_config(overrides)), overrides, run).run()
+    return Regression(RegressionConfig.of(*typed(compose_config(overrides))), overrides, run).run()
 
 
 @pytest.fixture

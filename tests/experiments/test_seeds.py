@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 import bench
 from bench.config.compose import compose_config, typed
+from bench.config.experiment_configs import SeedsConfig
 from bench.errors import BadInputError
 from bench.experiments.seeds import SeedsExperiment
 from bench.results.run_folder import Results
@@ -74,7 +75,7 @@ class FakeTables:
 def study(trained: Path, run: Run, *extra: str) -> Results:
     overrides = ["experiment=seeds", f"experiments=[{TABLE}]", f"seeds_from={trained}"]
     overrides += [f"card={trained.parent / 'card'}", f"out={trained.parent / 'out'}", *extra]
-    return SeedsExperiment(*typed(compose_config(overrides)), overrides, run).run()
+    return SeedsExperiment(SeedsConfig.of(*typed(compose_config(overrides))), overrides, run).run()
 
 
 def fids(trained: Path, table: int, row: str) -> dict[int, float]:

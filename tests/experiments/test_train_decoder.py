@@ -13,6 +13,7 @@ from bench.checking.assets import read_assets
 from bench.cli import main
 from bench.config.compose import compose_config, conf_dir, typed
 from bench.config.instantiate import make
+from bench.config.kinds import narrowed
 from bench.errors import BadInputError
 from bench.experiments.run import experiment_of
 from bench.models import load_decoder
@@ -235,7 +236,7 @@ def test_a_start_that_cannot_be_widened_is_refused_before_pictures_are_read(pape
         bench.run([*large, "training=paper_base"])
     fresh = [*large, "training=paper_large", "start=nowhere"]
     assert bench.run(fresh).status == 0
-    experiment = experiment_of(*typed(compose_config(fresh)), fresh)
+    experiment = experiment_of(narrowed(*typed(compose_config(fresh))), fresh)
     assert "start" not in {key for problem in experiment.missing() for key in problem.keys}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.config.compose import compose_config, typed
-from bench.config.schema import Config
+from bench.config.experiment_configs import RunConfig
 from bench.errors import BadInputError
 from bench.results import out_folder as out_folders
 from bench.results.out_folder import check_folder, check_out, claim_of, open_out
@@ -28,8 +28,8 @@ class Stopped:
 
 
 @pytest.fixture(scope="module")
-def config() -> Config:
-    return typed(compose_config(["experiment=table7_architecture_base"]))[0]
+def config() -> RunConfig:
+    return RunConfig.of(*typed(compose_config(["experiment=table7_architecture_base"])))
 
 
 def finish(folder: Path) -> None:
@@ -37,7 +37,7 @@ def finish(folder: Path) -> None:
 
 
 def test_runs_that_start_in_the_same_second_share_no_folder(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(out_folders, "datetime", Stopped)
@@ -48,19 +48,19 @@ def test_runs_that_start_in_the_same_second_share_no_folder(
         assert folder.name.startswith("2026-01-02_03-04-05")
 
 
-def test_an_equal_configuration_reuses_its_folder(config: Config, tmp_path: Path) -> None:
+def test_an_equal_configuration_reuses_its_folder(config: RunConfig, tmp_path: Path) -> None:
     chosen = replace(config, out=str(tmp_path / "deep" / "run"))
     folder = open_out(chosen)
     finish(folder)
     (folder / "report.html").write_text("of the earlier run")
-    assert open_out(replace(chosen, stage="tabulate", save_images=True)) == folder
+    assert open_out(replace(chosen, resolved=chosen.resolved | {"stage": "tabulate", "save_images": True})) == folder
     assert [path.name for path in folder.iterdir()] == [".started.json"], "what is being written anew is not complete"
 
 
-def test_a_finished_run_of_another_configuration_is_kept(config: Config, tmp_path: Path) -> None:
+def test_a_finished_run_of_another_configuration_is_kept(config: RunConfig, tmp_path: Path) -> None:
     first = replace(config, out=str(tmp_path / "run"))
     folder = open_out(first)
-    other = replace(first, seed=3)
+    other = replace(first, resolved=first.resolved | {"seed": 3})
     check_out(other)  # nothing has finished
     finish(folder)
     with pytest.raises(BadInputError, match=r"^out: .*overwrite=true; found a finished run of another seed in .*run$"):
@@ -73,14 +73,14 @@ def test_a_finished_run_of_another_configuration_is_kept(config: Config, tmp_pat
     ("left", "found"),
     [(b'{"experiment": "table3"}', "table3"), (b"{", "unreadable"), (b"[]", "unreadable"), (b"\xff\xfe", "unreadable")],
 )
-def test_a_folder_of_another_experiment_is_refused(config: Config, tmp_path: Path, left: bytes, found: str) -> None:
+def test_a_folder_of_another_experiment_is_refused(config: RunConfig, tmp_path: Path, left: bytes, found: str) -> None:
     (tmp_path / "run.json").write_bytes(left)
     with pytest.raises(BadInputError, match=rf"^out: .*table7.*{found}.*{tmp_path.name}"):
         open_out(replace(config, out=str(tmp_path)))
     assert (tmp_path / "run.json").read_bytes() == left
 
 
-def test_a_folder_of_somebody_elses_files_is_refused_by_one_of_them(config: Config, tmp_path: Path) -> None:
+def test_a_folder_of_somebody_elses_files_is_refused_by_one_of_them(config: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     chosen = replace(config, out=str(tmp_path))
     with pytest.raises(BadInputError, match=r"^out: .*overwrite=true; found notes.txt in "):
@@ -91,7 +91,7 @@ def test_a_folder_of_somebody_elses_files_is_refused_by_one_of_them(config: Conf
 
 
 def test_a_path_that_cannot_be_a_folder_is_refused(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: RunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "outputs").write_text("a file")
@@ -102,7 +102,7 @@ def test_a_path_that_cannot_be_a_folder_is_refused(
         open_out(replace(config, out=""))
 
 
-def test_files_of_the_package_have_equal_names_on_every_machine(config: Config) -> None:
+def test_files_of_the_package_have_equal_names_on_every_machine(config: RunConfig) -> None:
     noted = json.dumps(claim_of(config))
     assert config.paths.assets not in noted
     assert "${paths.assets}/mini" in noted

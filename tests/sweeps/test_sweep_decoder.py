@@ -8,6 +8,7 @@ import pytest
 
 from bench.cli import main
 from bench.config.compose import compose_config, typed
+from bench.config.experiment_configs import TrainDecoderConfig
 from bench.experiments.train_decoder import TrainDecoder, own_checkpoint
 from tests.helpers.branches import quickly_started_branches
 
@@ -72,7 +73,8 @@ def test_a_decoder_is_trained_where_another_shape_is_asked_for_or_none_is_config
 ) -> None:
     monkeypatch.setattr(TrainDecoder, "weights_of", lambda _: Path("trained"))
     words = ["experiment=sweep_decoder_size", *overrides]
-    assert own_checkpoint(*typed(compose_config(words)), words) == ("trained" if trained else None)
+    config = TrainDecoderConfig.of(*typed(compose_config(words)))
+    assert own_checkpoint(config, words) == ("trained" if trained else None)
 
 
 def test_a_missing_decoder_of_the_paper_profile_is_named_with_its_source(

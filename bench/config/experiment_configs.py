@@ -1,0 +1,177 @@
+"""The configuration of each class of experiments: the keys that it reads, with a value for everything that it needs.
+
+Hydra composes one record with the keys of all experiments, `bench.config.schema.ComposedConfig`, which also says what
+each key means. `RunConfig.of` takes the keys of one experiment from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from types import NoneType
+from typing import Any, Self, get_args, get_type_hints
+
+from bench.config.paths import Paths
+from bench.config.schema import (
+    ComposedConfig,
+    Dataset,
+    DecoderSpec,
+    Gate,
+    Metrics,
+    MiniModels,
+    Profile,
+    Row,
+    TableSpec,
+)
+from bench.errors import BadInputError
+
+__all__ = [
+    "ArchitectureConfig",
+    "CollectingConfig",
+    "CollectionConfig",
+    "MeasuringConfig",
+    "RegressionConfig",
+    "RunConfig",
+    "SeedsConfig",
+    "TableConfig",
+    "TrainDecoderConfig",
+    "TrainMiniConfig",
+]
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """The keys that every experiment has."""
+
+    name: str
+    stage: str
+    out: str | None
+    overwrite: bool
+    seed: int
+    device: str
+    profile: Profile
+    paths: Paths
+    resolved: dict[str, Any]
+    """The whole composed configuration as plain data, as `run.json` contains it."""
+
+    @classmethod
+    def of(cls, composed: ComposedConfig, resolved: dict[str, Any]) -> Self:
+        """Take the keys of this class from a composed configuration.
+
+        Args:
+            composed: configuration, as `bench.config.compose.typed` returns it.
+            resolved: the same configuration as plain data.
+
+        Raises:
+            BadInputError: a key that the experiment needs has no value.
+        """
+        cls.check(composed)
+        return cls(**{key: getattr(composed, key) for key in cls._keys()}, resolved=resolved)
+
+    @classmethod
+    def check(cls, composed: ComposedConfig) -> None:
+        """Require a value for each key whose type does not allow None.
+
+        Raises:
+            BadInputError: a key has none; the message names it.
+        """
+        hints = get_type_hints(cls)
+        for key in cls._keys():
+            if getattr(composed, key) is None and NoneType not in get_args(hints[key]):
+                raise BadInputError(f"{key}: expected one of the files in conf/{key}, found none")
+
+    @classmethod
+    def _keys(cls) -> list[str]:
+        return [field.name for field in fields(cls) if field.name != "resolved"]
+
+
+@dataclass(kw_only=True)
+class MeasuringConfig(RunConfig):
+    """Configuration of an experiment that samples and scores the rows of a table, such as the sensitivity study."""
+
+    dataset: Dataset
+    generator: dict[str, Any]
+    metrics: Metrics
+    table: TableSpec
+    rows: dict[str, Row]
+    controls: list[str]
+    limit: int | None
+    fresh: bool
+    batch_size: int | str
+    strip_rows: int | None
+    compile: str | None
+    verbose: bool
+    save_images: bool
+    keep_features: bool
+    features_dtype: str
+    training: dict[str, Any] | None
+
+
+@dataclass(kw_only=True)
+class TableConfig(MeasuringConfig):
+    """Configuration of one of the paper's tables."""
+
+    costs: bool
+
+
+@dataclass(kw_only=True)
+class ArchitectureConfig(RunConfig):
+    """Configuration of the tables that compare a decoder's layers."""
+
+    decoder: DecoderSpec
+    table: TableSpec
+    verbose: bool
+
+
+@dataclass(kw_only=True)
+class TrainDecoderConfig(RunConfig):
+    """Configuration of the training of one decoder."""
+
+    decoder: DecoderSpec
+    training: dict[str, Any]
+    first_stage: str
+    training_data: dict[str, Any]
+    validation_data: dict[str, Any]
+    generator: dict[str, Any] | None
+    start: str | None
+    predict_branch: bool
+    workers: int
+    wandb: str | None
+
+
+@dataclass(kw_only=True)
+class TrainMiniConfig(RunConfig):
+    """Configuration of the training of the mini profile's models."""
+
+    mini_models: MiniModels
+    part: str | None
+
+
+@dataclass(kw_only=True)
+class CollectingConfig(RunConfig):
+    """Configuration of an experiment that runs other experiments."""
+
+    experiments: list[str]
+    each: dict[str, list[str]]
+
+
+@dataclass(kw_only=True)
+class CollectionConfig(CollectingConfig):
+    """Configuration of a collection of experiments."""
+
+    verbose: bool
+
+
+@dataclass(kw_only=True)
+class RegressionConfig(CollectionConfig):
+    """Configuration of a collection whose results the gate compares with a baseline."""
+
+    gate: Gate
+
+
+@dataclass(kw_only=True)
+class SeedsConfig(CollectingConfig):
+    """Configuration of the study of training seeds."""
+
+    seeds: list[int]
+    seeds_from: str
+    card: str
