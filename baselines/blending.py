@@ -46,15 +46,15 @@ class PoissonBlend(Over):
 
 
 class LaplacianBlend(Over):
-    """Laplacian blending: the other method's image and the known pixels, mixed at every scale over a rim of that width.
+    """Laplacian blending of the other method's image with the known pixels, over a wider rim at coarser scales.
 
-    Known pixels near the hole change, at larger distances for more levels; this is the cost of this blend, which the
-    error outside the hole shows. The true pixels of the hole are not used: there, the difference of the two pictures is
-    extrapolated from its surroundings, and coarse levels fill what finer ones cannot.
+    Known pixels near the hole change. With more levels, known pixels further from the hole change too. The error
+    outside the hole shows this cost. The true pixels of the hole are not used: there, the difference of the two
+    pictures is extrapolated from its surroundings, and coarse levels fill what finer ones cannot.
     """
 
     def __init__(self, of: Method, *, levels: int | None = None) -> None:
-        """Set the method and the number of halvings; None for as many as leave a smallest side of 16 pixels.
+        """Set the method and the number of halvings; None for the most that leave a side of 16 pixels or more.
 
         Raises:
             ValueError: the number of levels is less than one.
@@ -146,7 +146,7 @@ def _filled(difference: Picture, hole: Picture) -> Picture:
 
 
 def _mixed_in(difference: Picture, hole: Picture, levels: int) -> Picture:
-    """Blend H×W×3 with zero: all of it outside the hole (H×W, 1 inside), none inside."""
+    """Mix a picture H×W×3 with zeros at every scale: the picture outside the hole (H×W, 1 inside), zeros inside."""
     gaussian, weights = [difference], [1 - hole.astype(np.float64)]
     for _ in range(levels):
         if min(weights[-1].shape) < 2:

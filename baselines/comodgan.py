@@ -2,8 +2,8 @@
 
 See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021). The
 processing around the network is that of zengxianyu/co-mod-gan-pytorch at a178bfd: data/testimage_dataset.py,
-models/comod_model.py and test.sh, without truncation and with one random vector per image. Its randomness is unseeded;
-here an image's vector and noise depend only on the seed and the image's id.
+models/comod_model.py and test.sh, without truncation and with one random vector per image. That program does not seed
+its draws; here, an image's vector and noise depend only on the seed and the image's id.
 """
 
 from __future__ import annotations

@@ -108,8 +108,9 @@ class DeepFillGenerator(nn.Module):
 
 
 class _Gated(nn.Module):
-    """A gated convolution: half of its outputs, activated, times the sigmoid of the other half; without activation,
-    plain.
+    """A gated convolution, which multiplies one half of its activated outputs by the sigmoid of the other half.
+
+    Without an activation, it is a plain convolution.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
     Args:
         x: features B×C×h×w, sides even.
         mask: B×1×(h/2)×(w/2), not 0 = hole. A patch that touches the hole is left out. Each image uses its own mask
-            (the port uses the first one for the whole batch, of which it passes one image only).
+            (the port uses the mask of the first image for all images, but its batches have one image only).
 
     Returns:
         Features B×C×h×w.

@@ -2,8 +2,8 @@
 
 See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). The processing
 around the networks is that of knazeri/edge-connect at 3142579 (CC BY-NC 4.0) in its test.py, at the images' own size:
-src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). Its Canny detector is
-scikit-image's, for which it requires version 0.14.
+src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). It takes the Canny
+detector from scikit-image, in version 0.14.
 """
 
 from __future__ import annotations

@@ -75,9 +75,9 @@ class External(Method):
     white: str = "hole"
     """The white region of the masks: the `hole`, or the `known` pixels."""
     size: int | None = None
-    """Side in pixels that the program asks for; None for that of the items. Bicubic interpolation converts."""
+    """Side in pixels that the program asks for; None for that of the items. Bicubic interpolation converts pictures."""
     minutes: float = 60.0
-    """Time after which the program is stopped; for each item where the command is run once for each."""
+    """Time after which the program is stopped; if the command is run for each item, the time for one item."""
     environment: dict[str, str] | None = None
     """Environment variables of the program, in addition to those of this process."""
 
@@ -126,13 +126,15 @@ class External(Method):
                 except RunFailedError as error:
                     kept = len(survey(made, ids, side).found)
                     raise RunFailedError(
-                        f"{error}; {kept} of {len(ids)} pictures are kept: the next start goes on with the others"
+                        f"{error}; {kept} of {len(ids)} pictures are kept: the next start continues with the others"
                         f"{_tail(folder)}"
                     ) from None
                 state = survey(made, ids, side)
                 if state.complaints:
                     missing = textwrap.shorten("; ".join(state.complaints), LONGEST_LIST, placeholder=" …")
-                    raise RunFailedError(f"{self.name}: it ended well, but left {missing}{_tail(folder)}")
+                    raise RunFailedError(
+                        f"{self.name}: expected a picture of each item, found {missing}{_tail(folder)}"
+                    )
         self._found = state.found
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -163,7 +165,7 @@ class External(Method):
             write_picture(path, np.asarray(picture))
         if self._names("{exemplar}"):
             if item.exemplar is None:
-                raise BadInputError(f"{self.name}: expected an exemplar of {item.id}, as the command names, found none")
+                raise BadInputError(f"{self.name}: expected an exemplar of {item.id} for the command, found none")
             write_picture(_exemplar(folder, item.id), item.exemplar)
 
     def _names(self, place: str) -> bool:

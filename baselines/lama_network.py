@@ -64,7 +64,7 @@ class LaMaGenerator(nn.Module):
 
 
 class _Layer(nn.Module):
-    """A Fourier convolution, normalisation and ReLU; it maps a pair, or at first a plain tensor, to a pair."""
+    """A Fourier convolution, normalisation and ReLU of local and global channels, or at first of local ones only."""
 
     def __init__(
         self, inputs: tuple[int, int], outputs: tuple[int, int], *, kernel: int = 3, stride: int = 1, padding: int = 1
@@ -80,7 +80,7 @@ class _Layer(nn.Module):
 
 
 class _FourierConvolution(nn.Module):
-    """Convolutions from either part into either part; the one from global to global is in the frequency domain."""
+    """Four convolutions between local and global channels; that from global to global works on frequencies."""
 
     def __init__(
         self, inputs: tuple[int, int], outputs: tuple[int, int], kernel: int, stride: int, padding: int

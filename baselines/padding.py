@@ -11,9 +11,10 @@ __all__ = ["check_sides", "mirrored"]
 
 
 def mirrored(x: Tensor, multiple: int) -> Tensor:
-    """Pad images B×C×H×W at the bottom and right by mirroring, including the last line, to sides of a multiple.
+    """Pad images B×C×H×W at the bottom and right by mirroring, so that the sides are multiples of `multiple`.
 
-    The padding is that of `numpy.pad(mode="symmetric")` in advimman/lama (786f593: saicinpainting/evaluation/data.py).
+    The mirror image begins with a copy of the last line, like that of `numpy.pad(mode="symmetric")` in advimman/lama
+    (786f593: saicinpainting/evaluation/data.py).
     """
     rows, columns = (_mirrored_indices(side, multiple).to(x.device) for side in x.shape[2:])
     return x[:, :, rows][:, :, :, columns]
@@ -25,7 +26,7 @@ def _mirrored_indices(side: int, multiple: int) -> Tensor:
 
 
 def check_sides(image: Tensor, multiple: int, method: str) -> None:
-    """Refuse images B×C×H×W whose sides are not multiples of the method's cell.
+    """Refuse images B×C×H×W whose sides are not multiples of `multiple`.
 
     Raises:
         BadInputError: a side is not a multiple.
