@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class Decoded(Method):
-    """A decoder, with the known pixels shown to it or without."""
+    """A method that decodes latents, with or without the known pixels as a further input."""
 
     decodes = True
 
@@ -45,7 +45,7 @@ class Decoded(Method):
                 precision are unknown.
         """
         if conditioned and isinstance(decoder, Decoder) and decoder.condition_encoder is None:
-            raise ValueError("conditioned=true asks for a decoder with a condition branch: this one has none")
+            raise ValueError("conditioned=true: expected a decoder with a condition branch, found one without")
         if latents not in LATENTS:
             raise ValueError(f"latents: expected one of {', '.join(LATENTS)}, found {latents}")
         if precision not in ("float32", AUTOCAST):
@@ -79,7 +79,7 @@ class Decoded(Method):
         self._owns_output = mode not in GRAPHS
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return images B×3×H×W, roughly in [-1, 1]; once a single image did not fit the memory, decode in strips.
+        """Return images B×3×H×W, roughly in [-1, 1]; decode in strips after a single image did not fit the memory.
 
         Raises:
             torch.OutOfMemoryError: several images do not fit, or one does not fit even in strips.
@@ -120,7 +120,7 @@ class Decoded(Method):
 
 
 def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | NotAvailable:
-    """Tell whether a mask of ones gives the images of a decoder without its branch, bit for bit; or why nobody knows.
+    """Tell whether a mask of ones gives the images of a decoder without its branch, bit for bit, or why it is unknown.
 
     Args:
         methods: methods by row; only our own conditioned decoders are tested.

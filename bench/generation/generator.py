@@ -25,7 +25,7 @@ class Generator(ABC):
     """
 
     unet_weights: str = ""
-    """Which weights the UNet has, raw or a moving average, in words; empty where that is not known."""
+    """Description of the UNet's weights, raw or a moving average; empty if this is unknown."""
 
     @abstractmethod
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
@@ -47,16 +47,16 @@ class Generator(ABC):
         """Convert latents to a decoder's input: unscaled, after the first stage's `post_quant_conv`, on the device."""
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int] | None:
-        """Return channels, height and width of one item's latents; None where that is not known beforehand."""
+        """Return channels, height and width of one item's latents; None if this is not known beforehand."""
         return None
 
     def truncated(self, captions: Sequence[str]) -> int | None:
-        """Return how many captions are longer than the text encoder reads; None where no caption is read."""
+        """Return how many captions are longer than the text encoder can read; None if no captions are read."""
         return None
 
 
 class LatentDiffusion(Generator):
-    """A diffusion model's first stage, in float32 whatever the model's precision."""
+    """A diffusion model's first stage, which computes in float32 even if the diffusion model does not."""
 
     def __init__(self, vae: Any, *, device: torch.device, unet_weights: str) -> None:
         """Set the parts that all kinds of diffusion models have.

@@ -29,10 +29,10 @@ class _Pipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffus
 
 @dataclass(eq=False)
 class InpaintingGenerator(LatentDiffusion):
-    """DDIM sampling with classifier-free guidance; every item has noise of its own, whatever batch it is in.
+    """DDIM sampling with classifier-free guidance; the noise of an item does not depend on its batch.
 
     Raises:
-        BadInputError: there is no whole inpainting pipeline, or a value is out of its range.
+        BadInputError: there is no complete inpainting pipeline, or a value is out of its range.
     """
 
     pipeline: InitVar[str]
@@ -50,8 +50,8 @@ class InpaintingGenerator(LatentDiffusion):
     device: torch.device
     """Device of the networks."""
     start_noise: str = "item"
-    """`item` for a start of each item's own; `shared` for one start of all items, as in the released script. The noise
-    of the steps is each item's own in both cases, and the same."""
+    """`item` to draw the start noise of each item separately; `shared` to use one for all items, like the released
+    script. The noise of the steps is drawn separately for each item in both cases, and is the same in both."""
     precision: InitVar[str] = "float32"
     """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`, with
     which the UNet alone computes in half precision, on a GPU."""
@@ -104,6 +104,6 @@ class InpaintingGenerator(LatentDiffusion):
 
 
 def _released_noise(shape: tuple[int, int, int]) -> Tensor:
-    """Return the start that buxiangzhiren/Asymmetric_VQGAN's `inpaint_st.py` (406c5cd) draws again for every image."""
+    """Return the start noise that `inpaint_st.py` of buxiangzhiren/Asymmetric_VQGAN (406c5cd) draws for every image."""
     drawn = np.random.RandomState(0).randn(1, *shape)  # the script's generator
     return torch.from_numpy(drawn.astype(np.float32))

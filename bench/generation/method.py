@@ -30,14 +30,14 @@ __all__ = [
 LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
 """Kinds of latents that a row may decode.
 
-`sampled` are the generator's. `encoded` are the first stage's of the whole image, and `encoded_known` those of its
-known pixels on grey. `spliced` are the generator's, with those of the whole image in every cell that the hole does not
-touch.
+The generator makes `sampled` latents. The first stage makes `encoded` latents from the whole image, and
+`encoded_known` latents from the image with a grey hole. `spliced` latents are those of the generator in all cells that
+the hole touches, and those of the whole image in all other cells.
 """
 
 
 class UnfitImageError(ValueError):
-    """A decoder or a method returned something else than images of its batch: the message says what."""
+    """The error of a decoder or a method that did not return images of its batch; the message says what it returned."""
 
 
 @dataclass(frozen=True)
@@ -48,25 +48,25 @@ class Batch:
     z: Tensor
     """Latents B×4×h×w as the generator sampled them, unscaled and after `post_quant_conv`."""
     image: Tensor
-    """B×3×H×W in [-1, 1], unmasked: what lies in the hole is not to be looked at."""
+    """B×3×H×W in [-1, 1], unmasked; a method must not use the pixels in the hole."""
     mask: Tensor
     """B×1×H×W float, 1 = hole."""
     encoded: Tensor | None = None
-    """The first stage's latents of the whole image, likewise; for analyses, as they have seen what is in the hole."""
+    """The first stage's latents of the whole image, like `z`; only for analyses, as they use the hole's pixels."""
     encoded_known: Tensor | None = None
-    """The first stage's latents of the image with grey in the hole, likewise."""
+    """The first stage's latents of the image with a grey hole, like `z`."""
 
     def latents(self, kind: str) -> Tensor:
-        """Latents of one of the `LATENTS`.
+        """Return the latents of a kind from `LATENTS`.
 
         Raises:
-            ValueError: the batch has none of that kind.
+            ValueError: the batch has no latents of this kind.
         """
         if kind == "sampled":
             return self.z
         found = self.encoded_known if kind == "encoded_known" else self.encoded
         if found is None:
-            raise ValueError(f"latents={kind}: this run keeps none")
+            raise ValueError(f"latents={kind}: expected such latents in the batch, found none")
         if kind != "spliced":
             return found
         factor = self.mask.shape[-1] // self.z.shape[-1]
@@ -84,16 +84,16 @@ class Method:
     origin: str = ""
     """Source of the images: `predictions` or `external`; empty for this project's own code."""
     decodes: bool = False
-    """Whether the images are a decoder's output without any pixel of a picture in them: the released scripts save such
-    images in half precision."""
+    """Whether the images are a decoder's output without pasted pixels; the released scripts save such images in half
+    precision."""
     lineage: Mapping[str, Any] = {}
     """The training from which the weights come, as far as their file says."""
     of: Method | None = None
-    """The method whose images this one changes; None where there is none."""
+    """The method whose images this one changes; None if this method makes its images itself."""
 
     @property
     def content(self) -> str | None:
-        """Hash of the images that were made beforehand; None where arguments and weights decide the images."""
+        """Hash of the images that were made beforehand; None if arguments and weights determine the images."""
         return None
 
     def to(self, device: torch.device) -> Self:
@@ -101,7 +101,7 @@ class Method:
         return self
 
     def prepare(self, items: Items, work: Path) -> None:
-        """Make images of all items before the first batch; only a method that overrides this is asked to.
+        """Make images of all items before the first batch; a run calls this only for methods that override it.
 
         Args:
             items: the items of the run.
@@ -114,22 +114,26 @@ class Method:
 
 
 def as_method(found: Any) -> Method:
-    """Return somebody's own object as a method: what it lacks gets the defaults of `Method`."""
+    """Return an object of any class as a method; members that it lacks get the defaults of `Method`."""
     method: Method = with_defaults(found, Method)
     return method
 
 
 def image_of(method: Method, batch: Batch) -> Tensor:
-    """Images B×3×H×W float32, roughly in [-1, 1], seen to be what methods promise; nothing remembers how they came.
+    """Return checked images B×3×H×W float32, roughly in [-1, 1], without gradients.
 
     Raises:
-        UnfitImageError: the method returned anything else.
+        UnfitImageError: the method returned something else.
     """
     return checked_image(method(batch), len(batch.ids), batch.image, "method").detach().float()
 
 
 def checked_image(found: object, count: int, like: Tensor | None, maker: str) -> Tensor:
-    """Return an image of each item, on the device and of the size of a picture where that is known."""
+    """Return images unchanged if there are `count` of them, and with the shape and device of `like` if it is given.
+
+    Raises:
+        UnfitImageError: something else was found.
+    """
     expected = f"{count}×3×H×W" if like is None else "×".join(map(str, like.shape))
     if not isinstance(found, Tensor):
         raise UnfitImageError(f"the {maker} made a {type(found).__name__}, expected a tensor {expected}")

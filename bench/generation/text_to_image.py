@@ -26,7 +26,7 @@ class TextToImageGenerator(LatentDiffusion):
     """Deterministic sampling by each item's caption, with classifier-free guidance away from the empty one.
 
     Raises:
-        BadInputError: there is no whole text-to-image pipeline, or a value is out of its range.
+        BadInputError: there is no complete text-to-image pipeline, or a value is out of its range.
     """
 
     pipeline: InitVar[str]
@@ -68,7 +68,7 @@ class TextToImageGenerator(LatentDiffusion):
 
         Args:
             items: items with captions; a caption is cut off at the tokenizer's length.
-            seed: seed of the run; the start depends only on it and on the item's id.
+            seed: seed of the run; the start noise depends only on it and on the item's id.
 
         Raises:
             BadInputError: an item has no caption.

@@ -48,7 +48,7 @@ def frechet_distance(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -
         b: features M×d, M >= 2, in memory or in pieces.
 
     Raises:
-        ValueError: the shapes are different ones, or a feature is not finite.
+        ValueError: the shapes are not N×d and M×d, or a feature is not finite.
     """
     first, second = _pair(a, b)
     return _distance(first.mean - second.mean, first.trace + second.trace, _overlap(first, second))
@@ -70,7 +70,7 @@ def frechet_distance_from_statistics(
         cov_b: covariance of the second Gaussian, d×d, symmetric and positive semi-definite.
 
     Raises:
-        ValueError: the shapes are different ones, a value is not finite, or a matrix is not a covariance.
+        ValueError: the sizes do not fit together, a value is not finite, or a matrix is not a covariance.
     """
     first, second = _mean("a", mean_a), _mean("b", mean_b)
     if first.shape != second.shape:

@@ -136,7 +136,10 @@ def standard_error(influence: Array, sources: Sequence[str] | None = None, *, ch
 
 
 def variance_shares(influence: Array, sources: Sequence[str]) -> dict[str, float]:
-    """Return the share of each source in Σs², the largest first; empty if all influences are 0."""
+    """Return the share of each source in Σs², the largest first; empty if all influences are 0.
+
+    Here s is the sum of the influences of a source's items, so Σs² is proportional to the variance.
+    """
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     squares = np.square(np.bincount(group, weights=influence))
     whole = squares.sum()

@@ -48,7 +48,7 @@ def test_each_kind_of_latents_is_selected_by_its_name() -> None:
     assert torch.equal(given.latents("encoded_known"), given.encoded_known)
     for missing, kinds in (("encoded", ("encoded", "spliced")), ("encoded_known", ("encoded_known",))):
         for kind in kinds:
-            with pytest.raises(ValueError, match=f"latents={kind}: this run keeps none"):
+            with pytest.raises(ValueError, match=f"latents={kind}: expected such latents in the batch, found none"):
                 replace(given, **{missing: None}).latents(kind)
 
 

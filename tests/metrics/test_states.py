@@ -21,5 +21,7 @@ def test_an_item_that_was_not_measured_once_is_refused(places: list[int]) -> Non
     state = ItemValues(3, 1)
     for place in places:
         state.update(torch.tensor([place]), torch.ones(1, 1))
-    with pytest.raises(ValueError, match="each item must be measured once: 1 are not, item 2 first"):
+    with pytest.raises(
+        ValueError, match="expected each item to be measured once, found another count for 1, first for 2"
+    ):
         state.compute()

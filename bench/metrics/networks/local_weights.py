@@ -77,7 +77,9 @@ def load_program(path: Path, what: str, sha256: str) -> Any:
         raise BadInputError(f"{path}: expected {what}, found no file")
     found = file_sha256(path)
     if found != sha256:
-        raise BadInputError(f"{path}: expected {what} with SHA-256 {sha256}, found {found}; no other program is run")
+        raise BadInputError(
+            f"{path}: expected {what} with SHA-256 {sha256}, found {found}; the harness runs no other program"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated, but the published files use it
         return torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
