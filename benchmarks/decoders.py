@@ -2,8 +2,9 @@
 
 python benchmarks/decoders.py [--latent 32] [--repeats 5] [--compile MODE | --strips ROWS | --alone]
 
-With an option, ours against themselves: compiled, or in strips, or every one of them alone. Strips and decoders alone
-have the peak memory of one image as well, in a process for each: the GPU's where there is one.
+With an option, our decoders are compared with themselves, compiled or in strips, or each of them is timed alone. For
+strips and for decoders alone, the peak memory of one image is measured as well, each in its own process; on a machine
+with a GPU, it is the GPU's memory.
 """
 
 from __future__ import annotations

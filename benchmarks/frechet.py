@@ -1,7 +1,7 @@
 """Compare our Fréchet distance of given features with torchmetrics and clean-fid, alternating in one process.
 
-Each side takes two sets of float32 features to one number. clean-fid takes part only where there are more items than
-dimensions: its matrix square root is not made for singular matrices.
+Each side computes one number from two sets of float32 features. clean-fid takes part only if there are more items than
+dimensions, because its matrix square root is not made for singular matrices.
 
 python benchmarks/frechet.py [--items 300 1000 3000] [--dimensions 2048] [--threads 1] [--repeats 5]
 """

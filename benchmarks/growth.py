@@ -1,8 +1,8 @@
 """Measure time and memory of scoring, store and summary with a growing number of synthetic pictures.
 
-The extractor is cheap, one projection to Inception's 2048 features, so that what grows is ours: batches, features in
-the store, the Fréchet and kernel distances with their influences, standard errors. Each count has a process of its own,
-so that the peak is its own.
+The feature extractor is cheap: one projection to Inception's 2048 features. So the growth is that of the harness:
+batches, features in the store, the Fréchet and kernel distances with their influences, and standard errors. Each number
+of items is measured in a separate process, so that each has its own peak.
 
 python benchmarks/growth.py [--items 1000 3000 10000 30000] [--threads 1]
 """

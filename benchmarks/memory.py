@@ -1,9 +1,9 @@
 """Measure whether a run's memory grows with the items in each stage: `python benchmarks/memory.py [ITEMS …]`.
 
-Table 1 on the mini profile from an empty store, cheap settings, a process for each count. Blocks in the store are the
-clock; a stage's first quarter is left out, in which allocators find their size. What is looked at is the process's own
-memory (`RssAnon`); pages of the mapped file of items are the system's to take back, and only the peak (`VmHWM`) has
-them.
+Each number of items is measured in a separate process, which makes Table 1 on the mini profile from an empty store and
+with cheap settings. The number of blocks in the store shows how far a stage is. The first quarter of a stage is left
+out, because allocators still grow then. The measured memory is the private memory of the process (`RssAnon`). It does
+not include pages of the mapped file of items, which the system can take back; only the peak (`VmHWM`) includes them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def watch(folder: Path, items: int, data: Path) -> Watched:
     """Run the table, and watch its memory.
 
     Raises:
-        RuntimeError: it failed; the message is what it said.
+        RuntimeError: the run failed; the message is its output.
     """
     blocks = -(-items // BLOCK)
     seen: dict[str, list[tuple[int, int]]] = {stage: [] for stage in STAGES}

@@ -76,12 +76,12 @@ def student(generator: np.random.Generator, count: int) -> Array:
 
 
 def gaussian(dimension: int, decay: float, scales: Scales = normal, *, clustered: bool = False) -> Population:
-    """Truth with eigenvalues 1, 2^-decay, 3^-decay …; each row is the truth scaled down, with noise and a moved mean.
+    """Return a truth with eigenvalues 1, 2^-decay, …; each row is the truth scaled down, with noise and a moved mean.
 
     Args:
         dimension: d.
-        decay: of the eigenvalues.
-        scales: of each item's vectors; with `clustered`, of what the items of a source have in common.
+        decay: exponent of the decay of the eigenvalues.
+        scales: draws the scale of each item's vectors; with `clustered`, of the part that the items of a source share.
         clustered: whether five sources have nine items each; half of the variance is then common to a source.
     """
     generator = np.random.default_rng(dimension)
@@ -169,7 +169,7 @@ def clustered_values(effect: Callable[[np.random.Generator, int], Array]) -> Pop
     """Return values of two rows with common effects of items and sources; row 2 has its own source effect.
 
     Args:
-        effect: draws that of each of some sources.
+        effect: function that draws the effects of some sources.
     """
 
     def draw(count: int, generator: np.random.Generator) -> Drawn:

@@ -1,8 +1,9 @@
 """Implement the released code's training step plainly, as a reference for ours.
 
-What buxiangzhiren/Asymmetric_VQGAN at 406c5cd does for each batch (ldm/models/autoencoder.py and
-ldm/modules/losses/contperceptual.py): everything is computed for each of the two optimisers, the adaptive weight by two
-further passes back to the last layer, and the discriminator from the first step on, though it counts only later.
+The step is that of buxiangzhiren/Asymmetric_VQGAN at 406c5cd for each batch (ldm/models/autoencoder.py and
+ldm/modules/losses/contperceptual.py). It computes everything once for each of the two optimisers. Two further backward
+passes to the last layer give the adaptive weight. The discriminator is computed from the first step on, although it
+has an effect only later.
 """
 
 from __future__ import annotations

@@ -27,15 +27,15 @@ def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], lis
 
     Args:
         run: folder of a run that was made with keep_features=true.
-        draws: their number.
-        seed: of the draws.
+        draws: number of draws.
+        seed: seed of the draws.
 
     Returns:
-        By metric and row, one difference a draw, without draws in which it is not defined.
+        The differences by metric and row, one for each draw in which the difference is defined.
 
     Raises:
         ValueError: the run has no reference row.
-        BadInputError: the run kept no features.
+        BadInputError: the run saved no features.
     """
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     labels = {row["label"]: row["method"] for row in results["rows"]}

@@ -4,8 +4,9 @@ python benchmarks/source_shares.py RUN... [--most 0.05]
 
 The infinitesimal jackknife's variance of a number is a sum over sources of s², where s is the sum of the influences of
 a source's items (bench/metrics/uncertainty.py). The largest term's share of it says whether one source decides the
-number; (Σs²)²/Σs⁴ is the number of sources of equal weight that would vary as much. Prints a table in Markdown: for
-every column of the run's table, the row and the difference to the reference row whose share is the largest.
+number; (Σs²)²/Σs⁴ is the number of sources of equal weight that would vary as much. The script prints a table in
+Markdown. For every column of the run's table, it gives the row and the difference to the reference row whose share is
+the largest.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ class Concentration:
 
 
 def concentration(influence: Array, sources: Sequence[str]) -> Concentration | None:
-    """Measure how the variance of a number is spread over sources; None where no item moves the number.
+    """Measure how the variance of a number is spread over sources; None if no item moves the number.
 
     Args:
-        influence: of each item on the number.
-        sources: the source of each item.
+        influence: influence of each item on the number.
+        sources: source of each item.
     """
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     squares = np.square(np.bincount(group, weights=influence))
@@ -67,7 +68,7 @@ def concentrations(run: Path) -> Iterator[tuple[str, str, Concentration]]:
         run: the folder of a table's run, with `results.json` and `influences.parquet`.
 
     Raises:
-        ValueError: the run has kept no influences.
+        ValueError: the run saved no influences.
     """
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     found = read_influences(run)

@@ -27,9 +27,9 @@ def alternate(calls: Mapping[str, Callable[[], Any]], repeats: int, *, warm_up: 
     """Run all calls in turn, round after round.
 
     Args:
-        calls: by name.
-        repeats: rounds that count.
-        warm_up: whether a round goes before them that does not.
+        calls: calls by name.
+        repeats: number of rounds that count.
+        warm_up: whether one more round, which does not count, precedes them.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     results: dict[str, Any] = {}

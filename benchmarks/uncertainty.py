@@ -3,10 +3,10 @@
 python -m benchmarks.uncertainty [--draws 500] [--only NAME] [--items N ...] [--tried]
 python -m benchmarks.uncertainty --run DIR [--draws 500]
 
-Two rows share items and truth. The truth about a standard error is the deviation of the value over many fresh draws of
-N items; an interval should hold the mean over those draws. With --run the draws are of a finished run's own sources,
-with replacement; the run must have been made with keep_features=true. Prints a table in Markdown; docs/uncertainty.md
-shows the results, with the number of draws of each case.
+Two rows share items and truth. The true standard error is the standard deviation of the value over many new draws of N
+items, and an interval should contain the mean over those draws. With --run, sources of a finished run are drawn with
+replacement; the run must have been made with keep_features=true. The script prints a table in Markdown.
+docs/uncertainty.md shows the results, with the number of draws of each case.
 """
 
 from __future__ import annotations
@@ -94,10 +94,10 @@ def study(case: Case, count: int, *, draws: int = 500, more: int = 1500, seed: i
 
     Args:
         case: population and statistic.
-        count: N.
-        draws: the number of draws whose intervals are found.
-        more: the number of further draws that tell the mean and the deviation of the value.
-        seed: of the draws.
+        count: number N of items.
+        draws: number of draws whose intervals are computed.
+        more: number of further draws, from which the mean and the deviation of the value are computed.
+        seed: seed of the draws.
     """
     generator = np.random.default_rng([seed, count])
     drawn = (case.population(count, generator) for _ in range(draws))
@@ -113,8 +113,8 @@ def studied(found: tuple[MethodInput, ...], others: Array, *, positive: bool) ->
     """Return how often the intervals contain the mean of all values.
 
     Args:
-        found: of one number in each draw.
-        others: its values in further draws.
+        found: estimate of one number in each draw.
+        others: values of the number in further draws.
         positive: whether the number is always above 0, so that it has a log scale.
     """
     values = np.array([one.value for one in found])
