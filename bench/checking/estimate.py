@@ -1,4 +1,4 @@
-"""Estimate of the time, memory and disk space of a run, from sizes, counts and a trial; and its error afterwards."""
+"""Estimate of a run's time, memory and disk space from sizes, counts and a trial, and its comparison with the run."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Trial:
 
     @classmethod
     def read(cls, found: Mapping[str, Any] | None) -> Trial | None:
-        """Return the trial that the store contains, or None if there is none or other data."""
+        """Return the trial that the store contains; None if the store has no trial, or an incomplete one."""
         try:
             trial = cls(**{field.name: (found or {})[field.name] for field in fields(cls)})
         except KeyError:
@@ -165,21 +165,21 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
 
 
 def hindsight(remembered: Mapping[str, Any] | None, taken: Taken) -> str | None:
-    """Describe the error of the stored estimate; None if there was none, or if the store had all results."""
+    """Describe the error of the stored estimate; None if no estimate was stored, or if the store had all results."""
     trial = Trial.read(remembered)
     if remembered is None or trial is None:
         return None
     speeds = (("sample", taken.sampling, trial.sampling), ("score", taken.scoring, trial.scoring))
     parts = [
-        f"{seen:.3g} s an item to {verb} for {foreseen:.3g} s ({_off(seen, foreseen)})"
+        f"{seen:.3g} s an item to {verb} instead of {foreseen:.3g} s ({_off(seen, foreseen)})"
         for verb, seen, foreseen in speeds
         if seen is not None
     ]
     if not parts:
         return None
     off = _off(taken.memory, trial.memory)
-    parts.append(f"{gigabytes(taken.memory)} of memory for {gigabytes(trial.memory)} ({off})")
-    return f"Against the estimate of {remembered['when']}: {', '.join(parts)}."
+    parts.append(f"{gigabytes(taken.memory)} of memory instead of {gigabytes(trial.memory)} ({off})")
+    return f"Compared with the estimate of {remembered['when']}: {', '.join(parts)}."
 
 
 def _off(seen: float, foreseen: float) -> str:

@@ -106,12 +106,12 @@ class RunReport:
 
     @property
     def _shown(self) -> dict[str, Method]:
-        """Methods of the table's own rows."""
+        """Methods of the rows in the main table, without those in the separate table below it."""
         return {name: method for name, method in self.setup.methods.items() if not self.setup.rows[name].beside}
 
     @property
     def _labels(self) -> dict[str, str]:
-        """Labels of the table's own rows."""
+        """Labels of the rows in the main table."""
         return {name: label_of(self.setup.rows[name], self.setup.spec) for name in self._shown}
 
     def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
@@ -132,7 +132,7 @@ class RunReport:
         )
 
     def costs(self) -> dict[str, dict[str, float]]:
-        """Measure the costs of the table's own rows, except rows whose images were made elsewhere and are only read."""
+        """Measure the costs of the rows in the main table, except rows whose images other programs made."""
         own = {name: method for name, method in self._shown.items() if not origin_of(method)}
         return row_costs(own, self.first_batch(min(TIMED, self.setup.scoring.batch_size)))
 

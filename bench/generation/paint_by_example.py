@@ -1,8 +1,8 @@
 """Latents of Paint-by-Example, from diffusers' pipeline with the original's processing of masks and examples.
 
 The original is Fantasy-Studio/Paint-by-Example (0c34124): `scripts/inference_test_bench.py` and
-`ldm/data/test_bench_dataset.py`. It scales the mask to the latents' size by bilinear interpolation, while diffusers
-uses nearest neighbours, and the example to a square of the encoder's size, while diffusers crops one.
+`ldm/data/test_bench_dataset.py`. It scales the mask to the latents' size by bilinear interpolation; diffusers uses
+nearest neighbours. It scales the example to a square of the encoder's size; diffusers crops a square.
 """
 
 from __future__ import annotations

@@ -46,8 +46,9 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] | None = None) -> Estimate:
     """Estimate the squared MMD between paired sets, with the influence of each item.
 
-    The influences of a source's items add up exactly to the value of the jackknife over sources for this source. With
-    only two sources none can be left out, and all influences are 0.
+    The influences are those of the jackknife that leaves out one source at a time: the sum over a source's items is
+    exactly the jackknife's value for this source. With only two sources, no source can be left out, and all
+    influences are 0.
 
     Args:
         a: features N×d of the images.

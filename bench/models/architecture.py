@@ -1,4 +1,4 @@
-"""The layers of a decoder and the cost of decoding one image, measured while it runs: the live side of Tables 7 and 8.
+"""The layers of a decoder and the cost of decoding one image, measured while it runs, for Tables 7 and 8.
 
 The module itself runs once on tensors of the meta device. They have shapes and storages but no values, so that even the
 largest decoder takes a second and no memory. Levels are labelled like in Tables 7 and 8 of the paper.
@@ -198,8 +198,8 @@ def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> C
 
 
 def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Module]]:
-    """Yield part, level and module of every line; these modules contain all smaller ones, and larger ones contain
-    them.
+    """Yield part, level and module of every line; every smaller module is a part of one of
+    these.
     """
     if decoder.condition_encoder is not None:
         for place, layer in enumerate(decoder.condition_encoder.layers):

@@ -181,7 +181,7 @@ class Store:
                 removed(path)
 
     def put_all(self, kind: str, arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
-        """Save the arrays of several keys in parallel, because a small file mostly waits for the disk.
+        """Save the arrays of several keys in parallel, because writing small files is mostly waiting for the disk.
 
         Raises:
             BadInputError, OSError: see `put`; the other arrays are still written.

@@ -2,7 +2,7 @@
 
 The last normalisation divides by statistics of the whole picture, including the hole. If a group has few channels,
 these vary with every picture, and known pixels cannot be copied through it. Two facts give a start at which they can.
-silu(u) - silu(-u) = u, so channels in pairs of opposite sign are read linearly. And a pair of large constants in a
+silu(u) - silu(-u) = u, so channels in pairs of opposite sign are read linearly. A pair of large constants in a
 group fixes its variance, independent of the other channels.
 """
 

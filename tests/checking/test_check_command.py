@@ -165,15 +165,16 @@ def test_a_finished_run_reports_the_error_of_its_estimate(
     capfd.readouterr()
     assert main([*words, f"out={tmp_path / 'run'}"]) == 0
     lines = capfd.readouterr().out.splitlines()
-    (said,) = [line for line in lines if line.startswith("Against the estimate of 20")]
-    shape = r".*: \S+ s an item to sample for \S+ s \([+-]\d+%\), \S+ s an item to score for \S+ s \([+-]\d+%\), "
-    assert re.match(shape + r"\S+ [GM]B of memory for \S+ [GM]B \([+-]\d+%\)\.$", said)
+    (said,) = [line for line in lines if line.startswith("Compared with the estimate of 20")]
+    sampled = r".*: \S+ s an item to sample instead of \S+ s \([+-]\d+%\), "
+    scored = r"\S+ s an item to score instead of \S+ s \([+-]\d+%\), "
+    assert re.match(sampled + scored + r"\S+ [GM]B of memory instead of \S+ [GM]B \([+-]\d+%\)\.$", said)
     taken = json.loads((tmp_path / "run" / "run.json").read_text())["taken"]
     assert f"{taken['sampling']:.3g} s an item to sample" in said
     assert main([*words, f"out={tmp_path / 'again'}"]) == 0  # all is in the store: nothing to compare
-    assert "Against the estimate" not in capfd.readouterr().out
+    assert "Compared with the estimate" not in capfd.readouterr().out
     assert main([*words, "seed=3", "batch_size=2", f"out={tmp_path / 'other'}"]) == 0  # it was not of these batches
-    assert "Against the estimate" not in capfd.readouterr().out
+    assert "Compared with the estimate" not in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("wrong", ["kind", "list"])

@@ -116,11 +116,11 @@ def _embedded(net: ImageEncoder, views: Tensor, workshop: Workshop) -> Tensor:
 
 
 def similarities(first: Tensor, second: Tensor) -> dict[str, float]:
-    """Return mean cosine similarities by what two crops share, and how often the nearest thing is the right one.
+    """Return how often the nearest crop shows the same thing, and the mean similarities of crops by what they share.
 
     Args:
         first: embeddings V×72×d of unit length, with each thing V times.
-        second: other embeddings, which are compared with those of the same V.
+        second: other embeddings; those with the same index in V are compared.
     """
     similarity = first @ second.transpose(1, 2)
     numbers = torch.arange(len(THINGS))

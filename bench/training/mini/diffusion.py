@@ -199,7 +199,7 @@ def velocity_loss(
 
     Args:
         unet: the model.
-        scheduler: of `noise_scheduler`.
+        scheduler: the result of `noise_scheduler`.
         batch: the latents and their noise.
         beside: further inputs that the UNet sees after the noisy latents, each B×C×h×w.
         condition: B×L×d, on the workshop's device.

@@ -76,7 +76,7 @@ def fit(
 
     Args:
         model: all trained parameters; parameters that do not require gradients stay unchanged.
-        loss: the terms of one step's loss by its number, each a scalar; their sum is minimised.
+        loss: function that returns the terms of the loss at a step, each a scalar; their sum is minimised.
         schedule: the steps and their rates.
         checkpoint: file that is written every `save_every` steps and at the end.
         settings: text that must be equal to resume from a checkpoint, such as the hash of the recipe.
