@@ -49,7 +49,7 @@ SLIPS = [
     (["experiment=table1_inpaint_places", "dataset.root=[c]"], "dataset.root: expected a folder, found ['c']"),
     (["experiment=table1_inpaint_places", "dataset.root=nowhere"], "dataset.root: nothing at nowhere"),
     (["experiment=table1_inpaint_places", "paths.store="], "paths.store: expected a path, found an empty one"),
-    (["--foo"], "--foo: expected a flag that there is"),
+    (["--foo"], "--foo: expected a known flag"),
     (["--cgf", "job", SEVENTH], "did you mean --cfg?"),
     (["--config-dir"], "--config-dir: expected a folder of configuration files, found none"),
     (["--config-dir", "nowhere", SEVENTH], "--config-dir: expected a folder of configuration files, found nothing at"),
@@ -63,12 +63,12 @@ SLIPS = [
     (["-m", SEVENTH, "limit=1,2"], "limit: expected a key that table7_architecture_base uses"),
     (["-m", SEVENTH], "-m: expected an override with several values"),
     (["-m", SEVENTH, "seed=range(1,1)"], "seed: expected values to sweep over, found a range without any"),
-    (["-sc", "query=bash"], "-sc: expected a shell that sets 'COMP_LINE'"),
+    (["-sc", "query=bash"], "-sc: expected the variable 'COMP_LINE'"),
     (["--cfg", "hydra", SEVENTH, "-p", "nonsense"], "--package: expected a key of the configuration, found nonsense"),
     (["--experiment=table2"], "did you mean experiment=table2?"),
     (
         [SEVENTH, "--limit", "8"],
-        "--limit: expected a flag that there is, such as --help, found none; did you mean limit",
+        "--limit: expected a known flag, such as --help, found another; did you mean limit",
     ),
     (["experiment=conf/experiment/table2_inpaint_imagenet.yaml"], "did you mean table2_inpaint_imagenet?"),
     (["experiment = table2"], "experiment: expected KEY=VALUE without blanks, found experiment = table2"),
@@ -179,7 +179,7 @@ def test_hydras_help_flags_are_answered(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_device_without_a_driver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "DRIVERS", ("libnothing.so",))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1 and no driver"):
+    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1 without a driver"):
         preflight._check_device("cuda:1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(BadInputError, match=r"^device: .*CUDA_VISIBLE_DEVICES"):

@@ -127,7 +127,10 @@ def test_a_metric_with_the_name_of_another_is_refused(folder: Path, capsys: pyte
     path = folder / "my_conf" / "measure" / "colour_cast.yaml"
     path.write_text(path.read_text().replace("  colour_cast:", "  psnr:"))
     assert run(the_command("colour_cast", "columns")) == 2
-    assert "metrics.measures.colour_cast.metrics: expected names of their own, found psnr" in capsys.readouterr().err
+    assert (
+        "metrics.measures.colour_cast.metrics: expected names that no other metric has, found psnr"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_metric_declares_its_direction(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

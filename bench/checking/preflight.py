@@ -75,10 +75,10 @@ def _check_device(name: str) -> None:
         return
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         raise BadInputError(
-            f"device: expected a device that is there, found {name} and CUDA_VISIBLE_DEVICES without any"
+            f"device: expected a device that exists, found {name}, but CUDA_VISIBLE_DEVICES names no device"
         )
     if not any(map(_loads, DRIVERS)):
-        raise BadInputError(f"device: expected a device that is there, found {name} and no driver of a graphics card")
+        raise BadInputError(f"device: expected a device that exists, found {name} without a driver of a graphics card")
 
 
 def _loads(library: str) -> bool:

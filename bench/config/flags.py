@@ -78,7 +78,7 @@ def read_arguments(arguments: Sequence[str]) -> Request:
     for word in rest:
         if word.startswith("-"):
             asked = _as_override(word) or did_you_mean(word, known)
-            raise BadInputError(f"{word}: expected a flag that there is, such as --help, found none{asked}")
+            raise BadInputError(f"{word}: expected a known flag, such as --help, found another{asked}")
     for flag, instead in WITHOUT_MEANING.items():
         if getattr(flags, flag.lstrip("-").replace("-", "_")) is not None:
             raise BadInputError(f"{flag}: expected another flag, because this one has no meaning here; {instead}")
@@ -149,7 +149,9 @@ def answer(request: Request) -> None:
         except ValueError as error:
             raise BadInputError(f"-sc: {' '.join(str(error).split())}") from error
         except KeyError as error:
-            raise BadInputError(f"-sc: expected a shell that sets {error} for its query, found none") from error
+            raise BadInputError(
+                f"-sc: expected the variable {error}, which a shell sets before it queries, found none"
+            ) from error
         return
     composed = compose_config(request.overrides)
     typed(composed)

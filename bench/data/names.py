@@ -21,7 +21,7 @@ def escaped(text: object) -> str:
 
 
 def valid_id(name: str) -> str:
-    """Make an item's id of a name: one line of valid Unicode stays unchanged; any other name is escaped and hashed."""
+    """Make an item's id from a name: one line of valid Unicode stays unchanged; other names are escaped and hashed."""
     shown = escaped(name)
     return name if shown == name else f"{shown}~{_digest(name)}"
 

@@ -386,7 +386,7 @@ def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple
     if low is None or high is None or not (np.isfinite([low, high]).all() and low < high):
         raise _RefusedError(
             "expected unsigned samples of at most 16 bits, or a range in the tags SMinSampleValue and SMaxSampleValue, "
-            f"found {SAMPLES.get(kind, 'unknown')} samples of {bits} bits without"
+            f"found {SAMPLES.get(kind, 'unknown')} samples of {bits} bits without a range"
         )
     return low, high
 

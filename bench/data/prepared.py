@@ -337,11 +337,11 @@ def _refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
         paths = (one.path, one.mask or one.path, one.exemplar or one.path)
         if not all(isinstance(path, Path) for path in paths) or not isinstance(one.caption, str):
             raise BadInputError(
-                f"dataset.pictures: expected paths and a text as caption, found others in the picture {one.id}"
+                f"dataset.pictures: expected paths and a text as caption, found values of other types in {one.id}"
             )
         if SURROGATE.search(one.caption):
             raise BadInputError(
-                f"dataset.pictures: expected captions in valid Unicode, found half of a pair in that of {one.id}"
+                f"dataset.pictures: expected captions in valid Unicode, found a lone surrogate in that of {one.id}"
             )
 
 
@@ -483,7 +483,9 @@ def _warn_about_missing(manifest: dict[str, Any]) -> None:
         count = len(manifest["dropped"])
         log.warning("left out %d picture(s), because all their masks cover more than half: %s", count, names)
     if manifest["grey_masks"]:
-        log.warning("%d mask(s) hold values between known and hole: split at the middle", manifest["grey_masks"])
+        log.warning(
+            "%d mask(s) have grey pixels, which count as hole or known by the nearer value", manifest["grey_masks"]
+        )
     if note := left_out_note(manifest["left_out"]):
         log.warning("%s", note)
     for reason in manifest["broken"].values():

@@ -189,7 +189,9 @@ def check_measure(
         kept = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
     for what, arrays in kept.items():
         if not isinstance(arrays, Mapping):
-            raise BadInputError(f"{key}: expected numpy arrays by name from {what}, found {type(arrays).__name__}")
+            raise BadInputError(
+                f"{key}: expected a dictionary of numpy arrays from {what}, found {type(arrays).__name__}"
+            )
         for array, values in arrays.items():
             _check_array(f"{key}: {what} made {array}", values, count)
     columns = {array: values.ndim for array, values in kept["keep"].items()}
@@ -199,7 +201,7 @@ def check_measure(
         if columns.get(array) != dimensions:
             shape = "a value" if dimensions == 1 else "a row of features"
             known = ", ".join(columns) or "nothing"
-            raise BadInputError(f"{key}: expected {shape} of {array} for each item from keep, found {known}")
+            raise BadInputError(f"{key}: expected keep to return {shape} of {array} for each item, found {known}")
 
 
 def _check_array(what: str, values: object, count: int) -> None:
@@ -213,7 +215,7 @@ def _check_array(what: str, values: object, count: int) -> None:
     if values.ndim == 1 and np.isinf(values).any():
         raise BadInputError(f"{what} with infinite values, {expected}")
     if values.ndim == 1 and np.isnan(values).all():
-        log.warning("%s NaN for the item that it was tried on, as if there were nothing to measure", what)
+        log.warning("%s NaN for the only item of the trial, which means that nothing could be measured on it", what)
 
 
 def _sizes(shape: Sequence[int]) -> str:

@@ -49,5 +49,7 @@ class ItemValues(Metric):
         """
         wrong = torch.nonzero(self.counts != 1).flatten().tolist()
         if wrong:
-            raise ValueError(f"each item must be measured once: {len(wrong)} are not, item {wrong[0]} first")
+            raise ValueError(
+                f"expected each item to be measured once, found another count for {len(wrong)}, first for {wrong[0]}"
+            )
         return self.values

@@ -131,7 +131,9 @@ class SeedsExperiment:
 
     def _check(self) -> None:
         if self.config.stage not in STAGES:
-            raise BadInputError(f"stage: seeds knows {' and '.join(STAGES)}, found {self.config.stage}")
+            raise BadInputError(
+                f"stage: expected {' or '.join(STAGES)} for the experiment seeds, found {self.config.stage}"
+            )
         if World.here().size > 1:
             raise BadInputError(f"seeds: expected one process, found {World.here().size}")
         weights = Path(self.config.profile.weights)
@@ -143,8 +145,8 @@ class SeedsExperiment:
         custom = changing(self.overrides)
         if custom and self.card.resolve() == weights.resolve():
             raise BadInputError(
-                f"card: expected a folder of its own for a run with {', '.join(custom)}, found that of the shipped "
-                f"card, {self.card}, which is about the tables as they are"
+                f"card: expected another folder for a run with {', '.join(custom)}, found that of the shipped card, "
+                f"{self.card}, which describes the unchanged tables"
             )
         check_writable(str(self.card), "card")
 

@@ -244,7 +244,7 @@ class TrainDecoder:
         finished = folder / "decoder"
         # The first process holds the lock, so its answer counts for all processes.
         if self.world.any(self.world.leads and (finished / "config.json").is_file(), self.device):
-            log.info("training: found finished in the store")
+            log.info("training: the store has the finished decoder")
             return Curve(folder), load_decoder(finished).to(self.device), validation
         start = load_decoder(self.start) if self.start is not None and not self.recipe.fresh else None
         seed, device = self.config.seed, self.device

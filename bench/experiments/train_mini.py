@@ -74,7 +74,7 @@ def train_mini(config: TrainMiniConfig) -> Results:
         RuntimeError: the first stage has not converged; the message gives the numbers.
     """
     if config.stage not in ("check", "report"):
-        raise BadInputError(f"stage: training knows check and report, the default, found {config.stage}")
+        raise BadInputError(f"stage: expected check or report, the default, found {config.stage}")
     training = config.resolved["mini_models"]
     shipped: dict[str, Any] = training["recipes"]
     recipes = {**shipped, **training["extras"]}

@@ -109,7 +109,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         stated = {name: value for name, value in settings.items() if not name.startswith("_")}
         unknown = stated.keys() - {field.name for field in fields(DecoderConfig)}
         if unknown:
-            raise BadInputError(f"{config}: no such size of a decoder: {', '.join(sorted(unknown))}")
+            raise BadInputError(f"{config}: expected keys of a decoder's sizes, found {', '.join(sorted(unknown))}")
     elif kind in _DIFFUSERS:
         channels, layers, conditioned = _DIFFUSERS[kind]
         if settings.get("act_fn", "silu") != "silu":

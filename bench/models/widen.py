@@ -76,12 +76,14 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
         ValueError: the new decoder has fewer levels, channels or layers, or normalisation groups of another size.
     """
     if len(old.channels) != len(new.channels):
-        raise ValueError(f"widening keeps the levels: found {len(old.channels)} and {len(new.channels)}")
+        raise ValueError(
+            f"widening: expected equal numbers of levels, found {len(old.channels)} and {len(new.channels)}"
+        )
     if new.layers < old.layers or (old.conditioned and not new.conditioned):
         raise ValueError(f"the larger decoder lacks a part of the smaller: {old} and {new}")
     for before, after in zip(old.channels, new.channels, strict=True):
         if after < before or after * old.groups != before * new.groups:
             raise ValueError(
-                f"widening keeps the channels in a normalisation group: found {before} in {old.groups} groups and "
-                f"{after} in {new.groups}"
+                f"widening: expected normalisation groups of equal size, found {before} in {old.groups} groups "
+                f"and {after} in {new.groups}"
             )

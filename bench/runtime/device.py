@@ -34,7 +34,7 @@ def choose_device(name: str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).split("\n")[0]
-        raise BadInputError(f"device: expected auto, cpu or a device that is there, found {name} ({reason})") from error
+        raise BadInputError(f"device: expected auto, cpu or a device that exists, found {name} ({reason})") from error
     return device
 
 

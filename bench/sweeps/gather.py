@@ -96,7 +96,7 @@ def _job(folder: Path) -> JobFile:
     try:
         return read_json_as(path, JobFile)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected how a job ended, found no file") from None
+        raise BadInputError(f"{path}: expected a record of how the job ended, found no file") from None
 
 
 def _read_csv(path: Path, *columns: str) -> pandas.DataFrame:

@@ -102,7 +102,7 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
         for metric, style in measure["metrics"].items():
             key = f"metrics.measures.{name}.metrics"
             if metric in styles:
-                raise BadInputError(f"{key}: expected names of their own, found {metric}, which is another metric's")
+                raise BadInputError(f"{key}: expected names that no other metric has, found {metric}")
             if not (metric and metric.isprintable()) or MetricName.parse(metric).metric != metric:
                 raise BadInputError(f"{key}: expected a name without a variant or a bin, found {metric}")
             styles[metric] = Metric(**style)

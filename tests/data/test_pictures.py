@@ -104,7 +104,7 @@ def test_a_range_may_hold_ratios_but_not_words(tmp_path: Path) -> None:
     assert furthest(tmp_path / "a.tif", grey(RAMP / 257)) < 0.51
     words = [(340, "s", 0, "low", True), (341, "s", 0, "high", True)]
     tifffile.imwrite(tmp_path / "b.tif", values, photometric="minisblack", extratags=words)
-    refused(tmp_path / "b.tif", "or a range in the tags .*, found float samples of 32 bits without$")
+    refused(tmp_path / "b.tif", "or a range in the tags .*, found float samples of 32 bits without a range$")
 
 
 def test_a_tiff_with_too_few_strips_is_refused(tmp_path: Path) -> None:

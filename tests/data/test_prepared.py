@@ -229,7 +229,7 @@ STRANGE = {
     "number": (lambda picture: Listed([5]), "expected pictures, found 5"),  # type: ignore[list-item]
     "path": (lambda picture: Listed([replace(picture, path="a.png")]), "expected paths and a text as caption"),
     "mask": (lambda picture: Listed([replace(picture, mask="a.png")]), "expected paths and a text as caption"),
-    "caption": (lambda picture: Listed([replace(picture, caption="\udcff")]), "found half of a pair in that of"),
+    "caption": (lambda picture: Listed([replace(picture, caption="\udcff")]), "found a lone surrogate in that of"),
     "masks": (
         lambda picture: Listed([picture], masks="none"),
         "masks: expected one of drawn, given, whole, found 'none'",

@@ -172,9 +172,9 @@ def checked(measure: Any, **spec: Any) -> None:
         ({"x": np.array(["a", "b"])}, "keep made x 2 of <U1"),
         ({"x": np.full((2, 3), np.nan)}, "keep made x with features that are not finite"),
         ({"x": np.full(2, np.inf)}, "keep made x with infinite values"),
-        (np.zeros(2), "expected numpy arrays by name"),
-        ({"y": np.zeros(2)}, "expected a value of x for each item from keep, found y"),
-        ({}, "expected a value of x for each item from keep, found nothing"),
+        (np.zeros(2), "expected a dictionary of numpy arrays"),
+        ({"y": np.zeros(2)}, "expected keep to return a value of x for each item, found y"),
+        ({}, "expected keep to return a value of x for each item, found nothing"),
     ],
 )  # fmt: skip
 def test_a_measure_that_breaks_its_promise_is_named(found: Any, said: str) -> None:
@@ -185,14 +185,14 @@ def test_a_measure_that_breaks_its_promise_is_named(found: Any, said: str) -> No
 
 
 def test_a_set_metric_without_its_features_is_refused() -> None:
-    with pytest.raises(BadInputError, match="expected a row of features of f for each item from keep, found x"):
+    with pytest.raises(BadInputError, match="expected keep to return a row of features of f for each item, found x"):
         checked(Kept({"x": np.zeros(2)}), set_metrics={"fid": "f"})
 
 
 def test_a_measure_without_values_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         checked(Kept({"x": np.full(2, np.nan)}), metrics={"x": {}})
-    assert "metrics.measures.mine.measure: keep made x NaN for the item that it was tried on" in caplog.text
+    assert "metrics.measures.mine.measure: keep made x NaN for the only item of the trial" in caplog.text
 
 
 DECODER = """

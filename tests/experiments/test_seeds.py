@@ -192,9 +192,9 @@ def test_a_check_lists_the_measurements_to_make_and_writes_nothing(
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["stage=score"], "stage: seeds knows check and tabulate, found score"),
+        (["stage=score"], "stage: expected check or tabulate for the experiment seeds, found score"),
         (["seeds=[0,7]"], r"found no \*@7/part.json"),
-        (["limit=8", f"card={SHIPPED}"], "card: expected a folder of its own for a run with limit=8"),
+        (["limit=8", f"card={SHIPPED}"], "card: expected another folder for a run with limit=8"),
         (["profile.weights=nowhere"], "profile.weights: expected the weights of a card"),
         (["row=[stablediffusion]"], "rows of trained decoders, found table3"),
     ],

@@ -85,7 +85,7 @@ def test_a_run_writes_its_decoder_curve_pictures_and_lineage(trained: Path) -> N
 def test_a_repeated_run_trains_nothing(trained: Path, store: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         bench.run(words(store, store / "again", *ADVERSARIAL))
-    assert "found finished in the store" in caplog.text
+    assert "the store has the finished decoder" in caplog.text
     first, second = (load_decoder(folder / "decoder").state_dict() for folder in (trained, store / "again"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
