@@ -82,7 +82,7 @@ def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]
 def test_a_decoder_is_identified_by_its_weights_and_its_code(folder: Path) -> None:
     def error(colour: float) -> float:
         save_file({"colours": full((3, 4), colour)}, "colours.safetensors")
-        assert run(the_command("row=[stablediffusion,linear]")) == 0
+        assert run(the_command("row=[stablediffusion,linear]"), "stage=tabulate") == 0
         found = records()
         return float(found[found["row"] == "linear"]["lpips"].mean())
 
@@ -118,7 +118,8 @@ def test_a_new_metric_is_shown_beside_the_papers(folder: Path, capsys: pytest.Ca
 
 
 def test_a_new_metric_may_be_a_column_of_the_table(folder: Path) -> None:
-    assert run(the_command("table.columns=[fid,colour_cast]"), "row=[stablediffusion,large_mask]") == 0
+    words = ["row=[stablediffusion,large_mask]", "stage=tabulate"]
+    assert run(the_command("table.columns=[fid,colour_cast]"), *words) == 0
     head, *_ = (line for line in Path("out/table.md").read_text().splitlines() if line.startswith("| Method"))
     assert "| Colour cast [grey levels] |" in head
 
@@ -149,7 +150,8 @@ def test_a_data_set_gets_its_table(folder: Path) -> None:
         mask = np.zeros((80, 80), np.uint8)
         mask[20:50, 30:60] = 255
         Image.fromarray(mask).save(f"my_pictures/masks/{name}.png")
-    assert run(the_command("dataset=paired"), "row=[stablediffusion,large_mask]", "limit=null") == 0
+    words = ["row=[stablediffusion,large_mask]", "limit=null", "stage=tabulate"]
+    assert run(the_command("dataset=paired"), *words) == 0
     found = records()
     assert sorted(found["item"].unique()) == ["garden_1", "street_1", "street_2"]
     assert set(found["source"]) == {"garden", "street"}

@@ -108,6 +108,7 @@ def _save(figure: Figure, path: Path) -> None:
     """Save a figure as PNG and as PDF; the PDF contains its labels as text."""
     png, pdf = BytesIO(), BytesIO()
     figure.savefig(png, format="png")
+    figure.set_layout_engine("none")  # the places that were found for the PNG file hold for the PDF file as well
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
     write_atomically(path, png.getvalue())

@@ -32,7 +32,7 @@ def read(path: Path) -> dict:  # type: ignore[type-arg]
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with `plain`, the table's run, and `first`, the sensitivity's run in the same store."""
     folder = tmp_path_factory.mktemp("sensitivity")
-    bench.run(words("table1_inpaint_places", folder, "plain", "controls=[]"))
+    bench.run(words("table1_inpaint_places", folder, "plain", "controls=[]", "stage=tabulate"))
     bench.run(words("sensitivity", folder, "first"))
     return folder
 

@@ -28,15 +28,17 @@ ROWS = ["stablediffusion", "base_mask", "paste_back"]
 
 
 def few(store: Path, out: Path, *extra: str, rows: list[str] = ROWS) -> list[str]:
+    """Return the overrides of a run without a report, unless `extra` names another stage."""
     places = [f"paths.store={store}", f"paths.data={store.parent / 'data'}", f"out={out}"]
-    return [*FEW, *places, f"row=[{','.join(rows)}]", *extra]
+    stage = [] if any(word.startswith("stage=") for word in extra) else ["stage=tabulate"]
+    return [*FEW, *places, f"row=[{','.join(rows)}]", *stage, *extra]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store with three rows of ten items; `first` beside it is the run."""
     folder = tmp_path_factory.mktemp("experiment")
-    bench.run(few(folder / "store", folder / "first", "profile.fid_minimum=4", "save_images=true"))
+    bench.run(few(folder / "store", folder / "first", "stage=report", "profile.fid_minimum=4", "save_images=true"))
     return folder / "store"
 
 
@@ -133,7 +135,7 @@ def test_a_second_run_computes_nothing_and_gives_equal_results(store: Path, firs
 
 
 def test_another_batch_size_changes_values_only_by_rounding(store: Path, first: Path, tmp_path: Path) -> None:
-    more = ("batch_size=4", "save_images=true", f"paths.data={store.parent / 'data'}")
+    more = ("stage=report", "batch_size=4", "save_images=true", f"paths.data={store.parent / 'data'}")
     bench.run(few(tmp_path / "store", tmp_path / "out", *more))
     numbers = [
         pandas.read_parquet(out / "records.parquet").select_dtypes("number") for out in (first, tmp_path / "out")
@@ -199,7 +201,7 @@ def test_a_run_whose_folder_is_removed_ends_with_one_message_and_can_be_repeated
     store: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, kept = tmp_path / "out", sorted(store.rglob("*.safetensors"))
-    words = few(store, out, "profile.fid_minimum=4", "stage=tabulate")
+    words = few(store, out, "profile.fid_minimum=4")
 
     def removing(*arguments: object) -> None:
         shutil.rmtree(out)
@@ -234,9 +236,7 @@ def test_scores_that_do_not_fit_their_items_are_made_again(
         arrays = {name: np.ascontiguousarray(WRONG[wrong](values)) for name, values in load_file(path).items()}
         path.unlink()
         Store(own).put("scores", path.name.partition("-")[0], arrays)
-    bench.run(
-        few(own, tmp_path / "out", "profile.fid_minimum=4", "stage=tabulate", f"paths.data={store.parent / 'data'}")
-    )
+    bench.run(few(own, tmp_path / "out", "profile.fid_minimum=4", f"paths.data={store.parent / 'data'}"))
     assert caplog.text.count("is damaged; it is kept as") > 3 * len(ROWS)
     for name in ("records.parquet", "table.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (first / name).read_bytes()

@@ -20,7 +20,7 @@ ROWS = ["stablediffusion", "base_mask"]
 def words(folder: Path, out: str, *extra: str) -> list[str]:
     return [
         "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu",
-        "row=[stablediffusion,base_mask]",
+        "row=[stablediffusion,base_mask]", "stage=tabulate",
         "profile.fid_minimum=4", f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}",
         f"out={folder / out}", *extra,
     ]  # fmt: skip

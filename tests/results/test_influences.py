@@ -25,7 +25,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bench.run(
         [
             "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu",
-            f"row=[{','.join(ROWS)}]", "controls=[]", "profile.fid_minimum=4", "keep_features=true",
+            f"row=[{','.join(ROWS)}]", "stage=tabulate", "controls=[]", "profile.fid_minimum=4", "keep_features=true",
             f"table.columns=[{','.join(METRICS)}]",
             f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}", f"out={folder / 'run'}",
         ]

@@ -18,7 +18,7 @@ ITEMS = 130
 def command(folder: Path, *more: str, processes: int = 1) -> list[str]:
     """Return the command of Table 2 on some items."""
     words = ["-m", "bench", "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
-    words += ["row=[stablediffusion,base_mask]", "profile.fid_minimum=64"]
+    words += ["row=[stablediffusion,base_mask]", "profile.fid_minimum=64", "stage=tabulate"]
     words += [f"paths.store={folder / 'store'}", f"paths.data={folder.parent / 'data'}", f"out={folder / 'out'}"]
     return [*torchrun.launcher(processes), *words, *more]
 

@@ -19,6 +19,8 @@ from tests.helpers import torchrun
 from tests.training.small import recipe, training, write_pictures
 
 TWO_PROCESSES = Path(__file__).parent / "two_processes.py"
+UPDATES = 20
+"""Number of updates of a training that one and two processes repeat."""
 
 
 @pytest.fixture(scope="module")
@@ -99,11 +101,11 @@ def test_two_processes_give_the_losses_of_one(pictures: Path, tmp_path: Path, ad
     found = []
     for processes in (1, 2):
         out = tmp_path / str(processes)
-        words = [str(TWO_PROCESSES), str(pictures), str(out), "50", adversary, str(rate)]
+        words = [str(TWO_PROCESSES), str(pictures), str(out), str(UPDATES), adversary, str(rate)]
         torchrun.run([*torchrun.launcher(processes), *words], seconds=300)
         found.append(json.loads((out / "losses.json").read_text()))
     one, two = found
-    assert len(one) == len(two) == 50
+    assert len(one) == len(two) == UPDATES
     assert ("discriminator" in one[-1]) == (adversary == "hinge")
     for first, second in zip(one, two, strict=True):
         assert first.keys() == second.keys()
