@@ -112,7 +112,15 @@ def test_a_trained_decoder_makes_a_row_with_its_lineage(trained: Path, store: Pa
     assert run["lineage"]["stablediffusion"]["part"] == "vanilla"
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figures, for tests of trainings that only differ in their settings."""
+    for name in ("draw_curves", "draw_grid"):
+        monkeypatch.setattr(f"bench.experiments.train_decoder.{name}", lambda *_, **__: None)
+
+
 @pytest.mark.blackbox
+@pytest.mark.usefixtures("without_figures")
 @pytest.mark.parametrize(
     "extra",
     [
@@ -135,6 +143,7 @@ def test_every_other_decoder_can_be_trained(store: Path, tmp_path: Path, extra: 
 
 
 @pytest.mark.blackbox
+@pytest.mark.usefixtures("without_figures")
 def test_a_sweep_over_the_share_of_full_masks_makes_one_table(store: Path, tmp_path: Path) -> None:
     sweep = words(store, tmp_path / "sweep", "training.full_share=0,1", "training.steps=1")
     assert main(["-m", *sweep]) == 0

@@ -25,7 +25,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "profile.fid_minimum=4", "device=cpu", "training.steps=3", "training.validate_every=3",
         "training.validation_items=8", "profile.datasets.imagenet_train.per_class=1",
         "profile.datasets.imagenet_dev.per_class=1", f"paths.store={folder / 'store'}", f"paths.data={folder / 'data'}",
-        f"out={folder / 'out'}",
+        f"out={folder / 'out'}", "stage=tabulate",
     ]  # fmt: skip
     with quickly_started_branches():
         assert main(words) == 2  # no decoder of the mini profile is 1.1 times as wide
