@@ -27,8 +27,16 @@ FILES = {match[1]: text for _, text in BLOCKS if (match := re.match(r"(?:# @.*\n
 COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if "…" not in line]
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the store and the data that all tests share."""
+    return tmp_path_factory.mktemp("outsider")
+
+
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENCH_STORE", str(shared / "store"))
+    monkeypatch.setenv("BENCH_DATA", str(shared / "data"))
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -41,7 +49,7 @@ def run(command: str, *extra: str) -> int:
     """Run a command of the page on a few items."""
     python, _, module, *words = shlex.split(command)
     assert (python, module) == ("python", "bench")
-    small = ["limit=2", "generator.steps=1", "device=cpu", "paths.store=store", "paths.data=data", "out=out"]
+    small = ["limit=2", "generator.steps=1", "device=cpu", "out=out"]
     return main([*words, *small, *extra])
 
 
