@@ -133,6 +133,8 @@ class Scoring:
         def made(number: int, block: list[Item], cells: Sequence[Cell], progress: Progress) -> dict[Cell, Arrays]:
             started = time.monotonic()
             arrays = self.block(block, self.sampling.latents_of(latents[number]), cells, progress)
+            for cell in cells:
+                _refuse_not_finite(cell, arrays[cell], [item.id for item in block])
             self.store.put_all(SCORES, {keys[number][cell]: arrays[cell] for cell in cells})
             if len(cells) == len(keys[number]):
                 self.pace.add(len(block), since=started)
@@ -298,9 +300,22 @@ class Layouts:
         return Scorer(self._scoring.measures, truth, mask, [first[0].exemplar])
 
 
+def _refuse_not_finite(cell: Cell, arrays: Arrays, ids: Sequence[str]) -> None:
+    """Require finite features, since no distance of sets exists otherwise.
+
+    Raises:
+        FloatingPointError: some are not finite; the message names the measure, the row and the items.
+    """
+    for name, values in arrays.items():
+        if values.ndim == 2:
+            finite(torch.from_numpy(values), f"score: {cell.measure}.{name} of {cell.row}", ids)
+
+
 def _layout(arrays: Mapping[str, Array], count: int) -> Layout:
-    """Return the layout of arrays, or `NOT_OF_THESE` if one of them does not have `count` items."""
+    """Return the layout of arrays; `NOT_OF_THESE` if one has not `count` items, or has features that are not finite."""
     if any(values.shape[:1] != (count,) for values in arrays.values()):
+        return NOT_OF_THESE
+    if any(values.ndim == 2 and not np.isfinite(values).all() for values in arrays.values()):
         return NOT_OF_THESE
     return {name: (values.dtype.str, values.shape[1:]) for name, values in arrays.items()}
 
