@@ -60,7 +60,8 @@ def _status(arguments: list[str]) -> int:
     except KeyboardInterrupt as interrupt:
         asked = isinstance(interrupt, TerminatedError)
         print(
-            f"bench: {'asked to end' if asked else 'interrupted'}; the same command goes on from here", file=sys.stderr
+            f"bench: {'asked to end' if asked else 'interrupted'}; the same command continues from here",
+            file=sys.stderr,
         )
         return TERMINATED if asked else INTERRUPTED
     except Exception as error:

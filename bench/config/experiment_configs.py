@@ -77,7 +77,7 @@ class RunConfig:
         hints = get_type_hints(cls)
         for key in cls._keys():
             if getattr(composed, key) is None and NoneType not in get_args(hints[key]):
-                raise BadInputError(f"{key}: expected one of the files in conf/{key}, found none")
+                raise BadInputError(f"{key}: expected the name of a file in conf/{key}, found no value")
 
     @classmethod
     def _keys(cls) -> list[str]:

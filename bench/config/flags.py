@@ -30,7 +30,7 @@ CONFIG = "config"
 WITHOUT_MEANING = {
     "--config-name": "experiment=NAME chooses what is run",
     "--config-path": "--config-dir DIR adds a folder of configuration files",
-    "--experimental-rerun": "the same command again goes on from its store",
+    "--experimental-rerun": "the same command, given again, continues from its store",
 }
 """Hydra's flags that have no meaning here, and the alternative to each."""
 

@@ -116,7 +116,9 @@ def _read(path: Path) -> Manifest:
         raise BadInputError(f"{path}: expected a manifest or a folder that holds one, found none ({error})") from None
     lines = manifest.get("items")
     if not isinstance(lines, list) or not all(isinstance(line, dict) and _is_line(line) for line in lines):
-        raise BadInputError(f"{file}: expected a list of `items` with id and source, found none or others")
+        raise BadInputError(
+            f"{file}: expected a list `items` whose entries have an id and a source, found no such list"
+        )
     for key, kind in (
         ("dropped", list),
         ("broken", dict),

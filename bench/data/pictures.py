@@ -243,9 +243,7 @@ def _refuse_transfer(kind: str, file: IO[bytes]) -> None:
 
 def _refuse_hdr(transfer: int) -> None:
     if transfer in HDR_TRANSFERS:
-        raise _RefusedError(
-            f"expected values of a usual screen, found a high dynamic range ({HDR_TRANSFERS[transfer]})"
-        )
+        raise _RefusedError(f"expected standard dynamic range, found high dynamic range ({HDR_TRANSFERS[transfer]})")
 
 
 def _orientation(opened: ImageFile.ImageFile) -> int:
@@ -351,7 +349,7 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
         return _upper_bits(opened)
     if opened.mode not in ("L", "I", "F") and not opened.mode.startswith("I;16"):
         if low not in (None, 0) or high not in (None, 65535):
-            raise _RefusedError("expected colours over the full range of 16 bits, found another stated range")
+            raise _RefusedError("expected 16-bit colours from 0 to 65535, found another range in the file's tags")
         if planes == 2 and coder == "raw":
             raise _RefusedError("expected samples of 16 bits pixel by pixel, found them plane by plane")
         return _upper_bits(opened)

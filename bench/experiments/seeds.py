@@ -138,7 +138,7 @@ class SeedsExperiment:
             raise BadInputError(f"seeds: expected one process, found {World.here().size}")
         weights = Path(self.config.profile.weights)
         if not (weights / CARD).is_file():
-            raise BadInputError(f"profile.weights: expected the weights of a card, found no {weights / CARD}")
+            raise BadInputError(f"profile.weights: expected a folder of weights with {CARD}, found no {weights / CARD}")
         if not any(self.parts(seed) for seed in self.further):
             wanted = ", ".join(f"*@{seed}/{DONE}" for seed in self.further)
             raise BadInputError(f"seeds_from: expected decoders of further seeds, found no {wanted} in {self.trained}")
@@ -198,7 +198,9 @@ class SeedsExperiment:
         trained = trained_decoders(rows, config.profile.decoders)
         decoders = {row: part for row, part in trained.items() if part in config.profile.decoders}
         if not decoders:
-            raise BadInputError(f"experiments: expected tables with rows of trained decoders, found {name}")
+            raise BadInputError(
+                f"experiments: expected tables with a row whose decoder is in profile.decoders, found {name}"
+            )
         return _Table(name, words, decoders)
 
     # --- measure

@@ -84,7 +84,7 @@ def write_baseline(path: Path, new: Side) -> None:
     """
     if new.problems:
         found = "\n".join(f"  {problem.what}" for problem in new.problems)
-        raise BadInputError(f"{path}: expected a baseline of whole runs; it is left as it is:\n{found}")
+        raise BadInputError(f"{path}: expected complete runs, found others; the baseline is not changed:\n{found}")
     existing = read_baseline(path).tables if new.alone and path.exists() else {}
     tables = {**existing, **new.tables}
     content = {

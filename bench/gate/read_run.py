@@ -197,7 +197,7 @@ def _read_run(folder: Path) -> dict[str, Any]:
 
 
 def _partial(path: Path) -> BadInputError:
-    return BadInputError(f"{path}: expected the file of a whole run, found none: it is empty or partial")
+    return BadInputError(f"{path}: expected this file of a complete run, found none")
 
 
 def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
@@ -205,7 +205,7 @@ def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
     columns = [column["metric"] for column in results.get("columns", [])]
     rows = {row["method"]: row for row in results["rows"] if row.get("origin") != PUBLISHED}
     if len(rows) != sum(row.get("origin") != PUBLISHED for row in results["rows"]):
-        raise BadInputError(f"{path}: expected one line of each row, found several; this is no table's run")
+        raise BadInputError(f"{path}: expected one entry for each row of a table, found several")
     if not rows or not columns:
         raise BadInputError(f"{path}: expected rows with measured columns, found none")
     _require_configured(path, run["config"], rows, columns)

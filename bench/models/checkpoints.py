@@ -120,7 +120,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         stated = {ours: settings[name] for ours, name in theirs.items() if name in settings}
         stated["conditioned"] = conditioned
     else:
-        raise BadInputError(f"{config}: expected a {', '.join((_OWN, *_DIFFUSERS))}, found {kind}")
+        raise BadInputError(f"{config}: expected one of {', '.join((_OWN, *_DIFFUSERS))}, found {kind}")
     if not isinstance(stated.get("groups", 1), int):
         raise BadInputError(f"{config}: expected a whole number of normalisation groups, found {stated['groups']!r}")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in stated.items()}
@@ -161,7 +161,7 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
     ours, theirs = decoder.config, first_stage.config
     if ours.conditioned and (ours.blending, ours.branch) != ("add", "plain"):
         raise ValueError(
-            "diffusers has only decoders that add features of plain convolutions: "
+            "a decoder that diffusers can read has blending add and branch plain: "
             f"found blending {ours.blending}, branch {ours.branch}"
         )
     if ours.groups != theirs.norm_num_groups:

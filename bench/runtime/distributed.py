@@ -80,8 +80,8 @@ class World:
             if self.size == 1 or (not isinstance(error, distributed.DistError) and "losed by peer" not in str(error)):
                 raise
             raise RunFailedError(
-                f"process {self.rank} of {self.size}: another process ended; its error stands above, unless the "
-                "system killed it, possibly for lack of memory. The same command goes on, with any number of processes"
+                f"process {self.rank} of {self.size}: another process ended. Its error is above, unless the system "
+                "killed it, possibly for lack of memory. The same command continues, with any number of processes"
             ) from None
 
     def told(self, value: T, device: torch.device) -> T:

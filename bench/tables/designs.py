@@ -108,7 +108,7 @@ def design_difference(
     if few:
         return NotAvailable(f"a verdict on designs requires {FEWEST_SEEDS} trainings each: found {', '.join(few)}")
     if not sums:
-        return NotAvailable("neither row is a design that was trained")
+        return NotAvailable("none of the compared rows has a decoder that was trained")
     value = measured.value + sum(fmean(values) - values[0] for values in sums.values())
     error, half = _over_seeds(list(sums.values()))
     low, high = (abs(end - measured.value) for end in measured.ci95)

@@ -254,7 +254,7 @@ class DecoderTraining:
             self.discriminator.load_state_dict(state["discriminator"])
             self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        log.info("training goes on from step %d", self.step)
+        log.info("training continues from step %d", self.step)
 
     def _not_finite_message(self, losses: Mapping[str, float]) -> str:
         found = self.checkpoints()
@@ -290,7 +290,7 @@ def named_workers() -> Iterator[None]:
             raise
         raise RunFailedError(
             f"a process that loads pictures died, possibly because memory ran out ({error}); with more memory or "
-            "fewer processes (workers=N), the same command goes on from the last checkpoint"
+            "fewer processes (workers=N), the same command continues from the last checkpoint"
         ) from None
     except BadInputError as error:
         said = str(error).rpartition(f"{BadInputError.__module__}.{BadInputError.__name__}: ")[2]

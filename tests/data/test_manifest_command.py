@@ -190,7 +190,10 @@ def test_a_forged_manifest_is_found(store: Path, capsys: pytest.CaptureFixture[s
     [
         ("{", "expected JSON, found "),
         ("[]", "expected a JSON object, found a list"),
-        ('{"items": [{"id": "a"}]}', "expected a list of `items` with id and source, found none"),
+        (
+            '{"items": [{"id": "a"}]}',
+            "expected a list `items` whose entries have an id and a source, found no such list",
+        ),
         (None, "expected a manifest or a folder that holds one, found none"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_range_inside_sixteen_bits_is_used(tmp_path: Path) -> None:
     tifffile.imwrite(path, RAMP >> 6, photometric="minisblack", extratags=[(341, "H", 1, 1023, True)])
     assert furthest(path, grey((RAMP >> 6) / 1023 * 255)) <= 0.5
     tifffile.imwrite(path, DEEP >> 6, photometric="rgb", extratags=[(341, "H", 3, (1023,) * 3, True)])
-    with pytest.raises(BadInputError, match=r"ten\.tif: expected colours over the full range of 16 bits"):
+    with pytest.raises(BadInputError, match=r"ten\.tif: expected 16-bit colours from 0 to 65535"):
         read_rgb(path)
 
 

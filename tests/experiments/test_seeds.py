@@ -195,8 +195,8 @@ def test_a_check_lists_the_measurements_to_make_and_writes_nothing(
         (["stage=score"], "stage: expected check or tabulate for the experiment seeds, found score"),
         (["seeds=[0,7]"], r"found no \*@7/part.json"),
         (["limit=8", f"card={SHIPPED}"], "card: expected another folder for a run with limit=8"),
-        (["profile.weights=nowhere"], "profile.weights: expected the weights of a card"),
-        (["row=[stablediffusion]"], "rows of trained decoders, found table3"),
+        (["profile.weights=nowhere"], "profile.weights: expected a folder of weights with card.json"),
+        (["row=[stablediffusion]"], "a row whose decoder is in profile.decoders, found table3"),
     ],
 )
 def test_bad_input_is_named_before_any_work(trained: Path, extra: list[str], message: str) -> None:

@@ -229,7 +229,7 @@ def test_a_given_network_may_come_first() -> None:
 def test_two_given_networks_are_not_compared_as_designs() -> None:
     seeds = trained("stablediffusion", "paint_by_example")
     found = design_difference({"stablediffusion": 1, "paint_by_example": -1}, "fid", EXACT, seeds)
-    assert found == NotAvailable("neither row is a design that was trained")
+    assert found == NotAvailable("none of the compared rows has a decoder that was trained")
 
 
 @pytest.mark.blackbox
