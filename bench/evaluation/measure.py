@@ -93,17 +93,17 @@ def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Resu
     if not stages.include("prepare"):
         predict(setup)
         return Results(Path(), 0)
-    out = open_out(setup.config) if setup.world.leads else Path()
+    out = open_out(setup.config) if setup.world.is_main_process else Path()
     if setup.config.profile.name != PAPER:
         log.info("profile %s: compare its numbers only with each other", setup.config.profile.name)
-    setup.store.uses.begin(setup.store.root, setup.config.name, out if setup.world.leads else None)
+    setup.store.uses.begin(setup.store.root, setup.config.name, out if setup.world.is_main_process else None)
     try:
         run = _measured(setup, out, stages, meter)
     except DamagedItemsError:
         if setup.world.size > 1:  # the other processes wait for this one at a later stage, so it cannot start again
             raise
         run = _measured(setup, out, stages, meter)
-    if run is None or not stages.include("tabulate") or not setup.world.leads:
+    if run is None or not stages.include("tabulate") or not setup.world.is_main_process:
         return Results(out, 0)
     with writing_into(out):
         return conclude(run)
@@ -225,7 +225,7 @@ def prepare(setup: Setup) -> Items:
 
 def _make_beforehand(setup: Setup, items: Items) -> None:
     """Prepare the methods whose images are made beforehand: the first process makes them, and the others read them."""
-    with setup.world.leader_first():
+    with setup.world.main_process_first():
         for method in setup.methods.values():
             for one in made_beforehand(method):
                 one.prepare(items, setup.store.root / "external")

@@ -95,7 +95,7 @@ class Sampling:
                 else:
                     self.counts["stored"] += stop - start
                     progress.skip(stop - start)
-        self.counts = {name: self.world.total(count, self.device) for name, count in self.counts.items()}
+        self.counts = {name: self.world.all_reduce_sum(count, self.device) for name, count in self.counts.items()}
         return list(spans)
 
     def _made(self, key: str, read: Callable[[], list[Item]], progress: Progress) -> Arrays:
@@ -176,8 +176,8 @@ def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
 def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) -> None:
     """Remove saved arrays before any process looks for them, if the run must make everything anew."""
     if store.fresh:
-        with world.leader_first():
-            if world.leads:
+        with world.main_process_first():
+            if world.is_main_process:
                 store.forget(kind, keys)
 
 

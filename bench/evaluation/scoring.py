@@ -174,7 +174,7 @@ class Scoring:
     ) -> tuple[dict[Column, Array], Mapping[Column, int]]:
         """Return the values of all items by column from all processes, and the widths that the first process has."""
         world, device = self.sampling.world, self.sampling.device
-        columns, widths = world.told((list(next(iter(blocks.values()), {})), widths), device)
+        columns, widths = world.broadcast((list(next(iter(blocks.values()), {})), widths), device)
         values = np.zeros((count, len(columns)))
         for (start, stop), block in blocks.items():
             for index, column in enumerate(columns):

@@ -67,7 +67,7 @@ class ArchitectureExperiment:
         if reached < STAGES.index("tabulate"):
             print(f"{self.config.name}: ready: neither weights nor data are needed")
             return Results(Path(), 0)
-        if not World.here().leads:
+        if not World.here().is_main_process:
             return Results(Path(), 0)
         out = open_out(self.config)
         table = self.tabulate(decoder)

@@ -59,7 +59,7 @@ class Collection:
                 raise BadInputError(report(self.config.name, problems))
             statuses = [self._run(words).status for words in each.values()]
             return Results(Path(), max(statuses))
-        out = open_out(self.config) if World.here().leads else None
+        out = open_out(self.config) if World.here().is_main_process else None
         results: dict[str, Results] = {}
         seconds: dict[str, float] = {}
         for name, words in each.items():

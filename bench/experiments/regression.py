@@ -45,7 +45,7 @@ class Regression(Collection):
         except BadInputError as error:
             raise BadInputError(f"gate.against: {error}") from None
         result = super().run()
-        if self.config.stage not in TABULATED or not World.here().leads:
+        if self.config.stage not in TABULATED or not World.here().is_main_process:
             return result
         outcome = compare(read_side(result.path), old, margins)
         markdown, xml, json = (result.path / f"gate.{suffix}" for suffix in ("md", "xml", "json"))

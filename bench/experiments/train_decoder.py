@@ -95,7 +95,7 @@ class TrainDecoder:
         if self.config.stage == "prepare":
             return Results(Path(), 0)
         curve, decoder, validation = self._locked(data)
-        if not self.world.leads:
+        if not self.world.is_main_process:
             return Results(Path(), 0)
         out = open_out(self.config)
         with named_disk_errors(out), writing_into(out):
@@ -115,7 +115,9 @@ class TrainDecoder:
         return Path(self.config.paths.store) / "training" / self.key
 
     def _locked(self, data: ImageNetTrain) -> tuple[Curve, Decoder, Validation]:
-        alone = lease(self._folder.with_suffix(".lease"), silent=SILENT) if self.world.leads else nullcontext()
+        alone = (
+            lease(self._folder.with_suffix(".lease"), silent=SILENT) if self.world.is_main_process else nullcontext()
+        )
         with named_disk_errors(self._folder), alone, named_workers():
             return self.train(data, self._folder)
 
@@ -243,7 +245,7 @@ class TrainDecoder:
         )
         finished = folder / "decoder"
         # The first process holds the lock, so its answer counts for all processes.
-        if self.world.any(self.world.leads and (finished / "config.json").is_file(), self.device):
+        if self.world.any_process(self.world.is_main_process and (finished / "config.json").is_file(), self.device):
             log.info("training: the store has the finished decoder")
             return Curve(folder), load_decoder(finished).to(self.device), validation
         start = load_decoder(self.start) if self.start is not None and not self.recipe.fresh else None
@@ -265,7 +267,7 @@ class TrainDecoder:
             workers=self.config.workers,
         )
         decoder, pretrained = training.decoder, training.pretrained
-        if not self.world.leads:
+        if not self.world.is_main_process:
             for _ in training.updates():
                 pass
             return Curve(folder), decoder, validation

@@ -42,7 +42,7 @@ class World:
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     @property
-    def leads(self) -> bool:
+    def is_main_process(self) -> bool:
         """True if this is the main process (rank 0), which writes the results."""
         return self.rank == 0
 
@@ -53,12 +53,12 @@ class World:
         return list(whole[self.rank :: self.size])
 
     @contextmanager
-    def leader_first(self) -> Iterator[None]:
+    def main_process_first(self) -> Iterator[None]:
         """Run the block in the main process first, and in the other processes after that."""
-        if not self.leads:
+        if not self.is_main_process:
             self.wait()
         yield
-        if self.leads:
+        if self.is_main_process:
             self.wait()
 
     def wait(self) -> None:
@@ -84,7 +84,7 @@ class World:
                 "killed it, possibly for lack of memory. The same command continues, with any number of processes"
             ) from None
 
-    def told(self, value: T, device: torch.device) -> T:
+    def broadcast(self, value: T, device: torch.device) -> T:
         """Broadcast the main process's value to all processes and return it."""
         if self.size == 1:
             return value
@@ -93,14 +93,14 @@ class World:
             distributed.broadcast_object_list(values, src=0, device=device)
         return values[0]
 
-    def mean(self, values: Tensor) -> Tensor:
+    def all_reduce_mean(self, values: Tensor) -> Tensor:
         """Return the mean of a tensor over all processes."""
         if self.size > 1:
             with self.together():
                 distributed.all_reduce(values)
         return values / self.size
 
-    def total(self, count: int, device: torch.device) -> int:
+    def all_reduce_sum(self, count: int, device: torch.device) -> int:
         """Return the sum of a count over all processes."""
         counts = torch.tensor(count, device=device)
         if self.size > 1:
@@ -108,6 +108,6 @@ class World:
                 distributed.all_reduce(counts)
         return int(counts)
 
-    def any(self, flag: bool, device: torch.device) -> bool:
+    def any_process(self, flag: bool, device: torch.device) -> bool:
         """Return True if the flag is true in any process."""
-        return self.total(int(flag), device) > 0
+        return self.all_reduce_sum(int(flag), device) > 0

@@ -62,7 +62,7 @@ def run_sweep(words: list[str], run: Run) -> int:
     out_values = [str(parse(word).value()) for word in words if key_of(word) == "out"]
     jobs = sweep_jobs(sweep_words(words))
     launcher = launcher_of([word for word in words if for_launcher(word)], jobs[0])
-    if not World.here().leads:
+    if not World.here().is_main_process:
         return max(run_job(run, job, None).status for job in jobs)
     stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
     content = {"experiment": "a sweep", "config": {job.name: job.overrides for job in jobs}}

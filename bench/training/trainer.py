@@ -143,13 +143,15 @@ class DecoderTraining:
                         losses = self._pass(step_of, batch, share=1 / passes)
                     for name, value in losses.items():
                         sums[name] = sums.get(name, 0.0) + value / passes
-                means = dict(zip(sums, self.world.mean(torch.stack(list(sums.values()))).tolist(), strict=True))
+                means = dict(
+                    zip(sums, self.world.all_reduce_mean(torch.stack(list(sums.values()))).tolist(), strict=True)
+                )
                 if not all(torch.isfinite(torch.tensor(value)) for value in means.values()):
                     raise FloatingPointError(self._not_finite_message(means))
                 rates = self._update()
                 self.step += 1
                 self.seconds += time.monotonic() - started
-                ending = self.world.any(asked(), self.device)
+                ending = self.world.any_process(asked(), self.device)
                 yield Progressed(self.step, means, rates)
                 # Save only now, so that a validation that the caller did not finish is repeated after a restart.
                 if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
@@ -232,7 +234,7 @@ class DecoderTraining:
 
     def save(self) -> None:
         """Write a checkpoint of the current step in the main process, and remove all but the newest ones."""
-        if self.world.leads:
+        if self.world.is_main_process:
             state = {"step": self.step, "seconds": self.seconds, "decoder": self.decoder.state_dict()}
             state["optimizer"] = self._optimizer.state_dict()
             if self.discriminator is not None and self._discriminator_optimizer is not None:
