@@ -161,7 +161,6 @@ def test_a_finished_run_reports_the_error_of_its_estimate(
 ) -> None:
     words = ["experiment=table1_inpaint_places", *PAPER[:1], *SMALL, ROWS]
     assert main([*words, "stage=check"]) == 0
-    words.append("stage=tabulate")
     capfd.readouterr()
     assert main([*words, f"out={tmp_path / 'run'}"]) == 0
     lines = capfd.readouterr().out.splitlines()
