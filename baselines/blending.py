@@ -1,10 +1,13 @@
-"""Blending of another method's hole with the known pixels, so that the seam is less visible.
+"""Blending of the hole that another method painted with the known pixels, so that the seam is less visible.
 
-There are two ways beyond paste-back, which use only the method's image and the known pixels. Poisson blending is that
-of Pérez et al., "Poisson image editing" (2003), equations 3 and 7 to 8, solved to rounding by a sparse factorisation.
-OpenCV's `seamlessClone` is not used: it uses 8 bits, shrinks the mask, and solves for the whole box around it, so that
-known pixels between the hole and the box change as well. Laplacian blending is that of Burt and Adelson, "A
-multiresolution spline with application to image mosaics" (1983), on OpenCV's pyramids.
+This module has two ways of blending. Both use only the method's image and the known pixels.
+
+Poisson blending follows Pérez et al., "Poisson image editing" (2003), equations 3 and 7 to 8. The equations are solved
+by a sparse factorisation, exactly up to rounding. OpenCV's `seamlessClone` is not used, because it works with 8 bits,
+shrinks the mask, and also changes known pixels in the box around the hole.
+
+Laplacian blending follows Burt and Adelson, "A multiresolution spline with application to image mosaics" (1983), with
+OpenCV's image pyramids.
 """
 
 from __future__ import annotations
@@ -27,14 +30,15 @@ __all__ = ["LaplacianBlend", "PoissonBlend"]
 
 Picture = npt.NDArray[Any]
 COARSEST = 16
-"""Smallest side of the pyramid's last level in pixels, if the number of levels is not given."""
+"""Smallest side in pixels of the pyramid's coarsest level, if the number of levels is not given."""
 
 
 class PoissonBlend(Over):
-    """Poisson blending: unchanged known pixels and, in the hole, the gradients of the other method.
+    """Poisson blending: known pixels stay unchanged, and the hole keeps the gradients of the other method's image.
 
-    The correction in the hole is the smoothest function that continues the difference at the hole's edge. If no pixel
-    is known, the method's image stays unchanged.
+    In the hole, a correction is added to the other method's image. The correction is the smoothest function that equals
+    the difference between the known pixels and that image at the hole's edge. If no pixel is known, the image stays
+    unchanged.
     """
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -46,18 +50,23 @@ class PoissonBlend(Over):
 
 
 class LaplacianBlend(Over):
-    """Laplacian blending of the other method's image with the known pixels, over a wider rim at coarser scales.
+    """Laplacian blending of the other method's image with the known pixels: coarse structures are mixed more widely.
 
-    Known pixels near the hole change. With more levels, known pixels further from the hole change too. The error
-    outside the hole shows this cost. The true pixels of the hole are not used: there, the difference of the two
-    pictures is extrapolated from its surroundings, and coarse levels fill what finer ones cannot.
+    Known pixels near the hole change, and with more levels, known pixels further away change too. The error over known
+    pixels shows this cost. The true pixels of the hole are not used. In the hole, the difference between the two
+    pictures is estimated from the known pixels around it; where these are far away, a coarser level gives the estimate.
     """
 
     def __init__(self, of: Method, *, levels: int | None = None) -> None:
-        """Set the method and the number of halvings; None for the most that leave a side of 16 pixels or more.
+        """Set the method and the number of levels.
+
+        Args:
+            of: the method whose images are blended.
+            levels: number of times that the picture is reduced to half its size, 1 or more. None takes the largest
+                number for which the coarsest level has a side of 16 pixels or more, but at least 1.
 
         Raises:
-            ValueError: the number of levels is less than one.
+            ValueError: `levels` is less than one.
         """
         if levels is not None and levels < 1:
             raise ValueError(f"levels: expected 1 or more, found {levels}")
@@ -86,15 +95,16 @@ def _tensor(pictures: list[Picture], like: Tensor) -> Tensor:
 
 
 def _membrane(difference: Picture, hole: Picture) -> Picture:
-    """Return the harmonic function in the hole that continues the differences around it, without flow at the picture's
-    edge.
+    """Return the smoothest function in the hole that continues the differences at the hole's edge.
+
+    This is the solution of Laplace's equation. At the picture's edge, its slope across the edge is zero.
 
     Args:
-        difference: H×W×3, used outside the hole only.
-        hole: H×W, true inside.
+        difference: true picture minus painted picture, H×W×3. Values in the hole are not used.
+        hole: H×W, true in the hole.
 
     Returns:
-        H×W×3, zero outside the hole.
+        H×W×3, zero outside the hole. If no pixel is known, it is zero everywhere.
     """
     result = np.zeros_like(difference)
     count = int(hole.sum())
@@ -129,8 +139,11 @@ def _membrane(difference: Picture, hole: Picture) -> Picture:
 
 
 def _filled(difference: Picture, hole: Picture) -> Picture:
-    """Fill the hole (H×W, 1 inside) of a picture H×W×3 from its surroundings, by averages at coarser and coarser
-    levels.
+    """Fill the hole of a picture from its surroundings, by averages at coarser and coarser levels.
+
+    Args:
+        difference: picture H×W×3. Values in the hole are not used.
+        hole: H×W, 1 in the hole.
     """
     known = 1 - hole.astype(np.float64)
     if not known.any():
@@ -146,7 +159,13 @@ def _filled(difference: Picture, hole: Picture) -> Picture:
 
 
 def _mixed_in(difference: Picture, hole: Picture, levels: int) -> Picture:
-    """Mix a picture H×W×3 with zeros at every scale: the picture outside the hole (H×W, 1 inside), zeros inside."""
+    """Mix a picture with zeros at every level of a pyramid: the picture outside the hole, zeros in the hole.
+
+    Args:
+        difference: picture H×W×3.
+        hole: H×W, 1 in the hole.
+        levels: number of levels above the finest one.
+    """
     gaussian, weights = [difference], [1 - hole.astype(np.float64)]
     for _ in range(levels):
         if min(weights[-1].shape) < 2:

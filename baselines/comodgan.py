@@ -1,9 +1,9 @@
-"""CoModGAN: a generator with random styles paints the whole picture, from which the hole is used.
+"""CoModGAN: a generator with random styles paints the whole picture, and the hole of this picture is used.
 
-See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021). The
-processing around the network is that of zengxianyu/co-mod-gan-pytorch at a178bfd: data/testimage_dataset.py,
-models/comod_model.py and test.sh, without truncation and with one random vector per image. That program does not seed
-its draws; here, an image's vector and noise depend only on the seed and the image's id.
+See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021). Images are
+processed before and after the network as in zengxianyu/co-mod-gan-pytorch at a178bfd: data/testimage_dataset.py,
+models/comod_model.py and test.sh, without truncation and with one random vector for each image. That program does not
+seed its random numbers. Here, the vector and the noise of an image depend only on the seed and on the image's id.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from bench.runtime.seeding import numpy_generator
 __all__ = ["CoModGAN"]
 
 ENTRY = ("G_synthesis.E.", "_0.FromRGB.0.weight")
-"""Beginning and end of the name of the first convolution, around the image's side."""
+"""Beginning and end of the name of the first convolution's weight. Between them, the name has the size of the image."""
 
 
 class CoModGAN(Method):
     """The method CoModGAN: the hole painted by the network, and the known pixels unchanged."""
 
     def __init__(self, weights: str, *, seed: int = 0, training: str = "") -> None:
-        """Load weights for any size of image.
+        """Load weights. The size of the network, and of the images that it accepts, follows from the weights.
 
         Args:
             weights: `co-mod-gan-places2-050000_net_G_ema.pth` of the port, which contains the authors' own weights.
@@ -53,10 +53,10 @@ class CoModGAN(Method):
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return images B×3×S×S, known pixels in [-1, 1] and painted ones roughly in this range.
+        """Return images B×3×S×S. Known pixels are in [-1, 1], and painted pixels roughly so.
 
         Raises:
-            BadInputError: the images do not have the network's size.
+            BadInputError: the images do not have the side S of the network.
         """
         size = self.network.size
         height, width = batch.image.shape[2:]
@@ -69,7 +69,7 @@ class CoModGAN(Method):
             return torch.where(hole, painted, batch.image)
 
     def _draw_noise(self, ids: tuple[str, ...]) -> list[Tensor]:
-        """Draw the vectors and noise maps of some images, each from its own generator."""
+        """Draw the random vectors and the noise maps of images, with a separate random generator for each image."""
         shapes: list[tuple[int, ...]] = [(self.network.latent,)]
         shapes += [(1, *shape) for shape in self.network.noise_shapes()]
         generators = [numpy_generator(self.seed, name, "comodgan") for name in ids]
@@ -80,7 +80,7 @@ class CoModGAN(Method):
 
 
 def _sized(tensors: Mapping[str, Tensor]) -> CoModGANGenerator:
-    """Create a generator of the size of some tensors, or of the authors' size if the tensors do not show it."""
+    """Create a generator with the size of the given tensors, or with the authors' size if they do not show a size."""
     before, after = ENTRY
     sides = [name[len(before) : -len(after)] for name in tensors if name.startswith(before) and name.endswith(after)]
     dense = tensors.get("G_mapping.G_mapping.Dense0.weight")

@@ -2,9 +2,9 @@
 
 See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021), section 3,
 and Karras et al., "Analyzing and improving the image quality of StyleGAN" (CVPR 2020), for the layers. Sizes and tensor
-names are those of zengxianyu/co-mod-gan-pytorch at a178bfd (no licence): models/networks/co_mod_gan.py and
-stylegan2.py, which hold the authors' converted weights (zsyzzsoft/co-mod-gan; Nvidia Source Code License-NC for
-StyleGAN2's part). Resampling and activation are plain operations here, while the port compiles its own.
+names equal those of zengxianyu/co-mod-gan-pytorch at a178bfd (no licence): models/networks/co_mod_gan.py and
+stylegan2.py. That port uses the authors' converted weights (zsyzzsoft/co-mod-gan; Nvidia Source Code License-NC for
+StyleGAN2's part). The port compiles its own operations for resampling and activation; this module uses PyTorch's.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = ["CoModGANGenerator"]
 
 SLOPE = 0.2
 GAIN = math.sqrt(2)
-"""Gain of the activation, which preserves the variance."""
+"""Factor after each activation, so that the activation preserves the variance."""
 EPSILON = 1e-8
 MAPPING_LAYERS = 8
 MAPPING_RATE = 0.01
-"""Factor of the mapping's stored weights."""
+"""Factor by which the stored weights of the mapping network are multiplied when they are used."""
 BLUR = (1.0, 3.0, 3.0, 1.0)
-"""Filter of every change of resolution, before it is normalised to a sum of 1."""
+"""Filter for every change of resolution, in one dimension and before its sum is normalised."""
 
 
 class CoModGANGenerator(nn.Module):
@@ -40,8 +40,8 @@ class CoModGANGenerator(nn.Module):
         Args:
             size: side of the images, 8 or more.
             latent: length of the random vectors.
-            base: channels times side, for all layers that are not the widest.
-            widest: largest number of channels of a layer.
+            base: number that determines the channels: a layer at side s has 2 × `base` / s channels, at most `widest`.
+            widest: largest number of channels of any layer.
         """
         super().__init__()
         self.size = size
@@ -140,7 +140,7 @@ class _Synthesis(nn.Module):
 
 
 class _Named(nn.Module):
-    """A module that holds parts under their names."""
+    """A module that only holds other modules, under the given names."""
 
     def __init__(self, **parts: nn.Module) -> None:
         super().__init__()
@@ -149,7 +149,7 @@ class _Named(nn.Module):
 
 
 class _Dense(nn.Module):
-    """A dense layer, whose stored weights are initially standard normal divided by `rate`."""
+    """A dense layer. Its stored weights are standard normal values divided by `rate`, and are rescaled when used."""
 
     def __init__(
         self, inputs: int, outputs: int, *, rate: float = 1.0, bias: float = 0.0, activated: bool = True
@@ -167,7 +167,7 @@ class _Dense(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution without bias, whose weights are scaled when used."""
+    """A convolution without bias. Its stored weights are rescaled when they are used."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class _Activation(nn.Module):
 
 
 class _Blur(nn.Module):
-    """A filter of each channel after padding; `gain` compensates for inserted zeros."""
+    """A layer that pads its input and filters each channel. The factor `gain` compensates for inserted zeros."""
 
     def __init__(self, before: int, after: int, *, gain: float = 1.0) -> None:
         super().__init__()
@@ -206,7 +206,7 @@ class _Blur(nn.Module):
 
 
 class _Upsample(nn.Module):
-    """An upsampling to twice the resolution: zeros are inserted between values, and the filter is applied."""
+    """A layer that doubles the resolution: it inserts zeros between the values and applies the filter `BLUR`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -235,9 +235,9 @@ def _halving(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class _Modulated(nn.Module):
-    """A convolution whose inputs are scaled by the style and whose outputs are normalised unless they form a picture.
+    """A convolution whose inputs are scaled by the style. Its outputs are normalised if `normalises` is True.
 
-    Scaling inputs and outputs is equivalent to scaling the kernel for every image, and needs no groups.
+    StyleGAN2 instead scales the kernel for each image. The result is equal, but that way needs grouped convolutions.
     """
 
     def __init__(
@@ -288,7 +288,7 @@ class _Noise(nn.Module):
 
 
 class _ToRGB(nn.Module):
-    """The contribution of a layer to the picture, added to that of the layer below."""
+    """A layer that converts features to three colours and adds them to the picture of the coarser layer."""
 
     def __init__(self, inputs: int, style: int, *, doubles: bool = True) -> None:
         super().__init__()

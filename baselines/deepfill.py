@@ -20,18 +20,18 @@ from bench.models.tensor_files import read_tensors
 __all__ = ["DeepFillV2"]
 
 MULTIPLE = 8
-"""Number that must divide the sides; the official program cuts off the remainder."""
+"""Number that must divide both sides of an image. The official program cuts off what is left over."""
 
 
 class DeepFillV2(Method):
     """The method DeepFill v2: the hole painted by the network, and the known pixels unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
-        """Load weights of any width.
+        """Load weights. The width of the network follows from them.
 
         Args:
-            weights: `states_tf_places2.pth` of the port, which contains the authors' own weights. Its
-                `states_pt_places2.pth`, tuned for another padding, belongs to another network and is refused.
+            weights: `states_tf_places2.pth` of the port, which contains the authors' own weights. The port's file
+                `states_pt_places2.pth` belongs to another network with another padding, and is refused.
             training: description of how long it was trained, for the table.
 
         Raises:

@@ -18,25 +18,27 @@ from torch.nn import functional
 __all__ = ["DeepFillGenerator"]
 
 MATCHED = 3
-"""Side of the patches that are compared."""
+"""Side of the patches that are compared, in positions of the reduced map."""
 RATE = 2
-"""Factor by which the map for comparing patches is smaller; pasted patches have twice that side."""
+"""Factor by which the features are reduced before patches are compared. Pasted patches have a side of 2 × `RATE`."""
 SHRINKS = 4
-"""Factor by which features are smaller than the image."""
+"""Side of the image divided by the side of the features that the attention gets."""
 SHARPNESS = 10.0
-"""Factor of the similarities before the softmax."""
+"""Factor by which similarities are multiplied before the softmax. A larger factor prefers the best match more."""
 LEAST_NORM = 1e-4
 
 
 class DeepFillGenerator(nn.Module):
-    """A generator that is called with B×5×H×W (picture with zeros in the hole, ones, mask) and the mask.
+    """A generator of pictures, whose sides H and W must be multiples of 8.
 
-    The sides must be multiples of 8.
+    It is called with B×5×H×W (the picture with zeros in the hole, a channel of ones, and the mask) and with the mask.
     """
 
     def __init__(self, channels: int = 48) -> None:
-        """Initialise with random weights; `channels`, a multiple of 4, is the number of channels at half the
-        resolution.
+        """Initialise with random weights.
+
+        Args:
+            channels: number of channels at half the resolution, a multiple of 4.
         """
         super().__init__()
         half, one, two = channels // 2, channels, 2 * channels
@@ -150,12 +152,12 @@ class _Doubled(nn.Module):
 
 
 def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
-    """Replace every patch of features by a weighted sum of similar patches of known positions.
+    """Replace every patch of features by a weighted sum of similar patches from known positions.
 
     Args:
-        x: features B×C×h×w, sides even.
-        mask: B×1×(h/2)×(w/2), not 0 = hole. A patch that touches the hole is left out. Each image uses its own mask
-            (the port uses the mask of the first image for all images, but its batches have one image only).
+        x: features B×C×h×w with even h and w.
+        mask: B×1×(h/2)×(w/2). Any value except 0 means hole, and patches that touch the hole are not copied. Each image
+            uses its own mask. The port uses the first image's mask for all images, but its batches have one image.
 
     Returns:
         Features B×C×h×w.
@@ -178,14 +180,18 @@ def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def _same(x: Tensor, reach: int, stride: int) -> Tensor:
-    """Pad B×C×H×W with zeros like TensorFlow's padding "same": an odd extra row or column is at the bottom or right."""
+    """Pad B×C×H×W with zeros like TensorFlow's padding "same".
+
+    If the number of added rows or columns is odd, the extra one is at the bottom or on the right.
+    """
     down, across = (max((math.ceil(side / stride) - 1) * stride + reach - side, 0) for side in x.shape[2:])
     return functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))
 
 
 def _subsampled(x: Tensor, factor: int) -> Tensor:
-    """Select equidistant rows and columns of B×C×H×W, including the first and last, like TensorFlow's
-    `align_corners`.
+    """Reduce B×C×H×W by a factor, by selecting rows and columns at equal distances.
+
+    The first and the last row and column are included, like with TensorFlow's `align_corners`.
     """
     rows, columns = (torch.linspace(0, side - 1, side // factor).add(0.5).long().to(x.device) for side in x.shape[2:])
     return x[:, :, rows][:, :, :, columns]

@@ -2,8 +2,8 @@
 
 See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). The processing
 around the networks is that of knazeri/edge-connect at 3142579 (CC BY-NC 4.0) in its test.py, at the images' own size:
-src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). It takes the Canny
-detector from scikit-image, in version 0.14.
+src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). That program uses the
+Canny detector of scikit-image 0.14.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from bench.models.tensor_files import read_tensors
 __all__ = ["EdgeConnect", "grey_and_edges"]
 
 SIGMA = 2.0
-"""Standard deviation in pixels of the Gaussian that is applied before the detection of edges."""
+"""Standard deviation in pixels of the Gaussian filter that is applied before edges are detected."""
 MULTIPLE = 4
-"""Number that must divide the sides so that the networks preserve them."""
+"""Number that must divide both sides of an image; otherwise the networks would return another size."""
 
 
 class EdgeConnect(Method):
     """The method EdgeConnect: the hole painted by the networks, and the known pixels unchanged."""
 
     def __init__(self, edge_weights: str, inpainting_weights: str, *, training: str = "") -> None:
-        """Load weights of any size that the networks have.
+        """Load the weights of both networks. The width and the depth of the networks follow from the weights.
 
         Args:
             edge_weights: the authors' `EdgeModel_gen.pth`.
             inpainting_weights: the authors' `InpaintingModel_gen.pth`.
-            training: description of how long they were trained, for the table.
+            training: description of how long the networks were trained, for the table.
 
         Raises:
             BadInputError: a file is missing or broken, or holds another network.
@@ -81,8 +81,8 @@ def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         hole: B×1×H×W, true in the hole.
 
     Returns:
-        Two tensors B×1×H×W on the CPU, in float64: grey in [0, 1]; edges 0 or 1, without edges in the hole or next
-            to it.
+        Two tensors B×1×H×W on the CPU, in float64. The first is the grey picture in [0, 1]. The second is 1 at edges
+            and 0 elsewhere; it has no edges in the hole or next to it.
     """
     pictures = image.permute(0, 2, 3, 1).double().cpu().numpy()
     known = ~hole[:, 0].cpu().numpy()
@@ -94,7 +94,14 @@ def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
 def _load(
     path: Path, what: str, build: Callable[[int, int], EdgeConnectGenerator], weight: str
 ) -> EdgeConnectGenerator:
-    """Load a generator from a file, with the file's width and depth."""
+    """Load a generator from a file. The width and the depth of the generator follow from the file's tensors.
+
+    Args:
+        path: path of the file.
+        what: name of the generator, for messages.
+        build: function that creates the generator from its channels and its number of blocks.
+        weight: last part of the names of weights: `weight_orig` with spectral normalisation, otherwise `weight`.
+    """
     tensors = read_tensors(path, under="generator")
     first = tensors.get(f"encoder.1.{weight}")
     blocks = count_of(tensors, before="middle.", after=f".conv_block.1.{weight}")

@@ -1,9 +1,9 @@
-"""EdgeConnect's two generators: one completes a map of edges, the other paints along them.
+"""EdgeConnect's two generators: one completes a map of edges, the other paints a picture along these edges.
 
 See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019), section 3 and
-appendix A. Sizes and tensor names are those of knazeri/edge-connect at 3142579 (CC BY-NC 4.0): src/networks.py. The two
-differ in their channels, in the last activation, and in that all but the last of the edge generator's convolutions are
-spectrally normalised (and those of its residual blocks then have no bias).
+appendix A. Sizes and tensor names equal those of knazeri/edge-connect at 3142579 (CC BY-NC 4.0): src/networks.py. The
+generators differ in their channels and in the last activation. In addition, the convolutions of the edge generator,
+except the last one, are spectrally normalised, and the convolutions in its residual blocks have no bias.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ def painting_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenera
 
 
 class EdgeConnectGenerator(nn.Module):
-    """A generator for sides that are multiples of 4; normalisation is per image, so that no image depends on its
-    batch.
+    """A generator for images whose sides are multiples of 4.
+
+    Each image is normalised separately, so that its result does not depend on the other images of the batch.
     """
 
     def __init__(self, inputs: int, outputs: int, *, channels: int, blocks: int, spectral: bool) -> None:
@@ -35,11 +36,11 @@ class EdgeConnectGenerator(nn.Module):
 
         Args:
             inputs: number of input channels.
-            outputs: number of output channels; a single one ends in a sigmoid, several in a hyperbolic tangent
-                scaled to (0, 1).
-            channels: channels of the first convolution, which double at both halvings of the resolution.
+            outputs: number of output channels. The last activation is a sigmoid if this is 1, otherwise a hyperbolic
+                tangent scaled to (0, 1).
+            channels: number of channels of the first convolution. It doubles each time the resolution is halved.
             blocks: number of residual blocks at a quarter of the resolution.
-            spectral: True if convolutions are spectrally normalised.
+            spectral: True if all convolutions except the last one are spectrally normalised.
         """
         super().__init__()
 

@@ -1,8 +1,9 @@
-"""External methods: a method's own program runs on the items, and its pictures are read back as predictions.
+"""External methods: an external program runs on the items, and the pictures that it writes are read as predictions.
 
-The program gets a folder of `ID.png` and `ID_mask.png`, or a folder of each, or a list, and writes `ID.png`, or another
-name that `baselines.predictions` accepts, to another folder. A command that contains `{image}` is run for each item. If
-a program fails or is stopped, its pictures are kept: the next start gives it only the missing items.
+The program gets its input in one of three ways: a folder with `ID.png` and `ID_mask.png`, two folders for images and
+masks, or a list of files. It writes `ID.png`, or another name that `baselines.predictions` accepts, to another folder.
+A command that contains `{image}` is run once for each item. If a program fails or is stopped, the pictures that it
+wrote are kept, and the next start gives it only the missing items.
 """
 
 from __future__ import annotations
@@ -40,44 +41,53 @@ __all__ = ["External"]
 log = logging.getLogger(__name__)
 
 MASKS = {"hole": 255, "known": 0}
-"""Region that is white in a mask, with the grey level of the hole."""
+"""Grey level of the hole in a mask's file, for each choice of the white region."""
 LONGEST_LIST = 400
-"""Largest number of characters of the list of missing pictures in a message."""
+"""Largest number of characters that a message uses to list missing pictures."""
 LAST_LINES = 15
-"""Number of last lines of the program's log that the message of a failure shows."""
+"""Number of lines from the end of the program's log that an error message shows."""
 
 
 @dataclass(eq=False)
 class External(Method):
-    """The pictures that an external program makes of the items.
+    """The method that runs an external program and uses its pictures.
 
-    The command may contain these placeholders: `{indir}` and `{outdir}` are two folders; `{images}` and `{masks}` are
-    folders in which both have the same name; `{list}` is a file with a line `IMAGE MASK OUTPUT` for each item, in which
-    no path may hold white space; `{image}`, `{mask}` and `{output}` are files of one item, and `{exemplar}` is the
-    patch to be painted. `{folder}` is the working directory, `{python}` this interpreter and `{baselines}` the folder
-    of this module. The command may begin with a Python of its own, a container or `srun`.
+    The command may contain these placeholders:
+    `{indir}` and `{outdir}` are the folders of the input and of the output.
+    `{images}` and `{masks}` are two input folders, in which an image and its mask have equal names.
+    `{list}` is a file with one line `IMAGE MASK OUTPUT` for each item. These paths must not contain white space.
+    `{image}`, `{mask}`, `{exemplar}` and `{output}` are the files of one item.
+    `{folder}` is the working directory, `{python}` is this Python interpreter, `{baselines}` is this module's folder.
+
+    The command may begin with another Python interpreter, a container or `srun`.
 
     Raises:
-        ValueError: a name, a size, a time or the kind of mask is not allowed.
+        ValueError: the name, the command, the white region, the size or the time is not allowed.
     """
 
     origin = "external"
 
     name: str
-    """Name of the program, and of its folder."""
+    """Name of the program. The folder of its pictures begins with this name."""
     command: list[str]
-    """Words of the command."""
+    """Words of the command: the program and its arguments."""
     _: KW_ONLY
     folder: str | None = None
-    """Working directory, such as a method's repository; None for a folder of its own."""
+    """Working directory of the program, such as a method's repository; None for the folder that holds its pictures."""
     version: str = ""
-    """Anything else that changes the pictures, such as the commit and the name of the checkpoint."""
+    """Text that names everything else that changes the pictures, such as the commit and the checkpoint.
+
+    If this text changes, all pictures are made again.
+    """
     white: str = "hole"
-    """The white region of the masks: the `hole`, or the `known` pixels."""
+    """Region that is white in the masks: `hole` or `known`."""
     size: int | None = None
-    """Side in pixels that the program asks for; None for that of the items. Bicubic interpolation converts pictures."""
+    """Side in pixels of the pictures that the program needs; None for the side of the items.
+
+    Pictures are resized by bicubic interpolation, and masks by nearest neighbour.
+    """
     minutes: float = 60.0
-    """Time after which the program is stopped; if the command is run for each item, the time for one item."""
+    """Minutes after which the program is stopped. If the command is run for each item, this is the limit for each."""
     environment: dict[str, str] | None = None
     """Environment variables of the program, in addition to those of this process."""
 
@@ -93,7 +103,7 @@ class External(Method):
 
     @property
     def content(self) -> str:
-        """Hash of its pictures, once they exist."""
+        """Hash of the program's pictures, after `prepare` made or found them."""
         return content_key({item: file_sha256(path) for item, path in self._found.items()})
 
     def prepare(self, items: Items, work: Path) -> None:
@@ -104,9 +114,10 @@ class External(Method):
             work: folder for pictures and logs.
 
         Raises:
-            BadInputError: the command cannot be run, or its list cannot contain a path.
-            RunFailedError: the program failed, took too long, or left out pictures; the message has the end of its
-                log.
+            BadInputError: the command cannot be run, it needs an exemplar that an item lacks, or a path in its list
+                contains white space.
+            RunFailedError: the program failed, took too long, or did not make all pictures. The message shows the end
+                of the program's log.
         """
         side = self.size or items.manifest["resolution"]
         ids = [line["id"] for line in items.lines()]
@@ -138,14 +149,14 @@ class External(Method):
         self._found = state.found
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the pictures B×3×H×W in [-1, 1]; known pixels are those of the program."""
+        """Return the program's pictures B×3×H×W in [-1, 1]. Known pixels are not pasted back."""
         size = (batch.image.shape[-1],) * 2
         pictures = [read_rgb(self._found[item]) for item in batch.ids]
         sized = [one if one.size == size else one.resize(size, Image.Resampling.BICUBIC) for one in pictures]
         return images_like(sized, batch.image)
 
     def _write(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
-        """Write the program's input, and nothing else."""
+        """Write the program's input to an empty folder: only the files of the items in `wanted`."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for start, stop in items.blocks():
@@ -172,7 +183,7 @@ class External(Method):
         return any(place in str(word) for word in self.command)
 
     def _inputs(self, folder: Path, item: str) -> tuple[Path, Path]:
-        """Return the files of an item's picture and mask."""
+        """Return the paths at which the picture and the mask of an item are written."""
         stem = file_stem(item)
         if self._names("{masks}"):
             return folder / "images" / f"{stem}.png", folder / "masks" / f"{stem}.png"
@@ -251,7 +262,7 @@ def _exemplar(folder: Path, item: str) -> Path:
 
 
 def _replaced(word: str, places: Mapping[str, str]) -> str:
-    """Replace every name in a word once; replacements are not searched for further names."""
+    """Replace every placeholder in a word of the command. Placeholders in the inserted text are not replaced."""
     return re.sub("|".join(map(re.escape, places)), lambda found: places[found[0]], word)
 
 

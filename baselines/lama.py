@@ -25,22 +25,25 @@ from bench.models.tensor_files import read_tensors
 __all__ = ["LaMa", "load_lama"]
 
 MULTIPLE = 8
-"""Number to whose multiples sides are padded."""
+"""Images are padded so that both sides are multiples of this number."""
 PREFIXES = ("generator.", "model.generator.", "")
-"""Prefixes of the generator's names: in a Lightning checkpoint, in the traced program, and in a file of its own."""
+"""Texts with which the names of the generator's tensors begin in the three kinds of files.
+
+In this order, the kinds are a Lightning checkpoint, the traced program, and a file of the generator alone.
+"""
 
 
 class LaMa(Method):
     """The method LaMa: the hole painted by the network, and the known pixels unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
-        """Load weights of any size that the network has.
+        """Load weights. The width and the depth of the network follow from them.
 
         Args:
-            weights: `best.ckpt` of the authors' folders, the community's `big-lama.pt` (whose program is not run,
-                only its tensors are read), a state dict of `LaMaGenerator`, or a folder of this project, which
-                contains its training note.
-            training: description of how long it was trained, for the table, if the weights do not contain it.
+            weights: one of four: `best.ckpt` from the authors' folders; the community's `big-lama.pt`, of which only
+                the tensors are read and the program is not run; a state dict of `LaMaGenerator`; or a folder that this
+                project wrote, which also says how long the network was trained.
+            training: description of how long it was trained, for the table. It is not used if `weights` is a folder.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.
@@ -64,7 +67,7 @@ class LaMa(Method):
 
 
 def load_lama(path: Path) -> LaMaGenerator:
-    """Load the generator from a file, for inference; its width and blocks are those of the file.
+    """Load the generator from a file, for inference. Its width and its number of blocks follow from the file's tensors.
 
     Raises:
         BadInputError: see `LaMa`.
@@ -78,7 +81,10 @@ def load_lama(path: Path) -> LaMaGenerator:
 
 
 def _generator_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the generator's tensors by its own names; a checkpoint may hold losses and discriminators as well."""
+    """Select the generator's tensors, and return them by their names in `LaMaGenerator`.
+
+    A checkpoint may also hold the tensors of losses and discriminators.
+    """
     for place in PREFIXES:
         start = f"{place}model.1."
         if any(name.startswith(start) for name in tensors):

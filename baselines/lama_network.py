@@ -14,11 +14,14 @@ from torch import Tensor, nn
 __all__ = ["LaMaGenerator"]
 
 Pair = tuple[Tensor, Tensor | None]
-"""Channels with a local receptive field, and those with a global one, if there are any."""
+"""Features in two tensors: the channels with a local receptive field, and the channels with a global one or None."""
 
 
 class LaMaGenerator(nn.Module):
-    """A generator that maps B×4×H×W, a picture in [0, 1] with zeros in its hole and the mask (1 = hole), to B×3×H×W."""
+    """A generator that paints pictures B×3×H×W in (0, 1).
+
+    The input B×4×H×W is a picture in [0, 1] with zeros in the hole, followed by the mask (1 = hole).
+    """
 
     def __init__(
         self,
@@ -32,10 +35,10 @@ class LaMaGenerator(nn.Module):
         """Initialise with random weights.
 
         Args:
-            channels: channels of the first convolution, which double at every halving.
+            channels: number of channels of the first convolution. It doubles each time the resolution is halved.
             blocks: number of residual blocks at the lowest resolution.
-            halvings: number of halvings of the resolution.
-            global_share: fraction of the blocks' channels with a global receptive field, in (0, 1).
+            halvings: number of times that the resolution is halved.
+            global_share: fraction of the channels in residual blocks that have a global receptive field, in (0, 1).
             widest: largest number of channels of any layer.
         """
         super().__init__()
@@ -58,13 +61,13 @@ class LaMaGenerator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a picture in (0, 1); sides that are multiples of 2 to the number of halvings are preserved."""
+        """Return a picture in (0, 1). It has the size of the input if both sides are multiples of 2**`halvings`."""
         painted: Tensor = self.model(x)
         return painted
 
 
 class _Layer(nn.Module):
-    """A Fourier convolution, normalisation and ReLU of local and global channels, or at first of local ones only."""
+    """A Fourier convolution, followed by normalisation and ReLU. The first layers have local channels only."""
 
     def __init__(
         self, inputs: tuple[int, int], outputs: tuple[int, int], *, kernel: int = 3, stride: int = 1, padding: int = 1
@@ -80,7 +83,7 @@ class _Layer(nn.Module):
 
 
 class _FourierConvolution(nn.Module):
-    """Four convolutions between local and global channels; that from global to global works on frequencies."""
+    """Four convolutions between local and global channels. The one from global to global works on frequencies."""
 
     def __init__(
         self, inputs: tuple[int, int], outputs: tuple[int, int], kernel: int, stride: int, padding: int
@@ -103,13 +106,13 @@ class _FourierConvolution(nn.Module):
 
 
 def _sum(first: nn.Module | None, near: Tensor, second: nn.Module | None, far: Tensor | None) -> Tensor:
-    """Return the sum of two convolutions, or a tensor without channels if there is none."""
+    """Return the sum of two convolutions' outputs. One may be None; if both are None, the result has no channels."""
     parts = [part(x) for part, x in ((first, near), (second, far)) if part is not None]
     return sum(parts[1:], parts[0]) if parts else near[:, :0]
 
 
 class _Spectral(nn.Module):
-    """A spectral transform of half the channels, with a residual connection."""
+    """A convolution of frequencies with a residual connection. Inside, it has half the number of output channels."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -125,7 +128,7 @@ class _Spectral(nn.Module):
 
 
 class _Frequencies(nn.Module):
-    """A 1×1 convolution of the real Fourier transform, with real and imaginary parts as separate channels."""
+    """A 1×1 convolution of an image's Fourier transform. Real and imaginary parts are separate channels."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ __all__ = ["PasteBack"]
 
 
 class PasteBack(Over):
-    """Paste-back: unchanged known pixels and the other method's hole; the seam shows the error."""
+    """Paste-back: known pixels stay unchanged, and the hole comes from the other method. The seam may be visible."""
 
     def __call__(self, batch: Batch) -> Tensor:
         return torch.where(batch.mask > 0, self.of(batch), batch.image)

@@ -1,8 +1,8 @@
-"""Predictions: a row that is read from a folder of images, made by any program.
+"""Predictions: a row whose images are read from a folder. Any program may have made them.
 
-File names are matched by the item's id, with the conventions of programs that write such folders: `ID.png` (the
-authors' code, Paint-by-Example's `results`), and LaMa's predict.py, which names its pictures after their masks,
-`ID_mask.png` or `ID_mask000.png`. Sizes are checked and never adapted.
+A file is found by the id of its item. `ID.png` is the name that the authors' code and Paint-by-Example use. LaMa's
+predict.py names its pictures after the masks: `ID_mask.png` or `ID_mask000.png`. The sizes of pictures are checked, and
+pictures are never resized.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class Survey:
-    """The pictures of a folder that belong to some items."""
+    """The result of searching a folder for the pictures of items."""
 
     found: Mapping[str, Path]
-    """The valid picture by id."""
+    """Path of the picture of each item that has one valid picture, by the item's id."""
     missing: Sequence[str]
     doubled: Mapping[str, Sequence[str]]
-    """Names of several matching pictures, by id."""
+    """Names of the pictures of each item that has more than one, by the item's id."""
     other: Mapping[str, str]
-    """Error of the picture, by id: its size, or that it cannot be read."""
+    """Error of each picture that has a wrong size or cannot be read, by the item's id."""
 
     @property
     def complaints(self) -> list[str]:
-        """Errors of the folder, with every item's id; empty if all pictures are valid."""
+        """Descriptions of all errors in the folder, with the ids of the items; empty if every item has one picture."""
         errors = []
         if self.missing:
             errors.append(f"none of {', '.join(self.missing)}")
@@ -60,9 +60,9 @@ def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
     """Match a folder's pictures with items, and check their sizes.
 
     Args:
-        folder: folder of the pictures, possibly in subfolders that the ids name.
+        folder: folder of the pictures. An id may contain the name of a subfolder.
         ids: ids of the items.
-        resolution: side of the items.
+        resolution: side in pixels that every picture must have.
     """
     found, doubled, other, missing = {}, {}, {}, []
     for item in ids:
@@ -81,7 +81,7 @@ def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
 
 
 def candidates(folder: Path, item: str) -> list[Path]:
-    """Return the files that may be an item's picture; the id is converted to a file's name by `file_stem`."""
+    """Return the existing files that may be the picture of an item. `file_stem` converts the id to a file name."""
     names = [f"{file_stem(item)}{ending}{suffix}" for ending in ENDINGS for suffix in SUFFIXES]
     return [folder / name for name in names if (folder / name).is_file()]
 
@@ -95,7 +95,7 @@ def _error_of(path: Path, resolution: int) -> str | None:
 
 
 class Predictions(Method):
-    """The pictures of a folder, by the items' ids."""
+    """The method that reads the pictures of items from a folder, by the items' ids."""
 
     origin = "predictions"
 
@@ -108,7 +108,8 @@ class Predictions(Method):
         """Require that the folder has one picture for each item.
 
         Raises:
-            BadInputError: a picture is missing, doubled, or of another size; the message names every such item.
+            BadInputError: an item has no picture, several pictures, an unreadable one, or one of another size. The
+                message names every such item.
         """
         side = items.manifest["resolution"]
         found = survey(self.root, [line["id"] for line in items.lines()], side)
@@ -125,9 +126,9 @@ class Predictions(Method):
 
 
 def images_like(pictures: Sequence[Image.Image], image: Tensor) -> Tensor:
-    """Return pictures of one size in [-1, 1], on the device and in the memory format of decoded images.
+    """Convert pictures of equal size to B×3×H×W in [-1, 1], with the device and the type of the tensor `image`.
 
-    With an equal memory format, networks round in the same way.
+    The memory format equals that of decoded images, because networks round differently with another memory format.
     """
     images = float_images(picture_batch([np.asarray(picture) for picture in pictures]))
     return images.to(image).contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,8 @@
 """Reading of the tensors in a TorchScript archive by name, without running its program.
 
-Such an archive is a zip file: `data.pkl` describes the modules, whose classes are under `__torch__` as source text, and
-`data/N` are the storages (pytorch/pytorch: torch/csrc/jit/docs/serialization.md). Here every class is replaced by a
-container of attributes, and nothing in `code/` is read.
+Such an archive is a zip file (pytorch/pytorch: torch/csrc/jit/docs/serialization.md). The file `data.pkl` describes the
+modules, the files `data/N` hold the values of tensors, and the folder `code/` holds the program as source text. This
+module replaces every class of the program by a container of attributes, and reads nothing in `code/`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ STORAGE_TYPES = {
 
 
 def read_program_tensors(path: Path) -> dict[str, Tensor]:
-    """Return parameters and buffers of a program's modules, on the CPU, with the names of a state dict.
+    """Return the parameters and buffers of a program's modules, on the CPU, by the names of a state dict.
 
     Raises:
-        BadInputError: the file is missing or broken, or contains a global that is not needed for a description.
+        BadInputError: the file is missing or broken, or it refers to a global that could run code.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: expected a TorchScript archive, found no file")
@@ -61,7 +61,7 @@ class _Part:
 
 
 class _Description(pickle.Unpickler):
-    """An unpickler of `data.pkl`, which accepts only the globals below, none of which can run anything."""
+    """An unpickler for `data.pkl`. It accepts only the globals in `find_class`, and none of them can run code."""
 
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(io.BytesIO(archive.read(f"{folder}.pkl")))

@@ -1,4 +1,4 @@
-"""Loading of an official file's tensors into our own network, with an error that shows the differences."""
+"""Loading of the tensors of an official file into a network of this project, with an error that shows differences."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def filled(network: N, tensors: Mapping[str, Tensor], *, path: Path, what: str) -> N:
-    """Load a file's tensors into a network, for inference.
+    """Load a file's tensors into a network, and return it for inference: in evaluation mode, without gradients.
 
     Args:
-        network: network of the sizes that the file should have.
-        tensors: tensors by the network's names.
+        network: network with the sizes that the file should have. It is changed in place.
+        tensors: tensors of the file, by their names in the network.
         path: path of the file, for messages.
         what: expected content of the file, for messages.
 
@@ -38,7 +38,7 @@ def filled(network: N, tensors: Mapping[str, Tensor], *, path: Path, what: str) 
 
 
 def count_of(tensors: Mapping[str, Tensor], *, before: str, after: str) -> int:
-    """Count the names that consist of `before`, a part without a dot, and `after`."""
+    """Count the tensors whose names consist of `before`, a part without a dot, and `after`, such as numbered blocks."""
     return sum(
         name.startswith(before) and name.endswith(after) and "." not in name[len(before) : len(name) - len(after)]
         for name in tensors

@@ -1,4 +1,4 @@
-"""The common base class of methods that use another method's images."""
+"""The base class of methods that change the images of another method."""
 
 from __future__ import annotations
 

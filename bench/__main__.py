@@ -1,4 +1,7 @@
-"""The command `python -m bench experiment=NAME …`, which lists the experiments if it has no arguments."""
+"""The command `python -m bench experiment=NAME …`, which runs an experiment.
+
+Without arguments, it lists the experiments.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ __all__ = ["command"]
 
 
 def command() -> NoReturn:
-    """Run the command `asymbench`, which does the same as `python -m bench`."""
+    """Run the installed command `asymbench`, which does the same as `python -m bench`."""
     run_command(main)
 
 

@@ -1,4 +1,4 @@
-"""The command line: it runs what the arguments ask for and returns an exit status."""
+"""The command line of the program: `main` runs what the arguments ask for and returns the exit status."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DONE, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 
 
 def main(arguments: list[str]) -> int:
-    """Run what the arguments ask for and return the exit status.
+    """Run what the arguments of the command line ask for, and return the exit status.
 
-    The status is 0 for done, 1 for failed, 2 for bad input, 130 for interrupted (SIGINT) and 143 for terminated
-    (SIGTERM).
+    The exit status is 0 if everything was done, 1 after a failure, 2 for bad input, 130 after an interrupt (SIGINT) and
+    143 after a request to end (SIGTERM).
     """
     if not arguments or arguments[0] == "help":
         print(_overview())
@@ -75,12 +75,12 @@ def _status(arguments: list[str]) -> int:
 
 
 def _require_valid_job(jobs: Sequence[Job]) -> None:
-    """Require, before the first job runs, that at least one job has a valid configuration.
+    """Require that at least one job of a sweep has a valid configuration.
 
-    A key that is wrong in the sweep is wrong in all jobs.
+    A mistyped key makes all jobs of a sweep invalid. This check finds it before the first job runs.
 
     Raises:
-        BadInputError: no job has a valid configuration; the message is that of the first job.
+        BadInputError: no job has a valid configuration. The message is the first job's message.
     """
     errors = []
     for job in jobs:

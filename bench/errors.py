@@ -1,4 +1,4 @@
-"""Errors that end a command with one message instead of a traceback."""
+"""Errors that end a command with one message for the user instead of a traceback."""
 
 import errno
 import re
@@ -6,34 +6,40 @@ import re
 __all__ = ["READ_ONLY", "UNWRITABLE", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
-"""Error codes of an `OSError` that mean that the path is not writable."""
+"""Values of `OSError.errno` that mean that the program may not write to the path."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 TOO_LARGE = errno.EFBIG
-"""Error code of an `OSError` that means that the process may not write a file of this size."""
+"""Value of `OSError.errno` that means that the process may not write such a large file."""
 UNWRITABLE = (*FULL, TOO_LARGE, errno.EROFS)
-"""Error codes of an `OSError` that mean that the disk is full or read-only, or that the file is too large."""
+"""Values of `OSError.errno` that mean that the disk is full or read-only, or that the file is too large."""
 OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|^could not create a (primitive|memory object)$")
-"""Pattern of PyTorch's messages about a lack of memory: on a GPU, on the CPU, and in convolutions on the CPU, whose
-message names no reason.
+"""Pattern of PyTorch's messages about a lack of memory.
+
+The alternatives are the message for a GPU, the message for the CPU, and the messages for convolutions on the CPU. The
+last ones do not say that memory is missing.
 """
 
 
 class BadInputError(Exception):
-    """Bad input that the user can correct (status 2). The message names the file or key, what was expected and
-    found.
+    """Bad input that the user can correct (exit status 2).
+
+    The message names the file or key, what was expected, and what was found.
     """
 
 
 class RunFailedError(Exception):
-    """The failure of a program or process that the run depends on (status 1). The message explains it."""
+    """The failure of another program or process that the run needs (exit status 1). The message explains it."""
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The request to end the process (SIGTERM), for example from a batch system (status 143)."""
+    """The request to end the process (SIGTERM), for example from a batch system (exit status 143)."""
 
 
 def outcome(error: Exception) -> tuple[int, str] | None:
-    """Return the exit status and the message of a known error, or None for an error whose traceback must be shown."""
+    """Return the exit status and the message for an error that a user can understand without a traceback.
+
+    Return None for any other error. Its traceback must be shown.
+    """
     if isinstance(error, BadInputError):
         return 2, str(error)
     if isinstance(error, RunFailedError):

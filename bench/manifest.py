@@ -1,4 +1,4 @@
-"""The command `python -m bench.manifest`, which shows a manifest, compares two, or verifies a folder of items."""
+"""The command `python -m bench.manifest`, which shows or compares manifests, or verifies a folder of items."""
 
 from bench.data.manifest_command import main
 from bench.runtime.streams import run_command

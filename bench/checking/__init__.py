@@ -1,1 +1,1 @@
-"""Checks of the external files that a run needs: existence, content, sources, and the cost of the run."""
+"""Checks before a run: whether its external files exist and are right, where to get them, and what it will cost."""

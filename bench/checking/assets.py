@@ -1,4 +1,4 @@
-"""Facts about external files: `bench/checking/assets.yaml` as typed objects."""
+"""Facts about external files, which are called assets. The file `bench/checking/assets.yaml` contains the facts."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ FILE = Path(__file__).with_suffix(".yaml")
 
 @dataclass(frozen=True)
 class Download:
-    """A source from which a program may download an asset: one file, or a repository of the hub at a commit."""
+    """A source from which a program may download an asset.
+
+    It is either one file at `url`, or the repository `hub` of the Hugging Face hub at the commit `revision`.
+    """
 
     url: str | None = None
     sha256: str | None = None
-    """SHA-256 of the file; None stands for the asset's own."""
+    """SHA-256 that the file at `url` must have; None means that `Asset.sha256` is used."""
     hub: str | None = None
     revision: str | None = None
     files: tuple[str, ...] = ()
     """Patterns of the files to download from the repository."""
     otherwise: tuple[str, ...] = ()
-    """Patterns of further files to download if the asset is still incomplete."""
+    """Patterns of further files, which are downloaded only if the asset is still incomplete after `files`."""
 
 
 @dataclass(frozen=True)
 class Companion:
-    """A file of an installed package that belongs to an asset."""
+    """A file that an asset needs in addition and that belongs to an installed package."""
 
     package: str
     file: str
@@ -40,52 +43,52 @@ class Companion:
 
 @dataclass(frozen=True)
 class Asset:
-    """A file or folder of another source that the paper profile needs."""
+    """An external file or folder that the paper profile needs."""
 
     name: str
-    """Name of its path in `paths`."""
+    """Name of the asset, which is also the name of its path in the group `paths` of the configuration."""
     what: str
     used_for: str
     source: str
     licence: str
     how: str = ""
-    """Instructions for steps by hand, in addition to or instead of a download."""
+    """Instructions for what the user must do by hand, in addition to a download or instead of a download."""
     gigabytes: float | None = None
     count: str | None = None
-    """Number and kind of the files in it."""
+    """Number and kind of the files in the asset, as text."""
     items: int | None = None
-    """Number of items of the paper's table that come from it."""
+    """Number of items that the paper's table has from this asset."""
     sha256: str | None = None
-    """Expected SHA-256 of the file; a file with another one is refused."""
+    """SHA-256 that the file must have. A file with another SHA-256 is refused."""
     within: str | None = None
-    """Name of the asset at which a relative path starts."""
+    """Name of another asset, in whose folder this asset lies if its path is relative; None if it has no such folder."""
     unet_channels: int | None = None
-    """Number of input channels of its UNet."""
+    """Number of input channels that the asset's UNet must have; None if the asset has no UNet to check."""
     raw_unet: bool = False
-    """True if the raw weights of its UNet are needed instead of their moving average."""
+    """True if a run needs the raw weights of the asset's UNet, and not their moving average."""
     files: tuple[str, ...] = ()
-    """Names that a folder must contain."""
+    """Names of files and folders that the asset's folder must contain."""
     parts: tuple[str, ...] = ()
-    """Networks that a folder must contain, as folders with settings and weights."""
+    """Names of the networks that the asset's folder must contain. Each is a folder with settings and weights."""
     download: Download | None = None
     companion: Companion | None = None
     unverified: tuple[str, ...] = ()
-    """Names of the fields above whose values were not verified."""
+    """Names of the fields of this asset whose values were not verified."""
 
     @property
     def variable(self) -> str:
-        """Name of the environment variable that sets its path."""
+        """Name of the environment variable that sets the asset's path."""
         return f"BENCH_{self.name.upper()}"
 
     @property
     def expected_sha256(self) -> str | None:
-        """The SHA-256 that the downloaded file must have."""
+        """The SHA-256 that the downloaded file must have; None if it is not known."""
         return (self.download.sha256 if self.download else None) or self.sha256
 
 
 @cache
 def read_assets() -> dict[str, Asset]:
-    """Return every asset by its name, in the file's order."""
+    """Return every asset by its name, in the order of `assets.yaml`."""
     return {name: _asset(name, facts) for name, facts in yaml.safe_load(FILE.read_text(encoding="utf-8")).items()}
 
 

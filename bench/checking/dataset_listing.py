@@ -1,4 +1,7 @@
-"""Listing of a data set before any item is made: consistency of list and files, and the number of pictures."""
+"""Listing of a data set before any item is made.
+
+It counts the pictures, and it checks that the data set's list of pictures matches the files.
+"""
 
 from __future__ import annotations
 
@@ -22,23 +25,23 @@ __all__ = ["Listing", "list_pictures"]
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures that an adapter finds, without reading any."""
+    """What a check learns about a data set from the list of its pictures, without reading any picture."""
 
     count: int
     subset: str = "custom"
-    """Kind of the set: `published`, `reconstructed` or `custom`."""
+    """Origin of the choice of pictures: `published`, `reconstructed` or `custom`."""
     problems: tuple[str, ...] = ()
 
 
 def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
-    """List a data set, and compare the sizes of given masks with those of their pictures.
+    """List the pictures of a data set, and check that each given mask has the size of its picture.
 
     Args:
-        node: configuration of the adapter, with its arguments.
-        key: key of the node in the configuration.
+        node: configuration of the adapter that reads the data set, with its arguments.
+        key: full name of the configuration key that has `node`, for error messages.
 
     Returns:
-        The listing, or None if the run itself makes the data set, which a check does not do.
+        The listing. None if the run itself first makes the data set, because a check must not do this work.
     """
     if any(_has_target(value) for value in node.values()):
         return None

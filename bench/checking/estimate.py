@@ -1,4 +1,7 @@
-"""Estimate of a run's time, memory and disk space from sizes, counts and a trial, and its comparison with the run."""
+"""Estimate of the time, memory and disk space that a run will need, and its comparison with the finished run.
+
+The estimate uses the number and size of the items, and a trial run of a few items.
+"""
 
 from __future__ import annotations
 
@@ -24,62 +27,81 @@ __all__ = ["Meter", "Taken", "Trial", "Work", "before_trial", "estimate", "hinds
 T = TypeVar("T")
 
 KEPT = 3
-"""Number of latents of each item: the generator's, the encoded picture's, and those of its known pixels."""
+"""Number of latent arrays that the store keeps for each item.
+
+They are the sampled latents, the latents of the encoded picture, and the latents of its encoded known pixels.
+"""
 LATENT_CHANNELS, FACTOR = 4, 8
-"""Channels and downsampling factor of Stable Diffusion's first stage, used before a trial has measured them."""
+"""Channels and downsampling factor of Stable Diffusion's latents, for an estimate before a trial has measured sizes."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """The items of a run."""
+    """Number and size of the items that a run evaluates."""
 
     count: int | None
-    """Number of items; None if it is unknown before they are made."""
+    """Number of items; None if the number is not known before the items are made."""
     resolution: int
     masks: str
-    """Kind of masks: `drawn`, `given` or `whole`."""
+    """Kind of the masks: `drawn` by this project, `given` by the data set, or `whole` (the hole is the whole image)."""
 
     @property
     def item_bytes(self) -> int:
-        """Bytes of one prepared item: its picture if masks are drawn, and its mask if it has one."""
+        """Bytes that one prepared item needs in the store.
+
+        Drawn masks need the picture and the mask, given masks need the mask, and whole masks need nothing.
+        """
         channels = {"drawn": 4, "given": 1}.get(self.masks, 0)
         return channels * self.resolution**2
 
 
 @dataclass(frozen=True)
 class Taken:
-    """The measured time and memory of a run, for all rows and metrics."""
+    """The time and memory that a finished run needed, for all rows and metrics together."""
 
     sampling: float | None
-    """Sampling time in seconds per item; None if nothing was sampled."""
+    """Sampling time in seconds per item; None if the run sampled nothing."""
     scoring: float | None
-    """Scoring time in seconds per item, for all rows; None if part of every block was scored before."""
+    """Scoring time in seconds per item, for all rows together.
+
+    None if the store already had some scores of every block, so that no block gives the whole time.
+    """
     memory: int
-    """Largest use of memory in bytes, on the device, or by this process if the device is the CPU."""
+    """Peak memory in bytes: memory of the GPU, or memory of this process if the device is not a CUDA GPU."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The measured time and memory of a few items, and the derived memory of a whole batch."""
+    """Time and memory that a trial measured on a few items, and the memory that a whole batch is expected to need."""
 
     tried: int
-    """Number of items that were sampled at once."""
+    """Number of items that the trial sampled at once."""
     batch: int
-    """Number of items that the run samples at once."""
+    """Number of items that the run will sample at once."""
     sampling: float
     """Sampling time in seconds per item."""
     scoring: float
-    """Scoring time in seconds per item, for all rows."""
+    """Scoring time in seconds per item, for all rows together."""
     latents: float
-    """Bytes of latents per item."""
+    """Bytes that the latents of one item need in the store."""
     scores: float
     memory: int
-    """Largest use of memory in bytes for a batch of the run, on the device, or by this process if that is the CPU."""
+    """Expected peak memory in bytes for a batch of the run.
+
+    It is the memory of the GPU, or of this process if the device is not a CUDA GPU.
+    """
     device: str
 
     @classmethod
     def read(cls, found: Mapping[str, Any] | None) -> Trial | None:
-        """Return the trial that the store contains; None if the store has no trial, or an incomplete one."""
+        """Return the trial from the data that the store keeps about it.
+
+        Args:
+            found: stored data; None if the store has none.
+
+        Returns:
+            The trial. None if `found` is None, lacks a field or has a number that is not 0 or more.
+        """
         try:
             trial = cls(**{field.name: (found or {})[field.name] for field in fields(cls)})
         except KeyError:
@@ -89,17 +111,17 @@ class Trial:
 
 
 class Meter:
-    """A meter of time and memory on one device."""
+    """An object that measures the time and memory of work on one device."""
 
     def __init__(self, device: torch.device) -> None:
-        """Reset the peak of the memory."""
+        """Reset the peak memory of a CUDA device, and save the peak memory before the measured work in `before`."""
         self.device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         self.before = self.memory()
 
     def timed(self, call: Callable[[], T]) -> tuple[T, float]:
-        """Return the result of a call, and the seconds that it took including the device's work."""
+        """Return the result of a call, and its time in seconds. The time ends when the device has finished its work."""
         finish(self.device)
         started = time.perf_counter()
         found = call()
@@ -107,7 +129,7 @@ class Meter:
         return found, time.perf_counter() - started
 
     def memory(self) -> int:
-        """Return the largest use of memory so far in bytes."""
+        """Return the peak memory so far in bytes: of the CUDA device, or of this process for any other device."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         unit = 1 if sys.platform == "darwin" else 1024
@@ -115,8 +137,13 @@ class Meter:
 
 
 def trial_items(resolution: int, count: int) -> list[Item]:
-    """Make items of noise with everything that a generator may need; the content of pictures does not affect the
-    time.
+    """Return items for a trial, with everything that a generator may need: mask, caption and exemplar.
+
+    The pictures are noise, because the content of pictures does not affect the time.
+
+    Args:
+        resolution: side of the pictures in pixels.
+        count: number of items.
     """
     made = []
     for number in range(count):
@@ -129,7 +156,10 @@ def trial_items(resolution: int, count: int) -> list[Item]:
 
 
 def before_trial(work: Work) -> list[str]:
-    """Return the estimate from sizes alone, for a run whose files are incomplete."""
+    """Return the lines of an estimate of the disk space, for a run whose files are still incomplete.
+
+    Without the files, no trial can measure time or memory.
+    """
     rest = "Memory and hours are estimated once all is there: some items are then sampled and scored."
     if work.count is None:
         return [f"The estimate needs the missing files. {rest}"]
@@ -143,7 +173,13 @@ def before_trial(work: Work) -> list[str]:
 
 
 def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
-    """Return the estimate for the run, line by line."""
+    """Return the lines of the estimate for a run.
+
+    Args:
+        work: items of the run.
+        trial: time and memory that the trial measured.
+        store: folder of the store, for its free disk space.
+    """
     count = work.count or 1
     sizes = [
         f"{gigabytes(count * size)} of {what}"
@@ -165,7 +201,16 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
 
 
 def hindsight(remembered: Mapping[str, Any] | None, taken: Taken) -> str | None:
-    """Describe the error of the stored estimate; None if no estimate was stored, or if the store had all results."""
+    """Return a sentence that compares the time and memory of a finished run with its estimate.
+
+    Args:
+        remembered: data that the store keeps about the trial and its date; None if there was no trial.
+        taken: time and memory that the run needed.
+
+    Returns:
+        The sentence. None if no complete estimate was stored, or if the run measured neither a sampling time nor a
+            scoring time.
+    """
     trial = Trial.read(remembered)
     if remembered is None or trial is None:
         return None

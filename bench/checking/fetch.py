@@ -1,6 +1,8 @@
-"""The stage `fetch`, which downloads assets at known commits, verifies their SHA-256, and lists those to get by hand.
+"""The stage `fetch`, which downloads missing files.
 
-No other stage downloads anything. A file or folder appears at its path completely or not at all.
+It downloads repositories at known commits, and it verifies the SHA-256 of single files if it is known. It lists the
+files that the user must get by hand. No other stage downloads anything. A file or folder appears at its path only after
+its download is complete.
 """
 
 from __future__ import annotations
@@ -24,20 +26,20 @@ __all__ = ["fetch"]
 
 OFFLINE = "HF_HUB_OFFLINE"
 YES = ("1", "on", "yes", "true")
-"""Values that huggingface_hub reads as "yes" in an environment variable."""
+"""Values of an environment variable that huggingface_hub reads as "yes", in small letters."""
 TIMEOUT = 60
-"""Seconds without an answer after which a download fails."""
+"""Time in seconds after which a download fails if the server sends nothing."""
 
 
 def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
-    """Download the missing files of an experiment.
+    """Download the missing files of an experiment, as far as a program may download them.
 
     Args:
         experiment: name of the experiment.
-        missing: returns the problems that exist at the time of the call.
+        missing: function that inspects the experiment's files and returns the problems at the time of the call.
 
     Raises:
-        BadInputError: a problem remains; the message lists what to do.
+        BadInputError: a file is still missing or wrong. The message lists what the user must do.
     """
     problems, failed = missing(), dict[str, str]()
     offline = os.environ.get(OFFLINE, "").lower() in YES
@@ -94,7 +96,10 @@ def _download_file(url: str, sha256: str | None, target: Path) -> None:
 
 
 def _download_folder(asset: Asset, target: Path) -> None:
-    """Download a repository; an interrupted download stays next to the target and is continued."""
+    """Download a repository of the Hugging Face hub into the folder `target`.
+
+    An interrupted download stays in a hidden folder next to `target`, and the next call continues it.
+    """
     from huggingface_hub import snapshot_download
 
     download = asset.download

@@ -1,4 +1,4 @@
-"""Search for missing or wrong files of a run, without loading any of them."""
+"""Search for files of a run that are missing or wrong. No model is loaded for this."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ class Problem:
     """A missing or wrong file or folder."""
 
     place: str
-    """Path that was inspected."""
+    """Path of the file or folder that was inspected."""
     said: str
     """Description of the problem at this path."""
     keys: tuple[str, ...] = ()
-    """Configuration keys that name it."""
+    """Full names of the configuration keys that name this path."""
     asset: Asset | None = None
     missing: bool = False
     """True if the path does not exist at all."""
     experiments: tuple[str, ...] = ()
-    """Experiments that need it; empty if only one experiment is checked."""
+    """Names of the experiments that need the file or folder; empty if only one experiment is checked."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,17 @@ class Inspection:
 
     problems: tuple[Problem, ...]
     listing: Listing | None = None
-    """Listing of the data set; None if it does not exist yet, or if the run makes it."""
+    """Listing of the data set; None if files of it are missing or wrong, or if the run itself makes the data set."""
     expected: int | None = None
-    """Number of items in the paper's table."""
+    """Number of items that the paper's table has from this data set; None if it is not known."""
 
 
 def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspection:
-    """Inspect everything that a table needs, and list its data set if it exists.
+    """Inspect every file and folder that a table needs, and list the table's data set if its files exist.
 
     Args:
-        nodes: parts of a resolved configuration, as plain data, by their keys.
-        paths: the resolved `paths`.
+        nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
+        paths: value of the configuration key `paths`, with resolved interpolations.
     """
     found = needs(nodes, paths)
     problems = inspect_needs(found)
@@ -78,7 +78,7 @@ def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspect
 
 
 def inspect_needs(found: Iterable[Need]) -> list[Problem]:
-    """Inspect paths; all paths of one asset give one problem."""
+    """Return the problems with paths that must exist. Paths inside the folder of one asset are inspected together."""
     groups: dict[tuple[str, str], list[Need]] = {}
     for need in found:
         groups.setdefault((need.asset.name if need.asset else "", str(need.root or need.path)), []).append(need)
@@ -95,7 +95,10 @@ def inspect_needs(found: Iterable[Need]) -> list[Problem]:
 
 
 def merged(problems: Iterable[Problem]) -> list[Problem]:
-    """Return each problem once, with all experiments and keys that it affects."""
+    """Return each different problem once, with the keys and experiments of all its copies in `problems`.
+
+    Two problems are equal if they have the same asset, the same path and the same description.
+    """
     found: dict[tuple[str, str, str], Problem] = {}
     for problem in problems:
         key = (problem.asset.name if problem.asset else "", problem.place, problem.said)
@@ -113,11 +116,14 @@ def _combined(first: Problem, second: Problem) -> Problem:
 
 
 def _not_found(place: str, *, hub: bool) -> str:
-    """Report that a path does not exist; if it may be a hub id, also say how to get its files, which the keys need.
+    """Return the description of a path that does not exist.
+
+    The user may have meant an id of the Hugging Face hub, such as `owner/name`. The description then also says how to
+    download this repository, or in which folder it already lies.
 
     Args:
-        place: a path, or an id of the hub.
-        hub: True if an id in the local cache is accepted.
+        place: the path, or an id of the hub.
+        hub: True if the key accepts an id of the hub whose files are in the local cache.
     """
     if place.count("/") != 1 or place.startswith((".", "/", "~")):
         return "nothing there"
@@ -161,7 +167,10 @@ def _relative(path: Path, place: Path) -> str:
 
 
 def incomplete(asset: Asset, place: Path) -> Iterator[str]:
-    """Yield the parts of an asset that are missing in a folder."""
+    """Yield the name of each file or network of an asset that a folder lacks.
+
+    Yield nothing if `place` is not a folder.
+    """
     if not place.is_dir():
         return
     yield from (name for name in asset.files if not (place / name).exists())
@@ -176,7 +185,10 @@ def incomplete(asset: Asset, place: Path) -> Iterator[str]:
 
 
 def _unet_channels(place: Path) -> int | None:
-    """Return the input channels of the UNet in a folder or safetensors file; None if only loading it can tell."""
+    """Return the number of input channels of the UNet in a folder or a safetensors file, without loading the weights.
+
+    Return None if the number cannot be found in this way.
+    """
     try:
         if place.is_dir():
             settings = read_json(place / "unet" / "config.json")
@@ -201,5 +213,10 @@ def _companion(wanted: Companion) -> Iterator[str]:
 
 @cache
 def _sha256(path: Path, changed: int) -> str:
-    """Return the SHA-256 of a file; while the file does not change, a collection computes it only once."""
+    """Return the SHA-256 of a file. The result is cached, so that a collection computes it only once.
+
+    Args:
+        path: path of the file.
+        changed: time of the file's last change in nanoseconds. Another time means that the cached result is not used.
+    """
     return file_sha256(path)

@@ -1,4 +1,4 @@
-"""Quick checks before torch is imported: the device, temporary files, folders and data set of a run."""
+"""Quick checks of a run's device, temporary files and folders, which run before torch is imported."""
 
 from __future__ import annotations
 
@@ -19,15 +19,21 @@ __all__ = ["check_cheaply"]
 
 DEVICES = ("auto", "cpu", "cuda", "mps", "xpu")
 DRIVERS = ("libcuda.so.1", "libamdhip64.so")
-"""Libraries of which one is needed to compute on a graphics card under Linux: NVIDIA's, or AMD's, also called cuda."""
+"""Driver libraries of graphics cards under Linux: NVIDIA's, and AMD's, whose device PyTorch also calls cuda.
+
+A run on the device cuda needs one of them.
+"""
 ROOTS = ("dataset.root", "baseline.root")
 
 
 def check_cheaply(config: RunConfig, overrides: Sequence[str]) -> None:
-    """Check that the device, temporary files, `out`, the store and an overridden root are usable.
+    """Check what can be checked quickly: the device, the folder for temporary files, and the folders of the run.
+
+    The folders are `out`, the store, the folder of data, and a root folder that the command line sets. For a table with
+    a training recipe, `out` is not checked here, but after the training.
 
     Raises:
-        BadInputError: one of them is not; the message names its key.
+        BadInputError: something is not usable. The message names its key.
     """
     _check_device(config.device)
     _check_temporary()
@@ -54,7 +60,7 @@ def _check_root(key: str, root: str) -> None:
 
 
 def _check_temporary() -> None:
-    """Check that there is a folder for temporary files; without one, PyTorch's imports end in a traceback."""
+    """Check that there is a folder for temporary files. Without one, the import of PyTorch ends in a traceback."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""One list of everything that is missing or wrong, with instructions for each entry."""
+"""The text that lists every missing or wrong file of a run, with instructions for each one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["gigabytes", "report"]
 WIDTH = 118
 INDENT = 13
 SHOWN = 4
-"""Number of configuration keys that are named for one entry."""
+"""Largest number of configuration keys that are named for one entry of the list."""
 
 
 def report(name: str, problems: Sequence[Problem], *, tail: Sequence[str] = ()) -> str:
-    """Return the list as text; its first line is a summary for places with little space.
+    """Return a text that lists all missing or wrong files. The first line is a summary that can be shown alone.
 
     Args:
         name: name of the experiment.
-        problems: missing or wrong files.
-        tail: lines below the list.
+        problems: missing or wrong files, one entry of the list for each.
+        tail: further lines at the end of the text.
     """
     count = "1 thing is" if len(problems) == 1 else f"{len(problems)} things are"
     lines = [f"{name}: {count} missing or wrong"]
@@ -111,7 +111,7 @@ def _fetch_lines(problems: Sequence[Problem]) -> Iterator[str]:
 
 
 def gigabytes(size: float) -> str:
-    """Return a number of bytes as text, in decimal units."""
+    """Return a size in bytes as text, in the largest suitable decimal unit, such as `1.5 GB`."""
     for unit, bytes_of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if size >= bytes_of:
             return f"{size / bytes_of:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""Search for the files that a configuration needs: every path that it names, and the asset at that path."""
+"""Search for the files that a configuration needs: every path in its values, and the asset of each path."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ class Need:
     """A path that must exist."""
 
     key: str
-    """Configuration key of the path."""
+    """Full name of the configuration key whose value is the path."""
     path: Path
     asset: Asset | None = None
-    """Asset at the path; None for a file of the user's own."""
+    """Asset to which the path belongs; None for a file that is not an asset, such as the user's own weights."""
     root: Path | None = None
-    """Folder of the asset, which may be above the path."""
+    """Path of the asset, which is `path` itself or a folder above it; None if there is no asset."""
 
 
 def needs(nodes: Mapping[str, Any], paths: Mapping[str, str], path_keys: Collection[str] = PATH_KEYS) -> list[Need]:
-    """Return every path of a configuration.
+    """Return every path that parts of a configuration name.
 
-    A value belongs to an asset if it lies at or below the asset's path in `paths`, for any key. Other values are paths
-    only if their key is one of `path_keys`.
+    Any value that lies at or below the path of an asset in `paths` is a path of this asset. Another value is a path
+    only if the last part of its key is in `path_keys`.
 
     Args:
-        nodes: parts of a resolved configuration, as plain data, by their keys.
-        paths: the resolved `paths`.
-        path_keys: keys whose values are paths.
+        nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
+        paths: value of the configuration key `paths`, with resolved interpolations.
+        path_keys: last parts of the keys whose values are paths.
     """
     return [need for key, node in nodes.items() for need in _needs(node, key, {}, paths, path_keys)]
 
@@ -59,7 +59,7 @@ def _needs(
 
 
 def _asset(value: str, paths: Mapping[str, str]) -> Asset | None:
-    """Return the asset whose path is nearest at or above a path."""
+    """Return the asset whose path in `paths` is `value` or the nearest folder above it; None if there is none."""
     found = [
         (len(place.parts), asset)
         for name, asset in read_assets().items()

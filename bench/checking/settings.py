@@ -1,4 +1,4 @@
-"""Checks of the part of a table's configuration that its run uses, independent of any files."""
+"""Checks of the settings that the run of a table uses. They do not look at the files that the settings name."""
 
 from __future__ import annotations
 
@@ -21,16 +21,20 @@ __all__ = ["check_settings", "used"]
 def used(
     resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row], further: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return the configuration without unused rows and measures, and with local folders in place of hub ids.
+    """Return the part of a configuration that the run of a table uses.
+
+    Rows and measures that the run does not use are left out. Ids of the Hugging Face hub in the generator's settings
+    are replaced by local folders.
 
     Args:
-        resolved: the configuration as plain data.
+        resolved: the whole configuration as plain data.
         spec: specification of the table.
-        rows: rows of the run.
-        further: measures that are used in addition to those of the table's task.
+        rows: rows of the run, by name.
+        further: names of measures that the run uses in addition to the measures of the table's task.
 
     Raises:
-        BadInputError: `metrics.tasks` does not have the table's task, or lack a measure of that task.
+        BadInputError: `metrics.tasks` does not contain the table's task, or `metrics.measures` does not contain a
+            measure of this task.
     """
     metrics, task = resolved["metrics"], spec.task
     if task not in metrics["tasks"]:
@@ -51,15 +55,18 @@ def used(
 
 
 def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) -> None:
-    """Check that targets and arguments are valid.
+    """Check the settings of a table's run before any work.
+
+    The table's columns and rows must be known, the folders of the store and of data must be usable, and every
+    `_target_` must accept its arguments.
 
     Args:
-        nodes: the result of `used`.
+        nodes: the part of the configuration that the run uses, as `used` returns it.
         spec: specification of the table.
-        rows: rows of the run.
+        rows: rows of the run, by name.
 
     Raises:
-        BadInputError: a value is invalid; the message names the key.
+        BadInputError: a value is invalid. The message names the key.
     """
     check_table(spec, rows, styles_of(nodes["metrics"]["measures"]))
     for name in ("store", "data"):

@@ -1,6 +1,7 @@
 """Functions that turn a command line into a configuration of `bench.config.schema`, or into one error message.
 
-This module does not import torch, so that listing the experiments or refusing a bad key takes about a second.
+This module does not import torch. The program therefore needs only about a second to list the experiments or to refuse
+a bad key.
 """
 
 from __future__ import annotations
@@ -72,31 +73,35 @@ WRONG_TYPES = {
     re.compile(r"(field '[^']*' is not Optional|Incompatible value 'None' for field of type)(?P<found>)"): "a value",
     re.compile(r"Cannot assign (?P<found>\w+) to Dict"): "keys with values",
 }
-"""Patterns of OmegaConf's messages about a value of a wrong type, with the type that was expected."""
+"""Patterns of OmegaConf's messages about a value of a wrong type. Each pattern has a description of the expected type.
+"""
 COMPOSING = re.compile(r"In '(?P<option>[^']+)': \w+ raised.*?:\n(?P<said>.*?)\n\s*full_key: (?P<key>\S+)", re.DOTALL)
-"""Pattern of Hydra's message about an option's file that does not fit the schema."""
+"""Pattern of Hydra's message about the file of an option, if the file's content does not fit the schema."""
 CELL = 8
-"""Side in pixels of the square that one cell of a latent covers."""
+"""Side, in image pixels, of the square to which one position of the latents corresponds."""
 RESOLVERS = ("oc.env", "oc.select", "oc.decode", "oc.create", "oc.deprecated", "oc.dict.keys", "oc.dict.values")
-"""OmegaConf's own resolvers."""
+"""Names of OmegaConf's own resolvers, which an interpolation such as `${oc.env:HOME}` may use."""
 
 OWN = ("experiment", "experiments", "out", "each", "gate", "seeds", "seeds_from", "card")
-"""Keys of a collection that it does not pass on to the experiments that it runs."""
+"""Keys that only a collection itself uses. It does not pass their overrides on to its experiments."""
 
 NEUTRAL = (
     "experiment", "experiments", "stage", "device", "batch_size", "strip_rows", "compile", "out", "overwrite",
     "save_images", "keep_features", "features_dtype", "paths", "hydra", "controls", "costs", "verbose", "fresh", "each",
     "gate", "seeds", "seeds_from", "card",
 )  # fmt: skip
-"""Keys and groups whose overrides change no number of the paper's tables."""
+"""Keys and groups whose overrides do not change the numbers in the paper's tables."""
 OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
-"""Beginnings of further overrides that change no number: they choose between alternatives that the project offers."""
+"""Beginnings of further overrides that do not make a table "custom".
+
+They only choose between alternatives that the project offers.
+"""
 
 ConfigStore.instance().store(name="schema", node=ComposedConfig)
 
 
 def experiments() -> dict[str, str]:
-    """Return the description of every experiment by its name."""
+    """Return the description of every experiment in the project's folder, by the experiment's name."""
     found = {}
     for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
         found[path.stem] = str(yaml.safe_load(path.read_text(encoding="utf-8"))["description"])
@@ -104,10 +109,10 @@ def experiments() -> dict[str, str]:
 
 
 def compose_config(overrides: list[str]) -> DictConfig:
-    """Compose the configuration of a command line with these overrides.
+    """Compose the configuration to which the overrides of a command line lead.
 
     Raises:
-        BadInputError: the configuration does not compose; the message names the key and what is allowed.
+        BadInputError: Hydra cannot compose the configuration. The message names the key and the allowed values.
     """
     parse_all(overrides)
     try:
@@ -123,7 +128,11 @@ def _composed(overrides: list[str]) -> DictConfig:
 
 
 def typed(composed: DictConfig) -> tuple[ComposedConfig, dict[str, Any]]:
-    """Return a composed configuration as the schema's objects, and as plain resolved data.
+    """Check a composed configuration against the schema.
+
+    Returns:
+        The configuration as objects of the schema's classes, and the same configuration as plain data. In both, all
+            interpolations are resolved.
 
     Raises:
         BadInputError: a key is not in the schema, or a value is missing, impossible or of a wrong type.
@@ -149,10 +158,12 @@ def typed(composed: DictConfig) -> tuple[ComposedConfig, dict[str, Any]]:
 
 
 def checked(overrides: list[str]) -> tuple[ComposedConfig, dict[str, Any]]:
-    """Return the configuration of a run like `typed`, including the rows of a decoder that is given as a checkpoint.
+    """Return the checked configuration of a run, in the two forms that `typed` returns.
+
+    If the overrides name a `decoder.checkpoint`, the configuration of a table includes the rows of this decoder.
 
     Raises:
-        BadInputError: the overrides give no valid configuration, or one of them would change nothing.
+        BadInputError: the overrides give no valid configuration, or one of the overrides would change nothing.
     """
     composed = compose_config(overrides)
     config, resolved = typed(composed)
@@ -165,11 +176,12 @@ def checked(overrides: list[str]) -> tuple[ComposedConfig, dict[str, Any]]:
 
 
 def refuse_unused(config: ComposedConfig, composed: DictConfig, overrides: Sequence[str]) -> None:
-    """Require that every override sets something that the run uses.
+    """Require that every override sets something that the run, or an experiment of its collection, uses.
 
     Args:
         config: configuration of the run.
-        composed: the same configuration with unresolved interpolations, including rows that the run adds itself.
+        composed: the same configuration with unresolved interpolations. It includes the rows that `with_decoder_rows`
+            adds.
         overrides: the overrides as the user typed them.
 
     Raises:
@@ -185,7 +197,11 @@ def refuse_unused(config: ComposedConfig, composed: DictConfig, overrides: Seque
 
 
 def usage_of(composed: DictConfig, overrides: Sequence[str]) -> Usage:
-    """Return the keys that a run uses of a composed configuration.
+    """Return the keys of a composed configuration that its run uses.
+
+    Args:
+        composed: configuration with unresolved interpolations.
+        overrides: the overrides from which the configuration was composed.
 
     Raises:
         BadInputError: a value that decides which keys are used cannot be resolved.
@@ -198,11 +214,18 @@ def usage_of(composed: DictConfig, overrides: Sequence[str]) -> Usage:
 
 
 def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]:
-    """Add the rows of the given decoder, with and without the mask, unless the overrides choose one of them already.
+    """Add an override that shows the rows of the decoder in `decoder.checkpoint`, if the overrides name a checkpoint.
+
+    A decoder with a branch has one row with the mask and one row without the mask. Other decoders have only the row
+    without the mask.
 
     Args:
-        config: configuration of a table, composed of the overrides.
+        config: configuration that was composed from the overrides.
         overrides: the overrides as the user typed them.
+
+    Returns:
+        `overrides` with one override more. They are returned unchanged if they set no `decoder.checkpoint`, if the
+            experiment measures no rows, or if one of the decoder's rows is already chosen.
     """
     given = any(key_of(word) == "decoder.checkpoint" for word in overrides)
     if config.decoder is None or not given or not kind_of(config._target_).measures:
@@ -214,19 +237,20 @@ def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]
 
 
 def changing(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that change the paper's table; a run with one of them is labelled custom."""
+    """Return the overrides that change the paper's table. If there are any, the run is labelled custom."""
     return [word for word in overrides if group_of(word) not in NEUTRAL and not word.startswith(OFFERED)]
 
 
 def for_each(config: ComposedConfig | CollectingConfig, overrides: list[str]) -> dict[str, list[str]]:
-    """Return, for each experiment of a collection, the collection's overrides that the experiment uses.
+    """Return the overrides with which a collection runs each of its experiments, by the experiment's name.
+
+    They are `experiment=NAME`, the overrides in `config.each` for all experiments and for this experiment, and the
+    overrides of the collection's run. An override for all experiments is left out if this experiment does not use it.
+    If the configuration of an experiment cannot be composed, none of its overrides is left out.
 
     Args:
         config: configuration of the collection.
-        overrides: overrides of the collection's run; they take precedence over those in `config.each`.
-
-    Raises:
-        BadInputError: an experiment does not exist.
+        overrides: overrides of the collection's run. They take precedence over the overrides in `config.each`.
     """
     shared = [word for word in overrides if group_of(word) not in OWN]
     everywhere = config.each.get("all", [])
@@ -242,10 +266,10 @@ def for_each(config: ComposedConfig | CollectingConfig, overrides: list[str]) ->
 
 
 def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
-    """Turn an error of Hydra or OmegaConf into one message that names the key and what is allowed.
+    """Turn an error of Hydra or OmegaConf into one message that names the key and the allowed values, where known.
 
     Args:
-        error: the error.
+        error: error that Hydra or OmegaConf raised.
         folders: folders of configuration files, in which options are looked up; if empty, the project's own folder.
     """
     deeper = error.__cause__
@@ -292,7 +316,15 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
 
 
 def _plain_message(key: str, said: str) -> str:
-    """Turn OmegaConf's message about a key's value into a sentence of this project, if there is one."""
+    """Translate OmegaConf's message about a key's value into this project's wording.
+
+    Args:
+        key: full name of the key.
+        said: OmegaConf's message.
+
+    Returns:
+        The translation. If this project has no wording for the message: `said`, which begins with the key.
+    """
     if "is not a ListConfig" in said:
         return f"{key}: expected a list, such as {key}=[A,B], found a single value"
     if "Cannot merge DictConfig with ListConfig" in said:
@@ -318,7 +350,12 @@ def _nothing(said: str) -> str:
 
 
 def _no_such_option(missing: Path, folders: Sequence[Path]) -> str:
-    """Return the message about an option that has no file, such as `row/nonsense`."""
+    """Return the error message about an option that has no file, such as `row/nonsense`.
+
+    Args:
+        missing: path of the option that Hydra did not find, relative to a folder of configuration files.
+        folders: folders in which options are looked up.
+    """
     there = groups(folders)
     parents = (parent for parent in missing.parents if parent.as_posix() in there)
     group, name = (next(parents).as_posix(), missing.stem) if missing.parent.name else (missing.name, "")
@@ -361,10 +398,10 @@ def _why_not_composed(error: Exception, overrides: list[str]) -> str:
 
 
 def _refuse_nameless_options(overrides: list[str], folders: Sequence[Path]) -> None:
-    """Require that every override of a group chooses options by their names.
+    """Require that every override of a group, such as `row=NAME`, has the name of an option or a list of names.
 
     Raises:
-        BadInputError: an override has a number, null or a list of lists instead.
+        BadInputError: the value is something else, such as a number, null or a list of lists.
     """
     there = groups(folders)
     for override in map(parse, overrides):
@@ -378,7 +415,10 @@ def _refuse_nameless_options(overrides: list[str], folders: Sequence[Path]) -> N
 
 
 def _message_for_empty_group(overrides: list[str]) -> str | None:
-    """Return the message about an override of a key in a group of which no option is chosen."""
+    """Return the error message for an override such as `decoder.width=2` if no option of its group is chosen.
+
+    Return None if no override is of this sort.
+    """
     below = [word for word in overrides if "." in key_of(word) and not key_of(word).startswith("hydra.")]
     composed = compose_config([word for word in overrides if word not in below])
     usage = usage_of(composed, [])
@@ -393,7 +433,7 @@ def _message_for_empty_group(overrides: list[str]) -> str | None:
 
 
 def _missing(node: Any, key: str = "") -> Iterator[str]:
-    """Yield the keys of a tree that have no value."""
+    """Yield the full name of each key that has no value, although it needs one (OmegaConf's `???`)."""
     if node == MISSING:
         yield key
     below = node.items() if isinstance(node, dict) else ()
@@ -402,7 +442,11 @@ def _missing(node: Any, key: str = "") -> Iterator[str]:
 
 
 def _refuse_unwritable_numbers(node: Any, key: str = "") -> None:
-    """Refuse numbers that JSON cannot hold exactly: infinite ones, NaN, and integers of more than 64 bits."""
+    """Refuse numbers that JSON cannot hold exactly: infinite numbers, NaN, and integers that need more than 64 bits.
+
+    Raises:
+        BadInputError: there is such a number. The message names its key.
+    """
     if isinstance(node, dict | list):
         below = node.items() if isinstance(node, dict) else enumerate(node)
         for name, value in below:
@@ -414,7 +458,11 @@ def _refuse_unwritable_numbers(node: Any, key: str = "") -> None:
 
 
 def _validate(config: ComposedConfig) -> None:
-    """Refuse values that a type cannot exclude: numbers out of range, unknown words and empty paths."""
+    """Refuse values that have the right type but are not allowed: numbers out of range, unknown words and empty paths.
+
+    Raises:
+        BadInputError: a value is not allowed. The message names the key and the allowed values.
+    """
     for name, path in vars(config.paths).items():
         if not path.strip() or "\0" in path:
             found = "an empty one" if not path.strip() else "one with a null character"

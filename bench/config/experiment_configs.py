@@ -1,7 +1,8 @@
-"""The configuration of each class of experiments: the keys that it reads, with a value for everything that it needs.
+"""The configuration classes of the experiments. Each class has only the keys that its experiment needs.
 
-Hydra composes one record with the keys of all experiments, `bench.config.schema.ComposedConfig`, which also says what
-each key means. `RunConfig.of` takes the keys of one experiment from it.
+Hydra composes one object with the keys of all experiments, `bench.config.schema.ComposedConfig`. The schema also says
+what each key means. `RunConfig.of` takes the keys of one experiment from this object, and requires a value for each key
+that the experiment cannot do without.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ class RunConfig:
     profile: Profile
     paths: Paths
     resolved: dict[str, Any]
-    """The whole composed configuration as plain data, as `run.json` contains it."""
+    """The whole composed configuration as plain data, in the form that is saved in `run.json`."""
 
     @classmethod
     def of(cls, composed: ComposedConfig, resolved: dict[str, Any]) -> Self:
-        """Take the keys of this class from a composed configuration.
+        """Return an object of this class with values from a composed configuration.
 
         Args:
             composed: configuration, as `bench.config.compose.typed` returns it.
@@ -69,10 +70,10 @@ class RunConfig:
 
     @classmethod
     def check(cls, composed: ComposedConfig) -> None:
-        """Require a value for each key whose type does not allow None.
+        """Require a value for each key of this class whose type does not allow None.
 
         Raises:
-            BadInputError: a key has none; the message names it.
+            BadInputError: a key has no value. The message names the key.
         """
         hints = get_type_hints(cls)
         for key in cls._keys():
@@ -108,14 +109,14 @@ class MeasuringConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class TableConfig(MeasuringConfig):
-    """Configuration of one of the paper's tables."""
+    """Configuration of an experiment that measures one of the paper's tables."""
 
     costs: bool
 
 
 @dataclass(kw_only=True)
 class ArchitectureConfig(RunConfig):
-    """Configuration of the tables that compare a decoder's layers."""
+    """Configuration of Tables 7 and 8, which list the layers of a decoder."""
 
     decoder: DecoderSpec
     table: TableSpec
@@ -124,7 +125,7 @@ class ArchitectureConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class TrainDecoderConfig(RunConfig):
-    """Configuration of the training of one decoder."""
+    """Configuration of the experiment that trains one decoder."""
 
     decoder: DecoderSpec
     training: dict[str, Any]
@@ -140,7 +141,7 @@ class TrainDecoderConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class TrainMiniConfig(RunConfig):
-    """Configuration of the training of the mini profile's models."""
+    """Configuration of the experiment that trains the models of the mini profile."""
 
     mini_models: MiniModels
     part: str | None
@@ -170,7 +171,7 @@ class RegressionConfig(CollectionConfig):
 
 @dataclass(kw_only=True)
 class SeedsConfig(CollectingConfig):
-    """Configuration of the study of training seeds."""
+    """Configuration of the study that measures the tables with decoders of several training seeds."""
 
     seeds: list[int]
     seeds_from: str

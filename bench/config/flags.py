@@ -1,4 +1,7 @@
-"""The flags of the command line, which are Hydra's: Hydra parses them and answers them."""
+"""The flags of the command line, such as `--cfg job`. They are Hydra's flags.
+
+Hydra parses them, and Hydra prints the information for which a flag asks.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,13 @@ from bench.errors import BadInputError
 __all__ = ["Request", "answer", "read_arguments"]
 
 CONFIG = "config"
-"""Name of the configuration that every experiment starts from."""
+"""Name of the configuration file from which Hydra composes the configuration of every experiment."""
 WITHOUT_MEANING = {
     "--config-name": "experiment=NAME chooses what is run",
     "--config-path": "--config-dir DIR adds a folder of configuration files",
     "--experimental-rerun": "the same command, given again, continues from its store",
 }
-"""Hydra's flags that have no meaning here, and the alternative to each."""
+"""For each of Hydra's flags that has no meaning here: what the user can do instead."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Request:
     """The parsed command line."""
 
     flags: argparse.Namespace
-    """Hydra's flags, under the names that Hydra's parser gives them."""
+    """Values of Hydra's flags, as attributes with the names that Hydra's parser gives them."""
     words: list[str]
     """The overrides as the user typed them."""
     folders: list[Path]
@@ -48,14 +51,14 @@ class Request:
 
     @property
     def overrides(self) -> list[str]:
-        """The overrides, including one that adds the folders of `--config-dir`."""
+        """The overrides in `words`, and one more that adds the folders of `--config-dir` if there are any."""
         if not self.folders:
             return self.words
         return [*self.words, f"{SEARCH_PATH}=[{','.join(quoted(f'file://{folder}') for folder in self.folders)}]"]
 
     @property
     def asks(self) -> bool:
-        """True if Hydra is asked for information instead of an experiment to run."""
+        """True if the command line asks Hydra to print information. No experiment is run in this case."""
         flags = self.flags
         return bool(flags.cfg or flags.info or flags.shell_completion or flags.hydra_help)
 
@@ -66,7 +69,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def read_arguments(arguments: Sequence[str]) -> Request:
-    """Parse a command line, in which flags and overrides may have any order.
+    """Parse a command line, in which flags and overrides may stand in any order.
 
     Raises:
         BadInputError: a flag is unknown or lacks its value, or a word is neither a flag nor an override.
@@ -97,7 +100,10 @@ def read_arguments(arguments: Sequence[str]) -> Request:
 
 
 def _as_override(flag: str) -> str:
-    """Suggest the override that a flag such as `--limit=8` stands for, as a question; return "" if there is none."""
+    """Return a question that suggests an override in place of an unknown flag.
+
+    For `--limit=8`, the question suggests `limit=8`. Return "" if the flag's name is not the name of a key.
+    """
     name, _, value = flag.lstrip("-").partition("=")
     keys = {"experiment", "row", "measure", *(field.name for field in fields(ComposedConfig))}
     return f"; did you mean {name}={value or 'VALUE'}?" if name.partition(".")[0] in keys else ""
@@ -111,7 +117,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _without_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
-    """Return the other arguments, and the folders of every `--config-dir`."""
+    """Remove every `--config-dir` from a command line.
+
+    Returns:
+        The remaining arguments, and the folders that the removed flags named, as absolute paths.
+    """
     others, folders = [], []
     words = iter(arguments)
     for word in words:
@@ -131,7 +141,9 @@ def _without_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 
 
 def answer(request: Request) -> None:
-    """Print the information that Hydra is asked for: a configuration, its sources, or a shell completion.
+    """Print the information for which the command line asks Hydra.
+
+    It is Hydra's help, a configuration, the files from which a configuration is composed, or a shell completion.
 
     Raises:
         BadInputError: the configuration is invalid, or lacks the requested package.

@@ -1,6 +1,8 @@
-"""Objects that a configuration names by `_target_`: checked before any work, created, and identified by their content.
+"""Functions for the objects that a configuration names by `_target_`.
 
-Keys next to a `_target_` are not in the schema, so that any class can be named; its signature is checked instead.
+They check the objects before any work, create them, and identify them by their code and files. The keys next to a
+`_target_` are not in the schema, so that a configuration can name any class. These keys are checked against the
+signature of the class instead.
 """
 
 from __future__ import annotations
@@ -29,21 +31,23 @@ PATH_KEYS = (
     "backbone", "checkpoint", "edge_weights", "file", "folder", "inpainting_weights", "path", "pipeline", "root", "vae",
     "weights",
 )  # fmt: skip
-"""Keys whose string is the path of a file or folder that must exist."""
+"""Keys next to a `_target_` whose value, if it is a text, is the path of a file or folder that must exist."""
 PLAIN = {kind.__name__: kind for kind in (bool, int, float, str)}
 IGNORED = (".lock", ".md", ".gitattributes")
-"""Endings of files next to weights that are not part of them."""
+"""Endings of the names of files that lie next to weights but are not part of the weights."""
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its message about a bad target is in the error as well
 
 
 def check_targets(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
-    """Check that every `_target_` can be imported and accepts its arguments; plain types are checked as well.
+    """Check that every `_target_` in a part of a configuration can be imported and accepts its arguments.
+
+    If a parameter is annotated with `bool`, `int`, `float` or `str`, the type of its value is checked as well.
 
     Args:
-        node: configuration as plain data.
-        key: key of the node, for messages.
-        given: arguments that the program passes to the outermost target.
+        node: part of a configuration, as plain data.
+        key: full name of the key that has this part, for error messages.
+        given: names of the arguments that the program itself passes to the outermost target.
 
     Raises:
         BadInputError: a target or an argument is wrong; the message names the key and what is allowed.
@@ -59,7 +63,12 @@ def check_targets(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
 
 
 def require_target(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
-    """Check the targets of a node that must itself name a class or function.
+    """Check a part of a configuration like `check_targets`, and require that it has a `_target_` itself.
+
+    Args:
+        node: part of a configuration, as plain data.
+        key: full name of the key that has this part, for error messages.
+        given: names of the arguments that the program itself passes to the outermost target.
 
     Raises:
         BadInputError: there is no `_target_`, or `check_targets` refuses the node.
@@ -93,12 +102,15 @@ def _check_call(node: Mapping[str, Any], key: str, given: tuple[str, ...]) -> No
 
 
 def _plain(annotation: object) -> str:
-    """Return the name of an annotated type, without what marks a field that only initializes a data class."""
+    """Return the name of the type in an annotation, such as `int` for `int` and for `InitVar[int]`."""
     return re.sub(r"^<class '(.*)'>$|^InitVar\[(.*)\]$", r"\1\2", str(annotation))
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first cause of an error; for a module that is not found, add how to make it importable."""
+    """Return the class and message of the error that first caused `error`, in one line.
+
+    If a module was not found, the text also says how the user can make it importable.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     said = f"{type(error).__name__}: {error}".split("\n")[0]
@@ -114,11 +126,16 @@ def _fits(value: Any, kind: type) -> bool:
 
 
 def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
-    """Create the object of a configuration node.
+    """Create the object that a part of a configuration describes.
+
+    Args:
+        node: part of a configuration with a `_target_`, as plain data.
+        key: full name of the key that has this part, for error messages.
+        given: further arguments for the class or function.
 
     Raises:
-        BadInputError: the class or function refuses the arguments or fails; the message names the key.
-        OSError, MemoryError: the class or function raised it, and `outcome` has a message for it.
+        BadInputError: the class or function refuses its arguments or fails. The message names the key.
+        OSError, MemoryError: the class or function raised an error for which `bench.errors.outcome` has a message.
     """
     try:
         return instantiate(_with_paths(node), _convert_="all", **given)
@@ -138,14 +155,17 @@ def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
 
 @contextmanager
 def named(key: str, expected: str) -> Iterator[None]:
-    """Turn an error of external code in the block into one sentence that contains the line that raised it.
+    """Turn an error that external code raises in the `with` block into a `BadInputError`.
+
+    The message is one sentence. It contains the file and line of the code that raised the error.
 
     Args:
-        key: key of the configuration that names the code.
-        expected: what the code should return.
+        key: key of the configuration that names the external code.
+        expected: description of what the code should return, for the message.
 
     Raises:
-        BadInputError: the block raised an error that `bench.errors.outcome` has no message for.
+        BadInputError: the block raised an error. Errors for which `bench.errors.outcome` has a message are raised
+            unchanged instead.
     """
     try:
         yield
@@ -160,9 +180,10 @@ def named(key: str, expected: str) -> Iterator[None]:
 
 
 def _is_path(node: Mapping[str, Any], name: str) -> bool:
-    """Tell whether a value of a node is a path.
+    """Return True if the value of the key `name` in a part of a configuration is the path of a file or folder.
 
-    It is one by its key, by the annotation of the parameter that takes it, or because it is absolute and exists.
+    A text is a path if its key is one of `PATH_KEYS`, if the parameter that takes it is annotated as a path, or if it
+    is an absolute path that exists.
     """
     value = node[name]
     if not isinstance(value, str):
@@ -171,7 +192,10 @@ def _is_path(node: Mapping[str, Any], name: str) -> bool:
 
 
 def _path_parameters(node: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the parameters that somebody's own class or function annotates as paths."""
+    """Return the names of the parameters that are annotated as paths, if the `_target_` is external code.
+
+    The result is empty for a class or function of this project.
+    """
     target = node.get(TARGET)
     if not isinstance(target, str) or _is_own(target):
         return frozenset()
@@ -188,7 +212,10 @@ def _annotated_paths(target: str) -> frozenset[str]:
 
 
 def _with_paths(node: Any) -> Any:
-    """Return a node in which every value that a parameter takes as a path is a path, not a string."""
+    """Return a copy of a part of a configuration in which texts are replaced by `Path` objects where needed.
+
+    A text is replaced if the parameter that takes it is annotated as a path (`_path_parameters`).
+    """
     if isinstance(node, list):
         return [_with_paths(one) for one in node]
     if not isinstance(node, Mapping):
@@ -213,12 +240,20 @@ def _paths(node: Any, key: str) -> Iterator[tuple[str, Path]]:
 
 
 def missing_files(node: Any, key: str) -> list[str]:
-    """Return one line for every path that a configuration names and that does not exist."""
+    """Return one line of text for every path in a part of a configuration at which nothing exists.
+
+    Args:
+        node: part of a configuration, as plain data.
+        key: full name of the key that has this part. Each line begins with the key of its path.
+    """
     return [f"{name}: nothing at {path}" for name, path in _paths(node, key) if not path.exists()]
 
 
 def weight_files(node: Any, key: str = "") -> dict[str, str]:
-    """Return the SHA-256 of every file under the paths that a configuration names, by the file's path."""
+    """Return the SHA-256 of every file at or below the paths in a part of a configuration, by the file's path.
+
+    If a path is a folder, hidden files in it and files with an ending in `IGNORED` are left out.
+    """
     files = {file for _, path in _paths(node, key) for file in _files(path)}
     return {str(file): file_sha256(file) for file in sorted(files)}
 
@@ -232,15 +267,16 @@ def _files(path: Path) -> list[Path]:
 
 
 def identity(node: Any, files: Mapping[str, str]) -> Any:
-    """Return the node as plain data in which every path is replaced by the hash of its content.
+    """Return a part of a configuration in which every path is replaced by the hash of the content at this path.
 
-    Moved weights keep their identity, and changed weights get a new one. A class or function of this project is
-    identified by its name without its module, so that the module may be renamed. One of external code is identified by
-    its full name and by its code, including all modules that it imports.
+    The result goes into the keys of the store. Moved weights therefore keep their key, and changed weights get a new
+    key. A class or function of this project is identified by its name without its module, so that the module may be
+    renamed. An external class or function is identified by its full name and by the hashes of its code, which include
+    all modules that it imports.
 
     Args:
-        node: configuration as plain data.
-        files: SHA-256 by path, from `weight_files`.
+        node: part of a configuration, as plain data.
+        files: SHA-256 of each file by its path, as `weight_files` returns it.
     """
     if isinstance(node, Mapping):
         found = {
@@ -265,7 +301,10 @@ def _content(path: Path, files: Mapping[str, str]) -> str:
 
 
 def own_code(node: Any) -> dict[str, str]:
-    """Identify the code behind every target that is not this project's own, by module."""
+    """Return an identification of the code of every external `_target_` in a part of a configuration.
+
+    The result maps the name of each module or package to a hash or a version, as `bench.config.own_code.code_of` does.
+    """
     if isinstance(node, list):
         return {name: sha for one in node for name, sha in own_code(one).items()}
     if not isinstance(node, Mapping):
@@ -277,5 +316,5 @@ def own_code(node: Any) -> dict[str, str]:
 
 
 def _is_own(target: str) -> bool:
-    """Tell whether a class or function belongs to this project."""
+    """Return True if the class or function with this full name belongs to this project."""
     return target.split(".")[0] in OWN_PACKAGES

@@ -1,4 +1,7 @@
-"""The kinds of experiments, with the facts that are needed before the experiment's class and torch are imported."""
+"""The kinds of experiments, and facts about each kind.
+
+These facts are needed before the experiment's class is imported. The import also loads torch, which takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +23,24 @@ SENSITIVITY = "bench.experiments.sensitivity.SensitivityExperiment"
 
 @dataclass(frozen=True)
 class Kind:
-    """Facts about a class of experiments."""
+    """Facts about one class of experiments, such as the keys that it reads."""
 
     config: type[configs.RunConfig]
-    """Class of its configuration."""
+    """Class of the configuration that the experiment's class receives."""
     reads: Callable[[DictConfig], Iterable[str]]
-    """Function that returns the keys that the class reads itself; a group stands for all keys below it."""
+    """Function that receives a composed configuration and returns the keys that the experiment's class reads itself.
+
+    The name of a group, such as `generator`, stands for all keys below it.
+    """
 
     @property
     def measures(self) -> bool:
-        """True if it samples and scores the rows of a table."""
+        """True if an experiment of this kind samples and scores the rows of a table."""
         return issubclass(self.config, configs.MeasuringConfig)
 
     @property
     def collects(self) -> bool:
-        """True if it runs other experiments."""
+        """True if an experiment of this kind runs other experiments."""
         return issubclass(self.config, configs.CollectingConfig)
 
 
@@ -112,14 +118,17 @@ KINDS: Mapping[str, Kind] = {
         ),
     ),
 }  # fmt: skip
-"""Kinds of experiments by the name of their class."""
+"""The kinds of experiments, by the full name of the experiment's class."""
 
 
 def kind_of(target: str) -> Kind:
-    """Return the kind of experiment that a class runs.
+    """Return the kind of an experiment's class.
+
+    Args:
+        target: full name of the class, as in `_target_`.
 
     Raises:
-        BadInputError: the class is not one of an experiment.
+        BadInputError: `target` is not the name of an experiment's class.
     """
     if target not in KINDS:
         raise BadInputError(f"_target_: expected one of {', '.join(KINDS)}, found {target}")
@@ -127,7 +136,9 @@ def kind_of(target: str) -> Kind:
 
 
 def narrowed(composed: ComposedConfig, resolved: dict[str, Any]) -> configs.RunConfig:
-    """Return the configuration of the chosen experiment, an object of the class that `KINDS` names.
+    """Return the configuration of the chosen experiment, with only the keys that this experiment needs.
+
+    The result is an object of the configuration class that `KINDS` names for the experiment.
 
     Args:
         composed: configuration, as `bench.config.compose.typed` returns it.

@@ -1,4 +1,8 @@
-"""The files of which a configuration is composed: those in the project's folder, and those that `--config-dir` adds."""
+"""The files from which a configuration is composed.
+
+They are in the project's own folder `conf`, and in the folders that `--config-dir` adds. A subfolder, such as `row`, is
+a group, and each file in it is an option of this group.
+"""
 
 from __future__ import annotations
 
@@ -26,30 +30,36 @@ __all__ = [
 ]
 
 SEARCH_PATH = "hydra.searchpath"
-"""The override that adds folders of configuration files."""
+"""Key of the override that adds folders of configuration files."""
 PACKAGES = {"row": "rows.{name}", "measure": "metrics.measures.{name}", "experiment": "_global_"}
-"""Groups whose files must name the place of their keys in their first line, and the place that they must name."""
+"""Place at which the keys of an option's file stand in the configuration, by the name of the group.
+
+The first line of each file of these groups must name this place: `# @package PLACE`.
+"""
 FOLDER = re.compile(r"\"file://([^\"]+)\"|file://([^\"',\]]+)")
 HEADER = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 CLOSE = 0.6
-"""Smallest similarity, from 0 to 1, at which a known name is suggested."""
+"""Smallest similarity, from 0 to 1, between a mistyped name and a known name that is suggested for it."""
 
 
 SHORTEST_BEGINNING = 4
-"""Number of letters from which a word can be the beginning of a known name."""
+"""Smallest number of letters with which a word is treated as the beginning of a known name."""
 
 
 def conf_dir() -> Path:
-    """Return the folder of configuration files: in the installed package, or next to the package in a checkout."""
+    """Return the project's folder of configuration files.
+
+    It is inside the package if the package is installed, and next to the package in a checkout of the repository.
+    """
     installed = Path(__file__).parents[1] / "conf"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def folders_of(overrides: Iterable[str]) -> list[Path]:
-    """Return every folder in which options are looked up; the project's own folder is the first.
+    """Return every folder in which options are looked up. The first one is the project's own folder.
 
     Args:
-        overrides: overrides as on the command line; `hydra.searchpath` adds folders.
+        overrides: overrides, as on the command line. The override `hydra.searchpath` adds folders.
     """
     found = [conf_dir()]
     for word in overrides:
@@ -60,24 +70,26 @@ def folders_of(overrides: Iterable[str]) -> list[Path]:
 
 
 def groups(folders: Iterable[Path]) -> set[str]:
-    """Return the names of the groups that have a file in one of these folders, such as `row`."""
+    """Return the names of the groups, such as `row`, that have at least one file in one of these folders."""
     return {file.parent.relative_to(folder).as_posix() for folder in folders for file in folder.rglob("*.yaml")} - {"."}
 
 
 def options(group: str, folders: Iterable[Path]) -> list[str]:
-    """Return the sorted names of a group's options in these folders."""
+    """Return the names of all options that a group has in these folders, in alphabetical order."""
     return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
 
 
 def option_file(group: str, name: str, folders: Iterable[Path]) -> Path | None:
-    """Return the file of a group's option, or None if there is none."""
+    """Return the file of the option `name` of a group, from the first folder that has it; None if no folder has it."""
     files = (folder / group / f"{name.removesuffix('.yaml')}.yaml" for folder in folders)
     return next((file for file in files if isfile(file)), None)
 
 
 def package_of(file: Path, group: str) -> str:
-    """Return the package of an option's file, such as `rows.base_mask`, from its `# @package` line or else its
-    group.
+    """Return the place in the configuration at which the keys of an option's file stand, such as `rows.base_mask`.
+
+    Hydra calls this place a package. It is named by the file's line `# @package PLACE`. Without this line, it is the
+    name of the group, with dots in place of slashes.
     """
     header = HEADER.search(file.read_text(encoding="utf-8")[:512])
     return header.group(1) if header else group.replace("/", ".")
@@ -87,7 +99,8 @@ def refuse_unreadable(folders: Iterable[Path]) -> None:
     """Require that every configuration file in these folders is YAML in UTF-8.
 
     Raises:
-        BadInputError: a file is not; the message names the file, and the line if it is known.
+        BadInputError: a file cannot be read as YAML in UTF-8 with named keys. The message names the file, and the line
+            if it is known.
     """
     for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
         try:
@@ -112,7 +125,10 @@ def refuse_unreadable(folders: Iterable[Path]) -> None:
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """Suggest the most similar known name as a question after a semicolon; return "" if no name is similar."""
+    """Return the end of an error message that suggests a known name: `; did you mean NAME?`.
+
+    Return "" if no known name begins with `name` or is similar to it.
+    """
     completions = [one for one in known if len(name) >= SHORTEST_BEGINNING and one.startswith(name)]
     close = completions or difflib.get_close_matches(name, known, 1, CLOSE)
     return f"; did you mean {close[0]}?" if close else ""

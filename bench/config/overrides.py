@@ -1,4 +1,7 @@
-"""Overrides, the words `KEY=VALUE` of a command line: Hydra's grammar parses them, and this module explains errors."""
+"""Overrides, which are the words `KEY=VALUE` of a command line.
+
+Hydra's grammar parses them. This module turns the errors of Hydra's parser into messages for the user.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ from bench.runtime.text import one_line
 __all__ = ["command", "group_of", "key_of", "keys_set", "parse", "parse_all", "quoted", "setting", "values_of"]
 
 PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]*")
-"""Characters that Hydra's grammar reads without quotes; a text with any other character is quoted."""
+"""Pattern of a text that Hydra's grammar reads without quotes. A text with any other character is quoted."""
 LONGEST_QUOTE = 200
-"""Largest number of characters of a value, or of a parser's message, in a message."""
+"""Largest number of characters of a value, or of the parser's own message, that an error message quotes."""
 
 
 def key_of(override: str) -> str:
@@ -32,7 +35,7 @@ def key_of(override: str) -> str:
 
 
 def group_of(override: str) -> str:
-    """Return the first part of an override's key, such as `generator`."""
+    """Return the first part of the key that an override sets, such as `generator` for `generator.steps=4`."""
     return key_of(override).partition(".")[0].partition("@")[0]
 
 
@@ -41,7 +44,7 @@ def parse_all(words: Iterable[str], *, sweep: bool = False) -> list[Override]:
 
     Args:
         words: overrides as on the command line.
-        sweep: True if a word may have several values.
+        sweep: True if a word may have several values, as in `seed=0,1,2`.
 
     Raises:
         BadInputError: a word does not parse, or has several values although one is expected.
@@ -64,7 +67,7 @@ def parse(word: str) -> Override:
     """Parse one override with Hydra's grammar.
 
     Raises:
-        BadInputError: the word does not parse; the message names its key and how to quote its value.
+        BadInputError: the word does not parse. The message names its key and says how to correct the value.
     """
     try:
         word.encode()
@@ -108,12 +111,15 @@ def _shown(word: str) -> str:
 
 
 def setting(key: str, value: object) -> str:
-    """Return the override that sets a key to a text, quoted if Hydra's grammar needs it."""
+    """Return the override `KEY=VALUE`. The value is quoted if Hydra's grammar cannot read it without quotes."""
     return f"{key}={quoted(str(value))}"
 
 
 def quoted(text: str) -> str:
-    """Return a text as a value in Hydra's grammar, quoted if needed."""
+    """Return a text in a form that Hydra's grammar reads as this text.
+
+    The text is returned unchanged if it needs no quotes.
+    """
     if PLAIN.fullmatch(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
@@ -123,9 +129,9 @@ def quoted(text: str) -> str:
 def command(overrides: Sequence[str]) -> str:
     """Return the command line that repeats a run, quoted for a shell.
 
-    The output folder is left out. Added folders of configuration files become `--config-dir`. PYTHONPATH is included if
-    it is set and folders are added, because their classes may be found through it. A comment names the files of the
-    options that these folders provide.
+    The overrides `out` and `overwrite` are left out. Each added folder of configuration files becomes a `--config-dir`.
+    If folders are added and PYTHONPATH is set, the command line sets PYTHONPATH as well, because Python may need it to
+    find the classes that these folders name. A comment lists the files of the chosen options in these folders.
     """
     folders = folders_of(overrides)[1:]
     words = [word for word in overrides if key_of(word) not in ("out", "overwrite", SEARCH_PATH)]
@@ -144,7 +150,10 @@ def command(overrides: Sequence[str]) -> str:
 
 
 def keys_set(override: Override) -> list[str]:
-    """Return the keys that an override sets: its own key, or each key of a value that is a mapping."""
+    """Return the full names of the keys that an override sets.
+
+    `a.b=1` sets only `a.b`. If the value is a mapping, as in `a={b:1,c:2}`, the override sets `a.b` and `a.c`.
+    """
     value = None if override.value_type in SWEEPS else override.value()
     return list(_leaves(override.key_or_group, value))
 
@@ -167,7 +176,10 @@ def _leaves(key: str, value: Any) -> Iterator[str]:
 
 
 def values_of(override: Override) -> Sequence[str]:
-    """Return the names of the options that an override of a group chooses, possibly none."""
+    """Return the names of the options that an override of a group chooses, such as `["a", "b"]` for `row=[a,b]`.
+
+    The result is empty if the override deletes something, has several values to sweep over, or is `null`.
+    """
     if override.is_delete() or override.value_type in SWEEPS:
         return ()
     value = override.value()

@@ -1,7 +1,8 @@
-"""Hashes of the code that an external class or function depends on, found by its import statements without running it.
+"""Hashes of the code on which an external class or function depends.
 
-Import statements are followed wherever they are, also inside functions, as is `importlib.import_module("name")` with a
-literal name. Imports with a computed name, and data that the code reads, are not detected.
+The modules are found by reading import statements, without running the code. Import statements inside functions are
+followed too, and so are calls such as `importlib.import_module("name")` with a literal name. Imports with a computed
+name are not detected, and data files that the code reads are not detected either.
 """
 
 from __future__ import annotations
@@ -22,20 +23,24 @@ from hydra.utils import get_object
 __all__ = ["OWN_PACKAGES", "code_of"]
 
 OWN_PACKAGES = ("bench", "baselines")
-"""This project's packages; versions in the store's keys stand for changes in their code."""
+"""Names of this project's packages. Their code is not hashed.
+
+A version number in the store's keys is increased instead when their code changes a result.
+"""
 INSTALLED = ("site-packages", "dist-packages")
 """Names of the folders that hold installed packages."""
 
 
 def code_of(target: str) -> dict[str, str]:
-    """Identify the code that importing a target loads, by module.
+    """Return an identification of all code that Python loads when it imports a class or function.
 
     Args:
-        target: name of a class or function, as in `_target_`.
+        target: full name of a class or function, as in `_target_`.
 
     Returns:
-        The SHA-256 of each module outside the standard library and the installed packages, and the version of each
-            installed package that they import. This project's own packages are left out.
+        A text for each module or package, by its name. For a module that belongs to no installed package, the text is
+            the SHA-256 of the module's file. For an installed package, it is the version. The standard library and this
+            project's packages are left out.
     """
     found: dict[str, str] = {}
     named = inspect.unwrap(get_object(target))
@@ -66,7 +71,10 @@ def _with_parents(name: str) -> list[str]:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Find a module like an import does, but without running it; return None if there is no such module."""
+    """Find a module in the way in which an import finds it, but do not run it.
+
+    Return None if there is no such module.
+    """
     loaded: ModuleSpec | None = getattr(sys.modules.get(name), "__spec__", None)
     if loaded is not None:
         return loaded
@@ -83,7 +91,11 @@ def _spec(name: str) -> ModuleSpec | None:
 
 
 def _version(name: str, file: Path) -> str | None:
-    """Return the installed distributions of a module with their versions, or None if it is not installed."""
+    """Return the version of the installed code to which a module belongs, such as `numpy 2.1.0`.
+
+    A module of the standard library has the version of Python, such as `Python 3.12`. Return None for a module that
+    belongs to no installed distribution, because its own content must then be hashed.
+    """
     if sysconfig.get_path("stdlib") in map(str, file.parents) and not set(INSTALLED) & set(file.parts):
         return f"Python {sys.version_info.major}.{sys.version_info.minor}"
     if not set(INSTALLED) & set(file.parts):
@@ -98,7 +110,16 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def _imported(source: bytes, module: str, *, is_package: bool) -> Iterator[str]:
-    """Yield the names that import statements may load: modules, and the names taken from them, which may be modules."""
+    """Yield the full name of everything that the imports in a module's source may load.
+
+    `from a import b` gives `a` and `a.b`, because `b` may itself be a module. Source that cannot be parsed gives
+    nothing.
+
+    Args:
+        source: content of the module's file.
+        module: full name of the module.
+        is_package: True if the module is a package, which changes the meaning of relative imports.
+    """
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):

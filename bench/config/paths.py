@@ -1,4 +1,4 @@
-"""Paths of files and folders in the configuration; they change no result."""
+"""Paths of files and folders in the configuration. A path only says where a file is, so it changes no result."""
 
 from __future__ import annotations
 
@@ -12,67 +12,76 @@ __all__ = ["Paths"]
 
 @dataclass
 class Paths:
-    """The paths of files and folders; none of them changes a result."""
+    """The paths of files and folders. None of them changes a result.
+
+    The name in `environment:` is the environment variable that sets the default value of the path.
+    """
 
     store: str = MISSING
-    """Folder of latents, scores and prepared items (environment: BENCH_STORE)."""
+    """The store: folder of latents, scores and prepared items (environment: BENCH_STORE)."""
     data: str = MISSING
     """Folder of data sets (environment: BENCH_DATA)."""
     weights: str = MISSING
     """Folder of the paper profile's weights (environment: BENCH_WEIGHTS)."""
     places: str = MISSING
-    """Folder of Places' `test_256` (environment: BENCH_PLACES; the paths below have such variables as well)."""
+    """Folder of Places' `test_256` (environment: BENCH_PLACES).
+
+    Each of the following paths has a variable as well: BENCH_ and the name of the path in capital letters.
+    """
     places_list: str = MISSING
-    """File with the names of the Places pictures to use; a relative path starts at `places`."""
+    """File with the names of the Places pictures that are used. A relative path starts at the folder `places`."""
     imagenet_val: str = MISSING
-    """Folder of ImageNet's validation set, in synset folders."""
+    """Folder of ImageNet's validation set. It has one subfolder for each class (synset)."""
     imagenet_archive: str = MISSING
-    """The authors' archive of the pictures and masks of Table 2."""
+    """Archive in which the paper's authors published the pictures and masks of Table 2."""
     imagenet_train: str = MISSING
-    """Folder of ImageNet's training set, in synset folders."""
+    """Folder of ImageNet's training set. It has one subfolder for each class (synset)."""
     cocoee: str = MISSING
-    """Folder `test_bench` of Paint-by-Example."""
+    """Folder `test_bench`, the COCOEE data set of Paint-by-Example."""
     coco: str = MISSING
     """Folder with MSCOCO's `val2014` and Karpathy's `dataset_coco.json`."""
     sd_inpainting: str = MISSING
-    """Stable Diffusion 1.5 for inpainting, which also has the first stage of all decoders."""
+    """Weights of Stable Diffusion 1.5 for inpainting.
+
+    Its autoencoder is the first stage for which all decoders are trained.
+    """
     sd_text2image: str = MISSING
-    """Stable Diffusion 1.5 for text to image."""
+    """Weights of Stable Diffusion 1.5 for making images from text."""
     paint_by_example: str = MISSING
     """Weights of Paint-by-Example."""
     decoder_base: str = MISSING
-    """Weights of the asymmetric decoder that is as large as the vanilla one."""
+    """Weights of the asymmetric decoder that has the size of the vanilla decoder (`base`)."""
     decoder_large: str = MISSING
-    """Weights of the decoder that is 1.5 times as large."""
+    """Weights of the asymmetric decoder that is 1.5 times as large as the vanilla decoder (`large`)."""
     decoder_large_x2: str = MISSING
-    """Weights of the decoder of twice the width and 2.5 times the depth."""
+    """Weights of the asymmetric decoder with 2 times the width and 2.5 times the depth of the vanilla decoder."""
     decoder_vanilla_finetuned: str = MISSING
     """Weights of the vanilla decoder after more training."""
     decoder_base_concat: str = MISSING
-    """Weights of the base decoder that blends by concatenation."""
+    """Weights of the `base` decoder that concatenates the known features with its own features."""
     decoder_large_concat: str = MISSING
-    """Weights of the large decoder that blends by concatenation."""
+    """Weights of the `large` decoder that concatenates the known features with its own features."""
     lama: str = MISSING
     """Weights of LaMa."""
     comodgan: str = MISSING
-    """Weights of CoModGAN for the PyTorch port."""
+    """Weights of CoModGAN in the format of its PyTorch version."""
     deepfill_v2: str = MISSING
-    """Weights of DeepFill v2 for the PyTorch port."""
+    """Weights of DeepFill v2 in the format of its PyTorch version."""
     edgeconnect: str = MISSING
-    """Folder of EdgeConnect's two generators."""
+    """Folder with the weights of EdgeConnect's two generators."""
     repositories: str = MISSING
-    """Folder of the repositories of other methods, whose own programs are run there."""
+    """Folder with the code repositories of other methods. The programs of these methods are run there."""
     inception_lama: str = MISSING
-    """Inception network in pytorch-fid's port."""
+    """Weights of the Inception network as the package pytorch-fid has them."""
     inception_fidelity: str = MISSING
-    """Inception network in torch-fidelity's port."""
+    """Weights of the Inception network as the package torch-fidelity has them."""
     inception_clean: str = MISSING
-    """Inception network as NVIDIA exported it."""
+    """Inception network in the file that NVIDIA exported."""
     vgg16: str = MISSING
-    """VGG-16, a backbone of LPIPS."""
+    """Weights of VGG-16, one of the two networks on which LPIPS can be computed."""
     alexnet: str = MISSING
-    """AlexNet, the other backbone of LPIPS."""
+    """Weights of AlexNet, one of the two networks on which LPIPS can be computed."""
     clip: str = MISSING
-    """CLIP ViT-B/32."""
+    """Weights of CLIP ViT-B/32."""
     assets: str = str(Path(__file__).parents[1] / "assets")
-    """Folder of files that the package contains."""
+    """Folder of the files that are part of this project's package, such as the mini profile's weights."""

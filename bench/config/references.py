@@ -1,4 +1,4 @@
-"""References between the keys of a configuration: the interpolations in its values."""
+"""References from one key of a configuration to another, which are interpolations such as `${profile.steps}`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from omegaconf import DictConfig, OmegaConf
 __all__ = ["references", "users", "values_below"]
 
 REFERENCE = re.compile(r"\$\{(?:oc\.(?:select|dict\.keys|dict\.values):\s*)?(\.*[A-Za-z_][\w.\-]*?)\.?\s*(?=[,}]|\$\{)")
-"""Pattern of a key in an interpolation, also in one of the resolvers that take a key."""
+"""Pattern of the key to which an interpolation refers: `${KEY}`, or `${oc.select:KEY}` and similar resolvers."""
 
 
 def values_below(tree: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield keys and values at a key and below it; if an interpolation stands on the path, yield that one."""
+    """Yield the full name and the value of every setting at a given key or below it.
+
+    A setting is a key whose value is not itself a group of keys or a list of values. If a key above the given key has
+    an interpolation as its value, yield only this key and its interpolation. Yield nothing if the key does not exist.
+
+    Args:
+        tree: configuration as plain data, with unresolved interpolations.
+        key: full name of the key; "" for the whole configuration.
+    """
     node, way = tree, list[str]()
     for part in key.split(".") if key else ():
         if isinstance(node, str):
@@ -48,7 +56,12 @@ def _leaves(node: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def references(key: str, value: Any) -> list[str]:
-    """Return the keys that a value refers to; a key that begins with dots is relative to the place of the value."""
+    """Return the full names of the keys to which a value refers by interpolations.
+
+    Args:
+        key: full name of the key that has the value. Interpolations that begin with dots are relative to it.
+        value: value with unresolved interpolations. Only a text can refer to keys.
+    """
     if not isinstance(value, str):
         return []
     found = []
@@ -60,6 +73,6 @@ def references(key: str, value: Any) -> list[str]:
 
 
 def users(config: DictConfig, key: str) -> Iterator[str]:
-    """Yield every key whose value refers to the given key."""
+    """Yield the full name of every key whose value refers directly to the given key by an interpolation."""
     tree = OmegaConf.to_container(config, resolve=False)
     return (leaf for leaf, value in values_below(tree, "") if key in references(leaf, value))

@@ -1,6 +1,7 @@
 """The typed schema of an experiment: every key that a configuration may have, and its meaning.
 
-Keys next to a `_target_` are free: they are checked against the target's signature (`bench.config.instantiate`).
+A `_target_` names a class or function. The keys next to a `_target_` are its arguments, so this schema does not list
+them. `bench.config.instantiate` checks them against the signature of the class or function.
 """
 
 from __future__ import annotations
@@ -38,58 +39,67 @@ __all__ = [
 ]
 
 CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction")
-"""Controls that can be measured: true known pixels in every row; the vanilla decoder after more training; the error's
-budget between autoencoder and sampler; reconstruction without a sampler.
+"""Controls that can be measured.
+
+- `hole_only`: metrics on images in which the true pixels replace the known pixels of each row.
+- `trained_on`: rows of the vanilla decoder after more training.
+- `budget`: rows that show how much of the error comes from the autoencoder and how much from the sampler.
+- `reconstruction`: rows that decode encoded images, without a sampler.
 """
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
 FIGURES = ("details", "borders", "captions")
-"""Kinds of the paper's figures; see `bench.reporting.paper_figures`."""
+"""Kinds of the paper's figures. `bench.reporting.paper_figures` draws them."""
 DTYPES = ("float32", "float16")
 """Data types in which features can be saved."""
 COMPILE = ("default", "reduce-overhead", "max-autotune")
-"""Modes of `torch.compile`."""
+"""Modes of `torch.compile` in which decoders can be compiled."""
 AUTOCAST = "autocast"
-"""Half precision like in the released scripts: autocast to float16 on CUDA, and float32 elsewhere."""
+"""Value of `profile.precision` for half precision as in the released scripts: autocast to float16 on CUDA.
+
+On other devices, this value means float32.
+"""
 FETCH = "fetch"
-"""Value of `stage` that runs no stage, but downloads the files that can be downloaded."""
+"""Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""
 
 
 @dataclass
 class DecoderSizes:
-    """Sizes of the vanilla decoder; those of the other decoders are multiples of them."""
+    """Sizes of the vanilla decoder. The sizes of the other decoders are multiples of these sizes."""
 
     channels: list[int] = MISSING
     layers: int = MISSING
     groups: int = MISSING
     widen_groups: bool = False
-    """True if a wider decoder has more normalisation groups instead of larger ones."""
+    """True if a wider decoder has more normalisation groups; False if it has as many groups, but larger ones."""
 
 
 @dataclass
 class Profile:
-    """Everything in which the miniature and the paper's setting differ: sizes and paths."""
+    """Everything in which the profiles `mini` and `paper` differ: sizes and paths."""
 
     name: str = MISSING
     resolution: int = MISSING
     masks: str = MISSING
     items: dict[str, int | None] = field(default_factory=dict)
-    """Number of items of a table by data set; None takes all."""
+    """Number of items that a table uses, by the name of the data set; None uses all items of the data set."""
     per_class: int = 3
-    """Largest number of ImageNet validation pictures of each class."""
+    """Largest number of ImageNet validation pictures that are used from each class."""
     captions: int = 5
-    """Largest number of captions of each COCO image; each caption is one item."""
+    """Largest number of captions that are used from each COCO image. Each caption is one item."""
     fid_minimum: int = MISSING
-    """Smallest number of items for which a Fréchet distance is reported."""
+    """Smallest number of items with which a Fréchet distance (FID) is reported. With fewer items, it has no value."""
     steps: int = MISSING
-    """Number of sampling steps."""
+    """Number of steps with which the generator samples latents."""
     precision: str = MISSING
     """Precision of the diffusion model and the decoders: `float32`, or `autocast` for half precision on a GPU."""
     start_noise: str = MISSING
-    """Start noise of inpainting: `item` draws one for each item, `shared` uses one for all."""
+    """Start noise of inpainting: `item` draws new noise for each item, and `shared` uses one noise for all items."""
     batch_size: int | str = MISSING
     error: str = "pre_error"
-    """Variant of the error over known pixels that tables show if decoders compute in half precision on a GPU:
-    `pre_error`, or `pre_error_released` for images saved in half precision; see `bench.tables.headline`.
+    """Name of the metric for the error over known pixels, where decoders compute in half precision on a GPU.
+
+    It is `pre_error`, or `pre_error_released` for images that are saved in half precision. See
+    `bench.tables.headline`.
     """
     weights: str = MISSING
     pipeline: str = MISSING
@@ -97,24 +107,27 @@ class Profile:
     text_pipeline: str = MISSING
     """Path of the diffusion pipeline for text to image."""
     exemplar_pipeline: str = MISSING
-    """Path of Paint-by-Example."""
+    """Path of the diffusion pipeline for inpainting with an exemplar, which is Paint-by-Example."""
     shared_vae: str | None = None
-    """Path of the autoencoder of the other two pipelines, if it is not in their folders."""
+    """Path of the autoencoder of `text_pipeline` and `exemplar_pipeline`; None if each has it in its own folder."""
     features: dict[str, str] = field(default_factory=dict)
-    """Weights of the networks that metrics use."""
+    """Paths of the weights of the networks that metrics use, by the name of the network."""
     first_stage: str = MISSING
-    """Weights of the frozen first stage for which decoders are trained."""
+    """Path of the weights of the first stage, the autoencoder whose encoder is frozen while decoders are trained."""
     decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
     decoders: dict[str, str] = field(default_factory=dict)
     baselines: dict[str, Any] = field(default_factory=dict)
-    """Source of the images of other methods, by row: a `_target_` with its arguments, or None to leave the row out."""
+    """Where the images of other methods come from, by the name of the row.
+
+    Each value is a `_target_` with its arguments, or None to leave the row out.
+    """
     perceptual: dict[str, Any] = field(default_factory=dict)
-    """Perceptual distance in the training loss: a `_target_` with its arguments."""
+    """Perceptual distance that is part of the loss when decoders are trained: a `_target_` with its arguments."""
     predict_branch: bool = False
-    """Default of `predict_branch` for the training of a decoder."""
+    """Default value of the key `predict_branch`, which concerns the training of a decoder."""
     datasets: dict[str, Any] = field(default_factory=dict)
     controls: list[str] = field(default_factory=list)
-    """Default of the controls that are measured in addition to the paper's rows."""
+    """Default value of the key `controls`: names of the controls that are measured in addition to the paper's rows."""
 
 
 @dataclass
@@ -123,15 +136,15 @@ class Row:
 
     label: str = MISSING
     method: dict[str, Any] | None = None
-    """Method that makes the row's images: a `_target_` with its arguments, or None for published numbers alone."""
+    """Method that makes the row's images: a `_target_` with its arguments; None if its numbers are only quoted."""
     published: dict[int, str] = field(default_factory=dict)
-    """Labels of the row in the paper, by the number of the table."""
+    """Label that the paper gives to this row, by the number of the paper's table."""
     cited: bool = False
-    """True if the authors copied its published numbers from elsewhere."""
+    """True if the paper's authors did not measure the row's published numbers, but copied them from another source."""
     control: str | None = None
-    """Control that must be measured for this row to be shown."""
+    """Name of the control to which the row belongs, or None. The row is shown only if the control is measured."""
     beside: bool = False
-    """True if the row stands in a separate table next to the paper's."""
+    """True if the row is shown in a separate table and not among the rows of the paper's table."""
 
 
 @dataclass
@@ -143,45 +156,46 @@ class FigureSpec:
     kind: str = MISSING
     """Kind of the figure, one of `FIGURES`."""
     rows: list[str] = MISSING
-    """Names of the rows to draw; rows that were not measured are left out. The errors in `details` are those of the
-    first.
+    """Names of the rows to draw. Rows that were not measured are left out.
+
+    In a figure of the kind `details`, the printed errors are the errors of the first of these rows.
     """
 
 
 @dataclass
 class TableSpec:
     number: int = MISSING
-    """Number of the table in the paper."""
+    """Number that the table has in the paper."""
     title: str = MISSING
     columns: list[str] = MISSING
-    """Names of metrics, in the paper's order."""
+    """Names of the metrics that are the columns of the main table, in the order of the paper."""
     readings: list[str] = field(default_factory=list)
-    """Further metrics behind the main ones, not compared separately: the same quantity, computed in the way that is
-    assumed for the paper's printed numbers.
+    """Names of further metrics that are shown after those in `columns` and that are not compared separately.
+
+    Each one is the same quantity as a metric in `columns`, but computed in the way that this project assumes for the
+    paper's printed numbers.
     """
     task: str | None = None
-    """Name of one of the tasks in `metrics.tasks`, which decides the measures that are computed; None if nothing is
-    measured.
-    """
+    """Name of a task in `metrics.tasks`, which decides which measures are computed; None if nothing is measured."""
     vanilla: str = "StableDiffusion"
-    """Name that rows use for the model whose own decoder is the vanilla one."""
+    """Name that the labels of rows use for the diffusion model whose decoder is the vanilla decoder."""
     reference: str | None = None
-    """Name of the row that the others are compared with, if it is measured."""
+    """Name of the reference row, with which every other row is compared if the reference row is measured."""
     beside: list[str] = field(default_factory=list)
-    """Metrics that are shown next to the paper's."""
+    """Names of metrics that the paper does not have. They are shown in separate tables."""
     figures: dict[str, FigureSpec] = field(default_factory=dict)
-    """Figures by the name of their file."""
+    """Figures that the run draws, by the name of the file into which the figure is drawn."""
 
 
 @dataclass
 class Dataset:
     name: str = MISSING
     root: Any = None
-    """Folder of the data, or a `_target_` with its arguments that writes one."""
+    """Folder of the data, or a `_target_` with its arguments that writes the data into a folder."""
     items: int | None = None
-    """Largest number of items; None takes all."""
+    """Largest number of items that are used; None uses all items."""
     pictures: dict[str, Any] = MISSING
-    """Reader of the items: a `_target_` with its arguments."""
+    """Object that lists and reads the pictures of the data set: a `_target_` with its arguments."""
 
 
 @dataclass
@@ -193,63 +207,72 @@ class MetricSpec:
     decimals: int = 4
     unit: str = ""
     scale: float = 1.0
-    """Factor of the printed value: printed value = value × scale."""
+    """Factor by which a value is multiplied before it is printed."""
     on_features: bool = False
-    """True if the value depends on the network that `metrics.name` names; the title then contains that name."""
+    """True if the value depends on the network that `metrics.name` names. The title then contains this name."""
 
 
 @dataclass
 class MeasureSpec:
-    """A family of metrics that are computed together."""
+    """A measure, and the metrics that are computed from its arrays."""
 
     measure: dict[str, Any] = MISSING
-    """Measure as a `_target_` with its arguments."""
+    """The measure that computes the arrays of these metrics: a `_target_` with its arguments."""
     set_metrics: dict[str, str] = field(default_factory=dict)
-    """Metrics of whole sets of images, and for each one the array of the measure that it is computed from."""
+    """For each metric of a whole set of images: the name of the measure's array from which the metric is computed."""
     tasks: list[str] = field(default_factory=list)
-    """Further tasks whose tables use this measure; `metrics.tasks` lists the measures of each task."""
+    """Names of tasks whose tables use this measure even if `metrics.tasks` does not list it for the task."""
     metrics: dict[str, MetricSpec] = field(default_factory=dict)
-    """User-defined metrics, which are shown next to the paper's columns."""
+    """Metrics that the user defines, by name. They are shown in separate tables, not among the paper's columns."""
 
 
 @dataclass
 class Choice:
-    """A change to the profile's own way to measure; everything else stays as it is there."""
+    """One changed choice in the way to measure. Everything that it does not name stays as the profile has it.
+
+    The experiment in `bench.experiments.sensitivity` measures the same images once for each such choice.
+    """
 
     label: str = MISSING
     saved: str | None = None
-    """Way in which images are saved before they are measured; see `bench.metrics.image_encoding`."""
+    """Way in which images are saved before they are measured, such as a file format; None does not change it.
+
+    See `bench.metrics.image_encoding`.
+    """
     metrics: dict[str, str] = field(default_factory=dict)
-    """Metrics, and the metric that replaces each one."""
+    """For each metric that the choice replaces: the name of the metric that replaces it."""
     measures: list[str] = field(default_factory=list)
-    """Measures that the replacing metrics need in addition to the task's."""
+    """Names of the measures that the replacing metrics need in addition to the measures of the table's task."""
     bins: str | None = None
-    """Rule for mask areas that lie on the edge of a bin; see `bench.metrics.bins`."""
+    """Rule that decides to which bin an item belongs if its mask area lies on the edge of a bin.
+
+    See `bench.metrics.bins`.
+    """
     against: str | None = None
-    """Name of the choice that it is compared with; None for the profile's own way to measure."""
+    """Name of the choice with which this choice is compared; None compares with the profile's own way to measure."""
 
 
 @dataclass
 class Metrics:
     name: str = MISSING
-    """Name that appears in the titles of columns."""
+    """Name of the feature network. It appears in the titles of the columns that depend on this network."""
     measures: dict[str, MeasureSpec] = MISSING
     tasks: dict[str, list[str]] = MISSING
-    """Names of the measures for each task."""
+    """Names of the measures that are computed for a table, by the name of the table's task."""
     choices: dict[str, Choice] = field(default_factory=dict)
-    """Rows of the sensitivity table by name."""
+    """Changed choices of the sensitivity study, by name. Each one is a row of the study's table."""
 
 
 @dataclass
 class Baseline:
-    """Sources of the images of other methods, in addition to those of the profile."""
+    """Images that other methods made, in addition to the images that `profile.baselines` names."""
 
     root: str | None = None
-    """Folder of images that another program made."""
+    """Folder of images that another program made. With `baseline=predictions`, they become one row of the table."""
     label: str = "Predictions"
-    """Label of the row that shows these images."""
+    """Label of the row that shows the images in `root`."""
     methods: dict[str, Any] = field(default_factory=dict)
-    """Sources by row: a `_target_` with its arguments for each."""
+    """Where the images of each row come from, by the name of the row: a `_target_` with its arguments."""
 
 
 @dataclass
@@ -258,14 +281,14 @@ class DecoderSpec:
 
     name: str = MISSING
     width: float = 1.0
-    """Factor on the vanilla decoder's channels."""
+    """Factor by which the vanilla decoder's numbers of channels are multiplied."""
     depth: float = 1.0
-    """Factor on the vanilla decoder's layers; the result is rounded to a whole number."""
+    """Factor by which the vanilla decoder's number of layers is multiplied. The product is rounded to an integer."""
     conditioned: bool = True
     blending: str = "add"
     branch: str = "plain"
     checkpoint: str | None = None
-    """Weights of the decoder, if a row evaluates it."""
+    """Path of the decoder's weights; None if the decoder is only trained or drawn."""
 
 
 @dataclass
@@ -277,92 +300,104 @@ class Convergence:
 
 @dataclass
 class MiniModels:
-    """Settings of `train_mini`."""
+    """Settings of the experiment `train_mini`, which trains the models of the mini profile."""
 
     per_class: int = MISSING
     """Number of training pictures in each class."""
     dev_per_class: int = MISSING
-    """Number of pictures in each class that recipes are selected on."""
+    """Number of pictures in each class of the set on which the best recipe of a part is selected."""
     bfloat16: bool = MISSING
     convergence: Convergence = MISSING
     recipes_tried: dict[str, int] = MISSING
-    """Number of recipes tried for each part, including the selected one."""
+    """Number of recipes that were tried for each part, by the part's name. The selected recipe counts as well."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """Recipes that are used only if `part=` names them; their results are not packed."""
+    """Recipes of further parts. Such a part is made only if the key `part` names it, and it is not packed."""
     recipes: dict[str, Any] = MISSING
-    """Recipe of each part: a `_target_` with its arguments."""
+    """Training recipe of each part, by the part's name: a `_target_` with its arguments."""
 
 
 @dataclass
 class Gate:
-    """Limits that the tables of a collection must meet."""
+    """Settings of the gate, which compares the results of a collection with a baseline."""
 
     against: str | None = None
-    """File of a baseline, or folder of earlier runs, to compare with; None compares nothing."""
+    """File of a baseline, or folder of earlier runs, with which the results are compared; None compares nothing."""
     margins: list[str] = field(default_factory=list)
-    """Margins that differ from the defaults, such as `fid=0.5`; see `bench.gate.margins`."""
+    """Largest accepted worsening of a metric, such as `fid=0.5`, where it differs from the default.
+
+    See `bench.gate.margins`.
+    """
     annotations: bool = False
-    """True if annotations for GitHub are printed as well."""
+    """True if the gate also prints annotations, which GitHub shows next to the code of a pull request."""
 
 
 @dataclass
 class ComposedConfig:
-    """Schema of the composition: every key that the configuration of any experiment may have.
+    """Schema of the configuration that Hydra composes: every key that any experiment may have.
 
-    An experiment receives only its own keys; see `bench.config.experiment_configs`.
+    An experiment receives only the keys that its class needs. See `bench.config.experiment_configs`.
     """
 
     name: str = MISSING
     description: str = MISSING
     _target_: str = "bench.experiments.table.TableExperiment"
-    """Class that runs it, one of `bench.config.kinds.KINDS`."""
+    """Full name of the class that runs the experiment, one of the keys of `bench.config.kinds.KINDS`."""
     stage: str = "report"
-    """Last stage to run; `fetch` downloads missing files and runs nothing."""
+    """Last stage to run, one of `STAGES`; or `fetch`, which downloads missing files and runs no stage."""
     limit: int | None = None
-    """Number of items to use from the start of the manifest; None uses all."""
+    """Number of items that are used, counted from the start of the manifest; None uses all items."""
     fresh: bool = False
-    """True if latents and scores are computed again: those in the store for this run are removed first."""
+    """True if latents and scores are computed again. The run then first removes its own from the store."""
     seed: int = 0
     device: str = "auto"
     batch_size: int | str = "${profile.batch_size}"
-    """Number of items per batch, or `auto`."""
+    """Number of items in each batch. With `auto`, the program chooses the number."""
     strip_rows: int | None = None
-    """Number of rows that decoders compute at once, to save memory; None computes all, or fewer if a single image does
-    not fit.
+    """Number of pixel rows that decoders compute at once, to save memory.
+
+    None computes all pixel rows at once, or fewer if one image does not fit into the memory.
     """
     compile: str | None = None
-    """Mode in which decoders are compiled, one of `COMPILE`; None does not compile them."""
+    """Mode in which `torch.compile` compiles the decoders, one of `COMPILE`; None does not compile them."""
     controls: list[str] = "${profile.controls}"  # type: ignore[assignment]
-    """Controls that are measured in addition to the paper's rows; see `CONTROLS`."""
+    """Names of the controls that are measured in addition to the paper's rows. `CONTROLS` explains them."""
     out: str | None = None
     overwrite: bool = False
-    """True if `out` may hold a finished run of another configuration, or files that no run has written."""
+    """True if the run may write into a folder `out` that holds other files.
+
+    These may be a finished run of another configuration, or files that no run has written.
+    """
     verbose: bool = False
-    """True if differences, effects, verdicts and notes are printed as well; the written tables and the report always
-    contain them.
+    """True if the terminal also shows differences, effects, verdicts and notes.
+
+    The written tables and the report contain them in any case.
     """
     save_images: bool = False
     keep_features: bool = False
-    """True if features are saved with the records, for other statistics later (`bench.results.features`)."""
+    """True if feature vectors are saved with the records, so that other statistics can be computed from them later.
+
+    See `bench.results.features`.
+    """
     features_dtype: str = "float32"
     """Data type in which features are saved, one of `DTYPES`."""
     costs: bool = False
-    """True if claims about cost are judged, for which rows and the sampler are timed; a report always times its
-    rows.
+    """True if claims about cost are judged. The rows and the sampler are timed for this purpose.
+
+    A run that writes a report times the rows in any case.
     """
     experiments: list[str] = field(default_factory=list)
-    """Names of a collection's experiments, in the order in which they run."""
+    """Names of the experiments that a collection runs, in this order."""
     each: dict[str, list[str]] = field(default_factory=dict)
-    """Overrides for the experiments of a collection, by experiment; `all` applies to every one."""
+    """Overrides for the experiments of a collection, by the experiment's name; `all` stands for every experiment."""
     gate: Gate | None = None
     seeds: list[int] = field(default_factory=list)
-    """Training seeds that `experiment=seeds` measures in addition to the packaged one."""
+    """Training seeds that `experiment=seeds` measures in addition to the seed of the shipped weights."""
     seeds_from: str | None = None
-    """Folder with the decoders that `experiment=train_mini part=NAME@SEED` trained."""
+    """Folder of the decoders of other training seeds, which `experiment=train_mini part=NAME@SEED` trained."""
     card: str | None = None
     """Folder into which `experiment=seeds` writes `seeds.json` and `CARD.md`."""
     part: str | None = None
-    """Name of the only part that `train_mini` makes; None makes all."""
+    """Name of the only part that `train_mini` makes, or NAME@SEED; None makes all parts."""
     profile: Profile = field(default_factory=Profile)
     paths: Paths = field(default_factory=Paths)
     dataset: Dataset | None = None
@@ -374,15 +409,15 @@ class ComposedConfig:
     decoder: DecoderSpec | None = None
     baseline: Baseline | None = None
     training: dict[str, Any] | None = None
-    """Training of the decoder: a `_target_` with its arguments."""
+    """Recipe by which the decoder is trained: a `_target_` with its arguments."""
     start: str | None = None
-    """Weights that the decoder starts from; None starts from random ones."""
+    """Path of the weights from which the training starts; None starts from random weights."""
     first_stage: str | None = None
     training_data: dict[str, Any] | None = None
     validation_data: dict[str, Any] | None = None
     predict_branch: bool = False
-    """True if a new branch starts as the linear prediction of the decoder's features from the picture."""
+    """True if a new branch starts as a linear prediction of the decoder's features from the picture."""
     workers: int = 0
-    """Number of processes that read training data, for each training process."""
+    """Number of processes that read training data for each process that trains."""
     wandb: str | None = None
-    """Name of the project at W&B."""
+    """Name of the project at Weights & Biases (W&B) to which the training is logged; None logs nothing there."""

@@ -1,6 +1,7 @@
-"""The keys of a configuration that a run uses: those that its experiment reads, and all keys that these refer to.
+"""The keys of a configuration that a run uses.
 
-An override of any other key would change nothing, so it is refused. This module does not import torch.
+These are the keys that the run's experiment reads, and all keys to which the values of used keys refer. An override of
+any other key would change nothing, so it is refused. This module does not import torch, which takes seconds to import.
 """
 
 from __future__ import annotations
@@ -19,25 +20,26 @@ from bench.errors import BadInputError
 __all__ = ["Usage"]
 
 SHOWN = 12
-"""Largest number of keys that a message names."""
+"""Largest number of keys that an error message lists."""
 
 
 class Usage:
-    """The keys that one run uses of its configuration."""
+    """The keys that one run uses, out of all keys of its configuration."""
 
     def __init__(self, config: DictConfig, more: Sequence[str] = ()) -> None:
-        """Follow every interpolation from the keys that the kind of experiment reads.
+        """Start with the keys that the experiment reads, and follow every interpolation in their values.
 
         Args:
-            config: composed configuration of a known kind, with unresolved interpolations.
-            more: further keys that are read.
+            config: composed configuration with unresolved interpolations. Its `_target_` is a class in
+                `bench.config.kinds.KINDS`.
+            more: further keys that the run reads.
         """
         self.name = str(config.name)
         self._tree = OmegaConf.to_container(config, resolve=False)
         self.named: set[str] = set()
-        """Every key that is read or referred to, even if it does not exist."""
+        """Every key that the experiment reads or to which a used value refers, even if the key does not exist."""
         self.leaves: set[str] = set()
-        """The existing keys with values among `named` and below them."""
+        """The full name of each existing value at a key in `named` or below such a key."""
         waiting = [*RUN, *kind_of(str(config._target_)).reads(config), *more]
         while waiting:
             key = waiting.pop()
@@ -48,14 +50,14 @@ class Usage:
                     waiting += references(leaf, value)
 
     def uses(self, key: str) -> bool:
-        """Tell whether a key, a key above it or a key below it is used."""
+        """Return True if the run uses this key, a key above it or a key below it."""
         return any(_related(key, used) for used in self.named)
 
     def refuse_unused(self, overrides: Sequence[str]) -> None:
-        """Require that each override sets something that is used.
+        """Require that each override sets something that the run uses.
 
         Raises:
-            BadInputError: an override does not; the message names its key.
+            BadInputError: an override would change nothing. The message names its key.
         """
         unused = self.unused(overrides)
         if unused:
@@ -68,7 +70,10 @@ class Usage:
         return [word for word in overrides if not self._is_used(parse(word), known, overrides)]
 
     def refusal(self, word: str) -> str:
-        """Return the message about an override that would change nothing."""
+        """Return the error message about an override that would change nothing.
+
+        The message lists used keys: keys with the same last part, else keys of the same group, else all used groups.
+        """
         override = parse(word)
         key = next((key for key in keys_set(override) if not self.uses(key)), override.key_or_group)
         if key.startswith("hydra"):

@@ -1,1 +1,1 @@
-"""Items to evaluate: images, masks, and the miniature data sets that stand in for the real ones."""
+"""Items to evaluate: adapters that read data sets, masks, and miniature data sets that replace the real ones."""

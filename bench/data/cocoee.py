@@ -1,6 +1,7 @@
-"""COCOEE, the test bench of Paint-by-Example: pictures, boxes to fill, and exemplars of the content to paint there.
+"""The adapter for COCOEE, the test bench of Paint-by-Example.
 
-Its files are named after COCO annotation ids of 12 digits (Fantasy-Studio/Paint-by-Example at 52a7e37, README and
+COCOEE consists of pictures, masks with one box to fill, and exemplars of the content to paint into the box. The name of
+each file begins with a COCO annotation id of 12 digits (Fantasy-Studio/Paint-by-Example at 52a7e37, README and
 ldm/data/test_bench_dataset.py).
 """
 
@@ -25,24 +26,27 @@ from bench.errors import BadInputError
 __all__ = ["COCOEE"]
 
 PARTS = {"GT_3500": "GT", "Mask_bbox_3500": "mask", "Ref_3500": "ref"}
-"""Folders, and the endings of the file names in them."""
+"""Folders of pictures, masks and exemplars, each with the word that follows the id in its file names."""
 LIST = "id_list.npy"
 DIGITS = 12
 PUBLISHED = (3500, "0acd5c4b13060dd4b671be8c01f2d2e53b739ce7d6bedcb1df1cd386c4c3c819")
-"""Number of ids and SHA-256 of the sorted ids, with 12 digits each, in Fantasy-Studio/Paint-by-Example at 52a7e37,
-test_bench/id_list.npy.
+"""Number of ids in the published list, and SHA-256 of the sorted ids, each with 12 digits.
+
+Source: Fantasy-Studio/Paint-by-Example at 52a7e37, test_bench/id_list.npy.
 """
 
 
 @dataclass(frozen=True)
 class COCOEE(Pictures):
-    """The pictures, with the mask and the exemplar of each one.
+    """The pictures of COCOEE, each with its mask and its exemplar.
 
     Attributes:
-        root: the folder `test_bench`.
-        ids: a file of int64 ids in NumPy's format, in the order of the items; a relative path starts at the root.
-            None for the root's `id_list.npy` or, if it does not exist, for all ids in the folders.
-        mask_values: values of known pixels and of the hole in mask files, in this order; None for black and white.
+        root: path of the folder `test_bench`.
+        ids: file of integer ids in NumPy's format, in the order of the items. A relative path starts at the root. If it
+            is None, the file `id_list.npy` in the root is used. If that file does not exist, all ids in the names of
+            files are used.
+        mask_values: value of known pixels and value of the hole in mask files. None if black is known and white is the
+            hole.
     """
 
     root: str | Path
@@ -57,15 +61,15 @@ class COCOEE(Pictures):
 
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` if the ids are those of the published list, in any order; `custom` otherwise."""
+        """`published` if the ids are exactly the ids of the published list, in any order; `custom` otherwise."""
         return "published" if (len(self._names), names_sha256(sorted(self._names))) == PUBLISHED else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures.
+        """Yield the pictures, in the order of their ids in the list or, without a list, sorted by id.
 
         Raises:
-            BadInputError: the root or the list is missing, the list is broken or has an id twice, or one of the
-                three files of an id is missing.
+            BadInputError: the root or the list is missing, the list is broken or has an id twice, there is no id, or
+                an id lacks its picture, mask or exemplar.
         """
         root, names = Path(self.root), self._names
         files = {name: [f"{part}/{name}_{ending}.png" for part, ending in PARTS.items()] for name in names}
@@ -87,7 +91,10 @@ class COCOEE(Pictures):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Files in the three folders that have no id in their names, with the reason; empty if a list gives the ids."""
+        """Files in the three folders whose names contain no valid id, each with the reason.
+
+        If the ids come from a list, other files do not matter, and the result is empty.
+        """
         return {} if self._list is not None else self._found[1]
 
     @property
@@ -97,7 +104,7 @@ class COCOEE(Pictures):
 
     @cached_property
     def _names(self) -> list[str]:
-        """The ids with 12 digits each."""
+        """Ids of the pictures, as texts of 12 digits."""
         root = existing_folder(self.root, f"a folder that holds {', '.join(PARTS)}")
         names = self._found[0] if self._list is None else _listed(self._list)
         if not names:
@@ -106,7 +113,7 @@ class COCOEE(Pictures):
 
     @cached_property
     def _found(self) -> tuple[list[str], dict[str, str]]:
-        """The ids in the names of files, and the files that have none."""
+        """Sorted ids in the names of files; and each file without an id in its name, with the reason."""
         names: set[str] = set()
         left_out: dict[str, str] = {}
         for part, ending in PARTS.items():

@@ -1,4 +1,7 @@
-"""The random crop of training pictures (buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py)."""
+"""The random crop of training pictures, as in the released code of the paper.
+
+Source: buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,18 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def random_crop(picture: Pixels, generator: np.random.Generator, side: int, *, smallest: float = 0.5) -> Pixels:
-    """Crop a random square of `smallest` to 1 times the shorter side, and scale it by area averaging.
+    """Cut a random square from a picture, and scale it to a given size by averaging over areas.
+
+    The side of the square is between `smallest` and 1 times the shorter side of the picture.
 
     Args:
-        picture: uint8 H×W×3.
-        generator: random generator for the crop.
+        picture: picture as uint8 of shape (H, W, 3).
+        generator: random generator for the size and the place of the square.
         side: side of the result in pixels.
-        smallest: smallest side of the crop as a fraction of the shorter side.
+        smallest: smallest side of the square, as a fraction of the picture's shorter side.
 
     Returns:
-        uint8 side×side×3.
+        The scaled square as uint8 of shape (side, side, 3).
     """
     height, width = picture.shape[:2]
     cut = int(min(height, width) * generator.uniform(smallest, 1.0))

@@ -1,6 +1,7 @@
-"""Writing of pictures, which are first encoded in memory so that disk errors are recognised.
+"""Writing of picture files, so that a full disk causes a clear error.
 
-Pillow's own writers raise an error without the system's error number if a file cannot be written completely.
+A picture is first encoded in memory and then written. If Pillow itself writes a file and cannot complete it, its error
+lacks the system's error number, and a full disk cannot be recognised.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ __all__ = ["write_picture"]
 
 
 def write_picture(path: Path, pixels: npt.NDArray[np.uint8], **options: Any) -> None:
-    """Write a picture in the format of the file's suffix; the file appears completely or not at all.
+    """Write a picture file, which appears completely or not at all.
 
     Args:
-        path: path of the file.
-        pixels: H×W×3 for RGB or H×W for grey levels.
+        path: path of the file. Its suffix determines the format.
+        pixels: uint8 of shape (H, W, 3) for RGB, or of shape (H, W) for grey levels.
         options: options of Pillow's writer for the format, such as `quality`.
 
     Raises:
-        OSError: the disk is full or read-only, or the file may not be so large; the error contains the path.
+        OSError: the disk is full or read-only, or the process may not write a file of this size. The error names the
+            path.
     """
     encoded = BytesIO()
     Image.fromarray(pixels).save(encoded, Image.registered_extensions()[path.suffix.lower()], **options)

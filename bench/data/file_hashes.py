@@ -1,7 +1,8 @@
-"""SHA-256 of files, stored between runs and reused while the file system reports no change.
+"""Computes the SHA-256 of files, and stores it, so that later runs need not read a file that has not changed.
 
-A file is identified by device, inode, size, and the times of its last changes of content and of status. Programs cannot
-set the last one, so a copied modification time does not hide a changed content.
+A file is treated as unchanged if it has the same device, inode, size, modification time and status time as before. The
+status time is the time of the last change of the file's content or attributes, and programs cannot set it. So a changed
+content is noticed even if a program restores the old modification time.
 """
 
 from __future__ import annotations
@@ -21,40 +22,50 @@ from bench.store import Fact, content_key
 __all__ = ["FileHashes", "file_state"]
 
 READERS = 8
-"""Number of files that are read at once."""
+"""Number of files that are read at the same time."""
 SETTLED = 2_000_000_000
-"""Nanoseconds after a file's last change from which its hash is stored; an earlier hash could hide a second change with
-the same time.
+"""Nanoseconds that must have passed since a file's last change before its hash is stored.
+
+Soon after a change, a second change could get the same time as the first one, and the stored hash would then be wrong.
 """
 SHA256 = re.compile("[0-9a-f]{64}")
 NO_FILE = "none"
-"""Value in place of the hash of a path that is not a readable file; reading the picture reports the error."""
+"""Value instead of a hash if a path is not a readable file. The error is reported later, when the picture is read."""
 SHOWN_FROM = 1000
-"""Number of new files from which a progress bar is shown."""
+"""Smallest number of files to hash for which progress is shown."""
 
 
 def file_state(status: os.stat_result) -> str:
-    """Return a text that changes whenever a file may have changed."""
+    """Return a text that describes the state of a file. It differs from an earlier text if the file may have changed.
+
+    Args:
+        status: result of `os.stat` for the file.
+    """
     return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}"
 
 
 class FileHashes:
-    """The hashes of many files."""
+    """The SHA-256 of many files, with a memory for later runs."""
 
     def __init__(self, memory: Fact | None = None) -> None:
-        """Set the place in the store for hashes between runs; without one, every file is hashed each time.
+        """Set where hashes are stored between runs.
 
-        Stored hashes carry a checksum, and damaged ones are ignored.
+        Args:
+            memory: the place in the store. None to store nothing, so that every file is hashed each time. Stored hashes
+                have a checksum, and they are ignored if it does not match.
         """
         self._memory = memory
         self._states: dict[Path, str | None] = {}
 
     def changed(self) -> list[Path]:
-        """Return the files that have changed since `of` hashed them."""
+        """Return the files that may have changed since the last call of `of`."""
         return [path for path, state in self._states.items() if _state(path) != state]
 
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
-        """Return the SHA-256 of each file; the value is `none` for a path that is not a readable file."""
+        """Return the SHA-256 of each file as 64 hexadecimal digits, or `none` for a path that is not a readable file.
+
+        Files with a stored hash are not read again if they are unchanged.
+        """
         known = self._stored()
         self._states = {path: _state(path) for path in dict.fromkeys(paths)}
         hashes = {path: NO_FILE if state is None else known.get(state, "") for path, state in self._states.items()}
@@ -94,7 +105,7 @@ class FileHashes:
 
 
 def _state(path: Path) -> str | None:
-    """Return the state of a regular file, or None for anything else, which is not opened."""
+    """Return the state of a regular file (see `file_state`), or None if the path is not a regular file."""
     try:
         status = path.stat()
     except (OSError, ValueError):  # a path with a null character raises ValueError
@@ -103,8 +114,10 @@ def _state(path: Path) -> str | None:
 
 
 def _hash(path: Path) -> tuple[str, str | None]:
-    """Return a file's hash and state; the state is None if the file changed meanwhile, so that the hash is not
-    stored.
+    """Read a file and return its SHA-256 and its state (see `file_state`).
+
+    The state is None if the file changed while it was read, so that the hash is not stored. A file that cannot be read
+    has the hash `none` and the state None.
     """
     try:
         with path.open("rb") as file:

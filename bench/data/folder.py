@@ -1,4 +1,4 @@
-"""A folder of pictures of any kind."""
+"""The adapter for a folder of pictures that belongs to no known data set."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ __all__ = ["FolderPictures"]
 
 @dataclass(frozen=True)
 class FolderPictures(Pictures):
-    """All pictures below a folder in the order of names; links are followed, and hidden files are left out.
+    """All pictures below a folder, in the order of their names.
+
+    Links are followed. Hidden files, whose names begin with a dot, are left out.
 
     Attributes:
-        root: the folder.
+        root: path of the folder.
     """
 
     root: str | Path
@@ -48,7 +50,7 @@ class FolderPictures(Pictures):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Paths below the root that give no picture, with the reason."""
+        """Paths below the root that give no picture, each with the reason."""
         return self._pictures_and_rest[1]
 
     @cached_property

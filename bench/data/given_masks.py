@@ -1,6 +1,6 @@
-"""Masks that are read from files: which of their pixels are the hole, and which files are too unclear.
+"""Reads masks from files: decides which pixels are the hole, and refuses files in which this is not clear.
 
-A mask is turned upright by its own EXIF orientation and must have the size of its upright picture.
+A mask is turned upright by the EXIF orientation in its own file. It must then have the size of its upright picture.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ Pixels = npt.NDArray[np.uint8]
 
 MASK_VALUES = "dataset.pictures.mask_values"
 APART = 96
-"""Smallest difference in grey levels between known pixels and hole if no values are given."""
+"""Smallest difference between the grey levels of known pixels and of the hole, if `mask_values` is not set."""
 NEAR = 0.25
-"""Fraction of the distance between the two levels within which a pixel counts as one of them."""
+"""Largest distance of a clear pixel from the nearer of the two levels, as a fraction of their difference."""
 MOST_BETWEEN = 0.1
-"""Largest fraction of pixels that are near neither level, such as those of soft edges."""
+"""Largest fraction of a mask's pixels that may be near neither of the two levels, such as pixels of soft edges."""
 SHOWN = 6
 LARGEST = 255
 
 
 @dataclass(frozen=True)
 class MaskValues:
-    """The two values in a mask's file, in 0–255; for a file with a palette, the two indices."""
+    """The values from 0 to 255 that mean known pixels and hole in a mask's file.
+
+    They are grey levels, or indices of the palette if the file has one.
+    """
 
     known: int
     hole: int
@@ -47,7 +50,13 @@ BLACK_AND_WHITE = MaskValues(0, LARGEST)
 
 
 def mask_values(given: Sequence[Any] | None) -> MaskValues | None:
-    """Read the setting `dataset.pictures.mask_values`: null, or the values of known pixels and of the hole.
+    """Check the setting `dataset.pictures.mask_values` and convert it.
+
+    Args:
+        given: value of the setting: the value of known pixels and the value of the hole, or None.
+
+    Returns:
+        The two values, or None if the setting is None.
 
     Raises:
         BadInputError: the setting is not a pair of different integers from 0 to 255.
@@ -66,17 +75,23 @@ def mask_values(given: Sequence[Any] | None) -> MaskValues | None:
 def read_mask(
     path: Path, *, resolution: int, like: tuple[int, int], values: MaskValues | None = None
 ) -> tuple[Pixels, int]:
-    """Read a mask as uint8 (S, S), 1 = hole, and count the pixels that had neither of the two values.
+    """Read a mask, and scale it by taking the nearest pixel.
 
-    A pixel takes the value that it is nearer to; without given values, it is white from level 128 on. Labels have no
-    values between them: they are indices of a palette, or given values closer together than `APART`.
+    A pixel belongs to the hole if its value is nearer to the value of the hole than to the value of known pixels. If
+    `values` is None, this means that levels from 128 on are the hole. A soft edge may contain values between the two.
+    Two cases allow no other value than the two: indices of a palette, and given values that differ by less than
+    `APART`.
 
     Args:
-        path: path of a grey picture, or of one with a single channel.
+        path: path of the mask's file. Colours are converted to grey, and of 16 bits the upper 8 are used.
         resolution: side of the result in pixels.
-        like: width and height of the mask's upright image.
-        values: values of known pixels and of the hole. If given, a palette's indices are compared with them;
-            otherwise its colours are compared with black and white. Pictures of 16 bits use their upper 8 bits.
+        like: width and height in pixels of the image to which the mask belongs, after it is turned upright.
+        values: values of known pixels and of the hole. In a file with a palette, they are compared with the indices.
+            None if black is known and white is the hole; the colours of a palette are then used.
+
+    Returns:
+        The mask as uint8 of shape (resolution, resolution), 1 = hole; and the number of its pixels that had neither
+            of the two values.
 
     Raises:
         BadInputError: the file is missing or broken, has transparent pixels or another size than its image, its
@@ -106,7 +121,7 @@ def read_mask(
 
 
 def _opened(path: Path) -> Image.Image:
-    """Return an upright mask without transparent pixels."""
+    """Read the picture of a mask and turn it upright. Raise BadInputError if it has transparent pixels."""
     picture = open_picture(path)
     if picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < LARGEST:
         raise BadInputError(f"{path}: expected a mask without transparency, found transparent pixels")
@@ -114,7 +129,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _levels(picture: Image.Image, *, indices: bool) -> Pixels:
-    """Return the grey levels of a mask, or the indices of its palette, as H×W."""
+    """Return a mask's grey levels, or the indices of its palette if `indices` is true, as uint8 of shape (H, W)."""
     if indices:
         return np.array(picture)
     if picture.mode not in ("1", "L"):
@@ -129,7 +144,15 @@ def _is_hole(levels: Pixels, values: MaskValues) -> npt.NDArray[np.bool_]:
 
 
 def _refuse_unclear(path: Path, levels: Pixels, values: MaskValues, *, given: bool, indices: bool) -> None:
-    """Raise BadInputError unless the mask has two distinct levels, of which one is the hole's."""
+    """Raise BadInputError unless a mask has two clearly different levels, one for the hole and one for known pixels.
+
+    Args:
+        path: path of the mask, for the message.
+        levels: grey levels or palette indices of the mask, of shape (H, W).
+        values: values of known pixels and of the hole.
+        given: True if the user has set the values; False if they are black and white by default.
+        indices: True if `levels` are indices of a palette.
+    """
     hole = _is_hole(levels, values)
     expected = f"the values {values} of {MASK_VALUES}" if given else f"black and white, or {MASK_VALUES}=[KNOWN,HOLE]"
     if hole.all() or not hole.any():
@@ -151,7 +174,7 @@ def _refuse_unclear(path: Path, levels: Pixels, values: MaskValues, *, given: bo
 
 
 def _listed_values(levels: Pixels) -> str:
-    """List the values of a mask, or the most frequent ones if there are many."""
+    """Return a text for a message that lists the values in a mask, or the six most frequent ones if there are more."""
     values, counts = np.unique(levels, return_counts=True)
     shown = sorted(values[np.argsort(-counts, kind="stable")[:SHOWN]].tolist())
     if len(values) == 1:

@@ -1,8 +1,9 @@
-"""The ImageNet validation set, and the subset of it in the paper's Table 2.
+"""The adapters for the ImageNet validation set, and for the part of it that the paper's Table 2 uses.
 
-The authors took 3 pictures of each class and report 2,968 of the 3,000. LaMa's generator silently leaves out a picture
-if all five of its masks are too large, about 1 % of them. That this explains the missing 32 is our inference, not their
-statement. They offer the 2,968 pictures with their masks as an archive (buxiangzhiren/Asymmetric_VQGAN, README).
+The paper's authors took 3 pictures of each of 1,000 classes but report results for 2,968 pictures. LaMa's mask
+generator silently leaves out a picture if all five of its masks are too large, which happens to about 1 % of the
+pictures. We think that this explains the 32 missing pictures, but the authors do not say so. The authors offer the
+2,968 pictures with their masks as an archive (buxiangzhiren/Asymmetric_VQGAN, README).
 """
 
 from __future__ import annotations
@@ -31,15 +32,19 @@ MASK_ENDING = "_mask"
 
 @dataclass(frozen=True)
 class ImageNetValidation(Pictures):
-    """A seeded selection of pictures of each class, which is equal for both layouts, including the names.
+    """A random selection of pictures from each class of the validation set.
+
+    The pictures may lie in one folder for each class (synset), or all in one folder with a ground truth file. Both
+    layouts give the same selection and the same ids.
 
     Attributes:
-        root: the folder that holds the synset folders, such as `ILSVRC2012/val`; with a ground truth, the folder
-            that holds the pictures themselves.
-        per_class: number of pictures of each class; a class with fewer gives all of them.
+        root: folder that contains the synset folders, such as `ILSVRC2012/val`. If `ground_truth` is set, the folder
+            that contains the pictures themselves.
+        per_class: number of pictures to select from each class. A class with fewer pictures gives all of them.
         seed: seed of the selection.
-        ground_truth: the devkit's `ILSVRC2012_validation_ground_truth.txt`, whose line n is the class of
-            `ILSVRC2012_val_%08d` n; a relative path starts at the root. None if synset folders give the classes.
+        ground_truth: the devkit's file `ILSVRC2012_validation_ground_truth.txt`. Its line n has the class of the
+            picture `ILSVRC2012_val_` with the number n in 8 digits. A relative path starts at the root. None if the
+            pictures lie in synset folders.
     """
 
     root: str | Path
@@ -56,17 +61,19 @@ class ImageNetValidation(Pictures):
 
     @property
     def subset(self) -> Literal["reconstructed", "custom"]:
-        """`reconstructed` for 3 pictures of each of 1,000 classes, which is the authors' rule with our own
-        selection.
+        """`reconstructed` for 3 pictures of each of 1,000 classes, and `custom` otherwise.
+
+        The paper's authors took the same number of each class, but which pictures they took is not known.
         """
         counts = [len(chosen) for chosen in self._chosen]
         return "reconstructed" if counts == [PER_CLASS] * CLASSES else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures in the order of their classes, then of their names.
+        """Yield the selected pictures, sorted by class and then by name.
 
         Raises:
-            BadInputError: the root is not a folder or has no pictures in classes, or the ground truth does not fit.
+            BadInputError: the root is not a folder, no picture with a class is found, or the ground truth file is
+                broken or names pictures that are missing.
         """
         chosen = [path for paths in self._chosen for path in paths]
         root = Path(self.root)
@@ -80,7 +87,10 @@ class ImageNetValidation(Pictures):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Paths below the root that give no picture to select from, with the reason."""
+        """Paths below the root that are no pictures of a class, each with the reason.
+
+        Pictures that were merely not selected are not listed.
+        """
         _ = self._chosen
         return self._walk.left_out
 
@@ -90,7 +100,7 @@ class ImageNetValidation(Pictures):
 
     @cached_property
     def _chosen(self) -> list[list[Path]]:
-        """The selected pictures of each class."""
+        """Paths of the selected pictures, one list for each class."""
         root = existing_folder(self.root, "a folder of synset folders, or of pictures with their ground truth")
         found = self._walk
         classes = _folders(found) if self.ground_truth is None else _flat(found, root / self.ground_truth)
@@ -140,11 +150,12 @@ def _flat(walked: Walk, ground_truth: Path) -> list[list[Path]]:
 
 @dataclass(frozen=True)
 class AuthorsArchive(Pictures):
-    """The authors' own pictures and masks, unpacked.
+    """The pictures and masks of the archive that the paper's authors offer, after it is unpacked.
 
     Attributes:
-        root: the folder that holds pairs of `NAME.png` and `NAME_mask.png`.
-        mask_values: values of known pixels and of the hole in mask files, in this order; None for black and white.
+        root: folder that contains pairs of files, `NAME.png` and `NAME_mask.png`.
+        mask_values: value of known pixels and value of the hole in mask files. None if black is known and white is the
+            hole.
     """
 
     root: str | Path
@@ -158,16 +169,17 @@ class AuthorsArchive(Pictures):
 
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` if there are as many pairs as the paper reports (their checksum is unknown); `custom`
-        otherwise.
+        """`published` if there are 2,968 pairs, as many as the paper reports; `custom` otherwise.
+
+        Only the number can be compared, because no checksum of the archive is known.
         """
         return "published" if len(self._names) == PUBLISHED_PAIRS else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures with their masks in the order of their names.
+        """Yield the pictures with their masks, in the order of their names.
 
         Raises:
-            BadInputError: the root is not a folder or has no pairs, or a picture or mask has no partner.
+            BadInputError: the root is not a folder or has no pairs, a picture has no mask, or a mask has no picture.
         """
         names, root = self._names, Path(self.root)
         sources, values = source_notes(root), mask_values(self.mask_values)
@@ -177,7 +189,7 @@ class AuthorsArchive(Pictures):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Names in the root that belong to no pair, with the reason."""
+        """Names of files and folders in the root that cannot belong to a pair, each with the reason."""
         _ = self._names
         return self._walk.left_out
 

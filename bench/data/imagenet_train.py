@@ -1,8 +1,9 @@
-"""The training pictures of ImageNet, with items that depend only on their position in the run.
+"""The training pictures of ImageNet, with random crops and masks.
 
-Crops and masks are drawn like in the released code (buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py).
-Its workers repeated one another's masks and crops. Here an item is seeded by epoch and picture, so that it is equal for
-any number of workers and processes and after any interruption.
+Crops and masks are drawn by the rules of the released code (buxiangzhiren/Asymmetric_VQGAN at 406c5cd,
+ldm/data/imagenet.py). One thing differs: in the released code, all worker processes draw the same random values. Here
+the seed of an item depends on the epoch and on the picture. So a position of the training run always gives the same
+item, with any number of workers and processes and after any interruption.
 """
 
 from __future__ import annotations
@@ -38,41 +39,49 @@ SUFFIXES = {".jpeg", ".jpg", ".png"}
 class TrainingItem(TypedDict):
     position: int
     image: Tensor
-    """Picture as 3×R×R in [-1, 1]."""
+    """Picture as float32 of shape (3, R, R) with values in [-1, 1], where R is the resolution."""
     mask: Tensor
-    """Mask as 1×R×R, 1 = hole."""
+    """Mask as float32 of shape (1, R, R): 1 in the hole, 0 where the image is known."""
 
 
 @dataclass(eq=False)
 class ImageNetTrain(Dataset[TrainingItem]):
-    """Synset folders of pictures, shuffled anew each epoch, without end.
+    """The pictures in folders of ImageNet classes (synsets), as training items.
+
+    Items are found by their position in the training run. There is no last position: after each epoch, all pictures
+    come again in a new random order.
 
     Raises:
-        BadInputError: the root or listing is missing or gives no picture, or a number is negative.
+        BadInputError: the root or the file `listing` is missing or gives no picture, or a number is negative.
     """
 
     root: str | Path
-    """The folder of synset folders, such as `ILSVRC2012/train`."""
+    """Folder that contains one folder for each class (synset), such as `ILSVRC2012/train`."""
     _: KW_ONLY
     resolution: int
     """Side of the items in pixels."""
     masks: str
-    """Name of the family of masks (`bench.data.masks.preset`), drawn without rejection."""
+    """Name of the family of masks; see `bench.data.masks.preset`. Masks with large holes are not rejected."""
     full_share: float = 0.5
-    """Share of masks that are all ones instead."""
+    """Probability that a mask is all ones instead of a drawn one, in [0, 1]. Unused if `alternating` is true."""
     alternating: bool = False
-    """Whether every second mask is full, instead of a drawn share."""
+    """True if the mask at every even position is all ones. False if this happens at random; see `full_share`."""
     smallest_crop: float = 0.5
-    """Smallest side of a crop as a share of the picture's shorter side."""
+    """Smallest side of a crop, as a fraction of the picture's shorter side."""
     seed: int = 0
-    """Seed of everything drawn."""
+    """Seed of all random values: order, crops and masks."""
     listing: str | Path | None = None
-    """A text file of paths below the root, one on each line, such as the released code's subset of 1,152,196 pictures;
-    None for all pictures."""
+    """Text file of paths below the root, one on each line, for training on a part of the pictures.
+
+    An example is the released code's list of 1,152,196 pictures. None for all pictures.
+    """
     without_last: int = 0
-    """Number of pictures of each folder to leave out, the last ones by name, so that another set can have them."""
+    """Number of pictures to leave out of each folder, so that they can be used for validation.
+
+    They are the last ones in the order of names.
+    """
     only_last: int = 0
-    """Number of pictures of each folder to take, the last ones by name; 0 for all."""
+    """Number of pictures to use of each folder, which are the last ones in the order of names. 0 for all pictures."""
 
     def __post_init__(self) -> None:
         root = Path(self.root)
@@ -99,11 +108,14 @@ class ImageNetTrain(Dataset[TrainingItem]):
 
     @property
     def manifest(self) -> str:
-        """SHA-256 over the names and sizes of all pictures."""
+        """SHA-256 of the names and file sizes of all pictures, so that a changed set of pictures is noticed."""
         return content_key({name: (self._root / name).stat().st_size for name in self.names})
 
     def __getitem__(self, position: int) -> TrainingItem:
-        """Return the item at a position of the run, which may lie beyond the first epoch.
+        """Return the item at a position of the training run.
+
+        Args:
+            position: number of the item, counted from the beginning of the run through all epochs, from 0 on.
 
         Raises:
             BadInputError: the item's picture is broken; the message names the file.
@@ -137,7 +149,7 @@ class ImageNetTrain(Dataset[TrainingItem]):
 
 
 def _last(names: list[str], count: int) -> set[str]:
-    """Return the last `count` names of each folder."""
+    """Return the names of the last `count` files of each folder, in the order of names."""
     folders: dict[str, list[str]] = {}
     for name in sorted(names):
         folders.setdefault(name.rpartition("/")[0], []).append(name)

@@ -1,10 +1,10 @@
-"""Items, each made from files: a square image, its mask, and optional inputs, with hashes of image and mask.
+"""Makes items from the files of a data set: a square image, its mask, and a caption or an exemplar if there is one.
 
-If masks are drawn, LaMa's rule makes the item. If masks are given, or the whole image is unknown, the image is only
-scaled.
+If masks are drawn, an item is made by LaMa's rule. If masks are given as files, or if the whole image is to be
+generated, the picture is only made square and scaled.
 
-LaMa's `bin/gen_mask_dataset.py` (786f593) scales the shorter side to the resolution by bicubic resampling, draws masks
-for the whole picture, and crops a square that touches the hole.
+LaMa's rule is the one in LaMa's `bin/gen_mask_dataset.py` (786f593). It scales the picture by bicubic resampling until
+its shorter side has the resolution, draws masks for the whole picture, and cuts out a square that touches the hole.
 """
 
 from __future__ import annotations
@@ -34,51 +34,63 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Picture:
-    """The files and texts from which an item is made, as an adapter yields them."""
+    """The files and texts from which one item is made. The adapter of a data set yields one such object per item."""
 
     id: str
-    """Stable name, unique in the data set: the path under the root, without the suffix."""
+    """Name of the item, which must be unique in the data set and the same in every run, such as a relative path."""
     path: Path
     source: str
-    """Original from which the picture was cut; pictures of one source are not independent."""
+    """Name of the original picture from which this picture was cut. Pictures of one source are not independent."""
     mask: Path | None = None
-    """Picture of the mask; None if masks are drawn, or if the whole image is unknown."""
+    """File of the mask. None if masks are drawn, or if the whole image is to be generated."""
     mask_values: MaskValues | None = None
-    """Values of known pixels and hole in the mask's file; None if black is known and white is the hole."""
+    """Values of known pixels and of the hole in the mask's file. None if black is known and white is the hole."""
     exemplar: Path | None = None
     """Picture of the content to paint into the hole."""
     caption: str = ""
     reference: bool = True
-    """True if its image belongs to the reference set of Fréchet distances, as one caption of each image does."""
+    """True if the image belongs to the true images with which Fréchet distances compare a row.
+
+    An image with several captions gives several items. This is True for only one of them, so that the image counts
+    once.
+    """
 
     def __post_init__(self) -> None:
-        """Make id and source one line of valid Unicode, so that every table, file and message can contain them."""
+        """Convert `id` and `source` to one line of valid Unicode, so that every table and message can contain them."""
         object.__setattr__(self, "id", valid_id(self.id))
         object.__setattr__(self, "source", valid_id(self.source))
 
 
 class Pictures(ABC):
-    """Base class of adapters: the pictures of a data set in their order, and the way to make items of them.
+    """Base class of the adapters of data sets. An adapter yields pictures, and says how items are made from them.
 
-    A class that does not inherit gets the same defaults.
+    An adapter may also be a class that does not inherit from this one. It then gets the defaults of this class for the
+    properties that it lacks.
     """
 
     masks: ClassVar[str] = "drawn"
-    """`drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is to be generated."""
+    """Where masks come from: `drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is the hole."""
 
     @property
     def fit(self) -> str:
-        """Way to make a picture square: by default `lama`, for drawn masks; otherwise `squash` or `crop`."""
+        """Way to make a picture square: `lama` (the default) if masks are drawn, and otherwise `squash` or `crop`.
+
+        `squash` scales both sides to the resolution. `crop` scales the shorter side and cuts out the centre.
+        """
         return "lama"
 
     @property
     def subset(self) -> str:
-        """Kind of the set: `published`, `reconstructed`, or by default `custom`."""
+        """How the set of pictures relates to the paper's set.
+
+        `published` is the set of the paper, `reconstructed` is selected by the paper's rule, and `custom` (the default)
+        is any other set.
+        """
         return "custom"
 
     @property
     def left_out(self) -> Mapping[str, str]:
-        """Paths that give no picture, with the reason; by default none."""
+        """Paths of files and folders that give no picture, each with the reason. Empty by default."""
         return {}
 
     @abstractmethod
@@ -95,10 +107,12 @@ class Item:
     image: Pixels
     """Pixels as uint8 RGB of shape (S, S, 3)."""
     mask: Pixels
-    """Mask as uint8 of shape (S, S): 1 = hole, to be generated; 0 = known. It is all ones if only a text is given."""
+    """Mask as uint8 of shape (S, S): 1 = hole, to be generated; 0 = known. It is all ones if the whole image is to be
+    generated.
+    """
     caption: str = ""
     exemplar: Pixels | None = None
-    """Picture of the content to paint, as uint8 RGB of any size."""
+    """Picture of the content to paint into the hole, as uint8 RGB of shape (H, W, 3) for any H and W."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
@@ -107,7 +121,7 @@ class Item:
 
     @property
     def mask_area(self) -> float:
-        """Fraction of the image that is hole, in [0, 1]."""
+        """Fraction of the pixels that lie in the hole, in [0, 1]."""
         return float(self.mask.mean())
 
     @property
@@ -120,13 +134,19 @@ class Item:
 
 
 def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, seed: int) -> Item | None:
-    """Make an item by LaMa's rule; return None if all five masks are too large, because LaMa leaves such a picture out.
+    """Make an item with a drawn mask by LaMa's rule.
 
     Args:
-        picture: the picture to read.
+        picture: files and texts of the item.
         resolution: side of the item in pixels.
-        masks: the family of masks; they are drawn from a generator that is seeded by the item's id.
-        seed: the run's seed.
+        masks: family of masks from which five masks are drawn. The random values depend on `seed` and on the item's id.
+        seed: seed of the run.
+
+    Returns:
+        The item, or None if all five masks cover too much of the image. LaMa leaves such a picture out.
+
+    Raises:
+        BadInputError: the picture or the exemplar is missing or broken.
     """
     scaled = np.asarray(_covering(read_rgb(picture.path), resolution))
     height, width = scaled.shape[:2]
@@ -139,7 +159,9 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
 
 
 def square_image(path: Path, *, resolution: int, fit: str) -> Pixels:
-    """Read a picture as uint8 RGB of shape (S, S, 3), scaled by bicubic resampling.
+    """Read a picture, make it square, and return it as uint8 RGB of shape (resolution, resolution, 3).
+
+    It is scaled by bicubic resampling. A picture that has the right size already is not changed.
 
     Args:
         path: path of the picture.
@@ -157,13 +179,15 @@ def square_image(path: Path, *, resolution: int, fit: str) -> Pixels:
 
 
 def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item, int]:
-    """Make an item whose mask is given or whose whole image is unknown; also return the number of its mask's grey
-    pixels.
+    """Make an item whose mask is given as a file, or whose whole image is to be generated.
 
     Args:
-        picture: the files; without a mask, the whole image is to be generated.
+        picture: files and texts of the item. If its `mask` is None, the mask of the item is all ones.
         resolution: side of the item in pixels.
-        fit: see `square_image`.
+        fit: way to make the picture square, `squash` or `crop`; see `square_image`.
+
+    Returns:
+        The item, and the number of pixels of its mask that had neither of the mask's two values, such as grey ones.
 
     Raises:
         BadInputError: a file is missing or broken, or `read_mask` refuses the mask.
@@ -181,12 +205,12 @@ def _exemplar(path: Path | None) -> Pixels | None:
 
 
 def _covering(rgb: Image.Image, resolution: int) -> Image.Image:
-    """Scale a picture so that its shorter side has the resolution."""
+    """Scale a picture by bicubic resampling, so that its shorter side has `resolution` pixels; keep its proportions."""
     factor = resolution / min(rgb.size)
     width, height = (max(resolution, round(side * factor)) for side in rgb.size)
     return rgb.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def sha256_of(pixels: Pixels) -> str:
-    """Return the SHA-256 of an image's shape and pixels."""
+    """Return the SHA-256 of the shape and the pixels of an image or mask, as 64 hexadecimal digits."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

@@ -1,7 +1,9 @@
-"""COCO's captions in Karpathy's split, with one prompt for each caption and one reference image for each picture.
+"""The adapter for COCO's captions in Karpathy's split. Each caption gives one item.
 
-The file is `dataset_coco.json` of caption_datasets.zip (cs.stanford.edu/people/karpathy/deepimagesent). The paper
-mentions 5,000 validation images with about 5 captions each and 25,000 prompts: the first five of each image.
+An image with five captions gives five items, but it counts only once among the true images for Fréchet distances. The
+captions are in the file `dataset_coco.json` of caption_datasets.zip (cs.stanford.edu/people/karpathy/deepimagesent).
+The paper mentions 5,000 validation images with about 5 captions each, and 25,000 prompts. We use the first five
+captions of each image.
 """
 
 from __future__ import annotations
@@ -27,7 +29,10 @@ log = logging.getLogger(__name__)
 
 CAPTIONS = 5
 PUBLISHED = ("val", CAPTIONS, 5000, 25_000)
-"""Split, largest number of captions of an image, number of images, and number of captions in the paper's Table 6."""
+"""Properties of the set in the paper's Table 6.
+
+They are the split, the largest number of captions of an image, the number of images and the number of all captions.
+"""
 
 
 class _Sentence(TypedDict):
@@ -48,7 +53,7 @@ class _Annotations(TypedDict):
 
 @dataclass(frozen=True)
 class _Captioned:
-    """An image of the split, with its captions by their index among all captions of the image."""
+    """An image of the split. Each key of `captions` is the index of the caption in the image's list in the file."""
 
     cocoid: int
     path: Path
@@ -57,14 +62,15 @@ class _Captioned:
 
 @dataclass(frozen=True)
 class KarpathyCOCO(Pictures):
-    """One picture for each caption, in the order of the file; the whole image is to be generated.
+    """One picture for each caption, in the order of the file. The whole image is to be generated.
 
     Attributes:
-        root: the folder that holds `val2014`.
-        annotations: `dataset_coco.json`; a relative path starts at the root.
-        split: name in the file of the split to use.
-        captions: number of captions to use of each image, the first ones; an image with fewer gives all of them.
-        fit: way to make a picture square: `squash`, or `crop` at the centre.
+        root: folder that contains `val2014`.
+        annotations: path of `dataset_coco.json`. A relative path starts at the root.
+        split: name of the split to use, as the file calls it.
+        captions: largest number of captions of an image. The first captions that are not empty are used.
+        fit: way to make a picture square: `squash` scales both sides to the resolution, and `crop` scales the shorter
+            side and cuts out the centre.
     """
 
     root: str | Path
@@ -83,12 +89,14 @@ class KarpathyCOCO(Pictures):
 
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` for 5,000 images of the split `val` with five captions each; `custom` otherwise."""
+        """`published` for 5,000 images of the split `val`, each with five captions, as in the paper; else `custom`."""
         total = sum(len(image.captions) for image in self._images)
         return "published" if (self.split, self.captions, len(self._images), total) == PUBLISHED else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures, named `COCOID-K` for the image's caption of index K.
+        """Yield one picture for each caption.
+
+        Its id is `COCOID-K`: the number of the image in COCO, and the index K of the caption in the image's list.
 
         Raises:
             BadInputError: the root or the annotations are missing or broken, the split has no image, images are
@@ -110,7 +118,7 @@ class KarpathyCOCO(Pictures):
 
     @cached_property
     def _images(self) -> list[_Captioned]:
-        """The images of the split that have captions."""
+        """Images of the split that have captions, each with the captions to use."""
         root, listed_in = existing_folder(self.root, "a folder that holds val2014"), self._annotations
         entries = _read(listed_in)
         splits = sorted({entry["split"] for entry in entries})

@@ -1,4 +1,8 @@
-"""Helpers of the adapters: lists of names and their hash, paths that stay inside their root, and notes of sources."""
+"""Helpers for the adapters of data sets.
+
+They read text files with lists of names, check that listed files exist inside the root of the data set, and read files
+that say from which source each picture was made.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,7 @@ __all__ = [
 SHOWN = 5
 NOTES = ("sources.jsonl", "scenes.jsonl")
 BEGINNINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-"""Byte order marks, with the encoding of a text that begins with one."""
+"""Byte order marks, each with the encoding of a text that begins with it."""
 LARGEST_TEXT = 2**30
 """Largest number of bytes of a text file."""
 
@@ -40,10 +44,14 @@ class _Note(TypedDict):
 
 
 def existing_folder(root: str | Path, expected: str) -> Path:
-    """Return the root as a path.
+    """Require that the root of a data set is a folder, and return it as a path.
+
+    Args:
+        root: root of the data set.
+        expected: description of the folder, for the error message.
 
     Raises:
-        BadInputError: the root is not a folder; the message contains the expected content.
+        BadInputError: the root is not a folder.
     """
     if not Path(root).is_dir():
         found = "something that is no folder" if lexists(root) else "nothing"
@@ -52,18 +60,23 @@ def existing_folder(root: str | Path, expected: str) -> Path:
 
 
 def names_sha256(names: Iterable[str]) -> str:
-    """Return the SHA-256 of the names, joined by line feeds."""
+    """Return the SHA-256 of names, joined by line feeds, as 64 hexadecimal digits. Their order matters."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
 def few(names: Sequence[str]) -> str:
-    """Return the first five names, and the number of the other ones."""
+    """Return a text with the first five names and, if there are more, the number of the remaining names."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 
 
 def inside(root: Path, name: str, *, listed_in: Path) -> Path:
-    """Return the path of a listed file below the root.
+    """Return the path of a listed file, and require that it is inside a folder.
+
+    Args:
+        root: the folder.
+        name: path of the file relative to the folder, as the list names it.
+        listed_in: path of the list, for the error message.
 
     Raises:
         BadInputError: the name is absolute, or contains `..`.
@@ -81,8 +94,12 @@ def refuse_repeated(names: Iterable[str], *, listed_in: Path) -> None:
 
 
 def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> None:
-    """Raise BadInputError if files are missing; the message has their number and the first five, relative to the
-    root.
+    """Raise BadInputError if files are missing. The message has their number and the first five of them.
+
+    Args:
+        root: folder of the files.
+        paths: paths of the files, below the folder.
+        listed_in: path of the list that names the files, for the message.
     """
     missing = [path.relative_to(root).as_posix() for path in paths if not isfile(path)]
     if missing:
@@ -90,10 +107,13 @@ def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> Non
 
 
 def source_notes(root: Path) -> dict[str, str]:
-    """Return the source of each file below the root, from the notes of miniature data; empty for a real data set.
+    """Return the source of each file of a miniature data set, by the file's path relative to the root.
+
+    Miniature data sets have a file `sources.jsonl` or `scenes.jsonl` with the sources. A real data set has no such
+    file, and the result is empty.
 
     Raises:
-        BadInputError: the notes are broken.
+        BadInputError: the file is broken.
     """
     for path in (root / name for name in NOTES):
         if not path.is_file():
@@ -111,14 +131,14 @@ def source_notes(root: Path) -> dict[str, str]:
 
 
 def read_lines(path: Path, key: str, expected: str) -> list[str]:
-    """Return the lines of a text file without surrounding white space; empty lines at the end are left out.
+    """Return the lines of a text file. White space around a line, and empty lines at the end of the file, are removed.
 
-    The text is UTF-8, or UTF-16 with a byte order mark; the line ends may be those of any system.
+    The text may be UTF-8, or UTF-16 with a byte order mark. Line ends of every operating system are recognised.
 
     Args:
         path: path of the file.
-        key: key of the configuration that names the file.
-        expected: description of the file, for messages.
+        key: setting that names the file, for error messages.
+        expected: description of the file, for error messages.
 
     Raises:
         BadInputError: the file is missing, is not a regular file, or is not such a text.
@@ -138,11 +158,11 @@ def _lines(text: str) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    """Return the text of a file.
+    """Return the content of a text file.
 
     Raises:
         OSError: the file cannot be read.
-        BadInputError: the file is not a regular file, is too large, or is not text.
+        BadInputError: the file is not a regular file, is larger than `LARGEST_TEXT`, or is not text.
     """
     if path.exists() and not isfile(path):
         raise BadInputError(f"{path}: expected text, found something that is not a regular file")

@@ -1,7 +1,7 @@
 """The command `python -m bench.manifest show PATH`, `verify PATH [ROOT …]` or `diff A B`.
 
-It shows, verifies and compares manifests. A path is a `manifest.json`, or a folder that holds one: prepared items in
-the store, or the folder of a run.
+`show` summarises a manifest, `verify` compares it with the prepared items, and `diff` compares two manifests. A path is
+a `manifest.json` or a folder that contains one, which is the folder of a run or of prepared items in the store.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["diff", "main", "show", "verify"]
 
 SAME, DIFFERENT, BAD_INPUT = 0, 1, 2
 CONTENTS = ("image", "mask", "caption", "exemplar")
-"""Contents whose SHA-256 is in a line; null if an item has no such content."""
+"""Keys of an item's entry in a manifest whose value is a SHA-256, or null if the item has no such content."""
 FACTS = ("source", "reference")
 SETTINGS = ("resolution", "masks", "fit", "seed")
 FIRST = 5
@@ -32,7 +32,7 @@ Manifest = dict[str, Any]
 
 
 def show(manifest: Manifest) -> dict[str, Any]:
-    """Summarise a manifest: its hash, settings and counts, and the first five lines."""
+    """Return a summary of a manifest: its hash, settings, several counts, and the entries of its first five items."""
     lines = manifest["items"]
     return {
         "hash": content_key({"items": lines}),
@@ -49,10 +49,12 @@ def show(manifest: Manifest) -> dict[str, Any]:
 
 
 def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
-    """Return the ids of the items in which two manifests differ, by the kind of difference; empty if they are equal.
+    """Compare two manifests, A and B.
 
-    The keys are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`, `source`, `reference`, and `order`.
-    `order` lists items of both manifests that are not in the same order.
+    Returns:
+        The ids of the differing items, for each kind of difference that was found; empty if the manifests are equal.
+            The kinds are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`, `source`, `reference` and
+            `order`. Under `order` are the items that both manifests have, but at different places of the list.
     """
     left, right = ({line["id"]: line for line in manifest["items"]} for manifest in (first, second))
     common, reordered = [name for name in left if name in right], [name for name in right if name in left]
@@ -66,11 +68,16 @@ def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
 
 
 def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
-    """Return the ids of prepared items that differ from the manifest, by the kind of difference, such as `unreadable`.
+    """Compare prepared items, with their pixels, with a manifest.
 
     Args:
-        manifest: the manifest to compare with.
-        folder: folder of the prepared items; whole images and exemplars are read from their original files.
+        manifest: the manifest.
+        folder: folder of the prepared items. Exemplars, and images for which no mask was drawn, are read from their
+            original files.
+
+    Returns:
+        The ids of the items that differ from the manifest, for each kind of difference that was found. A kind is a key
+            of the manifest's entries, such as `image`, or `unreadable`.
 
     Raises:
         BadInputError: the folder's table is broken, has another version or another number of items, or the manifest
@@ -148,7 +155,11 @@ def _folder(path: Path) -> Path:
 
 
 def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
-    """Return the folder below the roots in which the manifest's items were prepared."""
+    """Return the folder of prepared items, somewhere below `roots`, that has the same list of items as the manifest.
+
+    Raises:
+        BadInputError: there is no such folder.
+    """
     for table in sorted(table for root in roots for table in root.rglob("items.arrow")):
         if table.with_name("manifest.json").is_file() and _read(table.parent)["items"] == manifest["items"]:
             return table.parent
@@ -196,7 +207,10 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and return its exit status: 0 same or shown, 1 different, 2 bad input."""
+    """Run the command and return its exit status.
+
+    The status is 0 if nothing differs or a summary was shown, 1 if something differs, and 2 for bad input.
+    """
     given = _arguments(arguments)
     try:
         manifest = _read(given.path)

@@ -1,9 +1,11 @@
-"""LaMa's free-form inpainting masks: strokes or boxes, five variants for each image, of which large ones are rejected.
+"""LaMa's random masks for inpainting, which consist of strokes or of boxes.
 
-The parameters are the ones that LaMa's generator really uses. They differ from its YAML files where the code adds one
-to an upper bound (advimman/lama at 786f593: saicinpainting/training/data/masks.py,
-saicinpainting/evaluation/masks/mask.py, bin/gen_mask_dataset.py, configs/data_gen/random_thick_{256,512}.yaml). A mask
-is 1 in the hole and 0 where the image is known.
+Five masks are drawn for each image. Masks with a hole that is too large are rejected, and one of the others is used. A
+mask is 1 in the hole and 0 where the image is known.
+
+The parameters are the ones that LaMa's generator really uses. Some differ by one from LaMa's YAML files, because LaMa's
+code adds one to an upper bound. Source: advimman/lama at 786f593, saicinpainting/training/data/masks.py,
+saicinpainting/evaluation/masks/mask.py, bin/gen_mask_dataset.py, configs/data_gen/random_thick_{256,512}.yaml.
 """
 
 from __future__ import annotations
@@ -20,25 +22,32 @@ Mask = npt.NDArray[np.uint8]
 Range = tuple[int, int]
 
 VARIANTS = 5
-"""Number of masks that are drawn for an image, of which one is used (`variants_n`)."""
+"""Number of masks that are drawn for an image; one of them is used (`variants_n` in LaMa)."""
 MAX_HOLE = 0.5
-"""Largest fraction of a crop that may be hole (`max_tamper_area`)."""
+"""Largest hole of an accepted mask, as a fraction of the cropped image (`max_tamper_area` in LaMa)."""
 
 
 @dataclass(frozen=True)
 class MaskPreset:
-    """A family of masks. Every range includes both ends; lengths are in pixels."""
+    """A family of masks: the ranges from which the numbers and sizes of strokes and boxes are drawn.
+
+    Every range includes both ends. Lengths and widths are in pixels. With the weights 1.0 and 0.3, about 77 % of the
+    masks consist of strokes and 23 % of boxes.
+    """
 
     name: str
     size: int
-    """Side of the images for which the ranges are meant."""
+    """Side in pixels of the images for which the ranges are meant."""
     strokes: Range
     segments: Range
-    """Number of straight segments in a stroke; each starts at the end of the previous one."""
+    """Number of straight segments in a stroke. Each segment starts at the end of the previous one."""
     width: Range
     length: Range
     directions: int
-    """Number of directions: segments run at 0.01 + k radians, k < directions, mirrored in strokes of even index."""
+    """Number of possible directions of a segment: angles of 0.01 + k radians, for whole k from 0 to `directions` - 1.
+
+    In the first, third, fifth … stroke, the angle is mirrored.
+    """
     boxes: Range
     box_side: Range
     box_margin: int
@@ -60,7 +69,10 @@ PRESETS: dict[str, MaskPreset] = {
 
 
 def preset(name: str) -> MaskPreset:
-    """Return the preset of that name: `thick_512`, `thick_256`, or a scaled one such as `thick_512@64`.
+    """Return a family of masks by its name.
+
+    Args:
+        name: `thick_512`, `thick_256`, or one of them scaled to another size of image, such as `thick_512@64`.
 
     Raises:
         ValueError: there is no such preset; the message lists the known ones.
@@ -91,7 +103,14 @@ def _scaled(original: MaskPreset, size: int) -> MaskPreset:
 
 
 def sample_mask(kind: MaskPreset, height: int, width: int, generator: np.random.Generator) -> Mask:
-    """Draw one mask, uint8 of shape (height, width): 1 = hole. No mask is rejected."""
+    """Draw one mask as uint8 of shape (height, width): 1 = hole. Its hole may have any size.
+
+    Args:
+        kind: family of masks.
+        height: height of the mask in pixels.
+        width: width of the mask in pixels.
+        generator: random generator for the mask.
+    """
     share = kind.irregular_weight / (kind.irregular_weight + kind.box_weight)
     draw = _draw_strokes if generator.random() < share else _draw_boxes
     return draw(kind, height, width, generator)
@@ -132,7 +151,15 @@ def _draw_boxes(kind: MaskPreset, height: int, width: int, generator: np.random.
 
 
 def square_crop(mask: Mask, generator: np.random.Generator) -> tuple[int, int, int]:
-    """Draw a square crop of the shorter side's length that touches the hole, by LaMa's rule, as (left, top, side)."""
+    """Choose a random square of the image by LaMa's rule, which aims at a square that touches the hole.
+
+    Args:
+        mask: mask of the whole image, with a hole.
+        generator: random generator for the place of the square.
+
+    Returns:
+        Left edge, top edge and side of the square in pixels. The side is the shorter side of the image.
+    """
     height, width = mask.shape
     side = min(height, width)
     is_wide = height < width
@@ -147,11 +174,20 @@ def square_crop(mask: Mask, generator: np.random.Generator) -> tuple[int, int, i
 def accept_masks(
     kind: MaskPreset, height: int, width: int, generator: np.random.Generator
 ) -> tuple[Mask, tuple[int, int, int]] | None:
-    """Draw LaMa's five variants with their crops, and select one whose hole covers at most half of its crop.
+    """Draw five masks by LaMa's rule, choose a square for each, and select a random one of the accepted masks.
+
+    A mask is accepted if its hole covers at most half of its square.
+
+    Args:
+        kind: family of masks.
+        height: height of the image in pixels.
+        width: width of the image in pixels.
+        generator: random generator for masks, squares and selection.
 
     Returns:
-        The cropped mask, uint8 S×S with S = min(height, width), and the crop as (left, top, side) in the image.
-            None if all five are rejected, which happens to 1.7 % of square images; LaMa leaves such an image out.
+        The part of the selected mask in its square, as uint8 of shape (S, S) with S = min(height, width); and the
+            square as (left, top, side) in pixels of the image. The result is None if no mask is accepted, which
+            happens to 1.7 % of square images. LaMa leaves such an image out.
     """
     accepted = []
     for _ in range(VARIANTS):

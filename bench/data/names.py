@@ -1,4 +1,4 @@
-"""Conversion of file names, which may contain any characters, into names for messages, tables and files."""
+"""Conversion of file names, which may contain any character, into names that messages, tables and files can contain."""
 
 from __future__ import annotations
 
@@ -10,28 +10,43 @@ from pathlib import Path
 __all__ = ["LONGEST", "escaped", "file_stem", "path_as_text", "text_as_path", "valid_id"]
 
 LONGEST = 240
-"""Largest number of bytes of a file's name before its ending; file systems allow 255 bytes in all."""
+"""Largest number of bytes of a file's name without its ending. File systems allow 255 bytes with the ending."""
 UNSAFE = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories of control characters, of bytes that are not UTF-8, and of line and paragraph separators."""
+"""Unicode categories of characters that are escaped.
+
+They are control characters, surrogates (with which Python represents bytes that are not UTF-8), and separators of lines
+and paragraphs.
+"""
 
 
 def escaped(text: object) -> str:
-    r"""Return a text or path as one line of valid Unicode; other characters are escaped, such as `\n` or `\xff`."""
+    r"""Return a text or path as one line of valid Unicode.
+
+    Each control character, line separator or invalid byte is replaced by a visible escape, such as `\n` or `\xff`.
+    """
     return "".join(_escape(one) if _is_unsafe(one) else one for one in str(text))
 
 
 def valid_id(name: str) -> str:
-    """Make an item's id from a name: one line of valid Unicode stays unchanged; other names are escaped and hashed."""
+    """Return an item's id for a name. It is one line of valid Unicode.
+
+    A name that is such a line already is returned unchanged. Any other name is escaped, and a hash of the name is
+    appended, so that different names give different ids.
+    """
     shown = escaped(name)
     return name if shown == name else f"{shown}~{_digest(name)}"
 
 
 def file_stem(item: str) -> str:
-    """Return the relative path, without its ending, of an item's files.
+    """Return the relative path, without ending, under which the files of an item are saved.
 
-    A slash in the id separates folders. A part of the path that a file system may refuse or misinterpret is reduced to
-    its harmless characters, and a hash is appended: a part that is too long, empty, `.` or `..`, or that contains
-    control characters, a backslash, or bytes that are not UTF-8.
+    A slash in the id separates folders. Each part between slashes is changed if a file system may refuse or
+    misinterpret it: if it is too long, empty, `.` or `..`, or contains control characters, line separators, a
+    backslash, or bytes that are not UTF-8. Such characters become `_`, a long part is shortened, and a hash of the
+    original part is appended.
+
+    Args:
+        item: id of the item.
     """
     return "/".join(_safe(part) for part in item.split("/"))
 
@@ -46,12 +61,12 @@ def _safe(part: str) -> str:
 
 
 def path_as_text(path: Path) -> str:
-    """Return a path as valid Unicode, for formats that require it; `text_as_path` is the inverse."""
+    """Convert a path to valid Unicode, for file formats that require it. `text_as_path` converts it back."""
     return re.sub("[\udc80-\udcff]", lambda found: f"\0{ord(found[0]) - 0xDC00:02x}", str(path))
 
 
 def text_as_path(text: str) -> Path:
-    """Return the path that `path_as_text` converted to a text."""
+    """Return the original path of a text that `path_as_text` made."""
     return Path(re.sub("\0([0-9a-f]{2})", lambda found: chr(0xDC00 + int(found[1], 16)), text))
 
 

@@ -1,8 +1,9 @@
-"""Picture files from outside: this is the only module that opens, checks and decodes them.
+"""Opens, checks and decodes picture files from outside. No other module does this.
 
-The format follows from the first bytes of the file. Pictures that are too large or too narrow are refused from the
-header, before any pixel is decoded. Sample values are converted to 8 bits by the range that their format defines (PNG,
-third edition; TIFF 6.0 and its technical notes; netpbm; ITU-T T.800), or refused if it defines none.
+The first bytes of a file determine its format. If the header says that a picture is too large or too narrow, the
+picture is refused before any pixel is decoded. Sample values are converted to 8 bits. The conversion uses the range of
+values that the format defines, and a picture is refused if its format defines no range. Sources of these ranges: PNG,
+third edition; TIFF 6.0 and its technical notes; netpbm; ITU-T T.800.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from bench.errors import BadInputError
 __all__ = ["FORMATS", "MOST_BYTES", "MOST_PIXELS", "MOST_UNLIKE", "is_picture", "open_picture", "read_rgb", "size_of"]
 
 MOST_PIXELS = 178_956_970
-"""Largest number of pixels of a picture; Pillow's own limit."""
+"""Largest number of pixels of a picture. It is also Pillow's limit."""
 MOST_UNLIKE = 20
 """Largest ratio of a picture's longer side to its shorter side."""
 MOST_BYTES = 8 * MOST_PIXELS
-"""Largest number of bytes of a file: the size of four channels of 16 bits without compression."""
+"""Largest number of bytes of a picture file: the largest picture with four channels of 16 bits, not compressed."""
 
 FORMATS = {
     "JPEG": re.compile(rb"\xff\xd8\xff"),
@@ -49,27 +50,28 @@ FORMATS = {
     "GIF": re.compile(rb"GIF8[79]a"),
     "JPEG2000": re.compile(rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n"),
 }
-"""Formats that can be read, by Pillow's names, with the pattern of their first bytes. Files of several pictures give
-the first one.
+"""Formats that can be read: Pillow's name of each format, and the pattern of the first bytes of its files.
+
+If a file contains several pictures, the first one is read.
 """
 FIRST_BYTES = 18
-"""Number of bytes that identify the format."""
+"""Number of bytes at the start of a file that are read to identify its format."""
 
 PLAIN_MODES = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr"}
-"""Pillow's modes of 8 bits, or 1, which it converts to RGB itself."""
+"""Pillow's modes with samples of 8 bits or 1 bit. Pillow itself converts them correctly to RGB."""
 PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"eXIf", b"IDAT", b"IEND"}
-"""Chunks of a PNG that determine its pixels; texts, profiles, times and further frames are skipped."""
+"""Chunks of a PNG that determine its pixels. Other chunks, such as texts, colour profiles and times, are skipped."""
 PALETTE = b"\x03"
-"""Colour type of a PNG whose samples are indices."""
+"""Colour type of a PNG whose samples are indices of a palette."""
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
-"""Transfer characteristics (ITU-T H.273) of pictures of a high dynamic range."""
+"""Transfer characteristics (numbers of ITU-T H.273) that mean a high dynamic range. Such pictures are refused."""
 NCLX = re.compile(rb"colrnclx..(..)", re.DOTALL)
-"""Pattern of the colour description in the header of an AVIF, with its transfer characteristics."""
+"""Pattern of the colour description in an AVIF's header. Its group is the number of the transfer characteristics."""
 HEADER = 65536
-"""Number of bytes at the start of an AVIF that contain its description."""
+"""Number of bytes at the start of an AVIF in which the colour description is searched."""
 
 ORIENTATION, PHOTOMETRIC, BITS, PLANES, SAMPLE_FORMAT, LOWEST, HIGHEST = 274, 262, 258, 284, 339, 340, 341
-"""Tags of EXIF and TIFF."""
+"""Numbers of tags in EXIF data and in TIFF files."""
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -79,14 +81,14 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""Operation that turns a picture of each EXIF orientation upright."""
+"""For each EXIF orientation other than 1 (upright), the operation that turns the picture upright."""
 NATIVE = b"II" if sys.byteorder == "little" else b"MM"
 SAMPLES = {1: "unsigned", 2: "signed", 3: "float"}
-"""Sample formats of TIFF."""
+"""Names of the sample formats in a TIFF file, by number."""
 ROWS = 256
-"""Number of rows that are scaled at once, so that a large picture takes no more memory than one of 8 bits."""
+"""Number of rows of a TIFF that are converted to 8 bits at once. A small number saves memory for large pictures."""
 LONGEST_QUOTE = 160
-"""Largest number of characters of a decoder's message that are shown."""
+"""Largest number of characters that an error message shows of a decoder's message."""
 PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 Levels = npt.NDArray[np.uint8]
@@ -95,11 +97,14 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its message about a bad f
 
 
 class _RefusedError(Exception):
-    """A picture that is intact but cannot be interpreted; the message is `expected …, found …`."""
+    """The error for a picture that is intact but that this module refuses. Its message is `expected …, found …`."""
 
 
 def is_picture(path: Path) -> bool:
-    """Tell whether a file begins like a picture of a known format; True also if it cannot be opened."""
+    """Return True if the first bytes of a file are those of a picture format in `FORMATS`.
+
+    A file that cannot be opened gives True as well, so that reading it later reports the error.
+    """
     try:
         with _opened(path) as file:
             return _format(file) is not None
@@ -108,10 +113,10 @@ def is_picture(path: Path) -> bool:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Return width and height of the upright picture without decoding its pixels.
+    """Return the width and height in pixels of a picture, after it is turned upright, without decoding its pixels.
 
     Raises:
-        BadInputError: see `open_picture`, as far as the header shows the error.
+        BadInputError: `open_picture` would refuse the picture for a reason that its header shows.
     """
     with _picture(path) as opened:
         width, height = opened.size
@@ -119,14 +124,15 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Decode a picture and turn it upright, in its own colours: a Pillow mode of 8 bits, or 1 (`PLAIN_MODES`).
+    """Decode a picture and turn it upright by its EXIF orientation.
 
-    EXIF orientation is applied. Unsigned samples of more than 8 bits are reduced to their upper 8 bits; those of other
-    kinds are scaled linearly to 0–255 from the range that their TIFF states.
+    Colours are not converted, so the result may be grey, have a palette or have transparent pixels. It has one of the
+    modes in `PLAIN_MODES`. If unsigned samples have more than 8 bits, the upper 8 bits are kept. If a TIFF has signed
+    or float samples, or states a range of values, the samples are scaled linearly from that range to 0–255.
 
     Raises:
         BadInputError: the file is missing, is not a regular file, has an unknown format, is too large
-            (`MOST_PIXELS`, `MOST_BYTES`), too narrow (`MOST_UNLIKE`) or broken, or the range of its values is not
+            (`MOST_PIXELS`, `MOST_BYTES`), is too narrow (`MOST_UNLIKE`) or is broken, or the range of its values is not
             defined.
     """
     with _picture(path) as opened:
@@ -134,10 +140,10 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """Read a picture of any mode as upright 8-bit RGB; transparent pixels are composed with white.
+    """Read a picture, turn it upright and convert it to 8-bit RGB. A white background shows through transparent pixels.
 
     Raises:
-        BadInputError: see `open_picture`, or every pixel is transparent.
+        BadInputError: `open_picture` refuses the picture, or every pixel is fully transparent.
     """
     with _picture(path) as opened:
         return _rgb(_upright(opened))
@@ -145,7 +151,11 @@ def read_rgb(path: Path) -> Image.Image:
 
 @contextmanager
 def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture and read its header; every exception here or in the block becomes a `BadInputError`."""
+    """Open a picture and read its header.
+
+    Raises:
+        BadInputError: the picture cannot be opened, or any error occurs in the block, which decodes the picture.
+    """
     with _opened(path) as file:
         kind = _format(file)
         if kind is None:
@@ -173,7 +183,11 @@ def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
 
 
 def _opened(path: Path) -> IO[bytes]:
-    """Open a regular file for reading."""
+    """Open a file for reading, as bytes.
+
+    Raises:
+        BadInputError: the file is missing, is not a regular file, is larger than `MOST_BYTES`, or cannot be opened.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -207,7 +221,14 @@ def _refuse_shape(width: int, height: int) -> None:
 
 
 def _minimal_png(file: IO[bytes]) -> IO[bytes]:
-    """Return a PNG with only the chunks that determine its pixels, with their own checksums; EXIF comes first."""
+    """Return a copy of a PNG with only the chunks in `PNG_KEPT`, so that others cannot disturb the decoding.
+
+    The chunk with EXIF data is moved before the pixels, so that the orientation is known without decoding them.
+
+    Raises:
+        ValueError: a chunk is damaged, is unknown but necessary, or a palette is missing.
+        _RefusedError: the picture has a high dynamic range.
+    """
     exif: list[bytes] = []
     chunks = [file.read(8)]
     while len(head := file.read(8)) == 8:
@@ -233,7 +254,7 @@ def _minimal_png(file: IO[bytes]) -> IO[bytes]:
 
 
 def _refuse_transfer(kind: str, file: IO[bytes]) -> None:
-    """Refuse an AVIF of a high dynamic range."""
+    """Raise `_RefusedError` for an AVIF with a high dynamic range."""
     if kind == "AVIF":
         file.seek(0)
         found = NCLX.search(file.read(HEADER))
@@ -247,9 +268,11 @@ def _refuse_hdr(transfer: int) -> None:
 
 
 def _orientation(opened: ImageFile.ImageFile) -> int:
-    """Return the EXIF orientation, 1 to 8; it is 1 (upright) if none is readable, and for TIFF, which Pillow turns.
+    """Return the EXIF orientation of a picture, 1 to 8.
 
-    Pillow's own `getexif` would also read it from XMP, which editors do not update when they turn a picture.
+    It is 1 (upright) if no valid orientation is found. It is also 1 for a TIFF, because Pillow turns a TIFF upright
+    itself. Pillow's `getexif` is not used. It would also take the orientation from XMP data, and editors do not update
+    these when they turn a picture.
     """
     content = opened.info.get("exif")
     if opened.format == "TIFF" or not content:
@@ -273,7 +296,7 @@ def _upright(opened: ImageFile.ImageFile) -> Image.Image:
 
 
 def _plain(opened: ImageFile.ImageFile) -> Image.Image:
-    """Decode the picture into one of `PLAIN_MODES`."""
+    """Decode a picture, without turning it upright, into one of the modes in `PLAIN_MODES`."""
     if opened.format == "TIFF":
         return _plain_tiff(opened)
     if opened.format == "PNG":
@@ -287,7 +310,7 @@ def _plain(opened: ImageFile.ImageFile) -> Image.Image:
 
 
 def _upper_bits(picture: Image.Image) -> Image.Image:
-    """Return grey levels of 16 bits as 8 bits, and pictures of `PLAIN_MODES` unchanged."""
+    """Reduce grey levels of 16 bits to their upper 8 bits. A picture with a mode in `PLAIN_MODES` stays unchanged."""
     if picture.mode.startswith("I"):
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 0xFFFF:
@@ -299,7 +322,11 @@ def _upper_bits(picture: Image.Image) -> Image.Image:
 
 
 def _plain_png(opened: ImageFile.ImageFile) -> Image.Image:
-    """Decode a PNG; a transparent colour has as many bits as the samples, of which Pillow keeps 8."""
+    """Decode a PNG, including a colour that the PNG declares as transparent.
+
+    That colour is stated with as many bits as the samples have, but Pillow decodes the samples to 8 bits. So for grey
+    levels of 2, 4 or 16 bits, the colour is compared here.
+    """
     layout, clear = str(opened.tile[0][3]), opened.info.get("transparency")
     opened.load()
     picture = _upper_bits(opened)
@@ -319,9 +346,10 @@ def _with_alpha(grey: Image.Image, visible: npt.NDArray[np.bool_]) -> Image.Imag
 
 
 def _refuse_depths(opened: ImageFile.ImageFile) -> None:
-    """Refuse JPEG 2000 of fewer than 8 bits, which Pillow reads too dark, and colours of more, whose white turns black.
+    """Raise `_RefusedError` for a JPEG 2000 with a bit depth that Pillow decodes wrongly.
 
-    The segment SIZ of the codestream contains the depths (ITU-T T.800, A.5.1).
+    Pillow makes pictures of fewer than 8 bits too dark, and makes white black in colour pictures of more than 8 bits.
+    The segment SIZ of the codestream contains the bit depths (ITU-T T.800, A.5.1).
     """
     assert opened.fp is not None
     opened.fp.seek(0)
@@ -370,14 +398,29 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
 
 
 def _samples(values: npt.NDArray[Any], bits: int, kind: int) -> npt.NDArray[Any]:
-    """Return one channel of a TIFF with the sign of its sample format, which some of Pillow's modes lack."""
+    """Return the only channel of a TIFF with the right signed or unsigned type.
+
+    Some of Pillow's modes have the wrong one, so the bytes are read again with the type of the sample format.
+
+    Args:
+        values: the channel, as Pillow decodes it.
+        bits: number of bits of a sample.
+        kind: number of the sample format; see `SAMPLES`.
+    """
     if bits == 8:
         return values.view(np.int8)
     return values.view(np.uint32) if (bits, kind) == (32, 1) else values
 
 
 def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple[float, float]:
-    """Return the lowest and highest value of a TIFF's only channel, from its tags or its number of bits."""
+    """Return the smallest and the largest possible value of a sample in a TIFF with one channel.
+
+    Args:
+        low: smallest value by the TIFF's tag, or None if there is no tag. It is then 0 for unsigned samples.
+        high: largest value by the TIFF's tag, or None. It then follows from `bits` for unsigned samples of at most 16.
+        bits: number of bits of a sample.
+        kind: number of the sample format; see `SAMPLES`.
+    """
     if kind == 1:
         low = 0 if low is None else low
         high = 2**bits - 1 if high is None and bits <= 16 else high
@@ -394,7 +437,7 @@ def _first(value: Any) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    """Return a tag's value, which may be a ratio, or None if it is not a number."""
+    """Return the value of a tag as a float, or None if it is not a number. A ratio is a number as well."""
     return float(value) if isinstance(value, Real) else None
 
 

@@ -1,4 +1,7 @@
-"""The 256×256 release of Places' test pictures, and the 30,000 of them that LaMa published as its test set."""
+"""The adapter for the test pictures of Places, in their release of 256×256 pixels.
+
+LaMa published a list of 30,000 of these pictures as its test set.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,20 @@ __all__ = ["Places"]
 
 FOLDER = "test_256"
 PUBLISHED = (30_000, "2f6a39e65084144c8ba17497f4fa498a67f387e2ea084352fbf2266c8d82c387")
-"""Number and SHA-256 of the names in advimman/lama at 786f593, configs/test_large_30k.lst."""
+"""Number of names in the list that LaMa published, and SHA-256 of the names.
+
+Source: advimman/lama at 786f593, configs/test_large_30k.lst.
+"""
 
 
 @dataclass(frozen=True)
 class Places(Pictures):
-    """The listed pictures of `test_256`, in the order of the list.
+    """The pictures in the folder `test_256` that a list names, in the order of the list.
 
     Attributes:
-        root: the folder that holds `test_256`.
-        listing: a text file of names such as `Places365_test_00000001.jpg`, one per line; a relative path starts at
-            the root.
+        root: folder that contains `test_256`.
+        listing: text file with one file name on each line, such as `Places365_test_00000001.jpg`. A relative path
+            starts at the root.
     """
 
     root: str | Path
@@ -45,15 +51,15 @@ class Places(Pictures):
 
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` for the list that LaMa published; `custom` otherwise."""
+        """`published` if the list is the one that LaMa published; `custom` for any other list."""
         return "published" if (len(self._names), names_sha256(self._names)) == PUBLISHED else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
         """Yield the pictures.
 
         Raises:
-            BadInputError: the root or the list is missing, or the list is empty, has a name twice, or names files
-                that are missing or outside the folder.
+            BadInputError: the root or the list is missing; or the list is empty, has a name twice, or names a file
+                that is missing or outside `test_256`.
         """
         root = existing_folder(self.root, f"a folder that holds {FOLDER}")
         folder, names = root / FOLDER, self._names

@@ -1,4 +1,4 @@
-"""Prefetching of items: the next block is read from the disk while the networks process the current one."""
+"""Reading of items ahead of time: a thread reads the next block from disk while networks process the current one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ Span = tuple[int, int]
 
 
 class ReadAhead:
-    """The blocks of items in a known order; requests in another order only wait longer."""
+    """A reader of blocks that expects a certain order. A request in another order also works but must wait longer."""
 
     def __init__(self, items: Items, spans: Sequence[Span]) -> None:
-        """Set the items and the order; nothing is read yet, because no item is needed if all results are stored.
+        """Set the items and the expected order of the blocks.
+
+        Nothing is read before the first request, because no item is needed if the store has all results.
 
         Args:
             items: the items to read.
-            spans: start and (exclusive) end of each block, in the order in which they are likely to be requested.
+            spans: for each block, the index of its first item and the index after its last item. The blocks are in the
+                order in which they are likely to be requested.
         """
         self._items = items
         self._next = dict(pairwise(spans))
@@ -40,7 +43,12 @@ class ReadAhead:
         self._thread.shutdown(cancel_futures=True)
 
     def read(self, span: Span) -> list[Item]:
-        """Return a block and start to read its successor; a block that was read ahead but not requested is dropped.
+        """Return the items of a block, and start to read the next block in the background.
+
+        If another block was read ahead, its items are discarded.
+
+        Args:
+            span: the index of the block's first item and the index after its last item.
 
         Raises:
             DamagedItemsError: an item differs from the manifest.

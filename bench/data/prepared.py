@@ -1,4 +1,4 @@
-"""Prepared items on disk, which are made once from a data set, read by every stage, and listed in a manifest."""
+"""Prepared items on disk. They are made once from a data set, then every stage reads them; a manifest lists them."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ __all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items"]
 log = logging.getLogger(__name__)
 
 BLOCK = 64
-"""Number of items that are sampled and scored together, for any batch size."""
+"""Number of items of a block. It does not depend on the batch size."""
 VERSION = 4
-"""Version number, which increases when the same pictures give other items."""
+"""Version of the rules that make items from pictures. It is raised when the same pictures would give other items."""
 MANIFEST = "manifest.json"
 TABLE = "items.arrow"
 FEATURES = datasets.Features(
@@ -61,12 +61,12 @@ KINDS = {
     "fit": ("lama", "squash", "crop"),
     "subset": ("published", "reconstructed", "custom"),
 }
-"""Values that the properties of an adapter may have."""
+"""Allowed values of three properties of an adapter; see `bench.data.items.Pictures`."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 MOST_BROKEN = 0.01
-"""Largest fraction of broken pictures with which a run continues."""
+"""Largest fraction of broken pictures in a data set; a run with more of them stops."""
 MOST_MASKED = 0.5
-"""Largest mean fraction of the hole in given masks; above it, they are probably inverted."""
+"""Largest mean hole area of given masks, as a fraction of the image. If it is larger, they are probably inverted."""
 
 
 class _Line(TypedDict):
@@ -96,21 +96,28 @@ class _Manifest(TypedDict):
 
 
 class DamagedItemsError(RunFailedError):
-    """Prepared items differ from their manifest; they are put aside, and the next start prepares them again."""
+    """The error for prepared items that differ from their manifest.
+
+    Their folder is renamed before the error is raised, so the next start of the run prepares the items again.
+    """
 
 
 @dataclass(frozen=True)
 class Items:
-    """The prepared items, read from memory-mapped Arrow on demand; whole images are read from their original files.
+    """The prepared items of a run. Their pixels are read from disk only when they are needed.
+
+    The table is a memory-mapped Arrow file. It contains masks, and images that were cropped for drawn masks. Exemplars
+    and all other images are read from their original files.
 
     Attributes:
-        manifest: the items and their settings: `items` (ordered; `id`, `source`, `mask_area`, `reference`, and
-            `image`, `mask`, `caption` and `exemplar` as SHA-256 or null), `resolution`, `masks`, `fit`, `seed`,
-            `subset`, `dropped` (ids whose masks were all too large), `broken` (ids with the reason), `left_out`
-            (paths below the root that give no picture, with the reason), `grey_masks` (number of masks that held
-            other values than their two).
-        table: ids, sources, captions, pixels and files.
-        folder: folder of the items, whose name is their key.
+        manifest: the items and their settings. `items` is the ordered list, with `id`, `source`, `mask_area`,
+            `reference`, and the SHA-256 (or null) of `image`, `mask`, `caption` and `exemplar`. Settings are
+            `resolution`, `masks`, `fit`, `seed` and `subset`. `dropped` lists the ids of pictures whose masks were
+            all too large. `broken` has the ids of broken pictures, and `left_out` the paths below the root that give
+            no picture, each with the reason. `grey_masks` is the number of masks with pixels of neither of their two
+            values.
+        table: one line for each item, in the order of the manifest, with the columns of `FEATURES`.
+        folder: folder of the items. Its name is the key of the items in the store.
     """
 
     manifest: dict[str, Any]
@@ -122,7 +129,7 @@ class Items:
 
     @property
     def hash(self) -> str:
-        """The SHA-256 of the manifest's ordered lines."""
+        """SHA-256 of the manifest's list of items. Two runs with the same value measured the same items."""
         return content_key({"items": self.manifest["items"]})
 
     @property
@@ -131,26 +138,29 @@ class Items:
 
     @property
     def references(self) -> list[int]:
-        """Indices of the items whose images belong to the reference set."""
+        """Indices of the items whose images belong to the true images with which Fréchet distances compare a row."""
         return [place for place, line in enumerate(self.lines()) if line["reference"]]
 
     def blocks(self) -> Iterator[tuple[int, int]]:
-        """Yield the start and (exclusive) end of each block."""
+        """Yield, for each block, the index of its first item and the index after its last item."""
         for start in range(0, len(self), BLOCK):
             yield start, min(start + BLOCK, len(self))
 
     def lines(self, start: int = 0, stop: int | None = None) -> list[dict[str, Any]]:
-        """Return the manifest's lines of some items."""
+        """Return the manifest's entries for the items from index `start` to before index `stop`; None means the end."""
         lines: list[dict[str, Any]] = self.manifest["items"][start:stop]
         return lines
 
     def masks(self, start: int, stop: int) -> npt.NDArray[np.uint8]:
-        """Return the masks of some items, N×S×S, 1 = hole."""
+        """Return the masks of the items from index `start` to before index `stop`, as uint8 of shape (N, S, S).
+
+        A mask is 1 in the hole and 0 where the image is known.
+        """
         side, rows = self.manifest["resolution"], self.table.select_columns(["mask"]).select(range(start, stop))
         return np.stack([_mask(row["mask"], side) for row in rows])
 
     def read(self, start: int, stop: int) -> list[Item]:
-        """Return some items with their pixels.
+        """Read the items from index `start` to before index `stop`, and compare them with the manifest.
 
         Raises:
             DamagedItemsError: an item differs from the manifest.
@@ -159,7 +169,7 @@ class Items:
         return [self._item(row, line) for row, line in zip(rows, self.lines(start, stop), strict=True)]
 
     def pick(self, indices: Iterable[int]) -> list[Item]:
-        """Return the items at some indices."""
+        """Read the items at the given indices, in this order; see `read`."""
         return [item for index in indices for item in self.read(index, index + 1)]
 
     def _item(self, row: dict[str, Any], line: dict[str, Any]) -> Item:
@@ -176,16 +186,21 @@ class Items:
         )
 
     def as_stored(self, place: int) -> Item:
-        """Return one item without comparing it with the manifest.
+        """Read the item at index `place` without comparing it with the manifest.
 
         Raises:
-            BadInputError: the item's pictures are missing or broken.
-            ValueError: the number of pixels does not fit the item's size.
+            BadInputError: a picture of the item is missing or broken.
+            ValueError: the table has too few or too many pixels for the resolution.
         """
         return self._as_stored(self.table[place])
 
     def changed(self, item: Item, line: dict[str, Any]) -> list[str]:
-        """Return the keys in which an item differs from its line in the manifest."""
+        """Return the keys, such as `image` or `source`, in which an item differs from its entry in the manifest.
+
+        Args:
+            item: the item, as it was read.
+            line: entry of the item in the manifest's list `items`.
+        """
         masked = self.manifest["masks"] != "whole"
         contents = {
             "id": item.id,
@@ -216,12 +231,15 @@ def _mask(stored: bytes | None, side: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Contents:
-    """Hashes that decide, with the settings, whether items were prepared from the same pictures."""
+    """Hashes of everything outside the settings that determines prepared items.
+
+    If they and the settings are unchanged, earlier prepared items are used again.
+    """
 
     files: FileHashes = field(default_factory=FileHashes)
-    """Hashes of the pictures' files, remembered from earlier runs."""
+    """Source of the hashes of the picture files. It can remember them from earlier runs."""
     code: Mapping[str, str] = field(default_factory=dict)
-    """Hashes of the modules that yield the pictures, where these are somebody's own."""
+    """Hashes of the Python modules of the adapter, by name, if the adapter is a user's code and not this project's."""
 
 
 def prepare_items(
@@ -234,20 +252,21 @@ def prepare_items(
     limit: int | None,
     contents: Contents | None = None,
 ) -> Items:
-    """Make items of pictures, or open them if they were made before from the same files.
+    """Return the prepared items of a data set. Make them if they have not been made before from the same files.
 
     Args:
-        folder: folder of all prepared items.
-        pictures: the pictures, in the manifest's order.
+        folder: folder of the store that holds the prepared items of all runs.
+        pictures: adapter of the data set. The manifest lists the items in its order.
         resolution: side of the items in pixels.
-        masks: the family of masks, if they are drawn.
-        seed: the run's seed.
-        limit: as many items at most; None for all.
-        contents: hashes of files and code; None to hash every file.
+        masks: family of masks; it is used only if masks are drawn.
+        seed: seed of the run.
+        limit: largest number of items; None for no limit.
+        contents: hashes of the files and the code; None to hash every file now.
 
     Raises:
-        BadInputError: the pictures give no item, two have the same id, more than one in a hundred is broken, the
-            masks look inverted, or a file changes during the preparation.
+        BadInputError: the pictures give no item, two pictures have the same id, more than 1 % of the pictures are
+            broken, the masks look inverted, a value of the adapter is invalid, or a file changes during the
+            preparation.
     """
     with named("dataset.pictures", "pictures in their order"):
         pictures = with_defaults(pictures, Pictures)
@@ -294,7 +313,7 @@ def prepare_items(
 
 
 def _opened(folder: Path) -> Items | None:
-    """Open the prepared items in a folder; return None if there are none, or if they are damaged and put aside."""
+    """Open the prepared items in a folder. Return None if it has none, or if it is damaged and was renamed."""
     if not folder.is_dir():
         if os.path.lexists(folder):
             put_aside(folder)
@@ -315,8 +334,9 @@ def _opened(folder: Path) -> Items | None:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of files by their names, from `sha256sum`'s format; empty if an older version prepared
-    them.
+    """Return the SHA-256 of each file of a folder, by the file's name, as the folder's `SHA256SUMS` lists it.
+
+    Items that an older version prepared have no such list, and the result is empty.
     """
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
@@ -326,7 +346,7 @@ def _sums(folder: Path) -> dict[str, str]:
 
 
 def _refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
-    """Require that an adapter yields pictures and has valid properties."""
+    """Raise BadInputError unless an adapter has valid properties and yields objects of `Picture` with valid values."""
     for name, allowed in KINDS.items():
         found = getattr(adapter, name)
         if found not in allowed:
@@ -355,9 +375,9 @@ def _refuse_repeated(pictures: list[Picture]) -> None:
 
 
 def _left_out(pictures: Pictures) -> dict[str, str]:
-    """Return the paths that an adapter left out, with the reason.
+    """Return the paths that an adapter left out, each with the reason.
 
-    Paths are one line of valid Unicode, like ids, so that every table, file and message can contain them.
+    Each path is converted to one line of valid Unicode, as ids are, so that every table and message can contain it.
     """
     return {valid_id(str(path)): escaped(why) for path, why in dict(pictures.left_out).items()}
 
@@ -367,7 +387,15 @@ def _files(picture: Picture) -> list[Path]:
 
 
 def _description(picture: Picture, contents: Mapping[Path, str], *, drawn: bool) -> list[Any]:
-    """Return the values that determine an item: texts, hashes of its files, and paths that are read again later."""
+    """Return the values that determine an item, as plain data for the key of the prepared items.
+
+    These are the texts and the mask values, the hashes of the files, and the paths of files that are read again later.
+
+    Args:
+        picture: files and texts of the item.
+        contents: SHA-256 of each file.
+        drawn: True if masks are drawn. The image is then saved with the items, and its path does not matter.
+    """
     files = (picture.path, picture.mask, picture.exemplar)
     states = [None if path is None else contents[path] for path in files]
     places = [
@@ -386,7 +414,7 @@ def _refuse_changed(changed: list[Path]) -> None:
 
 
 class _Preparation:
-    """The preparation of one data set's items in a folder."""
+    """The work of making the items of one data set and writing them, with their manifest, into a folder."""
 
     def __init__(self, folder: Path, pictures: Pictures, resolution: int, masks: MaskPreset, seed: int) -> None:
         self.folder, self.pictures, self.resolution, self.masks, self.seed = folder, pictures, resolution, masks, seed

@@ -1,8 +1,9 @@
 """Listing of the files below a folder, for every adapter that searches for its pictures.
 
-Links are followed. Each folder is listed once, under its own name if it has one below the root, so that loops end and
-no picture is listed twice through a linked folder or a link to a parent. Hidden files and folders, whose names begin
-with a dot, are left out. Paths are sorted by the code points of their parts, independent of the locale.
+Links are followed. Each folder is listed only once, so that a loop of links ends and no picture is listed twice. If a
+folder can be reached both directly and through a link, its direct path is used. Hidden files and folders, whose names
+begin with a dot, are left out. Paths are sorted by the code points of their parts, so that the order does not depend on
+the locale of the machine.
 """
 
 from __future__ import annotations
@@ -28,25 +29,27 @@ DEEPER = "a folder below the lowest searched level"
 
 @dataclass
 class Walk:
-    """The content of a folder, listed recursively."""
+    """The result of `walk`: the files below a folder, and everything that was left out."""
 
     root: Path
     files: list[Path] = field(default_factory=list)
-    """Regular files, in order."""
+    """Paths of the regular files, sorted."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Reason for each other entry by its path below the root; a folder represents all of its content."""
+    """Path, relative to the root, of each file or folder that was left out, with the reason.
+
+    If a folder was left out, the files in it are not named.
+    """
 
     def leave_out(self, path: Path, why: str) -> None:
         self.left_out[path.relative_to(self.root).as_posix()] = why
 
 
 def walk(root: Path, *, depth: int | None = None) -> Walk:
-    """List all files below a folder without opening any.
+    """List all files below a folder without opening them.
 
     Args:
-        root: the folder, which may itself be hidden.
-        depth: largest number of folders in a path, counting the root: 1 for files in the root only. None for no
-            limit.
+        root: path of the folder, which may itself be hidden.
+        depth: number of levels of folders to search. 1 means the root only, 2 also its subfolders, and None all levels.
 
     Raises:
         BadInputError: the root cannot be listed.
@@ -62,7 +65,18 @@ def walk(root: Path, *, depth: int | None = None) -> Walk:
 
 
 def _listed(found: Walk, top: Path, level: int, depth: int | None, seen: set[str]) -> list[tuple[Path, int]]:
-    """List a folder and its subfolders, unless already listed; return the links to folders with their levels."""
+    """List a folder and its subfolders, and return the links to folders that were found in them.
+
+    Args:
+        found: result to which files and left-out paths are added.
+        top: the folder to list.
+        level: level of the folder; the root has level 1.
+        depth: see `walk`.
+        seen: real paths of the folders that are listed already. They are not listed again.
+
+    Returns:
+        The path and the level of each link to a folder. These folders are not listed yet.
+    """
     links: list[tuple[Path, int]] = []
     folders = [(top, level)]
     while folders:
@@ -85,7 +99,10 @@ def _listed(found: Walk, top: Path, level: int, depth: int | None, seen: set[str
 
 
 def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Yield the readable entries of a folder, following links; the others are left out."""
+    """Yield the path and the status of each file or folder in a folder. Links are followed.
+
+    Hidden entries, broken links and paths that cannot be read are not yielded but recorded in `found.left_out`.
+    """
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -107,13 +124,15 @@ def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]
 
 
 def sorted_out(found: Walk, suffixes: set[str], *, level: int, outside: str) -> list[Path]:
-    """Return the files that have one of the suffixes and lie at one level; the others are left out.
+    """Return the listed files that have one of the suffixes and lie at one level of folders.
+
+    All other files are recorded in `found.left_out`.
 
     Args:
         found: result of `walk`.
-        suffixes: endings in lower case; the case of a file's ending does not matter.
-        level: number of folders in a path, counting the root.
-        outside: reason for leaving out a file of another level.
+        suffixes: endings in lower case, with the dot. Files whose endings have capitals match as well.
+        level: level at which files must lie: 1 in the root, 2 in a subfolder of the root.
+        outside: reason that is recorded for a file at another level.
     """
     kept = []
     for path in found.files:
@@ -128,8 +147,10 @@ def sorted_out(found: Walk, suffixes: set[str], *, level: int, outside: str) -> 
 
 
 def left_out_note(left_out: Mapping[str, str]) -> str:
-    """Return a note with the number of files and folders left out, the reasons and the first names; "" if there are
-    none.
+    """Return a message about files and folders that were left out: their number, the reasons, and the first names.
+
+    Args:
+        left_out: path of each file or folder that was left out, with the reason. If it is empty, the message is empty.
     """
     if not left_out:
         return ""

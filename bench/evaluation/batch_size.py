@@ -1,4 +1,7 @@
-"""Batches that fit the device: a probe finds their size, and a batch that runs out of memory is halved."""
+"""Batches that fit into the memory of the device.
+
+A probe finds a good batch size. If a batch runs out of memory later, its size is halved.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +21,34 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 LARGEST = 64
-"""Largest batch size that a probe tries."""
+"""Largest batch size that a probe tries on a GPU."""
 CPU_SIZE = 8
-"""Batch size on a CPU, where larger batches are no faster."""
+"""Batch size on a CPU. There, larger batches would not be faster."""
 LEAST_GAIN = 1.05
-"""Smallest speedup in items per second for which the batch size is doubled; a smaller one may be timing noise."""
+"""Smallest factor by which the number of items per second must grow if the batch size is doubled. If the factor is
+smaller, the probe stops, because the gain may be timing noise."""
 
 
 class Batches:
-    """Batches that fit the device. If one does not fit, it and all later batches have half its size.
+    """A division of items into batches that fit into the memory of the device.
 
-    A probe of the first work can choose the size. The store remembers the size that the probe finds, and each smaller
-    size that later turns out to fit, for later runs on the same device.
+    If a batch does not fit, its items are processed again in batches of half the size, and all later batches also have
+    this smaller size. If no size is given, a probe on the first items chooses it. The store remembers the chosen size,
+    and each later reduction, for later runs on the same device.
     """
 
     def __init__(self, size: int | None, *, known: Fact | None = None, device: torch.device | None = None) -> None:
         """Set the size of the first batch.
 
         Args:
-            size: batch size, 1 or more; None to use the remembered size, or else the size that a probe finds.
-            known: place in the store that remembers the size; it is read only if `size` is None.
-            device: device that does the work, as in `probe_batch_size`.
+            size: batch size, 1 or more. None to use the size in the store, or, if the store has none, the size that a
+                probe finds.
+            known: place in the store that remembers the size. It is ignored if `size` is given. None to remember
+                nothing.
+            device: device that processes the batches, as in `probe_batch_size`.
         """
         self.size = size
-        """Number of items in a batch; None before a size was tried."""
+        """Number of items in a batch; None as long as no size was given, remembered or found by a probe."""
         self._known, self._device = None if size else known, device
         if self._known is not None:
             remembered = (self._known.recall() or {}).get("size")
@@ -50,7 +57,7 @@ class Batches:
 
     @property
     def most(self) -> int:
-        """Upper limit of the batch size, also for a size that a probe is still to find."""
+        """Largest number of items that a batch can have. If the size is not known yet, the limit of the probe."""
         return self.size or (LARGEST if _may_probe(self._device) else CPU_SIZE)
 
     def over(
@@ -64,14 +71,15 @@ class Batches:
 
         Args:
             items: items in the order in which they are processed.
-            call: function that processes one batch. It may be called again on items of a batch that did not fit.
-            probe: function with which batch sizes are tried; None for `call` itself.
+            call: function that processes one batch. If a batch does not fit, it is called again with fewer of its
+                items.
+            probe: function that the probe calls to try batch sizes, instead of `call`; None to try them with `call`.
 
         Yields:
             The result of `call` for each batch, in the order of the items.
 
         Raises:
-            torch.OutOfMemoryError: a single item does not fit.
+            torch.OutOfMemoryError: even a batch of one item does not fit.
         """
         if self.size is None:
             probed = probe_batch_size(probe or call, items, device=self._device)
@@ -112,17 +120,23 @@ def probe_batch_size(
     *,
     device: torch.device | None = None,
 ) -> int:
-    """Return the largest batch size, a power of two, up to which each doubling fits and makes the work faster.
+    """Find the fastest batch size that fits.
+
+    The probe starts with 1 item and doubles the size as long as the batch fits and the number of items per second grows
+    by the factor `LEAST_GAIN`. On a CPU, nothing is tried, and the result is `CPU_SIZE` or `largest`, whichever is
+    smaller.
 
     Args:
-        call: function that processes one batch; the less time it takes, the better.
-        items: items to try it on, at least as many as the largest batch that is tried.
+        call: function that processes one batch, and whose time is measured.
+        items: items for the trials. Batches larger than this list are not tried.
         largest: largest batch size to try.
-        device: device on which `call` computes; None for CUDA if it is available, and else the CPU. On the CPU nothing
-            is tried.
+        device: device on which `call` computes. None means CUDA if it is available, and otherwise the CPU.
+
+    Returns:
+        Number of items in a batch; on a GPU a power of two.
 
     Raises:
-        torch.OutOfMemoryError: a single item does not fit.
+        torch.OutOfMemoryError: even a batch of one item does not fit.
     """
     if not _may_probe(device):
         return max(1, min(CPU_SIZE, largest))
@@ -145,7 +159,7 @@ def _may_probe(device: torch.device | None) -> bool:
 
 
 def _speed(call: Callable[[Sequence[T]], object], batch: Sequence[T]) -> float:
-    """Return the number of items that a call processes per second."""
+    """Call the function once with a batch, and return the number of items that it processed per second."""
     _wait()
     start = time.perf_counter()
     call(batch)

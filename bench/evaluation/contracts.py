@@ -1,7 +1,8 @@
-"""Checks of the interfaces of generator, methods and measures on one item of noise, before anything is sampled.
+"""Checks that generator, methods and measures have the interfaces that a run needs.
 
-External code may return another shape, type or device, values that are not finite, or take other arguments. Found here,
-such an error costs a second; found during the run, it may cost hours of sampling.
+Before anything is sampled, each of them is tried on one item of noise. External code may take wrong arguments, or
+return a wrong shape, type or device, or values that are not finite. If such an error is found here, it costs a second.
+If it is found during the run, it may cost hours of sampling.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ __all__ = ["check_contracts", "check_generator", "check_measure", "check_method"
 log = logging.getLogger(__name__)
 
 TOLERANCE = 1e-3
-"""Largest allowed difference between two calls for one item, for images in [-1, 1]: an eighth of a grey level."""
+"""Largest difference between two images of one item, in [-1, 1], for which a method counts as deterministic. It is
+about an eighth of a grey level."""
 COPIES = 2
-"""Number of copies of the item for measures, so that one value per batch differs in shape from one value per item."""
+"""Number of copies of the item in the batch for measures. With more than one copy, the check can distinguish a measure
+that returns one value for the whole batch from a measure that returns one value for each item."""
 
 
 def check_contracts(
@@ -45,10 +48,12 @@ def check_contracts(
     *,
     resolution: int,
 ) -> None:
-    """Sample, decode and measure one item of noise; rows whose images are made beforehand are left out.
+    """Sample, decode and measure one item of noise, and check every result.
+
+    A row is not checked if its images are all made before the scoring stage, for example by another program.
 
     Args:
-        sampling: the sampling with the generator.
+        sampling: sampling stage, which contains the generator.
         methods: methods by row.
         measures: measures by name.
         specs: specifications of the measures, as in the configuration's `metrics.measures`.
@@ -72,16 +77,19 @@ def check_contracts(
 
 
 def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict[str, Tensor]:
-    """Return one item's latents by their `KINDS`, in the generator's scale.
+    """Check a generator on one item of noise, and return the latents that it makes.
 
     Args:
         generator: the generator, on its device.
         resolution: side of the item in pixels.
         seed: the run's seed.
 
+    Returns:
+        Latents 1×C×h×w of the item for each name in `KINDS`, in the generator's scale.
+
     Raises:
-        BadInputError: latents of two kinds differ in shape, are not finite, or have a size that does not divide the
-            picture's.
+        BadInputError: latents are no floating-point tensor, are not finite, have different shapes, or have a height and
+            width that do not divide the picture's.
     """
     item = trial_items(resolution, 1)
     seen = float_images(image_batch(item))
@@ -116,7 +124,9 @@ def _latents(made: object, what: str, resolution: int, shape: tuple[int, ...] | 
 
 
 def check_method(row: str, method: Method, batch: Batch) -> Tensor:
-    """Return one item's image 1×3×H×W, roughly in [-1, 1]; warn if a second call gives another one.
+    """Check a method on one item, and return the image 1×3×H×W that it makes, roughly in [-1, 1].
+
+    The method is called twice. If the two images differ by more than `TOLERANCE`, a warning is logged.
 
     Args:
         row: name of the row, for messages.
@@ -124,7 +134,7 @@ def check_method(row: str, method: Method, batch: Batch) -> Tensor:
         batch: inputs of one item.
 
     Raises:
-        BadInputError: the method fails, returns anything but such an image, or changes its inputs.
+        BadInputError: the method fails, changes its inputs, or does not return a finite image of this shape.
     """
     key, maker = f"rows.{row}", _maker(method)
     before = _copied(batch)
@@ -169,19 +179,21 @@ def check_measure(
     mask: Tensor,
     exemplars: Sequence[Any],
 ) -> None:
-    """Check that a measure gives a value or features for each item, and all arrays that its specification names.
+    """Check a measure on a batch of B items.
+
+    For each item, it must return a value or features, and it must return every array that its specification names.
 
     Args:
         name: name in `metrics.measures`.
         measure: the measure, on the images' device.
-        spec: its specification.
-        image: B×3×H×W in [0, 1].
-        truth: B×3×H×W uint8.
-        mask: B×1×H×W, 1 = hole.
-        exemplars: B pictures or None.
+        spec: specification of the measure, as in the configuration's `metrics.measures`.
+        image: images to measure, B×3×H×W in [0, 1].
+        truth: true images B×3×H×W uint8.
+        mask: masks B×1×H×W, 1 = hole.
+        exemplars: exemplar of each item, or None.
 
     Raises:
-        BadInputError: the measure returns anything else.
+        BadInputError: the measure fails, or returns anything else.
     """
     key, count = f"metrics.measures.{name}.measure", len(image)
     with _named(key, "numpy arrays by name"):
@@ -224,7 +236,12 @@ def _sizes(shape: Sequence[int]) -> str:
 
 @contextmanager
 def _named(key: str, expected: str) -> Iterator[None]:
-    """Turn an error of external code, or an unfit image, into one sentence; see `bench.config.instantiate.named`."""
+    """Convert an error of external code, or an `UnfitImageError`, into a `BadInputError` with one sentence.
+
+    Args:
+        key: key of the configuration that names the external code, with which the message begins.
+        expected: what the code should return; see `bench.config.instantiate.named`.
+    """
     with named(key, expected):
         try:
             yield

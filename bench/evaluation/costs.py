@@ -1,4 +1,4 @@
-"""Costs of sampling and of a table's rows: parameters, operations, memory, and seconds per image on this machine."""
+"""Measured costs of sampling and of each row: parameters, operations, memory, and seconds per image on this machine."""
 
 from __future__ import annotations
 
@@ -25,25 +25,29 @@ __all__ = ["decoding_share", "row_costs", "sampling_seconds", "unknown_costs"]
 
 REPEATS = 5
 FEW_STEPS = 4
-"""Small number of sampling steps for which the decoder's share of the time is also reported."""
+"""Number of sampling steps of a fast sampler. The share that `decoding_share` judges is also reported for it."""
 LARGEST_SHARE = 0.10
-"""Largest share of the total time that this project accepts as the paper's "only slightly"."""
+"""Largest relative increase of the time per image that this project still calls "only slightly", as the paper
+claims."""
 
 
 def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str, float]]:
     """Measure the costs of each row.
 
-    Every row has `seconds_per_image`, the median of five calls, and the shortest and the longest of them as
-    `least_seconds_per_image` and `most_seconds_per_image`. If a decoder of this project makes the row's images, the row
-    also has the decoder's `parameters`, and for one image `tera_flop` and `peak_activation_bytes`. On CUDA each row has
-    `peak_memory_bytes`, the memory that PyTorch allocates for an image in addition to the weights.
-
-    The rows are timed in turns, so that a slow period of the machine affects all of them. Other processes disturbed the
-    shortest call least, so ratios are computed from the shortest calls.
+    The rows are timed in turns, so that a slow period of the machine affects all rows. Each row has one call that is
+    not timed, and then five timed calls. The shortest call is the one that other processes disturbed least, so ratios
+    of rows should be computed from the shortest calls.
 
     Args:
         methods: method of each row.
-        batch: batch on which the rows are timed, after one call that is not timed.
+        batch: batch with which every method is called.
+
+    Returns:
+        Costs by name, for each row. Every row has `seconds_per_image`, the median of the timed calls, and
+        `least_seconds_per_image` and `most_seconds_per_image`, the shortest and the longest call. A row whose images
+        are made by a decoder of this project also has the decoder's `parameters`, and, for one image, `tera_flop` and
+        `peak_activation_bytes`. On CUDA, every row has `peak_memory_bytes`: the memory that PyTorch allocates during a
+        call in addition to what was allocated before, divided by the number of images.
     """
     resolution, count, device = batch.image.shape[-1], len(batch.ids), batch.z.device
     calls = {name: functools.partial(method, batch) for name, method in methods.items()}
@@ -64,26 +68,34 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 
 
 def unknown_costs(device: torch.device) -> dict[str, str]:
-    """Return the costs that `row_costs` does not measure on a device, each with the reason."""
+    """Return the reason why `row_costs` cannot measure a cost on a device, by the name of the cost; empty on CUDA."""
     return (
         {} if device.type == "cuda" else {"peak_memory_bytes": f"PyTorch counts memory on CUDA alone, not on {device}"}
     )
 
 
 def sampling_seconds(generator: Generator, items: Sequence[Item], device: torch.device) -> float:
-    """Return the seconds per image that the generator needs for a batch of items, after one untimed call."""
+    """Measure the time in seconds that the generator needs to sample the latents of one image.
+
+    The generator samples all items as one batch, first without timing and then with timing. The time is divided by the
+    number of items.
+    """
     return _in_turns([lambda: generator.sample(items, 0)], device, 1)[0][0] / len(items)
 
 
 def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, steps: int) -> Judgement | NotAvailable:
-    """Judge whether the large decoder makes sampling at most a tenth slower (claim x1), with the numbers as evidence.
+    """Judge the claim x1: the large decoder makes the generation of an image at most 10 % slower.
 
-    The share of the time is judged by its range, which follows from the shortest and the longest of the timed calls.
+    The judged share is the additional time of the large decoder, divided by the time for sampling and for the vanilla
+    decoder. The shortest and the longest timed calls give a range of the share, and the claim is judged by this range.
 
     Args:
         costs: costs of the rows, as `row_costs` returns them.
-        sampling: seconds that sampling an image takes with `steps` steps.
+        sampling: seconds for sampling the latents of one image with `steps` steps.
         steps: number of sampling steps.
+
+    Returns:
+        The judgement with the numbers as evidence, or a `NotAvailable` if one of the two rows was not timed.
     """
     missing = [row for row in ("stablediffusion", "large_mask") if row not in costs]
     if missing:
@@ -109,7 +121,16 @@ def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, st
 
 
 def _in_turns(calls: Sequence[Callable[[], object]], device: torch.device, repeats: int) -> list[tuple[float, ...]]:
-    """Time several calls in turns after one untimed call of each, and return the seconds of each call."""
+    """Time several functions in turns: each round calls every function once.
+
+    Args:
+        calls: functions to time.
+        device: device on which they compute.
+        repeats: number of timed rounds. They follow one round that is not timed.
+
+    Returns:
+        For each function, the seconds of each of its `repeats` timed calls.
+    """
     rounds = [[_timed(call, device) for call in calls] for _ in range(repeats + 1)]
     return list(zip(*rounds[1:], strict=True))
 

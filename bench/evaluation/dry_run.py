@@ -1,4 +1,7 @@
-"""A trial before a whole run: it samples, decodes and scores items of noise with all rows, and stores nothing."""
+"""A trial that predicts the time and the memory of a whole run.
+
+It samples, decodes and scores a few items of noise with all rows, and saves nothing.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +24,18 @@ __all__ = ["try_out"]
 log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
-"""Longest time in seconds that the trial of a whole batch may take."""
+"""Limit in seconds. If a whole batch is expected to take longer, the trial does not process it."""
 
 
 def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: torch.device) -> Trial:
-    """Measure the time and memory of an item in a run, without the rows whose images are made beforehand.
+    """Measure the time and the memory that a run needs for one item.
 
-    The trial processes one item alone, which also chooses kernels, and then a whole batch of the run. If the first item
-    shows that a batch would take longer than `PATIENCE`, the batch is not tried: the times are then those of the first
-    item, and the memory is extrapolated from it.
+    Rows whose images are all made before the scoring stage, for example by another program, are left out.
+
+    The trial first processes one item alone. In this call PyTorch also chooses its kernels. Then the trial processes a
+    whole batch, as the run will. If the first item shows that a batch would take longer than `PATIENCE`, no batch is
+    tried. The result then has the times of the first item, and the memory of a batch is extrapolated from the memory of
+    the first item.
 
     Args:
         sampling: sampling stage of the run.

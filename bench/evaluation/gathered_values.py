@@ -1,4 +1,4 @@
-"""Values measured by several processes, collected with torchmetrics, which exchanges them between the processes."""
+"""A collection of the values that several processes measured. torchmetrics exchanges them between the processes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["ItemValues"]
 
 
 class ItemValues(Metric):
-    """N×K values of items, each item measured by one process; `compute` returns all of them in every process.
+    """N×K values: K values for each of N items, where each item is measured by one process.
 
-    A process holds zeros for the items that it did not measure. Adding zeros is exact, so the values do not depend on
-    the number of processes.
+    `compute` returns all values in every process. Each process has zeros for the items that it did not measure, and the
+    arrays of all processes are added. Adding zeros is exact, so the result does not depend on the number of processes.
     """
 
     full_state_update = False
@@ -32,17 +32,17 @@ class ItemValues(Metric):
         self.add_state("counts", torch.zeros(items, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, places: Tensor, values: Tensor) -> None:
-        """Add the values that this process measured; NaN stays NaN.
+        """Add values that this process measured. A value may be NaN.
 
         Args:
-            places: indices of n different items among the N.
-            values: n×K values.
+            places: indices of the n measured items, all different, from 0 to N - 1.
+            values: their n×K values, in the same order.
         """
         self.values[places] += values.to(self.values)
         self.counts[places] += 1
 
     def compute(self) -> Tensor:
-        """Return all N×K values.
+        """Return the N×K float64 values of all processes.
 
         Raises:
             ValueError: an item was measured by no process, or by several.

@@ -1,4 +1,7 @@
-"""Images of a table's rows: those of some items for a figure, or those of all items as files."""
+"""The images that the rows of a table make.
+
+The module returns the images of a few items for a figure, or saves the images of all items as files.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +28,17 @@ __all__ = ["images_of", "save_images"]
 def images_of(
     methods: Mapping[str, Method], sampling: Sampling, items: Items, latents: Sequence[str], places: Sequence[int]
 ) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
-    """Return N chosen items, and each method's images of them as they would be saved, uint8 N×S×S×3.
+    """Make the images of some items with every method.
 
     Args:
         methods: method of each row.
         sampling: sampling stage, which reads the latents.
         items: all items of the run.
         latents: store key of the latents of each block.
-        places: indices of the chosen items.
+        places: indices of the N chosen items.
+
+    Returns:
+        The chosen items, and for each row its images of these items as they would be saved, uint8 N×S×S×3.
     """
     chosen, size = items.pick(places), next(items.blocks())[1]
     chosen_latents = [
@@ -55,9 +61,9 @@ def save_images(
 ) -> None:
     """Write every method's image of every item, and the items themselves, as PNG files.
 
-    An item's file is `images/ROW/ITEM.png` for a row, `items/image/ITEM.png` for the true image, and
-    `items/mask/ITEM.png` for the mask, in which the hole is white. ITEM is the item's id; if the id cannot be a file
-    name, it is the result of `file_stem`. Items that have only a caption have no mask.
+    The image of a row is `images/ROW/ITEM.png`. The true image is `items/image/ITEM.png`. The mask, in which the hole
+    is white, is `items/mask/ITEM.png`; it is not written if the run generates whole images. ITEM is the result of
+    `file_stem` for the item's id: the id itself if it can be a file name.
 
     Args:
         out: folder of the run.

@@ -1,7 +1,7 @@
-"""The stages of a table's run up to its scores: check, prepare, sample, score.
+"""The stages of a run that come before the table: check, prepare, sample, score.
 
-Each stage reads the results of the stage before from the store, and saves its own results there. A stage skips results
-that the store already has, so an interrupted run can resume, and experiments share their work.
+Each stage reads from the store what the previous stage saved, and saves its results in the store. A stage skips every
+result that the store already has. Therefore an interrupted run can continue, and several experiments can share results.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ __all__ = ["MeasuredRun", "Stages", "check", "missing", "prepare", "run_stages"]
 log = logging.getLogger(__name__)
 
 ITEMS = "items"
-"""Folder of the prepared items in the store."""
+"""Name of the folder in the store that contains prepared items."""
 COUNTED = ("sample", "score")
-"""Stages that show their own progress, item by item."""
+"""Stages that show a progress bar over items themselves, so that no other bar is needed for the stage."""
 
 
 @dataclass
 class Stages:
-    """The stages of one run, and the seconds that each took."""
+    """The stages that one run includes, and the time that each of them took."""
 
     last: str
-    """The stage after which the run ends."""
+    """Name of the last stage that the run includes."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     def include(self, name: str) -> bool:
-        """Return whether the run includes a stage."""
+        """Return whether the run includes the stage `name`: whether it is not after the last stage of the run."""
         return STAGES.index(name) <= STAGES.index(self.last)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Measure the time of a stage, and show its progress."""
+        """Run the block as the stage `name`: save its time in `seconds`, and show its progress."""
         started = time.monotonic()
         with Progress(name) if name not in COUNTED else nullcontext():
             yield
@@ -68,24 +68,28 @@ class Stages:
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """Everything that a run has measured on all items."""
+    """Everything that a run has made and measured before its table is computed."""
 
     out: Path
-    """The folder of the run's files."""
+    """Folder of the run's files. In a process other than the first, it is the current folder and is not used."""
     items: Items
     latents: list[str]
-    """Store key of the latents of each block of items."""
+    """For each block of items, the store key of its latents."""
     scored: Scored
     taken: Taken
     stages: Stages
 
 
 def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Results:
-    """Run every stage up to the configured one.
+    """Run all stages up to the stage that the configuration sets.
 
     Args:
         setup: objects that the run needs.
-        conclude: function that makes the table and the report from the measured values, up to the configured stage.
+        conclude: function that makes the table and the report from the measured values. Only the first process calls
+            it, and only if the configured stage comes after `score`.
+
+    Returns:
+        The result of `conclude`. If it was not called: the folder of the run with status 0.
     """
     stages, meter = Stages(setup.config.stage), Meter(setup.device)
     with stages.timed("check"):
@@ -110,7 +114,7 @@ def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Resu
 
 
 def _measured(setup: Setup, out: Path, stages: Stages, meter: Meter) -> MeasuredRun | None:
-    """Prepare, sample and score; return None if the run ends before it has scores."""
+    """Run the stages `prepare`, `sample` and `score`. Return None if the run ends before `score`."""
     with stages.timed("prepare"):
         items = prepare(setup)
         setup.store.uses.add(ITEMS, [items.folder.name])
@@ -131,7 +135,9 @@ def _measured(setup: Setup, out: Path, stages: Stages, meter: Meter) -> Measured
 
 
 def check(setup: Setup) -> None:
-    """Check before any work that everything exists, loads, and satisfies its contract.
+    """Check that every file exists, that everything loads, and that external code has the interfaces of a run.
+
+    The check comes before all other work, so that errors are found early.
 
     Raises:
         BadInputError: something is missing or wrong.
@@ -145,7 +151,7 @@ def check(setup: Setup) -> None:
 
 
 def missing(setup: Setup) -> list[Problem]:
-    """Return the problems of the files that a run needs: missing or wrong ones.
+    """Return a problem for each file that the run needs and that is missing or wrong.
 
     Raises:
         BadInputError: the configuration itself is wrong.
@@ -156,12 +162,12 @@ def missing(setup: Setup) -> list[Problem]:
 
 
 def load(setup: Setup) -> None:
-    """Load everything that the rows need, so that a wrong weight file is reported before hours of sampling.
+    """Load the generator, the methods and the measures, so that a wrong weight file is reported before any sampling.
 
     The files are hashed before they are loaded, because the store's keys contain their hashes.
 
     Raises:
-        BadInputError: something does not load; the message covers the generator, the methods and the measures.
+        BadInputError: something does not load; the message has the errors of all parts, one on each line.
     """
     errors = []
     for part in ("weights", "generator", "methods", "measures"):
@@ -174,10 +180,12 @@ def load(setup: Setup) -> None:
 
 
 def _try_contracts(setup: Setup) -> None:
-    """Check generator, methods and measures on one item of noise, unless the store records that they passed.
+    """Check generator, methods and measures on one item of noise; see `bench.evaluation.contracts`.
+
+    The check is skipped if the store records that the same objects passed it before, or if the run ends with `prepare`.
 
     Raises:
-        BadInputError: one of them violates its contract.
+        BadInputError: one of them does not have the interface that a run needs.
     """
     if setup.config.stage == "prepare" or setup.contracts.recall():
         return
@@ -188,7 +196,10 @@ def _try_contracts(setup: Setup) -> None:
 
 
 def predict(setup: Setup) -> None:
-    """Print that everything exists and what a run would take, and save the estimate for comparison after the run."""
+    """Print that all files exist, and the time, memory and space that a run would need.
+
+    The store saves the estimate, so that a later run can compare its own time and memory with it.
+    """
     size = sum(Path(path).stat().st_size for path in setup.weights)
     print(f"{setup.config.name}: ready: all is there, {len(setup.rows)} rows and {size / 1e6:.1f} MB of weights")
     if known := setup.generator.unet_weights:
@@ -203,7 +214,7 @@ def predict(setup: Setup) -> None:
 
 
 def prepare(setup: Setup) -> Items:
-    """Return the prepared items with their manifest, and prepare them first if they do not exist yet."""
+    """Return the prepared items with their manifest. They are prepared now if the store does not have them."""
     config, dataset, root = setup.config, setup.resolved["dataset"], setup.store.root
     limits = [limit for limit in (dataset["items"], config.limit) if limit is not None]
     items = prepare_items(
@@ -224,7 +235,10 @@ def prepare(setup: Setup) -> Items:
 
 
 def _make_beforehand(setup: Setup, items: Items) -> None:
-    """Prepare the methods whose images are made beforehand: the first process makes them, and the others read them."""
+    """Make the images of all methods that make every image before the scoring stage.
+
+    The first process makes the images, and then the other processes read them.
+    """
     with setup.world.main_process_first():
         for method in setup.methods.values():
             for one in made_beforehand(method):

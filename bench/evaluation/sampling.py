@@ -1,4 +1,4 @@
-"""The sampling stage, which makes the latents of every block of items once and saves them in the store."""
+"""The sampling stage. It makes the latents of each block of items once, and saves them in the store."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ from bench.store import Arrays, Check, Store, content_key, joined
 __all__ = ["Sampling", "finite", "forget_if_fresh"]
 
 VERSION = 2
-"""Version number, increased when a change of the code gives other latents for the same settings."""
+"""Version number of the latents. It is increased when a change of the code changes the latents for equal settings."""
 UNPROBED = 8
-"""Batch size that is used while no probe has found one, because nothing had to be sampled."""
+"""Batch size for other work if no probe has found a size. This happens if the store already has all latents, so that
+nothing was sampled."""
 LATENTS = "latents"
-"""Store kind under which latents are saved."""
+"""Name of the kind of array under which the store saves latents."""
 FLOAT = np.dtype(np.float32)
-"""Type of all saved latents."""
+"""Number type of all saved latents."""
 KINDS = (LATENTS, "encoded", "encoded_known")
-"""Latents saved for each item: the generator's, those of the whole image, and those of the image with a grey hole."""
+"""Names of the three latents that are saved for each item: the latents that the generator samples, the latents of the
+encoded true image, and the latents of the encoded true image with a grey hole."""
 
 
 class Sampling:
-    """The latents of one generator for all items of a run."""
+    """The sampling stage of a run: one generator makes the latents of all items."""
 
     def __init__(
         self,
@@ -57,9 +59,9 @@ class Sampling:
             identity: settings of the generator and hashes of its weights, as plain data.
             seed: seed of the run.
             store: store that saves the latents.
-            device: device to which batches are moved.
-            batches: batches in which items are sampled.
-            world: processes that share the work and the store.
+            device: device of the generator, to which images and masks are moved.
+            batches: division of the items into batches, for sampling.
+            world: processes of the run, which divide the blocks among themselves and use the same store.
         """
         self.generator, self.seed, self.store, self.device = generator, seed, store, device
         self.world = world
@@ -71,7 +73,11 @@ class Sampling:
         self.batches = batches
 
     def run(self, items: Items) -> list[str]:
-        """Make the latents of every block that the store does not have, and return the key of each block."""
+        """Make the latents of every block for which the store has none.
+
+        Returns:
+            Store key of the latents of each block, in the order of the blocks.
+        """
         spans = {
             content_key({**self._settings, "items": items.lines(start, stop)}): (start, stop)
             for start, stop in items.blocks()
@@ -108,11 +114,19 @@ class Sampling:
         return arrays
 
     def _shape_of_one(self, items: Items) -> tuple[int, ...] | None:
-        """Return the shape of one item's latents; None if the generator does not declare it."""
+        """Return the shape C×h×w of one item's latents; None if the generator does not declare the shape."""
         return self.generator.latent_shape(items.read(0, 1))
 
     def block(self, block: Sequence[Item], progress: Progress) -> Arrays:
-        """Return the latents of some items for each of `KINDS`, in the generator's scale."""
+        """Make the latents of some items, without using the store.
+
+        Args:
+            block: items.
+            progress: progress bar, which is advanced after each batch.
+
+        Returns:
+            Latents N×C×h×w of the N items for each name in `KINDS`, float32, in the generator's scale.
+        """
 
         def sampled(batch: Sequence[Item]) -> Arrays:
             seen, mask = float_images(image_batch(batch)), mask_batch(batch)
@@ -132,22 +146,31 @@ class Sampling:
 
     @property
     def batch_size(self) -> int:
-        """Number of items in a batch."""
+        """Number of items in a batch; `UNPROBED` if no size was given or found."""
         return self.batches.size or UNPROBED
 
     def latents_of(self, key: str) -> Arrays:
-        """Return the latents of a block that `run` has processed, made again if the store has lost them since."""
+        """Return the latents of a block for which `run` was called.
+
+        If the store no longer has them, they are made again.
+
+        Args:
+            key: store key of the block's latents.
+        """
         arrays = self.store.get(LATENTS, key, self._fits[key])
         if arrays is None:
             arrays = self._again[key](Progress("sample", 0))
         return arrays
 
     def batch(self, items: Sequence[Item], latents: Arrays) -> tuple[Batch, torch.Tensor]:
-        """Return the batch that a method receives for some items, and their true images B×3×H×W uint8, on the device.
+        """Combine some items and their latents into the batch that methods receive.
 
         Args:
             items: B items.
-            latents: latents of these items for each of `KINDS`.
+            latents: latents of these items for each name in `KINDS`, as `block` returns them.
+
+        Returns:
+            The batch, and the true images B×3×H×W uint8. Both are on the device.
         """
         image, mask = (moved(tensor, self.device) for tensor in (image_batch(items), mask_batch(items)))
         z, encoded, known = (self.generator.decodable(torch.from_numpy(latents[name])) for name in KINDS)
@@ -156,11 +179,11 @@ class Sampling:
 
 
 def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
-    """Return the values if all are finite, so that other values are never saved.
+    """Check that values are finite before they are used or saved, and return them unchanged.
 
     Args:
-        values: one entry of any shape for each item.
-        what: description of the values, with which the message begins.
+        values: tensor whose first axis is the items; the shape of an entry is free.
+        what: description of the values, which is the beginning of the message.
         ids: id of each item.
 
     Raises:
@@ -174,7 +197,16 @@ def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
 
 
 def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) -> None:
-    """Remove saved arrays before any process looks for them, if the run must make everything anew."""
+    """Remove arrays from the store if the run was told to compute everything again (`fresh=true`).
+
+    The first process removes them before any other process looks for them.
+
+    Args:
+        store: store of the run.
+        world: processes of the run.
+        kind: name of the kind of array.
+        keys: store keys of the arrays.
+    """
     if store.fresh:
         with world.main_process_first():
             if world.is_main_process:
@@ -182,7 +214,15 @@ def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) 
 
 
 def _are_latents(count: int, shape: tuple[int, ...] | None, arrays: Arrays) -> bool:
-    """Return whether arrays are latents of `count` items in the given shape, or in any single shape if it is None."""
+    """Return whether arrays from the store can be the latents of a block.
+
+    There must be one float32 array for each name in `KINDS`, and all arrays must have the same shape.
+
+    Args:
+        count: number of items of the block.
+        shape: shape of one item's latents; None to accept any shape.
+        arrays: arrays by name.
+    """
     shapes = {values.shape for values in arrays.values()}
     if arrays.keys() != set(KINDS) or len(shapes) != 1 or {values.dtype for values in arrays.values()} != {FLOAT}:
         return False

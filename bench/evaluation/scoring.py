@@ -1,4 +1,7 @@
-"""The scoring stage, which applies every measure to every row's images and saves the scores in the store by block."""
+"""The scoring stage.
+
+It applies every measure to the images of every row, and saves the scores in the store by block.
+"""
 
 from __future__ import annotations
 
@@ -31,34 +34,34 @@ from bench.store import Arrays, content_key, joined
 __all__ = ["VERSION", "Cell", "Scoring", "unit_interval"]
 
 VERSION = 2
-"""Version number, increased when a change of the code gives other scores for the same images."""
+"""Version number of the scores. It is increased when a change of the code changes the scores of equal images."""
 Array = npt.NDArray[Any]
 Layout = dict[str, tuple[str, tuple[int, ...]]]
-"""Type of each array by its name, and the array's shape for one item."""
+"""Description of a measure's arrays: for each array, by its name, its number type and its shape for one item."""
 NOT_OF_THESE: Layout = {"": ("", ())}
-"""Layout of arrays with a wrong number of items; it equals no measure's layout."""
+"""Layout that is returned for invalid arrays. It differs from the layout of every measure."""
 SCORES = "scores"
-"""Store kind under which scores are saved."""
+"""Name of the kind of array under which the store saves scores."""
 TRUTH = ""
-"""Row that stands for the true images."""
+"""Row name that means the true images."""
 
 
 class Cell(NamedTuple):
-    """The images of one row in one variant, scored by one measure."""
+    """One unit of scoring: a row, a measure, and the variant in which the measure sees the row's images."""
 
     row: str
-    """Name of the row, or `TRUTH`."""
+    """Name of the row; `TRUTH` for the true images."""
     measure: str
     variant: str = ""
 
     @property
     def unit(self) -> Unit:
-        """The measure with its variant, without the row."""
+        """The measure and the variant of this cell."""
         return Unit(self.measure, self.variant)
 
 
 class Column(NamedTuple):
-    """One array of a cell, for all items."""
+    """The name of one array that a cell's measure computes."""
 
     cell: Cell
     array: str
@@ -84,10 +87,11 @@ class Scoring:
             sampling: sampling stage, which reads the latents.
             methods: method of each row.
             measures: measures by name.
-            identities: identity of each row's method, with hashes of its weights, as plain data.
-            protocols: everything that can change the values of each measure, as plain data.
-            units: (measure, variant) pairs that are scored for every row.
-            batches: batches in which items are decoded and measured.
+            identities: for each row, everything that determines the method's images, as plain data: its settings and
+                the hashes of its weights.
+            protocols: for each measure, everything that can change its values, as plain data.
+            units: pairs of a measure and a variant; each pair is scored for every row.
+            batches: division of the items into batches, for decoding and measuring.
         """
         self.sampling, self.methods, self.measures, self.store = sampling, methods, measures, sampling.store
         self._identities, self._protocols = identities, protocols
@@ -97,26 +101,27 @@ class Scoring:
 
     @property
     def batch_size(self) -> int:
-        """Number of items in a batch."""
+        """Number of items in a batch; the batch size of the sampling stage if no other is known."""
         return self.batches.size or self.sampling.batch_size
 
     @property
     def cells(self) -> list[Cell]:
-        """All cells that are scored for a block."""
+        """All cells that are scored for each block: those of the true images first, and then those of each row."""
         return [Cell(TRUTH, name) for name in self.measures] + [
             Cell(row, *unit) for row in self.methods for unit in self.units
         ]
 
     def run(self, items: Items, latents: Sequence[str], sets: Mapping[str, str]) -> Scored:
-        """Return everything that is measured on every row and on the truth, with the items in the manifest's order.
+        """Score every row and the true images, and return the scores of all items in the order of the manifest.
 
-        With several processes, each one scores its own share of the blocks. They exchange values of single items.
-        Features stay in the store and are read piece by piece.
+        If there are several processes, each process scores a share of the blocks, and then the processes exchange the
+        values of single items. Features are not exchanged: they stay in the store, and are read from there piece by
+        piece.
 
         Args:
             items: all items of the run.
-            latents: store key of the latents of each block.
-            sets: metrics of whole sets, each with the array that it is computed from, as in `Scored`.
+            latents: for each block, the store key of its latents.
+            sets: name of the features from which a metric of whole sets of images is computed, by the metric's name.
         """
         spans = list(items.blocks())
         keys = [self._keys(items.lines(*span), key) for span, key in zip(spans, latents, strict=True)]
@@ -141,7 +146,7 @@ class Scoring:
             return arrays
 
         def again(number: int, cell: Cell) -> Arrays:
-            """Return a cell's arrays from the store, scored again if the store has lost them since."""
+            """Return the arrays of a cell from the store. If the store no longer has them, the cell is scored again."""
             arrays = self.store.get(SCORES, keys[number][cell], partial(right, number, cell))
             if arrays is None:
                 arrays = made(number, items.read(*spans[number]), [cell], Progress("score", 0))[cell]
@@ -172,7 +177,16 @@ class Scoring:
     def _exchanged(
         self, count: int, blocks: Mapping[tuple[int, int], Mapping[Column, Array]], widths: Mapping[Column, int]
     ) -> tuple[dict[Column, Array], Mapping[Column, int]]:
-        """Return the values of all items by column from all processes, and the widths that the first process has."""
+        """Exchange the values of single items between the processes.
+
+        Args:
+            count: number of all items.
+            blocks: for each block that this process scored, given by its first item and its end, the values by column.
+            widths: number of features of each column of features.
+
+        Returns:
+            The values of all items by column, and the `widths` of the first process.
+        """
         world, device = self.sampling.world, self.sampling.device
         columns, widths = world.broadcast((list(next(iter(blocks.values()), {})), widths), device)
         values = np.zeros((count, len(columns)))
@@ -207,13 +221,16 @@ class Scoring:
     def block(
         self, block: Sequence[Item], latents: Arrays, cells: Sequence[Cell], progress: Progress
     ) -> dict[Cell, Arrays]:
-        """Score some cells of a block, batch by batch; values of the truth are computed once for all rows.
+        """Score some cells of a block, batch by batch. Values that depend only on true images are computed once.
 
         Args:
             block: items of the block.
             latents: latents of these items.
             cells: cells to score.
-            progress: progress bar, advanced after every batch.
+            progress: progress bar, which is advanced after every batch.
+
+        Returns:
+            Arrays by name, for each cell, with one entry for each item of the block.
         """
         names = {cell.measure for cell in cells}
         measures = {name: measure for name, measure in self.measures.items() if name in names}
@@ -245,7 +262,11 @@ class Scoring:
     def _together(
         self, items: Items, values: Mapping[Column, Array], features: Mapping[Column, Features], sets: Mapping[str, str]
     ) -> Scored:
-        """Return all arrays under the names of their metrics."""
+        """Combine all arrays into a `Scored`.
+
+        An array of values gets the name of its metric. An array of features gets the name `MEASURE.ARRAY`. The name of
+        a variant is added at the end.
+        """
         rows: dict[str, dict[str, Array | Features]] = {name: {} for name in self.methods}
         truth: dict[str, Array | Features] = {}
         measures: dict[str, str] = {}
@@ -264,10 +285,13 @@ class Scoring:
 
 
 class Layouts:
-    """The layout of each cell's arrays, found by scoring one item of noise; saved arrays must have the same layout."""
+    """The layouts that the arrays of each cell must have.
+
+    They are found by scoring one item of noise. Arrays from the store with another layout are not used.
+    """
 
     def __init__(self, scoring: Scoring, resolution: int) -> None:
-        """Set the measures; nothing is measured before `of` is called.
+        """Set the scoring stage. Nothing is measured before `of` is called.
 
         Args:
             scoring: scoring stage of the run.
@@ -277,7 +301,7 @@ class Layouts:
         self._known: dict[tuple[Unit, bool | None], Layout] = {}
 
     def of(self, cell: Cell) -> Layout:
-        """Return the name of each array of a cell, with its type and its shape for one item."""
+        """Return the layout that the arrays of a cell must have, as `Layout` describes it."""
         unit = cell.unit
         decoded = None if cell.row == TRUTH else self._scoring.methods[cell.row].decodes
         if (unit, decoded) not in self._known:
@@ -301,10 +325,10 @@ class Layouts:
 
 
 def _refuse_not_finite(cell: Cell, arrays: Arrays, ids: Sequence[str]) -> None:
-    """Require finite features, since no distance of sets exists otherwise.
+    """Check that all features of a cell are finite, because a distance between sets needs finite features.
 
     Raises:
-        FloatingPointError: some are not finite; the message names the measure, the row and the items.
+        FloatingPointError: a feature is not finite; the message names the measure, the row and the items.
     """
     for name, values in arrays.items():
         if values.ndim == 2:
@@ -312,7 +336,10 @@ def _refuse_not_finite(cell: Cell, arrays: Arrays, ids: Sequence[str]) -> None:
 
 
 def _layout(arrays: Mapping[str, Array], count: int) -> Layout:
-    """Return the layout of arrays; `NOT_OF_THESE` if one has not `count` items, or has features that are not finite."""
+    """Return the layout of arrays, or `NOT_OF_THESE` if the arrays are invalid.
+
+    They are invalid if one of them does not have `count` items, or if a feature is not finite.
+    """
     if any(values.shape[:1] != (count,) for values in arrays.values()):
         return NOT_OF_THESE
     if any(values.ndim == 2 and not np.isfinite(values).all() for values in arrays.values()):
@@ -323,7 +350,13 @@ def _layout(arrays: Mapping[str, Array], count: int) -> Layout:
 def _features(
     spans: Sequence[tuple[int, int]], widths: Mapping[Column, int], stored: Callable[[int, Cell], Arrays]
 ) -> dict[Column, Features]:
-    """Return the features of all items by column; they are read from the store only when they are needed."""
+    """Return the features of all items by column. They are read from the store only when they are needed.
+
+    Args:
+        spans: first item and end of each block.
+        widths: number of features of each column of features.
+        stored: function that returns the arrays of a cell for a block, given the block's number and the cell.
+    """
     return {
         Column(cell, name): Features(
             [

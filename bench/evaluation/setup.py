@@ -1,4 +1,4 @@
-"""Objects that a table's run needs, each made from the configuration when it is first used."""
+"""The objects that a run of a table needs. Each object is made from the configuration when it is first used."""
 
 from __future__ import annotations
 
@@ -39,15 +39,19 @@ from bench.tables.headline import headline_reading, in_reading
 __all__ = ["Setup"]
 
 PARTS = ("dataset", "generator", "metrics", "rows")
-"""Parts of the configuration that name files."""
+"""Keys of the configuration whose parts can contain paths of files."""
 
 
 CONTRACTS = 1
-"""Version number of the contracts, increased when they demand more, so that they are checked again."""
+"""Version number of the checks in `bench.evaluation.contracts`. It is increased when the checks become stricter, so
+that objects that passed before are checked again."""
 
 
 class Setup:
-    """Rows, generator, methods and measures of one table, with the identities from which store keys are computed."""
+    """Rows, generator, methods and measures of one table.
+
+    It also has the identities of these objects, as plain data. The store keys are computed from the identities.
+    """
 
     def __init__(
         self,
@@ -61,9 +65,9 @@ class Setup:
 
         Args:
             config: configuration of the run.
-            overrides: words of the command line.
-            further: measures to compute in addition to those of the table's task.
-            more: additional (measure, variant) pairs to score for every row.
+            overrides: overrides of the configuration, as they were typed on the command line.
+            further: names of measures to compute in addition to the measures that the table's task needs.
+            more: additional pairs of a measure and a variant; each pair is scored for every row.
         """
         self.config, self.overrides, self.more = config, list(overrides), list(more)
         self.device = choose_device(config.device)
@@ -77,17 +81,17 @@ class Setup:
 
     @cached_property
     def world(self) -> World:
-        """Processes that share the run's work, joined when they are first needed."""
+        """The processes that share the work of the run. The first access joins this process to the others."""
         return World.join(self.device)
 
     @cached_property
     def inspection(self) -> Inspection:
-        """Missing and wrong files among those that the run needs, and the number of pictures."""
+        """Result of a check of the files that the run needs: missing files, wrong files, and the number of pictures."""
         return inspect_table({key: self.resolved[key] for key in PARTS}, self.resolved["paths"])
 
     @property
     def work(self) -> Work:
-        """Largest number of items that the run can have, and their kind."""
+        """Largest possible number of items of the run (None if unknown), their resolution and their kind of masks."""
         dataset, listing = self.resolved["dataset"], self.inspection.listing
         adapter = get_object(dataset["pictures"]["_target_"])
         counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
@@ -99,25 +103,29 @@ class Setup:
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """SHA-256 of every weight file, by path."""
+        """SHA-256 of every weight file that the run needs, by the file's path."""
         return {
             path: sha for key in PARTS if key != "dataset" for path, sha in weight_files(self.resolved[key]).items()
         }
 
     @cached_property
     def spec(self) -> TableSpec:
-        """Specification of the table, with the known-region error in the reading that the run's headline uses."""
+        """Specification of the table.
+
+        The known-region error can be computed in several ways (`bench.metrics.known_region`). The specification names
+        the way that this run shows as its headline metric.
+        """
         return in_reading(self.config.table, self.reading)
 
     @cached_property
     def generator(self) -> Generator:
-        """Model that makes the latents."""
+        """The generator, which makes the latents, on the device of the run."""
         made: Generator = with_defaults(make(self.resolved["generator"], "generator", device=self.device), Generator)
         return made
 
     @cached_property
     def sampling(self) -> Sampling:
-        """Sampling stage, whose latents all rows share."""
+        """The sampling stage. All rows use its latents."""
         known = identity(self.resolved["generator"], self.weights)
         return Sampling(
             self.generator,
@@ -140,17 +148,22 @@ class Setup:
         }
 
     def _moved(self, made: Any, key: str, base: type) -> Any:
-        """Return an object on the run's device, with the defaults of a base class where it has no member of its own.
+        """Move an object to the run's device, and add the members that it lacks.
+
+        Args:
+            made: object from the configuration, which can be external code.
+            key: key of the configuration that describes the object, for messages.
+            base: base class whose defaults are used for members that the object does not have.
 
         Raises:
-            BadInputError: it cannot be moved there.
+            BadInputError: the object cannot be moved to the device.
         """
         with named(key, "an object with to(device)"):
             return with_defaults(made.to(self.device), base)
 
     @cached_property
     def methods(self) -> dict[str, Method]:
-        """Method of each measured row."""
+        """Method of each row that is measured. A row whose numbers are only quoted has no method."""
         if self.config.compile is not None:
             check_compiler(self.config.compile, self.device)
         made: dict[str, Method] = {
@@ -166,7 +179,7 @@ class Setup:
 
     @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:
-        """Everything that can change the values of each measure, by the measure's name."""
+        """For each measure, by its name, everything that can change its values, as plain data."""
         specs = self.resolved["metrics"]["measures"]
         return {
             name: {
@@ -179,7 +192,7 @@ class Setup:
 
     @cached_property
     def scoring(self) -> Scoring:
-        """Scoring stage, which applies every measure to every row."""
+        """The scoring stage, which applies every measure to the images of every row."""
         identities = {row: self._identity(row) for row in self.methods}
         return Scoring(
             self.sampling,
@@ -192,44 +205,68 @@ class Setup:
         )
 
     def _units(self) -> Iterator[Unit]:
-        """Yield the units scored for every row, with the variant that counts only the hole if the controls name it."""
+        """Yield each pair of a measure and a variant that is scored for every row.
+
+        Every measure is applied to the images as the row makes them. If the controls name `hole_only`, measures that
+        look at the hole are also applied to that variant.
+        """
         yield from (Unit(name) for name in self.measures)
         if HOLE_ONLY in self.config.controls and self.spec.task != "generation":
             yield from (Unit(name, HOLE_ONLY) for name, measure in self.measures.items() if measure.sees_hole)
 
     def _batches(self, stage: str, settings: Any) -> Batches:
-        """Return batches of the configured size, or of a size that a probe finds and the store remembers."""
+        """Return the division of items into batches for a stage.
+
+        The batch size is the configured one. If none is configured, it is a size that a probe finds and that the store
+        remembers.
+
+        Args:
+            stage: name of the stage.
+            settings: everything that can change the best batch size, as plain data.
+        """
         size = self.config.batch_size
         known = self._fact("batch size", {"stage": stage, "settings": settings})
         return Batches(size if isinstance(size, int) else None, known=known, device=self.device)
 
     @property
     def prediction(self) -> Fact:
-        """Place in the store where `stage=check` saves its estimate; a run compares its own time and memory with it."""
+        """Place in the store where `stage=check` saves its estimate.
+
+        A later run compares its own time and memory with the estimate.
+        """
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         speed = {name: getattr(self.config, name) for name in ("batch_size", "strip_rows", "compile")}
         return self._fact("estimate", {**made, "measures": self.protocols, **speed})
 
     @property
     def contracts(self) -> Fact:
-        """Place in the store that records that generator, methods and measures passed their checks."""
+        """Place in the store for the fact that generator, methods and measures passed `check_contracts`."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         return self._fact("contracts", {**made, "measures": self.protocols, "version": CONTRACTS})
 
     def _fact(self, what: str, settings: Any) -> Fact:
-        """Return the place in the store for something that is measured on this device at this resolution."""
+        """Return the place in the store for a fact that depends on the device and on the resolution of the run.
+
+        Args:
+            what: kind of the fact.
+            settings: everything else that the fact depends on, as plain data.
+        """
         of = {"what": what, "device": describe(self.device), "resolution": self.config.profile.resolution}
         return Fact(self.store.root, {**of, "settings": content_key({"of": settings})})
 
     def _identity(self, row: str) -> dict[str, Any]:
-        """Return the identity of a row's method, as plain data."""
+        """Return everything that determines the images of a row's method, as plain data.
+
+        This includes the method's settings, the hashes of its weights, and, if its images are made beforehand, the
+        hashes of these images.
+        """
         made = [one.content for one in chain(self.methods[row]) if one.content is not None]
         known: dict[str, Any] = identity(self.resolved["rows"][row]["method"], self.weights)
         return {**known, "images": made} if made else known
 
     @cached_property
     def styles(self) -> Styles:
-        """Styles in which metrics are printed."""
+        """How each metric is printed, such as its title and its unit."""
         return styles_of(self.resolved["metrics"]["measures"])
 
     @cached_property
@@ -247,14 +284,17 @@ class Setup:
 
     @property
     def sets(self) -> dict[str, str]:
-        """Metrics of whole sets of images, each with the array that it is computed from."""
+        """Name of the features from which a metric of a whole set of images is computed, by the metric's name.
+
+        The name has the form `MEASURE.ARRAY`.
+        """
         specs = self.resolved["metrics"]["measures"]
         return {
             metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["set_metrics"].items()
         }
 
     def protocols_of(self, summary: Summary) -> dict[str, Protocol]:
-        """Return, for each metric, everything that can change its value."""
+        """Return the protocol of each metric that some row in `summary` has, by the metric's full name."""
         metrics = dict.fromkeys(metric for names in summary.metrics.values() for metric in names)
         return {
             metric: Protocol.of({"measure": self.protocols[summary.measure(metric)], **summary.statistic(metric)})

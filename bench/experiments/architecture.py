@@ -1,6 +1,8 @@
-"""Tables 7 and 8 as an experiment, which compares a decoder's layers with the paper's and computes decoders' costs.
+"""The experiment for Tables 7 and 8.
 
-In every profile, the decoders are built without weights at the paper's sizes. Nothing is prepared, sampled or scored.
+It compares the layers of a decoder with the layers that the paper prints, and computes the costs of all decoders. In
+every profile, the decoders have the paper's sizes and no weights. No items are prepared, and nothing is sampled or
+scored.
 """
 
 from __future__ import annotations
@@ -35,11 +37,14 @@ from bench.tables.verdicts import Verdict
 __all__ = ["ArchitectureExperiment"]
 
 RESOLUTION = 512
-"""Side of the image in both tables, in pixels."""
+"""Side, in pixels, of the image for which Tables 7 and 8 list the layers."""
 FIELDS = ("width", "depth", "conditioned", "blending", "branch")
-"""Keys that determine the configured decoder; width and depth are factors on the vanilla decoder's sizes."""
+"""Names of the keys in `decoder` that determine the decoder.
+
+`width` and `depth` are factors by which the sizes of the vanilla decoder are multiplied.
+"""
 CHANGING = ("decoder", "table")
-"""Groups whose overrides change the paper's table; a run with such an override is labelled custom."""
+"""Groups of keys whose overrides change the paper's table. A run with such an override is labelled custom."""
 COSTS = (
     f"Costs are of one {RESOLUTION}×{RESOLUTION} image in float32, with image and mask where there is a branch. TFLOP: "
     "twice the multiply-accumulates of convolutions, linear layers and attention. Peak activations: the most bytes "
@@ -48,10 +53,10 @@ COSTS = (
 
 
 class ArchitectureExperiment:
-    """An experiment that compares one decoder's layers with Table 7 or 8."""
+    """An experiment that compares the layers of one decoder with the layers that Table 7 or 8 lists."""
 
     def __init__(self, config: ArchitectureConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the words of the command line."""
+        """Set the configuration and the overrides of the command line."""
         self.config, self.overrides = config, list(overrides)
         self.custom = [word for word in overrides if group_of(word) in CHANGING]
 
@@ -60,7 +65,10 @@ class ArchitectureExperiment:
         return []
 
     def run(self) -> Results:
-        """Run every stage up to the configured one; only the stages tabulate and report do any work after the check."""
+        """Run every stage up to the stage in the configuration.
+
+        After the check, only the stages tabulate and report have any work to do.
+        """
         started = time.monotonic()
         decoder = self.check()
         reached = STAGES.index(self.config.stage)
@@ -83,10 +91,13 @@ class ArchitectureExperiment:
         return Results(out, 0, table=frame(table), headline=(table.claims[0]["evidence"],))
 
     def check(self) -> Decoder:
-        """Check before any work that the table is 7 or 8 and that the decoder can be built, and return the decoder.
+        """Check that the table is 7 or 8, that `out` is writable, and that the configured decoder can be built.
+
+        Returns:
+            The decoder, without weights (on PyTorch's device `meta`).
 
         Raises:
-            BadInputError: the message names the key.
+            BadInputError: one of these conditions does not hold. The message names the key.
         """
         if self.config.table.number not in TABLES:
             expected = " or ".join(str(number) for number in TABLES)
@@ -101,7 +112,11 @@ class ArchitectureExperiment:
             raise BadInputError(f"decoder: {error}") from error
 
     def tabulate(self, decoder: Decoder) -> ArchitectureTable:
-        """Return the table: the decoder's layers compared with the paper's, every decoder's costs, and the claims."""
+        """Return the table: the decoder's layers next to the paper's layers, the costs of all decoders, and the claims.
+
+        Args:
+            decoder: the configured decoder.
+        """
         decoders = _decoders_of_the_paper()
         lines = {name: _lines(decoders[name]) for name in ("vanilla", "base_concat", "large_concat")}
         if all(decoder.config != other.config for other in decoders.values()):
@@ -157,7 +172,12 @@ class ArchitectureExperiment:
         )
 
     def page(self, table: ArchitectureTable, facts: dict[str, Any]) -> Page:
-        """Return the page of the report."""
+        """Return the content of the report's page.
+
+        Args:
+            table: table to show.
+            facts: facts about the run, as `facts` returns them.
+        """
         return Page(
             f"Table {table.number}: {table.title}",
             table.label,
@@ -169,7 +189,11 @@ class ArchitectureExperiment:
         )
 
     def facts(self, seconds: float) -> dict[str, Any]:
-        """Return the facts about the run for `run.json` and the report: settings, software and time."""
+        """Return the facts about the run for `run.json` and the report: settings, software and time.
+
+        Args:
+            seconds: time that the run has taken.
+        """
         return run_facts(
             self.config,
             self.config.resolved,
@@ -181,7 +205,11 @@ class ArchitectureExperiment:
 
 
 def _decoders_of_the_paper() -> dict[str, Decoder]:
-    """Return the decoders of `DECODERS`, which add known features, and those of Tables 7 and 8, which concatenate."""
+    """Return all decoders of the paper by name, without weights.
+
+    The decoders in `DECODERS` add the known features to their own features. The names with `_concat` are the decoders
+    of Tables 7 and 8, which concatenate the two.
+    """
     with torch.device("meta"):
         return {name: build_decoder(name) for name in DECODERS} | {
             f"{name}_concat": build_decoder(name, blending="concat", branch="partial") for name in ("base", "large")

@@ -1,4 +1,4 @@
-"""A collection of experiments that run one after another, such as all tables of the paper, with an index."""
+"""A collection, which runs several experiments, such as all tables of the paper, and writes an index."""
 
 from __future__ import annotations
 
@@ -40,18 +40,27 @@ __all__ = ["Collection", "missing_of_each"]
 
 
 class Collection:
-    """An experiment that runs all of `experiments` one after another; each item is sampled once for all of them."""
+    """An experiment that runs the experiments in `experiments` one after another.
+
+    They share the store, so that the latents of an item are sampled only once for all of them.
+    """
 
     def __init__(self, config: CollectionConfig, overrides: Sequence[str], run: Run = run_experiment) -> None:
-        """Set the configuration, the words of the command line, and the function that runs an experiment."""
+        """Set the configuration, the overrides of the command line, and the function that runs an experiment."""
         self.config, self.overrides, self._run = config, list(overrides), run
 
     def missing(self) -> list[Problem]:
-        """Return the problems of every experiment, including errors in its configuration."""
+        """Return everything that is missing or wrong for any experiment, including errors in its configuration."""
         return missing_of_each(self.config, self.overrides)
 
     def run(self) -> Results:
-        """Run every experiment with this run's other overrides, and return the highest of their exit statuses."""
+        """Run every experiment with the overrides of this run that the experiment uses, and write the index.
+
+        The exit status of the results is the highest exit status of an experiment.
+
+        Raises:
+            BadInputError: with `stage=check`, something is missing or wrong for an experiment.
+        """
         each = for_each(self.config, self.overrides)
         if self.config.stage == "check":
             problems = self.missing()
@@ -75,7 +84,15 @@ class Collection:
         return Results(out or Path(), worst, f"failed: {', '.join(failed)}" if failed else "")
 
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
-        """Write `index.html`, `index.md`, the verdicts that need several tables, and `run.json`; print the index."""
+        """Write `index.html`, `index.md`, `claims.json` and `run.json`, and print the index.
+
+        `claims.json` has the verdicts on claims that need only the printed numbers of the paper, or several tables.
+
+        Args:
+            out: folder of the collection's run.
+            results: results of each experiment, by name.
+            seconds: time in seconds that each experiment took, by name.
+        """
         summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
         words = [word for words in self.config.each.values() for word in words]
         changed = bool(changing([*words, *self.overrides]))
@@ -157,7 +174,10 @@ def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Gr
 
 
 def missing_of_each(config: CollectingConfig, overrides: Sequence[str]) -> list[Problem]:
-    """Return the problems of every experiment of a collection, including errors in its configuration.
+    """Return everything that is missing or wrong for any experiment of a collection.
+
+    An error in the configuration of an experiment is one of these problems. A problem of several experiments is
+    returned once, with the names of these experiments.
 
     Args:
         config: configuration of the collection.

@@ -1,4 +1,4 @@
-"""A collection whose results are compared with a baseline by the gate."""
+"""An experiment that runs a collection and whose gate compares the results with a baseline."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from bench.tables.grid import terminal
 __all__ = ["Regression"]
 
 TABULATED = STAGES[STAGES.index("tabulate") :]
-"""Stages after which results exist that can be compared."""
+"""Values of `stage` with which the experiments write results that the gate can compare."""
 
 
 class Regression(Collection):
-    """An experiment that runs all of `experiments` and compares their results with the baseline `gate.against`."""
+    """An experiment that runs the experiments in `experiments` and compares their results with `gate.against`."""
 
     config: RegressionConfig
 
     def run(self) -> Results:
-        """Run every experiment, then write `gate.md`, `gate.xml` and `gate.json`.
+        """Run every experiment, and write the comparison with the baseline as `gate.md`, `gate.xml` and `gate.json`.
 
-        The exit status is that of the experiments; if it is 0, it is that of the gate.
+        Nothing is compared if there is no baseline, or if the run ends before the stage tabulate. The exit status of
+        the results is the highest status of an experiment. If this is 0, it is the status of the gate.
 
         Raises:
-            BadInputError: a margin is invalid or the baseline cannot be read; raised before any work.
+            BadInputError: a margin is invalid, or the baseline cannot be read. This is found before any work.
         """
         gate = self.config.gate
         margins = margins_of(gate.margins, "gate.margins")

@@ -1,4 +1,4 @@
-"""The report on a table's run: figures, the page with its gallery, the costs of rows, and `run.json`."""
+"""The files that a table's run writes for its report: figures, the page with its gallery, costs, and `run.json`."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from bench.tables.render import further_grids, print_table
 __all__ = ["RunReport"]
 
 TIMED = 8
-"""Number of items in the batch on which rows are timed."""
+"""Largest number of items in the batch with which the time of each row is measured."""
 
 
 class RunReport:
     """The figures, the page and the files that a measured run of a table writes into its folder."""
 
     def __init__(self, setup: Setup, run: MeasuredRun) -> None:
-        """Set the run and the objects that it was made with."""
+        """Set the finished run, and the objects with which the run was measured."""
         self.setup, self.run, self.config = setup, run, setup.config
 
     def draw(self, table: Table) -> None:
@@ -67,22 +67,37 @@ class RunReport:
     def images(
         self, methods: Mapping[str, Method], places: Sequence[int]
     ) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
-        """Return some items, and some methods' images of them, as `bench.evaluation.images.images_of` does."""
+        """Return some items of the run, and the images that some methods make of these items.
+
+        Args:
+            methods: methods by the name of the row.
+            places: positions of the items in the manifest, starting with 0.
+
+        Returns:
+            The items, and an array with their images for each row, as `bench.evaluation.images.images_of` returns them.
+        """
         return images_of(methods, self.setup.sampling, self.run.items, self.run.latents, places)
 
     def show(self, table: Table) -> None:
-        """Print the table and the path of the report, after every file of the run has been written."""
+        """Print the table and the path of the report. Call this method after every file of the run has been written.
+
+        If the store has an estimate of the run's time and memory, a comparison with the estimate is printed as well.
+        """
         print_table(table, terminal(), verbose=self.config.verbose)
         if (found := hindsight(self.setup.prediction.recall(), self.run.taken)) is not None:
             print(one_line(found))
         self.show_path()
 
     def show_path(self) -> None:
-        """Print the path of the page."""
+        """Print the path of the report's page."""
         print(one_line(f"report: {self.run.out / REPORT}"))
 
     def paper_figures(self, title: str) -> PaperFigures:
-        """Return the images and errors from which the paper's figures are drawn."""
+        """Return the object that draws the paper's figures from this run's images and errors.
+
+        Args:
+            title: title of the run's table and profile, which each figure shows.
+        """
         methods, scored = self.setup.methods, self.run.scored
         return PaperFigures(
             self.run.items,
@@ -94,7 +109,7 @@ class RunReport:
         )
 
     def gallery(self) -> Gallery:
-        """Return the items that the page shows, with their pictures; `bench.reporting.gallery` states the rule."""
+        """Return the items that the page shows, with their pictures. `bench.reporting.gallery` says how it chooses."""
         labels, spec, count = self._labels, self.setup.spec, len(self.run.items)
         scored = {row: self.run.scored.rows[row].items() for row in labels}
         values = {row: {name: np.asarray(of) for name, of in found if of.ndim == 1} for row, found in scored.items()}
@@ -106,16 +121,23 @@ class RunReport:
 
     @property
     def _shown(self) -> dict[str, Method]:
-        """Methods of the rows in the main table, without those in the separate table below it."""
+        """Method of each row in the main table, by the name of the row. Rows in the separate table are left out."""
         return {name: method for name, method in self.setup.methods.items() if not self.setup.rows[name].beside}
 
     @property
     def _labels(self) -> dict[str, str]:
-        """Labels of the rows in the main table."""
+        """Label of each row in the main table, by the name of the row."""
         return {name: label_of(self.setup.rows[name], self.setup.spec) for name in self._shown}
 
     def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
-        """Return the page of the report."""
+        """Return the content of the report's page.
+
+        Args:
+            table: table to show.
+            gallery: items to show with their pictures.
+            facts: facts about the run, as `facts` returns them.
+            protocols: protocol of each metric, by the name of the metric.
+        """
         sampling, steps = self.setup.sampling.pace.each, self.setup.resolved["generator"].get("steps")
         return Page(
             f"Table {table.number}. {table.title}",
@@ -132,19 +154,26 @@ class RunReport:
         )
 
     def costs(self) -> dict[str, dict[str, float]]:
-        """Measure the costs of the rows in the main table, except rows whose images other programs made."""
+        """Measure the costs of the rows in the main table, such as seconds per image, by row and cost.
+
+        Rows whose images were made by other programs are left out, because this run cannot measure their costs.
+        """
         own = {name: method for name, method in self._shown.items() if not origin_of(method)}
         return row_costs(own, self.first_batch(min(TIMED, self.setup.scoring.batch_size)))
 
     def first_batch(self, count: int) -> Batch:
-        """Return the first items of the first block as a batch, at most `count`."""
+        """Return a batch of the first `count` items, or of fewer if the first block has fewer items."""
         items, sampling = self.run.items, self.setup.sampling
         stop = min(len(items), count, next(items.blocks())[1])
         arrays = {name: values[:stop] for name, values in sampling.latents_of(self.run.latents[0]).items()}
         return sampling.batch(items.read(0, stop), arrays)[0]
 
     def all_items(self) -> Iterator[Batch]:
-        """Yield every item in a batch of its own, because the last digits of latents depend on the batch size."""
+        """Yield one batch for each item, with only this item.
+
+        Latents that a method computes depend in their last digits on the batch size. Batches of one item make them
+        comparable between rows.
+        """
         items, sampling = self.run.items, self.setup.sampling
         for key, (first, last) in zip(self.run.latents, items.blocks(), strict=True):
             arrays = sampling.latents_of(key)
@@ -153,7 +182,11 @@ class RunReport:
                 yield sampling.batch(items.read(place, place + 1), one)[0]
 
     def keep(self) -> pandas.DataFrame:
-        """Write the manifest and the records, and the features if `keep_features` is set; return the records."""
+        """Write the manifest and the records, and also the features if `keep_features` is set.
+
+        Returns:
+            The records as a table.
+        """
         out, items, scored = self.run.out, self.run.items, self.run.scored
         write_manifest(out, items)
         records = write_records(out, items, scored)
@@ -164,7 +197,11 @@ class RunReport:
         return records
 
     def facts(self, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-        """Return the facts about the run for `run.json` and the page: settings, weights, items, times and costs."""
+        """Return the facts about the run for `run.json` and the page: settings, weights, items, times and costs.
+
+        Args:
+            costs: costs of the rows, as `costs` returns them; empty if they were not measured.
+        """
         setup, items = self.setup, self.run.items
         lineages = {name: method.lineage for name, method in setup.methods.items()}
         return run_facts(

@@ -1,4 +1,4 @@
-"""Run of an experiment: its configuration is composed and given to the class that `_target_` names."""
+"""Functions that run an experiment: they compose its configuration and give it to the class that `_target_` names."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ __all__ = ["Experiment", "experiment_of", "run"]
 
 
 class Experiment(Protocol):
-    """The interface of an experiment's class, in addition to `__init__(config, overrides)`."""
+    """The methods that every experiment's class has, in addition to `__init__(config, overrides)`."""
 
     def missing(self) -> list[Problem]:
-        """Return everything that is missing or wrong for the experiment, each problem once.
+        """Return everything that is missing or wrong among the files of the experiment. Each problem is returned once.
 
         Raises:
             BadInputError: the configuration itself is wrong.
         """
 
     def run(self) -> Results:
-        """Run every stage up to the configured one."""
+        """Run every stage up to the stage in the configuration, and return the results."""
 
 
 def run(overrides: list[str]) -> Results:
-    """Run an experiment from Python exactly as the command does, and return its tables.
+    """Run an experiment from Python exactly as the command does, and return its results, such as its table.
 
     Args:
-        overrides: words of the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.
+        overrides: overrides, as on the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.
 
     Raises:
-        BadInputError: the command would end with status 2.
+        BadInputError: the input is bad. The command would end with exit status 2 in this case.
     """
     composed, resolved = checked(overrides)
     config = narrowed(composed, resolved)
@@ -61,11 +61,11 @@ def run(overrides: list[str]) -> Results:
 
 
 def experiment_of(config: RunConfig, overrides: list[str]) -> Experiment:
-    """Return the experiment of a configuration.
+    """Create the experiment whose class the configuration names. This imports the class, and usually torch.
 
     Args:
         config: configuration of the class that the experiment expects, as `bench.config.kinds.narrowed` returns it.
-        overrides: words of the command line.
+        overrides: overrides, as on the command line.
     """
     with Progress("load"):
         experiment: Experiment = get_class(config.resolved["_target_"])(config, overrides)

@@ -1,9 +1,12 @@
-"""`experiment=seeds`: every table's values for further training seeds of its decoders, saved beside the weights' card.
+"""The experiment `seeds`, which measures tables with decoders that were trained with different seeds.
+
+The results show how much the numbers of a table depend on the training seed. They are saved as `seeds.json` next to the
+card that describes the weights.
 
 For each table, the rows of the shipped decoders are measured first. This takes little time if an earlier run saved
-their scores in the store, and it gives the items and protocols with which the table is measured now. The decoders of
-each further seed follow. All trainings decode the same latents. Only rows with a trained decoder are run, because no
-other row depends on the training seed.
+their scores in the store. It also shows the items and protocols with which the table is measured now. Then the rows are
+measured with the decoders of each further seed. All decoders decode the same latents. Only rows with a trained decoder
+are run, because no other row depends on the training seed.
 """
 
 from __future__ import annotations
@@ -44,23 +47,23 @@ STAGES = ("check", "tabulate")
 
 @dataclass(frozen=True)
 class _Table:
-    """The experiment of one table."""
+    """A table to measure, with the experiment that measures it."""
 
     experiment: str
     words: list[str]
-    """Overrides with which the experiment is run."""
+    """Overrides of the experiment, including `experiment=NAME`."""
     decoders: Mapping[str, str]
-    """Name of each row's trained decoder in `profile.decoders`, by row."""
+    """Name that the trained decoder of a row has in `profile.decoders`, by the name of the row."""
 
 
 @dataclass(frozen=True)
 class _FinishedRun:
-    """The files that the run of one table wrote into its folder."""
+    """The content of two files that the run of one table wrote into its folder."""
 
     results: Mapping[str, Any]
-    """Content of `results.json`."""
+    """Content of the run's file `results.json`."""
     facts: Mapping[str, Any]
-    """Content of `run.json`."""
+    """Content of the run's file `run.json`."""
 
     @classmethod
     def read(cls, folder: Path) -> _FinishedRun:
@@ -68,20 +71,23 @@ class _FinishedRun:
 
     @property
     def values(self) -> dict[str, dict[str, float]]:
-        """Values of each row's metrics, without metrics that have no value."""
+        """Value of each metric of each row, by row and metric. Metrics without a value are left out."""
         return {row["method"]: {name: entry["value"] for name, entry in _entries(row)} for row in self.results["rows"]}
 
     @property
     def protocols(self) -> dict[str, str]:
-        """Protocol hash of each metric that has a value."""
+        """Hash of the protocol of each metric that has a value, by the name of the metric."""
         return {name: entry["protocol"] for row in self.results["rows"] for name, entry in _entries(row)}
 
     def weights(self, folder: Path, assets: str) -> dict[str, str]:
-        """Return the SHA-256 of each weight file in a folder, by its path relative to the folder.
+        """Return the SHA-256 of each weight file that the run used and that lies in a given folder.
 
         Args:
             folder: folder of a profile's weights.
-            assets: value of `paths.assets`.
+            assets: value of `paths.assets`, which replaces this key in the paths of `run.json`.
+
+        Returns:
+            The SHA-256 of each file, by the file's path relative to `folder`.
         """
         files = {Path(file.replace("${paths.assets}", assets)): sha for file, sha in self.facts["weights"].items()}
         return {file.relative_to(folder).as_posix(): sha for file, sha in files.items() if file.is_relative_to(folder)}
@@ -92,26 +98,29 @@ def _entries(row: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 class SeedsExperiment:
-    """An experiment that measures the tables of `experiments` with the decoders of the shipped and of further seeds."""
+    """An experiment that measures tables with the shipped decoders and with decoders of further training seeds.
+
+    The configuration key `experiments` names the experiments of these tables.
+    """
 
     def __init__(self, config: SeedsConfig, overrides: Sequence[str], run: Run = run_experiment) -> None:
-        """Set the configuration, the words of the command line, and the function that runs an experiment."""
+        """Set the configuration, the overrides of the command line, and the function that runs an experiment."""
         self.config, self.overrides, self._run = config, list(overrides), run
         self.trained, self.card = Path(config.seeds_from), Path(config.card)
         self.seconds: dict[str, float] = {}
         self.source = environment()["source"]  # before this run changes files of the checkout
 
     def missing(self) -> list[Problem]:
-        """Return the problems of every table, including errors in its configuration."""
+        """Return everything that is missing or wrong for any table, including errors in the tables' configurations."""
         return missing_of_each(self.config, self.overrides)
 
     def run(self) -> Results:
-        """Measure the values that `seeds.json` lacks, and rewrite `seeds.json` and `CARD.md` after each table.
+        """Measure the values that `seeds.json` lacks, and rewrite `seeds.json` and `CARD.md` after each measured seed.
 
         Raises:
-            BadInputError: raised before any work for weights without a card, a folder without any further training, a
-                stage other than check and tabulate, several processes, a table without trained decoders, or a run that
-                changes the tables and would write into the shipped card.
+            BadInputError: the settings are wrong, which is found before any work. The weights have no card, no decoder
+                of a further seed exists, the stage is neither check nor tabulate, several processes run, a table has no
+                trained decoder, or the run changes the tables and would write into the card of the shipped weights.
         """
         self._check()
         tables = [self._table(name, words) for name, words in for_each(self.config, self.overrides).items()]
@@ -151,7 +160,7 @@ class SeedsExperiment:
         check_writable(str(self.card), "card")
 
     def _announce(self, tables: Sequence[_Table]) -> None:
-        """Print which decoders of each seed are measured and which are missing."""
+        """Print, for each further seed, which of the needed decoders exist and which were not trained."""
         needed = list(dict.fromkeys(name for table in tables for name in table.decoders.values()))
         for seed in self.further:
             present = [name for name in needed if name in self.parts(seed)]
@@ -160,22 +169,23 @@ class SeedsExperiment:
 
     @cached_property
     def shipped(self) -> Mapping[str, Any]:
-        """Content of the shipped weights' card."""
+        """Content of `card.json`, which describes the shipped weights."""
         return read_json(Path(self.config.profile.weights) / CARD)
 
     @property
     def further(self) -> list[int]:
-        """Training seeds other than the shipped one."""
+        """The configured training seeds without duplicates and without the seed of the shipped weights."""
         return [seed for seed in dict.fromkeys(self.config.seeds) if seed != self.shipped["seed"]]
 
     def parts(self, seed: int) -> dict[str, Path]:
-        """Return the folder of each finished decoder of a training seed, by the decoder's name in the profile.
+        """Return the folder of each decoder that was trained with a seed, by the decoder's name in the profile.
 
-        For the shipped seed these are the profile's own folders.
+        For the shipped seed, these are the folders in `profile.decoders`. For any other seed, decoders whose training
+        is not finished are left out.
 
         Raises:
-            BadInputError: a decoder was made with another recipe than the shipped one, so the two are not trainings of
-                one design.
+            BadInputError: a decoder was trained with another recipe than the shipped decoder. The difference between
+                the two would then not show the effect of the seed alone.
         """
         decoders = {name: Path(path) for name, path in self.config.profile.decoders.items()}
         if seed == self.shipped["seed"]:
@@ -206,7 +216,13 @@ class SeedsExperiment:
     # --- measure
 
     def _measure(self, table: _Table, out: Path) -> dict[str, int]:
-        """Measure one table with every seed, and return the exit status of each run that failed, by the run's name."""
+        """Measure one table with the decoders of every seed.
+
+        Values that `seeds.json` has for the same items, protocols and weights are not measured again.
+
+        Returns:
+            The exit status of each run that failed, by the run's name.
+        """
         shipped = self.shipped["seed"]
         result = self._run_rows(table, shipped, list(table.decoders), out)
         if result.status:
@@ -239,7 +255,7 @@ class SeedsExperiment:
         return failed
 
     def _run_rows(self, table: _Table, seed: int, rows: Sequence[str], out: Path) -> Results:
-        """Run some rows of a table with the decoders of one seed, in a folder of its own."""
+        """Run some rows of a table with the decoders of one seed. The run has its own folder inside `out`."""
         started = time.monotonic()
         name = _name(table, seed)
         print(f"\n{name}: {', '.join(rows)}", flush=True)
@@ -254,7 +270,7 @@ class SeedsExperiment:
         return result
 
     def _by_shipped(self, table: _Table, run: _FinishedRun) -> TableSeeds:
-        """Return the study's entry of one table with the values of the shipped decoders only."""
+        """Return the entry of one table for `seeds.json`, with only the values of the shipped decoders."""
         seed = self.shipped["seed"]
         decoders = self.parts(seed)
         hashes = {row: file_sha256(decoders[name] / WEIGHTS) for row, name in table.decoders.items()}
@@ -272,13 +288,20 @@ class SeedsExperiment:
         )
 
     def _training(self, run: _FinishedRun, row: str, seed: int, weights: str) -> Training:
-        """Return the values that a run measured for one row, with the training seed and weight hash of its decoder."""
+        """Return the values of one row in a run, with the facts about the training of the row's decoder.
+
+        Args:
+            run: files of the finished run.
+            row: name of the row.
+            seed: training seed of the row's decoder.
+            weights: SHA-256 of the decoder's weights.
+        """
         return Training(seed, weights, self.source["commit"], self.source["dirty"], run.values[row])
 
     # --- keep
 
     def _keep(self, number: int, table: TableSeeds) -> None:
-        """Write one table into `seeds.json`, and rewrite `CARD.md` from it."""
+        """Write the entry of one table into `seeds.json`, and write `CARD.md` again with the new values."""
         study = SeedStudy.read(self.card)
         study = replace(study, tables={**study.tables, number: table})
         self.card.mkdir(parents=True, exist_ok=True)
@@ -303,5 +326,5 @@ class SeedsExperiment:
 
 
 def _name(table: _Table, seed: int) -> str:
-    """Return the name of a run's folder."""
+    """Return the name of the run that measures a table with one seed. Its folder has the same name."""
     return f"{table.experiment}@{seed}"

@@ -1,7 +1,8 @@
-"""The sensitivity of a table's numbers to the protocol: the same images, measured with one choice changed at a time.
+"""The experiment that shows how sensitive the numbers of a table are to the protocol.
 
-Up to the scores, the stages are those of the table's experiment with a few more measures. Results that the table's own
-run saved in the store are not made again.
+It measures the same images several times, and each time it changes one choice in the way to measure. The stages up to
+score are the stages of the table's own experiment, with a few more measures. Results that the table's own run has saved
+in the store are not computed again.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ __all__ = ["SensitivityExperiment"]
 
 
 class SensitivityExperiment:
-    """An experiment that measures a table's rows as the table does, and then once for each choice."""
+    """An experiment that measures a table's rows in the table's own way, and once more with each changed choice."""
 
     def __init__(self, config: MeasuringConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the words of the command line, and add the choices' measures to the table's own.
+        """Set the configuration and the overrides, and add the measures of the choices to the table's measures.
 
         Raises:
-            BadInputError: a choice is invalid; the message names its key.
+            BadInputError: a choice is invalid. The message names its key.
         """
         self.config, self.choices = config, config.metrics.choices
         self._own = config.metrics.tasks.get(config.table.task or "", [])
@@ -58,7 +59,11 @@ class SensitivityExperiment:
 
     @property
     def _saved_otherwise(self) -> list[Unit]:
-        """Units that score images saved in another way with the table's own measures and the choice's."""
+        """Units of scoring for the choices that save the images in another way before they are measured.
+
+        Each unit is a measure together with a way of saving. For each such choice, there is one unit for every measure
+        of the table and of the choice.
+        """
         return [
             Unit(measure, f"{PREFIX}{choice.saved}")
             for choice in self.choices.values()
@@ -67,15 +72,21 @@ class SensitivityExperiment:
         ]
 
     def missing(self) -> list[Problem]:
-        """Return everything that is missing or wrong of the files that the run needs."""
+        """Return everything that is missing or wrong among the files that the run needs."""
         return missing(self.setup)
 
     def run(self) -> Results:
-        """Run every stage up to the configured one."""
+        """Run every stage up to the stage in the configuration."""
         return run_stages(self.setup, self.conclude)
 
     def conclude(self, run: MeasuredRun) -> Results:
-        """Write one table that compares every choice's numbers with the table's own, and the report."""
+        """Write the table that compares the numbers of each choice with the numbers of the table's own protocol.
+
+        If the stage report is included, write the report as well.
+
+        Args:
+            run: the scored run.
+        """
         report = RunReport(self.setup, run)
         with run.stages.timed("tabulate"):
             summaries = self.summaries(run.scored)
@@ -100,11 +111,18 @@ class SensitivityExperiment:
 
     @cached_property
     def columns(self) -> list[str]:
-        """Metrics of the table, including those that are shown in separate tables."""
+        """Names of the table's metrics, including metrics that are shown in separate tables."""
         return [*self.setup.spec.columns, *self.setup.spec.beside]
 
     def summaries(self, scored: Scored) -> dict[str, Summary]:
-        """Return, for each rule of the bins, the estimates of exactly those metrics that the table shows."""
+        """Return the estimates of the metrics that the sensitivity table shows, by the rule of the bins.
+
+        A rule of the bins decides to which bin an item on the edge of two bins belongs. The result has an entry for
+        each rule that a choice or the table's own protocol uses.
+
+        Args:
+            scored: scores of all rows.
+        """
         fewest, bins = self.config.profile.fid_minimum, bins_of(self.columns)
         return {
             rule: Summary(restricted(scored, names), fewest, bins, rule)
@@ -114,7 +132,13 @@ class SensitivityExperiment:
     def sensitivity(
         self, items: Items, summaries: Mapping[str, Summary], protocols: Mapping[str, Mapping[str, Protocol]]
     ) -> SensitivityTable:
-        """Return the table with its notes."""
+        """Return the sensitivity table with its notes.
+
+        Args:
+            items: items of the run.
+            summaries: estimates of the metrics, by the rule of the bins.
+            protocols: protocol of each metric, by the rule of the bins and the name of the metric.
+        """
         setup = self.setup
         return build_sensitivity(
             setup.design,
@@ -127,7 +151,13 @@ class SensitivityExperiment:
     def notes(
         self, items: Items, summaries: Mapping[str, Summary], protocols: Mapping[str, Mapping[str, Protocol]]
     ) -> Iterator[str]:
-        """Yield the notes below the table, one line each."""
+        """Yield the notes that are printed below the table, one line of text for each.
+
+        Args:
+            items: items of the run.
+            summaries: estimates of the metrics, by the rule of the bins.
+            protocols: protocol of each metric, by the rule of the bins and the name of the metric.
+        """
         usual = summaries[rule_of(None)]
         if self.config.profile.name != PAPER:
             yield (
@@ -157,7 +187,14 @@ class SensitivityExperiment:
         facts: dict[str, Any],
         protocols: Mapping[str, Mapping[str, Protocol]],
     ) -> Page:
-        """Return the page of the report."""
+        """Return the content of the report's page.
+
+        Args:
+            table: table to show.
+            gallery: items to show with their pictures.
+            facts: facts about the run, as in `run.json`.
+            protocols: protocol of each metric, by the rule of the bins and the name of the metric.
+        """
         stamped = {
             metric if rule == rule_of(None) else f"{metric} ({rule} bins)": protocol
             for rule, named in protocols.items()

@@ -1,6 +1,7 @@
-"""An experiment for one of the paper's tables: check, prepare, sample, score, tabulate, report.
+"""The experiment that measures one of the paper's tables.
 
-The first four stages are in `bench.evaluation.measure`, the last two are here.
+Its stages are check, prepare, sample, score, tabulate and report. The code of the first four stages is in
+`bench.evaluation.measure`. This module has the stages tabulate and report.
 """
 
 from __future__ import annotations
@@ -49,32 +50,42 @@ __all__ = ["TableExperiment"]
 log = logging.getLogger(__name__)
 
 LATENTS_TABLE = 2
-"""Number of the table that has a statement on the latents that its rows decode."""
+"""Number of the table for which the paper makes a statement about the latents that its rows decode."""
 COMPARED = 8
-"""Number of items on which images are compared with those of a decoder without its branch."""
+"""Largest number of items with which a claim about the branch is tested.
+
+For these items, the images that a decoder makes with a mask of ones are compared with the images that the same decoder
+makes without its branch.
+"""
 CHOOSING = ("row", "table", "decoder", "measure", "limit")
-"""Groups and keys whose overrides only choose rows, columns or items; the images of the chosen rows do not change."""
+"""Groups and keys whose overrides only choose rows, columns or items. They do not change the image that a row has of an
+item.
+"""
 TEXT_CLAIMS = 2
-"""Number of the table whose run judges the statements that the paper makes outside its tables."""
+"""Number of the table whose run also judges claims from the text of the paper, which belong to no table."""
 
 
 class TableExperiment:
     """An experiment that measures the rows of one table, all decoded from the same latents."""
 
     def __init__(self, config: TableConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the words of the command line."""
+        """Set the configuration and the overrides of the command line."""
         self.setup, self.config = Setup(config, overrides), config
 
     def missing(self) -> list[Problem]:
-        """Return everything that is missing or wrong of the files that the run needs."""
+        """Return everything that is missing or wrong among the files that the run needs."""
         return missing(self.setup)
 
     def run(self) -> Results:
-        """Run every stage up to the configured one."""
+        """Run every stage up to the stage in the configuration."""
         return run_stages(self.setup, self.conclude)
 
     def conclude(self, run: MeasuredRun) -> Results:
-        """Make the table from the measured values, and the report if the run includes that stage."""
+        """Make and write the table from the measured values. If the stage report is included, write the report as well.
+
+        Args:
+            run: the scored run.
+        """
         setup, report = self.setup, RunReport(self.setup, run)
         with run.stages.timed("tabulate"):
             summary = Summary(run.scored, self.config.profile.fid_minimum, bins_of(setup.spec.columns))
@@ -120,7 +131,14 @@ class TableExperiment:
         costs: Mapping[str, Mapping[str, float]],
         protocols: Mapping[str, Protocol],
     ) -> Table:
-        """Return the table with the measured and the paper's numbers, and the verdicts on the paper's claims."""
+        """Return the table with the measured numbers, the paper's numbers, and the verdicts on the claims.
+
+        Args:
+            report: the report on the run, which also gives access to its items and latents.
+            summary: estimates of the metrics with their uncertainty.
+            costs: costs of the rows, by row and cost; empty if they were not measured.
+            protocols: protocol of each metric, by the name of the metric.
+        """
         setup, items, profile = self.setup, report.run.items, self.config.profile.name
         run = JudgedRun(
             setup.spec.number,
@@ -156,7 +174,14 @@ class TableExperiment:
         return replace(table, notes=(*table.notes, *few_sources_note(table)))
 
     def training_seeds(self, items: Items, protocols: Mapping[str, Protocol]) -> RunSeeds:
-        """Return the values of the rows' decoders over training seeds, measured on these items by these protocols."""
+        """Return the values that `experiment=seeds` measured for the rows' decoders with several training seeds.
+
+        Only values that were measured on the same items and with the same protocols are used.
+
+        Args:
+            items: items of the run.
+            protocols: protocol of each metric, by the name of the metric.
+        """
         return SeedStudy.read(Path(self.config.profile.weights)).of_run(
             self.setup.spec.number,
             manifest=items.hash,
@@ -166,7 +191,10 @@ class TableExperiment:
         )
 
     def decoded_latents(self, report: RunReport) -> dict[str, DecodedLatents]:
-        """Return the latents that each row decoded; empty unless this table has a statement on them."""
+        """Return a description of the latents that each row decoded, with their SHA-256, by the name of the row.
+
+        The result is empty for every table except `LATENTS_TABLE`, because no claim needs it.
+        """
         if self.setup.spec.number != LATENTS_TABLE:
             return {}
         received = received_latents(self.setup.methods, report.all_items())
@@ -175,7 +203,15 @@ class TableExperiment:
     def outcomes(
         self, report: RunReport, seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]
     ) -> dict[str, Outcome]:
-        """Return the outcomes of statements that no number of the table decides, by the statement's key."""
+        """Return the outcomes of the claims that no number of the table can decide, by the claim's key.
+
+        The result is empty for every table except `TEXT_CLAIMS`. A claim that this run cannot test is left out.
+
+        Args:
+            report: the report on the run, which also gives access to its items and latents.
+            seen: statistics of the sampled latents.
+            costs: costs of the rows, by row and cost.
+        """
         setup, items = self.setup, report.run.items
         if setup.spec.number != TEXT_CLAIMS:
             return {}

@@ -1,4 +1,4 @@
-"""The experiment that trains one decoder: check, prepare, train, report."""
+"""The experiment that trains one decoder. Its steps are check, prepare, train and report."""
 
 from __future__ import annotations
 
@@ -51,36 +51,47 @@ __all__ = ["TrainDecoder", "own_checkpoint"]
 log = logging.getLogger(__name__)
 
 FILES = ("start", "first_stage", "training_data", "validation_data")
-"""Keys that name files or data."""
+"""Configuration keys that name the files or data that the training needs."""
 SILENT = 600.0
-"""Seconds without renewal after which the lease of another host's training is taken over, as only one may write."""
+"""Time in seconds after which this process takes over the lease of a training on another host, if nobody renewed it.
+
+The lease ensures that only one process writes into the folder of a training.
+"""
 VERSION = 1
-"""Version number, increased when a change of the code gives another decoder for the same settings."""
+"""Version number in the key of a training. It is increased when changed code trains another decoder from the same
+settings, so that older weights in the store are not used.
+"""
 SHOWN = 6
-"""Number of pictures in the grid."""
+"""Number of validation pictures in the figure that shows what the decoder makes."""
 RESHAPING = ("decoder.width", "decoder.depth", "decoder.conditioned", "decoder.blending", "decoder.branch")
-"""Keys whose overrides ask for a decoder of another shape than the configured weights have."""
+"""Keys that determine the shape of the decoder.
+
+An override of one of them asks for a decoder that may not have the shape of the weights in `decoder.checkpoint`.
+"""
 
 
 class TrainDecoder:
     """An experiment that trains one decoder for the profile's frozen first stage."""
 
     def __init__(self, config: TrainDecoderConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the words of the command line."""
+        """Set the configuration and the overrides of the command line."""
         self.config, self.overrides = config, list(overrides)
         self.device = choose_device(config.device)
         self.world = World()
         self._latents: Tensor | None = None
 
     def missing(self) -> list[Problem]:
-        """Return everything that is missing or wrong of the files that the training needs."""
+        """Return everything that is missing or wrong among the files that the training needs."""
         fresh = self.config.training.get("fresh", False)
         nodes = {key: getattr(self.config, key) for key in FILES if not (key == "start" and fresh)}
         nodes["profile.perceptual"] = self._perceptual
         return inspect_needs(needs(nodes, self.config.resolved["paths"], (*PATH_KEYS, "start", "first_stage")))
 
     def run(self) -> Results:
-        """Run every stage up to the configured one."""
+        """Run every step up to the stage in the configuration.
+
+        The stages check and prepare end early. Every later stage trains the decoder and writes the report.
+        """
         self.check()
         if self.config.stage == "check":
             sizes = self.sizes
@@ -103,7 +114,10 @@ class TrainDecoder:
         return Results(out, 0, table=curve.validations().tail(1))
 
     def weights_of(self) -> Path:
-        """Return the folder of the decoder's weights in the store, and train the decoder first if they do not exist."""
+        """Return the folder in the store with the weights of the trained decoder.
+
+        If the weights do not exist, this method first trains the decoder.
+        """
         self.check()
         mark_store(Path(self.config.paths.store))
         self.world = World.join(self.device)
@@ -124,7 +138,11 @@ class TrainDecoder:
     # --- check -------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Check before any work the targets, arguments and files, and that the sizes fit together."""
+        """Check the settings before any work: every `_target_` and its arguments, the files, and the decoder's sizes.
+
+        Raises:
+            BadInputError: a setting is wrong or a file is missing. The message names the key.
+        """
         nodes = self.config.resolved
         for name in ("store", "data"):
             check_writable(nodes["paths"][name], f"paths.{name}")
@@ -165,7 +183,7 @@ class TrainDecoder:
 
     @property
     def start(self) -> str | None:
-        """Path of the weights that the decoder starts from; None for random weights."""
+        """Path of the weights from which the training starts; None starts from random weights."""
         return None if self.recipe.fresh else self.config.start
 
     @cached_property
@@ -187,12 +205,12 @@ class TrainDecoder:
 
     @cached_property
     def data(self) -> ImageNetTrain:
-        """Pictures to train on; a profile with drawn pictures writes them first."""
+        """Pictures for training. In a profile that draws its own pictures, the first access writes them to a folder."""
         return self._pictures("training_data", self.recipe.drawing())
 
     @cached_property
     def validation_data(self) -> ImageNetTrain:
-        """Pictures that are not used for training; none of them has a full mask."""
+        """Pictures for validation, which are not used for training. None of their masks covers the whole picture."""
         return self._pictures("validation_data", self.recipe.drawing(validation=True))
 
     def _pictures(self, name: str, drawing: dict[str, Any]) -> ImageNetTrain:
@@ -201,7 +219,7 @@ class TrainDecoder:
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """SHA-256 of every weight file that the training uses, by path."""
+        """SHA-256 of every weight file that the training reads, by the path of the file."""
         nodes = (self.start, self.config.first_stage, self._perceptual)
         return {path: sha for node in nodes for path, sha in weight_files(_as_node(node)).items()}
 
@@ -212,7 +230,7 @@ class TrainDecoder:
 
     @cached_property
     def lineage(self) -> dict[str, Any]:
-        """Origin of the trained weights, which is saved with them: settings, seed, data and starting weights."""
+        """Origin of the trained weights: settings, seed, data and starting weights. It is saved with the weights."""
         first_stage = self.config.first_stage
         return {
             "decoder": asdict(self.sizes),
@@ -232,7 +250,15 @@ class TrainDecoder:
     # --- train -------------------------------------------------------------------------------------------------------
 
     def train(self, data: ImageNetTrain, folder: Path) -> tuple[Curve, Decoder, Validation]:
-        """Train the decoder, or load it if the store has it, and return the curve, the decoder and the validation."""
+        """Train the decoder, or load it if the store has the trained decoder.
+
+        Args:
+            data: pictures for training.
+            folder: folder of this training in the store, for checkpoints, the curve and the weights.
+
+        Returns:
+            The curve of the losses and validations, the trained decoder, and the object that validates decoders.
+        """
         perceptual = make(self._perceptual, "profile.perceptual").to(self.device)
         first_stage = load_first_stage(self.config.first_stage)
         first_stage.to(self.device)
@@ -291,7 +317,14 @@ class TrainDecoder:
         return curve, decoder, validation
 
     def _keep(self, decoder: Decoder, folder: Path, step: int, pretrained: frozenset[str]) -> None:
-        """Write the decoder with its lineage; an interrupted write leaves no folder."""
+        """Write the decoder and the origin of its weights into a folder. An interrupted write leaves no folder.
+
+        Args:
+            decoder: decoder to write.
+            folder: folder of the weights.
+            step: number of updates that the decoder has had in this training.
+            pretrained: names of the tensors that started from existing weights; empty after a random start.
+        """
         before = decoder.training_note
         decoder.training_note = f"{before} + {step}" if pretrained else str(step)
         decoder.lineage = {**self.lineage, "step": step, "source": environment()["source"]}
@@ -300,7 +333,11 @@ class TrainDecoder:
         decoder.training_note = before
 
     def _sampled(self, validation: Validation) -> Tensor | None:
-        """Return the diffusion model's latents for the grid's pictures; None if it has another first stage."""
+        """Return latents that the configured generator samples for the first `SHOWN` validation pictures.
+
+        Return None if there is no generator, or if its first stage is not the first stage of this training. The decoder
+        cannot decode its latents in this case.
+        """
         generator = self.config.generator
         if generator is None or Path(self.config.first_stage) != Path(str(generator.get("pipeline"))) / "vae":
             return None
@@ -317,7 +354,16 @@ class TrainDecoder:
     # --- report ------------------------------------------------------------------------------------------------------
 
     def report(self, out: Path, curve: Curve, decoder: Decoder, validation: Validation) -> None:
-        """Save the weights, the curve and the pictures in a folder, and print the curve."""
+        """Write the report of the training into a folder, and print the curve.
+
+        The report has the final and the best weights, the losses and validations as CSV files, figures and `run.json`.
+
+        Args:
+            out: folder of the run.
+            curve: losses and validations of the training.
+            decoder: the trained decoder.
+            validation: object that validates decoders, which also makes the pictures.
+        """
         for name in ("decoder", "best"):
             if (curve.folder / name).is_dir():
                 with whole_folder(out / name) as partial:
@@ -355,12 +401,15 @@ class TrainDecoder:
 
 
 def _as_node(node: Any) -> Any:
-    """Return a configuration node; a path becomes a node with the key `path`, and another value is unchanged."""
+    """Return `{"path": node}` if `node` is a text, which is then a path. Return any other value unchanged.
+
+    The functions of `bench.config.instantiate` recognize a path by its key.
+    """
     return {"path": node} if isinstance(node, str) else node
 
 
 def _recipes(profile: str) -> list[str]:
-    """Return the names of the shipped recipes for a profile."""
+    """Return the names of this project's training recipes for a profile, as in `training=NAME`."""
     files = sorted((conf_dir() / "training").glob("*.yaml"))
     return [
         file.stem
@@ -370,17 +419,28 @@ def _recipes(profile: str) -> list[str]:
 
 
 def own_checkpoint(config: TrainDecoderConfig, overrides: Sequence[str]) -> str | None:
-    """Return the folder of weights trained for the configured decoder, or None if `decoder.checkpoint` is used.
+    """Train the decoder of a table if needed, and return the folder of its weights.
 
-    A table whose configuration has a training recipe, such as a sweep's, uses `decoder.checkpoint` if it has the shape
-    that the run asks for. If no checkpoint is configured, or it has another shape, the decoder is trained once for all
-    runs that share the store. If the configured checkpoint does not exist, the decoder is trained only if an override
-    asks for another shape; otherwise the result is None, and the table's check reports the missing file.
+    This function is for a table whose configuration has a training recipe, for example in a sweep over decoder sizes.
+    The decoder is trained in these cases:
 
-    With `stage=check`, the training is only checked, and the result is None.
+    - No `decoder.checkpoint` is configured.
+    - The configured checkpoint exists, but it has another shape than the configured decoder.
+    - The configured checkpoint does not exist, and an override asks for another shape (`RESHAPING`).
+
+    The weights are saved in the store. All runs that share the store use them, and no run trains this decoder again.
+
+    Args:
+        config: configuration of the training.
+        overrides: overrides of the run.
+
+    Returns:
+        The folder of the weights. None if no training is needed, because the table then uses `decoder.checkpoint`; the
+            table's own check reports a checkpoint that does not exist. With `stage=check`, the training is only
+            checked, and the result is also None.
 
     Raises:
-        BadInputError: the decoder cannot be trained; the message names what is missing.
+        BadInputError: the decoder cannot be trained. The message names what is missing or wrong.
     """
     training = TrainDecoder(config, overrides)
     checkpoint = config.decoder.checkpoint

@@ -1,4 +1,8 @@
-"""The experiment that trains the models of the mini profile, part by part, and packs them with a card."""
+"""The experiment that trains the models of the mini profile.
+
+It trains one part after another, such as the first stage or a decoder. It then packs the finished parts into one
+folder, with a card that describes the weights.
+"""
 
 from __future__ import annotations
 
@@ -35,43 +39,52 @@ __all__ = ["TrainMini"]
 log = logging.getLogger(__name__)
 
 PACKED = "mini"
-"""Folder of the shipped weights, in half precision."""
+"""Name of the folder in `out` into which the finished parts are packed, in half precision."""
 MOST_BYTES = 40_000_000
-"""Largest total size in bytes of the weights in the repository."""
+"""Largest allowed size in bytes of all packed weights together, because the repository contains them."""
 UNPACKED = ("first_stage", "vanilla")
-"""Parts without a folder of their own; together they are the autoencoder of the inpainting pipeline."""
+"""Parts that have no folder of their own among the packed weights.
+
+Together they form the autoencoder of the inpainting pipeline, so they are packed inside this pipeline.
+"""
 AUTOENCODER = "inpainting"
-"""Pipeline that is packed with its autoencoder; the other pipelines have the same one and are packed without it."""
+"""Pipeline that is packed with its autoencoder. The other pipelines use the same autoencoder and are packed without it.
+"""
 SHIPPED_INSIDE = dict.fromkeys(UNPACKED, f"{AUTOENCODER}/vae")
-"""Folders of the unpacked parts: the first stage's encoder and the vanilla decoder form one autoencoder."""
+"""Folder among the packed weights that contains each part in `UNPACKED`, by the part's name.
+
+The first stage gives the encoder of this autoencoder, and the vanilla decoder is its decoder.
+"""
 
 
 class TrainMini:
-    """An experiment that trains the models of the mini profile, part by part."""
+    """An experiment that trains the models of the mini profile, one part after another."""
 
     def __init__(self, config: TrainMiniConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the words of the command line."""
+        """Set the configuration and the overrides of the command line."""
         self.config = config
 
     def missing(self) -> list[Problem]:
-        """Return an empty list, because the experiment draws its data and makes its weights."""
+        """Return an empty list, because the experiment draws its data and makes its weights itself."""
         return []
 
     def run(self) -> Results:
-        """Make the missing parts, as `train_mini` describes."""
+        """Train the parts that do not exist yet, as the function `train_mini` describes."""
         return train_mini(self.config)
 
 
 def train_mini(config: TrainMiniConfig) -> Results:
-    """Make the missing parts, and pack them when all exist.
+    """Train the parts that do not exist yet, and pack all parts as soon as all exist.
 
-    `part=NAME` makes only that part. `part=NAME@SEED` makes the part again with another seed, which shows the spread
-    between training seeds. It uses the other parts that the run's own seed made here, and else those of the repository.
+    `part=NAME` makes only this part. `part=NAME@SEED` trains the part again with another seed, which shows how much the
+    results depend on the training seed. This training needs other parts, such as the first stage. It uses the parts in
+    `out`, and for parts that `out` does not have, it uses the shipped weights.
 
     Raises:
-        BadInputError: the part is unknown, a part that it needs does not exist yet, or out= belongs to another recipe
-            or seed.
-        RuntimeError: the first stage has not converged; the message gives the numbers.
+        BadInputError: the part is unknown, a part that it needs does not exist yet, or the folder `out` belongs to
+            another recipe or seed.
+        RuntimeError: the first stage has not converged, or the packed weights are too large. The message gives the
+            numbers.
     """
     if config.stage not in ("check", "report"):
         raise BadInputError(f"stage: expected check or report, the default, found {config.stage}")
@@ -134,12 +147,18 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
 
 
 def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: TrainMiniConfig) -> None:
-    """Copy finished parts into `out/mini` in half precision, with `CARD.md` and `card.json`.
+    """Copy the finished parts into the folder `out/mini` in half precision, and write `CARD.md` and `card.json` there.
 
     The new card has no study of training seeds, because an earlier study belongs to other weights.
 
+    Args:
+        out: folder of the training run.
+        recipes: recipe of each part to pack, by the part's name.
+        training: the configuration `mini_models` as plain data.
+        config: configuration of the run.
+
     Raises:
-        RuntimeError: the weights are larger than `MOST_BYTES`.
+        RuntimeError: all weights together have more than `MOST_BYTES` bytes.
     """
     names = [name for name in recipes if name not in UNPACKED]
     with whole_folder(out / PACKED) as partial:
@@ -168,7 +187,10 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
 
 
 def _shipped_files(part: Path) -> list[Path]:
-    """Return the relative paths of a finished part's files, without an autoencoder that another part contains."""
+    """Return the paths of the files of a finished part that are packed, relative to the folder of the part.
+
+    The autoencoder is left out unless the part is the pipeline `AUTOENCODER`, which is packed with it.
+    """
     files = sorted(path.relative_to(part) for path in part.rglob("*") if path.is_file() and path.name != DONE)
     return [file for file in files if file.parts[0] != "vae" or part.name == AUTOENCODER]
 
@@ -178,13 +200,21 @@ def _halve(source: Path, copy: Path) -> None:
 
 
 def _without_origin(source: Path, copy: Path) -> None:
-    """Copy a configuration without the path from which diffusers read it on the machine that made it."""
+    """Copy a JSON configuration of diffusers without the key `_name_or_path`.
+
+    This key is the path of the model on the machine that trained it. It means nothing on another machine.
+    """
     settings = {key: value for key, value in read_json(source).items() if key != "_name_or_path"}
     copy.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _give_vanilla_decoder(vanilla: Path, vae: Path) -> None:
-    """Write the vanilla decoder's weights into the autoencoder for which it was trained."""
+    """Replace the decoder in an autoencoder by the trained vanilla decoder.
+
+    Args:
+        vanilla: folder of the vanilla decoder.
+        vae: folder of the packed autoencoder, for whose encoder the decoder was trained.
+    """
     decoder = load_decoder(vanilla)
     tensors = load_file(vae / WEIGHTS)
     tensors |= {f"decoder.{key}": tensor.half() for key, tensor in decoder.state_dict().items()}

@@ -1,1 +1,1 @@
-"""The gate, which decides whether a run's numbers are worse than those of another run or of a baseline."""
+"""The gate, which decides whether the numbers of one run are worse than the numbers of another run or a baseline."""

@@ -1,7 +1,7 @@
-"""Baselines: files of values that later runs are compared with, which are committed and reviewed.
+"""Baselines. A baseline is a file of values with which later runs are compared; it is committed and reviewed.
 
-Each number is on its own line, everything is sorted, and values are rounded to significant digits, so that a new
-baseline differs from the old one only where the code does.
+Each number has its own line, all entries are sorted, and all values are rounded to a few significant digits. Therefore
+a new baseline differs from the old one only in numbers that a change of the code has changed.
 """
 
 from __future__ import annotations
@@ -23,20 +23,23 @@ __all__ = ["DIGITS", "read_baseline", "rounded", "write_baseline"]
 
 SCHEMA_VERSION = 2
 DIGITS = 5
-"""Significant digits of saved values: finer than the smallest margin, coarser than differences between machines."""
+"""Number of significant digits of saved values.
+
+Rounding to 5 digits changes a value by less than the smallest margin, and hides the small differences between machines.
+"""
 ERROR_DIGITS = 2
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:
-    """Round to a number of significant digits."""
+    """Return `value`, rounded to `digits` significant digits."""
     return float(f"{value:.{digits}g}")
 
 
 def read_baseline(path: Path) -> Side:
-    """Read a baseline.
+    """Read the tables of a baseline's file.
 
     Raises:
-        BadInputError: the file does not exist, is damaged, or has another version.
+        BadInputError: the file does not exist, is damaged, or has another schema version.
     """
     try:
         found = read_json(path)
@@ -77,10 +80,16 @@ def _table(name: str, entry: BaselineTable, protocols: Mapping[str, Protocol], p
 
 
 def write_baseline(path: Path, new: Side) -> None:
-    """Write the numbers of a run or a folder of runs; a single table's run replaces only this table.
+    """Write the numbers of a run, or of a folder of runs, to a baseline's file.
+
+    The run of a single table replaces only this table in an existing file. A folder of runs replaces the whole file.
+
+    Args:
+        path: file of the baseline.
+        new: run or runs whose numbers are saved.
 
     Raises:
-        BadInputError: a number cannot be used, or the existing file cannot be read.
+        BadInputError: a run has a problem, the existing file cannot be read, or the file cannot be written.
     """
     if new.problems:
         found = "\n".join(f"  {problem.what}" for problem in new.problems)

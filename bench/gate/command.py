@@ -1,4 +1,7 @@
-"""The command `python -m bench.compare NEW OLD`, which tests whether a run is worse than another run or a baseline."""
+"""The command `python -m bench.compare NEW OLD`, which tests whether NEW is worse than OLD.
+
+NEW is a run or a folder of runs; OLD is a run, a folder of runs, or a baseline.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,13 @@ DONE, BAD_INPUT = 0, 2
 
 
 def read_old(path: Path) -> Side:
-    """Read the old side: a baseline's file, or a folder like that of the new side.
+    """Read the old side of a comparison.
+
+    Args:
+        path: file of a baseline, folder of a run, or folder of several runs.
 
     Raises:
-        BadInputError: the path is neither.
+        BadInputError: there is no such file or folder, or its content is not valid.
     """
     return read_side(path) if path.is_dir() else read_baseline(path)
 
@@ -33,7 +39,13 @@ def read_old(path: Path) -> Side:
 def write_reports(
     outcome: Outcome, *, markdown: Path | None = None, junit_xml: Path | None = None, json: Path | None = None
 ) -> None:
-    """Write the outcome to the given files.
+    """Write the outcome of a comparison to each file whose path is not None.
+
+    Args:
+        outcome: outcome of the comparison.
+        markdown: path of a section in Markdown for a pull request.
+        junit_xml: path of a JUnit XML file with a test case for each comparison and each problem.
+        json: path of a JSON file with the whole outcome.
 
     Raises:
         BadInputError: a file cannot be written.

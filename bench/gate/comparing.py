@@ -1,4 +1,4 @@
-"""Comparison of every number of the new side with the old one, with its margin and verdict."""
+"""Comparison of each number of the new side with the same number of the old side, with a margin and a verdict."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ NOTHING = Number(None, False, reason="not measured")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A number of both sides."""
+    """The comparison of one number, which both sides have: one metric or cost of one row."""
 
     experiment: str
     row: str
     metric: str
-    """Name of the metric or cost."""
+    """Full name of the metric, or name of the cost."""
     new: float
     old: float
     margin: Margin
@@ -42,12 +42,12 @@ class Comparison:
 
     @property
     def change(self) -> float:
-        """New value minus old value."""
+        """The new value minus the old value."""
         return self.new - self.old
 
     @property
     def ci95(self) -> tuple[float, float] | None:
-        """Two-sided 95 % interval of the change; None if only the values are compared, or if no error is known."""
+        """Two-sided 95 % interval of `change`; None if only the values are compared, or if no error is known."""
         spread = self.worsening.spread
         if spread is None:
             return None
@@ -55,26 +55,26 @@ class Comparison:
 
     @property
     def bound(self) -> float:
-        """Upper confidence bound of the worsening."""
+        """Upper bound of the worsening with 95 % confidence, in the number's own unit; NaN if its error is unknown."""
         return upper_bound(self.worsening)
 
     @property
     def allowed(self) -> float:
-        """Margin in the number's own unit."""
+        """Largest worsening that is tolerated, in the number's own unit."""
         return self.margin.at(self.old)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of a whole comparison."""
+    """The result of comparing two whole sides."""
 
     new: Path
     old: Path
     comparisons: tuple[Comparison, ...]
     problems: tuple[Problem, ...]
-    """Reasons why something could not be compared."""
+    """Reasons why some numbers could not be compared. With any problem, the whole comparison does not pass."""
     notes: tuple[str, ...]
-    """Notes on differences that need no comparison."""
+    """Notes on differences between the sides that do not change the verdict, such as additional rows."""
 
     @property
     def verdict(self) -> Verdict:
@@ -82,22 +82,23 @@ class Outcome:
         return together([*found, *([Verdict.CANNOT_TELL] if self.problems else [])])
 
     def of(self, *verdicts: Verdict) -> list[Comparison]:
-        """Return the comparisons with one of these verdicts."""
+        """Return the comparisons whose verdict is one of `verdicts`."""
         return [found for found in self.comparisons if found.verdict in verdicts]
 
 
 def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
-    """Compare the new side with everything that the old one has.
+    """Compare each number of the old side with the same number of the new side.
 
-    If one side is a single table's run, only that table is compared.
+    A number that only the old side has is a problem. If the new side is a single table's run, only the new side's
+    table is compared.
 
     Args:
-        new: the run or runs to judge.
-        old: the run, runs or baseline to compare with.
-        margins: margins that differ from the defaults, by the full name of a metric or cost.
+        new: run or runs to judge.
+        old: run, runs or baseline to compare with.
+        margins: margins that replace the default margins, by the full name of a metric or by the name of a cost.
 
     Raises:
-        BadInputError: a margin belongs to no metric and no cost.
+        BadInputError: a name in `margins` is neither a metric nor a cost.
     """
     collector = _Collector(dict(margins), [], [*new.problems, *old.problems], [])
     reported = {problem.experiment for problem in collector.problems}
@@ -129,7 +130,7 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
 
 @dataclass(frozen=True)
 class _Collector:
-    """The results of a comparison so far."""
+    """The comparisons, problems and notes that were found so far; its methods add to these lists."""
 
     margins: dict[str, Margin]
     comparisons: list[Comparison]
@@ -168,7 +169,7 @@ class _Collector:
         self._costs(name, both, new, old)
 
     def _metric(self, name: str, metric: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
-        """Compare one metric of the rows that both sides have."""
+        """Compare one metric in `rows`, which are the rows that both sides have."""
         margin = margin_of(metric, self.margins)
         if np.isinf(margin.amount):
             self.notes.append(f"{name}: {metric} is not compared, as its margin is {margin}")
@@ -195,7 +196,7 @@ class _Collector:
             self.miss(name, f"{metric} of {', '.join(found)}: {why}")
 
     def _costs(self, name: str, rows: Sequence[str], new: Measured, old: Measured) -> None:
-        """Compare the costs of rows that both sides have; in a table of layers, the costs of each decoder."""
+        """Compare the costs of `rows`, which both sides have. In Tables 7 and 8, compare the costs of each decoder."""
         named = dict.fromkeys(row for side in (old, new) for row, _ in side.costs) if OVERALL in rows else rows
         for cost in COSTS:
             margin = margin_of(cost, self.margins)
@@ -216,7 +217,7 @@ class _Collector:
 
 
 def _sampling(new: Measured, old: Measured) -> str | None:
-    """Describe the first difference in how two runs sampled their latents; None if there is none."""
+    """Return a description of the first setting in which the latents were sampled differently; None if all agree."""
     if new.sampling is None or old.sampling is None:
         return None if new.sampling == old.sampling else "sampling: expected latents on both sides, found them on one"
     found = old.sampling.differences(new.sampling)
@@ -224,7 +225,10 @@ def _sampling(new: Measured, old: Measured) -> str | None:
 
 
 def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:
-    """Describe the difference between the protocols of a metric; None if there is none."""
+    """Return a description of how the protocols of `metric` differ.
+
+    The result is None if the protocols are equal, or if one side has no protocol of this metric.
+    """
     stamps = [
         Stamps(side.manifest, {metric: side.protocols[metric]}) for side in (new, old) if metric in side.protocols
     ]
@@ -232,7 +236,16 @@ def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:
 
 
 def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | NotAvailable:
-    """Return the paired worsening if both sides have influences, else that of the values; or the reason for none."""
+    """Return the worsening of a number, or the reason why it has none.
+
+    If both sides have influences, the worsening is paired by item and has a standard error. Otherwise it is only the
+    difference of the two values.
+
+    Args:
+        new: number of the new side.
+        old: number of the old side.
+        digits: number of significant digits to which the old value was rounded; None if it was not rounded.
+    """
     if new.value is None or old.value is None:
         reasons = [f"{side}: {number.reason}" for side, number in (("new", new), ("old", old)) if number.reason]
         return NotAvailable(f"expected a value on both sides, found none ({'; '.join(reasons)})")

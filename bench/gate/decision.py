@@ -1,11 +1,15 @@
 """Decision rules of the gate: pass, regression, or cannot tell.
 
-Every comparison has a margin, the largest worsening that is tolerated. Two one-sided tests are made at the 5 % level.
-The first asks whether the number is worse by more than the margin, which is a regression; the p-values of all
-comparisons are adjusted by Holm's method, so that a false regression among them occurs in one run of twenty at most.
-The second asks whether it is worse by no more than the margin. The whole passes only if the answer is yes for every
-comparison, so that no adjustment is needed (Berger, "Multiparameter hypothesis testing and acceptance sampling", 1982:
-the intersection-union test). If neither is shown, the gate cannot tell.
+Every comparison has a margin, which is the largest worsening that is tolerated. For each comparison, two one-sided
+tests are made at the 5 % level:
+
+- The first test asks whether the number is worse by more than the margin. If so, this is a regression. The p-values of
+  all comparisons are adjusted by Holm's method, so at most one run of twenty reports a regression that does not exist.
+- The second test asks whether the number is worse by no more than the margin. The run passes only if the answer is yes
+  for every comparison. Therefore the p-values of this test need no adjustment (the intersection-union test of Berger,
+  "Multiparameter hypothesis testing and acceptance sampling", 1982).
+
+If neither test gives a yes, the gate cannot tell.
 """
 
 from __future__ import annotations
@@ -24,50 +28,62 @@ LEVEL = 0.05
 
 
 class Verdict(StrEnum):
-    """The verdict on one comparison; a whole comparison has one of the first three."""
+    """The verdict on one number, or on a whole run; a whole run is never `IMPROVED`."""
 
     PASS = "pass"
     REGRESSION = "regression"
     CANNOT_TELL = "cannot tell"
     IMPROVED = "improved"
-    """A pass that is better by more than the margin, and significantly better."""
+    """Verdict on a number that passes, is better by more than the margin, and is significantly better than before."""
 
     @property
     def status(self) -> int:
-        """Exit status of a command that ends with this verdict."""
+        """Exit status of a command that ends with this verdict: 3 for a regression, 4 for cannot tell, otherwise 0."""
         return {Verdict.REGRESSION: 3, Verdict.CANNOT_TELL: 4}.get(self, 0)
 
 
 @dataclass(frozen=True)
 class Worsening:
-    """The worsening of a number in its own unit; negative values mean better."""
+    """The worsening of a number, in its own unit. A negative worsening means that the new value is better."""
 
     value: float
     spread: Spread | None = None
-    """Spread of its error over the sources; None for a number that is exact, or whose error is unknown."""
+    """Spread over the sources, from which the interval follows; None if the number is exact or its error unknown."""
     paired: bool = False
-    """True if it was computed from the influences of both sides' items; else only the values are compared."""
+    """Whether the influences of both sides' items were used; if not, only the two values are compared."""
 
 
 def p_value(worsening: Worsening, margin: float) -> float:
-    """Return the one-sided p-value of a worsening of at most `margin`; NaN if the error is unknown."""
+    """Return the one-sided p-value of the hypothesis that the true worsening is at most `margin`.
+
+    A small p-value shows a regression. If only values are compared, the result is 1 if the worsening is at most
+    `margin`, and otherwise 0. The result is NaN if the influences of the items are known but the error is not.
+
+    Args:
+        worsening: measured worsening.
+        margin: largest worsening that is tolerated, in the unit of the worsening.
+    """
     if worsening.spread is None:
         return math.nan if worsening.paired else float(worsening.value <= margin)
     return worsening.spread.p_above(worsening.value - margin)
 
 
 def upper_bound(worsening: Worsening, level: float = LEVEL) -> float:
-    """Return the upper bound of the worsening with confidence 1 - level; NaN if the error is unknown."""
+    """Return the upper bound of the worsening with confidence 1 - `level`.
+
+    If only values are compared, the result is the worsening itself. The result is NaN if the influences of the items
+    are known but the error is not.
+    """
     if worsening.spread is None:
         return math.nan if worsening.paired else worsening.value
     return worsening.spread.upper_bound(worsening.value, level)
 
 
 def decide(comparisons: Sequence[tuple[Worsening, float]]) -> list[Verdict]:
-    """Return the verdicts on comparisons that are made together.
+    """Return the verdict on each comparison; Holm's method adjusts the p-values of all paired comparisons together.
 
     Args:
-        comparisons: each one with its margin, 0 or more.
+        comparisons: worsening of each number, with its margin in the same unit, 0 or more.
     """
     p_values = [p_value(worsening, margin) for worsening, margin in comparisons]
     estimated = [
@@ -90,7 +106,11 @@ def _verdict(worsening: Worsening, margin: float, p: float) -> Verdict:
 
 
 def together(verdicts: Iterable[Verdict]) -> Verdict:
-    """Combine verdicts: a regression if there is one, a pass if there are verdicts and all pass, else cannot tell."""
+    """Combine the verdicts on single numbers into the verdict on the whole run.
+
+    The result is a regression if any verdict is one. It is a pass if there is at least one verdict and each is a pass
+    or an improvement. Otherwise the gate cannot tell.
+    """
     p_values = set(verdicts)
     if Verdict.REGRESSION in p_values:
         return Verdict.REGRESSION

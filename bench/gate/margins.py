@@ -1,4 +1,4 @@
-"""Margins: the worsening of a number that the gate tolerates."""
+"""Margins. The margin of a number is the largest worsening that the gate tolerates."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ from bench.metrics.names import MetricName
 __all__ = ["ANY", "COSTS", "DEFAULTS", "Margin", "margin_of", "margins_of"]
 
 ANY = "any"
-"""Margin of a metric that is not compared at all."""
+"""Text given in place of a margin for a metric or a cost that the gate does not compare."""
 
 
 @dataclass(frozen=True)
 class Margin:
-    """The margin of a metric, in its own unit or as a fraction of its old value."""
+    """The margin of a metric or of a cost, either in its own unit or as a fraction of its old value."""
 
     amount: float
     """Size of the margin, 0 or more; infinite for a number that is not compared."""
     relative: bool = True
+    """Whether `amount` is a fraction of the old value, such as 0.02 for 2 %, and not an amount in the metric's unit."""
 
     def at(self, old: float) -> float:
-        """Return the margin in the number's own unit, given the old value."""
+        """Return the margin in the number's own unit.
+
+        Args:
+            old: old value of the number, in the same unit.
+        """
         return self.amount * abs(old) if self.relative and math.isfinite(self.amount) else self.amount
 
     def __str__(self) -> str:
@@ -40,32 +45,43 @@ COSTS: Mapping[str, Margin] = {
     "peak_memory_bytes": Margin(0.05),
     "time_ratio": Margin(0.5),
 }
-"""Costs of rows, with their margins. The first three are counted; memory is what CUDA's allocator held. `time_ratio` is
-a row's time per image divided by the vanilla decoder's in the same run; even so, it varies by a quarter and more on a
-machine that others use.
+"""Default margins of the costs of a row, by the name of the cost.
+
+The first three costs are counted exactly, so their margins are small. `peak_memory_bytes` is the largest memory that
+CUDA's allocator held. `time_ratio` is the row's time per image divided by the time of the vanilla decoder in the same
+run. This ratio still varies by a quarter or more if other programs use the machine, so its margin is large.
 """
 LAYERS = "layers_as_printed"
-"""Name of the number of lines of Tables 7 and 8 that agree with the paper's."""
+"""Name of the metric that the gate uses for Tables 7 and 8: the number of lines that agree with the paper's lines."""
 DEFAULTS: Mapping[str, Margin] = {"clip_score": Margin(0.005), LAYERS: Margin(0.0), **COSTS}
-"""Margins by metric without suffixes. CLIP scores vary little: visibly different rows are 0.01 apart."""
+"""Default margins by the name of the metric without a variant and a bin, or by the name of the cost.
+
+The margin of `clip_score` is small, because the CLIP scores of visibly different rows differ by only about 0.01.
+"""
 QUALITY = Margin(0.02)
-"""Margin of every other metric."""
+"""Default margin of every metric that `DEFAULTS` does not contain."""
 
 
 def margin_of(name: str, given: Mapping[str, Margin]) -> Margin:
-    """Return the margin of a metric or a cost: what was given under its full name, or the default."""
+    """Return the margin of a metric or a cost.
+
+    Args:
+        name: full name of the metric, such as `fid_40_50`, or name of the cost.
+        given: margins that replace the defaults, by full name. If `name` is absent, the default margin is returned.
+    """
     return given.get(name) or DEFAULTS.get(MetricName.parse(name).metric, QUALITY)
 
 
 def margins_of(words: Iterable[str], key: str = "--margin") -> dict[str, Margin]:
-    """Parse margins and return them by name.
+    """Parse the texts of margins, and return the margins by the name of the metric or cost.
 
     Args:
-        words: texts such as `fid=0.5`, `lpips=1%`, or `fid_40_50=any`.
-        key: origin of the texts, for the message.
+        words: texts such as `fid=0.5` (in the metric's unit), `lpips=1%` (of the old value) or `fid_40_50=any` (not
+            compared).
+        key: name of the setting that contains the texts, which an error message repeats.
 
     Raises:
-        BadInputError: a text is not a margin, or a name is given twice.
+        BadInputError: a text is not a margin, or two texts have the same name.
     """
     found: dict[str, Margin] = {}
     for word in words:

@@ -1,4 +1,4 @@
-"""Reading of the headline numbers and costs of tables that the gate compares, from runs or a baseline."""
+"""Reading of the numbers that the gate compares: the headline metrics and the costs of the tables of runs."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from bench.tables.build import PUBLISHED
 __all__ = ["Measured", "Number", "Problem", "Side", "read_side"]
 
 VANILLA = ("stablediffusion", "paint_by_example")
-"""Rows of the vanilla decoder, to whose time the other rows' times are compared."""
+"""Names of the rows of the vanilla decoder. The time of every other row is divided by the time of this row."""
 SECONDS = "least_seconds_per_image"
 OVERALL = "all"
-"""Name of the row that stands for a whole table."""
+"""Name of the one row that a baseline or a comparison uses for the whole of Table 7 or 8."""
 Cell = tuple[str, str]
-"""A row, and a metric or a cost."""
+"""Name of a row, and name of a metric or of a cost: the address of one number."""
 
 
 @dataclass(frozen=True)
@@ -47,43 +47,43 @@ class Problem:
     """The reason why something cannot be compared."""
 
     experiment: str
-    """Name of the experiment; empty if the problem concerns a whole folder."""
+    """Name of the experiment that has the problem; empty if the problem concerns a whole folder."""
     what: str
-    """Field or file, with what was expected and what was found."""
+    """Description of the problem: a field or a file, the content that was expected, and the content that was found."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A headline number of one row."""
+    """The value of one headline metric of one row."""
 
     value: float | None
     higher_is_better: bool
     stderr: float | None = None
     n: int = 0
-    """Number of items that it is computed from."""
+    """Number of items from which the value is computed."""
     reason: str = ""
-    """Reason why there is no value."""
+    """Reason why there is no value; empty if there is one."""
     influence: Influence | None = None
-    """Influences of the items; None if only the value was saved."""
+    """Influences of the items on the value; None if only the value was saved, as in a baseline."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The table of one run, or of a baseline."""
+    """The numbers of one table, read from a run or from a baseline."""
 
     experiment: str
     profile: str
     stamps: Stamps
-    """Items and protocols of its headline numbers."""
+    """Hash of the manifest, and protocol of each headline metric."""
     numbers: Mapping[Cell, Number]
     costs: Mapping[Cell, float] = field(default_factory=dict)
-    """Costs by row and by one of `COSTS`."""
+    """Costs by the name of the row and the name of the cost, which is one of `COSTS`."""
     custom: tuple[str, ...] = ()
     """Overrides that change the paper's table."""
     digits: int | None = None
-    """Number of digits to which its numbers were rounded; None if they were not."""
+    """Number of significant digits to which the numbers were rounded; None if they were not rounded."""
     sampling: Protocol | None = None
-    """Protocol by which its latents were sampled; None if there are no latents."""
+    """Protocol by which the latents were sampled; None if the table uses no latents."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,20 @@ class Side:
 
     path: Path
     tables: Mapping[str, Measured]
-    """Tables by experiment."""
+    """Tables by the name of the experiment."""
     problems: tuple[Problem, ...]
-    """Problems with files that exist and cannot be used."""
+    """Problems with files that exist but cannot be used."""
     alone: bool = False
-    """True if it is a single table's run, which is then compared only with the same table of the other side."""
+    """Whether this side is the run of a single table. If the new side is such a run, only its table is compared."""
 
 
 def read_side(path: Path) -> Side:
-    """Read a run's folder, or a folder of several runs.
+    """Read the folder of one run, or a folder that contains the folders of several runs.
+
+    A file that cannot be used becomes a problem of the returned side, and the other runs are still read.
 
     Raises:
-        BadInputError: the folder does not exist, or two runs in it are of the same experiment.
+        BadInputError: the folder does not exist, or contains two runs of the same experiment.
     """
     if not path.is_dir():
         raise BadInputError(f"{path}: expected the folder of a run, found {'a file' if path.exists() else 'none'}")
@@ -138,14 +140,20 @@ def _is_run(folder: Path) -> bool:
 
 
 def _is_table(path: Path) -> bool:
-    """Tell whether a folder without results is that of a table's run, judging by its other files."""
+    """Return whether a folder, which has no file of results, nevertheless belongs to the run of a single table.
+
+    It does if it has a manifest, or if it has a `run.json` and contains no folders of other runs.
+    """
     return (path / "manifest.json").is_file() or (
         (path / RUN).is_file() and not any(_is_run(folder) for folder in path.iterdir() if folder.is_dir())
     )
 
 
 def _of_collection(path: Path) -> list[Problem]:
-    """Return the experiments of a collection that did not end well."""
+    """Return a problem for each experiment that did not end with status 0, as the collection's `run.json` lists them.
+
+    A collection is a folder of several runs. The list is empty if the collection has no `run.json`.
+    """
     if not (path / RUN).exists():
         return []
     try:
@@ -160,10 +168,10 @@ def _of_collection(path: Path) -> list[Problem]:
 
 
 def _read_table(folder: Path) -> Measured:
-    """Read one run.
+    """Read the table of one run from its folder.
 
     Raises:
-        BadInputError: the run is not complete, or its files are invalid.
+        BadInputError: the run is not complete, its files are invalid, or they belong to different runs.
     """
     content = _read_run(folder)
     path = folder / RESULTS
@@ -184,7 +192,11 @@ def _read_table(folder: Path) -> Measured:
 
 
 def _read_run(folder: Path) -> dict[str, Any]:
-    """Return the content of `run.json` of a complete run."""
+    """Return the content of `run.json`.
+
+    Raises:
+        BadInputError: there is no `run.json`, its status is not `complete`, or its seal does not fit its content.
+    """
     path = folder / RUN
     try:
         content = read_json(path)
@@ -229,7 +241,14 @@ def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
 
 
 def _require_configured(path: Path, config: RunConfig, rows: Collection[str], columns: Sequence[str]) -> None:
-    """Require that a table has the rows and columns of its run's configuration."""
+    """Raise a `BadInputError` if a row or a column of the run's configuration is missing in its table.
+
+    Args:
+        path: file of the results, for the message.
+        config: configuration from `run.json`.
+        rows: names of the rows in the results.
+        columns: metrics of the columns in the results.
+    """
     rows_of_config = [
         name
         for name, row in config["rows"].items()
@@ -274,7 +293,10 @@ def _plain_costs(entry: Costs | DecoderCosts) -> Iterator[tuple[str, float]]:
 
 
 def _architecture(results: LayerResults) -> Measured:
-    """Return the number of agreeing lines of Tables 7 and 8; it is exact, because nothing is measured on items."""
+    """Return Table 7 or 8 as one number: how many of its lines agree with the paper's lines.
+
+    This number has no standard error, because it is not measured on items.
+    """
     lines = results["rows"]
     agreeing = Number(float(sum(line["agrees"] for line in lines)), True, n=len(lines))
     costs = {

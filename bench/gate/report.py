@@ -22,13 +22,16 @@ __all__ = ["as_json", "github_commands", "junit", "print_outcome", "summary", "t
 SCHEMA_VERSION = 1
 HEADS = ["verdict", "row", "metric", "old", "new", "change, 95 % interval", "worse by at most", "margin"]
 SHOWN = (Verdict.REGRESSION, Verdict.CANNOT_TELL, Verdict.IMPROVED)
-"""Verdicts that are listed one by one; the others are only counted."""
+"""Verdicts whose numbers are listed one by one; numbers that pass are only counted."""
 MOST = 9
-"""Largest number of single annotations: GitHub shows ten of a kind per step, and the tenth counts the others."""
+"""Largest number of single annotations of one kind, if there are more than ten.
+
+GitHub shows at most ten errors and ten warnings for each step. The tenth annotation says how many were left out.
+"""
 
 
 def summary(outcome: Outcome) -> str:
-    """Return the verdict and the counts behind it, in one line."""
+    """Return one line with the verdict on the whole run, and with the number of comparisons that have each verdict."""
     counts = Counter(found.verdict for found in outcome.comparisons)
     parts = [f"{counts[verdict]} {name}" for verdict, name in _NAMES.items() if counts[verdict]]
     if outcome.problems:
@@ -45,7 +48,7 @@ _NAMES = {
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """Print the changes, undecided numbers, problems, and the verdict last."""
+    """Print the changed and the undecided numbers, then the problems and notes, and the verdict in the last line."""
     for experiment, grid in _grids(outcome):
         print_grid(grid, experiment, console)
     print_notes([*_reasons(outcome), *outcome.notes], console)
@@ -53,7 +56,7 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def to_markdown(outcome: Outcome) -> str:
-    """Return a section for a pull request."""
+    """Return a section in GitHub's Markdown for a pull request: verdict, changed and undecided numbers, problems."""
     head = f"## Gate: {summary(outcome)}\n\n{_code(outcome.new)} beside {_code(outcome.old)}\n"
     tables = [f"##{markdown(experiment, [grid], [])}" for experiment, grid in _grids(outcome)]
     lines = [f"- {_plain(reason)}" for reason in (*_reasons(outcome), *outcome.notes)]
@@ -61,7 +64,10 @@ def to_markdown(outcome: Outcome) -> str:
 
 
 def junit(outcome: Outcome) -> bytes:
-    """Return JUnit's XML with a test case for each comparison and for each problem."""
+    """Return a JUnit XML file in UTF-8, which has a test case for each comparison and for each problem.
+
+    A regression is a failure of its test case. An undecided number and a problem are errors.
+    """
     root = ElementTree.Element("testsuites", name="gate")
     experiments = [found.experiment for found in outcome.comparisons]
     for experiment in dict.fromkeys([*experiments, *(found.experiment for found in outcome.problems)]):
@@ -96,13 +102,15 @@ def _case(suite: ElementTree.Element, name: str, verdict: Verdict, message: str)
 
 
 def _xml(text: str) -> str:
-    """Return a text on one line, without characters that XML cannot contain."""
+    """Return `text` on one line, without the characters that XML cannot contain."""
     return one_line(text)
 
 
 def github_commands(outcome: Outcome) -> list[str]:
-    """Return GitHub's workflow commands: an error for each regression, a warning for each undecided number or
-    problem.
+    """Return workflow commands, which make GitHub show annotations when a job prints them.
+
+    Each regression becomes an error. Each undecided number and each problem becomes a warning. If there are more than
+    ten errors or more than ten warnings, the tenth command says how many were left out.
     """
     errors = [(f"{found.experiment}: worse", _sentence(found)) for found in outcome.of(Verdict.REGRESSION)]
     warnings = [(f"{found.experiment}: undecided", _sentence(found)) for found in outcome.of(Verdict.CANNOT_TELL)]
@@ -117,7 +125,7 @@ def _commands(kind: str, found: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _data(text: str) -> str:
-    """Return a text on one line, escaped like in GitHub's toolkit."""
+    """Return `text` on one line, with `%` escaped as GitHub's workflow commands need it."""
     return one_line(text).replace("%", "%25")
 
 
@@ -126,7 +134,7 @@ def _property(text: str) -> str:
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
-    """Return the whole outcome as plain data."""
+    """Return the whole outcome as plain data that can be saved as JSON."""
     return {
         "schema_version": SCHEMA_VERSION,
         "new": str(outcome.new),
@@ -158,7 +166,10 @@ def _comparison_as_json(found: Comparison) -> dict[str, Any]:
 
 
 def _grids(outcome: Outcome) -> Iterator[tuple[str, Grid]]:
-    """Yield, for each experiment, the changed and undecided numbers, the worst verdicts first."""
+    """Yield the name of each experiment with a grid of its changed and undecided numbers, the worst verdicts first.
+
+    An experiment without such numbers is left out.
+    """
     shown = [found for verdict in SHOWN for found in outcome.of(verdict)]
     for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):
         lines = [_line(found) for found in shown if found.experiment == experiment]
@@ -185,7 +196,7 @@ def _interval(found: Comparison, opening: str, closing: str = "") -> str:
 
 
 def _sentence(found: Comparison) -> str:
-    """Return a comparison in one line."""
+    """Return a comparison as one line of text: both values, the change with its interval, the margin, the verdict."""
     share = f" ({found.change / abs(found.old):+.1%})" if found.old else ""
     return (
         f"{found.metric} of {found.row}: {_number(found.old)} to {_number(found.new)}, {_signed(found.change)}{share}"
@@ -206,10 +217,10 @@ def _signed(value: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """Escape the characters that have a meaning in Markdown."""
+    """Return `text` on one line, in which the characters that have a meaning in Markdown are escaped."""
     return "".join(f"\\{character}" if character in "\\`*_[]<>|" else character for character in one_line(text))
 
 
 def _code(path: Path) -> str:
-    """Return a path as code in Markdown, without any character that would end it."""
+    """Return a path as inline code in Markdown; a backtick in the path, which would end the code, becomes `'`."""
     return f"`{one_line(str(path)).replace('`', chr(39))}`"

@@ -1,1 +1,1 @@
-"""Generators, which make latents of items, and methods, which make images of latents."""
+"""Generators, which sample the latents of items, and methods, which make images from these latents."""

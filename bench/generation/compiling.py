@@ -1,4 +1,4 @@
-"""Compilation of networks by `torch.compile`: checks of modes and compilers."""
+"""Compilation of networks by `torch.compile`, and checks that a mode and the compiler work on a device."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ from bench.errors import BadInputError
 __all__ = ["GRAPHS", "check_compiler", "check_mode", "compile_network"]
 
 GRAPHS = ("reduce-overhead", "max-autotune")
-"""Modes with CUDA graphs, in which a call overwrites the output of the previous one."""
+"""Modes with CUDA graphs. With these modes, each call of a network overwrites the output of its previous call."""
 KEY = "compile"
 ISOLATED = {"isolate_recompiles": True}
-"""Option that counts compiled variants per network. Otherwise they count per class, and PyTorch stops after eight."""
+"""Option of `torch.compile` that counts compiled variants for each network separately.
+
+Otherwise all networks of a class share one count, and PyTorch stops compiling after eight variants.
+"""
 
 
 def check_mode(mode: str | None, device: torch.device) -> None:
     """Check that a mode works on a device.
 
     Args:
-        mode: one of `bench.config.schema.COMPILE`; None for not compiled.
+        mode: one of `bench.config.schema.COMPILE`; None if networks are not compiled.
         device: device of the networks.
 
     Raises:
-        BadInputError: the mode needs a GPU.
+        BadInputError: the mode needs a GPU, and the device is not one.
     """
     if mode == "reduce-overhead" and device.type != "cuda":
         raise BadInputError(f"{KEY}: expected a GPU for the CUDA graphs of {mode}, found the device {device}")
 
 
 def check_compiler(mode: str, device: torch.device) -> None:
-    """Check that everything needed to compile for a device is installed, by compiling a tiny network.
+    """Check by compiling a tiny function that everything needed to compile for a device is installed.
 
     Args:
-        mode: the mode, for the message.
+        mode: the requested mode, for the error message only.
         device: device of the networks.
 
     Raises:
-        BadInputError: something is missing, for example a C++ compiler.
+        BadInputError: the compilation failed, for example because there is no C++ compiler.
     """
     unique = float(time.time_ns() % 10**9)  # unique, so that no cached result of an earlier process is used
     try:
@@ -52,7 +55,7 @@ def check_compiler(mode: str, device: torch.device) -> None:
 
 
 def compile_network(network: nn.Module, mode: str, **options: Any) -> None:
-    """Compile a network at its first call; it stays the same module.
+    """Make a network compile itself at its first call. The network stays the same object.
 
     Args:
         network: the network, which is changed in place.

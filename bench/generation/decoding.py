@@ -1,4 +1,4 @@
-"""Methods, which make the images of a table's row from the shared latents."""
+"""The method that makes the images of a row by decoding the shared latents with one decoder."""
 
 from __future__ import annotations
 
@@ -20,29 +20,31 @@ from bench.runtime.not_available import NotAvailable
 __all__ = ["Decoded", "branch_is_off"]
 
 FEWEST_ROWS = 16
-"""Smallest number of rows of a strip when memory runs out; smaller strips save little memory and repeat much work."""
+"""Smallest number of rows in a strip when memory runs out.
+
+Smaller strips would save little memory and repeat much work.
+"""
 log = logging.getLogger(__name__)
 
 
 class Decoded(Method):
-    """A method that decodes latents, with or without the known pixels as a further input."""
+    """A method that decodes latents with one decoder. The decoder may also get the known pixels and the mask."""
 
     decodes = True
 
     def __init__(
         self, decoder: nn.Module, *, conditioned: bool, latents: str = "sampled", precision: str = "float32"
     ) -> None:
-        """Set a decoder of this project, or any module with its calling convention.
+        """Set the decoder: one of this project, or any module that is called in the same way.
 
         Args:
-            decoder: called as `decoder(z, image, mask)`, or as `decoder(z)` if not conditioned.
-            conditioned: True if the known pixels are passed to it.
-            latents: one of the `LATENTS`.
-            precision: `float32`, or `autocast` for half precision on a GPU, as in the released scripts.
+            decoder: module that is called as `decoder(z, image, mask)`, or as `decoder(z)` if `conditioned` is False.
+            conditioned: True if the decoder gets the image and the mask.
+            latents: kind of latents that are decoded, one of `LATENTS`.
+            precision: `float32`; or `autocast` for half precision on a GPU, as in the released scripts.
 
         Raises:
-            ValueError: known pixels cannot be passed, because its `condition_encoder` is None; or latents or
-                precision are unknown.
+            ValueError: `conditioned` is True and the decoder has no branch; or `latents` or `precision` is unknown.
         """
         if conditioned and isinstance(decoder, Decoder) and decoder.condition_encoder is None:
             raise ValueError("conditioned=true: expected a decoder with a condition branch, found one without")
@@ -57,11 +59,12 @@ class Decoded(Method):
         self.conditioned = conditioned
         self.kind = latents
         self.strip_rows: int | None = None
-        """Number of rows that a decoder of ours computes at once; None for all, or fewer if a single image does not
-        fit.
+        """Number of rows of an image that a decoder of this project computes at once; None for the whole image.
+
+        The value becomes smaller when a single image does not fit the device's memory.
         """
         self.observer: Callable[[Tensor], None] | None = None
-        """Function called with the latents B×4×h×w of each batch before they are decoded, or None."""
+        """Function that is called with the latents B×4×h×w of each batch before they are decoded; None for none."""
         self._owns_output = True
         self._warned = False
 
@@ -70,7 +73,7 @@ class Decoded(Method):
         return self
 
     def compile(self, mode: str) -> None:
-        """Compile the decoder for whole images at its first call.
+        """Make the decoder compile itself at its first call. Decoding in strips is not compiled.
 
         Args:
             mode: one of `bench.config.schema.COMPILE`.
@@ -79,10 +82,13 @@ class Decoded(Method):
         self._owns_output = mode not in GRAPHS
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return images B×3×H×W, roughly in [-1, 1]; decode in strips after a single image did not fit the memory.
+        """Return images B×3×H×W, roughly in [-1, 1].
+
+        If a single image does not fit the device's memory as a whole, it is decoded in strips of rows, and all later
+        images too.
 
         Raises:
-            torch.OutOfMemoryError: several images do not fit, or one does not fit even in strips.
+            torch.OutOfMemoryError: a batch of several images does not fit, or one image does not fit even in strips.
         """
         z = batch.latents(self.kind)
         if self.observer is not None:
@@ -111,7 +117,11 @@ class Decoded(Method):
             return image.float() if self._owns_output else image.float().clone()
 
     def _fewer_rows(self, z: Tensor) -> int | None:
-        """Return the rows of a smaller strip after memory ran out, or None if smaller strips cannot help."""
+        """Return the number of rows to decode at once after memory ran out: half of the number before.
+
+        Returns None if smaller strips cannot help: for several images, for a decoder that is not of this project, or if
+        the strips would have fewer than `FEWEST_ROWS` rows.
+        """
         if len(z) > 1 or not isinstance(self.decoder, Decoder):
             return None
         height = z.shape[-2] * self.decoder.factor
@@ -120,11 +130,15 @@ class Decoded(Method):
 
 
 def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | NotAvailable:
-    """Tell whether a mask of ones gives the images of a decoder without its branch, bit for bit, or why it is unknown.
+    """Test whether a mask of ones switches off the branch of each decoder.
 
     Args:
-        methods: methods by row; only our own conditioned decoders are tested.
+        methods: the method of each row. Only decoders of this project that get the known pixels are tested.
         batch: inputs for the test.
+
+    Returns:
+        True if each decoder makes bit for bit equal images with a mask of ones and without image and mask. The reason
+        why this cannot be tested, if there is no such decoder.
     """
     decoders = [
         method.decoder

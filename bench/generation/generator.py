@@ -1,4 +1,4 @@
-"""The interface of generators, and what they share: items as tensors, noise for each item, the first stage."""
+"""The interface of generators, and functions that all generators share: items as tensors, and noise for each item."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ __all__ = ["Generator", "LatentDiffusion", "float_images", "image_batch", "mask_
 
 
 class Generator(ABC):
-    """A model that makes the latents that all rows of a table share.
+    """A model that samples the latents of each item. All rows of a table share these latents.
 
-    A class that does not inherit from this one gets the defaults when a run makes an object of it.
+    A generator need not inherit from this class. If it does not, a run adds the methods and attributes that it lacks,
+    with the defaults of this class.
     """
 
     unet_weights: str = ""
-    """Description of the UNet's weights, raw or a moving average; empty if this is unknown."""
+    """Text that tells whether the UNet has raw weights or their moving average; empty if this is unknown."""
 
     @abstractmethod
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
         """Sample latents B×4×h×w float32, in the scale of the diffusion model.
 
-        The noise of an item depends only on the run's seed and the item's id, not on its batch.
+        The noise of an item must depend only on the run's seed and on the item's id, not on the other items.
         """
 
     @abstractmethod
     def encode(self, image: Tensor) -> Tensor:
-        """Return the means of the first stage's posterior, in the scale of the diffusion model.
+        """Encode images, and return the means of their latents in the scale of the diffusion model.
 
         Args:
             image: B×3×H×W, uint8 or float in [-1, 1].
@@ -44,44 +45,54 @@ class Generator(ABC):
 
     @abstractmethod
     def decodable(self, latents: Tensor) -> Tensor:
-        """Convert latents to a decoder's input: unscaled, after the first stage's `post_quant_conv`, on the device."""
+        """Convert latents to the input of a decoder, on the generator's device.
+
+        The latents are divided by the diffusion model's scale and passed through the first stage's `post_quant_conv`.
+        """
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int] | None:
-        """Return channels, height and width of one item's latents; None if this is not known beforehand."""
+        """Return channels, height and width of one item's latents; None if they are not known before sampling."""
         return None
 
     def truncated(self, captions: Sequence[str]) -> int | None:
-        """Return how many captions are longer than the text encoder can read; None if no captions are read."""
+        """Return how many captions are too long for the text encoder; None if the generator reads no captions."""
         return None
 
 
 class LatentDiffusion(Generator):
-    """A diffusion model's first stage, which computes in float32 even if the diffusion model does not."""
+    """The common part of generators that are latent diffusion models: the first stage.
+
+    The first stage computes in float32, even if the diffusion model has another precision.
+    """
 
     def __init__(self, vae: Any, *, device: torch.device, unet_weights: str) -> None:
         """Set the parts that all kinds of diffusion models have.
 
         Args:
-            vae: diffusers' `AutoencoderKL`, on the device.
-            device: device to run on.
-            unet_weights: description of the UNet's weights, raw or a moving average.
+            vae: the first stage, diffusers' `AutoencoderKL`, which is already on the device.
+            device: device on which all networks run.
+            unet_weights: text that tells whether the UNet has raw weights or their moving average.
         """
         self.vae, self.device, self.unet_weights = vae, device, unet_weights
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:
-        """Return the posterior's means for images B×3×H×W, uint8 or in [-1, 1], in the scale of the diffusion model."""
+        """Return the means of the latents of images, in the scale of the diffusion model.
+
+        Args:
+            image: B×3×H×W, uint8 or float in [-1, 1].
+        """
         mean: Tensor = self.vae.encode(float_images(moved(image, self.device))).latent_dist.mean
         return mean * self.vae.config.scaling_factor  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def decodable(self, latents: Tensor) -> Tensor:
-        """Convert latents to a decoder's input: unscaled, after the first stage's `post_quant_conv`."""
+        """Convert latents to the input of a decoder: unscaled and after the first stage's `post_quant_conv`."""
         z: Tensor = self.vae.post_quant_conv(moved(latents, self.device) / self.vae.config.scaling_factor)
         return z
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int]:
-        """Return channels, height and width of the latents of items, which are of equal size."""
+        """Return channels, height and width of one item's latents. All items must have images of equal size."""
         factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
         height, width = items[0].mask.shape
         return self.vae.config.latent_channels, height // factor, width // factor
@@ -108,10 +119,15 @@ def float_images(image: Tensor) -> Tensor:
 
 
 def noise_sources(items: Sequence[Item], seed: int) -> list[torch.Generator]:
-    """Return one random generator for each item, on the CPU, so that its numbers are equal for every device."""
+    """Return one random generator for each item. It is on the CPU, so that its numbers are equal on every device."""
     return [torch.Generator().manual_seed(seed_for(seed, item.id, "sampling")) for item in items]
 
 
 def start_noise(sources: Sequence[torch.Generator], shape: tuple[int, ...]) -> Tensor:
-    """Draw the noise at which sampling starts, B×C×h×w: standard normal float32, the first draw of each item."""
+    """Draw the noise from which sampling starts: B×C×h×w float32, standard normal.
+
+    Args:
+        sources: one random generator for each item. This must be its first draw.
+        shape: shape C×h×w of one item's latents.
+    """
     return torch.cat([torch.randn((1, *shape), generator=source) for source in sources])

@@ -1,4 +1,4 @@
-"""Latents of Stable Diffusion's inpainting model, from diffusers' own pipeline."""
+"""The generator that samples latents with Stable Diffusion's inpainting model, by diffusers' own pipeline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["InpaintingGenerator"]
 
 
 class _Pipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffusers has no types
-    """A pipeline that encodes in the first stage's precision, which may differ from the UNet's."""
+    """A pipeline that encodes images in the precision of the first stage, even if the UNet has another precision."""
 
     def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
         return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
@@ -29,7 +29,7 @@ class _Pipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffus
 
 @dataclass(eq=False)
 class InpaintingGenerator(LatentDiffusion):
-    """DDIM sampling with classifier-free guidance; the noise of an item does not depend on its batch.
+    """A generator that samples by DDIM with classifier-free guidance, from the known pixels and one prompt.
 
     Raises:
         BadInputError: there is no complete inpainting pipeline, or a value is out of its range.
@@ -39,26 +39,31 @@ class InpaintingGenerator(LatentDiffusion):
     """A folder of diffusers' `StableDiffusionInpaintPipeline`, the id of one in the hub's local cache, or a checkpoint
     file of Stable Diffusion 1 inpainting."""
     prompt: str
-    """Prompt of all items."""
+    """Text prompt that is used for every item."""
     _: KW_ONLY
     steps: int
     """Number of sampling steps."""
     guidance_scale: float
-    """Scale of the guidance; 1 is none."""
+    """Scale of the classifier-free guidance; 1 means no guidance."""
     eta: float
-    """0 for deterministic DDIM, 1 for as much noise as DDPM."""
+    """Amount of noise in each sampling step, in [0, 1]: 0 is deterministic DDIM, 1 has as much noise as DDPM."""
     device: torch.device
     """Device of the networks."""
     start_noise: str = "item"
-    """`item` to draw the start noise of each item separately; `shared` to use one for all items, like the released
-    script. The noise of the steps is drawn separately for each item in both cases, and is the same in both."""
+    """Way to draw the noise from which sampling starts: `item` draws it for each item separately.
+
+    `shared` uses equal noise for all items, like the released script. The noise that later steps add is drawn for each
+    item separately in both cases.
+    """
     precision: InitVar[str] = "float32"
-    """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`, with
-    which the UNet alone computes in half precision, on a GPU."""
+    """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
+
+    With `autocast` on a GPU, only the UNet computes in half precision, and all weights stay in float32.
+    """
     tokenizer: InitVar[str | None] = None
-    """Folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none."""
+    """Folder or hub id of CLIP's tokenizer. A checkpoint file contains no tokenizer, so it needs this value."""
     vae: InitVar[str | None] = None
-    """Folder or hub id of an autoencoder in place of the pipeline's own."""
+    """Folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own."""
 
     def __post_init__(self, pipeline: str, precision: str, tokenizer: str | None, vae: str | None) -> None:
         check_sampling(steps=self.steps, guidance_scale=self.guidance_scale, eta=self.eta)
@@ -79,7 +84,7 @@ class InpaintingGenerator(LatentDiffusion):
 
         Args:
             items: items with image and mask.
-            seed: seed of the run; noise depends only on it and on the item's id.
+            seed: seed of the run. The noise of an item depends only on the seed and on the item's id.
         """
         image, mask = image_batch(items), mask_batch(items)
         sources = noise_sources(items, seed)
@@ -104,6 +109,12 @@ class InpaintingGenerator(LatentDiffusion):
 
 
 def _released_noise(shape: tuple[int, int, int]) -> Tensor:
-    """Return the start noise that `inpaint_st.py` of buxiangzhiren/Asymmetric_VQGAN (406c5cd) draws for every image."""
+    """Return the start noise 1×C×h×w that the released script uses for every image.
+
+    The script is `inpaint_st.py` of buxiangzhiren/Asymmetric_VQGAN at 406c5cd.
+
+    Args:
+        shape: shape C×h×w of one item's latents.
+    """
     drawn = np.random.RandomState(0).randn(1, *shape)  # the script's generator
     return torch.from_numpy(drawn.astype(np.float32))

@@ -31,33 +31,36 @@ LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
 """Kinds of latents that a row may decode.
 
 The generator makes `sampled` latents. The first stage makes `encoded` latents from the whole image, and
-`encoded_known` latents from the image with a grey hole. `spliced` latents are those of the generator in all cells that
-the hole touches, and those of the whole image in all other cells.
+`encoded_known` latents from the image with a grey hole. `spliced` latents combine two kinds: they equal `sampled` at
+all positions whose pixels touch the hole, and `encoded` at all other positions.
 """
 
 
 class UnfitImageError(ValueError):
-    """The error of a decoder or a method that did not return images of its batch; the message says what it returned."""
+    """The error that a decoder or a method did not return fitting images; the message says what it returned."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The inputs of methods for some items, on the device of the run."""
+    """Some items as the inputs of a method, on the device of the run."""
 
     ids: tuple[str, ...]
     z: Tensor
-    """Latents B×4×h×w as the generator sampled them, unscaled and after `post_quant_conv`."""
+    """Latents B×4×h×w that the generator sampled, as a decoder's input: unscaled and after `post_quant_conv`."""
     image: Tensor
-    """B×3×H×W in [-1, 1], unmasked; a method must not use the pixels in the hole."""
+    """True images B×3×H×W in [-1, 1]. They are not masked, but a method must not use the pixels in the hole."""
     mask: Tensor
     """B×1×H×W float, 1 = hole."""
     encoded: Tensor | None = None
-    """The first stage's latents of the whole image, like `z`; only for analyses, as they use the hole's pixels."""
+    """The first stage's latents of the whole image, in the form of `z`; None if no row asks for them.
+
+    They are only for analyses, because they contain the true pixels of the hole.
+    """
     encoded_known: Tensor | None = None
-    """The first stage's latents of the image with a grey hole, like `z`."""
+    """The first stage's latents of the image with a grey hole, in the form of `z`; None if no row asks for them."""
 
     def latents(self, kind: str) -> Tensor:
-        """Return the latents of a kind from `LATENTS`.
+        """Return the latents of one kind, B×4×h×w; `kind` is one of `LATENTS`.
 
         Raises:
             ValueError: the batch has no latents of this kind.
@@ -74,34 +77,43 @@ class Batch:
 
 
 class Method:
-    """A way to make images; a row's own class overrides `__call__` and the attributes that differ from these defaults.
+    """A way to make images. A subclass overrides `__call__`, and those attributes that differ from the defaults here.
 
-    A class that does not inherit from this one gets the defaults when a run makes an object of it.
+    A method need not inherit from this class. If it does not, a run adds the members that it lacks, with the defaults
+    of this class.
     """
 
     training: str = ""
-    """Length of the training in words, for the table; empty if it is unknown."""
+    """Length of the training in words, which the table shows; empty if it is unknown."""
     origin: str = ""
-    """Source of the images: `predictions` or `external`; empty for this project's own code."""
+    """Place that the images come from: `predictions` for a folder of images, `external` for another program.
+
+    Empty if code of this project makes the images.
+    """
     decodes: bool = False
-    """Whether the images are a decoder's output without pasted pixels; the released scripts save such images in half
-    precision."""
+    """True if the images are the output of a decoder, without pasted pixels.
+
+    The released scripts save such images in half precision.
+    """
     lineage: Mapping[str, Any] = {}
-    """The training from which the weights come, as far as their file says."""
+    """Description of the training that made the weights, as far as the file of the weights contains one."""
     of: Method | None = None
-    """The method whose images this one changes; None if this method makes its images itself."""
+    """The method whose images this method changes; None if this method makes its images itself."""
 
     @property
     def content(self) -> str | None:
-        """Hash of the images that were made beforehand; None if arguments and weights determine the images."""
+        """Hash of the images, for a method whose images were made before the first batch.
+
+        None if the method's arguments and weights determine the images.
+        """
         return None
 
     def to(self, device: torch.device) -> Self:
-        """Move the networks to the device of the run, and return the method itself."""
+        """Move the networks to the device of the run, and return this method."""
         return self
 
     def prepare(self, items: Items, work: Path) -> None:
-        """Make images of all items before the first batch; a run calls this only for methods that override it.
+        """Make the images of all items before the first batch. A run calls this only if a method overrides it.
 
         Args:
             items: the items of the run.
@@ -109,30 +121,37 @@ class Method:
         """
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return images B×3×H×W, roughly in [-1, 1]."""
+        """Return one image for each item of the batch, B×3×H×W, roughly in [-1, 1]."""
         raise NotImplementedError
 
 
 def as_method(found: Any) -> Method:
-    """Return an object of any class as a method; members that it lacks get the defaults of `Method`."""
+    """Make an object of any class usable as a method: members that it lacks get the defaults of `Method`."""
     method: Method = with_defaults(found, Method)
     return method
 
 
 def image_of(method: Method, batch: Batch) -> Tensor:
-    """Return checked images B×3×H×W float32, roughly in [-1, 1], without gradients.
+    """Call a method, and return its images as B×3×H×W float32, roughly in [-1, 1], without gradients.
 
     Raises:
-        UnfitImageError: the method returned something else.
+        UnfitImageError: the method did not return floating-point images in the shape and on the device of
+            `batch.image`.
     """
     return checked_image(method(batch), len(batch.ids), batch.image, "method").detach().float()
 
 
 def checked_image(found: object, count: int, like: Tensor | None, maker: str) -> Tensor:
-    """Return images unchanged if there are `count` of them, and with the shape and device of `like` if it is given.
+    """Check images, and return them unchanged.
+
+    Args:
+        found: what a decoder or a method returned.
+        count: expected number of images.
+        like: tensor with the expected shape and device; None if any height, width and device are allowed.
+        maker: `decoder` or `method`, for the message.
 
     Raises:
-        UnfitImageError: something else was found.
+        UnfitImageError: `found` is not a floating-point tensor `count`×3×H×W, or it does not fit `like`.
     """
     expected = f"{count}×3×H×W" if like is None else "×".join(map(str, like.shape))
     if not isinstance(found, Tensor):
@@ -151,7 +170,7 @@ def checked_image(found: object, count: int, like: Tensor | None, maker: str) ->
 
 
 def chain(method: Method) -> Iterator[Method]:
-    """Yield the method, and the methods whose images it changes."""
+    """Yield the method, then the method `of` whose images it changes, and so on to the method that makes the images."""
     found: Method | None = method
     while found is not None:
         yield found
@@ -159,10 +178,10 @@ def chain(method: Method) -> Iterator[Method]:
 
 
 def made_beforehand(method: Method) -> list[Method]:
-    """Return the methods of a chain that make their images before the first batch."""
+    """Return those methods of `chain(method)` that make their images before the first batch, in `prepare`."""
     return [one for one in chain(method) if getattr(one.prepare, "__func__", None) is not Method.prepare]
 
 
 def origin_of(method: Method) -> str:
-    """Return where the images of a method come from; empty for this project's own code."""
+    """Return the first `origin` in `chain(method)` that is not empty, or "" if this project's code makes the images."""
     return next((one.origin for one in chain(method) if one.origin), "")

@@ -1,8 +1,9 @@
-"""Latents of Paint-by-Example, from diffusers' pipeline with the original's processing of masks and examples.
+"""The generator that samples latents with Paint-by-Example, by diffusers' pipeline.
 
-The original is Fantasy-Studio/Paint-by-Example (0c34124): `scripts/inference_test_bench.py` and
-`ldm/data/test_bench_dataset.py`. It scales the mask to the latents' size by bilinear interpolation; diffusers uses
-nearest neighbours. It scales the example to a square of the encoder's size; diffusers crops a square.
+Masks and exemplars are processed as in the original program, Fantasy-Studio/Paint-by-Example at 0c34124
+(`scripts/inference_test_bench.py` and `ldm/data/test_bench_dataset.py`). The original program differs from diffusers in
+two ways. It scales the mask to the latents' size by bilinear interpolation, where diffusers uses nearest neighbours. It
+stretches the exemplar to a square of the image encoder's size, where diffusers crops a square.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ __all__ = ["PaintByExampleGenerator"]
 
 
 class _Pipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers has no types
-    """A pipeline with an optional resize of the mask, which encodes in the first stage's precision."""
+    """A pipeline that can resize masks by bilinear interpolation and encodes images in the first stage's precision."""
 
     mask_resize = "bilinear"
 
@@ -53,7 +54,10 @@ class _Pipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers has 
 
 
 class PaintByExampleGenerator(LatentDiffusion):
-    """PLMS sampling by each item's exemplar, with classifier-free guidance away from a learned vector."""
+    """A generator that samples by PLMS from the known pixels and each item's exemplar.
+
+    Classifier-free guidance compares the exemplar with a learned vector that stands for no exemplar.
+    """
 
     def __init__(
         self,
@@ -69,15 +73,15 @@ class PaintByExampleGenerator(LatentDiffusion):
         """Load the pipeline.
 
         Args:
-            pipeline: a folder of diffusers' `PaintByExamplePipeline`, or the id of one in the hub's local cache.
+            pipeline: a folder of diffusers' `PaintByExamplePipeline`, or the hub id of one that is in the local cache.
             steps: number of sampling steps.
-            guidance_scale: scale of the guidance; 1 is no guidance.
-            device: device to run on.
-            mask_resize: way to resize masks to the latents' size: `bilinear` with soft edges like in the original,
-                or `nearest`.
-            precision: precision of the UNet and the image encoder: `float32`, `bfloat16`, or on a GPU `float16`; or
-                `autocast`, with which only the UNet computes in half precision, on a GPU.
-            vae: folder or hub id of an autoencoder that replaces the pipeline's own.
+            guidance_scale: scale of the classifier-free guidance; 1 means no guidance.
+            device: device on which all networks run.
+            mask_resize: way to resize masks to the latents' size. `bilinear` gives soft edges as in the original
+                program, `nearest` gives hard edges as in diffusers.
+            precision: precision of the UNet and the image encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
+                With `autocast` on a GPU, only the UNet computes in half precision.
+            vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
 
         Raises:
             BadInputError: there is no complete pipeline of this kind, or a value is out of its range.
@@ -100,7 +104,7 @@ class PaintByExampleGenerator(LatentDiffusion):
 
         Args:
             items: items with image, mask and exemplar.
-            seed: seed of the run; noise depends only on it and on the item's id.
+            seed: seed of the run. The noise of an item depends only on the seed and on the item's id.
 
         Raises:
             BadInputError: an item has no exemplar.
@@ -121,7 +125,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         return latents.float()
 
     def _examples(self, items: Sequence[Item]) -> Tensor:
-        """Return the exemplars B×3×s×s as the image encoder's input."""
+        """Return the items' exemplars as the input of the image encoder, B×3×s×s."""
         side = self._pipeline.image_encoder.config.image_size
         squares = []
         for item in items:

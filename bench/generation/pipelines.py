@@ -1,4 +1,7 @@
-"""Parts of diffusers' pipelines from a folder, the hub's local cache or one checkpoint file, without any download."""
+"""Loading of the parts of diffusers' pipelines, without any download.
+
+The parts come from a folder, from the hub's local cache, or from one checkpoint file.
+"""
 
 from __future__ import annotations
 
@@ -27,22 +30,28 @@ KEY = "generator.pipeline"
 TOKENIZER_KEY = "generator.tokenizer"
 VAE_KEY = "generator.vae"
 TEXT_TO_IMAGE, INPAINTING = 4, 9
-"""Input channels of a UNet: noisy latents only; or noisy latents, the mask and latents of the known pixels."""
+"""Number of input channels of a UNet.
+
+For text to image, they are the noisy latents (4). For inpainting, they are the noisy latents (4), the mask (1) and the
+latents of the known pixels (4).
+"""
 KINDS = {TEXT_TO_IMAGE: "text to image", INPAINTING: "inpainting"}
 HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
 SHOWN = 3
-"""Number of names that a message shows, of which there may be hundreds."""
+"""Largest number of names that a message shows, because there may be hundreds."""
 
 
 def locate(name: str, key: str = KEY) -> Path:
-    """Return the file or folder of a name: a path, or a hub id whose snapshot is in the local cache.
+    """Return the local file or folder that a path or a hub id stands for.
 
     Args:
-        name: a path, `OWNER/NAME`, or `OWNER/NAME@REVISION` with a commit, tag or branch.
-        key: key of the name in the configuration, for the message.
+        name: a path; or a hub id whose files are in the local cache, `OWNER/NAME` or `OWNER/NAME@REVISION` with a
+            commit, tag or branch.
+        key: key in the configuration whose value is `name`, for the message.
 
     Raises:
-        BadInputError: nothing local has this name. The message says how to fetch a hub id.
+        BadInputError: there is no such path and no such id in the local cache. The message says how to download a hub
+            id.
     """
     path, hub = Path(name), HUB_ID.fullmatch(name)
     if path.exists():
@@ -60,7 +69,10 @@ def locate(name: str, key: str = KEY) -> Path:
 
 
 def located(generator: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace the hub ids in a generator's configuration by local folders; ids without a local copy stay unchanged."""
+    """Return a generator's configuration with local folders in place of hub ids.
+
+    A hub id without a local copy stays unchanged.
+    """
     found = dict(generator)
     for key in ("pipeline", "tokenizer", "vae"):
         if isinstance(found.get(key), str):
@@ -78,18 +90,20 @@ def text_parts(
     device: torch.device,
     vae: str | None = None,
 ) -> dict[str, Any]:
-    """Load the parts of a pipeline with a text encoder onto the device, by the names in diffusers' pipelines.
+    """Load the parts of a pipeline that reads text, by the names that diffusers' pipelines use.
 
-    The first stage is in float32, the UNet and the text encoder in the given precision. `scheduler` is only a
-    configuration. `unet_weights` describes whether the UNet's weights are raw or a moving average.
+    The networks are on the device. The first stage is in float32; the UNet and the text encoder are in the given
+    precision. The entry `scheduler` is a configuration, not an object. The entry `unet_weights` is a text that tells
+    whether the UNet has raw weights or their moving average.
 
     Args:
-        pipeline: see `locate`; a file is a Stable Diffusion 1 checkpoint in the original layout.
-        tokenizer: a folder or hub id of CLIP's tokenizer; None for the folder's own. A file has none.
-        channels: `TEXT_TO_IMAGE` or `INPAINTING`.
+        pipeline: path or hub id, see `locate`. A file must be a Stable Diffusion 1 checkpoint in the original layout.
+        tokenizer: folder or hub id of CLIP's tokenizer. None takes the tokenizer in the pipeline's folder; a checkpoint
+            file contains none.
+        channels: expected number of the UNet's input channels, `TEXT_TO_IMAGE` or `INPAINTING`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
-        device: device to run on.
-        vae: a folder or hub id of an autoencoder that replaces the pipeline's own.
+        device: device on which the networks run.
+        vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
 
     Raises:
         BadInputError: the model is missing, incomplete or of another kind.
@@ -124,15 +138,17 @@ def text_parts(
 def exemplar_parts(
     pipeline: str, encoder: Any, processor: Any, *, precision: str, device: torch.device, vae: str | None = None
 ) -> dict[str, Any]:
-    """Load the parts of Paint-by-Example, which is conditioned on an image.
+    """Load the parts of Paint-by-Example, a pipeline that reads an exemplar instead of text.
+
+    The result has the form of the result of `text_parts`.
 
     Args:
-        pipeline: a folder or hub id.
-        encoder: class of its `image_encoder`.
-        processor: class of its `feature_extractor`.
+        pipeline: folder or hub id of the pipeline, see `locate`.
+        encoder: class of the part `image_encoder`.
+        processor: class of the part `feature_extractor`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
-        device: device to run on.
-        vae: a folder or hub id of an autoencoder that replaces the pipeline's own.
+        device: device on which the networks run.
+        vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
 
     Raises:
         BadInputError: the model is missing, incomplete or of another kind.
@@ -176,8 +192,9 @@ def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any
 
 
 def _part(part: Path, model: Any) -> Any:
-    """Load the network of a folder and require all its weights, because the libraries would draw missing ones at
-    random.
+    """Load the network in a folder, and refuse it if a weight is missing.
+
+    Otherwise the libraries would give missing weights random values.
     """
     _config(part.parent, part.name)
     try:
@@ -197,7 +214,7 @@ def _part(part: Path, model: Any) -> Any:
 
 
 def _variant(part: Path) -> str | None:
-    """Return `fp16` if the weights are stored in half precision only, otherwise None."""
+    """Return `fp16` if a folder has weights in half precision only, otherwise None."""
     weights = [file.name for file in part.iterdir() if file.suffix in (".safetensors", ".bin")]
     return "fp16" if weights and all(".fp16" in name for name in weights) else None
 

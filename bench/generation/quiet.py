@@ -1,4 +1,4 @@
-"""Suppression of the progress bars and warnings of diffusers and transformers."""
+"""Suppression of the progress bars and warnings that diffusers and transformers print."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Let both libraries report only errors during the block.
+    """Let diffusers and transformers report only errors during the block.
 
-    Their warnings concern themselves or are expected here: deprecated pipelines, truncated captions, settings of
-    another scheduler. Progress bars stay disabled afterwards.
+    Their warnings do not help a user of this project. They are about deprecated pipelines, or about things that this
+    project does on purpose: it cuts off captions and replaces a scheduler. Progress bars stay disabled after the block.
     """
     libraries = (diffusers_logging, transformers_logging)
     levels = [library.get_verbosity() for library in libraries]

@@ -1,4 +1,4 @@
-"""Recording of the latents that each row passes to its decoder, item by item, without decoding them."""
+"""Recording of the latents that each row passes to its decoder. Nothing is decoded for this."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ class ReceivedLatents:
     """The latents that a row passed to its decoder."""
 
     kind: str
-    """Kind of latents that the row asks for, one of `bench.generation.decoding.LATENTS`."""
+    """Kind of latents that the row asks for, one of `bench.generation.method.LATENTS`."""
     sha256: str
-    """Hash of the float32 values, item after item."""
+    """SHA-256 of the float32 values of all items, in the order of the items."""
     items: int
-    """Number of observed items."""
+    """Number of items whose latents were recorded."""
 
 
 class _Observed(BaseException):
-    """A signal that ends a row's work on a batch once its latents have been recorded."""
+    """An exception that stops a row's work on a batch as soon as its latents are recorded, before they are decoded."""
 
 
 def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) -> dict[str, ReceivedLatents]:
     """Run each row that decodes latents on every batch up to its decoder, and record the decoder's input.
 
     Args:
-        methods: methods by row.
-        batches: the items, on the methods' device.
+        methods: the method of each row.
+        batches: all items in batches, on the device of the methods.
 
     Returns:
-        The recorded latents by row; rows that decode nothing have no entry.
+        The recorded latents by row. A row that does not decode latents has no entry.
     """
     decoding = {
         row: decoded

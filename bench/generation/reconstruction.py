@@ -1,4 +1,4 @@
-"""Latents of the pictures themselves, from the encoder without a diffusion model, for the test of reconstructions."""
+"""The generator for tests of reconstruction: it encodes the pictures themselves and uses no diffusion model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ReconstructionGenerator"]
 
 
 class ReconstructionGenerator(Generator):
-    """Means of the first stage's latents of whole pictures; takes the place of a generator."""
+    """A generator whose latents are the means of the first stage's posterior for the whole pictures."""
 
     def __init__(self, path: str, *, device: torch.device) -> None:
         """Load the first stage.
@@ -32,13 +32,13 @@ class ReconstructionGenerator(Generator):
         self.device = device
 
     def sample(self, items: Sequence[Item], seed: int) -> Tensor:
-        """Return decoder inputs B×C×h×w for the items' images; masks, ids and the seed have no effect."""
+        """Encode the items' images, and return latents B×C×h×w. Masks, ids and the seed have no effect."""
         return self.encode(image_batch(items))
 
     def encode(self, image: Tensor) -> Tensor:
-        """Encode images B×3×H×W, uint8 or in [-1, 1]."""
+        """Return latents B×C×h×w of images B×3×H×W, uint8 or float in [-1, 1]. They are already a decoder's input."""
         return self.first_stage.latents(float_images(moved(image, self.device)))
 
     def decodable(self, latents: Tensor) -> Tensor:
-        """Return the latents unchanged, on the device."""
+        """Return the latents on the generator's device, otherwise unchanged: they are already a decoder's input."""
         return moved(latents, self.device)

@@ -1,6 +1,7 @@
-"""Schedulers of diffusion models with the released scripts' settings, and checks of a user's settings.
+"""Schedulers of diffusion models with the settings of the released scripts, and checks of a user's settings.
 
-The scripts' samplers are `ldm/models/diffusion/{ddim,plms}.py` of CompVis/stable-diffusion, with evenly spaced steps.
+The released scripts use the samplers `ldm/models/diffusion/{ddim,plms}.py` of CompVis/stable-diffusion, with evenly
+spaced steps.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": to
 
 
 def check_sampling(*, steps: int, guidance_scale: float, eta: float = 0.0) -> None:
-    """Refuse values that no sampler accepts.
+    """Refuse sampling settings that are out of range.
 
     Args:
-        steps: 1 or more.
-        guidance_scale: 0 or more.
-        eta: in [0, 1].
+        steps: number of sampling steps, a whole number of 1 or more.
+        guidance_scale: scale of the classifier-free guidance, 0 or more.
+        eta: amount of noise in the steps, in [0, 1].
 
     Raises:
-        BadInputError: a value is out of range; the message names the key.
+        BadInputError: a value is out of its range. The message names the setting's key.
     """
     if not (isinstance(steps, int) and steps >= 1):
         raise BadInputError(f"generator.steps: expected a whole number of 1 or more, found {steps}")
@@ -40,17 +41,22 @@ def check_sampling(*, steps: int, guidance_scale: float, eta: float = 0.0) -> No
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a word that is not allowed.
+    """Refuse a setting whose value is not one of the allowed words.
+
+    Args:
+        key: name of the setting below `generator`, for the message.
+        value: the value of the setting.
+        allowed: all allowed values.
 
     Raises:
-        BadInputError: the word is not allowed; the message names the key, which is below `generator`.
+        BadInputError: the value is not allowed.
     """
     if value not in allowed:
         raise BadInputError(f"generator.{key}: expected one of {', '.join(allowed)}, found {value}")
 
 
 def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """Return the type of weights for a precision; `autocast` keeps them in float32.
+    """Return the type in which weights are loaded for a precision. This is float32 for `autocast`.
 
     Raises:
         BadInputError: the precision is unknown, or is float16 on the CPU.
@@ -64,10 +70,10 @@ def precision_of(name: str, device: torch.device) -> torch.dtype:
 
 
 def ddim(config: Mapping[str, Any]) -> Any:
-    """Create a DDIM scheduler, neither clipped nor rescaled to zero terminal signal.
+    """Create a DDIM scheduler that does not clip samples and does not rescale the noise schedule.
 
     Args:
-        config: configuration of any scheduler, for the noise schedule and the prediction type.
+        config: configuration of any diffusers scheduler. Its noise schedule and prediction type are used.
     """
     with quiet():
         return DDIMScheduler.from_config(
@@ -77,7 +83,7 @@ def ddim(config: Mapping[str, Any]) -> Any:
 
 
 def plms(config: Mapping[str, Any]) -> Any:
-    """Create a PLMS scheduler, which is deterministic and starts with a step of the improved Euler method.
+    """Create a PLMS scheduler. Its steps add no noise, and its first step uses the improved Euler method.
 
     Args:
         config: see `ddim`.
@@ -89,12 +95,12 @@ def plms(config: Mapping[str, Any]) -> Any:
 
 
 def under_autocast(network: Any, kind: str, dtype: torch.dtype = torch.float16) -> None:
-    """Make a network compute under autocast and return float32, so that the scheduler's sums stay exact.
+    """Make a UNet compute under autocast but return float32, so that the scheduler computes in float32.
 
     Args:
         network: one of diffusers' UNets, which is changed in place.
         kind: type of the device, such as `cuda`.
-        dtype: type for convolutions and products.
+        dtype: type in which convolutions and matrix products are computed.
     """
     forward = network.forward
 

@@ -1,8 +1,9 @@
-"""Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion), with our own configs.
+"""Reading of Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion).
 
-The keys are converted like in diffusers' `from_single_file` (`diffusers/loaders/single_file_utils.py`), which would
-download the settings of every part. If a file also holds a moving average of the UNet's weights (`model_ema.*`), it is
-ignored and the raw weights are used, like in the released scripts for inpainting and for text to image.
+The tensor names are converted like in diffusers' `from_single_file` (`diffusers/loaders/single_file_utils.py`). That
+function would download the settings of every part; this module takes them from the folder `configs`. If a file also
+holds a moving average of the UNet's weights (`model_ema.*`), this average is ignored and the raw weights are used, like
+in the released scripts for inpainting and for text to image.
 """
 
 from __future__ import annotations
@@ -31,17 +32,19 @@ TEXT = "cond_stage_model.transformer."
 
 
 def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None]) -> dict[str, Any]:
-    """Load first stage, UNet, text encoder and the scheduler's configuration onto the CPU, by diffusers' names.
+    """Load the parts of Stable Diffusion 1 from a file onto the CPU, by the names that diffusers' pipelines use.
 
-    The entry `unet_weights` describes which of the file's weights the UNet has.
+    The parts are the first stage `vae`, the networks `unet` and `text_encoder`, and the configuration `scheduler`. The
+    entry `unet_weights` is a text that says which of the file's weights the UNet has.
 
     Args:
-        path: path that ends in `.safetensors`, or in an ending of `torch.save`.
+        path: path that ends in `.safetensors`, or in one of `bench.models.tensor_files.PICKLED`.
         key: key of the path in the configuration, for messages.
-        check_channels: called with the UNet's number of input channels; it raises an error if that is wrong.
+        check_channels: function that is called with the UNet's number of input channels. It must raise an error if
+            this number is wrong.
 
     Raises:
-        BadInputError: the file is broken, or holds another model.
+        BadInputError: the file is missing or broken, or holds another model.
     """
     tensors = read_tensors(path)
     if FIRST_CONVOLUTION not in tensors:

@@ -1,4 +1,4 @@
-"""Latents of Stable Diffusion's text-to-image model, from diffusers' own pipeline."""
+"""The generator that samples latents with Stable Diffusion's text-to-image model, by diffusers' own pipeline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ SCHEDULERS = {"plms": plms, "ddim": ddim}
 
 @dataclass(eq=False)
 class TextToImageGenerator(LatentDiffusion):
-    """Deterministic sampling by each item's caption, with classifier-free guidance away from the empty one.
+    """A generator that samples from each item's caption, without noise after the start.
+
+    Classifier-free guidance compares the caption with an empty caption.
 
     Raises:
         BadInputError: there is no complete text-to-image pipeline, or a value is out of its range.
@@ -36,18 +38,20 @@ class TextToImageGenerator(LatentDiffusion):
     steps: int
     """Number of sampling steps."""
     guidance_scale: float
-    """Scale of the guidance; 1 is none."""
+    """Scale of the classifier-free guidance; 1 means no guidance."""
     device: torch.device
     """Device of the networks."""
     scheduler: str = "plms"
-    """`plms` or `ddim`, without noise in its steps."""
+    """Sampling method, `plms` or `ddim`. Both add no noise in their steps."""
     precision: InitVar[str] = "float32"
-    """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or on a GPU `float16`; or `autocast`, with
-    which the UNet alone computes in half precision, on a GPU."""
+    """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
+
+    With `autocast` on a GPU, only the UNet computes in half precision, and all weights stay in float32.
+    """
     tokenizer: InitVar[str | None] = None
-    """Folder or hub id of CLIP's tokenizer, for a checkpoint file, which has none."""
+    """Folder or hub id of CLIP's tokenizer. A checkpoint file contains no tokenizer, so it needs this value."""
     vae: InitVar[str | None] = None
-    """Folder or hub id of an autoencoder in place of the pipeline's own."""
+    """Folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own."""
 
     def __post_init__(self, pipeline: str, precision: str, tokenizer: str | None, vae: str | None) -> None:
         check_sampling(steps=self.steps, guidance_scale=self.guidance_scale)
@@ -67,8 +71,8 @@ class TextToImageGenerator(LatentDiffusion):
         """Sample latents B×4×h×w float32, in the scale of the diffusion model, for images of the items' size.
 
         Args:
-            items: items with captions; a caption is cut off at the tokenizer's length.
-            seed: seed of the run; the start noise depends only on it and on the item's id.
+            items: items with captions. A caption with more tokens than the text encoder takes is cut off.
+            seed: seed of the run. The start noise of an item depends only on the seed and on the item's id.
 
         Raises:
             BadInputError: an item has no caption.
@@ -93,7 +97,7 @@ class TextToImageGenerator(LatentDiffusion):
         return latents.float()
 
     def truncated(self, captions: Sequence[str]) -> int:
-        """Return how many of the captions have more tokens than the text encoder takes, and lose their ends."""
+        """Return how many captions are cut off, because they have more tokens than the text encoder takes."""
         tokenizer = self._pipeline.tokenizer
         with quiet():
             return sum(len(tokenizer(caption).input_ids) > tokenizer.model_max_length for caption in captions)

@@ -1,9 +1,10 @@
 """Detection of the kind of a UNet's weights: the trained ones (raw), or their moving average (EMA).
 
-The released inpainting script samples with the raw weights, which it finds under `model.diffusion_model` in its
-checkpoint file (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py never enters `ema_scope`); its text-to-image
-script does the same. Paint-by-Example's script samples with the moving average (Fantasy-Studio/Paint-by-Example at
-0c34124: inference_test_bench.py). That model can be read only from a folder of diffusers, which may not state the kind.
+The released scripts for inpainting and for text to image sample with the raw weights, which are under
+`model.diffusion_model` in the checkpoint file (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py never enters
+`ema_scope`). The script of Paint-by-Example samples with the moving average (Fantasy-Studio/Paint-by-Example at
+0c34124: inference_test_bench.py). This project can read Paint-by-Example only from a folder in diffusers' layout. Such
+a folder does not always say which kind of weights it has.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from pathlib import Path
 __all__ = ["averaged_folder", "of_file", "of_folder"]
 
 AVERAGE_PREFIX = "model_ema."
-"""Prefix of a moving average's tensors in a file in the original layout."""
+"""Text with which the names of a moving average's tensors begin, in a file in the original layout."""
 RAW_SUFFIX = ".non_ema"
-"""Suffix before the ending of raw weights in a folder whose plain weights are the moving average."""
+"""Part of the name of a file of raw weights in diffusers' layout. The file without it then has the moving average."""
 
 AVERAGE = "the moving average (EMA): the diffusers folder has the raw weights in separate non_ema files"
 RAW = "raw, as in the released scripts: the moving average (EMA) in the same file is not used"
@@ -25,19 +26,19 @@ AS_RELEASED = "those that the released scripts use: the file contains no moving 
 
 
 def of_file(names: Iterable[str]) -> str:
-    """Describe the weights that are loaded from a file in the original layout.
+    """Return a text about the UNet weights that are loaded from a file in the original layout.
 
     Args:
-        names: names of the file's tensors.
+        names: names of all tensors in the file.
     """
     return RAW if any(name.startswith(AVERAGE_PREFIX) for name in names) else AS_RELEASED
 
 
 def averaged_folder(unet: Path) -> bool:
-    """Return whether the files in a UNet's folder show that its plain weights are the moving average."""
+    """Return True if a UNet's folder has separate raw weights, so that its usual weights are the moving average."""
     return unet.is_dir() and any(RAW_SUFFIX in file.suffixes for file in unet.iterdir())
 
 
 def of_folder(unet: Path) -> str:
-    """Describe the weights that are loaded from a UNet's folder in diffusers' layout."""
+    """Return a text about the weights that are loaded from a UNet's folder in diffusers' layout."""
     return AVERAGE if averaged_folder(unet) else UNKNOWN

@@ -1,4 +1,7 @@
-"""A scorer of one batch, which applies the same measures to every row and computes values of the truth only once."""
+"""An object that scores all rows on one batch of items.
+
+Values that depend only on the true images are computed once for all rows.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,16 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 class Unit(NamedTuple):
-    """A measure with the variant of the images that it scores."""
+    """A measure, and the variant of the images to which it is applied."""
 
     measure: str
     """Name of the measure."""
     variant: str = ""
-    """Empty for the images as the row makes them, or a key of `bench.metrics.names.VARIANTS`."""
+    """Key of `bench.metrics.names.VARIANTS`; empty if the images are measured exactly as the row makes them."""
 
 
 class Scorer:
-    """The measures of one batch, which compare images with the truth."""
+    """The measures for one batch of items, together with the items' true images, masks and exemplars."""
 
     def __init__(
         self,
@@ -39,13 +42,13 @@ class Scorer:
         mask: Tensor,
         exemplars: Sequence[npt.NDArray[np.uint8] | None],
     ) -> None:
-        """Set a batch on the device of the measures.
+        """Set the batch, and compute what the measures need from the true images.
 
         Args:
             measures: measures by name.
-            truth: B×3×H×W uint8.
-            mask: B×1×H×W, 1 = hole.
-            exemplars: B pictures, uint8 RGB of any size, or None.
+            truth: true images B×3×H×W uint8, on the device of the measures.
+            mask: masks B×1×H×W, 1 = hole, on the same device.
+            exemplars: exemplar of each of the B items, uint8 RGB of any size; None for an item without exemplar.
         """
         self.measures, self._truth, self._mask = measures, truth, mask
         self._extra = Extra(list(exemplars))
@@ -53,16 +56,19 @@ class Scorer:
             self._kept = {name: measure.keep_truth(truth) for name, measure in measures.items()}
 
     def truth(self, measure: str) -> Arrays:
-        """Return the arrays that a measure computes from the truth."""
+        """Return the arrays, by name, that a measure computed from the true images alone."""
         return self._kept[measure][0]
 
     def score(self, image: Tensor, units: Collection[Unit], *, decoded: bool = False) -> dict[Unit, Arrays]:
-        """Measure images B×3×H×W in [0, 1], as decoded.
+        """Measure the images of one row.
 
         Args:
-            image: images of one row.
-            units: (measure, variant) pairs to score.
+            image: images B×3×H×W float in [0, 1], before any conversion to 8 bits.
+            units: pairs of a measure and a variant; each pair is measured.
             decoded: whether the images are a decoder's output; see `bench.metrics.measure.Extra`.
+
+        Returns:
+            Arrays by name, for each unit, as `bench.metrics.measure.Measure.keep` returns them.
         """
         found = {}
         with torch.inference_mode():

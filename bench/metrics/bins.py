@@ -1,8 +1,11 @@
 """Bins of mask area, as in LaMa's evaluation.
 
-The source is advimman/lama at 786f593: saicinpainting/evaluation/evaluator.py. Its edges divide 0 to 1 into ten steps.
-The two rules differ only for an area exactly on an edge. If the sides of an image are powers of two, such an area can
-only be 0, 1/2 or 1, because no other tenth is a whole number of pixels.
+The source is advimman/lama at 786f593: saicinpainting/evaluation/evaluator.py. Its edges divide the range from 0 to 1
+into ten equal bins.
+
+LaMa has two rules for an area that lies exactly on an edge. For every other area, both rules give the same bin. If the
+height and the width of an image are powers of two, an area can lie on an edge only at 0, 1/2 and 1, because no other
+tenth of the image is a whole number of pixels.
 """
 
 from __future__ import annotations
@@ -13,24 +16,26 @@ import numpy.typing as npt
 __all__ = ["RULES", "area_bin"]
 
 RULES = {"offline": "[a, b)", "online": "(a, b]"}
-"""Rules for an area on an edge, each with its half-open interval."""
+"""Names of the rules for an area on an edge. Each value shows which end of the interval belongs to the bin."""
 
 EDGES = np.linspace(0, 1, 11)
-"""Edges of the bins in float64: the edge at 30 % lies one bit above 0.3, so an area of 0.3 belongs to the bin below."""
+"""Edges of the bins in float64. The edge at 30 % is not exactly 0.3 but the next larger number, because of rounding. An
+area of exactly 0.3 therefore belongs to the bin below this edge."""
 CLOSE = 1e-9
 
 
 def area_bin(areas: npt.ArrayLike, low: float, high: float, *, rule: str = "offline") -> npt.NDArray[np.bool_]:
-    """Return which items belong to a bin.
+    """Return which items belong to a bin, as booleans in the shape of `areas`.
 
     Args:
-        areas: share of hole in each item, in [0, 1], of any shape; compared as float64. LaMa uses float32, which can
-            give another bin for an area on an edge that float32 cannot represent.
-        low: lower edge in [0, 1]; a tenth means LaMa's edge.
-        high: upper edge in [0, 1]; a tenth means LaMa's edge.
-        rule: `offline` for the rule of the papers' tables, closed below: an area of 1/2 is in 50-60 %, and an area of 1
-            in the last bin. `online` for the rule of the evaluation during training, closed above: an area of 1/2 is in
-            40-50 %, and an area of 0 in the first bin.
+        areas: for each item, the share of its pixels that lie in the hole, in [0, 1]; of any shape. They are compared
+            as float64. LaMa uses float32, which can give another bin if float32 cannot represent the edge.
+        low: lower edge of the bin in [0, 1]. A multiple of 1/10 is replaced by the nearest number in `EDGES`.
+        high: upper edge of the bin in [0, 1], treated like `low`.
+        rule: `offline` is the rule of the tables in papers: the lower edge belongs to the bin. An area of 1/2 is in the
+            bin 50-60 %, and an area of 1 is in the last bin. `online` is the rule of the evaluation during training:
+            the upper edge belongs to the bin. An area of 1/2 is in the bin 40-50 %, and an area of 0 is in the first
+            bin.
 
     Raises:
         ValueError: an unknown rule, edges out of order or outside [0, 1], or an area outside [0, 1].

@@ -1,4 +1,6 @@
-"""The similarity of the painted region and its exemplar to CLIP, as Paint-by-Example's benchmark measures it.
+"""The CLIP score: how similar the painted region is to the item's exemplar, according to CLIP.
+
+The score is computed as in the benchmark of Paint-by-Example.
 
 The source is Fantasy-Studio/Paint-by-Example at 52a7e37: eval_tool/clip_score/region_clip_score.py and
 test_bench_dataset.py.
@@ -28,25 +30,32 @@ __all__ = ["ClipScore", "ImageEncoder", "OpenCLIPEncoder", "hole_crop"]
 OPENAI = "OpenAI's ViT-B-32.pt"
 OPENAI_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 INSIDE = ("input_resolution", "context_length", "vocab_size")
-"""Names of entries in OpenAI's files that are plain numbers, not weights."""
+"""Names of the entries in OpenAI's file that are plain numbers and not weights."""
 
 
 class ImageEncoder:
-    """A network that embeds images; a class that does not inherit from this one gets its defaults."""
+    """The interface of a network that computes embeddings of images.
+
+    A class in external code does not have to inherit from this class. `ClipScore` adds missing members with the
+    defaults of this class.
+    """
 
     resolution: int
-    """Side of the images in pixels."""
+    """Height and width, in pixels, of the images that the network takes."""
     mean: Sequence[float]
     """Mean of each channel, which is subtracted from an image in [0, 1] before the division by `std`."""
     std: Sequence[float]
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """Everything that can change a value, except weights, size and normalisation."""
+        """Everything in the network that can change a score, as plain data.
+
+        Weights, `resolution`, `mean` and `std` are not part of it, because they are added elsewhere.
+        """
         return {}
 
     def to(self, device: torch.device | str) -> Any:
-        """Move the network to a device."""
+        """Move the network to a device, and return it."""
         return self
 
     def __call__(self, x: Tensor, /) -> Tensor:
@@ -55,16 +64,19 @@ class ImageEncoder:
 
 
 def hole_crop(hole: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Return the rows and columns that are compared with the exemplar; None if there is no hole.
+    """Return the part of an image that is compared with the exemplar, as a slice of rows and a slice of columns.
 
-    The crop reaches from the first to the last pixel of the hole in reading order, without the row and the column of
-    the last pixel. For a rectangle these are all pixels except its last row and column. For any other shape the crop is
-    not the bounding box, because it spans only the columns between these two pixels. If the last pixel lies left of the
-    first, the released script fails on an empty crop; this function swaps their columns. Each side has at least one
-    pixel.
+    In reading order, the hole has a first and a last pixel. The crop goes from the row and the column of the first
+    pixel to the row and the column of the last pixel, without the latter row and column. If the hole is a rectangle,
+    only the last row and the last column are missing. For any other shape, the crop is usually not the bounding box. If
+    the last pixel lies to the left of the first pixel, the released script fails because its crop is empty. In this
+    case the function swaps the two columns. The crop is always at least one pixel high and wide.
 
     Args:
         hole: H×W booleans, True in the hole.
+
+    Returns:
+        Slices of rows and columns; None if there is no hole.
     """
     places = np.flatnonzero(hole)
     if not len(places):
@@ -75,14 +87,15 @@ def hole_crop(hole: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
 
 
 class ClipScore(Measure):
-    """A measure of `clip_score`, 100 · cosine of the two embeddings; NaN for an item without exemplar or hole.
+    """A measure of `clip_score`: 100 times the cosine between the embeddings of the painted region and of the exemplar.
 
-    The released script computes the cosine in half precision, which gives steps of 1/16 at the usual values. Here it is
-    computed in float64 from embeddings in the encoder's precision.
+    The score is NaN for an item without exemplar or without hole. The released script computes the cosine in half
+    precision, so that scores of the usual size are rounded to multiples of 1/16. Here the cosine is computed in
+    float64, from embeddings in the precision of the encoder.
     """
 
     def __init__(self, encoder: ImageEncoder) -> None:
-        """Set the encoder, whose `protocol` becomes a part of the measure's protocol."""
+        """Set the encoder. Its `protocol` becomes a part of the measure's protocol."""
         self.encoder: ImageEncoder = with_defaults(encoder, ImageEncoder)
         self.protocol = self._protocol()
 
@@ -145,7 +158,7 @@ class ClipScore(Measure):
 
 
 class OpenCLIPEncoder(ImageEncoder):
-    """The image encoder of one of open_clip's CLIP models, with weights from a file on this machine."""
+    """The image encoder of a CLIP model that open_clip defines, with weights from a file on this machine."""
 
     def __init__(
         self,
@@ -159,10 +172,11 @@ class OpenCLIPEncoder(ImageEncoder):
         Args:
             path: path of OpenAI's `ViT-B-32.pt`, or of a state dict with open_clip's names, saved as `.safetensors` or
                 by `torch.save`.
-            model: open_clip's name of the architecture; OpenAI's weights need one with quick GELU.
+            model: name of the architecture in open_clip. OpenAI's weights need an architecture with quick GELU.
             precision: `fp32`; `fp16`, which computes everything except layer norms in half precision, like OpenAI's
                 package on a GPU; or `auto`, which is `fp16` on CUDA and `fp32` elsewhere.
-            sha256: SHA-256 of the only TorchScript file that is opened; OpenAI's files are TorchScript.
+            sha256: expected SHA-256 of a TorchScript file, such as OpenAI's. A TorchScript file with another hash is
+                refused, because loading it could run unknown code.
 
         Raises:
             BadInputError: the file is missing, broken or contains other weights, or model or precision is unknown.
@@ -209,12 +223,15 @@ class OpenCLIPEncoder(ImageEncoder):
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """Everything that can change a value, including the precision on the current device."""
+        """The network's name and its precision on the current device, as plain data."""
         half = self._tower.conv1.weight.dtype == torch.float16
         return {"network": self.network, "precision": "fp16" if half else "fp32"}
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the encoder to a device and set its precision there; weights once rounded to float16 stay rounded."""
+        """Move the encoder to a device, set the precision for this device, and return the encoder.
+
+        Weights that were rounded to float16 before stay rounded, even if the new precision is float32.
+        """
         from open_clip import convert_weights_to_lp
 
         self._tower.to(device).float()
@@ -223,7 +240,10 @@ class OpenCLIPEncoder(ImageEncoder):
         return self
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return embeddings B×d, in the encoder's precision and on its device, of normalised images B×3×r×r."""
+        """Return the embeddings B×d of normalised images B×3×r×r.
+
+        The embeddings have the encoder's precision and are on the encoder's device.
+        """
         weight = self._tower.conv1.weight
         embeddings: Tensor = self._tower(x.to(weight.device, weight.dtype))
         return embeddings

@@ -1,8 +1,11 @@
-"""The Fréchet distance extrapolated to infinitely many items from its values at N and N/2; N/4 checks the linearity.
+"""An extrapolation of the Fréchet distance to infinitely many items.
 
-The bias is close to linear in 1/N (Chong and Forsyth, "Effectively unbiased FID and Inception Score and where to find
-them", 2020). This holds if the smaller of the two sets still has about as many items as dimensions. With fewer items
-the bias grows more slowly than 1/N, and the extrapolated value is too high.
+The Fréchet distance of N items has a bias that is almost linear in 1/N (Chong and Forsyth, "Effectively unbiased FID
+and Inception Score and where to find them", 2020). The values for N and N/2 items therefore give the value for
+infinitely many items. The value for N/4 items shows whether the bias is really linear.
+
+The bias is linear only if the smaller of the two compared sets has about as many items as the features have dimensions,
+or more. With fewer items the bias grows more slowly than 1/N, and the extrapolated value is too high.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from bench.metrics.uncertainty import Chosen, Estimate, parts, standard_error
 __all__ = ["COUNTS", "Extrapolation", "extrapolate"]
 
 COUNTS = (1, 2, 4)
-"""The items are divided once for each of these numbers of parts."""
+"""Numbers of parts. For each number, the sources are divided into so many parts, and the statistic is computed from
+each part."""
 
 
 @dataclass(frozen=True)
@@ -25,21 +29,21 @@ class Extrapolation:
     """The value of a statistic extrapolated to infinitely many items."""
 
     sizes: tuple[int, ...]
-    """Number of items in a part, for each of `COUNTS`."""
+    """For each number in `COUNTS`, the number of all items divided by it, rounded down: the typical size of a part."""
     values: tuple[float, ...]
-    """Mean value over the parts, for each of `COUNTS`."""
+    """For each number in `COUNTS`, the mean of the statistic over the parts."""
     limit: float
-    """Value at 1/N = 0 on the line through the first two values."""
+    """Extrapolated value: the value at 1/N = 0 on the straight line through the first two `values`."""
     stderr: float
-    """Standard error of the limit; NaN with fewer than two sources."""
+    """Standard error of `limit`; NaN if there are fewer than two sources."""
 
 
 def extrapolate(statistic: Callable[[Chosen], Estimate], sources: Sequence[str]) -> Extrapolation:
     """Extrapolate a statistic to infinitely many items.
 
     Args:
-        statistic: function that returns the estimate for a subset of the items; it must be defined for each of four
-            parts.
+        statistic: function that returns the estimate for a subset of the items. It is called with all items, and with
+            the items of each half and of each quarter of the sources.
         sources: source of each item.
     """
     found = {count: [(part, statistic(part)) for part in parts(sources, count)] for count in COUNTS}

@@ -1,6 +1,6 @@
-"""A replacement for the feature networks of the paper's metrics: distances, features and classes of a small network.
+"""A measure with a small network that replaces the large feature networks of the paper's metrics.
 
-These numbers can be compared only with each other.
+Its values can be compared only with other values of the same small network, and not with published numbers.
 """
 
 from __future__ import annotations
@@ -19,23 +19,30 @@ __all__ = ["FeatureMeasure", "FeatureNetwork"]
 
 
 class FeatureNetwork(Protocol):
-    """The interface of a network that computes feature maps of images B×3×H×W in [-1, 1] and classifies attributes."""
+    """The interface of a network that computes feature maps of images and classifies attributes of them.
+
+    The images are B×3×H×W in [-1, 1].
+    """
 
     @property
     def heads(self) -> Any:
-        """Modules by attribute; each computes logits B×K from features B×d, the means over the last map."""
+        """Module for each attribute, by the attribute's name.
+
+        A module computes logits B×K from features B×d. The features are the means of the last feature map over all
+        positions.
+        """
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """Return feature maps B×C×h×w of every level, finest first."""
+        """Return the feature maps B×C×h×w of all levels, from the finest to the coarsest."""
 
     def to(self, device: torch.device | str) -> Any: ...
 
 
 class FeatureMeasure(Measure):
-    """A measure of the distance `lpips`, of `features`, and of each image's `log_probabilities` of the classes.
+    """A measure of three arrays: the distance `lpips`, the `features`, and the `log_probabilities` of classes.
 
-    A class is a combination of the attributes. The attributes are taken as independent given the image, so the
-    probability of a class is the product of theirs. The distance may have another name.
+    A class is a combination of one value of each attribute. The attributes are treated as independent for a given
+    image. The probability of a class is therefore the product of the probabilities of its attributes' values.
     """
 
     def __init__(
@@ -45,8 +52,9 @@ class FeatureMeasure(Measure):
 
         Args:
             network: network in evaluation mode.
-            heads: attributes that form the class, the first of which varies slowest; empty for no classes.
-            name: name of the distance; it must differ from `lpips` if another measure has that name.
+            heads: names of the attributes that form a class. In the order of the classes, the first attribute varies
+                slowest. If it is empty, there are no classes.
+            name: name of the distance. It must be another one if a second measure already uses `lpips`.
 
         Raises:
             ValueError: the network has no head for one of the attributes.

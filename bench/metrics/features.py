@@ -1,4 +1,7 @@
-"""Features of many items in pieces that are read when needed, so that memory does not grow with the number of items."""
+"""Features of many items, which are read from files piece by piece.
+
+A program that uses this module needs about the same memory for any number of items.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ __all__ = ["BLOCK", "Features", "Piece"]
 Array = npt.NDArray[Any]
 
 BLOCK = 4096
-"""Largest number of items that are in memory at the same time."""
+"""Largest number of items whose features `Features.blocks` reads into memory at the same time."""
 HELD = 16 * 2**20
-"""Largest size in bytes, as float32, of features that stay in memory after they were read."""
+"""Limit in bytes. If all features of a source need at most this size as float32, they are read once and stay in memory.
+Larger features are read again each time."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Piece:
 
     count: int
     load: Callable[[], Array]
-    """Function that returns count×d values, which are equal in each call."""
+    """Function that reads the features, count×d. Every call must return the same values."""
 
 
 @dataclass
@@ -39,7 +43,11 @@ class _Source:
         self.starts = np.cumsum([0, *(piece.count for piece in self.pieces)])
 
     def read(self, places: npt.NDArray[np.int_]) -> Array:
-        """Return the features at places in ascending order, as a new float64 array that the caller may change."""
+        """Return the features of some items as a new float64 array, which the caller may change.
+
+        Args:
+            places: indices of the items, in ascending order.
+        """
         if self.held is None and 4 * self.starts[-1] * self.width <= HELD:
             self.held = np.concatenate([piece.load() for piece in self.pieces])
         if self.held is not None:
@@ -55,7 +63,10 @@ class _Source:
 
 
 class Features:
-    """N×d features that are read when needed; `features[chosen]` selects items and reads nothing."""
+    """Features N×d that are read only when they are needed.
+
+    `features[chosen]` selects some of the items without reading anything.
+    """
 
     ndim = 2
 
@@ -71,7 +82,11 @@ class Features:
 
     @classmethod
     def of(cls, features: npt.ArrayLike | Features, name: str = "features") -> Features:
-        """Wrap features that are already in memory.
+        """Return features as a `Features` object; if they already are one, it is returned unchanged.
+
+        Args:
+            features: array N×d in memory, or a `Features` object.
+            name: name of the features in messages.
 
         Raises:
             ValueError: the shape is not N×d.
@@ -93,7 +108,7 @@ class Features:
         return len(self._places)
 
     def __getitem__(self, chosen: npt.ArrayLike) -> Features:
-        """Return some of the items.
+        """Return the features of some of the items, without reading them.
 
         Args:
             chosen: N booleans, or indices in ascending order.
@@ -110,18 +125,21 @@ class Features:
         return view
 
     def blocks(self) -> Iterator[Array]:
-        """Yield all features in order as float64 arrays of at most `BLOCK` items, which the caller may change."""
+        """Yield the features of all items, in order, as float64 arrays n×d with n of at most `BLOCK`.
+
+        The caller may change the arrays.
+        """
         for start in range(0, len(self), BLOCK):
             yield self._source.read(self._places[start : start + BLOCK])
 
     def array(self) -> Array:
-        """Return all features as one float64 array in memory."""
+        """Read all features into memory, and return them as one float64 array N×d."""
         return self._source.read(self._places)
 
     def sum(self) -> Array:
-        """Return the sum over the items, d values."""
+        """Return the sum of the N feature vectors, d values."""
         return np.asarray(np.sum([block.sum(0) for block in self.blocks()], axis=0))
 
     def not_finite(self) -> int:
-        """Return the number of values that are not finite."""
+        """Return how many of the N×d values are NaN or infinite."""
         return sum(int(np.count_nonzero(~np.isfinite(block))) for block in self.blocks())

@@ -1,10 +1,15 @@
 """The Fréchet distance between two sets of features, exact at any rank, with its influence function.
 
-The distance is |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) (Heusel et al., "GANs trained by a two time-scale update
-rule", 2017, eq. 6). With centred, scaled feature matrices A and B (C1 = A'A, C2 = B'B), the trace of the square root is
-the sum of the singular values of the N×M matrix A B'. A triangular factor with the same Gram matrix can replace A or B.
-This holds at any rank. If no precision is lost, the squares of the singular values are computed instead, which is
-faster: they are the eigenvalues of B A'A B', or of C1 C2.
+The distance is |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), where m1 and m2 are the means and C1 and C2 the covariances
+(Heusel et al., "GANs trained by a two time-scale update rule", 2017, eq. 6).
+
+Let A and B be the feature matrices, centred and scaled so that C1 = A'A and C2 = B'B. Then the trace of the matrix
+square root is the sum of the singular values of the N×M matrix A B'. This module calls this sum the overlap. A and B
+can be replaced by triangular factors with the same products A'A and B'B. All of this is true for any rank of the
+covariances.
+
+A faster way is to compute the squares of the singular values, which are the eigenvalues of B A'A B' or of C1 C2. The
+module uses the faster way only if no precision is lost.
 """
 
 from __future__ import annotations
@@ -24,15 +29,17 @@ __all__ = ["FrechetEstimate", "frechet_distance", "frechet_distance_from_statist
 Array = npt.NDArray[np.float64]
 _EPS = float(np.finfo(np.float64).eps)
 _TOLERANCE = 1e-9
-"""Largest relative error of the overlap that the faster computation may have; observed errors were at most 1e-13."""
+"""Largest expected relative error of the overlap for which the faster computation is used. The errors that were
+observed with this limit were at most 1e-13."""
 
 
 @dataclass(frozen=True)
 class FrechetEstimate:
-    """The distance, and the influence of each row of either set on it.
+    """The Fréchet distance, with the influence of each feature vector on it.
 
-    `influence_a[i]` is the derivative of the distance with respect to the weight of row i of the first set, as
-    `bench.metrics.uncertainty` defines it. `influence_b` is the same for the second set. Each has mean 0.
+    `influence_a[i]` is the influence of feature vector i of the first set: the derivative of the distance with respect
+    to the weight of this vector. `influence_b` has the same meaning for the second set. Both arrays have mean 0.
+    `bench.metrics.uncertainty` explains influences.
     """
 
     value: float
@@ -57,11 +64,11 @@ def frechet_distance(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -
 def frechet_distance_from_statistics(
     mean_a: npt.ArrayLike, cov_a: npt.ArrayLike, mean_b: npt.ArrayLike, cov_b: npt.ArrayLike
 ) -> float:
-    """Return the squared Fréchet distance between two Gaussians, which may be singular.
+    """Return the squared Fréchet distance between two Gaussians, whose covariances may be singular.
 
-    A covariance in float64 cannot represent variances below d·2⁻⁵² of its largest variance. They are taken as 0, which
-    changes the distance by up to 10⁻⁷ of the sum of the traces. `frechet_distance`, which uses features, has no such
-    loss.
+    A covariance matrix in float64 cannot represent variances below d·2⁻⁵² times its largest variance. This function
+    treats such variances as 0. This changes the distance by up to 10⁻⁷ times the sum of the two traces.
+    `frechet_distance` has no such error, because it uses the features themselves.
 
     Args:
         mean_a: mean of the first Gaussian, d values.
@@ -81,7 +88,15 @@ def frechet_distance_from_statistics(
 
 
 def frechet_estimate(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> FrechetEstimate:
-    """Return the distance of `frechet_distance` together with its influence function on both sides."""
+    """Compute the distance that `frechet_distance` returns, and the influence of each feature vector on it.
+
+    Args:
+        a: features N×d, N >= 2, in memory or in pieces.
+        b: features M×d, M >= 2, in memory or in pieces.
+
+    Raises:
+        ValueError: the shapes are not N×d and M×d, or a feature is not finite.
+    """
     first, second = _pair(a, b)
     shift = first.mean - second.mean
     left, singular, right = np.linalg.svd(first.root @ second.root.T, full_matrices=False)
@@ -103,7 +118,7 @@ class _Set:
     features: Features
     mean: Array
     rows: Array | None
-    """All rows as `blocks` yields them, if there are at most `BLOCK`; otherwise None."""
+    """All feature vectors, centred and scaled as in `blocks`; None if there are more than `BLOCK` vectors."""
 
     @classmethod
     def of(cls, name: str, features: npt.ArrayLike | Features) -> _Set:
@@ -118,7 +133,10 @@ class _Set:
         return cls(x, mean, None if rows is None else _scaled(rows, mean, len(x)))
 
     def blocks(self) -> Iterator[Array]:
-        """Yield the rows, centred and divided by sqrt(N - 1), so that their Gram matrix is the covariance."""
+        """Yield the feature vectors in blocks, centred and divided by sqrt(N - 1).
+
+        With this scale, the product A'A of the whole matrix A is the covariance.
+        """
         if self.rows is not None:
             yield self.rows
         else:
@@ -131,7 +149,11 @@ class _Set:
 
     @cached_property
     def root(self) -> Array:
-        """Matrix with the same Gram matrix and at most d rows, or N - 1 rows, since the N centred rows add up to 0."""
+        """Matrix R with few rows whose product R'R is the covariance, so that R can replace the N feature vectors.
+
+        If N is larger than d, R has d rows. Otherwise it has N - 1 rows, which is enough because the N centred
+        vectors add up to 0.
+        """
         if not self.tall:
             rows = np.concatenate(list(self.blocks()))
             root: Array = rows[1:] - rows[0] / (np.sqrt(len(rows)) + 1)  # a reflection that makes the first row 0
@@ -146,7 +168,7 @@ class _Set:
         return float(sum(np.square(block).sum() for block in self.blocks()))
 
     def covariance(self, root: Array | None = None) -> Array:
-        """Return the covariance C, or R C R' for a matrix R."""
+        """Return the covariance C of the features, d×d; or R C R', if a matrix R with d columns is given as `root`."""
         size = self.mean.size if root is None else len(root)
         gram = np.zeros((size, size))
         for block in self.blocks():
@@ -155,7 +177,14 @@ class _Set:
         return gram
 
     def influence(self, shift: Array, directions: Array, overlap: float) -> Array:
-        """Return each row's influence on the distance; its squared product with `directions` changes the overlap."""
+        """Return the influence of each of the set's N feature vectors on the distance.
+
+        Args:
+            shift: mean of this set minus mean of the other set, d values.
+            directions: d×k matrix. The squared length of a vector's product with it is the vector's effect on the
+                overlap.
+            overlap: sum of the singular values of A B'.
+        """
         count = len(self.features)
         found = []
         for block in self.blocks():
@@ -180,7 +209,7 @@ def _pair(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> tuple[_Se
 
 
 def _overlap(first: _Set, second: _Set) -> float:
-    """Return the sum of the singular values of A B'."""
+    """Return the overlap of two sets: the sum of the singular values of A B'."""
     few, many = sorted((first, second), key=lambda one: len(one.features))
     squares = _squared(few, many)
     # Eigenvalues take a third of the time, but each has the rounding error of the largest one, which spoils small ones.
@@ -210,7 +239,11 @@ def _squared(few: _Set, many: _Set) -> Array | None:
 
 
 def _eigenvalues(lower: Array) -> Array:
-    """Return the eigenvalues of a symmetric matrix from its lower triangle, by PyTorch's LAPACK."""
+    """Return the eigenvalues of a symmetric matrix, computed by PyTorch's LAPACK.
+
+    Args:
+        lower: matrix of which only the lower triangle is read.
+    """
     import torch  # imported here because reading results does not need it
 
     return torch.linalg.eigvalsh(torch.from_numpy(lower), UPLO="L").numpy()  # type: ignore[no-any-return]
@@ -232,7 +265,16 @@ def _mean(name: str, mean: npt.ArrayLike) -> Array:
 
 
 def _covariance_root(name: str, covariance: npt.ArrayLike, size: int) -> Array:
-    """Return a matrix R with R'R = C, from C's eigenvalues."""
+    """Check a covariance matrix C, and return a matrix R with R'R = C, computed from the eigenvalues of C.
+
+    Args:
+        name: name of the covariance in messages.
+        covariance: matrix C.
+        size: expected number d of rows and columns.
+
+    Raises:
+        ValueError: C is not d×d, has a value that is not finite, is not symmetric, or has a negative eigenvalue.
+    """
     matrix = np.asarray(covariance, dtype=np.float64)
     if matrix.shape != (size, size) or not np.isfinite(matrix).all():
         raise ValueError(f"covariance {name} must be {size}×{size} and finite: found shape {matrix.shape}")

@@ -1,4 +1,4 @@
-"""Encodings by which images become 8-bit files before they are measured, applied in memory."""
+"""Ways to convert images to 8 bits before they are measured, as if they had been saved to a file and read again."""
 
 from __future__ import annotations
 
@@ -16,27 +16,32 @@ from bench.metrics.known_region import to_uint8
 __all__ = ["PREFIX", "WAYS", "jpeg", "saved"]
 
 PREFIX = "saved_"
-"""Prefix of an encoding's name in the variant of a metric."""
+"""Beginning of the name of a variant that uses an encoding, as in `saved_jpeg95`."""
 QUALITY = 95
 
 
 def saved(image: Tensor, way: str) -> Tensor:
-    """Return images B×3×H×W in [0, 1] as uint8 B×3×H×W, the way they are read back from a file.
+    """Return images as they would be after they were saved to a file and read again, uint8 B×3×H×W.
 
     Args:
-        image: images in [0, 1].
-        way: a key of `WAYS`.
+        image: images B×3×H×W float in [0, 1].
+        way: name of the encoding, a key of `WAYS`.
 
     Raises:
-        KeyError: the way is not in `WAYS`.
+        KeyError: `way` is not in `WAYS`.
     """
     return WAYS[way](image)
 
 
 def jpeg(image: Tensor, quality: int = QUALITY) -> Tensor:
-    """Return the truncated images B×3×H×W, written as JPEG with colours at half the resolution and read again.
+    """Truncate images to 8 bits, write them as JPEG, and return what is read from the JPEG, uint8 B×3×H×W.
 
-    Pillow works on the CPU; the result is moved back to the images' device.
+    JPEG saves the colours at half the resolution (4:2:0). Pillow works on the CPU. The result is on the device of the
+    images.
+
+    Args:
+        image: images B×3×H×W float in [0, 1].
+        quality: JPEG quality of Pillow, up to 100.
     """
     decoded = []
     for pixels in to_uint8(image, rounding="truncate").permute(0, 2, 3, 1).cpu().numpy():
@@ -51,4 +56,5 @@ WAYS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "round": partial(to_uint8, rounding="round"),
     "jpeg95": jpeg,
 }
-"""Encodings by name, described in `bench.metrics.names.VARIANTS`; the first two are those of lossless files."""
+"""Function of each encoding, by name. `truncate` and `round` correspond to lossless files such as PNG.
+`bench.metrics.names.VARIANTS` describes the encodings."""

@@ -1,4 +1,8 @@
-"""Features and logits of the Inception network of 2015, with weights from local files, for each way to report FID."""
+"""A measure of features and logits of the Inception network of 2015, from which FID and Inception Score are computed.
+
+Packages that report FID resize images in different ways. Each way is a flavour
+(`bench.metrics.networks.inception_input`). The weights come from local files.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,16 @@ from bench.metrics.networks.local_weights import is_program, load_program, misfi
 __all__ = ["LOGITS_OF", "InceptionMeasure", "load_inception"]
 
 PORTED = "the Inception weights 6726825d of pytorch-fid or torch-fidelity"
-"""Description of the file in messages. The releases of both packages have the same bytes, with SHA-256
+"""Description of the weight file in messages. Both packages publish the same file, with the SHA-256
 6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2."""
 NVIDIA = "NVIDIA's inception-2015-12-05.pt"
 NVIDIA_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 LOGITS_OF = "torchfidelity"
-"""Flavour from whose features the Inception Score is computed."""
+"""Name of the flavour whose features give the logits for the Inception Score."""
 
 
 class Network(Protocol):
-    """A network that computes features B×2048 of images B×3×299×299 in [-1, 1].
+    """The interface of a network that computes features B×2048 of images B×3×299×299 in [-1, 1].
 
     It may have a method `logits`, which computes logits B×1008 from these features.
     """
@@ -39,7 +43,7 @@ class Network(Protocol):
 
 
 def load_inception(path: str | Path) -> InceptionNetwork:
-    """Return the network with the weights of `pt_inception-2015-12-05-6726825d.pth`, or of torch-fidelity's copy of it.
+    """Load Inception from `pt_inception-2015-12-05-6726825d.pth`, or from torch-fidelity's copy of this file.
 
     Raises:
         BadInputError: the file is missing, broken or contains another network's weights.
@@ -53,10 +57,10 @@ def load_inception(path: str | Path) -> InceptionNetwork:
 
 
 class Exported(nn.Module):
-    """NVIDIA's TorchScript program of the same network, as clean-fid runs it."""
+    """NVIDIA's TorchScript program of the same Inception network, which clean-fid uses."""
 
     def __init__(self, path: Path, sha256: str) -> None:
-        """Load `inception-2015-12-05.pt`.
+        """Load the file `inception-2015-12-05.pt`, if it has the given SHA-256.
 
         Raises:
             BadInputError: the file is missing, or it is another file.
@@ -73,20 +77,20 @@ class Exported(nn.Module):
 
 
 class InceptionMeasure(Measure):
-    """A measure of the features of truth and images for each flavour, and of the images' `logits` for `torchfidelity`.
+    """A measure of Inception's features for each flavour, for the true images and for the images of a row.
 
-    The features have the name of their flavour. The flavours of one measure share a network, which processes them in
-    one batch.
+    The array of features has the name of the flavour. If `torchfidelity` is one of the flavours, the measure also
+    returns the `logits` of the row's images. One network processes the images of all flavours in one batch.
     """
 
     def __init__(self, path: str | Path, flavours: Sequence[str] = ("lama",), sha256: str = NVIDIA_SHA256) -> None:
         """Load the network.
 
         Args:
-            path: path of `pt_inception-2015-12-05-6726825d.pth` or of torch-fidelity's copy of it; if `clean` is the
-                only flavour, also NVIDIA's `inception-2015-12-05.pt`, a TorchScript program of the same network.
-            flavours: some of `lama`, `torchfidelity` and `clean`.
-            sha256: SHA-256 of the only program that is run.
+            path: path of `pt_inception-2015-12-05-6726825d.pth`, or of torch-fidelity's copy of this file. If `clean`
+                is the only flavour, it can also be the path of NVIDIA's TorchScript program `inception-2015-12-05.pt`.
+            flavours: names of flavours, some of `lama`, `torchfidelity` and `clean`.
+            sha256: expected SHA-256 of NVIDIA's program. A program with another hash is refused.
 
         Raises:
             BadInputError: the file is missing, broken or contains another network, or a flavour is unknown.
@@ -126,7 +130,7 @@ class InceptionMeasure(Measure):
             return {name: values.cpu().numpy() for name, values in found.items()}
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        """Return features B×2048 float32 of images B×3×H×W uint8, for each flavour."""
+        """Return the features B×2048, float32, of images B×3×H×W uint8, by the name of the flavour."""
         with torch.inference_mode():
             image = image.to(self._device)
             prepared = torch.cat([flavour.prepare(image) for flavour in self.flavours.values()])

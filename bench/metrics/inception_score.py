@@ -1,10 +1,13 @@
 """The Inception Score as torch-fidelity computes it, with the influence of each image.
 
 The score is the exponential of the mean over images of KL(p(y|x) | p(y)) (Salimans et al., "Improved techniques for
-training GANs", 2016). Barratt and Sharma, "A note on the Inception Score" (2018), discuss its splits. Shuffling, splits
-and float64 are those of toshas/torch-fidelity, metric_isc.py. The influence is computed by leaving each image out of
-its split. The derivative with respect to an image's weight would be too small: a split has few images compared with the
-number of classes, so an image's own contribution to p(y) reduces the derivative.
+training GANs", 2016). The images are shuffled and divided into splits, and the score is the mean over the splits.
+Barratt and Sharma, "A note on the Inception Score" (2018), discuss the splits. Shuffling, splits and the use of float64
+follow toshas/torch-fidelity, metric_isc.py.
+
+The influence of an image is computed by a jackknife, which leaves the image out of its split. A derivative with respect
+to the image's weight would be too small: a split has few images compared with the number of classes, so each image
+contributes much to p(y), and this contribution reduces the derivative.
 """
 
 from __future__ import annotations
@@ -26,12 +29,13 @@ class InceptionScore:
     """The Inception Score with the influence of each item."""
 
     value: float
-    """Mean over the splits, at least 1."""
+    """Mean of the splits' scores, at least 1."""
     splits_std: float
-    """Standard deviation over the splits, with the number of splits as divisor. It is usually printed after ±, but it
-    is not the standard error of the score."""
+    """Standard deviation of the splits' scores, with the number of splits as divisor. Papers usually print it after ±,
+    but it is not the standard error of the score."""
     influence: Array
-    """N influences with mean 0, as `bench.metrics.uncertainty` defines them, for the splits that were drawn."""
+    """Influence of each of the N items on `value`, as `bench.metrics.uncertainty` explains it. The mean is 0. The
+    division into splits is treated as fixed."""
 
 
 def inception_score(logits: npt.ArrayLike | Features, *, splits: int = 10, seed: int = 2020) -> InceptionScore:
@@ -40,7 +44,7 @@ def inception_score(logits: npt.ArrayLike | Features, *, splits: int = 10, seed:
     Args:
         logits: logits N×K of any classifier, in memory or in pieces; log-probabilities are valid logits.
         splits: number of parts of nearly equal size; the score is the mean of the parts' scores.
-        seed: seed of the shuffling before the split; it belongs to the published metric, not to the run.
+        seed: seed of the shuffling. The default is the seed of the published metric; it does not depend on the run.
 
     Raises:
         ValueError: the shape is not N×K, a value is not finite, or there are fewer items than splits.
@@ -69,7 +73,13 @@ def _log_probabilities(logits: Array) -> Array:
 
 
 def _score(log_p: Array) -> float:
-    """Return the exponential of the mean of KL(p_i | q), where q is the mean of all p_i."""
+    """Return the Inception Score of one split.
+
+    It is the exponential of the mean of KL(p_i | q), where q is the mean of all p_i.
+
+    Args:
+        log_p: logarithms of the class probabilities p_i, n×K for n images and K classes.
+    """
     p = np.exp(log_p)
     q = p.mean(0)
     log_q = np.log(q, out=np.zeros_like(q), where=q > 0)  # if q is 0, every p is 0, and the term is 0
@@ -77,7 +87,13 @@ def _score(log_p: Array) -> float:
 
 
 def _influence(log_p: Array) -> Array:
-    """Return the jackknife's influences of n items; the sum of their squares, divided by n², is the variance."""
+    """Return the influence of each of the n images of one split on the split's score, computed by the jackknife.
+
+    The influences are scaled so that the sum of their squares, divided by n², is the variance of the score.
+
+    Args:
+        log_p: logarithms of the class probabilities, n×K.
+    """
     count = len(log_p)
     if count == 1:
         return np.zeros(1)

@@ -1,13 +1,17 @@
 """The kernel distance between two sets of features (KID), which assumes no Gaussian and is unbiased for any N.
 
-It is the squared maximum mean discrepancy with the kernel (x·y / d + 1)³ (Binkowski, Sutherland, Arbel and Gretton,
-"Demystifying MMD GANs", 2018), estimated without bias from all pairs instead of random subsets. If both sets show the
-same items, row i of one set and row i of the other are not an independent pair; nor are rows of two items that were cut
-from one source. All such pairs are left out of every term. The result is the U-statistic of Gretton et al., "A kernel
-two-sample test" (2012), equation 4, with sources instead of items. docs/uncertainty.md derives it.
+KID is the squared maximum mean discrepancy (MMD) with the kernel (x·y / d + 1)³ (Binkowski, Sutherland, Arbel and
+Gretton, "Demystifying MMD GANs", 2018). Here it is estimated without bias from all pairs of feature vectors, and not
+from random subsets.
 
-Time and memory of all pairs grow with N². For more than `MOST` items, the sources are divided into parts, and the
-estimate is the mean over the parts (Zaremba, Gretton and Blaschko, "B-tests", 2013), which is also unbiased.
+Usually both sets show the same items. The feature vectors of one item in the two sets are then not independent. The
+feature vectors of two items of one source are not independent either. All such pairs are left out of every sum. The
+result is the U-statistic of Gretton et al., "A kernel two-sample test" (2012), equation 4, with sources in place of
+items. docs/uncertainty.md derives it.
+
+The time and the memory for all pairs grow with N². For more than `MOST` items, the sources are therefore divided into
+parts. The estimate is then the mean over the parts (Zaremba, Gretton and Blaschko, "B-tests", 2013), which is also
+unbiased.
 """
 
 from __future__ import annotations
@@ -26,13 +30,17 @@ Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int_]
 
 MOST = 3000
-"""Largest number of items for which all pairs are computed."""
+"""Largest number of items for which all pairs are computed at once; more items are divided into parts."""
 
 
 def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Estimate the squared MMD between independent features N×d and M×d without bias.
+    """Estimate the squared MMD between two independent sets of features, without bias.
 
-    The estimate can be below zero if the sets are alike.
+    If the sets are similar, the estimate can be negative, because it is unbiased.
+
+    Args:
+        a: features N×d, N >= 2.
+        b: features M×d, M >= 2; they must show other items than `a`.
 
     Raises:
         ValueError: the shapes are not N×d and M×d, a set has fewer than two rows, or a feature is not finite.
@@ -44,11 +52,11 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] | None = None) -> Estimate:
-    """Estimate the squared MMD between paired sets, with the influence of each item.
+    """Estimate the squared MMD between images and true images of the same items, with the influence of each item.
 
-    The influences are those of the jackknife that leaves out one source at a time: the sum over a source's items is
-    exactly the jackknife's value for this source. With only two sources, no source can be left out, and all
-    influences are 0.
+    The influences come from a jackknife that leaves out one source at a time. The influences of a source's items add up
+    to exactly the jackknife's value for this source. If there are only two sources, the jackknife is impossible,
+    because one source alone has no pairs. All influences are then 0.
 
     Args:
         a: features N×d of the images.
@@ -56,8 +64,8 @@ def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] |
         sources: source of each item; None if every item is its own source.
 
     Raises:
-        ValueError: a feature or a shape is invalid as in `kernel_distance`, the shapes differ, or all items are of one
-            source.
+        ValueError: a feature or a shape is invalid as in `kernel_distance`, the two shapes differ, or all items have
+            the same source.
     """
     first, second = _features("a", a), _features("b", b)
     _check_paired(first.shape, second.shape)
@@ -74,14 +82,15 @@ def kernel_estimate(a: npt.ArrayLike, b: npt.ArrayLike, sources: Sequence[str] |
 
 
 def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -> Array:
-    """Return the influences that make `standard_error` the jackknife over sources.
+    """Return influences from which `standard_error` computes exactly the standard error of the jackknife over sources.
 
     Args:
-        excess: for each item, the sum over its pairs minus the value times the number of its pairs.
-        pairs_left: for each item, the number of ordered pairs that remain without its source; 0 if there are only two
-            sources.
-        group: for each item, the index of its source.
-        sizes: for each source, its number of items.
+        excess: for each item, the sum of the kernel terms over its pairs, minus the estimate times the number of these
+            pairs.
+        pairs_left: for each item, the number of ordered pairs of all items that remain if the item's source is left
+            out; 0 if there are only two sources.
+        group: index of each item's source.
+        sizes: number of items of each source.
     """
     # Without a source the value changes by -2 times the sum of its items' excess divided by the number of pairs left.
     change = np.divide(2 * excess, pairs_left, out=np.zeros(len(excess)), where=pairs_left > 0)
@@ -91,7 +100,10 @@ def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -
 
 
 def _sums_over_other_sources(x: Array, y: Array, group: Counts) -> Array:
-    """Return, for each i, the sum of k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j) over j of other sources."""
+    """Return, for each item i, the sum of the kernel terms over all items j that have another source than i.
+
+    The term of a pair is k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j).
+    """
     one_source = group[:, None] == group[None, :]
     sums = np.zeros(len(x))
     for first, second, sign in ((x, x, 0.5), (y, y, 0.5), (x, y, -1.0)):
@@ -104,10 +116,11 @@ def _sums_over_other_sources(x: Array, y: Array, group: Counts) -> Array:
 def kernel_estimate_by_parts(
     a: npt.ArrayLike | Features, b: npt.ArrayLike | Features, sources: Sequence[str]
 ) -> Estimate:
-    """Estimate the squared MMD between paired sets of any number of items.
+    """Estimate the squared MMD as `kernel_estimate` does, but with limited time and memory for many items.
 
-    The sources are divided into the fewest parts with at most about `MOST` items each; each part has about the same
-    number of sources.
+    The sources are divided into as few parts as possible so that a part has at most about `MOST` items. All parts have
+    about the same number of sources, and at least two. If there are too few sources for so many parts, the parts are
+    larger. The value is the mean over the parts, weighted with their numbers of items.
 
     Args:
         a: features N×d of the images.
@@ -129,7 +142,10 @@ def kernel_estimate_by_parts(
 
 
 def _divided(sources: Sequence[str]) -> list[Chosen]:
-    """Divide sources into as many parts as `MOST` requires, or into fewer, so that each part has two sources."""
+    """Divide the items into as many parts as `MOST` requires, but into so few that each part has at least two sources.
+
+    The result is the result of `bench.metrics.uncertainty.parts`.
+    """
     most = max(len(set(sources)) // 2, 1)
     return parts(sources, min(-(-len(sources) // MOST), most))
 
@@ -158,6 +174,6 @@ def _kernel(x: Array, y: Array) -> Array:
 
 
 def _mean_of_pairs(x: Array) -> float:
-    """Return the mean of the kernel over all pairs of different rows."""
+    """Return the mean of the kernel over all pairs of two different feature vectors of one set."""
     kernel = _kernel(x, x)
     return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))

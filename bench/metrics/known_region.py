@@ -1,9 +1,10 @@
-"""The error outside the hole, in every reading that the paper's Pre_error can have.
+"""The error over known pixels, computed in every way in which the paper's Pre_error can be understood.
 
-The paper's text defines a mean squared error over the non-edited pixels. The only released code sums the squared
-differences instead of averaging them (buxiangzhiren/Asymmetric_VQGAN at b13d880: eval.py), and it reads images that a
-script saved in half precision (inpaint_st.py at 406c5cd). Therefore both the mean and the sum are computed, each for
-the image as it is, rounded, truncated, and saved like the released script saves it.
+The paper's text defines a mean squared error over the non-edited pixels. The only released code differs from the text
+in two ways. It sums the squared differences and does not average them (buxiangzhiren/Asymmetric_VQGAN at b13d880:
+eval.py). It also reads images that another script computed in half precision and saved (inpaint_st.py at 406c5cd).
+Therefore this module computes both the mean and the sum. It computes each of them for four versions of the image:
+unchanged, rounded, truncated, and as the released script saves it.
 """
 
 from __future__ import annotations
@@ -30,28 +31,33 @@ __all__ = [
 ]
 
 RING = 4
-"""Largest distance in pixels from the hole of known pixels that belong to the ring."""
+"""Width of the ring in pixels. The ring consists of the known pixels at most this far away from the hole."""
 
 FLOAT_ERROR = 1e-4
-"""Fraction of a grey level added before truncation; it exceeds the float32 rounding errors between 0 and 255."""
+"""Fraction of a grey level that is added before truncation, so that a float32 rounding error cannot lower a pixel by a
+whole level. It is larger than the rounding errors of float32 between 0 and 255."""
 
 
 def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
-    """Return an image in [0, 1] as uint8, the way it would be saved.
+    """Convert an image in [0, 1] to uint8 in the way in which it would be saved.
 
-    Before it truncates, the function adds `FLOAT_ERROR`. The addition is for pictures that had 8 bits before, such as
-    those of other programs or true pixels that were pasted back. After a conversion to [-1, 1] and back in float32,
-    level k is k or a little less, and truncation alone could make it k - 1. This happens with 95 of the 256 levels; the
-    order of operations determines which ones.
+    Before truncation, the function adds `FLOAT_ERROR`. The addition protects pixels that already had 8 bits, such as
+    pictures of other programs, or true pixels that were pasted into an image. If grey level k is converted to [-1, 1]
+    and back in float32, the result can be a little less than k. Truncation alone would then give k - 1. This happens
+    for 95 of the 256 levels. The order of the operations determines for which levels it happens.
 
-    An earlier Table 2 of the mini profile, with 256 items, shows the effect. Without the addition, the row of pasted
-    pixels would have a Pre_error of 0.247e-5 instead of 0, and its FID would change by -0.072 and its LPIPS by +0.0002.
-    A decoder's output hardly changes: one value in 10,000 differs, Pre_error changes by at most 0.00033e-5, FID by
-    0.0005 and LPIPS by 0.00001. The released scripts add nothing, because they save only decoders' output.
+    An earlier Table 2 of the mini profile, with 256 items, shows the effect. Without the addition, the row with pasted
+    true pixels would have a Pre_error of 0.247e-5 instead of 0. Its FID would change by -0.072 and its LPIPS by
+    +0.0002. The effect on a decoder's output is much smaller: one value in 10,000 differs, Pre_error changes by at most
+    0.00033e-5, FID by 0.0005 and LPIPS by 0.00001. The released scripts add nothing, because they save only the output
+    of decoders.
 
     Args:
         image: image of any shape; it is clamped to [0, 1] first.
         rounding: `truncate` to save like the released scripts, or `round` to save like diffusers.
+
+    Raises:
+        ValueError: `rounding` has another value.
     """
     levels = image.clamp(0, 1) * 255
     if rounding == "truncate":
@@ -69,9 +75,9 @@ def released_uint8(image: Tensor) -> Tensor:
     (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py).
 
     Args:
-        image: (x + 1) / 2, clamped to [0, 1], in float32 or float64, of any shape. The function computes x from it and
-            rounds x to float16. If x was float16 before, as under autocast on a GPU, the levels are exactly those that
-            the script would save; a test checks every value that float16 has.
+        image: (x + 1) / 2, clamped to [0, 1], in float32 or float64, of any shape. The function computes x from the
+            image and rounds x to float16. If the decoder's x was already float16, as under autocast on a GPU, the
+            result equals exactly what the script would save. A test checks this for every value that float16 has.
 
     Returns:
         Grey levels as uint8, in the shape of the image.
@@ -82,31 +88,39 @@ def released_uint8(image: Tensor) -> Tensor:
 
 @cache
 def _released_cost() -> Tensor:
-    """Return, for each true level 0 to 255, a perfect decoder's squared error in [0, 1] after `released_uint8`."""
+    """Return the squared error that `released_uint8` alone causes, for each true grey level from 0 to 255.
+
+    The errors are those of a perfect decoder, whose output is the true picture. They are 256 float64 values in [0, 1].
+    """
     levels = torch.arange(256, dtype=torch.float64)
     return ((released_uint8(levels / 255).double() - levels) / 255).square()
 
 
 def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: bool = False) -> dict[str, Tensor]:
-    """Return the squared error over known pixels for each item, in several readings.
+    """Compute the squared error over known pixels in several ways, for each item.
 
     Args:
         image: B×3×H×W float in [0, 1].
         truth: B×3×H×W uint8.
         mask: B×1×H×W, 1 = hole.
-        decoded: whether the image is a decoder's output. A finished 8-bit picture, or an image into which true pixels
-            were pasted, was never in half precision; its `_released` values are those of the truncated image.
+        decoded: whether the image is a decoder's output, which the released scripts compute in half precision. Other
+            images, such as finished 8-bit pictures or images with pasted true pixels, were never in half precision. For
+            them, the `_released` values are equal to the values of the truncated image.
 
     Returns:
-        Tensors of B float64 values, by name. `pre_sse01`, `pre_sse01_rounded`, `pre_sse01_float` and
-        `pre_sse01_released` are sums over channels and known pixels of the squared difference in [0, 1]. They are
-        computed for the truncated image, the rounded one, the unchanged one, and the result of `released_uint8`.
-        `known_values` is the number of summed differences. `pre_error`, `pre_error_rounded`, `pre_error_float` and
-        `pre_error_released` are the sums divided by this number, and NaN for an image without a known pixel.
-        `pre_mse01_all` is the truncated sum divided by 3HW instead. `pre_floor` is the mean error caused by truncation
-        alone in an image whose error is symmetric and far below one grey level: half a squared level for each value
-        above zero. `pre_floor_released` is the `pre_error_released` of a perfect decoder, whose output is the true
-        picture: about 0.145 squared levels for each value if levels are uniformly distributed.
+        Tensors of B float64 values, by name:
+
+        - `pre_sse01`, `pre_sse01_rounded`, `pre_sse01_float` and `pre_sse01_released` are sums of squared differences
+          over channels and known pixels, for values in [0, 1]. The four sums belong to the truncated image, the rounded
+          image, the unchanged image, and the result of `released_uint8`.
+        - `known_values` is the number of differences in each sum.
+        - `pre_error`, `pre_error_rounded`, `pre_error_float` and `pre_error_released` are these sums divided by
+          `known_values`. They are NaN for an image without a known pixel.
+        - `pre_mse01_all` is `pre_sse01` divided by 3HW, the number of all values of the image.
+        - `pre_floor` is the mean error that truncation alone causes, if the image's error is symmetric and much smaller
+          than one grey level. It is half a squared level for each true value above 0.
+        - `pre_floor_released` is the `pre_error_released` of a perfect decoder, whose output is the true picture. If
+          grey levels are uniformly distributed, it is about 0.145 squared levels for each value.
     """
     known = (mask == 0).expand_as(truth)
     count = known.sum((1, 2, 3)).double()
@@ -131,17 +145,18 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: b
 
 
 def ring_error(image: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | None = None) -> dict[str, Tensor]:
-    """Return the mean squared error of the truncated image near the hole and far from it, for each item.
+    """Compute the mean squared error of the truncated image for known pixels near the hole and far from it.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded.
         truth: B×3×H×W uint8.
         mask: B×1×H×W, 1 = hole.
-        ring: result of `near_hole` for the mask; None to compute it.
+        ring: result of `near_hole` for the mask; None to compute it here.
 
     Returns:
-        Tensors of B float64 values: `pre_error_ring` over known pixels at most RING pixels from the hole, and
-        `pre_error_interior` over the other known pixels; NaN if there are none.
+        Tensors of B float64 values, by name. `pre_error_ring` is the mean over the known pixels at most `RING` pixels
+        away from the hole. `pre_error_interior` is the mean over all other known pixels. A value is NaN if the item has
+        no such pixel.
     """
     near = near_hole(mask) if ring is None else ring
     saved = to_uint8(image, rounding="truncate")
@@ -155,7 +170,14 @@ def ring_error(image: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | Non
 
 
 def near_hole(mask: Tensor) -> Tensor:
-    """Return the pixels at most RING pixels away from the hole, B×1×H×W bool, for a mask B×1×H×W."""
+    """Return which pixels are near the hole.
+
+    Args:
+        mask: B×1×H×W, 1 = hole.
+
+    Returns:
+        B×1×H×W booleans, True for each pixel in the hole or at most `RING` pixels away from it.
+    """
     distances = [
         cv2.distanceTransform((hole == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         if hole.any() and not hole.all()
@@ -166,9 +188,9 @@ def near_hole(mask: Tensor) -> Tensor:
 
 
 def psnr(image: Tensor, truth: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio in dB of the truncated image, including the hole, for each item.
+    """Return the peak signal-to-noise ratio (PSNR) of the truncated whole image, in dB, B float64 values.
 
-    The ratio is NaN for an item without any error.
+    It is NaN for an item whose truncated image equals the truth, because the ratio would be infinite.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded.
@@ -179,15 +201,15 @@ def psnr(image: Tensor, truth: Tensor) -> Tensor:
 
 
 def border_step(image: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean step of the truncated image across the hole's border, for each item.
+    """Return how much the truncated image changes across the border of the hole, for each item.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded.
         mask: B×1×H×W, 1 = hole.
 
     Returns:
-        B means of the absolute difference in [0, 1] over all horizontal and vertical pairs of neighbours of which one
-        lies in the hole; NaN if there is no such pair.
+        B float64 values in [0, 1]. Each is the mean absolute difference of two neighbouring pixels, over the channels
+        and over all horizontal and vertical pairs with exactly one pixel in the hole. NaN if there is no such pair.
     """
     saved, hole = to_uint8(image, rounding="truncate").double() / 255, mask > 0
     total, count = (torch.zeros(len(image), dtype=torch.float64, device=image.device) for _ in range(2))
@@ -203,7 +225,7 @@ def border_step(image: Tensor, mask: Tensor) -> Tensor:
 class KnownRegionMeasure(Measure):
     """A measure of `known_region_error`, `ring_error`, `psnr`, `border_step` and `border_excess`.
 
-    `border_excess` is the step across the border minus that of the true image.
+    `border_excess` is the `border_step` of the image minus the `border_step` of the true image.
     """
 
     sees_hole = False

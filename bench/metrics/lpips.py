@@ -25,13 +25,15 @@ from bench.metrics.networks.winograd import convolve_relu, kernel_of
 __all__ = ["LPIPSMeasure", "LPIPSNetwork"]
 
 BACKBONES = {"vgg": (vgg16, "VGG16", (3, 8, 15, 22, 29)), "alex": (alexnet, "AlexNet", (1, 4, 7, 9, 11))}
-"""Networks of torchvision by the names of the heads' files, with the layers after which features are taken."""
+"""For each name of a backbone, its function in torchvision, its name in messages, and the indices of the layers after
+which features are taken. The file of the learned heads also has the name of the backbone."""
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
-"""Mean of each channel in [-1, 1], which is subtracted, and deviation, by which the result is divided."""
+"""Normalisation of the input: from each channel in [-1, 1], `SHIFT` is subtracted, and the result is divided by
+`SCALE`."""
 
 
 class LPIPSNetwork(nn.Module):
-    """A network that computes B distances between two batches of images B×3×H×W in [-1, 1]."""
+    """A network that computes the LPIPS distance between each image of a batch and the same image of another batch."""
 
     shift: Tensor
     scale: Tensor
@@ -41,7 +43,7 @@ class LPIPSNetwork(nn.Module):
 
         Args:
             backbone: path of torchvision's weights for ImageNet, a state dict in a `.pth` file.
-            net: network of these weights, `vgg` or `alex`.
+            net: name of the backbone to which the weights belong, `vgg` or `alex`.
 
         Raises:
             BadInputError: the file is missing or contains another network, or `net` is unknown.
@@ -66,25 +68,34 @@ class LPIPSNetwork(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        """Return the distances B of images to targets; gradients do not flow through the targets' features."""
+        """Return the B distances between images and targets, both B×3×H×W in [-1, 1].
+
+        Gradients flow only to the images, and not to the targets.
+        """
         with torch.no_grad():
             target_levels = self.levels(target)
         return self.between(self.levels(image), target_levels)
 
     def levels(self, image: Tensor) -> list[Tensor]:
-        """Return features B×C×h×w of five levels, with unit length at each position, of images B×3×H×W in [-1, 1]."""
+        """Return the features B×C×h×w of images B×3×H×W in [-1, 1], for each of five levels.
+
+        At each position, the feature vector has length 1.
+        """
         found = [level.float() for level in self._taps((image - self.shift) / self.scale, {})]
         return [level / (level.square().sum(1, keepdim=True).sqrt() + 1e-10) for level in found]
 
     def between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
-        """Return the distances B of two batches, computed from their features as `levels` returns them."""
+        """Return the B distances between two batches, given the features that `levels` returned for each batch."""
         distance = torch.zeros(len(levels[0]), device=levels[0].device)
         for head, first, second in zip(self.heads, levels, others, strict=True):
             distance = distance + functional.conv2d((first - second).square(), head).mean((1, 2, 3))
         return distance
 
     def quick_levels(self, image: Tensor) -> list[Tensor]:
-        """Return the values of `levels` to about 1e-6, faster and without gradients; the CPU uses Winograd's method."""
+        """Compute the features that `levels` returns, but faster and without gradients.
+
+        They differ from the result of `levels` by about 1e-6. On a CPU, Winograd's convolution is used.
+        """
         on_cpu = image.device.type == "cpu"
         if on_cpu and not self._kernels:
             self._kernels = {
@@ -99,14 +110,19 @@ class LPIPSNetwork(nn.Module):
         return [level.div_(torch.linalg.vector_norm(level, dim=1, keepdim=True).add_(1e-10)) for level in found]
 
     def _taps(self, x: Tensor, kernels: Mapping[int, Tensor]) -> Iterator[Tensor]:
-        """Yield the backbone's features; layers with an entry in `kernels` use Winograd's convolution."""
+        """Yield the features of the backbone, one level after the other.
+
+        Args:
+            x: normalised images B×3×H×W.
+            kernels: transformed kernels by the index of the layer. These layers use Winograd's convolution.
+        """
         for index, layer in enumerate(self.layers):
             x = convolve_relu(x, kernels[index], layer.bias) if index in kernels else layer(x)
             if index in self.taps:
                 yield x
 
     def quick_between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
-        """Return the distances that `between` returns; the tensors in `levels` are overwritten."""
+        """Return the same distances as `between`, but faster. The tensors in `levels` are overwritten."""
         parts = [
             functional.conv2d(first.sub_(second).square_(), head).mean((1, 2, 3))
             for head, first, second in zip(self.heads, levels, others, strict=True)
@@ -115,10 +131,10 @@ class LPIPSNetwork(nn.Module):
 
 
 class LPIPSMeasure(Measure):
-    """A measure of `lpips` on whole images as they are saved, like in LaMa's evaluation; it may have another name.
+    """A measure of `lpips` between whole images and the true images, after truncation to 8 bits.
 
-    The source is advimman/lama at 786f593: saicinpainting/evaluation/losses/lpips.py, which maps inputs from [0, 1] to
-    [-1, 1].
+    It follows the evaluation of LaMa. The source is advimman/lama at 786f593:
+    saicinpainting/evaluation/losses/lpips.py, which maps inputs from [0, 1] to [-1, 1].
     """
 
     def __init__(self, backbone: str | Path, net: str = "vgg", name: str = "lpips") -> None:
@@ -126,8 +142,8 @@ class LPIPSMeasure(Measure):
 
         Args:
             backbone: path of the backbone's weights, as in `LPIPSNetwork`.
-            net: network of these weights, as in `LPIPSNetwork`.
-            name: name of the metric; it must differ from `lpips` if another measure has that name.
+            net: name of the backbone, as in `LPIPSNetwork`.
+            name: name of the metric. It must be another one if a second measure already uses `lpips`.
         """
         self.network, self.name = LPIPSNetwork(backbone, net), name
         self.protocol: Mapping[str, Any] = {
@@ -154,7 +170,7 @@ class LPIPSMeasure(Measure):
 
 
 def _heads(net: str, count: int) -> list[Tensor]:
-    """Return the weights 1×C×1×1 of each level's head."""
+    """Read the learned weights, 1×C×1×1, of the head of each level from the installed package `lpips`."""
     spec = find_spec("lpips")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,7 @@
-"""The interface of every measure, which receives images batch by batch and returns arrays with a row for each item."""
+"""The interface of every measure.
+
+A measure receives images batch by batch. For each batch it returns arrays with one entry for each item.
+"""
 
 from __future__ import annotations
 
@@ -19,55 +22,60 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Extra:
-    """Further data on a batch's B items and on the images that are measured."""
+    """Further data about the B items of a batch, and about the images that are measured."""
 
     exemplars: list[npt.NDArray[np.uint8] | None]
-    """Exemplars of what is to be painted into the holes, h×w×3 uint8 RGB of any size; None for an item without one."""
+    """For each item, its exemplar: a picture h×w×3, uint8 RGB of any size, that shows what is to be painted into the
+    hole. None for an item without exemplar."""
     decoded: bool = False
-    """Whether the images are a decoder's output, which the released scripts save in half precision, and not finished
-    pictures or true pixels."""
+    """Whether the images are a decoder's output. The released scripts compute such images in half precision, so one
+    metric treats them differently. False for finished pictures, and for images that contain true pixels."""
 
 
 class Measure(ABC):
-    """A family of metrics; a subclass sets `protocol` and overrides `keep_truth` and `keep`.
+    """Base class of the measures. A subclass sets `protocol` and overrides `keep_truth` and `keep`.
 
-    A class that does not inherit from this one gets the defaults when a run makes an object of it.
+    A class in external code does not have to inherit from this class. If it does not, a run adds the missing members
+    with the defaults of this class.
     """
 
     sees_hole: bool = True
-    """Whether the values depend on pixels in the hole. A measure of known pixels alone is not applied to images whose
-    known pixels were replaced by the truth, because it would be 0 there."""
+    """Whether the measure is also applied to the variant `hole_only`, in which all known pixels are true pixels. A
+    measure of known pixels sets this to False, because its errors would be 0 there."""
 
     protocol: Mapping[str, Any]
-    """Everything that can change the values, as plain data; the caller adds the SHA-256 of the weights."""
+    """Everything in this measure that can change its values, as plain data. The SHA-256 of the weights is not part of
+    it, because the run adds the hash."""
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the networks to a device, and return the measure itself."""
+        """Move the networks of the measure to a device, and return the measure itself."""
         return self
 
     @abstractmethod
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, Any]:
-        """Compute the values that depend only on the truth, once for all rows.
+        """Compute everything that depends only on the true images. It is called once for each batch, not for each row.
 
         Args:
             truth: true images B×3×H×W uint8, on the measure's device.
 
         Returns:
-            Arrays with B rows, which are saved, and any data that `keep` needs for this batch. If these data are a
-            dictionary, `keep` may add values that depend only on masks and exemplars, which are equal for every row.
+            A pair. The first result is the arrays, by name, that are saved: each has B values or B×d features. The
+            second result is any data that `keep` needs for this batch. If the data are a dictionary, `keep` may add
+            results to it that depend only on masks, exemplars and true images, because these are equal for every row.
         """
 
     @abstractmethod
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: Any, extra: Extra) -> Arrays:
-        """Measure one row's images.
+        """Measure the images that one row has made for a batch.
 
         Args:
             image: images B×3×H×W float in [0, 1], as decoded.
             truth: true images B×3×H×W uint8.
             mask: masks B×1×H×W, 1 = hole.
             kept: second result of `keep_truth` for this batch.
-            extra: further data of this batch.
+            extra: exemplars of the items, and whether the images are a decoder's output.
 
         Returns:
-            Arrays with B rows: B values of a metric, with NaN for an item that cannot be measured, or B×d features.
+            Arrays by name. An array has either B values of a metric, with NaN for an item that cannot be measured, or
+            B×d features.
         """

@@ -10,31 +10,35 @@ from typing import Self
 __all__ = ["HOLE_ONLY", "VARIANTS", "MetricName"]
 
 HOLE_ONLY = "hole_only"
-"""Variant in which the known pixels of the images were replaced by those of the true images."""
+"""Name of the variant in which the true pixels replace the known pixels of each image."""
 VARIANTS: Mapping[str, str] = {
     HOLE_ONLY: "the truth in place of its known pixels",
     "saved_truncate": "truncated to 8 bits",
     "saved_round": "rounded to 8 bits",
     "saved_jpeg95": "truncated to 8 bits, written as JPEG of quality 95 with 4:2:0 subsampling, and read again",
 }
-"""Variants of metrics, each with the difference between the measured images and the images that a row makes."""
+"""Variants of metrics by name. Each value describes how the measured images differ from the images that a row makes."""
 PATTERN = re.compile(rf"(?P<metric>.*?)(_(?P<variant>{'|'.join(VARIANTS)}))?(_(?P<low>\d+)_(?P<high>\d+))?", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class MetricName:
-    """The parts of a metric's full name; `str` joins them again."""
+    """The parts of a metric's full name. `str` gives the full name again."""
 
     metric: str
-    """The metric itself, such as `fid`."""
+    """Name without variant and bin, such as `fid`."""
     variant: str = ""
-    """Key of `VARIANTS`; empty if the images are measured as the row makes them."""
+    """Key of `VARIANTS`; empty if the images are measured exactly as the row makes them."""
     bin: tuple[int, int] | None = None
-    """Bin of mask area in percent to which the items belong, such as (40, 50); None for all items."""
+    """Lower and upper edge, in percent, of a bin of mask area, such as (40, 50). Only items in the bin are measured.
+    None if all items are measured."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the parts of a full name; any other text becomes the name of the metric itself."""
+        """Split a full name into its parts.
+
+        A text without a known variant and without a bin becomes `metric` unchanged.
+        """
         found = PATTERN.fullmatch(text)
         assert found is not None  # the pattern matches any text
         area = None if found["low"] is None else (int(found["low"]), int(found["high"]))
@@ -45,14 +49,15 @@ class MetricName:
         return f"{with_variant(self.metric, self.variant)}{area}"
 
     def array(self, features: Mapping[str, str]) -> str:
-        """Return the name of the array that the metric is computed from.
+        """Return the name of the array from which the metric is computed.
 
         Args:
-            features: name of the features of each metric that is computed from a set of images.
+            features: name of the features from which a metric is computed, by the metric's name, for metrics of whole
+                sets of images. The array of any other metric has the name of the metric.
         """
         return with_variant(features.get(self.metric, self.metric), self.variant)
 
 
 def with_variant(name: str, variant: str) -> str:
-    """Return the name that an array or metric has for a variant of the images."""
+    """Return the name of an array or a metric for a variant; an empty `variant` leaves the name unchanged."""
     return f"{name}_{variant}" if variant else name

@@ -1,4 +1,4 @@
-"""The protocol of a metric: everything that can change its value, frozen, with a hash that identifies it."""
+"""The protocol of a metric: everything that can change the metric's value, with a hash that identifies the protocol."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ _ABSENT = "nothing"
 
 @dataclass(frozen=True)
 class Protocol:
-    """Settings as canonical JSON; two protocols are equal if all settings are equal, in any order."""
+    """The settings of a protocol, saved as JSON text with sorted keys.
+
+    Two protocols are equal if all settings are equal. The order of the settings does not matter.
+    """
 
     text: str
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """Return the protocol of plain data.
+        """Create a protocol from settings, which are plain data.
 
         Raises:
             TypeError: a value cannot be written as JSON.
@@ -32,17 +35,22 @@ class Protocol:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """Settings as plain data."""
+        """The settings as plain data."""
         settings: dict[str, Any] = json.loads(self.text)
         return settings
 
     @property
     def hash(self) -> str:
-        """SHA-256 as 64 hexadecimal digits."""
+        """SHA-256 of the settings, as 64 hexadecimal digits."""
         return content_key(self.settings)
 
     def differences(self, other: Protocol) -> list[str]:
-        """Return a line for each different setting, such as `resize: expected …, found …`; empty if all are equal."""
+        """Compare the settings with the settings of another protocol.
+
+        Returns:
+            A line for each setting that differs, such as `resize: expected …, found …`. The expected value is that of
+            this protocol. The list is empty if the protocols are equal.
+        """
         ours, theirs = dict(_flat(self.settings)), dict(_flat(other.settings))
         return [
             f"{key}: expected {ours.get(key, _ABSENT)}, found {theirs.get(key, _ABSENT)}"

@@ -1,4 +1,7 @@
-"""The range of each metric; a number outside its range is damaged or belongs to another metric."""
+"""The range of possible values of each metric.
+
+A number outside the range of its metric shows that a file is damaged, or that the number belongs to another metric.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,17 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "ssim": (-1.0, 1.0),
     "ssim_known": (-1.0, 1.0),
 }
-"""Smallest and largest value of each metric. The kernel distance is unbiased and can therefore be below 0; the excess
-at the border is a difference; the CLIP score is 100 times a cosine."""
+"""Smallest and largest possible value of some metrics, by the metric. `kid` is an unbiased estimate and `border_excess`
+is a difference, so both can be negative. `clip_score` is 100 times a cosine."""
 NOT_NEGATIVE = ("fid", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
-"""Prefixes of the names of distances, errors and counts."""
+"""Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
 ROUNDING = 1e-6
-"""Fraction of a bound by which a value may exceed it, because the Inception Score of equal pictures may round so."""
+"""Tolerance for rounding errors, relative to the bound. For example, the Inception Score of equal pictures is 1, but a
+rounding error can make it a little smaller."""
 
 
 def out_of_range(metric: str, value: float) -> str | None:
-    """Return a message if a metric cannot have a value; None if it can, or if the metric has no known range.
+    """Return a message if a metric cannot have a value. Return None if it can, or if its range is unknown.
 
     Args:
         metric: full name of the metric, such as `fid_hole_only_40_50`.

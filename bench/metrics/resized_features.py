@@ -1,6 +1,7 @@
-"""Features of a small network after each of the ways to resize images for Inception.
+"""A measure of features of a small network, for each way in which packages resize images for Inception.
 
-They show without Inception how the resize changes an FID. These numbers can be compared only with each other.
+These features show how the resize changes an FID, without the large Inception network. The resulting values can be
+compared only with each other, and not with published numbers.
 """
 
 from __future__ import annotations
@@ -20,15 +21,18 @@ __all__ = ["ResizedFeatures"]
 
 
 class ResizedFeatures(Measure):
-    """A measure of the features of truth and images, under the name of each way to resize them."""
+    """A measure of the features of resized images, with one array for each way to resize.
+
+    The name of the array is the name of the way.
+    """
 
     def __init__(self, network: FeatureNetwork, side: int, flavours: Sequence[str] = tuple(FLAVOURS)) -> None:
         """Set the network.
 
         Args:
             network: network in evaluation mode.
-            side: side of the resized images in pixels.
-            flavours: some of `lama`, `torchfidelity` and `clean`.
+            side: height and width of the resized images, in pixels.
+            flavours: names of ways to resize, some of `lama`, `torchfidelity` and `clean`.
 
         Raises:
             ValueError: a flavour is unknown, there is no flavour, or the side is below 1.

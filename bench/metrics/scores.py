@@ -1,4 +1,4 @@
-"""The values that the measures computed for every item of a run."""
+"""The arrays that the measures computed for the items of a run."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of N items, in the manifest's order."""
+    """All arrays of a run with N items. The items are in the order of the manifest."""
 
     rows: Mapping[str, Mapping[str, Array | Features]]
-    """N values, or N rows of features, by row and by name of the array; the name ends with the variant, if any."""
+    """Arrays of each row of the table: first key, the row's name; second key, the array's name. An array has N values
+    or N×d features. If it belongs to a variant of a metric, its name ends with the variant, such as `_hole_only`."""
     truth: Mapping[str, Array | Features]
-    """Features of the M images of the reference set, by name."""
+    """Arrays of the M true images that form the reference set, by the array's name; features have the shape M×d."""
     sets: Mapping[str, str]
-    """Name of the features that each metric of a set of images, such as `fid`, is computed from."""
+    """Name of the features from which a metric is computed, by the metric's name. Only metrics of whole sets of images,
+    such as `fid`, have an entry."""
     sources: Sequence[str]
-    """Source of each item; items of one source are not independent."""
+    """Source of each of the N items. Items of one source are not independent."""
     references: Sequence[int]
-    """Places of the items whose images are the reference set."""
+    """Indices of the M items whose true images form the reference set."""
     mask_area: npt.NDArray[np.float64]
-    """Share of each item's pixels that lie in the hole, from 0 to 1."""
+    """For each item, the number of pixels in the hole divided by the number of all pixels, from 0 to 1."""
     measures: Mapping[str, str] = field(default_factory=dict)
-    """Name of the measure of each metric that has a value for every item, by metric."""
+    """Name of the measure that computes a metric, by the metric's name. Only metrics with a value for every item have
+    an entry; `sets` contains the other metrics."""

@@ -24,16 +24,16 @@ WINDOW = 11
 DEVIATION = 1.5
 GAUSSIAN = [math.exp(-((place - WINDOW // 2) ** 2) / (2 * DEVIATION**2)) for place in range(WINDOW)]
 WEIGHTS = [value / sum(GAUSSIAN) for value in GAUSSIAN]
-"""Weights of the window along one axis."""
+"""Weights of the window along one axis. They add up to 1."""
 LUMINANCE, CONTRAST = 0.01**2, 0.03**2
 """Constants C1 and C2 of Wang et al. for values in [0, 1]."""
 
 
 def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean structural similarity of the truncated image, for each item.
+    """Compute the mean structural similarity between the truncated image and the true image, for each item.
 
-    Everything is computed in float64: variances are small differences of large means of squares, so in float32 the
-    result would change by about 1e-5.
+    Everything is computed in float64. A variance is a small difference between two large numbers, so float32 would
+    change the result by about 1e-5.
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded; H and W at least 11.
@@ -41,8 +41,9 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
         mask: B×1×H×W, 1 = hole.
 
     Returns:
-        Two float64 tensors of B values in [-1, 1]: the mean over all windows, and the mean over windows without any
-        pixel of the hole (NaN if there is no such window). Windows lie entirely inside the picture.
+        Two float64 tensors of B values in [-1, 1]. The first is the mean over all windows that lie entirely inside the
+        picture. The second is the mean over those windows that contain no pixel of the hole; it is NaN if there is no
+        such window.
     """
     x, y = to_uint8(image, rounding="truncate").double() / 255, truth.double() / 255
     mean_x, mean_y = _windowed(x), _windowed(y)
@@ -56,14 +57,22 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
 
 
 def _windowed(values: Tensor) -> Tensor:
-    """Return the means B×C×(H - 10)×(W - 10) of B×C×H×W float64 under the Gaussian window at every place it fits."""
+    """Return the weighted mean under the Gaussian window, at every place where the window lies inside the picture.
+
+    Args:
+        values: B×C×H×W float64.
+
+    Returns:
+        B×C×(H - 10)×(W - 10) means.
+    """
     return _along(_along(values, 2), 3)
 
 
 def _along(values: Tensor, axis: int) -> Tensor:
-    """Return the means under the window along one axis, computed as a weighted sum of shifted copies.
+    """Return the weighted means along one axis, which becomes shorter by 10.
 
-    On a CPU this takes a third to three quarters of the time of a float32 convolution with the square window.
+    They are computed as a weighted sum of shifted copies of `values`. On a CPU this needs only a third to three
+    quarters of the time that a float32 convolution with the square window needs.
     """
     count = values.shape[axis] - WINDOW + 1
     total = WEIGHTS[0] * values.narrow(axis, 0, count)
@@ -73,7 +82,7 @@ def _along(values: Tensor, axis: int) -> Tensor:
 
 
 class SimilarityMeasure(Measure):
-    """A measure of `ssim` and `ssim_known`."""
+    """A measure of `ssim`, over the whole image, and of `ssim_known`, over windows without any pixel of the hole."""
 
     sees_hole = False
     protocol: Mapping[str, Any] = {

@@ -1,11 +1,13 @@
 """Standard error, degrees of freedom and skewness of an estimate, from the influence of each source on it.
 
-Items cut from one source (the crops of one photograph, the captions of one image) are not independent, so their
-influences are summed before they are squared. The degrees of freedom follow from the uncertainty of the variance itself
-(Satterthwaite, "An approximate distribution of estimates of variance components", 1946), with the fourth moment of the
-sums instead of that of a normal distribution. The correction for skewness is Hall's ("On the removal of skewness by
-transformation", 1992), used only if it makes an interval wider. docs/uncertainty.md derives these formulas and compares
-them with alternatives.
+Items of one source, such as the crops of one photograph or the captions of one image, are not independent. Therefore
+the influences of a source's items are added before the sum is squared.
+
+The degrees of freedom describe how uncertain the variance itself is (Satterthwaite, "An approximate distribution of
+estimates of variance components", 1946). Satterthwaite assumes a normal distribution. Here the fourth moment of the
+measured sums is used instead. The skewness is corrected by the method of Hall ("On the removal of skewness by
+transformation", 1992), but only where this makes an interval wider. docs/uncertainty.md derives these formulas and
+compares them with alternatives.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ __all__ = ["FEWEST_EFFECTIVE", "Spread", "standard_error", "variance_shares"]
 
 Array = npt.NDArray[np.float64]
 FEWEST_EFFECTIVE = 5.0
-"""Smallest number of effective sources with which a verdict is given; with fewer, a few sources decide the number."""
+"""Smallest number of effective sources for a verdict. If there are fewer, a few sources alone decide the number."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,12 @@ class Spread:
     sources: int
     """Number of sources G, at least 2."""
     effective_sources: float
-    """Number of equally large sums that would have the measured value of (Σs²)² / Σs⁴, where s are the sums of the
-    influences of each source. It lies between 1 and G, and it is G if all influences are 0."""
+    """Number of effective sources, (Σs²)² / Σs⁴, where s is the sum of the influences of one source's items. It is G if
+    all sums are equally large or all influences are 0. It is 1 if only one source has a sum that is not 0."""
     freedom: float
-    """Degrees of freedom of Student's distribution: 2 / (1 / effective_sources - 1 / G), and at most G - 1."""
+    """Degrees of freedom of Student's distribution: 2 / (1 / effective_sources - 1 / G), but at most G - 1."""
     skewness: float
-    """Skewness of the estimate's distribution, Σs³ / (Σs²)^1.5, in [-1, 1]."""
+    """Skewness of the estimate's distribution, Σs³ / (Σs²)^1.5, in [-1, 1]; s is defined at `effective_sources`."""
 
     @classmethod
     def of(
@@ -49,13 +51,16 @@ class Spread:
         change: Array | None = None,
         rounding: float = 0.0,
     ) -> Spread | None:
-        """Compute the spread from influences; return None if there are fewer than two sources.
+        """Compute the spread of an estimate from the influences of its items.
 
         Args:
             influence: influence of each item.
             sources: source of each item; None if every item is its own source.
-            change: change of each influence on half the sources, as in `Estimate`; None for no second-order part.
-            rounding: largest size of influences that are taken for rounding errors of 0.
+            change: second-order part of each item, as in `bench.metrics.uncertainty.Estimate`; None if there is none.
+            rounding: limit for rounding errors. If no influence has a larger absolute value, all are treated as 0.
+
+        Returns:
+            The spread; None if there are fewer than two sources.
         """
         if np.abs(influence).max(initial=0.0) <= rounding:
             influence, change = np.zeros(len(influence)), None
@@ -75,31 +80,47 @@ class Spread:
 
     @property
     def decided_by_few(self) -> bool:
-        """Whether so few sources carry the variance that no verdict is possible."""
+        """Whether there are fewer effective sources than `FEWEST_EFFECTIVE`. If so, no verdict is given."""
         return self.effective_sources < FEWEST_EFFECTIVE
 
     def mirrored(self) -> Spread:
-        """Return the spread of the estimate with the opposite sign."""
+        """Return the spread of the negated estimate: the skewness has the opposite sign, and the rest is unchanged."""
         return replace(self, skewness=-self.skewness)
 
     def interval(self, value: float, level: float = 0.95) -> tuple[float, float]:
-        """Return the two-sided interval of an estimate with this spread."""
+        """Return the lower and the upper end of the two-sided confidence interval.
+
+        Args:
+            value: value of the estimate that has this spread.
+            level: confidence level, in (0, 1).
+        """
         tail = (1 - level) / 2
         return self.lower_bound(value, tail), self.upper_bound(value, tail)
 
     def lower_bound(self, value: float, tail: float) -> float:
-        """Return the one-sided lower bound: the true value lies below it with probability `tail`, in (0, 0.5)."""
+        """Return the one-sided lower confidence bound.
+
+        Args:
+            value: value of the estimate that has this spread.
+            tail: probability that the true value lies below the bound, in (0, 0.5).
+        """
         return -self.mirrored().upper_bound(-value, tail)
 
     def upper_bound(self, value: float, tail: float) -> float:
-        """Return the one-sided upper bound: the true value lies above it with probability `tail`, in (0, 0.5)."""
+        """Return the one-sided upper confidence bound.
+
+        Args:
+            value: value of the estimate that has this spread.
+            tail: probability that the true value lies above the bound, in (0, 0.5).
+        """
         quantile = float(stdtrit(self.freedom, 1 - tail))
         return value + max(quantile, -_transformed_back(-quantile, self.skewness)) * self.stderr
 
     def p_above(self, value: float) -> float:
-        """Return the one-sided p-value of the estimate `value` for a true value of at most 0.
+        """Return the one-sided p-value of the estimate `value` against a true value of 0 or less.
 
-        It is below `tail` exactly if `lower_bound` is above 0. If the standard error is 0, it is 0 or 1.
+        The p-value is below a probability `tail` exactly if `lower_bound(value, tail)` is above 0. If the standard
+        error is 0, the p-value is 0 for a positive `value`, and otherwise 1.
         """
         if self.stderr == 0:
             return float(value <= 0)
@@ -107,7 +128,7 @@ class Spread:
         return float(stdtr(self.freedom, -min(statistic, _transformed(statistic, self.skewness))))
 
     def p_value(self, value: float) -> float:
-        """Return the two-sided p-value of the estimate `value` for a true value of 0."""
+        """Return the two-sided p-value, at most 1, of the estimate `value` against a true value of 0."""
         above = self.p_above(value) if value > 0 else self.mirrored().p_above(-value)
         return min(2 * above, 1.0)
 
@@ -118,11 +139,11 @@ def standard_error(influence: Array, sources: Sequence[str] | None = None, *, ch
     Args:
         influence: influence of each item.
         sources: source of each item; None if every item is its own source.
-        change: change of each influence on half the sources, as in `Estimate`; None for the plain infinitesimal
-            jackknife.
+        change: second-order part of each item, as in `bench.metrics.uncertainty.Estimate`, by which the variance is
+            corrected; None for the plain infinitesimal jackknife.
 
     Returns:
-        Standard error with the G/(G-1) correction for G sources; NaN if there are fewer than two.
+        Standard error, whose square includes the correction G/(G-1) for G sources; NaN for fewer than two sources.
     """
     sums = _by_source(influence, sources)
     if len(sums) < 2:
@@ -136,9 +157,17 @@ def standard_error(influence: Array, sources: Sequence[str] | None = None, *, ch
 
 
 def variance_shares(influence: Array, sources: Sequence[str]) -> dict[str, float]:
-    """Return the share of each source in Σs², the largest first; empty if all influences are 0.
+    """Return how much of the variance each source causes.
 
-    Here s is the sum of the influences of a source's items, so Σs² is proportional to the variance.
+    The variance is proportional to Σs², where s is the sum of the influences of one source's items. The share of a
+    source is its s² divided by Σs².
+
+    Args:
+        influence: influence of each item.
+        sources: source of each item.
+
+    Returns:
+        Share of each source in [0, 1] by the source's name, the largest share first; empty if every s is 0.
     """
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     squares = np.square(np.bincount(group, weights=influence))
@@ -156,10 +185,10 @@ def _by_source(values: Array, sources: Sequence[str] | None) -> Array:
 
 
 def _transformed(statistic: float, skewness: float) -> float:
-    """Apply Hall's monotone transformation to a studentised estimate, which removes the skewness of its distribution.
+    """Apply Hall's monotone transformation, which removes the skewness of the distribution of a studentised estimate.
 
-    The transformation of t is t + a t² / 3 + a² t³ / 27 + a / 6 with the skewness a. The first three terms together are
-    ((1 + a t / 3)³ - 1) / a.
+    A studentised estimate t is transformed to t + a t² / 3 + a² t³ / 27 + a / 6, where a is the skewness. The code uses
+    the equal expression ((1 + a t / 3)³ - 1) / a + a / 6.
     """
     if skewness == 0:
         return statistic

@@ -42,7 +42,7 @@ Array = npt.NDArray[Any]
 
 UNBOUNDED = "the interval of the divisor contains 0, so the ratio has no bounded interval"
 EXACT = NotAvailable("exact")
-"""Result in place of a ratio whose divisor is exactly 0."""
+"""Placeholder for a ratio that does not exist because its divisor is exactly 0."""
 SPLITS = 10
 """Number of splits of the Inception Score."""
 STATISTICS: Mapping[str, Mapping[str, Any]] = {
@@ -54,69 +54,84 @@ STATISTICS: Mapping[str, Mapping[str, Any]] = {
     },
     "inception_score": {"statistic": "Inception Score", "splits": SPLITS, "shuffled by": "RandomState(2020)"},
 }
-"""Settings of each statistic for the protocol, by the prefix of the metric's name; `mean` for metrics of items."""
+"""For each statistic, the settings that become a part of the protocol. A key is the prefix of the metric's name. The
+key `mean` is for every metric that has one value for each item."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number, or the reason why there is none."""
+    """The value of one metric for one row, with its uncertainty, or the reason why there is no value."""
 
     value: float | None
     stderr: float | None = None
-    """Standard error; None if it is unknown because there are fewer than two sources, or all show the same value."""
+    """Standard error; None if it is unknown. `stderr_reason` then gives the reason, if there is a value."""
     n: int = 0
     """Number of items from which the value is computed."""
     sources: int = 0
-    """Number of independent sources among the items."""
+    """Number of different sources of these items."""
     reason: str | None = None
-    """Reason why there is no value."""
+    """Reason why there is no value; None if there is one."""
     ratio: Measurement | NotAvailable | None = None
-    """Reference row's value divided by this value, on the same items; `EXACT` if this value is zero."""
+    """Value of the reference row divided by this row's value, both from the same items; `EXACT` if this row's value is
+    0. None if there is no comparison with a reference row."""
     difference: Difference | None = None
-    """This row's value minus that of the reference row, on the same items."""
+    """Value of this row minus the value of the reference row, both from the same items; None if there is no comparison
+    or no interval of the difference."""
     p_holm: float | None = None
-    """P-value of the difference, adjusted by Holm's method within its family (`bench.tables.comparisons`)."""
+    """P-value of `difference`, adjusted by Holm's method. `bench.tables.comparisons` defines which differences are
+    adjusted together. None if it was not adjusted."""
 
     @property
     def differs(self) -> bool:
-        """Whether the row differs from the reference row at the 95 % level, with enough effective sources."""
+        """Whether the row differs significantly from the reference row.
+
+        The adjusted p-value must be below `LEVEL`, and the difference must have enough effective sources for a verdict.
+        """
         if self.difference is None or self.p_holm is None or self.difference.decided_by_few:
             return False
         return self.p_holm < LEVEL
 
     spread: Spread | None = None
-    """Distribution of the value's error; None if there is no standard error."""
+    """Spread of the value, from which its interval is computed; None if there is no standard error."""
     stderr_reason: str | None = None
-    """Reason why a value has no standard error."""
+    """Reason why the value has no standard error; None if it has one, or if there is no value."""
 
     @property
     def ci95(self) -> tuple[float, float] | None:
-        """95 % interval from Student's distribution, longer on the side to which skewness points."""
+        """Lower and upper end of the 95 % interval; None if there is no value or no standard error.
+
+        The interval uses Student's distribution. If the value's distribution is skewed, the interval is longer on the
+        side of the long tail.
+        """
         return None if self.value is None or self.spread is None else self.spread.interval(self.value)
 
     @property
     def effective_sources(self) -> float | None:
-        """Effective number of sources of the standard error, from 1 to `sources`."""
+        """Number of effective sources of the standard error, from 1 to `sources`; None without a standard error."""
         return None if self.spread is None else self.spread.effective_sources
 
     @property
     def freedom(self) -> float | None:
-        """Degrees of freedom of the Student interval."""
+        """Degrees of freedom of the Student distribution behind `ci95`; None if there is no standard error."""
         return None if self.spread is None else self.spread.freedom
 
     @property
     def interval_too_short(self) -> bool:
-        """Whether few sources decide the value, so that its interval contains the true value in less than 95 %."""
+        """Whether there are too few effective sources for the interval.
+
+        Such an interval is too short: it contains the true value with a probability of less than 95 %.
+        """
         return self.spread is not None and self.spread.decided_by_few
 
 
 Found = tuple[Estimate, Chosen] | NotAvailable
-"""An estimate with the items from which it is computed, or the reason why there is none."""
+"""A pair of an estimate and N booleans, which are True for the items from which the estimate is computed. If there is
+no estimate, a `NotAvailable` with the reason."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Estimates of every row and metric, comparable in pairs on the same items.
+    """Estimates of every metric for every row. Two rows can be compared item by item.
 
     Attributes:
         scored: measured values of all items.
@@ -132,7 +147,7 @@ class Summary:
 
     @cached_property
     def metrics(self) -> dict[str, list[str]]:
-        """Names of the metrics of each row."""
+        """Full names of all metrics that each row has, by the row's name."""
         return {row: self._names(arrays) for row, arrays in self.scored.rows.items()}
 
     def _names(self, arrays: Mapping[str, Array | Features]) -> list[str]:
@@ -151,16 +166,27 @@ class Summary:
         return {(row, name): self._estimate(row, name) for row, names in self.metrics.items() for name in names}
 
     def found(self, row: str, metric: str) -> Found:
-        """Return the estimate with its influences, or the reason why there is none."""
+        """Return the estimate of a metric for a row.
+
+        Args:
+            row: name of the row.
+            metric: full name of the metric.
+
+        Returns:
+            The estimate and the items from which it is computed, or a `NotAvailable` with the reason.
+        """
         return self._found.get((row, metric), NotAvailable(f"{metric} was not measured on {row}"))
 
     def measure(self, metric: str) -> str:
-        """Return the name of the measure whose values a metric is computed from."""
+        """Return the name of the measure that computes the values or features for a metric."""
         name = MetricName.parse(metric).metric
         return self.scored.sets[name].partition(".")[0] if name in self.scored.sets else self.scored.measures[name]
 
     def statistic(self, metric: str) -> dict[str, Any]:
-        """Return, as plain data, how a metric's value is computed from the measured values of the items."""
+        """Return a description, for the protocol, of how a metric is computed from the measure's arrays.
+
+        The description is plain data. It names the statistic, and, if the metric has them, its variant and its bin.
+        """
         name = MetricName.parse(metric)
         found = dict(STATISTICS["mean"])
         if name.metric in self.scored.sets:
@@ -174,14 +200,18 @@ class Summary:
         return found
 
     def measurement(self, row: str, metric: str) -> Measurement:
-        """Return a metric's value and standard error, without a comparison to the reference row."""
+        """Return a metric's value and standard error for a row, without a comparison with the reference row."""
         found = self.found(row, metric)
         if isinstance(found, NotAvailable):
             return Measurement(None, reason=found.reason)
         return self._measured(*found, rounding_of([(1.0, found[0])]))
 
     def difference(self, new: str, old: str, metric: str) -> Difference | NotAvailable:
-        """Return the value of `new` minus that of `old`, paired by item, or the reason why there is none."""
+        """Compute the metric of the row `new` minus the metric of the row `old`, paired item by item.
+
+        Returns:
+            The difference with its interval, or a `NotAvailable` with the reason why there is none.
+        """
         pair = self._pair(new, old, metric)
         if isinstance(pair, NotAvailable):
             return pair
@@ -189,7 +219,14 @@ class Summary:
         return paired_difference(first, second, self._sources(there))
 
     def variance_shares(self, new: str, old: str, metric: str) -> dict[str, float]:
-        """Return each source's share in the variance of a difference, the largest first; empty if there is none."""
+        """Return how much of the variance of a difference each source causes.
+
+        The difference is the metric of the row `new` minus the metric of the row `old`.
+
+        Returns:
+            Share of each source in [0, 1] by the source's name, the largest first; empty if there is no difference or
+            its variance is 0.
+        """
         pair = self._pair(new, old, metric)
         if isinstance(pair, NotAvailable):
             return {}
@@ -197,7 +234,16 @@ class Summary:
         return variance_shares(first.influence - second.influence, self._sources(there))
 
     def contrast(self, weights: Mapping[str, float], metric: str) -> Difference | NotAvailable:
-        """Compare a weighted sum of rows' values on the same items with 0, or return the reason why there is none."""
+        """Compare a weighted sum of the values of several rows with 0.
+
+        Args:
+            weights: weight of each row.
+            metric: full name of the metric.
+
+        Returns:
+            The weighted sum with its interval. If a row has no value, if the rows were not measured on the same items,
+            or if there is no interval: a `NotAvailable` with the reason.
+        """
         first = next(iter(weights))
         weighted = []
         for row, weight in weights.items():
@@ -209,10 +255,11 @@ class Summary:
         return contrast(weighted, self._sources(there))
 
     def ratio(self, above: str, below: str, metric: str) -> Measurement:
-        """Return the value of `above` divided by that of `below` on the same items.
+        """Return the value of the row `above` divided by the value of the row `below`, both from the same items.
 
-        The standard error follows from the delta method. There is none if the interval of the divisor contains 0,
-        because the ratio has no bounded interval then (Fieller, "Some problems in interval estimation", 1954).
+        The standard error follows from the delta method. If the interval of the divisor contains 0, the ratio has no
+        bounded interval (Fieller, "Some problems in interval estimation", 1954). The result then has a value but no
+        standard error.
         """
         pair = self._pair(above, below, metric)
         if isinstance(pair, NotAvailable):
@@ -240,9 +287,12 @@ class Summary:
         return first[0], second[0], first[1]
 
     def table(self, reference: str | None) -> dict[str, dict[str, Measurement]]:
-        """Return the measurements by row and metric, each compared with the reference row if there is one.
+        """Return the measurement of every metric for every row, by row and then by metric.
 
-        The p-values of the differences are not adjusted here, as `bench.tables.comparisons` defines their families.
+        The p-values of the differences are not adjusted here. `bench.tables.comparisons` adjusts them.
+
+        Args:
+            reference: name of the reference row, with which every other row is compared; None for no comparison.
         """
         table = {row: {name: self.measurement(row, name) for name in names} for row, names in self.metrics.items()}
         if reference is not None and reference in table:
@@ -265,7 +315,17 @@ class Summary:
             )
 
     def _measured(self, estimate: Estimate, there: Chosen, rounding: float, exact: float = 0.0) -> Measurement:
-        """Return a number with its spread; if the spread is 0, it has a standard error only if its value is `exact`."""
+        """Return the measurement of an estimate.
+
+        If the computed standard error is 0, it is kept only for a value that is known to be exact. For any other value
+        the spread is unknown, and the measurement has no standard error.
+
+        Args:
+            estimate: estimate with its influences.
+            there: N booleans, True for the items from which the estimate is computed.
+            rounding: limit for rounding errors, as in `Spread.of`.
+            exact: value that may have a standard error of 0.
+        """
         chosen = self._sources(there)
         found = Measurement(estimate.value, n=int(there.sum()), sources=len(set(chosen)))
         spread = Spread.of(estimate.influence, chosen, change=estimate.change, rounding=rounding)
@@ -279,7 +339,15 @@ class Summary:
         return [source for source, used in zip(self.scored.sources, there, strict=True) if used]
 
     def extrapolation(self, row: str, metric: str) -> Extrapolation | NotAvailable:
-        """Return a Fréchet distance extrapolated to infinitely many items, or the reason why there is none."""
+        """Extrapolate a Fréchet distance to infinitely many items.
+
+        Args:
+            row: name of the row.
+            metric: full name of a metric that is a Fréchet distance, such as `fid`.
+
+        Returns:
+            The extrapolation, or a `NotAvailable` with the reason why there is none.
+        """
         pairs = self._pairs(row, metric)
         if isinstance(pairs, NotAvailable):
             return pairs
@@ -306,7 +374,7 @@ class Summary:
         return estimate_by_halves(pairs.frechet, sources), inside
 
     def _inside(self, name: MetricName) -> Chosen:
-        """Return a mask of the items from which a metric is computed: all items, or those of its bin."""
+        """Return N booleans, True for the items in the metric's bin. All are True if the metric has no bin."""
         if name.bin is None:
             return np.ones(len(self.scored.sources), np.bool_)
         low, high = name.bin
@@ -325,7 +393,10 @@ class Summary:
         return Estimate(score.value, score.influence), inside
 
     def _pairs(self, row: str, metric: str) -> _Pairs | NotAvailable:
-        """Return the features of the images and of the reference set, or the reason why there are too few."""
+        """Return the two sets of features that a metric compares.
+
+        If there are fewer than `fewest` items or reference images, return a `NotAvailable` with the reason.
+        """
         name = MetricName.parse(metric)
         inside, places = self._inside(name), np.asarray(self.scored.references)
         images = Features.of(self.scored.rows[row][name.array(self.scored.sets)])
@@ -341,16 +412,24 @@ class Summary:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Features of the images and of the reference set, with the items of a bin of which statistics are computed."""
+    """Two sets of features that a metric compares: those of a row's images, and those of the reference set.
+
+    The reference set consists of true images. Statistics are computed only from the items in `inside`.
+    """
 
     values: Features
     truth: Features
     places: npt.NDArray[np.int_]
-    """Indices of the items whose true images are the reference set."""
+    """Index of the item to which each image of the reference set belongs."""
     inside: Chosen
 
     def fewest(self, sources: Sequence[str], count: int) -> int:
-        """Return the number of reference images in the smallest of `count` parts."""
+        """Divide the items into parts, and return the smallest number of reference images that a part has.
+
+        Args:
+            sources: source of each item in `inside`.
+            count: number of parts.
+        """
         return min(int(self._among_all(part)[self.places].sum()) for part in parts(sources, count))
 
     def _among_all(self, chosen: Chosen) -> Chosen:
@@ -359,7 +438,13 @@ class _Pairs:
         return there
 
     def kernel(self, sources: Sequence[str]) -> Found:
-        """Return the kernel distance; its leave-one-out jackknife gives slightly too wide intervals."""
+        """Return the kernel distance, or a `NotAvailable` with the reason why there is none.
+
+        The interval of the distance is slightly too wide, because the influences come from a leave-one-out jackknife.
+
+        Args:
+            sources: source of each item in `inside`.
+        """
         if len(set(sources)) < 2:
             return NotAvailable("all items are of one source, so there is no independent pair")
         used = self.inside[self.places]
@@ -368,9 +453,13 @@ class _Pairs:
         return kernel_estimate_by_parts(self.values[self.inside], self.truth[used], sources), self.inside
 
     def frechet(self, chosen: Chosen) -> Estimate:
-        """Return the Fréchet distance of some of the items.
+        """Return the Fréchet distance, computed from a subset of the items in `inside`.
 
-        An item influences it by its image, and also by its true image if that is in the reference set.
+        An item influences the distance through its image in the row. If the item's true image is in the reference set,
+        the item also influences the distance through the true image.
+
+        Args:
+            chosen: a boolean for each item in `inside`, True if the item is in the subset.
         """
         there = self._among_all(chosen)
         used = there[self.places]

@@ -1,12 +1,12 @@
 """Estimates with influence functions, and the differences between them.
 
-A statistic computed on N items is, to first order, its true value plus the mean of its influence over the items (Efron,
-"The jackknife, the bootstrap and other resampling plans", 1982, chapter 6). For a mean over items, the influence of an
-item is its deviation from the mean, and everything here reduces to the usual formulas.
+A statistic computed from N items is, to first order, its true value plus the mean of the N influences (Efron, "The
+jackknife, the bootstrap and other resampling plans", 1982, chapter 6). If the statistic is a mean, the influence of an
+item is the item's deviation from this mean, and the formulas of this module become the usual ones.
 
-The infinitesimal jackknife counts the second-order part of the variance twice, so intervals of a Fréchet distance of
-few items are too wide. That part is estimated from the change of each influence on half the sources;
-docs/uncertainty.md derives it.
+The infinitesimal jackknife counts the second-order part of the variance twice. Without a correction, the interval of a
+Fréchet distance of few items would therefore be too wide. This module estimates the second-order part: it computes the
+statistic again from each half of the sources, and compares the influences. docs/uncertainty.md derives the formula.
 """
 
 from __future__ import annotations
@@ -43,27 +43,28 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
-"""Boolean mask of the items, among N, from which a statistic is computed."""
+"""N booleans, one for each item: True if a statistic is computed from this item."""
 Statistic = Callable[[Chosen], "Estimate"]
 LEVEL = 0.05
 """Significance level of p-values after Holm's correction."""
 TOO_FEW_SOURCES = "fewer than two independent sources"
 NO_SPREAD = "every source shows the same value, so its spread is unknown"
 _ROUNDING = 1e-13
-"""Largest size, relative to the largest value or influence, of a number that is taken for a rounding error of 0."""
+"""Limit for rounding errors, relative to the largest value or influence. A number at or below it is treated as 0."""
 _SEED = 0
-"""Seed of the random division of sources into parts; it belongs to the method, not to the run."""
+"""Seed of the random division of sources into parts. It is fixed, so the seed of a run does not change the parts."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with the influence of each item on it, in the manifest's order."""
+    """The value of a statistic, and the influence of each item on this value."""
 
     value: float
     influence: Array
     change: Array | None = None
-    """Change of each influence if the statistic is computed only from the half of the sources to which the item
-    belongs; None if there is no second-order part, as for a mean."""
+    """For each item, the difference of two influences: its influence on the statistic of only one half of the sources
+    (the half that contains the item's source), minus its influence on the statistic of all items. None if the
+    statistic has no second-order part. A mean, for example, has none."""
 
 
 @dataclass(frozen=True)
@@ -73,35 +74,39 @@ class Difference:
     value: float
     stderr: float
     ci95: tuple[float, float]
-    """95 % interval of this difference alone, from Student's distribution and longer on the side of the skewness."""
+    """95 % interval from Student's distribution, without a correction for multiple comparisons. If the distribution is
+    skewed, the interval is longer on the side of the long tail."""
     p_value: float
-    """Two-sided p-value for no difference; it is below 0.05 exactly if the interval does not contain 0."""
+    """Two-sided p-value for a true difference of 0. It is below 0.05 exactly if the interval does not contain 0."""
     sources: int
-    """Number of independent sources of the difference."""
+    """Number of sources of the items from which the difference is computed."""
     effective_sources: float
-    """Effective number of sources of the standard error, from 1 to `sources`."""
+    """Number of effective sources of the standard error, from 1 to `sources`."""
     freedom: float
-    """Degrees of freedom of the Student interval."""
+    """Degrees of freedom of the Student distribution from which the interval is computed."""
 
     @property
     def decided_by_few(self) -> bool:
-        """Whether the effective sources are fewer than `FEWEST_EFFECTIVE`, so that no verdict is possible."""
+        """Whether there are fewer effective sources than `FEWEST_EFFECTIVE`. If so, no verdict is given."""
         return self.effective_sources < FEWEST_EFFECTIVE
 
 
 @dataclass(frozen=True)
 class Known:
-    """A value with its spread, but without the influences of its items."""
+    """A value whose spread is known, but for which the influences of the items are not available."""
 
     value: float
     spread: Spread
 
 
 def mean_estimate(values: npt.ArrayLike) -> Estimate:
-    """Return the mean of one value for each item.
+    """Estimate the mean of the items' values.
 
     Args:
-        values: value of each item.
+        values: one finite number for each item.
+
+    Returns:
+        The mean. The influence of an item is its value minus the mean; there is no second-order part.
 
     Raises:
         ValueError: the list is empty, or a value is not finite.
@@ -113,14 +118,16 @@ def mean_estimate(values: npt.ArrayLike) -> Estimate:
 
 
 def parts(sources: Sequence[str], count: int) -> list[Chosen]:
-    """Divide sources at random into equally large parts, which are the same for the same names in any order.
+    """Divide the sources at random into parts with about equally many sources.
+
+    The division depends only on the set of the sources' names. It does not depend on their order, nor on the run.
 
     Args:
-        sources: source of each item.
-        count: number of parts; each of 2 parts consists of two of 4 parts.
+        sources: name of the source of each of the N items.
+        count: number of parts. The divisions are nested: each of 2 parts is the union of two of the 4 parts.
 
     Returns:
-        A mask of the items of each part; all items of a source are in the same part.
+        For each part, N booleans that are True for the items of the part. All items of a source are in one part.
     """
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     part = np.random.default_rng(_SEED).permutation(len(names)) * count // len(names)
@@ -128,12 +135,15 @@ def parts(sources: Sequence[str], count: int) -> list[Chosen]:
 
 
 def estimate_by_halves(statistic: Statistic, sources: Sequence[str]) -> Estimate:
-    """Return a statistic of all items, with the change of its influences on half the sources.
+    """Estimate a statistic of all items, including its second-order part.
+
+    The second-order part is saved as `Estimate.change`. To compute it, the function divides the sources into two halves
+    and calls `statistic` for each half.
 
     Args:
-        statistic: function that returns the estimate for a subset of the items; it must be defined for either half of
-            the sources.
-        sources: source of each item, at least two different ones.
+        statistic: function that returns the estimate for a subset of the items. The function calls it with all items,
+            and with the items of each half.
+        sources: source of each item; there must be at least two different sources.
     """
     whole = statistic(np.ones(len(sources), np.bool_))
     change = np.empty(len(sources))
@@ -143,7 +153,14 @@ def estimate_by_halves(statistic: Statistic, sources: Sequence[str]) -> Estimate
 
 
 def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
-    """Return a weighted sum of estimates on the same items.
+    """Return the weighted sum of estimates that were computed from the same items.
+
+    Args:
+        weighted: pairs of a weight and an estimate.
+
+    Returns:
+        Weighted sums of the values, of the influences and of the changes. An estimate without `change` adds 0 to the
+        last sum, which is None if no estimate has a `change`.
 
     Raises:
         ValueError: the estimates have different numbers of items.
@@ -160,12 +177,15 @@ def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
 
 
 def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | None = None) -> Difference | NotAvailable:
-    """Subtract `old` from `new` on the same items, or return the reason why the difference has no interval.
+    """Compute the value of `new` minus the value of `old`, where both were computed from the same items.
 
     Args:
-        new: estimate that is compared.
-        old: estimate with which it is compared.
+        new: estimate from which `old` is subtracted.
+        old: estimate that is subtracted.
         sources: source of each item; None if every item is its own source.
+
+    Returns:
+        The difference with its interval, or a `NotAvailable` with the reason why there is no interval.
     """
     return contrast([(1.0, new), (-1.0, old)], sources)
 
@@ -173,9 +193,16 @@ def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | Non
 def contrast(
     weighted: Sequence[tuple[float, Estimate]], sources: Sequence[str] | None = None
 ) -> Difference | NotAvailable:
-    """Compare a weighted sum of estimates on the same items with 0, or return the reason why it has no interval.
+    """Compare the weighted sum of several estimates with 0, where all estimates were computed from the same items.
 
-    If all sources show the same sum, its spread is unknown, unless the estimates are exactly equal.
+    Args:
+        weighted: pairs of a weight and an estimate.
+        sources: source of each item; None if every item is its own source.
+
+    Returns:
+        The weighted sum with its interval, or a `NotAvailable` with the reason why there is no interval. There is none
+        if there are fewer than two sources. There is also none if the standard error is 0 but the sum is not 0, because
+        the spread is then unknown.
     """
     found = combined(weighted)
     rounding = rounding_of(weighted)
@@ -185,7 +212,14 @@ def contrast(
 
 
 def rounding_of(weighted: Sequence[tuple[float, Estimate]]) -> float:
-    """Return the largest size of a weighted sum's value or influence that is taken for a rounding error of 0."""
+    """Return the limit below which the value and the influences of a weighted sum are treated as 0.
+
+    Smaller numbers are rounding errors. The limit is `_ROUNDING` times the sum, over the estimates, of the absolute
+    weight times the largest absolute value or influence of the estimate.
+
+    Args:
+        weighted: pairs of a weight and an estimate.
+    """
     return _ROUNDING * sum(
         abs(weight) * max(abs(estimate.value), float(np.abs(estimate.influence).max(initial=0.0)))
         for weight, estimate in weighted
@@ -193,10 +227,18 @@ def rounding_of(weighted: Sequence[tuple[float, Estimate]]) -> float:
 
 
 def independent_difference(new: Known, old: Known) -> Difference | NotAvailable:
-    """Subtract `old` from `new` on independent items, or return the reason why the difference has no interval.
+    """Compute the value of `new` minus the value of `old`, where the two values come from independent items.
 
-    The degrees of freedom are Welch's ("The generalization of 'Student's' problem when several different population
-    variances are involved", 1947). Third and fourth moments add up like those of independent sources.
+    The degrees of freedom follow Welch ("The generalization of 'Student's' problem when several different population
+    variances are involved", 1947). The skewness and the number of effective sources follow from the rule that the third
+    and the fourth moments of independent sums add up.
+
+    Args:
+        new: value from which `old` is subtracted, with its spread.
+        old: value that is subtracted, with its spread.
+
+    Returns:
+        The difference with its interval. If both standard errors are 0 and the values differ, a `NotAvailable`.
     """
     one, other = new.spread, old.spread
     error = float(np.hypot(one.stderr, other.stderr))
@@ -228,9 +270,15 @@ def _difference(value: float, spread: Spread) -> Difference | NotAvailable:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust a family's p-values by Holm's step-down method, and return them in the given order.
+    """Adjust p-values for multiple comparisons by Holm's step-down method.
 
-    The method is that of "A simple sequentially rejective multiple test procedure" (1979).
+    The source is Holm, "A simple sequentially rejective multiple test procedure" (1979).
+
+    Args:
+        p_values: p-values of all comparisons that are tested together (one family).
+
+    Returns:
+        Adjusted p-values, at most 1, in the order of `p_values`.
     """
     adjusted = [0.0] * len(p_values)
     largest = 0.0

@@ -1,7 +1,7 @@
 """The layers of a decoder and the cost of decoding one image, measured while it runs, for Tables 7 and 8.
 
-The module itself runs once on tensors of the meta device. They have shapes and storages but no values, so that even the
-largest decoder takes a second and no memory. Levels are labelled like in Tables 7 and 8 of the paper.
+The decoder runs once on tensors of PyTorch's meta device. Such tensors have shapes but no values, so that even the
+largest decoder needs only a second and no memory. Levels have the same labels as in Tables 7 and 8 of the paper.
 """
 
 from __future__ import annotations
@@ -32,41 +32,44 @@ NAMES: dict[type[nn.Module], str] = {
     Upsample: "Upsample",
     nn.GroupNorm: "GroupNorm",
 }
-"""Names of the modules that make one line of the paper's tables; a convolution's name also contains its kernel."""
+"""The name of each kind of module in the paper's tables. `_name` makes the names of convolutions from their kernels."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A line of Table 7 or 8."""
+    """One line of Table 7 or 8: a layer, or several successive layers of equal kind and shape."""
 
     part: str
     """Part of the decoder: `branch` or `main`."""
     level: int | str
-    """Index of the blending step that it feeds or follows (0 or 1 is the finest), `stem` before the first, or `out`."""
+    """Index of the blending step that the layer feeds (branch) or follows (main part). The finest level is 0 or 1.
+
+    `stem` stands for the main part's layers before the first blending step, and `out` for the last ones.
+    """
     layer: str
-    """Kind of the layer, such as `Conv 3x3`, and the number of successive ones, as in `ResBlock x3`."""
+    """Kind of the layer, such as `Conv 3x3`. `ResBlock x3` stands for three successive layers of this kind."""
     output: tuple[int, int, int]
     """Shape of the output, C×H×W."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one image in float32."""
+    """The cost of decoding one image in float32."""
 
     parameters: int
     tera_flop: float
-    """Operations in 1e12, counted by `operations`."""
+    """Number of operations, in units of 1e12, as `operations` counts them."""
     peak_activation_bytes: int
-    """Bytes counted by `peak_activation_bytes`, without weights, latents, image and mask."""
+    """Number of bytes that `peak_activation_bytes` counts. Weights, latents, image and mask are not included."""
 
 
 def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
-    """Return the layers in the order in which they run; successive equal ones are one line.
+    """Return the layers in the order in which they run. Successive equal layers are combined into one line.
 
     Addition is not a layer, so blending by addition gives no line.
 
     Args:
-        decoder: the decoder, with weights on any device; they are neither read nor moved.
+        decoder: the decoder. Its weights may be on any device; they are neither read nor moved.
         resolution: side of the square image in pixels.
 
     Raises:
@@ -100,8 +103,8 @@ def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost
     Args:
         decoder: see `trace_layers`.
         resolution: side of the square image in pixels.
-        conditioned: True if image and mask are passed to the branch, if there is one. The parameters are always all
-            that the decoder has.
+        conditioned: True to pass an image and a mask to the branch, if the decoder has one. The number of parameters
+            includes the branch in any case.
 
     Raises:
         ValueError: the resolution is not a positive multiple of the decoder's factor.
@@ -112,13 +115,13 @@ def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost
 
 
 def operations(call: Callable[[], object]) -> int:
-    """Count the operations of a call: twice the multiply-accumulates of its convolutions and matrix products.
+    """Count the operations of a call: two for each multiply-accumulate of a convolution or a matrix product.
 
-    Linear layers, both products of attention, and the counting convolution of partial ones are included; biases,
-    normalisations and activations are not.
+    The count includes linear layers, both matrix products of attention, and the convolution with which a partial
+    convolution counts known positions. It does not include biases, normalisations and activations.
 
     Args:
-        call: function that runs on tensors, possibly of the meta device.
+        call: function without arguments that runs the network, possibly on tensors of the meta device.
     """
     with FlopCounterMode(display=False) as counter:
         call()
@@ -127,14 +130,15 @@ def operations(call: Callable[[], object]) -> int:
 
 
 def peak_activation_bytes(call: Callable[[], object]) -> int:
-    """Return the largest number of bytes that tensors created by a call hold at one time, including its result.
+    """Return the largest number of bytes that the tensors created by a call hold at one time, including its result.
 
-    The storages of the results of PyTorch's operators are counted, each from its creation until Python drops its last
-    tensor. Tensors from before the call, the working memory of kernels and reserves of the allocator are not counted: a
-    device needs more. On the meta device, attention holds all scores, which a fused kernel does not.
+    Every result of a PyTorch operator counts from its creation until Python drops the last tensor that uses its memory.
+    Tensors from before the call, the working memory of kernels and the allocator's reserves do not count, so a real
+    device needs more. On the meta device, attention holds all its scores at once. A fused kernel does not need this
+    memory.
 
     Args:
-        call: function that runs on tensors, possibly of the meta device.
+        call: function without arguments that runs the network, possibly on tensors of the meta device.
     """
     live = _LiveBytes()
     with live:
@@ -143,7 +147,7 @@ def peak_activation_bytes(call: Callable[[], object]) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no types for either of them
-    """A mode that adds up the sizes of all live storages."""
+    """A mode of PyTorch that adds up the sizes in bytes of all storages created while the mode is active."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -175,7 +179,7 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch ha
 
 
 def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> Callable[[], Tensor]:
-    """Return a function that runs the module on meta tensors instead of its weights, in float32, without gradients."""
+    """Return a function that runs the decoder without gradients, on float32 meta tensors in place of its weights."""
     config = decoder.config
     factor = 2 ** (len(config.channels) - 1)
     if resolution < factor or resolution % factor:
@@ -198,8 +202,9 @@ def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> C
 
 
 def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Module]]:
-    """Yield part, level and module of every line; every smaller module is a part of one of
-    these.
+    """Yield the part, the level and the module of every possible line of the table.
+
+    All smaller modules of the decoder are inside one of the yielded modules.
     """
     if decoder.condition_encoder is not None:
         for place, layer in enumerate(decoder.condition_encoder.layers):
@@ -216,7 +221,7 @@ def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Modul
 
 
 def _concatenations(decoder: Decoder) -> Iterator[tuple[int | str, nn.Module]]:
-    """Yield level and convolution of every concatenation; the input of that convolution is the concatenation itself."""
+    """Yield the level of every concatenation, and the convolution whose input is the concatenated map."""
     if decoder.condition_encoder is not None and decoder.config.blending == "concat":
         for place, blend in enumerate(decoder.blends):
             yield place or "out", blend.get_submodule("conv")

@@ -37,9 +37,9 @@ CONFIG = "config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 PICKLED_WEIGHTS = "diffusion_pytorch_model.bin"
 TRAINING = "_training"
-"""Key of the configuration under which our own files record how long the network was trained."""
+"""Key in our own `config.json` under which the length of the network's training is recorded."""
 LINEAGE = "_lineage"
-"""Key of the configuration under which our own files record the origin of a decoder's weights."""
+"""Key in our own `config.json` under which the origin of a decoder's weights is recorded."""
 
 _OWN = "Decoder"
 _DIFFUSERS = {
@@ -47,24 +47,28 @@ _DIFFUSERS = {
     "AutoencoderKL": ("block_out_channels", "layers_per_block", False),
     "VQModel": ("block_out_channels", "layers_per_block", False),
 }
-"""Classes of diffusers, with their keys for the decoder's widths and depth, and whether they have a branch."""
+"""Classes of diffusers that contain a decoder.
+
+Each value has the key of the widths in `config.json`, the key of the depth, and True if the class has a branch.
+"""
 
 
 def load_decoder(path: str | Path) -> Decoder:
     """Read a decoder in any known format, in float32.
 
-    Width, depth and branch follow from the weights. Only the number of normalisation groups and the branch's kind of
-    convolution come from `config.json`; its other values must agree with the weights.
+    The width, the depth and the presence of a branch follow from the weights. Only the number of normalisation groups
+    and the branch's kind of convolution come from `config.json`; its other values must agree with the weights.
 
     Args:
-        path: a folder written by `save_decoder`, or one of diffusers' `AsymmetricAutoencoderKL`, `AutoencoderKL` or
-            `VQModel`; or one file, `.safetensors` or of `torch.save` (such as the authors' Lightning `.ckpt`), with
-            the authors' or diffusers' names, of a decoder, a first stage or a whole diffusion model. A single file
-            is read with 32 groups and plain convolutions, even if a `config.json` is next to it.
+        path: a folder or a single file. A folder was written by `save_decoder`, or contains diffusers'
+            `AsymmetricAutoencoderKL`, `AutoencoderKL` or `VQModel`. A file is a `.safetensors` file or was written by
+            `torch.save`, such as the authors' Lightning `.ckpt`. It holds a decoder, a first stage or a whole diffusion
+            model, with the authors' or diffusers' tensor names. A file is read with 32 groups and plain convolutions,
+            even if a `config.json` is next to it.
 
     Raises:
-        BadInputError: the file or folder is missing or broken, contains code or no decoder, or its weights and
-            configuration disagree. The message names what is missing, unexpected or different.
+        BadInputError: the file or folder is missing or broken, contains code, contains no decoder, or its weights and
+            its configuration disagree. The message names what is missing, unexpected or different.
     """
     path = Path(path)
     settings: dict[str, Any] = {}
@@ -102,7 +106,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
     """Convert a decoder's `config.json` to fields of `DecoderConfig`.
 
     Raises:
-        BadInputError: the configuration is that of another network, or contains unknown values.
+        BadInputError: the configuration belongs to another kind of network, or contains unknown values.
     """
     kind = settings.get("_class_name")
     if kind == _OWN:
@@ -133,14 +137,15 @@ def save_decoder(
 
     Args:
         decoder: decoder on any device, in any float type.
-        path: the folder.
-        layout: `own`, which contains the decoder and its sizes only; or `diffusers`, a folder that diffusers loads
-            as an `AsymmetricAutoencoderKL`, or as an `AutoencoderKL` if there is no branch.
-        first_stage: autoencoder whose encoder, `quant_conv` and `post_quant_conv` are included for `diffusers`.
+        path: the folder to write.
+        layout: `own` writes only the decoder and its sizes. `diffusers` writes a folder that diffusers loads as an
+            `AsymmetricAutoencoderKL`, or as an `AutoencoderKL` if the decoder has no branch.
+        first_stage: autoencoder whose encoder, `quant_conv` and `post_quant_conv` are written too. The layout
+            `diffusers` requires it.
 
     Raises:
-        ValueError: the layout is unknown, `diffusers` has no first stage, or diffusers has no class for the
-            decoder.
+        ValueError: the layout is unknown; or the layout is `diffusers`, and `first_stage` is missing or does not fit
+            the decoder, or diffusers has no class for such a decoder.
     """
     path = Path(path)
     notes = {TRAINING: decoder.training_note, LINEAGE: decoder.lineage}
@@ -204,12 +209,12 @@ def note_training(folder: Path, words: str) -> None:
 
 
 def training_note(folder: Path) -> str:
-    """Return the note of `note_training`, or "" if there is none."""
+    """Return the text that `note_training` recorded in a folder, or an empty text if there is none."""
     return str(network_settings(folder).get(TRAINING, ""))
 
 
 def note_lineage(folder: Path, lineage: dict[str, Any]) -> None:
-    """Record in a folder's `config.json` where its weights come from."""
+    """Record in a folder's `config.json` where the folder's weights come from."""
     _note(folder, {LINEAGE: lineage})
 
 
@@ -241,15 +246,16 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
 
 
 def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
-    """Load a weight file into a module; float types are converted to the module's own.
+    """Load a weight file into a module, and convert floating-point values to the module's type.
 
     Args:
         module: the module, which is changed in place.
         path: path of the file.
-        prefix: prefix of the module's tensors in the file; other tensors are ignored.
+        prefix: text with which the names of the module's tensors begin in the file; other tensors are ignored.
 
     Raises:
-        BadInputError: the file is missing or broken, or its tensors are not the module's; the message names them.
+        BadInputError: the file is missing or broken, or its tensors do not fit the module. The message names the
+            tensors that do not fit.
     """
     tensors = read_tensors(path)
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -260,7 +266,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
 
 
 def save_network(module: nn.Module, folder: Path, settings: dict[str, Any]) -> None:
-    """Write `config.json` and the weights."""
+    """Write a module's weights to a folder, and `settings` as `config.json` next to them."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     with torch.no_grad():

@@ -1,9 +1,10 @@
 """The asymmetric decoder: a larger Stable Diffusion decoder with a branch for the known pixels (paper, section 3.2).
 
 Where the released code is more specific than the paper, this module follows the code (buxiangzhiren/Asymmetric_VQGAN at
-406c5cd: ldm/modules/diffusionmodules/my_decoder*.py): plain convolutions in the branch, features taken before their
-ReLU, blending at every level and once more before the last normalisation. Its unused `up_layers` are left out.
-Parameter names are those of diffusers' `AsymmetricAutoencoderKL.decoder`.
+406c5cd: ldm/modules/diffusionmodules/my_decoder*.py). The branch has plain convolutions, and its features are taken
+before their ReLU. Features are blended at every level and once more before the last normalisation. The code's
+`up_layers` are left out, because the code never uses them. Parameters have the same names as in diffusers'
+`AsymmetricAutoencoderKL.decoder`.
 """
 
 from __future__ import annotations
@@ -29,28 +30,29 @@ from bench.models.layers import (
 __all__ = ["BLENDINGS", "BRANCHES", "DECODERS", "ConditionBranch", "Decoder", "DecoderConfig", "build_decoder", "sized"]
 
 BLENDINGS = ("add", "concat")
-"""Ways to combine the branch's features with the decoder's: the addition of eq. 4, or the concatenation of Tables 7 and
-8.
+"""Ways to combine the features of the branch with the features of the decoder.
+
+`add` is the addition of eq. 4, and `concat` is the concatenation of Tables 7 and 8.
 """
 BRANCHES = ("plain", "partial")
-"""Kinds of convolutions in the branch; the paper's are plain for addition and partial for concatenation."""
+"""Kinds of convolutions in the branch. The paper uses plain ones with addition and partial ones with concatenation."""
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The sizes of a decoder."""
+    """The sizes of a decoder, and its way of using known pixels."""
 
     channels: tuple[int, ...] = (128, 256, 512, 512)
-    """Width of each level, finest first."""
+    """Number of channels of each level, finest level first."""
     layers: int = 2
-    """Depth in the sense of the released configurations; a level has one residual block more."""
+    """Depth as the released configurations count it. Each level has `layers` + 1 residual blocks."""
     conditioned: bool = True
     """True if there is a branch for the known pixels."""
     groups: int = 32
-    """Number of groups of every normalisation; each width must be a multiple of it."""
+    """Number of groups of every normalisation. The width of each level must be a multiple of this number."""
     latent_channels: int = 4
     blending: str = "add"
-    """Way to combine features, one of `BLENDINGS`."""
+    """Way to combine the branch's features with the decoder's features, one of `BLENDINGS`."""
     branch: str = "plain"
     """Kind of convolutions in the branch, one of `BRANCHES`."""
 
@@ -71,8 +73,10 @@ DECODERS: dict[str, DecoderConfig] = {
     "large": DecoderConfig(channels=(192, 384, 768, 768), layers=3),
     "large_x2": DecoderConfig(channels=(256, 512, 1024, 1024), layers=5),
 }
-"""The decoders of the paper: Stable Diffusion's own, and the asymmetric ones of widths 1, 1.5 and 2 and depths 1, 1.5
-and 2.5.
+"""The decoders of the paper, by name.
+
+`vanilla` is Stable Diffusion's own decoder. The others have a branch, and 1, 1.5 or 2 times its width and 1, 1.5 or 2.5
+times its depth.
 """
 
 
@@ -85,14 +89,14 @@ def sized(
     blending: str = "add",
     branch: str = "plain",
 ) -> DecoderConfig:
-    """Derive the sizes of a decoder from those of the vanilla one.
+    """Derive the sizes of a decoder from the sizes of the vanilla decoder.
 
     Args:
         vanilla: sizes of the vanilla decoder: `channels`, `layers`, `groups` and `widen_groups`, which is True if a
             wider decoder has more normalisation groups instead of larger ones.
-        width: factor on the channels.
-        depth: factor on the layers; the result is rounded to a whole number.
-        conditioned: True if there is a branch.
+        width: factor by which the channels of every level are multiplied.
+        depth: factor by which `layers` is multiplied; the result is rounded to a whole number.
+        conditioned: True if the decoder has a branch for the known pixels.
         blending: one of `BLENDINGS`.
         branch: one of `BRANCHES`.
 
@@ -110,7 +114,7 @@ def sized(
 
 
 class ConditionBranch(nn.Module):
-    """The convolutions over the masked image, which give one feature map for every blending step (paper, figure 3)."""
+    """The branch: convolutions over the masked image with one feature map for each blending step (paper, figure 3)."""
 
     def __init__(self, channels: Sequence[int], *, partial: bool = False) -> None:
         super().__init__()
@@ -125,7 +129,7 @@ class ConditionBranch(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, image: Tensor, mask: Tensor) -> list[Tensor]:
-        """Return the feature maps before their ReLU, finest first.
+        """Return the feature maps before their ReLU, finest map first.
 
         Args:
             image: B×3×H×W in [-1, 1]; the values in the hole are not used.
@@ -147,9 +151,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.training_note = ""
-        """Description of how long it was trained; it is saved with the weights."""
+        """Length of the decoder's training in words. `save_decoder` saves this text with the weights."""
         self.lineage: dict[str, Any] = {}
-        """Origin of the weights as JSON data; it is saved with them in our own layout."""
+        """Origin of the weights as JSON data. `save_decoder` saves it with the weights."""
         groups, coarsest_first = config.groups, config.channels[::-1]
         width = coarsest_first[0]
         self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
@@ -173,16 +177,16 @@ class Decoder(nn.Module):
         """Decode latents.
 
         Args:
-            z: B×4×h×w, unscaled and after `post_quant_conv`, which belongs to the first stage.
-            image: B×3×H×W in [-1, 1], unmasked; None stands for an image without known pixels.
-            mask: B×1×H×W, 1 = hole; None stands for a mask of ones. With addition, the branch is then not run at
-                all.
+            z: latents B×4×h×w, unscaled and after the first stage's `post_quant_conv`.
+            image: B×3×H×W in [-1, 1], unmasked. None means that no pixel is known.
+            mask: B×1×H×W, 1 = hole. None means a mask of ones; in this case, a decoder that blends by addition does
+                not run its branch at all.
 
         Returns:
             B×3×H×W, roughly in [-1, 1], not clamped.
 
         Raises:
-            ValueError: only one of image and mask is given, or the decoder has no branch for them.
+            ValueError: only one of `image` and `mask` is given, or both are given but the decoder has no branch.
         """
         known = self.known(z, image, mask)
         features: list[Tensor] = []
@@ -199,10 +203,13 @@ class Decoder(nn.Module):
         return self.conv_out(functional.silu(x))  # type: ignore[no-any-return]
 
     def known(self, z: Tensor, image: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor] | None:
-        """Return the image and mask for the branch, given the arguments of `forward`; None if the branch does not run.
+        """Return the image and the mask that the branch reads, or None if the branch does not run.
+
+        The arguments are those of `forward`. Without image and mask, a decoder that concatenates gets a zero image and
+        a mask of ones, because its blending steps always need the branch.
 
         Raises:
-            ValueError: see `forward`, or the image or mask does not have the size of the decoded latents.
+            ValueError: see `forward`; or the image or the mask does not have the size of the decoded latents.
         """
         if (image is None) != (mask is None):
             raise ValueError("a decoder takes image and mask together: found only one of them")
@@ -221,16 +228,19 @@ class Decoder(nn.Module):
 
     @property
     def factor(self) -> int:
-        """Factor from the side of latents to the side of images."""
+        """Side of an image divided by the side of its latents; 8 for Stable Diffusion."""
         return int(2 ** (len(self.config.channels) - 1))
 
     @property
     def concatenates(self) -> bool:
-        """True if features are combined by concatenation, which needs the branch even if no pixel is known."""
+        """True if features are combined by concatenation. The branch must then run even if no pixel is known."""
         return self.condition_encoder is not None and self.config.blending == "concat"
 
     def join(self, place: int) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        """Return the module of a blending step, which combines decoded features, the branch's features and the mask."""
+        """Return the function of the blending step with index `place`; 0 is the step before the last normalisation.
+
+        The function combines the decoder's features, the branch's features and the mask, in this order.
+        """
         return self.blends[place] if self.concatenates else mask_guided_blend
 
 
@@ -239,13 +249,13 @@ def _size(image: Tensor) -> str:
 
 
 def build_decoder(name: str, *, width: float = 1.0, depth: float = 1.0, **overrides: object) -> Decoder:
-    """Build a decoder of the paper with random weights: `vanilla`, `base`, `large` or `large_x2`, or one of other
-    sizes.
+    """Build a decoder of the paper with random weights, in its own size or in a changed size.
 
     Args:
-        name: a key of `DECODERS`.
-        width: factor on every level's channels; the product must be a multiple of the normalisation groups.
-        depth: factor on the layers; the result is rounded to a whole number.
+        name: a key of `DECODERS`: `vanilla`, `base`, `large` or `large_x2`.
+        width: factor by which every level's channels are multiplied. Each product must be a multiple of the number of
+            normalisation groups.
+        depth: factor by which `layers` is multiplied; the result is rounded to a whole number.
         overrides: fields of `DecoderConfig` to replace, as in ``build_decoder("base", blending="concat")``.
 
     Raises:

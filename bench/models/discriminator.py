@@ -1,7 +1,8 @@
-"""The patch discriminator that decoders are trained against (Isola et al., 2017; paper, appendix A, D).
+"""The patch discriminator that decoders are trained against (Isola et al., 2017; D in the paper's appendix A).
 
-The sizes are those of CompVis/taming-transformers (taming/modules/discriminator/model.py): three levels from 64
-channels, batch normalisation, one logit for each patch of 70×70 pixels; 2,765,633 parameters.
+The sizes are those of CompVis/taming-transformers (taming/modules/discriminator/model.py): three levels after a first
+one of 64 channels, with batch normalisation. The network gives one logit for each patch of 70×70 pixels and has
+2,765,633 parameters.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ __all__ = ["GlobalBatchNorm2d", "PatchDiscriminator"]
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation over the items of all processes, whose result does not depend on the number of processes.
+    """Batch normalisation over the items of all processes, so that the number of processes does not change the result.
 
-    It works on any device. In evaluation or in a single process it equals `torch.nn.BatchNorm2d`.
+    This layer works on any device. In evaluation mode or in a single process, it equals `torch.nn.BatchNorm2d`.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -46,13 +47,14 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 class PatchDiscriminator(nn.Module):
-    """A network that distinguishes pictures from reconstructions, patch by patch."""
+    """A network that tells, for each patch of an image, whether it comes from a true picture or a reconstruction."""
 
     def __init__(self, channels: int = 64, levels: int = 3) -> None:
-        """Initialise convolutions from N(0, 0.02), and scales of the normalisations from N(1, 0.02).
+        """Draw the weights of convolutions from N(0, 0.02), and the scales of normalisations from N(1, 0.02).
 
         Args:
-            channels: channels of the first level; each further one has twice as many, up to eight times.
+            channels: number of channels of the first level. Each further level has twice as many channels as the level
+                before it, but at most 8 × `channels`.
             levels: number of levels after the first.
         """
         super().__init__()
@@ -73,7 +75,8 @@ class PatchDiscriminator(nn.Module):
                 nn.init.normal_(layer.weight, 1.0, 0.02)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return the logits B×1×h×w of images B×3×H×W in [-1, 1]: positive for pictures, negative for
-        reconstructions.
+        """Return one logit for each patch, B×1×h×w, of images B×3×H×W in [-1, 1].
+
+        A positive logit means that the patch looks like a true picture, a negative one like a reconstruction.
         """
         return self.layers(image)  # type: ignore[no-any-return]

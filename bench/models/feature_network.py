@@ -1,7 +1,8 @@
 """A small convolutional classifier whose features are used for metrics of the mini profile or for the training loss.
 
 It replaces Inception (pooled features for the Fréchet distance) and VGG (feature maps for the perceptual distance)
-where these are not available. Its numbers are comparable only with one another, and are labelled so.
+where these networks are not available. Metrics from this network are comparable only with one another, and reports
+label them so.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ __all__ = ["FeatureNetwork"]
 
 
 class FeatureNetwork(nn.Module):
-    """A network of levels of two convolutions each, halved in size in between, with one linear head for each
-    attribute.
+    """A convolutional network with one linear classifier, called a head, for each attribute of a picture.
+
+    Each level has two convolutions. Between two levels, height and width are halved.
     """
 
     def __init__(self, widths: Sequence[int], heads: dict[str, int]) -> None:
         """Initialise with random weights.
 
         Args:
-            widths: channels of each level, finest first; the last is the dimension of the pooled features.
-            heads: number of outputs for each attribute.
+            widths: number of channels of each level, finest level first. The last number is also the length d of the
+                pooled features.
+            heads: number of classes of each attribute, by the attribute's name.
         """
         super().__init__()
         self.widths = list(widths)
@@ -55,10 +58,10 @@ class FeatureNetwork(nn.Module):
         return maps
 
     def pooled(self, image: Tensor) -> Tensor:
-        """Return features B×d of images B×3×H×W in [-1, 1]: the mean of the last map."""
+        """Return features B×d of images B×3×H×W in [-1, 1]: the mean over all positions of the last feature map."""
         return self.maps(image)[-1].mean((2, 3))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the logits of every attribute."""
+        """Return the logits B×K of each attribute, by its name, for images B×3×H×W in [-1, 1]; K counts its classes."""
         features = self.pooled(image)
         return {name: head(features) for name, head in self.heads.items()}

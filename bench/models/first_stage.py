@@ -1,4 +1,4 @@
-"""First stages, which encode pictures into the latents for decoders (paper, section 3.1 and appendix B)."""
+"""First stages: the networks that encode pictures into the latents for decoders (paper, section 3.1 and appendix B)."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ __all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "load_first_stage"]
 
 
 class FirstStage(Protocol):
-    """An encoder with its regularisation, which is frozen while decoders are trained."""
+    """An encoder with the regularisation of its latents. Its weights stay fixed while decoders are trained."""
 
     def noise_shape(self, image: Tensor) -> tuple[int, ...]:
-        """Return the shape of the noise that `latents` needs for one of the images, without the batch."""
+        """Return the shape of the noise that `latents` takes for one of the images; () if it takes none.
+
+        The axis of the batch is not part of this shape.
+        """
 
     def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
         """Encode images B×3×H×W in [-1, 1] into decoder inputs B×C×h×w: unscaled, after `post_quant_conv`.
 
         Args:
             image: the pictures.
-            noise: standard normal values for a sample of the posterior; None for its mean.
+            noise: standard normal values, with which the latents are a sample of the posterior. None returns the
+                posterior's mean.
         """
 
     def to(self, device: torch.device) -> FirstStage: ...
 
 
 class KLFirstStage(nn.Module):
-    """A first stage with a normal posterior (eqs. 10, 11), which is Stable Diffusion's."""
+    """A first stage with a normal posterior (eqs. 10, 11), as in Stable Diffusion."""
 
     def __init__(self, vae: AutoencoderKL) -> None:
         super().__init__()
@@ -51,7 +55,10 @@ class KLFirstStage(nn.Module):
 
 
 class VQFirstStage(nn.Module):
-    """A first stage with a codebook (eqs. 1, 2): each position becomes its nearest entry, and noise is not used."""
+    """A first stage with a codebook (eqs. 1, 2): each position of the latents is replaced by the nearest entry.
+
+    Noise has no effect.
+    """
 
     def __init__(self, vq: VQModel) -> None:
         super().__init__()
@@ -70,7 +77,7 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     """Read a first stage in float32 from a folder of diffusers' `AutoencoderKL` or `VQModel`.
 
     Raises:
-        BadInputError: the folder holds neither of them, or does not load.
+        BadInputError: the folder holds neither of these two models, or the model does not load.
     """
     path = Path(path)
     kind = network_settings(path).get("_class_name")

@@ -1,4 +1,4 @@
-"""A small encoder of pictures of single objects, which replaces CLIP in the mini profile's comparison of pictures."""
+"""A small encoder for pictures of single objects. The mini profile compares pictures with it in place of CLIP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMBEDDING = "embedding"
 
 
 class ImageEncoder(nn.Module):
-    """A network whose pooled convolutional features are mapped to an embedding; only its direction is meaningful."""
+    """A convolutional network that maps a picture to an embedding. Only the embedding's direction is meaningful."""
 
     def __init__(
         self,
@@ -31,11 +31,11 @@ class ImageEncoder(nn.Module):
         """Initialise with random weights.
 
         Args:
-            widths: channels of each level, finest first.
-            dimension: dimension of the embedding.
+            widths: number of channels of each level, finest level first.
+            dimension: length d of the embedding.
             resolution: side of the pictures in pixels.
-            mean: mean of each colour in [0, 1], which is subtracted from the input.
-            std: divisor of each colour after the subtraction.
+            mean: value in [0, 1] that is subtracted from each colour channel of the input.
+            std: value by which each colour channel is divided after the subtraction.
         """
         super().__init__()
         self.dimension, self.resolution = dimension, resolution
@@ -43,7 +43,7 @@ class ImageEncoder(nn.Module):
         self.network = FeatureNetwork(widths, {EMBEDDING: dimension})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the embeddings B×d of normalised pictures B×3×r×r, not of unit length."""
+        """Return the embeddings B×d of normalised pictures B×3×r×r. The embeddings do not have unit length."""
         embedding: Tensor = self.network(x)[EMBEDDING]
         return embedding
 

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def group_norm(channels: int, groups: int) -> nn.GroupNorm:
-    """Create a group normalisation with the small epsilon of the first stages."""
+    """Create a group normalisation with the epsilon that the first stages use."""
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
 
@@ -46,7 +46,7 @@ class ResBlock(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Single-headed self-attention over all positions of a feature map, added to its input."""
+    """Self-attention with one head over all positions of a feature map. The result is added to the input."""
 
     def __init__(self, channels: int, *, groups: int) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class SelfAttention(nn.Module):
 
 
 class MidBlock(nn.Module):
-    """A residual block, self-attention and another residual block at the lowest resolution."""
+    """The first blocks of a decoder, at the lowest resolution: residual block, self-attention, residual block."""
 
     def __init__(self, channels: int, *, groups: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class MidBlock(nn.Module):
 
 
 class Upsample(nn.Module):
-    """A layer that doubles height and width by nearest neighbour and applies a 3x3 convolution."""
+    """A layer that doubles height and width by nearest neighbour, and then applies a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Upsample(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """A level of a decoder: residual blocks, and an upsampling unless the level is the finest."""
+    """One level of a decoder: residual blocks, followed by an upsampling unless this is the finest level."""
 
     def __init__(self, in_channels: int, out_channels: int, *, blocks: int, groups: int, upsample: bool) -> None:
         super().__init__()
@@ -106,23 +106,24 @@ class UpBlock(nn.Module):
 
 
 def resize_mask(mask: Tensor, like: Tensor) -> Tensor:
-    """Resize a mask to a feature map's size and type by nearest neighbour, so that it stays 0 or 1."""
+    """Resize a mask by nearest neighbour to the size and type of the feature map `like`, so that it stays 0 or 1."""
     return functional.interpolate(mask.to(like.dtype), size=like.shape[-2:], mode="nearest")
 
 
 def mask_guided_blend(decoded: Tensor, condition: Tensor, mask: Tensor) -> Tensor:
-    """Blend the decoder's features in the hole (mask 1) with the condition branch's in the known part (mask 0).
+    """Combine the decoder's features in the hole (mask 1) with the branch's features in the known region (mask 0).
 
-    The result is a sum of two products, not a selection: a soft mask blends, and a mask of ones leaves `decoded`
-    unchanged bit for bit.
+    The result is `decoded` × mask + `condition` × (1 - mask). Mask values between 0 and 1 therefore mix both features,
+    and a mask of ones leaves `decoded` unchanged bit for bit.
     """
     hole = resize_mask(mask, decoded)
     return torch.add(decoded * hole, condition * (1 - hole))
 
 
 class Concatenation(nn.Module):
-    """A concatenation of both feature maps and the mask, followed by a 1x1 convolution to the width (Tables 7 and
-    8).
+    """A blending step that concatenates the decoder's features, the branch's features and the mask (Tables 7 and 8).
+
+    A 1x1 convolution then reduces the 2C + 1 channels to the decoder's C channels.
     """
 
     def __init__(self, channels: int) -> None:
@@ -134,14 +135,15 @@ class Concatenation(nn.Module):
 
 
 class PartialConv2d(nn.Conv2d):
-    """A convolution over known positions only, rescaled by their number in each window; 0 in windows that have none.
+    """A convolution that uses known positions only.
 
+    In each window, the result is rescaled as if all positions were known. It is 0 where a window has no known position.
     See Liu et al., "Image inpainting for irregular holes using partial convolutions" (2018), eq. 1, with one mask for
-    all channels. The mask is not updated from layer to layer: each layer gets the image's own mask, at its size.
+    all channels. The mask is not updated from layer to layer: each layer gets the image's mask, resized to the layer.
     """
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:  # type: ignore[override]
-        """Return the layer's output for B×C×H×W and the known mask B×1×H×W (1 = known)."""
+        """Return the layer's output for features `x`, B×C×H×W, and `known`, B×1×H×W, which is 1 at known positions."""
         window = torch.ones(1, 1, *self.kernel_size, dtype=x.dtype, device=x.device)
         count = functional.conv2d(known, window, stride=self.stride, padding=self.padding)
         any_known = (count > 0).to(x.dtype)

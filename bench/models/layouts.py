@@ -1,9 +1,9 @@
 """Search for a decoder among the tensors of a file, with the authors' or diffusers' names.
 
-The file may hold the decoder alone, a first stage or a whole diffusion model. The authors' names are those of
-buxiangzhiren/Asymmetric_VQGAN at 406c5cd (ldm/modules/diffusionmodules/my_decoder*.py), which are CompVis's with a
-second `encoder` inside the decoder. Their equivalents in diffusers are those of huggingface/diffusers at 58eb52c
-(scripts/convert_asymmetric_vqgan_to_diffusers.py).
+The file may hold the decoder alone, a first stage or a whole diffusion model. The authors' names come from
+buxiangzhiren/Asymmetric_VQGAN at 406c5cd (ldm/modules/diffusionmodules/my_decoder*.py). They equal CompVis's names, but
+the decoder also contains an `encoder`, which is the branch. The equivalent names in diffusers come from
+huggingface/diffusers at 58eb52c (scripts/convert_asymmetric_vqgan_to_diffusers.py).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from bench.models.tensor_files import SHOWN, mismatch
 __all__ = ["StoredDecoder", "find_decoder"]
 
 FULL_MODEL = "first_stage_model."
-"""Prefix of the first stage's tensors in a diffusion model; other tensors there do not belong to it."""
+"""Prefix of the first stage's tensors in the file of a whole diffusion model. Other tensors in the file are ignored."""
 DECODER = "decoder."
 OTHER_PARTS = ("encoder.", "quant_conv.", "post_quant_conv.", "quantize.", "loss.", "model_ema.")
-"""Prefixes of a first stage's tensors that are not the decoder's, including those left by its training."""
+"""Prefixes of a first stage's tensors that do not belong to its decoder. Some are left over from training."""
 UNUSED = "up_layers."
-"""Prefix of transposed convolutions that the authors' decoders contain but never call."""
+"""Prefix of the transposed convolutions that the authors' decoders contain but never call."""
 
 _BLOCK = re.compile(r"up_blocks\.(\d+)\.resnets\.(\d+)\.conv1\.weight")
 _OFFICIAL_BLOCK = re.compile(r"up\.(\d+)\.block\.(\d+)\.conv1\.weight")
@@ -56,7 +56,7 @@ _OLD_ATTENTION = (
 
 @dataclass(frozen=True)
 class StoredDecoder:
-    """A decoder among the tensors of a file."""
+    """The tensors of a decoder that were found in a file, and the way in which the file names them."""
 
     file: Path
     prefix: str
@@ -64,12 +64,12 @@ class StoredDecoder:
     tensors: Mapping[str, Tensor]
     """The decoder's tensors, without the prefix."""
     strangers: Mapping[str, Tensor]
-    """Further tensors that no first stage has, by their names in the file."""
+    """Tensors of the file that belong to no known part of a first stage, by their names in the file."""
     official: bool
-    """True if the names are the authors'."""
+    """True if the file uses the authors' names, False if it uses diffusers' names."""
 
     def sizes(self) -> dict[str, Any]:
-        """Return the fields of `DecoderConfig` that follow from the weights: all but groups and branch.
+        """Return the fields of `DecoderConfig` that follow from the weights: all except `groups` and `branch`.
 
         Raises:
             BadInputError: a level has no residual block.
@@ -99,10 +99,11 @@ class StoredDecoder:
         return sizes
 
     def fill(self, decoder: Decoder) -> None:
-        """Load these weights into a decoder on the meta device, as float32 copies.
+        """Load float32 copies of the tensors into a decoder that was created on the meta device.
 
         Raises:
-            BadInputError: the tensors are not this decoder's; the message names the different ones as in the file.
+            BadInputError: the tensors do not fit the decoder. The message lists the tensors that differ, with their
+                names in the file.
         """
         expected = decoder.state_dict()
         names = {name: self._stored_name(name, len(decoder.config.channels)) for name in expected}
@@ -124,7 +125,7 @@ class StoredDecoder:
         return any(name.startswith(start) for name in self.tensors)
 
     def _stored_name(self, name: str, levels: int) -> str:
-        """Return the name in the file of one of our tensors."""
+        """Return the name that the file gives to our tensor `name`, in a decoder with this number of levels."""
         rules: tuple[tuple[str, str], ...] = ()
         if self.official:
             # The authors count levels from the finest.
@@ -171,6 +172,6 @@ def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:
 
 
 def _linear(name: str, tensor: Tensor) -> Tensor:
-    """Return an attention's 1x1 convolution as the matrix that diffusers uses; return any other tensor unchanged."""
+    """Convert an attention's 1x1 convolution weight to a matrix as in diffusers; return other tensors unchanged."""
     attention = "mid.attn_1." in name or "mid_block.attentions." in name
     return tensor[..., 0, 0] if attention and tensor.ndim == 4 and tensor.shape[2:] == (1, 1) else tensor

@@ -1,12 +1,12 @@
-"""Decoding in horizontal strips, which gives equal values up to rounding and takes less memory.
+"""Decoding in horizontal strips. It needs less memory than decoding the whole image, and equals it up to rounding.
 
-The decoding of a whole image holds several copies of its largest feature maps at once: normalised, activated,
-convolved, blended. Here a map is read and written a few rows at a time. Each strip has one extra row on either side,
-because a 3x3 convolution reaches that far; the rows that the strip's own edges falsify are cut off. The statistics of a
-normalisation are those of the whole map. A residual block therefore holds only its input and its result, and the
-branch's two maps of full size are not held: their rows are computed whenever they are needed.
+The decoding of a whole image holds several versions of its largest feature maps at once: normalised, activated,
+convolved, blended. In this module, a map is read and written a few rows at a time. Each strip has one extra row above
+and below, because a 3x3 convolution reads one row beyond each result. Rows that the strip's edges make wrong are cut
+off. Normalisations use the statistics of the whole map. A residual block therefore holds only its input and its result.
+The branch's two maps of full size are not stored: their rows are computed whenever they are needed.
 
-The middle block is computed whole: it is the smallest, and its attention uses every position.
+The middle block is computed as a whole, because it is the smallest and its attention uses every position.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from bench.models.layers import ResBlock, UpBlock, Upsample, resize_mask
 __all__ = ["decode_in_strips"]
 
 Rows = Callable[[int, int], Tensor]
-"""Function that computes the rows `start` to `stop` of a feature map."""
+"""A row function: called with `start` and `stop`, it computes these rows of a feature map (`stop` is not included)."""
 STORED_FROM = 2
-"""Index of the first map of the branch that is stored: those before have full size and are cheap to recompute."""
+"""Index of the first of the branch's maps that is stored. The maps before it are large, but cheap to compute again."""
 
 
 @torch.no_grad()
@@ -40,8 +40,8 @@ def decode_in_strips(
         z: B×4×h×w, see `Decoder.forward`.
         image: B×3×H×W, see `Decoder.forward`.
         mask: B×1×H×W, see `Decoder.forward`.
-        rows: number of rows of a feature map that are computed at once, 1 or more; two more are computed and
-            discarded.
+        rows: number of rows of a feature map that are computed at once, 1 or more. Two further rows are computed for
+            each strip and then cut off.
 
     Returns:
         B×3×H×W, roughly in [-1, 1], not clamped.
@@ -81,11 +81,11 @@ def _filled(read: Rows, height: int, rows: int, out: Tensor | None = None) -> Te
     """Compute a whole map, strip by strip.
 
     Args:
-        read: function that computes its rows.
+        read: row function of the map.
         height: height of the map.
         rows: height of a strip.
-        out: tensor for the result, which may be the map that `read` uses, if `read` uses at most one row beyond
-            those that it computes; None for a new one.
+        out: tensor that receives the result; None for a new tensor. It may be the tensor from which `read` computes
+            its rows, if `read` needs at most one row above and below the rows that it returns.
     """
     pending: list[tuple[int, Tensor]] = []
     for start in range(0, height, rows):
@@ -106,26 +106,25 @@ def _write(out: Tensor, strips: list[tuple[int, Tensor]]) -> None:
 
 
 def _empty(strip: Tensor, height: int) -> Tensor:
-    """Allocate a map with a strip's width, type and memory format."""
+    """Allocate a map of the given height, with the width, type and memory format of a strip."""
     batch, channels, _, width = strip.shape
     order = torch.channels_last if strip.stride(1) == 1 else torch.contiguous_format
     return torch.empty((batch, channels, height, width), dtype=strip.dtype, device=strip.device, memory_format=order)
 
 
 def _rows_of(x: Tensor) -> Rows:
-    """Return the row function of a map in memory."""
+    """Return the row function of a map that is in memory."""
     return lambda start, stop: x[:, :, start:stop]
 
 
 def _convolved(layer: nn.Module, *inputs: Rows, height: int, stride: int = 1) -> Rows:
-    """Return the row function of a convolution whose output is as high as its input, or half as high with a stride of
-    2.
+    """Return the row function of a convolution's output.
 
     Args:
-        layer: called with rows of each input; it pads by one.
-        inputs: row functions of maps of equal height.
-        height: height of the output.
-        stride: stride of the layer.
+        layer: the convolution, which is called with rows of each input and pads them by one row and column.
+        inputs: row functions of the inputs, which are maps of equal height.
+        height: height of the output: the inputs' height divided by the stride.
+        stride: stride of the layer, 1 or 2.
     """
 
     def read(start: int, stop: int) -> Tensor:
@@ -147,7 +146,10 @@ def _upsampled(layer: Upsample, x: Tensor) -> Rows:
 
 
 def _activated(norm: nn.GroupNorm, x: Tensor, rows: int) -> Rows:
-    """Return the row function of a map after a group normalisation, with statistics of the whole map, and SiLU."""
+    """Return the row function of a map after a group normalisation and SiLU.
+
+    The normalisation uses the statistics of the whole map. To compute them, the map is read `rows` rows at a time.
+    """
     exact = torch.promote_types(x.dtype, torch.float32)
 
     def group_mean(values: Tensor) -> Tensor:
@@ -163,7 +165,7 @@ def _activated(norm: nn.GroupNorm, x: Tensor, rows: int) -> Rows:
 
 
 def _residual(block: ResBlock, x: Tensor, rows: int) -> Tensor:
-    """Compute a residual block, whose result replaces the only map that it needs in addition to its input."""
+    """Compute a residual block with only one map in addition to its input: the result overwrites the inner map."""
     height = x.shape[-2]
     h = _filled(_convolved(block.conv1, _activated(block.norm1, x, rows), height=height), height, rows)
     second = _convolved(block.conv2, _activated(block.norm2, h, rows), height=height)
@@ -174,7 +176,7 @@ def _residual(block: ResBlock, x: Tensor, rows: int) -> Tensor:
 
 
 def _branch(branch: ConditionBranch, image: Tensor, mask: Tensor, *, rows: int) -> list[Rows]:
-    """Return the row functions of the condition branch's maps before their ReLU, finest first."""
+    """Return the row functions of the branch's feature maps before their ReLU, finest map first."""
     features: list[Rows] = []
     hole, height = mask, image.shape[-2]
     previous = _rows_of((1 - mask) * image)

@@ -1,8 +1,9 @@
 """Reading of tensors from weight files (safetensors, or files of `torch.save`) without running any code from them.
 
-The authors' checkpoints are PyTorch Lightning 1.4's (Lightning-AI/pytorch-lightning:
-pytorch_lightning/trainer/connectors/checkpoint_connector.py). In addition to `state_dict` they contain states of
-callbacks by their classes, states of schedulers with numpy scalars, and hyper-parameters in omegaconf's containers.
+The authors' checkpoints were written by PyTorch Lightning 1.4 (Lightning-AI/pytorch-lightning:
+pytorch_lightning/trainer/connectors/checkpoint_connector.py). In addition to `state_dict`, they contain the states of
+callbacks with the callbacks' classes as keys, the states of schedulers with numpy scalars, and hyper-parameters in
+omegaconf's containers. This module replaces all these classes by harmless ones.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ __all__ = ["mismatch", "read_tensors"]
 PICKLED = (".ckpt", ".bin", ".pt", ".pth")
 """Endings of files that `torch.save` writes."""
 SHOWN = 3
-"""Number of names that a message shows, of which there may be hundreds."""
+"""Largest number of names that a message shows, because a file may have hundreds."""
 
 
 class _StandIn:
-    """A replacement of a listed global, which accepts any arguments and any state and stores neither."""
+    """A replacement for a global in `_HARMLESS`. It accepts any arguments and any state, and stores neither."""
 
     def __init__(self, *_: object) -> None: ...
 
@@ -38,7 +39,7 @@ class _StandIn:
 
 
 class _DictStandIn(_StandIn):
-    """A replacement of a kind of dictionary; it creates a plain dict, because the unpickler fills only plain ones."""
+    """A replacement for a subclass of dict. It creates a plain dict, because the unpickler can fill only plain ones."""
 
     def __new__(cls, *_: object) -> dict[Any, Any]:  # type: ignore[misc]
         return {}
@@ -82,7 +83,7 @@ _HARMLESS: dict[str, type[_StandIn]] = {
 
 
 def _named(name: str, kind: type[_StandIn]) -> type[_StandIn]:
-    """Return a stand-in that the unpickler accepts as the global of this name."""
+    """Return a subclass of `kind` that the unpickler accepts in place of the global with this name."""
     module, _, last = name.rpartition(".")
     return type(last, (kind,), {"__module__": module})
 
@@ -96,14 +97,14 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
     """Read all tensors of a file by name, on the CPU, in their stored types.
 
     Args:
-        path: path that ends in `.safetensors` or in one of `PICKLED`. The latter is a state dict, or a dictionary
-            that holds one under a key. Its tensors may be views of the mapped file, which must exist while they are
-            used.
-        under: the key.
+        path: path that ends in `.safetensors` or in one of the endings `PICKLED`. A file with an ending of `PICKLED`
+            holds a state dict, or a dictionary with a state dict under the key `under`. Its tensors may be views of
+            the file, so the file must exist as long as they are used.
+        under: key of the state dict in the dictionary.
 
     Raises:
-        BadInputError: the file is missing, of another kind or broken, or refers to a global that is neither on
-            PyTorch's nor on this module's list of harmless ones.
+        BadInputError: the file is missing, broken or of another kind; or it refers to a global that is harmless
+            neither according to PyTorch's list nor according to this module's list.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: expected a weight file, found none")
@@ -145,7 +146,14 @@ def _unpickle(path: Path) -> Any:
 
 
 def mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """Return a line for each kind of difference between tensors and those of a network; empty if there is none."""
+    """Return one line of text for each kind of difference between two sets of tensors; [] if they fit.
+
+    The kinds are missing names, unexpected names, other shapes and other types.
+
+    Args:
+        expected: the tensors of a network, by name.
+        found: the tensors of a file, by name.
+    """
     common = sorted(expected.keys() & found.keys())
     shapes = [
         f"{name} should be {tuple(expected[name].shape)} and is {tuple(found[name].shape)}"

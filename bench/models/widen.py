@@ -1,8 +1,8 @@
-"""Initialisation of a larger decoder from a smaller one so that both compute the same result.
+"""Initialisation of a larger decoder from a smaller one, so that both compute the same result at first.
 
-The method follows Chen, Goodfellow and Shlens, "Net2Net: accelerating learning via knowledge transfer" (2016), but with
-random new channels instead of copied ones. New channels form normalisation groups of their own, and no old weight reads
-them, so that old channels keep their values.
+The method follows Chen, Goodfellow and Shlens, "Net2Net: accelerating learning via knowledge transfer" (2016), but new
+channels get random weights instead of copied ones. Old channels keep their values for two reasons: new channels are in
+separate normalisation groups, and the weights from new channels to old channels are zero.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["check_widening", "widen"]
 def widen(small: Decoder, large: Decoder) -> None:
     """Set the weights of `large` so that it decodes like `small`.
 
-    Additional residual blocks start as the identity. A condition branch that only `large` has keeps its random weights.
+    Additional residual blocks start as the identity. If only `large` has a branch, the branch keeps its random weights.
 
     Args:
         small: the decoder to start from.
-        large: a decoder at least as wide and deep, which is changed in place; its new channels keep their random
-            input weights.
+        large: a decoder that is at least as wide and as deep as `small`. It is changed in place. The weights with
+            which its new channels read their inputs stay random.
 
     Raises:
         ValueError: see `check_widening`.
@@ -54,14 +54,17 @@ def widen(small: Decoder, large: Decoder) -> None:
 
 
 def _copy_features(target: Tensor) -> None:
-    """Set a new concatenation's convolution to copy the decoder's own features and to ignore its other inputs."""
+    """Set a new concatenation's convolution to copy the decoder's features and to ignore the branch and the mask."""
     target.zero_()
     if target.ndim > 1:
         target[:, : len(target), 0, 0] = torch.eye(len(target))
 
 
 def _copy_weights(old: Tensor, target: Tensor) -> None:
-    """Copy a concatenation's old weights into a wider one; its inputs are features, branch and mask."""
+    """Copy the weights of a concatenation's convolution into a wider one.
+
+    The input channels of both are the decoder's features, the branch's features and the mask, in this order.
+    """
     before, after = len(old), len(target)
     target[:before] = 0
     target[:before, :before] = old[:, :before]
@@ -70,10 +73,11 @@ def _copy_weights(old: Tensor, target: Tensor) -> None:
 
 
 def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
-    """Require that a decoder of the new sizes can decode like one of the old sizes.
+    """Require that a decoder with the sizes `new` can be made to decode like a decoder with the sizes `old`.
 
     Raises:
-        ValueError: the new decoder has fewer levels, channels or layers, or normalisation groups of another size.
+        ValueError: the new decoder has another number of levels, fewer channels or layers, no branch although the old
+            one has a branch, or normalisation groups of another size.
     """
     if len(old.channels) != len(new.channels):
         raise ValueError(

@@ -1,1 +1,1 @@
-"""Reports, figures and notes that a run writes for its readers."""
+"""The reports, figures and notes that a run writes for people to read."""

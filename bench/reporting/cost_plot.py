@@ -1,4 +1,4 @@
-"""Plots of quality against cost, as plain numbers that a page draws."""
+"""Plots of the quality of rows against their cost, as positions and texts from which a page draws them."""
 
 from __future__ import annotations
 
@@ -13,40 +13,40 @@ from bench.tables.build import Column, Table
 __all__ = ["HEIGHT", "WIDTH", "CostLine", "Costs", "Plot", "Point", "costs_of"]
 
 WIDTH, HEIGHT = 340, 240
-"""Width and height of a plot, in the plot's units."""
+"""Width and height of a plot, in the units in which all positions in the plot are given."""
 LEFT, RIGHT, TOP, BOTTOM = 58, 18, 14, 44
 MARGIN = 0.08
-"""Fraction of a plot's range that stays empty on both sides."""
+"""Empty space at each end of an axis, as a fraction of the range of the values."""
 WIDE = 30
-"""Smallest ratio of the largest to the smallest value for which an axis is logarithmic."""
+"""An axis is logarithmic if the largest value divided by the smallest value is above this ratio."""
 APART = 13
-"""Smallest vertical distance between the numbers of points that lie close together."""
+"""Smallest vertical distance between the printed numbers of neighbouring points, in the plot's units."""
 AXES = {
     "parameters": ("parameters [millions]", 1e-6),
     "tera_flop": ("TFLOP an image", 1.0),
     "seconds_per_image": ("decoding [ms an image]", 1e3),
 }
-"""Title of each cost, and the factor by which its values are multiplied."""
+"""Title of each cost, and the factor that converts its values to the unit in the title."""
 
 
 @dataclass(frozen=True)
 class Point:
     number: int
-    """Number of the row in the list of costs."""
+    """Number of the row in the list of costs; it is printed beside the point."""
     words: str
-    """Description of the row and its values."""
+    """Text that names the row and gives its values."""
     x: float
     y: float
     low: float | None
-    """Lower end of the line that shows the standard error; None if there is no standard error."""
+    """Vertical position at which the line of the standard error starts, below the point; None without an error."""
     high: float | None
     number_y: float
-    """Vertical position of the point's number, at which it overlaps no other number."""
+    """Vertical position of the printed number, chosen so that it overlaps no other number."""
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A plot of one metric against one cost; positions are in the plot's units from its upper left corner."""
+    """A plot of one metric against one cost. All positions are measured from the upper left corner of the plot."""
 
     metric: str
     cost: str
@@ -64,7 +64,10 @@ class CostLine:
     number: int
     label: str
     cells: tuple[str, ...]
-    """Parameters, operations, milliseconds, and decoding's share of the total time."""
+    """Texts of the number of parameters, the operations, the decoding time in milliseconds, and its share of the time.
+
+    The share is the decoding time divided by the sum of the decoding time and the sampling time.
+    """
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Costs:
     lines: tuple[CostLine, ...]
     plots: tuple[Plot, ...]
     sampling: str
-    """Sentence on the time that sampling an image takes."""
+    """Sentence that says how long the sampling of one image takes."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,14 @@ class _Axis:
 def costs_of(
     table: Table, costs: Mapping[str, Mapping[str, float]], *, sampling: float | None, steps: int | None
 ) -> Costs | None:
-    """Return the list and the plots of all rows whose costs are known; None if there is no such row.
+    """Return the list of costs and the plots, for all rows of the main table whose costs are known.
+
+    The result is None if there is no such row.
 
     Args:
-        table: measured table.
+        table: typed table with the measured values.
         costs: costs of each row, as `bench.evaluation.costs.row_costs` returns them.
-        sampling: seconds that sampling an image takes; None if this is not known.
+        sampling: time in seconds for sampling one image; None if it is not known.
         steps: number of sampling steps; None if the generator has no steps.
     """
     rows = [row for row in table.rows if row.key in costs and not row.beside]
@@ -179,7 +184,10 @@ def _plot(
 
 
 def _spaced(points: Sequence[Point]) -> list[Point]:
-    """Return the points, with the numbers of close points moved apart: down in the upper half, up in the lower."""
+    """Return the points with new positions of their printed numbers, so that numbers of close points do not overlap.
+
+    In the upper half of the plot numbers are moved down, and in the lower half they are moved up.
+    """
     done: list[Point] = []
     for way in (1, -1):
         half = [point for point in points if (point.y < (HEIGHT - BOTTOM) / 2) == (way > 0)]

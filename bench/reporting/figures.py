@@ -1,4 +1,4 @@
-"""Figures of a table's rows with their errors outside the mask, and of a training's curves and pictures."""
+"""Figures for a table (the images of its rows, with their errors) and for a training (its curves and pictures)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bench.runtime.text import one_line
 __all__ = ["Line", "draw_borders", "draw_curves", "draw_grid", "draw_lines", "draw_rows", "draw_tradeoff"]
 
 Line = tuple[str, Sequence[npt.NDArray[np.uint8]]]
-"""Label of a line of a figure, and the pictures in it."""
+"""One line of a figure: its label and its pictures, which are arrays H×W×3."""
 
 INCH = 1.25
 """Side of one picture in the figure, in inches."""
@@ -33,12 +33,15 @@ INCH = 1.25
 def draw_rows(
     path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
 ) -> None:
-    """Write the figure of the inputs and each row's images, with their errors if any pixels are known.
+    """Write a figure that shows the inputs and the images of each row.
+
+    If any pixels are known, the figure also shows the error of each image over the known pixels.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        items: shown items, one column for each; if no pixels are known, each caption is above its column.
-        rows: label and images N×S×S×3 of each row.
+        items: items that are shown, one in each column. If no pixels are known, the caption of an item is the heading
+            of its column.
+        rows: label of each row, and its images N×S×S×3 of the items.
         title: title of the figure.
     """
     known = any((item.mask == 0).any() for item in items)
@@ -60,12 +63,14 @@ def draw_rows(
 def draw_borders(
     path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
 ) -> None:
-    """Write the figure of the transition between hole and known region, in the square with most border of each item.
+    """Write a figure that shows in detail the border between the hole and the known region.
+
+    For each item, the figure shows only the window that `border_window` chooses.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        items: shown items, one column for each; some pixels of each item are known.
-        rows: label and images N×S×S×3 of each row.
+        items: items that are shown, one in each column. Each of them has known pixels.
+        rows: label of each row, and its images N×S×S×3 of the items.
         title: title of the figure.
     """
     windows = [border_window(item.mask) for item in items]
@@ -78,13 +83,13 @@ def draw_borders(
 
 
 def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence[str] = ()) -> None:
-    """Write a figure with labelled lines of pictures.
+    """Write a figure that consists of lines of pictures, with a label at the left of each line.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
         lines: label and pictures of each line; all lines have the same number of pictures.
-        title: title of the figure.
-        heads: headings of the columns.
+        title: title of the figure. Text after the first line break is wrapped below the first line.
+        heads: headings of the columns; empty for none.
     """
     columns = len(lines[0][1])
     figure = Figure(figsize=(INCH * columns + 2.2, INCH * len(lines) + 0.6), dpi=130, layout="constrained")
@@ -105,7 +110,12 @@ def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Save a figure as PNG and as PDF; the PDF contains its labels as text."""
+    """Save a figure as a PNG file and as a PDF file. In the PDF file, labels are text and not drawings.
+
+    Args:
+        figure: figure.
+        path: path of the PNG file; the PDF file has the same name with the suffix `.pdf`.
+    """
     png, pdf = BytesIO(), BytesIO()
     figure.savefig(png, format="png")
     figure.set_layout_engine("none")  # the places that were found for the PNG file hold for the PDF file as well
@@ -120,7 +130,16 @@ def _wrapped(label: str) -> str:
 
 
 def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFrame, *, title: str) -> None:
-    """Write a plot over steps for each loss (means over fiftieths of the run) and for each validation number."""
+    """Write a figure with one plot for each training loss and one for each validation value, over the training steps.
+
+    To smooth a loss, the training is divided into about 50 equal parts, and the mean of each part is drawn.
+
+    Args:
+        path: path of the PNG file; a PDF is written beside it.
+        losses: a column `step`, and a column for each loss.
+        validations: a column `step`, and a column for each validation value.
+        title: title of the figure.
+    """
     stretch = max(1, len(losses) // 50)
     means = losses.groupby((losses["step"] - 1) // stretch).mean()
     plots = [(f"{name} (training)", means["step"], means[name]) for name in losses if name != "step"]
@@ -144,7 +163,13 @@ def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFr
 
 
 def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> None:
-    """Write labelled rows of pictures N×3×R×R in [-1, 1]."""
+    """Write a figure that consists of rows of pictures, with a label at the left of each row.
+
+    Args:
+        path: path of the PNG file; a PDF is written beside it.
+        rows: label of each row, and its pictures N×3×R×R with values in [-1, 1].
+        title: title of the figure.
+    """
     draw_lines(
         path,
         [(label, [_as_uint8(picture) for picture in pictures]) for label, pictures in rows],
@@ -153,13 +178,16 @@ def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> 
 
 
 def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str], qualities: Sequence[str]) -> None:
-    """Write plots of quality against cost, with a line of plots for each metric and a column for each cost.
+    """Write a figure with one plot for each metric and each cost, which shows the quality and the cost of decoders.
+
+    The plots of one metric are in one line of the figure, and the plots of one cost are in one column.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        rows: a line for each measured decoder, with `label`, the metrics with their `_stderr`, and the costs.
-        costs: names of the cost columns in `rows`, each with its title.
-        qualities: names of the metrics.
+        rows: one line for each measured decoder, with the columns `label`, each metric, its standard error (the name of
+            the metric with `_stderr`), and each cost.
+        costs: title of each cost, by the name of its column in `rows`.
+        qualities: names of the metrics that are drawn.
     """
     figure = Figure(figsize=(3.3 * len(costs), 2.6 * len(qualities) + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)

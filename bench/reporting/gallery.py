@@ -1,7 +1,8 @@
-"""The report's gallery: items on which a row differs most from the reference row, chosen by a rule, with all pictures.
+"""The gallery of a report, which shows the pictures of a few items that a rule chooses.
 
-For each row, and each metric that has a value for every item, the items are sorted by their paired difference from the
-reference row. The first, the middle and the last item are shown. No item is chosen by hand.
+The rule is applied to each row, and to each metric that has a value for every item. It sorts the items by the paired
+difference between the row and the reference row. The first, the middle and the last item are shown. No item is chosen
+by hand.
 """
 
 from __future__ import annotations
@@ -39,59 +40,67 @@ __all__ = [
 
 Pixels = npt.NDArray[np.uint8]
 Images = Callable[[Sequence[int]], tuple[list[Item], Mapping[str, Pixels]]]
-"""Function that returns the items at given indices of the manifest, and each row's images N×S×S×3 of them."""
+"""Function that takes indices of the manifest. It returns the items there, and the images N×S×S×3 of each row."""
 
 RANKS = ("best", "worst", "median")
-"""Ranks of the differences from the reference row, in the order in which they are added to the page."""
+"""Ranks that an item can have by its difference from the reference row, in the order in which they fill the page."""
 FALLBACK = ("lpips",)
-"""Metrics that choose the items of a table whose columns have values only for whole sets."""
+"""Metrics that choose the items if no column of the table has a value for every item."""
 ROOM = 9_500_000
-"""Largest size in bytes of all pictures of the page."""
+"""Largest size in bytes of all pictures of the page together."""
 MOST_ITEMS = 60
 LEAST_ITEMS = 6
-"""Smallest number of items that must fit; the pictures are made smaller if necessary."""
+"""Smallest number of items for which the page must have room. The pictures are made smaller if necessary.
+
+It is also the number of items that a seed draws.
+"""
 SIDES = (256, 192, 128, 96, 64, 48, 32)
-"""Sides of a picture in pixels, from which the first is chosen at which enough items fit."""
+"""Possible sides of a picture in pixels. The first side at which enough items fit on the page is chosen."""
 LOSSLESS = 128
-"""Largest side in pixels of images that are saved without loss; larger ones are scaled down and compressed."""
+"""Largest side in pixels of pictures that are saved without loss. Larger pictures are saved with loss."""
 QUALITY = 82
 PROBED = 6
-"""Number of rows whose pictures are encoded to estimate the size of an item."""
+"""Number of rows whose pictures are encoded for the estimate of how many bytes one item needs."""
 MARKUP = 700
-"""Upper estimate of the bytes of markup for one picture."""
+"""Upper estimate of the bytes of HTML that one picture needs in addition to its content."""
 AT_ONCE = 256_000_000
-"""Largest size in bytes of uncompressed images that are made together."""
+"""Largest size in bytes of the uncompressed images that are in memory at the same time."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric that has a value for every item."""
+    """A metric that has a value for every item, so that items can be sorted by it."""
 
     name: str
     title: str
-    """Title with its unit."""
+    """Title of the metric, with the unit."""
     higher_is_better: bool
     scale: float
-    """Factor from a value to the printed value."""
+    """Factor by which a value is multiplied before it is printed."""
     decimals: int
 
     def shown(self, value: float, sign: str = "") -> str:
-        """Return a value as it is printed; `sign` may be `+`, for differences."""
+        """Return a value as it is printed.
+
+        Args:
+            value: value of the metric, or a difference of two values.
+            sign: `+` to print a sign before positive values as well, or an empty string.
+        """
         return f"{value * self.scale:{sign},.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True)
 class Pick:
-    """A reason why an item is shown: its rank for one row and metric."""
+    """The reason why an item is shown: its rank for one row and one metric."""
 
     row: str
     metric: str
     rank: str
-    """Rank from `RANKS`, or `drawn`."""
+    """One of `RANKS`, or `drawn` for an item that was drawn at random."""
     place: int
     """Index of the item in the manifest."""
     difference: float
-    """Row's value minus that of the reference row."""
+    """Value of the row minus value of the reference row, for this item; without a reference row, the row's value."""
 
 
 @dataclass(frozen=True)
@@ -100,20 +109,20 @@ class Picture:
 
     label: str
     uri: str
-    """Picture as a `data:` address, so that the page loads no other file."""
+    """Content of the picture as a `data:` address, so that the page loads no other file."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """A row's image of an item."""
+    """The image that one row made of one item, with the pictures and values that the page shows."""
 
     row: str
     label: str
     image: Picture
     error: Picture | None
-    """Picture of the error outside the mask; None if no pixels are known."""
+    """Picture of the error over the known pixels; None if the item has no known pixels."""
     values: Mapping[str, str]
-    """Printed values by metric."""
+    """Value of the image as it is printed, by metric."""
 
 
 @dataclass(frozen=True)
@@ -124,42 +133,45 @@ class Shown:
     source: str
     caption: str
     hole: float
-    """Share of the image that lies in the hole, in [0, 1]; 1 if no pixels are known."""
+    """Fraction of the image's area that is hole, in [0, 1]; 1 if no pixels are known."""
     given: tuple[Picture, ...]
     exemplar: Picture | None
-    """Picture of the object that is to be painted into the hole."""
+    """Picture of the object that is to be painted into the hole; None if the task uses no exemplar."""
     made: tuple[Made, ...]
     picks: tuple[Pick, ...]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """The part of the page that shows items of a table."""
+    """The content of a report's gallery."""
 
     items: tuple[Shown, ...] = ()
     metrics: tuple[Compared, ...] = ()
     labels: Mapping[str, str] | None = None
-    """Labels of the rows by their names."""
+    """Label of each row by its key; None if the gallery is empty."""
     reference: str = ""
-    """Name of the row with which the others are compared; empty if the items are sorted by each row's own value."""
+    """Key of the reference row; empty if there is none. The items are then sorted by the value of each row itself."""
     wanted: int = 0
-    """Number of items that the rule chooses; the page may have room for fewer."""
+    """Number of items that the rule chose. The page may have room for fewer items."""
     of: int = 0
-    """Number of items from which the rule chooses."""
+    """Number of items from which the rule could choose."""
     side: int = 0
-    """Side of the pictures in pixels."""
+    """Largest side of the pictures, in pixels."""
     resolution: int = 0
-    """Side in pixels of the images that the pictures show."""
+    """Side in pixels of the original images."""
     pixelated: bool = False
-    """Whether the pictures are small enough to be drawn pixel by pixel."""
+    """Whether the pictures are so small that the page enlarges them without smoothing."""
 
 
 def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[Compared]:
-    """Return the metrics that choose items: the table's columns with a value for every item, or else `lpips`.
+    """Return the metrics by which items are chosen.
+
+    These are the metrics of the table's columns that have a value for every item. If there are none, it is `lpips`, if
+    the run measured it.
 
     Args:
-        columns: names of the table's columns.
-        values: values of the items, by row and metric.
+        columns: metrics of the table's columns.
+        values: arrays with one value for each item, by row and metric.
     """
     there = {name for arrays in values.values() for name in arrays}
     names = [name for name in columns if name in there] or [name for name in FALLBACK if name in there]
@@ -177,35 +189,49 @@ def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) ->
 
 
 def drawn_places(count: int, seed: int) -> list[int]:
-    """Return the indices of items drawn by the seed, which are shown if no other rule chooses items."""
+    """Return the indices of at most `LEAST_ITEMS` items that are drawn at random.
+
+    Args:
+        count: number of items from which the indices are drawn.
+        seed: seed of the run; the same seed gives the same indices.
+    """
     return [int(place) for place in numpy_generator(seed, "figure").permutation(count)[:LEAST_ITEMS]]
 
 
 def drawn(count: int, seed: int) -> list[Pick]:
-    """Return items drawn by the run's seed, for a table without a metric that could choose them."""
+    """Return picks of items that are drawn at random, for a table without a metric that could choose items.
+
+    Args:
+        count: number of items of the run.
+        seed: seed of the run.
+    """
     return [Pick("", "", "drawn", place, 0.0) for place in drawn_places(count, seed)]
 
 
 @dataclass(frozen=True)
 class ComparedRows:
-    """The rows that a gallery compares item by item."""
+    """The rows that a gallery compares item by item, with their values."""
 
     values: Mapping[str, Mapping[str, npt.NDArray[Any]]]
-    """Values of the items by row and metric."""
+    """Arrays with one value for each item, by row and metric."""
     metrics: Sequence[Compared]
     """Metrics by which the rows are compared."""
     labels: Mapping[str, str]
-    """Labels of the rows."""
+    """Label of each row by its key."""
     reference: str
-    """Row with which the others are compared; if it has no values, items are sorted by each row's own values."""
+    """Key of the reference row. If this row has no values, items are sorted by the values of each other row itself."""
 
 
 def choose(rows: ComparedRows) -> list[Pick]:
-    """Return the best, the worst and the median item of each row by each metric, starting with the first metric.
+    """Choose the best, the worst and the median item of each row by each metric.
 
-    The best item is the one on which the row is better than the reference row by most. Equal differences are sorted in
-    the manifest's order, and items without a finite difference are left out. With an even number of items, the median
-    is the better one of the middle two.
+    The best item is the one on which the row is better than the reference row by the largest difference. Items with
+    equal differences keep the manifest's order, and items without a finite difference are left out. If the number of
+    items is even, the median is the better one of the middle two.
+
+    Returns:
+        Picks in the order of the metrics. For each metric, the best items of all rows come first, then their worst
+        items, then their median items.
     """
     values, reference = rows.values, rows.reference
     picks = []
@@ -233,14 +259,14 @@ def choose(rows: ComparedRows) -> list[Pick]:
 
 
 def fill(picks: Sequence[Pick], images: Images, rows: ComparedRows, *, of: int, room: int = ROOM) -> Gallery:
-    """Fill the gallery with the chosen items in the order of the picks, until the page has no more room.
+    """Return a gallery that shows the chosen items in the order of the picks, until there is no more room.
 
     Args:
-        picks: chosen items, as `choose` returns them.
-        images: function that returns some items and each row's images of them.
+        picks: chosen items, as `choose` or `drawn` returns them.
+        images: function that returns the items at some indices, and the images of each row.
         rows: rows that are compared.
         of: number of items from which the picks were chosen.
-        room: largest size of the gallery in bytes.
+        room: largest size of the gallery's pictures in bytes.
     """
     places = list(dict.fromkeys(pick.place for pick in picks))
     empty = Gallery((), tuple(rows.metrics), rows.labels, rows.reference, len(places), of)
@@ -275,7 +301,7 @@ def _of_one(made: Mapping[str, Pixels], number: int) -> dict[str, Pixels]:
 
 @dataclass(frozen=True)
 class _Words:
-    """The texts and values that the gallery shows with the pictures of an item."""
+    """The data from which the entry of one item in the gallery is made."""
 
     picks: Sequence[Pick]
     rows: ComparedRows
@@ -311,7 +337,19 @@ class _Words:
 
 
 def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, least: int, room: int) -> int:
-    """Return the largest side at which `least` items like this one fit, estimated from the pictures of some rows."""
+    """Return the largest side of the pictures, in pixels, at which `least` items like `item` fit into `room` bytes.
+
+    The size of the item is estimated from the pictures of the first few rows. If not even the smallest side is small
+    enough, the smallest side is returned.
+
+    Args:
+        words: data from which the entry of an item is made.
+        item: item whose size is estimated.
+        made: image of the item by row.
+        place: index of the item in the manifest.
+        least: number of items that must fit.
+        room: largest size of the gallery's pictures in bytes.
+    """
     some = dict(list(made.items())[:PROBED])
     sides: list[int] = list(dict.fromkeys(min(side, item.image.shape[0]) for side in SIDES))
     for side in sides:
@@ -321,7 +359,15 @@ def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, 
 
 
 def _encoded(pixels: Pixels, side: int) -> str:
-    """Return a picture as WebP: without loss if it is small, and otherwise scaled down to the side and compressed."""
+    """Return a picture in the WebP format as a `data:` address.
+
+    A picture that is larger than `side` is scaled down. A picture whose original is neither larger than `side` nor
+    larger than `LOSSLESS` is saved without loss, and any other picture with loss.
+
+    Args:
+        pixels: picture H×W×3.
+        side: largest side in pixels of the saved picture.
+    """
     image, buffer = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
     lossless = max(image.size) <= min(side, LOSSLESS)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
@@ -330,7 +376,7 @@ def _encoded(pixels: Pixels, side: int) -> str:
 
 
 def _size(item: Shown) -> int:
-    """Return the estimated number of bytes of an item in the page."""
+    """Return an estimate of how many bytes the entry of an item needs in the page."""
     made = (picture for one in item.made for picture in (one.image, one.error))
     pictures = [picture for picture in (*item.given, item.exemplar, *made) if picture is not None]
     words = len(item.id) + len(item.source) + len(item.caption)

@@ -1,4 +1,4 @@
-"""A page with links to the reports of several runs, and with the result, headline numbers and verdicts of each."""
+"""The index page of several runs. For each run it has a link to the report, the result, main values and verdicts."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ __all__ = ["Entry", "Index", "counts_of", "headline", "index_page"]
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the index: one run."""
+    """The entry of one run in the index."""
 
     name: str
     ended: str
-    """Result of the experiment in words, such as `done` or the first line of its error."""
+    """Result of the run in words, such as `done`, or the first line of the error that ended it."""
     failed: bool
     about: str = ""
     """Description of the experiment."""
     link: str | None = None
-    """Link from the index to the report; None if there is no report."""
+    """Address of the run's report, relative to the index; None if there is no report."""
     headline: tuple[str, ...] = ()
     counts: Sequence[tuple[str, int, str]] = ()
-    """Counts of the run's verdicts, as `bench.reporting.page.verdict_counts` returns them."""
+    """Number of the run's claims with each verdict, as `bench.reporting.page.verdict_counts` returns it."""
     seconds: float | None = None
 
 
@@ -44,22 +44,28 @@ class Index:
     entries: Sequence[Entry]
     profile: str = ""
     first_line: str = ""
-    """Statement on what the numbers can be compared with; empty if the runs differ in it."""
+    """Sentence that says with which other numbers these can be compared; empty if it is not the same for all runs."""
     grids: Sequence[Grid] = ()
     grid_title: str = ""
     figure: str | None = None
-    """Figure as a `data:` address."""
+    """Content of a figure as a `data:` address; None if the page shows no figure."""
     claims: Sequence[Verdict] = ()
     command: str = ""
 
 
 def index_page(index: Index) -> str:
-    """Return the index page as HTML; it links to reports in folders beside it and loads no other file."""
+    """Return the index page as HTML. It has links to the reports of the runs, but loads no other file."""
     return template("index.html").render(index=index, kind_of=kind_of)
 
 
 def counts_of(run: Path) -> list[tuple[str, int, str]]:
-    """Return the counts of a run's verdicts on the paper's claims; empty if its results cannot be read."""
+    """Return each verdict on the paper's claims with its number of claims and its CSS class.
+
+    The list is empty if the results of the run cannot be read.
+
+    Args:
+        run: folder of the run.
+    """
     try:
         claims = read_results(run / RESULTS).get("claims", [])
     except (FileNotFoundError, BadInputError):
@@ -68,7 +74,11 @@ def counts_of(run: Path) -> list[tuple[str, int, str]]:
 
 
 def headline(table: Table) -> tuple[str, ...]:
-    """Return a text for each column: the reference row's value, and the best other row of the paper, compared."""
+    """Return one text for each column of a table that compares the best row with the reference row.
+
+    The best row is the one with the best value among the other rows of the paper's table. A column without a measured
+    row of this kind is left out.
+    """
     return tuple(words for column in table.columns if (words := _headline(table, column)))
 
 

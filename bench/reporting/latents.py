@@ -1,4 +1,8 @@
-"""Statistics of latents that show properties of the sampler and of the first stage, collected block by block."""
+"""Statistics of latents, collected block by block.
+
+They show how sampled latents differ from encoded ones, and how far the hole changes encoded latents of known pixels. A
+cell is one position of the latents, which belongs to a square of pixels in the image.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +22,31 @@ __all__ = ["LatentStatistics"]
 Array = npt.NDArray[np.float64]
 
 DISTANCES = (("1", 0, 1.5), ("2", 1.5, 2.5), ("3–4", 2.5, 4.5), ("5 and more", 4.5, np.inf))
-"""Ranges of the distance in cells from a known cell to the nearest cell that the hole touches: name, lower bound
-(exclusive) and upper bound (inclusive)."""
+"""Ranges of a known cell's distance, in cells, to the nearest cell that the hole touches.
+
+Each range has a name, a lower bound (which does not belong to the range) and an upper bound (which does).
+"""
 KINDS = ("latents", "encoded")
 
 
 @dataclass(frozen=True)
 class Leak:
-    """The change that the hole causes in latents of known cells."""
+    """How far the hole changes the encoded latents of cells that are fully known."""
 
     share: float
-    """Root mean square of the change, divided by the latents' standard deviation."""
+    """Root mean square of the change, divided by the standard deviation of the encoded latents."""
     ci95: tuple[float, float]
-    """95 % interval over sources."""
+    """95 % interval of `share`, computed over the sources."""
     effective_sources: float
-    """Effective number of sources of the interval."""
+    """Number of effective sources from which the interval was computed."""
 
 
 class LatentStatistics:
-    """Moments of sampled and of encoded latents, and the change that the hole causes in encoded latents."""
+    """The mean and standard deviation of latents, and the change that the hole causes in encoded latents.
+
+    Sampled and encoded latents have separate means and standard deviations. The object keeps only sums and not the
+    latents, so it needs little memory for many blocks.
+    """
 
     def __init__(self) -> None:
         self._count = 0
@@ -49,7 +59,11 @@ class LatentStatistics:
     def of(
         cls, blocks: Iterable[tuple[Mapping[str, npt.NDArray[Any]], npt.NDArray[np.uint8] | None]]
     ) -> LatentStatistics:
-        """Return the statistics of blocks with their masks, which have the form that `add` needs."""
+        """Return the statistics of several blocks.
+
+        Args:
+            blocks: arrays and masks of each block, in the form that `add` needs.
+        """
         statistics = cls()
         for block, masks in blocks:
             statistics.add(block, masks)
@@ -59,7 +73,8 @@ class LatentStatistics:
         """Add a block to the statistics.
 
         Args:
-            block: arrays `latents`, `encoded` and `encoded_known`, each N×C×h×w.
+            block: arrays N×C×h×w with the names `latents` (sampled latents), `encoded` (encoded from the whole image)
+                and `encoded_known` (encoded from the image with a grey hole).
             masks: masks N×H×W, 1 = hole; None if whole images are generated, so that no cell is known.
         """
         values = {kind: block[kind].astype(np.float64) for kind in KINDS}
@@ -80,16 +95,17 @@ class LatentStatistics:
         self._cells.append(inside.sum((2, 3)).astype(np.float64))
 
     def _moments(self, kind: str) -> tuple[Array, Array]:
-        """Return the mean and the standard deviation of each channel."""
+        """Return the mean and the standard deviation of each channel of the `latents` or the `encoded` latents."""
         mean = self._sums[kind] / self._count
         return mean, np.sqrt(np.maximum(self._squares[kind] / self._count - np.square(mean), 0))
 
     def leak(self) -> dict[str, float]:
-        """Return the change that the hole causes in the first stage's latents of fully known cells.
+        """Return how far the hole changes the encoded latents of fully known cells, by their distance to the hole.
 
         Returns:
-            Root mean square of the change, divided by the latents' standard deviation, by distance to the nearest cell
-            that the hole touches; empty if no block had masks, or if no cell is fully known.
+            Root mean square of the change, divided by the standard deviation of the encoded latents. The keys are the
+            names of the ranges in `DISTANCES`. Ranges without a cell are left out, so the mapping is empty if no block
+            had masks.
         """
         if not self._cells:
             return {}
@@ -102,21 +118,23 @@ class LatentStatistics:
 
     @property
     def _deviation(self) -> float:
-        """Standard deviation of the first stage's latents over all channels."""
+        """Standard deviation of the encoded latents over all channels together."""
         count = self._count * len(self._sums["encoded"])
         mean = self._sums["encoded"].sum() / count
         return float(np.sqrt(self._squares["encoded"].sum() / count - mean**2))
 
     def leak_next_to_the_hole(self, sources: Sequence[str]) -> Leak | None:
-        """Return the value of `leak` for the cells next to the hole, with its 95 % interval over sources.
+        """Return how far the hole changes the encoded latents of known cells next to it, with a 95 % interval.
 
-        The mean square is a ratio of two means over items, so its influences follow from the delta method.
+        The mean square of the change is a ratio of two means over items: the sum of squares and the number of cells.
+        Therefore the influences of the items follow from the delta method.
 
         Args:
-            sources: source of each item, in the order in which blocks were added.
+            sources: source of each item, in the order in which the items were added.
 
         Returns:
-            The share with its interval; None if no item has such a cell, or if fewer than two sources have one.
+            The change with its interval; None if no item has a known cell next to the hole, or if there are too few
+            sources for an interval.
         """
         if not self._cells:
             return None
@@ -132,7 +150,7 @@ class LatentStatistics:
         return Leak(float(np.sqrt(square)) / self._deviation, (low, high), difference.effective_sources)
 
     def leak_note(self) -> Iterator[str]:
-        """Yield a note with the values of `leak`, or nothing if there are none."""
+        """Yield a note with the values that `leak` returns; no note if there are no values."""
         leak = self.leak()
         if leak:
             parts = "; ".join(f"{name}: {value:.1%}" for name, value in leak.items())
@@ -142,7 +160,10 @@ class LatentStatistics:
             )
 
     def gap_note(self) -> str:
-        """Return a note that compares sampled latents with the encoded latents on which decoders are trained."""
+        """Return a note that compares the sampled latents with the encoded latents.
+
+        Decoders are trained on encoded latents, so a large difference between the two matters.
+        """
         texts = [
             f"{mean:+.2f} ({deviation:.2f}) and {other_mean:+.2f} ({other_deviation:.2f})"
             for mean, deviation, other_mean, other_deviation in zip(

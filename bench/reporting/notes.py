@@ -1,4 +1,4 @@
-"""Notes below a table, the most important first."""
+"""The notes that are shown below a table. The most important note comes first."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def notes(
 
     Args:
         config: configuration of the run.
-        design: description of the table.
+        design: rows, columns and styles of the table.
         items: items of the run.
         summary: measured values.
-        protocols: protocol of each metric.
-        best: row that is better than every other row, by metric.
-        truncated: number of captions that the generator cut off; None if it uses no captions.
+        protocols: protocol of each metric, by the name of the metric.
+        best: key of the row that is significantly better than every other row, by metric.
+        truncated: number of captions that were too long for the text encoder; None if the task uses no captions.
     """
     spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
     profile = config.profile
@@ -108,11 +108,14 @@ def notes(
 
 
 def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
-    """Return a note on the image of which Pre_error is measured, on its floor, and on the largest possible ratio.
+    """Return a note on Pre_error.
+
+    The note says on which image the error is measured, how large its floor is, and how large the ratio to the
+    reference row would be for a decoder without other errors.
 
     Args:
-        floor: error that saving to 8 bits alone adds, as a squared difference of values in [0, 1].
-        reading: reading of Pre_error that the table shows.
+        floor: mean squared error of values in [0, 1] that saving to 8 bits alone adds.
+        reading: names of the metrics that the table shows as the error over known pixels.
         summary: measured values.
         spec: specification of the table.
     """
@@ -134,7 +137,7 @@ def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec
 
 
 def items_note(items: Items, summary: Summary) -> str:
-    """Return a note on the number and kind of the items, and on the pictures that were left out."""
+    """Return a note on the number, the sources and the resolution of the items, and on pictures that were left out."""
     manifest, side = items.manifest, items.manifest["resolution"]
     features = [values for values in summary.scored.truth.values() if values.ndim == 2]
     parts = [f"{len(items)} items of {len(set(items.sources))} sources at {side}×{side}, {manifest['subset']} subset"]
@@ -158,13 +161,16 @@ def items_note(items: Items, summary: Summary) -> str:
 def effective_sources(
     summary: Summary, reference: str, labels: Mapping[str, str], titles: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield notes on the effective sources of the differences from the reference row, and on differences with few.
+    """Yield notes on the number of effective sources of each row's difference from the reference row.
+
+    The first note gives the smallest and the largest number for each metric. A second note lists the differences that
+    have too few effective sources for a verdict, with the sources that carry most of their variance.
 
     Args:
         summary: measured values.
-        reference: row with which the others are compared.
-        labels: labels of the rows in the notes.
-        titles: titles of the metrics in the notes.
+        reference: key of the reference row.
+        labels: label of each row that the notes consider, by the key of the row.
+        titles: title of each metric that the notes consider, by the name of the metric.
     """
     ranges, few = [], []
     for metric, title in titles.items():
@@ -196,11 +202,13 @@ def _range(least: float, most: float) -> str:
 
 
 def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:
-    """Yield a note on the bias that the number of items causes in each row's FID; nothing if no row has an FID.
+    """Yield a note on the bias of FID, which is too high because the number of items is finite.
+
+    The note gives each row's FID, extrapolated to infinitely many items. There is no note if no row has such a value.
 
     Args:
         summary: measured values.
-        labels: labels of the rows in the note.
+        labels: label of each row that the note considers, by the key of the row.
     """
     measured = [row for row in labels if row in summary.scored.rows and "fid" in summary.metrics[row]]
     found = {row: summary.extrapolation(row, "fid") for row in measured}

@@ -1,4 +1,4 @@
-"""The report of a run as one HTML file, made from typed numbers and pictures; it loads no other file."""
+"""The report of a run as one HTML file, which loads no other file."""
 
 from __future__ import annotations
 
@@ -35,37 +35,40 @@ __all__ = ["LIMIT", "Page", "first_line", "kind_of", "report_page", "template", 
 LIMIT = 15_000_000
 """Largest size of a page in bytes."""
 LISTED = 20
-"""Largest number of names of dropped or broken items on the page; the manifest has all of them."""
+"""Largest number of names that the page lists of items that were dropped or could not be read.
+
+The manifest lists all of them.
+"""
 KINDS = {HOLDS: "good", FAILS: "bad", INCONCLUSIVE: "open", NOT_TESTED: "none"}
-"""Colour class of each verdict."""
+"""CSS class that gives each verdict its colour."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """The content of a report."""
+    """The content of a report, from which `report_page` makes the HTML."""
 
     title: str
     profile: str
-    """Subtitle, such as `profile mini`, or the sizes of the decoders."""
+    """Subtitle of the page: the profile, such as `profile mini`, or the sizes of the decoders."""
     first_line: str
-    """Statement on what the numbers can be compared with."""
+    """Sentence that says with which other numbers the numbers of the page can be compared."""
     facts: Mapping[str, Any]
     """Content of `run.json`."""
     table: Table | None = None
-    """Table with the measured and the paper's numbers; None for an experiment without such a table."""
+    """Main table with measured and printed numbers; None for an experiment without such a table."""
     grids: Sequence[Grid] = ()
-    """Further tables; the first heading of each is its name."""
+    """Further tables. The first heading of each grid serves as its title."""
     claims: Sequence[Verdict] = ()
     notes: Sequence[str] = ()
     protocols: Mapping[str, Protocol] | None = None
-    """Protocols by metric."""
+    """Protocol of each metric, by the name of the metric; None if the page shows no protocols."""
     gallery: Gallery | None = None
     costs: Costs | None = None
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """A measured number as it is shown, with its error, interval and details."""
+    """The texts that the page shows for one measured number: value, standard error, interval, ratio and details."""
 
     value: str
     error: str = ""
@@ -76,7 +79,11 @@ class _Cell:
 
 
 def report_page(page: Page) -> str:
-    """Return the page as HTML; if it would be larger than `LIMIT`, the last items of the gallery are left out."""
+    """Return the page as HTML.
+
+    As long as the page is larger than `LIMIT` bytes and has a gallery, the second half of the gallery's items is left
+    out.
+    """
     while True:
         text = _rendered(page)
         items = page.gallery.items if page.gallery else ()
@@ -110,7 +117,13 @@ def _rendered(page: Page) -> str:
 
 @cache
 def template(name: str) -> jinja2.Template:
-    """Return a template of this package, which escapes all values and raises an error for a missing one."""
+    """Return a template of this package.
+
+    The template escapes all values for HTML, and raises an error if a value that it needs is missing.
+
+    Args:
+        name: file name of the template, such as `report.html`.
+    """
     loader = jinja2.PackageLoader("bench.reporting", "templates")
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
@@ -123,7 +136,11 @@ def template(name: str) -> jinja2.Template:
 
 
 def _finished(value: object) -> object:
-    """Return a value as a template shows it: strings become `printable`, and markup of this package is unchanged."""
+    """Return a value as a template shows it.
+
+    Characters that cannot be printed are replaced in plain strings. All other values, such as `Markup` from this
+    package, are returned unchanged.
+    """
     return printable(value) if type(value) is str else value
 
 
@@ -132,24 +149,27 @@ def _inlined(loader: jinja2.BaseLoader, environment: jinja2.Environment, file: s
 
 
 def _csp_hash(script: str) -> str:
-    """Return the hash for the page's content security policy, which allows only this script to run."""
+    """Return the hash of a script in the form of a content security policy, which lets only this script run."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def first_line(profile: str) -> str:
-    """Return a statement on what a profile's numbers can be compared with."""
+    """Return a text that says with which other numbers the numbers of a profile can be compared."""
     if profile == PAPER:
         return "the paper's data, weights and sizes"
     return "small models and data made by this project: compare these numbers only with each other"
 
 
 def kind_of(verdict: str) -> str:
-    """Return the colour class of a verdict; a contradicted claim has the class of a claim that does not hold."""
+    """Return the CSS class that gives a verdict its colour.
+
+    A claim that the printed numbers contradict has the same class as a claim that does not hold.
+    """
     return "none" if verdict.startswith(NOT_JUDGED) else KINDS.get(verdict, "bad")
 
 
 def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
-    """Return each verdict with its count and its colour class, the most frequent verdict first."""
+    """Return each verdict with its number of occurrences and its CSS class, the most frequent verdict first."""
     return [(verdict, count, kind_of(verdict)) for verdict, count in Counter(verdicts).most_common()]
 
 
@@ -200,13 +220,13 @@ def _interval(found: Measurement, shown: Any) -> str:
 
 
 def _stages(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
-    """Return the name, the seconds and the share of each stage."""
+    """Return each stage with its time in seconds and its share of the total time, in [0, 1]."""
     whole = sum(seconds.values()) or 1.0
     return [(name, value, value / whole) for name, value in seconds.items()]
 
 
 def _stamps(protocols: Mapping[str, Protocol]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Return the metrics, the hash and the settings of each protocol."""
+    """Return each protocol once: the names of its metrics, its hash and its settings."""
     names: dict[Protocol, list[str]] = {}
     for metric, protocol in protocols.items():
         names.setdefault(protocol, []).append(metric)
@@ -214,10 +234,10 @@ def _stamps(protocols: Mapping[str, Protocol]) -> list[tuple[str, str, Mapping[s
 
 
 def write_report(out: Path, page: Page) -> None:
-    """Write the page as `report.html`.
+    """Write a report as the file `report.html`.
 
     Args:
-        out: the folder of the run.
-        page: everything that the page shows.
+        out: folder of the run.
+        page: content of the report.
     """
     write_atomically(out / REPORT, report_page(page))

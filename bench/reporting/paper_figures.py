@@ -1,7 +1,8 @@
-"""The paper's comparisons of pictures (Figures 1 and 4 to 7), with items that a rule and a seed choose.
+"""The paper's comparisons of pictures (Figures 1 and 4 to 7), made from this run's images.
 
-`figures.json` beside the figures records, for each figure, the rule, the chosen items and the windows that are shown. A
-window is its first row, its first column, and the row and the column after its last ones.
+A rule and a seed choose the items. The file `figures.json` beside the figures says for each figure which rule was used,
+which items were chosen, and which window of each item is shown. A window is saved as four numbers: its first row, its
+first column, the row after its last row, and the column after its last column.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from bench.runtime.files import write_json
 __all__ = ["ERROR", "RULES", "PaperFigures"]
 
 Images = Callable[[Sequence[str], Sequence[int]], tuple[list[Item], Mapping[str, npt.NDArray[np.uint8]]]]
-"""Function of rows and indices of items that returns these items and each row's images of them, uint8 N×S×S×3."""
+"""Function that takes keys of rows and indices of items. It returns the items, and the images N×S×S×3 of each row."""
 SHOWN = 6
 """Number of items in a figure."""
 ERROR = "pre_error"
-"""Metric that chooses the items of a figure of details."""
+"""Metric by which the items of a figure of the kind `details` are chosen."""
 RULES = {
     "details": "The {count} items with the largest error of {first} over known pixels, one item of each source; each "
     "picture is the fully known square of a quarter of the side with the largest error of {first}.",
@@ -39,24 +40,32 @@ RULES = {
     "half contains most of the hole's border.",
     "captions": "{count} items drawn with seed {seed}.",
 }
-"""Rule that chooses the items, by the kind of figure."""
+"""Text that explains the choice of items and windows, by the kind of figure; parts in braces are filled in later."""
 
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """The images and errors from which the figures of one table are drawn."""
+    """The data from which the figures of one table are drawn."""
 
     items: Items
     images: Images
     labels: Mapping[str, str]
-    """Labels of the measured rows."""
+    """Label of each measured row, by the key of the row."""
     errors: Mapping[str, npt.NDArray[np.float64]]
-    """Error over the known region of each item, by row; NaN for an item without known pixels."""
+    """Array with the error over the known region of each item, by row; NaN for an item without known pixels."""
     seed: int
     title: str
 
     def write(self, folder: Path, specs: Mapping[str, FigureSpec]) -> None:
-        """Write the figures whose rows were measured, as PNG and PDF, and `figures.json`."""
+        """Write each figure as a PNG and a PDF file, and write `figures.json`.
+
+        A figure shows only the rows that were measured; a figure without such rows is left out. A figure of the kind
+        `details` is also left out if its first row was not measured, because this row chooses the items.
+
+        Args:
+            folder: folder for the files.
+            specs: specification of each figure, by the name of its files.
+        """
         records = {}
         for name, spec in specs.items():
             rows = [row for row in spec.rows if row in self.labels]
@@ -65,7 +74,10 @@ class PaperFigures:
         write_json(folder / "figures.json", {"schema_version": SCHEMA_VERSION, "figures": records})
 
     def _draw(self, path: Path, spec: FigureSpec, rows: Sequence[str]) -> dict[str, Any]:
-        """Draw one figure, and return its entry in `figures.json`."""
+        """Write one figure, and return its entry for `figures.json`.
+
+        If no item can be shown, no figure is written, and the entry contains the reason.
+        """
         first = rows[0]
         places = self._worst(first) if spec.kind == "details" else drawn_places(len(self.items), self.seed)
         if not places:
@@ -92,7 +104,10 @@ class PaperFigures:
         }
 
     def _worst(self, row: str) -> list[int]:
-        """Return the items with the row's largest errors, one of each source, that have a fully known square."""
+        """Return the indices of the items on which a row has the largest errors, at most `SHOWN` of them.
+
+        Only items with a fully known window are chosen, and at most one item of each source.
+        """
         errors, found, sources = self.errors[row], [], set()
         side = self.items.manifest["resolution"]
         for place in np.argsort(-np.nan_to_num(errors, nan=-1.0), kind="stable"):
@@ -119,7 +134,7 @@ class PaperFigures:
         return window
 
     def _given(self, kind: str, shown: Sequence[Item], windows: Sequence[Window]) -> list[Line]:
-        """Return the lines that show the inputs of the rows."""
+        """Return the lines of a figure that show the inputs, above the lines of the rows; none for captions."""
         if kind == "captions":
             return []
         pairs = list(zip(shown, windows, strict=True))

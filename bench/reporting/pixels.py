@@ -1,4 +1,4 @@
-"""Pictures computed from an item's image: the masked input, a frame around a window, and a row's error."""
+"""Functions that compute pictures for figures: the masked input, a frame around a window, and the error of a row."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ Pixels = npt.NDArray[np.uint8]
 
 FRAME = (255, 0, 0)
 ERROR_GAIN = 4
-"""Factor by which the drawn absolute error is brighter than the error itself."""
+"""Factor by which the absolute error is multiplied in a picture of the error, so that small errors are visible."""
 
 
 def masked(item: Item) -> Pixels:
-    """Return the item's image S×S×3 with its hole white."""
+    """Return the item's image S×S×3, in which all pixels of the hole are white."""
     pixels: Pixels = np.where(item.mask[..., None] > 0, 255, item.image).astype(np.uint8)
     return pixels
 
 
 def framed(picture: Pixels, window: tuple[slice, slice]) -> Pixels:
-    """Return the picture S×S×3 with a frame around a square window; the frame is S/64 wide and outside the window."""
+    """Return a picture S×S×3 with a red frame around a window.
+
+    The frame is S/64 pixels wide, but at least 1 pixel. It lies outside the window and covers none of the window's
+    pixels.
+
+    Args:
+        picture: picture S×S×3.
+        window: rows and columns of the window.
+    """
     rows, columns = window
     width = max(1, len(picture) // 64)
     marked = picture.copy()
@@ -33,7 +41,14 @@ def framed(picture: Pixels, window: tuple[slice, slice]) -> Pixels:
 
 
 def error_outside(item: Item, image: Pixels) -> Pixels:
-    """Return `ERROR_GAIN` times the absolute error of an image S×S×3 over known pixels, with black in the hole."""
+    """Return a picture S×S×3 of the absolute error over the known pixels, multiplied by `ERROR_GAIN`.
+
+    The pixels of the hole are black.
+
+    Args:
+        item: item with the true image and the mask.
+        image: image S×S×3 that a row made of the item.
+    """
     error = ERROR_GAIN * np.abs(image.astype(np.int32) - item.image) * (item.mask[..., None] == 0)
     clipped: Pixels = error.clip(0, 255).astype(np.uint8)
     return clipped

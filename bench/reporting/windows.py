@@ -1,4 +1,4 @@
-"""Square windows of an item that show its border or its error best, chosen by a rule."""
+"""Rules that choose a square window of an item, which shows the border of its hole or an error in detail."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import numpy.typing as npt
 __all__ = ["Window", "border_window", "known_window"]
 
 Window = tuple[slice, slice]
-"""Rows and columns of a square."""
+"""Rows and columns of a square part of a picture."""
 BORDER, KNOWN = 3, 4
-"""Divisors of the picture's side that give the side of a window, for borders and for known squares."""
+"""Side of the picture divided by the side of a window, for a window on a border and for a fully known window."""
 
 
 def border_window(mask: npt.NDArray[np.uint8]) -> Window:
-    """Return the square of a third of the side that shows most of the hole's border.
+    """Return the window that shows most of the border between the hole and the known region.
 
-    The border is counted in the square's inner half, so that both of its sides are seen. If several squares have the
-    same count there, the one with most of the border is taken, and of those the first.
+    The side of the window is a third of the image's side. Only the border in the inner half of the window is counted,
+    so that both the hole and the known region are visible around it. If several windows have the same count, the one
+    with the longest border in the whole window is returned. If several of these are equal, it is the first one.
 
     Args:
         mask: mask S×S, 1 = hole.
@@ -32,7 +33,9 @@ def border_window(mask: npt.NDArray[np.uint8]) -> Window:
 
 
 def known_window(mask: npt.NDArray[np.uint8], error: npt.NDArray[np.float64]) -> Window | None:
-    """Return the fully known square of a quarter of the side with the largest error; None if there is none.
+    """Return the fully known window with the largest sum of errors; None if there is no fully known window.
+
+    The side of the window is a quarter of the image's side.
 
     Args:
         mask: mask S×S, 1 = hole.
@@ -44,7 +47,15 @@ def known_window(mask: npt.NDArray[np.uint8], error: npt.NDArray[np.float64]) ->
 
 
 def _sums(values: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float64]:
-    """Return the sum of the values over every square of a side, indexed by the square's first row and column."""
+    """Return the sum of `values` over every square with the given side.
+
+    Args:
+        values: values H×W.
+        side: side of the squares.
+
+    Returns:
+        Sums, indexed by the first row and the first column of the square.
+    """
     whole = np.pad(values.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     return np.asarray(whole[side:, side:] - whole[:-side, side:] - whole[side:, :-side] + whole[:-side, :-side])
 

@@ -1,4 +1,4 @@
-"""Describes the machine and the versions of the software that made a run."""
+"""A description of the machine and of the software versions that a run used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ PACKAGES = (
 
 
 def environment() -> dict[str, Any]:
-    """Return the versions, the hardware and the commit of the source, with None for unknown values."""
+    """Describe the software and the machine of this process, as plain data.
+
+    Returns:
+        `versions` of Python and of the most important packages, `hardware`, and `source`: the commit of this project's
+        source, and whether files differ from the commit. A value is None if it is unknown.
+    """
     versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:

@@ -1,6 +1,7 @@
-"""The origin of one number of a run's table, as `python -m bench.explain RUN "row" "column"` prints it.
+"""The command `python -m bench.explain RUN "row" "column"`, which prints how one number of a run's table was made.
 
-Everything is read from the run's folder: items, protocol, weights, the run and its command.
+It prints the items, the protocol, the weights, and the command that started the run. All of this is read from the run's
+folder.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ __all__ = ["explain", "main"]
 BAD_INPUT = 2
 MANIFEST, RECORDS = "manifest.json", "records.parquet"
 STAMP = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d")
-"""Pattern of the name of a run's folder if `out=` is not set."""
+"""Pattern of the time in the name of a run's folder. A folder has such a name if `out=` was not set."""
 
 Plain = dict[str, Any]
 
 
 def explain(run: Path, row: str, column: str) -> Plain:
-    """Return the origin of one number as plain data, with None for everything that is unknown.
+    """Return how one number was made, as plain data. A value is None if it is unknown.
 
     Args:
         run: folder of a finished run.
-        row: label of the row, or its name in the configuration; `NAME/CHOICE` in a sensitivity table.
-        column: name of the metric, or its title.
+        row: label of the row, or its name in the configuration. In a sensitivity table the name is `NAME/CHOICE`.
+        column: full name of the metric, or the title of its column.
 
     Raises:
         BadInputError: the folder has no table of numbers, a file in it was changed after the run, or the row or column
-            does not exist; the message lists the choices.
+            does not exist. In the last case, the message lists the existing ones.
     """
     results, facts = _results(run), _json(run / RUN, "the facts of a finished run")
     with _of_a_finished_run(run):
@@ -54,7 +55,10 @@ def explain(run: Path, row: str, column: str) -> Plain:
 
 @contextmanager
 def _of_a_finished_run(run: Path) -> Iterator[None]:
-    """Convert errors that wrong values cause in the reading code into a `BadInputError` with one message."""
+    """Convert an error in the block into a `BadInputError` which says that the files are not those of a finished run.
+
+    A file can be valid JSON but have unexpected values. The code that reads it then fails with errors such as KeyError.
+    """
     try:
         yield
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
@@ -142,7 +146,7 @@ def _row(results: Plain, given: str) -> Plain:
 
 
 def _titles(results: Plain) -> dict[str, str]:
-    """Return the title of each metric as in the headings of the table."""
+    """Return the title of each metric, as the table prints it in its headings, by the metric's name."""
     names = dict.fromkeys(metric for line in results["rows"] for metric in line["metrics"])
     titles = {metric: style.heading() for metric in names if (style := style_of(metric)) is not None}
     titles |= {beside["metric"]: _with_unit(beside) for beside in results.get("beside", [])}
@@ -165,7 +169,17 @@ def _metric(results: Plain, line: Plain, given: str) -> str:
 
 
 def _items(run: Path, results: Plain, entry: Plain, metric: str, row: str) -> Plain:
-    """Return facts about the items of a number, and the files that contain the measured values of each item."""
+    """Return facts about the items from which a number is computed, as plain data.
+
+    The facts include the files that contain the measured value of each item.
+
+    Args:
+        run: folder of the run.
+        results: content of `results.json`.
+        entry: entry of the number in `results`.
+        metric: full name of the metric.
+        row: name of the row in the configuration.
+    """
     manifest = _json(run / MANIFEST, "the manifest of a run") if (run / MANIFEST).exists() else None
     items = manifest["items"] if manifest else None
     records = run / RECORDS
@@ -197,7 +211,13 @@ def _columns(records: Path) -> list[str]:
 
 
 def _weights(facts: Plain, node: Any) -> dict[str, str]:
-    """Return the SHA-256 of each weight file at or below a path in a part of the configuration, by file."""
+    """Return the weight files that a part of the configuration names, each with its SHA-256.
+
+    Args:
+        facts: content of `run.json`.
+        node: part of the configuration. Each text in it may be the path of a weight file, or of a folder with such
+            files.
+    """
     paths = set(_words(node))
     return {
         file: sha
@@ -222,7 +242,11 @@ def _number(value: float | None) -> str:
 
 
 def _shown(found: Plain) -> Iterator[tuple[str, str]]:
-    """Yield the lines of the explanation for people, each as its heading and its text."""
+    """Yield the lines that the command prints, each as a pair of a heading and a text.
+
+    Args:
+        found: result of `explain`.
+    """
     value, items, made = found["value"], found["items"], found["made_by"]
     yield "row", f"{found['row']['label']} ({found['row']['key']}, {found['row']['origin'] or 'native'})"
     yield "column", f"{found['column']['metric']}" + (f" ({title})" if (title := found["column"]["title"]) else "")
@@ -284,7 +308,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command, and return its exit status."""
+    """Run the command with arguments from the command line. Return the exit status: 0 explained, 2 bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.explain",
         description="Explain one number of a run's table: its items, protocol, weights, run and command.",

@@ -1,9 +1,12 @@
-"""Features saved beside a run's records, from which other bins, subsets and statistics can be computed without images.
+"""Writers and readers of the features that a run can save in its folder.
 
-A run with `keep_features=true` writes the folder `features/`. For each row, and for the true images as `truth`, it has
-Parquet shards of 4,096 items, with a column `item` and a column for each array; a vector is a list, and all lists of a
-column have one length. `index.json`, which is written last, describes the shards. pandas, pyarrow and datasets can read
-them directly; `read_summary` returns the estimates of the run.
+From saved features, metrics can be computed later for other bins, subsets and statistics, without making images again.
+
+A run with `keep_features=true` writes the folder `features/`. It contains Parquet files (shards) with at most 4,096
+items each: several for each row, and several with the name `truth` for the true images. A shard has a column `item` and
+a column for each array of features. A feature vector is a list, and all lists of a column have the same length.
+`index.json` describes the shards. It is written last, so it exists only if all shards are complete. pandas, pyarrow and
+datasets can read the shards directly. `read_summary` computes the run's estimates from them.
 """
 
 from __future__ import annotations
@@ -42,17 +45,17 @@ TRUTH = "truth"
 
 
 def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewest: int) -> None:
-    """Write the folder `features/`, which must not exist yet.
+    """Write the folder `features/` of a run. The folder must not exist yet.
 
     Args:
         out: folder of the run.
-        scored: measured values.
+        scored: arrays of all items, which include the features.
         items: items of the run.
-        dtype: type of the saved features, `float32` or `float16`.
-        fewest: smallest number of items for which a Fréchet distance is computed.
+        dtype: number type of the saved features, `float32` or `float16`.
+        fewest: smallest number of items for which a Fréchet or kernel distance is computed. It is saved for later use.
 
     Raises:
-        BadInputError: a feature is too large for the type.
+        BadInputError: a feature is too large for `dtype`.
     """
     folder = out / FOLDER
     folder.mkdir()
@@ -77,7 +80,10 @@ def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewes
 
 
 def remove_features(out: Path) -> None:
-    """Remove the features that an earlier run wrote into the folder, starting with their index."""
+    """Remove the features that an earlier run wrote into a run's folder `out`.
+
+    The index is removed first, so that an interrupted removal cannot leave a folder that looks complete.
+    """
     (out / FOLDER / INDEX).unlink(missing_ok=True)
     shutil.rmtree(out / FOLDER, ignore_errors=True)
 
@@ -97,14 +103,14 @@ def _shards(features: Mapping[str, Features], ids: Sequence[str], dtype: np.dtyp
 
 
 def read_summary(run: str | Path, bins: Sequence[tuple[int, int]] = ()) -> Summary:
-    """Return the estimates of a run that saved its features; features are read only when they are needed.
+    """Return the estimates of a run that saved its features. The features are read only when they are needed.
 
     Args:
         run: folder of the run.
         bins: bins of mask area in percent, such as (40, 50), for which metrics are also computed.
 
     Raises:
-        BadInputError: the run saved no features, or its files belong to different runs.
+        BadInputError: the run saved no features, a file is damaged, or the files belong to different runs.
     """
     with _refused(Path(run)):
         return _read_summary(Path(run), bins)
@@ -112,7 +118,7 @@ def read_summary(run: str | Path, bins: Sequence[tuple[int, int]] = ()) -> Summa
 
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """Convert errors that damaged files cause in their readers into a `BadInputError` with one message."""
+    """Convert an error that a damaged file causes in the block into a `BadInputError` that names `path`."""
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
@@ -164,7 +170,16 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]:
-    """Return all feature arrays of one row, in the order in which they were written."""
+    """Return the feature arrays of one row by name. They are read only when they are needed.
+
+    Args:
+        folder: the folder `features/` of a run.
+        row: name of the row, or `truth`.
+        count: number of items that the shards must have together.
+
+    Raises:
+        BadInputError: a shard is missing or damaged, or the number of items is another one.
+    """
     paths = [_shard(folder, row, number) for number in range(-(-count // BLOCK))]
     try:
         opened = [pyarrow.parquet.ParquetFile(path) for path in paths]

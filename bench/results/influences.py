@@ -1,9 +1,11 @@
-"""The influence of each item on each headline number, saved beside a run's records so that two runs can be paired.
+"""Writer and reader of `influences.parquet`: the influence of each item on each headline number of a run.
 
-`influences.parquet` has a line for each item and row, with `item`, `row` and `source`. For each column of the run's
-table it has `influence.METRIC`, and `change.METRIC` if the statistic has a second-order part, both in float32 and as
-`bench.metrics.uncertainty` defines them. A value is null if the number does not depend on the item, for example because
-the item is outside its bin, and in all lines of a row that has no number.
+With the influences of two runs, the numbers of the runs can be compared item by item.
+
+The file has one line for each item and row, with the columns `item`, `row` and `source`. For each headline metric it
+has the column `influence.METRIC`. If the statistic has a second-order part, it also has the column `change.METRIC`.
+Both are float32, and `bench.metrics.uncertainty` defines both. A value is null if the number does not depend on the
+item, for example because the item is outside the metric's bin. All values of a row are null if the row has no number.
 """
 
 from __future__ import annotations
@@ -31,25 +33,32 @@ __all__ = ["INFLUENCES", "Influence", "read_influences", "write_influences"]
 
 INFLUENCES = "influences.parquet"
 KEYS = ["item", "row", "source"]
-"""Columns that identify a line."""
+"""Columns that describe a line. `item` and `row` together identify it."""
 OF, CHANGE = "influence.", "change."
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Influence:
-    """The influences of N items on one number."""
+    """The influences of N items on one number, which is one metric of one row."""
 
     items: tuple[str, ...]
-    """Items from which the number is computed, in the manifest's order."""
+    """Ids of the N items from which the number is computed, in the order of the manifest."""
     sources: tuple[str, ...]
     values: Array
     change: Array | None
-    """Change of each influence on half the sources, as in `bench.metrics.uncertainty.Estimate`."""
+    """Second-order part of each item, as in `bench.metrics.uncertainty.Estimate`; None if there is none."""
 
 
 def write_influences(out: Path, items: Items, summary: Summary, metrics: Sequence[str]) -> None:
-    """Write `influences.parquet` for every row and the given metrics."""
+    """Write `influences.parquet` for every row.
+
+    Args:
+        out: folder of the run.
+        items: items of the run.
+        summary: estimates of the run.
+        metrics: full names of the metrics that get a column.
+    """
     lines = items.lines()
     shared = {"item": [line["id"] for line in lines], "source": [line["source"] for line in lines]}
     frames = []
@@ -75,10 +84,17 @@ def _columns(summary: Summary, row: str, metric: str, count: int) -> dict[str, n
 
 
 def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
-    """Return the influences of a run's numbers, by row and metric; None if the run saved none.
+    """Read the influences that a run saved.
+
+    Args:
+        run: folder of the run.
+
+    Returns:
+        Influences on each number, by a pair of the row's name and the metric's full name. None if the run has no
+        `influences.parquet`.
 
     Raises:
-        BadInputError: the file is damaged, or it is another kind of file.
+        BadInputError: the file is damaged, or it is no file with influences.
     """
     path = run / INFLUENCES
     if not path.is_file():
@@ -104,7 +120,11 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
 
 
 def _check(frame: pandas.DataFrame) -> None:
-    """Raise ValueError if columns have other types than `write_influences` writes, or if a line occurs twice."""
+    """Check that a table has the form that `write_influences` writes.
+
+    Raises:
+        ValueError: a column has another type, a value is infinite, or a line occurs twice.
+    """
     for name in KEYS:
         if not frame[name].map(lambda value: isinstance(value, str)).all():
             raise ValueError(f"a value that is not text in the column {name}")

@@ -1,7 +1,8 @@
-"""The folder into which a run writes; it is created and claimed, and a finished run of anything else is not replaced.
+"""Functions that create, check and claim the folder into which a run writes.
 
-A hidden file, `STARTED`, records which configuration started to write into a folder; `run.json` records which one
-finished. This module does not import torch.
+To claim a folder, a run writes the hidden file `STARTED`, which contains the run's configuration. A finished run writes
+`run.json`. With these two files, the functions make sure that a run does not replace the finished run of another
+configuration. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -37,22 +38,24 @@ RUN, REPORT, JOB = "run.json", "report.html", "job.json"
 STARTED = ".started.json"
 FINISHED = (RUN, "sweep.csv")
 WRITTEN = (RUN, STARTED, JOB, "*/job.json", "*/part.json")
-"""Patterns of files by which a folder that this program wrote is recognised."""
+"""Patterns of file names. If a folder contains a file with such a name, this program has written the folder."""
 ALIKE = (
     "out", "overwrite", "stage", "device", "batch_size", "strip_rows", "compile", "save_images", "keep_features",
     "features_dtype", "costs", "verbose", "fresh", "paths", "gate", "part", "description", "workers", "wandb",
     "seeds",
 )  # fmt: skip
-"""Keys that may differ between two runs of one configuration; no value of an item or network depends on them."""
+"""Keys of the configuration that are ignored when two configurations are compared. No value of an
+item and no trained network depends on them."""
 
 
 def open_out(config: RunConfig) -> Path:
-    """Create and claim the folder of a run, and remove an earlier `run.json` and page of the same configuration.
+    """Create and claim the folder of a run, and return its path.
 
-    If `out` is not set, the folder is a new one that no other run has.
+    If `out` is not set, the function makes a new folder, whose name is the current time. If the folder has the
+    `run.json` and the report of an earlier run, both are removed.
 
     Raises:
-        BadInputError: the folder cannot be written, or the run must not write into it; see `check_out`.
+        BadInputError: the folder cannot be written, or `check_out` refuses it.
     """
     if config.out is None:
         try:
@@ -69,9 +72,10 @@ def open_out(config: RunConfig) -> Path:
 
 
 def claim_of(config: RunConfig) -> dict[str, Any]:
-    """Return the part of the configuration that two runs of the same experiment share, as JSON returns it.
+    """Return the plain data that `claim` records about a run: the experiment's name and its configuration.
 
-    The path of the package's own assets is replaced, so that it is the same on every machine.
+    The keys in `ALIKE` are left out. The path of the package's assets is replaced by a fixed text, so that the result
+    is equal on every machine.
     """
     compared = {key: value for key, value in config.resolved.items() if key not in ALIKE}
     text = json.dumps(compared).replace(json.dumps(config.paths.assets)[1:-1], "${paths.assets}")
@@ -79,13 +83,18 @@ def claim_of(config: RunConfig) -> dict[str, Any]:
 
 
 def claim(folder: Path, content: Mapping[str, Any]) -> None:
-    """Record in a folder which run writes into it."""
+    """Write the file `STARTED`, which records which run writes into a folder.
+
+    Args:
+        folder: folder of the run.
+        content: result of `claim_of`.
+    """
     with whole_file(folder / STARTED) as partial:
         partial.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def check_claimed(folder: Path) -> None:
-    """Check that a folder is still the one that this run claimed.
+    """Check that the folder of this run still contains `STARTED`.
 
     Raises:
         BadInputError: the folder was removed or replaced during the run.
@@ -99,7 +108,9 @@ def check_claimed(folder: Path) -> None:
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Check that the folder of the run still exists, before the block runs and after it fails.
+    """Check that the folder of the run was not removed: before the block, and again if the block fails.
+
+    An error about a missing file in the block is then reported as the removed folder, which is its real cause.
 
     Raises:
         BadInputError: the folder was removed or replaced during the run.
@@ -113,10 +124,10 @@ def writing_into(folder: Path) -> Iterator[None]:
 
 
 def check_out(config: RunConfig) -> None:
-    """Check that a run may write into the folder `out`, without creating it.
+    """Check that a run may write into the folder that its configuration sets as `out`, without creating the folder.
 
     Raises:
-        BadInputError: the run must not write into the folder; see `check_folder`.
+        BadInputError: `check_folder` refuses the folder.
     """
     if config.out is not None:
         check_folder(config.out, claim_of(config), overwrite=config.overwrite)
@@ -127,12 +138,13 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
 
     Args:
         out: path of the folder.
-        content: content that `claim` would record; its `experiment` and `config` are compared.
-        overwrite: whether the folder may contain a finished run of anything else, or files of other programs.
+        content: result of `claim_of`, which is compared with the earlier run in the folder.
+        overwrite: whether the run may write into the folder even if it contains the finished run of another
+            configuration, or only files of other programs.
 
     Raises:
-        BadInputError: the path is a file, it cannot be written, it contains a finished run of anything else, or it
-            contains only files of other programs.
+        BadInputError: the path is a file or cannot be written. Without `overwrite`, also: the folder contains the
+            finished run of another configuration, or only files of other programs.
     """
     check_writable(out, "out")
     folder = Path(out)
@@ -161,7 +173,7 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; empty if it cannot be read."""
+    """Return the JSON object in a file, or an empty dictionary if the file is missing or cannot be read."""
     try:
         return read_json(path)
     except (FileNotFoundError, BadInputError):
@@ -169,7 +181,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
-    """Yield the keys in which two configurations differ."""
+    """Yield the dotted name of each key whose values differ in two configurations.
+
+    Args:
+        old: first configuration, or a value in it.
+        new: second configuration, or a value in it.
+        key: dotted name of the part of the configuration that is compared.
+    """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in dict.fromkeys([*old, *new]):
             yield from _differences(old.get(name), new.get(name), f"{key}.{name}" if key else name)
@@ -178,10 +196,14 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
 
 
 def writable_folder(path: str, key: str) -> Path:
-    """Create a folder and check that it can be written.
+    """Create a folder if it does not exist, check that it can be written, and return its path.
+
+    Args:
+        path: path of the folder.
+        key: key of the configuration that sets the path, with which the message begins.
 
     Raises:
-        BadInputError: the folder cannot be created or written; the message names the key.
+        BadInputError: the folder cannot be created or written.
     """
     folder = Path(path)
     try:
@@ -193,10 +215,14 @@ def writable_folder(path: str, key: str) -> Path:
 
 
 def check_writable(path: str, key: str) -> None:
-    """Check that a folder can be written, or created if it does not exist, without leaving any file.
+    """Check that a folder can be written, or that it could be created. The check leaves no file and creates no folder.
+
+    Args:
+        path: path of the folder.
+        key: key of the configuration that sets the path, with which the message begins.
 
     Raises:
-        BadInputError: the folder cannot be written or created; the message names the key.
+        BadInputError: the folder cannot be written or created, or the path is empty or begins with `~`.
     """
     if not path:
         raise BadInputError(f"{key}: expected a folder, found an empty text")
@@ -214,7 +240,14 @@ def check_writable(path: str, key: str) -> None:
 
 
 def free_folder(parent: Path, name: str) -> Path:
-    """Create a folder with a name; if it exists already, a number is added to the name."""
+    """Create a new folder, and return its path.
+
+    If a folder with the name exists already, a number is added: `NAME_2`, `NAME_3` and so on.
+
+    Args:
+        parent: folder in which the new folder is created. It is created if it does not exist.
+        name: name of the new folder.
+    """
     parent.mkdir(parents=True, exist_ok=True)
     number = 1
     while True:

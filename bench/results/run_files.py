@@ -1,7 +1,7 @@
-"""Types of the JSON files that runs, jobs and baselines write, and the readers of results.
+"""Types of the JSON files of runs, jobs and baselines, and functions that read and check these files.
 
-A type names only the keys that are read later; other keys are allowed and not checked. Every number is finite, and
-neither `true` nor a text is accepted as a number (`bench.runtime.strict_json`).
+A type names only the keys that later commands read. Other keys are allowed and not checked. Every number must be
+finite. A boolean or a text is not accepted as a number (`bench.runtime.strict_json`).
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 SEAL = "sha256"
-"""Key of the hash of all other content of a file."""
+"""Key under which a JSON file contains the hash of all its other content. This hash is the seal of the file."""
 SEALED_FILES = ("results.json", MANIFEST, "records.parquet", "influences.parquet")
-"""Files whose hashes are saved in `run.json`."""
+"""Names of the files of a run whose SHA-256 is saved in `run.json`."""
 OPEN = ConfigDict(extra="allow")
 
 Count = Annotated[int, Field(ge=0)]
@@ -72,7 +72,7 @@ Interval = Annotated[list[float], Field(min_length=2, max_length=2), AfterValida
 
 
 class Entry(TypedDict):
-    """A number of a row, or the reason why there is none."""
+    """The value of one metric for one row, or the reason why there is no value."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     value: float | None
@@ -92,7 +92,7 @@ class Entry(TypedDict):
 
 
 class ResultRow(TypedDict):
-    """A row of a table; in a sensitivity table, a row measured with one choice."""
+    """A row of a table. In a sensitivity table, it is a row that was measured with one choice of the protocol."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     method: str
@@ -105,7 +105,7 @@ class ResultRow(TypedDict):
 
 
 class ResultColumn(TypedDict):
-    """A headline column."""
+    """A column of the main table, with its metric."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     metric: str
@@ -113,7 +113,7 @@ class ResultColumn(TypedDict):
 
 
 class Beside(TypedDict):
-    """A metric that is shown in a separate table."""
+    """A metric that is not in the main table, and that a separate table shows."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     metric: str
@@ -122,7 +122,7 @@ class Beside(TypedDict):
 
 
 class Claim(TypedDict):
-    """The verdict on one claim of the paper."""
+    """One claim and its verdict."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     verdict: str
@@ -130,7 +130,7 @@ class Claim(TypedDict):
 
 
 class TableResults(TypedDict):
-    """A table of numbers."""
+    """The content of a `results.json` whose table has measured numbers."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     schema_version: int
@@ -151,7 +151,7 @@ class TableResults(TypedDict):
 
 
 class Costs(TypedDict, total=False):
-    """The known costs of a row."""
+    """The costs of a row, as `bench.evaluation.costs.row_costs` returns them. Each of them can be missing."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     parameters: Count
@@ -164,20 +164,20 @@ class Costs(TypedDict, total=False):
 
 
 class DecoderCosts(Costs):
-    """The costs of a decoder in a table of layers."""
+    """The costs of one decoder in a `results.json` with a table of layers."""
 
     name: str
 
 
 class Layer(TypedDict):
-    """A layer compared with the paper's layer."""
+    """One layer of a decoder, and whether it agrees with the layer that the paper prints."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     agrees: bool
 
 
 class LayerResults(TypedDict):
-    """A table of a decoder's layers, in which nothing is measured on items."""
+    """The content of a `results.json` whose table lists layers of decoders. For such a table, no items are measured."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     schema_version: int
@@ -208,7 +208,7 @@ class TableConfig(TypedDict):
 
 
 class RunConfig(TypedDict):
-    """The part of a run's configuration that describes a table and its latents."""
+    """The part of a run's configuration that describes its table and its generator."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     rows: dict[str, RowConfig]
@@ -218,7 +218,7 @@ class RunConfig(TypedDict):
 
 
 class TableRun(TypedDict):
-    """The facts about the run of one table."""
+    """The content of the `run.json` of a run that made one table."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     experiment: str
@@ -226,7 +226,7 @@ class TableRun(TypedDict):
     profile: str
     seed: int
     manifest: str | None
-    """SHA-256 of the items' manifest; None for a table of layers."""
+    """SHA-256 of the manifest; None for a table of layers, which has no items."""
     custom: list[str]
     weights: dict[str, str]
     config: RunConfig
@@ -237,19 +237,19 @@ class TableRun(TypedDict):
 
 
 class CollectionRun(TypedDict):
-    """The outcome of several experiments."""
+    """The content of a `run.json` that belongs to several experiments."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     status: str
     experiments: dict[str, int]
-    """Exit status of each experiment."""
+    """Exit status of each experiment, by the experiment's name; 0 means success."""
 
 
 # --- baseline.json
 
 
 class BaselineNumber(TypedDict):
-    """A number with which later runs are compared."""
+    """A number of a baseline, with which the numbers of later runs are compared."""
 
     value: float | None
     stderr: NotNegative | None
@@ -259,21 +259,21 @@ class BaselineNumber(TypedDict):
 
 
 class BaselineTable(TypedDict):
-    """A table with which later runs are compared."""
+    """A table of a baseline, with which the tables of later runs are compared."""
 
     profile: str
     manifest: str
     custom: list[str]
     protocols: dict[str, Sha256]
     sampling: Sha256 | None
-    """Hash of the settings with which the latents were sampled; None for a table of layers."""
+    """Hash of all settings that determine the latents; None for a table of layers."""
     rows: Annotated[dict[str, dict[str, BaselineNumber]], Field(min_length=1)]
     costs: dict[str, dict[str, NotNegative]]
     sha256: Sha256
 
 
 class BaselineFile(TypedDict):
-    """All tables with which later runs are compared."""
+    """The content of a `baseline.json`: all tables with which later runs are compared."""
 
     schema_version: int
     experiments: dict[str, BaselineTable]
@@ -284,7 +284,7 @@ class BaselineFile(TypedDict):
 
 
 class JobFile(TypedDict):
-    """The outcome of one job of a sweep."""
+    """The content of a `job.json`: the result of one job of a sweep."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     name: str
@@ -297,17 +297,23 @@ class JobFile(TypedDict):
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON content with `sha256`, the hash of all its other content.
+    """Return the content of a JSON file with a seal: the key `sha256` with the hash of all other content.
 
     Args:
-        content: content that can be written as JSON; an existing `sha256` is replaced.
+        content: content that can be written as JSON. If it already has the key `sha256`, the value is replaced.
     """
     plain = json.loads(json.dumps({key: value for key, value in content.items() if key != SEAL}, allow_nan=False))
     return {**plain, SEAL: content_key(plain)}
 
 
 def check_seal(content: Mapping[str, Any], place: str) -> None:
-    """Check that content is unchanged since `sealed`; content without a seal has an older version and passes.
+    """Check that the content of a JSON file was not changed after `sealed` added its hash.
+
+    Content without the key `sha256` was written by an older version of this program. It is accepted.
+
+    Args:
+        content: content of the file.
+        place: path of the file, with which the message begins.
 
     Raises:
         BadInputError: the content was changed.
@@ -318,16 +324,18 @@ def check_seal(content: Mapping[str, Any], place: str) -> None:
 
 
 def file_seals(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a run from which later commands read numbers, by file name."""
+    """Return the SHA-256 of each existing file of `SEALED_FILES` in a run's folder, by the file's name."""
     return {name: file_sha256(folder / name) for name in SEALED_FILES if (folder / name).is_file()}
 
 
 def check_files(folder: Path, seals: Mapping[str, str]) -> None:
-    """Check that the existing files of a run have the hashes in its `run.json`.
+    """Check that the files of a run were not changed after the run, by the hashes in its `run.json`.
+
+    A file that no longer exists is not checked.
 
     Args:
         folder: folder of the run.
-        seals: hashes of the files, as `file_seals` returned them.
+        seals: SHA-256 of each file by its name, as `file_seals` returned them.
 
     Raises:
         BadInputError: a file was changed after the run.
@@ -338,11 +346,11 @@ def check_files(folder: Path, seals: Mapping[str, str]) -> None:
 
 
 def check_file(path: Path, seals: Mapping[str, str]) -> None:
-    """Check that a file of a run has the hash in its `run.json`.
+    """Check that one file of a run still exists and was not changed after the run, by its hash in `run.json`.
 
     Args:
         path: path of the file.
-        seals: hashes of the files, as `file_seals` returned them; a file without a hash passes.
+        seals: SHA-256 of each file by its name, as `file_seals` returned them. A file without a hash is not checked.
 
     Raises:
         BadInputError: the file is missing, or it was changed after the run.
@@ -360,11 +368,14 @@ def check_file(path: Path, seals: Mapping[str, str]) -> None:
 
 
 def read_results(path: Path) -> TableResults | LayerResults:
-    """Read a `results.json` of any kind; if it has the key `decoders`, it is a table of layers.
+    """Read and check a `results.json`.
+
+    If it has the key `decoders`, it contains a table of layers. Otherwise it contains a table of numbers.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInputError: the file is damaged or has another version, or a number is outside its metric's range.
+        BadInputError: the file is damaged or has another version, a number is outside its metric's range, or a row or a
+            column occurs twice.
     """
     content = read_json(path)
     version = content.get("schema_version")
@@ -382,7 +393,7 @@ def read_results(path: Path) -> TableResults | LayerResults:
 
 
 def is_layers(results: TableResults | LayerResults) -> TypeIs[LayerResults]:
-    """Return whether results belong to a table of layers."""
+    """Return whether the content of a `results.json` is a table of layers, and not a table of numbers."""
     return "decoders" in results
 
 
@@ -398,10 +409,14 @@ def _check_number(place: str, metric: str, entry: Entry | BaselineNumber) -> Non
 
 
 def check_baseline_numbers(table: BaselineTable, place: str) -> None:
-    """Check that every number of a baseline's table is in its metric's range.
+    """Check that every number in a table of a baseline is possible for its metric.
+
+    Args:
+        table: table of the baseline.
+        place: description of the table, with which the message begins.
 
     Raises:
-        BadInputError: a number is outside the range.
+        BadInputError: a number is outside its metric's range, or it was computed from no items.
     """
     for row, metrics in table["rows"].items():
         for metric, number in metrics.items():
@@ -412,7 +427,7 @@ def refuse_twice(names: list[str], place: str) -> None:
     """Check that no name occurs twice in a list.
 
     Raises:
-        BadInputError: a name occurs twice; the message begins with `place`.
+        BadInputError: a name occurs twice. The message begins with `place`.
     """
     seen: set[str] = set()
     for name in names:

@@ -1,4 +1,4 @@
-"""The result that a run returns, and helpers that write its files."""
+"""The result that a run returns, the names of its files, and a function that removes machine-dependent paths."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class Results:
-    """The outcome of an experiment."""
+    """The result of running one experiment."""
 
     path: Path
-    """Folder of the run's files."""
+    """Folder that contains the run's files."""
     status: int
     """Exit status: 0 done, 1 failed, 2 bad input, 3 worse than the baseline, 4 comparison inconclusive, 130
     interrupted."""
     message: str = ""
-    """Reason of a status other than 0."""
+    """Reason for a status other than 0; empty if there is nothing to report."""
     table: pandas.DataFrame | None = None
-    """Table with one line for each row."""
+    """The table that the run made, with one line for each row; None if it made none."""
     records: pandas.DataFrame | None = None
-    """Records with one line for each item and row."""
+    """The records, with one line for each item and row; None if there are none."""
     summary: tuple[int, Summary] | None = None
-    """Number of the table, and its estimates for comparisons with other tables."""
+    """Pair of the table's number and its estimates, from which other tables can be compared with it; None if there are
+    none."""
     headline: tuple[str, ...] = ()
-    """Most important numbers in words, for an index of several runs."""
+    """Short texts with the most important numbers. A page that lists several runs shows them."""
 
 
 def portable(node: Any, assets: str) -> Any:
-    """Return plain data in which paths of the package's assets are the same on every machine.
+    """Return a copy of plain data in which `${paths.assets}` replaces the path of the assets folder in every text.
+
+    The result is therefore equal on every machine.
 
     Args:
-        node: plain data, whose keys and values may be paths below the assets.
-        assets: folder of `paths.assets`.
+        node: plain data. Both keys and values may contain the path.
+        assets: path of the assets folder on this machine, the setting `paths.assets`.
     """
     if isinstance(node, dict):
         return {portable(key, assets): portable(value, assets) for key, value in node.items()}

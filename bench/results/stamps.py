@@ -1,4 +1,7 @@
-"""Stamps of a finished run's numbers: items and protocols; numbers with different stamps are not ranked together."""
+"""The stamps of a finished run's numbers.
+
+Stamps identify the items and the protocols of numbers. Numbers with different stamps are not ranked together.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,25 @@ RESULTS = "results.json"
 
 @dataclass(frozen=True)
 class Stamps:
-    """The stamps of one run."""
+    """The stamps of the numbers of one run."""
 
     manifest: str
-    """SHA-256 of the items' manifest; empty if nothing was measured."""
+    """SHA-256 of the manifest; empty if no items were measured."""
     protocols: Mapping[str, Protocol]
-    """Protocol of each metric that has a value in some row."""
+    """Protocol of each metric, by the metric's full name. A metric without a value in any row is left out."""
 
 
 def read_stamps(run: Path) -> Stamps:
-    """Return the stamps of a run's `results.json`.
+    """Read the stamps from the `results.json` of a run.
+
+    Args:
+        run: folder of the run.
+
+    Returns:
+        The stamps. They are empty for a table of layers, because it has no measured numbers.
 
     Raises:
-        BadInputError: the file is missing, or a number has no stamp or a stamp that differs from its protocol's hash.
+        BadInputError: the file is missing or damaged, or `stamps_of` refuses its content.
     """
     path = run / RESULTS
     try:
@@ -42,14 +51,15 @@ def read_stamps(run: Path) -> Stamps:
 
 
 def stamps_of(results: TableResults, path: Path) -> Stamps:
-    """Return the stamps of a table's numbers.
+    """Return the stamps of the numbers in a table.
 
     Args:
         results: content of the table's `results.json`.
         path: path of that file, for messages.
 
     Raises:
-        BadInputError: a number has no stamp, or a stamp that differs from its protocol's hash.
+        BadInputError: a number has no protocol, the protocol does not have the saved hash, or the manifest's hash is
+            missing.
     """
     entries = [entry for row in results["rows"] for entry in row.get("metrics", {}).items()]
     stamps = {metric: entry["protocol"] for metric, entry in entries if entry["value"] is not None}
@@ -66,7 +76,7 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
 
 
 def sampling_of(run: TableRun) -> Protocol:
-    """Return the settings with which a run sampled its latents: the seed, and the generator with its weights' hashes.
+    """Return the settings that determine a run's latents: its seed, and its generator with the weights' hashes.
 
     Args:
         run: content of the run's `run.json`.
@@ -76,7 +86,12 @@ def sampling_of(run: TableRun) -> Protocol:
 
 
 def _hashed(node: Any, weights: Mapping[str, str]) -> Any:
-    """Return plain data in which the hash of the weights replaces every path of weights."""
+    """Return a copy of plain data in which a hash of the weights replaces each path of weights.
+
+    Args:
+        node: plain data, such as a part of the configuration.
+        weights: SHA-256 of each weight file by its path.
+    """
     if isinstance(node, dict):
         return {key: _hashed(value, weights) for key, value in node.items()}
     if isinstance(node, list):
@@ -88,7 +103,16 @@ def _hashed(node: Any, weights: Mapping[str, str]) -> Any:
 
 
 def unlike(new: Stamps, old: Stamps) -> str | None:
-    """Return one line on why two runs' numbers must not be ranked together; None if they may be."""
+    """Compare the stamps of two runs.
+
+    Args:
+        new: stamps of the first run, which the message calls "found".
+        old: stamps of the second run, which the message calls "expected".
+
+    Returns:
+        One line with the first reason why the runs' numbers must not be ranked together; None if there is no reason.
+        Metrics that only one of the runs has are not compared.
+    """
     if new.manifest != old.manifest:
         return f"manifest: expected {old.manifest[:12] or 'none'}, found {new.manifest[:12] or 'none'}"
     for metric in new.protocols.keys() & old.protocols.keys():

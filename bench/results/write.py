@@ -1,4 +1,4 @@
-"""Writers of the files in a run's folder: table, manifest, records, results, report and `run.json`."""
+"""Functions that write files of a run's folder: the table, the manifest, the records, the results and `run.json`."""
 
 from __future__ import annotations
 
@@ -29,23 +29,31 @@ __all__ = ["run_facts", "write_manifest", "write_records", "write_results", "wri
 
 
 def write_table(out: Path, texts: Mapping[str, str]) -> None:
-    """Write the table in every format.
+    """Write the table of a run as one file for each format, such as `table.md`.
 
     Args:
         out: folder of the run.
-        texts: text of each format, by the suffix of its file.
+        texts: content of each file, by the file's suffix without a dot.
     """
     for suffix, text in texts.items():
         write_atomically(out / f"table.{suffix}", text)
 
 
 def write_manifest(out: Path, items: Items) -> None:
-    """Write `manifest.json`, the list of the run's items."""
+    """Write `manifest.json`, the ordered list of the run's items, into the folder `out`."""
     write_json(out / "manifest.json", items.manifest)
 
 
 def write_records(out: Path, items: Items, scored: Scored) -> pandas.DataFrame:
-    """Write and return `records.parquet`: a line for each item and row, with every metric of single items."""
+    """Write `records.parquet`, and return its content.
+
+    It has one line for each item and row, and a column for each metric that has a value for every item.
+
+    Args:
+        out: folder of the run.
+        items: items of the run.
+        scored: arrays of all items.
+    """
     lines = items.lines()
     shared = {name: [line[name] for line in lines] for name in ("source", "mask_area")}
     identifiers = [line["id"] for line in lines]
@@ -75,7 +83,7 @@ def write_results(
     protocols: Mapping[str, Protocol],
     measures: Mapping[str, str],
 ) -> None:
-    """Write `results.json`: the table's numbers with uncertainty and protocol, and the verdicts on the claims.
+    """Write `results.json`, which contains the table's numbers, their uncertainty and protocols, and the verdicts.
 
     Args:
         out: folder of the run.
@@ -83,8 +91,8 @@ def write_results(
         resolved: the same configuration as plain data.
         table: table with its rows and claims.
         items: items of the run.
-        protocols: protocol of each metric.
-        measures: name of each metric's measure in `metrics.measures`.
+        protocols: protocol of each metric, by the metric's full name.
+        measures: name of the measure of each metric in the configuration's `metrics.measures`, by the metric.
     """
     rows = []
     for row in table.rows:
@@ -193,15 +201,15 @@ def run_facts(
     weights: Mapping[str, str],
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the facts about a run for `run.json` and the report.
+    """Return the facts about a run, as plain data, for `run.json` and for the report.
 
     Args:
         config: configuration of the run.
         resolved: the same configuration as plain data.
-        overrides: overrides as they were typed.
-        device: device of the run.
+        overrides: overrides of the configuration, as they were typed on the command line.
+        device: description of the run's device.
         weights: SHA-256 of every weight file, by path.
-        facts: further facts that this kind of run has.
+        facts: further facts by name, which only this kind of run has.
     """
     content = {
         "experiment": config.name,
@@ -218,7 +226,14 @@ def run_facts(
 
 
 def write_run(out: Path, facts: Mapping[str, Any]) -> None:
-    """Write `run.json` as the last file: the facts, `status` complete, and hashes by which later damage is detected.
+    """Write `run.json`, the last file of a run.
+
+    It contains the facts, the `status` "complete", and hashes of itself and of other files. The hashes show later
+    whether a file was changed.
+
+    Args:
+        out: folder of the run.
+        facts: result of `run_facts`, possibly with further facts.
 
     Raises:
         BadInputError: the folder was removed or replaced during the run, so other files may be missing.

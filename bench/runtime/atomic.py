@@ -1,4 +1,4 @@
-"""Files and folders that are written completely or not at all, and uniform errors for a full disk."""
+"""Files and folders that appear completely or not at all, and one kind of error for every full or read-only disk."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from bench.errors import UNWRITABLE
 __all__ = ["named_disk_errors", "whole_file", "whole_folder"]
 
 BEGINNING = 200
-"""Number of bytes of a file's name that its temporary name repeats; file systems allow 255 bytes in a name."""
+"""Largest number of bytes of a file's name that its temporary name repeats.
+
+The temporary name is longer than this part, and file systems allow 255 bytes in a name.
+"""
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path to write to; move it to `path` if the block succeeds, and delete it otherwise.
+    """Yield a temporary path, where the block writes the file.
+
+    If the block succeeds, the file is moved to `path` and replaces an earlier one. Otherwise, it is deleted.
 
     Raises:
         OSError: see `named_disk_errors`.
@@ -38,7 +43,9 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it replaces `path` if the block succeeds, and is deleted otherwise.
+    """Yield an empty temporary folder, which the block fills.
+
+    If the block succeeds, this folder replaces `path`. Otherwise, it is deleted.
 
     Raises:
         OSError: see `named_disk_errors`.
@@ -58,13 +65,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_disk_errors(path: Path) -> Iterator[None]:
-    """Raise every error that a full or read-only disk causes in the block as an `OSError` with a path.
+    """Convert each error in the block that a full or read-only disk caused into an `OSError` that names a path.
 
-    PyTorch raises its own error while it handles that of the system; safetensors writes the system's error number into
-    its message.
+    Libraries report such an error in different ways. PyTorch raises an error of its own type while it handles the
+    system's error. safetensors only writes the system's error number into its message. Other errors pass unchanged.
 
     Args:
-        path: the path for an error that names none.
+        path: the path to name if the error itself names none.
+
+    Raises:
+        OSError: the disk is full or read-only, or the file is too large.
     """
     try:
         yield

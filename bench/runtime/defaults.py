@@ -1,4 +1,4 @@
-"""Gives the defaults of a base class to objects of classes that do not inherit from it."""
+"""Adds the defaults of a base class to an object whose class does not inherit from it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ __all__ = ["with_defaults"]
 
 
 def with_defaults(found: Any, base: type) -> Any:
-    """Return an object that has every public member of a base class: its own, or else the default of the base.
+    """Add to an object each public member of `base` that the object lacks, and return the object.
+
+    An instance of `base` is returned unchanged, because it inherits the defaults.
 
     Args:
-        found: an object of somebody's own class, changed in place.
+        found: an object of any class, for example of a class that a user wrote. It is changed in place.
         base: the class that has the defaults.
     """
     if isinstance(found, base):

@@ -13,10 +13,15 @@ __all__ = ["choose_device", "describe", "finish", "moved"]
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device with this name; `auto` is CUDA if it is available, and the CPU otherwise.
+    """Return the PyTorch device with a given name, and turn TF32 off.
 
-    Float32 products stay in float32, because TF32 would change every metric in its third digit. If `torchrun` started
-    several processes on this machine, each one uses the CUDA device with its own local rank.
+    Without TF32, products of float32 values are computed in float32. TF32 would change every metric in its third digit.
+    If `torchrun` started several processes on this machine, each process uses the CUDA device whose index is the local
+    rank of the process.
+
+    Args:
+        name: name of a PyTorch device, such as `cpu`, `cuda` or `cuda:1`; or `auto` for CUDA if it is available, and
+            for the CPU otherwise.
 
     Raises:
         BadInputError: the device does not exist on this machine.
@@ -39,20 +44,29 @@ def choose_device(name: str) -> torch.device:
 
 
 def finish(device: torch.device) -> None:
-    """Wait until a device has finished all its work, so that a clock measures it."""
+    """Wait until a device has finished all its work, so that a clock that is read afterwards includes this work.
+
+    This is necessary because work on CUDA runs in the background.
+    """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def describe(device: torch.device) -> str:
-    """Describe a device in words; the description is equal for devices that give equal results."""
+    """Describe a device in words, such as the name of the GPU, or the processor type and the number of threads.
+
+    Two devices have the same description if they are expected to give equal results.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads"
 
 
 def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Copy a tensor to a device; a copy to CUDA uses pinned memory, so that this process need not wait for it."""
+    """Return a tensor on a device; it is copied if it is not there yet.
+
+    A copy from the CPU to CUDA uses pinned memory, so that this process does not wait until the copy is finished.
+    """
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

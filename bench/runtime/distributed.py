@@ -20,20 +20,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class World:
-    """This process and the number of processes that work together."""
+    """The place of this process among the processes that work on one run together.
+
+    `rank` is the index of this process, from 0 on, and `size` is the number of processes.
+    """
 
     rank: int = 0
     size: int = 1
 
     @classmethod
     def here(cls) -> World:
-        """Return the rank and size that `torchrun` sets, without joining the other processes."""
+        """Return the rank and size that `torchrun` sets; no connection to the other processes is made.
+
+        Without `torchrun`, the rank is 0 and the size is 1.
+        """
         return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
     @classmethod
     def join(cls, device: torch.device) -> World:
-        """Join the processes that `torchrun` started (NCCL on CUDA, gloo elsewhere); without `torchrun`, be the only
-        one.
+        """Connect this process to the other processes that `torchrun` started, and return its rank and size.
+
+        The connection uses NCCL on CUDA and gloo on other devices. Without `torchrun`, this is the only process.
         """
         if "WORLD_SIZE" not in os.environ or not distributed.is_available():
             return cls()
@@ -47,14 +54,16 @@ class World:
         return self.rank == 0
 
     def share(self, whole: Sequence[T]) -> list[T]:
-        """Return this process's share: every `size`-th element, so that the lengths of the shares differ by 1 at
-        most.
+        """Return the elements of `whole` that this process works on.
+
+        These are the elements at `rank`, `rank + size`, `rank + 2 * size` and so on. So no process gets more than one
+        element more than another one.
         """
         return list(whole[self.rank :: self.size])
 
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
-        """Run the block in the main process first, and in the other processes after that."""
+        """Run the block in the main process first; the other processes wait and run the block afterwards."""
         if not self.is_main_process:
             self.wait()
         yield
@@ -69,10 +78,10 @@ class World:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Raise one clear message if another process ends during the block.
+        """Raise an error with a clear message if another process ends during the block, which exchanges data with it.
 
         Raises:
-            RunFailedError: another process ended before it reached this point.
+            RunFailedError: another process has ended, so that the block cannot finish.
         """
         try:
             yield
@@ -85,7 +94,12 @@ class World:
             ) from None
 
     def broadcast(self, value: T, device: torch.device) -> T:
-        """Broadcast the main process's value to all processes and return it."""
+        """Return in every process the `value` that the main process passed.
+
+        Args:
+            value: any object that can be pickled. Only the value in the main process matters.
+            device: device of this process, which the transfer uses.
+        """
         if self.size == 1:
             return value
         values = [value]
@@ -94,14 +108,17 @@ class World:
         return values[0]
 
     def all_reduce_mean(self, values: Tensor) -> Tensor:
-        """Return the mean of a tensor over all processes."""
+        """Return the mean over all processes of the tensor that each one passed, element by element.
+
+        With several processes, `values` is overwritten by the sum.
+        """
         if self.size > 1:
             with self.together():
                 distributed.all_reduce(values)
         return values / self.size
 
     def all_reduce_sum(self, count: int, device: torch.device) -> int:
-        """Return the sum of a count over all processes."""
+        """Return the sum over all processes of the `count` that each one passed."""
         counts = torch.tensor(count, device=device)
         if self.size > 1:
             with self.together():
@@ -109,5 +126,5 @@ class World:
         return int(counts)
 
     def any_process(self, flag: bool, device: torch.device) -> bool:
-        """Return True if the flag is true in any process."""
+        """Return True if at least one process passed a true `flag`."""
         return self.all_reduce_sum(int(flag), device) > 0

@@ -1,4 +1,4 @@
-"""Writes text and JSON files that appear whole or not at all."""
+"""Writes text and JSON files, so that no incomplete file is ever visible under the final name."""
 
 from __future__ import annotations
 
@@ -15,30 +15,39 @@ from bench.runtime.strict_json import read_json
 __all__ = ["read_if_there", "write_atomically", "write_json"]
 
 SURROGATES = re.compile("[\ud800-\udfff]")
-"""Pattern of halves of surrogate pairs, which UTF-8 cannot encode."""
+"""Pattern of a surrogate: one half of a pair that stands for one character. UTF-8 cannot encode it alone."""
 
 
 def write_atomically(path: Path, data: str | bytes) -> None:
-    """Write a file, complete or not at all; half of a surrogate pair, which UTF-8 cannot encode, becomes an escape."""
+    """Write a file that appears completely or not at all.
+
+    Args:
+        path: path of the file.
+        data: bytes, or a text to encode as UTF-8. A lone surrogate, which UTF-8 cannot encode, becomes an escape.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     with whole_file(path) as partial:
         partial.write_bytes(data.encode(errors="backslashreplace") if isinstance(data, str) else data)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    r"""Write a JSON file, complete or not at all.
+    r"""Write a JSON file that appears completely or not at all.
 
-    Half of a surrogate pair is written as the text of its escape, such as `\ud800`, so that any reader can read the
-    file.
+    A lone surrogate is written as visible text, such as `\ud800`, so that every program can read the file.
 
     Raises:
-        TypeError, ValueError: a value cannot be written as JSON, such as a number that is not finite.
+        TypeError: a value has a type that JSON does not have.
+        ValueError: a number is not finite.
+        OSError: the file cannot be written.
     """
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path, SURROGATES.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def read_if_there(path: Path) -> dict[str, Any]:
-    """Return the JSON object that a run has written; empty if the file does not exist or is not a JSON object."""
+    """Return the JSON object in a file; return an empty one if the file is missing or `read_json` refuses it."""
     try:
         return read_json(path)
     except (FileNotFoundError, BadInputError):

@@ -9,7 +9,7 @@ __all__ = ["NotAvailable"]
 
 @dataclass(frozen=True)
 class NotAvailable:
-    """A result that does not exist, with the reason in words that a report can print."""
+    """The value of a result that could not be computed. `reason` says why, in words that a report can print."""
 
     reason: str
 

@@ -1,6 +1,7 @@
-"""Progress of a stage: a bar or a spinner on stderr if it is a terminal, and otherwise a line at intervals.
+"""Progress of a stage, shown on stderr.
 
-Progresses can be nested; each one has its own line.
+On a terminal, it is a bar, or a spinner if the total is unknown. Without a terminal, a line is printed at intervals.
+Several objects of `Progress` can be active at once, and each one has its own line.
 """
 
 from __future__ import annotations
@@ -21,18 +22,26 @@ from bench.runtime.text import one_line
 __all__ = ["Pace", "Progress"]
 
 FIRST, LONGEST = 5.0, 60.0
-"""Seconds until the first line and the longest pause between two lines without a terminal; the pause doubles."""
+"""Seconds before the first line, and the longest pause in seconds between two lines, where there is no terminal.
+
+The pause doubles after each line until it has reached the longest one.
+"""
 
 
 @dataclass
 class Pace:
-    """Number of items that a stage processed in this process, and the seconds that they took."""
+    """Number of items that this process has processed in a stage, and the seconds that they took together."""
 
     items: int = 0
     seconds: float = 0.0
 
     def add(self, items: int, *, since: float) -> None:
-        """Add items that were processed since a moment of `time.monotonic`."""
+        """Add the number of items that were just processed, and the seconds that they took.
+
+        Args:
+            items: number of items.
+            since: value of `time.monotonic` when their processing began.
+        """
         self.items += items
         self.seconds += time.monotonic() - since
 
@@ -43,18 +52,18 @@ class Pace:
 
 
 class Progress:
-    """The number of finished items out of a total; items from the store count as finished but not for the rate.
+    """The number of finished items out of a total, shown inside a `with` block of this object.
 
-    It is shown while its context is entered.
+    Items that come from the store count as finished. They do not count for the rate (items per second).
     """
 
     def __init__(self, what: str, total: int | None = None, *, unit: str = "items") -> None:
-        """Name the work and its size.
+        """Set the name and the size of the work.
 
         Args:
-            what: a name of one or two words.
-            total: number of items, or None if it is unknown; then only the time is shown.
-            unit: plural name of the items.
+            what: name of the work, one or two words.
+            total: number of items. If it is None, the number is unknown, and only the elapsed time is shown.
+            unit: plural noun for the items, shown in the rate.
         """
         self._what, self._total, self._unit = what, total, unit
         self._done = 0
@@ -77,18 +86,29 @@ class Progress:
             self._shown = None
 
     def advance(self, items: int, *, note: str = "") -> None:
-        """Count items that were processed, with an optional note that is shown behind the rate."""
+        """Count `items` further items as processed now.
+
+        Args:
+            items: number of items.
+            note: text to show at the end of the line, until the next call.
+        """
         self._worked += items
         self._done += items
         self._part = 0.0
         self._note = note
 
     def begin(self, items: float) -> None:
-        """Set how many of the next items are finished, possibly a fraction, for the rate and the remaining time."""
+        """Report how much of the current work is done before `advance` counts it.
+
+        The rate and the remaining time include this amount. The shown number of finished items does not.
+
+        Args:
+            items: number of items finished since the last call of `advance`. It may be a fraction.
+        """
         self._part = items
 
     def skip(self, items: int) -> None:
-        """Count items that existed already."""
+        """Count `items` further items as finished although they were not processed now, because the store had them."""
         self._done += items
 
     @property
@@ -97,16 +117,16 @@ class Progress:
 
     @property
     def share(self) -> float | None:
-        """Return the fraction of the items that are finished, or None if the total is unknown."""
+        """Fraction of the items that are finished, in [0, 1], or None if the total is unknown."""
         return None if self._total is None else self._done / max(self._total, 1)
 
     @property
     def seconds(self) -> float:
-        """Seconds since the context was entered."""
+        """Seconds since the `with` block began."""
         return time.monotonic() - self._started
 
     def words(self) -> str:
-        """Return the state as one line of text."""
+        """Return the line that is shown: the name, the number of finished items, the rate and the remaining time."""
         if self._total is None:
             return f"{self._what:>11} {_clock(self.seconds)}"
         parts = [f"{self._what:>11} {self._done}/{self._total}"]
@@ -126,7 +146,7 @@ def _clock(seconds: float) -> str:
 
 
 class _Words(bars.ProgressColumn):
-    """A column with the text of a progress."""
+    """A column of the terminal display with the text of one `Progress`."""
 
     def render(self, task: bars.Task) -> Text:
         progress: Progress = task.fields["of"]
@@ -134,7 +154,7 @@ class _Words(bars.ProgressColumn):
 
 
 class _Spinner(bars.SpinnerColumn):
-    """A spinner, followed by a bar if the total is known."""
+    """A column of the terminal display with a spinner, and with a bar behind it if the total is known."""
 
     def render(self, task: bars.Task) -> Text:
         share = task.fields["of"].share
@@ -144,7 +164,7 @@ class _Spinner(bars.SpinnerColumn):
 
 
 class _Bar:
-    """A line in the terminal display that all progresses share."""
+    """The line of one `Progress` on a terminal. All objects of this class share one display."""
 
     _display: bars.Progress | None = None
     _open = 0
@@ -171,7 +191,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line on stderr at intervals, and a last line at the end."""
+    """The lines of one `Progress` without a terminal: one on stderr at intervals, and a last one at the end."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._ended = progress, threading.Event()

@@ -1,4 +1,7 @@
-"""Random generators that are seeded by their purpose, so that no draw depends on the order of the work."""
+"""Random generators, each with a seed that depends on the purpose of its values.
+
+Therefore, no random value depends on the order in which the work is done.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +14,22 @@ __all__ = ["numpy_generator", "seed_for", "standard_normal"]
 
 
 def seed_for(run_seed: int, *purpose: str | int) -> int:
-    """Return a seed in [0, 2**63) that depends on the run's seed and on every word of the purpose.
+    """Return an integer seed in [0, 2**63), computed from `run_seed` and every part of `purpose`.
 
-    Example: ``seed_for(0, item.id, "mask")``.
+    Example: ``seed_for(0, item.id, "mask")`` gives the seed for the mask of one item.
     """
     text = "\x1f".join([str(run_seed), *(str(word) for word in purpose)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def numpy_generator(run_seed: int, *purpose: str | int) -> np.random.Generator:
-    """Return a PCG64 generator for one purpose."""
+    """Return a PCG64 generator with the seed `seed_for(run_seed, *purpose)`."""
     return np.random.Generator(np.random.PCG64(seed_for(run_seed, *purpose)))
 
 
 def standard_normal(shape: tuple[int, ...], run_seed: int, *purpose: str | int) -> npt.NDArray[np.float32]:
-    """Return standard normal float32 values of the given shape, which are equal on every device."""
+    """Return random float32 values of the standard normal distribution, with shape `shape`.
+
+    They are drawn on the CPU, so they are equal whatever device the run uses.
+    """
     return numpy_generator(run_seed, *purpose).standard_normal(shape, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Handling of signals: SIGTERM ends a command like SIGINT does, and SIGINT can be ignored for a while."""
+"""Handling of signals: SIGTERM can end a command cleanly, as Ctrl-C (SIGINT) does, and SIGINT can be ignored."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Make SIGTERM unwind the stack like SIGINT during the block, so that no partial file or lease remains.
+    """Raise `TerminatedError` if SIGTERM arrives during the block.
 
-    Only the first SIGTERM has an effect; later ones do not disturb the unwinding.
+    All `finally` blocks then run, as after Ctrl-C, so that no partial file and no lease remains. Only the first SIGTERM
+    has an effect. Later ones are ignored, so that they do not interrupt this cleaning up.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -32,14 +33,21 @@ def ending() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Start processes in the block that ignore Ctrl-C, because this command passes it on to its jobs."""
+    """Ignore Ctrl-C (SIGINT) during the block, so that processes that start in the block ignore it as well.
+
+    After the block, Ctrl-C reaches this command only, and the command itself ends its jobs.
+    """
     with _handled(signal.SIGINT, signal.SIG_IGN):
         yield
 
 
 @contextmanager
 def _handled(number: signal.Signals, handler: Handler) -> Iterator[None]:
-    """Set the handler of a signal during the block; do nothing outside the main thread, which alone may set one."""
+    """Set the handler of a signal during the block, and restore the previous handler afterwards.
+
+    In any other thread than the main thread this has no effect, because Python does not let other threads set a
+    handler.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,7 +1,8 @@
 """The standard streams, the log and the exit status of every command.
 
-The result of a run does not depend on the reader of its output. A stream that is closed or full, or a pipe whose reader
-has gone, discards what is written to it. A character that the encoding lacks is written as an escape.
+A run gives the same result even if nobody can read its printed output. If a stream is closed, its disk is full, or the
+reader of a pipe has gone, the text is discarded and no error is raised. A character that the stream's encoding lacks is
+written as an escape.
 """
 
 from __future__ import annotations
@@ -22,16 +23,22 @@ __all__ = ["log_to_stderr", "run_command"]
 STANDARD = (0, 1, 2)
 """File descriptors of stdin, stdout and stderr."""
 OWN = ("bench", "baselines")
-"""Names of the loggers whose messages are shown from INFO on; those of all others are shown from WARNING on."""
+"""Names of this project's loggers. Their messages are shown from level INFO on, all other messages from WARNING on."""
 BY_SIGNAL = (130, 143)
-"""Exit statuses after which the process ends at once, without waiting for anything."""
+"""Exit statuses of a command that SIGINT (130) or SIGTERM (143) has ended.
+
+After such a status, the process ends at once and does not wait for its threads.
+"""
 
 
 def run_command(main: Callable[[list[str]], int]) -> NoReturn:
-    """Run a command on the words of its command line, and end the process with its status.
+    """Run a command with the arguments of the command line, and end the process with the command's exit status.
+
+    If the command raises an error that `bench.errors.outcome` knows, its message is printed on stderr without a
+    traceback.
 
     Args:
-        main: takes the words and returns the exit status. An error that `outcome` knows is printed as one message.
+        main: function of the command. It takes the arguments and returns the exit status.
     """
     _open_standard_streams()
     losses = _Losses()
@@ -55,7 +62,10 @@ def run_command(main: Callable[[list[str]], int]) -> NoReturn:
 
 
 def log_to_stderr() -> None:
-    """Log to stderr, one line for each message: our own loggers from INFO on, and all others from WARNING on."""
+    """Write log messages to stderr, one line for each message.
+
+    Messages of this project's loggers are shown from level INFO on, and messages of all other loggers from WARNING on.
+    """
     handler = _ToStderr()
     handler.setFormatter(_OneLine("%(message)s"))
     root = logging.getLogger()
@@ -75,14 +85,17 @@ class _ToStderr(logging.Handler):
 
 
 class _OneLine(logging.Formatter):
-    """A formatter that puts a message on one line, whatever text it contains; a traceback keeps its own lines."""
+    """A formatter that puts each message on one line, whatever text it contains. A traceback keeps its line breaks."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # the name is the base class's
         return one_line(super().formatMessage(record))
 
 
 class _Losses:
-    """The reason why a stream could not be written; a reader that went away is not one."""
+    """Record of the reason why text for a stream was lost.
+
+    A closed stream, or a pipe whose reader has gone, is not recorded, because nobody reads that output.
+    """
 
     def __init__(self) -> None:
         self.reason = ""
@@ -93,7 +106,7 @@ class _Losses:
 
 
 class _Tolerant(io.FileIO):
-    """A file descriptor whose write errors are recorded instead of raised."""
+    """A file that never raises an error when it is written; it records the error in `losses` instead."""
 
     def __init__(self, descriptor: int, losses: _Losses) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -108,7 +121,11 @@ class _Tolerant(io.FileIO):
 
 
 def _open_standard_streams() -> None:
-    """Open the null device in place of each closed standard stream, so that no file gets its descriptor."""
+    """Open the null device for each standard stream that is closed.
+
+    Otherwise, the next file that the process opens would get the descriptor of that stream, and printed output would
+    go into this file.
+    """
     for descriptor in STANDARD:
         try:
             os.fstat(descriptor)
@@ -120,7 +137,13 @@ def _open_standard_streams() -> None:
 
 
 def _tolerant(stream: TextIO | None, descriptor: int, losses: _Losses) -> TextIO:
-    """Return a stream that writes like the given one but never raises."""
+    """Return a text stream that writes to `descriptor` and never raises an error.
+
+    Args:
+        stream: the stream that is replaced. It determines the encoding, and whether each line is written at once.
+        descriptor: file descriptor of the stream.
+        losses: record of the text that could not be written.
+    """
     live = descriptor == 2 or (stream is not None and stream.isatty())
     return io.TextIOWrapper(
         io.BufferedWriter(_Tolerant(descriptor, losses)),

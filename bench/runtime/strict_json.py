@@ -1,6 +1,6 @@
-"""A strict JSON reader, which refuses everything that could become a wrong number or a traceback later.
+"""A strict JSON reader, which refuses a file that could cause a wrong number or a traceback later.
 
-RFC 8259 lets each program decide what repeated keys, huge numbers and deep nesting mean. This reader refuses them.
+RFC 8259 lets each program decide how it reads repeated keys, huge numbers and deep nesting. This reader refuses them.
 """
 
 from __future__ import annotations
@@ -26,36 +26,36 @@ if TYPE_CHECKING:
 __all__ = ["DEEPEST", "LARGEST_INTEGER", "LONGEST_NUMBER", "checked", "parse_json", "read_json", "read_json_as"]
 
 DEEPEST = 100
-"""Number of objects and lists that may be nested."""
+"""Largest number of levels of objects and lists, one inside the other."""
 LONGEST_NUMBER = 100
-"""Largest number of characters of a number."""
+"""Largest number of characters with which a number may be written."""
 LARGEST_INTEGER = 2**63 - 1
 SHORT_INTEGER = 18
-"""Number of characters up to which an integer cannot exceed `LARGEST_INTEGER`."""
+"""Largest number of characters with which no integer exceeds `LARGEST_INTEGER`, so that it needs no check."""
 LARGEST_FILE = 2**31
-"""Bytes of the largest file that is read; the captions of COCO have 158 million."""
+"""Size in bytes of the largest file that is read. For comparison, the file of COCO's captions has 158 million bytes."""
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-"""Escape of a surrogate, half of a pair of escapes that stand for one character."""
+"""Pattern of the escape of a surrogate. In JSON, a pair of such escapes can stand for one character."""
 SHOWN = 60
-"""Number of characters of a wrong value that a message shows."""
+"""Largest number of characters of a wrong value that an error message shows."""
 
 Shape = TypeVar("Shape")
 
 
 class _DamageError(ValueError):
-    """The error of JSON that is well formed but refused."""
+    """The error for JSON that has the right syntax but that this reader refuses."""
 
 
 def parse_json(text: str | bytes, place: str) -> Any:
-    """Parse JSON of any kind.
+    """Parse a JSON text and return its value, which may be of any JSON type.
 
     Args:
-        text: the JSON; bytes are UTF-8, with or without a byte order mark.
-        place: name of the source for messages, such as the path of a file.
+        text: the JSON text. If it is bytes, they are UTF-8, with or without a byte order mark.
+        place: where the text comes from, for error messages, such as the path of a file.
 
     Raises:
         BadInputError: the text is not JSON, an object has a key twice, a number is not finite or has too many
-            digits, or the nesting is too deep.
+            digits, a text contains a lone surrogate, or the nesting is too deep.
     """
     try:
         plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -82,7 +82,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInputError: the file cannot be read, is not a regular file, or `parse_json` refuses it.
+        BadInputError: the file cannot be read, is not a regular file, is larger than `LARGEST_FILE`, holds another
+            value than an object, or `parse_json` refuses it.
     """
     try:
         status = path.stat()
@@ -101,31 +102,31 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_json_as(path: Path, shape: type[Shape]) -> Shape:
-    """Read a file that holds one JSON object of a given shape.
+    """Read a file that holds one JSON object, and require that its keys and types are as `shape` says.
 
     Args:
-        path: the file.
-        shape: a type that pydantic can validate, such as a TypedDict; validation is strict, so that true is not a
-            number.
+        path: path of the file.
+        shape: a type that pydantic can validate, such as a TypedDict. Validation is strict: for example, `true` is
+            not accepted as a number.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInputError: `read_json` refuses the file, or a value is missing or has another type or range; the message
-            names its key.
+        BadInputError: `read_json` refuses the file, or a value is missing, has a wrong type or is out of range. The
+            message names the key of the value.
     """
     return checked(read_json(path), shape, str(path))
 
 
 def checked(content: Any, shape: type[Shape], place: str) -> Shape:
-    """Validate plain data against a shape and return it.
+    """Require that data has the keys and types that `shape` says, and return the data.
 
     Args:
         content: data that `parse_json` returned.
-        shape: a type that pydantic can validate.
-        place: name of the source for messages.
+        shape: a type that pydantic can validate, such as a TypedDict. Validation is strict.
+        place: where the data comes from, for error messages, such as the path of a file.
 
     Raises:
-        BadInputError: a value is missing or has another type or range.
+        BadInputError: a value is missing, has a wrong type or is out of range.
     """
     from pydantic import ValidationError
 
@@ -147,7 +148,10 @@ def _validator(shape: Any) -> TypeAdapter[Any]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Disable Python's garbage collector while many objects are created, none of which is garbage."""
+    """Disable Python's garbage collector during the block.
+
+    The block creates many objects and discards none, so that searching for garbage would only cost time.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,8 +1,8 @@
-"""Conversion of untrusted text into harmless text, for every writer of output for people or machines.
+"""Conversion of text from outside into harmless text, for everything that is printed or written to a table.
 
-A row's label, an item's id, a caption or the name of a file may hold any characters. None of them may start a new line,
-move a terminal's cursor, reverse the reading direction, or give a command to a continuous integration system or a
-spreadsheet.
+A row's label, an item's id, a caption or a file name may contain any character. In the output, no such text may start a
+new line, move a terminal's cursor, reverse the reading direction, or give a command to a continuous integration system
+or a spreadsheet.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 __all__ = ["as_line", "csv_text", "one_line", "printable"]
 
 _COMMAND = re.compile(r":(?=:)|#(?=#\w*\[)")
-"""The first character of text that a runner of GitHub, Azure or TeamCity takes for a command at the start of a line."""
+"""Pattern of the first character of `::` and of `##word[`.
+
+At the start of a line, a build server of GitHub, Azure or TeamCity takes such text for a command.
+"""
 _FORMULA = ("=", "+", "-", "@")
-"""First characters of a spreadsheet cell that make it a formula."""
+"""Characters that make a spreadsheet read a text as a formula if the text begins with one of them."""
 
 
 def printable(text: str) -> str:
-    r"""Replace every character that is not printable by an escape such as `\x1b`, and keep the lines of the text.
+    r"""Return a text in which each character that is not printable is replaced by an escape such as `\x1b`.
 
-    Not printable are control characters, marks that change the direction of writing, separators of lines and
-    paragraphs, lone surrogates and unassigned code points. A horizontal tab becomes a space. Text that a runner of
-    GitHub, Azure or TeamCity takes for a command (`::error::`, `##[error]`, `##vso[task]`) gets an escape as well.
+    Line feeds stay. These characters are not printable: control characters, marks that change the direction of
+    writing, Unicode separators of lines and paragraphs, lone surrogates and unassigned code points. A horizontal tab or
+    a no-break space becomes a space. A build server of GitHub, Azure or TeamCity takes texts such as `::error::`,
+    `##[error]` or `##vso[task]` for commands, so their first character is replaced by an escape as well.
     """
     if text.isascii() and text.isprintable() and "::" not in text and "##" not in text:
         return text
@@ -35,19 +39,26 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a printable text on one line, in which white space of any kind and length becomes one space."""
+    """Return a text as one printable line, in which each run of white space becomes one space.
+
+    `printable` says what happens to characters that are not printable.
+    """
     return printable(" ".join(text.split()))
 
 
 def as_line(text: str) -> str:
-    """Return a printable text on one line, in which each line break becomes a space."""
+    r"""Return a text as one printable line, in which each line feed (`\n`) becomes a space; other spaces stay.
+
+    `printable` says what happens to characters that are not printable.
+    """
     return printable(text.replace("\n", " "))
 
 
 def csv_text(frame: pandas.DataFrame) -> str:
-    """Return a table as comma-separated values without its index.
+    """Return a table in CSV format, without the index of the data frame.
 
-    Texts are on one line, and begin with an apostrophe if a spreadsheet would take them for a formula.
+    Each text is converted to one printable line. If a spreadsheet would take it for a formula, an apostrophe is put
+    before it.
     """
     words = frame.select_dtypes(["object", "string"])
     safe = frame.assign(**{str(name): words[name].map(_cell) for name in words})

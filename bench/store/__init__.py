@@ -1,4 +1,7 @@
-"""The store of results, each under the hash of its settings; `python -m bench.store` inspects and cleans it."""
+"""The store, which saves each result under the hash of the settings that determine it.
+
+The command `python -m bench.store` inspects and cleans a store.
+"""
 
 from bench.store.arrays import SUMS, Arrays, Check, Store, content_key, file_sha256, joined, put_folder, writing
 from bench.store.json_cache import Fact

@@ -1,8 +1,8 @@
 """The command `python -m bench.store ls|verify|gc|du [--store DIR] [--json]`, which inspects and cleans a store.
 
-`ls` lists the stored content by key, and `du` sums up its size. `verify` reads every checksum and exits with status 1
-if one is wrong. `gc` lists the content that no run uses and, with `--delete`, removes it. All commands are safe while
-runs are active.
+`ls` lists the stored content by key. `du` prints the size of each kind of content. `verify` compares all content with
+its checksums and exits with status 1 if something is damaged. `gc` lists what no run uses and, with `--delete`, removes
+it. All commands are safe while runs use the store.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ DAYS = 7.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command and return its exit status: 0 done, 1 damage found, 2 bad input."""
+    """Run the command and return its exit status.
+
+    The status is 0 if all is done, 1 if the store is damaged or the disk is full, and 2 for bad input.
+    """
     given = _parser().parse_args(arguments)
     try:
         given.store = _store(given)
@@ -41,7 +44,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _store(given: argparse.Namespace) -> Path:
-    """Return the folder of the store; `--delete` and `--repair` require that it carries a store's marker."""
+    """Return the folder of the store from the option `--store`, the variable `BENCH_STORE` or the default.
+
+    Raises:
+        BadInputError: there is no such folder; or `--delete` or `--repair` is given, and the folder has no marker of a
+            store.
+    """
     name = "--store" if given.store is not None else "BENCH_STORE"
     text = given.store if given.store is not None else os.environ.get("BENCH_STORE", DEFAULT)
     if not text.strip():

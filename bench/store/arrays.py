@@ -1,8 +1,9 @@
-"""Stores arrays in files that are named by the hash of the settings behind them, so that nothing is computed twice.
+"""Stores arrays in files, each named by the hash of the settings that determine it, so that nothing is computed twice.
 
-The name of a file is `KEY-CHECKSUM.safetensors`. The key is the SHA-256 of the settings behind the content. The
-checksum is that of the bytes, so a damaged file is recognised by its name. Files appear completely or not at all, by
-`os.replace`.
+The name of a file is `KEY-CHECKSUM.safetensors`. `KEY` is the SHA-256 of the settings that determine the arrays.
+`CHECKSUM` is the beginning of the SHA-256 of the file's bytes. If a file is damaged, its bytes no longer have the
+checksum in its name. A file is written under a temporary name and then renamed, so that it appears completely or not at
+all.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ __all__ = [
 
 Arrays = dict[str, npt.NDArray[Any]]
 Check = Callable[[Arrays], bool]
-"""Function that returns True if arrays are valid."""
+"""Function that takes the arrays of a file, and returns True if their names, types and shapes are as expected."""
 T = TypeVar("T", bound=Hashable)
 P = TypeVar("P", bound=Hashable)
 log = logging.getLogger(__name__)
@@ -56,15 +57,20 @@ log = logging.getLogger(__name__)
 CHECKSUM_DIGITS = 16
 SUFFIX, PARTIAL, LEASE = ".safetensors", ".partial", ".lease"
 SUMS = "SHA256SUMS"
-"""Name of the file with the SHA-256 of all files in a folder of the store, in the format of `sha256sum`."""
+"""Name of a file that lists the SHA-256 of each other file in its folder, in the format of `sha256sum`.
+
+It is used for content that is a folder, such as prepared items.
+"""
 WRITERS = 8
-"""Number of files that are written at once."""
+"""Largest number of files that are written at the same time."""
 ATTEMPTS = 3
-"""Number of attempts to read a file that another process has just replaced."""
+"""Number of attempts to find and read a file, because another process may replace it between the two steps."""
 
 
 def content_key(settings: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of settings as canonical JSON: the order of keys does not matter, every value does.
+    """Return the key of settings: the SHA-256 of their canonical JSON, as 64 hexadecimal digits.
+
+    The order in which `settings` lists its keys does not change the result. A different value always does.
 
     Raises:
         TypeError: a value is not a JSON type, for example an object or a path.
@@ -89,41 +95,54 @@ def file_sha256(path: Path) -> str:
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
-    """Concatenate arrays of equal names along the first axis; the result is in the order of names."""
+    """Concatenate the arrays of several parts along the first axis, separately for each name.
+
+    Args:
+        parts: dictionaries of arrays. All of them have the same names.
+
+    Returns:
+        One array for each name, sorted by name.
+    """
     return {name: np.concatenate([arrays[name] for arrays in parts]) for name in sorted(parts[0])}
 
 
 @dataclass(frozen=True)
 class Turn(Generic[T, P]):
-    """A block of content that this process may work on until it asks for the next one."""
+    """A block that `Store.turns` gives to this process. The process may work on it until it asks for the next block.
+
+    A part is a piece of the block that the store saves under a key of its own, such as the scores of one row.
+    """
 
     block: T
     found: dict[P, Arrays]
-    """Stored arrays of each part that exists."""
+    """Arrays of the parts that the store already has."""
     missing: list[P]
-    """Parts that do not exist yet and must be computed."""
+    """Parts that the store does not have yet. This process must compute and save them."""
 
 
 @dataclass(frozen=True)
 class Store:
-    """The arrays on disk, by kind (`latents`, `scores`, …) and key."""
+    """The arrays that are saved below one folder, each found by its kind (`latents` or `scores`) and its key."""
 
     root: Path
     uses: Uses = field(default_factory=Uses, compare=False)
-    """Record of the content that the run uses."""
+    """Note of the content that the run uses, so that cleaning the store does not remove it."""
     fresh: bool = False
-    """True if a run must compute its latents and scores again."""
+    """True if a run must compute its latents and scores again although the store has them."""
 
     def get(self, kind: str, key: str, fits: Check = _accept_any) -> Arrays | None:
-        """Return the arrays under a key, or None if there are none; put a damaged file aside with a warning.
+        """Return the arrays that are saved under a key, or None if there are none or they are damaged.
+
+        A damaged file is renamed by `put_aside`, with a warning.
 
         Args:
-            kind: kind of the content.
-            key: key of its settings.
-            fits: checks the names, types and shapes of the arrays; arrays that do not fit are treated as damaged.
+            kind: `latents` or `scores`.
+            key: hash of the settings that determine the arrays; see `content_key`.
+            fits: function that returns True if the names, types and shapes of the arrays are right. If it returns
+                False, the file is treated as damaged.
 
         Raises:
-            BadInputError: the process may not read a file.
+            BadInputError: this process has no permission to read the file.
         """
         for _ in range(ATTEMPTS):
             vanished = False
@@ -141,7 +160,7 @@ class Store:
         return None
 
     def forget(self, kind: str, keys: Iterable[str]) -> None:
-        """Remove the content under some keys.
+        """Remove the files that are saved under the given keys, if there are any.
 
         Raises:
             BadInputError: the store is not writable.
@@ -152,7 +171,7 @@ class Store:
                     removed(path)
 
     def put(self, kind: str, key: str, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Write arrays under a key and replace the previous content.
+        """Save arrays under a key. They replace the arrays that were saved under this key before.
 
         Raises:
             BadInputError: the store is not writable.
@@ -181,10 +200,17 @@ class Store:
                 removed(path)
 
     def put_all(self, kind: str, arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
-        """Save the arrays of several keys in parallel, because writing small files is mostly waiting for the disk.
+        """Save the arrays of several keys at the same time, because most of the time for a small file is waiting.
+
+        If one file cannot be written, all files after it are still tried before the error is raised.
+
+        Args:
+            kind: `latents` or `scores`.
+            arrays: for each key, the arrays to save under it, by name.
 
         Raises:
-            BadInputError, OSError: see `put`; the other arrays are still written.
+            BadInputError: the store is not writable.
+            OSError: the disk is full.
         """
         with ThreadPoolExecutor(WRITERS, "store") as threads:
             for done in [threads.submit(self.put, kind, key, values) for key, values in arrays.items()]:
@@ -193,19 +219,22 @@ class Store:
     def turns(
         self, kind: str, blocks: Mapping[T, Mapping[P, str]], fits: Callable[[T, P, Arrays], bool] = _accept_any_part
     ) -> Generator[Turn[T, P], None, None]:
-        """Yield every block once: either complete from the store, or leased to the caller, who computes the missing
-        parts.
+        """Yield every block once, so that several processes that ask for the same blocks share the work.
 
-        Blocks that another process works on come last: by then they are complete, or their process has died and this
-        one takes over. So several processes with the same blocks share the work. A complete store is only read.
+        If the store has all parts of a block, the block is yielded with its arrays. Otherwise, this process holds the
+        block's lease while the caller computes and saves the missing parts. A block that another process works on is
+        yielded at the end. By then, the other process has completed it, or has died, and this process takes over. If
+        no part is missing, nothing is written.
 
         Args:
-            kind: kind of the content.
-            blocks: the keys of each block's parts; all runs that share a block have the same first key for it.
-            fits: checks the arrays of one part of a block; see `get`.
+            kind: `latents` or `scores`.
+            blocks: for each block, the key of each of its parts. The first key of a block names its lease, so all runs
+                that share a block must have the same first key for it.
+            fits: function that takes a block, a part and the part's arrays, and returns True if the arrays are right;
+                see `get`.
 
         Raises:
-            BadInputError: content is missing, and the store is not writable.
+            BadInputError: a part is missing, and the store is not writable.
         """
         waiting = list(blocks)
         for last in (False, True):
@@ -245,11 +274,11 @@ class Store:
 
 
 def _read(path: Path) -> Arrays | None:
-    """Return the arrays of a file, or None if it is damaged.
+    """Return the arrays of a file by their names, or None if the file is damaged.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInputError: the process may not read the file.
+        BadInputError: this process has no permission to read the file.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would block
@@ -267,13 +296,26 @@ def _read(path: Path) -> Arrays | None:
 
 
 def is_whole(path: Path, data: bytes) -> bool:
-    """Tell whether bytes have the checksum in their file's name."""
+    """Return True if the bytes of a file have the checksum that is in the file's name.
+
+    Args:
+        path: path of the file.
+        data: bytes of the file.
+    """
     return path.stem.endswith(f"-{_checksum(data)}")
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Raise a clear error if a folder of the store turns out not to be writable in the block."""
+    """Convert an error in the block into a clear message if the store is not writable.
+
+    Args:
+        folder: folder of the store in which the block writes. Its name, such as `latents`, is in the message.
+
+    Raises:
+        BadInputError: the store is not writable.
+        OSError: another error of the file system. It names a file, or `folder` if the file is not known.
+    """
     try:
         yield
     except OSError as error:
@@ -286,7 +328,12 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def put_folder(whole: Path, target: Path) -> None:
-    """Rename a complete folder to its target, or delete it if another process has created the same folder already."""
+    """Rename a complete folder to its final path. If another process has created that folder, delete this one.
+
+    Args:
+        whole: the complete folder, under a temporary name.
+        target: final path of the folder.
+    """
     try:
         os.replace(whole, target)
     except OSError:

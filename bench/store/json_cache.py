@@ -1,4 +1,7 @@
-"""Small measured facts as JSON in the store, such as a batch size, for later runs on the same device."""
+"""Small measured facts, such as the best batch size, that the store keeps as JSON files.
+
+Later runs with the same settings, for example on the same device, read the fact instead of measuring it again.
+"""
 
 from __future__ import annotations
 
@@ -34,19 +37,22 @@ class _Note(TypedDict):
 
 @dataclass(frozen=True)
 class Fact:
-    """A measured fact and the settings under which it is stored."""
+    """The place in the store for one measured fact, which is found again by its settings."""
 
     root: Path
     """Root of the store."""
     of: Mapping[str, Any]
-    """Settings that the fact depends on, as plain data."""
+    """Settings that the fact depends on, as plain data (JSON types). Their hash is the name of the file."""
 
     @property
     def _path(self) -> Path:
         return self.root / MEASURED / f"{content_key(self.of)}.json"
 
     def recall(self) -> dict[str, Any] | None:
-        """Return the stored fact and its time as `when`, or None if there is no fact or it cannot be read."""
+        """Return the stored fact with one more key, `when`: the time in UTC (ISO 8601) at which it was stored.
+
+        Return None if no fact is stored for these settings, or if its file cannot be read or has another version.
+        """
         try:
             note = read_json_as(self._path, _Note)
         except FileNotFoundError:
@@ -57,7 +63,13 @@ class Fact:
         return {**note["found"], "when": note["when"]} if note["schema_version"] == SCHEMA_VERSION else None
 
     def remember(self, found: Mapping[str, Any]) -> None:
-        """Store the fact in place of an earlier one; a store that is not writable is skipped."""
+        """Store a fact, which replaces an earlier one with the same settings.
+
+        If the store is not writable, nothing is stored and no error is raised.
+
+        Args:
+            found: the fact, as plain data (JSON types).
+        """
         when = datetime.now(UTC).isoformat(timespec="seconds")
         content = {"schema_version": SCHEMA_VERSION, "of": self.of, "found": found, "when": when}
         write_note(self.root, self._path, content)

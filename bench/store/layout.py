@@ -1,7 +1,11 @@
 """The names of all files and folders in a store, and the marker file that makes a folder a store.
 
-Tools that clean a store touch only entries with such a name in the right place; all others are foreign and stay.
-Symbolic links are foreign as well: this module does not follow them.
+A file or folder in a store is called an entry. Its role follows from its name and its place. An entry is foreign if the
+harness does not use such a name at this place, or if it is a symbolic link. Tools that clean a store never touch
+foreign entries, and this module does not follow links.
+
+A note is a small JSON file in a store: a measured fact (`bench.store.json_cache`), or the list of the content that a
+run uses (`bench.store.references`).
 """
 
 from __future__ import annotations
@@ -27,18 +31,18 @@ MARKER = "asymbench-store.json"
 SCHEMA_VERSION = 1
 CONTENT = "results that asymbench keeps: docs/cluster.md"
 SHOWN = 3
-"""Number of foreign names that a message lists."""
+"""Largest number of foreign names that an error message lists."""
 
 KEY = "[0-9a-f]{64}"
 CHECKSUM = "[0-9a-f]{16}"
 SHARD = re.compile("[0-9a-f]{2}")
-"""Name of a folder that holds the files of all keys with the same first two digits."""
+"""Pattern of the name of a shard: a folder for the files of all keys that begin with the same two digits."""
 NOTES = {"measured": KEY, "runs": CHECKSUM}
-"""Kinds that are JSON notes, and the pattern of their names without the suffix."""
+"""Kinds of notes, each with the pattern of the file names without `.json`."""
 FILES = ("latents", "scores")
-"""Kinds that are files of arrays, in folders named by the first two digits of their keys."""
+"""Kinds of content that are saved as files of arrays. The first two digits of a file's key name its folder."""
 FOLDERS = {"items": KEY, "training": KEY, "external": rf"[^/.][^/]*-{CHECKSUM}"}
-"""Kinds that are folders, and the pattern of their names."""
+"""Kinds of content that are saved as one folder for each key, with the pattern of the folders' names."""
 KINDS = (*FILES, *FOLDERS, *NOTES)
 TEMPORARY = rf"\.[0-9a-f]{{8}}-\w{{8}}(\.partial)?|\.({KEY}(-{CHECKSUM})?|{CHECKSUM})(\.json)?(\.\w+)?\.partial"
 LEASE = rf"\.?{KEY}\.(lease|lock)(\.(break|restore)\.\d+\.[0-9a-f]+)?"
@@ -50,26 +54,26 @@ class Role(StrEnum):
     CONTENT = "content"
     NOTE = "note"
     DAMAGED = "damaged"
-    """A damaged entry that was put aside."""
+    """A damaged entry that `put_aside` has renamed."""
     LEASE = "lease"
     TEMPORARY = "temporary"
     MARKER = "marker"
     FOREIGN = "foreign"
-    """An entry whose name the harness does not use."""
+    """An entry that the harness did not make: its name is not used at this place, or it is a symbolic link."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """An entry of a store."""
+    """A file or folder in a store, with the role that follows from its name and place."""
 
     path: Path
     kind: str
-    """Name of the folder below the store in which it lies; empty for an entry of the store's root."""
+    """Name of the store's folder in which the entry lies, such as `latents`. Empty if it lies in the store's root."""
     role: Role
 
     @property
     def key(self) -> str:
-        """Key in the name of content."""
+        """Key that the entry's name contains. It is meaningful only if the role is `Role.CONTENT`."""
         name = self.path.name
         return name.partition("-")[0] if self.kind in FILES else name
 
@@ -80,7 +84,10 @@ class _Marker(TypedDict):
 
 
 def named(root: Path) -> Iterator[Named]:
-    """Yield every entry of a store in the order of names; folders of shards are opened."""
+    """Yield every entry of a store in the order of names.
+
+    Folders of a kind and shards are not yielded themselves; their entries are.
+    """
     for entry in _listed(root):
         path = Path(entry.path)
         if entry.name in KINDS and entry.is_dir(follow_symlinks=False):
@@ -105,13 +112,15 @@ def _named_in(folder: Path, kind: str) -> Iterator[Named]:
 
 
 def _role(entry: os.DirEntry[str], content: str | None, suffix: str, *, aside: str | None = None) -> Role:
-    """Return the role of an entry.
+    """Return the role of an entry in the folder of a kind.
 
     Args:
-        entry: an entry of a folder.
-        content: pattern for the names of content without their suffix; None if the folder holds no content.
-        suffix: suffix of content; `.json` for notes.
-        aside: pattern for the names of damaged entries, without the suffix; None for the pattern of content.
+        entry: the entry.
+        content: pattern for the names of content or notes in this folder, without their suffix. None if the folder
+            holds neither.
+        suffix: suffix of content or notes; `.json` means that they are notes.
+        aside: pattern for the names of damaged entries, without `.damaged`. None if `content` is the pattern for them
+            as well.
     """
     if entry.is_symlink():
         return Role.FOREIGN
@@ -145,15 +154,20 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def is_note(kind: str, name: str) -> bool:
-    """Tell whether a file's name is that of a note of a kind."""
+    """Return True if `name` is a possible file name for a note of this kind.
+
+    Args:
+        kind: `measured` or `runs`.
+        name: name of a file, with its suffix.
+    """
     return re.fullmatch(NOTES[kind] + r"\.json", name) is not None
 
 
 def is_store(root: Path) -> bool:
-    """Tell whether a folder carries the marker.
+    """Return True if a folder has the marker file that makes it a store.
 
     Raises:
-        BadInputError: the marker is unreadable, or has an unknown version.
+        BadInputError: the marker file is unreadable, or has an unknown version.
     """
     try:
         marker = read_json_as(root / MARKER, _Marker)
@@ -168,12 +182,14 @@ def is_store(root: Path) -> bool:
 
 
 def check_store(root: Path) -> None:
-    """Require that a run may store its results in a folder: it is a store, is empty or does not exist.
+    """Require that a run may store its results in a folder.
 
-    A store of an older version has no marker. It is accepted if it holds nothing foreign.
+    The folder must have the marker of a store, be empty, or not exist. A store that an older version made has no
+    marker; it is accepted if it has no foreign entry.
 
     Raises:
-        BadInputError: the folder holds other files.
+        BadInputError: the folder has no marker and holds foreign entries, it cannot be read, or a newer version of the
+            harness made the store.
     """
     try:
         if not _has_marker(root) and root.is_dir():
@@ -190,10 +206,12 @@ def check_store(root: Path) -> None:
 
 
 def mark_store(root: Path) -> None:
-    """Make a folder a store by writing its marker, if it has none; leave a read-only folder as it is.
+    """Make a folder a store: create it and write its marker, if it has no readable one.
+
+    A read-only folder that exists is left as it is.
 
     Raises:
-        BadInputError: `check_store` refuses the folder, or it cannot be created.
+        BadInputError: `check_store` refuses the folder, or the folder cannot be created.
     """
     check_store(root)
     try:
@@ -213,10 +231,10 @@ def mark_store(root: Path) -> None:
 
 
 def _has_marker(root: Path) -> bool:
-    """Tell whether there is a readable marker; a damaged one is written again.
+    """Return True if a folder has a readable marker. A missing or damaged marker gives False.
 
     Raises:
-        BadInputError: a newer version of the harness wrote the store.
+        BadInputError: the marker has another version, because a newer version of the harness made the store.
     """
     try:
         read_json_as(root / MARKER, _Marker)

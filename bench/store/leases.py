@@ -1,9 +1,12 @@
-"""Leases, by which one of several processes on one or more hosts does a piece of work and the others do not.
+"""Leases, which let one process do a piece of work while other processes, also on other hosts, do not repeat it.
 
-A lease is a file that is created exclusively and names its holder: host, process, and start time. The holder renews it
-every 20 s. The lease of a dead process is taken over at once on its own host, and after 60 s without a renewal on
-others. It uses no lock of the operating system, so it works on network file systems as well. Results do not depend on
-leases: two processes that do the same work at once write the same values, each in one step.
+A lease is a file. The process that creates it is the holder of the lease, and the file names the holder's host, process
+and start time. The holder renews the lease every 20 s. If the holder dies, a process on the same host takes over the
+lease at once, and a process on another host takes it over after 60 s without a renewal. Leases use no lock of the
+operating system, so they work on network file systems as well.
+
+Leases save time, but results do not depend on them. If two processes do the same work at once, they write the same
+values, and each one puts its file in place in one step.
 """
 
 from __future__ import annotations
@@ -23,20 +26,22 @@ __all__ = ["SILENT", "lease"]
 SILENT = 60.0
 """Seconds without a renewal after which another host takes over a lease."""
 POLL = 0.2
-"""Seconds between two attempts."""
+"""Seconds between two attempts to get a lease that another process holds."""
 
 
 @contextmanager
 def lease(path: Path, *, wait: bool = True, silent: float = SILENT) -> Iterator[bool]:
-    """Hold a lease while the block runs; the folder of its file is created.
+    """Hold a lease while the block runs.
 
     Args:
-        path: the lease's file, which exists while the lease is held.
-        wait: True to wait until the lease is free; otherwise another process may keep it.
-        silent: seconds without a renewal after which another host takes it over; equal for all processes.
+        path: file of the lease, which exists while a process holds the lease. Its folder is created if necessary.
+        wait: True to wait until the lease is free. If it is False and another process holds the lease, the block runs
+            without the lease.
+        silent: seconds without a renewal after which another host takes over the lease. All processes that use the
+            lease must pass the same number.
 
     Yields:
-        Whether this process holds the lease.
+        True if this process holds the lease during the block; False only if `wait` is False.
 
     Raises:
         OSError: the file cannot be written.
@@ -82,7 +87,10 @@ def _is_file(path: Path) -> bool:
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """Return the values that every renewal changes, or None if there is no file."""
+    """Return the inode and the modification time (in ns) of a lease's file, or None if there is no file.
+
+    Each renewal changes the modification time.
+    """
     try:
         status = path.stat()
     except FileNotFoundError:

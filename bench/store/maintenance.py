@@ -1,5 +1,6 @@
-"""Inspection and cleaning of a store: its content, its damage, and its unused entries. It is safe while runs are
-active.
+"""Inspection and cleaning of a store: finds its content, its damaged entries and its unused entries.
+
+All functions are safe while runs use the store.
 """
 
 from __future__ import annotations
@@ -26,34 +27,34 @@ __all__ = ["Entry", "Leftover", "damaged", "entries", "foreign", "remove", "unus
 
 SECONDS_A_DAY = 86400
 ABANDONED = 3600
-"""Seconds without a change after which a temporary file or folder belongs to a dead process."""
+"""Seconds without a change after which a temporary file or folder is treated as left by a dead process."""
 USER_MANAGED = ("training", "external")
-"""Kinds whose use is not recorded by runs, and which only a user removes."""
+"""Kinds of content that cleaning never removes, because runs do not record whether they use it."""
 LARGEST_HEADER = 100_000_000
-"""Largest size in bytes of the header of a safetensors file."""
+"""Largest number of bytes that are read of the header of a safetensors file."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder under one key."""
+    """A file or folder with content that the store saves under a key."""
 
     kind: str
     key: str
     path: Path
     bytes: int
     days: float
-    """Age in days since it was written."""
+    """Days since the file or folder was last written."""
     made_by: str | None
-    """Experiment whose run wrote it, or None if it is unknown."""
+    """Name of the experiment whose run wrote the content, or None if it is unknown."""
     items: int | None
-    """Number of items in it, or None if it is unknown."""
+    """Number of items in the content, or None if it is unknown."""
     used_by: tuple[str, ...]
-    """Folders of the runs that use it."""
+    """Folders of the runs that use the content."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """An entry that may be removed."""
+    """A file or folder of a store that may be removed, with its size in bytes and the reason in words."""
 
     what: Named
     bytes: int
@@ -61,7 +62,7 @@ class Leftover:
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """Yield every entry that is stored under a key.
+    """Yield every file or folder that holds content under a key.
 
     Raises:
         BadInputError: the note of a run is damaged.
@@ -74,12 +75,16 @@ def entries(root: Path) -> Iterator[Entry]:
 
 
 def foreign(root: Path) -> Iterator[Path]:
-    """Yield the entries of a store whose names the harness does not use; no tool touches them."""
+    """Yield the foreign files and folders of a store: the harness did not make them, and no tool touches them."""
     return (one.path for one in named(root) if one.role is Role.FOREIGN)
 
 
 def damaged(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield each unreadable entry, and each one whose content does not match its checksum or name, with the reason."""
+    """Yield the path of each damaged file or folder of a store, with a sentence part that says what is wrong.
+
+    An entry is damaged if it cannot be read, or if its bytes do not match its checksum. A folder can be yielded more
+    than once.
+    """
     for one in named(root):
         try:
             for said in _damage(one):
@@ -126,12 +131,16 @@ def _changed(folder: Path) -> Iterator[str]:
 
 
 def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftover]:
-    """Yield unused content, damaged entries, and files that dead processes left.
+    """Yield everything in a store that may be removed.
+
+    This is content that no run uses, notes of runs that no longer exist, damaged entries that were put aside, and
+    temporary files and leases of dead processes.
 
     Args:
         root: root of the store.
-        days: age in days below which content is kept even if no run uses it.
-        under: folders whose runs count as users; if empty, all runs count.
+        days: age in days. Younger content is kept even if no run uses it.
+        under: folders in which a run must lie in order to count as a user of content. If there are none, every run
+            counts.
 
     Raises:
         BadInputError: the note of a run is damaged.
@@ -165,7 +174,17 @@ def _leftover(one: Named, active: Sequence[Use], days: float) -> str | None:
 
 
 def remove(leftover: Leftover, *, root: Path, days: float, under: Sequence[Path]) -> bool:
-    """Remove an entry unless a run has started to use it in the meantime; return True if it is gone."""
+    """Remove a file or folder that `unused` yielded, unless a run has started to use it since then.
+
+    Args:
+        leftover: the file or folder to remove.
+        root: root of the store.
+        days: age in days; see `unused`.
+        under: folders of runs; see `unused`.
+
+    Returns:
+        True if the file or folder no longer exists; False if it was kept.
+    """
     one, path = leftover.what, leftover.what.path
     if one.role is Role.LEASE and path.suffix == LEASE:
         with lease(path, wait=False) as held:  # the release deletes the file
@@ -188,7 +207,11 @@ def remove(leftover: Leftover, *, root: Path, days: float, under: Sequence[Path]
 
 
 def usage(root: Path) -> dict[str, dict[str, int]]:
-    """Return the number of entries of each kind and the total size of all their files."""
+    """Return, for each kind of content or notes in a store, how many there are and the size of the kind's folder.
+
+    Each kind, such as `latents`, has the keys `entries` (number of files or folders of content) and `bytes` (total
+    size of all files in the folder, including temporary and damaged ones).
+    """
     counts = dict.fromkeys(sorted(KINDS), 0)
     for one in named(root):
         if one.role in (Role.CONTENT, Role.NOTE):
@@ -216,7 +239,11 @@ def _entry(one: Named, uses: Sequence[Use]) -> Entry:
 
 
 def _head(path: Path) -> tuple[str | None, int | None]:
-    """Return the experiment that wrote a safetensors file and the number of items in it, as its header states them."""
+    """Return what the header of a safetensors file says: the experiment that wrote it, and its number of items.
+
+    Each of the two is None if the header does not say it or cannot be read. The number of items is the first dimension
+    that all arrays share.
+    """
     if not stat.S_ISREG(path.lstat().st_mode):
         return None, None
     with path.open("rb") as file:
@@ -236,7 +263,7 @@ def _days(path: Path) -> float:
 
 
 def _files(path: Path) -> Iterator[os.stat_result]:
-    """Yield the status of a path and of everything below it; links are not followed."""
+    """Yield the `os.stat_result` of a path and of everything below it. Links are not followed."""
     yield path.lstat()
     for folder, folders, files in os.walk(path):
         for name in (*folders, *files):

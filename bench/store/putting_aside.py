@@ -1,4 +1,7 @@
-"""Renaming of damaged entries of a store, so that their content is made again and the damage can be examined."""
+"""Renaming of damaged files and folders in a store.
+
+A run then makes their content again, and the damaged file stays under the new name, so that a user can examine it.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,16 @@ __all__ = ["DAMAGED", "made_folder", "put_aside", "removed"]
 log = logging.getLogger(__name__)
 
 DAMAGED = ".damaged"
-"""Suffix of a damaged entry, in place of its own suffix."""
+"""Suffix that `put_aside` gives to a damaged file or folder."""
 SUFFIXES = (".safetensors", ".json", ".lease")
-"""Suffixes that it replaces; other names keep their suffix before it."""
+"""Suffixes that `.damaged` replaces. For a name with another suffix, `.damaged` is appended."""
 
 
 def put_aside(path: Path) -> None:
-    """Rename a damaged file or folder, so that its content is made again, and log a warning.
+    """Rename a damaged file or folder, so that a run makes its content again, and log a warning.
 
-    An earlier damaged entry of the same name is removed. A link is renamed itself, not its target.
+    If the new name exists already, the earlier damaged file or folder is removed. If `path` is a link, the link is
+    renamed and its target stays. If the renaming fails, only a warning is logged.
     """
     aside = path.with_suffix(DAMAGED) if path.suffix in SUFFIXES else path.with_name(path.name + DAMAGED)
     try:
@@ -36,7 +40,7 @@ def put_aside(path: Path) -> None:
 
 
 def removed(path: Path) -> None:
-    """Remove a file, a folder with its content, or a link, but never the target of a link."""
+    """Remove a file, a link, or a folder with its content. The target of a link stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -44,11 +48,13 @@ def removed(path: Path) -> None:
 
 
 def made_folder(root: Path, folder: Path) -> Path:
-    """Create a folder of a store with its parents and return it; put aside any file that is in the place of a folder.
+    """Create a folder in a store, with its parents, and return its path.
+
+    If something that is not a folder has the name of the folder or of a parent below `root`, `put_aside` renames it.
 
     Args:
         root: root of the store.
-        folder: folder below it.
+        folder: path of the folder, below `root`.
 
     Raises:
         OSError: the folder cannot be created.

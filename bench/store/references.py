@@ -1,4 +1,7 @@
-"""Notes in the store about the content that each run uses, so that unused content can be found."""
+"""Records in the store that list which content each run uses, so that unused content can be found.
+
+Each run has one small JSON file in the store's folder `runs`, which is called its note.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ __all__ = ["RUNS", "Use", "Uses", "read_uses", "write_note"]
 RUNS = "runs"
 SCHEMA_VERSION = 1
 KEY_DIGITS = 16
-"""Number of digits of a key that notes contain."""
+"""Number of hexadecimal digits to which a key is shortened in the note of a run."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """The content that one run uses."""
+    """The note of one run: what the run is, and the keys of the content that it uses."""
 
     experiment: str
     out: str
@@ -38,15 +41,17 @@ class Use:
     started: str
     """Time at which the run last started, in UTC, ISO 8601."""
     keys: Mapping[str, Collection[str]]
-    """First digits of the keys, by kind."""
+    """First 16 digits of the keys of the used content, for each kind of content, such as `latents`."""
 
     def counts(self, host: str, under: Iterable[Path]) -> bool:
-        """Tell whether the run still exists, as far as this host can see.
+        """Return True if the content that the run uses must be kept.
+
+        This is so if the run's folder still exists. The folder of a run on another host may not be visible here, so
+        such a run is always treated as existing.
 
         Args:
-            host: name of this host. A run of another host always exists, because its folder may not be visible
-                here.
-            under: folders whose runs count; if empty, all runs count.
+            host: name of this host.
+            under: folders in which a run must lie in order to count. If there are none, every run counts.
         """
         out, folders = Path(self.out), [folder.resolve() for folder in under]
         if folders and not any(out.is_relative_to(folder) for folder in folders):
@@ -54,13 +59,13 @@ class Use:
         return self.host != host or isdir(out)
 
     def has(self, kind: str, key: str) -> bool:
-        """Tell whether the run uses this content."""
+        """Return True if the run uses the content of this kind under this key."""
         return key[:KEY_DIGITS] in self.keys.get(kind, ())
 
 
 @dataclass
 class Uses:
-    """The note of the active run; before `begin`, nothing is recorded."""
+    """The note of the run that this process works on. Nothing is written before `begin` is called."""
 
     experiment: str = ""
     _root: Path = field(default_factory=Path)
@@ -69,7 +74,13 @@ class Uses:
     _keys: dict[str, list[str]] = field(default_factory=dict)
 
     def begin(self, root: Path, experiment: str, out: Path | None) -> None:
-        """Record the uses of a run from now on; `out` is None in a process that is not the main one."""
+        """Start the note of a run. From now on, `add` writes the content that the run uses into this note.
+
+        Args:
+            root: root of the store.
+            experiment: name of the run's experiment.
+            out: folder of the run, in the main process. None in any other process, which then writes no note.
+        """
         self.experiment, self._keys = experiment, {}
         if out is None:
             return
@@ -79,7 +90,14 @@ class Uses:
         self._root, self._path = root, root / RUNS / f"{name}.json"
 
     def add(self, kind: str, keys: Iterable[str]) -> None:
-        """Record that the run uses these keys; a store that is not writable is skipped."""
+        """Record the keys of the content that the run uses, and write the note.
+
+        If the store is not writable, nothing is written and no error is raised.
+
+        Args:
+            kind: kind of the content, such as `latents`.
+            keys: all keys of this kind that the run uses. They replace the keys that an earlier call recorded.
+        """
         if self._path is None:
             return
         self._keys[kind] = [key[:KEY_DIGITS] for key in keys]
@@ -97,12 +115,15 @@ class _Note(TypedDict):
 
 
 def write_note(root: Path, path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON into the store, or skip it if the store is not writable.
+    """Write a small JSON file (a note) into the store. If the store is not writable, do nothing.
 
     Args:
         root: root of the store.
-        path: path of the note.
-        content: plain data.
+        path: path of the file.
+        content: plain data (JSON types).
+
+    Raises:
+        OSError: the file cannot be written for another reason, such as a full disk.
     """
     try:
         made_folder(root, path.parent)
@@ -115,10 +136,10 @@ def write_note(root: Path, path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_uses(root: Path) -> Iterator[tuple[Path, Use]]:
-    """Yield the note of each run with its file.
+    """Yield, for each run with a note in the store, the path of the note and its content.
 
     Raises:
-        BadInputError: a note is damaged, so that used and unused content cannot be distinguished.
+        BadInputError: a note is damaged. Used and unused content can then not be distinguished.
     """
     for path in sorted((root / RUNS).glob("*.json")):
         if not is_note(RUNS, path.name):

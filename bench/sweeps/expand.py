@@ -1,7 +1,8 @@
-"""Sweeps: one command that runs several jobs and makes one table of them all.
+"""Sweeps. A sweep is one command that runs several jobs and makes one table of all their results.
 
-`-m KEY=A,B` runs a job for every combination, each in `out/<number>`, one after the other or by the launcher in
-`hydra/launcher`. A job that fails is named in the table and does not stop the others.
+`-m KEY=A,B` runs a job for every combination of the values. Each job has its own folder `out/<number>`. The jobs run
+one after another on this machine, unless `hydra/launcher` names a launcher. A job that fails has a line with the reason
+in the table, and the other jobs still run.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ __all__ = ["run_sweep", "sweep_jobs", "sweep_words"]
 
 
 def sweep_jobs(words: list[str]) -> list[Job]:
-    """Return every combination of the swept overrides; the first key varies slowest.
+    """Return one job for every combination of the values in a sweep. The value of the first key changes slowest.
+
+    Args:
+        words: overrides of the command line. An override with several values, such as `seed=0,1,2`, is swept.
 
     Raises:
-        BadInputError: an override does not parse, or none is swept.
+        BadInputError: an override does not parse, or no override has several values.
     """
     overrides = parse_all(words, sweep=True)
     swept = [override for override in overrides if override.is_sweep_override()]
@@ -48,15 +52,15 @@ def sweep_jobs(words: list[str]) -> list[Job]:
 
 
 def sweep_words(words: list[str]) -> list[str]:
-    """Return the overrides that belong to the jobs, and not to the sweep's folder or the launcher."""
+    """Return the overrides that belong to the jobs, without `out` and without the overrides of the launcher."""
     return [word for word in words if key_of(word) != "out" and not for_launcher(word)]
 
 
 def run_sweep(words: list[str], run: Run) -> int:
-    """Run every job, gather them all in one table, and return the worst exit status.
+    """Run every job of a sweep, write one table of all jobs, and return the highest exit status of a job.
 
     Args:
-        words: the command line's overrides.
+        words: overrides of the command line, including `out` and the overrides of the launcher.
         run: function that runs one job.
     """
     out_values = [str(parse(word).value()) for word in words if key_of(word) == "out"]

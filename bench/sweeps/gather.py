@@ -1,8 +1,10 @@
 """The command `python -m bench.gather DIR`, which makes one table of several runs, and a figure if costs are known.
 
-DIR holds a folder with a `job.json` for each job. The line of a failed job contains the reason. So does that of a job
-whose numbers have no stamps, or other stamps than the first job's, unless the swept keys explain the difference; in
-that case, each line names its items.
+DIR contains one folder for each job, with a file `job.json`. A job that failed has one line in the table, which
+contains the reason instead of numbers. A job whose numbers cannot be compared also has only such a line: its numbers
+have no stamps, or their stamps differ from the stamps of the first job. Different stamps are accepted if the sweep
+changes a key that chooses items or protocols. If the jobs have different items, each line also has the beginning of the
+manifest's hash.
 """
 
 from __future__ import annotations
@@ -31,22 +33,25 @@ __all__ = ["gather", "main"]
 BAD_INPUT = 2
 COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per_image": "seconds an image"}
 STAMPING = {"experiment", "profile", "dataset", "metrics", "seed", "limit", "table", "paths"}
-"""Groups of overrides that choose items or protocols; if they are swept, the stamps differ on purpose."""
+"""Groups of keys that choose items or protocols. If a sweep changes one of them, the stamps differ on purpose."""
 NOTHING = pandas.DataFrame([{}], index=[0])
 QUALITIES = ("fid", "lpips", "pre_error", "pre_error_released", "clip_score", "inception_score")
 
 
 def gather(folder: Path) -> list[str]:
-    """Print and write `sweep.csv`, `sweep.md` and `sweep.html`, and `sweep.png` if costs are known.
+    """Write one table of all jobs, and print it.
+
+    The files are `sweep.csv`, `sweep.md` and `sweep.html`, and the figure `sweep.png` if costs are known and all jobs
+    have the same items.
 
     Args:
-        folder: folder of the jobs' folders.
+        folder: folder that contains the jobs' folders.
 
     Returns:
-        The jobs that ended well but have no place in the table, with the reasons.
+        One sentence for each job that ended with status 0 but whose numbers cannot be shown in the table.
 
     Raises:
-        BadInputError: the folder holds no job.
+        BadInputError: the folder contains no job, or a `job.json` is damaged.
     """
     jobs = sorted(folder.glob(f"*/{JOB}"), key=lambda path: (len(path.parent.name), path.parent.name))
     if not jobs:
@@ -87,10 +92,10 @@ def gather(folder: Path) -> list[str]:
 
 
 def _job(folder: Path) -> JobFile:
-    """Read how a job ended.
+    """Return the content of a job's `job.json`, which says how the job ended.
 
     Raises:
-        BadInputError: the job's file is missing or damaged.
+        BadInputError: the file is missing or damaged.
     """
     path = folder / JOB
     try:
@@ -120,15 +125,20 @@ def _lines(job: Mapping[str, Any], found: pandas.DataFrame, stamps: Stamps | Non
 
 
 def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tuple[pandas.DataFrame, Stamps | None]:
-    """Return the rows of a job's table with their costs and stamps, or the last validation of a training.
+    """Return the results of one job, and the stamps of its numbers.
 
     Args:
         folder: folder of the job.
-        job: content of its `job.json`.
-        first: stamps of the first job that has some.
+        job: content of the job's `job.json`.
+        first: stamps of the first job that has stamps; None if no earlier job has any.
+
+    Returns:
+        For a table: its rows with their costs, and the stamps. For the training of a decoder: the numbers of its last
+            validation, and None. For a job that failed or has neither: one empty row, and None.
 
     Raises:
-        BadInputError: the numbers have no stamps, or other stamps than the first job's.
+        BadInputError: the numbers of a table have no stamps, or stamps that differ from `first` although the sweep
+            changes no key that chooses items or protocols.
     """
     if job["status"] != 0:
         return NOTHING, None
@@ -147,7 +157,7 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
 
 
 def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
-    """Return a page with all jobs in one table, each with a link to its report if there is one."""
+    """Return the HTML text of `sweep.html`: all jobs in one table, with a link to each report that exists."""
     from bench.reporting.index import Entry, Index, counts_of, index_page
 
     entries = []
@@ -171,7 +181,7 @@ def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
 
 
 def _seconds(folder: Path) -> float | None:
-    """Return the seconds of all stages of a run together; None if they are unknown."""
+    """Return the total time of a run's stages in seconds, from its `run.json`; None if the time is unknown."""
     try:
         return sum((read_if_there(folder / RUN).get("seconds") or {}).values()) or None
     except (TypeError, AttributeError):
@@ -187,7 +197,15 @@ def _costs(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def _grid(table: pandas.DataFrame, keys: list[Any]) -> Grid:
-    """Return the columns for display: swept keys, the row, and metrics without those that give no number."""
+    """Return the columns of the sweep's table that are displayed.
+
+    They are the columns in `keys`, the row's label or the training step, the main metrics, the costs, and the reason of
+    a failure. All further columns are displayed only if there are at most 8.
+
+    Args:
+        table: all columns, as `sweep.csv` has them.
+        keys: columns that identify the job: its name, the swept keys, and its items.
+    """
     wanted = [*keys, *(name for name in ("label", "step", *QUALITIES, *COSTS, "failed") if name in table)]
     others = [name for name in table if name not in wanted and len(table.columns) <= len(wanted) + 8]
     shown = table[[*wanted, *others]]
@@ -200,7 +218,7 @@ def _shown(cell: object) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and return its exit status."""
+    """Run the command `python -m bench.gather` and return its exit status: 0, or 2 if there is any problem."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m bench.gather DIR", file=sys.stderr)
         return BAD_INPUT

@@ -1,4 +1,4 @@
-"""Jobs: runs that belong together, each with a folder that records how it ended."""
+"""Jobs. A job is one of several runs that belong together. A file in the job's folder records how the job ended."""
 
 from __future__ import annotations
 
@@ -18,25 +18,31 @@ __all__ = ["FAILED", "JOB", "Job", "Run", "note_end", "run_job"]
 JOB = "job.json"
 FAILED = 1
 Run = Callable[[list[str]], Results]
-"""Function that runs an experiment from its overrides."""
+"""Type of a function that runs an experiment. It receives the overrides and returns the results."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run among several."""
+    """One of several runs that belong together, such as the runs of a sweep."""
 
     name: str
-    """Name of its folder."""
+    """Name of the job, which is also the name of its folder."""
     chosen: Mapping[str, str]
-    """Values of the swept keys, which distinguish it from the others."""
+    """Values that distinguish this job from the other jobs, by key. In a sweep, they are the swept values."""
     overrides: list[str]
-    """All overrides, as for a command line of its own, without `out`."""
+    """All overrides of the job, as if it were started by a command line of its own, but without `out`."""
 
 
 def run_job(run: Run, job: Job, out: Path | None) -> Results:
-    """Run a job in `out/NAME` and record there how it ended; an error becomes its status and message.
+    """Run a job in the folder `out/NAME`, and record in this folder how the job ended.
 
-    An interrupt does not end the job but is raised to the caller. A process other than the main one has no `out`.
+    An error of the job is not raised. It becomes the status and the message of the returned results. An interrupt is
+    raised, and nothing is recorded.
+
+    Args:
+        run: function that runs the job.
+        job: job to run.
+        out: folder of all jobs; None in a process other than the main process, which records nothing.
 
     Raises:
         BadInputError: `out` was removed or replaced after the jobs began.
@@ -51,7 +57,14 @@ def run_job(run: Run, job: Job, out: Path | None) -> Results:
 
 
 def note_end(out: Path, job: Job, status: int, message: str) -> None:
-    """Write how a job ended into its folder in `out`."""
+    """Write how a job ended into the file `out/NAME/job.json`.
+
+    Args:
+        out: folder of all jobs.
+        job: job that ended.
+        status: exit status of the job.
+        message: error message of the job; "" if there is none.
+    """
     folder = out / job.name
     folder.mkdir(parents=True, exist_ok=True)
     ended = {"status": status, "message": message}

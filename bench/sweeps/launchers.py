@@ -1,7 +1,7 @@
-"""Sweeps on other machines: jobs are submitted to Slurm, to local processes or to Ray, and waited for.
+"""Launchers of sweeps: the jobs are submitted to Slurm, to local processes or to Ray, and this program waits for them.
 
-The resources of a job are set by `hydra.launcher.…`, with the names and types of Hydra's own launchers. Hydra's
-launchers are not used to launch the jobs, because they abandon all jobs as soon as one dies.
+The keys `hydra.launcher.…` set the resources of each job. They have the names and types that Hydra's own launchers use.
+Hydra's launchers themselves do not start the jobs, because they abandon all jobs as soon as one job dies.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 KEY = "hydra.launcher"
 LOGS = ".logs"
-"""Name of the folder of logs in the sweep's folder."""
+"""Name of the folder for the jobs' logs, inside the folder of the sweep."""
 SHARED = (
     "name",
     "timeout_min",
@@ -45,26 +45,33 @@ SHARED = (
     "nodes",
     "stderr_to_stdout",
 )
-"""Parameters that submitit has for every kind of cluster."""
+"""Parameters that have the same name in submitit for every kind of cluster. Other names begin with the cluster's name.
+"""
 END_TIMEOUT, END_INTERVAL = 60.0, 2.0
-"""Seconds that jobs may take to end, and seconds after which SIGTERM is repeated, because a new job may ignore it."""
+"""Times in seconds for the end of local jobs that receive SIGTERM.
+
+`END_TIMEOUT` is how long this program waits until they have ended. `END_INTERVAL` is the time after which it sends
+SIGTERM again, because a job that has just started may ignore the signal.
+"""
 EXCLUDED = {"_target_", "submitit_folder", "max_num_timeout"}
 
 
 def for_launcher(word: str) -> bool:
-    """Tell whether an override belongs to the launcher and not to the jobs."""
+    """Return True if an override belongs to the launcher; False if it belongs to the jobs."""
     return key_of(word) == "hydra/launcher" or key_of(word).startswith(f"{KEY}.")
 
 
 def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
-    """Return the launcher's parameters in its own types; None if jobs run here, one after the other.
+    """Return the parameters of the chosen launcher, with the types that the launcher declares.
+
+    Return None if no launcher is chosen. The jobs then run on this machine, one after another.
 
     Args:
         words: overrides of the launcher.
-        job: any job of the sweep, because a configuration composes only with an experiment.
+        job: any job of the sweep. Its overrides are needed because a configuration must name an experiment.
 
     Raises:
-        BadInputError: the launcher does not exist or is not installed, or a parameter is not one of its own.
+        BadInputError: the launcher does not exist or is not installed, or it does not have one of the parameters.
     """
     if not words:
         return None
@@ -102,14 +109,14 @@ def _schema(target: str) -> Any:
 
 @dataclass(frozen=True)
 class Work:
-    """A job that can be pickled and sent to where it runs."""
+    """A job in a form that can be pickled and sent to the process or machine that runs it."""
 
     run: Run
     job: Job
     out: Path
-    """Folder of the sweep, absolute."""
+    """Absolute path of the sweep's folder."""
     folder: Path
-    """Folder to which relative paths refer."""
+    """Working directory of the sweep's command, in which the job runs, so that relative paths mean the same files."""
 
     def __call__(self) -> int:
         log_to_stderr()
@@ -119,18 +126,20 @@ class Work:
             return run_job(self.run, self.job, self.out).status
 
     def checkpoint(self) -> Any:
-        """Return the job that submitit queues after a preemption or timeout, which is the same one."""
+        """Return what submitit submits again after a preemption or a timeout, which is this job unchanged."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 def launch(node: DictConfig, run: Run, jobs: Sequence[Job], out: Path) -> list[int]:
-    """Run all jobs, wait for each, and return their exit statuses; a job that died gets a message as well.
+    """Run all jobs, wait until all have ended, and return their exit statuses in the order of `jobs`.
+
+    If the process of a job was killed, this function records a failure with a message in the job's folder.
 
     Args:
-        node: parameters from `launcher_of`.
-        run: function that runs one job; it is pickled by its name.
+        node: parameters of the launcher, as `launcher_of` returns them.
+        run: function that runs one job. It is pickled by its name, so it must be importable.
         jobs: jobs of the sweep.
         out: folder of the sweep.
     """
@@ -174,7 +183,7 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
 
 
 def _end(running: Sequence[Any]) -> None:
-    """End local jobs by SIGTERM, so that no partial file or lease remains."""
+    """End the local jobs that still run by SIGTERM, so that they leave no partial files and no leases of the store."""
     started = time.monotonic()
     while left := [one.job_id for one in running if not one.done()]:
         if time.monotonic() - started > END_TIMEOUT:
@@ -216,7 +225,15 @@ def _log_of(work: Work) -> Path:
 
 
 def _died(work: Work, where: str) -> int:
-    """Record that a job ended without a message of its own."""
+    """Record the failure of a job whose process was killed before it could record its own end.
+
+    Args:
+        work: job that was killed.
+        where: text that says where the job's log is.
+
+    Returns:
+        The exit status of the job.
+    """
     message = f"the job's process was killed, possibly for lack of memory; {where}"
     log.warning("job %s: %s", work.job.name, message)
     note_end(work.out, work.job, FAILED, message)

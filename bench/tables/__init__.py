@@ -1,1 +1,1 @@
-"""Typed tables of measurements in the paper's form, and their renderings; this package does not import torch."""
+"""Tables of measurements in the paper's form, and their output as text. This package does not import torch."""

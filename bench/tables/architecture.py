@@ -1,7 +1,7 @@
-"""Tables 7 and 8: a decoder's layers compared with the paper's list, and the paper's claims on its decoders' structure.
+"""Tables 7 and 8, which compare the layers of a decoder with the paper's lists, and the paper's claims on these layers.
 
-The paper's lines are in `architecture.yaml`. Those of the live decoder, which is built from this project's code, are
-passed in as plain lines and numbers, so that this module does not import torch.
+The lines of the paper are in `architecture.yaml`. The "live" decoder is the one that this project's code builds. Its
+lines are passed in as plain data, so that this module does not import torch.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ __all__ = ["TABLES", "ArchitectureTable", "Line", "LineRow", "claims", "compare"
 
 TABLES = (7, 8)
 JOINING = ("Concat", "Conv 1x1")
-"""Layers that the vanilla decoder does not have."""
+"""Layers that join the branch to the decoder. The vanilla decoder does not have them."""
 
 
 class Line(NamedTuple):
-    """A layer, or several equal successive layers; the fields are those of `bench.models.architecture.Layer`."""
+    """One line of a list of layers: a layer, or several equal layers that follow each other.
+
+    The fields are the same as in `bench.models.architecture.Layer`.
+    """
 
     part: str
     level: int | str
     layer: str
     output: tuple[int, int, int]
-    """Shape C×H×W of the output."""
+    """Shape C×H×W of the layer's output."""
 
     @property
     def size(self) -> str:
@@ -41,16 +44,18 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class LineRow:
-    """A line of the live decoder with that of the paper; None if one of them has no such line."""
+    """A line of the live decoder beside the matching line of the paper."""
 
     part: str
     level: int | str
     live: Line | None
+    """Line of the live decoder; None if only the paper has this line."""
     paper: Line | None
+    """Line of the paper; None if only the live decoder has this line."""
 
     @property
     def agrees(self) -> bool:
-        """Whether the layer and the size are the same."""
+        """Whether both lines exist and have the same layer and the same shape of the output."""
         if self.live is None or self.paper is None:
             return False
         return self.live.layer == _plain(self.paper.layer) and self.live.output == self.paper.output
@@ -61,10 +66,10 @@ class ArchitectureTable:
     number: int
     title: str
     label: str
-    """Description of the live decoder's sizes."""
+    """Text that describes the sizes of the live decoder."""
     rows: tuple[LineRow, ...]
     decoders: tuple[Mapping[str, Any], ...]
-    """Decoders, each with name, blending, branch, parameters, tera_flop and peak_activation_bytes."""
+    """Properties of each decoder: name, blending, branch, parameters, tera_flop and peak_activation_bytes."""
     claims: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
     """Notes below the table."""
@@ -77,23 +82,31 @@ def _data() -> dict[str, Any]:
 
 
 def published(number: int) -> list[Line]:
-    """Return the lines of Table 7 or 8 in the paper's order and with its names."""
+    """Return the lines of the paper's Table 7 or 8, in the order and with the names of layers that the paper prints.
+
+    Args:
+        number: number of the table, 7 or 8.
+    """
     parts = _data()[f"table{number}"]
     return [Line(part, line["level"], line["layer"], tuple(line["output"])) for part in parts for line in parts[part]]
 
 
 def notes() -> list[str]:
-    """Return notes on the omissions and errors in the paper's two lists."""
+    """Return notes on what is missing or wrong in the paper's two lists."""
     return list(_data()["notes"])
 
 
 def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
-    """Match a decoder's lines with the paper's; within each level they are matched by their layers, in order.
+    """Match the lines of a decoder with the lines of the paper.
+
+    Lines are matched only within the same part and level, by the names of their layers and in their order.
 
     Args:
         lines: lines of the live decoder.
-        paper: lines of the paper, as `published` returns them; their order is preserved, and levels that the paper does
-            not have come last.
+        paper: lines of the paper, as `published` returns them.
+
+    Returns:
+        Matched lines in the order of the paper. Levels that the paper does not have come last.
     """
     rows = []
     for place in dict.fromkeys((line.part, line.level) for line in (*paper, *lines)):
@@ -108,7 +121,10 @@ def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
 
 
 def _plain(layer: str) -> str:
-    """Return the paper's `PConv2d/(3, 3)` as `PConv 3x3`, and a normalisation without the kernel that it has there."""
+    """Return the paper's name of a layer in the form that the live decoder uses.
+
+    For example, `PConv2d/(3, 3)` becomes `PConv 3x3`, and `GroupNorm (1, 1)` becomes `GroupNorm`.
+    """
     return re.sub(r"Conv2d/\((\d), (\d)\)", r"Conv \1x\2", layer).replace("GroupNorm (1, 1)", "GroupNorm")
 
 
@@ -123,14 +139,17 @@ def claims(
     *,
     scope: str,
 ) -> list[dict[str, Any]]:
-    """Return the verdicts on the paper's statements on its two decoders, judged on the live decoders.
+    """Judge the paper's statements on the structure of its decoders, by the layers of the live decoders.
 
     Args:
         number: number of the table, 7 or 8.
         rows: rows of this table.
-        live: lines of `vanilla`, `base_concat` and `large_concat` in the order in which they run.
-        parameters: numbers of parameters of these decoders and of `base`, `large` and `large_x2`.
+        live: lines of the live decoders `vanilla`, `base_concat` and `large_concat`, in the order in which they run.
+        parameters: number of parameters of each of these decoders, and of `base`, `large` and `large_x2`.
         scope: scope of the verdicts.
+
+    Returns:
+        Statements with their verdicts and evidence, as plain data with the fields of `bench.tables.verdicts.Verdict`.
     """
     base, large = live["base_concat"], live["large_concat"]
     checks = (

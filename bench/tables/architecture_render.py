@@ -1,4 +1,4 @@
-"""Renderings of Table 7 or 8 as Markdown, CSV, LaTeX, HTML and on the terminal."""
+"""Output of Table 7 or 8 as Markdown, CSV, LaTeX and HTML, and on the terminal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from bench.tables.latex import latex
 __all__ = ["frame", "layer_grids", "print_table", "renderings", "to_csv", "to_html", "to_latex", "to_markdown"]
 
 PARTS = {"branch": "Condition", "main": "Main"}
-"""Names of the parts in the paper."""
+"""Name that the paper gives to each part of a decoder."""
 
 
 def frame(table: ArchitectureTable) -> pandas.DataFrame:
-    """Return a table with one line for each row, with missing values where one of the two decoders has no layer."""
+    """Return the table as a data frame with one line for each row.
+
+    Values are missing where the live decoder or the paper does not have the layer.
+    """
     lines = []
     for row in table.rows:
         line: dict[str, object] = {"part": row.part, "level": str(row.level)}
@@ -30,7 +33,7 @@ def frame(table: ArchitectureTable) -> pandas.DataFrame:
 
 
 def to_csv(table: ArchitectureTable) -> str:
-    """Return the table of `frame` as comma-separated values."""
+    """Return the data frame that `frame` makes, as comma-separated values."""
     return csv_text(frame(table))
 
 
@@ -71,7 +74,7 @@ def _caption(table: ArchitectureTable) -> str:
 
 
 def layer_grids(table: ArchitectureTable) -> list[Grid]:
-    """Return the grids of the layers, compared with the paper's, and of the costs."""
+    """Return two grids: the layers compared with the paper's layers, and the costs of the decoders."""
     return [_layers(table), _costs(table)]
 
 
@@ -80,28 +83,37 @@ def _grids(table: ArchitectureTable) -> list[Grid]:
 
 
 def renderings(table: ArchitectureTable) -> dict[str, str]:
-    """Return the text of the table's file in each format, by the file's suffix."""
+    """Return the content of the table's file in each format, by the suffix of the file: md, csv, tex and html."""
     return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 
 def to_markdown(table: ArchitectureTable) -> str:
-    """Return layers, costs, claims and notes as GitHub's Markdown."""
+    """Return the layers, costs, claims and notes as one section in GitHub's Markdown."""
     return markdown(_caption(table), _grids(table), table.notes)
 
 
 def to_html(table: ArchitectureTable) -> str:
-    """Return the table as one HTML page without scripts."""
+    """Return the layers, costs, claims and notes as one HTML page without scripts."""
     return html_page(_caption(table), _grids(table), table.notes)
 
 
 def to_latex(table: ArchitectureTable) -> str:
-    """Return layers and costs as a complete LaTeX file, without the claims, because their evidence is prose."""
+    """Return the layers, costs and notes as a complete LaTeX file.
+
+    The claims are left out, because their evidence consists of long sentences.
+    """
     title = f"The paper's Table {table.number}, {table.label}: {table.title}"
     return latex(title, layer_grids(table), table.notes)
 
 
 def print_table(table: ArchitectureTable, console: Console, *, verbose: bool = True) -> None:
-    """Print the costs and the claims; if `verbose` is set, also the layers and the notes."""
+    """Print the costs and the claims.
+
+    Args:
+        table: typed table.
+        console: console on which the table is printed.
+        verbose: whether the layers and the notes are printed as well.
+    """
     layers, costs, claims = _grids(table)
     if verbose:
         print_grid(layers, _caption(table), console)

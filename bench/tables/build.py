@@ -1,4 +1,4 @@
-"""The typed table, with the paper's rows and columns and with measured and published values."""
+"""A table as typed data. It has the paper's rows and columns, with measured values and the paper's printed values."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Metric:
-    """The name and the format in which a metric is printed."""
+    """The style of a metric in tables: its title, its unit and the format of its values."""
 
     title: str
     decimals: int
     unit: str = ""
     scale: float = 1.0
-    """Factor from a value to the printed value."""
+    """Factor by which a value is multiplied before it is printed, such as 1e5 for the unit 1e-5."""
     higher_is_better: bool = False
     on_features: bool = False
-    """Whether the value depends on a feature network, which the heading then names."""
+    """Whether the value depends on a feature network. If so, the heading contains the network's name."""
     ratio: bool = False
-    """Whether tables show the ratio of the reference row's value to this value."""
+    """Whether tables also show the value of the reference row divided by the value of each row."""
 
     def heading(self, features: str = "") -> str:
         """Return the title with the unit, and with the name of the feature network if the metric uses one.
@@ -84,18 +84,20 @@ METRICS = {
     "pre_sse01": Metric("sum of squares over known values", 3),
     "pre_sse01_released": Metric("sum of squares over known values, saved in half precision", 3),
 }
-"""Metrics that a table can show; the results contain further metrics."""
+"""Style of each metric that a table can show, by the name of the metric. The results also contain other metrics."""
 Styles = Mapping[str, Metric]
 
 
 def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
-    """Return the style of each metric, including the metrics that measures define in their configuration.
+    """Return the style of each metric that a run's tables can show, by the name of the metric.
+
+    These are the metrics of `METRICS` and the metrics that the configuration of a measure defines.
 
     Args:
-        measures: `metrics.measures` as plain data.
+        measures: value of `metrics.measures`, as plain data.
 
     Raises:
-        BadInputError: a metric has the name of another metric, or an invalid name.
+        BadInputError: a metric of the configuration has an invalid name, or the name of another metric.
     """
     styles = dict(METRICS)
     for name, measure in measures.items():
@@ -110,7 +112,12 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
 
 
 def style_of(metric: str, styles: Styles = METRICS) -> Metric | None:
-    """Return the style of a metric, which may have a variant or a bin of mask area; None for an unknown metric."""
+    """Return the style of a metric; None if the metric is unknown.
+
+    Args:
+        metric: full name of the metric. A variant or a bin of mask area in the name is added to the title.
+        styles: styles by the names of metrics without a variant and a bin.
+    """
     name = MetricName.parse(metric)
     if name.metric not in styles:
         return None
@@ -122,7 +129,10 @@ def style_of(metric: str, styles: Styles = METRICS) -> Metric | None:
 
 
 def bins_of(metrics: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """Return the bins of mask area in percent that occur in the names of metrics."""
+    """Return the bins of mask area that the names of metrics contain, each once.
+
+    Each bin is a lower and an upper bound in percent of the image's area, such as (40, 50) for `fid_40_50`.
+    """
     found = (MetricName.parse(metric).bin for metric in metrics)
     return tuple(dict.fromkeys(area for area in found if area is not None))
 
@@ -131,9 +141,9 @@ def bins_of(metrics: Sequence[str]) -> tuple[tuple[int, int], ...]:
 class Column:
     metric: str
     title: str
-    """Title with the feature network's name and the unit, if it has them."""
+    """Heading of the column. It contains the name of the feature network and the unit, if the metric has them."""
     published_title: str
-    """Title of the paper's printed numbers; empty if the paper's table does not have this metric."""
+    """Heading of the paper's printed numbers of this metric; empty if the paper's table does not have the metric."""
     format: Metric
 
 
@@ -143,16 +153,19 @@ class TableRow:
     label: str
     in_paper: bool
     training: str
-    """Length of the training in words."""
+    """Length of the decoder's training, in words."""
     origin: str
-    """Origin of the images: `native`, `predictions` or `external`; `published` if no images were measured."""
+    """Origin of the row's images: `native` if this project's code made them, or `predictions` or `external`.
+
+    The origin is `published` if the row was not measured.
+    """
     measured: Mapping[str, Measurement]
     """Measurements by metric; empty for a row that has only published numbers."""
     published: Mapping[str, float]
     cited: bool = False
-    """Whether the authors copied the published numbers of this row from elsewhere."""
+    """Whether the authors of the paper copied the printed numbers of this row from another publication."""
     beside: bool = False
-    """Whether the row is shown in a separate table below the paper's table."""
+    """Whether the row is shown only in a separate table below the main table."""
 
 
 @dataclass(frozen=True)
@@ -161,40 +174,45 @@ class Table:
     title: str
     profile: str
     columns: tuple[Column, ...]
-    """Columns in which rows are compared."""
+    """Columns of the main table in which each row is compared with the reference row."""
     rows: tuple[TableRow, ...]
     reference: str
-    """Label of the row with which the others are compared; empty if there is none."""
+    """Label of the reference row; empty if the table has none."""
     notes: tuple[str, ...]
     """Notes below the table, the most important first."""
     beside: tuple[str, ...] = ()
-    """Metrics that are shown in a separate table below the paper's columns."""
+    """Metrics that are shown only in a separate table below the main table."""
     claims: tuple[Verdict, ...] = ()
     effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
-    """Effects of branch, size and training on each metric."""
+    """Effects of the branch, the size and the training of a decoder, by the metric on which they were measured."""
     best: Mapping[str, str] = field(default_factory=dict)
-    """Key of the row that is better than every other, by metric, as `best_rows` returns it."""
+    """Key of the row that is significantly better than every other row, by metric, as `best_rows` returns it."""
     styles: Styles = field(default_factory=lambda: METRICS)
-    """Styles in which metrics are printed."""
+    """Style of each metric, by the name of the metric without a variant and a bin."""
     readings: tuple[Column, ...] = ()
-    """Columns after those of `columns`, in which rows are not compared."""
+    """Further columns of the main table, to the right of `columns`; rows are not compared in them."""
     published_units: Mapping[str, str] = field(default_factory=dict)
-    """Explanations of the paper's printed numbers by metric, for metrics that need one."""
+    """Explanation of the paper's printed numbers, by metric. Metrics that need no explanation are left out."""
     custom: tuple[str, ...] = ()
     """Overrides that change the paper's table."""
 
     @property
     def shown(self) -> tuple[Column, ...]:
-        """Every column of the main table."""
+        """All columns of the main table: `columns`, followed by `readings`."""
         return self.columns + self.readings
 
 
 def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRICS) -> None:
-    """Check before any work that a table can be built.
+    """Check that a table can be built. A run calls this first, so that a mistake is found before any work is done.
+
+    Args:
+        spec: number, columns and figures of the table.
+        rows: rows of the table, by key.
+        styles: styles of the metrics that the table may show.
 
     Raises:
-        BadInputError: no row is measured, a column is not a metric of tables, or the paper has no row with a published
-            label.
+        BadInputError: no row is measured, a column is not a metric that tables can show, a figure is of an unknown
+            kind, or a row names a label that the paper's table does not have.
     """
     if not any(row.method is not None for row in rows.values()):
         raise BadInputError("row: expected a list of at least one row to measure, found none")
@@ -213,7 +231,7 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
 
 
 def rows_compared(spec: TableSpec, rows: Mapping[str, Row]) -> TableRows:
-    """Return the rows of a table, grouped by their role in comparisons."""
+    """Return the keys of a table's rows, grouped by the role that each row has in comparisons."""
     measured = [key for key, row in rows.items() if row.method is not None]
     paper = [key for key, row in rows.items() if spec.number in row.published]
     return TableRows(
@@ -227,18 +245,21 @@ def rows_compared(spec: TableSpec, rows: Mapping[str, Row]) -> TableRows:
 
 
 def label_of(row: Row, spec: TableSpec) -> str:
-    """Return the label of a row in a table: the paper's label in this table, or else the row's own label."""
+    """Return the label of a row in a table.
+
+    This is the label that the paper prints in this table, or `row.label` if the paper's table does not have the row.
+    """
     return row.published.get(spec.number, row.label)
 
 
 @dataclass(frozen=True)
 class TableDesign:
-    """A description of what a run's table shows."""
+    """The design of a run's table: which rows and columns it has, and how they are printed."""
 
     spec: TableSpec
-    """Number, title and columns, as `check_table` accepts them."""
+    """Number, title and columns of the table; `check_table` has accepted them."""
     rows: Mapping[str, Row]
-    """Rows in order."""
+    """Rows by their keys, in the order of the table."""
     profile: str
     """Name of the run's profile."""
     features: str
@@ -246,9 +267,12 @@ class TableDesign:
     custom: tuple[str, ...] = ()
     """Overrides that change the paper's table."""
     styles: Styles = field(default_factory=lambda: METRICS)
-    """Styles in which metrics are printed; metrics that a configuration adds are shown in a separate table."""
+    """Style of each metric, by name. Metrics that a configuration adds are shown only in a separate table."""
     reading: Reading = TRUNCATED
-    """Reading of the error over known pixels; the paper's printed numbers belong to the sum of this reading."""
+    """Names of the metrics that serve as the error over known pixels in this run.
+
+    The paper's printed numbers of this error are shown in the column of `reading.total`.
+    """
 
     @property
     def profile_shown(self) -> str:
@@ -258,14 +282,14 @@ class TableDesign:
 
 @dataclass(frozen=True)
 class Findings:
-    """The conclusions from the numbers of a table: verdicts, effects and best rows."""
+    """The conclusions that were drawn from the numbers of a table: verdicts, effects and best rows."""
 
     claims: Sequence[Verdict] = ()
     """Verdicts on the statements about the table."""
     effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
-    """Effects of branch, size and training on each metric."""
+    """Effects of the branch, the size and the training of a decoder, by the metric on which they were measured."""
     best: Mapping[str, str] = field(default_factory=dict)
-    """Row that is better than every other row, by metric."""
+    """Key of the row that is significantly better than every other row, by metric."""
 
 
 def build_table(
@@ -277,15 +301,16 @@ def build_table(
     notes: Sequence[str] = (),
     findings: Findings | None = None,
 ) -> Table:
-    """Build the table with the measurements and the paper's numbers in the paper's rows and columns.
+    """Build the typed table from the measurements and the paper's printed numbers.
 
     Args:
         design: rows, columns and styles of the table.
-        measured: measurements by row and metric.
-        training: length of each row's training, in words.
-        origins: origin of each measured row's images; empty for images made by this project's code.
-        notes: notes below the table.
-        findings: verdicts, effects and best rows.
+        measured: measurements by the key of the row and by metric.
+        training: length of the training of each row's decoder, in words.
+        origins: origin of the images of each measured row. Images of rows without an origin count as made by this
+            project's code.
+        notes: notes below the table, the most important first.
+        findings: verdicts, effects and best rows; None if there are none.
     """
     spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
     found = findings or Findings()
@@ -336,11 +361,17 @@ def build_table(
 
 
 def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRICS) -> dict[str, str]:
-    """Return, for each metric and its variant for the hole only, the measured row that is better than every other row.
+    """Return the key of the best row by metric, for each column's metric and for its variant `hole_only`.
 
-    All measured rows of the main table are candidates, also those whose images were made elsewhere, because one run
-    measures all of them on the same items with the same protocol. Published numbers and rows of a separate table are
-    not candidates.
+    A row is the best one if it is significantly better than every other measured row of the main table. A metric
+    without such a row is left out. Rows whose images were made elsewhere are candidates as well, because the run
+    measures all rows on the same items with the same protocol. Printed numbers, and rows of a separate table, are not
+    candidates.
+
+    Args:
+        spec: specification of the table.
+        comparisons: paired differences between the rows, with adjusted p-values.
+        styles: style of each metric, by name.
     """
     found = {}
     for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
@@ -352,14 +383,14 @@ def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRIC
 
 
 def _column(metric: str, features: str, printed: Mapping[str, str], styles: Styles) -> Column:
-    """Return a metric's column.
+    """Return the column of a metric.
 
     Args:
         metric: full name of the metric.
         features: name of the feature network.
-        printed: title of the printed numbers for each metric in the paper's table; an empty string means the metric's
-            own title.
-        styles: styles in which metrics are printed.
+        printed: heading of the paper's printed numbers, for each metric that the paper's table has. If the heading is
+            empty, the title of the metric is used.
+        styles: style of each metric, by name.
     """
     style = style_of(metric, styles)
     assert style is not None  # `check_table` has checked it

@@ -1,4 +1,4 @@
-"""The statements that are judged, listed in `claims.yaml`: the paper's claims and the harness's own checks."""
+"""The statements that a run judges, from `claims.yaml`: claims of the paper, and checks that this project adds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 __all__ = ["HARNESS", "Claim", "Comparison", "all_claims"]
 
 HARNESS = "harness"
-"""Value of `by` for statements that are checks of the harness and not claims of the paper."""
+"""Value of `Claim.by` for a check that this project adds, which is not a claim of the paper."""
 
 
 class Comparison(NamedTuple):
@@ -27,50 +27,63 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement that is judged; `claims.yaml` explains the kinds and the margins."""
+    """A statement in a form that a program can judge. `claims.yaml` explains the kinds of statements and margins."""
 
     id: str
     table: int | str
-    """Table of the paper to which the statement belongs, or `across` for several tables, or `text`."""
+    """Number of the paper's table to which the statement belongs, `across` for several tables, or `text`."""
     text: str
     kind: str
     """Kind of the statement: order, size, digits, equal or structure."""
     by: str = "paper"
-    """Author of the statement: the `paper` or the `harness`."""
+    """Author of the statement: `paper`, or `harness` for a check that this project adds."""
     design: bool = False
-    """Whether the statement compares designs of decoders; each measured network is one training of its design."""
+    """Whether the statement compares designs of decoders, so that it has a second verdict over several trainings."""
     where: str = "run"
-    """Data on which the statement is judged: one table's `run`, the `runs` of two tables, or the `printed` numbers."""
+    """Data by which the statement is judged: the `run` of one table, the `runs` of two tables, or `printed` numbers."""
     run: int | None = None
-    """Table whose run has the rows of the statement."""
+    """Number of the table whose run judges the statement; None if no single run does."""
     metrics: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
-    """Pairs of rows; the first row of each should be better."""
+    """Pairs of rows that are compared. The first row of each pair is the one that should be better."""
     row: str = ""
-    """Row that should be better than all rows that `against` names."""
+    """Row that should be better than all rows that `against` stands for; empty if `pairs` are compared."""
     against: str = ""
-    """Rows with which `row` is compared instead of `pairs`: measured rows of the `paper`'s table, or all `measured`."""
+    """Rows with which `row` is compared; empty if `pairs` are compared.
+
+    The value `paper` stands for the measured rows that the paper's table has, and `measured` for all measured rows of
+    the main table.
+    """
     rows: tuple[str, ...] = ()
     measure: str = ""
-    """Measure of a size: gain, share, ratio or resolution."""
+    """Way to compute a size from two rows: gain, share, ratio or resolution; empty for other kinds of statements."""
     printed: tuple[float, ...] = ()
-    """Printed values, one for each comparison or for each metric of one row."""
+    """Values that the paper prints: one for each comparison, or one for each metric in a statement on digits."""
     roundings: tuple[float, ...] = ()
-    """Largest rounding error of each printed value."""
+    """Largest rounding error of each value in `printed`."""
     between: tuple[float, float] | None = None
-    """Claimed range of a size; None for the printed value plus or minus its rounding and the margin of digits."""
+    """Claimed range of a size.
+
+    None stands for the range around the printed value: plus or minus its rounding error and its share `digits_margin`.
+    """
     margin: Mapping[str, float] = field(default_factory=dict)
-    """Margin of an equality for the paper profile, by metric and in the metric's unit."""
+    """Largest difference at which two rows count as equal on the paper profile, by metric and in the metric's unit."""
     margin_share: Mapping[str, float] = field(default_factory=dict)
-    """Margin of an equality in all other cases, by metric and as a share of the second row's value."""
+    """Largest difference at which two rows count as equal, by metric and as a share of the second row's value.
+
+    It is used on other profiles, and for metrics without an entry in `margin`.
+    """
     digits_margin: float = 0.0
-    """Largest difference of a reproduced value beyond the rounding, as a share of the printed value."""
+    """Difference from a printed value that is allowed in addition to its rounding error, as a share of the value."""
     against_tables: Mapping[int, str] = field(default_factory=dict)
-    """Row whose value is the numerator of the ratio, by table; only for claims that compare two `runs`."""
+    """Row that is the numerator of a ratio, by the number of the table.
+
+    Only statements on the `runs` of two tables have it. The ratio should be larger in the second of the two tables.
+    """
     at_least: float = 0.0
-    """Smallest value at which a structure counts as present."""
+    """Smallest value at which an effect that was measured outside the table counts as present."""
     reason: str = ""
-    """Reason why a structure is not tested, if its outcome was not given."""
+    """Reason that is shown if a statement on structure was not tested."""
     same: tuple[Any, ...] = ()
     best: Mapping[str, Any] = field(default_factory=dict)
     differences: tuple[Mapping[str, Any], ...] = ()
@@ -82,10 +95,11 @@ class Claim:
 
 @cache
 def all_claims() -> tuple[Claim, ...]:
-    """Return every statement in the order of the list; those on Tables 7 and 8 are in `bench.tables.architecture`.
+    """Return all statements of `claims.yaml` in their order.
 
-    A size with an `order` becomes two statements: the order, which every run can decide, and the size itself, whose id
-    ends with `.size`.
+    An entry on a size that also has an `order` becomes two statements. One is on the order, which every run can decide.
+    The other is on the size, and its id ends with `.size`. Statements on Tables 7 and 8 are not included; they are in
+    `bench.tables.architecture`.
     """
     data = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
     return tuple(claim for node in data["claims"] for claim in _claims(dict(node), data["digits_margin"]))

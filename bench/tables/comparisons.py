@@ -1,9 +1,15 @@
-"""The comparisons of one run; each pair of rows has one adjusted p-value for each metric, wherever it is shown.
+"""The comparisons between the rows of one run, with their adjusted p-values.
 
-Holm's method ("A simple sequentially rejective multiple test procedure", 1979) adjusts the p-values of one family. Each
-metric has four families: the paper's rows against the reference row; all other rows (controls, the error budget,
-methods that the paper does not have) against it; the further pairs that the paper's statements compare; and the further
-pairs that the harness's own checks compare. A pair belongs to the first family that contains it.
+Holm's method ("A simple sequentially rejective multiple test procedure", 1979) adjusts the p-values of one family of
+comparisons together. Each metric has four families:
+
+1. each row of the paper's table, compared with the reference row;
+2. each other row (controls, the error budget, methods that the paper does not have), compared with the reference row;
+3. further pairs of rows that the paper's statements compare;
+4. further pairs of rows that the checks of this project compare.
+
+A pair of rows belongs only to the first family that contains it. Thus it has one adjusted p-value for each metric, and
+every table and every verdict shows this p-value.
 """
 
 from __future__ import annotations
@@ -20,25 +26,25 @@ from bench.tables.claims import HARNESS, Claim, Comparison
 __all__ = ["Comparisons", "TableRows"]
 
 Pair = tuple[frozenset[str], str]
-"""Two rows without an order, and the metric."""
+"""Two rows, whose order does not matter, and the metric by which they are compared."""
 
 
 @dataclass(frozen=True)
 class TableRows:
-    """The measured rows of a table, grouped by their role in comparisons."""
+    """The keys of a table's rows, grouped by the role that each row has in comparisons."""
 
     reference: str | None
-    """Row with which the others are compared; None if there is none."""
+    """Reference row; None if the table has none or if it was not measured."""
     paper: tuple[str, ...]
-    """Measured rows of the paper's table."""
+    """Measured rows that the paper's table has."""
     further: tuple[str, ...] = ()
     """Measured rows that the paper's table does not have: controls, the error budget and further methods."""
     competing: tuple[str, ...] = ()
-    """Rows of the main table, which are candidates for the best row of a column."""
+    """Measured rows of the main table. The best row of each column is chosen from them."""
     unmeasured: tuple[str, ...] = ()
     """Rows of the paper's table that were not measured."""
     labels: Mapping[str, str] | None = None
-    """Labels of the rows in the table; None if their names are shown."""
+    """Label of each row by its key; None to show the keys themselves."""
 
     def label(self, row: str) -> str:
         return row if self.labels is None else self.labels.get(row, row)
@@ -51,22 +57,27 @@ class Comparisons:
     summary: Summary
     rows: TableRows
     claims: Sequence[Claim] = ()
-    """Statements whose comparisons are also made."""
+    """Statements whose comparisons get an adjusted p-value as well."""
 
     def difference(self, comparison: Comparison) -> Difference | NotAvailable:
-        """Return the first row minus the second one, paired by item, or the reason why there is no difference."""
+        """Return the value of the row `better` minus the value of the row `other`, paired by item.
+
+        If there is no difference, the reason is returned.
+        """
         return self.summary.difference(comparison.better, comparison.other, comparison.metric)
 
     def p_value(self, comparison: Comparison) -> float | None:
-        """Return the two-sided p-value, adjusted by Holm's method in its family; None for a pair without a family."""
+        """Return the two-sided p-value of a comparison, adjusted by Holm's method within its family.
+
+        The result is None if the pair of rows belongs to no family, or if it has no difference.
+        """
         return self._adjusted.get(_pair(comparison))
 
     def best(self, metric: str, *, higher_is_better: bool) -> str | None:
-        """Return the competing row that is better than each of the others at the 95 % level, or None.
+        """Return the row of the main table that is better than each other row at the 95 % level; None if there is none.
 
-        The result is None if there is no such row, if only one row has a value, if two rows were not measured on the
-        same items, or if few sources decide a difference. The pairs that belong to no family form one more family for
-        this purpose.
+        The result is also None if fewer than two rows have a value, if a difference is not available, or if a
+        difference has too few effective sources. Pairs of rows that belong to no family form one further family here.
 
         Args:
             metric: full name of the metric.
@@ -93,7 +104,11 @@ class Comparisons:
         return best if max(adjusted.values()) < LEVEL else None
 
     def compared(self, claim: Claim) -> list[Comparison]:
-        """Return the comparisons that a statement makes: its pairs, or its `row` with each row that `against` names."""
+        """Return the comparisons that a statement makes.
+
+        These are the pairs that the statement lists. If the statement has a field `against`, its `row` is compared with
+        each other measured row of the paper's table (`paper`) or of the main table (`measured`).
+        """
         if not claim.against:
             return claim.comparisons
         others = self.rows.paper if claim.against == "paper" else self.rows.competing
@@ -102,7 +117,10 @@ class Comparisons:
         ]
 
     def table(self) -> dict[str, dict[str, Measurement]]:
-        """Return the measurements by row and metric, each compared with the reference row if there is one."""
+        """Return the measurements by row and metric.
+
+        If there is a reference row, each measurement contains its difference from that row and the adjusted p-value.
+        """
         table = self.summary.table(self.rows.reference)
         reference = self.rows.reference
         if reference is None:
@@ -129,7 +147,7 @@ class Comparisons:
         return adjusted
 
     def _families(self) -> Iterator[dict[Pair, Comparison]]:
-        """Yield the families in the order in which pairs are assigned to them."""
+        """Yield each family of comparisons; a pair of rows belongs to the first family that contains it."""
         metrics = list(dict.fromkeys(name for names in self.summary.metrics.values() for name in names))
         ordered = [claim for claim in self.claims if claim.kind == "order"]
         groups = [[claim for claim in ordered if (claim.by == HARNESS) is own] for own in (False, True)]

@@ -1,17 +1,20 @@
-"""Statements on designs of decoders, over several trainings of each design.
+"""Differences between designs of decoders, estimated from several trainings of each design.
 
-A difference between two rows of a run is a difference between two networks. Other training seeds give other networks of
-the same two designs. The difference of the designs is estimated by the mean over the seeds; a network that was given
-and not trained, such as the pipeline's own decoder, is the same for every seed. The variance has one component from the
-items, which all seeds share, and one from the seeds of each design. Rows that one network makes, such as a decoder with
-and without the mask, vary together, so their sum is computed for each seed. If there are several designs, the degrees
-of freedom of their component are those of Welch and Satterthwaite ("The generalization of 'Student's' problem when
-several different population variances are involved", 1947).
+A difference between two rows of a run is a difference between two trained networks. With other training seeds, the same
+two designs give other networks. Therefore the difference between the designs is estimated by the mean over the seeds. A
+network that this project did not train, such as the pipeline's decoder, is the same for every seed.
 
-On each side, the distance of the interval's end from the value is √(a² + b²), where a is this distance for the interval
-over the items and b that for Student's interval over the seeds. This is the method of variance estimates recovery (Zou
-and Donner, "Construction of confidence limits about effect measures: a general approach", 2008). Therefore the skewness
-and the degrees of freedom of the interval over items remain in effect, and the seeds can only make the interval longer.
+The variance of this estimate has two parts. One part comes from the items, which are the same for all seeds. The other
+part comes from the seeds of each design. One network can make several rows, such as a decoder with and without the
+mask. These rows vary together, so their weighted sum is computed for each seed. If there are several designs, the
+degrees of freedom of the second part follow from the formula of Welch and Satterthwaite (Welch, "The generalization of
+'Student's' problem when several different population variances are involved", 1947).
+
+The 95 % interval combines two intervals: the interval over the items, and Student's interval over the seeds. On each
+side, let a be the distance from the value to the end of the first interval, and b that distance for the second one. The
+distance for the combined interval is √(a² + b²), by the method of variance estimates recovery (Zou and Donner,
+"Construction of confidence limits about effect measures: a general approach", 2008). Thus the combined interval keeps
+the skewness and the degrees of freedom of the interval over the items, and it is never shorter than that interval.
 """
 
 from __future__ import annotations
@@ -30,24 +33,27 @@ from bench.runtime.not_available import NotAvailable
 __all__ = ["FEWEST_SEEDS", "DesignDifference", "NoSeeds", "TrainingSeeds", "design_difference"]
 
 FEWEST_SEEDS = 3
-"""Smallest number of trainings of a design with which a verdict on the design is given."""
+"""Smallest number of trainings that each design must have for a verdict on the designs."""
 
 
 class TrainingSeeds(Protocol):
-    """The interface of an object that has the values of a run's rows over training seeds."""
+    """The interface of an object that knows the values of a run's rows for several training seeds."""
 
     def values(self, row: str, metric: str) -> Mapping[int, float] | NotAvailable:
-        """Return a trained row's metric by training seed, the measured network first, or why it is unknown."""
+        """Return the value of `metric` for each training of the row's design, by training seed.
+
+        The first value belongs to the network that the run measured. If there are no values, the reason is returned.
+        """
 
     def design(self, row: str) -> str | None:
-        """Return the design of which the row's network is a training; None for a network that was not trained here."""
+        """Return the name of the design of the row's network; None if this project did not train the network."""
 
     def recipes_tried(self, row: str) -> int | None:
         """Return the number of training recipes that were tried for the row's design; None if it is unknown."""
 
 
 class NoSeeds:
-    """An implementation of `TrainingSeeds` for a run without any other training."""
+    """An implementation of `TrainingSeeds` for a run whose designs were trained only once."""
 
     def values(self, row: str, metric: str) -> NotAvailable:
         return NotAvailable(f"no other training of {row} was measured on these items")
@@ -61,36 +67,36 @@ class NoSeeds:
 
 @dataclass(frozen=True)
 class DesignDifference:
-    """A weighted sum of designs' values, such as one design minus another."""
+    """A weighted sum of the values of designs, such as the value of one design minus the value of another."""
 
     value: float
-    """Mean over training seeds."""
+    """Mean of the weighted sum over the training seeds."""
     ci95: tuple[float, float]
     seeds: Mapping[str, int]
-    """Number of trainings of each design."""
+    """Number of trainings that were used, by the name of the design."""
     seed_error: float
-    """Standard error that the training seeds contribute."""
+    """Part of the standard error that comes from the training seeds."""
     item_error: float
-    """Standard error that the items contribute, estimated for the measured networks."""
+    """Part of the standard error that comes from the items, estimated for the networks that the run measured."""
     effective_sources: float
-    """Effective number of sources of the items' standard error, for the measured networks."""
+    """Number of effective sources of `item_error`."""
 
     @property
     def decided_by_few(self) -> bool:
-        """Whether so few sources carry the items' variance that no verdict is possible."""
+        """Whether there are too few effective sources for a verdict."""
         return self.effective_sources < FEWEST_EFFECTIVE
 
 
 def design_difference(
     weights: Mapping[str, float], metric: str, measured: Difference | NotAvailable, seeds: TrainingSeeds
 ) -> DesignDifference | NotAvailable:
-    """Estimate a contrast of designs, or return the reason why this is not possible.
+    """Estimate a weighted sum of designs, such as a difference, or return the reason why this is not possible.
 
     Args:
-        weights: weight of each row, such as 1 and -1 for a difference.
+        weights: weight of each row in the sum, such as 1 and -1 for a difference.
         metric: full name of the metric.
-        measured: same contrast of the measured networks.
-        seeds: values of the rows over training seeds.
+        measured: weighted sum of the same rows for the networks that the run measured.
+        seeds: values of the rows for several training seeds.
     """
     if isinstance(measured, NotAvailable):
         return measured
@@ -123,7 +129,11 @@ def design_difference(
 
 
 def _over_seeds(sums: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Return the standard error of the sum of the designs' means over seeds, and half of its 95 % interval."""
+    """Add up the means over seeds of all designs; return the standard error of this sum, and half of its 95 % interval.
+
+    Args:
+        sums: for each design, its value for each training seed.
+    """
     components = [(variance(values) / len(values), len(values) - 1.0) for values in sums]
     total = sum(part for part, _ in components)
     if total == 0:
@@ -133,6 +143,10 @@ def _over_seeds(sums: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 
 def _by_seed(rows: Sequence[Mapping[int, float]]) -> list[float]:
-    """Return the sum of the rows of one design for each seed that all of them have."""
+    """Return the sum over the rows of one design, for each training seed for which every row has a value.
+
+    Args:
+        rows: for each row, its weighted value by training seed.
+    """
     shared = [seed for seed in rows[0] if all(seed in row for row in rows)]
     return [sum(row[seed] for row in rows) for seed in shared]

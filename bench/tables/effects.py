@@ -1,4 +1,8 @@
-"""The effects of branch, size and training on a metric, as contrasts of a run's rows and of their designs."""
+"""The effects of a decoder's branch, size and training on a metric.
+
+Each effect is a weighted sum of rows, such as `large_mask` minus `large_nomask`. It is computed for the measured
+networks, and for their designs over several trainings.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +19,22 @@ __all__ = ["Effect", "effects_of"]
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect, which is a weighted sum of rows."""
+    """One effect on a metric: a weighted sum of the values of rows."""
 
     name: str
     measured: Difference | NotAvailable
-    """Effect between the measured networks, paired by item, or the reason why there is none."""
+    """Effect for the measured networks, paired by item, or the reason why it is unknown."""
     designs: DesignDifference | NotAvailable
-    """Effect between the designs, over training seeds, or the reason why it is unknown."""
+    """Effect for the designs, over several training seeds, or the reason why it is unknown."""
 
 
 def effects_of(summary: Summary, metric: str, seeds: TrainingSeeds) -> list[Effect]:
-    """Return every effect on a metric that the rows of the table can show.
+    """Return all effects on a metric; an effect whose rows were not measured contains the reason instead of a value.
 
     Args:
         summary: measured values of the run.
         metric: full name of the metric.
-        seeds: values of the rows over training seeds.
+        seeds: values of the rows for several training seeds.
     """
     vanilla = next(
         (row for row in ("stablediffusion", "paint_by_example") if row in summary.metrics), "stablediffusion"

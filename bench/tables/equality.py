@@ -1,4 +1,4 @@
-"""Judgements on whether two rows are equal within a margin that was written down before the runs."""
+"""Judgements on whether two rows are equal, within a margin that was fixed before the runs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ __all__ = ["equal", "judge_equality", "margin_of"]
 
 
 def judge_equality(run: JudgedRun, claim: Claim) -> Judgement:
-    """Judge whether the rows of every comparison of a statement are equal within the margin."""
+    """Judge a statement on equality, which holds if the two rows of each comparison are equal within the margin."""
     return all_of([equal(run, claim, comparison) for comparison in claim.comparisons])
 
 
 def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
     """Judge whether two rows are equal within the margin, by two one-sided tests.
 
-    The method is that of Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", 1987.
-    The 95 % interval must lie inside the margin, so each one-sided test has a level of 2.5 %; the usual 90 % interval
-    would give 5 %.
+    The method is from Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", 1987. The
+    rows are equal if the 95 % interval of their difference lies between -margin and +margin. Each of the two tests thus
+    has a level of 2.5 %. (The usual procedure takes a 90 % interval, for a level of 5 %.)
+
+    The result is not tested if the margin is larger than half of the smallest difference on the metric that decides an
+    order in this run, because such a margin would treat a real difference as equality.
     """
     found = run.comparisons.difference(comparison)
     if isinstance(found, NotAvailable):
@@ -39,7 +42,11 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
 
 
 def margin_of(run: JudgedRun, claim: Claim, comparison: Comparison) -> float:
-    """Return the margin of a comparison in the metric's unit; both rows must have a value."""
+    """Return the largest difference at which two rows count as equal, in the unit of the metric.
+
+    On the paper's profile this is the statement's `margin`, if it has one for this metric. Otherwise it is the
+    statement's `margin_share` times the absolute value of the comparison's second row, which must have a value.
+    """
     metric = comparison.metric
     if run.is_paper and metric in claim.margin:
         return claim.margin[metric]
@@ -49,7 +56,10 @@ def margin_of(run: JudgedRun, claim: Claim, comparison: Comparison) -> float:
 
 
 def _smallest_decided(run: JudgedRun, metric: str) -> tuple[Comparison, Difference] | None:
-    """Return the smallest difference on a metric that decides an order in this run; None if no order is decided."""
+    """Return the smallest significant difference on `metric` among the comparisons of statements on orders.
+
+    The result is None if no such difference is significant. Differences with too few effective sources do not count.
+    """
     decided = []
     for claim in run.claims:
         if claim.kind != "order":

@@ -1,4 +1,4 @@
-"""Tables as text in Markdown, HTML and on the terminal; `bench.tables.latex` writes LaTeX."""
+"""Tables of texts, and their output as Markdown, as HTML and on the terminal. `bench.tables.latex` writes LaTeX."""
 
 from __future__ import annotations
 
@@ -30,18 +30,22 @@ __all__ = [
 ]
 
 LEAST_WIDTH, PLAIN_WIDTH = 40, 160
-"""Width of printed tables in characters: on the narrowest terminal, and if there is neither a terminal nor COLUMNS."""
+"""Widths of printed tables in characters.
+
+The first is the smallest width, even if the terminal is narrower. The second is used if there is neither a terminal nor
+the environment variable COLUMNS.
+"""
 LEAST_WORDS = 14
-"""Smallest width in characters to which a column of words is folded."""
+"""Smallest width in characters of a left-aligned column whose texts are folded."""
 BETWEEN = 3
-"""Number of characters that a column needs in addition to its cells."""
+"""Number of characters that each column needs in addition to its texts."""
 STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2em;color-scheme:light dark}"
     "table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em .7em;text-align:left;"
     "border-bottom:1px solid #8886}.r{text-align:right}"
 )
 DIFFERS = "*"
-"""Mark at the end of a cell that differs from the reference row."""
+"""Mark after a value that differs from the reference row's value at the 95 % level."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,17 @@ class Grid:
     heads: list[str]
     lines: list[list[str]]
     left: int = 1
-    """Number of left-aligned columns; the other columns are numbers and right-aligned."""
+    """Number of left-aligned columns at the start. All further columns contain numbers and are right-aligned."""
     title: str = ""
-    """Title of the grid, if it differs from that of its page."""
+    """Title of the grid; empty if the title of the page suffices."""
     best: frozenset[tuple[int, int]] = frozenset()
-    """Line and column of each cell whose value is bold."""
+    """Index of the line and of the column of each text whose value is bold."""
 
     def parts(self, line: int, column: int) -> tuple[str, str]:
-        """Return the bold part of a cell and the rest; the bold part is empty if nothing is bold."""
+        """Return the two parts of one text: the bold part before the first space, and the rest.
+
+        If no part of the text is bold, the first part is empty and the second part is the whole text.
+        """
         cell = self.lines[line][column]
         if (line, column) not in self.best:
             return "", cell
@@ -67,7 +74,7 @@ class Grid:
 
 
 def markdown(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
-    """Return a title, grids and notes as one section of GitHub's Markdown."""
+    """Return one section in GitHub's Markdown, with the title, the grids as tables, and the notes as a list."""
     parts = [f"## {_markdown('', title)}"]
     for grid in grids:
         rule = ["---"] * grid.left + ["---:"] * (len(grid.heads) - grid.left)
@@ -79,7 +86,7 @@ def markdown(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 
 
 def _note(text: str) -> str:
-    """Return a note on one line, in which the start of any HTML tag is escaped."""
+    """Return a note on one line. The start of every HTML tag is escaped, so that Markdown shows it as text."""
     return re.sub(r"<(?=[\w/!?])", "&lt;", one_line(text))
 
 
@@ -88,13 +95,18 @@ def _lines(grid: Grid) -> range:
 
 
 def _markdown(bold: str, text: str) -> str:
-    """Return a cell on one line, in which bars and the start of any HTML tag are escaped."""
+    """Return the text of a table in Markdown, on one line. Bars and the start of every HTML tag are escaped.
+
+    Args:
+        bold: part of the text that is bold; may be empty.
+        text: rest of the text.
+    """
     shown = re.sub(r"<(?=[\w/!?])", "&lt;", one_line(text)).replace("|", "\\|")
     return f"**{one_line(bold)}** {shown}".strip() if bold else shown
 
 
 def html_page(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
-    """Return a title, grids and notes as one HTML page without scripts."""
+    """Return one HTML page without scripts, which contains the title, the grids as tables, and the notes as a list."""
     parts = [f"<h1>{_html('', title)}</h1>", *(html_table(grid) for grid in grids)]
     parts.append("<ul>" + "".join(f"<li>{_html('', note)}</li>\n" for note in notes) + "</ul>")
     return (
@@ -104,7 +116,7 @@ def html_page(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 
 
 def html_table(grid: Grid) -> str:
-    """Return a grid as one `<table>`."""
+    """Return a grid as one `<table>` element of HTML."""
     heads = _html_line([("", head) for head in grid.heads], "th", grid.left)
     lines = [[grid.parts(line, column) for column in range(len(grid.heads))] for line in _lines(grid)]
     return "\n".join(["<table>", heads, *(_html_line(line, "td", grid.left) for line in lines), "</table>"])
@@ -123,14 +135,26 @@ def _html(bold: str, text: str) -> str:
 
 
 def terminal() -> Console:
-    """Return the console on which tables are printed: as wide as COLUMNS or the terminal, or of a fixed width."""
+    """Return the console on which tables are printed.
+
+    The console is as wide as the terminal, or as the environment variable COLUMNS says, but at least 40 characters.
+    Without both it is 160 characters wide.
+    """
     console = Console(highlight=False)
     known = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()
     return Console(width=max(LEAST_WIDTH, console.width) if known else PLAIN_WIDTH, highlight=False)
 
 
 def print_grid(grid: Grid, title: str, console: Console) -> None:
-    """Print a grid; only words are folded, and columns that do not fit are left out and named below it."""
+    """Print a grid. Columns that do not fit on the console are left out, and a line below the grid names them.
+
+    Texts in left-aligned columns are folded if necessary; numbers are never folded.
+
+    Args:
+        grid: grid.
+        title: line above the grid; empty for none.
+        console: console on which the grid is printed.
+    """
     widths = _widths(grid, console.width)
     fitting = len(widths)
     shown = Table(box=box.SIMPLE_HEAD)
@@ -152,13 +176,21 @@ def print_grid(grid: Grid, title: str, console: Console) -> None:
 
 
 def _on_lines(text: str) -> str:
-    """Return a number with its line breaks; each line is converted by `one_line`."""
+    """Return the text of a number with its line breaks preserved; `one_line` is applied to each line."""
     head = " " if text.startswith(" ") else ""
     return head + "\n".join(one_line(line) for line in text.split("\n"))
 
 
 def _widths(grid: Grid, width: int) -> list[int]:
-    """Return the width in characters of each column that fits, from the left, and divide the remaining room."""
+    """Return the width in characters of each column that fits, starting from the left.
+
+    Each column first gets its smallest width. The remaining room is then given to the columns from the left, until none
+    of their texts is folded.
+
+    Args:
+        grid: grid.
+        width: width of the console in characters.
+    """
     widths, used = [], 1
     for column in range(len(grid.heads)):
         least = _least(grid, column)
@@ -175,19 +207,23 @@ def _widths(grid: Grid, width: int) -> list[int]:
 
 
 def _cells(grid: Grid, column: int) -> int:
-    """Return the width of the widest cell in characters."""
+    """Return the width in characters of the widest line of text in a column, without the heading."""
     shown = one_line if column < grid.left else _on_lines
     cells = [shown(row[column]) for row in grid.lines]
     return max((cell_len(line) for cell in cells for line in cell.split("\n")), default=0)
 
 
 def _full(grid: Grid, column: int) -> int:
-    """Return the width in characters at which nothing is folded."""
+    """Return the width of a column in characters at which neither its heading nor its texts are folded."""
     return max(_cells(grid, column), cell_len(one_line(grid.heads[column])))
 
 
 def _least(grid: Grid, column: int) -> int:
-    """Return the smallest width of a column in characters, at which no number and no word of a heading is folded."""
+    """Return the smallest width of a column in characters.
+
+    A right-aligned column is wide enough for its numbers and for the words of its heading. A left-aligned column need
+    not be wider than `LEAST_WORDS`, because its texts can be folded.
+    """
     widest = _cells(grid, column)
     word = max((cell_len(word) for word in one_line(grid.heads[column]).split()), default=1)
     return max(min(widest, LEAST_WORDS), min(word, LEAST_WORDS)) if column < grid.left else max(widest, word)

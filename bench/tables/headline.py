@@ -1,9 +1,11 @@
-"""The choice of the reading of the error over known pixels that a run shows as `Pre_error`, with its sum and its floor.
+"""The choice of the metric that a run shows as `Pre_error`, the error over known pixels.
 
-Decoders that run under autocast on a GPU return images in float16, like the released scripts before they save them. In
-this case the error is that of the image which those scripts would save
-(`bench.metrics.known_region.released_uint8`). Everywhere else decoders compute in float32, and the error is that of the
-truncated image.
+The error depends on how an image is saved to 8 bits. A "reading" is one way of saving, with the names of the metrics
+that belong to it: the error, its sum and its floor. There are two readings:
+
+- `RELEASED`: the decoders run under autocast on a GPU and return images in float16. The error is measured on the image
+  that the paper's released scripts would save (`bench.metrics.known_region.released_uint8`).
+- `TRUNCATED`: in all other cases the decoders compute in float32, and each image is truncated to 8 bits.
 """
 
 from __future__ import annotations
@@ -26,37 +28,41 @@ class Reading:
     """The names of the metrics that belong to one way of saving an image."""
 
     error: str
-    """Name of the mean squared error over known values."""
+    """Name of the metric that is the mean squared error over known pixels."""
     total: str
-    """Name of the sum of these squared errors; the paper's printed numbers are assumed to be such sums."""
+    """Name of the metric that is the sum of these squared errors. The paper is assumed to print such sums."""
     floor: str
-    """Name of the mean error that saving alone adds."""
+    """Name of the metric that is the mean error of a perfect decoder, which only saving causes."""
 
     def named(self, metric: str) -> str:
-        """Return the name in this reading of a metric of the truncated image, and any other name unchanged."""
+        """Return the name that a metric of the reading `TRUNCATED` has in this reading.
+
+        Any other name is returned unchanged.
+        """
         names = {TRUNCATED.error: self.error, TRUNCATED.total: self.total, TRUNCATED.floor: self.floor}
         return names.get(metric, metric)
 
 
 TRUNCATED = Reading("pre_error", "pre_sse01", "pre_floor")
-"""Reading in which the image is in float32 until it is truncated to 8 bits."""
+"""Names of the metrics for images that are in float32 until they are truncated to 8 bits."""
 RELEASED = Reading("pre_error_released", "pre_sse01_released", "pre_floor_released")
-"""Reading in which the image is in float16 until it is truncated to 8 bits, as in the released scripts."""
+"""Names of the metrics for images that are in float16 until they are truncated, as in the paper's released scripts."""
 READINGS = {reading.error: reading for reading in (TRUNCATED, RELEASED)}
 
 
 def headline_reading(profile: Profile, device: torch.device) -> Reading:
-    """Return the reading that a run's tables show and by which its claims are judged.
+    """Return the names of the metrics that a run shows as the error over known pixels, and by which it judges claims.
 
     Args:
-        profile: profile of the run; `error` names the reading, and `precision` the precision of its decoders.
-        device: device on which the run's decoders compute.
+        profile: profile of the run. Its `error` is the name of a reading's error, and its `precision` is the precision
+            in which the decoders compute.
+        device: device on which the decoders of the run compute.
 
     Returns:
-        The profile's reading, or `TRUNCATED` if no decoder computes in half precision.
+        The reading that the profile names, if the decoders run under autocast on a GPU; otherwise `TRUNCATED`.
 
     Raises:
-        BadInputError: the profile's `error` is not a reading.
+        BadInputError: the profile's `error` is not the error of a reading.
     """
     if profile.error not in READINGS:
         raise BadInputError(f"profile.error: expected one of {', '.join(READINGS)}, found {profile.error}")
@@ -65,15 +71,17 @@ def headline_reading(profile: Profile, device: torch.device) -> Reading:
 
 
 def headline_error(profile: Profile, device: torch.device) -> str:
-    """Return the name of the metric on which a claim about `pre_error` is judged in a run; see `headline_reading`."""
+    """Return the name of the metric by which a run judges claims about `pre_error`; see `headline_reading`."""
     return headline_reading(profile, device).error
 
 
 def in_reading(spec: TableSpec, reading: Reading) -> TableSpec:
-    """Return a table's columns in a reading, whose metrics are exchanged with those of the truncated image.
+    """Return the specification of a table, in which the metrics of `reading` and of `TRUNCATED` have changed places.
+
+    Only the error and its sum are exchanged. Thus the main table shows the metrics of the run's reading.
 
     Args:
-        spec: specification of the table, written for the truncated image.
+        spec: specification of the table, with the metrics of `TRUNCATED` in the main table.
         reading: reading of the run.
     """
     places = {TRUNCATED.error: reading.error, TRUNCATED.total: reading.total}

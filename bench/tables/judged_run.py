@@ -1,4 +1,4 @@
-"""Data of one run with which statements are judged, and the format of numbers in evidence."""
+"""The data of one run that is needed to judge statements, and the format of the numbers in their evidence."""
 
 from __future__ import annotations
 
@@ -16,11 +16,17 @@ from bench.tables.verdicts import PAPER, Judgement
 __all__ = ["ERROR", "JudgedRun", "compared", "digits_beside", "interval_shown", "sign", "three"]
 
 ERROR = "pre_error"
-"""Name of the error over known pixels in statements, for whichever reading a run shows as its headline."""
+"""Name in `claims.yaml` of the error over known pixels.
+
+In a run whose tables show another metric as this error, such as `pre_error_released`, that metric replaces the name.
+"""
 FEWEST_DIGITS, MOST_DIGITS = 3, 17
-"""Smallest and largest number of significant digits in evidence."""
+"""Smallest and largest number of significant digits with which a number is shown in evidence."""
 HIGHER_IS_BETTER = ("clip_score", "inception_score")
-"""Prefixes of the names of metrics for which a higher value is better; for all others a lower value is better."""
+"""Metrics for which a higher value is better, as the start of their full names.
+
+For each other metric that statements use, a lower value is better.
+"""
 
 
 @dataclass(frozen=True)
@@ -31,11 +37,11 @@ class JudgedRun:
     """Number of the table in the paper."""
     summary: Summary
     scope: str
-    """Scope of the verdicts: `paper` for the paper's own sizes; in any other scope sizes and digits are not judged."""
+    """Scope of the verdicts, such as `mini`. Only in the scope `paper` are sizes and printed digits judged."""
     rows: TableRows
     seeds: TrainingSeeds = field(default_factory=NoSeeds)
     error: str = ERROR
-    """Reading of the error over known pixels by which the statements are judged."""
+    """Name of the metric that serves as the error over known pixels, such as `pre_error_released`."""
 
     @property
     def is_paper(self) -> bool:
@@ -43,7 +49,7 @@ class JudgedRun:
 
     @cached_property
     def claims(self) -> list[Claim]:
-        """Statements that this table's run decides."""
+        """Statements that the run of this table decides, with `error` as the error over known pixels."""
         found = [claim for claim in all_claims() if claim.where == "run" and claim.run == self.number]
         return [_by_reading(claim, self.error) for claim in found]
 
@@ -52,12 +58,16 @@ class JudgedRun:
         return Comparisons(self.summary, self.rows, self.claims)
 
     def named(self, claim: Claim) -> str:
-        """Return the labels of the rows with which a statement compares its row."""
+        """Return one text with the labels of the rows with which a statement compares its row; `none` without rows."""
         others = dict.fromkeys(comparison.other for comparison in self.comparisons.compared(claim))
         return ", ".join(self.rows.label(row) for row in others) or "none"
 
     def with_recipes(self, claim: Claim, judgement: Judgement) -> Judgement:
-        """Return the judgement, with the numbers of training recipes tried for its rows if these numbers differ."""
+        """Return the judgement, with the number of training recipes tried for each row added to its evidence.
+
+        The judgement is returned unchanged if all rows have the same number, or if the statement does not compare
+        designs.
+        """
         rows = dict.fromkeys(row for one in self.comparisons.compared(claim) for row in (one.better, one.other))
         tried = {row: count for row in rows if (count := self.seeds.recipes_tried(row)) is not None}
         if not claim.design or len(set(tried.values())) < 2:
@@ -67,7 +77,7 @@ class JudgedRun:
 
 
 def _by_reading(claim: Claim, error: str) -> Claim:
-    """Return a statement in which the error over known pixels is replaced by one of its readings."""
+    """Return a statement in which the metric `error` replaces the metric `pre_error`."""
     if error == ERROR or ERROR not in claim.metrics:
         return claim
 
@@ -79,29 +89,48 @@ def _by_reading(claim: Claim, error: str) -> Claim:
 
 
 def sign(comparison: Comparison) -> int:
-    """Return 1 if a higher value of the metric is better, or else -1."""
+    """Return 1 if a higher value of the comparison's metric is better, and -1 if a lower value is better."""
     return 1 if comparison.metric.startswith(HIGHER_IS_BETTER) else -1
 
 
 def compared(comparison: Comparison) -> str:
-    """Return the name of a comparison in evidence."""
+    """Return the text that names a comparison in evidence, such as `fid large_mask - base_mask:`."""
     return f"{comparison.metric} {comparison.better} - {comparison.other}:"
 
 
 def interval_shown(found: Difference, *bounds: float) -> str:
-    """Return a difference and its 95 % interval with signs, and with the digits that `digits_beside` gives."""
+    """Return a difference and its 95 % interval as text, with signs.
+
+    Args:
+        found: difference.
+        bounds: bounds with which the ends of the interval are compared; `digits_beside` chooses the number of digits.
+    """
     digits = digits_beside(found.ci95, bounds)
     return f"{found.value:+.{digits}g} [{found.ci95[0]:+.{digits}g}, {found.ci95[1]:+.{digits}g}]"
 
 
 def three(value: float, low: float, high: float, *bounds: float) -> str:
-    """Return a value and its interval, with the number of digits that `digits_beside` gives."""
+    """Return a value and its interval as text.
+
+    Args:
+        value: value.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        bounds: bounds with which the ends of the interval are compared; `digits_beside` chooses the number of digits.
+    """
     digits = digits_beside((low, high), bounds)
     return f"{value:.{digits}g} [{low:.{digits}g}, {high:.{digits}g}]"
 
 
 def digits_beside(numbers: Sequence[float], bounds: Sequence[float]) -> int:
-    """Return the smallest number of digits, at least 3, at which no printed number changes its side of any bound."""
+    """Return the smallest number of significant digits, from 3 to 17, that hides no comparison with a bound.
+
+    With this many digits, each rounded number is above, equal to or below each bound exactly if the number itself is.
+
+    Args:
+        numbers: numbers that are shown.
+        bounds: bounds with which a reader compares the numbers.
+    """
 
     def side(number: float, bound: float) -> int:
         return int(number > bound) - int(number < bound)

@@ -1,7 +1,7 @@
-"""Judgements of the statements of `claims.yaml` on the estimates of one run or of two runs.
+"""Judging of the statements in `claims.yaml`, by the numbers of one run or of two runs.
 
-`judge` judges all statements of a table. Each kind of statement has a module: `orders`, `sizes` (also for digits) and
-`equality`. All of them use the data of a `JudgedRun`.
+`judge` judges all statements on a table. The modules `orders`, `sizes` and `equality` each judge one kind of statement;
+`sizes` also judges statements on printed digits. All three modules take their numbers from a `JudgedRun`.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ from bench.tables.verdicts import (
 __all__ = ["DecodedLatents", "at_least", "exact_on", "judge", "judge_across"]
 
 LATENTS = "T2.i"
-"""Statement that is judged by the latents that each row decoded."""
+"""Id of the statement that is judged by comparing the latents that each row decoded."""
 SAMPLED = "sampled"
 
 
 @dataclass(frozen=True)
 class DecodedLatents:
-    """The latents that a row decoded."""
+    """The identity of the latents that a row decoded, as observed on some items."""
 
     kind: str
-    """Kind of the latents from `bench.generation.decoding.LATENTS`."""
+    """Kind of the latents: one of the names in `bench.generation.decoding.LATENTS`, such as `sampled`."""
     hash: str
-    """Hash of the values that the row's decoder received."""
+    """Hash of the values that the row's decoder received. Rows with equal hashes decoded equal latents."""
     items: int
-    """Number of items on which this was observed."""
+    """Number of items whose latents were observed."""
 
 
 def judge(
@@ -61,15 +61,15 @@ def judge(
     latents: Mapping[str, DecodedLatents] | None = None,
     structure: Mapping[str, Outcome] | None = None,
 ) -> list[Verdict]:
-    """Judge a table's statements, and those statements of the text for which its run has the rows.
+    """Judge all statements that the run of a table decides; they include some statements of the paper's text.
 
     Args:
         run: measured run.
-        latents: latents that each row decoded; None if they are unknown.
-        structure: outcomes of statements that no number of the table decides, by the statement's id.
+        latents: latents that each row decoded, by row; None if they are unknown.
+        structure: outcomes of statements that the numbers of a table cannot decide, by the id of the statement.
 
     Raises:
-        ValueError: an id in `structure` does not belong to such a statement.
+        ValueError: `structure` contains the id of a statement that the numbers of a table decide, or an unknown id.
     """
     outside = {claim.id for claim in all_claims() if _is_decided_outside(claim)}
     unknown = set(structure or {}) - outside
@@ -101,7 +101,10 @@ def _verdict(run: JudgedRun, claim: Claim, outcome: Judgement | None) -> Verdict
 
 
 def _is_decided_outside(claim: Claim) -> bool:
-    """Return whether no number of a table decides a statement: structure, and a size without a metric of tables."""
+    """Return whether the outcome of a statement must come from outside, because no number of a table decides it.
+
+    This is the case for statements on structure, and for sizes that are not measured by a metric of a table.
+    """
     return claim.kind == "structure" or (claim.kind == "size" and claim.where == "run" and not claim.measure)
 
 
@@ -114,14 +117,16 @@ def _judged_outside(value: Outcome) -> Judgement:
 
 
 def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_sources: float, shown: str) -> Judgement:
-    """Return the judgement of a statement that something is present, from a measured value and its interval.
+    """Judge a statement that an effect is present, from a measured value and its interval.
+
+    The statement holds if the whole interval lies at or above the smallest value that counts as present.
 
     Args:
-        claim_id: id of a statement with a smallest value, `at_least`.
+        claim_id: id of the statement; its field `at_least` is the smallest value that counts as present.
         value: measured value.
         ci95: 95 % interval of the value.
-        effective_sources: effective number of sources of the interval.
-        shown: description of the value in words.
+        effective_sources: effective number of sources from which the interval was computed.
+        shown: description of the value in words, for the evidence.
     """
     claim = next(claim for claim in all_claims() if claim.id == claim_id)
     evidence = f"{shown} {three(value, *ci95, claim.at_least)}, counted as present from {claim.at_least:g} on"
@@ -129,12 +134,20 @@ def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_s
 
 
 def exact_on(is_exact: bool, items: int) -> Judgement:
-    """Return the judgement of a statement that was tested value by value on some items."""
+    """Return the judgement of a statement on equality that was tested by comparing every single value.
+
+    Args:
+        is_exact: whether all compared values are equal.
+        items: number of items whose values were compared.
+    """
     return Judgement(HOLDS if is_exact else FAILS, f"compared value by value on {items:,} items")
 
 
 def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
-    """Judge whether all rows that decode sampled latents decode the same ones; the evidence names the other rows."""
+    """Judge whether all rows that decode sampled latents decode the same latents.
+
+    The evidence also names the rows that decode another kind of latents, which the statement does not concern.
+    """
     hashes: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
     for row, found in latents.items():
@@ -152,19 +165,28 @@ def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
 
 
 def judge_across(summaries: Mapping[int, Summary], profile: str, *, error: str = "pre_error") -> list[Verdict]:
-    """Judge the statements that compare the runs of two tables, which are taken to be independent.
+    """Judge the statements that compare the runs of two tables. The two runs are assumed to be independent.
 
     Args:
-        summaries: estimates of the runs, by the table's number.
-        profile: scope of all verdicts.
-        error: metric by which statements on the error over known pixels are judged.
+        summaries: measured values of each run, by the number of its table.
+        profile: scope of all verdicts, such as `mini`.
+        error: name of the metric that serves as the error over known pixels.
     """
     claims = [claim for claim in all_claims() if claim.where == "runs"]
     return [verdict_on(claim, profile, _ratios_grow(claim, summaries, error)) for claim in claims]
 
 
 def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> Judgement:
-    """Judge whether each row's ratio is larger in the second table, by the difference of the logarithms."""
+    """Judge whether the error of each row falls by a larger factor in the second table than in the first table.
+
+    The factor is the error of the table's numerator row divided by the error of the row. The logarithms of the two
+    factors are compared, and the p-values are adjusted by Holm's method over all rows.
+
+    Args:
+        claim: statement that compares two tables.
+        summaries: measured values of each run, by the number of its table.
+        error: name of the metric that is the error.
+    """
     missing = [f"Table {number}" for number in claim.against_tables if number not in summaries]
     if missing:
         return Judgement(NOT_TESTED, f"no run of {', '.join(missing)}")
@@ -192,7 +214,10 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
 
 
 def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: str) -> Judgement | None:
-    """Judge a row whose error is exactly 0 in one of the tables, where its ratio has no bound; None for other rows."""
+    """Judge a row whose error is exactly 0 in a table, so that its ratio in this table is infinite.
+
+    The result is None if the error of the row is above 0 in both tables.
+    """
     exact = [number for number in claim.against_tables if summaries[number].measurement(row, error).value == 0]
     if not exact:
         return None
@@ -208,7 +233,11 @@ def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: 
 
 
 def _ratio_of_ratios(first: Measurement, second: Measurement) -> Difference | NotAvailable:
-    """Return the second ratio's logarithm minus the first's on independent items, or the reason why there is none."""
+    """Return the logarithm of the second ratio minus the logarithm of the first ratio.
+
+    The two ratios are assumed to come from independent items. If a ratio has no value, no standard error, or a value
+    that is not above 0, the reason is returned.
+    """
     logarithms = []
     for ratio in (first, second):
         if ratio.value is None or ratio.spread is None:

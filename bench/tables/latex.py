@@ -1,7 +1,8 @@
-r"""Tables as LaTeX files that compile as they are, and that other documents can include by `\input`.
+r"""Output of tables as LaTeX files.
 
-The first lines of a file are a preamble, which is skipped inside another document; that document must load the same
-packages. Every grid is a separate float at a readable size; a grid that is too wide for the page is split by columns.
+Each file can be compiled alone, or be included in another document by `\input`. The first lines of a file are a
+preamble, which LaTeX skips inside another document. That document must then load the packages that the preamble names.
+Each grid is a separate float. A grid that is too wide for the page at a readable font size is split by columns.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ from bench.tables.grid import DIFFERS, Grid
 __all__ = ["escaped", "latex"]
 
 SIZES = {"footnotesize": 124, "scriptsize": 142}
-"""Number of characters of a typical table that fit into 17 cm at each font size; no smaller size is used."""
+"""Number of characters of a typical table that fit into a width of 17 cm, by the font size.
+
+Smaller font sizes are not used, because they are hard to read.
+"""
 MOST = max(SIZES.values())
 HEAD = 10
-"""Number of characters after which headings are folded, unless their column is wider."""
+"""Width in characters to which the heading of a narrow column is folded; a wider column has a wider heading."""
 SEPARATION = 2
-"""Number of characters between columns."""
+"""Space between two columns, in characters."""
 LINES = 60
-"""Number of lines on a page, including headings."""
+"""Largest number of lines on a page, including the lines of headings."""
 HEADING = 4
-"""Number of lines of a heading, with the space around it."""
+"""Number of lines that the heading of a grid needs, with the space around it."""
 OPENING = r"""% Compiles as it is. In another document, \input it; the preamble needs the packages named here.
 \expandafter\ifx\csname @nodocument\endcsname\relax
 \let\asymbenchend\relax
@@ -55,14 +59,15 @@ _CHARACTERS = {
     "“": r"\textquotedblleft{}", "”": r"\textquotedblright{}", "✓": r"$\checkmark$", "✗": r"\textbf{no}",
 }  # fmt: skip
 _PLAIN = re.compile(r"[ !-~À-ÖØ-öø-ÿ]")
-"""Pattern of the characters that the T1 encoding has, in addition to `_CHARACTERS`."""
+"""Pattern of the characters that LaTeX's T1 encoding has and that need no replacement from `_CHARACTERS`."""
 
 
 def escaped(text: str) -> str:
-    """Return a text on one line, escaped for LaTeX; a character that LaTeX's fonts lack becomes its Unicode number.
+    """Return a text on one line, escaped for LaTeX.
 
-    A bracket or a star at the start of the text is protected, because after a line's end LaTeX would read it as an
-    argument.
+    A character that LaTeX's fonts do not have becomes its Unicode number, such as `(U+4E00)`. If the text starts with
+    `[` or `*`, an empty group precedes it. Otherwise LaTeX would read this character as an argument of the line break
+    at the end of the previous line.
     """
     line = unicodedata.normalize("NFC", " ".join(text.split()))
     line = re.sub(r"(?<![\w.)-])-(?=[\d.])", MINUS, line)
@@ -76,11 +81,13 @@ def _number(sign: str) -> str:
 
 
 def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
-    """Return a file of `table*` floats, in which the second float contains the notes.
+    """Return the content of a LaTeX file with a `table*` float for each grid; a large grid may need several floats.
+
+    The second float contains the notes, if there are any.
 
     Args:
-        title: title of each float; the grid's title is added to it.
-        grids: grids in order.
+        title: start of each float's caption; the title of the grid follows it.
+        grids: grids in the order of the file.
         notes: notes, one line each.
     """
     floats = []
@@ -97,7 +104,10 @@ def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
 
 
 def _pages(grid: Grid) -> Iterator[list[Grid]]:
-    """Yield the grids of each float, which together have no more lines than a page."""
+    """Split a grid into parts, and yield the parts of each float.
+
+    The parts of one float together have at most as many lines as a page.
+    """
     page: list[Grid] = []
     for part in _split(grid):
         if page and sum(len(other.lines) + HEADING for other in page) + len(part.lines) + HEADING > LINES:
@@ -108,7 +118,10 @@ def _pages(grid: Grid) -> Iterator[list[Grid]]:
 
 
 def _split(grid: Grid) -> Iterator[Grid]:
-    """Split a table by columns and by lines; each part has the left-aligned columns."""
+    """Split a grid by columns and by lines, so that each part fits on a page, and yield the parts.
+
+    Each part repeats the left-aligned columns.
+    """
     widths = [_width(grid, column) for column in range(len(grid.heads))]
     first = list(range(grid.left))
     groups, chosen = [], list(first)
@@ -133,7 +146,7 @@ def _split(grid: Grid) -> Iterator[Grid]:
 
 
 def _width(grid: Grid, column: int) -> int:
-    """Return the width of a column with the space after it, in characters."""
+    """Return the width in characters of a column, including the space after it."""
     return max(_longest(grid, column), *map(len, _folded(grid, column))) + SEPARATION
 
 
@@ -142,7 +155,7 @@ def _longest(grid: Grid, column: int) -> int:
 
 
 def _folded(grid: Grid, column: int) -> list[str]:
-    """Return the lines of a folded heading."""
+    """Return the heading of a column, folded into lines."""
     width = max(_longest(grid, column), HEAD)
     return textwrap.wrap(grid.heads[column], width, break_long_words=False) or [""]
 
@@ -178,7 +191,12 @@ def _rows(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _cell(bold: str, text: str) -> str:
-    """Return a cell whose star takes no width, so that the numbers of a column are aligned."""
+    """Return one text of a table in LaTeX. A star at its end takes no width, so that the numbers above it are aligned.
+
+    Args:
+        bold: part of the text that is bold; may be empty.
+        text: rest of the text.
+    """
     differs = text.endswith(f" {DIFFERS}")
     shown = escaped(text.removesuffix(f" {DIFFERS}"))
     if bold:

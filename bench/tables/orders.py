@@ -1,4 +1,4 @@
-"""Judgements on which of two rows is better, for the measured networks and for their designs."""
+"""Judgements on statements that one row is better than another, for the measured networks and for their designs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ __all__ = ["judge_order", "order_of_designs"]
 
 
 def judge_order(run: JudgedRun, claim: Claim) -> Judgement:
-    """Judge whether every comparison of a statement has the stated direction, by its adjusted p-value."""
+    """Judge a statement on the order of rows, by the adjusted p-value of each of its comparisons.
+
+    The statement holds if, in every comparison, the row that should be better is significantly better.
+    """
     comparisons = run.comparisons.compared(claim)
     if not comparisons:
         return Judgement(NOT_TESTED, "none of the rows to compare with was measured")
@@ -47,17 +50,23 @@ def _better(run: JudgedRun, comparison: Comparison) -> Judgement:
 
 
 def _direction(comparison: Comparison, found: Difference | DesignDifference, is_sure: bool) -> str:
-    """Return the verdict on an order from the sign of a difference, or inconclusive if the difference is not sure."""
+    """Return the verdict on one comparison, which follows from the sign of its difference.
+
+    Args:
+        comparison: two rows, with the row that should be better first, and the metric.
+        found: value of the first row minus the value of the second row.
+        is_sure: whether the difference is significant; if not, the verdict is inconclusive.
+    """
     if not is_sure:
         return INCONCLUSIVE
     return HOLDS if sign(comparison) * found.value > 0 else FAILS
 
 
 def order_of_designs(run: JudgedRun, claim: Claim) -> Judgement:
-    """Judge an order or an equality of designs, with further trainings of the same designs.
+    """Judge whether a statement on an order or an equality also holds for the designs, over several trainings of each.
 
-    If the training seeds confirm the verdict on the measured networks, the verdict on a comparison of the designs is
-    the same, and otherwise it is inconclusive.
+    Each comparison is judged for the measured networks and for the designs. If both verdicts are the same, it is the
+    result. If they differ, the result is inconclusive. Without enough trainings, the result is not tested.
 
     Args:
         run: measured run.

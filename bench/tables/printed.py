@@ -1,4 +1,7 @@
-"""The numbers that the paper prints (`published.yaml`), and verdicts on the claims that these numbers alone decide."""
+"""The numbers that the paper prints, and verdicts on the claims that can be decided from these numbers alone.
+
+The numbers are in `published.yaml`.
+"""
 
 from __future__ import annotations
 
@@ -28,42 +31,51 @@ __all__ = ["Printed", "judge_printed", "printed_as", "published"]
 
 
 _NEGLIGIBLE = 1e-9
-"""Largest difference of two equal printed numbers that their binary representation can cause."""
+"""Largest difference that counts as a rounding error of floating-point arithmetic and not as a difference in print."""
 
 
 @dataclass(frozen=True)
 class Printed:
-    """An explanation of a metric's printed numbers in one of the paper's tables."""
+    """The explanation of the numbers that the paper prints for one metric in one table."""
 
     title: str
-    """Name of the metric in the paper."""
+    """Name that the paper gives to the metric."""
     unit: str
     """Unit that the paper prints after the values, such as 1e-5; empty for none."""
     assumed: str
-    """Assumed meaning of the numbers, which the paper does not state."""
+    """Meaning that this project assumes for the numbers, because the paper does not state it."""
 
     def words(self) -> str:
-        """Return the unit and the assumption in words, as they are shown with a number."""
+        """Return the unit and the assumed meaning as one text, which is shown with the numbers."""
         return f"as printed, {self.unit or 'without a unit'}; assumed: {self.assumed}"
 
 
 def judge_printed(number: int | str | None = None) -> list[Verdict]:
-    """Judge the statements that the printed numbers alone decide.
+    """Judge the statements that can be decided from the printed numbers alone.
 
     Args:
-        number: number of a table, or `across` for statements on several tables; None for all statements.
+        number: number of the table whose statements are judged, or `across` for statements on several tables. None
+            stands for all statements.
     """
     claims = [claim for claim in all_claims() if claim.where == "printed" and number in (None, claim.table)]
     return [verdict_on(claim, PRINTED, _on_paper(claim)) for claim in claims]
 
 
 def published(number: int) -> Mapping[str, Mapping[str, float]]:
-    """Return the paper's printed numbers of a table, by label and metric; empty for a table with unknown numbers."""
+    """Return the numbers that the paper prints in a table, by the label of the row and by metric.
+
+    The mapping is empty if the numbers of this table are not in `published.yaml`.
+    """
     return _tables().get(number, {})
 
 
 def printed_as(number: int, metric: str) -> Printed | None:
-    """Return the explanation of a metric's printed numbers in a table; None if they need no explanation."""
+    """Return the explanation of the numbers that the paper prints for a metric; None if they need no explanation.
+
+    Args:
+        number: number of the table.
+        metric: name of the metric in `published.yaml`.
+    """
     found = _read().get(f"table{number}", {}).get("printed_as", {}).get(metric)
     return None if found is None else Printed(**found)
 
@@ -76,7 +88,7 @@ def _read() -> Mapping[str, Any]:
 
 @cache
 def _tables() -> Mapping[int, Mapping[str, Mapping[str, float]]]:
-    """Return the printed values by table, label and metric."""
+    """Return all printed values, by the number of the table, the label of the row, and the metric."""
     return {
         int(name.removeprefix("table")): {
             label: {metric: value for metric, value in zip(table["columns"], values, strict=True) if value is not None}
@@ -95,7 +107,11 @@ def _on_paper(claim: Claim) -> Judgement:
 
 
 def _no_better(node: Mapping[str, Any]) -> Judgement:
-    """Judge whether a row has the lowest printed value, for all values that rounding could have changed to these."""
+    """Judge whether a row has the lowest printed value of a metric, even if rounding is taken into account.
+
+    The verdict is "does not hold" if another value is lower even after rounding. It is "inconclusive" if rounding could
+    hide that another value is as low or lower.
+    """
     metric, row = node["metric"], node["row"]
     values = {label: cells[metric] for label, cells in published(node["table"]).items()}
     ours = values.pop(row)
@@ -113,9 +129,9 @@ def _no_better(node: Mapping[str, Any]) -> Judgement:
 
 
 def _rounding(value: float) -> float:
-    """Return the largest rounding error of a printed value, from its number of decimals.
+    """Return the largest rounding error of a printed value: half a unit of its last decimal.
 
-    A trailing zero of a printed value is not stored, so the rounding error of such a value is overestimated.
+    `published.yaml` does not keep trailing zeros. A value such as 1.50 is read as 1.5, so that the result is too large.
     """
     return 0.5 * 10.0 ** -len(f"{value:g}".partition(".")[2])
 
@@ -127,7 +143,13 @@ def _difference(node: Mapping[str, Any]) -> Judgement:
 
 
 def _equal_cells(group: Sequence[Any], metrics: Sequence[str]) -> list[Judgement]:
-    """Judge whether lines (table and label) or numbers are equal in the given metrics, or else in the first line's."""
+    """Judge whether several printed lines have equal values, with one judgement for each metric.
+
+    Args:
+        group: lines that are compared, each given by the number of its table and its label. A number in place of a line
+            stands for its value. The first element is a line.
+        metrics: metrics that are compared; if empty, all metrics of the first line.
+    """
     number, label = group[0]
     parts = []
     for metric in metrics or published(number)[label]:

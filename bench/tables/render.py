@@ -1,4 +1,4 @@
-"""Renderings of a typed table as Markdown, CSV, LaTeX, HTML and on the terminal."""
+"""Output of a typed table as Markdown, CSV, LaTeX and HTML, and on the terminal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = [
 
 OURS, CITED, FEW = "†", "‡", "§"
 TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
-"""Metrics of the separate table that the terminal shows."""
+"""Metrics from the separate table `Beside the table` that are printed on the terminal; the files contain all."""
 
 
 def _value(measurement: Measurement | None, style: Metric) -> str:
@@ -65,7 +65,10 @@ def _marked(measurement: Measurement | None, style: Metric) -> str:
 
 
 def ratio_shown(measurement: Measurement | None) -> str:
-    """Return the reference row's value divided by this one, with its 95 % interval."""
+    """Return the ratio of a measurement as text: the reference row's value divided by this row's value.
+
+    The text contains the 95 % interval. If there is no ratio, it contains the reason or a dash.
+    """
     ratio = None if measurement is None else measurement.ratio
     if isinstance(ratio, NotAvailable):
         return ratio.reason
@@ -84,9 +87,15 @@ def _label(row: TableRow) -> str:
 
 
 def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]], title: str = "") -> Grid:
-    """Return measured values with standard errors, and ratios of errors to the reference row.
+    """Return a grid of measured values with standard errors, and for errors also the ratio to the reference row.
 
-    Values that differ from the reference row are marked, and the best values are bold.
+    Values that differ from the reference row's value are marked, and the best value of each column is bold.
+
+    Args:
+        table: typed table.
+        rows: rows that are shown.
+        columns: metric and heading of each column.
+        title: title of the grid.
     """
     heads, lines = ["Method"], [[_label(row)] for row in rows]
     best = set()
@@ -109,19 +118,22 @@ def _paper_rows(table: Table) -> list[TableRow]:
 
 
 def _measured(table: Table) -> Grid:
-    """Return the paper's columns, and the readings of them to which the paper's printed numbers belong."""
+    """Return the grid of the main table: all its columns, for the rows that are not in a separate table."""
     return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.shown])
 
 
 def _analyses(table: Table) -> Grid:
-    """Return the columns for the rows that are shown in a separate table."""
+    """Return the grid of the rows that are shown in a separate table."""
     rows = [row for row in table.rows if row.beside]
     grid = _grid_of(table, rows, [(column.metric, column.title) for column in table.columns])
     return Grid(["Autoencoder or sampler?", *grid.heads[1:]], grid.lines, title="what autoencoder and sampler do")
 
 
 def _hole_only(table: Table) -> Grid:
-    """Return those of the paper's columns that were measured with the truth in place of known pixels."""
+    """Return the grid of the metrics with the variant `hole_only`, for which true pixels replace the known pixels.
+
+    It has a column for each metric of the main table that was measured with this variant. It is empty if there is none.
+    """
     rows = [row for row in _paper_rows(table) if row.measured]
     names = [f"{column.metric}_{HOLE_ONLY}" for column in table.columns]
     there = [name for name in names if any(name in row.measured for row in rows)]
@@ -139,7 +151,10 @@ def _title(table: Table, metric: str) -> str:
 
 
 def _printed(table: Table) -> Grid:
-    """Return the paper's printed numbers as a separate table, as they come from other models and other images."""
+    """Return the grid of the paper's printed numbers.
+
+    It is separate from the measured values, because the printed numbers come from other models and other images.
+    """
     columns = [column for column in table.shown if column.published_title]
     lines = [
         [_label(row), *(_published(row, column) for column in columns)] for row in _paper_rows(table) if row.published
@@ -154,7 +169,12 @@ def _published(row: TableRow, column: Column) -> str:
 
 
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
-    """Return the separate table with the training of each row, and with metrics in other readings."""
+    """Return the grid below the main table, with the length of each row's training and with further metrics.
+
+    Args:
+        table: typed table.
+        names: metrics of this project that are shown; None for all. Metrics that a configuration adds are always shown.
+    """
     shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
     heads = ["Beside the table", "training steps", *(_title(table, name) for name in shown)]
     lines = [
@@ -172,7 +192,10 @@ def _detail(table: Table, row: TableRow, metric: str) -> str:
 
 
 def _differences(table: Table) -> Grid:
-    """Return paired differences to the reference row, with unadjusted 95 % intervals and p-values by Holm's method."""
+    """Return the grid of the rows' paired differences to the reference row.
+
+    Each difference has an unadjusted 95 % interval and a p-value adjusted by Holm's method.
+    """
     heads = [f"Difference to {table.reference}", *(column.title for column in table.columns)]
     lines = []
     for row in _paper_rows(table):
@@ -193,7 +216,10 @@ def _differences(table: Table) -> Grid:
 
 
 def _effects(table: Table) -> Grid:
-    """Return the effects of branch, size and training, between the measured networks and over training seeds."""
+    """Return the grid of the effects of a decoder's branch, size and training.
+
+    An effect has a line for the measured networks and, if it is known, a line for the designs over training seeds.
+    """
     columns = [column for column in table.columns if column.metric in table.effects]
     names = [effect.name for effect in table.effects[columns[0].metric]] if columns else []
     lines = []
@@ -211,7 +237,12 @@ def _effects(table: Table) -> Grid:
 
 
 def change_shown(found: Difference | DesignDifference | NotAvailable, style: Metric) -> str:
-    """Return a difference with its unadjusted 95 % interval."""
+    """Return a difference and its unadjusted 95 % interval as text; a dash if there is no difference.
+
+    Args:
+        found: difference, or the reason why there is none.
+        style: style of the metric, with the format of its values.
+    """
     if isinstance(found, NotAvailable):
         return "–"
     low, high = (bound * style.scale for bound in found.ci95)
@@ -221,7 +252,7 @@ def change_shown(found: Difference | DesignDifference | NotAvailable, style: Met
 
 
 def few_sources_note(table: Table) -> Iterator[str]:
-    """Yield a note on the mark of numbers that few sources decide, if a number of the table has this mark."""
+    """Yield the note that explains the mark § of numbers with few effective sources, if any number has this mark."""
     measured = [found for row in table.rows for found in row.measured.values()]
     marked = any(found.interval_too_short for found in measured)
     marked |= any(isinstance(found.ratio, Measurement) and found.ratio.interval_too_short for found in measured)
@@ -238,7 +269,12 @@ def few_sources_note(table: Table) -> Iterator[str]:
 
 
 def verdict_grid(verdicts: Sequence[Verdict], heading: str = "Claim") -> Grid:
-    """Return a grid with a line for each statement: its verdicts on the measured networks and on their designs."""
+    """Return a grid with a line for each statement: its text, its verdicts and their evidence.
+
+    Args:
+        verdicts: statements with their verdicts.
+        heading: heading of the first column, and title of the grid.
+    """
     heads = [heading, "what it says", "scope", "verdict on these networks", "verdict on the design", "evidence"]
     lines = [
         [
@@ -255,7 +291,7 @@ def verdict_grid(verdicts: Sequence[Verdict], heading: str = "Claim") -> Grid:
 
 
 def verdict_grids(verdicts: Sequence[Verdict]) -> list[Grid]:
-    """Return a grid of the paper's claims and one of the harness's own checks, without empty grids."""
+    """Return a grid of the paper's claims and a grid of the checks that this project adds; empty grids are left out."""
     own = [found for found in verdicts if found.by == HARNESS]
     paper = [found for found in verdicts if found.by != HARNESS]
     grids = (verdict_grid(paper), verdict_grid(own, "Check by the harness, no claim of the paper"))
@@ -263,7 +299,11 @@ def verdict_grids(verdicts: Sequence[Verdict]) -> list[Grid]:
 
 
 def further_grids(table: Table) -> list[Grid]:
-    """Return the grids below the measured table: the paper's numbers, differences, effects and other readings."""
+    """Return the grids below the main table.
+
+    They contain the paper's printed numbers, differences, effects, and further metrics and rows. Grids without lines
+    are left out.
+    """
     grids = (
         _printed(table),
         _differences(table),
@@ -284,28 +324,35 @@ def _caption(table: Table) -> str:
 
 
 def renderings(table: Table) -> dict[str, str]:
-    """Return the text of the table's file in each format, by the file's suffix."""
+    """Return the content of the table's file in each format, by the suffix of the file: md, csv, tex and html."""
     return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 
 def to_markdown(table: Table) -> str:
-    """Return the table, its differences, other readings and notes as GitHub's Markdown."""
+    """Return the main table, the grids below it, the verdicts and the notes as one section in GitHub's Markdown."""
     return markdown(_caption(table), _grids(table), table.notes)
 
 
 def to_html(table: Table) -> str:
-    """Return the table as one HTML page without scripts."""
+    """Return the main table, the grids below it, the verdicts and the notes as one HTML page without scripts."""
     return html_page(_caption(table), _grids(table), table.notes)
 
 
 def to_latex(table: Table) -> str:
-    """Return the table as a complete LaTeX file, without the claims, because their evidence is prose."""
+    """Return the main table, the grids below it and the notes as a complete LaTeX file.
+
+    The verdicts are left out, because their evidence consists of long sentences.
+    """
     grids = [grid for grid in _grids(table) if grid.left < len(grid.heads)]
     return latex(f"The paper's Table {table.number} on profile {table.profile}: {table.title}", grids, table.notes)
 
 
 def frame(table: Table) -> pandas.DataFrame:
-    """Return a line for each row: each metric with standard error, interval, n and reason, and the paper's numbers."""
+    """Return the table as a data frame with one line for each row.
+
+    Each metric has columns for its value, standard error, 95 % interval and number of items, and for the reason why it
+    has no value. Columns that end with `_published` contain the paper's printed numbers.
+    """
     lines = []
     for row in table.rows:
         line: dict[str, object] = {
@@ -334,7 +381,14 @@ def frame(table: Table) -> pandas.DataFrame:
 def number_as_json(
     metric: str, found: Measurement, protocol: Protocol | None, styles: Styles = METRICS
 ) -> dict[str, Any]:
-    """Return the entries that every number has in `results.json`."""
+    """Return the entries that describe one number in `results.json`.
+
+    Args:
+        metric: full name of the metric.
+        found: measurement.
+        protocol: protocol of the metric; None if it has none.
+        styles: style of each metric, by name.
+    """
     style = style_of(metric, styles)
     return {
         "value": found.value,
@@ -351,17 +405,17 @@ def number_as_json(
 
 
 def to_csv(table: Table) -> str:
-    """Return the table of `frame` as comma-separated values."""
+    """Return the data frame that `frame` makes, as comma-separated values."""
     return csv_text(frame(table))
 
 
 def print_table(table: Table, console: Console, *, verbose: bool = True) -> None:
-    """Print the measured values, and the counts of the verdicts on the paper's claims.
+    """Print the main table, and how many of the paper's claims have each verdict.
 
     Args:
         table: typed table.
-        console: console on which it is printed.
-        verbose: whether the paper's values, differences, effects, other readings, verdicts and notes are also printed.
+        console: console on which the table is printed.
+        verbose: whether the grids below the main table, the single verdicts and all notes are printed as well.
     """
     print_grid(_measured(table), _caption(table), console)
     if verbose:
@@ -374,7 +428,7 @@ def print_table(table: Table, console: Console, *, verbose: bool = True) -> None
 
 
 def verdicts_counted(verdicts: Sequence[Verdict]) -> str:
-    """Return the counts of the verdicts on the paper's statements, on one line."""
+    """Return one line of text that says how many of the paper's claims have each verdict."""
     counts = Counter(found.verdict for found in verdicts if found.by != HARNESS)
     parts = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
     return f"Claims of the paper, judged on these networks: {parts or 'none'}."

@@ -1,7 +1,7 @@
-"""The study of several trainings of the same recipe in the paper's tables: the card's `seeds.json`, and its reader.
+"""The study of training seeds in `seeds.json`, and its reader.
 
-A decoder's recipe is trained several times, each time with another seed, and every training is measured in every table.
-The spread between these values is the part of a table's uncertainty that no interval over items contains.
+The study trains each decoder's recipe several times, each time with another seed, and measures every trained decoder in
+every table. The values differ from seed to seed. An interval over items does not contain this part of the uncertainty.
 """
 
 from __future__ import annotations
@@ -28,44 +28,50 @@ __all__ = [
 ]
 
 CARD, SEEDS = "card.json", "seeds.json"
-"""Files in the folder of a profile's weights: how the weights were made, and the study of training seeds."""
+"""Names of two files in the folder of a profile's weights.
+
+The card says how the weights were made; the other file contains the study of training seeds.
+"""
 SCHEMA_VERSION = 1
 VANILLA = "vanilla"
-"""Name in `profile.decoders` of the decoder that belongs to the pipeline."""
+"""Name in `profile.decoders` of the pipeline's decoder, which this project did not train."""
 SAME = 1e-6
-"""Largest relative difference of two values that are taken for the same measurement made again."""
+"""Largest relative difference at which two values count as two results of the same measurement."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training of a row's decoder, with the values that a table measured for it."""
+    """One training of a row's decoder, with the values that were measured in one table for the trained decoder."""
 
     seed: int
-    """Training seed."""
+    """Seed of the training."""
     weights: str
-    """SHA-256 of the weight file."""
+    """SHA-256 of the weight file that this training made."""
     commit: str | None
     """Commit of the code that measured the values; None if it is unknown."""
     dirty: bool | None
-    """Whether that code had local changes; None if this is unknown."""
+    """Whether the code had changes that were not in `commit`; None if this is unknown."""
     metrics: Mapping[str, float]
-    """Value of every metric of `results.json` that has one, in the unit of that file."""
+    """Value of each metric in the unit of `results.json`. Metrics without a value are left out."""
 
 
 @dataclass(frozen=True)
 class RowSeeds:
-    """All trainings of one row's decoder, the shipped one first."""
+    """All trainings of one row's decoder. The first one made the weights that the profile uses."""
 
     decoder: str
-    """Name of the decoder in `profile.decoders`, which is also the name of the trained part."""
+    """Name of the decoder in `profile.decoders`."""
     trainings: tuple[Training, ...]
 
     def has(self, seed: int, weights: str) -> bool:
-        """Return whether weights were already measured as those of a training seed."""
+        """Return whether the study already contains a training with this seed and this SHA-256 of its weight file."""
         return any((one.seed, one.weights) == (seed, weights) for one in self.trainings)
 
     def with_training(self, training: Training) -> RowSeeds:
-        """Return the row with one more training, which replaces an earlier one with the same seed."""
+        """Return the row with `training` added.
+
+        If one of the trainings after the first has the same seed, `training` replaces it.
+        """
         shipped, *others = self.trainings
         others = sorted([*(one for one in others if one.seed != training.seed), training], key=lambda one: one.seed)
         return replace(self, trainings=(shipped, *others))
@@ -73,24 +79,28 @@ class RowSeeds:
 
 @dataclass(frozen=True)
 class TableSeeds:
-    """One table of the study: its items, its protocols and its rows."""
+    """One table of the study: the items and protocols with which it was measured, and its rows."""
 
     experiment: str
     manifest: str
     """SHA-256 of the items' manifest."""
     seed: int
-    """Seed of the runs, which draws masks and latents; it is independent of the training seeds."""
+    """Seed of the measuring runs, from which masks and latents are drawn; it is not a training seed."""
     protocols: Mapping[str, str]
-    """Hash of each metric's protocol."""
+    """Hash of the protocol of each metric, by the name of the metric."""
     weights: Mapping[str, str]
-    """SHA-256 of each weight file of the card that the shipped run used, by path in the card's folder."""
+    """SHA-256 of each weight file that was used to measure the profile's own decoders, by the file's path.
+
+    Each path is relative to the folder of the card.
+    """
     rows: Mapping[str, RowSeeds]
-    """Rows by their keys."""
+    """Trainings of each row's decoder, by the key of the row."""
 
     def measured_as(self, other: TableSeeds) -> bool:
         """Return whether both tables were measured on the same items, by the same protocols and from the same latents.
 
-        Latents have no hash here. They are taken to be the same if the shipped decoders have the same values.
+        The study saves no hash of the latents. They count as the same if the first training of each row, whose weights
+        the profile uses, has the same values in both tables.
         """
         if (self.manifest, self.seed) != (other.manifest, other.seed):
             return False
@@ -100,7 +110,7 @@ class TableSeeds:
         return all(_same(self.rows[row].trainings[0], other.rows[row].trainings[0]) for row in shared)
 
     def with_training(self, row: str, training: Training) -> TableSeeds:
-        """Return the table with one more training of one of its rows."""
+        """Return the table in which `training` is added to the row with the key `row`."""
         return replace(self, rows={**self.rows, row: self.rows[row].with_training(training)})
 
 
@@ -112,24 +122,27 @@ def _same(one: Training, other: Training) -> bool:
 
 @dataclass(frozen=True)
 class SeedStudy:
-    """The values of each table's metrics for several training seeds."""
+    """The study of training seeds: the metrics of each table, measured for several trainings of each decoder."""
 
     tables: Mapping[int, TableSeeds] = field(default_factory=dict)
-    """Tables by their numbers in the paper."""
+    """Results for each table that was measured, by the number of the table in the paper."""
     recipes_tried: Mapping[str, int] = field(default_factory=dict)
-    """Number of recipes tried on the development split, including the chosen one, by the decoder's name."""
+    """Number of training recipes that were tried on the development split, including the chosen recipe.
+
+    The keys are the names of the decoders.
+    """
     shipped: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the card's weight files, by their paths in its folder."""
+    """SHA-256 of each weight file that the card lists, by the file's path in the folder of the card."""
 
     @classmethod
     def read(cls, folder: Path) -> SeedStudy:
-        """Return the study in a folder of weights, without tables if the folder has no `seeds.json`.
+        """Read the study from a folder of weights. If the folder has no `seeds.json`, the study has no tables.
 
         Args:
-            folder: folder with `seeds.json` and `card.json`, each of which may be absent.
+            folder: folder in which `seeds.json` and `card.json` are looked for. Each of the two files may be absent.
 
         Raises:
-            BadInputError: one of the files exists and cannot be read; the message names it.
+            BadInputError: one of the two files exists but cannot be read. The message names this file.
         """
         card, study = _object(folder / CARD), _object(folder / SEEDS)
         if study and study.get("schema_version") != SCHEMA_VERSION:
@@ -144,24 +157,25 @@ class SeedStudy:
         return cls(tables, card.get("recipes_tried", {}), card.get("sha256", {}))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the content of `seeds.json`."""
+        """Return the study as plain data in the form of `seeds.json`."""
         tables = {str(number): asdict(table) for number, table in sorted(self.tables.items())}
         return {"schema_version": SCHEMA_VERSION, "tables": tables}
 
     def values(
         self, table: int, row: str, metric: str, *, manifest: str, protocol: str | None
     ) -> dict[int, float] | NotAvailable:
-        """Return a metric's value for each training seed of a row's decoder, the shipped one first.
+        """Return the value of a metric for each training of a row's decoder.
 
         Args:
             table: number of the table in the paper.
             row: key of the row.
             metric: full name of the metric, such as `fid_hole_only` or `fid_40_50`.
             manifest: SHA-256 of the manifest of the run with which the values are combined.
-            protocol: hash of the metric's protocol in that run; None if the run has none.
+            protocol: hash of the metric's protocol in this run; None if the run has no protocol of the metric.
 
         Returns:
-            Two or more values, or the reason why there are none.
+            Two or more values by training seed, or the reason why they cannot be combined with the run. The first value
+            belongs to the weights that the profile uses.
         """
         found = self.tables.get(table)
         if found is None:
@@ -192,7 +206,15 @@ class SeedStudy:
         decoders: Mapping[str, str],
         altered: Sequence[str] = (),
     ) -> RunSeeds:
-        """Return the values of the study that are valid for one run; the arguments are those of `RunSeeds`."""
+        """Return the values of the study that are valid for one run.
+
+        Args:
+            table: number of the table in the paper.
+            manifest: SHA-256 of the run's manifest.
+            protocols: hash of each metric's protocol in the run.
+            decoders: name of each row's decoder, as `trained_decoders` returns it.
+            altered: overrides that may change the run's latents or images, so that no value of the study is valid.
+        """
         return RunSeeds(self, table, manifest, protocols, decoders, tuple(altered))
 
 
@@ -210,32 +232,43 @@ class RunSeeds:
     decoders: Mapping[str, str]
     """Name of each row's decoder, as `trained_decoders` returns it."""
     altered: tuple[str, ...] = ()
-    """Overrides with which the run's items may have other latents or images than in the study's runs."""
+    """Overrides of the run that may change its latents or images, compared with the runs of the study.
+
+    If there are any, no value of the study is valid for the run.
+    """
 
     def design(self, row: str) -> str | None:
-        """Return the name of the row's decoder; None for a row without a trained one."""
+        """Return the name of the row's decoder; None if this project did not train the decoder."""
         return self.decoders.get(row)
 
     def values(self, row: str, metric: str) -> dict[int, float] | NotAvailable:
-        """Return a metric by training seed of the row's decoder, the shipped one first, or why there is no value."""
+        """Return the value of `metric` for each training of the row's decoder, by training seed.
+
+        The first value belongs to the weights that the profile uses. If there are no values that are valid for the run,
+        the reason is returned.
+        """
         if self.altered:
             return NotAvailable(f"the values over training seeds were measured without {', '.join(self.altered)}")
         return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
 
     def recipes_tried(self, row: str) -> int | None:
-        """Return the number of recipes tried for the row's decoder; None if it is unknown or there is no decoder."""
+        """Return the number of training recipes that were tried for the row's decoder.
+
+        The result is None if this number is unknown, or if this project did not train the decoder.
+        """
         return self.study.recipes_tried.get(self.decoders.get(row, ""))
 
 
 def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[str, str]) -> dict[str, str]:
-    """Return the name of each row's decoder, for rows whose decoder was trained and is not the pipeline's own.
+    """Return the name of the decoder of each row whose decoder was trained; the pipeline's decoder is left out.
 
     Args:
-        rows: rows of the configuration as resolved plain data.
-        decoders: resolved `profile.decoders`, the path of each decoder by its name.
+        rows: rows of the configuration, as plain data without references.
+        decoders: path of each decoder by its name, from `profile.decoders`.
 
     Returns:
-        Name in `profile.decoders` by row, or the path itself for weights that the profile does not name.
+        The decoder's name in `profile.decoders`, by the key of the row. If the profile has no name for the weights, the
+        value is the path of the weights.
     """
     names = {path: name for name, path in decoders.items()}
     found = {row: path for row, spec in rows.items() for path in _decoder_paths(spec.get("method"))}
@@ -243,7 +276,7 @@ def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[st
 
 
 def _decoder_paths(method: Any) -> Iterator[str]:
-    """Yield the decoder's path in a method, or in the method whose images it takes."""
+    """Yield the path of the decoder that a method uses; it may be inside another method whose images `method` takes."""
     if isinstance(method, Mapping):
         if isinstance(decoder := method.get("decoder"), Mapping) and "path" in decoder:
             yield str(decoder["path"])
@@ -251,10 +284,10 @@ def _decoder_paths(method: Any) -> Iterator[str]:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; empty if there is no file.
+    """Return the JSON object that a file contains; an empty object if there is no such file.
 
     Raises:
-        BadInputError: the file contains anything else.
+        BadInputError: the file exists but does not contain a JSON object.
     """
     try:
         return read_json(path)

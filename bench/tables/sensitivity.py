@@ -1,4 +1,7 @@
-"""The typed table of a sensitivity: every choice's numbers, and their differences from the table's own."""
+"""The typed table of a sensitivity study, which measures the same images with several choices of how to measure.
+
+For each choice, the table has the measured numbers, and their differences from the numbers without this choice.
+"""
 
 from __future__ import annotations
 
@@ -29,33 +32,35 @@ __all__ = [
 ]
 
 DEFAULT = "as the paper's tables"
-"""Name of the first line of each row."""
+"""Description of how the numbers in the first line of each row are measured: without any changed choice."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One row of the table, measured with one choice."""
+    """One line of the sensitivity table: one row, measured with one choice."""
 
     row: str
     label: str
     """Label of the row."""
     choice: str
-    """Name of the choice; empty for the table's own protocol."""
+    """Name of the choice; empty for the line that is measured without any changed choice."""
     how: str
-    """Description of the choice."""
+    """Description of the choice, as the table shows it."""
     against: str
-    """Choice with which this one is compared; empty for the table's own protocol."""
+    """Name of the choice with which this choice is compared; empty to compare with the line without a choice."""
     names: Mapping[str, str]
-    """Metric in each column, without columns that the choice does not affect."""
+    """Name of the metric that is measured for each column. Columns that the choice does not affect are left out."""
     rule: str
-    """Rule for mask areas on an edge."""
+    """Rule that decides to which bin an item belongs if its mask area lies on the edge of a bin."""
     measured: Mapping[str, Measurement]
-    """Measurement in each column; its `difference` is that from `against`."""
+    """Measurement by column. Its `difference` is the value of this line minus the value with the choice `against`."""
     unknown: Mapping[str, str]
-    """Reason why a column has no difference, by column."""
+    """Reason why there is no difference from the choice `against`, by column."""
     to_reference: Mapping[str, Difference | NotAvailable]
-    """Value of this row minus that of the reference row in each column, both with this choice; empty for the
-    reference row."""
+    """Value of this row minus the value of the reference row, by column; both are measured with this choice.
+
+    The mapping is empty for the reference row itself.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,23 +72,32 @@ class SensitivityTable:
     columns: tuple[str, ...]
     """Metrics of the main table."""
     beside: tuple[str, ...]
-    """Metrics of the separate table."""
+    """Metrics that are shown only in a separate table below the main table."""
     lines: tuple[Line, ...]
-    """Lines of each row, the table's own protocol first."""
+    """Lines in the order of the rows. For each row, the line without a changed choice comes first."""
     reference: str
-    """Label of the row with which the others are compared; empty if there is none."""
+    """Label of the reference row; empty if there is none."""
     notes: tuple[str, ...]
     styles: Styles = field(default_factory=lambda: METRICS)
-    """Styles in which metrics are printed."""
+    """Style of each metric, by the name of the metric without a variant and a bin."""
 
 
 def rule_of(choice: Choice | None) -> str:
-    """Return the rule of the bins under a choice, or that of the paper's tables for None."""
+    """Return the rule that decides to which bin of mask area an item on the edge of a bin belongs.
+
+    Args:
+        choice: choice that may name a rule. Without a choice, or if it names no rule, the result is the rule of the
+            paper's tables, `offline`.
+    """
     return (choice.bins if choice else None) or "offline"
 
 
 def counterpart(metric: str, choice: Choice) -> str | None:
-    """Return the metric that replaces another under a choice; None if the choice does not affect the metric."""
+    """Return the full name of the metric that replaces `metric` if `choice` is made.
+
+    If only the items in the metric's bin change, the result is `metric` itself. If the choice does not affect the
+    metric at all, the result is None.
+    """
     name = MetricName.parse(metric)
     chosen = replace(
         name,
@@ -95,7 +109,12 @@ def counterpart(metric: str, choice: Choice) -> str | None:
 
 
 def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, list[str]]:
-    """Return, for each rule of the bins, the names of all metrics that a table shows, each once."""
+    """Return the names of all metrics that the table needs, by the rule of the bins under which they are measured.
+
+    Args:
+        columns: metrics in the columns of the table.
+        choices: choices by name.
+    """
     found = {rule_of(None): dict.fromkeys(columns)}
     for choice in choices.values():
         names = (counterpart(metric, choice) for metric in columns)
@@ -104,7 +123,12 @@ def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, l
 
 
 def restricted(scored: Scored, metrics: Collection[str]) -> Scored:
-    """Return the measured values without those that none of these metrics uses."""
+    """Return `scored` without the arrays that none of `metrics` uses.
+
+    Args:
+        scored: measured values of a run.
+        metrics: full names of the metrics whose arrays are kept.
+    """
     names = [MetricName.parse(metric) for metric in metrics]
     sets = {name.metric: scored.sets[name.metric] for name in names if name.metric in scored.sets}
     arrays = {name.array(sets) for name in names}
@@ -122,13 +146,13 @@ def build_sensitivity(
     *,
     notes: Sequence[str],
 ) -> SensitivityTable:
-    """Build the table with a line for every row and every choice.
+    """Build the table, which has one line for each row without a choice, and one for each row and choice.
 
     Args:
-        design: title, columns, reference and styles of the table.
-        labels: labels of the measured rows, in order.
-        choices: choices by name, in order.
-        summaries: measured values by the rule of the bins, with all metrics that `needed` returns.
+        design: title, columns, reference row and styles of the table.
+        labels: labels of the measured rows by their keys, in the order of the table.
+        choices: choices by name, in the order of the table.
+        summaries: measured values by the rule of the bins. They must have all metrics that `needed` returns.
         notes: notes below the table.
     """
     spec = design.spec
@@ -193,14 +217,14 @@ def _line(
 
 
 def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | NotAvailable:
-    """Return one estimate minus another of the same row, paired by item, even if their items differ.
+    """Return one estimate of a row minus another estimate of the same row, paired by item.
 
-    An item that one estimate does not use has no influence on it.
+    The two estimates may use different items. An item that only one of them uses has the influence 0 on the other one.
 
     Args:
-        new: estimate with its items, or the reason why there is none.
-        old: estimate that is subtracted, with its items, or the reason why there is none.
-        sources: source of each item of the run.
+        new: estimate with the items that it uses, or the reason why there is no estimate.
+        old: estimate that is subtracted, with the items that it uses, or the reason why there is no estimate.
+        sources: source of each item of the run, in the manifest's order.
     """
     if isinstance(new, NotAvailable):
         return new
@@ -212,7 +236,13 @@ def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | N
 
 
 def _over(estimate: Estimate, there: Chosen, either: Chosen) -> Estimate:
-    """Return an estimate with influences on more items, which are 0 for the added items."""
+    """Return an estimate whose influences are extended to more items. The influence of each added item is 0.
+
+    Args:
+        estimate: estimate with one influence for each item in `there`.
+        there: for each item of the run, whether the estimate uses it.
+        either: for each item of the run, whether the result has an influence for it. It includes all items of `there`.
+    """
     inside = there[either]
     if inside.all():
         return estimate

@@ -1,4 +1,4 @@
-"""Renderings of the table of a sensitivity in every format."""
+"""Output of the table of a sensitivity study as Markdown, CSV, LaTeX and HTML, and on the terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNTOUCHED = "–"
 
 
 def renderings(table: SensitivityTable) -> dict[str, str]:
-    """Return the text of the table's file in each format, by the file's suffix."""
+    """Return the content of the table's file in each format, by the suffix of the file: md, csv, tex and html."""
     grids = list(sensitivity_grids(table))
     return {
         "md": markdown(_caption(table), grids, table.notes),
@@ -38,7 +38,10 @@ def renderings(table: SensitivityTable) -> dict[str, str]:
 
 
 def frame(table: SensitivityTable) -> pandas.DataFrame:
-    """Return a table with one line for each row, choice and metric that the choice affects."""
+    """Return the table as a data frame.
+
+    It has one line for each row, each choice, and each metric that this choice affects.
+    """
     lines = []
     for line in table.lines:
         for metric, found in line.measured.items():
@@ -72,11 +75,14 @@ def _columns(name: str, found: Difference | None) -> dict[str, float | None]:
 
 
 def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, Protocol]]) -> list[dict[str, Any]]:
-    """Return the rows of `results.json`: every row once for each choice, with the metrics that the choice affects.
+    """Return the rows of `results.json`.
+
+    Each row of the table occurs once without a choice and once for each choice, with the metrics that this choice
+    affects.
 
     Args:
-        table: table of the sensitivity.
-        protocols: protocol of each metric, by the rule of the bins and by metric.
+        table: table of the sensitivity study.
+        protocols: protocol of each metric, by the rule of the bins and by the name of the metric.
     """
     return [
         {
@@ -107,7 +113,14 @@ def _as_json(found: Difference) -> dict[str, Any]:
 
 
 def print_table(table: SensitivityTable, console: Console, *, verbose: bool = True) -> None:
-    """Print a table for each row; if `verbose` is set, also the differences from the reference row and the notes."""
+    """Print one grid for each row, with a line for each choice.
+
+    Args:
+        table: table of the sensitivity study.
+        console: console on which the table is printed.
+        verbose: whether the differences from the reference row, the metrics of the separate table, and the notes are
+            printed as well.
+    """
     print_grid(Grid([], []), _caption(table), console)
     for row in dict.fromkeys(line.row for line in table.lines):
         lines = [line for line in table.lines if line.row == row]
@@ -127,13 +140,22 @@ def _caption(table: SensitivityTable) -> str:
 
 
 def sensitivity_grids(table: SensitivityTable) -> Iterator[Grid]:
-    """Yield the main table, the differences from the reference row and the separate table, without empty ones."""
+    """Yield up to three grids: the main table, the differences from the reference row, and the separate table.
+
+    Empty grids are left out.
+    """
     grids = _whole(table, table.columns, "Method"), _apart(table), _whole(table, table.beside, "Beside the table")
     yield from (grid for grid in grids if grid.lines and len(grid.heads) > grid.left)
 
 
 def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
-    """Return a line for every row and every choice that affects one of the metrics."""
+    """Return a grid with a line for each row and each choice, if the choice affects at least one of `metrics`.
+
+    Args:
+        table: table of the sensitivity study.
+        metrics: metrics of the columns.
+        title: heading of the first column.
+    """
     lines = [
         [line.label, line.how, *(_cell(line, metric, table, ", ") for metric in metrics)]
         for line in table.lines
@@ -144,7 +166,10 @@ def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
 
 
 def _apart(table: SensitivityTable) -> Grid:
-    """Return the differences from the reference row, which show whether the order of the rows changes."""
+    """Return the grid of the differences from the reference row, measured with each choice.
+
+    The grid shows whether a choice changes the order of the rows.
+    """
     lines = [
         [line.label, line.how, *(_interval(line, metric, table) for metric in table.columns)]
         for line in table.lines
@@ -183,7 +208,10 @@ def _with_error(found: Measurement, style: Metric) -> str:
 
 
 def _moved(found: Difference | None, style: Metric) -> str:
-    """Return a difference with the number of decimals that its standard error justifies."""
+    """Return a difference and its standard error as text.
+
+    The number of decimals is large enough to show two digits of the standard error.
+    """
     if found is None:
         return "not comparable"
     if found.value == 0 and found.stderr == 0:
@@ -204,7 +232,15 @@ def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
 
 
 def _decimals(stderr: float, style: Metric) -> int:
-    """Return the number of decimals that shows two digits of the standard error, at least that of the metric."""
+    """Return the number of decimals at which two digits of the standard error are visible.
+
+    The number is never smaller than the metric's own number of decimals, and it is at most `MOST_DECIMALS` unless the
+    standard error is 0.
+
+    Args:
+        stderr: standard error in the unit of the measured value.
+        style: style of the metric.
+    """
     if stderr <= 0:
         return style.decimals
     return min(max(style.decimals, 1 - math.floor(math.log10(stderr * style.scale))), MOST_DECIMALS)

@@ -1,4 +1,7 @@
-"""Judgements on the size of differences between rows, and on printed digits, for runs of the paper's own sizes."""
+"""Judgements on the sizes of differences between rows, and on the digits that the paper prints.
+
+Only runs with the paper's own sizes are judged. Other runs get the verdict "not judged on", with the measured numbers.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ __all__ = ["judge_digits", "judge_size"]
 
 @dataclass(frozen=True)
 class Size:
-    """The gain, share or ratio of a comparison, with its 95 % interval."""
+    """The measured size of a comparison (a gain, a share or a ratio), with its 95 % interval from `low` to `high`."""
 
     value: float
     low: float
@@ -25,20 +28,34 @@ class Size:
     effective_sources: float
 
     def shown(self, *bounds: float) -> str:
-        """Return the size and its interval with enough digits to show on which side of every bound each end is."""
+        """Return the size and its interval as text.
+
+        Args:
+            bounds: bounds with which a reader compares the interval. The text has enough digits to show on which side
+                of each bound the ends of the interval are.
+        """
         if math.isinf(self.value):
             return "without bound, as the better row's value is exactly 0"
         return three(self.value, self.low, self.high, *bounds)
 
 
 def judge_size(run: JudgedRun, claim: Claim) -> Judgement:
-    """Judge whether every comparison of a statement has the claimed size."""
+    """Judge a statement on sizes, which holds if each of its comparisons has the claimed size."""
     judge = _resolved if claim.measure == "resolution" else _sized
     return all_of([judge(run, claim, place) for place in range(len(claim.comparisons))])
 
 
 def _sized(run: JudgedRun, claim: Claim, place: int) -> Judgement:
-    """Judge a size: it holds if its interval is inside the claimed range, and does not hold if both are disjoint."""
+    """Judge the size of one comparison by its 95 % interval.
+
+    The comparison holds if the interval lies inside the claimed range. It does not hold if the interval and the range
+    have no common number. Otherwise it is inconclusive.
+
+    Args:
+        run: measured run.
+        claim: statement on sizes.
+        place: index of the comparison in `claim.comparisons`.
+    """
     comparison = claim.comparisons[place]
     found = _size(run, claim.measure, comparison)
     if isinstance(found, NotAvailable):
@@ -52,7 +69,15 @@ def _sized(run: JudgedRun, claim: Claim, place: int) -> Judgement:
 
 
 def _size(run: JudgedRun, measure: str, comparison: Comparison) -> Size | NotAvailable:
-    """Return the gain, share or ratio of a comparison, or why there is none; a ratio with divisor 0 is infinite."""
+    """Return the size of a comparison, or the reason why it is unknown.
+
+    Args:
+        run: measured run.
+        measure: `gain` for the difference in the better direction, `share` for 1 minus the better row's value divided
+            by the other row's value, or `ratio` for the other row's value divided by the better row's value. A ratio
+            is infinite if the better row's value is 0.
+        comparison: two rows and a metric.
+    """
     better, other, metric = comparison
     if measure == "gain":
         towards = comparison if sign(comparison) > 0 else Comparison(other, better, metric)
@@ -85,14 +110,21 @@ def _interval_of(found: Measurement) -> Size | NotAvailable:
 
 
 def _around_printed(claim: Claim, place: int) -> tuple[float, float]:
-    """Return the range of the printed value plus or minus its rounding and the margin of digits."""
+    """Return the lower and the upper end of the range around a printed value.
+
+    On each side, the distance from the printed value is its largest rounding error plus `claim.digits_margin` times the
+    value.
+    """
     printed = claim.printed[place]
     allowed = claim.roundings[place] + claim.digits_margin * abs(printed)
     return printed - allowed, printed + allowed
 
 
 def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
-    """Judge whether a difference of the printed size could be distinguished from zero."""
+    """Judge whether the run could distinguish a difference of the printed size from zero.
+
+    This holds if half of the measured difference's 95 % interval is smaller than the printed difference.
+    """
     comparison, printed = claim.comparisons[place], claim.printed[place]
     found = run.comparisons.difference(comparison)
     if isinstance(found, NotAvailable):
@@ -109,7 +141,7 @@ def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
 
 
 def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
-    """Judge whether any one of a statement's rows has the printed values."""
+    """Judge a statement on printed digits, which holds if at least one of its rows has all the printed values."""
     rows = [all_of(_digits_of(run, claim, row)) for row in claim.rows]
     for verdict in (HOLDS, INCONCLUSIVE, NOT_TESTED, FAILS, not_judged(run.scope)):
         chosen = [judgement.evidence for judgement in rows if judgement.verdict == verdict]
@@ -119,11 +151,12 @@ def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
 
 
 def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
-    """Return a judgement of each printed value.
+    """Return a judgement for each printed value of a statement, compared with the measured value of `row`.
 
-    A value holds if it differs from the printed value by no more than the rounding plus the margin of digits, neither
-    of which grows with the standard error. Otherwise it is inconclusive if the interval covers the printed value, and
-    does not hold if it does not.
+    The judgement is "holds" if the two values differ by no more than the largest rounding error plus
+    `claim.digits_margin` times the printed value. This allowance does not grow with the standard error. Otherwise the
+    judgement is "inconclusive" if the 95 % interval of the measured value contains the printed value, and "does not
+    hold" if it does not.
     """
     parts = []
     for metric, printed, rounding in zip(claim.metrics, claim.printed, claim.roundings, strict=True):

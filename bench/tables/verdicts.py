@@ -1,4 +1,4 @@
-"""Verdicts on statements, and the rules by which judgements of a statement's parts become one verdict."""
+"""Verdicts on statements, and the rules that combine the judgements of a statement's parts into one verdict."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ __all__ = [
 HOLDS, FAILS, INCONCLUSIVE, NOT_TESTED = "holds", "does not hold", "inconclusive", "not tested"
 CONTRADICTED = "contradicted by the printed numbers"
 NOT_JUDGED = "not judged on"
-"""Prefix of the verdict on a statement that only a run of the paper's own sizes can decide."""
+"""Start of the verdict on a statement that only a run of the paper's own sizes can decide; the scope follows it."""
 PAPER, PRINTED = "paper", "printed"
-"""Scopes of verdicts."""
+"""Two scopes of verdicts: a run of the paper's own sizes, and the numbers that the paper prints."""
 
 
 class Judgement(NamedTuple):
@@ -45,58 +45,77 @@ class Judgement(NamedTuple):
 
     verdict: str
     evidence: str
-    """Numbers behind the verdict, or the reason why there are none, on one line."""
+    """Numbers that led to the verdict, or the reason why there are none, on one line."""
 
 
 Outcome = bool | NotAvailable | Judgement
-"""Outcome of a statement that no number of a table decides: whether it holds exactly, the reason why this is unknown,
-or a judgement with its own evidence."""
+"""Outcome of a statement that the numbers of a table cannot decide.
+
+The outcome is a bool that says whether the statement holds exactly, the reason why this is unknown, or a judgement.
+"""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A statement with its verdicts and their evidence."""
+    """A statement, with the verdict on the measured networks and, if there is one, the verdict on their designs."""
 
     id: str
     text: str
     kind: str
     scope: str
-    """Scope of the verdict: `printed`, or the run's profile, of which only `paper` reproduces the paper."""
+    """Scope of the verdict: `printed`, or the profile of the run. Only the scope `paper` reproduces the paper."""
     verdict: str
-    """Verdict on the measured networks, independent of other trainings of the same designs."""
+    """Verdict on the measured networks; it does not depend on other trainings of the same designs."""
     evidence: str
-    """Numbers behind the verdict, or the reason why the statement was not tested, on one line."""
+    """Numbers that led to `verdict`, or the reason why the statement was not tested, on one line."""
     by: str = "paper"
-    """Author of the statement: the `paper`, or the `harness` for a check of its own."""
+    """Author of the statement: `paper`, or `harness` for a check that this project adds."""
     design: str = ""
-    """Verdict on the design, over training seeds; empty for a statement that does not compare designs."""
+    """Verdict on the designs, from several trainings; empty for a statement that does not compare designs."""
     design_evidence: str = ""
-    """Numbers behind `design`, on one line."""
+    """Numbers that led to `design`, on one line."""
 
 
 def scope_of(profile: str, *, custom: bool) -> str:
-    """Return the scope of a run's verdicts: the profile's name, or `custom` for a changed paper profile."""
+    """Return the scope of a run's verdicts.
+
+    The scope is the name of the profile. For the profile `paper` it is `custom` if overrides change the paper's table.
+
+    Args:
+        profile: name of the profile.
+        custom: whether overrides change the paper's table.
+    """
     return "custom" if profile == PAPER and custom else profile
 
 
 def not_judged(scope: str) -> str:
-    """Return the verdict on a size or on digits for a run that does not have the paper's own sizes."""
+    """Return the verdict "not judged on `scope`" for a size or for printed digits.
+
+    A run gets this verdict if it does not have the paper's own sizes.
+    """
     return f"{NOT_JUDGED} {scope}"
 
 
 def verdict_on(claim: Claim, scope: str, judgement: Judgement, design: Judgement | None = None) -> Verdict:
-    """Return a statement with the judgement of it, and with the judgement of its designs if there is one."""
+    """Combine a statement and its judgements into a `Verdict`.
+
+    Args:
+        claim: statement.
+        scope: scope of the verdict.
+        judgement: judgement on the measured networks.
+        design: judgement on their designs; None for a statement that does not compare designs.
+    """
     found = design or Judgement("", "")
     return Verdict(claim.id, claim.text, claim.kind, scope, *judgement, claim.by, *found)
 
 
 def weighed(verdict: str, evidence: str, effective_sources: float) -> Judgement:
-    """Return a judgement with a verdict, or an inconclusive one if few sources decide the numbers.
+    """Return a judgement, which is inconclusive if the numbers have too few effective sources.
 
     Args:
-        verdict: verdict if enough sources decide the numbers.
-        evidence: numbers behind the verdict.
-        effective_sources: effective number of sources of these numbers.
+        verdict: verdict for the case that there are enough effective sources.
+        evidence: numbers that led to the verdict.
+        effective_sources: number of effective sources of these numbers.
     """
     if effective_sources < FEWEST_EFFECTIVE:
         return Judgement(INCONCLUSIVE, f"{effective_sources:.1f} effective sources decide it: {evidence}")
@@ -104,10 +123,10 @@ def weighed(verdict: str, evidence: str, effective_sources: float) -> Judgement:
 
 
 def all_of(parts: Sequence[Judgement]) -> Judgement:
-    """Return the judgement of a statement whose parts must all hold.
+    """Combine the judgements of the parts of a statement that holds only if all its parts hold.
 
-    The statement does not hold if a part does not hold. Otherwise it is not tested if a part is not tested, and
-    inconclusive if a part is inconclusive. The evidence contains the evidence of all parts.
+    The statement does not hold if any part does not hold. Otherwise it is not tested if any part is not tested.
+    Otherwise it is inconclusive if any part is inconclusive. The result contains the evidence of all parts.
     """
     verdicts = [part.verdict for part in parts]
     evidence = "; ".join(dict.fromkeys(part.evidence for part in parts))
@@ -119,10 +138,16 @@ def all_of(parts: Sequence[Judgement]) -> Judgement:
 
 
 def placed(low: float, high: float, least: float, most: float) -> str:
-    """Return the verdict on a range from an interval.
+    """Return the verdict on the statement that a number lies in a range, given an interval for the number.
 
-    It holds if the interval lies inside the range, does not hold if the two are disjoint, and is inconclusive if they
-    overlap.
+    The statement holds if the interval lies inside the range. It does not hold if the interval and the range have no
+    common number. Otherwise it is inconclusive.
+
+    Args:
+        low: lower end of the interval.
+        high: upper end of the interval.
+        least: lower end of the range.
+        most: upper end of the range.
     """
     if least <= low and high <= most:
         return HOLDS
@@ -130,7 +155,7 @@ def placed(low: float, high: float, least: float, most: float) -> str:
 
 
 def p_shown(value: float) -> str:
-    """Return a p-value in words, with enough digits to show on which side of `LEVEL` it is."""
+    """Return a p-value as text, such as `p = 0.012`, with enough decimals to show whether it is below `LEVEL`."""
     if value < 0.001:
         return "p < 0.001"
     decimals = next(count for count in range(3, 18) if (float(f"{value:.{count}f}") < LEVEL) == (value < LEVEL))

@@ -1,4 +1,4 @@
-"""Checkpoints of a training, which are complete or absent, and which only a training with equal settings resumes."""
+"""Checkpoints of a training: files that are never incomplete, and that only a training with equal settings can read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ __all__ = ["read_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], *, settings: str) -> None:
-    """Write a state to disk; if the disk is full, the previous file stays.
+    """Write the state of a training to a file. If the disk is full, the previous file stays unchanged.
 
     Args:
-        path: path of the file; its folder is created.
-        state: tensors and plain values.
-        settings: text that must be equal to resume from the checkpoint, such as the hash of the recipe.
+        path: path of the file. Its folder is created if it does not exist.
+        state: tensors and plain values to save.
+        settings: text that identifies the training, such as the hash of its recipe. `read_checkpoint` requires an equal
+            text.
 
     Raises:
         OSError: the disk is full or read-only; the error contains the path.
@@ -36,7 +37,11 @@ def save_checkpoint(path: Path, state: Mapping[str, Any], *, settings: str) -> N
 
 
 def read_checkpoint(path: Path, *, settings: str) -> dict[str, Any]:
-    """Return the saved state on the CPU.
+    """Return the state that `save_checkpoint` saved, with its tensors on the CPU.
+
+    Args:
+        path: path of the file.
+        settings: text that must equal the text with which the checkpoint was saved.
 
     Raises:
         BadInputError: the file is damaged, or was saved with other settings.

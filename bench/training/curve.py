@@ -1,4 +1,7 @@
-"""The learning curve of a run: the losses of every update and every validation, written to disk immediately."""
+"""The learning curve of a run: the losses of each update and the metrics of each validation.
+
+Every entry is written to disk immediately, so that an interrupted run keeps its curve.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,24 @@ __all__ = ["Curve", "print_curve"]
 
 LOSSES, VALIDATIONS = "losses.jsonl", "validation.jsonl"
 POINTS = 12
-"""Number of lines of the printed curve."""
+"""Largest number of lines that `print_curve` prints for the losses."""
 RANKED_BY = ("lpips_mask", "lpips")
-"""Metrics that rank checkpoints; the first of them that a decoder has decides, and the lowest value is best."""
+"""Metrics by which checkpoints are ranked; the lowest value is best.
+
+Only the first metric that a validation contains is used. A decoder without a branch has no `lpips_mask`.
+"""
 
 
 class Curve:
-    """The lines of two files; lines after the step at which a run resumes are removed."""
+    """The learning curve of a run, kept in the files `losses.jsonl` and `validation.jsonl` of its folder."""
 
     def __init__(self, folder: Path, step: int | None = None) -> None:
         """Open the curve of a run.
 
         Args:
             folder: folder of the run.
-            step: number of finished updates; 0 removes all lines. None opens a finished run and removes nothing.
+            step: number of updates after which the run starts or resumes. Lines of later updates are removed, and 0
+                removes all lines. None removes nothing, for a finished run.
         """
         self.folder = folder
         if step is not None:
@@ -56,11 +63,16 @@ class Curve:
         self._opened.close()  # closes every file, even if closing one of them fails on a full disk
 
     def updated(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add the losses of an update."""
+        """Add the losses of the update after which `step` updates are finished."""
         self._add(LOSSES, step, losses)
 
     def validated(self, step: int, figures: Mapping[str, float]) -> bool:
-        """Add a validation; return True if it is the best of the run."""
+        """Add a validation, and return True if it is better than all earlier ones of the run, except that of step 0.
+
+        Args:
+            step: number of finished updates.
+            figures: measured metrics, by name.
+        """
         metric = next(name for name in RANKED_BY if name in figures)
         earlier = [line[metric] for line in _lines(self.folder / VALIDATIONS) if line["step"] > 0]
         self._add(VALIDATIONS, step, figures)
@@ -71,16 +83,16 @@ class Curve:
         self._files[name].flush()
 
     def losses(self) -> pandas.DataFrame:
-        """Return one line for each update."""
+        """Return the losses of all updates, as a table with one line for each update."""
         return pandas.DataFrame(_lines(self.folder / LOSSES))
 
     def validations(self) -> pandas.DataFrame:
-        """Return one line for each validation."""
+        """Return the metrics of all validations, as a table with one line for each validation."""
         return pandas.DataFrame(_lines(self.folder / VALIDATIONS))
 
 
 def print_curve(losses: pandas.DataFrame, validations: pandas.DataFrame) -> None:
-    """Print means of the losses over equal parts of the run, and the validations."""
+    """Print two tables: the mean losses in up to twelve equal parts of the run, and all validations."""
     stretch = -(-len(losses) // POINTS)
     means = losses.groupby((losses["step"] - 1) // stretch).mean()
     means["step"] = losses.groupby((losses["step"] - 1) // stretch)["step"].max()
@@ -99,7 +111,10 @@ def _shown(name: Any, value: float) -> str:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    """Return the complete lines of a file of JSON lines; the last line may have been cut off."""
+    """Return the parsed lines of a file with one JSON object in each line; [] if the file does not exist.
+
+    Reading stops at the first line that is not valid JSON: an interruption may have cut off the last line.
+    """
     if not path.is_file():
         return []
     found = []

@@ -1,9 +1,10 @@
-"""Initial weights of decoders; for small ones, last layers that are linear and a branch that copies through them.
+"""Initial weights of decoders. Small decoders get linear last layers and a branch that copies known pixels.
 
-The last normalisation divides by statistics of the whole picture, including the hole. If a group has few channels,
-these vary with every picture, and known pixels cannot be copied through it. Two facts give a start at which they can.
-silu(u) - silu(-u) = u, so channels in pairs of opposite sign are read linearly. A pair of large constants in a
-group fixes its variance, independent of the other channels.
+The last normalisation divides by statistics of the whole picture, including the hole. If a normalisation group has few
+channels, these statistics differ from picture to picture, and known pixels cannot be copied exactly. Two facts allow
+initial weights with which they can be copied. First, silu(u) - silu(-u) = u, so a pair of channels with opposite signs
+can be read linearly. Second, two large constants in a group determine the group's variance almost alone, so that the
+other channels hardly change it.
 """
 
 from __future__ import annotations
@@ -30,23 +31,26 @@ __all__ = ["check_start", "examples_of", "start_branch", "start_readout", "start
 
 COLOURS = 3
 EXAMPLES, EXAMPLES_AT_ONCE = 512, 64
-"""Number of pictures from which the branch's start is computed, and number per batch."""
+"""Number of pictures from which the initial weights of a branch are computed, and number of pictures in one batch."""
 COPY_STEPS, COPY_RATE, COPY_AT_ONCE = 1000, 0.2, 16
-"""Steps, rate and batch size for fitting the branch's finest convolution; only the last layers run, within seconds."""
+"""Number of steps, learning rate and batch size with which the branch's finest convolution is fitted.
+
+The fit takes only seconds, because only the last layers run.
+"""
 
 Example = tuple[Tensor, Tensor, Tensor]
-"""Latents B×4×h×w, pictures B×3×H×W in [-1, 1], masks B×1×H×W, 1 = hole."""
+"""A batch of examples: latents B×4×h×w, pictures B×3×H×W in [-1, 1] and masks B×1×H×W, 1 = hole."""
 
 
 def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
-    """Require that a decoder can start from another one.
+    """Require that a decoder can start with the weights of another decoder.
 
     Args:
-        start: sizes of the other decoder.
-        sizes: sizes of the decoder.
+        start: sizes of the decoder whose weights are used.
+        sizes: sizes of the decoder that starts with these weights.
 
     Raises:
-        BadInputError: the sizes do not allow it.
+        BadInputError: the new decoder lacks a part of the other one, or has normalisation groups of another size.
     """
     try:
         check_widening(start, sizes)
@@ -56,11 +60,11 @@ def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
 
 @dataclass(frozen=True)
 class StartedDecoder:
-    """A decoder before its first update."""
+    """A decoder with its initial weights, before its first update."""
 
     decoder: Decoder
     pretrained: frozenset[str] = frozenset()
-    """Names of the parameters that it took from another decoder."""
+    """Names of the parameters that have a counterpart in the decoder from which this one started."""
 
 
 def started_decoder(
@@ -71,17 +75,18 @@ def started_decoder(
     device: torch.device,
     examples: Iterable[Example] = (),
 ) -> StartedDecoder:
-    """Return a decoder before its first update.
+    """Create a decoder with its initial weights.
 
     Args:
-        sizes: sizes of the decoder.
-        start: the decoder whose images it makes at first, at most as large; None for fresh weights.
-        seed: seed of the fresh weights.
-        device: device of the decoder.
-        examples: examples for `start_branch`; without any, a fresh branch keeps its random weights.
+        sizes: sizes of the new decoder.
+        start: a decoder that is at most as large. The new decoder makes the same images at first. None for random
+            weights.
+        seed: seed of the random weights.
+        device: device on which the new decoder is placed.
+        examples: batches for `start_branch`. Without any, a new branch keeps its random weights.
 
     Raises:
-        BadInputError: the decoder cannot start from the other one.
+        BadInputError: the sizes do not allow the new decoder to start from `start`.
     """
     with seeded(seed, "decoder", "weights"):
         decoder = Decoder(sizes)
@@ -99,7 +104,14 @@ def started_decoder(
 def examples_of(
     data: Dataset[TrainingItem], first_stage: FirstStage, *, seed: int, device: torch.device
 ) -> Iterator[Example]:
-    """Yield the first items of a run."""
+    """Yield the first 512 items of a run in batches of 64, encoded with the noise that the run draws for them.
+
+    Args:
+        data: the training items, by position in the run.
+        first_stage: the first stage, which makes the latents.
+        seed: seed of the run.
+        device: device on which the batches are placed.
+    """
     for first in range(0, EXAMPLES, EXAMPLES_AT_ONCE):
         positions = range(first, first + EXAMPLES_AT_ONCE)
         items = [data[position] for position in positions]
@@ -111,12 +123,16 @@ def examples_of(
 
 @torch.no_grad()
 def start_readout(decoder: Any, *, constant: float) -> None:
-    """Set the last layers of a new decoder to read three pairs of channels in each group linearly, as the colours.
+    """Set the last layers of a new decoder so that they read the three colours linearly.
+
+    Each normalisation group then has a pair of channels for each colour, and two large constants. The module's
+    docstring explains why.
 
     Args:
-        decoder: decoder with diffusers' names; its last residual block, `conv_norm_out` and `conv_out` are changed
-            in place.
-        constant: size of the two constants in each group; far larger than the features, which are about 1.
+        decoder: decoder with diffusers' names. The bias of its last residual block and the weights of `conv_out` are
+            changed in place.
+        constant: absolute value of the two constants in each group. It must be far larger than the features, which are
+            about 1.
 
     Raises:
         ValueError: a group has fewer than eight channels.
@@ -136,16 +152,17 @@ def start_readout(decoder: Any, *, constant: float) -> None:
 
 
 def start_branch(decoder: Decoder, examples: Iterable[Example]) -> None:
-    """Initialise a new branch so that it copies known pixels through the decoder's last layers.
+    """Initialise a new branch so that the decoder copies known pixels.
 
-    The last convolution becomes pointwise, with the sum of its taps, so that values in the hole have no effect across
-    the mask's edge; flat colours are unchanged, and the joint training may restore the taps. Then the branch's finest
-    convolution is set to the least-squares prediction of the decoder's own features, and is fitted from there to
+    First, the 3×3 kernels of the last convolution are replaced by their sums at the centre. The convolution then reads
+    one position for each pixel, so that values in the hole do not change known pixels next to it. Areas of one colour
+    stay as they were, and the training can change the kernels again. Second, the branch's finest convolution is set to
+    predict the decoder's finest features from the picture by least squares. From these weights, it is fitted to
     reproduce the known pixels.
 
     Args:
-        decoder: decoder with a branch; `conv_out` and `condition_encoder.layers[0]` are changed in place.
-        examples: latents, pictures and masks; without any, nothing is changed.
+        decoder: decoder with a branch. `conv_out` and `condition_encoder.layers[0]` are changed in place.
+        examples: batches of latents, pictures and masks. Without any, nothing is changed.
     """
     assert decoder.condition_encoder is not None
     layer = decoder.condition_encoder.layers[0]
@@ -166,7 +183,10 @@ def start_branch(decoder: Decoder, examples: Iterable[Example]) -> None:
 
 @torch.no_grad()
 def _finest_features(decoder: Decoder, z: Tensor, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the output of the decoder's finest level without a mask, and with one before it is blended."""
+    """Return the output of the decoder's finest level twice: from decoding without the mask, and with the mask.
+
+    Both are taken before the last blending step, and have the shape B×C×H×W.
+    """
     found: list[Tensor] = []
     hook = decoder.up_blocks[-1].register_forward_hook(lambda _, inputs, output: found.append(output))
     decoder(z)
@@ -176,7 +196,12 @@ def _finest_features(decoder: Decoder, z: Tensor, picture: Tensor, mask: Tensor)
 
 
 def _predict(layer: nn.Conv2d, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
-    """Set a layer to the least-squares map from 3×3 patches of pictures to features, over all pixels."""
+    """Set a 3×3 convolution to predict features from pictures, with the least squared error over all pixels.
+
+    Args:
+        layer: the convolution, which is changed in place.
+        pairs: pictures B×3×H×W and features B×C×H×W.
+    """
     inner = outer = torch.zeros((), dtype=torch.float64)
     for picture, features in pairs:
         patches = functional.unfold(picture, 3, padding=1)
@@ -190,7 +215,15 @@ def _predict(layer: nn.Conv2d, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
 
 
 def _fit_copy(decoder: Decoder, layer: nn.Conv2d, pictures: Tensor, masks: Tensor, features: Tensor) -> None:
-    """Fit the layer to reproduce the known pixels, while the decoder's features in the hole stay fixed."""
+    """Fit the branch's finest convolution so that the decoder reproduces the known pixels.
+
+    Args:
+        decoder: decoder whose last layers are used; it stays as it is, except for `layer`.
+        layer: the branch's finest convolution, which is changed in place.
+        pictures: N×3×H×W in [-1, 1].
+        masks: N×1×H×W, 1 = hole.
+        features: N×C×H×W, the decoder's finest features, which stay fixed.
+    """
     known = 1 - masks
     parameters = list(layer.parameters())
     optimizer = torch.optim.Adam(parameters, lr=COPY_RATE)

@@ -1,4 +1,4 @@
-"""Logging of a training's curves and pictures to TensorBoard, and optionally to W&B."""
+"""Logging of a training run to TensorBoard (curves and pictures), and optionally to W&B (curves)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ __all__ = ["Scalars"]
 
 
 class Scalars:
-    """A writer of a run's numbers to TensorBoard and W&B, in addition to the run's own files."""
+    """A writer that sends a run's curves and pictures to TensorBoard, and its curves to W&B if this is requested.
+
+    The files that the run itself keeps, such as `losses.jsonl`, are written elsewhere.
+    """
 
     def __init__(self, folder: Path, *, wandb: str | None, settings: Mapping[str, Any]) -> None:
         """Open TensorBoard and, if requested, W&B.
 
         Args:
-            folder: folder of the event files.
-            wandb: name of the project at W&B; None disables it.
-            settings: settings that W&B shows with the curves.
+            folder: folder in which TensorBoard's event files are written.
+            wandb: name of the project at W&B. None means that nothing is sent to W&B.
+            settings: settings of the run, which W&B shows next to the curves.
         """
         self._board = SummaryWriter(str(folder))
         self._previous_hook = threading.excepthook
@@ -49,19 +52,29 @@ class Scalars:
             self._wandb.finish()
 
     def values(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point to each curve."""
+        """Add one point to each curve.
+
+        Args:
+            step: number of finished updates, the horizontal position of the points.
+            values: value of each curve at this step, by the curve's name.
+        """
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
 
     def pictures(self, step: int, rows: Sequence[tuple[str, Tensor]]) -> None:
-        """Add rows of pictures N×3×R×R in [-1, 1]."""
+        """Add one image to TensorBoard for each row of pictures; W&B gets no pictures.
+
+        Args:
+            step: number of finished updates.
+            rows: a label and pictures N×3×R×R in [-1, 1] for each row.
+        """
         for label, pictures in rows:
             self._board.add_image(label, make_grid((pictures + 1) / 2, nrow=len(pictures)), step)
 
 
 def _thread_hook(thread: threading.ExceptHookArgs) -> None:
-    """Ignore a disk error in the board's own thread, because the next call of the board raises it again."""
+    """Ignore a disk error in the thread of TensorBoard's writer: the next call of the writer raises it again."""
     if not isinstance(thread.exc_value, OSError):
         threading.__excepthook__(thread)

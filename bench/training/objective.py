@@ -1,10 +1,10 @@
 """The loss of decoders: pixels, perceptual distance, and a discriminator (paper, section 3.2 and appendix A).
 
-If paper and released code differ, the code is followed and the paper's way is an option (buxiangzhiren/
-Asymmetric_VQGAN at 406c5cd, ldm/modules/losses/contperceptual.py). A step of the code decodes and compares twice, once
-for each optimiser, and computes the two gradients of the adaptive weight through everything. Here each loss's gradient
-with respect to the image is computed once; the last layer's gradients and the decoder's single backward pass follow
-from it.
+Where the paper and the released code differ, the default is the code's way and the paper's way is an option
+(buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/modules/losses/contperceptual.py). In each step, the released code
+decodes and compares twice, once for each optimiser, and it runs backward through all networks for each gradient of the
+adaptive weight. This module computes the gradient of each loss with respect to the image only once. From these
+gradients, it computes the gradients at the last layer and runs a single backward pass of the decoder.
 """
 
 from __future__ import annotations
@@ -40,27 +40,34 @@ ADVERSARIES = ("hinge", "log", "none")
 NUMERATORS = ("rec", "pixel")
 
 Perceptual = Callable[[Tensor, Tensor], Tensor]
-"""Function that returns the distances B of reconstructions B×3×H×W to pictures B×3×H×W, both in [-1, 1]."""
+"""Function that compares reconstructions B×3×H×W with pictures B×3×H×W, both in [-1, 1].
+
+It returns one perceptual distance for each picture, B values.
+"""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The terms of the loss and their weights; the defaults are the released code's."""
+    """The terms of the loss and their weights. The defaults are the values of the released code."""
 
     perceptual_weight: float = 1.0
     reduction: str = "sum"
-    """Reduction of the losses: `sum` over channels and pixels, adding the perceptual distance at each (the code); or
-    `mean`.
+    """Reduction of the reconstruction losses.
+
+    `mean` takes the mean over channels and pixels. `sum` multiplies both terms by their number, 3·H·W, as the released
+    code does when it adds the perceptual distance to the error of each pixel.
     """
     adversary: str = "hinge"
-    """Adversarial loss: `hinge` (the code), `log` (the paper's eq. 7), or `none`."""
+    """Adversarial loss: `hinge` (as in the released code), `log` (eq. 7 of the paper), or `none`."""
     adversary_from: int = 50_001
-    """First step with a discriminator."""
+    """First step in which the discriminator takes part."""
     adversary_weight: float = 0.8
-    """Factor on the adaptive weight (in the code; the paper has none)."""
+    """Factor by which the adaptive weight is multiplied. The released code has this factor, the paper does not."""
     adaptive_numerator: str = "rec"
-    """Numerator of eq. 9: the gradient of pixels and perceptual distance (`rec`, the code), or of `pixel` (the
-    paper).
+    """Loss whose gradient is the numerator of eq. 9.
+
+    `rec` is the sum of the pixel error and the perceptual distance, as in the released code. `pixel` is the pixel error
+    alone, as in the paper.
     """
     adaptive_limit: float = 1e4
     adaptive_epsilon: float = 1e-4
@@ -75,12 +82,12 @@ class Objective:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {getattr(self, name)!r}")
 
     def adversarial(self, step: int) -> bool:
-        """Tell whether the discriminator takes part in a step."""
+        """Return True if the discriminator takes part in a step."""
         return self.adversary != "none" and step >= self.adversary_from
 
 
 class FeatureDistance(nn.Module):
-    """The perceptual distance of a feature network of this project, for the mini profile."""
+    """The perceptual distance that the mini profile uses. It compares feature maps of a network of this project."""
 
     def __init__(self, network: FeatureNetwork) -> None:
         super().__init__()
@@ -93,21 +100,24 @@ class FeatureDistance(nn.Module):
 
 
 def feature_distance(path: str) -> FeatureDistance:
-    """Return the perceptual distance of the feature network in a folder."""
+    """Return the perceptual distance that compares pictures by the feature network in the folder `path`."""
     return FeatureDistance(load_feature_network(path))
 
 
 def reconstruction_loss(
     image: Tensor, target: Tensor, perceptual: Perceptual, *, weight: float, reduction: str = "mean"
 ) -> dict[str, Tensor]:
-    """Return the mean absolute error (`l1`; appendix A) and the weighted perceptual distance (eq. 5), each a scalar.
+    """Return the terms of the reconstruction loss by name, each a scalar.
+
+    `l1` is the absolute error (appendix A). `perceptual` is the weighted perceptual distance (eq. 5), which is absent
+    if `weight` is 0.
 
     Args:
         image: reconstructions B×3×H×W in [-1, 1].
-        target: the pictures.
-        perceptual: function that returns B distances.
-        weight: weight of the perceptual distance.
-        reduction: `mean`, or `sum`: both terms times 3·H·W.
+        target: the true pictures, in the same shape and range.
+        perceptual: function that returns one distance for each picture.
+        weight: factor by which the perceptual distance is multiplied.
+        reduction: `mean` for means over all values; `sum` multiplies both terms by 3·H·W.
     """
     scale = image[0].numel() if reduction == "sum" else 1
     terms = {"l1": scale * (image.float() - target).abs().mean()}
@@ -117,14 +127,24 @@ def reconstruction_loss(
 
 
 def adversarial_loss(logits: Tensor, kind: str) -> Tensor:
-    """Return the decoder's loss: -mean D (hinge; the code), or mean log(1 - D) (eq. 7), where D is the logits'
-    sigmoid.
+    """Return the decoder's adversarial loss, a scalar.
+
+    Args:
+        logits: the discriminator's logits of reconstructions, positive for patches that look like true pictures.
+        kind: `hinge` for the negative mean of the logits, as in the released code. Any other value stands for eq. 7,
+            mean log(1 - D), where D is the sigmoid of the logits.
     """
     return -logits.mean() if kind == "hinge" else -functional.softplus(logits).mean()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: str) -> Tensor:
-    """Return the discriminator's loss from logits of pictures and reconstructions: half the sum of both (the code)."""
+    """Return the discriminator's loss, a scalar: the mean of its losses on pictures and on reconstructions.
+
+    Args:
+        real: logits of true pictures.
+        fake: logits of reconstructions.
+        kind: `hinge` for the hinge loss, as in the released code. Any other value stands for the cross-entropy.
+    """
     if kind == "hinge":
         return 0.5 * (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean())
     return 0.5 * (functional.softplus(-real).mean() + functional.softplus(fake).mean())
@@ -133,14 +153,18 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str) -> Tensor:
 def adaptive_weight(
     objective: Objective, reconstruction: Tensor, adversarial: Tensor, inputs: Tensor, layer: nn.Conv2d
 ) -> Tensor:
-    """Return the ratio of both gradients' norms at the decoder's last layer, limited and scaled (eq. 9).
+    """Return the factor by which the adversarial loss is multiplied (eq. 9), a scalar.
+
+    The factor is the norm of the reconstruction loss's gradient divided by the norm of the adversarial loss's gradient,
+    both with respect to the weights of the decoder's last layer. It is limited to `adaptive_limit`, and then multiplied
+    by `adversary_weight`.
 
     Args:
-        objective: objective with the constants.
+        objective: objective with the constants of the formula.
         reconstruction: gradient of the reconstruction loss with respect to the image, B×3×H×W.
-        adversarial: gradient of the adversarial loss with respect to the image.
-        inputs: input of the last layer, B×C×H×W.
-        layer: the last layer.
+        adversarial: gradient of the adversarial loss with respect to the image, B×3×H×W.
+        inputs: input of the last layer in the forward pass, B×C×H×W.
+        layer: last layer of the decoder.
     """
     norms = []
     for gradient in (reconstruction, adversarial):
@@ -155,10 +179,10 @@ def adaptive_weight(
 
 @dataclass
 class DecoderStep:
-    """The forward pass of decoder and discriminator, and the gradients of both."""
+    """The computation of one pass: it runs the decoder and the discriminator, and adds up the gradients of both."""
 
     decoder: nn.Module
-    """Module with the interface of `Decoder`, possibly wrapped for several processes."""
+    """The decoder, possibly compiled or wrapped for training in several processes."""
     last_layer: nn.Conv2d
     """Last layer of the decoder."""
     discriminator: nn.Module | None
@@ -169,14 +193,17 @@ class DecoderStep:
     def __call__(
         self, z: Tensor, image: Tensor, mask: Tensor | None, *, step: int, share: float = 1.0
     ) -> dict[str, Tensor]:
-        """Add the gradients of one pass to the parameters', and return the losses, each a scalar without graph.
+        """Run one pass, and add its gradients to the gradients that the parameters already have.
 
         Args:
             z: latents B×4×h×w, as the decoder's input.
             image: pictures B×3×H×W in [-1, 1].
             mask: B×1×H×W, 1 = hole; None for a decoder without a branch.
-            step: step of the run, which decides whether the discriminator takes part.
-            share: factor on all gradients.
+            step: number of the current step. The discriminator takes part only from a certain step on.
+            share: factor by which all gradients are multiplied, such as 1 / (number of passes of one update).
+
+        Returns:
+            The losses by name, each a scalar without gradient.
         """
         inputs: list[Tensor] = []
         hook = self.last_layer.register_forward_pre_hook(lambda _, given: inputs.append(given[0].detach()))

@@ -1,7 +1,8 @@
-"""The recipe of a decoder's training: all settings that change its weights, except sizes, start and data.
+"""The recipe of a decoder's training: all settings that change the trained weights, except sizes, start and data.
 
-The schedule is that of buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/lr_scheduler.py: a linear warm-up, then half a
-cosine. The discriminator has its own schedule, which starts at the step at which it joins, with a rate of zero.
+The learning rate follows the schedule of buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/lr_scheduler.py: a linear
+warm-up, then half a cosine. The discriminator has its own schedule. It begins with a rate of zero at the step at which
+the discriminator joins the training.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ class WarmupCosine:
 
     peak: float
     steps: int
-    """Last step; from there on, the rate is at its floor."""
+    """Step at which the rate reaches `floor`. After this step, the rate stays there."""
     warmup: int = 5000
     start: float = 0.01
-    """Fraction of the peak at the first step."""
+    """Rate at the beginning of the warm-up, as a fraction of `peak`."""
     floor: float = 1e-6
-    """Lowest rate, absolute."""
+    """Lowest rate after the warm-up. This is a rate, not a fraction of `peak`."""
     first: int | None = None
-    """Step at which the schedule of a network that joins later starts: the rate is zero up to and including this step.
-    None for a schedule that starts at step 0 with `start` times the peak.
+    """Step at which the schedule starts, for a network that joins the training later.
+
+    The rate is zero up to and including this step. None means that the schedule starts at step 0 with `start` × `peak`.
     """
 
     def __call__(self, step: int) -> float:
@@ -49,46 +51,54 @@ class WarmupCosine:
 
 @dataclass(frozen=True)
 class DecoderRecipe:
-    """A training run."""
+    """The settings of one training run of a decoder."""
 
     steps: int
     """Number of updates of the decoder."""
     batch_size: int
-    """Number of items of one update, over all processes."""
+    """Number of items in one update, added up over all processes."""
     at_once: int
-    """Number of items of one forward pass, over all processes; the gradients of `batch_size / at_once` passes are added
-    up.
+    """Number of items in one forward pass, added up over all processes.
+
+    One update adds the gradients of `batch_size / at_once` passes.
     """
     learning_rate: float
-    """Peak rate of new parameters, and of the discriminator."""
+    """Highest learning rate of new parameters of the decoder, and of the discriminator."""
     objective: Objective = field(default_factory=Objective)
     pretrained_rate: float = 1.0
-    """Rate of the parameters from `start`, as a multiple of the new ones' rate."""
+    """Learning rate of the parameters that come from `start`, as a multiple of the rate of new parameters."""
     fresh: bool = False
-    """True if the decoder starts from random weights, for any value of `start`."""
+    """True if the decoder starts from random weights, whatever the value of `start` is."""
     warmup: int = 5000
     rate_start: float = 0.01
     rate_floor: float = 1e-6
     betas: tuple[float, float] = (0.5, 0.9)
     clip: float | None = None
-    """Largest norm of the decoder's gradients together; None for no limit."""
+    """Largest norm of all gradients of the decoder together. Larger gradients are scaled down. None means no limit."""
     resolution: int = 256
     smallest_crop: float = 0.5
     masks: str = "thick_256"
     full_share: float = 0.5
-    """Fraction of masks that are full, so that the decoder must use the latents."""
+    """Fraction of masks that are full (all ones). With a full mask, the decoder sees no known pixels, only latents."""
     full_masks: str = "drawn"
-    """Choice of full masks: `drawn` for each item (the code), or strictly `alternating` (the paper's word)."""
+    """Way to choose the items that get a full mask.
+
+    `drawn` decides at random for each item, as in the released code. With `alternating`, every second mask is full, as
+    the paper says.
+    """
     precision: str = "float32"
     channels_last: bool = True
     compile: bool = False
     save_every: int = 5000
     keep: int = 2
-    """Number of checkpoints that are kept, the newest ones."""
+    """Number of newest checkpoints that are kept. Older checkpoints are deleted."""
     validate_every: int = 5000
     validation_items: int = 256
     profile: str = "mini"
-    """Profile of the recipe; recipes of mini do not name it, because finished parts are identified by their data."""
+    """Profile that the recipe belongs to.
+
+    Recipes of mini do not contain this field: a finished part is identified by its recipe, which must not change.
+    """
 
     def __post_init__(self) -> None:
         sizes = ("steps", "batch_size", "at_once", "resolution", "save_every", "keep", "validate_every")
@@ -110,7 +120,11 @@ class DecoderRecipe:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {getattr(self, name)!r}")
 
     def drawing(self, *, validation: bool = False) -> dict[str, Any]:
-        """Return the arguments of the items' data set; no mask is full if decoders are measured."""
+        """Return the keyword arguments with which the data set of items is created.
+
+        Args:
+            validation: True for the items of a validation. No mask is full then.
+        """
         return {
             "resolution": self.resolution,
             "masks": self.masks,
@@ -119,14 +133,19 @@ class DecoderRecipe:
         }
 
     def rate(self, *, pretrained: bool) -> WarmupCosine:
-        """Return the learning rate of the decoder's parameters."""
+        """Return the learning rate of the decoder's parameters as a function of the step.
+
+        Args:
+            pretrained: True for parameters that come from `start`, False for new ones.
+        """
         factor = self.pretrained_rate if pretrained else 1.0
         return WarmupCosine(factor * self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor)
 
     def discriminator_rate(self) -> WarmupCosine:
-        """Return the rate of the discriminator's parameters, which is zero in the step in which it joins.
+        """Return the learning rate of the discriminator's parameters as a function of the step.
 
-        It therefore changes from the next step on (`LambdaWarmUpCosineScheduler_D` with `start_step` at `disc_start`).
+        The rate is zero in the step in which the discriminator joins, so that its weights change from the next step on
+        (in the released code: `LambdaWarmUpCosineScheduler_D` with `start_step` at `disc_start`).
         """
         first = self.objective.adversary_from
         return WarmupCosine(self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor, first)

@@ -1,7 +1,8 @@
-"""Training of a decoder for a frozen first stage, on one or more devices, which resumes exactly where it stopped.
+"""Training of a decoder for a frozen first stage, on one or more devices.
 
-Items, masks and the posterior's noise depend only on an item's position in the run, and rates on the step. A checkpoint
-therefore holds only the networks, their optimisers and the step.
+An interrupted training resumes exactly where it stopped. An item, its mask and its noise depend only on the item's
+position in the run, and learning rates depend only on the step. A checkpoint therefore needs to hold only the networks,
+their optimisers and the step, and the seconds that the training took so far.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Progressed:
-    """The result of one update."""
+    """The result of one update: its losses and learning rates, by name."""
 
     step: int
     """Number of finished updates."""
@@ -48,12 +49,24 @@ class Progressed:
 
 
 def device_ids(device: torch.device) -> list[int] | None:
-    """Return the device ids for distributed training; None for the CPU, or for CUDA's current device."""
+    """Return the argument `device_ids` of `DistributedDataParallel`.
+
+    This is a list of the device's index, or None if the device is the CPU or a CUDA device without an index.
+    """
     return [device.index] if device.type == "cuda" and device.index is not None else None
 
 
 def posterior_noise(shape: tuple[int, ...], seed: int, positions: Sequence[int]) -> Tensor | None:
-    """Return standard normal noise for items by their position in the run; None if the first stage uses none."""
+    """Return the standard normal noise with which the first stage samples the latents of some items.
+
+    Args:
+        shape: shape of the noise for one item; () if the first stage uses no noise.
+        seed: seed of the run.
+        positions: position of each item in the run. The noise of an item depends only on it and on the seed.
+
+    Returns:
+        A tensor of B × `shape` on the CPU; None if `shape` is ().
+    """
     if not shape:
         return None
     draws = [
@@ -65,10 +78,10 @@ def posterior_noise(shape: tuple[int, ...], seed: int, positions: Sequence[int])
 
 @dataclass
 class DecoderTraining:
-    """A training run; iterate over `updates()`, which also applies rates and saves checkpoints."""
+    """A training run of a decoder. To train, iterate over `updates()`, which also saves the checkpoints."""
 
     decoder: Decoder
-    """Decoder that is changed in place."""
+    """The decoder to train. It is changed in place."""
     first_stage: FirstStage
     data: Dataset[TrainingItem]
     perceptual: Perceptual
@@ -76,18 +89,21 @@ class DecoderTraining:
     seed: int
     device: torch.device
     folder: Path
-    """Folder of the checkpoints."""
+    """Folder in which checkpoints are written and searched."""
     settings: str
-    """Text that must be equal to resume from a checkpoint, such as the hash of the recipe and the data."""
+    """Text that identifies the recipe and the data, such as a hash.
+
+    The run resumes only from a checkpoint with an equal text.
+    """
     pretrained: frozenset[str] = frozenset()
-    """Names of the decoder's parameters that come from its start."""
+    """Names of the decoder's parameters that come from another decoder; they have a learning rate of their own."""
     world: World = field(default_factory=World)
     workers: int = 0
-    """Number of processes that read data, for each training process."""
+    """Number of data-loading processes that each training process starts; 0 to load data in the process itself."""
     discriminator: PatchDiscriminator | None = field(default=None, init=False)
     step: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
-    """Seconds that the updates took, including those before interruptions as far as they were saved."""
+    """Seconds that all updates took. After an interruption, only the time up to the last checkpoint is included."""
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -120,12 +136,15 @@ class DecoderTraining:
     # --- the loop ----------------------------------------------------------------------------------------------------
 
     def updates(self) -> Iterator[Progressed]:
-        """Train to the last step and yield each update; a checkpoint is written when the next update is requested.
+        """Train to the last step, and yield the result of each update.
+
+        The checkpoint of a step is written only when the caller requests the next update. If the caller is interrupted
+        between the two, for example in a validation, the step is repeated after a restart.
 
         Raises:
-            FloatingPointError: a loss is not finite; the message names the last checkpoint, which is complete.
-            TerminatedError: SIGTERM was received; a checkpoint of this step was written.
-            OSError: the disk is full; the last checkpoint is complete.
+            FloatingPointError: a loss is not finite. The message names the last checkpoint, which is complete.
+            TerminatedError: SIGTERM was received. The checkpoint of the current step was written.
+            OSError: the disk is full. The last checkpoint is complete.
         """
         step_of = self._create_step()
         passes = self.recipe.batch_size // self.recipe.at_once
@@ -202,7 +221,10 @@ class DecoderTraining:
 
     @contextmanager
     def _delay_exchange(self, hold: bool) -> Iterator[None]:
-        """Postpone the exchange of gradients between processes until the last pass of an update."""
+        """Prevent the exchange of gradients between processes during the block if `hold` is True.
+
+        Only the last pass of an update exchanges gradients, because they are added up over the passes before.
+        """
         before = [net.require_backward_grad_sync for net in self._exchanged]
         for net in self._exchanged:
             net.require_backward_grad_sync = not hold
@@ -233,7 +255,10 @@ class DecoderTraining:
         return sorted(self.folder.glob("step_*.pt"))
 
     def save(self) -> None:
-        """Write a checkpoint of the current step in the main process, and remove all but the newest ones."""
+        """Write a checkpoint of the current step, and remove all checkpoints except the newest `recipe.keep`.
+
+        Only the main process writes; the other processes wait for it.
+        """
         if self.world.is_main_process:
             state = {"step": self.step, "seconds": self.seconds, "decoder": self.decoder.state_dict()}
             state["optimizer"] = self._optimizer.state_dict()
@@ -267,7 +292,7 @@ class DecoderTraining:
 
 @dataclass
 class _Positions:
-    """A batch sampler of a known sequence of batches."""
+    """A batch sampler for a known sequence of batches; each batch is a list of positions."""
 
     make: Callable[[], Iterator[list[int]]]
 
@@ -277,13 +302,14 @@ class _Positions:
 
 @contextmanager
 def named_workers() -> Iterator[None]:
-    """Turn the failure of a worker that loads pictures into one clear message during the block.
+    """Replace the errors of data-loading processes during the block by errors with one clear message.
 
-    PyTorch notices a dead worker by a signal and raises the error at any point of the training.
+    PyTorch learns by a signal that such a process died, and can raise the error at any point of the training. The block
+    must therefore contain the whole training.
 
     Raises:
-        RunFailedError: a worker was killed.
-        BadInputError: a worker raised this error; the message is the same.
+        RunFailedError: a data-loading process died.
+        BadInputError: a data-loading process raised this error. The message is kept without PyTorch's additions.
     """
     try:
         yield
@@ -301,8 +327,10 @@ def named_workers() -> Iterator[None]:
 
 @contextmanager
 def _termination_requested() -> Iterator[Callable[[], bool]]:
-    """Record SIGTERM during the block instead of ending the process; yield a function that tells whether it was
-    received.
+    """Keep SIGTERM from ending the process during the block.
+
+    The block gets a function that returns True once SIGTERM was received. Outside the main thread, signals cannot be
+    handled, and the function always returns False.
     """
     asked = False
 

@@ -22,7 +22,10 @@ AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Validation:
-    """A set of items with free-form masks, decoded from the means of their latents."""
+    """A fixed set of items with free-form masks, on which decoders are measured during training.
+
+    Decoders get the mean of the first stage's posterior as latents, so that a validation has no random noise.
+    """
 
     images: Tensor
     """Pictures N×3×R×R in [-1, 1]."""
@@ -34,7 +37,13 @@ class Validation:
 
     @classmethod
     def of(cls, data: Dataset[TrainingItem], count: int, **parts: Any) -> Validation:
-        """Return the first items of a data set that draws no full masks."""
+        """Create a validation from the first items of a data set.
+
+        Args:
+            data: data set that draws no full masks.
+            count: number of items.
+            parts: the other fields of this class.
+        """
         items = [data[position] for position in range(count)]
         return cls(
             torch.stack([item["image"] for item in items]), torch.stack([item["mask"] for item in items]), **parts
@@ -42,11 +51,12 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, decoder: Decoder) -> dict[str, float]:
-        """Return means over the items.
+        """Measure a decoder, and return the mean of each metric over the items.
 
-        `lpips` and `mse` (of [-1, 1]) are computed without a mask. With a branch, there are also `lpips_mask`, and
-        `known_mse01`, the mean squared error in [0, 1] over known pixels. `lpips` is the training's own perceptual
-        distance.
+        `lpips` is the perceptual distance that the training uses, and `mse` is the mean squared error for values in
+        [-1, 1]. For both, the decoder gets no image and no mask. If the decoder has a branch, there are two further
+        metrics, for which it gets both: `lpips_mask`, and `known_mse01`, the mean squared error over known pixels for
+        values in [0, 1].
         """
         training = decoder.training
         decoder.eval()
@@ -68,12 +78,15 @@ class Validation:
 
     @torch.no_grad()
     def grid(self, decoder: Decoder, count: int, sampled: Tensor | None = None) -> list[tuple[str, Tensor]]:
-        """Return labelled rows of pictures, each count×3×R×R in [-1, 1].
+        """Return rows of pictures that show what a decoder does.
+
+        Each row is a label and pictures count×3×R×R in [-1, 1].
 
         Args:
             decoder: the decoder to show.
-            count: number of pictures in a row.
-            sampled: latents of a diffusion model for the first items, as a decoder's input.
+            count: number of pictures in each row.
+            sampled: latents that a diffusion model sampled for the first items, as the decoder's input. They add a row.
+                None adds no row.
         """
         training = decoder.training
         decoder.eval()

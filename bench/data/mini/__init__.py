@@ -1,1 +1,1 @@
-"""The miniature data sets: drawn scenes, written in the layouts of the real data sets."""
+"""The miniature data sets: drawn scenes and a few photographs, with the folders and files of the real data sets."""

@@ -1,4 +1,4 @@
-"""Five captions of a drawn scene, because COCO has five or more captions of each picture."""
+"""Five captions for each drawn scene, because COCO has five or more captions for each picture."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ __all__ = ["captions"]
 
 
 def captions(scene: Scene) -> tuple[str, ...]:
-    """Return five different lower-case phrases; each names the main shape and its colour, none names all that is
-    shown.
+    """Return five different phrases in lower case that describe a scene.
+
+    Each phrase names the main shape and its colour. No phrase names everything in the picture.
     """
     main, others = scene.shapes[0], scene.shapes[1:]
     thing, word = _thing(main), scene.word.lower()
@@ -40,7 +41,10 @@ def _ground(scene: Scene, second: str = "") -> str:
 
 
 def _place(shape: Shape) -> str:
-    """Return the place of a shape's centre in thirds of the picture, such as `top left`, `left` or `centre`."""
+    """Return in words where the centre of a shape lies, such as `top left`, `left` or `centre`.
+
+    The picture is divided into three parts across and three parts down.
+    """
     across, down = (min(2, 3 * place // SIDE) for place in shape.centre)
     words = [word for word in (("top", "", "bottom")[down], ("left", "", "right")[across]) if word]
     return " ".join(words) or "centre"

@@ -1,6 +1,8 @@
-"""A miniature COCOEE in the real layout: scenes, the box of their main shape, and a shape to paint there.
+"""Writes a miniature COCOEE with the folders and file names of the real one.
 
-For every pair, `sources.jsonl` records the content of its scene and its reference, and the source of the scene.
+Each pair consists of a drawn scene, a mask with a box around the scene's main shape, and an exemplar: a picture of
+another shape, to paint into the box. COCOEE calls the exemplar the reference. For each pair, the file `sources.jsonl`
+records the content of the scene and of the exemplar, and the source of the scene.
 """
 
 from __future__ import annotations
@@ -24,23 +26,26 @@ __all__ = ["VERSION", "write_cocoee"]
 Pixels = npt.NDArray[np.uint8]
 
 VERSION = 1
-"""Version number, which increases when the same arguments give other pairs."""
+"""Version of the rules. It is raised when the same arguments would give other pairs."""
 SMALLEST, LARGEST = 0.08, 0.5
-"""Smallest and largest fraction of the picture that a mask covers."""
+"""Smallest and largest hole of a mask, as a fraction of the picture."""
 MARGINS = (3, 8)
-"""Smallest and largest margin in pixels around the main shape, in the mask and in the reference."""
+"""Smallest and largest distance in pixels from the main shape to the edge of the box, in masks and exemplars."""
 CROWD, CROWD_EVERY = 900_100_000_000, 16
-"""First id of COCO's crowd annotations, some of which are in the published list; and how often one is used here."""
+"""Smallest id of COCO's crowd annotations; and 16, which means that every 16th pair gets such an id.
+
+Some ids in the published list are ids of crowd annotations.
+"""
 
 
 def write_cocoee(parent: str | Path, split: str, *, pairs: int, resolution: int = 64, seed: int = 0) -> Path:
-    """Write a split unless it exists, and return its folder.
+    """Write one split of the data set, unless it exists already, and return its folder.
 
     Args:
-        parent: folder of data sets; the split's folder appears in it completely or not at all.
-        split: `train`, `dev` or `val`; no scene or word is in two of them.
-        pairs: number of scenes, each with a mask and a reference.
-        resolution: side of scenes and masks in pixels; references are cut from scenes of 128.
+        parent: folder in which data sets are written. The folder of the split appears completely or not at all.
+        split: `train`, `dev` or `val`. No scene and no word is in two splits.
+        pairs: number of scenes, each with a mask and an exemplar.
+        resolution: side of scenes and masks in pixels. Exemplars are cut from scenes with a side of 128 pixels.
         seed: seed of all random values.
     """
     target = Path(parent) / f"cocoee-v{VERSION}-seed{seed}-{pairs}at{resolution}" / split
@@ -77,14 +82,22 @@ def _write(folder: Path, split: str, pairs: int, resolution: int, seed: int) -> 
 
 
 def _ids(split: str, pairs: int, seed: int) -> Iterator[int]:
-    """Yield ids in random order, because the published ones are not sorted either."""
+    """Yield the ids of the pairs in random order, because the published ids are not sorted either."""
     generator = numpy_generator(seed, "cocoee", split, "ids")
     for index, number in enumerate(generator.choice(2_000_000, size=pairs, replace=False)):
         yield int(number) + (CROWD if index % CROWD_EVERY == CROWD_EVERY - 1 else 1)
 
 
 def _reference_scene(split: str, index: int, seed: int) -> Scene:
-    """Return the scene that a reference is cut from; its main shape is of another kind than the pair's own."""
+    """Return the scene from which the exemplar of a pair is cut.
+
+    Its main shape is of another kind than the main shape of the pair's scene.
+
+    Args:
+        split: `train`, `dev` or `val`.
+        index: index of the pair in the split.
+        seed: seed of all random values.
+    """
     shift = 1 + index // len(SHAPES) % (len(SHAPES) - 1)
     return sample_scene(
         numpy_generator(seed, "cocoee", split, "reference", index),
@@ -104,9 +117,21 @@ def _enlarged(box: tuple[int, int, int, int], margin: int) -> tuple[int, int, in
 
 
 def _box_mask(shape: Shape, resolution: int, margin: int) -> Pixels:
-    """Return the mask of the shape's box, enlarged by the margin nearest to `margin` that gives a valid area; 1 = hole.
+    """Return a mask whose hole is the box around a shape, enlarged by a margin on each side.
 
-    The box of the largest ring itself is too large, therefore margins may be negative.
+    If the requested margin makes the hole too small or too large (`SMALLEST`, `LARGEST`), the nearest margin with a
+    valid hole is used. It may be negative, because the box of the largest ring is too large without any margin.
+
+    Args:
+        shape: shape in a scene with a side of 128 pixels.
+        resolution: side of the mask in pixels.
+        margin: requested margin, in pixels of the scene.
+
+    Returns:
+        Mask as uint8 of shape (resolution, resolution), 1 = hole.
+
+    Raises:
+        ValueError: no margin gives a valid hole.
     """
     for candidate in sorted(range(-MARGINS[1], SIDE), key=lambda other: abs(other - margin)):
         left, top, right, bottom = (side * resolution / SIDE for side in _enlarged(shape.box, candidate))

@@ -1,9 +1,12 @@
-"""A miniature ImageNet in the real layout: synset folders of JPEG files, for each split.
+"""Writes a miniature ImageNet with the layout of the real one: one folder of JPEG files for each class (synset).
 
-A class is a main shape on a background texture, or it has photographic pictures. These are crops of one photograph in
-the splits `train` and `dev`; in `val` they are those of `bench.data.mini.photographic`, each of which is a source of
-its own. In addition, `scenes.jsonl` records the content and the source of every file. The real data set has no such
-file; if it exists, the adapter reads only the sources from it.
+There are two sorts of classes. In the first, each picture is a drawn scene with a certain main shape on a certain
+background texture. In the second, the pictures are photographic. In the splits `train` and `dev`, all pictures of such
+a class are crops of one photograph. In the split `val`, they come from `bench.data.mini.photographic`, and each picture
+has a different source.
+
+The file `scenes.jsonl` records the content and the source of each picture. The real data set has no such file. The
+adapter reads only the sources from it.
 """
 
 from __future__ import annotations
@@ -25,21 +28,21 @@ from bench.runtime.seeding import numpy_generator
 __all__ = ["VERSIONS", "write_imagenet"]
 
 Entry = tuple[str, int, npt.NDArray[np.uint8], dict[str, str]]
-"""Synset, number within it, pixels, and facts for `scenes.jsonl`."""
+"""One picture: name of its class (synset), its index in the class, its pixels, and its facts for `scenes.jsonl`."""
 
 VERSIONS = {"train": 1, "dev": 1, "val": 3}
-"""Version number of each split, which increases when the same arguments give other pictures."""
+"""Version of the rules for each split. It is raised when the same arguments would give other pictures."""
 PHOTO_CLASSES = {"train": 16, "dev": 16, "val": 60}
-"""Number of photographic classes. In `train` and `dev`, several of them are cut from one photograph."""
+"""Number of photographic classes in each split. In `train` and `dev`, several classes are cut from one photograph."""
 
 
 def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int = 0) -> Path:
-    """Write a split unless it exists, and return its folder.
+    """Write one split of the data set, unless it exists already, and return its folder.
 
     Args:
-        parent: folder of data sets; the split's folder appears in it completely or not at all.
-        split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
-        per_class: number of pictures in each of the 88 classes, or 132 of the split `val`.
+        parent: folder in which data sets are written. The folder of the split appears completely or not at all.
+        split: `train`, `dev` or `val`. No photograph, scene or word is in two splits.
+        per_class: number of pictures in each class. The split `val` has 132 classes, and the other splits have 88.
         seed: seed of all random values.
     """
     target = Path(parent) / f"imagenet-v{VERSIONS[split]}-seed{seed}-{per_class}" / split

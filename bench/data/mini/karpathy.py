@@ -1,7 +1,8 @@
-"""A miniature COCO in Karpathy's layout: scenes in `val2014`, and five captions of each in `dataset_coco.json`.
+"""Writes a miniature COCO with the layout of Karpathy's split.
 
-Like in the real file, images of other splits stand among those of `val`. In addition, `sources.jsonl` records the
-content and the source of every file.
+Drawn scenes are in the folder `val2014`, and five captions of each scene are in the file `dataset_coco.json`. As in the
+real file, images of other splits are listed between the images of `val`. In addition, the file `sources.jsonl` records
+the content and the source of each picture.
 """
 
 from __future__ import annotations
@@ -19,19 +20,19 @@ from bench.runtime.seeding import numpy_generator
 __all__ = ["VERSION", "write_karpathy"]
 
 VERSION = 1
-"""Version number, which increases when the same arguments give other pictures or captions."""
+"""Version of the rules. It is raised when the same arguments would give other pictures or captions."""
 OTHER_EVERY = 8
-"""Number of `val` images for which one image of `train` and one of `test` are listed."""
+"""Number of images of `val` after which one image of `train` and one image of `test` are listed."""
 
 
 def write_karpathy(parent: str | Path, split: str, *, images: int, seed: int = 0) -> Path:
-    """Write a split of the miniature data unless it exists, and return its folder.
+    """Write one split of the miniature data set, unless it exists already, and return its folder.
 
     Args:
-        parent: folder of data sets; the split's folder appears in it completely or not at all.
-        split: `train`, `dev` or `val`; no scene or word is in two of them. The file calls the images of any split
-            `val`.
-        images: number of these images, with five captions each.
+        parent: folder in which data sets are written. The folder of the split appears completely or not at all.
+        split: `train`, `dev` or `val` of the miniature data. No scene and no word is in two splits. In the file
+            `dataset_coco.json`, the images to evaluate are always called `val`, whatever the split is.
+        images: number of images to evaluate, each with five captions.
         seed: seed of all random values.
     """
     target = Path(parent) / f"karpathy-v{VERSION}-seed{seed}-{images}" / split
@@ -57,7 +58,11 @@ def _write(folder: Path, split: str, images: int, seed: int) -> None:
 
 
 def _order(images: int) -> list[str]:
-    """Return Karpathy's split of every image in the file."""
+    """Return for each image in `dataset_coco.json` the split in the file: `train`, `test` or `val`.
+
+    Args:
+        images: number of images of `val`.
+    """
     order = []
     for index in range(images):
         if index % OTHER_EVERY == 0:

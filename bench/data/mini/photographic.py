@@ -1,8 +1,8 @@
-"""Photographic pictures for the miniature data sets: crops of photographs, and drawn textures in `val`.
+"""Photographic pictures for the miniature data sets: crops of photographs and, in the split `val`, drawn textures.
 
-The splits `train` and `dev` contain many crops of each photograph. A test set contains one of each, so that no
-photograph dominates its numbers: it alternates crops and drawn textures, and continues with textures alone after the
-last photograph.
+The splits `train` and `dev` contain many crops of each photograph. In the split `val`, each data set contains only one
+crop of each photograph, so that no photograph dominates the metrics. Crops and drawn textures alternate there. When
+each photograph has been used once, only drawn textures follow.
 """
 
 from __future__ import annotations
@@ -16,22 +16,29 @@ from bench.data.mini.textures import KINDS, draw_texture
 __all__ = ["photograph", "photographic_test_picture"]
 
 Noted = tuple[npt.NDArray[np.uint8], dict[str, str]]
-"""A picture, uint8 RGB of shape (128, 171, 3), with its `source` and `caption` in a data set's notes."""
+"""A picture as uint8 RGB of shape (128, 171, 3), and its `source` and `caption` for the data set's JSON lines file."""
 
 
 def photograph(name: str, generator: np.random.Generator) -> Noted:
-    """Cut a random crop from the photograph of that name."""
+    """Cut a random crop from a photograph.
+
+    Args:
+        name: name of the photograph; see `bench.data.mini.photos.PHOTOS`.
+        generator: random generator for the crop.
+    """
     facts = {"source": f"photo {name}", "caption": f"a photograph of {name.replace('_', ' ')}"}
     return photo_crop(name, generator), facts
 
 
 def photographic_test_picture(number: int, data_set: str, generator: np.random.Generator) -> Noted:
-    """Make a picture of the split `val`; each one of a data set has a different source.
+    """Make one photographic picture for the split `val` of a data set.
+
+    Pictures with different numbers have different sources.
 
     Args:
-        number: index of the picture among the data set's photographic pictures.
-        data_set: name of the data set, which is part of the source of a drawn picture.
-        generator: random generator for the crop, or for the drawn picture.
+        number: index of the picture among the photographic pictures of the data set, from 0 on.
+        data_set: name of the data set. It is part of the source's name if the picture is drawn.
+        generator: random generator for the crop or for the drawn picture.
     """
     photos = PHOTOS["val"]
     place, is_drawn = divmod(number, 2) if number < 2 * len(photos) else (number - len(photos), True)

@@ -1,6 +1,7 @@
-"""Crops of real photographs from installed packages; nothing is downloaded, and no photograph is in two splits.
+"""Crops of real photographs that installed packages contain. Nothing is downloaded. No photograph is in two splits.
 
-matplotlib contains `grace_hopper`, scikit-image all others. Their documentation describes those of the split `val`:
+matplotlib contains `grace_hopper`, and scikit-image contains all other photographs. Their documentation says this about
+the photographs of the split `val`:
 
 | name | shows | author or source | licence |
 |---|---|---|---|
@@ -14,8 +15,8 @@ matplotlib contains `grace_hopper`, scikit-image all others. Their documentation
 | microaneurysms | a detail of a retina | Budai et al. 2013, doi 10.1155/2013/154860 | CC0 |
 | grace_hopper | a portrait of Grace Hopper | United States Navy | public domain |
 
-Two photographs of `skimage.data` are in no split, because a single crop carried more than a twentieth of the variance
-of FID: `text` (handwriting) and `rocket` (a launch pad at night).
+Two photographs of `skimage.data` are in no split: `text` (handwriting) and `rocket` (a launch pad at night). A single
+crop of one of them caused more than a twentieth of the variance of FID.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ PHOTOS = {
         "grace_hopper",
     ),
 }
-"""Names of the photographs of each split: functions of `skimage.data`, and matplotlib's `grace_hopper`."""
+"""Names of the photographs in each split. A name is a function of `skimage.data`, or matplotlib's `grace_hopper`."""
 
 SHORT, LONG = 128, 171
-"""Sides of a crop in pixels; the ratio 4:3 is that of most ImageNet pictures."""
+"""Height and width of a crop in pixels. Most ImageNet pictures have the same ratio of sides, 4:3."""
 
 
 @functools.cache
@@ -65,7 +66,12 @@ def _photo(name: str) -> Pixels:
 
 
 def photo_crop(name: str, generator: np.random.Generator) -> Pixels:
-    """Return a random upright 4:3 crop of one photograph, uint8 RGB of shape (128, 171, 3)."""
+    """Cut a random 4:3 rectangle from a photograph, and return it scaled, as uint8 RGB of shape (128, 171, 3).
+
+    Args:
+        name: name of the photograph; see `PHOTOS`.
+        generator: random generator for the size and the place of the rectangle.
+    """
     picture = _photo(name)
     fit = min(picture.shape[0] / SHORT, picture.shape[1] / LONG)
     scale = float(generator.uniform(min(1.0, fit), fit))

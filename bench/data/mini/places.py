@@ -1,8 +1,8 @@
-"""A miniature Places in the real layout: square pictures in `test_256`, and a list of their names.
+"""Writes a miniature Places with the layout of the real one: square pictures in `test_256`, and a list of their names.
 
-Five in six are drawn scenes. The sixth is cut from a photograph; in the split `val` it is a picture of
-`bench.data.mini.photographic`, each of which is a source of its own. In addition, `sources.jsonl` records the content
-and the source of every file.
+Five of every six pictures are drawn scenes, and the sixth one is photographic. In the splits `train` and `dev`, it is
+cut from a photograph. In the split `val`, it comes from `bench.data.mini.photographic`, and each of these pictures has
+a different source. In addition, the file `sources.jsonl` records the content and the source of each picture.
 """
 
 from __future__ import annotations
@@ -22,19 +22,22 @@ from bench.runtime.seeding import numpy_generator
 __all__ = ["VERSIONS", "write_places"]
 
 VERSIONS = {"train": 1, "dev": 1, "val": 3}
-"""Version number of each split, which increases when the same arguments give other pictures."""
+"""Version of the rules for each split. It is raised when the same arguments would give other pictures."""
 PHOTO_EVERY = 6
 STEP = 7
-"""Step between the numbers in file names, because the published list leaves out most of the test pictures."""
+"""Difference between the numbers in two successive file names.
+
+It is larger than 1 because the published list leaves out most of the test pictures.
+"""
 
 
 def write_places(parent: str | Path, split: str, *, pictures: int, seed: int = 0) -> Path:
-    """Write a split unless it exists, and return its folder.
+    """Write one split of the data set, unless it exists already, and return its folder.
 
     Args:
-        parent: folder of data sets; the split's folder appears in it completely or not at all.
-        split: `train`, `dev` or `val`; no photograph, scene or word is in two of them.
-        pictures: number of pictures, all of which are in `test_list.txt`.
+        parent: folder in which data sets are written. The folder of the split appears completely or not at all.
+        split: `train`, `dev` or `val`. No photograph, scene or word is in two splits.
+        pictures: number of pictures. The list `test_list.txt` names all of them.
         seed: seed of all random values.
     """
     target = Path(parent) / f"places-v{VERSIONS[split]}-seed{seed}-{pictures}" / split

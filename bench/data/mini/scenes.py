@@ -1,8 +1,8 @@
 """Drawn scenes for the miniature data sets: a textured background, one to three shapes, and a short word.
 
-Scenes contain fine structure on purpose: the paper shows that a lossy first stage damages text outside the mask, so
-every scene has a word. All drawing uses OpenCV (5 or newer, whose letters come from a scalable font) and depends only
-on the generator.
+Every scene has a word because the paper shows that encoding an image to latents and decoding it damages text in the
+known region. OpenCV draws the scenes. It must be version 5 or newer, which takes letters from a scalable font. A scene
+depends only on the random generator that is passed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Pixels = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 SIDE = 128
-"""Side of a drawn scene in pixels; twice the side at which the mini profile evaluates."""
+"""Side of a drawn scene in pixels. It is twice the side of the items in the mini profile."""
 
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross", "diamond", "crescent")
 TEXTURES = ("plain", "stripes", "diagonals", "checks", "dots", "gradient", "bricks", "clouds", "waves")
@@ -62,7 +62,7 @@ _WORD_LISTS = {
     """,
 }
 WORDS = {split: tuple(words.split()) for split, words in _WORD_LISTS.items()}
-"""Words of each split; no word is in two splits."""
+"""Words that scenes of each split may contain. No word is in two splits."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ class Shape:
 
     @property
     def box(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of its visible pixels in a scene; the last two are exclusive."""
+        """Box around the pixels of the shape that lie in the scene: left, top, right and bottom.
+
+        The values are in pixels. Right and bottom are the first column and row outside the box.
+        """
         canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
         _draw_shape(canvas, self)
         rows, columns = (np.flatnonzero(canvas.any(axis=(axis, 2))) for axis in (1, 0))
@@ -84,7 +87,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """The content of one picture; the first shape is the largest."""
+    """The content of one drawn picture.
+
+    The first shape is the main shape: it is the largest one, and it is drawn in front of the other shapes.
+    """
 
     texture: str
     ground: tuple[str, str]
@@ -93,19 +99,19 @@ class Scene:
     word: str
     ink: str
     word_origin: tuple[int, int]
-    """Left end of the word's base line."""
+    """Column and row, in pixels, at which the base line of the word starts."""
     word_scale: float
     texture_seed: int
 
     @property
     def caption(self) -> str:
-        """One English phrase in lower case, such as "a red circle on green stripes with the word boat"."""
+        """Description of the scene in lower case, such as "a red circle on green stripes with the word boat"."""
         things = " and ".join(f"a {shape.colour} {shape.kind}" for shape in self.shapes)
         return f"{things} on {self.ground[0]} {self.texture} with the word {self.word.lower()}"
 
     @property
     def facts(self) -> dict[str, str]:
-        """The content of the scene, with the keys of a data set's notes."""
+        """Content of the scene as texts, with the keys that the JSON lines file of a data set uses."""
         return {
             "caption": self.caption,
             "texture": self.texture,
@@ -116,7 +122,14 @@ class Scene:
 
 
 def sample_scene(generator: np.random.Generator, *, split: str, shape: str, texture: str) -> Scene:
-    """Draw a random description of a scene with a given main shape and background texture."""
+    """Choose a random scene with a given main shape and background texture. No picture is drawn yet.
+
+    Args:
+        generator: random generator for everything else in the scene.
+        split: `train`, `dev` or `val`, which determines the possible words.
+        shape: kind of the main shape, one of `SHAPES`.
+        texture: texture of the background, one of `TEXTURES`.
+    """
 
     def pick(names: tuple[str, ...]) -> str:
         return names[int(generator.integers(len(names)))]
@@ -155,7 +168,16 @@ def sample_scene(generator: np.random.Generator, *, split: str, shape: str, text
 
 
 def numbered_scene(index: int, seed: int, *, data_set: str, split: str) -> Scene:
-    """Return the scene with this index of a data set; 72 successive ones have every shape on every texture once."""
+    """Return the scene with a given index in a data set.
+
+    Among 72 successive scenes, each main shape is on each background texture exactly once.
+
+    Args:
+        index: index of the scene, from 0 on.
+        seed: seed of the data set.
+        data_set: name of the data set. Scenes of different data sets differ.
+        split: `train`, `dev` or `val`.
+    """
     return sample_scene(
         numpy_generator(seed, data_set, split, "scene", index),
         split=split,

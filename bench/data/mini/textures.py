@@ -1,7 +1,7 @@
-"""Drawn pictures with the texture of photographs: fractal fields, lit surfaces, occlusion, defocus and film grain.
+"""Draws pictures that have textures like photographs, with light, hidden parts, blur and film grain.
 
-They complement the real photographs in the split `val` only. Installed packages contain few photographs, and many crops
-of one photograph are not independent pictures; each picture drawn here is a source of its own.
+They are used together with real photographs, in the split `val` only. Installed packages contain few photographs, and
+many crops of one photograph are not independent. Each picture that is drawn here has a different source.
 
 Fractal fields follow the 1/f² power spectrum of natural images (Field, "Relations between the statistics of natural
 images and the response properties of cortical cells", 1987). Leaves and pebbles that hide each other, with sizes of
@@ -21,17 +21,20 @@ __all__ = ["KINDS", "draw_texture"]
 
 Pixels = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float32]
-"""Array of shape (height, width) or (height, width, 3): one value per pixel, or one colour per pixel in 0..1."""
+"""Float32 array of shape (height, width) with one value per pixel, or (height, width, 3) with one colour per pixel.
+
+Colours are RGB in [0, 1].
+"""
 
 
 def draw_texture(kind: str, generator: np.random.Generator, *, width: int, height: int = 128) -> Pixels:
-    """Draw one picture of a kind, as uint8 RGB of shape (height, width, 3).
+    """Draw one picture, and return it as uint8 RGB of shape (height, width, 3).
 
     Args:
-        kind: one of `KINDS`.
+        kind: what the picture shows, one of `KINDS`.
         generator: random generator for everything in the picture.
-        width: width in pixels.
-        height: height in pixels.
+        width: width of the picture in pixels.
+        height: height of the picture in pixels.
 
     Raises:
         ValueError: the kind is unknown.
@@ -42,7 +45,7 @@ def draw_texture(kind: str, generator: np.random.Generator, *, width: int, heigh
 
 
 def _apply_camera(picture: Field, generator: np.random.Generator) -> Pixels:
-    """Simulate a camera: white balance, exposure, vignette, lens blur and grain."""
+    """Change a picture as a camera would: white balance, exposure, darker corners, lens blur and grain."""
     height, width = picture.shape[:2]
     balance = generator.uniform(0.92, 1.08, 3) * generator.uniform(0.8, 1.1)
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -55,13 +58,16 @@ def _apply_camera(picture: Field, generator: np.random.Generator) -> Pixels:
 
 
 def _fractal(generator: np.random.Generator, shape: tuple[int, int], gain: float, *, stretch: float = 1.0) -> Field:
-    """Return a random field of mean 0 and standard deviation 1, the sum of octaves of smooth noise.
+    """Return a random array with large and small structures, of mean 0 and standard deviation 1.
+
+    It is a sum of six layers of smooth noise. The structures of each layer have half the size of those in the layer
+    before it.
 
     Args:
         generator: random generator for the noise.
-        shape: height and width.
-        gain: amplitude of each octave relative to the previous one; 1 gives the power spectrum 1/f².
-        stretch: length of the structures along the rows relative to their length across them.
+        shape: height and width of the array.
+        gain: amplitude of each layer relative to the layer before it. 1 gives the power spectrum 1/f².
+        stretch: ratio of the width of the structures to their height.
     """
     height, width = shape
     total = np.zeros(shape, np.float32)
@@ -74,12 +80,19 @@ def _fractal(generator: np.random.Generator, shape: tuple[int, int], gain: float
 
 
 def _unit(field: Field) -> Field:
-    """Scale the field's values linearly to 0..1."""
+    """Scale the values of an array linearly, so that they range from 0 to 1."""
     return np.asarray((field - field.min()) / (np.ptp(field) + np.float32(1e-6)), np.float32)
 
 
 def _lit(heights: Field, generator: np.random.Generator) -> Field:
-    """Return Lambert's cosine of a height field under a light from a random side, in 0..1."""
+    """Return the brightness in [0, 1] of each point of a surface under a light from a random side.
+
+    The brightness is the cosine of the angle between the light and the surface's normal (Lambert's law).
+
+    Args:
+        heights: height of the surface at each pixel, in pixels.
+        generator: random generator for the direction of the light.
+    """
     down, across = np.gradient(heights)
     turn, rise = generator.uniform(0, 2 * np.pi), generator.uniform(0.5, 1.1)
     light = np.array([np.cos(turn) * np.cos(rise), np.sin(turn) * np.cos(rise), np.sin(rise)])
@@ -88,18 +101,30 @@ def _lit(heights: Field, generator: np.random.Generator) -> Field:
 
 
 def _mixed(share: Field, first: npt.ArrayLike, second: npt.ArrayLike) -> Field:
-    """Mix two colours or two pictures pixel by pixel; share 0 gives the first."""
+    """Mix two colours or two pictures, separately at each pixel.
+
+    Args:
+        share: share of `second` at each pixel, of shape (height, width); 0 gives `first`, and 1 gives `second`.
+        first: a colour or a picture.
+        second: a colour or a picture.
+    """
     weight = share[..., None]
     return np.asarray((1 - weight) * np.asarray(first) + weight * np.asarray(second), np.float32)
 
 
 def _colour(generator: np.random.Generator, low: float = 0.15, high: float = 0.85) -> npt.NDArray[np.float64]:
-    """Return a colour of limited saturation, like that of most surfaces."""
+    """Return a random RGB colour that is not very saturated, like the colours of most surfaces.
+
+    Args:
+        generator: random generator for the colour.
+        low: smallest brightness, in [0, 1], before each channel is changed at random by up to 30 %.
+        high: largest brightness, in [0, 1], before the same change.
+    """
     return (generator.uniform(low, high) * generator.uniform(0.7, 1.3, 3)).clip(0.03, 0.97)
 
 
 def _sky(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw clouds in a sky that grows paler towards the horizon, above a dark ridge in some pictures."""
+    """Draw clouds in a sky that becomes paler towards the horizon. Some pictures have a dark ridge at the bottom."""
     height, width = shape
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None] * np.ones((1, width), np.float32)
     top = np.array([0.2, 0.4, 0.75]) * generator.uniform(0.5, 1.1)
@@ -113,7 +138,7 @@ def _sky(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _terrain(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw fractal heights seen from above, coloured by height and lit from a side."""
+    """Draw a landscape of random heights, seen from above, with colours by height and with light from a side."""
     heights = _fractal(generator, shape, generator.uniform(0.5, 0.65))
     low, middle, high = _colour(generator, 0.15, 0.4), _colour(generator, 0.3, 0.6), _colour(generator, 0.55, 0.9)
     place = (_unit(heights) + 0.05 * _fractal(generator, shape, 0.95)).clip(0, 1)
@@ -123,7 +148,7 @@ def _terrain(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _leaves(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw leaves that hide each other, brighter towards the viewer; the far ones are out of focus."""
+    """Draw leaves that hide each other. Near leaves are brighter, and far leaves are out of focus."""
     height, width = shape
     picture = np.full((height, width, 3), _colour(generator, 0.05, 0.2), np.float32)
     base = generator.uniform((0.25, 0.35, 0.15), (0.6, 0.6, 0.35))
@@ -142,7 +167,15 @@ def _leaves(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 def _leaf(
     picture: Field, centre: tuple[float, float], size: float, degrees: float, colour: npt.NDArray[np.float64]
 ) -> None:
-    """Draw a leaf of two halves, one of them in shade, with a rib between them."""
+    """Draw one leaf into a picture: two halves, the second one darker, with a rib between them.
+
+    Args:
+        picture: picture of shape (height, width, 3), which is changed in place.
+        centre: column and row of the leaf's centre in pixels.
+        size: half the length of the leaf in pixels.
+        degrees: direction of the rib.
+        colour: RGB colour of the brighter half.
+    """
     turn = np.radians(degrees)
     along, across = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     steps = np.linspace(-1, 1, 9)[:, None]
@@ -156,7 +189,7 @@ def _leaf(
 
 
 def _pebbles(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw pebbles of many sizes that hide each other, each a lit dome with a rough surface."""
+    """Draw pebbles of many sizes that hide each other. Each pebble is a dome with a rough surface and light on it."""
     height, width = shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     heights = 2 * _fractal(generator, shape, 0.9)
@@ -177,7 +210,7 @@ def _pebbles(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _balls(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw balls with highlights and soft shadows on a table in front of a wall that is out of focus."""
+    """Draw balls on a table, with bright spots and soft shadows. The wall behind the table is out of focus."""
     height, width = shape
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
     edge = generator.uniform(0.25, 0.5) * height
@@ -216,7 +249,7 @@ def _wood(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _water(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw waves that grow towards the viewer, with reflections of the sky."""
+    """Draw waves with reflections of the sky. Near waves are larger than far ones."""
     near = np.linspace(0.1, 1, shape[0], dtype=np.float32)[:, None]
     waves = _fractal(generator, shape, 0.9, stretch=5) * (1 - near) + _fractal(generator, shape, 0.7, stretch=3) * near
     deep = _colour(generator, 0.1, 0.35) * np.array([0.7, 1.0, 1.2])
@@ -227,7 +260,7 @@ def _water(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _lights(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw lamps at night, out of focus, behind a sharp foreground in some pictures."""
+    """Draw lamps at night that are out of focus. Some pictures have a sharp foreground before the lamps."""
     height, width = shape
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None] * np.ones((1, width), np.float32)
     picture = _mixed(down, _colour(generator, 0.05, 0.2), _colour(generator, 0.05, 0.3))
@@ -245,7 +278,7 @@ def _lights(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _cloth(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw a woven cloth with faint stripes and with folds."""
+    """Draw a woven cloth with weak stripes and with folds."""
     rows, columns = np.mgrid[0 : shape[0], 0 : shape[1]].astype(np.float32)
     folds = _fractal(generator, shape, 0.35, stretch=float(generator.uniform(0.3, 3)))
     bent, turn = 3 * folds, generator.uniform(0, np.pi)
@@ -262,7 +295,7 @@ def _cloth(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _fur(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw hairs or blades of grass along a smooth flow, in patches of colour."""
+    """Draw hairs, or blades of grass, whose direction and colour change smoothly over the picture."""
     height, width = shape
     flow = generator.uniform(0, 2 * np.pi) + 0.8 * _fractal(generator, shape, 0.35)
     patches = (1 / (1 + np.exp(-3 * _fractal(generator, shape, 0.5)))).astype(np.float32)
@@ -291,4 +324,4 @@ _DRAW: dict[str, Callable[[np.random.Generator, tuple[int, int]], Field]] = {
     "fur": _fur,
 }
 KINDS = tuple(_DRAW)
-"""Names of the kinds of pictures."""
+"""Names of the kinds of pictures that can be drawn."""

@@ -1,4 +1,7 @@
-"""Writing of miniature data sets: once, completely or not at all, with notes on the content of each file."""
+"""Writing of miniature data sets, so that each is written only once and never appears incomplete.
+
+Each data set also gets a JSON lines file that describes the content of each picture.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,13 @@ JPEG_QUALITY = 95
 
 
 def written_once(target: Path, write: Callable[[Path], None]) -> Path:
-    """Write a folder unless it exists, and return it.
+    """Write a folder, unless it exists already, and return its path.
+
+    If several processes call this at once, one process writes the folder and the other ones wait.
 
     Args:
-        target: the folder; it appears completely or not at all, and only one of several processes writes it.
-        write: function that fills the given folder, which becomes the target.
+        target: path of the folder, which appears completely or not at all.
+        write: function that takes an empty temporary folder and fills it. This folder is then renamed to `target`.
     """
     if target.is_dir():
         return target
@@ -40,5 +45,10 @@ def written_once(target: Path, write: Callable[[Path], None]) -> Path:
 
 
 def write_notes(path: Path, lines: Iterable[Mapping[str, str]]) -> None:
-    """Write one line of JSON for each file, with its content and the keys `file` and `source`."""
+    """Write a JSON lines file that describes the pictures of a data set.
+
+    Args:
+        path: path of the file.
+        lines: for each picture, its relative path (`file`), its source (`source`) and facts about its content.
+    """
     path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines), encoding="utf-8")

@@ -1,13 +1,16 @@
 """The Inception network of 2015, with which FID and the Inception Score are defined, arranged for fast inference.
 
 The architecture (Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016) is that of the
-TensorFlow graph `inception-2015-12-05`. It has 1008 classes. Its average pools do not count the padding, and its last
-block has a maximum pool instead. The tensors have the names of mseitzer/pytorch-fid's port (inception.py);
-torch-fidelity's release contains the same file.
+TensorFlow graph `inception-2015-12-05`. It has 1008 classes. Its average pools do not count the padding. Its last block
+has a maximum pool in place of an average pool. The tensors have the names of the port in mseitzer/pytorch-fid
+(inception.py). torch-fidelity publishes the same weight file.
 
-Three details differ from a plain port, but the computed function is the same: batch normalisation is part of the
-convolutions; the 1×1 convolutions that read a block's input are joined into one, and an average pool, which commutes
-with its 1×1 convolution, follows it; tensors are channels_last.
+For speed, three details differ from a plain port. They do not change the computed function:
+
+- The batch normalisation is included in the weights of the convolutions.
+- All 1×1 convolutions that read the input of a block are joined into one convolution. An average pool comes after its
+  1×1 convolution and not before it, which gives the same result.
+- Tensors have the memory format channels_last.
 """
 
 from __future__ import annotations
@@ -27,13 +30,14 @@ SIDE = 299
 FEATURES = 2048
 CLASSES = 1008
 EPSILON = 1e-3
-"""Epsilon of the batch normalisation."""
+"""Number that is added to the variance in the batch normalisation."""
 WINOGRAD_FROM = 64
 """Smallest number of input channels for which Winograd's convolution is faster."""
 
 Tensors = Mapping[str, Tensor]
 Branch = tuple[str | tuple[str, ...], ...]
-"""Names of successive convolutions; two names in brackets read the same input, and their outputs are concatenated."""
+"""Names of convolutions that are applied one after the other. Two names in inner brackets are two convolutions that
+read the same input, and whose outputs are concatenated."""
 
 A: tuple[Branch, ...] = (
     ("branch1x1",),
@@ -63,17 +67,21 @@ BLOCKS: dict[str, tuple[tuple[Branch, ...], str]] = {
     "Mixed_7b": (E, "average"),
     "Mixed_7c": (E, "maximum"),
 }
-"""Branches of each block, and the kind of its pool; a pool that does not halve the map has a 1×1 convolution."""
+"""For each block, its branches and the kind of its pool. A pool of the kind `halving` halves the height and the width.
+Every other pool has a 1×1 convolution."""
 
 
 class InceptionNetwork(nn.Module):
-    """A network that computes features B×2048, the means over the last map, of images B×3×299×299 in [-1, 1]."""
+    """The network for images B×3×299×299 in [-1, 1]. It computes features B×2048.
+
+    The features are the means of the last feature map over all positions.
+    """
 
     def __init__(self, tensors: Tensors) -> None:
         """Load the published weights.
 
         Args:
-            tensors: tensors on the CPU by their names in the published file.
+            tensors: tensors of the published file, on the CPU, by their names.
 
         Raises:
             RuntimeError: a tensor is missing or has another shape; the message is that of `load_state_dict`.
@@ -96,13 +104,16 @@ class InceptionNetwork(nn.Module):
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return features B×2048 of images B×3×299×299 in [-1, 1]."""
+        """Return the features B×2048 of images B×3×299×299 in [-1, 1]."""
         x = image.contiguous(memory_format=torch.channels_last)
         features: Tensor = self.blocks(self.stem(x)).mean((2, 3))
         return features
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return logits B×1008 of features B×2048, without the head's bias, as the Inception Score uses them."""
+        """Return the logits B×1008 for features B×2048.
+
+        The bias of the last layer is not added, because the Inception Score is computed without it.
+        """
         return features @ self.classes.T
 
 
@@ -181,7 +192,15 @@ class _Block(nn.Module):
 
 
 def _folded(tensors: Tensors, name: str) -> tuple[Tensor, Tensor]:
-    """Return the weight and bias in float32 of a convolution that includes the batch normalisation after it."""
+    """Combine a convolution and the batch normalisation after it into one convolution.
+
+    Args:
+        tensors: tensors of the published file by their names.
+        name: name of the convolution in the file.
+
+    Returns:
+        Weight and bias of the combined convolution, float32.
+    """
     weight, gain, shift, mean, variance = (
         tensors[f"{name}.{part}"].double()
         for part in ("conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")

@@ -1,10 +1,13 @@
-"""Three ways to resize an image to Inception's 299 pixels or to another side, each that of a package that reports FID.
+"""Three ways to resize images for the Inception network, which takes 299×299 pixels.
 
-- `lama` is the way of the paper's inpainting evaluation and of pytorch-fid: advimman/lama at 786f593,
+Packages that report FID resize in different ways, and this changes the FID. Each way is called a flavour. The side can
+also be another one than 299.
+
+- `lama` is the way of the paper's inpainting evaluation and of pytorch-fid. The source is advimman/lama at 786f593,
   saicinpainting/evaluation/losses/fid/inception.py.
-- `torchfidelity`: toshas/torch-fidelity at 0.4.0, interpolate_compat_tensorflow.py.
-- `clean`: GaParmar/clean-fid at 0.1.35, resize.py (Parmar et al., "On aliased resizing and surprising subtleties in GAN
-  evaluation", 2022).
+- `torchfidelity` is the way of toshas/torch-fidelity at 0.4.0, interpolate_compat_tensorflow.py.
+- `clean` is the way of GaParmar/clean-fid at 0.1.35, resize.py (Parmar et al., "On aliased resizing and surprising
+  subtleties in GAN evaluation", 2022).
 """
 
 from __future__ import annotations
@@ -24,21 +27,27 @@ __all__ = ["FLAVOURS", "Flavour", "clean", "lama", "tensorflow_resize", "torchfi
 
 
 def lama(image: Tensor, side: int = SIDE) -> Tensor:
-    """Resize images B×3×H×W uint8 to B×3×side×side in [-1, 1], bilinearly between pixel centres, not antialiased."""
+    """Resize images B×3×H×W uint8 to B×3×side×side float32 in [-1, 1].
+
+    The interpolation is bilinear between the centres of pixels, without antialiasing.
+    """
     x = functional.interpolate(image.float() / 255, (side, side), mode="bilinear", align_corners=False, antialias=False)
     return 2 * x - 1
 
 
 def torchfidelity(image: Tensor, side: int = SIDE) -> Tensor:
-    """Resize images B×3×H×W uint8 to B×3×side×side in [-1, 1), bilinearly like TensorFlow 1, not antialiased."""
+    """Resize images B×3×H×W uint8 to B×3×side×side float32 in [-1, 1).
+
+    The interpolation is bilinear like in TensorFlow 1 (`tensorflow_resize`), without antialiasing.
+    """
     return (tensorflow_resize(image, side) - 128) / 128
 
 
 def clean(image: Tensor, side: int = SIDE) -> Tensor:
-    """Resize images B×3×H×W uint8 to B×3×side×side in [-1, 1) with Pillow's antialiased bicubic filter.
+    """Resize images B×3×H×W uint8 to B×3×side×side float32 in [-1, 1), with Pillow's antialiased bicubic filter.
 
-    Each channel is resized in float and clipped. Pillow works on the CPU; the result is moved back to the images'
-    device.
+    Each channel is resized as float numbers, and then clipped to the range of grey levels. Pillow works on the CPU. The
+    result is on the device of the images.
     """
     resized = np.empty((len(image), 3, side, side), np.float32)
     for index, channels in enumerate(image.cpu().numpy()):
@@ -50,10 +59,11 @@ def clean(image: Tensor, side: int = SIDE) -> Tensor:
 
 
 def tensorflow_resize(image: Tensor, side: int = SIDE) -> Tensor:
-    """Resize images B×C×H×W of any real type to B×C×side×side float32 of the same range, like TensorFlow 1.
+    """Resize images B×C×H×W of any real type to B×C×side×side float32, bilinearly like TensorFlow 1.
 
-    Output pixel i lies at i · H / side, counted from the centre of the first pixel. Beyond the centre of the last
-    pixel, the value of the last pixel is used.
+    The range of values does not change. Row i of the output is interpolated at the position i · H / side, counted in
+    rows from the centre of the first input row. Columns are treated in the same way. A position after the centre of the
+    last row or column gets the value of the last row or column.
     """
     count, channels, height, width = image.shape
     above, below, down = _between(height, side, image.device)
@@ -66,7 +76,17 @@ def tensorflow_resize(image: Tensor, side: int = SIDE) -> Tensor:
 
 
 def _between(length: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return, for each output, the indices of the pixels before and after it, and its fractional position between."""
+    """Return where each output pixel lies between two input pixels, along one axis.
+
+    Args:
+        length: number of input pixels.
+        side: number of output pixels.
+        device: device of the results.
+
+    Returns:
+        For each output pixel, the index of the input pixel before it, the index of the input pixel after it, and the
+        position between the two in [0, 1).
+    """
     places = torch.arange(side, device=device) * torch.tensor(length / side)  # in float32, like TensorFlow
     before = places.long()
     return before, (before + 1).clamp_max(length - 1), places - before
@@ -80,14 +100,14 @@ def _columns(rows: Tensor, chosen: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Flavour:
-    """A way to resize images, with its description for the protocol."""
+    """A way to resize images for Inception, and its description for the protocol."""
 
     prepare: Callable[..., Tensor]
-    """Function that resizes images B×3×H×W uint8 to Inception's side, or to another side if it is given."""
+    """Function that resizes images B×3×H×W uint8. Its second argument is the new side in pixels, by default 299."""
     protocol: Mapping[str, str]
 
     def resize(self, side: int) -> str:
-        """Return the protocol's description of the resize to another side."""
+        """Return the protocol's description of a resize to `side` pixels in place of 299."""
         return f"{self.protocol['resize'].removesuffix(str(SIDE))}{side}"
 
 
@@ -112,4 +132,4 @@ FLAVOURS: Mapping[str, Flavour] = {
         },
     ),
 }
-"""Flavours by name."""
+"""All flavours by name."""

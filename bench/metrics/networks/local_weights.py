@@ -1,4 +1,8 @@
-"""Readers of local weight files: tensors, which are read without running code, and known TorchScript programs."""
+"""Functions that read weight files on this machine.
+
+Files with tensors are read without running any code from the file. A TorchScript file is a program, so it is loaded
+only if it has a known hash.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +21,16 @@ from bench.store import file_sha256
 __all__ = ["is_program", "load_program", "misfit", "read_tensors"]
 
 SHOWN = 160
-"""Largest number of characters that are shown of each line of a PyTorch message, which may list hundreds of names."""
+"""Largest number of characters of one line of a PyTorch message that is shown. A line can list hundreds of names, and
+the rest is cut."""
 
 
 def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
-    """Return the state dict of a file on the CPU, with unchanged types.
+    """Read the state dict, which is the tensors by their names, from a file. The tensors are on the CPU.
 
     Args:
-        path: path of a `.safetensors` file, or of a file written by `torch.save` with a state dict or with a dictionary
-            whose entry `state_dict` is one.
+        path: path of a `.safetensors` file, or of a file that `torch.save` wrote. The latter must contain a state dict,
+            or a dictionary with a state dict under the key `state_dict`.
         what: description of the expected file, for messages.
 
     Raises:
@@ -51,7 +56,13 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
 
 
 def misfit(path: Path, what: str, error: RuntimeError) -> BadInputError:
-    """Return an error that names the tensors which do not fit, from the error that `load_state_dict` raised."""
+    """Convert an error of `load_state_dict` into an error that names the file and the tensors that do not fit.
+
+    Args:
+        path: path of the weight file.
+        what: description of the expected file, for the message.
+        error: error that `load_state_dict` raised.
+    """
     lines = [line.strip() for line in str(error).split("\n")[1:]]
     shown = "; ".join(line if len(line) <= SHOWN else f"{line[:SHOWN]}..." for line in lines[:3])
     return BadInputError(f"{path}: expected {what}, found other tensors: {shown}")
@@ -66,9 +77,14 @@ def is_program(path: Path) -> bool:
 
 
 def load_program(path: Path, what: str, sha256: str) -> Any:
-    """Return a TorchScript module on the CPU, in evaluation mode.
+    """Load a TorchScript module onto the CPU, in evaluation mode.
 
-    A TorchScript file is a program that can run code when it is loaded, so only the file with the known hash is loaded.
+    A TorchScript file is a program, which can run code when it is loaded. Therefore the file must have the known hash.
+
+    Args:
+        path: path of the file.
+        what: description of the expected file, for messages.
+        sha256: SHA-256 that the file must have.
 
     Raises:
         BadInputError: the file is missing, or it has another SHA-256.

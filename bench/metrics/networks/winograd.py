@@ -1,9 +1,11 @@
-"""Winograd's 3×3 convolutions with a quarter of the multiplications, for inference in float32 on the CPU.
+"""Winograd's fast 3×3 convolution, which needs only a quarter of the multiplications.
+
+It is used for inference in float32 on the CPU.
 
 The algorithm F(4×4, 3×3) of Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016), computes 4×4
-outputs from a tile of 6×6 inputs with 36 products instead of 144. Its rounding errors are two to four times those of
-the plain sum, but still below 1e-5 of the largest output. The transforms take time too, so a convolution with few
-channels is faster without them.
+outputs from a tile of 6×6 inputs with 36 multiplications. A plain convolution needs 144. The rounding errors are two to
+four times as large as in a plain convolution, but smaller than 1e-5 of the largest output. The algorithm must also
+transform inputs and outputs, which takes time. If there are few channels, a plain convolution is therefore faster.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from torch.nn import functional
 __all__ = ["convolve_relu", "kernel_of"]
 
 TILES = 256
-"""Number of tiles processed together: enough to reuse the kernel that was read, and few enough to fit the cache."""
+"""Number of tiles that are processed together. With more tiles, the data would not fit into the cache. With fewer
+tiles, the kernel would be read from memory too often."""
 INPUT = torch.tensor(
     [
         [4, 0, -5, 0, 1, 0],
@@ -33,11 +36,19 @@ KERNEL = torch.tensor(
 OUTPUT = torch.tensor(
     [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=torch.float32
 )
-"""Matrices B^T, G and A^T of Lavin and Gray for the points 0, 1, -1, 2, -2: `INPUT`, `KERNEL` and `OUTPUT`."""
+"""`INPUT`, `KERNEL` and `OUTPUT` are the matrices B^T, G and A^T of Lavin and Gray for the points 0, 1, -1, 2 and
+-2."""
 
 
 def kernel_of(weight: Tensor) -> Tensor:
-    """Return the transform of a kernel K×C×3×3 that `convolve_relu` needs, 36×C×K float32 on the CPU."""
+    """Transform a kernel into the form that `convolve_relu` needs.
+
+    Args:
+        weight: kernel K×C×3×3 for C input and K output channels.
+
+    Returns:
+        Transformed kernel 36×C×K, float32 on the CPU.
+    """
     # The index of a tile's column comes before that of its row, as in the bands below.
     turned = torch.einsum("ip,jq,kcpq->jick", KERNEL, KERNEL, weight.cpu().double())
     return turned.flatten(0, 1).float().contiguous()
@@ -47,13 +58,13 @@ def convolve_relu(x: Tensor, kernel: Tensor, bias: Tensor, *, padding: int = 1) 
     """Convolve with stride 1, add the bias, and set negative values to zero.
 
     Args:
-        x: input B×C×H×W float32; channels_last is fastest.
+        x: input B×C×H×W float32. The memory format channels_last is the fastest.
         kernel: transformed kernel, as `kernel_of` returns it.
         bias: K values.
         padding: width of the border of zeros around the image, 0 or 1.
 
     Returns:
-        Output B×K×H'×W' in channels_last, with H' = H + 2·padding - 2 and W' = W + 2·padding - 2.
+        Output B×K×H'×W' in the memory format channels_last, with H' = H + 2·padding - 2 and W' = W + 2·padding - 2.
     """
     pixels = x.permute(0, 2, 3, 1)
     count, height, width, _ = pixels.shape
@@ -77,7 +88,17 @@ def convolve_relu(x: Tensor, kernel: Tensor, bias: Tensor, *, padding: int = 1) 
 
 
 def _band(band: Tensor, kernel: Tensor, bias: Tensor, across: int) -> Tensor:
-    """Return the outputs B×t×4×w×4×K of t rows of w tiles from their inputs B×(4t + 2)×(4w + 2)×C, contiguous."""
+    """Compute the outputs for some rows of tiles.
+
+    Args:
+        band: contiguous inputs B×(4t + 2)×(4w + 2)×C for t rows with w tiles each.
+        kernel: transformed kernel, as `kernel_of` returns it.
+        bias: K values.
+        across: number w of tiles in a row.
+
+    Returns:
+        Outputs B×t×4×w×4×K: for each tile, 4×4 output pixels.
+    """
     count, height, width, channels = band.shape
     down, line = (height - 2) // 4, width * channels
     rows = band.as_strided((count, down, 6, line), (height * line, 4 * line, line, 1))

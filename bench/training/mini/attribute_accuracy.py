@@ -1,4 +1,4 @@
-"""Accuracy of generated pictures: whether a classifier recognises the attributes that were asked for."""
+"""Accuracy of generated pictures: how often a classifier recognises the attributes that the pictures should show."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from bench.models.feature_network import FeatureNetwork
 __all__ = ["ATTRIBUTES", "accuracies", "box_crops"]
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {"texture": TEXTURES, "shape": SHAPES, "colour": tuple(COLOURS)}
-"""Names of each attribute's classes, in the order of the classifier's outputs (`bench.training.mini.features`)."""
+"""Names of the classes of each attribute, in the order of the classifier's outputs (`bench.training.mini.features`)."""
 CLASSIFIED_AT_ONCE = 128
 AROUND = 1.5
-"""Side of the crop around a box, as a multiple of the box's longer side."""
+"""Side of the square crop around a box, divided by the longer side of the box."""
 
 
 @torch.no_grad()
 def accuracies(
     network: FeatureNetwork, pictures: Tensor, wanted: Sequence[Mapping[str, str]], *, ending: str = ""
 ) -> dict[str, float]:
-    """Return the fraction of pictures whose attributes are recognised correctly; chance is one in eight or nine.
+    """Return the fraction of pictures for which the classifier recognises the expected class, for each attribute.
+
+    A random answer would be right for about one picture in eight or nine.
 
     Args:
         network: the classifier, on the pictures' device.
         pictures: B×3×H×W in [-1, 1].
-        wanted: expected attributes of each picture; attributes without an expected value are not counted.
-        ending: suffix of the figures' names.
+        wanted: the expected class of each attribute, for each picture. A picture counts only for the attributes that
+            its mapping contains.
+        ending: text that is added to the names `accuracy_ATTRIBUTE` of the results.
     """
     logits = [network(batch) for batch in torch.split(pictures, CLASSIFIED_AT_ONCE)]
     figures = {}
@@ -45,12 +48,14 @@ def accuracies(
 
 
 def box_crops(pictures: Tensor, boxes: Sequence[tuple[int, int, int, int]], *, side: int) -> Tensor:
-    """Cut out squares B×3×S×S around boxes, shifted to lie inside the picture.
+    """Cut out one square around a box of each picture, and return the squares as B×3×S×S.
+
+    A square that would cross the picture's edge is moved inside.
 
     Args:
         pictures: B×3×R×R.
-        boxes: left, top, right and bottom of each box, in a scene's own pixels.
-        side: S, to which the squares are scaled.
+        boxes: left, top, right and bottom of each picture's box, in pixels of a scene (`SIDE` pixels for R).
+        side: side S to which the squares are scaled.
     """
     resolution = pictures.shape[-1]
     crops = []

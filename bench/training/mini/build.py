@@ -1,4 +1,4 @@
-"""Construction of the mini profile's models in parts, each of which is made once, in a folder of its own."""
+"""Construction of the mini profile's models. Each model is a part, which is made once and has its own folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DONE = "part.json"
 
 
 class Made(TypedDict):
-    """The content of a finished part's `part.json`."""
+    """The content of `part.json`, the file that is written when a part is finished."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     part: str
@@ -66,15 +66,15 @@ def read_made(folder: Path) -> Made:
 
 @dataclass(frozen=True)
 class Shipped:
-    """The parts in the repository, which replace parts that were not made here.
+    """The finished parts that the repository contains. They are used in place of parts that were not made here.
 
-    Their weights were rounded to half precision when they were packed.
+    Their weights were rounded to half precision when they were added to the repository.
     """
 
     folder: Path
-    """Folder with `card.json` and a folder for each part."""
+    """Folder that contains `card.json` and one folder for each part."""
     inside: Mapping[str, str] = field(default_factory=dict)
-    """Parts inside another part's folder, by name, with their path below `folder`."""
+    """Path below `folder` of each part that is stored inside the folder of another part, by the part's name."""
 
     def part(self, name: str) -> Path | None:
         """Return the folder of a part, or None if the repository does not contain it."""
@@ -82,7 +82,7 @@ class Shipped:
         return folder if name in self._parts and folder.is_dir() else None
 
     def settings(self, name: str) -> str:
-        """Return the hash of the settings with which a part was made."""
+        """Return the hash of the settings with which the part `name` was made."""
         return self._parts[name]["settings"]
 
     @cached_property
@@ -92,24 +92,27 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Workshop:
-    """The folder, the seed and the data that all parts share."""
+    """What all parts share when they are made: folders, seed, data and device."""
 
     out: Path
-    """Folder of finished parts in `out/NAME` and of checkpoints of unfinished ones in `out/checkpoints`."""
+    """Folder of results: `out/NAME` holds a finished part, `out/checkpoints` the checkpoints of unfinished ones."""
     seed: int
     train: Path
-    """Synset folders of training pictures."""
+    """Folder of the training pictures, with one subfolder for each synset (class)."""
     dev: Path
-    """Synset folders for selecting recipes; tables never use them."""
+    """Folder of the development split, with one subfolder for each synset.
+
+    These pictures are for selecting recipes; tables never use them.
+    """
     resolution: int
     device: torch.device
     bfloat16: bool = True
-    """True if networks train under autocast to bfloat16."""
+    """True if networks are trained under autocast to bfloat16, False for float32."""
     shipped: Shipped | None = None
-    """Replacements of parts that were not made in `out`; None if every part must have been made there."""
+    """Parts that are used if they were not made in `out`; None if every needed part must exist in `out`."""
 
     def part(self, name: str) -> Path:
-        """Return the folder of a finished part.
+        """Return the folder of a finished part, in `out` or else among the shipped parts.
 
         Raises:
             BadInputError: the part is not finished.
@@ -151,24 +154,31 @@ class Outcome:
     """The result of making a part."""
 
     figures: dict[str, float]
-    """Figures measured on the development split, unless the name ends in `_train`."""
+    """Measured numbers, by name. They come from the development split, unless the name ends in `_train`."""
     seconds: float
-    """Seconds that its steps took, including interrupted ones as far as they were saved."""
+    """Seconds that all steps took. After an interruption, only the time up to the last checkpoint is included."""
 
 
 class Part(Protocol):
-    """A model to make; the fields of the class are its recipe."""
+    """A model that can be made. The fields of the object are its recipe."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the parts that must be finished before."""
+        """Names of the parts that must be finished before this part is made."""
 
     @property
     def steps(self) -> int:
-        """Total number of optimiser steps."""
+        """Total number of optimiser steps of the training."""
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
-        """Train the model and write it into the folder."""
+        """Train the model and write it to a folder.
+
+        Args:
+            name: name of the part.
+            settings: hash of the settings; only checkpoints with an equal hash are resumed.
+            workshop: seed, data and device for the part.
+            folder: folder in which the finished model is written.
+        """
 
 
 def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop) -> None:
@@ -177,11 +187,11 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
     Args:
         name: name of the part and its folder.
         part: the recipe as an object.
-        recipe: the recipe as plain data; a finished part or a checkpoint of another recipe is refused.
+        recipe: the recipe as plain data. A finished part or a checkpoint that was made with another recipe is refused.
         workshop: folder, seed and data for the part.
 
     Raises:
-        BadInputError: a part that it needs is missing, or the existing part was made with other settings.
+        BadInputError: a part that this part needs is missing, or the existing part was made with other settings.
     """
     settings = content_key(
         {

@@ -1,7 +1,8 @@
 """Pretraining of a text encoder to recognise the facts in captions, before the diffusion model is trained.
 
-Stable Diffusion's encoder comes from CLIP, which was trained on captions of pictures. If a random encoder were trained
-together with a random UNet, it would hardly learn, because the UNet cannot use the captions yet.
+Stable Diffusion's text encoder comes from CLIP, which was trained on captions of pictures. If an encoder with random
+weights were trained together with a random UNet, the encoder would hardly learn, because such a UNet cannot use the
+captions yet.
 """
 
 from __future__ import annotations
@@ -26,11 +27,18 @@ FACTS: dict[str, tuple[str, ...]] = {
 }
 """Facts that a caption may contain, with their possible values."""
 UNSAID = -100
-"""Label of a fact that a caption does not mention; it has no effect on the loss."""
+"""Label of a fact that a caption does not mention. Facts with this label have no effect on the loss."""
 
 
 def named_facts(scene: Scene, text: str) -> list[int]:
-    """Return the index of the value of each of the `FACTS`, or `UNSAID`."""
+    """Return one label for each of the `FACTS`.
+
+    The label is the index of the fact's value in `FACTS`, or `UNSAID` if the caption does not mention the fact.
+
+    Args:
+        scene: the scene that the caption describes.
+        text: the caption.
+    """
     words = text.replace(",", "").split()
     main, others = scene.shapes[0], scene.shapes[1:]
     said = {
@@ -46,7 +54,7 @@ def named_facts(scene: Scene, text: str) -> list[int]:
 
 
 class Naming(nn.Module):
-    """A text encoder with a linear classifier of its last token for each of the `FACTS`."""
+    """A text encoder with one linear classifier for each of the `FACTS`. Each classifier reads the last token."""
 
     def __init__(self, text_encoder: CLIPTextModel) -> None:
         super().__init__()
@@ -55,11 +63,11 @@ class Naming(nn.Module):
         self.readers = nn.ModuleDict({fact: nn.Linear(width, len(names)) for fact, names in FACTS.items()})
 
     def losses(self, ids: Tensor, facts: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropy of each fact.
+        """Return the cross-entropy of each fact, a scalar by the fact's name.
 
         Args:
-            ids: captions as indices B×L.
-            facts: B×F, from `named_facts`.
+            ids: captions as token indices B×L.
+            facts: labels B×F of the captions, from `named_facts`.
         """
         summary = self.text_encoder(ids).pooler_output
         terms = {}
@@ -72,7 +80,12 @@ class Naming(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, ids: Tensor, facts: Tensor) -> float:
-        """Return the fraction of all mentioned facts that are recognised."""
+        """Return the fraction of all facts mentioned in the captions that the classifiers recognise, in [0, 1].
+
+        Args:
+            ids: captions as token indices B×L.
+            facts: labels B×F of the captions, from `named_facts`.
+        """
         summary = self.text_encoder(ids).pooler_output
         found = torch.stack([reader(summary).argmax(1) for reader in self.readers.values()], 1)
         return float((found == facts)[facts != UNSAID].float().mean())

@@ -16,11 +16,11 @@ __all__ = ["CARD_TEXT", "card_text", "write_card_text"]
 
 CARD_TEXT = "CARD.md"
 HEADLINES = ("fid", "lpips", "pre_error", "clip_score", "inception_score")
-"""Metrics whose spread between training seeds is in the card; `seeds.json` has every metric."""
+"""Metrics for which the card shows how much they vary between training seeds; `seeds.json` has every metric."""
 
 
 def write_card_text(folder: Path) -> None:
-    """Rewrite `CARD.md` from the `card.json` and the `seeds.json` in the same folder."""
+    """Write `CARD.md` anew from `card.json` and `seeds.json`, which are in the same folder."""
     card = read_json(folder / CARD)
     write_atomically(folder / CARD_TEXT, card_text(card, SeedStudy.read(folder)))
 
@@ -30,7 +30,7 @@ def card_text(card: Mapping[str, Any], study: SeedStudy) -> str:
 
     Args:
         card: content of `card.json`.
-        study: results of further training seeds in the tables; it may be empty.
+        study: metrics of decoders that were trained with further seeds, measured as in the tables. It may be empty.
     """
     lines = [*_head(card), *_parts(card), "", *_development(card), "", *_tables(study), "", "SHA-256:", "", "```"]
     lines += [f"{sha}  {path}" for path, sha in card["sha256"].items()]
@@ -70,7 +70,7 @@ def _parts(card: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _development(card: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the spread between training seeds on the development split."""
+    """Yield the lines that show how results on the development split vary between training seeds."""
     if not card["seeds"]:
         yield "On the development split, every part was measured with one training seed: its spread is not known."
         return
@@ -86,7 +86,7 @@ def _development(card: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _tables(study: SeedStudy) -> Iterator[str]:
-    """Yield the spread between training seeds in the tables."""
+    """Yield the lines that show how the metrics of the tables vary between training seeds."""
     if not study.tables:
         yield "In the tables, every decoder was measured with one training seed: its spread is not known."
         return
@@ -109,7 +109,10 @@ def _tables(study: SeedStudy) -> Iterator[str]:
 
 
 def _spread(row: RowSeeds, metric: str) -> str:
-    """Return mean and standard deviation over a row's trainings, in the unit of the tables."""
+    """Return the text "mean ± standard deviation" of a metric over a row's trainings, in the unit of the tables.
+
+    The text is the mean alone if there is only one training, and a dash if there is no value.
+    """
     style = style_of(metric)
     values = [training.metrics[metric] for training in row.trainings if metric in training.metrics]
     if style is None or not values:

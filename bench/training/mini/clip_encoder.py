@@ -1,7 +1,8 @@
 """Part: an image encoder that maps crops of the same thing close together, for the mini profile's CLIP score.
 
-The loss is InfoNCE (van den Oord et al. 2018, "Representation Learning with Contrastive Predictive Coding", eq. 4), in
-both directions like in CLIP. No thing is twice in a batch, so that two crops of it are never pushed apart.
+A thing is a shape in a colour. The loss is InfoNCE (van den Oord et al. 2018, "Representation Learning with Contrastive
+Predictive Coding", eq. 4), in both directions like in CLIP. A batch contains each thing at most once, because the loss
+moves the crops of different pairs apart.
 """
 
 from __future__ import annotations
@@ -26,22 +27,25 @@ __all__ = ["ClipEncoderPart", "normalised", "similarities"]
 
 TURNS = 4
 SMALLEST = {"sharp": SIDE, "coarse": SIDE // 2}
-"""Smallest side of the scenes that crops are cut from, by their kind."""
+"""Smallest side in pixels to which a scene is reduced before a crop is cut out, for each kind of crop."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipEncoderPart:
-    """A recipe that trains on pairs of crops: one as sharp as references, one as coarse as generated pictures."""
+    """The recipe of the image encoder, which is trained on pairs of crops of the same thing.
+
+    One crop of a pair is as sharp as a reference, the other is as coarse as a generated picture.
+    """
 
     widths: Sequence[int]
     dimension: int
     image_side: int
     temperature: float
     views_per_thing: int
-    """Number of sharp crops of every shape in every colour, and also of coarse ones."""
+    """Number of sharp training crops of each thing. There are as many coarse crops."""
     dev_views_per_thing: int
     schedule: Schedule
-    """Schedule whose `batch_size` counts pairs, all of different things."""
+    """Schedule of the training. Its `batch_size` is a number of pairs, and each pair of a batch shows another thing."""
 
     def __post_init__(self) -> None:
         if self.schedule.batch_size > len(THINGS):
@@ -84,7 +88,15 @@ class ClipEncoderPart:
         return Outcome(similarities(*(_embedded(net, crops, workshop) for crops in views)), seconds)
 
     def _views(self, kind: str, split: str, count: int, name: str, workshop: Workshop) -> Tensor:
-        """Return crops 72×V×3×s×s uint8, ordered by the index of their thing in `THINGS`."""
+        """Return crops of all things, 72×V×3×s×s uint8; the first index is the index of the thing in `THINGS`.
+
+        Args:
+            kind: kind of the crops, a key of `SMALLEST`.
+            split: split from which the scenes are drawn.
+            count: number V of crops of each thing.
+            name: name of the part, for the seeds.
+            workshop: holds the seed of the run.
+        """
         crops = []
         for number in range(len(THINGS) * count):
             generator = numpy_generator(workshop.seed, name, split, kind, number)
@@ -95,7 +107,7 @@ class ClipEncoderPart:
 
 
 def normalised(pixels: Tensor, net: ImageEncoder) -> Tensor:
-    """Normalise uint8 pixels B×3×r×r for the encoder."""
+    """Convert uint8 pixels B×3×r×r to the encoder's input: in [0, 1], minus its mean, divided by its deviation."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (net.mean, net.std))
     return (pixels.float() / 255 - mean) / std
 
@@ -110,17 +122,22 @@ def _augmented(pixels: Tensor, generator: np.random.Generator) -> Tensor:
 
 @torch.no_grad()
 def _embedded(net: ImageEncoder, views: Tensor, workshop: Workshop) -> Tensor:
-    """Embed crops 72×V×3×s×s as V×72×d of unit length."""
+    """Return the embeddings V×72×d of crops 72×V×3×s×s, normalised to unit length, on the CPU."""
     batches = [normalised(batch, net).to(workshop.device) for batch in views.unbind(1)]
     return torch.stack([functional.normalize(net(batch)).cpu() for batch in batches])
 
 
 def similarities(first: Tensor, second: Tensor) -> dict[str, float]:
-    """Return how often the nearest crop shows the same thing, and the mean similarities of crops by what they share.
+    """Compare two sets of crops by their embeddings.
 
     Args:
-        first: embeddings V×72×d of unit length, with each thing V times.
-        second: other embeddings; those with the same index in V are compared.
+        first: embeddings V×72×d of unit length: V crops of each thing.
+        second: embeddings of other crops, in the same shape. Only crops with an equal first index are compared.
+
+    Returns:
+        `accuracy_nearest` is the fraction of the first crops for which the most similar second crop shows the same
+        thing. `similarity_same`, `similarity_shape`, `similarity_colour` and `similarity_other` are the mean cosine
+        similarities of two crops that share the shape and the colour, only the shape, only the colour, or neither.
     """
     similarity = first @ second.transpose(1, 2)
     numbers = torch.arange(len(THINGS))

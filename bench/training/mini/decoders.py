@@ -29,13 +29,13 @@ LOG_EVERY = 100
 
 @dataclass(frozen=True)
 class DecoderPart:
-    """A recipe for a decoder that starts from another part's decoder with the same results.
+    """The recipe of a decoder that starts with the weights of another part's decoder, and at first makes equal images.
 
-    A branch starts as the linear prediction of the decoder's own finest features from the picture.
+    A new branch that blends by addition is initialised by `bench.training.initialization.start_branch`.
     """
 
     start: str
-    """Name of the part to start from: `first_stage`, or another decoder."""
+    """Name of the part whose decoder this one starts from: `first_stage`, or the name of another decoder."""
     channels: Sequence[int]
     layers: int
     groups: int

@@ -1,7 +1,7 @@
 """Common parts of the mini profile's diffusion models: UNet, text encoder, scheduler, and the loss on velocities.
 
-Velocities are those of Salimans & Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models", appendix
-D, on Stable Diffusion's noise schedule.
+Velocities are defined as in Salimans & Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models",
+appendix D. The noise schedule is the one of Stable Diffusion.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ Pictures = TypeVar("Pictures")
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 ENCODED_AT_ONCE = 64
-"""Number of pictures in one pass through the first stage."""
+"""Number of pictures that the first stage encodes in one pass."""
 SAMPLED_AT_ONCE = 48
-"""Number of pictures in one run of a pipeline."""
+"""Number of pictures that a pipeline samples in one run."""
 MEASURED_BATCHES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class UNetRecipe:
-    """The sizes and the training of a UNet for the first stage's latents."""
+    """The sizes of a UNet for the first stage's latents, and the settings of its training."""
 
     channels: Sequence[int]
     layers: int
@@ -55,21 +55,21 @@ class UNetRecipe:
     head_channels: int
     schedule: Schedule
     empty_share: float
-    """Fraction of pictures whose condition is removed in training, as classifier-free guidance requires."""
+    """Fraction of training pictures without their condition, such as a caption. Classifier-free guidance needs them."""
     attended: int = 1
-    """Number of levels with attention to the condition, the coarsest first."""
+    """Number of levels with attention to the condition, counted from the coarsest level."""
 
     @property
     def steps(self) -> int:
         return self.schedule.steps
 
     def unet(self, *, inputs: int, condition_width: int, side: int) -> UNet2DConditionModel:
-        """Return a network with random weights.
+        """Return a UNet with random weights, which predicts four channels.
 
         Args:
-            inputs: number of input channels; it predicts four.
-            condition_width: width of each token of the condition.
-            side: side of the latents.
+            inputs: number of input channels.
+            condition_width: number of values in each token of the condition.
+            side: height and width of the latents.
         """
         plain = len(self.channels) - self.attended
         return UNet2DConditionModel(
@@ -88,7 +88,7 @@ class UNetRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecipe(UNetRecipe):
-    """The recipe of a diffusion model whose text encoder is trained as well."""
+    """The recipe of a diffusion model that includes a text encoder, which is trained as well."""
 
     text_width: int
     text_layers: int
@@ -96,7 +96,7 @@ class TextRecipe(UNetRecipe):
     vocabulary: int
 
     def text_encoder(self, tokenizer: CLIPTokenizer) -> CLIPTextModel:
-        """Return a network with random weights."""
+        """Return a text encoder with random weights, for the tokens of `tokenizer`."""
         return CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(tokenizer),
@@ -113,7 +113,7 @@ class TextRecipe(UNetRecipe):
         )
 
     def tokenizer(self, texts: Sequence[str]) -> CLIPTokenizer:
-        """Learn a byte-pair tokenizer from the texts, in CLIP's format."""
+        """Learn a byte-pair tokenizer from the given texts, and return it in CLIP's format."""
         bytes_ = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token=END))
         bytes_.pre_tokenizer = pre_tokenizers.Whitespace()
         words = {word for text in set(texts) for word, _ in bytes_.pre_tokenizer.pre_tokenize_str(text)}
@@ -138,12 +138,15 @@ class TextRecipe(UNetRecipe):
 
 
 def plain_attention(unet: UNet2DConditionModel) -> None:
-    """Use unfused attention: on a CPU, the backward pass of the fused one takes longer than all convolutions."""
+    """Make a UNet use plain attention instead of PyTorch's fused attention.
+
+    On a CPU, the backward pass of fused attention takes longer than all convolutions together.
+    """
     unet.set_attn_processor(AttnProcessor())
 
 
 def tokenize(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> Tensor:
-    """Return texts as indices B×L, padded or cut to the tokenizer's length."""
+    """Return texts as token indices B×L. Each text is padded or cut off to the tokenizer's length L."""
     ids: Tensor = tokenizer(
         list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
     ).input_ids
@@ -165,7 +168,13 @@ def noise_scheduler() -> DDIMScheduler:
 
 @torch.no_grad()
 def encode_means(vae: AutoencoderKL, pictures: Tensor, workshop: Workshop) -> Tensor:
-    """Return the means of the latents B×4×h×w of pictures B×3×H×W in [-1, 1], scaled for the UNet."""
+    """Encode pictures, and return the means of their latents B×4×h×w on the CPU, in the scale of the UNet.
+
+    Args:
+        vae: the first stage.
+        pictures: B×3×H×W in [-1, 1].
+        workshop: holds the device and the precision of the encoding.
+    """
     x = pictures.to(workshop.device, memory_format=torch.channels_last)
     with workshop.autocast():
         mean = vae.encode(x).latent_dist.mean
@@ -178,11 +187,11 @@ class Noised:
     """A batch of latents, and the noise that is added to them."""
 
     latents: Tensor
-    """B×4×h×w, scaled."""
+    """Latents B×4×h×w, in the scale of the UNet."""
     times: Tensor
-    """B, steps of the scheduler."""
+    """Index of the scheduler's time step for each item, B values. A larger index means more noise."""
     noise: Tensor
-    """Standard normal noise of the latents' shape."""
+    """Standard normal noise, in the shape of the latents."""
 
 
 def velocity_loss(
@@ -195,16 +204,16 @@ def velocity_loss(
     workshop: Workshop,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Tensor:
-    """Return the mean squared error of the predicted velocity.
+    """Return the mean squared error of the velocity that a UNet predicts, a scalar.
 
     Args:
-        unet: the model.
-        scheduler: the result of `noise_scheduler`.
-        batch: the latents and their noise.
-        beside: further inputs that the UNet sees after the noisy latents, each B×C×h×w.
-        condition: B×L×d, on the workshop's device.
+        unet: the UNet.
+        scheduler: the noise schedule, from `noise_scheduler`.
+        batch: the latents, the noise that is added to them, and the time steps.
+        beside: further inputs B×C×h×w, whose channels follow those of the noisy latents.
+        condition: tokens of the condition, B×L×d, on the workshop's device.
         workshop: holds the device and the precision of the training.
-        memory_format: memory format of the UNet's input.
+        memory_format: PyTorch's memory format of the UNet's input.
     """
     device = workshop.device
     noisy = scheduler.add_noise(batch.latents, batch.noise, batch.times)
@@ -217,12 +226,17 @@ def velocity_loss(
 
 @torch.no_grad()
 def velocity_figures(loss: Callable[[Pictures, str, int], Tensor], train: Pictures, dev: Pictures) -> dict[str, float]:
-    """Return the mean loss on fifty batches of the development split, and on fifty of training pictures.
+    """Measure the loss of a finished model on new and on known pictures.
 
     Args:
-        loss: loss of a batch, given the pictures to draw from and the seeds of the draw.
+        loss: function that returns the loss of one random batch. Its arguments are the pictures to draw from, and two
+            seeds of the draw.
         train: the training pictures.
-        dev: pictures of the development split.
+        dev: the pictures of the development split.
+
+    Returns:
+        `velocity_mse`, the mean loss of fifty batches of the development split, and `velocity_mse_train`, the mean loss
+        of fifty batches of training pictures.
     """
 
     def mean(pictures: Pictures, purpose: str) -> float:

@@ -1,8 +1,9 @@
 """Part: a diffusion model that paints an exemplar into a box, as a folder of diffusers' Paint-by-Example pipeline.
 
-It is self-supervised like in Yang et al. 2023, "Paint by Example", section 3: the main shape of a scene is cut out, and
-the exemplar shows what to paint there. While the paper augments the same object's crop, the exemplar here is the same
-thing in another scene, with another place, size, angle and background, so that only its shape and colour are useful.
+The training needs no labels, like in Yang et al. 2023, "Paint by Example", section 3: the main shape of a scene is cut
+out, and the exemplar shows what to paint in the hole. In the paper, the exemplar is an augmented crop of the same
+object. Here the exemplar shows the same thing in another scene, with another place, size, angle and background. The
+model can therefore use only the shape and the colour of the exemplar.
 """
 
 from __future__ import annotations
@@ -43,34 +44,39 @@ __all__ = ["ExemplarPart", "another_thing", "holes_of", "known_mask"]
 
 Box = tuple[int, int, int, int]
 MASK_RESIZES = ("bilinear", "nearest")
-"""Ways in which the original and diffusers resize masks to the latents' size; a scene's masks alternate between
-them.
+"""Ways to resize masks to the latents' size: `bilinear` as in the original program, `nearest` as in diffusers.
+
+The masks of a scene use the two ways in turn, so that the model works with both.
 """
 MEAN, DEVIATION = 0.5, 0.5
-"""Mean and divisor that normalise the image encoder's pixels."""
+"""Mean and deviation of the image encoder's input: pixels in [0, 1] minus the mean, divided by the deviation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExemplarPart(UNetRecipe):
-    """A UNet of nine input channels (noisy latents, latents of the known pixels, 1 where they are known)."""
+    """The recipe of a UNet that paints an exemplar into a hole.
+
+    Its nine input channels are the noisy latents, the latents of the known pixels, and a mask that is 1 where the
+    pixels are known.
+    """
 
     image_side: int
-    """Side in pixels of exemplars for the image encoder."""
+    """Side in pixels of the exemplars that the image encoder reads."""
     patch: int
     image_width: int
     image_layers: int
-    """Number of layers, four or more; with fewer, the pipeline's encoder has no mapper."""
+    """Number of layers of the image encoder, four or more; with fewer, the pipeline's encoder has no mapper."""
     naming: Schedule
-    """Schedule of the image encoder, which learns to recognise things before the UNet is trained."""
+    """Schedule of the image encoder's training. The encoder learns to recognise things before the UNet is trained."""
     scenes: int
     """Number of training scenes."""
     masks_per_scene: int
     references_per_thing: int
-    """Number of exemplars of every shape in every colour."""
+    """Number of exemplars of each thing, that is of each shape in each colour."""
     dev_scenes: int
     dev_references_per_thing: int
     sampled: int
-    """Number of development scenes into which another thing is painted, for the figures."""
+    """Number of scenes of the development split into which another thing is painted, to measure the model."""
     sampling_steps: int
     guidance_scale: float
 
@@ -167,7 +173,11 @@ class ExemplarPart(UNetRecipe):
     def _agreement(
         self, pipeline: PaintByExamplePipeline, dev: _Cache, name: str, workshop: Workshop
     ) -> dict[str, float]:
-        """Return how often a box shows its exemplar's shape and colour; `_true` are the figures of the true scenes."""
+        """Measure how often a painted box shows the shape and the colour of its exemplar.
+
+        Names that end in `_true` are measured on the true scenes, for comparison: how often the classifier recognises
+        the shape and the colour that the box really contains.
+        """
         pipeline.set_progress_bar_config(disable=True)
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
         scenes, boxes = dev.scenes[: self.sampled], [boxes[0] for boxes in dev.boxes[: self.sampled]]
@@ -204,12 +214,12 @@ class ExemplarPart(UNetRecipe):
 
 
 def normalised(pixels: Tensor) -> Tensor:
-    """Normalise uint8 pixels for the image encoder."""
+    """Convert uint8 pixels to the image encoder's input in [-1, 1]."""
     return (pixels.float() / 255 - MEAN) / DEVIATION
 
 
 class _Naming(nn.Module):
-    """An image encoder with linear classifiers of its embedding for shape and colour."""
+    """An image encoder with two linear classifiers, which read the shape and the colour from its embedding."""
 
     def __init__(self, image_encoder: PaintByExampleImageEncoder) -> None:
         super().__init__()
@@ -217,7 +227,12 @@ class _Naming(nn.Module):
         self.shape, self.colour = (nn.Linear(image_encoder.proj_size, len(names)) for names in (SHAPES, COLOURS))
 
     def losses(self, pixels: Tensor, things: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropies for normalised pixels B×3×s×s and the indices B of their things in `THINGS`."""
+        """Return the cross-entropies of shape and colour, each a scalar.
+
+        Args:
+            pixels: normalised exemplars B×3×s×s.
+            things: index in `THINGS` of the thing in each exemplar, B values.
+        """
         embedding = self.image_encoder(pixels)[:, 0]
         return {
             "shape": functional.cross_entropy(self.shape(embedding), things // len(COLOURS)),
@@ -226,7 +241,11 @@ class _Naming(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, pixels: Tensor) -> float:
-        """Return the fraction of references, in the order of `_Cache`, whose shape and colour are both recognised."""
+        """Return the fraction of exemplars whose shape and colour are both recognised, in [0, 1].
+
+        Args:
+            pixels: normalised exemplars in the order of `_Cache.references`.
+        """
         things = torch.arange(len(pixels), device=pixels.device) % len(THINGS)
         embedding = torch.cat([self.image_encoder(batch)[:, 0] for batch in torch.split(pixels, ENCODED_AT_ONCE)])
         found = self.shape(embedding).argmax(1) * len(COLOURS) + self.colour(embedding).argmax(1)
@@ -235,21 +254,21 @@ class _Naming(nn.Module):
 
 @dataclass(frozen=True)
 class _Cache:
-    """Scenes with the boxes that are cut out of each, and exemplars of all things."""
+    """N encoded scenes with M boxes to cut out of each, and K exemplars of each of the 72 things."""
 
     scenes: list[Scene]
     boxes: list[list[Box]]
-    """M boxes of each scene, in a scene's own pixels."""
+    """The M boxes of each scene, in pixels of a scene (`SIDE` pixels for a side)."""
     things: Tensor
-    """Indices N of each scene's main thing."""
+    """Index in `THINGS` of each scene's main thing, N values."""
     latents: Tensor
-    """Latents N×4×h×w, scaled for the UNet."""
+    """Latents N×4×h×w of the whole scenes, in the scale of the UNet."""
     known: Tensor
-    """Latents N×M×4×h×w of the scene without a box."""
+    """Latents N×M×4×h×w of the scenes with one box cut out, in the scale of the UNet."""
     certain: Tensor
-    """Masks N×M×1×h×w, 1 where the scene is known."""
+    """Masks N×M×1×h×w at the latents' size, 1 where the scene is known."""
     references: Tensor
-    """Exemplars 72K×3×s×s uint8; exemplar k·72 + n shows thing n."""
+    """Exemplars 72K×3×s×s uint8. The exemplar with index k·72 + n shows the thing with index n."""
 
     @classmethod
     def encode(
@@ -298,7 +317,12 @@ class _Cache:
 
 
 def holes_of(boxes: Sequence[Box], resolution: int) -> Tensor:
-    """Return masks B×1×R×R, 1 = hole, for boxes in a scene's own pixels; a pixel partly in a box is in the hole."""
+    """Return masks B×1×R×R, 1 = hole, whose holes are the given boxes. A pixel partly in a box belongs to the hole.
+
+    Args:
+        boxes: left, top, right and bottom of each box, in pixels of a scene (`SIDE` pixels for R).
+        resolution: side R of the masks.
+    """
     masks = torch.zeros(len(boxes), 1, resolution, resolution)
     for mask, (left, top, right, bottom) in zip(masks, boxes, strict=True):
         rows, columns = (
@@ -310,15 +334,22 @@ def holes_of(boxes: Sequence[Box], resolution: int) -> Tensor:
 
 
 def known_mask(holes: Tensor, side: int, *, variant: int) -> Tensor:
-    """Return the mask for the pipeline's UNet, 1 = known, at the latents' size."""
+    """Return masks for the pipeline's UNet, B×1×`side`×`side`, 1 = known.
+
+    Args:
+        holes: masks B×1×R×R, 1 = hole.
+        side: side of the latents.
+        variant: index of the mask among the masks of a scene; it selects one of `MASK_RESIZES`.
+    """
     resize = MASK_RESIZES[variant % len(MASK_RESIZES)]
     corners = {"align_corners": False} if resize == "bilinear" else {}
     return functional.interpolate(1 - holes, size=(side, side), mode=resize, **corners)
 
 
 def another_thing(scene: Scene, generator: np.random.Generator) -> int:
-    """Return the index of a thing of another shape and colour than the main one's, and not of the background's
-    colours.
+    """Return the index in `THINGS` of a random thing that can replace the main thing of a scene.
+
+    Its shape and its colour differ from the main thing, and its colour is not a colour of the background.
     """
     main = scene.shapes[0]
     others = [

@@ -1,7 +1,7 @@
 """Scenes for the exemplar and CLIP parts: whole pictures at the profile's resolution, and crops of single things.
 
-A thing is a shape of a colour. Generated and reference crops differ in sharpness and light, therefore training crops
-vary in both.
+A thing is a shape in a colour. Crops of generated pictures differ from reference crops in sharpness and light.
+Therefore the sharpness and the light of training crops vary at random.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ __all__ = ["THINGS", "enlarged_box", "number_of", "scene_of", "scene_pictures", 
 Pixels = npt.NDArray[np.uint8]
 
 THINGS = tuple(itertools.product(SHAPES, COLOURS))
-"""Every shape in every colour."""
+"""All things: each shape in each colour."""
 MARGINS = (2, 10)
-"""Smallest and largest margin around a thing's box, in pixels of a scene."""
+"""Smallest and largest distance by which each side of a thing's box is moved outwards, in pixels of a scene."""
 WAYS_TO_SCALE = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
@@ -39,7 +39,13 @@ def scene_pictures(scenes: Sequence[Scene], resolution: int) -> Tensor:
 
 
 def scene_of(thing: tuple[str, str], generator: np.random.Generator, *, split: str) -> Scene:
-    """Return a scene whose main shape is a given thing, on a background of other colours."""
+    """Return a random scene whose main shape is the given thing. The background does not contain the thing's colour.
+
+    Args:
+        thing: shape and colour.
+        generator: random generator for all draws.
+        split: split to which the scene belongs.
+    """
     shape, colour = thing
     while True:
         texture = TEXTURES[int(generator.integers(len(TEXTURES)))]
@@ -63,13 +69,13 @@ def enlarged_box(scene: Scene, generator: np.random.Generator) -> tuple[int, int
 
 
 def thing_crop(scene: Scene, generator: np.random.Generator, side: int, *, smallest: int = SIDE) -> Pixels:
-    """Return the main shape's enlarged box as side×side×3, in changed light.
+    """Return a crop of the scene's main thing as side×side×3 uint8, with random sharpness, light and noise.
 
     Args:
         scene: scene with the thing.
         generator: random generator for all draws.
-        side: side of the crop, for any proportions of the box.
-        smallest: smallest side to which the scene is randomly reduced before it is cut.
+        side: side of the crop. The cut-out box is stretched to a square of this side.
+        smallest: smallest side in pixels to which the scene may be reduced before the crop is cut out.
     """
     picture = draw_scene(scene)
     left, top, right, bottom = enlarged_box(scene, generator)

@@ -23,13 +23,16 @@ from bench.training.mini.images import TrainingImages
 __all__ = ["FeaturesPart"]
 
 UNKNOWN = -100
-"""Label of an attribute that a picture does not have; it has no effect on the loss."""
+"""Label of an attribute that a picture does not have. Attributes with this label have no effect on the loss."""
 LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True)
 class FeaturesPart:
-    """A classifier of texture, main shape and its colour, the letters of the word, and the photograph."""
+    """The recipe of a classifier of scenes.
+
+    It recognises the texture, the main shape and its colour, the letters of the word, and the photograph.
+    """
 
     widths: Sequence[int]
     schedule: Schedule

@@ -1,4 +1,4 @@
-"""Parts: first stages in diffusers' own format; this module holds what they share, and the KL autoencoder."""
+"""Parts: first stages in diffusers' own format. This module has the KL autoencoder and the base class of all kinds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["FirstStagePart", "FirstStageRecipe", "reconstruction_figures"]
 
 @dataclass(frozen=True)
 class FirstStageRecipe(ABC):
-    """An autoencoder that is trained as a whole; its kinds differ in the regularisation of the latents."""
+    """The recipe of an autoencoder that is trained as a whole. Subclasses differ in how they regularise the latents."""
 
     channels: Sequence[int]
     layers: int
@@ -33,10 +33,10 @@ class FirstStageRecipe(ABC):
     schedule: Schedule
     perceptual_weight: float
     readout_constant: float
-    """Size of the constants in `bench.training.initialization.start_readout`."""
+    """The argument `constant` of `bench.training.initialization.start_readout`."""
 
     purpose: ClassVar[tuple[str, ...]] = ()
-    """Words in the seeds of a step's draws."""
+    """Words that are part of the seeds of each training step, in addition to the part's name and the step."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -70,7 +70,11 @@ class FirstStageRecipe(ABC):
         return Outcome({**figures, **measured}, seconds)
 
     def sizes(self, resolution: int) -> dict[str, Any]:
-        """Return the sizes by diffusers' names."""
+        """Return the arguments of diffusers' autoencoders that determine the sizes.
+
+        Args:
+            resolution: side of the pictures in pixels.
+        """
         levels = len(self.channels)
         return {
             "down_block_types": ("DownEncoderBlock2D",) * levels,
@@ -84,34 +88,40 @@ class FirstStageRecipe(ABC):
 
     @abstractmethod
     def fresh(self, resolution: int) -> Any:
-        """Return the autoencoder before its first step."""
+        """Return the autoencoder with its initial weights."""
 
     @abstractmethod
     def reconstruct(
         self, network: Any, pictures: Tensor, seeds: Sequence[int | str]
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return the reconstructions of pictures B×3×H×W, and the inputs of `regularisation`."""
+        """Return the reconstructions of pictures B×3×H×W, and the two tensors that `regularisation` takes.
+
+        Args:
+            network: the autoencoder.
+            pictures: B×3×H×W in [-1, 1].
+            seeds: seeds of the noise, if there is any.
+        """
 
     @abstractmethod
     def regularisation(self, first: Tensor, second: Tensor, /) -> dict[str, Tensor]:
-        """Return further terms of the loss."""
+        """Return the terms of the loss that regularise the latents, each a scalar by its name."""
 
     @abstractmethod
     def measure(self, network: Any, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
-        """Return figures of the latents, before the network is written."""
+        """Measure the latents of the trained network, before the network is written, and return the numbers by name."""
 
     @abstractmethod
     def wrapped(self, network: Any) -> FirstStage:
-        """Return the network with the interface for training decoders."""
+        """Return the network as a `FirstStage`, the interface that the training of decoders uses."""
 
 
 @dataclass(frozen=True)
 class FirstStagePart(FirstStageRecipe):
-    """The KL autoencoder; part `vanilla` trains its decoder further until that no longer helps."""
+    """The recipe of the KL autoencoder. The part `vanilla` trains its decoder further, until this no longer helps."""
 
     kl_weight: float
     log_variance: float = -5.0
-    """Initial log-variance of the posterior; at 0, the noise would hide the latents."""
+    """Initial logarithm of the posterior's variance. With 0, the noise would be so large that it hides the latents."""
 
     purpose: ClassVar[tuple[str, ...]] = ("whole",)
 
@@ -137,7 +147,10 @@ class FirstStagePart(FirstStageRecipe):
 
     @torch.no_grad()
     def measure(self, network: AutoencoderKL, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
-        """Return the latents' standard deviation, by which the diffusion models scale them."""
+        """Return the standard deviation of training pictures' latents, and set the network's scale to its inverse.
+
+        Diffusion models multiply latents by this scale, so that they have a standard deviation of 1.
+        """
         pictures, _ = images.batch(512, "scaling")
         batches = torch.split(pictures.to(workshop.device), 64)
         spread = float(torch.cat([network.encode(batch).latent_dist.mean for batch in batches]).std())
@@ -150,7 +163,15 @@ class FirstStagePart(FirstStageRecipe):
 
 @torch.no_grad()
 def reconstruction_figures(first_stage: FirstStage, decoder: nn.Module, workshop: Workshop) -> dict[str, float]:
-    """Return the errors of Dec(Enc(x)) on the development split, x in [-1, 1], without noise and without mask."""
+    """Return the reconstruction errors of pictures of the development split, for values in [-1, 1].
+
+    A picture is encoded without noise and decoded without a mask.
+
+    Args:
+        first_stage: the first stage that encodes.
+        decoder: the decoder, called with latents only.
+        workshop: holds the pictures and the device.
+    """
     images = workshop.dev_images()
     pictures, _ = images.batch(min(256, len(images)), "reconstruction")
     squared, absolute = [], []

@@ -1,6 +1,7 @@
-"""A resumable training loop, in which each step depends only on its number and the checkpoint.
+"""A training loop that can be interrupted and resumed.
 
-A training that is killed at any moment and started again ends with the same weights as an uninterrupted one.
+Each step depends only on its number and on the state that a checkpoint saves. A training that is killed at any moment
+and started again therefore ends with the same weights as an uninterrupted training.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ LOG_EVERY = 100
 
 @dataclass(frozen=True)
 class Schedule:
-    """The length and rate of a training: AdamW, a linear warm-up, then half a cosine to a hundredth of the rate."""
+    """The length and the learning rate of a training with AdamW.
+
+    The rate rises linearly to `learning_rate` in the warm-up. It then falls along half a cosine to a hundredth of it.
+    """
 
     steps: int
     batch_size: int
@@ -36,7 +40,7 @@ class Schedule:
     warmup: int = 100
     weight_decay: float = 0.01
     clip: float = 1.0
-    """Largest norm of all gradients together."""
+    """Largest norm of all gradients together. Larger gradients are scaled down to it."""
     save_every: int = 250
 
     def __post_init__(self) -> None:
@@ -44,7 +48,7 @@ class Schedule:
             raise ValueError(f"steps, batch_size, save_every and learning_rate must be positive: found {self}")
 
     def factor(self, step: int) -> float:
-        """Return the fraction of the learning rate at a step, in (0, 1]."""
+        """Return the learning rate of a step as a fraction of `learning_rate`, in (0, 1]."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
@@ -52,13 +56,23 @@ class Schedule:
 
 
 def torch_generator(run_seed: int, *purpose: str | int) -> torch.Generator:
-    """Return a CPU generator for one purpose, so that draws are equal on every device."""
+    """Return a random generator for one purpose. It is on the CPU, so that its draws are equal on every device.
+
+    Args:
+        run_seed: seed of the run.
+        purpose: words and numbers that name the purpose. Different purposes get independent draws.
+    """
     return torch.Generator().manual_seed(seed_for(run_seed, *purpose))
 
 
 @contextmanager
 def seeded(run_seed: int, *purpose: str | int) -> Iterator[None]:
-    """Seed torch's own CPU draws in the block, such as a new network's weights, for one purpose."""
+    """Seed PyTorch's global random generator on the CPU during the block, for example to draw a new network's weights.
+
+    Args:
+        run_seed: seed of the run.
+        purpose: words and numbers that name the purpose. Different purposes get independent draws.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(run_seed, *purpose))
         yield
@@ -72,18 +86,22 @@ def fit(
     checkpoint: Path,
     settings: str,
 ) -> float:
-    """Train in place, from the checkpoint if there is one, and return the seconds that all its steps took.
+    """Train a model in place, from the checkpoint if there is one.
 
     Args:
-        model: all trained parameters; parameters that do not require gradients stay unchanged.
-        loss: function that returns the terms of the loss at a step, each a scalar; their sum is minimised.
-        schedule: the steps and their rates.
+        model: module with all trained parameters. Parameters that do not require gradients stay unchanged.
+        loss: function that returns the terms of the loss at a step, each a scalar. The sum of the terms is minimised.
+        schedule: number of steps, and their learning rates.
         checkpoint: file that is written every `save_every` steps and at the end.
-        settings: text that must be equal to resume from a checkpoint, such as the hash of the recipe.
+        settings: text that identifies the training, such as the hash of its recipe. Only a checkpoint with an equal
+            text is resumed.
+
+    Returns:
+        The seconds that all steps took. After an interruption, only the time up to the last checkpoint is included.
 
     Raises:
         BadInputError: the checkpoint has other settings, or is damaged.
-        OSError: the disk is full; the last checkpoint is complete.
+        OSError: the disk is full. The last checkpoint is complete.
         FloatingPointError: the loss is not finite.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -1,7 +1,8 @@
-"""Training images in memory, cropped like in the released code, with batches that depend only on their seeds.
+"""Training images in memory. A batch depends only on its seeds, and images are cropped like in the released code.
 
-See buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py: a random square of 0.5 to 1 times the shorter side,
-scaled by area averaging; masks of `random_thick_256` without rejection, replaced by a full mask with probability 0.5.
+See buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py. A crop is a random square whose side is 0.5 to 1
+times the picture's shorter side, scaled by area averaging. Masks are those of `random_thick_256` without rejection. A
+mask is replaced by a full mask with probability 0.5.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ __all__ = ["TrainingImages", "training_masks"]
 
 
 class TrainingImages:
-    """All pictures below a folder, decoded once."""
+    """All pictures below a folder, which are read once and kept in memory."""
 
     def __init__(self, root: Path, *, resolution: int, smallest_crop: float = 0.5) -> None:
         """Read every JPEG in the root's synset folders.
 
         Args:
-            root: the folder of synset folders.
+            root: folder that contains one folder of pictures for each synset (class).
             resolution: side of the returned crops in pixels.
             smallest_crop: smallest side of a crop as a fraction of the picture's shorter side.
 
@@ -48,8 +49,11 @@ class TrainingImages:
         return len(self.paths)
 
     def batch(self, size: int, *seeds: int | str) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """Draw random crops B×3×R×R in [-1, 1] and return them with their pictures' indices; they depend only on the
-        seeds.
+        """Return random crops B×3×R×R in [-1, 1], and the index in `paths` of the picture of each crop.
+
+        Args:
+            size: number B of crops. Pictures are drawn with replacement.
+            seeds: words and numbers that determine all draws.
         """
         generator = numpy_generator(0, "crops", *seeds)
         indices = generator.integers(len(self), size=size)
@@ -67,7 +71,15 @@ class TrainingImages:
 
 
 def training_masks(kind: MaskPreset, size: int, resolution: int, *seeds: int | str, full_share: float = 0.5) -> Tensor:
-    """Draw masks B×1×R×R, 1 = hole, for each item: free-form, or all ones with probability `full_share`."""
+    """Draw one mask for each item, B×1×R×R, 1 = hole.
+
+    Args:
+        kind: settings of the free-form masks.
+        size: number B of masks.
+        resolution: side R of the masks.
+        seeds: words and numbers that determine all draws.
+        full_share: probability that a mask is full (all ones) instead of free-form.
+    """
     masks = []
     for index in range(size):
         generator = numpy_generator(0, "training mask", *seeds, index)

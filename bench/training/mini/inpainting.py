@@ -33,14 +33,17 @@ __all__ = ["InpaintingPart"]
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintingPart(TextRecipe):
-    """A UNet of nine input channels (noisy latents, mask, latents of the known pixels) that predicts the velocity."""
+    """The recipe of an inpainting model: a UNet that predicts the velocity, and its text encoder.
+
+    The UNet's nine input channels are the noisy latents, the mask, and the latents of the known pixels.
+    """
 
     masks: str
     masks_per_image: int
     full_share: float
-    """Fraction of masks that are full."""
+    """Fraction of masks that are full (all ones)."""
     prompt: str
-    """Prompt of the benchmark, which replaces the caption of a fraction of the training pictures."""
+    """The prompt that the benchmark uses for all items. It replaces the captions of some of the training pictures."""
     prompt_share: float
     smallest_crop: float = 0.75
 
@@ -111,7 +114,7 @@ class InpaintingPart(TextRecipe):
 
 
 def _captions(root: Path) -> dict[str, str]:
-    """Return the captions of a split's pictures by file."""
+    """Return the caption of each picture of a split, by the picture's path below `root`."""
     scenes = root / "scenes.jsonl"
     lines = [parse_json(line, str(scenes)) for line in scenes.read_text(encoding="utf-8").splitlines()]
     return {line["file"]: line["caption"] for line in lines}
@@ -119,7 +122,10 @@ def _captions(root: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Cache:
-    """Latents of crops and of each crop under several masks, scaled for the UNet, with the captions."""
+    """Encoded crops for training: latents of each crop, its latents under several masks, the masks and the captions.
+
+    All latents are in the scale of the UNet.
+    """
 
     tokens: Tensor
     latents: Tensor
@@ -137,7 +143,7 @@ class _Cache:
         workshop: Workshop,
         *seeds: str,
     ) -> _Cache:
-        """Encode random crops, about as many as there are pictures; pictures are drawn with replacement."""
+        """Encode about as many random crops as there are pictures. Pictures are drawn with replacement."""
         kind, captions = preset(part.masks), _captions(root)
         texts: list[str] = []
         latents, known, small = [], [], []

@@ -1,8 +1,8 @@
-"""Parts: a small LaMa, so that the mini profile's Table 1 has a method that paints in one pass.
+"""Part: a small LaMa, so that the mini profile's Table 1 has a method that paints the hole in one pass.
 
 See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022). The adversarial
-loss is left out: the loss has the absolute error outside and inside the hole, and a perceptual distance of the pasted
-picture.
+loss is left out. The loss is the sum of three terms: the absolute error outside the hole, the absolute error inside the
+hole, and the perceptual distance of the picture after the known pixels were pasted back.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ __all__ = ["LaMaPart"]
 
 @dataclass(frozen=True)
 class LaMaPart:
-    """The generator, trained on free-form masks; its weights are a state dict of `LaMaGenerator`."""
+    """The recipe of LaMa's generator, trained on free-form masks. The result is a state dict of `LaMaGenerator`."""
 
     channels: int
     blocks: int
     masks: str
     known_weight: float
-    """Weight of the absolute error outside the hole."""
+    """Factor of the absolute error outside the hole in the loss."""
     hole_weight: float
-    """Weight of the absolute error inside the hole."""
+    """Factor of the absolute error inside the hole in the loss."""
     perceptual_weight: float
     schedule: Schedule
 
@@ -73,7 +73,11 @@ class LaMaPart:
 
     @torch.no_grad()
     def _figures(self, network: LaMaGenerator, kind: MaskPreset, workshop: Workshop) -> dict[str, float]:
-        """Return the absolute error in holes of the development split in [-1, 1], and that of the mean known colour."""
+        """Measure the mean absolute error in the holes of the development split, for values in [-1, 1].
+
+        `l1_hole` is the error of the network. `l1_hole_of_mean` is the error of filling each hole with the mean colour
+        of its known pixels, for comparison.
+        """
         images = workshop.dev_images()
         picture, hole = _batch(images, kind, min(256, len(images)), workshop, "development")
         sizes = hole.sum((1, 2, 3)) * 3
@@ -92,14 +96,14 @@ class LaMaPart:
 def _batch(
     images: TrainingImages, kind: MaskPreset, size: int, workshop: Workshop, *seeds: int | str
 ) -> tuple[Tensor, Tensor]:
-    """Return pictures B×3×R×R in [-1, 1] and free-form masks B×1×R×R, 1 = hole."""
+    """Return random pictures B×3×R×R in [-1, 1] and free-form masks B×1×R×R, 1 = hole, determined by `seeds`."""
     pictures, _ = images.batch(size, *seeds)
     masks = training_masks(kind, size, workshop.resolution, *seeds, full_share=0)
     return pictures.to(workshop.device), masks.to(workshop.device)
 
 
 def _painted(network: LaMaGenerator, picture: Tensor, hole: Tensor) -> Tensor:
-    """Return the network's picture in [-1, 1], including the known pixels."""
+    """Return the whole picture that the network paints, in [-1, 1]. Its known pixels are painted too, not pasted."""
     known = (picture + 1) / 2 * (1 - hole)
     painted: Tensor = network(torch.cat([known, hole], 1))
     return 2 * painted - 1

@@ -39,16 +39,16 @@ __all__ = ["TextToImagePart"]
 
 @dataclass(frozen=True, kw_only=True)
 class TextToImagePart(TextRecipe):
-    """A UNet that predicts the velocity of whole scenes, conditioned on their captions."""
+    """The recipe of a text-to-image model: a UNet that predicts the velocity for whole scenes, and its text encoder."""
 
     naming: Schedule
-    """Schedule of the text encoder alone, before the UNet is trained."""
+    """Schedule of the training of the text encoder alone, which takes place before the UNet is trained."""
     scenes: int
-    """Number of training scenes, each with all of its captions."""
+    """Number of training scenes. All captions of each scene are used."""
     dev_scenes: int
-    """Number of further scenes of the development split, for the figures."""
+    """Number of scenes of the development split on which the model is measured."""
     sampled: int
-    """Number of those scenes from whose captions pictures are sampled."""
+    """Number of these development scenes for which pictures are sampled from a caption, to measure the model."""
     sampling_steps: int
     guidance_scales: Sequence[float]
 
@@ -123,8 +123,10 @@ class TextToImagePart(TextRecipe):
     def _agreement(
         self, pipeline: StableDiffusionPipeline, scenes: Sequence[Scene], name: str, workshop: Workshop
     ) -> dict[str, float]:
-        """Return how often pictures show what their captions name; `_true` are the figures of the captions' own
-        scenes.
+        """Measure how often sampled pictures show the attributes that their captions name.
+
+        Names that end in `_at_SCALE` are measured with this guidance scale. Names that end in `_true` are measured on
+        the scenes that the captions describe, for comparison.
         """
         pipeline.set_progress_bar_config(disable=True)
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
@@ -158,8 +160,10 @@ def _scenes(count: int, name: str, split: str, workshop: Workshop) -> list[Scene
 
 @dataclass(frozen=True)
 class _Cache:
-    """Latents N×4×h×w of whole scenes, scaled for the UNet, with the indices N×P×L and facts N×P×F of their P
-    captions.
+    """N encoded scenes with P captions each.
+
+    `latents` N×4×h×w are in the scale of the UNet, `tokens` N×P×L are the captions as token indices, and `facts` N×P×F
+    are the captions' labels from `named_facts`.
     """
 
     latents: Tensor
@@ -179,7 +183,7 @@ class _Cache:
         return cls(torch.cat(latents), tokens.view(len(scenes), -1, tokens.shape[-1]), torch.tensor(facts))
 
     def draw(self, size: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Draw indices of pictures, and of one caption of each."""
+        """Draw `size` scenes and one caption of each, and return the indices of the scenes and of the captions."""
         pictures = torch.from_numpy(generator.integers(len(self.latents), size=size))
         phrases = torch.from_numpy(generator.integers(self.tokens.shape[1], size=size))
         return pictures, phrases

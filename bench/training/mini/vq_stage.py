@@ -20,13 +20,15 @@ __all__ = ["VQFirstStagePart", "codebook_terms"]
 
 
 def codebook_terms(encoded: Tensor, entries: Tensor, *, beta: float) -> dict[str, Tensor]:
-    """Return the last two terms of eq. 2 as means: they move entries to encoded values and, with weight beta, vice
-    versa.
+    """Return the last two terms of eq. 2, each a mean over all values.
+
+    `codebook` moves the codebook's entries towards the encoded values. `commitment` moves the encoded values towards
+    the entries.
 
     Args:
-        encoded: B×C×h×w, before the codebook.
-        entries: the nearest entries, B×C×h×w.
-        beta: weight of the commitment; 0.25 in CompVis/taming-transformers.
+        encoded: latents B×C×h×w before they are replaced by entries.
+        entries: nearest codebook entry of each position, B×C×h×w.
+        beta: factor of the term `commitment`; 0.25 in CompVis/taming-transformers.
     """
     return {
         "codebook": functional.mse_loss(entries, encoded.detach()),
@@ -36,7 +38,10 @@ def codebook_terms(encoded: Tensor, entries: Tensor, *, beta: float) -> dict[str
 
 @dataclass(frozen=True)
 class VQFirstStagePart(FirstStageRecipe):
-    """The VQ autoencoder, trained as a whole with straight-through gradients at the codebook."""
+    """The recipe of the VQ autoencoder, which is trained as a whole.
+
+    Gradients pass the codebook unchanged from the decoder to the encoder (straight-through gradients).
+    """
 
     entries: int
     """Number of entries of the codebook."""
@@ -62,7 +67,7 @@ class VQFirstStagePart(FirstStageRecipe):
 
     @torch.no_grad()
     def measure(self, network: VQModel, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
-        """Return the number of entries that pictures of the development split use."""
+        """Return how many different codebook entries 256 pictures of the development split use, as `entries_used`."""
         pictures, _ = workshop.dev_images().batch(256, "codebook")
         encoded = network.encode(pictures.to(workshop.device)).latents
         return {
@@ -74,7 +79,12 @@ class VQFirstStagePart(FirstStageRecipe):
 
 
 def _nearest(encoded: Tensor, codebook: Tensor) -> Tensor:
-    """Return the index B×h×w of the nearest codebook entry (K×C) for each position of B×C×h×w, by eq. 1."""
+    """Return the index of the nearest codebook entry for each position, B×h×w, by eq. 1.
+
+    Args:
+        encoded: latents B×C×h×w.
+        codebook: the K entries, K×C.
+    """
     flat = encoded.permute(0, 2, 3, 1).reshape(-1, encoded.shape[1])
     nearest = torch.cdist(flat.detach().float(), codebook.detach().float()).argmin(1)
     return nearest.view(len(encoded), *encoded.shape[2:])
