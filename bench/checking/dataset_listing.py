@@ -25,7 +25,7 @@ __all__ = ["Listing", "list_pictures"]
 
 @dataclass(frozen=True)
 class Listing:
-    """What a check learns about a data set from the list of its pictures, without reading any picture."""
+    """Facts that a check learns about a data set from the list of its pictures, without reading any picture."""
 
     count: int
     subset: str = "custom"

@@ -117,7 +117,7 @@ class Profile:
     decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
     decoders: dict[str, str] = field(default_factory=dict)
     baselines: dict[str, Any] = field(default_factory=dict)
-    """Where the images of other methods come from, by the name of the row.
+    """Sources of the images of other methods, by the name of the row.
 
     Each value is a `_target_` with its arguments, or None to leave the row out.
     """
@@ -272,7 +272,7 @@ class Baseline:
     label: str = "Predictions"
     """Label of the row that shows the images in `root`."""
     methods: dict[str, Any] = field(default_factory=dict)
-    """Where the images of each row come from, by the name of the row: a `_target_` with its arguments."""
+    """Source of the images of each row, by the name of the row: a `_target_` with its arguments."""
 
 
 @dataclass

@@ -69,7 +69,7 @@ class Pictures(ABC):
     """
 
     masks: ClassVar[str] = "drawn"
-    """Where masks come from: `drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is the hole."""
+    """Source of the masks: `drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is the hole."""
 
     @property
     def fit(self) -> str:
@@ -81,7 +81,7 @@ class Pictures(ABC):
 
     @property
     def subset(self) -> str:
-        """How the set of pictures relates to the paper's set.
+        """Relation of the set of pictures to the paper's set.
 
         `published` is the set of the paper, `reconstructed` is selected by the paper's rule, and `custom` (the default)
         is any other set.

@@ -266,7 +266,7 @@ class Setup:
 
     @cached_property
     def styles(self) -> Styles:
-        """How each metric is printed, such as its title and its unit."""
+        """Style in which each metric is printed, such as its title and its unit."""
         return styles_of(self.resolved["metrics"]["measures"])
 
     @cached_property

@@ -96,7 +96,7 @@ class Pick:
     row: str
     metric: str
     rank: str
-    """One of `RANKS`, or `drawn` for an item that was drawn at random."""
+    """Rank among `RANKS`, or `drawn` for an item that was drawn at random."""
     place: int
     """Index of the item in the manifest."""
     difference: float

@@ -31,7 +31,7 @@ KINDS = ("latents", "encoded")
 
 @dataclass(frozen=True)
 class Leak:
-    """How far the hole changes the encoded latents of cells that are fully known."""
+    """Amount by which the hole changes the encoded latents of cells that are fully known."""
 
     share: float
     """Root mean square of the change, divided by the standard deviation of the encoded latents."""

@@ -23,7 +23,7 @@ Run = Callable[[list[str]], Results]
 
 @dataclass(frozen=True)
 class Job:
-    """One of several runs that belong together, such as the runs of a sweep."""
+    """A run that belongs together with other runs, such as the runs of a sweep."""
 
     name: str
     """Name of the job, which is also the name of its folder."""

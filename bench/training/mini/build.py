@@ -92,7 +92,7 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What all parts share when they are made: folders, seed, data and device."""
+    """Settings that all parts share when they are made: folders, seed, data and device."""
 
     out: Path
     """Folder of results: `out/NAME` holds a finished part, `out/checkpoints` the checkpoints of unfinished ones."""
