@@ -424,7 +424,7 @@ def test_concatenation_is_recognised_by_the_weights_alone(tmp_path: Path) -> Non
         ({"groups": "many"}, "whole number of normalisation groups, found 'many'"),
         ({"branch": "gated"}, "branch must be one of plain, partial"),
         ({"depth": 3}, "expected keys of a decoder's sizes, found depth"),
-        ({"_class_name": "UNet2DConditionModel"}, "expected a Decoder.*found UNet2DConditionModel"),
+        ({"_class_name": "UNet2DConditionModel"}, "expected one of Decoder.*found UNet2DConditionModel"),
         ({"_class_name": "AutoencoderKL"}, "conditioned True, not False"),
         ({"_class_name": "AutoencoderKL", "act_fn": "gelu"}, "act_fn: expected silu, found gelu"),
     ],
