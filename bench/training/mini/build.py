@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from pydantic import ConfigDict
@@ -21,9 +22,10 @@ from bench.results.environment import environment
 from bench.runtime.atomic import whole_folder
 from bench.runtime.strict_json import read_json_as
 from bench.store import content_key, file_sha256
+from bench.training.mini.fit import Schedule
 from bench.training.mini.images import TrainingImages
 
-__all__ = ["DONE", "Made", "Outcome", "Part", "Shipped", "Workshop", "make_part", "read_made"]
+__all__ = ["DONE", "Made", "Outcome", "Part", "ScheduledPart", "Shipped", "Workshop", "make_part", "read_made"]
 
 log = logging.getLogger(__name__)
 
@@ -159,17 +161,20 @@ class Outcome:
     """Seconds that all steps took. After an interruption, only the time up to the last checkpoint is included."""
 
 
-class Part(Protocol):
-    """A model that can be made. The fields of the object are its recipe."""
+class Part(ABC):
+    """Base class of a model that can be made. The fields of the object are its recipe."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the parts that must be finished before this part is made."""
+        """Names of the parts that must be finished before this part is made; by default none."""
+        return ()
 
     @property
+    @abstractmethod
     def steps(self) -> int:
         """Total number of optimiser steps of the training."""
 
+    @abstractmethod
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         """Train the model and write it to a folder.
 
@@ -179,6 +184,16 @@ class Part(Protocol):
             workshop: seed, data and device for the part.
             folder: folder in which the finished model is written.
         """
+
+
+class ScheduledPart(Part):
+    """Base class of a part that is trained by the schedule in its field `schedule`."""
+
+    schedule: Schedule
+
+    @property
+    def steps(self) -> int:
+        return self.schedule.steps
 
 
 def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop) -> None:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from bench.data.mini.scenes import COLOURS, SIDE
 from bench.models.image_encoder import ImageEncoder, save_image_encoder
 from bench.runtime.seeding import numpy_generator
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, ScheduledPart, Workshop
 from bench.training.mini.exemplar_scenes import THINGS, scene_of, thing_crop
 from bench.training.mini.fit import Schedule, fit, seeded
 
@@ -31,7 +31,7 @@ SMALLEST = {"sharp": SIDE, "coarse": SIDE // 2}
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipEncoderPart:
+class ClipEncoderPart(ScheduledPart):
     """The recipe of the image encoder, which is trained on pairs of crops of the same thing.
 
     One crop of a pair is as sharp as a reference, the other is as coarse as a generated picture.
@@ -50,14 +50,6 @@ class ClipEncoderPart:
     def __post_init__(self) -> None:
         if self.schedule.batch_size > len(THINGS):
             raise ValueError(f"batch_size: expected {len(THINGS)} or less, found {self.schedule.batch_size}")
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def steps(self) -> int:
-        return self.schedule.steps
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         with seeded(workshop.seed, name, "weights"):

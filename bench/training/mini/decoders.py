@@ -13,7 +13,7 @@ from bench.models.decoder import DecoderConfig
 from bench.models.first_stage import load_first_stage
 from bench.runtime.seeding import seed_for
 from bench.training.initialization import examples_of, started_decoder
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, Part, Workshop
 from bench.training.mini.first_stage import reconstruction_figures
 from bench.training.objective import feature_distance
 from bench.training.recipe import DecoderRecipe
@@ -28,7 +28,7 @@ LOG_EVERY = 100
 
 
 @dataclass(frozen=True)
-class DecoderPart:
+class DecoderPart(Part):
     """The recipe of a decoder that starts with the weights of another part's decoder, and at first makes equal images.
 
     A new branch that blends by addition is initialised by `bench.training.initialization.start_branch`.

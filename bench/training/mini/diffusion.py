@@ -9,18 +9,25 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
 from diffusers.models.attention_processor import AttnProcessor
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from bench.training.mini.build import Workshop
-from bench.training.mini.fit import Schedule
+from bench.training.mini.build import ScheduledPart, Workshop
+from bench.training.mini.fit import Schedule, fit
 
 __all__ = [
     "ENCODED_AT_ONCE",
@@ -30,12 +37,14 @@ __all__ = [
     "encode_means",
     "noise_scheduler",
     "plain_attention",
+    "text_pipeline",
     "tokenize",
     "velocity_figures",
     "velocity_loss",
 ]
 
 Pictures = TypeVar("Pictures")
+TextPipeline = TypeVar("TextPipeline", StableDiffusionPipeline, StableDiffusionInpaintPipeline)
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 ENCODED_AT_ONCE = 64
@@ -46,7 +55,7 @@ MEASURED_BATCHES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetRecipe:
+class UNetRecipe(ScheduledPart):
     """The sizes of a UNet for the first stage's latents, and the settings of its training."""
 
     channels: Sequence[int]
@@ -59,9 +68,21 @@ class UNetRecipe:
     attended: int = 1
     """Number of levels with attention to the condition, counted from the coarsest level."""
 
-    @property
-    def steps(self) -> int:
-        return self.schedule.steps
+    def fit_velocity(self, model: nn.Module, loss: Callable[[int], Tensor], checkpoint: Path, settings: str) -> float:
+        """Train the UNet, and what is trained with it, by `schedule`.
+
+        Args:
+            model: all modules that are trained.
+            loss: function that returns the `velocity_loss` of a step's random batch. Its argument is the step's number.
+            checkpoint: file from which an interrupted training is resumed.
+            settings: hash of the settings; only a checkpoint with an equal hash is resumed.
+
+        Returns:
+            Seconds that the steps took, as `fit` returns them.
+        """
+        return fit(
+            model, lambda step: {"velocity": loss(step)}, self.schedule, checkpoint=checkpoint, settings=settings
+        )
 
     def unet(self, *, inputs: int, condition_width: int, side: int) -> UNet2DConditionModel:
         """Return a UNet with random weights, which predicts four channels.
@@ -222,6 +243,16 @@ def velocity_loss(
     with workshop.autocast():
         output = unet(inputs, batch.times.to(device), condition).sample
     return functional.mse_loss(output.float(), target.to(device))
+
+
+def text_pipeline(kind: type[TextPipeline], **parts: Any) -> TextPipeline:
+    """Return a pipeline of Stable Diffusion without a safety checker.
+
+    Args:
+        kind: class of the pipeline.
+        parts: the models, the tokenizer and the noise schedule, by the names that diffusers uses.
+    """
+    return kind(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
 
 
 @torch.no_grad()

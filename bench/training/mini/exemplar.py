@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -131,13 +132,7 @@ class ExemplarPart(UNetRecipe):
         pretrained = workshop.out / "checkpoints" / name / "naming.pt"
         seconds = fit(naming.to(device), named, self.naming, checkpoint=pretrained, settings=settings)
         named_right = naming.accuracy(normalised(dev.references).to(device))
-        seconds += fit(
-            model,
-            lambda step: {"velocity": velocity(train, step)},
-            self.schedule,
-            checkpoint=workshop.checkpoint(name),
-            settings=settings,
-        )
+        seconds += self.fit_velocity(model, partial(velocity, train), workshop.checkpoint(name), settings)
         pipeline = PaintByExamplePipeline(
             vae=vae,
             image_encoder=image_encoder,

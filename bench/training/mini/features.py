@@ -16,7 +16,7 @@ from bench.data.mini.scenes import COLOURS, SHAPES, TEXTURES
 from bench.models.checkpoints import save_feature_network
 from bench.models.feature_network import FeatureNetwork
 from bench.runtime.strict_json import parse_json
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, ScheduledPart, Workshop
 from bench.training.mini.fit import Schedule, fit, seeded
 from bench.training.mini.images import TrainingImages
 
@@ -28,7 +28,7 @@ LETTERS = string.ascii_uppercase
 
 
 @dataclass(frozen=True)
-class FeaturesPart:
+class FeaturesPart(ScheduledPart):
     """The recipe of a classifier of scenes.
 
     It recognises the texture, the main shape and its colour, the letters of the word, and the photograph.
@@ -37,14 +37,6 @@ class FeaturesPart:
     widths: Sequence[int]
     schedule: Schedule
     smallest_crop: float = 0.5
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        return ()
-
-    @property
-    def steps(self) -> int:
-        return self.schedule.steps
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images = workshop.images(smallest_crop=self.smallest_crop)

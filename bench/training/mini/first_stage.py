@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from bench.models.checkpoints import note_training
 from bench.models.first_stage import FirstStage, KLFirstStage
 from bench.training.initialization import start_readout
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, ScheduledPart, Workshop
 from bench.training.mini.fit import Schedule, fit, seeded, torch_generator
 from bench.training.mini.images import TrainingImages
 from bench.training.objective import feature_distance, reconstruction_loss
@@ -24,7 +24,7 @@ __all__ = ["FirstStagePart", "FirstStageRecipe", "reconstruction_figures"]
 
 
 @dataclass(frozen=True)
-class FirstStageRecipe(ABC):
+class FirstStageRecipe(ScheduledPart):
     """The recipe of an autoencoder that is trained as a whole. Subclasses differ in how they regularise the latents."""
 
     channels: Sequence[int]
@@ -41,10 +41,6 @@ class FirstStageRecipe(ABC):
     @property
     def needs(self) -> tuple[str, ...]:
         return ("loss_features",)
-
-    @property
-    def steps(self) -> int:
-        return self.schedule.steps
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images = workshop.images()

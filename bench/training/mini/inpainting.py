@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,11 +22,12 @@ from bench.training.mini.diffusion import (
     TextRecipe,
     encode_means,
     noise_scheduler,
+    text_pipeline,
     tokenize,
     velocity_figures,
     velocity_loss,
 )
-from bench.training.mini.fit import fit, seeded, torch_generator
+from bench.training.mini.fit import seeded, torch_generator
 from bench.training.mini.images import TrainingImages, training_masks
 
 __all__ = ["InpaintingPart"]
@@ -91,22 +93,14 @@ class InpaintingPart(TextRecipe):
             return _Cache.encode(self, images, root, tokenizer, vae, workshop, name, split)
 
         train = encode(workshop.images(smallest_crop=self.smallest_crop), workshop.train, "train")
-        seconds = fit(
-            model,
-            lambda step: {"velocity": velocity(train, step)},
-            self.schedule,
-            checkpoint=workshop.checkpoint(name),
-            settings=settings,
-        )
-        pipeline = StableDiffusionInpaintPipeline(
+        seconds = self.fit_velocity(model, partial(velocity, train), workshop.checkpoint(name), settings)
+        pipeline = text_pipeline(
+            StableDiffusionInpaintPipeline,
             vae=vae,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             unet=unet,
             scheduler=scheduler,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
         )
         pipeline.save_pretrained(folder)
         dev = encode(workshop.dev_images(smallest_crop=self.smallest_crop), workshop.dev, "dev")

@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines.lama_network import LaMaGenerator
 from bench.data.masks import MaskPreset, preset
 from bench.models.checkpoints import note_training, save_network
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, ScheduledPart, Workshop
 from bench.training.mini.fit import Schedule, fit, seeded
 from bench.training.mini.images import TrainingImages, training_masks
 from bench.training.objective import feature_distance
@@ -25,7 +25,7 @@ __all__ = ["LaMaPart"]
 
 
 @dataclass(frozen=True)
-class LaMaPart:
+class LaMaPart(ScheduledPart):
     """The recipe of LaMa's generator, trained on free-form masks. The result is a state dict of `LaMaGenerator`."""
 
     channels: int
@@ -41,10 +41,6 @@ class LaMaPart:
     @property
     def needs(self) -> tuple[str, ...]:
         return ("loss_features",)
-
-    @property
-    def steps(self) -> int:
-        return self.schedule.steps
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         images, kind = workshop.images(), preset(self.masks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from bench.training.mini.diffusion import (
     encode_means,
     noise_scheduler,
     plain_attention,
+    text_pipeline,
     tokenize,
     velocity_figures,
     velocity_loss,
@@ -98,22 +100,14 @@ class TextToImagePart(TextRecipe):
         pretrained = workshop.out / "checkpoints" / name / "naming.pt"
         seconds = fit(naming.to(workshop.device), named, self.naming, checkpoint=pretrained, settings=settings)
         named_right = naming.accuracy(*(table.flatten(0, 1).to(workshop.device) for table in (dev.tokens, dev.facts)))
-        seconds += fit(
-            model,
-            lambda step: {"velocity": velocity(train, step)},
-            self.schedule,
-            checkpoint=workshop.checkpoint(name),
-            settings=settings,
-        )
-        pipeline = StableDiffusionPipeline(
+        seconds += self.fit_velocity(model, partial(velocity, train), workshop.checkpoint(name), settings)
+        pipeline = text_pipeline(
+            StableDiffusionPipeline,
             vae=vae,
             text_encoder=text_encoder,
             tokenizer=tokenizer,
             unet=unet,
             scheduler=scheduler,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
         )
         pipeline.save_pretrained(folder)
         figures = {"accuracy_naming": named_right, **velocity_figures(velocity, train, dev)}
