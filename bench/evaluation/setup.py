@@ -29,7 +29,7 @@ from bench.metrics.measure import Measure
 from bench.metrics.names import HOLE_ONLY
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
-from bench.runtime.defaults import with_defaults
+from bench.runtime.defaults import class_member, with_defaults
 from bench.runtime.device import choose_device, describe
 from bench.runtime.distributed import World
 from bench.store import Fact, Store, content_key
@@ -93,12 +93,11 @@ class Setup:
     def work(self) -> Work:
         """Largest possible number of items of the run (None if unknown), their resolution and their kind of masks."""
         dataset, listing = self.resolved["dataset"], self.inspection.listing
-        adapter = get_object(dataset["pictures"]["_target_"])
         counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
         return Work(
             min((count for count in counts if count is not None), default=None),
             self.config.profile.resolution,
-            adapter.masks if isinstance(adapter, type) and issubclass(adapter, Pictures) else Pictures.masks,
+            class_member(get_object(dataset["pictures"]["_target_"]), Pictures, "masks"),
         )
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["with_defaults"]
+__all__ = ["class_member", "with_defaults"]
 
 
 def with_defaults(found: Any, base: type) -> Any:
@@ -23,3 +23,14 @@ def with_defaults(found: Any, base: type) -> Any:
             # A frozen data class refuses its own way of setting an attribute.
             object.__setattr__(found, name, default.__get__(found) if hasattr(default, "__get__") else default)
     return found
+
+
+def class_member(found: object, base: type, name: str) -> Any:
+    """Return a member of a class without making an object: its own, or else the default of a base class.
+
+    Args:
+        found: somebody's own class; or a function that makes an object, for which the default counts.
+        base: the class that has the default.
+        name: name of the member.
+    """
+    return getattr(found, name, getattr(base, name))
