@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from bench.training.mini.build import ScheduledPart, Workshop
+from bench.training.mini.build import Workshop
 from bench.training.mini.fit import Schedule, fit
 
 __all__ = [
@@ -55,7 +55,7 @@ MEASURED_BATCHES = 50
 
 
 @dataclass(frozen=True, kw_only=True)
-class UNetRecipe(ScheduledPart):
+class UNetRecipe:
     """The sizes of a UNet for the first stage's latents, and the settings of its training."""
 
     channels: Sequence[int]

@@ -26,7 +26,7 @@ from bench.data.mini.scenes import COLOURS, SHAPES, SIDE, Scene, numbered_scene
 from bench.models.checkpoints import load_feature_network
 from bench.runtime.seeding import numpy_generator
 from bench.training.mini.attribute_accuracy import accuracies, box_crops
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, Part, Workshop
 from bench.training.mini.diffusion import (
     ENCODED_AT_ONCE,
     SAMPLED_AT_ONCE,
@@ -54,7 +54,7 @@ MEAN, DEVIATION = 0.5, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExemplarPart(UNetRecipe):
+class ExemplarPart(UNetRecipe, Part):
     """The recipe of a UNet that paints an exemplar into a hole.
 
     Its nine input channels are the noisy latents, the latents of the known pixels, and a mask that is 1 where the

@@ -15,7 +15,7 @@ from transformers import CLIPTokenizer
 from bench.data.masks import preset
 from bench.runtime.seeding import numpy_generator
 from bench.runtime.strict_json import parse_json
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, ScheduledPart, Workshop
 from bench.training.mini.diffusion import (
     ENCODED_AT_ONCE,
     Noised,
@@ -34,7 +34,7 @@ __all__ = ["InpaintingPart"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class InpaintingPart(TextRecipe):
+class InpaintingPart(TextRecipe, ScheduledPart):
     """The recipe of an inpainting model: a UNet that predicts the velocity, and its text encoder.
 
     The UNet's nine input channels are the noisy latents, the mask, and the latents of the known pixels.

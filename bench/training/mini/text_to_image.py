@@ -18,7 +18,7 @@ from bench.data.mini.scenes import Scene, numbered_scene
 from bench.models.checkpoints import load_feature_network
 from bench.runtime.seeding import numpy_generator
 from bench.training.mini.attribute_accuracy import accuracies
-from bench.training.mini.build import Outcome, Workshop
+from bench.training.mini.build import Outcome, Part, Workshop
 from bench.training.mini.caption_pretraining import Naming, named_facts
 from bench.training.mini.diffusion import (
     ENCODED_AT_ONCE,
@@ -40,7 +40,7 @@ __all__ = ["TextToImagePart"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TextToImagePart(TextRecipe):
+class TextToImagePart(TextRecipe, Part):
     """The recipe of a text-to-image model: a UNet that predicts the velocity for whole scenes, and its text encoder."""
 
     naming: Schedule
