@@ -155,7 +155,7 @@ def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFr
     for place, (name, steps, values) in zip(axes.flat, plots, strict=False):
         place.plot(steps, values, linewidth=1)
         place.set_title(name, fontsize=8, parse_math=False)
-        place.tick_params(labelsize=7)
+        place.tick_params(which="both", labelsize=7)
         if (values > 0).all():
             place.set_yscale("log")
     figure.suptitle(title, fontsize=9, parse_math=False)
@@ -199,7 +199,7 @@ def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str
                 place.errorbar(group[name], group[metric], yerr=errors, fmt="o", markersize=4, label=str(label))
             place.set_xlabel(title, fontsize=8)
             place.set_ylabel(metric, fontsize=8, parse_math=False)
-            place.tick_params(labelsize=7)
+            place.tick_params(which="both", labelsize=7)
     handles, labels = axes[0][0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
