@@ -83,7 +83,7 @@ def test_every_option_composes_with_a_table_from_existing_parts(group: str, name
 def test_a_successful_check_reports_it_and_writes_only_its_estimate(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([TABLE, "stage=check"]) == 0
+    assert main([TABLE, "stage=check", "batch_size=4"]) == 0
     said, complained = capfd.readouterr()
     first, *estimate = said.splitlines()
     assert re.fullmatch(r"table2_inpaint_imagenet: ready: all is there, 14 rows and \d+\.\d MB of weights", first)

@@ -48,9 +48,9 @@ COUNTS = {
 
 
 def short(out: Path, data: Path, *extra: str) -> list[str]:
-    """Return the overrides of the experiment with one or two steps for each part."""
+    """Return the overrides of the experiment with small pictures and one or two steps for each part."""
     recipes = compose_config(["experiment=train_mini"]).mini_models.recipes
-    overrides = ["experiment=train_mini", f"out={out}", f"paths.data={data}", "device=cpu"]
+    overrides = ["experiment=train_mini", f"out={out}", f"paths.data={data}", "device=cpu", "profile.resolution=32"]
     overrides += ["mini_models.per_class=1", "mini_models.dev_per_class=1", "mini_models.convergence.largest=1000"]
     for name, recipe in recipes.items():
         node, sizes = ("schedule", ("steps", "batch_size"))
@@ -114,7 +114,7 @@ def test_pipelines_are_packed_with_one_autoencoder_for_all(trained: tuple[Path, 
     for part in (pipeline.vae, pipeline.unet, pipeline.text_encoder):
         torch.nn.Module.float(part)
     latents = pipeline("a red circle", num_inference_steps=1, output_type="latent").images
-    assert latents.shape == (1, 4, 16, 16)
+    assert latents.shape == (1, 4, 8, 8)
 
 
 def test_packed_files_name_no_folder_of_the_machine(trained: tuple[Path, Path]) -> None:

@@ -19,7 +19,7 @@ from tests.helpers import torchrun
 from tests.training.small import recipe, training, write_pictures
 
 TWO_PROCESSES = Path(__file__).parent / "two_processes.py"
-UPDATES = 20
+UPDATES = 8
 """Number of updates of a training that one and two processes repeat."""
 
 
