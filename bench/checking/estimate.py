@@ -26,11 +26,6 @@ __all__ = ["Meter", "Taken", "Trial", "Work", "before_trial", "estimate", "hinds
 
 T = TypeVar("T")
 
-KEPT = 3
-"""Number of latent arrays that the store keeps for each item.
-
-They are the sampled latents, the latents of the encoded picture, and the latents of its encoded known pixels.
-"""
 LATENT_CHANNELS, FACTOR = 4, 8
 """Channels and downsampling factor of Stable Diffusion's latents, for an estimate before a trial has measured sizes."""
 
@@ -44,6 +39,8 @@ class Work:
     resolution: int
     masks: str
     """Kind of the masks: `drawn` by this project, `given` by the data set, or `whole` (the hole is the whole image)."""
+    latents: int
+    """Number of latent arrays that the store keeps for each item: 1 for the sampled latents, and encoded ones."""
 
     @property
     def item_bytes(self) -> int:
@@ -163,7 +160,7 @@ def before_trial(work: Work) -> list[str]:
     rest = "Memory and hours are estimated once all is there: some items are then sampled and scored."
     if work.count is None:
         return [f"The estimate needs the missing files. {rest}"]
-    size = KEPT * LATENT_CHANNELS * (work.resolution // FACTOR) ** 2 * 4
+    size = work.latents * LATENT_CHANNELS * (work.resolution // FACTOR) ** 2 * 4
     items, latents = (gigabytes(work.count * each) for each in (work.item_bytes, size))
     return [
         f"Disk for a run of {work.count:,} items at {work.resolution} pixels: {items} of items, {latents} of latents, "

@@ -8,7 +8,7 @@ If it is found during the run, it may cost hours of sampling.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
@@ -20,10 +20,10 @@ from torch import Tensor
 from bench.checking.estimate import trial_items
 from bench.config.instantiate import named
 from bench.errors import BadInputError
-from bench.evaluation.sampling import KINDS, LATENTS, Sampling
+from bench.evaluation.sampling import KINDS, LATENTS, Sampling, latents_of_items
 from bench.evaluation.scoring import unit_interval
 from bench.generation.decoding import Decoded
-from bench.generation.generator import Generator, float_images, image_batch, mask_batch
+from bench.generation.generator import Generator, float_images
 from bench.generation.method import Batch, Method, UnfitImageError, chain, image_of, made_beforehand
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.measure import Measure
@@ -92,17 +92,11 @@ def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict
             width that do not divide the picture's.
     """
     item = trial_items(resolution, 1)
-    seen = float_images(image_batch(item))
-    makers: dict[str, Callable[[], object]] = {
-        LATENTS: lambda: generator.sample(item, seed),
-        "encoded": lambda: generator.encode(seen),
-        "encoded_known": lambda: generator.encode(seen * (mask_batch(item) == 0)),
-    }
     found: dict[str, Tensor] = {}
     for name in KINDS:
         what = "sample" if name == LATENTS else "encode"
         with _named(f"generator.{what}", "latents of one item"):
-            made = makers[name]()
+            made = latents_of_items(generator, item, seed, [name])[name]
         shape = tuple(found[LATENTS].shape) if found else None
         found[name] = _latents(made, what, resolution, shape)
     return found

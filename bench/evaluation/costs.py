@@ -50,7 +50,7 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
         call in addition to what was allocated before, divided by the number of images.
     """
     resolution, count, device = batch.image.shape[-1], len(batch.ids), batch.z.device
-    calls = {name: functools.partial(method, batch) for name, method in methods.items()}
+    calls = {name: functools.partial(_called_anew, method, batch) for name, method in methods.items()}
     seconds = dict(zip(calls, _in_turns(list(calls.values()), device, REPEATS), strict=True))
     costs: dict[str, dict[str, float]] = {}
     for name, method in methods.items():
@@ -65,6 +65,11 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
             entry["peak_memory_bytes"] = _peak_memory(calls[name], device) / count
         costs[name] = entry
     return costs
+
+
+def _called_anew(method: Method, batch: Batch) -> torch.Tensor:
+    """Call a method on a batch for which no decoder has been called yet."""
+    return method(batch.again())
 
 
 def unknown_costs(device: torch.device) -> dict[str, str]:

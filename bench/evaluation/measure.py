@@ -17,7 +17,7 @@ from bench.checking.estimate import Meter, Taken, before_trial, estimate
 from bench.checking.inspection import Problem
 from bench.checking.report import report
 from bench.checking.settings import check_settings
-from bench.config.instantiate import make, own_code
+from bench.config.instantiate import identity, make, own_code
 from bench.config.schema import STAGES
 from bench.data.file_hashes import FileHashes
 from bench.data.masks import preset
@@ -32,7 +32,7 @@ from bench.metrics.scores import Scored
 from bench.results.out_folder import open_out, writing_into
 from bench.results.run_folder import Results
 from bench.runtime.progress import Progress
-from bench.store import Fact, mark_store
+from bench.store import Fact, content_key, lease, mark_store
 from bench.tables.verdicts import PAPER
 
 __all__ = ["MeasuredRun", "Stages", "check", "missing", "prepare", "run_stages"]
@@ -237,9 +237,37 @@ def prepare(setup: Setup) -> Items:
 def _make_beforehand(setup: Setup, items: Items) -> None:
     """Make the images of all methods that make every image before the scoring stage.
 
-    The first process makes the images, and then the other processes read them.
+    If there are several processes, each one takes rows that no other process works on. A process that finds no such
+    row waits until the others have made theirs, and then reads the images.
     """
-    with setup.world.main_process_first():
-        for method in setup.methods.values():
-            for one in made_beforehand(method):
-                one.prepare(items, setup.store.root / "external")
+    work, waiting = setup.store.root / "external", []
+    for row in setup.world.rotated([row for row, method in setup.methods.items() if made_beforehand(method)]):
+        with _row_lease(setup, work, row, wait=False) as held:
+            if held:
+                _prepare_row(setup, row, items, work)
+            else:
+                waiting.append(row)
+    if waiting:
+        log.info("other processes make the images of %s; waiting", ", ".join(waiting))
+    for row in waiting:
+        with _row_lease(setup, work, row, wait=True):
+            _prepare_row(setup, row, items, work)
+
+
+def _prepare_row(setup: Setup, row: str, items: Items, work: Path) -> None:
+    for one in made_beforehand(setup.methods[row]):
+        one.prepare(items, work)
+
+
+@contextmanager
+def _row_lease(setup: Setup, work: Path, row: str, *, wait: bool) -> Iterator[bool]:
+    """Hold the lease of a row's images during the block, and yield True; see `bench.store.lease`.
+
+    A single process needs no lease, and can therefore read images beside a store that is not writable.
+    """
+    if setup.world.size == 1:
+        yield True
+        return
+    key = content_key({"row": identity(setup.resolved["rows"][row]["method"], setup.weights)})
+    with lease(work / f".{key}.lease", wait=wait) as held:
+        yield held

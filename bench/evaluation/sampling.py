@@ -1,10 +1,14 @@
-"""The sampling stage. It makes the latents of each block of items once, and saves them in the store."""
+"""The sampling stage. It makes the latents of each block of items once, and saves them in the store.
+
+It samples latents for all rows. It also encodes the true images, but only if a row or a claim of the run needs that.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,13 +20,13 @@ from bench.data.prefetch import ReadAhead
 from bench.data.prepared import Items
 from bench.evaluation.batch_size import Batches
 from bench.generation.generator import Generator, float_images, image_batch, mask_batch
-from bench.generation.method import Batch
+from bench.generation.method import ENCODED, Batch
 from bench.runtime.device import moved
 from bench.runtime.distributed import World
 from bench.runtime.progress import Pace, Progress
-from bench.store import Arrays, Check, Store, content_key, joined
+from bench.store import Arrays, Store, content_key, joined
 
-__all__ = ["Sampling", "finite", "forget_if_fresh"]
+__all__ = ["NeededLatents", "Sampling", "finite", "forget_if_fresh", "latents_of_items"]
 
 VERSION = 2
 """Version number of the latents. It is increased when a change of the code changes the latents for equal settings."""
@@ -33,9 +37,21 @@ LATENTS = "latents"
 """Name of the kind of array under which the store saves latents."""
 FLOAT = np.dtype(np.float32)
 """Number type of all saved latents."""
-KINDS = (LATENTS, "encoded", "encoded_known")
-"""Names of the three latents that are saved for each item: the latents that the generator samples, the latents of the
-encoded true image, and the latents of the encoded true image with a grey hole."""
+KINDS = (LATENTS, *ENCODED)
+"""Names of the three kinds of latents: the latents that the generator samples, the latents of the encoded true image,
+and the latents of the encoded true image with a grey hole."""
+
+
+@dataclass(frozen=True)
+class NeededLatents:
+    """Description of the latents that a run needs."""
+
+    identity: Any
+    """Settings of the generator and hashes of its weights, as plain data."""
+    seed: int
+    """Seed of the run."""
+    encoded: Sequence[str] = ENCODED
+    """Kinds of encoded latents that are needed beside the sampled ones, some of `ENCODED`."""
 
 
 class Sampling:
@@ -44,9 +60,8 @@ class Sampling:
     def __init__(
         self,
         generator: Generator,
+        needed: NeededLatents,
         *,
-        identity: Any,
-        seed: int,
         store: Store,
         device: torch.device,
         batches: Batches,
@@ -56,92 +71,119 @@ class Sampling:
 
         Args:
             generator: generator, already on the device.
-            identity: settings of the generator and hashes of its weights, as plain data.
-            seed: seed of the run.
+            needed: description of the latents to make.
             store: store that saves the latents.
             device: device of the generator, to which images and masks are moved.
             batches: division of the items into batches, for sampling.
-            world: processes of the run, which divide the blocks among themselves and use the same store.
+            world: processes of the run. They use the same store, and each of them takes the next block that is free.
         """
-        self.generator, self.seed, self.store, self.device = generator, seed, store, device
+        self.generator, self.seed, self.store, self.device = generator, needed.seed, store, device
         self.world = world
         self.counts = {"sampled": 0, "stored": 0}
-        self._again: dict[str, Callable[[Progress], Arrays]] = {}
-        self._fits: dict[str, Check] = {}
+        self._parts: dict[str, dict[str, str]] = {}
+        """For each block, by the store key of its sampled latents, the store key of each kind of its latents."""
+        self._read: dict[str, Callable[[], list[Item]]] = {}
+        self._fits: dict[str, Callable[[str, Arrays], bool]] = {}
         self.pace = Pace()
-        self._settings: Mapping[str, Any] = {"version": VERSION, "generator": identity, "seed": seed}
+        self._settings: Mapping[str, Any] = {
+            "version": VERSION, "generator": needed.identity, "seed": needed.seed
+        }  # fmt: skip
         self.batches = batches
+        self.kinds = (LATENTS, *(kind for kind in ENCODED if kind in needed.encoded))
+        """Kinds of latents that the run needs, some of `KINDS`."""
 
     def run(self, items: Items) -> list[str]:
         """Make the latents of every block for which the store has none.
 
+        If there are several processes, each one takes free blocks until the store has all of them. So a slow process
+        does not hold up the others, and this function returns in all processes at about the same time.
+
         Returns:
             Store key of the latents of each block, in the order of the blocks.
         """
-        spans = {
-            content_key({**self._settings, "items": items.lines(start, stop)}): (start, stop)
-            for start, stop in items.blocks()
+        spans = {self._key(items.lines(*span), LATENTS): span for span in items.blocks()}
+        self._parts = {
+            key: {LATENTS: key} | {kind: self._key(items.lines(*span), kind) for kind in self.kinds[1:]}
+            for key, span in spans.items()
         }
-        self._again = {key: partial(self._made, key, partial(items.read, *span)) for key, span in spans.items()}
+        self._read = {key: partial(items.read, *span) for key, span in spans.items()}
         shape = self._shape_of_one(items)
         self._fits = {key: partial(_are_latents, stop - start, shape) for key, (start, stop) in spans.items()}
-        self.store.uses.add(LATENTS, spans)
-        forget_if_fresh(self.store, self.world, LATENTS, spans)
-        mine = {key: {LATENTS: key} for key in self.world.share(list(spans))}
-        count = sum(spans[key][1] - spans[key][0] for key in mine)
+        every = [part for parts in self._parts.values() for part in parts.values()]
+        self.store.uses.add(LATENTS, every)
+        forget_if_fresh(self.store, self.world, LATENTS, every)
+        blocks = {key: self._parts[key] for key in self.world.rotated(list(spans))}
         with (
-            Progress("sample", count) as progress,
-            ReadAhead(items, [spans[key] for key in mine]) as ahead,
-            closing(self.store.turns(LATENTS, mine, lambda key, _, arrays: self._fits[key](arrays))) as turns,
+            Progress("sample", len(items)) as progress,
+            ReadAhead(items, [spans[key] for key in blocks]) as ahead,
+            closing(
+                self.store.turns(LATENTS, blocks, lambda key, kind, arrays: self._fits[key](kind, arrays))
+            ) as turns,
         ):
             for turn in turns:
                 start, stop = spans[turn.block]
                 if turn.missing:
-                    self._made(turn.block, partial(ahead.read, (start, stop)), progress)
+                    self._made(turn.block, partial(ahead.read, (start, stop)), turn.missing, progress)
                 else:
-                    self.counts["stored"] += stop - start
                     progress.skip(stop - start)
-        self.counts = {name: self.world.all_reduce_sum(count, self.device) for name, count in self.counts.items()}
+        sampled = self.world.all_reduce_sum(self.counts["sampled"], self.device)
+        self.counts = {"sampled": sampled, "stored": max(0, len(items) - sampled)}
         return list(spans)
 
-    def _made(self, key: str, read: Callable[[], list[Item]], progress: Progress) -> Arrays:
+    def _is_right(self, key: str, kind: str, arrays: Arrays) -> bool:
+        return self._fits[key](kind, arrays)
+
+    def _key(self, lines: list[dict[str, Any]], kind: str) -> str:
+        """Return the store key of one kind of latents of a block.
+
+        Args:
+            lines: description of the block's items.
+            kind: one of `KINDS`.
+        """
+        known = {**self._settings, "items": lines}
+        return content_key(known if kind == LATENTS else {**known, "kind": kind})
+
+    def _made(
+        self, key: str, read: Callable[[], list[Item]], kinds: Sequence[str], progress: Progress
+    ) -> dict[str, Arrays]:
+        """Make some kinds of latents of a block, save them, and return them by kind."""
         started = time.monotonic()
         block = read()
-        arrays = self.block(block, progress)
-        self.store.put(LATENTS, key, arrays)
-        self.pace.add(len(block), since=started)
-        self.counts["sampled"] += len(block)
-        return arrays
+        arrays = self.block(block, progress, kinds)
+        made = {kind: {kind: arrays[kind]} for kind in kinds}
+        self.store.put_all(LATENTS, {self._parts[key][kind]: values for kind, values in made.items()})
+        if LATENTS in kinds:
+            self.counts["sampled"] += len(block)
+            if set(kinds) == set(self.kinds):
+                self.pace.add(len(block), since=started)
+        return made
 
     def _shape_of_one(self, items: Items) -> tuple[int, ...] | None:
         """Return the shape C×h×w of one item's latents; None if the generator does not declare the shape."""
         return self.generator.latent_shape(items.read(0, 1))
 
-    def block(self, block: Sequence[Item], progress: Progress) -> Arrays:
-        """Make the latents of some items, without using the store.
+    def block(self, block: Sequence[Item], progress: Progress, kinds: Sequence[str] | None = None) -> Arrays:
+        """Make latents of some items, without using the store.
 
         Args:
             block: items.
             progress: progress bar, which is advanced after each batch.
+            kinds: kinds of latents to make; None for all kinds that the run needs.
 
         Returns:
-            Latents N×C×h×w of the N items for each name in `KINDS`, float32, in the generator's scale.
+            Latents N×C×h×w of the N items for each of the kinds, float32, in the generator's scale.
         """
+        wanted = self.kinds if kinds is None else kinds
 
-        def sampled(batch: Sequence[Item]) -> Arrays:
-            seen, mask = float_images(image_batch(batch)), mask_batch(batch)
-            made = {
-                LATENTS: self.generator.sample(batch, self.seed),
-                "encoded": self.generator.encode(seen),
-                "encoded_known": self.generator.encode(seen * (mask == 0)),
-            }
+        def made_of(batch: Sequence[Item]) -> Arrays:
+            made = latents_of_items(self.generator, batch, self.seed, wanted)
             ids = [item.id for item in batch]
             return {name: finite(values, f"sample: {name}", ids).float().cpu().numpy() for name, values in made.items()}
 
         made = []
-        for arrays in self.batches.over(block, sampled, probe=lambda batch: self.generator.sample(batch, self.seed)):
+        for arrays in self.batches.over(block, made_of, probe=lambda batch: self.generator.sample(batch, self.seed)):
             made.append(arrays)
-            progress.advance(len(arrays[LATENTS]))
+            progress.advance(len(next(iter(arrays.values()))))
         return joined(made)
 
     @property
@@ -157,25 +199,52 @@ class Sampling:
         Args:
             key: store key of the block's latents.
         """
-        arrays = self.store.get(LATENTS, key, self._fits[key])
-        if arrays is None:
-            arrays = self._again[key](Progress("sample", 0))
-        return arrays
+        parts, fits = self._parts[key], self._fits[key]
+        found = {kind: self.store.get(LATENTS, part, partial(fits, kind)) for kind, part in parts.items()}
+        lost = [kind for kind, arrays in found.items() if arrays is None]
+        made = self._made(key, self._read[key], lost, Progress("sample", 0)) if lost else {}
+        return {kind: (made.get(kind) or found[kind] or {})[kind] for kind in parts}
 
     def batch(self, items: Sequence[Item], latents: Arrays) -> tuple[Batch, torch.Tensor]:
         """Combine some items and their latents into the batch that methods receive.
 
         Args:
             items: B items.
-            latents: latents of these items for each name in `KINDS`, as `block` returns them.
+            latents: latents of these items for some of the names in `KINDS`, as `block` returns them.
 
         Returns:
             The batch, and the true images B×3×H×W uint8. Both are on the device.
         """
         image, mask = (moved(tensor, self.device) for tensor in (image_batch(items), mask_batch(items)))
-        z, encoded, known = (self.generator.decodable(torch.from_numpy(latents[name])) for name in KINDS)
+        z, encoded, known = (
+            self.generator.decodable(torch.from_numpy(latents[name])) if name in latents else None for name in KINDS
+        )
+        assert z is not None  # every run needs the sampled latents
         ids = tuple(item.id for item in items)
         return Batch(ids, z, float_images(image), mask, encoded, known), image
+
+
+def latents_of_items(
+    generator: Generator, items: Sequence[Item], seed: int, kinds: Sequence[str]
+) -> dict[str, torch.Tensor]:
+    """Make latents of some items with a generator.
+
+    Args:
+        generator: generator, on its device.
+        items: N items.
+        seed: seed of the run.
+        kinds: kinds of latents to make, some of `KINDS`.
+
+    Returns:
+        Latents N×C×h×w for each of the kinds, in the generator's scale.
+    """
+    seen, mask = float_images(image_batch(items)), mask_batch(items)
+    makers = {
+        LATENTS: lambda: generator.sample(items, seed),
+        "encoded": lambda: generator.encode(seen),
+        "encoded_known": lambda: generator.encode(seen * (mask == 0)),
+    }
+    return {kind: makers[kind]() for kind in kinds}
 
 
 def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
@@ -213,18 +282,18 @@ def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) 
                 store.forget(kind, keys)
 
 
-def _are_latents(count: int, shape: tuple[int, ...] | None, arrays: Arrays) -> bool:
-    """Return whether arrays from the store can be the latents of a block.
+def _are_latents(count: int, shape: tuple[int, ...] | None, kind: str, arrays: Arrays) -> bool:
+    """Return whether arrays from the store can be one kind of latents of a block.
 
-    There must be one float32 array for each name in `KINDS`, and all arrays must have the same shape.
+    There must be a float32 array with the name of the kind. Stores of earlier versions have the other kinds beside it.
 
     Args:
         count: number of items of the block.
         shape: shape of one item's latents; None to accept any shape.
+        kind: one of `KINDS`.
         arrays: arrays by name.
     """
-    shapes = {values.shape for values in arrays.values()}
-    if arrays.keys() != set(KINDS) or len(shapes) != 1 or {values.dtype for values in arrays.values()} != {FLOAT}:
+    found = arrays.get(kind)
+    if found is None or found.dtype != FLOAT:
         return False
-    (found,) = shapes
-    return found[:1] == (count,) and shape in (None, found[1:])
+    return found.shape[:1] == (count,) and shape in (None, found.shape[1:])

@@ -114,9 +114,9 @@ class Scoring:
     def run(self, items: Items, latents: Sequence[str], sets: Mapping[str, str]) -> Scored:
         """Score every row and the true images, and return the scores of all items in the order of the manifest.
 
-        If there are several processes, each process scores a share of the blocks, and then the processes exchange the
-        values of single items. Features are not exchanged: they stay in the store, and are read from there piece by
-        piece.
+        If there are several processes, each one takes free blocks until the store has the scores of all of them. Each
+        process reads the values of single items of all blocks. Features stay in the store, and are read from there
+        piece by piece.
 
         Args:
             items: all items of the run.
@@ -133,7 +133,7 @@ class Scoring:
             start, stop = spans[number]
             return _layout(arrays, stop - start) == layouts.of(cell)
 
-        mine = {number: keys[number] for number in self.sampling.world.share(range(len(spans)))}
+        order = {number: keys[number] for number in self.sampling.world.rotated(range(len(spans)))}
 
         def made(number: int, block: list[Item], cells: Sequence[Cell], progress: Progress) -> dict[Cell, Arrays]:
             started = time.monotonic()
@@ -152,13 +152,12 @@ class Scoring:
                 arrays = made(number, items.read(*spans[number]), [cell], Progress("score", 0))[cell]
             return arrays
 
-        blocks: dict[int, dict[Column, Array]] = {}
-        widths: Mapping[Column, int] = {}
-        count = sum(spans[number][1] - spans[number][0] for number in mine)
+        values: dict[Column, Array] = {}
+        widths: dict[Column, int] = {}
         with (
-            Progress("score", count) as progress,
-            ReadAhead(items, [spans[number] for number in mine]) as ahead,
-            closing(self.store.turns(SCORES, mine, right)) as turns,
+            Progress("score", len(items)) as progress,
+            ReadAhead(items, [spans[number] for number in order]) as ahead,
+            closing(self.store.turns(SCORES, order, right)) as turns,
         ):
             for turn in turns:
                 number, found = turn.block, turn.found
@@ -166,44 +165,16 @@ class Scoring:
                     found |= made(number, ahead.read(spans[number]), turn.missing, progress)
                 else:
                     progress.skip(spans[number][1] - spans[number][0])
-                columns = {
-                    Column(cell, name): found[cell][name] for cell in keys[number] for name in sorted(found[cell])
-                }
-                blocks[number] = {column: values for column, values in columns.items() if values.ndim == 1}
-                widths = {column: values.shape[1] for column, values in columns.items() if values.ndim == 2}
-        values, widths = self._exchanged(len(items), {spans[number]: block for number, block in blocks.items()}, widths)
+                start, stop = spans[number]
+                for column in (Column(cell, name) for cell in keys[number] for name in sorted(found[cell])):
+                    array = found[column.cell][column.array]
+                    if array.ndim == 2:
+                        widths[column] = array.shape[1]
+                        continue
+                    if column not in values:
+                        values[column] = np.zeros(len(items))
+                    values[column][start:stop] = array
         return self._together(items, values, _features(spans, widths, again), sets)
-
-    def _exchanged(
-        self, count: int, blocks: Mapping[tuple[int, int], Mapping[Column, Array]], widths: Mapping[Column, int]
-    ) -> tuple[dict[Column, Array], Mapping[Column, int]]:
-        """Exchange the values of single items between the processes.
-
-        Args:
-            count: number of all items.
-            blocks: for each block that this process scored, given by its first item and its end, the values by column.
-            widths: number of features of each column of features.
-
-        Returns:
-            The values of all items by column, and the `widths` of the first process.
-        """
-        world, device = self.sampling.world, self.sampling.device
-        columns, widths = world.broadcast((list(next(iter(blocks.values()), {})), widths), device)
-        values = np.zeros((count, len(columns)))
-        for (start, stop), block in blocks.items():
-            for index, column in enumerate(columns):
-                values[start:stop, index] = block[column]
-        if world.size > 1:
-            from bench.evaluation.gathered_values import (
-                ItemValues,  # torchmetrics is slow to import, and a single process does not need it
-            )
-
-            places = [place for span in blocks for place in range(*span)]
-            everyone = ItemValues(count, len(columns)).to(device)
-            everyone.update(torch.tensor(places, dtype=torch.long, device=device), torch.from_numpy(values[places]))
-            with world.together():
-                values = everyone.compute().cpu().numpy()
-        return {column: values[:, index] for index, column in enumerate(columns)}, widths
 
     def _keys(self, lines: list[dict[str, Any]], latents: str) -> dict[Cell, str]:
         keys = {}

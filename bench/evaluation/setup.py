@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,12 @@ from bench.config.instantiate import identity, make, named, weight_files
 from bench.config.schema import TableSpec
 from bench.data.items import Pictures
 from bench.evaluation.batch_size import Batches
-from bench.evaluation.sampling import Sampling
+from bench.evaluation.sampling import NeededLatents, Sampling
 from bench.evaluation.scoring import VERSION, Scoring
 from bench.generation.compiling import check_compiler
 from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator
-from bench.generation.method import Method, chain
+from bench.generation.method import ENCODED, Method, chain
 from bench.metrics.batch_scorer import Unit
 from bench.metrics.measure import Measure
 from bench.metrics.names import HOLE_ONLY
@@ -98,6 +98,7 @@ class Setup:
             min((count for count in counts if count is not None), default=None),
             self.config.profile.resolution,
             class_member(get_object(dataset["pictures"]["_target_"]), Pictures, "masks"),
+            1 + (len(ENCODED) if self.studies_latents else 0),
         )
 
     @cached_property
@@ -128,13 +129,29 @@ class Setup:
         known = identity(self.resolved["generator"], self.weights)
         return Sampling(
             self.generator,
-            identity=known,
-            seed=self.config.seed,
+            NeededLatents(known, self.config.seed, self.encoded),
             store=self.store,
             device=self.device,
             batches=self._batches("sample", known),
             world=self.world,
         )
+
+    @property
+    def encoded(self) -> tuple[str, ...]:
+        """Kinds of encoded latents that the run needs, some of `ENCODED`.
+
+        The rows name the kinds that they decode. The controls `budget` and `reconstruction` also ask for statistics of
+        encoded latents. If whole images are generated, no pixel is known, and nothing needs `encoded_known`.
+        """
+        rows = {kind for method in self.methods.values() for one in chain(method) for kind in one.encoded}
+        studied = ENCODED if self.studies_latents else ()
+        unknown = {"encoded_known"} if self.spec.task == "generation" else set()
+        return tuple(kind for kind in ENCODED if kind in rows | set(studied) - unknown)
+
+    @property
+    def studies_latents(self) -> bool:
+        """True if the run's controls ask for statistics of encoded latents."""
+        return not {"budget", "reconstruction"}.isdisjoint(self.config.controls)
 
     @cached_property
     def measures(self) -> dict[str, Measure]:
@@ -162,19 +179,43 @@ class Setup:
 
     @cached_property
     def methods(self) -> dict[str, Method]:
-        """Method of each row that is measured. A row whose numbers are only quoted has no method."""
+        """Method of each row that is measured. A row whose numbers are only quoted has no method.
+
+        Rows that decode equal latents with the same decoder share one object for it, which decodes each batch once.
+        """
         if self.config.compile is not None:
             check_compiler(self.config.compile, self.device)
-        made: dict[str, Method] = {
-            name: self._moved(make(row["method"], f"rows.{name}.method"), f"rows.{name}.method", Method)
-            for name, row in self.resolved["rows"].items()
-            if row["method"] is not None
-        }
-        for one in (one for method in made.values() for one in chain(method) if isinstance(one, Decoded)):
+        nodes = {name: row["method"] for name, row in self.resolved["rows"].items() if row["method"] is not None}
+        decoders: dict[str, Decoded] = {}
+        made: dict[str, Method] = {}
+        for name, node in nodes.items():
+            key = f"rows.{name}.method"
+            method = self._with_shared_decoder(make(node, key), node, decoders)
+            made[name] = self._moved(method, key, Method)
+        for one in {one: None for method in made.values() for one in chain(method) if isinstance(one, Decoded)}:
             one.strip_rows = self.config.strip_rows
             if self.config.compile is not None:
                 one.compile(self.config.compile)
         return made
+
+    def _with_shared_decoder(self, method: Any, node: Mapping[str, Any], decoders: dict[str, Decoded]) -> Any:
+        """Return a method in which the part that decodes is replaced by an equal one, if an earlier row has one.
+
+        Args:
+            method: method of a row.
+            node: part of the configuration that describes the method, as plain data.
+            decoders: methods of earlier rows that decode, by the hash of their settings and weights. If this method's
+                part is new, it is added.
+        """
+        if isinstance(method, Decoded):
+            key = content_key({"method": identity(node, self.weights)})
+            shared = decoders.setdefault(key, method)
+            shared.shared = shared.shared or shared is not method
+            return shared
+        inner = node.get("of")
+        if isinstance(inner, Mapping) and isinstance(getattr(method, "of", None), Method):
+            method.of = self._with_shared_decoder(method.of, inner, decoders)
+        return method
 
     @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:

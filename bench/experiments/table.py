@@ -149,10 +149,12 @@ class TableExperiment:
             setup.reading.error,
         )
         masked = setup.spec.task != "generation"
-        seen = LatentStatistics.of(
-            (setup.sampling.latents_of(key), items.masks(*span) if masked else None)
-            for key, span in zip(report.run.latents, items.blocks(), strict=True)
-        )
+        seen = None
+        if setup.studies_latents:
+            seen = LatentStatistics.of(
+                (setup.sampling.latents_of(key), items.masks(*span) if masked else None)
+                for key, span in zip(report.run.latents, items.blocks(), strict=True)
+            )
         best = best_rows(setup.spec, run.comparisons, setup.styles)
         verdicts = judge(
             run,
@@ -164,7 +166,10 @@ class TableExperiment:
             run.comparisons.table(),
             training={name: method.training for name, method in setup.methods.items()},
             origins={name: origin_of(method) for name, method in setup.methods.items()},
-            notes=[*self._notes(items, summary, protocols, best), seen.gap_note(), *seen.leak_note()],
+            notes=[
+                *self._notes(items, summary, protocols, best),
+                *([] if seen is None else [seen.gap_note(), *seen.leak_note()]),
+            ],
             findings=Findings(
                 claims=[*verdicts, *judge_printed(setup.spec.number)],
                 effects={metric: effects_of(summary, metric, run.seeds) for metric in setup.spec.columns},
@@ -201,7 +206,7 @@ class TableExperiment:
         return {row: DecodedLatents(found.kind, found.sha256, found.items) for row, found in received.items()}
 
     def outcomes(
-        self, report: RunReport, seen: LatentStatistics, costs: Mapping[str, Mapping[str, float]]
+        self, report: RunReport, seen: LatentStatistics | None, costs: Mapping[str, Mapping[str, float]]
     ) -> dict[str, Outcome]:
         """Return the outcomes of the claims that no number of the table can decide, by the claim's key.
 
@@ -209,7 +214,7 @@ class TableExperiment:
 
         Args:
             report: the report on the run, which also gives access to its items and latents.
-            seen: statistics of the sampled latents.
+            seen: statistics of the sampled and of the encoded latents; None if the run has no encoded latents.
             costs: costs of the rows, by row and cost.
         """
         setup, items = self.setup, report.run.items
@@ -220,7 +225,7 @@ class TableExperiment:
         found: dict[str, Outcome] = {
             "x2": is_off if isinstance(is_off, NotAvailable) else exact_on(is_off, len(first.ids))
         }
-        disturbed = seen.leak_next_to_the_hole(items.sources)
+        disturbed = None if seen is None else seen.leak_next_to_the_hole(items.sources)
         if disturbed is not None:
             found["x6"] = at_least(
                 "x6", disturbed.share, disturbed.ci95, disturbed.effective_sources, "share of the latents' deviation"

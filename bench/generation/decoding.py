@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.generation.compiling import GRAPHS, compile_network
-from bench.generation.method import LATENTS, Batch, Method, checked_image
+from bench.generation.method import LATENTS, Batch, DecodedOnce, Method, checked_image
 from bench.generation.schedulers import AUTOCAST
 from bench.models.decoder import Decoder
 from bench.models.strips import decode_in_strips
@@ -58,6 +58,7 @@ class Decoded(Method):
         self.half = precision == AUTOCAST
         self.conditioned = conditioned
         self.kind = latents
+        self.encoded = () if latents == "sampled" else ("encoded" if latents == "spliced" else latents,)
         self.strip_rows: int | None = None
         """Number of rows of an image that a decoder of this project computes at once; None for the whole image.
 
@@ -65,6 +66,8 @@ class Decoded(Method):
         """
         self.observer: Callable[[Tensor], None] | None = None
         """Function that is called with the latents B×4×h×w of each batch before they are decoded; None for none."""
+        self.shared = False
+        """True if several rows rest on this method. Then each batch keeps the images, and the decoder runs once."""
         self._owns_output = True
         self._warned = False
 
@@ -93,6 +96,14 @@ class Decoded(Method):
         z = batch.latents(self.kind)
         if self.observer is not None:
             self.observer(z)
+        if not self.shared:
+            return self._decoded(batch, z)
+        found = batch.decoded.get(self)
+        if found is None or not found.is_of(batch):
+            found = batch.decoded[self] = DecodedOnce(batch.tensors, self._decoded(batch, z))
+        return found.images.clone()  # the caller may change its images
+
+    def _decoded(self, batch: Batch, z: Tensor) -> Tensor:
         shown = (batch.image, batch.mask) if self.conditioned else ()
         while True:
             try:

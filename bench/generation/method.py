@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,8 +15,10 @@ from bench.data.prepared import Items
 from bench.runtime.defaults import with_defaults
 
 __all__ = [
+    "ENCODED",
     "LATENTS",
     "Batch",
+    "DecodedOnce",
     "Method",
     "UnfitImageError",
     "as_method",
@@ -27,7 +29,9 @@ __all__ = [
     "origin_of",
 ]
 
-LATENTS = ("sampled", "encoded", "encoded_known", "spliced")
+ENCODED = ("encoded", "encoded_known")
+"""Kinds of latents that the first stage makes from true images."""
+LATENTS = ("sampled", *ENCODED, "spliced")
 """Kinds of latents that a row may decode.
 
 The generator makes `sampled` latents. The first stage makes `encoded` latents from the whole image, and
@@ -38,6 +42,20 @@ all positions whose pixels touch the hole, and `encoded` at all other positions.
 
 class UnfitImageError(ValueError):
     """The error that a decoder or a method did not return fitting images; the message says what it returned."""
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedOnce:
+    """Images that a decoder made, which several rows use."""
+
+    inputs: tuple[Tensor | None, ...]
+    """The tensors of the batch from which the images were made."""
+    images: Tensor
+    """B×3×H×W, roughly in [-1, 1]."""
+
+    def is_of(self, batch: Batch) -> bool:
+        """Return True if a batch has the very tensors from which the images were made."""
+        return all(mine is theirs for mine, theirs in zip(self.inputs, batch.tensors, strict=True))
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,20 @@ class Batch:
     """
     encoded_known: Tensor | None = None
     """The first stage's latents of the image with a grey hole, in the form of `z`; None if no row asks for them."""
+    decoded: dict[object, DecodedOnce] = field(default_factory=dict, compare=False, repr=False)
+    """Images that decoders have made from this batch, by the method that decodes.
+
+    Only methods on which several rows rest are kept here, so that each decoder is called once for all of them.
+    """
+
+    def again(self) -> Batch:
+        """Return the same batch without the decoded images, so that every decoder is called again."""
+        return replace(self, decoded={})
+
+    @property
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        """All tensors that a decoder may get."""
+        return self.z, self.image, self.mask, self.encoded, self.encoded_known
 
     def latents(self, kind: str) -> Tensor:
         """Return the latents of one kind, B×4×h×w; `kind` is one of `LATENTS`.
@@ -97,6 +129,11 @@ class Method:
     """
     lineage: Mapping[str, Any] = {}
     """Description of the training that made the weights, as far as the file of the weights contains one."""
+    encoded: Sequence[str] = ()
+    """Kinds of encoded latents that the method reads from a batch, some of `ENCODED`.
+
+    A batch contains encoded latents only if a row or a claim of the run needs them.
+    """
     of: Method | None = None
     """The method whose images this method changes; None if this method makes its images itself."""
 

@@ -53,13 +53,14 @@ class World:
         """True if this is the main process (rank 0), which writes the results."""
         return self.rank == 0
 
-    def share(self, whole: Sequence[T]) -> list[T]:
-        """Return the elements of `whole` that this process works on.
+    def rotated(self, whole: Sequence[T]) -> list[T]:
+        """Return the elements of `whole` in the order in which this process should try to take them.
 
-        These are the elements at `rank`, `rank + size`, `rank + 2 * size` and so on. So no process gets more than one
-        element more than another one.
+        Every process gets all elements, but starts at another place. So processes that take free elements one by one
+        seldom ask for the same one.
         """
-        return list(whole[self.rank :: self.size])
+        start = self.rank * len(whole) // self.size
+        return [*whole[start:], *whole[:start]]
 
     @contextmanager
     def main_process_first(self) -> Iterator[None]:
@@ -92,20 +93,6 @@ class World:
                 f"process {self.rank} of {self.size}: another process ended. Its error is above, unless the system "
                 "killed it, possibly for lack of memory. The same command continues, with any number of processes"
             ) from None
-
-    def broadcast(self, value: T, device: torch.device) -> T:
-        """Return in every process the `value` that the main process passed.
-
-        Args:
-            value: any object that can be pickled. Only the value in the main process matters.
-            device: device of this process, which the transfer uses.
-        """
-        if self.size == 1:
-            return value
-        values = [value]
-        with self.together():
-            distributed.broadcast_object_list(values, src=0, device=device)
-        return values[0]
 
     def all_reduce_mean(self, values: Tensor) -> Tensor:
         """Return the mean over all processes of the tensor that each one passed, element by element.

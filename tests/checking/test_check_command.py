@@ -52,7 +52,7 @@ def test_one_list_names_everything_that_a_bare_machine_lacks(tmp_path: Path, cap
         assert assets[name].licence.split()[0] in message
         assert (assets[name].expected_sha256 or "") in message
     assert "outputs/data/places/test_large_30k.lst: nothing there" in message
-    assert "30,000 items at 512 pixels: 31.5 GB of items, 5.9 GB of latents" in message
+    assert "30,000 items at 512 pixels: 31.5 GB of items, 1.97 GB of latents" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -145,7 +145,7 @@ def test_a_complete_machine_is_ready_and_shown_the_estimate(
     assert list(said) == ["generator:", "items", "disk", "memory", "time", "from"]
     assert "UNet's weights" in said["generator:"]
     assert said["items"].split() == ["items", "5"]
-    latents, item = 3 * 4 * (64 // 4) ** 2 * 4, 4 * 64**2
+    latents, item = 4 * (64 // 4) ** 2 * 4, 4 * 64**2
     assert f"{5 * item / 1e3:.3g} kB of items" in said["disk"]
     assert f"{5 * latents / 1e3:.3g} kB of latents" in said["disk"]
     assert re.search(r"on cpu, .* with 8 items at once", said["memory"])

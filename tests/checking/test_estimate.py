@@ -43,7 +43,7 @@ def test_an_invalid_remembered_estimate_is_ignored(wrong: dict[str, object]) -> 
 
 
 def test_an_extrapolated_estimate_is_labelled(tmp_path: Path) -> None:
-    lines = estimate(Work(3600, 512, "drawn"), FORESEEN, tmp_path)
+    lines = estimate(Work(3600, 512, "drawn", 1), FORESEEN, tmp_path)
     (memory,) = [line for line in lines if line.startswith("  memory")]
     assert memory.endswith("4 GB on a device with 8 items at once, reckoned from 1 item")
     (hours,) = [line for line in lines if line.startswith("  time")]

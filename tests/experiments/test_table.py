@@ -187,12 +187,14 @@ def test_too_few_items_give_null_with_a_reason(store: Path, tmp_path: Path) -> N
 def test_damaged_latents_are_made_again(
     store: Path, first: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    (latents,) = (store / "latents").rglob("*.safetensors")
-    data = bytearray(latents.read_bytes())
-    data[len(data) // 2] ^= 1
-    latents.write_bytes(data)
+    kinds = list((store / "latents").rglob("*.safetensors"))
+    assert len(kinds) == 3  # sampled, encoded, and encoded with a hole
+    for latents in kinds:
+        data = bytearray(latents.read_bytes())
+        data[len(data) // 2] ^= 1
+        latents.write_bytes(data)
     bench.run(few(store, tmp_path / "out"))
-    assert "is damaged" in caplog.text
+    assert caplog.text.count("is damaged") == 3
     assert read_json(tmp_path / "out", "run.json")["latents"]["sampled"] == ITEMS
     assert (tmp_path / "out" / "records.parquet").read_bytes() == (first / "records.parquet").read_bytes()
 

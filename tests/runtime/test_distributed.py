@@ -25,8 +25,12 @@ def command(folder: Path, *more: str, processes: int = 1) -> list[str]:
 
 def table(folder: Path, *, processes: int = 1, batch_size: int = 16) -> dict[str, Any]:
     """Run the command of Table 2, and return `run.json` and the numbers by row and metric."""
-    line = command(folder, f"batch_size={batch_size}", processes=processes)
-    torchrun.run(line)
+    torchrun.run(command(folder, f"batch_size={batch_size}", processes=processes))
+    return written(folder)
+
+
+def written(folder: Path) -> dict[str, Any]:
+    """Return `run.json` of a run, and its numbers by row and metric."""
     results = json.loads((folder / "out" / "results.json").read_text())
     numbers = {(row["method"], metric): entry for row in results["rows"] for metric, entry in row["metrics"].items()}
     return {"run": json.loads((folder / "out" / "run.json").read_text()), "numbers": numbers}
@@ -112,3 +116,36 @@ def test_a_dead_process_ends_the_run_and_any_number_resumes_it(
     found = table(folder, processes=3 if how == "broken" else 1)
     assert found["run"]["latents"] == {"sampled": 0, "stored": ITEMS}
     same(alone[1], found)
+
+
+SLOW = """
+import functools, os, time
+from datetime import timedelta
+from torch import distributed
+from bench.generation.decoding import Decoded
+
+distributed.init_process_group = functools.partial(distributed.init_process_group, timeout=timedelta(seconds=10))
+
+class Slow(Decoded):
+    \"\"\"A decoder that needs longer in one process, once, than the processes would wait for each other.\"\"\"
+
+    waited = False
+
+    def __call__(self, batch):
+        if os.environ.get("RANK") == "1" and len(batch.ids) > 1 and not Slow.waited:  # the check on one item is quick
+            Slow.waited = True
+            time.sleep(25)
+        return super().__call__(batch)
+"""
+
+
+@pytest.mark.property
+@pytest.mark.slow
+def test_a_slow_process_holds_up_no_other_longer_than_its_block(
+    alone: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "slow.py").write_text(SLOW)
+    folder = alone[0] / "slow"
+    line = command(folder, "rows.base_mask.method._target_=slow.Slow", processes=2)
+    torchrun.run(line, PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    same(alone[1], written(folder))
