@@ -3,7 +3,8 @@
 The program gets its input in one of three ways: a folder with `ID.png` and `ID_mask.png`, two folders for images and
 masks, or a list of files. It writes `ID.png`, or another name that `baselines.predictions` accepts, to another folder.
 A command that contains `{image}` is run once for each item. If a program fails or is stopped, the pictures that it
-wrote are kept, and the next start gives it only the missing items.
+wrote are kept, and the next start gives it only the missing items. The input of items whose pictures are there is
+removed, because it needs as much disk space as the pictures.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 
@@ -44,6 +45,8 @@ MASKS = {"hole": 255, "known": 0}
 """Grey level of the hole in a mask's file, for each choice of the white region."""
 LONGEST_LIST = 400
 """Largest number of characters that a message uses to list missing pictures."""
+A_DAY = 24 * 60
+"""Minutes in a day."""
 LAST_LINES = 15
 """Number of lines from the end of the program's log that an error message shows."""
 
@@ -86,8 +89,11 @@ class External(Method):
 
     Pictures are resized by bicubic interpolation, and masks by nearest neighbour.
     """
-    minutes: float = 60.0
-    """Minutes after which the program is stopped. If the command is run for each item, this is the limit for each."""
+    minutes: float | None = None
+    """Minutes per item after which the program is stopped; None stops each call of the program after a day.
+
+    A program that gets N items at once may take N times as many minutes.
+    """
     environment: dict[str, str] | None = None
     """Environment variables of the program, in addition to those of this process."""
 
@@ -96,7 +102,8 @@ class External(Method):
             raise ValueError(f"name: expected letters, digits and -+._, found {self.name!r}")
         if self.white not in MASKS:
             raise ValueError(f"white: expected one of {', '.join(MASKS)}, found {self.white}")
-        if not self.command or self.minutes <= 0 or (self.size is not None and self.size < 1):
+        too_short = self.minutes is not None and self.minutes <= 0
+        if not self.command or too_short or (self.size is not None and self.size < 1):
             raise ValueError("external: expected a command, minutes above 0, and a size of 1 or more")
         self._settings = {"command": self.command, "version": self.version, "white": self.white, "size": self.size}
         self._found: Mapping[str, Path] = {}
@@ -131,9 +138,11 @@ class External(Method):
             wanted = set(ids) - state.found.keys()
             if wanted:
                 log.info("%s: %d of %d items remain", self.name, len(wanted), len(ids))
-                self._write(folder / "in", items, wanted, side)
                 try:
-                    self._run(folder, [name for name in ids if name in wanted])
+                    if self._names("{image}"):
+                        self._run_each(folder, items, wanted, side)
+                    else:
+                        self._run_together(folder, items, wanted, side)
                 except RunFailedError as error:
                     kept = len(survey(made, ids, side).found)
                     raise RunFailedError(
@@ -146,6 +155,7 @@ class External(Method):
                     raise RunFailedError(
                         f"{self.name}: expected a picture of each item, found {missing}{_tail(folder)}"
                     )
+            shutil.rmtree(folder / "in", ignore_errors=True)
         self._found = state.found
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -155,14 +165,45 @@ class External(Method):
         sized = [one if one.size == size else one.resize(size, Image.Resampling.BICUBIC) for one in pictures]
         return images_like(sized, batch.image)
 
-    def _write(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
-        """Write the program's input to an empty folder: only the files of the items in `wanted`."""
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        for start, stop in items.blocks():
-            places = [start + place for place, line in enumerate(items.lines(start, stop)) if line["id"] in wanted]
-            for item in items.pick(places):
-                self._write_item(folder, item, side)
+    def _run_each(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
+        """Run the program once for each item in `wanted`, with the files of this item alone."""
+        given, made = _emptied(folder / "in"), folder / "out"
+        for item in _chosen(items, wanted):
+            self._write_item(given, item, side)
+            image, mask = self._inputs(given, item.id)
+            output = made / f"{file_stem(item.id)}.png"
+            output.parent.mkdir(parents=True, exist_ok=True)
+            files = {"{image}": image, "{mask}": mask, "{exemplar}": _exemplar(given, item.id), "{output}": output}
+            self._call(folder, {**self._places(folder), **{name: str(path) for name, path in files.items()}}, 1)
+            _emptied(given)
+
+    def _run_together(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
+        """Run the program once, with the files of all items in `wanted`."""
+        given, made = _emptied(folder / "in"), folder / "out"
+        lines = []
+        for item in _chosen(items, wanted):
+            self._write_item(given, item, side)
+            paths = (*self._inputs(given, item.id), made / f"{file_stem(item.id)}.png")
+            paths[2].parent.mkdir(parents=True, exist_ok=True)
+            if self._names("{list}"):
+                self._refuse_white_space(paths)
+            lines.append(" ".join(map(str, paths)) + "\n")
+        (folder / "list.txt").write_text("".join(lines), encoding="utf-8")
+        self._call(folder, self._places(folder), len(lines))
+
+    def _places(self, folder: Path) -> dict[str, str]:
+        """Return the text for each placeholder of the command that does not depend on the item."""
+        given = folder / "in"
+        return {
+            "{indir}": str(given),
+            "{outdir}": str(folder / "out"),
+            "{images}": str(given / "images"),
+            "{masks}": str(given / "masks"),
+            "{list}": str(folder / "list.txt"),
+            "{folder}": str(Path(self.folder or folder).absolute()),
+            "{python}": sys.executable,
+            "{baselines}": str(Path(__file__).parent),
+        }
 
     def _write_item(self, folder: Path, item: Item, side: int) -> None:
         hole = MASKS[self.white]
@@ -189,33 +230,6 @@ class External(Method):
             return folder / "images" / f"{stem}.png", folder / "masks" / f"{stem}.png"
         return folder / f"{stem}.png", folder / f"{stem}_mask.png"
 
-    def _run(self, folder: Path, wanted: list[str]) -> None:
-        given, made = folder / "in", folder / "out"
-        files = {item: (*self._inputs(given, item), made / f"{file_stem(item)}.png") for item in wanted}
-        if self._names("{list}"):
-            self._refuse_white_space(path for paths in files.values() for path in paths)
-        for _, _, output in files.values():
-            output.parent.mkdir(parents=True, exist_ok=True)
-        (folder / "list.txt").write_text(
-            "".join(" ".join(map(str, paths)) + "\n" for paths in files.values()), encoding="utf-8"
-        )
-        places = {
-            "{indir}": str(given),
-            "{outdir}": str(made),
-            "{images}": str(given / "images"),
-            "{masks}": str(given / "masks"),
-            "{list}": str(folder / "list.txt"),
-            "{folder}": str(Path(self.folder or folder).absolute()),
-            "{python}": sys.executable,
-            "{baselines}": str(Path(__file__).parent),
-        }
-        if not self._names("{image}"):
-            self._call(folder, places)
-            return
-        for item, (image, mask, output) in files.items():
-            own = {"{image}": image, "{mask}": mask, "{exemplar}": _exemplar(given, item), "{output}": output}
-            self._call(folder, {**places, **{name: str(path) for name, path in own.items()}})
-
     def _refuse_white_space(self, paths: Iterable[Path]) -> None:
         refused = next((path for path in paths if len(str(path).split()) != 1), None)
         if refused is not None:
@@ -224,7 +238,9 @@ class External(Method):
                 f"in {{list}}, found {escaped(refused)}; rename the item's file, or the store's folder (paths.store)"
             )
 
-    def _call(self, folder: Path, places: Mapping[str, str]) -> None:
+    def _call(self, folder: Path, places: Mapping[str, str], count: int) -> None:
+        """Run the program on `count` items, and wait for its end."""
+        minutes = A_DAY if self.minutes is None else self.minutes * count
         words = [_replaced(str(word), places) for word in self.command]
         shown_command = escaped(shlex.join(words))
         variables = {name: str(value) for name, value in (self.environment or {}).items()}
@@ -243,11 +259,9 @@ class External(Method):
                     f"{self.name}: expected a command that can be run, found {words[0]} ({error})"
                 ) from error
             try:
-                status = process.wait(60 * self.minutes)
+                status = process.wait(60 * minutes)
             except subprocess.TimeoutExpired:
-                raise RunFailedError(
-                    f"{self.name}: {shown_command} was stopped after {self.minutes:g} minutes"
-                ) from None
+                raise RunFailedError(f"{self.name}: {shown_command} was stopped after {minutes:g} minutes") from None
             finally:
                 _stop(process)
         if status < 0:
@@ -255,6 +269,19 @@ class External(Method):
             raise RunFailedError(f"{self.name}: {shown_command} was killed by {number}")
         if status:
             raise RunFailedError(f"{self.name}: {shown_command} ended with status {status}")
+
+
+def _emptied(folder: Path) -> Path:
+    """Make an empty folder, without the files that it may have had, and return it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _chosen(items: Items, wanted: set[str]) -> Iterator[Item]:
+    for start, stop in items.blocks():
+        places = [start + place for place, line in enumerate(items.lines(start, stop)) if line["id"] in wanted]
+        yield from items.pick(places)
 
 
 def _exemplar(folder: Path, item: str) -> Path:

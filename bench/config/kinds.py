@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from bench.config import experiment_configs as configs
 from bench.config.references import users
-from bench.config.schema import ComposedConfig
+from bench.config.schema import ComposedConfig, is_measured
 from bench.errors import BadInputError
 
 __all__ = ["KINDS", "RUN", "Kind", "kind_of", "narrowed"]
@@ -73,8 +73,8 @@ def _measured_keys(config: DictConfig) -> Iterator[str]:
         if name in measure_names or task in (measure.get("tasks") or []):
             yield f"metrics.measures.{name}"
     for name, row in config.rows.items():
-        if row.get("control") is None or row.control in config.controls:
-            yield from (f"rows.{name}.{key}" for key in ("label", "method", "cited", "control", "beside"))
+        if is_measured(row, config.table.number, config.controls):
+            yield from (f"rows.{name}.{key}" for key in ("label", "method", "cited", "control", "control_in", "beside"))
             yield f"rows.{name}.published.{config.table.number}"
     if config.keep_features:
         yield "features_dtype"

@@ -6,6 +6,7 @@ them. `bench.config.instantiate` checks them against the signature of the class 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,15 +37,18 @@ __all__ = [
     "Profile",
     "Row",
     "TableSpec",
+    "is_measured",
 ]
 
-CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction")
+CONTROLS = ("hole_only", "trained_on", "budget", "reconstruction", "blending")
 """Controls that can be measured.
 
 - `hole_only`: metrics on images in which the true pixels replace the known pixels of each row.
 - `trained_on`: rows of the vanilla decoder after more training.
 - `budget`: rows that show how much of the error comes from the autoencoder and how much from the sampler.
 - `reconstruction`: rows that decode encoded images, without a sampler.
+- `blending`: rows of Table 1 that the paper's table does not have: other decoders, and classical ways to blend images
+  or to fill the hole, which are slow.
 """
 STAGES = ("check", "prepare", "sample", "score", "tabulate", "report")
 FIGURES = ("details", "borders", "captions")
@@ -143,8 +147,22 @@ class Row:
     """True if the paper's authors did not measure the row's published numbers, but copied them from another source."""
     control: str | None = None
     """Name of the control to which the row belongs, or None. The row is shown only if the control is measured."""
+    control_in: dict[int, str] = field(default_factory=dict)
+    """Name of the control to which the row belongs in a table, by the table's number, if it differs from `control`."""
     beside: bool = False
     """True if the row is shown in a separate table and not among the rows of the paper's table."""
+
+
+def is_measured(row: Row, table: int, controls: Sequence[str]) -> bool:
+    """Return whether a run measures a row, given the controls of the run.
+
+    Args:
+        row: the row.
+        table: number of the run's table in the paper.
+        controls: names of the controls that the run measures.
+    """
+    control = row.control_in.get(table, row.control)
+    return control is None or control in controls
 
 
 @dataclass

@@ -15,7 +15,7 @@ from bench.checking.settings import used
 from bench.config.compose import changing
 from bench.config.experiment_configs import MeasuringConfig
 from bench.config.instantiate import identity, make, named, weight_files
-from bench.config.schema import TableSpec
+from bench.config.schema import TableSpec, is_measured
 from bench.data.items import Pictures
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.sampling import NeededLatents, Sampling
@@ -74,7 +74,7 @@ class Setup:
         self.reading = headline_reading(config.profile, self.device)
         self.custom = changing(overrides)
         self.rows = {
-            name: row for name, row in config.rows.items() if row.control is None or row.control in config.controls
+            name: row for name, row in config.rows.items() if is_measured(row, config.table.number, config.controls)
         }
         self.resolved = used(config.resolved, self.spec, self.rows, further)
         self.store = Store(Path(config.paths.store), fresh=config.fresh)

@@ -22,6 +22,7 @@ from bench.checking.inspection import Problem
 from bench.checking.report import report
 from bench.config.compose import changing, compose_config, for_each, typed
 from bench.config.experiment_configs import SeedsConfig
+from bench.config.schema import is_measured
 from bench.errors import BadInputError
 from bench.experiments.collection import missing_of_each
 from bench.experiments.run import run as run_experiment
@@ -200,10 +201,11 @@ class SeedsExperiment:
 
     def _table(self, name: str, words: list[str]) -> _Table:
         config, resolved = typed(compose_config(words))
+        number = config.table.number if config.table is not None else 0
         rows = {
             row: resolved["rows"][row]
             for row, spec in config.rows.items()
-            if spec.control is None or spec.control in config.controls
+            if is_measured(spec, number, config.controls)
         }
         trained = trained_decoders(rows, config.profile.decoders)
         decoders = {row: part for row, part in trained.items() if part in config.profile.decoders}

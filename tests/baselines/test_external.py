@@ -27,9 +27,11 @@ pytestmark = pytest.mark.blackbox
 
 SIDE, ITEMS = 64, 8
 PROGRAM = """
-    import sys
+    import shutil, sys
     from pathlib import Path
     from PIL import Image
+    shutil.rmtree("seen", ignore_errors=True)
+    shutil.copytree(sys.argv[1], "seen")  # the input is removed after a success
     given, made, limit = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     for count, mask in enumerate(sorted(given.glob("*_mask.png")), 1):
         name = mask.stem.removesuffix("_mask") + ".png"
@@ -83,7 +85,8 @@ def test_a_program_that_fails_is_shown_and_goes_on_where_it_was(items: Items, pr
     before = {name: (folder_of(work) / "out" / f"{name}.png").stat().st_mtime_ns for name in names[:4]}
     program.write_text(text)
     external(program).prepare(items, work)
-    given = sorted(path.stem for path in (folder_of(work) / "in").glob("*_mask.png"))
+    given = sorted(path.stem for path in (folder_of(work) / "seen").glob("*_mask.png"))
+    assert not (folder_of(work) / "in").exists()
     assert given == [f"{name}_mask" for name in names[4:]]
     after = {name: (folder_of(work) / "out" / f"{name}.png").stat().st_mtime_ns for name in names[:4]}
     assert after == before
@@ -99,7 +102,7 @@ def test_masks_are_written_in_the_colours_and_size_that_the_program_expects(
 ) -> None:
     external(program, white=white, size=32).prepare(items, tmp_path / "work")
     item = items.read(0, 1)[0]
-    given = folder_of(tmp_path / "work") / "in"
+    given = folder_of(tmp_path / "work") / "seen"
     mask = np.asarray(Image.open(given / f"{item.id}_mask.png"))
     assert mask.shape == (32, 32)
     assert set(np.unique(mask)) == {0, 255}
@@ -196,7 +199,7 @@ def test_a_program_that_takes_too_long_is_stopped_with_all_that_it_started(items
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
     started = time.monotonic()
     with pytest.raises(RunFailedError, match=r"slow: .* was stopped after 0\.02 minutes; 0 of 8"):
-        External("slow", [sys.executable, "-c", child, "{indir}"], minutes=0.02).prepare(items, tmp_path / "work")
+        External("slow", [sys.executable, "-c", child, "{indir}"], minutes=0.0025).prepare(items, tmp_path / "work")
     assert time.monotonic() - started < 30
 
 
@@ -207,6 +210,13 @@ def test_a_program_that_leaves_pictures_out_or_makes_others_is_refused(items: It
     small = "import sys; from PIL import Image; Image.new('RGB', (8, 8)).save(sys.argv[1])"
     with pytest.raises(RunFailedError, match="is 8×8, not 64×64"):
         External("small", ["{python}", "-c", small, "{output}", "{image}"]).prepare(items, tmp_path / "small")
+
+
+def test_a_program_called_for_each_item_has_the_files_of_this_item_alone(items: Items, tmp_path: Path) -> None:
+    check = "import os, shutil, sys; assert len(os.listdir(sys.argv[3])) == 2; shutil.copy(sys.argv[1], sys.argv[2])"
+    method = External("single", ["{python}", "-c", check, "{image}", "{output}", "{indir}"], minutes=1)
+    method.prepare(items, tmp_path / "work")
+    assert not (folder_of(tmp_path / "work") / "in").exists()
 
 
 def test_commands_and_options_that_cannot_work_are_refused(items: Items, tmp_path: Path) -> None:
@@ -312,7 +322,7 @@ def test_telea_makes_a_row_of_the_table(tmp_path: Path) -> None:
     done = bench.run(
         [
             "experiment=table1_inpaint_places", "stage=tabulate", "limit=6", "generator.steps=2", "device=cpu",
-            "controls=[]",
+            "controls=[blending]",
             "row=[stablediffusion,telea,poisson,paste_back]", f"paths.store={tmp_path / 'store'}",
             f"paths.data={tmp_path / 'data'}", f"out={tmp_path / 'out'}",
         ]

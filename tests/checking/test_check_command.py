@@ -23,7 +23,7 @@ SMALL = [
     f"+profile.features.images={MINI / 'metric_features'}", "device=cpu",
 ]  # fmt: skip
 """Overrides for the paper profile with the sizes and the features of the mini one."""
-TABLE1 = {"places", "places_list", "sd_inpainting", "inception_lama", "vgg16", "decoder_base", "decoder_large"}
+TABLE1 = {"places", "places_list", "sd_inpainting", "inception_lama", "vgg16", "decoder_large"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +43,8 @@ def numbered(message: str) -> list[str]:
 
 def test_one_list_names_everything_that_a_bare_machine_lacks(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     message = refused(["experiment=table1_inpaint_places", *PAPER], capfd)
-    assert message.startswith("bench: table1_inpaint_places: 8 things are missing or wrong\n")
-    assert set(numbered(message)) == TABLE1 | {"decoder_large_x2"}
+    assert message.startswith("bench: table1_inpaint_places: 6 things are missing or wrong\n")
+    assert set(numbered(message)) == TABLE1
     assets = read_assets()
     for name in numbered(message):
         assert assets[name].variable in message
@@ -59,14 +59,19 @@ def test_one_list_names_everything_that_a_bare_machine_lacks(tmp_path: Path, cap
 def test_a_present_asset_is_removed_from_the_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("BENCH_DECODER_BASE", str(MINI / "base"))
+    monkeypatch.setenv("BENCH_DECODER_LARGE", str(MINI / "large"))
     message = refused(["experiment=table1_inpaint_places", *PAPER], capfd)
-    assert set(numbered(message)) == TABLE1 - {"decoder_base"} | {"decoder_large_x2"}
+    assert set(numbered(message)) == TABLE1 - {"decoder_large"}
+
+
+def test_the_rows_of_a_control_need_their_files(capfd: pytest.CaptureFixture[str]) -> None:
+    message = refused(["experiment=table1_inpaint_places", *PAPER, "controls=[blending]"], capfd)
+    assert set(numbered(message)) == TABLE1 | {"decoder_base", "decoder_large_x2"}
 
 
 def test_the_sensitivity_needs_the_files_of_its_rows_and_choices(capfd: pytest.CaptureFixture[str]) -> None:
     names = set(numbered(refused(["experiment=sensitivity", *PAPER], capfd)))
-    assert names == TABLE1 - {"decoder_base"} | {"alexnet"}
+    assert names == TABLE1 | {"alexnet"}
 
 
 def test_native_baselines_need_their_authors_weights(capfd: pytest.CaptureFixture[str]) -> None:
@@ -130,7 +135,7 @@ def miniatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-ROWS = "row=[lama,stablediffusion,large_mask,paste_back]"
+ROWS = "row=[lama,stablediffusion,large_mask,large_nomask]"
 
 
 def test_a_complete_machine_is_ready_and_shown_the_estimate(
