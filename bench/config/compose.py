@@ -79,8 +79,10 @@ COMPOSING = re.compile(r"In '(?P<option>[^']+)': \w+ raised.*?:\n(?P<said>.*?)\n
 """Pattern of Hydra's message about the file of an option, if the file's content does not fit the schema."""
 CELL = 8
 """Side, in image pixels, of the square to which one position of the latents corresponds."""
-RESOLVERS = ("oc.env", "oc.select", "oc.decode", "oc.create", "oc.deprecated", "oc.dict.keys", "oc.dict.values")
-"""Names of OmegaConf's own resolvers, which an interpolation such as `${oc.env:HOME}` may use."""
+RESOLVERS = (
+    "oc.env", "oc.select", "oc.decode", "oc.create", "oc.deprecated", "oc.dict.keys", "oc.dict.values", "part_of",
+)  # fmt: skip
+"""Names of the resolvers that an interpolation such as `${oc.env:HOME}` may use: OmegaConf's own, and `part_of`."""
 
 OWN = ("experiment", "experiments", "out", "each", "gate", "seeds", "seeds_from", "card")
 """Keys that only a collection itself uses. It does not pass their overrides on to its experiments."""
@@ -96,8 +98,27 @@ OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "da
 
 They only choose between alternatives that the project offers.
 """
+CHECKPOINTS = (".ckpt", ".safetensors")
+"""Endings of checkpoint files."""
 
 ConfigStore.instance().store(name="schema", node=ComposedConfig)
+
+
+def part_of(pipeline: str, part: str) -> str:
+    """Return the path of a network of a pipeline, which the interpolation `${part_of:PIPELINE,PART}` uses.
+
+    Args:
+        pipeline: folder of a pipeline, or one checkpoint file that holds all its networks.
+        part: name of the network's folder in the pipeline's folder, such as `vae`.
+
+    Returns:
+        The folder of the network; for a checkpoint file, the file itself.
+    """
+    is_one_file = Path(pipeline).is_file() or Path(pipeline).suffix in CHECKPOINTS
+    return pipeline if is_one_file else f"{pipeline}/{part}"
+
+
+OmegaConf.register_new_resolver("part_of", part_of, replace=True)
 
 
 def experiments() -> dict[str, str]:
@@ -237,8 +258,19 @@ def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]
 
 
 def changing(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that change the paper's table. If there are any, the run is labelled custom."""
-    return [word for word in overrides if group_of(word) not in NEUTRAL and not word.startswith(OFFERED)]
+    """Return the overrides that change the paper's table. If there are any, the run is labelled custom.
+
+    An override that only says where the paper's own files are does not change the table.
+    """
+    values = dict(word.partition("=")[::2] for word in overrides)
+    own_files = {"generator.tokenizer"}  # a checkpoint file contains no tokenizer
+    if values.get("profile.decoders.vanilla") == values.get("paths.sd_inpainting"):
+        own_files.add("profile.decoders.vanilla")
+    return [
+        word
+        for word in overrides
+        if group_of(word) not in NEUTRAL and not word.startswith(OFFERED) and key_of(word) not in own_files
+    ]
 
 
 def for_each(config: ComposedConfig | CollectingConfig, overrides: list[str]) -> dict[str, list[str]]:

@@ -18,6 +18,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from bench.errors import BadInputError
+from bench.generation.clip_vocabulary import clip_tokenizer
 from bench.generation.quiet import quiet
 from bench.generation.schedulers import AUTOCAST, precision_of, under_autocast
 from bench.generation.single_file import single_file_parts
@@ -98,8 +99,8 @@ def text_parts(
 
     Args:
         pipeline: path or hub id, see `locate`. A file must be a Stable Diffusion 1 checkpoint in the original layout.
-        tokenizer: folder or hub id of CLIP's tokenizer. None takes the tokenizer in the pipeline's folder; a checkpoint
-            file contains none.
+        tokenizer: folder or hub id of CLIP's tokenizer. None takes the tokenizer in the pipeline's folder, or CLIP's
+            own vocabulary for a checkpoint file, which contains none.
         channels: expected number of the UNet's input channels, `TEXT_TO_IMAGE` or `INPAINTING`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
         device: device on which the networks run.
@@ -109,18 +110,13 @@ def text_parts(
         BadInputError: the model is missing, incomplete or of another kind.
     """
     dtype, path = precision_of(precision, device), locate(pipeline)
+    vocabulary = None if tokenizer is None else locate(tokenizer, TOKENIZER_KEY)
     if path.is_file():
-        if tokenizer is None:
-            raise BadInputError(
-                f"{TOKENIZER_KEY}: {path} holds no tokenizer: expected the folder of CLIP's (tokenizer.json, or "
-                "vocab.json and merges.txt, as in openai/clip-vit-large-patch14), found null"
-            )
-        vocabulary = locate(tokenizer, TOKENIZER_KEY)
         parts = single_file_parts(path, KEY, lambda found: _check_channels(path, found, channels))
     else:
         _check_folder(path)
         _check_channels(path, _config(path, "unet").get("in_channels"), channels)
-        vocabulary = path / "tokenizer" if tokenizer is None else locate(tokenizer, TOKENIZER_KEY)
+        vocabulary = vocabulary or path / "tokenizer"
         parts = {
             "scheduler": _config(path, "scheduler", "scheduler_config.json"),
             "unet": _part(path / "unet", UNet2DConditionModel),
@@ -219,7 +215,19 @@ def _variant(part: Path) -> str | None:
     return "fp16" if weights and all(".fp16" in name for name in weights) else None
 
 
-def _tokenizer(folder: Path, encoder: Any) -> Any:
+def _tokenizer(folder: Path | None, encoder: Any) -> Any:
+    """Return a tokenizer whose tokens the text encoder knows: that of a folder, or CLIP's own for None."""
+    tokenizer = clip_tokenizer() if folder is None else _tokenizer_in(folder)
+    if len(tokenizer) > encoder.vocab_size:
+        raise BadInputError(
+            f"{TOKENIZER_KEY}: {folder or 'null, which stands for the vocabulary of CLIP'}: expected the "
+            f"{encoder.vocab_size} tokens of the text encoder or fewer, found {len(tokenizer)}"
+        )
+    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.max_position_embeddings)
+    return tokenizer
+
+
+def _tokenizer_in(folder: Path) -> Any:
     complete = (("tokenizer.json",), ("vocab.json", "merges.txt"))
     if not any(all((folder / file).is_file() for file in files) for files in complete):
         raise BadInputError(
@@ -230,12 +238,6 @@ def _tokenizer(folder: Path, encoder: Any) -> Any:
             tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as error:  # a broken vocabulary can raise any error
         raise BadInputError(f"{TOKENIZER_KEY}: {folder} does not load ({error})") from error
-    if len(tokenizer) > encoder.vocab_size:
-        raise BadInputError(
-            f"{TOKENIZER_KEY}: {folder}: expected the {encoder.vocab_size} tokens of the text encoder or fewer, "
-            f"found {len(tokenizer)}"
-        )
-    tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.max_position_embeddings)
     return tokenizer
 
 

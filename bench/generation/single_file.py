@@ -1,7 +1,7 @@
 """Reading of Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion).
 
 The tensor names are converted like in diffusers' `from_single_file` (`diffusers/loaders/single_file_utils.py`). That
-function would download the settings of every part; this module takes them from the folder `configs`. If a file also
+function would download the settings of every part; this module takes them from `bench/models/configs`. If a file also
 holds a moving average of the UNet's weights (`model_ema.*`), this average is ignored and the raw weights are used, like
 in the released scripts for inpainting and for text to image.
 """
@@ -19,6 +19,7 @@ from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, con
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
+import bench.models
 from bench.errors import BadInputError
 from bench.generation.quiet import quiet
 from bench.generation.unet_weights import of_file
@@ -26,7 +27,7 @@ from bench.models.tensor_files import mismatch, read_tensors
 
 __all__ = ["single_file_parts"]
 
-CONFIGS = Path(__file__).parent / "configs" / "sd15"
+CONFIGS = Path(bench.models.__file__).parent / "configs" / "sd15"
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 TEXT = "cond_stage_model.transformer."
 

@@ -49,7 +49,7 @@ class TextToImageGenerator(LatentDiffusion):
     With `autocast` on a GPU, only the UNet computes in half precision, and all weights stay in float32.
     """
     tokenizer: InitVar[str | None] = None
-    """Folder or hub id of CLIP's tokenizer. A checkpoint file contains no tokenizer, so it needs this value."""
+    """Folder or hub id of CLIP's tokenizer; None for the pipeline's own, or for CLIP's own if `pipeline` is a file."""
     vae: InitVar[str | None] = None
     """Folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own."""
 

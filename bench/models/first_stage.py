@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from diffusers import AutoencoderKL, VQModel
+from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from torch import Tensor, nn
 
 from bench.errors import BadInputError
 from bench.models.checkpoints import network_settings
+from bench.models.tensor_files import mismatch, read_tensors
 
 __all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "load_first_stage"]
+
+AUTOENCODER = Path(__file__).parent / "configs" / "sd15" / "vae" / "config.json"
+"""Settings of Stable Diffusion 1's autoencoder, which a checkpoint file does not contain."""
+FIRST_STAGE = "first_stage_model."
+"""Beginning of the names of the autoencoder's tensors in a checkpoint file."""
 
 
 class FirstStage(Protocol):
@@ -74,12 +82,18 @@ class VQFirstStage(nn.Module):
 
 
 def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
-    """Read a first stage in float32 from a folder of diffusers' `AutoencoderKL` or `VQModel`.
+    """Read a first stage in float32.
+
+    Args:
+        path: a folder of diffusers' `AutoencoderKL` or `VQModel`; or a checkpoint file of Stable Diffusion 1 in the
+            original layout, which also holds other networks.
 
     Raises:
-        BadInputError: the folder holds neither of these two models, or the model does not load.
+        BadInputError: there is neither of these two models, or the model does not load.
     """
     path = Path(path)
+    if path.is_file():
+        return KLFirstStage(_autoencoder_of_file(path))
     kind = network_settings(path).get("_class_name")
     kinds = {"AutoencoderKL": (AutoencoderKL, KLFirstStage), "VQModel": (VQModel, VQFirstStage)}
     if kind not in kinds:
@@ -93,3 +107,23 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
         raise BadInputError(f"{path}: the first stage does not load ({error})") from error
     first_stage: KLFirstStage | VQFirstStage = wrapper(loaded)
     return first_stage
+
+
+def _autoencoder_of_file(path: Path) -> AutoencoderKL:
+    settings = json.loads(AUTOENCODER.read_text(encoding="utf-8"))
+    tensors = read_tensors(path)
+    if not any(name.startswith(FIRST_STAGE) for name in tensors):
+        raise BadInputError(f"{path}: expected Stable Diffusion 1 in the original layout, found no {FIRST_STAGE}*")
+    with torch.device("meta"):
+        autoencoder = AutoencoderKL.from_config(settings)
+    try:
+        found = convert_ldm_vae_checkpoint(tensors, settings)
+    except Exception as error:  # another model's tensors can fail anywhere in the conversion
+        raise BadInputError(f"{path}: expected Stable Diffusion 1, found another model ({error!r})") from error
+    differences = mismatch(autoencoder.state_dict(), found)
+    if differences:
+        raise BadInputError(
+            f"{path}: expected the first stage of Stable Diffusion 1, found one with {'; '.join(differences)}"
+        )
+    autoencoder.load_state_dict(found, assign=True)
+    return autoencoder.float()

@@ -266,3 +266,19 @@ def test_a_decoder_checkpoint_alone_adds_its_two_rows(weights: str) -> None:
 )
 def test_an_override_that_changes_the_papers_table_makes_it_custom(override: str, custom: bool) -> None:
     assert changing(["experiment=table2_inpaint_imagenet", override]) == [override] * custom
+
+
+def test_one_setting_names_the_checkpoint_file_of_the_paper(tmp_path: Path) -> None:
+    file = tmp_path / "sd-v1-5-inpainting.ckpt"
+    config, resolved = typed(compose_config([TABLE, "profile=paper", f"paths.sd_inpainting={file}"]))
+    assert config.profile.decoders["vanilla"] == config.profile.first_stage == str(file)
+    assert resolved["rows"]["stablediffusion"]["method"]["decoder"]["path"] == str(file)
+    folder, _ = typed(compose_config([TABLE, "profile=paper", f"paths.sd_inpainting={tmp_path}"]))
+    assert folder.profile.decoders["vanilla"] == folder.profile.first_stage == f"{tmp_path}/vae"
+
+
+def test_what_only_says_where_the_papers_files_are_makes_no_table_custom() -> None:
+    words = [TABLE, "profile=paper", "paths.sd_inpainting=a.ckpt", "generator.tokenizer=b"]
+    assert changing([*words, "profile.decoders.vanilla=a.ckpt"]) == []
+    assert changing([*words, "profile.decoders.vanilla=c.ckpt"]) == ["profile.decoders.vanilla=c.ckpt"]
+    assert changing([TABLE, "profile.decoders.vanilla=a.ckpt"]) == ["profile.decoders.vanilla=a.ckpt"]

@@ -5,7 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub.constants
+import huggingface_hub
+import open_clip
 import pytest
 import torch
 from accelerate import init_empty_weights
@@ -16,10 +17,13 @@ from transformers import CLIPImageProcessor, CLIPTextConfig, CLIPTextModel
 
 from bench.errors import BadInputError
 from bench.generation import single_file
+from bench.generation.clip_vocabulary import clip_tokenizer
 from bench.generation.inpainting import InpaintingGenerator
 from bench.generation.paint_by_example import PaintByExampleGenerator
 from bench.generation.pipelines import INPAINTING, TEXT_TO_IMAGE, exemplar_parts, locate, text_parts
 from bench.generation.text_to_image import TextToImageGenerator
+from bench.models import first_stage
+from bench.models.first_stage import load_first_stage
 from tests.generation import tiny
 
 CPU = torch.device("cpu")
@@ -309,14 +313,41 @@ def test_a_generator_reports_which_unet_weights_it_uses(folders: dict[str, Path]
 
 @pytest.mark.blackbox
 @pytest.mark.usefixtures("tiny_configs")
-def test_a_checkpoint_file_needs_a_tokenizer(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_a_checkpoint_file_takes_the_tokenizer_of_clip(folders: dict[str, Path], tmp_path: Path) -> None:
     save_file(tiny.original_layout(4), tmp_path / "model.safetensors")
     with pytest.raises(
-        BadInputError, match=r"^generator\.tokenizer: .*model\.safetensors holds no tokenizer: .*, found null$"
+        BadInputError, match=r"^generator\.tokenizer: null, .*: expected the 120 tokens .*, found 49408$"
     ):
-        text(tmp_path / "model.safetensors")
+        text(tmp_path / "model.safetensors")  # the tiny text encoder knows fewer tokens
     with pytest.raises(BadInputError, match=r"^generator\.tokenizer: .*unet: expected tokenizer\.json, or vocab\.json"):
         text(tmp_path / "model.safetensors", folders["text"] / "unet")
+
+
+@pytest.mark.blackbox
+@pytest.mark.usefixtures("tiny_configs")
+def test_a_checkpoint_file_gives_the_first_stage_and_the_decoder_of_the_folder(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.ckpt"
+    torch.save({"state_dict": tiny.original_layout(9)}, path)
+    monkeypatch.setattr(first_stage, "AUTOENCODER", single_file.CONFIGS / "vae" / "config.json")
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    found, expected = (load_first_stage(one) for one in (path, folders["inpainting"] / "vae"))
+    assert torch.equal(found.latents(image), expected.latents(image))
+    with pytest.raises(
+        BadInputError, match=r"expected Stable Diffusion 1 in the original layout, found no first_stage"
+    ):
+        torch.save({"state_dict": {"weight": torch.ones(1)}}, path)
+        load_first_stage(path)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(
+    "sentence", ["photograph of a beautiful empty scene, highest quality settings", "A man's 2 cafés!! 日本"]
+)
+def test_the_tokens_of_clip_equal_those_of_open_clip(sentence: str) -> None:
+    theirs = [token for token in open_clip.get_tokenizer("ViT-B-32")([sentence])[0].tolist() if token]
+    assert clip_tokenizer()(sentence).input_ids == theirs
 
 
 @pytest.mark.blackbox

@@ -1,0 +1,34 @@
+"""CLIP's tokenizer, made from the vocabulary in the package open_clip, for checkpoint files, which contain none."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+from open_clip.tokenizer import bytes_to_unicode, default_bpe
+from transformers import CLIPTokenizer
+
+__all__ = ["clip_tokenizer"]
+
+SIZE = 49408
+"""Number of tokens of CLIP's vocabulary."""
+START, END = "<|startoftext|>", "<|endoftext|>"
+WORD_END = "</w>"
+"""Text at the end of each token that ends a word."""
+LENGTH = 77
+"""Largest number of tokens of a text, with the two tokens for its start and end."""
+
+
+def clip_tokenizer() -> Any:
+    """Return the tokenizer of all OpenAI's CLIP models, such as openai/clip-vit-large-patch14 in Stable Diffusion 1.
+
+    Its tokens are the 256 bytes, the same bytes at the end of a word, the merged pairs in the order of the file, and
+    the two special tokens (openai/CLIP at d05afc4, clip/simple_tokenizer.py). The file is under the MIT licence.
+    """
+    characters = list(bytes_to_unicode().values())
+    lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode("utf-8").split("\n")
+    merges = [tuple(line.split()) for line in lines[1 : SIZE - 2 * len(characters) - 1]]
+    tokens = [*characters, *(f"{one}{WORD_END}" for one in characters), *map("".join, merges), START, END]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=LENGTH)
