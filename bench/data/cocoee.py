@@ -132,12 +132,12 @@ class COCOEE(Pictures):
 
 def _listed(path: Path) -> list[str]:
     if path.exists() and not isfile(path):
-        raise BadInputError(f"{path}: expected ids in NumPy's format, found something that is not a regular file")
+        raise BadInputError(f"{path}: expected a NumPy file of ids, found something that is not a regular file")
     try:
         with path.open("rb") as file:
             ids = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # the header is parsed as Python code, which can raise any error
-        raise BadInputError(f"{path}: expected ids in NumPy's format, found {error}") from None
+        raise BadInputError(f"{path}: expected a NumPy file of ids, found one that cannot be read ({error})") from None
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise BadInputError(f"{path}: expected one row of whole numbers, found {ids.dtype} of shape {ids.shape}")
     outside = [str(number) for number in ids.tolist() if not 0 <= number < 10**DIGITS]

@@ -512,7 +512,8 @@ def _warn_about_missing(manifest: dict[str, Any]) -> None:
         log.warning("left out %d picture(s), because all their masks cover more than half: %s", count, names)
     if manifest["grey_masks"]:
         log.warning(
-            "%d mask(s) have grey pixels, which count as hole or known by the nearer value", manifest["grey_masks"]
+            "%d mask(s) have grey pixels; each of them counts as hole or known, whichever grey level is nearer",
+            manifest["grey_masks"],
         )
     if note := left_out_note(manifest["left_out"]):
         log.warning("%s", note)

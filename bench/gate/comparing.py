@@ -209,7 +209,7 @@ class _Collector:
                     self.comparisons.append(Comparison(name, row, cost, new_value, old_value, margin, False, worse))
                 elif new_value is not None or old_value is not None:
                     side = "new" if new_value is None else "old"
-                    self.miss(name, f"{cost} of {row}: expected it on both sides, found none in {side}")
+                    self.miss(name, f"{cost} of {row}: expected it in the new and in the old run, found none in {side}")
 
     def _once(self, note: str) -> None:
         if note not in self.notes:
@@ -219,7 +219,11 @@ class _Collector:
 def _sampling(new: Measured, old: Measured) -> str | None:
     """Return a description of the first setting in which the latents were sampled differently; None if all agree."""
     if new.sampling is None or old.sampling is None:
-        return None if new.sampling == old.sampling else "sampling: expected latents on both sides, found them on one"
+        return (
+            None
+            if new.sampling == old.sampling
+            else "sampling: expected latents in the new and in the old run, found them in one"
+        )
     found = old.sampling.differences(new.sampling)
     return f"sampling: {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "") if found else None
 
@@ -248,7 +252,7 @@ def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | NotA
     """
     if new.value is None or old.value is None:
         reasons = [f"{side}: {number.reason}" for side, number in (("new", new), ("old", old)) if number.reason]
-        return NotAvailable(f"expected a value on both sides, found none ({'; '.join(reasons)})")
+        return NotAvailable(f"expected a value in the new and in the old run, found none ({'; '.join(reasons)})")
     if new.n != old.n:
         return NotAvailable(f"expected {old.n} items, found {new.n}")
     if new.higher_is_better != old.higher_is_better:

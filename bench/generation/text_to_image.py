@@ -23,7 +23,7 @@ SCHEDULERS = {"plms": plms, "ddim": ddim}
 
 @dataclass(eq=False)
 class TextToImageGenerator(LatentDiffusion):
-    """A generator that samples from each item's caption, without noise after the start.
+    """A generator that samples from each item's caption. The start is random, and the sampling steps add no noise.
 
     Classifier-free guidance compares the caption with an empty caption.
 

@@ -66,11 +66,11 @@ class ImageEncoder:
 def hole_crop(hole: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
     """Return the part of an image that is compared with the exemplar, as a slice of rows and a slice of columns.
 
-    In reading order, the hole has a first and a last pixel. The crop goes from the row and the column of the first
-    pixel to the row and the column of the last pixel, without the latter row and column. If the hole is a rectangle,
-    only the last row and the last column are missing. For any other shape, the crop is usually not the bounding box. If
-    the last pixel lies to the left of the first pixel, the released script fails because its crop is empty. In this
-    case the function swaps the two columns. The crop is always at least one pixel high and wide.
+    The crop is that of the released script. It begins at the first pixel of the hole, row by row, and ends before the
+    row and the column of the hole's last pixel. For a rectangular hole, the crop is therefore the hole without its last
+    row and its last column. For any other shape, it is usually not the bounding box. If the last pixel lies to the left
+    of the first pixel, the released script fails because its crop is empty. In this case the function swaps the two
+    columns. The crop is always at least one pixel high and wide.
 
     Args:
         hole: H×W booleans, True in the hole.

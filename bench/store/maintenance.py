@@ -151,7 +151,9 @@ def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftov
         if use.counts(host, under):
             active.append(use)
         elif _days(path) >= days:
-            yield Leftover(Named(path, RUNS, Role.NOTE), _size(path), f"note of a run that is gone: {use.out}")
+            yield Leftover(
+                Named(path, RUNS, Role.NOTE), _size(path), f"list of what a run used; the run is gone: {use.out}"
+            )
     for one in named(root):
         with suppress(FileNotFoundError):
             why = _leftover(one, active, days)

@@ -152,11 +152,14 @@ def read_uses(root: Path) -> Iterator[tuple[Path, Use]]:
                 )
         except FileNotFoundError:
             if path.is_symlink():
-                raise BadInputError(f"{path}: expected the note of a run, found a broken link") from None
+                raise BadInputError(
+                    f"{path}: expected a list of the content that a run uses, found a broken link"
+                ) from None
             continue
         except BadInputError as error:
             raise BadInputError(
-                f"{error}; it should be the note of a run: remove it, and the next start of the run writes it again"
+                f"{error}; this file lists the content that a run uses; remove the file, and the run writes it again at "
+                "its next start"
             ) from None
         keys = {kind: frozenset(names) for kind, names in found["keys"].items()}
         yield path, Use(found["experiment"], found["out"], found["host"], found["started"], keys)

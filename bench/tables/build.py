@@ -361,7 +361,7 @@ def build_table(
 
 
 def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRICS) -> dict[str, str]:
-    """Return the key of the best row by metric, for each column's metric and for its variant `hole_only`.
+    """Return the name of the best row for each metric: the metrics of the columns, and their variants `hole_only`.
 
     A row is the best one if it is significantly better than every other measured row of the main table. A metric
     without such a row is left out. Rows whose images were made elsewhere are candidates as well, because the run

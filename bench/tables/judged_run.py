@@ -49,7 +49,7 @@ class JudgedRun:
 
     @cached_property
     def claims(self) -> list[Claim]:
-        """Statements that the run of this table decides, with `error` as the error over known pixels."""
+        """Claims that the run of this table decides. Claims on known pixels use the metric that `error` names."""
         found = [claim for claim in all_claims() if claim.where == "run" and claim.run == self.number]
         return [_by_reading(claim, self.error) for claim in found]
 

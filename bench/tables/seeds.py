@@ -179,9 +179,9 @@ class SeedStudy:
         """
         found = self.tables.get(table)
         if found is None:
-            return NotAvailable(f"no further training was measured in Table {table}")
+            return NotAvailable(f"no decoder with another training seed was measured in Table {table}")
         if row not in found.rows or len(found.rows[row].trainings) < 2:
-            return NotAvailable(f"the decoder of {row} was not trained again")
+            return NotAvailable(f"the decoder of {row} was not trained with another seed")
         other = next((path for path, sha in found.weights.items() if self.shipped.get(path, sha) != sha), None)
         if other is not None:
             return NotAvailable(f"the values over training seeds were measured with other weights of {other}")
@@ -248,7 +248,7 @@ class RunSeeds:
         the reason is returned.
         """
         if self.altered:
-            return NotAvailable(f"the values over training seeds were measured without {', '.join(self.altered)}")
+            return NotAvailable(f"this run has {', '.join(self.altered)}; the training seeds were compared without it")
         return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
 
     def recipes_tried(self, row: str) -> int | None:

@@ -147,7 +147,7 @@ def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
         chosen = [judgement.evidence for judgement in rows if judgement.verdict == verdict]
         if chosen:
             return Judgement(verdict, " | ".join(chosen))
-    raise AssertionError("every row has one of these verdicts")
+    raise AssertionError(f"{claim.id}: a row has an unknown verdict")
 
 
 def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:

@@ -176,7 +176,10 @@ def test_ids_that_lack_a_file_are_counted_and_shown(copy: Path) -> None:
         (np.array([[1, 2]]), r"expected one row of whole numbers, found int64 of shape \(1, 2\)$"),
         (np.array([1, -2, 10**12]), r"expected ids of at most 12 digits, found -2, 1000000000000$"),
         (np.array([], np.int64), r"expected ids of pictures, found none$"),
-        (np.array([{}], object), r"expected ids in NumPy's format, found Object arrays cannot be loaded"),
+        (
+            np.array([{}], object),
+            r"expected a NumPy file of ids, found one that cannot be read \(Object arrays cannot be loaded",
+        ),
     ],
 )
 def test_a_broken_list_is_refused(copy: Path, content: npt.NDArray[np.generic], message: str) -> None:
@@ -188,9 +191,9 @@ def test_a_broken_list_is_refused(copy: Path, content: npt.NDArray[np.generic], 
 @pytest.mark.blackbox
 def test_a_wrong_list_or_folder_is_named(copy: Path, tmp_path: Path) -> None:
     (copy / "id_list.npy").write_text("1\n2\n")
-    with pytest.raises(BadInputError, match=r"id_list\.npy: expected ids in NumPy's format, found "):
+    with pytest.raises(BadInputError, match=r"id_list\.npy: expected a NumPy file of ids, found "):
         list(COCOEE(copy))
-    with pytest.raises(BadInputError, match=r"gone\.npy: expected ids in NumPy's format, found .*No such file"):
+    with pytest.raises(BadInputError, match=r"gone\.npy: expected a NumPy file of ids, found .*No such file"):
         list(COCOEE(copy, ids="gone.npy"))
     with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds GT_3500, .*nowhere$"):
         list(COCOEE(tmp_path / "nowhere"))

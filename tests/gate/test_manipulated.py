@@ -111,7 +111,10 @@ def test_a_changed_value_of_a_baseline_is_named(
     [
         (("rows", "mine", "lpips"), "lpips of mine"),
         (("rows", "mine"), "new has more rows: mine"),
-        (("costs", "mine", "parameters"), "parameters of mine: expected it on both sides, found none in old"),
+        (
+            ("costs", "mine", "parameters"),
+            "parameters of mine: expected it in the new and in the old run, found none in old",
+        ),
         (("protocols", "lpips"), "lpips"),
     ],
     ids=lambda keys: "/".join(keys) if isinstance(keys, tuple) else "",
@@ -136,7 +139,7 @@ def test_a_column_that_every_row_of_old_lost_is_named(
     for row in ("mine", "stablediffusion"):
         change(baseline, "experiments", EXPERIMENT, "rows", row, "lpips", drop=True, seal=True)
     assert command(worse, baseline) == CANNOT_TELL
-    assert "lpips of mine, stablediffusion: expected a value on both sides" in said(capsys).replace(
+    assert "lpips of mine, stablediffusion: expected a value in the new and in the old run" in said(capsys).replace(
         "stablediffusion, mine", "mine, stablediffusion"
     )
 

@@ -52,8 +52,8 @@ def test_values_are_sorted_by_training_seed_with_the_shipped_one_first() -> None
 @pytest.mark.parametrize(
     ("asked", "reason"),
     [
-        ({"row": "large_mask"}, "the decoder of large_mask was not trained again"),
-        ({"row": "stablediffusion"}, "the decoder of stablediffusion was not trained again"),
+        ({"row": "large_mask"}, "the decoder of large_mask was not trained with another seed"),
+        ({"row": "stablediffusion"}, "the decoder of stablediffusion was not trained with another seed"),
         ({"manifest": "another"}, "and this run has manifest another"),
         ({"protocol": "another"}, "another protocol of fid"),
         ({"protocol": None}, "another protocol of fid"),
@@ -69,7 +69,7 @@ def test_missing_values_are_reported_with_a_reason(asked: dict[str, str | None],
 def test_another_table_and_an_empty_study_have_no_values() -> None:
     for study in (SeedStudy(), STUDY):
         found = study.values(3, "base_mask", "fid", manifest="manifest", protocol="p")
-        assert found == NotAvailable("no further training was measured in Table 3")
+        assert found == NotAvailable("no decoder with another training seed was measured in Table 3")
 
 
 def test_changed_shipped_weights_invalidate_the_study() -> None:
@@ -93,7 +93,7 @@ def test_a_run_with_other_images_has_no_values_of_the_study() -> None:
         2, manifest="manifest", protocols={"fid": "p"}, decoders=DECODERS, altered=["generator.steps=4", "seed=3"]
     )
     assert run.values("base_mask", "fid") == NotAvailable(
-        "the values over training seeds were measured without generator.steps=4, seed=3"
+        "this run has generator.steps=4, seed=3; the training seeds were compared without it"
     )
 
 
