@@ -13,12 +13,14 @@ import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object, instantiate
 
+from bench.config.opened_files import opened_files, plain_files
 from bench.config.own_code import OWN_PACKAGES, code_of
 from bench.errors import BadInputError, outcome
 from bench.runtime.text import one_line
@@ -33,8 +35,6 @@ PATH_KEYS = (
 )  # fmt: skip
 """Keys next to a `_target_` whose value, if it is a text, is the path of a file or folder that must exist."""
 PLAIN = {kind.__name__: kind for kind in (bool, int, float, str)}
-IGNORED = (".lock", ".md", ".gitattributes")
-"""Endings of the names of files that lie next to weights but are not part of the weights."""
 
 logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its message about a bad target is in the error as well
 
@@ -227,11 +227,38 @@ def _with_paths(node: Any) -> Any:
     }
 
 
-def _paths(node: Any, key: str) -> Iterator[tuple[str, Path]]:
+@dataclass(frozen=True)
+class _Content:
+    """The files at a path that an object gets."""
+
+    path: Path
+    by_own_code: bool
+    """True if a class or function of this project reads the path."""
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any], name: str) -> _Content:
+        """Return the content of the path that a part of a configuration has under the key `name`."""
+        target = node.get(TARGET)
+        return cls(Path(node[name]), not isinstance(target, str) or _is_own(target))
+
+    @property
+    def files(self) -> list[Path]:
+        if self.path.is_file():
+            return [self.path]
+        return opened_files(self.path) if self.by_own_code else list(plain_files(self.path))
+
+    def hash(self, files: Mapping[str, str]) -> str:
+        """Return the hash of the content, given the SHA-256 of each file by its path."""
+        if self.path.is_file():
+            return files[str(self.path)]
+        return content_key({file.relative_to(self.path).as_posix(): files[str(file)] for file in self.files})
+
+
+def _paths(node: Any, key: str) -> Iterator[tuple[str, _Content]]:
     if isinstance(node, Mapping):
         for name, value in node.items():
             if _is_path(node, name):
-                yield f"{key}.{name}", Path(value)
+                yield f"{key}.{name}", _Content.of(node, name)
             else:
                 yield from _paths(value, f"{key}.{name}")
     elif isinstance(node, list):
@@ -246,24 +273,17 @@ def missing_files(node: Any, key: str) -> list[str]:
         node: part of a configuration, as plain data.
         key: full name of the key that has this part. Each line begins with the key of its path.
     """
-    return [f"{name}: nothing at {path}" for name, path in _paths(node, key) if not path.exists()]
+    return [f"{name}: nothing at {found.path}" for name, found in _paths(node, key) if not found.path.exists()]
 
 
 def weight_files(node: Any, key: str = "") -> dict[str, str]:
     """Return the SHA-256 of every file at or below the paths in a part of a configuration, by the file's path.
 
-    If a path is a folder, hidden files in it and files with an ending in `IGNORED` are left out.
+    If a path is a folder, only the files that a loader may open count; see `bench.config.opened_files`. All files of a
+    folder count for external code, whose loader is not known.
     """
-    files = {file for _, path in _paths(node, key) for file in _files(path)}
+    files = {file for _, found in _paths(node, key) for file in found.files}
     return {str(file): file_sha256(file) for file in sorted(files)}
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    found = [file for file in path.rglob("*") if file.is_file() and not file.name.endswith(IGNORED)]
-    # Hidden files and folders next to weights, such as `.cache`, belong to download tools.
-    return [file for file in found if not any(name.startswith(".") for name in file.relative_to(path).parts)]
 
 
 def identity(node: Any, files: Mapping[str, str]) -> Any:
@@ -280,7 +300,7 @@ def identity(node: Any, files: Mapping[str, str]) -> Any:
     """
     if isinstance(node, Mapping):
         found = {
-            name: _content(Path(value), files) if _is_path(node, name) else identity(value, files)
+            name: _Content.of(node, name).hash(files) if _is_path(node, name) else identity(value, files)
             for name, value in node.items()
         }
         if TARGET in node:
@@ -292,12 +312,6 @@ def identity(node: Any, files: Mapping[str, str]) -> Any:
     if isinstance(node, list):
         return [identity(value, files) for value in node]
     return node
-
-
-def _content(path: Path, files: Mapping[str, str]) -> str:
-    if path.is_file():
-        return files[str(path)]
-    return content_key({file.relative_to(path).as_posix(): files[str(file)] for file in _files(path)})
 
 
 def own_code(node: Any) -> dict[str, str]:

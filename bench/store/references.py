@@ -158,8 +158,8 @@ def read_uses(root: Path) -> Iterator[tuple[Path, Use]]:
             continue
         except BadInputError as error:
             raise BadInputError(
-                f"{error}; this file lists the content that a run uses; remove the file, and the run writes it again at "
-                "its next start"
+                f"{error}; this file lists the content that a run uses; remove it, and the run writes it again when it "
+                "starts next"
             ) from None
         keys = {kind: frozenset(names) for kind, names in found["keys"].items()}
         yield path, Use(found["experiment"], found["out"], found["host"], found["started"], keys)

@@ -12,6 +12,7 @@ from hydra.utils import get_object
 
 from bench.config.instantiate import check_targets, make, missing_files, named, own_code, require_target, weight_files
 from bench.config.instantiate import identity as identity_of
+from bench.config.opened_files import opened_files
 from bench.errors import BadInputError
 from bench.store import file_sha256
 
@@ -295,3 +296,68 @@ def test_a_path_is_known_by_the_annotation_of_somebodys_own_class(
     assert identity(node) != before
     node["weights_file"] = "nowhere.bin"
     assert missing_files(node, "rows.own.method") == ["rows.own.method.weights_file: nothing at nowhere.bin"]
+
+
+UNREAD = (
+    "safety_checker/model.safetensors", "safety_checker/config.json", "v1-5-pruned.ckpt", "preview.png",
+    "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
+    "unet/diffusion_pytorch_model.bin", "vae/preview.jpg", "unet/diffusion_flax_model.msgpack",
+)  # fmt: skip
+"""Files in a downloaded pipeline that no generator opens."""
+
+
+def pipeline(folder: Path) -> dict[str, str]:
+    """Write the files of a pipeline, and return a part of a configuration that reads it."""
+    parts = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
+    names = [f"{part}/{file}" for part, name in parts.items() for file in ("config.json", f"{name}.safetensors")]
+    for name in ("model_index.json", "scheduler/scheduler_config.json", "tokenizer/vocab.json", *names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    return {"_target_": "bench.generation.text_to_image.TextToImageGenerator", "pipeline": str(folder)}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_file_that_no_loader_opens_changes_no_key_and_is_not_hashed(name: str, tmp_path: Path) -> None:
+    node = pipeline(tmp_path)
+    before, key = weight_files(node), identity(node)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("something else")
+    assert weight_files(node) == before
+    assert identity(node) == key
+
+
+def test_each_file_that_a_loader_opens_changes_the_key(tmp_path: Path) -> None:
+    node = pipeline(tmp_path)
+    before = identity(node)
+    for file in [path for path in tmp_path.rglob("*") if path.is_file()]:
+        kept = file.read_text()
+        file.write_text("changed")
+        assert identity(node) != before, file
+        file.write_text(kept)
+    assert identity(node) == before
+
+
+@pytest.mark.parametrize(
+    ("names", "read"),
+    [
+        (["model.fp16.safetensors"], ["model.fp16.safetensors"]),
+        (["model.fp16.safetensors", "pytorch_model.bin"], ["pytorch_model.bin"]),
+        (["pytorch_model.bin", "pytorch_model.fp16.bin"], ["pytorch_model.bin"]),
+        (
+            ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json",
+             "model.fp16-00001-of-00001.safetensors", "model.safetensors.index.fp16.json"],
+            ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"],
+        ),
+        (["EdgeModel_gen.pth", "InpaintingModel_gen.pth"], ["EdgeModel_gen.pth", "InpaintingModel_gen.pth"]),
+    ],
+)  # fmt: skip
+def test_one_set_of_weights_of_a_network_is_read(names: list[str], read: list[str], tmp_path: Path) -> None:
+    for name in ("config.json", *names):
+        (tmp_path / name).write_text(name)
+    assert sorted(file.name for file in opened_files(tmp_path)) == sorted(["config.json", *read])
+
+
+def test_every_file_counts_for_external_code(tmp_path: Path) -> None:
+    node = {**pipeline(tmp_path), "_target_": "theirs.Decoder"}
+    (tmp_path / "preview.png").write_text("a picture")
+    assert str(tmp_path / "preview.png") in weight_files(node)

@@ -1,0 +1,62 @@
+"""Choice of the files in a folder of weights that a loader opens, so that other files there change no key of the store.
+
+Downloaded folders often hold more than the weights that are used: a safety checker, previews, the same weights in half
+precision or in another format. The rules are those of diffusers and transformers: weights in safetensors come before
+pickled ones, and a variant such as fp16 is read only if there is nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["opened_files", "plain_files"]
+
+IGNORED = (".lock", ".md", ".gitattributes")
+"""Endings of the names of files that lie next to weights but are not part of the weights."""
+PIPELINE = "model_index.json"
+"""Name of the file that makes a folder one of a diffusion pipeline."""
+PARTS = ("feature_extractor", "image_encoder", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
+"""Folders of a pipeline that a generator reads."""
+CONFIG = "config.json"
+"""Name of the file that makes a folder one of a network."""
+WEIGHTS = re.compile(
+    r"(?P<name>diffusion_pytorch_model|pytorch_model|model)(?P<variant>(\.\w+)*?)(-\d+-of-\d+)?"
+    r"\.(?P<kind>safetensors|bin)(\.index(?P<index_variant>(\.\w+)*?)\.json)?"
+)
+"""Pattern of the names of a network's weights in the layout of diffusers and transformers, with shards and indices."""
+
+
+def opened_files(folder: Path) -> list[Path]:
+    """Return the files at or below a folder of weights that a loader may open.
+
+    Of a pipeline's folder, these are the files of the networks that generators use. Of a network's folder, they are its
+    configuration and one set of weights. Any other folder is returned as a whole, because its loader is not known.
+    Hidden files and files with an ending in `IGNORED` are always left out.
+    """
+    if (folder / PIPELINE).is_file():
+        return [folder / PIPELINE, *(file for part in PARTS for file in opened_files(folder / part))]
+    found = list(plain_files(folder))
+    if not (folder / CONFIG).is_file():
+        return found
+    weights = {file: match for file in found if (match := WEIGHTS.fullmatch(file.name)) and file.parent == folder}
+    if not weights:
+        return found
+    best = min(_rank(match) for match in weights.values())
+    return [folder / CONFIG, *(file for file, match in weights.items() if _rank(match) == best)]
+
+
+def plain_files(folder: Path) -> Iterator[Path]:
+    """Yield all files at or below a folder, without hidden files and files with an ending in `IGNORED`."""
+    for file in folder.rglob("*"):
+        # Hidden files and folders next to weights, such as `.cache`, belong to download tools.
+        hidden = any(name.startswith(".") for name in file.relative_to(folder).parts)
+        if file.is_file() and not hidden and not file.name.endswith(IGNORED):
+            yield file
+
+
+def _rank(match: re.Match[str]) -> tuple[bool, bool, str]:
+    """Return the order in which a loader tries a file of weights; the smallest rank is read."""
+    variant = match["variant"] or match["index_variant"] or ""
+    return variant != "", match["kind"] != "safetensors", variant
