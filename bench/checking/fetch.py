@@ -2,17 +2,20 @@
 
 It downloads repositories at known commits, and it verifies the SHA-256 of single files if it is known. It lists the
 files that the user must get by hand. No other stage downloads anything. A file or folder appears at its path only after
-its download is complete.
+its download is complete. An interrupted download stays next to it, hidden, and the next call continues it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-import tempfile
+import socket
+import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 
 from bench.checking.assets import Asset
@@ -27,12 +30,15 @@ __all__ = ["fetch"]
 OFFLINE = "HF_HUB_OFFLINE"
 YES = ("1", "on", "yes", "true")
 """Values of an environment variable that huggingface_hub reads as "yes", in small letters."""
+UNREACHABLE = (errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH)
 TIMEOUT = 60
 """Time in seconds after which a download fails if the server sends nothing."""
 
 
 def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
-    """Download the missing files of an experiment, as far as a program may download them.
+    """Download the missing and the broken files of an experiment, as far as a program may download them.
+
+    A broken file or folder is kept next to its path, with the ending `.broken`, when its new copy is complete.
 
     Args:
         experiment: name of the experiment.
@@ -42,25 +48,49 @@ def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
         BadInputError: a file is still missing or wrong. The message lists what the user must do.
     """
     problems, failed = missing(), dict[str, str]()
-    offline = os.environ.get(OFFLINE, "").lower() in YES
-    for problem in problems:
-        asset = problem.asset
-        if offline or asset is None or asset.download is None or not problem.missing:
-            continue
-        print(f"{asset.name}: {_size(asset)} from {asset.source}", flush=True)
+    wanted = {asset.name: (problem, asset) for problem in problems if (asset := problem.download) is not None}
+    offline = bool(problems) and os.environ.get(OFFLINE, "").lower() in YES
+    if offline:
+        print(f"{OFFLINE} is set: nothing is downloaded", flush=True)
+    for name, (problem, asset) in wanted.items():
+        if offline:
+            break
+        print(f"{name}: {_size(asset)} from {asset.source}", flush=True)
         try:
             _download(asset, Path(problem.place))
         except Exception as error:  # every client has its own errors for network problems
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            failed[asset.name] = f"{problem.said}; the download failed: {reason}"
+            failed[name] = f"{problem.said}; the download failed: {reason}"
+            offline = _no_network(error)
+            if offline:
+                print(f"no network ({reason}): nothing more is downloaded", flush=True)
             continue
-        print(f"{asset.name}: now at {problem.place}", flush=True)
-    remaining = missing() if problems and not offline else problems
+        print(f"{name}: now at {problem.place}", flush=True)
+    remaining = missing() if problems else problems
     if not remaining:
         print(f"{experiment}: ready to be checked: all that it needs is there")
         return Results(Path(), 0)
-    tail = [f"{OFFLINE} is set: nothing was downloaded."] if offline else []
+    tail = list(_advice(remaining)) if offline else []
     raise BadInputError(report(experiment, [_with_reason(problem, failed) for problem in remaining], tail=tail))
+
+
+def _no_network(error: BaseException | None) -> bool:
+    """Return True if an error, or an error that led to it, says that this machine reaches no other machine."""
+    while error is not None:
+        if isinstance(error, socket.gaierror) or getattr(error, "errno", None) in UNREACHABLE:
+            return True
+        reason = getattr(error, "reason", None)
+        error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
+    return False
+
+
+def _advice(problems: Sequence[Problem]) -> Iterator[str]:
+    """Yield lines that say what to do on a machine without a network."""
+    names = ", ".join(dict.fromkeys(asset.name for problem in problems if (asset := problem.download) is not None))
+    if os.environ.get(OFFLINE, "").lower() in YES:
+        yield f"{OFFLINE} is set: nothing was downloaded. If this machine has a network, unset {OFFLINE}."
+    if names:
+        yield f"Without a network, run this command on another machine, and copy {names} to the places above."
 
 
 def _with_reason(problem: Problem, failed: dict[str, str]) -> Problem:
@@ -82,23 +112,59 @@ def _download(asset: Asset, target: Path) -> None:
 
 
 def _download_file(url: str, sha256: str | None, target: Path) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=".partial")
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file, urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-            shutil.copyfileobj(answer, file)
+    """Download a file to the path `target`.
+
+    The part that an earlier download left, or that lies at `target`, is continued if the server can do this. If the
+    whole does not have the expected SHA-256, the file is downloaded once more from its beginning.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    if not partial.exists() and target.is_file():
+        shutil.copyfile(target, partial)
+    continued = partial.exists() and partial.stat().st_size > 0
+    _append(url, partial)
+    found = file_sha256(partial)
+    if continued and found != sha256:
+        partial.unlink()
+        _append(url, partial)
         found = file_sha256(partial)
-        if sha256 is not None and found != sha256:
-            raise ValueError(f"expected SHA-256 {sha256}, found {found} at {url}")
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    if sha256 is not None and found != sha256:
+        partial.unlink()
+        raise ValueError(f"expected SHA-256 {sha256}, found {found} at {url}")
+    _put(partial, target)
+
+
+def _append(url: str, partial: Path) -> None:
+    """Download a file, and continue after the bytes that the file `partial` already has, if the server can do this."""
+    start = partial.stat().st_size if partial.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        if start and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # the file has all bytes already, or too many
+        raise
+    is_rest = answer.status == HTTPStatus.PARTIAL_CONTENT
+    with answer, partial.open("ab" if is_rest else "wb") as file:
+        shutil.copyfileobj(answer, file)
+    length = answer.headers.get("Content-Length")
+    if length is not None and partial.stat().st_size < int(length) + (start if is_rest else 0):
+        raise OSError(f"the connection ended early; the next stage=fetch continues {partial}")
+
+
+def _put(whole: Path, target: Path) -> None:
+    """Rename a complete file or folder to its path. What was there before gets the ending `.broken`."""
+    if target.exists():
+        kept = target.with_name(f"{target.name}.broken")
+        shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
+        os.replace(target, kept)
+    os.replace(whole, target)
 
 
 def _download_folder(asset: Asset, target: Path) -> None:
     """Download a repository of the Hugging Face hub into the folder `target`.
 
-    An interrupted download stays in a hidden folder next to `target`, and the next call continues it.
+    An interrupted download stays in a hidden folder next to `target`, and the next call continues it. It also begins
+    with the files that `target` has; the hub's client compares their hashes, and downloads only the others.
     """
     from huggingface_hub import snapshot_download
 
@@ -108,8 +174,10 @@ def _download_folder(asset: Asset, target: Path) -> None:
     if download.revision is None:
         raise ValueError(f"{asset.name}: no commit of {download.hub} is known")
     partial = target.with_name(f".{target.name}.partial")
+    if target.is_dir() and not partial.exists():
+        shutil.copytree(target, partial)
     for patterns in (download.files, download.otherwise):
-        if patterns and (not partial.is_dir() or any(incomplete(asset, partial))):
+        if patterns and (patterns is download.files or any(incomplete(asset, partial))):
             snapshot_download(
                 download.hub, revision=download.revision, local_dir=partial, allow_patterns=list(patterns)
             )
@@ -117,4 +185,4 @@ def _download_folder(asset: Asset, target: Path) -> None:
     if absent:
         raise ValueError(f"{download.hub} at {download.revision} has no {', '.join(absent)}")
     shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about its downloads
-    os.replace(partial, target)
+    _put(partial, target)

@@ -40,8 +40,16 @@ class Problem:
     asset: Asset | None = None
     missing: bool = False
     """True if the path does not exist at all."""
+    broken: bool = False
+    """True if the path holds an incomplete or damaged copy of the asset, which a new download can replace."""
     experiments: tuple[str, ...] = ()
     """Names of the experiments that need the file or folder; empty if only one experiment is checked."""
+
+    @property
+    def download(self) -> Asset | None:
+        """The asset whose download mends the problem; None if no program can download it."""
+        is_mended = self.asset is not None and self.asset.download is not None and (self.missing or self.broken)
+        return self.asset if is_mended else None
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,10 @@ def inspect_needs(found: Iterable[Need]) -> list[Problem]:
             problems.append(Problem(place, _not_found(place, hub=hub), keys, asset, missing=True))
         elif asset is not None:
             below = [need.path for need in group]
-            problems += [Problem(place, said, keys, asset) for said in _asset_problems(asset, Path(place), below)]
+            problems += [
+                Problem(place, said, keys, asset, broken=broken)
+                for said, broken in _asset_problems(asset, Path(place), below)
+            ]
     return problems
 
 
@@ -139,26 +150,37 @@ def _not_found(place: str, *, hub: bool) -> str:
     return f"nothing there; if it is meant as a hub id, give the folder of its snapshot: {folder}"
 
 
-def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[str]:
+def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[tuple[str, bool]]:
+    """Yield a description of each problem of an asset, and True if a new download can mend it.
+
+    Args:
+        asset: the asset.
+        place: path of the asset, which exists.
+        below: paths in the asset's folder that the configuration names.
+    """
     if asset.sha256 is not None:
         if not place.is_file():
-            yield "a folder, where a file is expected"
+            yield "a folder, where a file is expected", False
         elif (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
-            yield f"a file with SHA-256 {found}: another one, or a broken download"
+            yield f"a file with SHA-256 {found}: another one, or a broken download", True
     if asset.companion is not None:
-        yield from _companion(asset.companion)
+        yield from ((said, False) for said in _companion(asset.companion))
     absent = [*incomplete(asset, place), *(_relative(path, place) for path in below if not path.exists())]
     if absent:
         kind = "a folder" if place.is_dir() else "a file"
-        yield f"{kind} without {', '.join(dict.fromkeys(absent))}"
+        yield f"{kind} without {', '.join(dict.fromkeys(absent))}", place.is_dir()
     channels = _unet_channels(place) if asset.unet_channels is not None else None
     if channels is not None and channels != asset.unet_channels:
         wanted, other = (KINDS.get(number or 0, "another model") for number in (asset.unet_channels, channels))
-        yield f"{other} (its UNet has {channels} input channels), where {wanted} ({asset.unet_channels}) is needed"
+        yield (
+            f"{other} (its UNet has {channels} input channels), where {wanted} ({asset.unet_channels}) is needed",
+            False,
+        )
     if asset.raw_unet and averaged_folder(place / "unet"):
         yield (
             "a folder whose UNet has raw weights (non_ema) beside a moving average (EMA), where the raw ones are "
-            "needed, as the released script uses them: leave these alone in unet, named without non_ema"
+            "needed, as the released script uses them: leave these alone in unet, named without non_ema",
+            False,
         )
 
 

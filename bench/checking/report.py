@@ -99,8 +99,7 @@ def _field(title: str, text: str) -> Iterator[str]:
 
 def _fetch_lines(problems: Sequence[Problem]) -> Iterator[str]:
     known = [problem.asset for problem in problems if problem.asset is not None]
-    missing = [problem.asset for problem in problems if problem.asset is not None and problem.missing]
-    fetched = [asset for asset in missing if asset.download is not None]
+    fetched = [asset for problem in problems if (asset := problem.download) is not None]
     if fetched:
         size = gigabytes(sum(asset.gigabytes or 0 for asset in fetched) * 1e9)
         names = ", ".join(asset.name for asset in fetched)

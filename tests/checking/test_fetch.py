@@ -1,6 +1,7 @@
 """Tests of `stage=fetch`, which downloads only pinned files, completely or not at all, and respects offline mode."""
 
 import hashlib
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,18 +26,32 @@ FETCH = ["experiment=table2_inpaint_imagenet", "stage=fetch", "device=cpu"]
 
 
 class Server(ThreadingHTTPServer):
-    """Serve the same bytes at every path, and count the requests."""
+    """Serve the same bytes at every path, and record the requests and the byte at which each of them starts."""
 
     requests = 0
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.starts: list[int] = []
 
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         server: Any = self.server
         server.requests += 1
-        self.send_response(404 if "absent" in self.path else 200)
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        server.starts.append(start)
+        resumes = start > 0 and "whole" not in self.path  # such a server sends the whole file every time
+        if "absent" in self.path:
+            self.send_response(404)
+        elif resumes and start >= len(CONTENT):
+            self.send_response(416)
+        else:
+            self.send_response(206 if resumes else 200)
+        rest = CONTENT[start:] if resumes else CONTENT
+        self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
-        self.wfile.write(CONTENT)
+        self.wfile.write(rest[: len(rest) // 2] if "broken" in self.path and server.requests == 1 else rest)
 
     def log_message(self, format: str, *args: object) -> None: ...
 
@@ -149,6 +164,54 @@ def test_no_other_stage_downloads(
         assert "stage=fetch downloads 1 of them" in capfd.readouterr().err
     assert server.requests == 0
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["file.pth", "whole.pth"])
+@pytest.mark.parametrize(
+    "there",
+    [CONTENT[:1500], b"other bytes", CONTENT + b"more", b"x" * len(CONTENT)],
+    ids=["cut", "other", "long", "same size"],
+)
+def test_a_broken_download_is_fetched_again_and_kept_beside(
+    path: str, there: bytes, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known(monkeypatch, file_asset(server, path=path))
+    target = tmp_path / "weights" / "vgg16-397923af.pth"
+    target.parent.mkdir()
+    target.write_bytes(there)
+    assert main([*FETCH, VGG]) == 0
+    assert target.read_bytes() == CONTENT
+    assert target.with_name(f"{target.name}.broken").read_bytes() == there
+    assert len(list(target.parent.iterdir())) == 2
+    resumed = path == "file.pth" and there == CONTENT[:1500]
+    assert server.starts == ([len(there)] if resumed or path == "whole.pth" else [len(there), 0])
+
+
+def test_an_interrupted_download_is_continued(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    known(monkeypatch, file_asset(server, path="broken.pth"))
+    target = tmp_path / "weights" / "vgg16-397923af.pth"
+    assert main([*FETCH, VGG]) == 2
+    assert "the next stage=fetch continues" in " ".join(capfd.readouterr().err.split())
+    assert not target.exists()
+    assert main([*FETCH, VGG]) == 0
+    assert target.read_bytes() == CONTENT
+    assert list(target.parent.iterdir()) == [target]
+    assert server.starts == [0, len(CONTENT) // 2]
+
+
+def test_a_machine_without_a_network_says_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = Download(url="http://nowhere.invalid/file.pth")
+    one, other = (replace(read_assets()[name], download=url, companion=None) for name in ("vgg16", "alexnet"))
+    known(monkeypatch, one, other)
+    assert main([*FETCH, VGG, "profile.decoders.large=${paths.alexnet}"]) == 2
+    said, message = capfd.readouterr()
+    assert said.count("no network") == 1
+    assert said.count(" from http") == 1
+    assert re.search(r"run this command on another machine, and copy .* to the places above\.\s*$", message)
 
 
 # --- the hub ----------------------------------------------------------------------------------------------------------

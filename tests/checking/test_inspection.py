@@ -132,8 +132,8 @@ def test_a_hub_id_is_reported_with_the_way_to_download_it(monkeypatch: pytest.Mo
 
 def test_equal_problems_of_two_experiments_are_merged() -> None:
     asset = read_assets()["clip"]
-    first = Problem("p", "nothing there", ("a",), asset, True, ("t1",))
-    other = Problem("q", "nothing there", ("b",), None, True, ("t1",))
+    first = Problem("p", "nothing there", ("a",), asset, missing=True, experiments=("t1",))
+    other = Problem("q", "nothing there", ("b",), None, missing=True, experiments=("t1",))
     both = merged([first, other, replace(first, keys=("a", "c"), experiments=("t2",))])
     assert both == [replace(first, keys=("a", "c"), experiments=("t1", "t2")), other]
 
