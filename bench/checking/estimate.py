@@ -75,6 +75,8 @@ class Trial:
     """Number of items that the trial sampled at once."""
     batch: int
     """Number of items that the run will sample at once."""
+    steps: int
+    """Number of sampling steps from which the sampling time is reckoned; 0 if all steps were timed."""
     sampling: float
     """Sampling time in seconds per item."""
     scoring: float
@@ -186,11 +188,12 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
     free = gigabytes(shutil.disk_usage(there).free)
     total = _duration(count * (trial.sampling + trial.scoring))
     told = "" if trial.tried >= trial.batch else f", reckoned from {_items(trial.tried)}"
+    timed = f", reckoned from {trial.steps} sampling steps" if trial.steps else ""
     lines = {
         "items": f"{work.count:,}" if work.count else "not known before they are made; the lines below are of one",
         "disk": f"{', '.join(sizes)}; {free} are free at {store}",
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {_items(trial.batch)} at once{told}",
-        "time": f"{total}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to score in all rows",
+        "time": f"{total}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to score in all rows{timed}",
         "from": f"a trial of {_items(trial.tried)} in one process; uncertainties, figures and report come on top, and "
         "what the store already has is not made again",
     }

@@ -6,7 +6,10 @@ It samples, decodes and scores a few items of noise with all rows, and saves not
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -25,6 +28,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 60.0
 """Limit in seconds. If a whole batch is expected to take longer, the trial does not process it."""
+STEPS = (1, 3)
+"""Numbers of sampling steps that are timed. The time of all steps follows from the difference of the two times."""
 
 
 def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: torch.device) -> Trial:
@@ -32,10 +37,11 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
 
     Rows whose images are all made before the scoring stage, for example by another program, are left out.
 
-    The trial first processes one item alone. In this call PyTorch also chooses its kernels. Then the trial processes a
-    whole batch, as the run will. If the first item shows that a batch would take longer than `PATIENCE`, no batch is
-    tried. The result then has the times of the first item, and the memory of a batch is extrapolated from the memory of
-    the first item.
+    The trial first processes one item that is not timed, because PyTorch chooses its kernels in this call. Then it
+    times one item. If the generator has more steps than the larger of `STEPS`, only these few steps are sampled for
+    the item, and the time of all steps is reckoned. If a whole batch would take at most `PATIENCE`, the trial then
+    processes a batch, as the run will, and the result has the times of the batch. Otherwise the result has the times of
+    one item, and the memory of a batch is extrapolated from the memory of one item.
 
     Args:
         sampling: sampling stage of the run.
@@ -51,14 +57,19 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     batch, meter = sampling.batches.most, Meter(device)
     log.info("trying items on %s", describe(device))
 
+    def sampled(count: int) -> tuple[Arrays, float]:
+        block = trial_items(resolution, count)
+        return meter.timed(lambda: sampling.block(block, Progress("trial", count)))  # this bar is never shown
+
     def tried(count: int) -> Trial:
-        block, progress = trial_items(resolution, count), Progress("trial", count)  # this bar is never shown
-        latents, sampled = meter.timed(lambda: sampling.block(block, progress))
+        latents, seconds = sampled(count)
+        block, progress = trial_items(resolution, count), Progress("trial", count)
         scores, scored = meter.timed(lambda: scoring.block(block, latents, cells, progress))
         return Trial(
             tried=count,
             batch=count,
-            sampling=sampled / count,
+            steps=0,
+            sampling=seconds / count,
             scoring=scored / count,
             latents=_bytes(latents) / count,
             scores=sum(_bytes(arrays) for arrays in scores.values()) / count,
@@ -66,16 +77,41 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
             device=describe(device),
         )
 
+    def tried_in_few_steps(steps: int) -> Trial:
+        least, more = STEPS
+        with _steps(sampling.generator, least):
+            tried(1)  # PyTorch chooses its kernels, so this is not timed
+            _, short = sampled(1)
+        with _steps(sampling.generator, more):
+            found = tried(1)
+        each = max(0.0, found.sampling - short) / (more - least)
+        return replace(found, sampling=short + each * (steps - least), steps=more)
+
     try:
-        first = tried(1)
-        if batch * (first.sampling + first.scoring) <= PATIENCE:
+        steps = getattr(sampling.generator, "steps", 0)
+        if isinstance(steps, int) and steps > max(STEPS):
+            one = tried_in_few_steps(steps)
+        else:
+            tried(1)
+            one = tried(1)
+        if batch * (one.sampling + one.scoring) <= PATIENCE:
             if sampling.batches.size is None or scoring.batches.size is None:
                 tried(batch)  # this call includes the probe of the batch size, so it is not timed
             return replace(tried(batch), batch=sampling.batch_size)
     except torch.OutOfMemoryError as error:
         raise BadInputError(f"device: one item alone does not fit the memory of {describe(device)}") from error
-    memory = meter.before + batch * (first.memory - meter.before)
-    return replace(first, batch=batch, memory=memory)
+    memory = meter.before + batch * (one.memory - meter.before)
+    return replace(one, batch=batch, memory=memory)
+
+
+@contextmanager
+def _steps(generator: Any, count: int) -> Iterator[None]:
+    """Let a generator sample in `count` steps during the block."""
+    kept, generator.steps = generator.steps, count
+    try:
+        yield
+    finally:
+        generator.steps = kept
 
 
 def _bytes(arrays: Arrays) -> int:

@@ -205,6 +205,8 @@ def predict(setup: Setup) -> None:
     if known := setup.generator.unet_weights:
         print(f"generator: the UNet's weights are {known}")
     resolution = setup.config.profile.resolution
+    if setup.config.profile.name == PAPER and setup.device.type == "cpu":
+        log.info("this run has no GPU: unless a batch takes less than a minute, its time is reckoned from a few steps")
     tried = try_out(setup.sampling, setup.scoring, resolution=resolution, device=setup.device)
     setup.prediction.remember(asdict(tried))
     print("\n".join(estimate(setup.work, tried, setup.store.root)))

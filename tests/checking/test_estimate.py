@@ -13,7 +13,15 @@ from bench.evaluation.batch_size import Batches
 pytestmark = pytest.mark.blackbox
 
 FORESEEN = Trial(
-    tried=1, batch=8, sampling=2.0, scoring=0.5, latents=1000.0, scores=10.0, memory=4_000_000_000, device="a device"
+    tried=1,
+    batch=8,
+    steps=3,
+    sampling=2.0,
+    scoring=0.5,
+    latents=1000.0,
+    scores=10.0,
+    memory=4_000_000_000,
+    device="a device",
 )
 REMEMBERED = {**asdict(FORESEEN), "when": "2026-01-01"}
 
@@ -48,6 +56,7 @@ def test_an_extrapolated_estimate_is_labelled(tmp_path: Path) -> None:
     assert memory.endswith("4 GB on a device with 8 items at once, reckoned from 1 item")
     (hours,) = [line for line in lines if line.startswith("  time")]
     assert "about 2.5 h" in hours
+    assert hours.endswith("reckoned from 3 sampling steps")
 
 
 class Asked:
@@ -57,6 +66,7 @@ class Asked:
         self.methods: dict[str, object] = {}
         self.cells: list[object] = []
         self.batches, self.batch_size = Batches(batch), batch
+        self.generator: object = None
         self.worked: list[int] = []
 
     def block(self, block: list[object], *others: object) -> dict[str, object]:
@@ -64,7 +74,7 @@ class Asked:
         return {}
 
 
-@pytest.mark.parametrize(("patience", "worked", "memory"), [(60.0, [1, 4], 150), (-1.0, [1], 100 + 4 * 50)])
+@pytest.mark.parametrize(("patience", "worked", "memory"), [(60.0, [1, 1, 4], 150), (-1.0, [1, 1], 100 + 4 * 50)])
 def test_a_whole_batch_is_tried_unless_it_takes_long(
     monkeypatch: pytest.MonkeyPatch, patience: float, worked: list[int], memory: int
 ) -> None:
@@ -75,3 +85,26 @@ def test_a_whole_batch_is_tried_unless_it_takes_long(
     found = trial.try_out(sampling, scoring, resolution=8, device=torch.device("cpu"))  # type: ignore[arg-type]
     assert sampling.worked == scoring.worked == worked
     assert (found.tried, found.batch, found.memory) == (worked[-1], 4, memory)
+
+
+class Stepping:
+    """Stand for a generator and its sampling stage, and take a second for a start and two for each step."""
+
+    def __init__(self, clock: list[float]) -> None:
+        self.generator, self.steps, self.batches, self.batch_size = self, 50, Batches(8), 8
+        self.clock, self.sampled = clock, list[int]()
+
+    def block(self, block: list[object], *others: object) -> dict[str, object]:
+        self.sampled.append(self.steps)
+        cold = 100.0 if len(self.sampled) == 1 else 0.0
+        self.clock[0] += cold + len(block) * (1 + 2 * self.steps)
+        return {}
+
+
+def test_the_time_of_all_steps_is_reckoned_from_warm_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("bench.checking.estimate.time.perf_counter", lambda: clock[0])
+    sampling = Stepping(clock)
+    found = trial.try_out(sampling, Asked(8), resolution=8, device=torch.device("cpu"))  # type: ignore[arg-type]
+    assert found.sampling == pytest.approx(1 + 2 * 50)
+    assert (found.tried, found.steps, sampling.sampled, sampling.steps) == (1, 3, [1, 1, 3], 50)
