@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
@@ -168,7 +169,7 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
     absent = [*incomplete(asset, place), *(_relative(path, place) for path in below if not path.exists())]
     if absent:
         kind = "a folder" if place.is_dir() else "a file"
-        yield f"{kind} without {', '.join(dict.fromkeys(absent))}", place.is_dir()
+        yield f"{kind} without {', '.join(dict.fromkeys(absent))}{_elsewhere(place, absent)}", place.is_dir()
     channels = _unet_channels(place) if asset.unet_channels is not None else None
     if channels is not None and channels != asset.unet_channels:
         wanted, other = (KINDS.get(number or 0, "another model") for number in (asset.unet_channels, channels))
@@ -182,6 +183,18 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
             "needed, as the released script uses them: leave these alone in unet, named without non_ema",
             False,
         )
+
+
+def _elsewhere(place: Path, absent: Sequence[str]) -> str:
+    """Return the end of a sentence that names a folder one level above or below, if it has all that a folder lacks."""
+    try:
+        below = sorted(path for path in place.iterdir() if path.is_dir())
+    except OSError:  # it is a file, or cannot be read
+        below = []
+    for folder in (place.parent, *below):
+        if all(os.path.exists(folder / name) for name in absent):
+            return f"; {folder} has it, so that this folder may be meant"
+    return ""
 
 
 def _relative(path: Path, place: Path) -> str:

@@ -26,6 +26,8 @@ __all__ = ["AuthorsArchive", "ImageNetValidation"]
 
 SUFFIXES = {".jpeg", ".jpg", ".png"}
 CLASSES, PER_CLASS = 1000, 3
+PARTS = ("train", "val", "test")
+"""Names of folders that hold a part of ImageNet, and are therefore no synset folders."""
 PUBLISHED_PAIRS = 2968
 MASK_ENDING = "_mask"
 
@@ -116,14 +118,31 @@ def _folders(found: Walk) -> list[list[Path]]:
     classes: dict[Path, list[Path]] = {}
     for path in sorted_out(found, SUFFIXES, level=2, outside="outside a synset folder"):
         classes.setdefault(path.parent, []).append(path)
+    parts = {folder.name: len(files) for folder, files in classes.items() if folder.name in PARTS}
+    if parts or not classes:
+        counted = ", ".join(f"{count:,} pictures in {name}" for name, count in parts.items()) or "none"
+        raise BadInputError(
+            f"dataset.root: expected synset folders with pictures, found {counted} in {found.root}; "
+            f"{_below(found.root)}for pictures without folders, dataset.pictures.ground_truth names the file of their "
+            "classes"
+        )
     for folder, files in classes.items():
         refuse_repeated([path.stem for path in files], listed_in=folder)
-    if not classes:
-        raise BadInputError(
-            f"dataset.root: expected synset folders with pictures, found none in {found.root}; "
-            "for pictures without folders, dataset.pictures.ground_truth names the file of their classes"
-        )
     return list(classes.values())
+
+
+def _below(root: Path) -> str:
+    """Return the beginning of a sentence that counts the folders one level below, where synset folders may be."""
+    counts = {folder: len(_folders_in(folder)) for folder in _folders_in(root)}
+    shown = [f"{folder} has {count:,} folders" for folder, count in counts.items() if count]
+    return f"{few(shown)}, so that one of these may be meant; " if shown else ""
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError:  # it cannot be read
+        return []
 
 
 def _flat(walked: Walk, ground_truth: Path) -> list[list[Path]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -120,9 +120,8 @@ class KarpathyCOCO(Pictures):
     def _images(self) -> list[_Captioned]:
         """Images of the split that have captions, each with the captions to use."""
         root, listed_in = existing_folder(self.root, "a folder that holds val2014"), self._annotations
-        entries = _read(listed_in)
-        splits = sorted({entry["split"] for entry in entries})
-        split_images = [_captioned(entry, root, listed_in) for entry in entries if entry["split"] == self.split]
+        splits, entries = _read(listed_in, self.split)
+        split_images = [_captioned(entry, root, listed_in) for entry in entries]
         if not split_images:
             known = f"one of {', '.join(splits)}" if splits else "images"
             raise BadInputError(f"dataset.pictures.split: expected {known} in {listed_in}, found {self.split}")
@@ -146,8 +145,27 @@ def _captioned(entry: _Image, root: Path, listed_in: Path) -> _Captioned:
     return _Captioned(entry["cocoid"], path, dict(enumerate(texts)))
 
 
-def _read(path: Path) -> list[_Image]:
+def _read(path: Path, split: str) -> tuple[list[str], list[_Image]]:
+    """Return the names of all splits in a file, and the images of one split.
+
+    Raises:
+        BadInputError: the file does not exist, or is no file of Karpathy's form.
+    """
     try:
-        return read_json_as(path, _Annotations)["images"]
+        status = path.stat()
+        return _parsed(path.resolve(), (status.st_ino, status.st_size, status.st_mtime_ns), split)
     except FileNotFoundError as error:
         raise BadInputError(f"dataset.pictures.annotations: expected dataset_coco.json, found {error}") from None
+
+
+@lru_cache(maxsize=2)
+def _parsed(path: Path, state: tuple[int, int, int], split: str) -> tuple[list[str], list[_Image]]:
+    """Return the splits and the images of a split like `_read`, and remember them, because the file has 158 MB.
+
+    Args:
+        path: path of the file.
+        state: inode, size and time of the last change. If they change, the file is parsed again.
+        split: name of the split.
+    """
+    entries = read_json_as(path, _Annotations)["images"]
+    return sorted({entry["split"] for entry in entries}), [entry for entry in entries if entry["split"] == split]

@@ -86,6 +86,15 @@ def test_missing_files_of_a_folder_are_named_once(tmp_path: Path) -> None:
     assert "unet, vae, text_encoder" in said(read_assets()["sd_inpainting"], tmp_path / "empty")[0]
 
 
+@pytest.mark.parametrize("level", ["above", "below"])
+def test_a_folder_at_the_wrong_level_is_named_with_the_right_one(level: str, tmp_path: Path) -> None:
+    right = tmp_path / "places"
+    (right / "test_256" / "a").mkdir(parents=True)
+    given = tmp_path if level == "above" else right / "test_256"
+    (message,) = said(read_assets()["places"], given)
+    assert message == f"a folder without test_256; {right} has it, so that this folder may be meant"
+
+
 def test_a_file_with_another_checksum_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"half of it")

@@ -36,6 +36,25 @@ def digest(folder: Path) -> str:
 
 
 @pytest.mark.blackbox
+def test_a_folder_at_the_wrong_level_is_told_by_its_counts(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "imagenet").mkdir()
+    (tmp_path / "imagenet" / "val").symlink_to(root)
+    message = rf"found none in {tmp_path}/imagenet; {tmp_path}/imagenet/val has {CLASSES['val']} folders, so"
+    with pytest.raises(BadInputError, match=message):
+        list(ImageNetValidation(tmp_path / "imagenet"))
+
+
+@pytest.mark.blackbox
+def test_a_folder_above_pictures_without_synset_folders_is_refused(root: Path, tmp_path: Path) -> None:
+    for part, count in (("train", 2), ("val", 3)):
+        (tmp_path / part).mkdir()
+        for path in sorted(root.glob("*/*.JPEG"))[:count]:
+            (tmp_path / part / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(BadInputError, match="found 2 pictures in train, 3 pictures in val in"):
+        list(ImageNetValidation(tmp_path))
+
+
+@pytest.mark.blackbox
 def test_the_layout_equals_that_of_imagenet(root: Path) -> None:
     folders = [path for path in root.iterdir() if path.is_dir()]
     assert len(folders) == CLASSES["val"]

@@ -236,3 +236,15 @@ def test_a_missing_root_or_file_is_named(root: Path, tmp_path: Path) -> None:
 def test_settings_are_checked(root: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInputError, match=rf"^dataset\.pictures\.{message}"):
         KarpathyCOCO(root, **changes)
+
+
+@pytest.mark.blackbox
+def test_the_annotations_are_parsed_once_until_the_file_changes(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Path] = []
+    read = karpathy.read_json_as
+    monkeypatch.setattr(karpathy, "read_json_as", lambda path, kind: (parsed.append(path), read(path, kind))[1])
+    counts = [len(list(KarpathyCOCO(copy, captions=captions))) for captions in (1, 2, 2)]
+    assert len(parsed) == 1
+    change(copy, lambda entry: entry.update(sentences=entry["sentences"][:1]))
+    assert len(list(KarpathyCOCO(copy, captions=2))) == counts[0] < counts[1]
+    assert len(parsed) == 2
