@@ -60,7 +60,7 @@ def _status(arguments: list[str]) -> int:
     except KeyboardInterrupt as interrupt:
         asked = isinstance(interrupt, TerminatedError)
         print(
-            f"bench: {'asked to end' if asked else 'interrupted'}; the same command continues from here",
+            f"bench: {'asked to end' if asked else 'interrupted'}; run the same command again to continue from here",
             file=sys.stderr,
         )
         return TERMINATED if asked else INTERRUPTED

@@ -47,17 +47,17 @@ def outcome(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
         where = f"{error.filename}: " if error.filename else ""
         if error.errno in FULL:
-            return 1, f"{where}no space left on the disk; make room, and the same command continues from here"
+            return 1, f"{where}no space left on the disk; make room, and run the same command again to continue"
         if error.errno == TOO_LARGE:
             return 2, (
                 f"{where}expected that a file of this size may be written, found a limit (ulimit -f, or the file "
-                "system's own); raise it, and the same command continues from here"
+                "system's own); raise it, and run the same command again to continue"
             )
         return 2, f"{where}expected a place that can be written, found a read-only file system"
     if _is_out_of_memory(error):
         return 1, (
-            f"out of memory ({_first_line(error)}); with more memory or a smaller batch (batch_size=N), the same "
-            "command continues from what it has stored; a training starts again with another training.at_once"
+            f"out of memory ({_first_line(error)}); to continue, run the same command again with more memory or a "
+            "smaller batch (batch_size=N); a training starts again with another training.at_once"
         )
     return None
 

@@ -115,7 +115,7 @@ def test_a_signal_ends_the_run_with_its_status_and_the_next_one_resumes(
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == status
-    assert f"bench: {said}; the same command continues from here" in errors
+    assert f"bench: {said}; run the same command again to continue from here" in errors
     assert "Traceback" not in errors
     assert not list((tmp_path / "store").rglob("*.lease"))
     subprocess.run(command(tmp_path, "out"), check=True, capture_output=True)

@@ -104,7 +104,7 @@ def test_a_full_disk_is_reported_while_a_configured_object_is_made(tmp_path: Pat
         with pytest.raises(OSError, match="No space left") as failure:
             make(whole, "dataset")
         assert outcome(failure.value) == (
-            1, f"{tmp_path}: no space left on the disk; make room, and the same command continues from here"
+            1, f"{tmp_path}: no space left on the disk; make room, and run the same command again to continue"
         )  # fmt: skip
 
 

@@ -515,8 +515,8 @@ def _validate(config: ComposedConfig) -> None:
         _positive(config.profile, "profile.", "resolution", "steps")
         if config.profile.resolution % CELL:
             raise BadInputError(
-                f"profile.resolution: expected a multiple of {CELL}, the pixels of a latent's cell, found "
-                f"{config.profile.resolution}"
+                f"profile.resolution: expected a multiple of {CELL}, because a position of the latents covers "
+                f"{CELL}×{CELL} pixels, found {config.profile.resolution}"
             )
         _positive(config.dataset, "dataset.", "items")
         if config.profile.fid_minimum < 2:

@@ -68,7 +68,7 @@ def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
 
 
 def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
-    """Compare prepared items, with their pixels, with a manifest.
+    """Compare prepared items, including their pixels, against a manifest.
 
     Args:
         manifest: the manifest.
@@ -76,12 +76,12 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
             original files.
 
     Returns:
-        The ids of the items that differ from the manifest, for each kind of difference that was found. A kind is a key
-            of the manifest's entries, such as `image`, or `unreadable`.
+        The ids of the items that differ from the manifest, by the kind of the difference. A kind is a key that the
+            manifest has for each item, such as `image`; or it is the word `unreadable`.
 
     Raises:
         BadInputError: the folder's table is broken, has another version or another number of items, or the manifest
-            lacks the settings of its items.
+            does not say with which resolution and masks its items were made.
     """
     for key in ("resolution", "masks"):
         if key not in manifest:

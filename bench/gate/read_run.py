@@ -219,7 +219,7 @@ def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
     if len(rows) != sum(row.get("origin") != PUBLISHED for row in results["rows"]):
         raise BadInputError(f"{path}: expected one entry for each row of a table, found several")
     if not rows or not columns:
-        raise BadInputError(f"{path}: expected rows with measured columns, found none")
+        raise BadInputError(f"{path}: expected a row with a measured value, found none")
     _require_configured(path, run["config"], rows, columns)
     stamps = stamps_of(results, path)
     check_file(folder / INFLUENCES, run.get("files", {}))

@@ -209,7 +209,10 @@ def _pair(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> tuple[_Se
 
 
 def _overlap(first: _Set, second: _Set) -> float:
-    """Return the overlap of two sets: the sum of the singular values of A B'."""
+    """Return the overlap of two sets: the trace of the square root of the product of their covariances.
+
+    It is the sum of the singular values of A Bᵀ, where Aᵀ A and Bᵀ B are the covariances of the two sets.
+    """
     few, many = sorted((first, second), key=lambda one: len(one.features))
     squares = _squared(few, many)
     # Eigenvalues take a third of the time, but each has the rounding error of the largest one, which spoils small ones.

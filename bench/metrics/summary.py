@@ -446,7 +446,7 @@ class _Pairs:
             sources: source of each item in `inside`.
         """
         if len(set(sources)) < 2:
-            return NotAvailable("all items are of one source, so there is no independent pair")
+            return NotAvailable("all items are of one source, but this metric needs items of two sources")
         used = self.inside[self.places]
         if used.sum() != self.inside.sum():
             return NotAvailable("the reference set does not have one image for each item")

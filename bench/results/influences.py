@@ -127,7 +127,7 @@ def _check(frame: pandas.DataFrame) -> None:
     """
     for name in KEYS:
         if not frame[name].map(lambda value: isinstance(value, str)).all():
-            raise ValueError(f"a value that is not text in the column {name}")
+            raise ValueError(f"column {name}: a value is not text")
     if frame.duplicated(["item", "row"]).any():
         raise ValueError("a line that occurs twice")
     for name in frame.columns.difference(KEYS):

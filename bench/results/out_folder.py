@@ -101,8 +101,8 @@ def check_claimed(folder: Path) -> None:
     """
     if not (folder / STARTED).is_file():
         raise BadInputError(
-            f"out: expected the folder {folder} that this run made, found that it was removed or replaced; the same "
-            "command continues from the results in the store"
+            f"out: expected the folder {folder} that this run made, found that it was removed or replaced; run the "
+            "same command again to continue from the results in the store"
         )
 
 

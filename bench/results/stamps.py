@@ -37,7 +37,7 @@ def read_stamps(run: Path) -> Stamps:
         run: folder of the run.
 
     Returns:
-        The stamps. They are empty for a table of layers, because it has no measured numbers.
+        The stamps. They are empty for a run that only lists the layers of decoders, because it measures nothing.
 
     Raises:
         BadInputError: the file is missing or damaged, or `stamps_of` refuses its content.

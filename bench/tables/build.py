@@ -115,8 +115,9 @@ def style_of(metric: str, styles: Styles = METRICS) -> Metric | None:
     """Return the style of a metric; None if the metric is unknown.
 
     Args:
-        metric: full name of the metric. A variant or a bin of mask area in the name is added to the title.
-        styles: styles by the names of metrics without a variant and a bin.
+        metric: full name of the metric. If it ends with a variant or a range of mask areas, this ending is added to the
+            title of the returned style.
+        styles: styles by the name of the metric without such an ending.
     """
     name = MetricName.parse(metric)
     if name.metric not in styles:

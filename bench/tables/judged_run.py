@@ -58,7 +58,10 @@ class JudgedRun:
         return Comparisons(self.summary, self.rows, self.claims)
 
     def named(self, claim: Claim) -> str:
-        """Return one text with the labels of the rows with which a statement compares its row; `none` without rows."""
+        """Return the labels of the rows with which a claim compares its own row, as one text.
+
+        The text is `none` if there are no such rows.
+        """
         others = dict.fromkeys(comparison.other for comparison in self.comparisons.compared(claim))
         return ", ".join(self.rows.label(row) for row in others) or "none"
 

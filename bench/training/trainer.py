@@ -317,8 +317,8 @@ def named_workers() -> Iterator[None]:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise RunFailedError(
-            f"a process that loads pictures died, possibly because memory ran out ({error}); with more memory or "
-            "fewer processes (workers=N), the same command continues from the last checkpoint"
+            f"a process that loads pictures died, possibly because memory ran out ({error}); run the same "
+            "command again with more memory or fewer processes (workers=N) to continue from the last checkpoint"
         ) from None
     except BadInputError as error:
         said = str(error).rpartition(f"{BadInputError.__module__}.{BadInputError.__name__}: ")[2]

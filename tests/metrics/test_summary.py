@@ -124,7 +124,10 @@ def test_the_sources_that_decide_a_difference_are_named() -> None:
 def test_a_kernel_distance_of_one_source_is_missing() -> None:
     rows = {"a": {"images.features": np.random.default_rng(0).normal(size=(4, 3))}}
     found = Summary(scored(rows, np.zeros((4, 3)), ["one"] * 4), 2).measurement("a", "kid")
-    assert (found.value, found.reason) == (None, "all items are of one source, so there is no independent pair")
+    assert (found.value, found.reason) == (
+        None,
+        "all items are of one source, but this metric needs items of two sources",
+    )
 
 
 @pytest.mark.blackbox

@@ -205,7 +205,7 @@ def test_a_stopped_command_ends_its_jobs_and_can_be_resumed(
         process.wait()
     assert process.returncode == status, errors
     assert "Traceback" not in errors
-    assert "the same command continues from here" in errors
+    assert "run the same command again to continue from here" in errors
     assert not [path for kind in ("lease", "partial") for path in (tmp_path / "store").rglob(f"*.{kind}")]
     assert not list((tmp_path / "out").glob("*/run.json"))
     there = latents(tmp_path)
