@@ -9,7 +9,7 @@ import resource
 import shutil
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,10 +19,22 @@ import torch
 
 from bench.checking.report import gigabytes
 from bench.data.items import Item
+from bench.results.run_folder import Forecast
 from bench.runtime.device import finish
 from bench.runtime.seeding import numpy_generator
 
-__all__ = ["Meter", "Taken", "Trial", "Work", "before_trial", "estimate", "hindsight", "trial_items"]
+__all__ = [
+    "Meter",
+    "Taken",
+    "Trial",
+    "Work",
+    "before_trial",
+    "estimate",
+    "forecast",
+    "hindsight",
+    "total",
+    "trial_items",
+]
 
 T = TypeVar("T")
 
@@ -186,18 +198,39 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
     ]
     there = next(parent for parent in (store.absolute(), *store.absolute().parents) if parent.exists())
     free = gigabytes(shutil.disk_usage(there).free)
-    total = _duration(count * (trial.sampling + trial.scoring))
+    duration = _duration(forecast(work, trial).seconds)
     told = "" if trial.tried >= trial.batch else f", reckoned from {_items(trial.tried)}"
     timed = f", reckoned from {trial.steps} sampling steps" if trial.steps else ""
     lines = {
         "items": f"{work.count:,}" if work.count else "not known before they are made; the lines below are of one",
         "disk": f"{', '.join(sizes)}; {free} are free at {store}",
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {_items(trial.batch)} at once{told}",
-        "time": f"{total}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to score in all rows{timed}",
+        "time": f"{duration}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to score in all rows"
+        f"{timed}",
         "from": f"a trial of {_items(trial.tried)} in one process; uncertainties, figures and report come on top, and "
         "what the store already has is not made again",
     }
     return [f"  {title:<7} {text}" for title, text in lines.items()]
+
+
+def forecast(work: Work, trial: Trial) -> Forecast:
+    """Return what a run is expected to need; for one item if the number of items is not known."""
+    count = work.count or 1
+    return Forecast(
+        seconds=count * (trial.sampling + trial.scoring),
+        memory=trial.memory,
+        disk=count * (work.item_bytes + trial.latents + trial.scores),
+    )
+
+
+def total(forecasts: Sequence[Forecast]) -> str:
+    """Return a sentence with what several runs need together, one after another."""
+    seconds, disk = (sum(getattr(one, name) for one in forecasts) for name in ("seconds", "disk"))
+    memory = max(one.memory for one in forecasts)
+    return (
+        f"{_duration(seconds)}, {gigabytes(memory)} of memory and {gigabytes(disk)} of disk at most; runs that share "
+        "items and latents make them once"
+    )
 
 
 def hindsight(remembered: Mapping[str, Any] | None, taken: Taken) -> str | None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.checking.estimate import Meter, Taken, before_trial, estimate
+from bench.checking.estimate import Meter, Taken, before_trial, estimate, forecast
 from bench.checking.inspection import Problem
 from bench.checking.report import report
 from bench.checking.settings import check_settings
@@ -30,7 +30,7 @@ from bench.generation.compiling import check_mode
 from bench.generation.method import made_beforehand
 from bench.metrics.scores import Scored
 from bench.results.out_folder import open_out, writing_into
-from bench.results.run_folder import Results
+from bench.results.run_folder import Forecast, Results
 from bench.runtime.progress import Progress
 from bench.store import Fact, content_key, lease, mark_store
 from bench.tables.verdicts import PAPER
@@ -95,8 +95,7 @@ def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Resu
     with stages.timed("check"):
         check(setup)
     if not stages.include("prepare"):
-        predict(setup)
-        return Results(Path(), 0)
+        return Results(Path(), 0, forecast=predict(setup))
     out = open_out(setup.config) if setup.world.is_main_process else Path()
     if setup.config.profile.name != PAPER:
         log.info("profile %s: compare its numbers only with each other", setup.config.profile.name)
@@ -195,8 +194,8 @@ def _try_contracts(setup: Setup) -> None:
     setup.contracts.remember({"kept": True})
 
 
-def predict(setup: Setup) -> None:
-    """Print that all files exist, and the time, memory and space that a run would need.
+def predict(setup: Setup) -> Forecast:
+    """Print that all files exist, and print and return the time, memory and space that a run would need.
 
     The store saves the estimate, so that a later run can compare its own time and memory with it.
     """
@@ -210,6 +209,7 @@ def predict(setup: Setup) -> None:
     tried = try_out(setup.sampling, setup.scoring, resolution=resolution, device=setup.device)
     setup.prediction.remember(asdict(tried))
     print("\n".join(estimate(setup.work, tried, setup.store.root)))
+    return forecast(setup.work, tried)
 
 
 # --- prepare, sample -------------------------------------------------------------------------------------------------

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.text import Text
 
+from bench.checking.estimate import total
 from bench.checking.inspection import Problem, merged
 from bench.checking.report import report
 from bench.config.compose import changing, compose_config, experiments, for_each, typed
@@ -36,7 +37,7 @@ from bench.tables.printed import judge_printed
 from bench.tables.render import verdict_grid, verdicts_counted
 from bench.tables.verdicts import scope_of
 
-__all__ = ["Collection", "missing_of_each"]
+__all__ = ["Collection", "joined", "problems_of_each"]
 
 
 class Collection:
@@ -51,7 +52,7 @@ class Collection:
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong for any experiment, including errors in its configuration."""
-        return missing_of_each(self.config, self.overrides)
+        return joined(problems_of_each(self.config, self.overrides))
 
     def run(self) -> Results:
         """Run every experiment with the overrides of this run that the experiment uses, and write the index.
@@ -63,11 +64,7 @@ class Collection:
         """
         each = for_each(self.config, self.overrides)
         if self.config.stage == "check":
-            problems = self.missing()
-            if problems:
-                raise BadInputError(report(self.config.name, problems))
-            statuses = [self._run(words).status for words in each.values()]
-            return Results(Path(), max(statuses))
+            return self._check(each)
         out = open_out(self.config) if World.here().is_main_process else None
         results: dict[str, Results] = {}
         seconds: dict[str, float] = {}
@@ -82,6 +79,30 @@ class Collection:
         worst = max(result.status for result in results.values())
         failed = [name for name, result in results.items() if result.status]
         return Results(out or Path(), worst, f"failed: {', '.join(failed)}" if failed else "")
+
+    def _check(self, each: Mapping[str, list[str]]) -> Results:
+        """Check every experiment, print what those that are ready will need, and list what the others lack.
+
+        Args:
+            each: overrides of each experiment, by its name.
+
+        Raises:
+            BadInputError: something is missing or wrong for an experiment.
+        """
+        missing = problems_of_each(self.config, self.overrides)
+        ready: dict[str, Results] = {}
+        for name in [name for name, problems in missing.items() if not problems]:
+            try:
+                ready[name] = self._run(each[name])
+            except BadInputError as error:
+                missing[name] = [Problem("", str(error))]
+        forecasts = [result.forecast for result in ready.values() if result.forecast is not None]
+        if forecasts:
+            print(f"{self.config.name}: all that is ready needs {total(forecasts)}")
+        problems = joined(missing)
+        if problems:
+            raise BadInputError(report(self.config.name, problems, tail=list(_readiness(missing))))
+        return Results(Path(), max(result.status for result in ready.values()))
 
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """Write `index.html`, `index.md`, `claims.json` and `run.json`, and print the index.
@@ -173,21 +194,40 @@ def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Gr
     )
 
 
-def missing_of_each(config: CollectingConfig, overrides: Sequence[str]) -> list[Problem]:
-    """Return everything that is missing or wrong for any experiment of a collection.
+def problems_of_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[str, list[Problem]]:
+    """Return everything that is missing or wrong for each experiment of a collection, by the experiment's name.
 
-    An error in the configuration of an experiment is one of these problems. A problem of several experiments is
-    returned once, with the names of these experiments.
+    An error in the configuration of an experiment is one of these problems.
 
     Args:
         config: configuration of the collection.
         overrides: overrides of the collection's run.
     """
-    problems: list[Problem] = []
+    found: dict[str, list[Problem]] = {}
     for name, words in for_each(config, list(overrides)).items():
         try:
-            found = experiment_of(narrowed(*typed(compose_config(words))), words).missing()
+            found[name] = experiment_of(narrowed(*typed(compose_config(words))), words).missing()
         except BadInputError as error:
-            found = [Problem("", str(error))]
-        problems += [replace(problem, experiments=(name,)) for problem in found]
-    return merged(problems)
+            found[name] = [Problem("", str(error))]
+    return found
+
+
+def joined(problems: Mapping[str, Sequence[Problem]]) -> list[Problem]:
+    """Return the problems of several experiments once, each with the names of the experiments that have it."""
+    return merged(replace(problem, experiments=(name,)) for name, found in problems.items() for problem in found)
+
+
+def _readiness(problems: Mapping[str, Sequence[Problem]]) -> Iterator[str]:
+    """Yield lines that say which experiments are ready, what the others lack, and what a run would do now."""
+    ready = [name for name, found in problems.items() if not found]
+    yield f"ready: {len(ready)} of {len(problems)} experiments ({', '.join(ready) or 'none'})"
+    for name, found in problems.items():
+        if found:
+            lacks = ", ".join(dict.fromkeys(one.asset.name if one.asset else _brief(one) for one in found))
+            yield f"not ready: {name} ({lacks})"
+    if ready:
+        yield "A run now makes those that are ready. It ends with status 2, and says of the others what they lack."
+
+
+def _brief(problem: Problem) -> str:
+    return problem.keys[0] if problem.keys else problem.said.partition("\n")[0]

@@ -24,7 +24,7 @@ from bench.config.compose import changing, compose_config, for_each, typed
 from bench.config.experiment_configs import SeedsConfig
 from bench.config.schema import is_measured
 from bench.errors import BadInputError
-from bench.experiments.collection import missing_of_each
+from bench.experiments.collection import joined, problems_of_each
 from bench.experiments.run import run as run_experiment
 from bench.models.checkpoints import WEIGHTS
 from bench.results.environment import environment
@@ -113,7 +113,7 @@ class SeedsExperiment:
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong for any table, including errors in the tables' configurations."""
-        return missing_of_each(self.config, self.overrides)
+        return joined(problems_of_each(self.config, self.overrides))
 
     def run(self) -> Results:
         """Measure the values that `seeds.json` lacks, and rewrite `seeds.json` and `CARD.md` after each measured seed.

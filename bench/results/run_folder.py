@@ -11,11 +11,22 @@ import pandas
 if TYPE_CHECKING:
     from bench.metrics.summary import Summary
 
-__all__ = ["REPORT", "RUN", "SCHEMA_VERSION", "Results", "portable"]
+__all__ = ["REPORT", "RUN", "SCHEMA_VERSION", "Forecast", "Results", "portable"]
 
 SCHEMA_VERSION = 1
 RUN = "run.json"
 REPORT = "report.html"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The time, memory and disk space that a run is expected to need."""
+
+    seconds: float
+    memory: int
+    """Peak memory in bytes."""
+    disk: float
+    """Bytes that the run adds to the store."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,8 @@ class Results:
     none."""
     headline: tuple[str, ...] = ()
     """Short texts with the most important numbers. A page that lists several runs shows them."""
+    forecast: Forecast | None = None
+    """What the run is expected to need, if its stage was `check`; None if it was not estimated."""
 
 
 def portable(node: Any, assets: str) -> Any:

@@ -91,8 +91,8 @@ class World:
                 raise
             raise RunFailedError(
                 f"process {self.rank} of {self.size}: another process ended. Its error is above, unless the system "
-                "killed it, possibly for lack of memory. Run the same command again to continue; the number of processes "
-                "may be different"
+                "killed it, possibly for lack of memory. Run the same command again to continue; the number of "
+                "processes may be different"
             ) from None
 
     def all_reduce_mean(self, values: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ in the table, and the other jobs still run.
 from __future__ import annotations
 
 import itertools
+import sys
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -20,6 +22,9 @@ from bench.sweeps.jobs import JOB, Job, Run, run_job
 from bench.sweeps.launchers import for_launcher, launch, launcher_of
 
 __all__ = ["run_sweep", "sweep_jobs", "sweep_words"]
+
+CHECK = "stage=check"
+"""Override with which a job only checks that everything is there."""
 
 
 def sweep_jobs(words: list[str]) -> list[Job]:
@@ -59,6 +64,8 @@ def sweep_words(words: list[str]) -> list[str]:
 def run_sweep(words: list[str], run: Run) -> int:
     """Run every job of a sweep, write one table of all jobs, and return the highest exit status of a job.
 
+    With `stage=check`, nothing is written, and everything that a job lacks is printed.
+
     Args:
         words: overrides of the command line, including `out` and the overrides of the launcher.
         run: function that runs one job.
@@ -66,6 +73,8 @@ def run_sweep(words: list[str], run: Run) -> int:
     out_values = [str(parse(word).value()) for word in words if key_of(word) == "out"]
     jobs = sweep_jobs(sweep_words(words))
     launcher = launcher_of([word for word in words if for_launcher(word)], jobs[0])
+    if launcher is None and all(CHECK in job.overrides for job in jobs):
+        return _check(run, jobs)
     if not World.here().is_main_process:
         return max(run_job(run, job, None).status for job in jobs)
     stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
@@ -83,3 +92,16 @@ def run_sweep(words: list[str], run: Run) -> int:
     finally:
         if any(out.glob(f"*/{JOB}")):
             gather(out)
+
+
+def _check(run: Run, jobs: Sequence[Job]) -> int:
+    """Check every job, print each different message once with the jobs that have it, and return the highest status."""
+    results = [run_job(run, job, None) for job in jobs]
+    messages: dict[str, list[str]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        if result.message:
+            chosen = ", ".join(f"{key}={value}" for key, value in job.chosen.items())
+            messages.setdefault(result.message, []).append(f"job {job.name} ({chosen})")
+    for message, names in messages.items():
+        print(f"bench: {'; '.join(names)}: {message}", file=sys.stderr)
+    return max(result.status for result in results)

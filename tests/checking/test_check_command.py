@@ -100,8 +100,16 @@ def test_the_authors_archive_takes_the_place_of_the_validation_set(capfd: pytest
     assert "imagenet_val" not in names
 
 
+def refused_for_some(words: list[str], capture: pytest.CaptureFixture[str]) -> str:
+    """Run a collection that lacks something, check what it prints of Tables 7 and 8, and return the message."""
+    assert main(words) == 2
+    said, message = capture.readouterr()
+    assert [line.partition(":")[0] for line in said.splitlines()] == [f"table{n}_architecture_{d}" for n, d in LAYERS]
+    return message
+
+
 def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytest.CaptureFixture[str]) -> None:
-    message = refused(["experiment=all_tables", *PAPER], capfd)
+    message = refused_for_some(["experiment=all_tables", *PAPER], capfd)
     names = numbered(message)
     assert len(names) == len(set(names))
     # Neither training data nor what only a control needs, nor measures that no paper table takes, nor other data.
@@ -114,10 +122,25 @@ def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytes
     tables = ("table1_inpaint_places", "table2_inpaint_imagenet", "table3_blending_imagenet", "table9_size_imagenet")
     assert all(table in entry for table in tables)
     assert "table4" not in entry
+    tail = message[message.index("ready: 2 of 10") :]
+    assert tail.startswith("ready: 2 of 10 experiments (table7_architecture_base, table8_architecture_large)\n")
+    assert re.search(r"^not ready: table3_blending_imagenet \(.*decoder_base_concat, .*\)$", tail, re.M)
+    assert "train it: python -m bench experiment=train_decoder" in " ".join(message.split())
+    assert "A run now makes those that are ready." in tail
+
+
+def test_a_sweep_lists_everything_that_its_jobs_lack(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["-m", "experiment=table1_inpaint_places", *PAPER, "seed=0,1"]
+    assert main(words) == 2
+    message = capfd.readouterr().err
+    assert message.count("6 things are missing or wrong") == 1
+    assert "bench: job 0 (seed=0); job 1 (seed=1): table1_inpaint_places: 6 things" in message
+    assert set(numbered(message[message.index("bench: job") :].partition("\n")[2])) == TABLE1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_setting_of_one_table_is_in_the_collections_list(capfd: pytest.CaptureFixture[str]) -> None:
-    message = refused(["experiment=all_tables", *PAPER, "profile.masks=thin_512"], capfd)
+    message = refused_for_some(["experiment=all_tables", *PAPER, "profile.masks=thin_512"], capfd)
     assert ". profile.masks: " in message
     assert "needed by table1_inpaint_places, table2_inpaint_imagenet" in message
 
@@ -135,6 +158,8 @@ def miniatures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
+LAYERS = ((7, "base"), (8, "large"))
+"""Tables that need no file: their numbers and decoders."""
 ROWS = "row=[lama,stablediffusion,large_mask,large_nomask]"
 
 
