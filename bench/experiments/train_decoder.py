@@ -339,7 +339,8 @@ class TrainDecoder:
         cannot decode its latents in this case.
         """
         generator = self.config.generator
-        if generator is None or Path(self.config.first_stage) != Path(str(generator.get("pipeline"))) / "vae":
+        pipeline = Path(str((generator or {}).get("pipeline")))
+        if generator is None or Path(self.config.first_stage) not in (pipeline, pipeline / "vae"):
             return None
         if self._latents is None:
             sampler = make(generator, "generator", device=self.device)
