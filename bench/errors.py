@@ -57,7 +57,7 @@ def outcome(error: Exception) -> tuple[int, str] | None:
     if _is_out_of_memory(error):
         return 1, (
             f"out of memory ({_first_line(error)}); to continue, run the same command again with more memory or a "
-            "smaller batch (batch_size=N); a training starts again with another training.at_once"
+            "smaller batch (batch_size=N); a training needs training.at_once=auto or a smaller number"
         )
     return None
 

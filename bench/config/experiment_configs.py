@@ -135,7 +135,8 @@ class TrainDecoderConfig(RunConfig):
     generator: dict[str, Any] | None
     start: str | None
     predict_branch: bool
-    workers: int
+    workers: int | None
+    sampled_preview: bool
     wandb: str | None
 
 

@@ -48,6 +48,7 @@ RUN = ("name", "_target_", "stage", "out", "overwrite", "paths.assets", "profile
 DECODER = tuple(f"decoder.{name}" for name in ("width", "depth", "conditioned", "blending", "branch"))
 TRAINING = (
     "training", "start", "first_stage", "training_data", "validation_data", "predict_branch", "workers", "wandb",
+    "sampled_preview",
     "profile.decoder_sizes", "profile.perceptual", "generator", "seed", "device", "paths.store", "paths.data", *DECODER,
 )  # fmt: skip
 MEASURED = (

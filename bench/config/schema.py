@@ -435,7 +435,12 @@ class ComposedConfig:
     validation_data: dict[str, Any] | None = None
     predict_branch: bool = False
     """True if a new branch starts as a linear prediction of the decoder's features from the picture."""
-    workers: int = 0
-    """Number of processes that read training data for each process that trains."""
+    workers: int | None = None
+    """Number of processes that read training data for each process that trains.
+
+    None takes the CPU's cores of each process on a GPU, but at most 8, and 0 on a CPU.
+    """
+    sampled_preview: bool = False
+    """True if pictures of a decoder in training also show latents of the generator, which is then loaded."""
     wandb: str | None = None
     """Name of the project at Weights & Biases (W&B) to which the training is logged; None logs nothing there."""

@@ -43,7 +43,7 @@ from bench.training.curve import Curve, print_curve
 from bench.training.initialization import check_start, examples_of, started_decoder
 from bench.training.loggers import Scalars
 from bench.training.recipe import DecoderRecipe
-from bench.training.trainer import DecoderTraining, named_workers
+from bench.training.trainer import DecoderTraining, default_workers, named_workers
 from bench.training.validation import Validation
 
 __all__ = ["TrainDecoder", "own_checkpoint"]
@@ -290,7 +290,7 @@ class TrainDecoder:
             settings=self.key,
             pretrained=started.pretrained,
             world=self.world,
-            workers=self.config.workers,
+            workers=default_workers(device, self.world.size) if self.config.workers is None else self.config.workers,
         )
         decoder, pretrained = training.decoder, training.pretrained
         if not self.world.is_main_process:
@@ -335,12 +335,14 @@ class TrainDecoder:
     def _sampled(self, validation: Validation) -> Tensor | None:
         """Return latents that the configured generator samples for the first `SHOWN` validation pictures.
 
-        Return None if there is no generator, or if its first stage is not the first stage of this training. The decoder
-        cannot decode its latents in this case.
+        Return None if `sampled_preview` is not set, so that the generator need not be loaded; if there is no generator;
+        or if its first stage is not the first stage of this training. The decoder cannot decode its latents then.
         """
         generator = self.config.generator
-        pipeline = Path(str((generator or {}).get("pipeline")))
-        if generator is None or Path(self.config.first_stage) not in (pipeline, pipeline / "vae"):
+        if generator is None or not self.config.sampled_preview:
+            return None
+        pipeline = Path(str(generator.get("pipeline")))
+        if Path(self.config.first_stage) not in (pipeline, pipeline / "vae"):
             return None
         if self._latents is None:
             sampler = make(generator, "generator", device=self.device)

@@ -16,6 +16,8 @@ from bench.training.objective import Objective
 __all__ = ["DecoderRecipe", "WarmupCosine"]
 
 FULL_MASKS = ("drawn", "alternating")
+AUTO = "auto"
+"""Value of `at_once` that lets the training find a number that fits the device."""
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -57,10 +59,11 @@ class DecoderRecipe:
     """Number of updates of the decoder."""
     batch_size: int
     """Number of items in one update, added up over all processes."""
-    at_once: int
+    at_once: int | str
     """Number of items in one forward pass, added up over all processes.
 
-    One update adds the gradients of `batch_size / at_once` passes.
+    One update adds the gradients of `batch_size / at_once` passes. `auto` is for one process: it begins with the whole
+    batch, and takes the next smaller divisor of `batch_size` whenever a pass does not fit the device's memory.
     """
     learning_rate: float
     """Highest learning rate of new parameters of the decoder, and of the discriminator."""
@@ -101,13 +104,15 @@ class DecoderRecipe:
     """
 
     def __post_init__(self) -> None:
-        sizes = ("steps", "batch_size", "at_once", "resolution", "save_every", "keep", "validate_every")
-        for name in (*sizes, "validation_items"):
+        sizes = ("steps", "batch_size", "resolution", "save_every", "keep", "validate_every", "validation_items")
+        for name in sizes:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: expected 1 or more, found {getattr(self, name)}")
+        if self.at_once != AUTO and (not isinstance(self.at_once, int) or self.at_once < 1):
+            raise ValueError(f"at_once: expected 1 or more, or {AUTO}, found {self.at_once}")
         if self.learning_rate <= 0 or self.pretrained_rate < 0:
             raise ValueError(f"learning_rate: expected more than 0, found {self.learning_rate}")
-        if self.batch_size % self.at_once:
+        if isinstance(self.at_once, int) and self.batch_size % self.at_once:
             raise ValueError(f"at_once: expected a divisor of batch_size {self.batch_size}, found {self.at_once}")
         if not 0 <= self.full_share <= 1:
             raise ValueError(f"full_share: expected a share in [0, 1], found {self.full_share}")
@@ -118,6 +123,17 @@ class DecoderRecipe:
         for name, allowed in (("full_masks", FULL_MASKS), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {getattr(self, name)!r}")
+
+    def sizes_at_once(self, most: int | None = None) -> list[int]:
+        """Return the numbers of items that one forward pass may have, largest first.
+
+        Args:
+            most: largest number, if `at_once` is `auto`; None for no limit.
+        """
+        if isinstance(self.at_once, int):
+            return [self.at_once]
+        divisors = [count for count in range(self.batch_size, 0, -1) if self.batch_size % count == 0]
+        return [count for count in divisors if most is None or count <= most]
 
     def drawing(self, *, validation: bool = False) -> dict[str, Any]:
         """Return the keyword arguments with which the data set of items is created.

@@ -8,6 +8,7 @@ their optimisers and the step, and the seconds that the training took so far.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,10 +32,14 @@ from bench.runtime.distributed import World
 from bench.runtime.seeding import seed_for
 from bench.training.checkpoint import read_checkpoint, save_checkpoint
 from bench.training.objective import DecoderStep, Perceptual
-from bench.training.recipe import DecoderRecipe
+from bench.training.recipe import AUTO, DecoderRecipe
 
-__all__ = ["DecoderTraining", "Progressed", "device_ids", "named_workers", "posterior_noise"]
+__all__ = ["DecoderTraining", "Progressed", "default_workers", "device_ids", "named_workers", "posterior_noise"]
 
+CPU_AT_ONCE = 8
+"""Largest number of items in one forward pass on a CPU, if the training chooses it. More would not be faster there."""
+MOST_WORKERS = 8
+"""Largest default number of processes that read training data for one process that trains."""
 log = logging.getLogger(__name__)
 
 
@@ -100,6 +105,8 @@ class DecoderTraining:
     world: World = field(default_factory=World)
     workers: int = 0
     """Number of data-loading processes that each training process starts; 0 to load data in the process itself."""
+    at_once: int = field(default=0, init=False)
+    """Number of items in one forward pass. It becomes smaller if `recipe.at_once` is `auto` and memory runs out."""
     discriminator: PatchDiscriminator | None = field(default=None, init=False)
     step: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
@@ -107,9 +114,15 @@ class DecoderTraining:
 
     def __post_init__(self) -> None:
         recipe = self.recipe
-        if recipe.at_once % self.world.size:
+        self._sizes = recipe.sizes_at_once(CPU_AT_ONCE if self.device.type == "cpu" else None)
+        self.at_once = self._sizes.pop(0)
+        if self.world.size > 1 and recipe.at_once == AUTO:
             raise BadInputError(
-                f"training.at_once: expected a multiple of the {self.world.size} processes, found {recipe.at_once}"
+                f"training.at_once: expected a number for {self.world.size} processes, found {AUTO}, which is for one"
+            )
+        if self.at_once % self.world.size:
+            raise BadInputError(
+                f"training.at_once: expected a multiple of the {self.world.size} processes, found {self.at_once}"
             )
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.decoder.to(self.device).to(memory_format=layout).train()
@@ -147,21 +160,19 @@ class DecoderTraining:
             OSError: the disk is full. The last checkpoint is complete.
         """
         step_of = self._create_step()
-        passes = self.recipe.batch_size // self.recipe.at_once
         with _termination_requested() as asked:
-            batches = iter(self._loader())
+            batches: Iterator[Mapping[str, Tensor]] = iter(self._loader())
             while self.step < self.recipe.steps:
-                for optimizer in (self._optimizer, self._discriminator_optimizer):
-                    if optimizer is not None:
-                        optimizer.zero_grad(set_to_none=True)
                 started = time.monotonic()
-                sums: dict[str, Tensor] = {}
-                for number in range(passes):
-                    batch = next(batches)
-                    with self._delay_exchange(number < passes - 1):
-                        losses = self._pass(step_of, batch, share=1 / passes)
-                    for name, value in losses.items():
-                        sums[name] = sums.get(name, 0.0) + value / passes
+                sums: dict[str, Tensor] | None = None
+                try:
+                    sums = self._gradients(step_of, batches)
+                except torch.OutOfMemoryError:
+                    if not self._sizes:
+                        raise
+                if sums is None:  # outside the `except` block, the exception no longer keeps tensors alive
+                    batches = self._with_smaller_passes()
+                    continue
                 means = dict(
                     zip(sums, self.world.all_reduce_mean(torch.stack(list(sums.values()))).tolist(), strict=True)
                 )
@@ -178,6 +189,28 @@ class DecoderTraining:
                 if ending and self.step < self.recipe.steps:
                     raise TerminatedError
         self.decoder.eval()
+
+    def _gradients(self, step_of: DecoderStep, batches: Iterator[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Compute the gradients of one update, and return the mean of each loss over its passes."""
+        for optimizer in (self._optimizer, self._discriminator_optimizer):
+            if optimizer is not None:
+                optimizer.zero_grad(set_to_none=True)
+        passes = self.recipe.batch_size // self.at_once
+        sums: dict[str, Tensor] = {}
+        for number in range(passes):
+            batch = next(batches)
+            with self._delay_exchange(number < passes - 1):
+                losses = self._pass(step_of, batch, share=1 / passes)
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value / passes
+        return sums
+
+    def _with_smaller_passes(self) -> Iterator[Mapping[str, Tensor]]:
+        """Take the next smaller number of items for a pass, and return the batches from the current update on."""
+        before, self.at_once = self.at_once, self._sizes.pop(0)
+        torch.cuda.empty_cache()
+        log.warning("%d items at once do not fit the device's memory; going on with %d", before, self.at_once)
+        return iter(self._loader())
 
     def _create_step(self) -> DecoderStep:
         decoder: nn.Module = torch.compile(self.decoder) if self.recipe.compile else self.decoder  # type: ignore[assignment]
@@ -233,12 +266,13 @@ class DecoderTraining:
             net.require_backward_grad_sync = synced
 
     def _loader(self) -> DataLoader[TrainingItem]:
-        each = self.recipe.at_once // self.world.size
+        at_once = self.at_once
+        each = at_once // self.world.size
 
         def positions() -> Iterator[list[int]]:
-            passes = self.recipe.batch_size // self.recipe.at_once
+            passes = self.recipe.batch_size // at_once
             for number in range(self.step * passes, self.recipe.steps * passes):
-                first = number * self.recipe.at_once + self.world.rank * each
+                first = number * at_once + self.world.rank * each
                 yield list(range(first, first + each))
 
         return DataLoader(
@@ -298,6 +332,16 @@ class _Positions:
 
     def __iter__(self) -> Iterator[list[int]]:
         return self.make()
+
+
+def default_workers(device: torch.device, processes: int) -> int:
+    """Return how many processes should read training data for each process that trains.
+
+    Args:
+        device: device of the training. On a CPU, reading processes would take the cores from the training.
+        processes: number of processes that train, which are assumed to share this machine's cores.
+    """
+    return 0 if device.type == "cpu" else min(MOST_WORKERS, (os.cpu_count() or 1) // processes)
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import torch
 
 from bench.errors import BadInputError, TerminatedError
 from bench.runtime.distributed import World
-from bench.training.objective import Objective
+from bench.training.objective import DecoderStep, Objective
 from bench.training.recipe import WarmupCosine
-from bench.training.trainer import DecoderTraining, device_ids, posterior_noise
+from bench.training.trainer import DecoderTraining, default_workers, device_ids, posterior_noise
 from tests.helpers import torchrun
 from tests.training.small import recipe, training, write_pictures
 
@@ -123,6 +123,62 @@ def test_accumulated_passes_equal_one_update(pictures: Path, tmp_path: Path) -> 
         assert first == pytest.approx(second, rel=1e-4)
 
 
+@pytest.mark.property
+@pytest.mark.parametrize("fits", [1, 2, 4])
+def test_the_largest_pass_that_fits_is_found_and_gives_the_whole_update(
+    fits: int, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without batch statistics, the losses equal those of passes of the size that was found."""
+    plain = recipe().objective.__class__(reduction="mean", adversary="none")
+    expected = losses(training(pictures, tmp_path / "given", objective=plain, at_once=fits))
+    seen: list[int] = []
+    step = DecoderStep.__call__
+
+    def limited(self: DecoderStep, z: torch.Tensor, *arguments: Any, **options: Any) -> dict[str, torch.Tensor]:
+        seen.append(len(z))
+        # Memory runs out in the last update only, as it does when a discriminator joins.
+        if len(z) > fits and options["step"] == 5:
+            raise torch.OutOfMemoryError
+        return step(self, z, *arguments, **options)
+
+    monkeypatch.setattr(DecoderStep, "__call__", limited)
+    run = training(pictures, tmp_path / "auto", objective=plain, at_once="auto")
+    found = losses(run)
+    assert run.at_once == fits
+    assert seen[-4 // fits :] == [fits] * (4 // fits)
+    for first, second in zip(expected, found, strict=True):
+        assert first == pytest.approx(second, rel=1e-4)
+
+
+@pytest.mark.blackbox
+def test_a_single_item_that_does_not_fit_ends_the_training(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: Any, **options: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(DecoderStep, "__call__", never)
+    run = training(pictures, tmp_path, at_once="auto")
+    with pytest.raises(torch.OutOfMemoryError):
+        losses(run)
+    assert run.at_once == 1
+
+
+@pytest.mark.blackbox
+def test_several_processes_need_a_number_of_items_at_once(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"training\.at_once: expected a number for 2 processes, found auto"):
+        training(pictures, tmp_path, world=World(rank=0, size=2), at_once="auto")
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(("device", "processes", "expected"), [("cpu", 1, 0), ("cuda", 1, 8), ("cuda", 4, 4)])
+def test_reading_processes_share_the_cores_of_a_gpu_node(
+    device: str, processes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.training.trainer.os.cpu_count", lambda: 16)
+    assert default_workers(torch.device(device), processes) == expected
+
+
 @pytest.mark.blackbox
 def test_a_world_that_does_not_divide_the_items_is_refused(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"training\.at_once: expected a multiple of the 3 processes, found 4"):
@@ -202,6 +258,7 @@ def test_a_discriminator_changes_from_the_step_after_it_joins(pictures: Path, tm
     [
         ({"steps": 0}, "steps: expected 1 or more"),
         ({"at_once": 3}, "at_once: expected a divisor of batch_size 4"),
+        ({"at_once": "most"}, "at_once: expected 1 or more, or auto, found most"),
         ({"full_share": 1.5}, "full_share: expected a share"),
         ({"full_share": 0.2, "full_masks": "alternating"}, "full every second time, found 0.2"),
         ({"precision": "float16"}, "precision: expected one of float32, bfloat16"),
