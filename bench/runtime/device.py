@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 
 from bench.errors import BadInputError
 
-__all__ = ["choose_device", "describe", "finish", "moved"]
+__all__ = ["choose_device", "describe", "finish", "moved", "tf32"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -70,3 +73,18 @@ def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Let CUDA use TF32 during the block if `allowed` is True. Otherwise the setting stays as it is."""
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    if allowed:
+        for backend in backends:
+            backend.allow_tf32 = True
+    try:
+        yield
+    finally:
+        for backend, kept in zip(backends, before, strict=True):
+            backend.allow_tf32 = kept

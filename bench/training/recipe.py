@@ -18,7 +18,9 @@ __all__ = ["DecoderRecipe", "WarmupCosine"]
 FULL_MASKS = ("drawn", "alternating")
 AUTO = "auto"
 """Value of `at_once` that lets the training find a number that fits the device."""
-PRECISIONS = ("float32", "bfloat16")
+TF32 = "tf32"
+"""Precision in which a GPU rounds the factors of float32 products to 10 bits. Validation stays in float32."""
+PRECISIONS = ("float32", TF32, "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class DecoderRecipe:
     the paper says.
     """
     precision: str = "float32"
+    """Precision of the training's forward and backward passes: `float32`, `tf32`, or `bfloat16` by autocast."""
     channels_last: bool = True
     compile: bool = False
     save_every: int = 5000

@@ -28,11 +28,12 @@ from bench.errors import BadInputError, RunFailedError, TerminatedError
 from bench.models.decoder import Decoder
 from bench.models.discriminator import PatchDiscriminator
 from bench.models.first_stage import FirstStage
+from bench.runtime.device import tf32
 from bench.runtime.distributed import World
 from bench.runtime.seeding import seed_for
 from bench.training.checkpoint import read_checkpoint, save_checkpoint
 from bench.training.objective import DecoderStep, Perceptual
-from bench.training.recipe import AUTO, DecoderRecipe
+from bench.training.recipe import AUTO, TF32, DecoderRecipe
 
 __all__ = ["DecoderTraining", "Progressed", "default_workers", "device_ids", "named_workers", "posterior_noise"]
 
@@ -199,7 +200,7 @@ class DecoderTraining:
         sums: dict[str, Tensor] = {}
         for number in range(passes):
             batch = next(batches)
-            with self._delay_exchange(number < passes - 1):
+            with self._delay_exchange(number < passes - 1), tf32(self.recipe.precision == TF32):
                 losses = self._pass(step_of, batch, share=1 / passes)
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value / passes

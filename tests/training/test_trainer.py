@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bench.errors import BadInputError, TerminatedError
+from bench.runtime.device import choose_device
 from bench.runtime.distributed import World
 from bench.training.objective import DecoderStep, Objective
 from bench.training.recipe import WarmupCosine
@@ -151,6 +152,26 @@ def test_the_largest_pass_that_fits_is_found_and_gives_the_whole_update(
 
 
 @pytest.mark.blackbox
+@pytest.mark.parametrize("precision", ["float32", "tf32"])
+def test_tf32_is_used_in_the_passes_alone(
+    precision: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_device("cpu")  # it turns TF32 off
+    seen: list[bool] = []
+    step = DecoderStep.__call__
+
+    def noted(self: DecoderStep, *arguments: Any, **options: Any) -> dict[str, torch.Tensor]:
+        seen.append(torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32)
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(DecoderStep, "__call__", noted)
+    for _ in training(pictures, tmp_path, precision=precision).updates():
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert set(seen) == {precision == "tf32"}
+
+
+@pytest.mark.blackbox
 def test_a_single_item_that_does_not_fit_ends_the_training(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +282,7 @@ def test_a_discriminator_changes_from_the_step_after_it_joins(pictures: Path, tm
         ({"at_once": "most"}, "at_once: expected 1 or more, or auto, found most"),
         ({"full_share": 1.5}, "full_share: expected a share"),
         ({"full_share": 0.2, "full_masks": "alternating"}, "full every second time, found 0.2"),
-        ({"precision": "float16"}, "precision: expected one of float32, bfloat16"),
+        ({"precision": "float16"}, "precision: expected one of float32, tf32, bfloat16"),
     ],
 )
 def test_impossible_recipes_are_refused(changes: dict[str, Any], message: str) -> None:
