@@ -38,7 +38,7 @@ SLIPS = [
     ([SEVENTH, "controls=foo"], "controls: expected a list, such as controls=[A,B]"),
     ([SEVENTH, "limit=${seed}", "seed=${limit}"], "limit: expected a value, found an interpolation that refers back"),
     ([SEVENTH, "limit=${oc.evn:HOME}"], "found oc.evn; did you mean oc.env?"),
-    ([SEVENTH, "decoder.width=1,2"], "decoder.width: expected one value, found several, 1,2"),
+    ([SEVENTH, "decoder.width=1,2"], "decoder.width: expected one value, found several: 1,2"),
     ([SEVENTH, "device=cudda"], "device: expected"),
     ([os.fsdecode(b"out=\xe9")], "out=\\xe9: expected text in UTF-8, found other bytes"),
     ([SEVENTH, "~foo"], "foo: Could not delete"),
@@ -135,9 +135,9 @@ FILES = {
     "latin": (b"# @package rows.latin\nlabel: caf\xe9\n", "row/latin.yaml: expected UTF-8, found"),
     "marked": (
         b"\xef\xbb\xbf# @package rows.marked\nlabel: x\n",
-        "expected UTF-8 without a byte order mark, found one",
+        "expected UTF-8 without a byte order mark, found a byte order mark",
     ),
-    "deep": (b"# @package rows.deep\nlabel: " + b"[" * 5000, "row/deep.yaml: expected YAML of fewer levels"),
+    "deep": (b"# @package rows.deep\nlabel: " + b"[" * 5000, "row/deep.yaml: expected YAML with fewer nested levels"),
     "number": (b"# @package rows.number\n5\n", "row/number.yaml: expected keys with values, found a int"),
     "listed": (b"# @package rows.listed\n- label\n", "row/listed.yaml: expected keys with values, found a list"),
     "nothing": (b"# @package rows.nothing\nnull: x\n", "row/nothing.yaml: expected keys with values, found a key"),
@@ -179,7 +179,7 @@ def test_hydras_help_flags_are_answered(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_device_without_a_driver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "DRIVERS", ("libnothing.so",))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1 without a driver"):
+    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1, but no driver"):
         preflight._check_device("cuda:1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(BadInputError, match=r"^device: .*CUDA_VISIBLE_DEVICES"):

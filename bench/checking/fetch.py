@@ -148,7 +148,7 @@ def _append(url: str, partial: Path) -> None:
         shutil.copyfileobj(answer, file)
     length = answer.headers.get("Content-Length")
     if length is not None and partial.stat().st_size < int(length) + (start if is_rest else 0):
-        raise OSError(f"the connection ended early; the next stage=fetch continues {partial}")
+        raise OSError(f"the connection ended early; the next run with stage=fetch continues {partial}")
 
 
 def _put(whole: Path, target: Path) -> None:
@@ -172,7 +172,7 @@ def _download_folder(asset: Asset, target: Path) -> None:
     assert download is not None
     assert download.hub is not None
     if download.revision is None:
-        raise ValueError(f"{asset.name}: no commit of {download.hub} is known")
+        raise ValueError(f"{asset.name}: expected a commit of {download.hub} to download, found none")
     partial = target.with_name(f".{target.name}.partial")
     if target.is_dir() and not partial.exists():
         shutil.copytree(target, partial)

@@ -65,8 +65,8 @@ def _check_temporary() -> None:
         tempfile.gettempdir()
     except FileNotFoundError as error:
         raise BadInputError(
-            f"TMPDIR: expected a folder in which temporary files can be written, found none ({error.strerror}); there "
-            "may be no room, or a limit on the size of files (ulimit -f)"
+            f"TMPDIR: expected a folder in which temporary files can be written, found none ({error.strerror}); the "
+            "disk may be full, or a limit on the size of files may be too low (ulimit -f)"
         ) from None
 
 
@@ -84,7 +84,7 @@ def _check_device(name: str) -> None:
             f"device: expected a device that exists, found {name}, but CUDA_VISIBLE_DEVICES names no device"
         )
     if not any(map(_loads, DRIVERS)):
-        raise BadInputError(f"device: expected a device that exists, found {name} without a driver of a graphics card")
+        raise BadInputError(f"device: expected a device that exists, found {name}, but no driver for a graphics card")
 
 
 def _loads(library: str) -> bool:

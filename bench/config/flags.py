@@ -88,7 +88,7 @@ def read_arguments(arguments: Sequence[str]) -> Request:
     if sum(map(bool, (flags.cfg, flags.info, flags.shell_completion, flags.multirun, flags.run))) > 1:
         raise BadInputError("command line: expected one of --run, -m, --cfg, --info and -sc, found several")
     if (flags.resolve or flags.package) and not flags.cfg:
-        raise BadInputError(f"{'--resolve' if flags.resolve else '--package'}: expected --cfg as well, found none")
+        raise BadInputError(f"{'--resolve' if flags.resolve else '--package'}: expected --cfg as well, found no --cfg")
     overrides = [*flags.overrides, *rest]
     for word in overrides if not flags.shell_completion else ():
         if word in experiments():
@@ -162,7 +162,7 @@ def answer(request: Request) -> None:
             raise BadInputError(f"-sc: {' '.join(str(error).split())}") from error
         except KeyError as error:
             raise BadInputError(
-                f"-sc: expected the variable {error}, which a shell sets before it queries, found none"
+                f"-sc: expected the variable {error}, which a shell sets before it asks for completions, found none"
             ) from error
         return
     composed = compose_config(request.overrides)

@@ -107,18 +107,18 @@ def refuse_unreadable(folders: Iterable[Path]) -> None:
             text = file.read_text(encoding="utf-8")
             content = yaml.safe_load(text)
         except RecursionError:
-            raise BadInputError(f"{file}: expected YAML of fewer levels, found more than can be read") from None
+            raise BadInputError(f"{file}: expected YAML with fewer nested levels, found too many to read") from None
         except UnicodeDecodeError as error:
             raise BadInputError(f"{file}: expected UTF-8, found {error.reason} at byte {error.start}") from error
         except OSError as error:
-            raise BadInputError(f"{file}: expected a file that can be read, found {error.strerror}") from error
+            raise BadInputError(f"{file}: expected a readable file, found an error: {error.strerror}") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{file}, line {mark.line + 1}" if mark else str(file)
             said = getattr(error, "problem", None) or str(error).splitlines()[0]
             raise BadInputError(f"{where}: expected YAML, found an error: {said}") from error
         if text.startswith("\ufeff"):
-            raise BadInputError(f"{file}: expected UTF-8 without a byte order mark, found one")
+            raise BadInputError(f"{file}: expected UTF-8 without a byte order mark, found a byte order mark")
         if not isinstance(content, dict | None) or None in (content or {}):
             found = "a key without a name" if isinstance(content, dict) else f"a {type(content).__name__}"
             raise BadInputError(f"{file}: expected keys with values, found {found}")

@@ -55,7 +55,7 @@ def parse_all(words: Iterable[str], *, sweep: bool = False) -> list[Override]:
             word = str(override.input_line)
             value = word.partition("=")[2]
             raise BadInputError(
-                f"{key_of(word)}: expected one value, found several, {value}; write a list as "
+                f"{key_of(word)}: expected one value, found several: {value}; write a list as "
                 f"{shlex.quote(f'{key_of(word)}=[{value}]')} and a text with a comma as {_quoted(word)}, or use -m to "
                 "run one job for each value"
             )

@@ -139,7 +139,7 @@ def _listed(path: Path) -> list[str]:
     except Exception as error:  # the header is parsed as Python code, which can raise any error
         raise BadInputError(f"{path}: expected a NumPy file of ids, found one that cannot be read ({error})") from None
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
-        raise BadInputError(f"{path}: expected one row of whole numbers, found {ids.dtype} of shape {ids.shape}")
+        raise BadInputError(f"{path}: expected a 1-D array of whole numbers, found {ids.dtype} of shape {ids.shape}")
     outside = [str(number) for number in ids.tolist() if not 0 <= number < 10**DIGITS]
     if outside:
         raise BadInputError(f"{path}: expected ids of at most {DIGITS} digits, found {few(outside)}")

@@ -104,7 +104,7 @@ def read_mask(
     if found != like:
         sizes = ["×".join(map(str, size)) for size in (like, found)]
         raise BadInputError(
-            f"{path}: expected a mask of its image's size {sizes[0]}, found {sizes[1]} (both turned upright by EXIF)"
+            f"{path}: expected a mask of its image's size {sizes[0]}, found {sizes[1]} (sizes after any EXIF rotation)"
         )
     chosen = values or BLACK_AND_WHITE
     _refuse_unclear(path, levels, chosen, given=values is not None, indices=indices)

@@ -123,7 +123,7 @@ def _folders(found: Walk) -> list[list[Path]]:
         counted = ", ".join(f"{count:,} pictures in {name}" for name, count in parts.items()) or "none"
         raise BadInputError(
             f"dataset.root: expected synset folders with pictures, found {counted} in {found.root}; "
-            f"{_below(found.root)}for pictures without folders, dataset.pictures.ground_truth names the file of their "
+            f"{_below(found.root)}for pictures without folders, set dataset.pictures.ground_truth to the file of their "
             "classes"
         )
     for folder, files in classes.items():
@@ -135,7 +135,7 @@ def _below(root: Path) -> str:
     """Return the beginning of a sentence that counts the folders one level below, where synset folders may be."""
     counts = {folder: len(_folders_in(folder)) for folder in _folders_in(root)}
     shown = [f"{folder} has {count:,} folders" for folder, count in counts.items() if count]
-    return f"{few(shown)}, so that one of these may be meant; " if shown else ""
+    return f"{few(shown)}; if one of these holds the synset folders, set dataset.root to it; " if shown else ""
 
 
 def _folders_in(folder: Path) -> list[Path]:

@@ -123,7 +123,7 @@ class KarpathyCOCO(Pictures):
         splits, entries = _read(listed_in, self.split)
         split_images = [_captioned(entry, root, listed_in) for entry in entries]
         if not split_images:
-            known = f"one of {', '.join(splits)}" if splits else "images"
+            known = f"one of {', '.join(splits)}" if splits else "a split with images"
             raise BadInputError(f"dataset.pictures.split: expected {known} in {listed_in}, found {self.split}")
         refuse_repeated([str(image.cocoid) for image in split_images], listed_in=listed_in)
         empty = sum(text == "" for image in split_images for text in image.captions.values())
@@ -131,7 +131,7 @@ class KarpathyCOCO(Pictures):
             log.warning("%s: skipped %d empty captions of the split %s", listed_in, empty, self.split)
         images = [replace(image, captions=self._first(image.captions)) for image in split_images]
         if not any(image.captions for image in images):
-            raise BadInputError(f"{listed_in}: expected captions of the split {self.split}, found none but empty ones")
+            raise BadInputError(f"{listed_in}: expected captions of the split {self.split}, found only empty ones")
         return [image for image in images if image.captions]
 
     def _first(self, captions: dict[int, str]) -> dict[int, str]:

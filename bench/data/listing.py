@@ -125,7 +125,7 @@ def source_notes(root: Path) -> dict[str, str]:
             place = f"{path}:{number}"
             note = checked(parse_json(text, place), _Note, place)
             if sources.setdefault(note["file"], note["source"]) != note["source"]:
-                raise BadInputError(f"{place}: expected one source for {note['file']}, found another")
+                raise BadInputError(f"{place}: expected one source for {note['file']}, found a second source")
         return sources
     return {}
 
@@ -173,7 +173,7 @@ def _text(path: Path) -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{path}: expected text in UTF-8, found {error}") from None
+        raise BadInputError(f"{path}: expected text in UTF-8, found an error: {error}") from None
     if "\0" in text:
-        raise BadInputError(f"{path}: expected text in UTF-8, found null characters, as in UTF-16 without its mark")
+        raise BadInputError(f"{path}: expected UTF-8, found null characters, as in UTF-16 without a byte order mark")
     return text

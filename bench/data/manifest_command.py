@@ -93,7 +93,7 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
     try:
         items = Items(manifest, datasets.Dataset.from_file(str(folder / TABLE)), folder)
     except (OSError, ValueError) as error:
-        raise BadInputError(f"{folder / TABLE}: expected prepared items, found {error}") from None
+        raise BadInputError(f"{folder / TABLE}: expected prepared items, found an error: {error}") from None
     if items.table.features != FEATURES or len(items.table) != len(items):
         columns = ", ".join(items.table.column_names)
         raise BadInputError(

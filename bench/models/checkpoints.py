@@ -113,7 +113,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         stated = {name: value for name, value in settings.items() if not name.startswith("_")}
         unknown = stated.keys() - {field.name for field in fields(DecoderConfig)}
         if unknown:
-            raise BadInputError(f"{config}: expected keys of a decoder's sizes, found {', '.join(sorted(unknown))}")
+            raise BadInputError(f"{config}: expected only a decoder's sizes, found also {', '.join(sorted(unknown))}")
     elif kind in _DIFFUSERS:
         channels, layers, conditioned = _DIFFUSERS[kind]
         if settings.get("act_fn", "silu") != "silu":
@@ -124,7 +124,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         stated = {ours: settings[name] for ours, name in theirs.items() if name in settings}
         stated["conditioned"] = conditioned
     else:
-        raise BadInputError(f"{config}: expected one of {', '.join((_OWN, *_DIFFUSERS))}, found {kind}")
+        raise BadInputError(f"{config}: _class_name: expected one of {', '.join((_OWN, *_DIFFUSERS))}, found {kind}")
     if not isinstance(stated.get("groups", 1), int):
         raise BadInputError(f"{config}: expected a whole number of normalisation groups, found {stated['groups']!r}")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in stated.items()}
@@ -153,7 +153,7 @@ def save_decoder(
         save_network(decoder, path, {"_class_name": _OWN, **notes, **asdict(decoder.config)})
     elif layout == "diffusers":
         if first_stage is None:
-            raise ValueError("diffusers' layout is of a whole autoencoder: expected a first stage, found none")
+            raise ValueError("the layout diffusers stores a whole autoencoder: expected a first_stage, found none")
         _save_for_diffusers(decoder, path, first_stage)
         _note(path, notes)
     else:
@@ -240,7 +240,7 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
     try:
         network = FeatureNetwork(settings["widths"], settings["heads"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadInputError(f"{folder / CONFIG}: expected a feature network's sizes ({error})") from None
+        raise BadInputError(f"{folder / CONFIG}: the feature network's sizes are missing or wrong ({error})") from None
     load_weights(network, folder / WEIGHTS)
     return network.eval()
 
@@ -261,7 +261,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     problems = mismatch(module.state_dict(), tensors)
     if problems:
-        raise BadInputError(f"{path}: weights of another network: {'; '.join(problems)}")
+        raise BadInputError(f"{path}: expected this network's weights, found others: {'; '.join(problems)}")
     module.load_state_dict(tensors)
 
 

@@ -97,7 +97,7 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     kind = network_settings(path).get("_class_name")
     kinds = {"AutoencoderKL": (AutoencoderKL, KLFirstStage), "VQModel": (VQModel, VQFirstStage)}
     if kind not in kinds:
-        raise BadInputError(f"{path}: expected a first stage, {' or '.join(kinds)}, found {kind}")
+        raise BadInputError(f"{path}: expected a first stage of the class {' or '.join(kinds)}, found {kind}")
     model: Any
     wrapper: Any
     model, wrapper = kinds[str(kind)]
@@ -123,7 +123,7 @@ def _autoencoder_of_file(path: Path) -> AutoencoderKL:
     differences = mismatch(autoencoder.state_dict(), found)
     if differences:
         raise BadInputError(
-            f"{path}: expected the first stage of Stable Diffusion 1, found one with {'; '.join(differences)}"
+            f"{path}: expected the first stage of Stable Diffusion 1, found one that differs: {'; '.join(differences)}"
         )
     autoencoder.load_state_dict(found, assign=True)
     return autoencoder.float()

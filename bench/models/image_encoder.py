@@ -72,6 +72,6 @@ def load_image_encoder(folder: str | Path) -> ImageEncoder:
     try:
         net = ImageEncoder(**sizes)
     except (AttributeError, TypeError, ValueError) as error:
-        raise BadInputError(f"{folder / CONFIG}: expected an image encoder's sizes ({error})") from None
+        raise BadInputError(f"{folder / CONFIG}: the image encoder's sizes are missing or wrong ({error})") from None
     load_weights(net, folder / WEIGHTS)
     return net.eval()

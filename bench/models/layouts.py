@@ -112,7 +112,7 @@ class StoredDecoder:
             {**{self.prefix + name: tensor for name, tensor in self.tensors.items()}, **self.strangers},
         )
         if problems:
-            raise BadInputError(f"{self.file}: weights of another network: {'; '.join(problems)}")
+            raise BadInputError(f"{self.file}: expected this network's weights, found others: {'; '.join(problems)}")
         decoder.load_state_dict(
             {
                 name: self.tensors[stored].detach().to(torch.float32, copy=True).contiguous()
@@ -158,7 +158,7 @@ def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:
     # A diffusion model's UNet has parts of the same names, but a downward path as well.
     if not prefix and (not parts & {"up", "up_blocks"} or parts & {"down", "down_blocks"}):
         counts = Counter(name.split(".")[0] for name in tensors)
-        shown = ", ".join(f"{count} of {part}" for part, count in counts.most_common(SHOWN))
+        shown = ", ".join(f"{count} begin with {part}" for part, count in counts.most_common(SHOWN))
         raise BadInputError(f"{file}: expected a decoder, found none among {len(tensors)} tensors ({shown})")
     official = "up" in parts
     if official:

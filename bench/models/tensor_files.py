@@ -114,7 +114,7 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
         except (SafetensorError, OSError) as error:
             raise BadInputError(f"{path}: expected a safetensors file, found a damaged one ({error})") from None
     if path.suffix not in PICKLED:
-        raise BadInputError(f"{path}: expected a file in .safetensors, {', '.join(PICKLED)}, found another ending")
+        raise BadInputError(f"{path}: expected one of the endings .safetensors, {', '.join(PICKLED)}, found another")
     content = _unpickle(path)
     state = content.get(under, content) if isinstance(content, dict) else content
     if not isinstance(state, dict):
@@ -123,7 +123,7 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
         if not (isinstance(name, str) and isinstance(value, Tensor)):
             raise BadInputError(f"{path}: expected tensors by name, found {type(value).__name__} at {name!r}")
         if value.is_meta or value.layout is not torch.strided:
-            raise BadInputError(f"{path}: expected dense tensors, found one without its values at {name}")
+            raise BadInputError(f"{path}: expected dense tensors with values, found another kind at {name}")
     return state
 
 

@@ -84,10 +84,10 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
             f"widening: expected equal numbers of levels, found {len(old.channels)} and {len(new.channels)}"
         )
     if new.layers < old.layers or (old.conditioned and not new.conditioned):
-        raise ValueError(f"the larger decoder lacks a part of the smaller: {old} and {new}")
+        raise ValueError(f"the larger decoder lacks a part of the smaller one: smaller {old}, larger {new}")
     for before, after in zip(old.channels, new.channels, strict=True):
         if after < before or after * old.groups != before * new.groups:
             raise ValueError(
-                f"widening: expected normalisation groups of equal size, found {before} in {old.groups} groups "
-                f"and {after} in {new.groups}"
+                f"widening: expected normalisation groups of equal size, found {before} channels in {old.groups} "
+                f"groups and {after} channels in {new.groups} groups"
             )

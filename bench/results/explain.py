@@ -165,7 +165,7 @@ def _metric(results: Plain, line: Plain, given: str) -> str:
         if given in (metric, titles.get(metric), style.title if style else None):
             return str(metric)
     known = ", ".join(f"{metric} ({titles[metric]})" if metric in titles else metric for metric in line["metrics"])
-    raise BadInputError(f"column: expected one of {known or 'none, as nothing was measured'}; found {given}")
+    raise BadInputError(f"column: expected one of {known or 'the columns, but nothing was measured'}; found {given}")
 
 
 def _items(run: Path, results: Plain, entry: Plain, metric: str, row: str) -> Plain:

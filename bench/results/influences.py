@@ -129,7 +129,7 @@ def _check(frame: pandas.DataFrame) -> None:
         if not frame[name].map(lambda value: isinstance(value, str)).all():
             raise ValueError(f"column {name}: a value is not text")
     if frame.duplicated(["item", "row"]).any():
-        raise ValueError("a line that occurs twice")
+        raise ValueError("two lines of the same item and row")
     for name in frame.columns.difference(KEYS):
         if frame[name].dtype != np.float32:
             raise ValueError(f"{frame[name].dtype} in the column {name}, not float32")

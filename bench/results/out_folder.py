@@ -153,7 +153,7 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
     if not any(any(folder.glob(pattern)) for pattern in WRITTEN):
         first = min(path.name for path in folder.iterdir())
         raise BadInputError(
-            f"out: expected an empty folder, an earlier run's, or overwrite=true; found {first} in {folder}, which no "
+            f"out: expected an empty folder, a run's folder, or overwrite=true; found {first} in {folder}, which no "
             "run has written"
         )
     if not any((folder / name).exists() for name in FINISHED):
@@ -162,13 +162,13 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
     if earlier.get("experiment") != expected:
         found = earlier.get("experiment") or "an unreadable run.json"
         raise BadInputError(
-            f"out: expected an empty folder, one of {expected}, or overwrite=true; found {found} in {folder}"
+            f"out: expected an empty folder, a run of {expected}, or overwrite=true; found {found} in {folder}"
         )
     other = next(_differences(earlier.get("config"), content["config"]), None)
     if other is not None:
         raise BadInputError(
             f"out: expected an empty folder, a run of the same configuration, or overwrite=true; found a finished run "
-            f"of another {other} in {folder}"
+            f"with another {other} in {folder}"
         )
 
 

@@ -61,7 +61,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 def _rising(found: list[float]) -> list[float]:
     if found[0] > found[1]:
-        raise ValueError("a lower end before the upper one")
+        raise ValueError("an interval whose lower end is not above its upper end")
     return found
 
 
@@ -320,7 +320,7 @@ def check_seal(content: Mapping[str, Any], place: str) -> None:
     """
     found = content.get(SEAL)
     if found is not None and found != sealed(content)[SEAL]:
-        raise BadInputError(f"{place}: expected content with the {SEAL} that it names, found changed content")
+        raise BadInputError(f"{place}: expected content that matches its own {SEAL}, found changed content")
 
 
 def file_seals(folder: Path) -> dict[str, str]:
@@ -361,7 +361,7 @@ def check_file(path: Path, seals: Mapping[str, str]) -> None:
     if not path.is_file():
         raise BadInputError(f"{path}: expected the file that run.json names, found none")
     if file_sha256(path) != expected:
-        raise BadInputError(f"{path}: expected the file that run.json names, found one that was changed since")
+        raise BadInputError(f"{path}: expected the file that run.json names, found one that was changed after the run")
 
 
 # --- readers
@@ -402,7 +402,7 @@ def _check_number(place: str, metric: str, entry: Entry | BaselineNumber) -> Non
     if value is None:
         return
     if entry["n"] < 1:
-        raise BadInputError(f"{place}: expected a value of 1 item or more, found n = {entry['n']}")
+        raise BadInputError(f"{place}: expected a value computed from 1 item or more, found n = {entry['n']}")
     wrong = out_of_range(metric, value)
     if wrong is not None:
         raise BadInputError(f"{place}: {wrong}")

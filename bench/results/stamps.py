@@ -66,7 +66,7 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
     known = {key: Protocol.of(settings) for key, settings in results.get("protocols", {}).items()}
     for metric, stamp in stamps.items():
         if stamp is None or stamp not in known:
-            raise BadInputError(f"{path}: expected a protocol for {metric}, found {stamp or 'none'}")
+            raise BadInputError(f"{path}: expected a protocol for {metric} in `protocols`, found {stamp or 'none'}")
         if known[stamp].hash != stamp:
             raise BadInputError(f"{path}: expected {stamp[:12]}… as the hash of {metric}'s protocol, found another")
     manifest = results.get("manifest", "")

@@ -189,7 +189,7 @@ def _integer(text: str) -> int:
     if len(text) <= SHORT_INTEGER:
         return int(text)
     if len(text) > LONGEST_NUMBER or abs(int(text)) > LARGEST_INTEGER:
-        raise _DamageError(f"a whole number of {len(text)} characters")
+        raise _DamageError(f"a whole number of {len(text)} characters, which is too large")
     return int(text)
 
 

@@ -60,8 +60,8 @@ def _store(given: argparse.Namespace) -> Path:
         raise BadInputError(f"{name}: expected the folder of a store, found {found}")
     if (getattr(given, "delete", False) or getattr(given, "repair", False)) and not is_store(root):
         raise BadInputError(
-            f"{name}: expected a store, found no {MARKER} in {root}; a run with paths.store={root} writes it into a "
-            "store that an older version made, unless other things lie there as well"
+            f"{name}: expected a store, found no {MARKER} in {root}; a run with paths.store={root} adds this file to a "
+            "store that an older version made, unless the folder also contains other things"
         )
     return root
 

@@ -321,7 +321,7 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in READ_ONLY:
             raise BadInputError(
-                f"paths.store: expected a folder that can be written, as {folder.name} are missing in it, found {error}"
+                f"paths.store: expected a folder that can be written, as {folder.name} are missing in it; found {error}"
             ) from None
         error.filename = error.filename or str(folder)
         raise

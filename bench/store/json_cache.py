@@ -58,7 +58,7 @@ class Fact:
         except FileNotFoundError:
             return None
         except BadInputError as error:
-            log.warning("store: %s; it is measured again", error)
+            log.warning("store: %s; the value is measured again", error)
             return None
         return {**note["found"], "when": note["when"]} if note["schema_version"] == SCHEMA_VERSION else None
 

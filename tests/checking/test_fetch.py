@@ -193,7 +193,7 @@ def test_an_interrupted_download_is_continued(
     known(monkeypatch, file_asset(server, path="broken.pth"))
     target = tmp_path / "weights" / "vgg16-397923af.pth"
     assert main([*FETCH, VGG]) == 2
-    assert "the next stage=fetch continues" in " ".join(capfd.readouterr().err.split())
+    assert "the next run with stage=fetch continues" in " ".join(capfd.readouterr().err.split())
     assert not target.exists()
     assert main([*FETCH, VGG]) == 0
     assert target.read_bytes() == CONTENT

@@ -172,8 +172,8 @@ def test_ids_that_lack_a_file_are_counted_and_shown(copy: Path) -> None:
     ("content", "message"),
     [
         (np.array([3, 5, 3, 5, 7]), r"expected every name once, found 2 repeated: 000000000003, 000000000005$"),
-        (np.array([1.5, 2.5]), r"expected one row of whole numbers, found float64 of shape \(2,\)$"),
-        (np.array([[1, 2]]), r"expected one row of whole numbers, found int64 of shape \(1, 2\)$"),
+        (np.array([1.5, 2.5]), r"expected a 1-D array of whole numbers, found float64 of shape \(2,\)$"),
+        (np.array([[1, 2]]), r"expected a 1-D array of whole numbers, found int64 of shape \(1, 2\)$"),
         (np.array([1, -2, 10**12]), r"expected ids of at most 12 digits, found -2, 1000000000000$"),
         (np.array([], np.int64), r"expected ids of pictures, found none$"),
         (

@@ -39,7 +39,7 @@ def digest(folder: Path) -> str:
 def test_a_folder_at_the_wrong_level_is_told_by_its_counts(root: Path, tmp_path: Path) -> None:
     (tmp_path / "imagenet").mkdir()
     (tmp_path / "imagenet" / "val").symlink_to(root)
-    message = rf"found none in {tmp_path}/imagenet; {tmp_path}/imagenet/val has {CLASSES['val']} folders, so"
+    message = rf"found none in {tmp_path}/imagenet; {tmp_path}/imagenet/val has {CLASSES['val']} folders; if"
     with pytest.raises(BadInputError, match=message):
         list(ImageNetValidation(tmp_path / "imagenet"))
 

@@ -158,10 +158,10 @@ def test_an_empty_caption_is_replaced_by_the_next_one(copy: Path) -> None:
 @pytest.mark.blackbox
 def test_a_set_with_only_empty_captions_is_refused(copy: Path) -> None:
     change(copy, lambda image: [sentence.update(raw="") for sentence in image["sentences"]])
-    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found none but empty ones$"):
+    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty ones$"):
         list(KarpathyCOCO(copy))
     change(copy, lambda image: image.update(sentences=[]))
-    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found none but empty ones$"):
+    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty ones$"):
         list(KarpathyCOCO(copy))
 
 
@@ -191,7 +191,7 @@ def test_an_unknown_split_is_named_with_the_known_ones(root: Path) -> None:
         ("[" * 100_000, r"dataset_coco\.json: expected JSON of at most 100 levels, found more"),
         ("[]", r"dataset_coco\.json: expected a JSON object, found a list"),
         ('{"images": {}}', r"dataset_coco\.json: images: expected a valid list, found an object"),
-        ('{"images": []}', r"dataset\.pictures\.split: expected images in .*, found val"),
+        ('{"images": []}', r"dataset\.pictures\.split: expected a split with images in .*, found val"),
         ('{"images": [3]}', r"dataset_coco\.json: images\.0: expected .*, found 3$"),
         ('{"images": [{"split": "val"}]}', r"dataset_coco\.json: expected the key images\.0\.cocoid, found none"),
     ],

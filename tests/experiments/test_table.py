@@ -262,7 +262,7 @@ def test_a_run_ends_after_the_requested_stage(store: Path, tmp_path: Path) -> No
 
 def test_an_output_folder_of_another_experiment_is_refused(store: Path, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"experiment": "another"}')
-    with pytest.raises(BadInputError, match=r"out: expected an empty folder, one of table2.*found another"):
+    with pytest.raises(BadInputError, match=r"out: expected an empty folder, a run of table2.*found another"):
         bench.run(few(store, tmp_path))
 
 

@@ -241,7 +241,9 @@ def test_the_commands_in_the_list_of_assets_work(asset: str, paper: list[str]) -
 @pytest.mark.blackbox
 def test_a_start_that_cannot_be_widened_is_refused_before_pictures_are_read(paper: list[str]) -> None:
     large = ["experiment=train_decoder", "profile=paper", "decoder=large", *paper]
-    with pytest.raises(BadInputError, match=r"start: .* found 16 in 2 groups and 24 in 2; start=null"):
+    with pytest.raises(
+        BadInputError, match=r"start: .* found 16 channels in 2 groups and 24 channels in 2 groups; start=null"
+    ):
         bench.run([*large, "training=paper_base"])
     fresh = [*large, "training=paper_large", "start=nowhere"]
     assert bench.run(fresh).status == 0

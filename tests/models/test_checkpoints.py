@@ -351,7 +351,7 @@ def test_decoders_unknown_to_diffusers_are_not_written_for_it(tmp_path: Path) ->
     refused: list[tuple[Decoder, AutoencoderKL | None, str]] = [
         (tiny(channels=channels, blending="concat"), first_stage, "blending concat, branch plain"),
         (tiny(channels=channels, branch="partial"), first_stage, "blending add, branch partial"),
-        (tiny(channels=channels), None, "expected a first stage"),
+        (tiny(channels=channels), None, "expected a first_stage, found none"),
         (tiny(channels=channels, groups=8), first_stage, "found 4 and 8"),
         (tiny(), three_levels, "condition_encoder.layers.4"),
         (tiny("vanilla", channels=channels, layers=3), first_stage, "unexpected"),
@@ -423,7 +423,7 @@ def test_concatenation_is_recognised_by_the_weights_alone(tmp_path: Path) -> Non
         ({"groups": 3}, "width 16 is not a multiple of its 3"),
         ({"groups": "many"}, "whole number of normalisation groups, found 'many'"),
         ({"branch": "gated"}, "branch must be one of plain, partial"),
-        ({"depth": 3}, "expected keys of a decoder's sizes, found depth"),
+        ({"depth": 3}, "expected only a decoder's sizes, found also depth"),
         ({"_class_name": "UNet2DConditionModel"}, "expected one of Decoder.*found UNet2DConditionModel"),
         ({"_class_name": "AutoencoderKL"}, "conditioned True, not False"),
         ({"_class_name": "AutoencoderKL", "act_fn": "gelu"}, "act_fn: expected silu, found gelu"),
@@ -495,7 +495,8 @@ def test_a_tensor_that_is_wrong_is_named_as_the_file_names_it(how: str, name: st
     load_decoder(file)
     change(state, how, name)
     torch.save(state, file)
-    with pytest.raises(BadInputError, match=rf"model\.ckpt: weights of another network: {says}") as caught:
+    message = rf"model\.ckpt: expected this network's weights, found others: {says}"
+    with pytest.raises(BadInputError, match=message) as caught:
         load_decoder(file)
     assert ";" not in str(caught.value)
 
@@ -526,7 +527,10 @@ def test_the_first_of_many_wrong_tensors_are_named_with_their_number(tmp_path: P
             ("conv_in.weight", "down_blocks.0.resnets.0.conv1.weight", "up_blocks.0.resnets.0.conv1.weight"),
             "found none",
         ),
-        (("first_stage_model.encoder.conv_in.weight", "first_stage_model.quant_conv.weight"), "2 of first_stage_model"),
+        (
+            ("first_stage_model.encoder.conv_in.weight", "first_stage_model.quant_conv.weight"),
+            "2 begin with first_stage_model",
+        ),
         (("decoder.block.0.layer.0.weight",), "residual blocks at every level from 0, found them at none"),
         (("decoder.up.0.block.0.conv1.weight", "decoder.up.2.block.0.conv1.weight"), "found them at 0, 2"),
         ((), "none among 0 tensors"),
@@ -549,7 +553,7 @@ def test_missing_paths_and_other_endings_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"config\.json: expected a network's sizes, found no file"):
         load_decoder(tmp_path)
     (tmp_path / "model.txt").touch()
-    with pytest.raises(BadInputError, match=r"model\.txt: expected a file in \.safetensors"):
+    with pytest.raises(BadInputError, match=r"model\.txt: expected one of the endings \.safetensors"):
         load_decoder(tmp_path / "model.txt")
     save_decoder(tiny(), tmp_path)
     with pytest.raises(BadInputError, match=r"read with 32 groups: decoder width 16 is not a multiple"):

@@ -39,7 +39,7 @@ def test_an_embedding_does_not_depend_on_the_batch() -> None:
 def test_sizes_that_cannot_make_an_encoder_are_refused(tmp_path: Path, settings: dict[str, object]) -> None:
     save_image_encoder(encoder(), tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(BadInputError, match=r"config\.json: expected an image encoder's sizes"):
+    with pytest.raises(BadInputError, match=r"config\.json: the image encoder's sizes are missing or wrong"):
         load_image_encoder(tmp_path)
 
 
@@ -48,5 +48,5 @@ def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
     save_image_encoder(encoder(), tmp_path)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "dimension": 7}))
-    with pytest.raises(BadInputError, match="weights of another network"):
+    with pytest.raises(BadInputError, match="expected this network's weights, found others"):
         load_image_encoder(tmp_path)

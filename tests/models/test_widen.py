@@ -86,7 +86,7 @@ def test_every_new_weight_can_learn() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"channels": (24, 48, 96), "groups": 4}, "16 in 4 groups and 24 in 4"),
+        ({"channels": (24, 48, 96), "groups": 4}, "16 channels in 4 groups and 24 channels in 4 groups"),
         ({"channels": (16, 32), "groups": 4}, "levels, found 3 and 2"),
         ({**SMALL, "layers": 1}, "lacks a part"),
         ({**SMALL, "conditioned": False}, "lacks a part"),

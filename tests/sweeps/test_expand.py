@@ -134,7 +134,7 @@ def tampered(out: Path) -> None:
     [
         (lambda out: row(out, 1, manifest="b" * 64), "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb"),
         (lambda out: row(out, 1, splits=5), "protocol of lpips: splits: expected 10, found 5"),
-        (without("protocols"), "expected a protocol for lpips, found"),
+        (without("protocols"), "expected a protocol for lpips in `protocols`, found"),
         (without("manifest"), "expected the manifest of the measured items, found none"),
         (without("rows"), "expected the key rows, found none"),
         (tampered, "as the hash of lpips's protocol, found another"),
