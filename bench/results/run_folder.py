@@ -50,7 +50,7 @@ class Results:
     headline: tuple[str, ...] = ()
     """Short texts with the most important numbers. A page that lists several runs shows them."""
     forecast: Forecast | None = None
-    """What the run is expected to need, if its stage was `check`; None if it was not estimated."""
+    """Time, memory and disk space that the run is expected to need, for the stage `check`; None if not estimated."""
 
 
 def portable(node: Any, assets: str) -> Any:
