@@ -177,3 +177,89 @@ def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"--config-dir: expected a folder of configuration files, found nothing at {tmp_path / 'none'}" in (
         capsys.readouterr().err
     )
+
+
+BARE = """
+class Bare:
+    \"\"\"A class that has nothing but what a test adds.\"\"\"
+
+    def __init__(self, device=None):
+        pass
+
+
+class WithoutProtocol(Bare):
+    def keep_truth(self, truth):
+        return {}, None
+
+    def keep(self, image, truth, mask, kept, extra):
+        return {"bare": image.mean((1, 2, 3)).numpy()}
+
+
+class Whole(WithoutProtocol):
+    protocol = {"what": "mean"}
+
+
+class Lost(Whole):
+    def to(self, device):
+        pass
+
+
+class Generator:
+    def __init__(self):
+        pass
+"""
+
+
+MEASURE = "# @package metrics.measures.bare\nmeasure: {{_target_: bare.{}}}\ntasks: [inpainting]\n"
+TABLE2 = "python -m bench --config-dir my_conf experiment=table2_inpaint_imagenet"
+
+
+def write_bare(folder: Path, name: str) -> None:
+    """Write the classes above, and an option `bare` for a measure and for a generator of the class `name`."""
+    (folder / "my_code" / "bare.py").write_text(BARE)
+    for group, text in (("measure", MEASURE.format(name)), ("generator", f"_target_: bare.{name}\n")):
+        (folder / "my_conf" / group).mkdir(exist_ok=True)
+        (folder / "my_conf" / group / "bare.yaml").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "said"),
+    [
+        ("measure", "Bare", "expected an object with keep, keep_truth, protocol, found Bare without"),
+        ("measure", "WithoutProtocol", "expected an object with protocol, found WithoutProtocol without"),
+        ("measure", "Lost", "expected that to(device) returns the object, found that it returns None"),
+        ("generator", "Bare", "expected an object with decodable, encode, sample, found Bare without"),
+        ("generator", "Generator", "expected a class or function with the argument device, found bare.Generator"),
+    ],
+)
+def test_an_incomplete_class_is_refused_with_what_it_lacks(
+    group: str, name: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_bare(folder, name)
+    chosen = f"{group}={'[bare]' if group == 'measure' else 'bare'}"
+    assert main([*shlex.split(TABLE2)[3:], "row=[stablediffusion]", "limit=2", "device=cpu", chosen]) == 2
+    key = {"measure": "metrics.measures.bare: ", "generator": "generator"}[group]
+    message = capsys.readouterr().err
+    assert message.startswith(f"bench: {key}")
+    assert said in message
+
+
+def test_a_measure_that_does_not_inherit_gets_every_default(folder: Path) -> None:
+    write_bare(folder, "Whole")
+    words = ["row=[stablediffusion]", "controls=[]", "stage=check", "batch_size=1", "measure=[bare]"]
+    assert run(TABLE2, *words) == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("+metrics.measures.images.set_metrics.anything=features", "set_metrics: expected names such as fid"),
+        ("features=mini", "features: no such key; it is called metrics now"),
+        ("parts=mini", "parts: no such key; it is called mini_models now"),
+    ],
+)
+def test_a_former_name_or_an_unknown_statistic_is_refused(
+    word: str, said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("python -m bench experiment=table2_inpaint_imagenet", word) == 2
+    assert said in capsys.readouterr().err

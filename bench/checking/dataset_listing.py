@@ -16,7 +16,7 @@ from bench.config.instantiate import TARGET, make
 from bench.data.items import Picture, Pictures
 from bench.data.listing import few
 from bench.data.pictures import size_of
-from bench.data.prepared import MOST_BROKEN
+from bench.data.prepared import MOST_BROKEN, refuse_invalid
 from bench.errors import BadInputError
 from bench.runtime.defaults import with_defaults
 
@@ -49,6 +49,7 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
         adapter = with_defaults(make(node, key), Pictures)
         with _silenced("bench.data"):  # the preparation of items reports it again
             pictures: list[Picture] = list(adapter)
+        refuse_invalid(adapter, pictures)
         subset = str(adapter.subset)
     except BadInputError as error:
         return Listing(0, problems=(str(error),))

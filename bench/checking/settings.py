@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from bench.store import check_store
 from bench.tables.build import check_table, styles_of
 
 __all__ = ["check_settings", "used"]
+
+SET_METRIC = re.compile(r"(fid|kid|inception_score)(_\w+)?")
+"""Pattern of the names of metrics of whole sets of images. The first word chooses the statistic."""
 
 
 def used(
@@ -82,6 +86,12 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
     check_targets(nodes["profile"]["datasets"], "profile.datasets")
     for name, measure in nodes["metrics"]["measures"].items():
         require_target(measure["measure"], f"metrics.measures.{name}.measure")
+        for metric in measure["set_metrics"]:
+            if not SET_METRIC.fullmatch(metric):
+                raise BadInputError(
+                    f"metrics.measures.{name}.set_metrics: expected names such as fid, kid_mine or inception_score, "
+                    f"whose beginning chooses the statistic, found {metric}"
+                )
     for name, row in nodes["rows"].items():
         if row["method"] is not None:
             require_target(row["method"], f"rows.{name}.method")

@@ -77,6 +77,8 @@ WRONG_TYPES = {
 """
 COMPOSING = re.compile(r"In '(?P<option>[^']+)': \w+ raised.*?:\n(?P<said>.*?)\n\s*full_key: (?P<key>\S+)", re.DOTALL)
 """Pattern of Hydra's message about the file of an option, if the file's content does not fit the schema."""
+RENAMED = {"features": "metrics", "parts": "mini_models", "sets": "set_metrics", "kind": "_target_"}
+"""Former names of keys and groups, each with its present name."""
 CELL = 8
 """Side, in image pixels, of the square to which one position of the latents corresponds."""
 RESOLVERS = (
@@ -325,6 +327,8 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
         if key in PACKAGES:
             return f"{key}: expected an option of your own, in a folder that --config-dir names, found none"
         name = key.rpartition(".")[2]
+        if name in RENAMED:
+            return f"{key}: no such key; it is called {RENAMED[name]} now"
         deeper_keys = [one for one in _keys(parent, key.rpartition(".")[0]) if one.endswith(f".{name}")]
         close = (
             f"; did you mean {deeper_keys[0]}?"
@@ -364,6 +368,10 @@ def _plain_message(key: str, said: str) -> str:
     for pattern, wanted in WRONG_TYPES.items():
         if wrong := pattern.match(said):
             return f"{key}: expected {wanted}, found {wrong['found'] or _nothing(said)}"
+    unknown = re.match(r"Key '(?P<name>\w+)' not in '\w+'", said)
+    if unknown:
+        renamed = RENAMED.get(unknown["name"])
+        return f"{key}: no such key{f'; it is called {renamed} now' if renamed else ''}"
     return said if said.startswith(key) else f"{key}: {said}"
 
 

@@ -89,6 +89,11 @@ def _check_call(node: Mapping[str, Any], key: str, given: tuple[str, ...]) -> No
     parameters = signature.parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
+    absent = [name for name in given if name not in parameters]
+    if absent:
+        raise BadInputError(
+            f"{key}.{TARGET}: expected a class or function with the argument {absent[0]}, found {node[TARGET]}"
+        )
     allowed = [name for name in parameters if name not in given]
     for name in node:
         if not str(name).startswith("_") and name not in allowed:

@@ -237,7 +237,10 @@ class MeasureSpec:
     measure: dict[str, Any] = MISSING
     """The measure that computes the arrays of these metrics: a `_target_` with its arguments."""
     set_metrics: dict[str, str] = field(default_factory=dict)
-    """For each metric of a whole set of images: the name of the measure's array from which the metric is computed."""
+    """For each metric of a whole set of images: the name of the measure's array from which the metric is computed.
+
+    The beginning of the metric's name chooses the statistic: `fid`, `kid` or `inception_score`, as in `fid_mine`.
+    """
     tasks: list[str] = field(default_factory=list)
     """Names of tasks whose tables use this measure even if `metrics.tasks` does not list it for the task."""
     metrics: dict[str, MetricSpec] = field(default_factory=dict)

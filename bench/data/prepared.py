@@ -35,7 +35,7 @@ from bench.runtime.defaults import with_defaults
 from bench.runtime.strict_json import read_json_as
 from bench.store import SUMS, content_key, file_sha256, lease, made_folder, put_aside, put_folder, writing
 
-__all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items"]
+__all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items", "refuse_invalid"]
 
 log = logging.getLogger(__name__)
 
@@ -272,7 +272,7 @@ def prepare_items(
         pictures = with_defaults(pictures, Pictures)
         listed = list(pictures)
         left_out = _left_out(pictures)
-        _refuse_invalid(pictures, listed)
+        refuse_invalid(pictures, listed)
     _refuse_repeated(listed)
     hashes, code = (contents or Contents()).files, (contents or Contents()).code
     sha256 = hashes.of(path for picture in listed for path in _files(picture))
@@ -345,7 +345,7 @@ def _sums(folder: Path) -> dict[str, str]:
     return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
 
 
-def _refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
+def refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
     """Raise BadInputError unless an adapter has valid properties and yields objects of `Picture` with valid values."""
     for name, allowed in KINDS.items():
         found = getattr(adapter, name)

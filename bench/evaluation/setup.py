@@ -17,6 +17,7 @@ from bench.config.experiment_configs import MeasuringConfig
 from bench.config.instantiate import identity, make, named, weight_files
 from bench.config.schema import TableSpec, is_measured
 from bench.data.items import Pictures
+from bench.errors import BadInputError
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.sampling import NeededLatents, Sampling
 from bench.evaluation.scoring import VERSION, Scoring
@@ -29,7 +30,7 @@ from bench.metrics.measure import Measure
 from bench.metrics.names import HOLE_ONLY
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
-from bench.runtime.defaults import class_member, with_defaults
+from bench.runtime.defaults import class_member, missing_members, with_defaults
 from bench.runtime.device import choose_device, describe
 from bench.runtime.distributed import World
 from bench.store import Fact, Store, content_key
@@ -121,6 +122,7 @@ class Setup:
     def generator(self) -> Generator:
         """The generator, which makes the latents, on the device of the run."""
         made: Generator = with_defaults(make(self.resolved["generator"], "generator", device=self.device), Generator)
+        _refuse_incomplete(made, "generator", Generator)
         return made
 
     @cached_property
@@ -172,10 +174,15 @@ class Setup:
             base: base class whose defaults are used for members that the object does not have.
 
         Raises:
-            BadInputError: the object cannot be moved to the device.
+            BadInputError: the object lacks a member without a default, or it cannot be moved to the device.
         """
+        with_defaults(made, base)
+        _refuse_incomplete(made, key, base)
         with named(key, "an object with to(device)"):
-            return with_defaults(made.to(self.device), base)
+            moved = made.to(self.device)
+        if moved is None:
+            raise BadInputError(f"{key}: expected that to(device) returns the object, found that it returns None")
+        return with_defaults(moved, base)
 
     @cached_property
     def methods(self) -> dict[str, Method]:
@@ -340,3 +347,9 @@ class Setup:
             metric: Protocol.of({"measure": self.protocols[summary.measure(metric)], **summary.statistic(metric)})
             for metric in metrics
         }
+
+
+def _refuse_incomplete(made: object, key: str, base: type) -> None:
+    missing = missing_members(made, base)
+    if missing:
+        raise BadInputError(f"{key}: expected an object with {', '.join(missing)}, found {type(made).__name__} without")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["class_member", "with_defaults"]
+__all__ = ["class_member", "missing_members", "with_defaults"]
 
 
 def with_defaults(found: Any, base: type) -> Any:
     """Add to an object each public member of `base` that the object lacks, and return the object.
 
-    An instance of `base` is returned unchanged, because it inherits the defaults.
+    Abstract methods are not added, because they have no default. An instance of `base` is returned unchanged, because
+    it inherits the defaults.
 
     Args:
         found: an object of any class, for example of a class that a user wrote. It is changed in place.
@@ -18,11 +19,22 @@ def with_defaults(found: Any, base: type) -> Any:
     """
     if isinstance(found, base):
         return found
+    required: frozenset[str] = getattr(base, "__abstractmethods__", frozenset())
     for name, default in vars(base).items():
-        if not name.startswith("_") and not hasattr(found, name):
+        if not name.startswith("_") and name not in required and not hasattr(found, name):
             # A frozen data class refuses its own way of setting an attribute.
             object.__setattr__(found, name, default.__get__(found) if hasattr(default, "__get__") else default)
     return found
+
+
+def missing_members(found: object, base: type) -> list[str]:
+    """Return the names of the members that an object must have itself and lacks.
+
+    They are the abstract methods of `base`, and the public members that `base` only annotates.
+    """
+    annotated = [name for name in vars(base).get("__annotations__", {}) if not hasattr(base, name)]
+    required = [*sorted(getattr(base, "__abstractmethods__", ())), *annotated]
+    return [name for name in required if not name.startswith("_") and not hasattr(found, name)]
 
 
 def class_member(found: object, base: type, name: str) -> Any:
