@@ -146,7 +146,7 @@ FILES = {
         b"# @package rows.control\nlabel: x\ncontrol: all\n",
         "rows.control.control: expected one of hole_only",
     ),
-    "word": (b"# @package rows.word\nlabl: x\n", "rows.word.labl: Key 'labl' not in 'Row' (in row/word)"),
+    "word": (b"# @package rows.word\nlabl: x\n", "rows.word.labl: no such key; allowed are label, method, "),
 }
 
 

@@ -144,7 +144,7 @@ def _append(url: str, partial: Path) -> None:
             return  # the file has all bytes already, or too many
         raise
     is_rest = answer.status == HTTPStatus.PARTIAL_CONTENT
-    with answer, partial.open("ab" if is_rest else "wb") as file:
+    with answer, partial.open("ab") if is_rest else partial.open("wb") as file:
         shutil.copyfileobj(answer, file)
     length = answer.headers.get("Content-Length")
     if length is not None and partial.stat().st_size < int(length) + (start if is_rest else 0):

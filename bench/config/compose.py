@@ -30,6 +30,7 @@ from omegaconf.errors import (
     UnsupportedInterpolationType,
 )
 
+from bench.config import schema
 from bench.config.experiment_configs import CollectingConfig
 from bench.config.kinds import kind_of
 from bench.config.option_files import (
@@ -368,10 +369,14 @@ def _plain_message(key: str, said: str) -> str:
     for pattern, wanted in WRONG_TYPES.items():
         if wrong := pattern.match(said):
             return f"{key}: expected {wanted}, found {wrong['found'] or _nothing(said)}"
-    unknown = re.match(r"Key '(?P<name>\w+)' not in '\w+'", said)
+    unknown = re.match(r"Key '(?P<name>\w+)' not in '(?P<kind>\w+)'", said)
     if unknown:
-        renamed = RENAMED.get(unknown["name"])
-        return f"{key}: no such key{f'; it is called {renamed} now' if renamed else ''}"
+        name, kind = unknown["name"], getattr(schema, unknown["kind"], None)
+        if name in RENAMED:
+            return f"{key}: no such key; it is called {RENAMED[name]} now"
+        allowed = [item.name for item in fields(kind)] if is_dataclass(kind) else []
+        known = f"; allowed are {', '.join(allowed)}" if allowed else ""
+        return f"{key}: no such key{known}{did_you_mean(name, allowed)}"
     return said if said.startswith(key) else f"{key}: {said}"
 
 

@@ -176,7 +176,8 @@ class Setup:
         Raises:
             BadInputError: the object lacks a member without a default, or it cannot be moved to the device.
         """
-        with_defaults(made, base)
+        with named(key, "an object with to(device)"):
+            with_defaults(made, base)
         _refuse_incomplete(made, key, base)
         with named(key, "an object with to(device)"):
             moved = made.to(self.device)

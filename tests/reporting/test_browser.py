@@ -35,7 +35,7 @@ SCREENSHOTS = os.environ.get("SCREENSHOTS")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small run."""
     folder = tmp_path_factory.mktemp("report")
-    bench.run(few(folder / "store", folder / "out", "profile.fid_minimum=4", rows=ROWS))
+    bench.run(few(folder / "store", folder / "out", "stage=report", "profile.fid_minimum=4", rows=ROWS))
     return folder / "out"
 
 
