@@ -136,20 +136,20 @@ def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
     Args:
         node: part of a configuration with a `_target_`, as plain data.
         key: full name of the key that has this part, for error messages.
-        given: further arguments for the class or function.
+        given: further arguments for the class or function. It gets these objects themselves, and no copies.
 
     Raises:
         BadInputError: the class or function refuses its arguments or fails. The message names the key.
         OSError, MemoryError: the class or function raised an error for which `bench.errors.outcome` has a message.
     """
     try:
-        return instantiate(_with_paths(node), _convert_="all", **given)
+        return instantiate({**_with_paths(node), "_partial_": True}, _convert_="all")(**given)
     except Exception as error:
         cause: BaseException | None = error
-        while cause is not None:  # Hydra wraps the error that the target raised
+        while cause is not None:  # Hydra wraps the error that an inner target raised
             if isinstance(cause, Exception) and outcome(cause) is not None:
                 raise cause from error
-            if isinstance(cause, TypeError | ValueError) and cause is not error:
+            if isinstance(cause, TypeError | ValueError):
                 raise BadInputError(f"{key}: {cause}") from error
             if cause.__cause__ is None and str(node.get(TARGET)).split(".")[0] not in OWN_PACKAGES:
                 with named(key, f"an object of {node.get(TARGET)}"):

@@ -14,7 +14,7 @@ from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.settings import used
 from bench.config.compose import changing
 from bench.config.experiment_configs import MeasuringConfig
-from bench.config.instantiate import identity, make, named, weight_files
+from bench.config.instantiate import TARGET, identity, make, named, weight_files
 from bench.config.schema import TableSpec, is_measured
 from bench.data.items import Pictures
 from bench.errors import BadInputError
@@ -178,8 +178,7 @@ class Setup:
         """
         with named(key, "an object with to(device)"):
             with_defaults(made, base)
-        _refuse_incomplete(made, key, base)
-        with named(key, "an object with to(device)"):
+            _refuse_incomplete(made, key, base)
             moved = made.to(self.device)
         if moved is None:
             raise BadInputError(f"{key}: expected that to(device) returns the object, found that it returns None")
@@ -195,34 +194,38 @@ class Setup:
             check_compiler(self.config.compile, self.device)
         nodes = {name: row["method"] for name, row in self.resolved["rows"].items() if row["method"] is not None}
         decoders: dict[str, Decoded] = {}
-        made: dict[str, Method] = {}
-        for name, node in nodes.items():
-            key = f"rows.{name}.method"
-            method = self._with_shared_decoder(make(node, key), node, decoders)
-            made[name] = self._moved(method, key, Method)
+        made: dict[str, Method] = {
+            name: self._moved(self._method(node, f"rows.{name}.method", decoders), f"rows.{name}.method", Method)
+            for name, node in nodes.items()
+        }
         for one in {one: None for method in made.values() for one in chain(method) if isinstance(one, Decoded)}:
             one.strip_rows = self.config.strip_rows
             if self.config.compile is not None:
                 one.compile(self.config.compile)
         return made
 
-    def _with_shared_decoder(self, method: Any, node: Mapping[str, Any], decoders: dict[str, Decoded]) -> Any:
-        """Return a method in which the part that decodes is replaced by an equal one, if an earlier row has one.
+    def _method(self, node: Mapping[str, Any], key: str, decoders: dict[str, Decoded]) -> Any:
+        """Make a method, or return the one of an earlier row that decodes with the same settings and weights.
+
+        If the method changes the images of another one, its argument `of`, the other one is made in the same way.
 
         Args:
-            method: method of a row.
             node: part of the configuration that describes the method, as plain data.
-            decoders: methods of earlier rows that decode, by the hash of their settings and weights. If this method's
-                part is new, it is added.
+            key: full name of the key that has this part, for error messages.
+            decoders: methods of earlier rows that decode, by the hash of their settings and weights. If the made method
+                is a new one, it is added.
         """
-        if isinstance(method, Decoded):
-            key = content_key({"method": identity(node, self.weights)})
-            shared = decoders.setdefault(key, method)
-            shared.shared = shared.shared or shared is not method
-            return shared
+        settings = content_key({"method": identity(node, self.weights)})
+        if settings in decoders:
+            decoders[settings].shared = True
+            return decoders[settings]
         inner = node.get("of")
-        if isinstance(inner, Mapping) and isinstance(getattr(method, "of", None), Method):
-            method.of = self._with_shared_decoder(method.of, inner, decoders)
+        if isinstance(inner, Mapping) and TARGET in inner:
+            rest = {name: value for name, value in node.items() if name != "of"}
+            return make(rest, key, of=self._method(inner, f"{key}.of", decoders))
+        method = make(node, key)
+        if isinstance(method, Decoded):
+            decoders[settings] = method
         return method
 
     @cached_property

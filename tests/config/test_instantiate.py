@@ -298,6 +298,12 @@ def test_a_path_is_known_by_the_annotation_of_somebodys_own_class(
     assert missing_files(node, "rows.own.method") == ["rows.own.method.weights_file: nothing at nowhere.bin"]
 
 
+def test_given_arguments_are_passed_themselves_and_not_copied() -> None:
+    given = object()
+    made = make({"_target_": f"{__name__}.Thing", "number": 1}, "thing", of=given)
+    assert made.of is given
+
+
 UNREAD = (
     "safety_checker/model.safetensors", "safety_checker/config.json", "v1-5-pruned.ckpt", "preview.png",
     "unet/diffusion_pytorch_model.fp16.safetensors", "unet/diffusion_pytorch_model.non_ema.safetensors",
