@@ -85,9 +85,7 @@ class Sampling:
         self._read: dict[str, Callable[[], list[Item]]] = {}
         self._fits: dict[str, Callable[[str, Arrays], bool]] = {}
         self.pace = Pace()
-        self._settings: Mapping[str, Any] = {
-            "version": VERSION, "generator": needed.identity, "seed": needed.seed
-        }  # fmt: skip
+        self._settings: Mapping[str, Any] = {"version": VERSION, "generator": needed.identity, "seed": self.seed}
         self.batches = batches
         self.kinds = (LATENTS, *(kind for kind in ENCODED if kind in needed.encoded))
         """Kinds of latents that the run needs, some of `KINDS`."""
@@ -202,8 +200,9 @@ class Sampling:
         parts, fits = self._parts[key], self._fits[key]
         found = {kind: self.store.get(LATENTS, part, partial(fits, kind)) for kind, part in parts.items()}
         lost = [kind for kind, arrays in found.items() if arrays is None]
-        made = self._made(key, self._read[key], lost, Progress("sample", 0)) if lost else {}
-        return {kind: (made.get(kind) or found[kind] or {})[kind] for kind in parts}
+        if lost:
+            found |= self._made(key, self._read[key], lost, Progress("sample", 0))
+        return {kind: arrays[kind] for kind, arrays in found.items() if arrays is not None}
 
     def batch(self, items: Sequence[Item], latents: Arrays) -> tuple[Batch, torch.Tensor]:
         """Combine some items and their latents into the batch that methods receive.
@@ -238,13 +237,16 @@ def latents_of_items(
     Returns:
         Latents N×C×h×w for each of the kinds, in the generator's scale.
     """
-    seen, mask = float_images(image_batch(items)), mask_batch(items)
-    makers = {
-        LATENTS: lambda: generator.sample(items, seed),
-        "encoded": lambda: generator.encode(seen),
-        "encoded_known": lambda: generator.encode(seen * (mask == 0)),
-    }
-    return {kind: makers[kind]() for kind in kinds}
+    made = {}
+    if LATENTS in kinds:
+        made[LATENTS] = generator.sample(items, seed)
+    if not set(ENCODED).isdisjoint(kinds):
+        seen = float_images(image_batch(items))
+        if "encoded" in kinds:
+            made["encoded"] = generator.encode(seen)
+        if "encoded_known" in kinds:
+            made["encoded_known"] = generator.encode(seen * (mask_batch(items) == 0))
+    return made
 
 
 def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
