@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,12 @@ from bench.config.schema import Row, TableSpec
 from bench.data.masks import preset
 from bench.errors import BadInputError
 from bench.generation.pipelines import located
+from bench.metrics.names import MetricName
 from bench.results.out_folder import check_writable
 from bench.store import check_store
 from bench.tables.build import check_table, styles_of
 
 __all__ = ["check_settings", "used"]
-
-SET_METRIC = re.compile(r"(fid|kid|inception_score)(_\w+)?")
-"""Pattern of the names of metrics of whole sets of images. The first word chooses the statistic."""
 
 
 def used(
@@ -87,7 +84,7 @@ def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str,
     for name, measure in nodes["metrics"]["measures"].items():
         require_target(measure["measure"], f"metrics.measures.{name}.measure")
         for metric in measure["set_metrics"]:
-            if not SET_METRIC.fullmatch(metric):
+            if MetricName(metric).statistic is None:
                 raise BadInputError(
                     f"metrics.measures.{name}.set_metrics: expected names such as fid, kid_mine or inception_score, "
                     f"whose beginning chooses the statistic, found {metric}"

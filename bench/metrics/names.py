@@ -18,6 +18,8 @@ VARIANTS: Mapping[str, str] = {
     "saved_jpeg95": "truncated to 8 bits, written as JPEG of quality 95 with 4:2:0 subsampling, and read again",
 }
 """Variants of metrics by name. Each value describes how the measured images differ from the images that a row makes."""
+STATISTICS = ("fid", "kid", "inception_score")
+"""Statistics that are computed from the features of whole sets of images."""
 PATTERN = re.compile(rf"(?P<metric>.*?)(_(?P<variant>{'|'.join(VARIANTS)}))?(_(?P<low>\d+)_(?P<high>\d+))?", re.DOTALL)
 
 
@@ -43,6 +45,14 @@ class MetricName:
         assert found is not None  # the pattern matches any text
         area = None if found["low"] is None else (int(found["low"]), int(found["high"]))
         return cls(found["metric"], found["variant"] or "", area)
+
+    @property
+    def statistic(self) -> str | None:
+        """Statistic of whole sets of images that the metric is, one of `STATISTICS`; None if its name says none.
+
+        The beginning of the name says it, as in `fid` and `fid_clean`.
+        """
+        return next((kind for kind in STATISTICS if re.fullmatch(rf"{kind}(_\w+)?", self.metric)), None)
 
     def __str__(self) -> str:
         area = "" if self.bin is None else f"_{self.bin[0]}_{self.bin[1]}"

@@ -190,8 +190,7 @@ class Summary:
         name = MetricName.parse(metric)
         found = dict(STATISTICS["mean"])
         if name.metric in self.scored.sets:
-            kind = next((kind for kind in ("inception_score", "kid") if name.metric.startswith(kind)), "fid")
-            found = {**STATISTICS[kind], "fewest": self.fewest}
+            found = {**STATISTICS[name.statistic or "fid"], "fewest": self.fewest}
         if name.variant:
             found["image"] = VARIANTS[name.variant]
         if name.bin is not None:
@@ -361,13 +360,13 @@ class Summary:
         inside = self._inside(name)
         if name.metric not in self.scored.sets:
             return _mean(np.asarray(self.scored.rows[row][with_variant(name.metric, name.variant)]), inside)
-        if name.metric.startswith("inception_score"):
+        if name.statistic == "inception_score":
             return self._inception_score(row, name, inside)
         pairs = self._pairs(row, metric)
         if isinstance(pairs, NotAvailable):
             return pairs
         sources = self._sources(inside)
-        if name.metric.startswith("kid"):
+        if name.statistic == "kid":
             return pairs.kernel(sources)
         if pairs.fewest(sources, 2) < 2:
             return pairs.frechet(np.ones(len(sources), np.bool_)), inside
