@@ -328,15 +328,13 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
         if key in PACKAGES:
             return f"{key}: expected an option of your own, in a folder that --config-dir names, found none"
         name = key.rpartition(".")[2]
-        if name in RENAMED:
-            return f"{key}: no such key; it is called {RENAMED[name]} now"
         deeper_keys = [one for one in _keys(parent, key.rpartition(".")[0]) if one.endswith(f".{name}")]
         close = (
             f"; did you mean {deeper_keys[0]}?"
             if len(deeper_keys) == 1
             else did_you_mean(name, [*allowed, *(groups([conf_dir()]) if "." not in key else [])])
         )
-        return f"{key}: no such key; allowed are {', '.join(allowed)}{close}"
+        return _no_such_key(key, allowed, close)
     empty = re.search(r"interpolation '\$\{([\w.]+)\}': Incompatible value 'None'", lines[0])
     if empty:
         return f"{empty[1]}: expected a value, found none; {empty[1]}=VALUE sets it"
@@ -371,13 +369,25 @@ def _plain_message(key: str, said: str) -> str:
             return f"{key}: expected {wanted}, found {wrong['found'] or _nothing(said)}"
     unknown = re.match(r"Key '(?P<name>\w+)' not in '(?P<kind>\w+)'", said)
     if unknown:
-        name, kind = unknown["name"], getattr(schema, unknown["kind"], None)
-        if name in RENAMED:
-            return f"{key}: no such key; it is called {RENAMED[name]} now"
+        kind = getattr(schema, unknown["kind"], None)
         allowed = [item.name for item in fields(kind)] if is_dataclass(kind) else []
-        known = f"; allowed are {', '.join(allowed)}" if allowed else ""
-        return f"{key}: no such key{known}{did_you_mean(name, allowed)}"
+        return _no_such_key(key, allowed, did_you_mean(unknown["name"], allowed))
     return said if said.startswith(key) else f"{key}: {said}"
+
+
+def _no_such_key(key: str, allowed: Sequence[str], close: str) -> str:
+    """Return the message that a key does not exist: with its present name if it was renamed, else with those allowed.
+
+    Args:
+        key: full name of the key.
+        allowed: keys that exist at its place; empty if they are not known.
+        close: end of the message, which suggests a similar key.
+    """
+    name = key.rpartition(".")[2]
+    if name in RENAMED:
+        return f"{key}: no such key; it is called {RENAMED[name]} now"
+    known = f"; allowed are {', '.join(allowed)}" if allowed else ""
+    return f"{key}: no such key{known}{close}"
 
 
 def _keys(node: DictConfig, prefix: str) -> Iterator[str]:

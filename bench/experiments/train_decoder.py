@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.checking.inspection import Problem, inspect_needs
 from bench.checking.required_paths import needs
-from bench.config.compose import conf_dir, key_of
+from bench.config.compose import conf_dir, key_of, part_of
 from bench.config.experiment_configs import TrainDecoderConfig
 from bench.config.instantiate import PATH_KEYS, identity, make, missing_files, require_target, weight_files
 from bench.data.imagenet_train import ImageNetTrain
@@ -341,8 +341,7 @@ class TrainDecoder:
         generator = self.config.generator
         if generator is None or not self.config.sampled_preview:
             return None
-        pipeline = Path(str(generator.get("pipeline")))
-        if Path(self.config.first_stage) not in (pipeline, pipeline / "vae"):
+        if Path(self.config.first_stage) != Path(part_of(str(generator.get("pipeline")), "vae")):
             return None
         if self._latents is None:
             sampler = make(generator, "generator", device=self.device)
