@@ -2,18 +2,19 @@
 
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 import bench
-import bench.models
 from bench.generation.decoding import Decoded
 from bench.generation.generator import LatentDiffusion
 from bench.generation.method import Batch
-from bench.models import build_decoder
+from bench.models import build_decoder, checkpoints
 from bench.models.decoder import Decoder
+from bench.models.tensor_files import read_tensors
 
 ITEMS = 8
 FEW = [f"limit={ITEMS}", "batch_size=4", "generator.steps=1", "device=cpu", "stage=score"]
@@ -44,12 +45,11 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_each_decoder_decodes_a_batch_once_for_all_rows(places: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     words = [*TABLE1, *FEW, *places, "row=[stablediffusion,paste_back,poisson,laplacian,large_mask,base_mask]"]
     bench.run(words)  # it also tries every row on one item, which later runs with this store do not repeat
-    loaded: list[str] = []
-    load = bench.models.load_decoder
-    monkeypatch.setattr(bench.models, "load_decoder", lambda path: (loaded.append(path), load(path))[1])
+    read: list[Path] = []
+    monkeypatch.setattr(checkpoints, "read_tensors", lambda path: (read.append(path), read_tensors(path))[1])
     calls = counted(monkeypatch, Decoder, "forward")
     bench.run([*words, "seed=1", "overwrite=true"])
-    assert len(loaded) == len(set(loaded)) == 3
+    assert len(read) == len(set(read)) == 4  # the three decoders, and the network of the metrics
     assert sorted(calls.values()) == [ITEMS // 4] * 3  # the vanilla decoder, large and base
 
 
