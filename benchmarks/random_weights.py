@@ -8,10 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.models import alexnet, inception_v3, vgg16
 
 from bench.metrics.networks.inception import InceptionNetwork
 from bench.metrics.networks.inception_input import lama
+from bench.rehearsal.metric_networks import backbone_weights
+from bench.rehearsal.metric_networks import inception_weights as plain_inception_weights
 
 __all__ = ["backbone_weights", "inception_weights", "random_images"]
 
@@ -20,38 +21,14 @@ SPREAD = 20.0
 
 
 def inception_weights(seed: int = 0) -> dict[str, Tensor]:
-    """Return weights by the names of the published file, scaled so that activations neither explode nor vanish."""
-    with torch.device("meta"):
-        network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
-    # The published file has no counts of batches.
-    shapes = {name: x.shape for name, x in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {}
-    for name, shape in shapes.items():
-        if len(shape) > 1:
-            tensors[name] = torch.randn(shape, generator=generator) * (2 / shape[1:].numel()) ** 0.5
-        elif name.endswith(("bn.weight", "running_var")):
-            tensors[name] = torch.rand(shape, generator=generator) + 0.5
-        else:
-            tensors[name] = 0.1 * torch.randn(shape, generator=generator)
+    """Return the weights of a rehearsal's Inception, with classes in which random images differ."""
+    tensors = plain_inception_weights(seed)
     # The common part of all images has no information on classes.
     with torch.inference_mode():
         common = InceptionNetwork(tensors)(lama(random_images(8, 64, 64, seed=1))).mean(0)
     classes = tensors["fc.weight"]
     tensors["fc.weight"] = SPREAD * (classes - torch.outer(classes @ common / common.square().sum(), common))
     return tensors
-
-
-def backbone_weights(net: str, seed: int = 0) -> dict[str, Tensor]:
-    """Return convolutions of torchvision's VGG16 (`vgg`) or AlexNet (`alex`) by the names of their files."""
-    with torch.device("meta"):
-        network = {"vgg": vgg16, "alex": alexnet}[net](weights=None)
-    generator = torch.Generator().manual_seed(seed)
-    return {
-        name: torch.randn(x.shape, generator=generator) * ((2 / x[0].numel()) ** 0.5 if x.ndim > 1 else 0.1)
-        for name, x in network.state_dict().items()
-        if name.startswith("features.")
-    }
 
 
 def random_images(count: int, height: int, width: int, seed: int = 0) -> Tensor:

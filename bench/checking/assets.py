@@ -9,7 +9,9 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Asset", "Companion", "Download", "read_assets"]
+from bench.errors import BadInputError
+
+__all__ = ["Asset", "Companion", "Download", "read_assets", "read_facts"]
 
 FILE = Path(__file__).with_suffix(".yaml")
 
@@ -87,9 +89,32 @@ class Asset:
 
 
 @cache
-def read_assets() -> dict[str, Asset]:
-    """Return every asset by its name, in the order of `assets.yaml`."""
-    return {name: _asset(name, facts) for name, facts in yaml.safe_load(FILE.read_text(encoding="utf-8")).items()}
+def read_assets(file: str | None = None) -> dict[str, Asset]:
+    """Return every asset by its name, in the order of the file.
+
+    Args:
+        file: path of a file in the form of `assets.yaml`; None reads `assets.yaml`.
+
+    Raises:
+        BadInputError: the file is missing, or it is no list of assets.
+    """
+    return {name: _asset(name, facts) for name, facts in read_facts(file).items()}
+
+
+def read_facts(file: str | None = None) -> dict[str, dict[str, Any]]:
+    """Return the content of a file of assets, as `read_assets` takes it: the facts of each asset as plain data.
+
+    Raises:
+        BadInputError: the file is missing, or it is no list of assets.
+    """
+    path = FILE if file is None else Path(file)
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise BadInputError(f"profile.asset_list: expected a file of assets, found {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(facts, dict) for facts in found.values()):
+        raise BadInputError(f"profile.asset_list: {path}: expected facts by the names of assets, found another content")
+    return found
 
 
 def _asset(name: str, facts: dict[str, Any]) -> Asset:

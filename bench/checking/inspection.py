@@ -64,14 +64,15 @@ class Inspection:
     """Number of items that the paper's table has from this data set; None if it is not known."""
 
 
-def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspection:
+def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str], asset_list: str | None = None) -> Inspection:
     """Inspect every file and folder that a table needs, and list the table's data set if its files exist.
 
     Args:
         nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
         paths: value of the configuration key `paths`, with resolved interpolations.
+        asset_list: file of the assets; None for the project's own.
     """
-    found = needs(nodes, paths)
+    found = needs(nodes, paths, asset_list=asset_list)
     problems = inspect_needs(found)
     data_needs = [need for need in found if need.key.startswith(f"{DATASET}.")]
     expected = next((need.asset.items for need in data_needs if need.asset and need.asset.items), None)

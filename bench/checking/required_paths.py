@@ -26,7 +26,13 @@ class Need:
     """Path of the asset, which is `path` itself or a folder above it; None if there is no asset."""
 
 
-def needs(nodes: Mapping[str, Any], paths: Mapping[str, str], path_keys: Collection[str] = PATH_KEYS) -> list[Need]:
+def needs(
+    nodes: Mapping[str, Any],
+    paths: Mapping[str, str],
+    path_keys: Collection[str] = PATH_KEYS,
+    *,
+    asset_list: str | None = None,
+) -> list[Need]:
     """Return every path that parts of a configuration name.
 
     Any value that lies at or below the path of an asset in `paths` is a path of this asset. Another value is a path
@@ -36,35 +42,42 @@ def needs(nodes: Mapping[str, Any], paths: Mapping[str, str], path_keys: Collect
         nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
         paths: value of the configuration key `paths`, with resolved interpolations.
         path_keys: last parts of the keys whose values are paths.
+        asset_list: file of the assets; None for the project's own.
     """
-    return [need for key, node in nodes.items() for need in _needs(node, key, {}, paths, path_keys)]
+    search = _Search(paths, path_keys, read_assets(asset_list))
+    return [need for key, node in nodes.items() for need in search.needs(node, key, {})]
 
 
-def _needs(
-    node: Any, key: str, siblings: Mapping[str, Any], paths: Mapping[str, str], path_keys: Collection[str]
-) -> Iterator[Need]:
-    if isinstance(node, Mapping):
-        for name, value in node.items():
-            yield from _needs(value, f"{key}.{name}", node, paths, path_keys)
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _needs(value, f"{key}[{index}]", {}, paths, path_keys)
-    elif isinstance(node, str) and node:
-        asset = _asset(node, paths)
-        if asset is not None:
-            folder = siblings.get("root") or paths[asset.within] if asset.within else ""
-            yield Need(key, Path(folder) / node, asset, Path(folder) / paths[asset.name])
-        elif key.rpartition(".")[2] in path_keys:
-            yield Need(key, Path(node))
+@dataclass(frozen=True)
+class _Search:
+    """The facts that a search for paths needs at every key."""
 
+    paths: Mapping[str, str]
+    path_keys: Collection[str]
+    assets: Mapping[str, Asset]
 
-def _asset(value: str, paths: Mapping[str, str]) -> Asset | None:
-    """Return the asset whose path in `paths` is `value` or the nearest folder above it; None if there is none."""
-    found = [
-        (len(place.parts), asset)
-        for name, asset in read_assets().items()
-        if name in paths
-        for place in (Path(paths[name]),)
-        if Path(value) == place or place in Path(value).parents
-    ]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    def needs(self, node: Any, key: str, siblings: Mapping[str, Any]) -> Iterator[Need]:
+        if isinstance(node, Mapping):
+            for name, value in node.items():
+                yield from self.needs(value, f"{key}.{name}", node)
+        elif isinstance(node, list):
+            for index, value in enumerate(node):
+                yield from self.needs(value, f"{key}[{index}]", {})
+        elif isinstance(node, str) and node:
+            asset = self._asset(node)
+            if asset is not None:
+                folder = siblings.get("root") or self.paths[asset.within] if asset.within else ""
+                yield Need(key, Path(folder) / node, asset, Path(folder) / self.paths[asset.name])
+            elif key.rpartition(".")[2] in self.path_keys:
+                yield Need(key, Path(node))
+
+    def _asset(self, value: str) -> Asset | None:
+        """Return the asset whose path is `value` or the nearest folder above it; None if there is none."""
+        found = [
+            (len(place.parts), asset)
+            for name, asset in self.assets.items()
+            if name in self.paths
+            for place in (Path(self.paths[name]),)
+            if Path(value) == place or place in Path(value).parents
+        ]
+        return max(found, key=lambda pair: pair[0])[1] if found else None

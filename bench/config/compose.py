@@ -544,6 +544,8 @@ def _validate(config: ComposedConfig) -> None:
         _positive(config.dataset, "dataset.", "items")
         if config.profile.fid_minimum < 2:
             raise BadInputError(f"profile.fid_minimum: expected 2 or more, found {config.profile.fid_minimum}")
+    if config.rehearsal is not None:
+        _positive(config.rehearsal, "rehearsal.", "steps")
     if config.mini_models is not None:
         _positive(config.mini_models, "mini_models.", "per_class", "dev_per_class")
     for name in ("width", "depth") if config.decoder is not None else ():

@@ -20,6 +20,7 @@ from bench.config.schema import (
     Metrics,
     MiniModels,
     Profile,
+    RehearsalSpec,
     Row,
     TableSpec,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "CollectionConfig",
     "MeasuringConfig",
     "RegressionConfig",
+    "RehearsalConfig",
     "RunConfig",
     "SeedsConfig",
     "TableConfig",
@@ -177,3 +179,12 @@ class SeedsConfig(CollectingConfig):
     seeds: list[int]
     seeds_from: str
     card: str
+
+
+@dataclass(kw_only=True)
+class RehearsalConfig(RunConfig):
+    """Configuration of the rehearsal of the paper profile."""
+
+    rehearsal: RehearsalSpec
+    limit: int | None
+    verbose: bool

@@ -49,11 +49,13 @@ DECODER = tuple(f"decoder.{name}" for name in ("width", "depth", "conditioned", 
 TRAINING = (
     "training", "start", "first_stage", "training_data", "validation_data", "predict_branch", "workers",
     "wandb", "sampled_preview",
-    "profile.decoder_sizes", "profile.perceptual", "generator", "seed", "device", "paths.store", "paths.data", *DECODER,
+    "profile.decoder_sizes", "profile.perceptual", "profile.asset_list", "generator", "seed", "device", "paths.store",
+    "paths.data", *DECODER,
 )  # fmt: skip
 MEASURED = (
     "limit", "seed", "device", "batch_size", "strip_rows", "compile", "controls", "save_images", "keep_features",
-    "profile.resolution", "profile.masks", "profile.fid_minimum", "profile.error", "profile.precision", "paths.store",
+    "profile.resolution", "profile.masks", "profile.fid_minimum", "profile.error", "profile.precision",
+    "profile.asset_list", "paths.store",
     "paths.data", "generator", "dataset.items", "dataset.pictures", "metrics.name", "table.number", "table.title",
     "table.task", "table.columns", "table.beside", "table.reference", "verbose", "fresh",
 )  # fmt: skip
@@ -112,6 +114,9 @@ KINDS: Mapping[str, Kind] = {
     "bench.experiments.train_mini.TrainMini": Kind(configs.TrainMiniConfig, _train_mini_keys),
     "bench.experiments.collection.Collection": Kind(configs.CollectionConfig, lambda config: COLLECTED),
     "bench.experiments.regression.Regression": Kind(configs.RegressionConfig, lambda config: (*COLLECTED, "gate")),
+    "bench.experiments.rehearsal.Rehearsal": Kind(
+        configs.RehearsalConfig, lambda config: ("rehearsal", "limit", "device", "verbose")
+    ),
     "bench.experiments.seeds.SeedsExperiment": Kind(
         configs.SeedsConfig,
         lambda config: (

@@ -21,6 +21,7 @@ __all__ = [
     "DTYPES",
     "FETCH",
     "FIGURES",
+    "REHEARSAL",
     "STAGES",
     "Baseline",
     "Choice",
@@ -35,6 +36,7 @@ __all__ = [
     "Metrics",
     "MiniModels",
     "Profile",
+    "RehearsalSpec",
     "Row",
     "TableSpec",
     "is_measured",
@@ -62,6 +64,8 @@ AUTOCAST = "autocast"
 
 On other devices, this value means float32.
 """
+REHEARSAL = "rehearsal"
+"""Name of the profile of a rehearsal, whose networks have random weights. Its numbers mean nothing."""
 FETCH = "fetch"
 """Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""
 
@@ -130,6 +134,8 @@ class Profile:
     predict_branch: bool = False
     """Default value of the key `predict_branch`, which concerns the training of a decoder."""
     datasets: dict[str, Any] = field(default_factory=dict)
+    asset_list: str | None = None
+    """File with the facts about external files, such as their SHA-256; None for `bench/checking/assets.yaml`."""
     controls: list[str] = field(default_factory=list)
     """Default value of the key `controls`: names of the controls that are measured in addition to the paper's rows."""
 
@@ -338,6 +344,22 @@ class MiniModels:
 
 
 @dataclass
+class RehearsalSpec:
+    """Settings of the experiment `rehearsal`."""
+
+    size: str = MISSING
+    """Size of the networks: `full` for the true sizes, or `small`."""
+    tables: Any = "all"
+    """Numbers of the tables to rehearse, such as `[1,2]`; or `all`."""
+    parts: Any = "all"
+    """Names of the parts to run; or `all`. `bench.rehearsal.steps.PARTS` lists the parts."""
+    steps: int | None = 1
+    """Number of sampling steps; None takes the paper's number."""
+    keep: bool = False
+    """True if the made files and the store are kept at the end."""
+
+
+@dataclass
 class Gate:
     """Settings of the gate, which compares the results of a collection with a baseline."""
 
@@ -411,6 +433,7 @@ class ComposedConfig:
     each: dict[str, list[str]] = field(default_factory=dict)
     """Overrides for the experiments of a collection, by the experiment's name; `all` stands for every experiment."""
     gate: Gate | None = None
+    rehearsal: RehearsalSpec | None = None
     seeds: list[int] = field(default_factory=list)
     """Training seeds that `experiment=seeds` measures in addition to the seed of the shipped weights."""
     seeds_from: str | None = None

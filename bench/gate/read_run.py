@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.config.schema import REHEARSAL
 from bench.errors import BadInputError
 from bench.gate.margins import COSTS, LAYERS
 from bench.metrics.protocol import Protocol
@@ -176,6 +177,8 @@ def _read_table(folder: Path) -> Measured:
     content = _read_run(folder)
     path = folder / RESULTS
     run = checked(content, TableRun, str(folder / RUN))
+    if run["profile"] == REHEARSAL:
+        raise BadInputError(f"{folder}: expected a run with trained networks, found a rehearsal with random weights")
     check_file(path, run.get("files", {}))
     check_files(folder, run.get("files", {}))
     try:

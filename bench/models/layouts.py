@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from bench.errors import BadInputError
 from bench.models.decoder import Decoder
 from bench.models.tensor_files import SHOWN, mismatch
 
-__all__ = ["StoredDecoder", "find_decoder"]
+__all__ = ["StoredDecoder", "find_decoder", "official_name"]
 
 FULL_MODEL = "first_stage_model."
 """Prefix of the first stage's tensors in the file of a whole diffusion model. Other tensors in the file are ignored."""
@@ -126,16 +126,27 @@ class StoredDecoder:
 
     def _stored_name(self, name: str, levels: int) -> str:
         """Return the name that the file gives to our tensor `name`, in a decoder with this number of levels."""
-        rules: tuple[tuple[str, str], ...] = ()
         if self.official:
-            # The authors count levels from the finest.
-            name = re.sub(r"^up_blocks\.(\d+)\.", lambda found: f"up.{levels - 1 - int(found[1])}.", name)
-            rules = _OFFICIAL
-        elif any(".query." in stored or ".proj_attn." in stored for stored in self.tensors):
-            rules = _OLD_ATTENTION
-        for pattern, replacement in rules:
-            name = re.sub(pattern, replacement, name)
-        return name
+            return official_name(name, levels)
+        is_old = any(".query." in stored or ".proj_attn." in stored for stored in self.tensors)
+        return _renamed(name, _OLD_ATTENTION if is_old else ())
+
+
+def official_name(name: str, levels: int) -> str:
+    """Return the name that the authors' files give to a tensor of a decoder.
+
+    Args:
+        name: name of the tensor in `Decoder`.
+        levels: number of the decoder's levels, because the authors count them from the finest.
+    """
+    name = re.sub(r"^up_blocks\.(\d+)\.", lambda found: f"up.{levels - 1 - int(found[1])}.", name)
+    return _renamed(name, _OFFICIAL)
+
+
+def _renamed(name: str, rules: Sequence[tuple[str, str]]) -> str:
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
+    return name
 
 
 def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:

@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from bench.config.overrides import command
+from bench.config.schema import REHEARSAL
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Measurement
 from bench.reporting.cost_plot import HEIGHT, WIDTH, Costs
@@ -157,6 +158,8 @@ def first_line(profile: str) -> str:
     """Return a text that says with which other numbers the numbers of a profile can be compared."""
     if profile == PAPER:
         return "the paper's data, weights and sizes"
+    if profile == REHEARSAL:
+        return "a rehearsal with random weights and made pictures: these numbers mean nothing"
     return "small models and data made by this project: compare these numbers only with each other"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from bench.config.schema import REHEARSAL
 from bench.metrics.uncertainty import FEWEST_EFFECTIVE, LEVEL
 from bench.runtime.not_available import NotAvailable
 from bench.tables.claims import Claim
@@ -99,12 +100,16 @@ def not_judged(scope: str) -> str:
 def verdict_on(claim: Claim, scope: str, judgement: Judgement, design: Judgement | None = None) -> Verdict:
     """Combine a statement and its judgements into a `Verdict`.
 
+    No statement is judged on a rehearsal, because random weights say nothing about it.
+
     Args:
         claim: statement.
         scope: scope of the verdict.
         judgement: judgement on the measured networks.
         design: judgement on their designs; None for a statement that does not compare designs.
     """
+    if scope == REHEARSAL:
+        judgement, design = Judgement(not_judged(scope), "the weights are random"), None
     found = design or Judgement("", "")
     return Verdict(claim.id, claim.text, claim.kind, scope, *judgement, claim.by, *found)
 

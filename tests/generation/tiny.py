@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from transformers import CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIP
 
 from bench.data.items import Item
 from bench.generation.quiet import quiet
+from bench.rehearsal.original_layout import original_autoencoder, original_text_encoder, original_unet
 
 RESOLUTION = 32
 FACTOR = 4
@@ -163,61 +163,10 @@ def write_configs(folder: Path, channels: int = 4) -> Path:
 
 def original_layout(channels: int) -> dict[str, Tensor]:
     """Return the weights by the names of CompVis/stable-diffusion, with the other tensors of real files."""
-    state = {f"model.diffusion_model.{_original_unet(name)}": t for name, t in unet(channels).state_dict().items()}
-    for name, tensor in first_stage().state_dict().items():
-        linear = re.search(r"attentions.*(to_\w|to_out\.0)\.weight", name)
-        state[f"first_stage_model.{_original_vae(name)}"] = tensor[:, :, None, None] if linear else tensor
-    for name, tensor in text_encoder().state_dict().items():
-        state[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"] = tensor
+    network, stage = unet(channels), first_stage()
+    state = original_unet(network.state_dict(), network.config.layers_per_block)
+    state |= original_autoencoder(stage.state_dict(), len(stage.config.block_out_channels))
+    state |= original_text_encoder(text_encoder().state_dict())
     state["cond_stage_model.transformer.text_model.embeddings.position_ids"] = torch.arange(LENGTH)[None]
     state["alphas_cumprod"] = torch.ones(1000)
     return {name: tensor.detach().contiguous() for name, tensor in state.items()}
-
-
-RESNET = {
-    "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1", "norm2": "out_layers.0",
-    "conv2": "out_layers.3", "conv_shortcut": "skip_connection",
-}  # fmt: skip
-ENDS = {
-    "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2", "conv_in": "input_blocks.0.0",
-    "conv_norm_out": "out.0", "conv_out": "out.2",
-}  # fmt: skip
-
-
-def _original_unet(name: str) -> str:
-    for new, old in ENDS.items():
-        if name.startswith(f"{new}."):
-            return name.replace(new, old, 1)
-    if name.startswith("mid_block"):
-        _, kind, number, *rest = name.split(".")
-        place = f"middle_block.{1 if kind == 'attentions' else 2 * int(number)}"
-        return ".".join([place, *_original_resnet(kind, rest)])
-    side, block, kind, number, *rest = name.split(".")
-    if side == "down_blocks":  # one layer and, but in the last block, a downsampler
-        if kind == "downsamplers":
-            return f"input_blocks.{2 * int(block) + 2}.0.op.{rest[-1]}"
-        place = f"input_blocks.{2 * int(block) + int(number) + 1}.{0 if kind == 'resnets' else 1}"
-    else:  # two layers; the upsampler stands after the second, and after its attention where there is one
-        if kind == "upsamplers":
-            return f"output_blocks.{2 * int(block) + 1}.1.conv.{rest[-1]}"
-        place = f"output_blocks.{2 * int(block) + int(number)}.{0 if kind == 'resnets' else 1}"
-    return ".".join([place, *_original_resnet(kind, rest)])
-
-
-def _original_resnet(kind: str, rest: list[str]) -> list[str]:
-    return [RESNET[rest[0]], *rest[1:]] if kind == "resnets" else rest
-
-
-def _original_vae(name: str) -> str:
-    levels = len(first_stage().config.block_out_channels)
-    name = re.sub(r"up_blocks\.(\d)", lambda found: f"up.{levels - 1 - int(found[1])}", name)
-    name = name.replace("down_blocks", "down")
-    name = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", name)
-    pairs = {
-        "mid_block.attentions.0": "mid.attn_1", "group_norm": "norm", "to_out.0": "proj_out", "attn_1.to_": "attn_1.",
-        "resnets": "block", "samplers.0": "sample",
-        "conv_shortcut": "nin_shortcut", "conv_norm_out": "norm_out",
-    }  # fmt: skip
-    for new, old in pairs.items():
-        name = name.replace(new, old)
-    return name

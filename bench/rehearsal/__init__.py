@@ -1,0 +1,1 @@
+"""The files of a rehearsal: everything that the paper profile reads, with random weights and made pictures."""

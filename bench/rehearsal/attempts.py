@@ -1,0 +1,117 @@
+"""Running of the steps of a rehearsal, each in a process of its own, so that its time and memory are its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+__all__ = ["Ended", "in_process", "in_subprocess"]
+
+SECONDS_BETWEEN = 0.05
+"""Time in seconds between two looks at a process that is to be killed."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a process."""
+
+    status: int
+    """Exit status; the negative number of the signal if a signal ended the process."""
+    seconds: float
+    memory: int
+    """Peak memory of the process in bytes; with several processes, that of the largest one.
+
+    It is never less than the peak memory of the calling process when the process started.
+    """
+    log: Path
+    """File of everything that the process printed."""
+
+    @property
+    def text(self) -> str:
+        """The printed text."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+
+def in_process(call: Callable[[], int], log: Path, *, kill_when: Callable[[], bool] | None = None) -> Ended:
+    """Call a function in a forked process.
+
+    The process starts with all modules that this process has imported, so that no step waits for imports. This process
+    must therefore not use a GPU or several threads before.
+
+    Args:
+        call: function that returns the exit status.
+        log: file into which the process prints.
+        kill_when: function that is called again and again. The process is killed as soon as it returns True.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _run(call, log)
+    try:
+        return _wait(child, started, log, kill_when)
+    except BaseException:
+        os.kill(child, signal.SIGTERM)
+        os.waitpid(child, 0)
+        raise
+
+
+def in_subprocess(command: Sequence[str], log: Path) -> Ended:
+    """Run a command, and return how it ended. Interrupts reach the command as well.
+
+    Args:
+        command: command with its arguments.
+        log: file into which the command prints.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT)
+        try:
+            ended = _wait(process.pid, started, log, None)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+        process.returncode = ended.status
+    return ended
+
+
+def _run(call: Callable[[], int], log: Path) -> NoReturn:
+    status = 1
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        for standard in (1, 2):
+            os.dup2(descriptor, standard)
+        sys.stdout, sys.stderr = (open(standard, "w", buffering=1, encoding="utf-8") for standard in (1, 2))  # noqa: SIM115 - they stay open until the process ends
+        status = call()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _wait(child: int, started: float, log: Path, kill_when: Callable[[], bool] | None) -> Ended:
+    options = 0 if kill_when is None else os.WNOHANG
+    while True:
+        found, status, usage = os.wait4(child, options)
+        if found:
+            unit = 1 if sys.platform == "darwin" else 1024
+            return Ended(os.waitstatus_to_exitcode(status), time.monotonic() - started, usage.ru_maxrss * unit, log)
+        if kill_when is not None and kill_when():
+            os.kill(child, signal.SIGKILL)
+            options, kill_when = 0, None
+        else:
+            time.sleep(SECONDS_BETWEEN)

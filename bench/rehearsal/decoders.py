@@ -1,0 +1,68 @@
+"""Decoders with random weights, in the layouts in which the authors and this project publish them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.models.checkpoints import save_decoder
+from bench.models.decoder import Decoder, sized
+from bench.models.layouts import official_name
+from bench.rehearsal.pipelines import autoencoder
+from bench.rehearsal.sizes import Sizes
+
+__all__ = ["DECODERS", "write_decoder"]
+
+DECODERS: Mapping[str, Mapping[str, Any]] = {
+    "decoder_base": {"width": 1.0, "depth": 1.0},
+    "decoder_large": {"width": 1.5, "depth": 1.5},
+    "decoder_large_x2": {"width": 2.0, "depth": 2.5},
+    "decoder_vanilla_finetuned": {"width": 1.0, "depth": 1.0, "conditioned": False},
+    "decoder_base_concat": {"width": 1.0, "depth": 1.0, "blending": "concat", "branch": "partial"},
+    "decoder_large_concat": {"width": 1.5, "depth": 1.5, "blending": "concat", "branch": "partial"},
+}
+"""Sizes of each decoder as arguments of `bench.models.decoder.sized`, by the name of its path."""
+DIFFUSERS = ("decoder_large", "decoder_large_x2")
+"""Decoders that are published as folders of diffusers."""
+SEED = 4
+
+
+def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
+    """Write a decoder: `base` as the authors' Lightning file, the larger ones as diffusers' folders, the rest as ours.
+
+    Args:
+        name: name of the decoder's path, one of `DECODERS`.
+        path: file or folder to write.
+        sizes: sizes of the networks.
+    """
+    torch.manual_seed(SEED)
+    vanilla = {
+        "channels": sizes.autoencoder["block_out_channels"],
+        "layers": sizes.autoencoder["layers_per_block"],
+        "groups": sizes.autoencoder["norm_num_groups"],
+        "widen_groups": False,
+    }
+    decoder = Decoder(sized(vanilla, **DECODERS[name]))
+    if name == "decoder_base":
+        _write_lightning(decoder, path)
+    elif name in DIFFUSERS:
+        save_decoder(decoder, path, layout="diffusers", first_stage=autoencoder(sizes))
+    else:
+        save_decoder(decoder, path)
+
+
+def _write_lightning(decoder: Decoder, file: Path) -> None:
+    """Write the file of a training by PyTorch Lightning, which also holds the state of the training."""
+    tensors: dict[str, Tensor] = {}
+    levels = len(decoder.config.channels)
+    for name, tensor in decoder.state_dict().items():
+        old = official_name(name, levels)
+        is_attention = "mid.attn_1." in old and tensor.ndim == 2
+        tensors[f"decoder.{old}"] = tensor[:, :, None, None] if is_attention else tensor
+    tensors["loss.logvar"] = torch.zeros(())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"epoch": 12, "global_step": 172824, "callbacks": {}, "state_dict": tensors}, file)

@@ -1,0 +1,124 @@
+"""Files of the networks of metrics, with random weights and the names, shapes and file formats of the real ones."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import alexnet, inception_v3, vgg16
+
+from bench.metrics.networks.inception import FEATURES, SIDE, InceptionNetwork
+
+__all__ = ["backbone_weights", "inception_weights", "write_backbone", "write_clip", "write_inception"]
+
+BACKBONES = {"vgg": vgg16, "alex": alexnet}
+CLIP = "ViT-B-32-quickgelu"
+"""Name of OpenAI's ViT-B/32 in open_clip."""
+SEED = 5
+
+
+def inception_weights(seed: int = 0) -> dict[str, Tensor]:
+    """Return weights of Inception by the names of pytorch-fid's file.
+
+    They are scaled so that activations neither explode nor vanish.
+    """
+    with torch.device("meta"):
+        network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    # The published file has no counts of batches.
+    shapes = {name: x.shape for name, x in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {}
+    for name, shape in shapes.items():
+        if len(shape) > 1:
+            tensors[name] = torch.randn(shape, generator=generator) * (2 / shape[1:].numel()) ** 0.5
+        elif name.endswith(("bn.weight", "running_var")):
+            tensors[name] = torch.rand(shape, generator=generator) + 0.5
+        else:
+            tensors[name] = 0.1 * torch.randn(shape, generator=generator)
+    return tensors
+
+
+def backbone_weights(net: str, seed: int = 0, *, classifier: bool = False) -> dict[str, Tensor]:
+    """Return weights of torchvision's VGG16 (`vgg`) or AlexNet (`alex`) by the names of their files.
+
+    Args:
+        net: name of the network.
+        seed: seed of the weights.
+        classifier: True for all weights; False for the convolutions alone, which are all that metrics use.
+    """
+    with torch.device("meta"):
+        network = BACKBONES[net](weights=None)
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        name: torch.randn(x.shape, generator=generator) * ((2 / x[0].numel()) ** 0.5 if x.ndim > 1 else 0.1)
+        for name, x in network.state_dict().items()
+        if classifier or name.startswith("features.")
+    }
+
+
+def write_inception(path: Path) -> None:
+    """Write Inception as pytorch-fid's file, or as NVIDIA's program if the path ends in `.pt`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = inception_weights()
+    if path.suffix == ".pt":
+        _program(_Layers(InceptionNetwork(tensors)), SIDE).save(str(path))
+    else:
+        torch.save(tensors, path)
+
+
+class _Layers(nn.Module):
+    """A network whose attribute `layers` returns the features, like that of NVIDIA's program."""
+
+    def __init__(self, network: InceptionNetwork) -> None:
+        super().__init__()
+        self.layers = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        features: Tensor = self.layers(image)
+        return features.view(-1, FEATURES)
+
+
+def write_backbone(path: Path, net: str, *, classifier: bool) -> None:
+    """Write torchvision's file of VGG16 (`vgg`) or AlexNet (`alex`)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(backbone_weights(net, classifier=classifier), path)
+
+
+def write_clip(path: Path) -> None:
+    """Write the image tower of OpenAI's CLIP ViT-B/32 as a TorchScript program in half precision.
+
+    OpenAI's file also contains the text tower, which no metric of this project uses.
+    """
+    import open_clip
+    from open_clip.model import _build_vision_tower
+
+    settings = open_clip.get_model_config(CLIP)
+    torch.manual_seed(SEED)
+    tower = _build_vision_tower(settings["embed_dim"], settings["vision_cfg"], quick_gelu=True)
+    program = _program(_Clip(tower), tower.image_size[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    program.half().save(str(path))
+
+
+def _program(network: nn.Module, side: int) -> Any:
+    """Return a TorchScript program of a network that takes images with the given side in pixels."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is deprecated, but the published files use it
+        return torch.jit.trace(  # type: ignore[no-untyped-call]
+            network.eval(), torch.zeros(1, 3, side, side), check_trace=False
+        )
+
+
+class _Clip(nn.Module):
+    """A program with the image tower under the name that OpenAI's file gives it."""
+
+    def __init__(self, visual: nn.Module) -> None:
+        super().__init__()
+        self.visual = visual
+
+    def forward(self, image: Tensor) -> Tensor:
+        embeddings: Tensor = self.visual(image)
+        return embeddings

@@ -1,0 +1,174 @@
+"""Data sets of made pictures, in the layouts of the real ones.
+
+A few different pictures of the sizes and file kinds that occur in the real data sets are written once. All further
+names are hard links to them, so that a data set can have as many files as the real one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bench.rehearsal.sizes import Counts
+from bench.runtime.seeding import numpy_generator
+
+__all__ = [
+    "write_coco",
+    "write_cocoee",
+    "write_imagenet_flat",
+    "write_imagenet_train",
+    "write_imagenet_val",
+    "write_places",
+]
+
+Pixels = npt.NDArray[np.uint8]
+
+PHOTOGRAPHS = ((500, 375), (375, 500), (500, 333), (400, 300), (640, 480), (2592, 1944), (160, 120), (500, 500))
+"""Widths and heights of pictures, as they occur in ImageNet and COCO."""
+MODES = ("RGB", "RGB", "RGB", "L", "RGB", "RGB", "CMYK", "RGB")
+"""Colour modes of the pictures in `PHOTOGRAPHS`; ImageNet has some grey pictures and some in CMYK."""
+PLACES_SIDE, COCOEE_SIDE = 256, 512
+CAPTIONS = (
+    "A man riding a wave on top of a surfboard.",
+    "Two dogs lie on a couch; one of them sleeps",
+    "A plate with a sandwich, fries and a pickle on it.\n",
+    "  a red double-decker bus drives down the street",
+    "\u201cCAF\u00c9\u201d is written above the door of a small shop",
+)
+"""Captions with the oddities of the real ones: no full stop, line ends, leading spaces and characters beyond ASCII."""
+OTHER_SPLITS = ("train", "restval", "test")
+
+
+def write_places(folder: Path, counts: Counts) -> None:
+    """Write `test_256`, and the list of its pictures under the name of LaMa's list."""
+    pool = _pool(folder / "test_256", [(PLACES_SIDE, PLACES_SIDE)] * len(PHOTOGRAPHS), ["RGB"] * len(PHOTOGRAPHS))
+    names = [f"Places365_test_{1 + 7 * index:08d}.jpg" for index in range(counts.places)]
+    _link(pool, [folder / "test_256" / name for name in names])
+    (folder / "test_large_30k.lst").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+
+
+def write_imagenet_val(folder: Path, counts: Counts) -> None:
+    """Write the validation set in synset folders."""
+    pool = _pool(folder, PHOTOGRAPHS, MODES)
+    number = itertools.count(1)
+    files = [
+        folder / synset / f"ILSVRC2012_val_{next(number):08d}.JPEG"
+        for synset in _synsets(counts)
+        for _ in range(counts.per_class)
+    ]
+    _link(pool, files)
+
+
+def write_imagenet_flat(folder: Path, counts: Counts) -> None:
+    """Write the validation set in one folder, with the classes in the development kit's ground truth file."""
+    pool = _pool(folder, PHOTOGRAPHS, MODES)
+    total = counts.classes * counts.per_class
+    _link(pool, [folder / f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, total + 1)])
+    truth = "".join(f"{1 + index // counts.per_class}\n" for index in range(total))
+    (folder / "ILSVRC2012_validation_ground_truth.txt").write_text(truth, encoding="utf-8")
+
+
+def write_imagenet_train(folder: Path, counts: Counts) -> None:
+    """Write the training set with a few pictures of each class."""
+    pool = _pool(folder, PHOTOGRAPHS, MODES)
+    files = [
+        folder / synset / f"{synset}_{number}.JPEG" for synset in _synsets(counts) for number in range(counts.per_class)
+    ]
+    _link(pool, files)
+
+
+def write_cocoee(folder: Path, counts: Counts) -> None:
+    """Write the pictures, masks and exemplars of COCOEE, and the list of its ids."""
+    side = (COCOEE_SIDE, COCOEE_SIDE)
+    ids = [1 + 163 * index for index in range(counts.cocoee)]
+    pictures = _pool(folder / "GT_3500", [side] * 4, ["RGB"] * 4, suffix=".png")
+    _link(pictures, [folder / "GT_3500" / f"{number:012d}_GT.png" for number in ids])
+    exemplars = _pool(folder / "Ref_3500", [(180, 240), (97, 60), (300, 310), (64, 220)], ["RGB"] * 4, suffix=".png")
+    _link(exemplars, [folder / "Ref_3500" / f"{number:012d}_ref.png" for number in ids])
+    masks = folder / "Mask_bbox_3500"
+    masks.mkdir()
+    pool = []
+    for index, (left, top, right, bottom) in enumerate(((40, 60, 300, 280), (200, 150, 420, 500), (10, 10, 250, 200))):
+        mask = np.zeros(side, np.uint8)
+        mask[top:bottom, left:right] = 255
+        pool.append(masks / f".{index}.png")
+        Image.fromarray(mask).save(pool[-1])
+    _link(pool, [masks / f"{number:012d}_mask.png" for number in ids])
+    np.save(folder / "id_list.npy", np.array(ids, np.int64))
+
+
+def write_coco(folder: Path, counts: Counts) -> None:
+    """Write `val2014` and Karpathy's `dataset_coco.json`, with images of all its splits."""
+    pool = _pool(folder / "val2014", PHOTOGRAPHS, MODES)
+    images = list(_coco_entries(counts.coco))
+    files = [folder / str(entry["filepath"]) / str(entry["filename"]) for entry in images if entry["split"] == "val"]
+    _link(pool, files)
+    (folder / "dataset_coco.json").write_text(json.dumps({"images": images, "dataset": "coco"}), encoding="utf-8")
+
+
+def _coco_entries(count: int) -> Iterator[dict[str, object]]:
+    """Yield the entries of `count` images of the split `val`, each followed by an image of another split."""
+    sentence = itertools.count()
+    for index in range(2 * count):
+        split = "val" if index % 2 == 0 else OTHER_SPLITS[index // 2 % len(OTHER_SPLITS)]
+        year = "train2014" if split == "train" else "val2014"
+        ids = [next(sentence) for _ in CAPTIONS]
+        yield {
+            "filepath": year,
+            "filename": f"COCO_{year}_{57 * index + 42:012d}.jpg",
+            "imgid": index,
+            "cocoid": 57 * index + 42,
+            "split": split,
+            "sentids": ids,
+            "sentences": [
+                {"tokens": text.lower().split(), "raw": text, "imgid": index, "sentid": number}
+                for number, text in zip(ids, CAPTIONS, strict=True)
+            ],
+        }
+
+
+def _synsets(counts: Counts) -> list[str]:
+    return [f"n{1440764 + 31 * index:08d}" for index in range(counts.classes)]
+
+
+def _pool(folder: Path, sizes: Sequence[tuple[int, int]], modes: Sequence[str], suffix: str = ".JPEG") -> list[Path]:
+    """Write pictures of the given sizes and modes as hidden files, and return their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for index, ((width, height), mode) in enumerate(zip(sizes, modes, strict=True)):
+        picture = Image.fromarray(_pixels(width, height, f"{folder.name} {index}")).convert(mode)
+        paths.append(folder / f".{index}{suffix}")
+        picture.save(
+            paths[-1], "JPEG" if suffix == ".JPEG" else "PNG", **({"quality": 90} if suffix == ".JPEG" else {})
+        )
+    return paths
+
+
+def _pixels(width: int, height: int, name: str) -> Pixels:
+    """Return soft patches of colour with some noise, as uint8 of shape (height, width, 3)."""
+    draw = numpy_generator(0, "rehearsal", name)
+    patches = draw.normal(128, 60, (9, 12, 3)).astype(np.float32)
+    image = cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC)
+    noisy: Pixels = np.clip(image + draw.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
+    return noisy
+
+
+def _link(pool: list[Path], files: list[Path]) -> None:
+    """Give the pictures of a pool the names of all files, in turn, and remove their own names."""
+    for source, file in zip(itertools.cycle(pool), files):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, file)
+        except OSError:  # the file system has no hard links
+            shutil.copyfile(source, file)
+    for source in pool:
+        source.unlink()
