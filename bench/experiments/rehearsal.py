@@ -193,7 +193,7 @@ def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> 
     if "training" in parts:
         wanted.append(["experiment=train_decoder", "training=paper_base"])
     if "sweep" in parts:
-        wanted += [["experiment=sweep_decoder_size", f"decoder={name}"] for name in ("base", "large", "large_x2")]
+        wanted += [["experiment=sweep_decoder_size", f"decoder={name}"] for name in ("large", "large_x2")]
     assets: dict[str, Path] = {}
     for words in wanted:
         composed, resolved = checked([*words, *paths])

@@ -145,7 +145,7 @@ def _pool(folder: Path, sizes: Sequence[tuple[int, int]], modes: Sequence[str], 
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index, ((width, height), mode) in enumerate(zip(sizes, modes, strict=True)):
-        picture = Image.fromarray(_pixels(width, height, f"{folder.name} {index}")).convert(mode)
+        picture = Image.fromarray(_pixels(width, height, index)).convert(mode)
         paths.append(folder / f".{index}{suffix}")
         picture.save(
             paths[-1], "JPEG" if suffix == ".JPEG" else "PNG", **({"quality": 90} if suffix == ".JPEG" else {})
@@ -153,9 +153,9 @@ def _pool(folder: Path, sizes: Sequence[tuple[int, int]], modes: Sequence[str], 
     return paths
 
 
-def _pixels(width: int, height: int, name: str) -> Pixels:
+def _pixels(width: int, height: int, index: int) -> Pixels:
     """Return soft patches of colour with some noise, as uint8 of shape (height, width, 3)."""
-    draw = numpy_generator(0, "rehearsal", name)
+    draw = numpy_generator(0, "rehearsal", str(index))
     patches = draw.normal(128, 60, (9, 12, 3)).astype(np.float32)
     image = cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC)
     noisy: Pixels = np.clip(image + draw.normal(0, 8, image.shape), 0, 255).astype(np.uint8)
