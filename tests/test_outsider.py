@@ -229,7 +229,11 @@ def write_bare(folder: Path, name: str) -> None:
         ("measure", "WithoutProtocol", "expected an object with protocol, found WithoutProtocol without"),
         ("measure", "Lost", "expected that to(device) returns the object, found that it returns None"),
         ("generator", "Bare", "expected an object with decodable, encode, sample, found Bare without"),
-        ("generator", "Generator", "expected a class or function with the argument device, found bare.Generator"),
+        (
+            "generator",
+            "Generator",
+            "expected a class or function that accepts the argument device, found bare.Generator",
+        ),
     ],
 )
 def test_an_incomplete_class_is_refused_with_what_it_lacks(

@@ -99,9 +99,7 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
     path = run / INFLUENCES
     if not path.is_file():
         if os.path.lexists(path):
-            raise BadInputError(
-                f"{path}: expected a file with the influences of a run's items, found a folder or a broken link"
-            )
+            raise BadInputError(f"{path}: expected a file that a run has written, found a folder or a broken link")
         return None
     try:
         frame = pandas.read_parquet(path)
@@ -129,7 +127,7 @@ def _check(frame: pandas.DataFrame) -> None:
         if not frame[name].map(lambda value: isinstance(value, str)).all():
             raise ValueError(f"column {name}: a value is not text")
     if frame.duplicated(["item", "row"]).any():
-        raise ValueError("two lines of the same item and row")
+        raise ValueError("two lines with the same item and row")
     for name in frame.columns.difference(KEYS):
         if frame[name].dtype != np.float32:
             raise ValueError(f"{frame[name].dtype} in the column {name}, not float32")

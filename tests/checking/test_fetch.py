@@ -95,7 +95,7 @@ def test_a_file_is_downloaded_and_checked(
     assert list(target.parent.iterdir()) == [target]
     said = capfd.readouterr().out
     assert f"vgg16: now at {target}" in said
-    assert "ready to be checked" in said
+    assert "all files that it needs are there" in said
     assert main([*FETCH, VGG]) == 0
     assert server.requests == 1
 
@@ -150,7 +150,7 @@ def test_nothing_is_downloaded_when_nothing_is_missing(
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     for experiment in ("table2_inpaint_imagenet", "table7_architecture_base", "train_mini"):
         assert main([f"experiment={experiment}", "stage=fetch"]) == 0
-        assert f"{experiment}: ready to be checked" in capfd.readouterr().out
+        assert f"{experiment}: all files that it needs are there" in capfd.readouterr().out
     assert server.requests == 0
     assert list(tmp_path.iterdir()) == []
 

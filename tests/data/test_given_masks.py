@@ -48,11 +48,11 @@ def test_a_black_and_white_mask_of_any_mode_is_read(tmp_path: Path, mode: str) -
 @pytest.mark.parametrize(
     ("picture", "said"),
     [
-        (box(1), r"found an empty hole: the values 0, 1$"),
-        (box(0), r"found an empty hole: the value 0 alone$"),
+        (box(1), r"found no pixel of the hole: the values 0, 1$"),
+        (box(0), r"found no pixel of the hole: only the value 0$"),
         (box(255, 255), r"found no known pixel: the value 255 alone$"),
         (box(140, 120), r"found the values 120, 140$"),
-        (labels(), r"found an empty hole: the values 0, 38$"),
+        (labels(), r"found no pixel of the hole: the values 0, 38$"),
         (
             Image.fromarray(np.arange(768, dtype=np.uint32).reshape(32, 24).astype(np.uint8)),
             r"found the values .* more$",

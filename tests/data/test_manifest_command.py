@@ -161,7 +161,7 @@ def test_unchanged_prepared_items_pass_verification(
         shutil.copy(path, run / "manifest.json")
         assert main(["verify", str(run), str(tmp_path / "data"), str(store / "items")]) == SAME
         count = len(json.loads(path.read_text())["items"])
-        assert capsys.readouterr().out == f"{count} items, all the same\n" * 3
+        assert capsys.readouterr().out == f"{count} items, and none of them differs\n" * 3
 
 
 def test_changed_and_missing_files_are_found(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +194,7 @@ def test_a_forged_manifest_is_found(store: Path, capsys: pytest.CaptureFixture[s
             '{"items": [{"id": "a"}]}',
             "expected a list `items` whose entries have an id and a source, found no such list",
         ),
-        (None, "expected a manifest or a folder that holds one, found none"),
+        (None, "expected manifest.json or a folder that contains it, found none"),
     ],
 )
 def test_a_file_that_is_not_a_manifest_is_bad_input(
@@ -213,7 +213,7 @@ def test_a_file_that_is_not_a_manifest_is_bad_input(
 def test_missing_or_broken_items_are_bad_input(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = manifests(store)["given"]
     assert main(["verify", str(path), str(tmp_path / "data")]) == BAD_INPUT
-    assert "expected the manifest's prepared items below" in capsys.readouterr().err
+    assert "expected the prepared items that the manifest lists in a folder below" in capsys.readouterr().err
     (path.parent / "items.arrow").write_bytes(b"no table")
     assert main(["verify", str(path)]) == BAD_INPUT
     assert "items.arrow: expected prepared items, found " in capsys.readouterr().err

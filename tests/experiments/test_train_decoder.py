@@ -191,7 +191,7 @@ def test_the_papers_recipes_have_the_released_values() -> None:
     [
         (["training.stepss=3"], r"training\.stepss"),
         (["training.steps=0"], "training: steps: expected 1 or more, found 0"),
-        (["training.masks=thin"], r"training\.masks: unknown mask preset 'thin'"),
+        (["training.masks=thin"], r"training\.masks: expected one of thick_512, .*, found 'thin'"),
         (["decoder.width=1.1"], "decoder: decoder width 35 is not a multiple of its 2"),
         (["decoder.blending=multiply"], "decoder: decoder blending must be one of add, concat"),
         (["decoder.width=0.5"], "start: .*start=null trains from fresh weights"),

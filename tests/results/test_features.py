@@ -82,8 +82,14 @@ def test_a_run_without_features_removes_those_of_an_earlier_run(run: Path, tmp_p
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda out: (out / "features" / "base_mask-00000.parquet").unlink(), "whole shards of base_mask"),
-        (lambda out: (out / "features" / "truth-00000.parquet").write_bytes(b"PAR1"), "whole shards of truth"),
+        (
+            lambda out: (out / "features" / "base_mask-00000.parquet").unlink(),
+            "complete files with the features of base_mask",
+        ),
+        (
+            lambda out: (out / "features" / "truth-00000.parquet").write_bytes(b"PAR1"),
+            "complete files with the features of truth",
+        ),
         (lambda out: edit(out / "manifest.json"), "found features of other items"),
         (lambda out: (out / "features" / "index.json").write_text("{"), "expected JSON"),
         (lambda out: (out / "features" / "index.json").write_text("[" * 100_000), "at most 100 levels"),

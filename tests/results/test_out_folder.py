@@ -64,7 +64,7 @@ def test_a_finished_run_of_another_configuration_is_kept(config: RunConfig, tmp_
     check_out(other)  # nothing has finished
     finish(folder)
     with pytest.raises(
-        BadInputError, match=r"^out: .*overwrite=true; found a finished run with another seed in .*run$"
+        BadInputError, match=r"^out: .*found a finished run with another value of seed in .*run; overwrite=true"
     ):
         open_out(other)
     assert (folder / "run.json").is_file()
