@@ -156,7 +156,7 @@ def _read(path: Path, split: str) -> tuple[list[str], list[_Image]]:
         return _parsed(path.resolve(), (status.st_ino, status.st_size, status.st_mtime_ns), split)
     except FileNotFoundError as error:
         raise BadInputError(
-            f"dataset.pictures.annotations: expected the file dataset_coco.json, found {error}"
+            f"dataset.pictures.annotations: expected the file dataset_coco.json, found an error: {error}"
         ) from None
 
 

@@ -208,7 +208,7 @@ def _columns(records: Path) -> list[str]:
         names: list[str] = pyarrow.parquet.read_schema(records).names
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         words = str(error).partition("\n")[0]
-        raise BadInputError(f"{records}: expected the records of a run, found {words}") from None
+        raise BadInputError(f"{records}: expected the records of a run, found an error: {words}") from None
     return names
 
 

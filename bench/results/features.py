@@ -192,7 +192,9 @@ def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]
     try:
         opened = [pyarrow.parquet.ParquetFile(path) for path in paths]
     except (OSError, pyarrow.ArrowInvalid) as error:
-        raise BadInputError(f"{folder}: expected complete files with the features of {row}, found {error}") from error
+        raise BadInputError(
+            f"{folder}: expected complete files with the features of {row}, found an error: {error}"
+        ) from error
     counts = [shard.metadata.num_rows for shard in opened]
     if sum(counts) != count:
         raise BadInputError(f"{folder}: expected features of {count} items for {row}, found {sum(counts)}")

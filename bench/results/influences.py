@@ -114,7 +114,7 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, pyarrow.ArrowException) as error:
         words = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise BadInputError(f"{path}: expected influences of a run's items, found {words}") from None
+        raise BadInputError(f"{path}: expected influences of a run's items, found an error: {words}") from None
 
 
 def _check(frame: pandas.DataFrame) -> None:

@@ -61,7 +61,7 @@ def open_out(config: RunConfig) -> Path:
         try:
             folder = free_folder(Path("outputs") / config.name, f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
         except OSError as error:
-            raise BadInputError(f"out: expected a folder that can be written, found {error}") from error
+            raise BadInputError(f"out: expected a folder that can be written, found an error: {error}") from error
     else:
         check_out(config)
         folder = writable_folder(config.out, "out")
@@ -210,7 +210,7 @@ def writable_folder(path: str, key: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInputError(f"{key}: expected a folder that can be written, found {error}") from error
+        raise BadInputError(f"{key}: expected a folder that can be written, found an error: {error}") from error
     check_writable(path, key)
     return folder
 
@@ -237,7 +237,7 @@ def check_writable(path: str, key: str) -> None:
         with tempfile.TemporaryFile(dir=there):
             pass
     except (OSError, ValueError) as error:
-        raise BadInputError(f"{key}: expected a folder that can be written, found {error}") from error
+        raise BadInputError(f"{key}: expected a folder that can be written, found an error: {error}") from error
 
 
 def free_folder(parent: Path, name: str) -> Path:

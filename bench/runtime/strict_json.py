@@ -73,7 +73,7 @@ def parse_json(text: str | bytes, place: str) -> Any:
     except RecursionError:
         raise BadInputError(f"{place}: expected JSON with at most {DEEPEST} nested levels, found more") from None
     except ValueError as error:  # json and UTF-8 decoding raise it
-        raise BadInputError(f"{place}: expected JSON, found {error}") from None
+        raise BadInputError(f"{place}: expected JSON, found an error: {error}") from None
     return content
 
 
@@ -97,7 +97,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # a path with a null character raises ValueError
-        raise BadInputError(f"{path}: expected JSON, found {error}") from None
+        raise BadInputError(f"{path}: expected a JSON file that can be read, found an error: {error}") from None
     if not isinstance(content, dict):
         raise BadInputError(f"{path}: expected a JSON object, found {_shown(content)}")
     return content

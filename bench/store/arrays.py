@@ -289,7 +289,9 @@ def _read(path: Path) -> Arrays | None:
         return None
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
-            raise BadInputError(f"{path}: expected permission to read this file of the store, found {error}") from None
+            raise BadInputError(
+                f"{path}: expected permission to read this file of the store, found an error: {error}"
+            ) from None
         if error.errno in (errno.EIO, errno.ELOOP, errno.EISDIR):
             return None
         raise
@@ -322,7 +324,7 @@ def writing(folder: Path) -> Iterator[None]:
         if error.errno in READ_ONLY:
             raise BadInputError(
                 f"paths.store: expected a folder that can be written, because {folder.name} must be saved in it; found "
-                f"{error}"
+                f"an error: {error}"
             ) from None
         error.filename = error.filename or str(folder)
         raise

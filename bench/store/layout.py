@@ -203,7 +203,7 @@ def check_store(root: Path) -> None:
                     "move these files away"
                 )
     except (OSError, ValueError) as error:
-        raise BadInputError(f"paths.store: expected a folder that can be read, found {error}") from None
+        raise BadInputError(f"paths.store: expected a folder that can be read, found an error: {error}") from None
 
 
 def mark_store(root: Path) -> None:
@@ -223,12 +223,16 @@ def mark_store(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         write_json(root / MARKER, {"schema_version": SCHEMA_VERSION, "content": CONTENT})
     except (FileExistsError, NotADirectoryError) as error:
-        raise BadInputError(f"paths.store: expected a folder, found {error}") from None
+        raise BadInputError(
+            f"paths.store: expected the path of a folder, found a file at this path or above it: {error}"
+        ) from None
     except OSError as error:
         if error.errno not in READ_ONLY:
             raise
         if not root.is_dir():
-            raise BadInputError(f"paths.store: expected a folder that can be written, found {error}") from None
+            raise BadInputError(
+                f"paths.store: expected a folder that can be written, found an error: {error}"
+            ) from None
 
 
 def _has_marker(root: Path) -> bool:

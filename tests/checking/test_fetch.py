@@ -94,7 +94,7 @@ def test_a_file_is_downloaded_and_checked(
     assert target.read_bytes() == CONTENT
     assert list(target.parent.iterdir()) == [target]
     said = capfd.readouterr().out
-    assert f"vgg16: now at {target}" in said
+    assert f"vgg16: downloaded to {target}" in said
     assert "all files that it needs are there" in said
     assert main([*FETCH, VGG]) == 0
     assert server.requests == 1
@@ -125,7 +125,7 @@ def test_files_that_cannot_be_fetched_are_planned_and_set_the_status(
     known(monkeypatch, file_asset(server), read_assets()["decoder_large"])
     assert main([*FETCH, VGG, "profile.decoders.large=${paths.decoder_large}"]) == 2
     said, message = capfd.readouterr()
-    assert "vgg16: now at" in said
+    assert "vgg16: downloaded to" in said
     assert "1 thing is missing or wrong" in message
     assert "--revision COMMIT" in message
     assert "1. vgg16" not in message
@@ -272,7 +272,7 @@ def test_an_incomplete_repository_is_not_moved_to_the_path(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.snapshot_download", Hub(*SETTINGS))
     assert main([*FETCH, PIPELINE]) == 2
-    assert "has no weights in unet" in " ".join(capfd.readouterr().err.split())
+    assert "expected weights in unet in " in " ".join(capfd.readouterr().err.split())
     assert not (tmp_path / "weights" / "stable-diffusion-inpainting").exists()
     monkeypatch.setattr("huggingface_hub.snapshot_download", Hub("unet/w.safetensors"))
     assert main([*FETCH, PIPELINE]) == 0, "what was there is taken up"

@@ -56,7 +56,7 @@ def test_the_kind_of_a_single_file_is_seen_in_its_header(tmp_path: Path) -> None
     file = tmp_path / "model.safetensors"
     save_file({FIRST_CONVOLUTION: np.zeros((8, 4, 3, 3), np.float32)}, file)
     (message,) = said(read_assets()["sd_inpainting"], file)
-    assert message.startswith("a text-to-image checkpoint")
+    assert message.endswith("found a text-to-image checkpoint with 4")
     (tmp_path / "model.ckpt").write_bytes(b"told when it is loaded")
     assert said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt") == []
     (message,) = said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt", "vae")
@@ -110,9 +110,9 @@ def test_a_changed_file_of_a_package_is_reported(tmp_path: Path) -> None:
     asset = replace(read_assets()["vgg16"], sha256=None)
     assert said(asset, tmp_path) == []
     (message,) = said(replace(asset, companion=Companion("lpips", "weights/v0.1/vgg.pth", "0" * 64)), tmp_path)
-    assert "lpips's weights/v0.1/vgg.pth has SHA-256 a78928a0" in message
+    assert "of weights/v0.1/vgg.pth in the package lpips, found a78928a0" in message
     (message,) = said(replace(asset, companion=Companion("no_such_package", "x", "")), tmp_path)
-    assert "no_such_package is to be installed" in message
+    assert "expected the installed package no_such_package" in message
 
 
 def test_a_missing_path_is_reported_once_with_every_key(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_list_with_absent_files_is_reported_with_their_number_and_five_names(t
     (problem,) = inspect_table(nodes, paths).problems
     assert problem.asset is not None
     assert problem.asset.name == "places"
-    assert "7 of 12 files are missing" in problem.said
+    assert "found 7 of 12 missing" in problem.said
     assert problem.said.count(".jpg") == 5
     assert problem.said.endswith("and 2 more")
 

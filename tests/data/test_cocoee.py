@@ -200,7 +200,9 @@ def test_a_wrong_list_or_folder_is_named(copy: Path, tmp_path: Path) -> None:
         BadInputError, match=r"gone\.npy: expected a NumPy file \(\.npy\) with ids, found .*No such file"
     ):
         list(COCOEE(copy, ids="gone.npy"))
-    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds GT_3500, .*nowhere$"):
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.root: expected a folder that contains the folders GT_3500, .*nowhere$"
+    ):
         list(COCOEE(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInputError, match=r"empty: expected ids of pictures, found none$"):

@@ -248,7 +248,7 @@ def test_pictures_and_masks_without_a_partner_are_counted_and_shown(
     with pytest.raises(BadInputError, match=message):
         list(AuthorsArchive(archive(tmp_path, *names)))
     with pytest.raises(
-        BadInputError, match=r"^dataset\.root: expected a folder of NAME\.png and NAME_mask\.png, found "
+        BadInputError, match=r"^dataset\.root: expected a folder with pairs of NAME\.png and NAME_mask\.png, found "
     ):
         list(AuthorsArchive(tmp_path / "nowhere"))
 

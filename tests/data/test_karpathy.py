@@ -187,7 +187,7 @@ def test_an_unknown_split_is_named_with_the_known_ones(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"dataset_coco\.json: expected JSON, found "),
+        ("{", r"dataset_coco\.json: expected JSON, found an error: "),
         ("[" * 100_000, r"dataset_coco\.json: expected JSON with at most 100 nested levels, found more"),
         ("[]", r"dataset_coco\.json: expected a JSON object, found a list"),
         ('{"images": {}}', r"dataset_coco\.json: images: expected a valid list, found an object"),

@@ -188,7 +188,7 @@ def test_a_forged_manifest_is_found(store: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "expected JSON, found "),
+        ("{", "expected JSON, found an error: "),
         ("[]", "expected a JSON object, found a list"),
         (
             '{"items": [{"id": "a"}]}',

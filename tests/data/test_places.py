@@ -112,7 +112,9 @@ def test_a_list_with_wrong_paths_is_refused(root: Path, tmp_path: Path, names: l
 
 @pytest.mark.blackbox
 def test_a_missing_or_wrong_root_or_list_is_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds test_256, found nothing at"):
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.root: expected a folder that contains the folder test_256, found nothing at"
+    ):
         list(Places(tmp_path / "nowhere", LIST))
     with pytest.raises(
         BadInputError,

@@ -251,8 +251,8 @@ STRANGE = {
         lambda picture: Listed([picture], fit="stretch"),
         "fit: expected one of lama, squash, crop, found 'stretch'",
     ),
-    "failing": (lambda picture: {"no": "adapter"}, "expected pictures in their order, found AttributeError"),
-    "none": (lambda picture: None, "expected pictures in their order, found AttributeError"),
+    "failing": (lambda picture: {"no": "adapter"}, "expected an object that lists pictures, found AttributeError"),
+    "none": (lambda picture: None, "expected an object that lists pictures, found AttributeError"),
 }
 """Adapters that break their contract, and the messages about them."""
 

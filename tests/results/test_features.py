@@ -74,7 +74,7 @@ def test_a_run_without_features_removes_those_of_an_earlier_run(run: Path, tmp_p
     shutil.copytree(run, tmp_path / "out")
     bench.run([word for word in words(run.parent, "run") if not word.startswith("out=")] + [f"out={tmp_path / 'out'}"])
     assert not (tmp_path / "out" / "features").exists()
-    with pytest.raises(BadInputError, match=r"index\.json: expected a file of a run with keep_features=true"):
+    with pytest.raises(BadInputError, match=r"index\.json: expected this file, which a run with keep_features=true"):
         read_summary(tmp_path / "out")
 
 

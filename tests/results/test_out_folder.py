@@ -85,7 +85,7 @@ def test_a_folder_of_another_experiment_is_refused(config: RunConfig, tmp_path: 
 def test_a_folder_of_somebody_elses_files_is_refused_by_one_of_them(config: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     chosen = replace(config, out=str(tmp_path))
-    with pytest.raises(BadInputError, match=r"^out: .*overwrite=true; found notes.txt in "):
+    with pytest.raises(BadInputError, match=r"^out: .*, found other files in .*, such as notes.txt; overwrite=true"):
         open_out(chosen)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert open_out(replace(chosen, overwrite=True)) == tmp_path
