@@ -186,7 +186,7 @@ def _print_shown(shown: dict[str, Any]) -> None:
 
 def _print_found(found: dict[str, list[str]], same: str) -> None:
     for key, names in found.items():
-        print(as_line(f"{key}: {len(names)}: {few(names)}"))
+        print(as_line(f"{key}: {len(names)} item(s): {few(names)}"))
     if not found:
         print(same)
 
