@@ -82,7 +82,7 @@ def test_other_tiffs_need_a_stated_range(tmp_path: Path, kind: str) -> None:
     sort, code, top = {**KINDS, "unsigned": ("u4", "I", 2**32 - 1)}[kind]
     values = (RAMP / 65535 * top).astype(sort)
     tifffile.imwrite(path, values, photometric="minisblack")
-    with pytest.raises(BadInputError, match=r"other\.tif: expected unsigned .*SMinSampleValue.*samples of \d+ bits"):
+    with pytest.raises(BadInputError, match=r"other\.tif: expected unsigned .*SMinSampleValue.*values of \d+ bits"):
         read_rgb(path)
     tags = [(340, code, 1, 0, True), (341, code, 1, top, True)]
     tifffile.imwrite(path, values, photometric="minisblack", extratags=tags)
@@ -183,7 +183,7 @@ def test_pictures_that_pillow_misreads_are_refused(tmp_path: Path) -> None:
     refused(path, "mode LAB")
     values[0, 0] = np.nan
     tifffile.imwrite(path, values, photometric="minisblack", extratags=ranged)
-    refused(path, "found others")
+    refused(path, "found values outside")
     path = tmp_path / "deep.jp2"
     cv2.imwrite(str(path), np.full((64, 64, 3), 65535, np.uint16))
     refused(path, "found 3 × 16 bits")
@@ -416,8 +416,8 @@ def test_wrong_shapes_are_refused_before_decoding(tmp_path: Path) -> None:
     for size, words in (
         ((1, 30_000), r"expected a longer side of at most 20 times the shorter side, found 1×30000"),
         ((21, 1), r"found 21×1"),
-        ((13_378, 13_378), r"expected at most 178,956,970 pixels, found "),
-        ((60_000, 60_000), r"expected at most 178,956,970 pixels, found more"),
+        ((13_378, 13_378), r"expected a picture of at most 178,956,970 pixels, found "),
+        ((60_000, 60_000), r"expected a picture of at most 178,956,970 pixels, found more"),
     ):
         path.write_bytes(png(8, 2, b"", size=size))
         refused(path, words)

@@ -310,7 +310,9 @@ def test_masks_that_look_inverted_are_refused(tmp_path: Path, pictures: list[Pic
 
 def test_a_mask_of_another_size_is_named(tmp_path: Path, pictures: list[Picture]) -> None:
     adapter = with_masks(tmp_path, pictures[:1], [np.zeros((SIDE, SIDE + 1))])
-    with pytest.raises(BadInputError, match=r"0_mask\.png: expected a mask of its image's size 32×32, found 33×32"):
+    with pytest.raises(
+        BadInputError, match=r"0_mask\.png: expected a mask with the size of its image, 32×32, found 33×32"
+    ):
         prepared(tmp_path / "items", adapter)
 
 

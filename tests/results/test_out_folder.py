@@ -113,6 +113,6 @@ def test_files_of_the_package_have_equal_names_on_every_machine(config: RunConfi
 def test_a_sweep_uses_only_its_own_folder(tmp_path: Path) -> None:
     out = tmp_path / "o"
     run_sweep(["a=1,4", f"out={out}"], run)
-    with pytest.raises(BadInputError, match=r"^out: .*finished run with another 1 in"):
+    with pytest.raises(BadInputError, match=r"^out: .*finished run with another value of 1 in"):
         run_sweep(["a=1,3", f"out={out}"], run)
     check_folder(str(out), {"experiment": "a sweep", "config": {"0": ["a=1"], "1": ["a=4"]}}, overwrite=False)
