@@ -191,7 +191,7 @@ def _same(x: Tensor, reach: int, stride: int) -> Tensor:
 def _subsampled(x: Tensor, factor: int) -> Tensor:
     """Reduce B×C×H×W by a factor, by selecting rows and columns at equal distances.
 
-    The first and the last row and column are included, like with TensorFlow's `align_corners`.
+    The first and the last row and column are included, as with TensorFlow's `align_corners`.
     """
     rows, columns = (torch.linspace(0, side - 1, side // factor).add(0.5).long().to(x.device) for side in x.shape[2:])
     return x[:, :, rows][:, :, :, columns]

@@ -99,12 +99,15 @@ class External(Method):
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"\w[\w.+-]*", self.name):
-            raise ValueError(f"name: expected letters, digits and -+._, found {self.name!r}")
+            raise ValueError(f"name: expected only letters, digits and the characters - + . _, found {self.name!r}")
         if self.white not in MASKS:
             raise ValueError(f"white: expected one of {', '.join(MASKS)}, found {self.white}")
         too_short = self.minutes is not None and self.minutes <= 0
         if not self.command or too_short or (self.size is not None and self.size < 1):
-            raise ValueError("external: expected a command, minutes above 0, and a size of 1 or more")
+            raise ValueError(
+                "external: expected a command, minutes above 0, and a size of 1 or more, found "
+                f"command={self.command}, minutes={self.minutes}, size={self.size}"
+            )
         self._settings = {"command": self.command, "version": self.version, "white": self.white, "size": self.size}
         self._found: Mapping[str, Path] = {}
 
@@ -137,7 +140,7 @@ class External(Method):
                 _remove(made, item)
             wanted = set(ids) - state.found.keys()
             if wanted:
-                log.info("%s: %d of %d items remain", self.name, len(wanted), len(ids))
+                log.info("%s: the program runs on %d of %d items", self.name, len(wanted), len(ids))
                 try:
                     if self._names("{image}"):
                         self._run_each(folder, items, wanted, side)
@@ -146,7 +149,8 @@ class External(Method):
                 except RunFailedError as error:
                     kept = len(survey(made, ids, side).found)
                     raise RunFailedError(
-                        f"{error}; {kept} of {len(ids)} pictures are kept: the next start continues with the others"
+                        f"{error}; {kept} of {len(ids)} pictures are kept; run the same command again to continue with "
+                        "the others"
                         f"{_tail(folder)}"
                     ) from None
                 state = survey(made, ids, side)

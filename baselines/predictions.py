@@ -47,12 +47,12 @@ class Survey:
         """Descriptions of all errors in the folder, with the ids of the items; empty if every item has one picture."""
         errors = []
         if self.missing:
-            errors.append(f"none of {', '.join(self.missing)}")
+            errors.append(f"no picture of {', '.join(self.missing)}")
         if self.doubled:
             several = [f"{item} ({', '.join(names)})" for item, names in self.doubled.items()]
-            errors.append(f"several of {', '.join(several)}")
+            errors.append(f"several pictures of {', '.join(several)}")
         if self.other:
-            errors.append(", ".join(f"{item} {error}" for item, error in self.other.items()))
+            errors.append(", ".join(f"a picture of {item} that {error}" for item, error in self.other.items()))
         return errors
 
 

@@ -25,7 +25,10 @@ def main() -> int:
         image = cv2.imread(str(options.indir / name), cv2.IMREAD_COLOR)
         mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE)
         if image is None or mask is None:
-            print(f"{options.indir / name}: expected a picture and its mask", file=sys.stderr)
+            print(
+                f"{options.indir / name}: expected a picture and its mask, found one that is missing or cannot be read",
+                file=sys.stderr,
+            )
             return 1
         target = options.outdir / name
         target.parent.mkdir(parents=True, exist_ok=True)

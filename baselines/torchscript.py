@@ -49,7 +49,7 @@ def read_program_tensors(path: Path) -> dict[str, Tensor]:
             _collect(_Description(archive, folder).load(), "", found)
     except Exception as error:  # a broken archive can raise any error
         reason = str(error).split("\n")[0] or type(error).__name__
-        raise BadInputError(f"{path}: expected a whole TorchScript archive, found a broken one ({reason})") from None
+        raise BadInputError(f"{path}: expected a complete TorchScript archive, found a broken one ({reason})") from None
     return found
 
 
@@ -82,7 +82,7 @@ class _Description(pickle.Unpickler):
             return _untagged
         if module == "torch.jit._pickle" and name.startswith("build_") and name.endswith("list"):
             return list
-        raise pickle.UnpicklingError(f"{module}.{name} is refused, as it could run code")
+        raise pickle.UnpicklingError(f"{module}.{name} is refused, because it could run code")
 
     def persistent_load(self, pid: Any) -> Tensor:
         _, kind, key, _, count = pid

@@ -60,7 +60,8 @@ def _status(arguments: list[str]) -> int:
     except KeyboardInterrupt as interrupt:
         asked = isinstance(interrupt, TerminatedError)
         print(
-            f"bench: {'asked to end' if asked else 'interrupted'}; run the same command again to continue from here",
+            f"bench: {'asked to end (SIGTERM)' if asked else 'interrupted'}; run the same command again to "
+            "continue from here",
             file=sys.stderr,
         )
         return TERMINATED if asked else INTERRUPTED
@@ -104,7 +105,7 @@ def _overview() -> str:
             "experiments:",
             *lines,
             "",
-            "-m KEY=A,B: a job for every combination, and one table of them all",
+            "-m KEY=A,B: run a job for every combination of values, and make one table of all jobs",
             "Often used: stage=check|fetch|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR",
             "            batch_size=N  device=auto|cpu|cuda  save_images=true  row=[NAME,…]",
             "            dataset=folder dataset.root=DIR",

@@ -24,14 +24,20 @@ SLIPS = [
     (["table2"], "did you mean experiment=table2_inpaint_imagenet?"),
     ([""], "'': expected KEY=VALUE or a flag, found neither"),
     (["experimnt=table2_inpaint_imagenet"], "did you mean experiment=table2_inpaint_imagenet?"),
-    (["experiment=table2_inpaint_imagent"], "experiment/table2_inpaint_imagent; did you mean table2_inpaint_imagenet?"),
+    (
+        ["experiment=table2_inpaint_imagent"],
+        "found experiment/table2_inpaint_imagent, which does not exist; did you mean table2_inpaint_imagenet?",
+    ),
     ([SEVENTH, "limti=1"], "did you mean limit?"),
     ([SEVENTH, "datset=places"], "did you mean dataset?"),
     ([SEVENTH, "decoder=larg"], "decoder: expected one of base, large"),
     ([SEVENTH, "decoder.widht=2"], "did you mean width?"),
     ([SEVENTH, "row=[base_maks]"], "did you mean base_mask?"),
     ([SEVENTH, "stage=reprot"], "did you mean report?"),
-    ([SEVENTH, "measure=x"], "measure: expected an option of your own, in a folder that --config-dir names"),
+    (
+        [SEVENTH, "measure=x"],
+        "measure: expected a file of your own in DIR/measure, where --config-dir names the folder DIR",
+    ),
     ([SEVENTH, "decoder="], "decoder: expected one of base"),
     ([SEVENTH, "=3"], "=3: expected KEY=VALUE, found no KEY"),
     ([SEVENTH, "out="], "out: expected a folder, found an empty text"),
@@ -47,31 +53,37 @@ SLIPS = [
     (["experiment=table1_inpaint_places", "profile.resolution=66"], "profile.resolution: expected a multiple of 8"),
     (["experiment=table1_inpaint_places", "dataset=folder"], "dataset.root: expected a value, found none"),
     (["experiment=table1_inpaint_places", "dataset.root=[c]"], "dataset.root: expected a folder, found ['c']"),
-    (["experiment=table1_inpaint_places", "dataset.root=nowhere"], "dataset.root: nothing at nowhere"),
-    (["experiment=table1_inpaint_places", "paths.store="], "paths.store: expected a path, found an empty one"),
+    (
+        ["experiment=table1_inpaint_places", "dataset.root=nowhere"],
+        "dataset.root: expected a folder, found nothing at nowhere",
+    ),
+    (["experiment=table1_inpaint_places", "paths.store="], "paths.store: expected a path, found an empty text"),
     (["--foo"], "--foo: expected a known flag"),
     (["--cgf", "job", SEVENTH], "did you mean --cfg?"),
-    (["--config-dir"], "--config-dir: expected a folder of configuration files, found none"),
-    (["--config-dir", "nowhere", SEVENTH], "--config-dir: expected a folder of configuration files, found nothing at"),
-    (["--config-name=x", SEVENTH], "--config-name: expected another flag"),
+    (["--config-dir"], "--config-dir: expected the path of a folder with configuration files, found no path"),
+    (
+        ["--config-dir", "nowhere", SEVENTH],
+        "--config-dir: expected a folder with configuration files, found nothing at",
+    ),
+    (["--config-name=x", SEVENTH], "--config-name: expected a flag that this program uses, found one of Hydra's"),
     (["--cfg", SEVENTH], "--cfg/-c: invalid choice"),
     (["--resolve", SEVENTH], "--resolve: expected --cfg as well"),
     (["--cfg", "job", SEVENTH, "-p", "datset"], "did you mean dataset?"),
-    (["-sc", SEVENTH], "-sc: expected one of install=SHELL"),
+    (["-sc", SEVENTH], "-sc: expected exactly one of install=SHELL"),
     (["-sc", "install=tcsh"], "-sc: No completion plugin for 'tcsh' found"),
-    (["--multirun", "--run", SEVENTH], "expected one of --run, -m"),
+    (["--multirun", "--run", SEVENTH], "expected at most one of the flags --run, -m"),
     (["-m", SEVENTH, "limit=1,2"], "limit: expected a key that table7_architecture_base uses"),
     (["-m", SEVENTH], "-m: expected an override with several values"),
     (["-m", SEVENTH, "seed=range(1,1)"], "seed: expected values to sweep over, found a range without any"),
-    (["-sc", "query=bash"], "-sc: expected the variable 'COMP_LINE'"),
+    (["-sc", "query=bash"], "-sc: expected the environment variable 'COMP_LINE'"),
     (["--cfg", "hydra", SEVENTH, "-p", "nonsense"], "--package: expected a key of the configuration, found nonsense"),
     (["--experiment=table2"], "did you mean experiment=table2?"),
     (
         [SEVENTH, "--limit", "8"],
-        "--limit: expected a known flag, such as --help, found another; did you mean limit",
+        "--limit: expected a known flag, such as --help, found an unknown one; did you mean limit",
     ),
     (["experiment=conf/experiment/table2_inpaint_imagenet.yaml"], "did you mean table2_inpaint_imagenet?"),
-    (["experiment = table2"], "experiment: expected KEY=VALUE without blanks, found experiment = table2"),
+    (["experiment = table2"], "experiment: expected KEY=VALUE without white space in KEY, found experiment = table2"),
     ([SEVENTH, "limit=abc"], "limit: expected a whole number, found abc"),
     ([SEVENTH, "limit="], "limit: expected a whole number, found an empty text"),
     ([SEVENTH, "limit=1e3"], "limit: expected a whole number, found 1000.0"),
@@ -79,7 +91,7 @@ SLIPS = [
         [SEVENTH, f"seed={2**63}"],
         "seed: expected a whole number of at most 9223372036854775807, found 92233720368547758",
     ),
-    ([SEVENTH, f"seed={'9' * 5000}"], "seed: expected KEY=VALUE in Hydra's grammar, found …"),
+    ([SEVENTH, f"seed={'9' * 5000}"], "seed: expected a value that Hydra's grammar can read, found …"),
     ([SEVENTH, "seed=null"], "seed: expected a value, found null"),
     ([SEVENTH, "save_images=maybe"], "save_images: expected true or false, found maybe"),
     ([SEVENTH, "decoder.width=nan"], "decoder.width: expected a finite number, found nan"),
@@ -97,15 +109,15 @@ SLIPS = [
     ([SEVENTH, "row=5"], "row: expected one of base_concat"),
     ([SEVENTH, "table=null"], "table: expected one of"),
     ([SEVENTH, "row=[base_mask"], "row: expected a list, such as row=[A,B], or a quoted text, found [base_mask"),
-    ([SEVENTH, "rows=[base_mask]"], "rows: expected keys with values, found a list; did you mean row?"),
+    ([SEVENTH, "rows=[base_mask]"], "rows: expected a mapping of keys to values, found a list; did you mean row?"),
     ([SEVENTH, "rows.mine.label=x"], "rows.mine: no such key"),
     ([SEVENTH, "decoder.width=-1"], "decoder.width: expected more than 0, found -1.0"),
-    ([SEVENTH, "name=../x"], "name: expected the name of a folder, found ../x"),
+    ([SEVENTH, "name=../x"], "name: expected a name without / that a folder can have, found ../x"),
     ([SEVENTH, "+nix=1"], "nix: no such key"),
     ([SEVENTH, f"row=[{'a' * 300}]"], "row: expected one of base_concat"),
     ([SEVENTH, "limit=8\n"], "limit: expected a value that Hydra's grammar can read, found 8; quote"),
     ([SEVENTH, "out=a\nb"], "out: expected a value that Hydra's grammar can read, found a b; quote"),
-    ([SEVENTH, "a\nb=1"], "a b: expected KEY=VALUE without blanks, found a b=1"),
+    ([SEVENTH, "a\nb=1"], "a b: expected KEY=VALUE without white space in KEY, found a b=1"),
 ]
 
 
@@ -130,18 +142,30 @@ def test_an_unquoted_path_is_refused_with_the_right_quoting(path: str) -> None:
 
 
 FILES = {
-    "mine": (b"label: x\n", "row/mine.yaml: expected the first line `# @package rows.mine`, found none"),
+    "mine": (b"label: x\n", "row/mine.yaml: expected `# @package rows.mine` as the first line, found"),
     "broken": (b"# @package rows.broken\nlabel: x\n  method: [\n", "row/broken.yaml, line 3: expected YAML"),
-    "latin": (b"# @package rows.latin\nlabel: caf\xe9\n", "row/latin.yaml: expected UTF-8, found"),
+    "latin": (b"# @package rows.latin\nlabel: caf\xe9\n", "row/latin.yaml: expected text in UTF-8, found"),
     "marked": (
         b"\xef\xbb\xbf# @package rows.marked\nlabel: x\n",
-        "expected UTF-8 without a byte order mark, found a byte order mark",
+        "expected text in UTF-8 without a byte order mark, found such a mark",
     ),
     "deep": (b"# @package rows.deep\nlabel: " + b"[" * 5000, "row/deep.yaml: expected YAML with fewer nested levels"),
-    "number": (b"# @package rows.number\n5\n", "row/number.yaml: expected keys with values, found a int"),
-    "listed": (b"# @package rows.listed\n- label\n", "row/listed.yaml: expected keys with values, found a list"),
-    "nothing": (b"# @package rows.nothing\nnull: x\n", "row/nothing.yaml: expected keys with values, found a key"),
-    "empty": (b"# @package rows.empty\nlabel: null\n", "rows.empty.label: expected a value, found null (in row/empty)"),
+    "number": (
+        b"# @package rows.number\n5\n",
+        "row/number.yaml: expected a mapping of keys to values, found a value of type int",
+    ),
+    "listed": (
+        b"# @package rows.listed\n- label\n",
+        "row/listed.yaml: expected a mapping of keys to values, found a value of type list",
+    ),
+    "nothing": (
+        b"# @package rows.nothing\nnull: x\n",
+        "row/nothing.yaml: expected a mapping of keys to values, found an empty or null key",
+    ),
+    "empty": (
+        b"# @package rows.empty\nlabel: null\n",
+        "rows.empty.label: expected a value, found null (in the option row/empty)",
+    ),
     "control": (
         b"# @package rows.control\nlabel: x\ncontrol: all\n",
         "rows.control.control: expected one of hole_only",
@@ -179,7 +203,7 @@ def test_hydras_help_flags_are_answered(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_device_without_a_driver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "DRIVERS", ("libnothing.so",))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1, but no driver"):
+    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1, although no driver"):
         preflight._check_device("cuda:1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(BadInputError, match=r"^device: .*CUDA_VISIBLE_DEVICES"):

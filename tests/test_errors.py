@@ -17,8 +17,8 @@ CPU = "[enforce fail] . DefaultCPUAllocator: can't allocate memory: you tried to
     ("error", "status", "said"),
     [
         (OSError(errno.ENOSPC, "full", "/a"), 1, "/a: no space left on the disk"),
-        (OSError(errno.EROFS, "read-only", "/a"), 2, "/a: expected a place that can be written"),
-        (OSError(errno.EFBIG, "too large", "/a"), 2, "/a: expected that a file of this size may be written"),
+        (OSError(errno.EROFS, "read-only", "/a"), 2, "/a: expected a file system that can be written"),
+        (OSError(errno.EFBIG, "too large", "/a"), 2, "/a: expected permission to write a file of this size"),
         (MemoryError(), 1, "out of memory (MemoryError)"),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 1, "out of memory"),
         (RuntimeError(CPU), 1, "batch_size=N"),

@@ -113,7 +113,7 @@ def test_a_read_only_store_serves_its_content(whole: Path, tmp_path: Path) -> No
         done = mounted(READ_ONLY, str(whole / "store"), *command(whole, tmp_path / kind, more))
         assert done.returncode == 2
         (said,) = messages(done.stderr)
-        assert f"paths.store: expected a folder that can be written, as {kind} are missing in it" in said
+        assert f"paths.store: expected a folder that can be written, because {kind} must be saved in it" in said
 
 
 def test_five_damaged_shards_are_named_and_made_again(whole: Path, tmp_path: Path) -> None:

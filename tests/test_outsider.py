@@ -174,7 +174,7 @@ def test_a_key_that_a_class_does_not_take_is_named(folder: Path, capsys: pytest.
 
 def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--config-dir", str(tmp_path / "none"), "experiment=table2_inpaint_imagenet"]) == 2
-    assert f"--config-dir: expected a folder of configuration files, found nothing at {tmp_path / 'none'}" in (
+    assert f"--config-dir: expected a folder with configuration files, found nothing at {tmp_path / 'none'}" in (
         capsys.readouterr().err
     )
 
@@ -229,7 +229,11 @@ def write_bare(folder: Path, name: str) -> None:
         ("measure", "WithoutProtocol", "expected an object with protocol, found WithoutProtocol without"),
         ("measure", "Lost", "expected that to(device) returns the object, found that it returns None"),
         ("generator", "Bare", "expected an object with decodable, encode, sample, found Bare without"),
-        ("generator", "Generator", "expected a class or function with the argument device, found bare.Generator"),
+        (
+            "generator",
+            "Generator",
+            "expected a class or function that accepts the argument device, found bare.Generator",
+        ),
     ],
 )
 def test_an_incomplete_class_is_refused_with_what_it_lacks(

@@ -77,7 +77,7 @@ def test_a_writer_names_the_file_that_exceeds_the_size_limit(name: str, tmp_path
     found = outcome(failure.value)
     assert found is not None
     assert found[0] == 2
-    place, _, words = found[1].partition(": expected that a file of this size may be written")
+    place, _, words = found[1].partition(": expected permission to write a file of this size")
     assert words
     assert place.startswith(str(tmp_path))
     assert place.endswith(said)
@@ -179,7 +179,7 @@ def lost(
     errors = capsys.readouterr().err
     assert "Traceback" not in errors
     (said,) = [line for line in errors.splitlines() if line.startswith("bench: ")]
-    assert said.startswith(f"bench: out: expected the folder {out} that this run made, found that it was removed")
+    assert said.startswith(f"bench: out: expected that the folder {out} of this run is kept, found that it was removed")
     assert not (out / "run.json").exists()
     if out.is_file():
         out.unlink()
@@ -212,7 +212,7 @@ def test_jobs_whose_folder_is_lost_stop_at_once(tmp_path: Path) -> None:
         removed(tmp_path / "out")
         return Results(tmp_path, 0)
 
-    with pytest.raises(BadInputError, match=r"^out: expected the folder .* that this run made"):
+    with pytest.raises(BadInputError, match=r"^out: expected that the folder .* of this run is kept"):
         run_sweep(["a=1,4,9", f"out={tmp_path / 'out'}"], run)
     assert len(ran) == 1
     assert not (tmp_path / "out").exists()

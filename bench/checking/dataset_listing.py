@@ -71,7 +71,10 @@ def _mask_problems(pictures: Sequence[Picture]) -> Iterator[str]:
         shown = few(
             [f"{name} ({_size_text(mask)} for a picture of {_size_text(image)})" for name, image, mask in different]
         )
-        yield f"{len(different)} of {len(given)} masks are of another size than their pictures: {shown}"
+        yield (
+            f"expected masks with the sizes of their pictures, found {len(different)} of {len(given)} with other "
+            f"sizes: {shown}"
+        )
 
 
 def _size(path: Path) -> tuple[int, int] | None:

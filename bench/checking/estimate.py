@@ -88,7 +88,7 @@ class Trial:
     batch: int
     """Number of items that the run will sample at once."""
     steps: int
-    """Number of sampling steps from which the sampling time is reckoned; 0 if all steps were timed."""
+    """Number of sampling steps from which the sampling time is estimated; 0 if all steps were timed."""
     sampling: float
     """Sampling time in seconds per item."""
     scoring: float
@@ -171,14 +171,16 @@ def before_trial(work: Work) -> list[str]:
 
     Without the files, no trial can measure time or memory.
     """
-    rest = "Memory and hours are estimated once all is there: some items are then sampled and scored."
+    rest = (
+        "Time and memory can be estimated once no file is missing, because the estimate samples and scores some items."
+    )
     if work.count is None:
         return [f"The estimate needs the missing files. {rest}"]
     size = work.latents * LATENT_CHANNELS * (work.resolution // FACTOR) ** 2 * 4
     items, latents = (gigabytes(work.count * each) for each in (work.item_bytes, size))
     return [
-        f"Disk for a run of {work.count:,} items at {work.resolution} pixels: {items} of items, {latents} of latents, "
-        "and some for scores.",
+        f"A run of {work.count:,} items at {work.resolution} pixels needs disk space: {items} for items, {latents} for "
+        "latents, and a little for scores.",
         rest,
     ]
 
@@ -193,22 +195,22 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
     """
     count = work.count or 1
     sizes = [
-        f"{gigabytes(count * size)} of {what}"
+        f"{gigabytes(count * size)} for {what}"
         for what, size in (("items", work.item_bytes), ("latents", trial.latents), ("scores", trial.scores))
     ]
     there = next(parent for parent in (store.absolute(), *store.absolute().parents) if parent.exists())
     free = gigabytes(shutil.disk_usage(there).free)
     duration = _duration(forecast(work, trial).seconds)
-    told = "" if trial.tried >= trial.batch else f", reckoned from {_items(trial.tried)}"
-    timed = f", reckoned from {trial.steps} sampling steps" if trial.steps else ""
+    told = "" if trial.tried >= trial.batch else f", estimated from {_items(trial.tried)}"
+    timed = f", estimated from {trial.steps} sampling steps" if trial.steps else ""
     lines = {
-        "items": f"{work.count:,}" if work.count else "not known before they are made; the lines below are of one",
+        "items": f"{work.count:,}" if work.count else "unknown before they are made; the lines below are for one item",
         "disk": f"{', '.join(sizes)}; {free} are free at {store}",
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {_items(trial.batch)} at once{told}",
-        "time": f"{duration}: {trial.sampling:.3g} s an item to sample, {trial.scoring:.3g} s to score in all rows"
+        "time": f"{duration}: {trial.sampling:.3g} s to sample an item, {trial.scoring:.3g} s to score it in all rows"
         f"{timed}",
-        "from": f"a trial of {_items(trial.tried)} in one process; uncertainties, figures and report come on top, and "
-        "what the store already has is not made again",
+        "from": f"a trial of {_items(trial.tried)} in one process; uncertainties, figures and the report take longer, "
+        "and results that are already in the store need none",
     }
     return [f"  {title:<7} {text}" for title, text in lines.items()]
 

@@ -55,7 +55,7 @@ def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
     for name, (problem, asset) in wanted.items():
         if offline:
             break
-        print(f"{name}: {_size(asset)} from {asset.source}", flush=True)
+        print(f"{name}: downloading {_size(asset)} from {asset.source}", flush=True)
         try:
             _download(asset, Path(problem.place))
         except Exception as error:  # every client has its own errors for network problems
@@ -63,12 +63,12 @@ def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
             failed[name] = f"{problem.said}; the download failed: {reason}"
             offline = _no_network(error)
             if offline:
-                print(f"no network ({reason}): nothing more is downloaded", flush=True)
+                print(f"no network ({reason}); nothing more is downloaded", flush=True)
             continue
-        print(f"{name}: now at {problem.place}", flush=True)
+        print(f"{name}: downloaded to {problem.place}", flush=True)
     remaining = missing() if problems else problems
     if not remaining:
-        print(f"{experiment}: ready to be checked: all that it needs is there")
+        print(f"{experiment}: all files that it needs are there; run it with stage=check next")
         return Results(Path(), 0)
     tail = list(_advice(remaining)) if offline else []
     raise BadInputError(report(experiment, [_with_reason(problem, failed) for problem in remaining], tail=tail))
@@ -99,7 +99,7 @@ def _with_reason(problem: Problem, failed: dict[str, str]) -> Problem:
 
 
 def _size(asset: Asset) -> str:
-    return "a download" if asset.gigabytes is None else gigabytes(asset.gigabytes * 1e9)
+    return "a file of unknown size" if asset.gigabytes is None else gigabytes(asset.gigabytes * 1e9)
 
 
 def _download(asset: Asset, target: Path) -> None:
@@ -183,6 +183,6 @@ def _download_folder(asset: Asset, target: Path) -> None:
             )
     absent = list(incomplete(asset, partial))
     if absent:
-        raise ValueError(f"{download.hub} at {download.revision} has no {', '.join(absent)}")
+        raise ValueError(f"expected {', '.join(absent)} in {download.hub} at {download.revision}, found none")
     shutil.rmtree(partial / ".cache", ignore_errors=True)  # the hub's notes about its downloads
     _put(partial, target)

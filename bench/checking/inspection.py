@@ -48,7 +48,7 @@ class Problem:
 
     @property
     def download(self) -> Asset | None:
-        """The asset whose download mends the problem; None if no program can download it."""
+        """The asset whose download solves the problem; None if no program can download it."""
         is_mended = self.asset is not None and self.asset.download is not None and (self.missing or self.broken)
         return self.asset if is_mended else None
 
@@ -148,12 +148,16 @@ def _not_found(place: str, *, hub: bool) -> str:
         folder = snapshot_download(name, revision=revision or None, local_files_only=True)
     except (LocalEntryNotFoundError, HFValidationError, OSError, ValueError):
         at = f" --revision {revision}" if revision else ""
-        return f"nothing there; if it is meant as a hub id, hf download {name}{at}" if hub else "nothing there"
-    return f"nothing there; if it is meant as a hub id, give the folder of its snapshot: {folder}"
+        return (
+            f"nothing there; to download this id from the Hugging Face hub: hf download {name}{at}"
+            if hub
+            else "nothing there"
+        )
+    return f"nothing there; the id is in the local cache of the Hugging Face hub, so set its folder instead: {folder}"
 
 
 def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[tuple[str, bool]]:
-    """Yield a description of each problem of an asset, and True if a new download can mend it.
+    """Yield a description of each problem of an asset, and True if a new download can solve it.
 
     Args:
         asset: the asset.
@@ -162,9 +166,9 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
     """
     if asset.sha256 is not None:
         if not place.is_file():
-            yield "a folder, where a file is expected", False
+            yield "expected a file, found a folder", False
         elif (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
-            yield f"a file with SHA-256 {found}: another one, or a broken download", True
+            yield f"expected SHA-256 {asset.sha256}, found {found}: another file, or a broken download", True
     if asset.companion is not None:
         yield from ((said, False) for said in _companion(asset.companion))
     absent = [*incomplete(asset, place), *(_relative(path, place) for path in below if not path.exists())]
@@ -175,13 +179,13 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
     if channels is not None and channels != asset.unet_channels:
         wanted, other = (KINDS.get(number or 0, "another model") for number in (asset.unet_channels, channels))
         yield (
-            f"{other} (its UNet has {channels} input channels), where {wanted} ({asset.unet_channels}) is needed",
+            f"expected {wanted}, whose UNet has {asset.unet_channels} input channels, found {other} with {channels}",
             False,
         )
     if asset.raw_unet and averaged_folder(place / "unet"):
         yield (
-            "a folder whose UNet has raw weights (non_ema) beside a moving average (EMA), where the raw ones are "
-            "needed, as the released script uses them: leave these alone in unet, named without non_ema",
+            "expected only the raw weights of the UNet, which the released script uses, found their moving average "
+            "(EMA) as well; keep only the files with non_ema in the folder unet, and remove non_ema from their names",
             False,
         )
 
@@ -194,7 +198,7 @@ def _elsewhere(place: Path, absent: Sequence[str]) -> str:
         below = []
     for folder in (place.parent, *below):
         if all(os.path.exists(folder / name) for name in absent):
-            return f"; {folder} has it, so that this folder may be meant"
+            return f"; {folder} has it, and may be the right folder"
     return ""
 
 
@@ -242,9 +246,9 @@ def _companion(wanted: Companion) -> Iterator[str]:
     folders = (spec.submodule_search_locations or []) if spec else []
     file = next((Path(folder) / wanted.file for folder in folders if (Path(folder) / wanted.file).is_file()), None)
     if file is None:
-        yield f"beside it, the package {wanted.package} is to be installed with its {wanted.file}"
+        yield f"expected the installed package {wanted.package} with its file {wanted.file}, found none"
     elif (found := _sha256(file, file.stat().st_mtime_ns)) != wanted.sha256:
-        yield f"beside it, {wanted.package}'s {wanted.file} has SHA-256 {found}, where {wanted.sha256} is expected"
+        yield f"expected SHA-256 {wanted.sha256} of {wanted.file} in the package {wanted.package}, found {found}"
 
 
 @cache

@@ -56,7 +56,7 @@ def _check_root(key: str, root: str) -> None:
     if not root:
         raise BadInputError(f"{key}: expected a folder, found an empty text")
     if not Path(root).exists():
-        raise BadInputError(f"{key}: nothing at {root}")
+        raise BadInputError(f"{key}: expected a folder, found nothing at {root}")
 
 
 def _check_temporary() -> None:
@@ -81,10 +81,12 @@ def _check_device(name: str) -> None:
         return
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         raise BadInputError(
-            f"device: expected a device that exists, found {name}, but CUDA_VISIBLE_DEVICES names no device"
+            f"device: expected a device that exists, found {name}, although CUDA_VISIBLE_DEVICES names no device"
         )
     if not any(map(_loads, DRIVERS)):
-        raise BadInputError(f"device: expected a device that exists, found {name}, but no driver for a graphics card")
+        raise BadInputError(
+            f"device: expected a device that exists, found {name}, although no driver of a graphics card exists"
+        )
 
 
 def _loads(library: str) -> bool:

@@ -38,7 +38,7 @@ def _entry(number: int, problem: Problem) -> Iterator[str]:
         # One line with the key first, because the user chose this path.
         yield f"{number}. {problem.keys[0]}: {_at(problem)}" if problem.keys else f"{number}. {problem.said}"
         if problem.keys[1:]:
-            yield from _field("also by", _some(problem.keys[1:]))
+            yield from _field("same path", _some(problem.keys[1:]))
     else:
         yield from textwrap.wrap(f"{number}. {asset.name}: {asset.what}", WIDTH, subsequent_indent="   ")
         place = f"{problem.place}: {problem.said}"
@@ -106,7 +106,10 @@ def _fetch_lines(problems: Sequence[Problem]) -> Iterator[str]:
         said = f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}"
         yield from textwrap.wrap(said, WIDTH)
     if known:
-        yield "conf/paths/default.yaml has all paths, and bench/checking/assets.yaml what profile=paper expects there"
+        yield (
+            "conf/paths/default.yaml lists all paths, and bench/checking/assets.yaml says what profile=paper expects "
+            "there"
+        )
 
 
 def gigabytes(size: float) -> str:

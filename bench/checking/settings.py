@@ -44,7 +44,7 @@ def used(
     unknown = [name for name in tasks[task] if name not in metrics["measures"]]
     if unknown:
         known = ", ".join(metrics["measures"])
-        raise BadInputError(f"metrics.tasks.{task}: expected some of {known}, found {unknown[0]}")
+        raise BadInputError(f"metrics.tasks.{task}: expected names of measures, which are {known}; found {unknown[0]}")
     own = [name for name, measure in metrics["measures"].items() if task in measure["tasks"]]
     measures = {name: metrics["measures"][name] for name in dict.fromkeys([*tasks[task], *own])}
     return {

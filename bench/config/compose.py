@@ -72,7 +72,7 @@ WRONG_TYPES = {
     re.compile(r"Value '(?P<found>.*)' is not a valid bool", re.DOTALL): "true or false",
     re.compile(r"Cannot convert '\w+' to string: '(?P<found>.*)'", re.DOTALL): "a text",
     re.compile(r"(field '[^']*' is not Optional|Incompatible value 'None' for field of type)(?P<found>)"): "a value",
-    re.compile(r"Cannot assign (?P<found>\w+) to Dict"): "keys with values",
+    re.compile(r"Cannot assign (?P<found>\w+) to Dict"): "a mapping of keys to values",
 }
 """Patterns of OmegaConf's messages about a value of a wrong type. Each pattern has a description of the expected type.
 """
@@ -97,7 +97,7 @@ NEUTRAL = (
 )  # fmt: skip
 """Keys and groups whose overrides do not change the numbers in the paper's tables."""
 OFFERED = ("profile=", "baseline=", "baseline.", "dataset=imagenet_archive", "dataset.pictures.ground_truth=")
-"""Beginnings of further overrides that do not make a table "custom".
+"""Beginnings of further overrides with which a table still counts as the paper's table, and not as "custom".
 
 They only choose between alternatives that the project offers.
 """
@@ -133,7 +133,7 @@ def experiments() -> dict[str, str]:
 
 
 def compose_config(overrides: list[str]) -> DictConfig:
-    """Compose the configuration to which the overrides of a command line lead.
+    """Compose a configuration from the overrides of a command line.
 
     Raises:
         BadInputError: Hydra cannot compose the configuration. The message names the key and the allowed values.
@@ -315,10 +315,12 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
     if missing:
         return _no_such_option(Path(missing), folders or [conf_dir()])
     if isinstance(error, RecursionError):
-        return "expected values, found interpolations that refer to each other in a circle"
+        return (
+            "configuration: expected values, found interpolations such as ${KEY} that refer to each other in a circle"
+        )
     composing = COMPOSING.search(str(error))
     if composing:
-        return f"{_plain_message(composing['key'], composing['said'])} (in {composing['option']})"
+        return f"{_plain_message(composing['key'], composing['said'])} (in the option {composing['option']})"
     if not isinstance(error, OmegaConfBaseException) or not error.full_key:
         return " ".join(lines)
     key, parent = str(error.full_key), error.parent_node
@@ -326,7 +328,9 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
         kind = parent._metadata.object_type
         allowed = [item.name for item in fields(kind)] if is_dataclass(kind) else [str(name) for name in parent]
         if key in PACKAGES:
-            return f"{key}: expected an option of your own, in a folder that --config-dir names, found none"
+            return (
+                f"{key}: expected a file of your own in DIR/{key}, where --config-dir names the folder DIR; found none"
+            )
         name = key.rpartition(".")[2]
         deeper_keys = [one for one in _keys(parent, key.rpartition(".")[0]) if one.endswith(f".{name}")]
         close = (
@@ -344,7 +348,10 @@ def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
     if isinstance(error, UnsupportedInterpolationType):
         unknown = lines[0].rpartition(" ")[2]
         known = ", ".join(RESOLVERS)
-        return f"{key}: expected one of the resolvers {known}, found {unknown}{did_you_mean(unknown, RESOLVERS)}"
+        return (
+            f"{key}: expected an interpolation ${{NAME:…}} whose NAME is one of {known}, found "
+            f"{unknown}{did_you_mean(unknown, RESOLVERS)}"
+        )
     if "Recursive interpolation" in lines[0]:
         return f"{key}: expected a value, found an interpolation that refers back to {key}"
     return _plain_message(key, lines[0])
@@ -363,7 +370,9 @@ def _plain_message(key: str, said: str) -> str:
     if "is not a ListConfig" in said:
         return f"{key}: expected a list, such as {key}=[A,B], found a single value"
     if "Cannot merge DictConfig with ListConfig" in said:
-        return f"{key}: expected keys with values, found a list{did_you_mean(key, list(groups([conf_dir()])))}"
+        return (
+            f"{key}: expected a mapping of keys to values, found a list{did_you_mean(key, list(groups([conf_dir()])))}"
+        )
     for pattern, wanted in WRONG_TYPES.items():
         if wrong := pattern.match(said):
             return f"{key}: expected {wanted}, found {wrong['found'] or _nothing(said)}"
@@ -376,7 +385,7 @@ def _plain_message(key: str, said: str) -> str:
 
 
 def _no_such_key(key: str, allowed: Sequence[str], close: str) -> str:
-    """Return the message that a key does not exist: with its present name if it was renamed, else with those allowed.
+    """Return the message that a key does not exist. It gives the new name of a renamed key, or else the allowed keys.
 
     Args:
         key: full name of the key.
@@ -415,7 +424,7 @@ def _no_such_option(missing: Path, folders: Sequence[Path]) -> str:
     parents = (parent for parent in missing.parents if parent.as_posix() in there)
     group, name = (next(parents).as_posix(), missing.stem) if missing.parent.name else (missing.name, "")
     known = options(group, folders)
-    found = f"no {missing}" if name else "none"
+    found = f"{missing}, which does not exist" if name else "none"
     unlike = next((file for folder in folders if isfile(file := folder / group / f"{name}.yml")), None)
     if unlike is not None:
         return f"{unlike}: expected a name that ends in .yaml, found .yml"
@@ -431,12 +440,13 @@ def _why_not_composed(error: Exception, overrides: list[str]) -> str:
         file = option_file(group, name, folders) if group in PACKAGES else None
         if file is not None and package_of(file, group) == group:
             wanted = PACKAGES[group].format(name=file.stem)
-            return f"{file}: expected the first line `# @package {wanted}`, found none"
+            return f"{file}: expected `# @package {wanted}` as the first line, found no such line"
     if not any(key_of(word) == "experiment" for word in overrides):
         mistyped = next((word for word in overrides if did_you_mean(key_of(word), ["experiment"])), None)
         found = "none" if mistyped is None else f"{mistyped}; did you mean experiment={mistyped.partition('=')[2]}?"
         return (
-            f"experiment: expected experiment=NAME, one of {', '.join(options('experiment', folders))}, found {found}"
+            f"experiment: expected experiment=NAME with one of the names {', '.join(options('experiment', folders))}, "
+            f"found {found}"
         )
     if isinstance(error, AssertionError):
         return _message_for_empty_group(overrides) or one_message(error)
@@ -483,7 +493,10 @@ def _message_for_empty_group(overrides: list[str]) -> str | None:
             if not usage.uses(group):
                 return usage.refusal(word)
             known = options(group, folders_of(overrides))
-            return f"{key_of(word)}: expected {group}=NAME as well, one of {', '.join(known)}, found {group}=null"
+            return (
+                f"{key_of(word)}: expected {group}=NAME as well, with one of the names {', '.join(known)}; found "
+                f"{group}=null"
+            )
     return None
 
 
@@ -520,12 +533,12 @@ def _validate(config: ComposedConfig) -> None:
     """
     for name, path in vars(config.paths).items():
         if not path.strip() or "\0" in path:
-            found = "an empty one" if not path.strip() else "one with a null character"
+            found = "an empty text" if not path.strip() else "a text with a null character"
             raise BadInputError(f"paths.{name}: expected a path, found {found}")
     _one_of("stage", config.stage, (STAGES[0], FETCH, *STAGES[1:]))
     _positive(config, "", "limit")
     if config.batch_size != "auto" and not (isinstance(config.batch_size, int) and config.batch_size >= 1):
-        raise BadInputError(f"batch_size: expected 1 or more, or auto, found {config.batch_size}")
+        raise BadInputError(f"batch_size: expected auto or a whole number of 1 or more, found {config.batch_size}")
     _positive(config, "", "strip_rows")
     if config.compile is not None:
         _one_of("compile", config.compile, COMPILE)
@@ -538,8 +551,8 @@ def _validate(config: ComposedConfig) -> None:
         _positive(config.profile, "profile.", "resolution", "steps")
         if config.profile.resolution % CELL:
             raise BadInputError(
-                f"profile.resolution: expected a multiple of {CELL}, because a position of the latents covers "
-                f"{CELL}×{CELL} pixels, found {config.profile.resolution}"
+                f"profile.resolution: expected a multiple of {CELL}, because each position of the latents stands for "
+                f"{CELL}×{CELL} pixels; found {config.profile.resolution}"
             )
         _positive(config.dataset, "dataset.", "items")
         if config.profile.fid_minimum < 2:
@@ -552,7 +565,9 @@ def _validate(config: ComposedConfig) -> None:
         if getattr(config.decoder, name) <= 0:
             raise BadInputError(f"decoder.{name}: expected more than 0, found {getattr(config.decoder, name)}")
     if config.name in ("", ".", "..") or "/" in config.name:
-        raise BadInputError(f"name: expected the name of a folder, found {config.name or 'an empty text'}")
+        raise BadInputError(
+            f"name: expected a name without / that a folder can have, found {config.name or 'an empty text'}"
+        )
     for row, spec in config.rows.items():
         if spec.control is not None:
             _one_of(f"rows.{row}.control", spec.control, CONTROLS)

@@ -152,7 +152,7 @@ class TrainMiniConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class CollectingConfig(RunConfig):
-    """Configuration of an experiment that runs other experiments."""
+    """Configuration of any experiment that runs several other experiments."""
 
     experiments: list[str]
     each: dict[str, list[str]]
@@ -160,21 +160,25 @@ class CollectingConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class CollectionConfig(CollectingConfig):
-    """Configuration of a collection of experiments."""
+    """Configuration of a collection, which is an experiment that runs several other experiments."""
 
     verbose: bool
 
 
 @dataclass(kw_only=True)
 class RegressionConfig(CollectionConfig):
-    """Configuration of a collection whose results the gate compares with a baseline."""
+    """Configuration of `experiment=regression`, which runs several tables and checks that none is worse than before.
+
+    The part of the program that makes this check is called the gate. The saved results of earlier runs, with which it
+    compares the new results, are called the baseline.
+    """
 
     gate: Gate
 
 
 @dataclass(kw_only=True)
 class SeedsConfig(CollectingConfig):
-    """Configuration of the study that measures the tables with decoders of several training seeds."""
+    """Configuration of `experiment=seeds`, which measures several tables with decoders of different training seeds."""
 
     seeds: list[int]
     seeds_from: str

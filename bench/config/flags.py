@@ -31,11 +31,11 @@ __all__ = ["Request", "answer", "read_arguments"]
 CONFIG = "config"
 """Name of the configuration file from which Hydra composes the configuration of every experiment."""
 WITHOUT_MEANING = {
-    "--config-name": "experiment=NAME chooses what is run",
+    "--config-name": "experiment=NAME chooses the experiment",
     "--config-path": "--config-dir DIR adds a folder of configuration files",
-    "--experimental-rerun": "the same command, given again, continues from its store",
+    "--experimental-rerun": "to continue an earlier run, run the same command again",
 }
-"""For each of Hydra's flags that has no meaning here: what the user can do instead."""
+"""Flags of Hydra that have no effect here, each with a text that says what the user can do instead."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,17 @@ def read_arguments(arguments: Sequence[str]) -> Request:
     for word in rest:
         if word.startswith("-"):
             asked = _as_override(word) or did_you_mean(word, known)
-            raise BadInputError(f"{word}: expected a known flag, such as --help, found another{asked}")
+            raise BadInputError(f"{word}: expected a known flag, such as --help, found an unknown one{asked}")
     for flag, instead in WITHOUT_MEANING.items():
         if getattr(flags, flag.lstrip("-").replace("-", "_")) is not None:
-            raise BadInputError(f"{flag}: expected another flag, because this one has no meaning here; {instead}")
+            raise BadInputError(
+                f"{flag}: expected a flag that this program uses, found one of Hydra's that has no effect here; "
+                f"{instead}"
+            )
     if sum(map(bool, (flags.cfg, flags.info, flags.shell_completion, flags.multirun, flags.run))) > 1:
-        raise BadInputError("command line: expected one of --run, -m, --cfg, --info and -sc, found several")
+        raise BadInputError(
+            "command line: expected at most one of the flags --run, -m, --cfg, --info and -sc, found several"
+        )
     if (flags.resolve or flags.package) and not flags.cfg:
         raise BadInputError(f"{'--resolve' if flags.resolve else '--package'}: expected --cfg as well, found no --cfg")
     overrides = [*flags.overrides, *rest]
@@ -131,11 +136,11 @@ def _without_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
             continue
         given = value if equals else next(words, "")
         if not given:
-            raise BadInputError(f"{name}: expected a folder of configuration files, found none")
+            raise BadInputError(f"{name}: expected the path of a folder with configuration files, found no path")
         folder = Path(given).resolve()
         if not folder.is_dir():
             found = "a file" if folder.exists() else "nothing"
-            raise BadInputError(f"{name}: expected a folder of configuration files, found {found} at {folder}")
+            raise BadInputError(f"{name}: expected a folder with configuration files, found {found} at {folder}")
         folders.append(folder)
     return others, folders
 
@@ -143,7 +148,7 @@ def _without_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 def answer(request: Request) -> None:
     """Print the information for which the command line asks Hydra.
 
-    It is Hydra's help, a configuration, the files from which a configuration is composed, or a shell completion.
+    This is Hydra's help, a configuration, the files from which a configuration is composed, or a shell completion.
 
     Raises:
         BadInputError: the configuration is invalid, or lacks the requested package.
@@ -155,14 +160,18 @@ def answer(request: Request) -> None:
         return
     if flags.shell_completion:
         if len([word for word in request.words if word.partition("=")[0] in ("install", "uninstall", "query")]) != 1:
-            raise BadInputError("-sc: expected one of install=SHELL, uninstall=SHELL and query=SHELL")
+            raise BadInputError(
+                "-sc: expected exactly one of install=SHELL, uninstall=SHELL and query=SHELL, such as -sc "
+                "install=bash; found none or several"
+            )
         try:
             _hydra(request).shell_completion(CONFIG, request.words)
         except ValueError as error:
             raise BadInputError(f"-sc: {' '.join(str(error).split())}") from error
         except KeyError as error:
             raise BadInputError(
-                f"-sc: expected the variable {error}, which a shell sets before it asks for completions, found none"
+                f"-sc: expected the environment variable {error}, which the shell sets when it asks for completions; "
+                "found none"
             ) from error
         return
     composed = compose_config(request.overrides)

@@ -74,7 +74,7 @@ def require_target(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
         BadInputError: there is no `_target_`, or `check_targets` refuses the node.
     """
     if not (isinstance(node, Mapping) and isinstance(node.get(TARGET), str)):
-        raise BadInputError(f"{key}.{TARGET}: expected the name of a class or function, found none")
+        raise BadInputError(f"{key}.{TARGET}: expected the full name of a class or function, found none")
     check_targets(node, key, given)
 
 
@@ -92,15 +92,16 @@ def _check_call(node: Mapping[str, Any], key: str, given: tuple[str, ...]) -> No
     absent = [name for name in given if name not in parameters]
     if absent:
         raise BadInputError(
-            f"{key}.{TARGET}: expected a class or function with the argument {absent[0]}, found {node[TARGET]}"
+            f"{key}.{TARGET}: expected a class or function that accepts the argument {absent[0]}, found "
+            f"{node[TARGET]}, which does not accept it"
         )
     allowed = [name for name in parameters if name not in given]
     for name in node:
         if not str(name).startswith("_") and name not in allowed:
-            raise BadInputError(f"{key}.{name}: no such key; {node[TARGET]} takes {', '.join(allowed) or 'none'}")
+            raise BadInputError(f"{key}.{name}: no such key; {node[TARGET]} accepts {', '.join(allowed) or 'no keys'}")
     for name in allowed:
         if parameters[name].default is inspect.Parameter.empty and name not in node:
-            raise BadInputError(f"{key}.{name}: missing; {node[TARGET]} needs it")
+            raise BadInputError(f"{key}.{name}: expected a value, because {node[TARGET]} needs it; found none")
         kind = PLAIN.get(_plain(parameters[name].annotation))
         if kind is not None and name in node and not _fits(node[name], kind):
             raise BadInputError(f"{key}.{name}: expected {kind.__name__}, found {node[name]!r}")
@@ -120,7 +121,7 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     said = f"{type(error).__name__}: {error}".split("\n")[0]
     if isinstance(error, ModuleNotFoundError):
-        said += "; PYTHONPATH=FOLDER before the command adds a folder of your own modules"
+        said += "; to add a folder of your own modules, write PYTHONPATH=FOLDER before the command"
     return said
 
 
@@ -234,7 +235,7 @@ def _with_paths(node: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Content:
-    """The files at a path that an object gets."""
+    """The files at a path that is an argument of an object in the configuration."""
 
     path: Path
     by_own_code: bool
@@ -278,7 +279,11 @@ def missing_files(node: Any, key: str) -> list[str]:
         node: part of a configuration, as plain data.
         key: full name of the key that has this part. Each line begins with the key of its path.
     """
-    return [f"{name}: nothing at {found.path}" for name, found in _paths(node, key) if not found.path.exists()]
+    return [
+        f"{name}: expected a file or folder at {found.path}, found nothing"
+        for name, found in _paths(node, key)
+        if not found.path.exists()
+    ]
 
 
 def weight_files(node: Any, key: str = "") -> dict[str, str]:

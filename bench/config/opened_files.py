@@ -16,11 +16,11 @@ __all__ = ["opened_files", "plain_files"]
 IGNORED = (".lock", ".md", ".gitattributes")
 """Endings of the names of files that lie next to weights but are not part of the weights."""
 PIPELINE = "model_index.json"
-"""Name of the file that makes a folder one of a diffusion pipeline."""
+"""Name of a file by which the folder of a diffusion pipeline is recognised."""
 PARTS = ("feature_extractor", "image_encoder", "scheduler", "text_encoder", "tokenizer", "unet", "vae")
 """Folders of a pipeline that a generator reads."""
 CONFIG = "config.json"
-"""Name of the file that makes a folder one of a network."""
+"""Name of a file by which the folder of a network is recognised."""
 WEIGHTS = re.compile(
     r"(?P<name>diffusion_pytorch_model|pytorch_model|model)(?P<variant>(\.\w+)*?)(-\d+-of-\d+)?"
     r"\.(?P<kind>safetensors|bin)(\.index(?P<index_variant>(\.\w+)*?)\.json)?"
@@ -57,6 +57,6 @@ def plain_files(folder: Path) -> Iterator[Path]:
 
 
 def _rank(match: re.Match[str]) -> tuple[bool, bool, str]:
-    """Return the order in which a loader tries a file of weights; the smallest rank is read."""
+    """Return the rank of a file of weights. A loader reads the file with the smallest rank in its folder."""
     variant = match["variant"] or match["index_variant"] or ""
     return variant != "", match["kind"] != "safetensors", variant

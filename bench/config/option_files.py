@@ -109,7 +109,9 @@ def refuse_unreadable(folders: Iterable[Path]) -> None:
         except RecursionError:
             raise BadInputError(f"{file}: expected YAML with fewer nested levels, found too many to read") from None
         except UnicodeDecodeError as error:
-            raise BadInputError(f"{file}: expected UTF-8, found {error.reason} at byte {error.start}") from error
+            raise BadInputError(
+                f"{file}: expected text in UTF-8, found {error.reason} at byte {error.start}"
+            ) from error
         except OSError as error:
             raise BadInputError(f"{file}: expected a readable file, found an error: {error.strerror}") from error
         except yaml.YAMLError as error:
@@ -118,10 +120,10 @@ def refuse_unreadable(folders: Iterable[Path]) -> None:
             said = getattr(error, "problem", None) or str(error).splitlines()[0]
             raise BadInputError(f"{where}: expected YAML, found an error: {said}") from error
         if text.startswith("\ufeff"):
-            raise BadInputError(f"{file}: expected UTF-8 without a byte order mark, found a byte order mark")
+            raise BadInputError(f"{file}: expected text in UTF-8 without a byte order mark, found such a mark")
         if not isinstance(content, dict | None) or None in (content or {}):
-            found = "a key without a name" if isinstance(content, dict) else f"a {type(content).__name__}"
-            raise BadInputError(f"{file}: expected keys with values, found {found}")
+            found = "an empty or null key" if isinstance(content, dict) else f"a value of type {type(content).__name__}"
+            raise BadInputError(f"{file}: expected a mapping of keys to values, found {found}")
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

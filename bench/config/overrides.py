@@ -77,7 +77,9 @@ def parse(word: str) -> Override:
     if not key.strip("+~ ") or (not equals and not key.startswith("~")):
         raise BadInputError(f"{word or repr('')}: expected KEY=VALUE, found no {'KEY' if equals else '='}")
     if "".join(key.split()) != key:
-        raise BadInputError(f"{one_line(key_of(word))}: expected KEY=VALUE without blanks, found {one_line(word)}")
+        raise BadInputError(
+            f"{one_line(key_of(word))}: expected KEY=VALUE without white space in KEY, found {one_line(word)}"
+        )
     try:
         return OverridesParser.create().parse_override(word)
     except (HydraException, ValueError, RecursionError) as error:
@@ -94,11 +96,11 @@ def _why_not_parsed(key: str, value: str, error: Exception) -> str:
     if special and isinstance(error, HydraException):
         signs = one_line(" ".join(special)) or "blanks"
         return (
-            f"{key}: expected a value that Hydra's grammar can read, found {found}; quote what has any of {signs}: "
-            f"{_quoted(f'{key}={value}')}"
+            f"{key}: expected a value that Hydra's grammar can read, found {found}; quote it, because it contains "
+            f"{signs}: {_quoted(f'{key}={value}')}"
         )
     said = textwrap.shorten(one_line(str(error)), LONGEST_QUOTE, placeholder=" …") or type(error).__name__
-    return f"{key}: expected KEY=VALUE in Hydra's grammar, found {found} ({said})"
+    return f"{key}: expected a value that Hydra's grammar can read, found {found} ({said})"
 
 
 def _quoted(word: str) -> str:

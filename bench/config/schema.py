@@ -104,7 +104,7 @@ class Profile:
     """Start noise of inpainting: `item` draws new noise for each item, and `shared` uses one noise for all items."""
     batch_size: int | str = MISSING
     error: str = "pre_error"
-    """Name of the metric for the error over known pixels, where decoders compute in half precision on a GPU.
+    """Name of the metric that shows the error over known pixels if decoders compute in half precision on a GPU.
 
     It is `pre_error`, or `pre_error_released` for images that are saved in half precision. See
     `bench.tables.headline`.
@@ -132,7 +132,7 @@ class Profile:
     perceptual: dict[str, Any] = field(default_factory=dict)
     """Perceptual distance that is part of the loss when decoders are trained: a `_target_` with its arguments."""
     predict_branch: bool = False
-    """Default value of the key `predict_branch`, which concerns the training of a decoder."""
+    """Default value of the key `predict_branch`, which sets how the training of a decoder starts."""
     datasets: dict[str, Any] = field(default_factory=dict)
     asset_list: str | None = None
     """File with the facts about external files, such as their SHA-256; None for `bench/checking/assets.yaml`."""
@@ -255,9 +255,9 @@ class MeasureSpec:
 
 @dataclass
 class Choice:
-    """One changed choice in the way to measure. Everything that it does not name stays as the profile has it.
+    """A change in how images are measured. Everything that it does not name stays as in the profile.
 
-    The experiment in `bench.experiments.sensitivity` measures the same images once for each such choice.
+    The sensitivity study (`bench.experiments.sensitivity`) measures the same images once for each such choice.
     """
 
     label: str = MISSING
@@ -332,15 +332,15 @@ class MiniModels:
     per_class: int = MISSING
     """Number of training pictures in each class."""
     dev_per_class: int = MISSING
-    """Number of pictures in each class of the set on which the best recipe of a part is selected."""
+    """Number of pictures in each class of the set on which the best training recipe of a model is selected."""
     bfloat16: bool = MISSING
     convergence: Convergence = MISSING
     recipes_tried: dict[str, int] = MISSING
-    """Number of recipes that were tried for each part, by the part's name. The selected recipe counts as well."""
+    """Number of recipes that were tried for each model, by the model's name. The selected recipe counts as well."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """Recipes of further parts. Such a part is made only if the key `part` names it, and it is not packed."""
+    """Recipes of further models, which are trained only if the key `part` names them. They are not shipped."""
     recipes: dict[str, Any] = MISSING
-    """Training recipe of each part, by the part's name: a `_target_` with its arguments."""
+    """Training recipe of each model, by the model's name: a `_target_` with its arguments."""
 
 
 @dataclass
@@ -361,12 +361,12 @@ class RehearsalSpec:
 
 @dataclass
 class Gate:
-    """Settings of the gate, which compares the results of a collection with a baseline."""
+    """Settings of the gate, which checks that no result of a run is worse than a saved one (the baseline)."""
 
     against: str | None = None
     """File of a baseline, or folder of earlier runs, with which the results are compared; None compares nothing."""
     margins: list[str] = field(default_factory=list)
-    """Largest accepted worsening of a metric, such as `fid=0.5`, where it differs from the default.
+    """For each metric whose margin is not the default: the margin by which it may be worse, such as `fid=0.5`.
 
     See `bench.gate.margins`.
     """
@@ -390,7 +390,7 @@ class ComposedConfig:
     limit: int | None = None
     """Number of items that are used, counted from the start of the manifest; None uses all items."""
     fresh: bool = False
-    """True if latents and scores are computed again. The run then first removes its own from the store."""
+    """True if latents and scores are computed again. The run first deletes the stored ones that it would reuse."""
     seed: int = 0
     device: str = "auto"
     batch_size: int | str = "${profile.batch_size}"
@@ -398,7 +398,7 @@ class ComposedConfig:
     strip_rows: int | None = None
     """Number of pixel rows that decoders compute at once, to save memory.
 
-    None computes all pixel rows at once, or fewer if one image does not fit into the memory.
+    None computes all pixel rows at once, or fewer if one image does not fit into memory.
     """
     compile: str | None = None
     """Mode in which `torch.compile` compiles the decoders, one of `COMPILE`; None does not compile them."""
@@ -408,7 +408,7 @@ class ComposedConfig:
     overwrite: bool = False
     """True if the run may write into a folder `out` that holds other files.
 
-    These may be a finished run of another configuration, or files that no run has written.
+    These may be the files of a finished run with another configuration, or files that no run has written.
     """
     verbose: bool = False
     """True if the terminal also shows differences, effects, verdicts and notes.
@@ -429,7 +429,7 @@ class ComposedConfig:
     A run that writes a report times the rows in any case.
     """
     experiments: list[str] = field(default_factory=list)
-    """Names of the experiments that a collection runs, in this order."""
+    """Names of the experiments that a collection runs, in this order. A collection runs several experiments."""
     each: dict[str, list[str]] = field(default_factory=dict)
     """Overrides for the experiments of a collection, by the experiment's name; `all` stands for every experiment."""
     gate: Gate | None = None
@@ -441,7 +441,7 @@ class ComposedConfig:
     card: str | None = None
     """Folder into which `experiment=seeds` writes `seeds.json` and `CARD.md`."""
     part: str | None = None
-    """Name of the only part that `train_mini` makes, or NAME@SEED; None makes all parts."""
+    """Name of the only model that `train_mini` trains, or NAME@SEED; None trains all models."""
     profile: Profile = field(default_factory=Profile)
     paths: Paths = field(default_factory=Paths)
     dataset: Dataset | None = None
@@ -460,13 +460,13 @@ class ComposedConfig:
     training_data: dict[str, Any] | None = None
     validation_data: dict[str, Any] | None = None
     predict_branch: bool = False
-    """True if a new branch starts as a linear prediction of the decoder's features from the picture."""
+    """True if a new branch is first fitted to predict the decoder's features linearly from the picture."""
     workers: int | None = None
     """Number of processes that read training data for each process that trains.
 
-    None takes the CPU's cores of each process on a GPU, but at most 8, and 0 on a CPU.
+    None means: as many as the CPU has cores for each process, at most 8, if the training uses a GPU, and otherwise 0.
     """
     sampled_preview: bool = False
-    """True if pictures of a decoder in training also show latents of the generator, which is then loaded."""
+    """True if the preview pictures during a training also show decoded latents of the generator."""
     wandb: str | None = None
     """Name of the project at Weights & Biases (W&B) to which the training is logged; None logs nothing there."""

@@ -77,8 +77,8 @@ class Usage:
         override = parse(word)
         key = next((key for key in keys_set(override) if not self.uses(key)), override.key_or_group)
         if key.startswith("hydra"):
-            own = "out=DIR sets the folder of a run" if ".dir" in key else "-m with hydra/launcher is for sweeps"
-            return f"{key}: expected a key that {self.name} uses, found one of Hydra's that nothing reads; {own}"
+            own = "out=DIR sets the folder of a run" if ".dir" in key else "for a sweep, use -m and hydra/launcher=NAME"
+            return f"{key}: expected a key that {self.name} uses, found one of Hydra's that has no effect here; {own}"
         last = key.rpartition(".")[2]
         namesakes = sorted(
             used for used in self.leaves if used.rpartition(".")[2] == last != "" and not last.isdecimal()
@@ -86,8 +86,7 @@ class Usage:
         siblings = sorted(used for used in self.leaves if used.partition(".")[0] == key.partition(".")[0])
         shown = (namesakes or siblings or sorted({used.partition(".")[0] for used in self.leaves}))[:SHOWN]
         return (
-            f"{key}: expected a key that {self.name} uses, such as {', '.join(shown)}; found one that would change "
-            "nothing"
+            f"{key}: expected a key that {self.name} uses, such as {', '.join(shown)}; found one that it does not use"
         )
 
     def _is_used(self, override: Override, known: set[str], overrides: Sequence[str]) -> bool:

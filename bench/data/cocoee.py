@@ -76,8 +76,10 @@ class COCOEE(Pictures):
         missing = {name: [file for file in triple if not (root / file).is_file()] for name, triple in files.items()}
         absent = [file for triple in missing.values() for file in triple]
         if absent:
-            summary = f"{sum(map(bool, missing.values()))} of {len(names)} ids lack a file in {root}"
-            raise BadInputError(f"{self._list or root}: {summary}: {few(absent)}")
+            found = f"{sum(map(bool, missing.values()))} of {len(names)} ids without one of them: {few(absent)}"
+            raise BadInputError(
+                f"{self._list or root}: expected a picture, a mask and an exemplar in {root} for each id, found {found}"
+            )
         sources, values = source_notes(root), mask_values(self.mask_values)
         for name, (picture, mask, exemplar) in files.items():
             yield Picture(
@@ -105,7 +107,7 @@ class COCOEE(Pictures):
     @cached_property
     def _names(self) -> list[str]:
         """Ids of the pictures, as texts of 12 digits."""
-        root = existing_folder(self.root, f"a folder that holds {', '.join(PARTS)}")
+        root = existing_folder(self.root, f"a folder that contains the folders {', '.join(PARTS)}")
         names = self._found[0] if self._list is None else _listed(self._list)
         if not names:
             raise BadInputError(f"{self._list or root}: expected ids of pictures, found none")
@@ -132,12 +134,16 @@ class COCOEE(Pictures):
 
 def _listed(path: Path) -> list[str]:
     if path.exists() and not isfile(path):
-        raise BadInputError(f"{path}: expected a NumPy file of ids, found something that is not a regular file")
+        raise BadInputError(
+            f"{path}: expected a NumPy file (.npy) with ids, found something that is not a regular file"
+        )
     try:
         with path.open("rb") as file:
             ids = np.lib.format.read_array(file, allow_pickle=False)
     except Exception as error:  # the header is parsed as Python code, which can raise any error
-        raise BadInputError(f"{path}: expected a NumPy file of ids, found one that cannot be read ({error})") from None
+        raise BadInputError(
+            f"{path}: expected a NumPy file (.npy) with ids, found one that cannot be read ({error})"
+        ) from None
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise BadInputError(f"{path}: expected a 1-D array of whole numbers, found {ids.dtype} of shape {ids.shape}")
     outside = [str(number) for number in ids.tolist() if not 0 <= number < 10**DIGITS]

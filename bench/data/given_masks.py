@@ -104,7 +104,8 @@ def read_mask(
     if found != like:
         sizes = ["×".join(map(str, size)) for size in (like, found)]
         raise BadInputError(
-            f"{path}: expected a mask of its image's size {sizes[0]}, found {sizes[1]} (sizes after any EXIF rotation)"
+            f"{path}: expected a mask with the size of its image, {sizes[0]}, found {sizes[1]} (sizes after any EXIF "
+            "rotation)"
         )
     chosen = values or BLACK_AND_WHITE
     _refuse_unclear(path, levels, chosen, given=values is not None, indices=indices)
@@ -113,8 +114,8 @@ def read_mask(
     if hole.all() or not hole.any():
         lost = "known pixel" if hole.all() else "hole"
         raise BadInputError(
-            f"{path}: expected a mask with a hole and known pixels at {resolution}×{resolution}, found no {lost} "
-            "after scaling"
+            f"{path}: expected a mask with a hole and known pixels after scaling to {resolution}×{resolution}, found "
+            f"no {lost}"
         )
     between = int(((scaled != chosen.known) & (scaled != chosen.hole)).sum())
     return hole.astype(np.uint8), between
@@ -154,10 +155,14 @@ def _refuse_unclear(path: Path, levels: Pixels, values: MaskValues, *, given: bo
         indices: True if `levels` are indices of a palette.
     """
     hole = _is_hole(levels, values)
-    expected = f"the values {values} of {MASK_VALUES}" if given else f"black and white, or {MASK_VALUES}=[KNOWN,HOLE]"
+    expected = (
+        f"a mask with the values {values}, which {MASK_VALUES} sets"
+        if given
+        else f"a mask in black and white, or {MASK_VALUES}=[KNOWN,HOLE]"
+    )
     if hole.all() or not hole.any():
-        lacks = "no known pixel" if hole.all() else "an empty hole"
-        raise BadInputError(f"{path}: expected a mask of {expected}, found {lacks}: {_listed_values(levels)}")
+        lacks = "no known pixel" if hole.all() else "no pixel of the hole"
+        raise BadInputError(f"{path}: expected {expected}, found {lacks}: {_listed_values(levels)}")
     # Without given values, the medians of the file's own levels are used, so that grey and white can be distinguished.
     levels_of = (
         (values.known, values.hole) if given else tuple(float(np.median(levels[part])) for part in (~hole, hole))
@@ -170,7 +175,7 @@ def _refuse_unclear(path: Path, levels: Pixels, values: MaskValues, *, given: bo
     outside = between & ((levels < lowest) | (levels > highest))
     unclear = between.mean() > (0 if labels else MOST_BETWEEN) or (given and bool(outside.any()))
     if unclear or (not given and distance < APART):
-        raise BadInputError(f"{path}: expected a mask of {expected}, found {_listed_values(levels)}")
+        raise BadInputError(f"{path}: expected {expected}, found {_listed_values(levels)}")
 
 
 def _listed_values(levels: Pixels) -> str:
@@ -178,6 +183,6 @@ def _listed_values(levels: Pixels) -> str:
     values, counts = np.unique(levels, return_counts=True)
     shown = sorted(values[np.argsort(-counts, kind="stable")[:SHOWN]].tolist())
     if len(values) == 1:
-        return f"the value {shown[0]} alone"
+        return f"only the value {shown[0]}"
     more = f", and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
     return f"the values {', '.join(map(str, shown))}{more}"

@@ -103,7 +103,7 @@ class ImageNetValidation(Pictures):
     @cached_property
     def _chosen(self) -> list[list[Path]]:
         """Paths of the selected pictures, one list for each class."""
-        root = existing_folder(self.root, "a folder of synset folders, or of pictures with their ground truth")
+        root = existing_folder(self.root, "a folder of pictures, or with one subfolder for each ImageNet class")
         found = self._walk
         classes = _folders(found) if self.ground_truth is None else _flat(found, root / self.ground_truth)
         chosen = []
@@ -122,9 +122,9 @@ def _folders(found: Walk) -> list[list[Path]]:
     if parts or not classes:
         counted = ", ".join(f"{count:,} pictures in {name}" for name, count in parts.items()) or "none"
         raise BadInputError(
-            f"dataset.root: expected synset folders with pictures, found {counted} in {found.root}; "
-            f"{_below(found.root)}for pictures without folders, set dataset.pictures.ground_truth to the file of their "
-            "classes"
+            f"dataset.root: expected one subfolder of pictures for each ImageNet class, such as n01440764, found "
+            f"{counted} in {found.root}; {_below(found.root)}if all pictures are in one folder, set "
+            "dataset.pictures.ground_truth to the file that lists their classes"
         )
     for folder, files in classes.items():
         refuse_repeated([path.stem for path in files], listed_in=folder)
@@ -132,10 +132,10 @@ def _folders(found: Walk) -> list[list[Path]]:
 
 
 def _below(root: Path) -> str:
-    """Return the beginning of a sentence that counts the folders one level below, where synset folders may be."""
+    """Return the part of an error message that counts the subfolders of each folder in `root`. It may be empty."""
     counts = {folder: len(_folders_in(folder)) for folder in _folders_in(root)}
     shown = [f"{folder} has {count:,} folders" for folder, count in counts.items() if count]
-    return f"{few(shown)}; if one of these holds the synset folders, set dataset.root to it; " if shown else ""
+    return f"{few(shown)}; if one of these has the subfolders of the classes, set dataset.root to it; " if shown else ""
 
 
 def _folders_in(folder: Path) -> list[Path]:
@@ -147,14 +147,14 @@ def _folders_in(folder: Path) -> list[Path]:
 
 def _flat(walked: Walk, ground_truth: Path) -> list[list[Path]]:
     root = walked.root
-    lines = read_lines(ground_truth, "dataset.pictures.ground_truth", "a file of class ids")
+    lines = read_lines(ground_truth, "dataset.pictures.ground_truth", "a text file of class numbers")
     wrong = [
         f"{line or 'an empty line'} in line {number}"
         for number, line in enumerate(lines, 1)
         if not re.fullmatch("[0-9]{1,9}", line)
     ]
     if wrong or not lines:
-        raise BadInputError(f"{ground_truth}: expected a class id in every line, found {few(wrong) or 'none'}")
+        raise BadInputError(f"{ground_truth}: expected a class number in every line, found {few(wrong) or 'none'}")
     found = {path.stem: path for path in walked.files if path.suffix.lower() in SUFFIXES}
     paths = [
         found.get(stem, root / f"{stem}.JPEG")
@@ -218,7 +218,7 @@ class AuthorsArchive(Pictures):
 
     @cached_property
     def _names(self) -> list[str]:
-        root = existing_folder(self.root, "a folder of NAME.png and NAME_mask.png")
+        root = existing_folder(self.root, "a folder with pairs of NAME.png and NAME_mask.png")
         stems = {path.stem for path in sorted_out(self._walk, {".png"}, level=1, outside="")}
         masked = {stem.removesuffix(MASK_ENDING) for stem in stems if stem.endswith(MASK_ENDING)}
         pictures = {stem for stem in stems if not stem.endswith(MASK_ENDING)}
@@ -227,5 +227,8 @@ class AuthorsArchive(Pictures):
         for partner, alone in ((MASK_ENDING, pictures - masked), ("", masked - pictures)):
             missing = few(sorted(f"{name}{partner}.png" for name in alone))
             if alone:
-                raise BadInputError(f"{root}: {len(alone)} of {len(pictures | masked)} pairs lack a file: {missing}")
+                raise BadInputError(
+                    f"{root}: expected NAME_mask.png for each NAME.png, found {len(alone)} of {len(pictures | masked)} "
+                    f"pairs without one of the two files: {missing}"
+                )
         return sorted(pictures)

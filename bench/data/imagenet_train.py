@@ -87,11 +87,15 @@ class ImageNetTrain(Dataset[TrainingItem]):
         root = Path(self.root)
         self._root = root
         if not root.is_dir():
-            raise BadInputError(f"training data: expected a folder of synset folders, found nothing at {root}")
+            raise BadInputError(
+                "training data: expected a folder with one subfolder for each ImageNet class, found no folder at "
+                f"{root}"
+            )
         self.names = _listed(Path(self.listing), root) if self.listing is not None else self._found()
         if min(self.without_last, self.only_last) < 0:
             raise BadInputError(
-                f"training data: expected 0 or more, found without_last={self.without_last}, only_last={self.only_last}"
+                f"training data: expected 0 or more as without_last and only_last, found {self.without_last} and "
+                f"{self.only_last}"
             )
         if self.without_last:
             last = _last(self.names, self.without_last)
@@ -99,7 +103,9 @@ class ImageNetTrain(Dataset[TrainingItem]):
         if self.only_last:
             self.names = sorted(_last(self.names, self.only_last))
         if not self.names:
-            raise BadInputError(f"training data: expected synset folders with pictures, found none in {root}")
+            raise BadInputError(
+                f"training data: expected one subfolder of pictures for each ImageNet class, found none in {root}"
+            )
         self._preset = preset(self.masks)
         self._epoch, self._order = -1, np.zeros(0, np.int64)
 
@@ -160,5 +166,8 @@ def _listed(listing: Path, root: Path) -> list[str]:
     names = [line for line in read_lines(listing, "training data", "a text file of paths") if line]
     missing = [name for name in names if not isfile(inside(root, name, listed_in=listing))]
     if missing:
-        raise BadInputError(f"{listing}: {len(missing)} of {len(names)} files are missing, such as {missing[0]}")
+        raise BadInputError(
+            f"{listing}: expected that each listed file exists in {root}, found {len(missing)} of {len(names)} "
+            f"missing, such as {missing[0]}"
+        )
     return names

@@ -119,7 +119,7 @@ class KarpathyCOCO(Pictures):
     @cached_property
     def _images(self) -> list[_Captioned]:
         """Images of the split that have captions, each with the captions to use."""
-        root, listed_in = existing_folder(self.root, "a folder that holds val2014"), self._annotations
+        root, listed_in = existing_folder(self.root, "a folder that contains the folder val2014"), self._annotations
         splits, entries = _read(listed_in, self.split)
         split_images = [_captioned(entry, root, listed_in) for entry in entries]
         if not split_images:
@@ -128,10 +128,10 @@ class KarpathyCOCO(Pictures):
         refuse_repeated([str(image.cocoid) for image in split_images], listed_in=listed_in)
         empty = sum(text == "" for image in split_images for text in image.captions.values())
         if empty:
-            log.warning("%s: skipped %d empty captions of the split %s", listed_in, empty, self.split)
+            log.warning("%s: %d empty captions of the split %s are skipped", listed_in, empty, self.split)
         images = [replace(image, captions=self._first(image.captions)) for image in split_images]
         if not any(image.captions for image in images):
-            raise BadInputError(f"{listed_in}: expected captions of the split {self.split}, found only empty ones")
+            raise BadInputError(f"{listed_in}: expected captions of the split {self.split}, found only empty captions")
         return [image for image in images if image.captions]
 
     def _first(self, captions: dict[int, str]) -> dict[int, str]:
@@ -149,13 +149,15 @@ def _read(path: Path, split: str) -> tuple[list[str], list[_Image]]:
     """Return the names of all splits in a file, and the images of one split.
 
     Raises:
-        BadInputError: the file does not exist, or is no file of Karpathy's form.
+        BadInputError: the file does not exist, or does not have the form of Karpathy's file.
     """
     try:
         status = path.stat()
         return _parsed(path.resolve(), (status.st_ino, status.st_size, status.st_mtime_ns), split)
     except FileNotFoundError as error:
-        raise BadInputError(f"dataset.pictures.annotations: expected dataset_coco.json, found {error}") from None
+        raise BadInputError(
+            f"dataset.pictures.annotations: expected the file dataset_coco.json, found an error: {error}"
+        ) from None
 
 
 @lru_cache(maxsize=2)

@@ -54,7 +54,7 @@ def existing_folder(root: str | Path, expected: str) -> Path:
         BadInputError: the root is not a folder.
     """
     if not Path(root).is_dir():
-        found = "something that is no folder" if lexists(root) else "nothing"
+        found = "something that is not a folder" if lexists(root) else "nothing"
         raise BadInputError(f"dataset.root: expected {expected}, found {found} at {root}")
     return Path(root)
 
@@ -82,7 +82,7 @@ def inside(root: Path, name: str, *, listed_in: Path) -> Path:
         BadInputError: the name is absolute, or contains `..`.
     """
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise BadInputError(f"{listed_in}: paths must stay inside {root}: found {name}")
+        raise BadInputError(f"{listed_in}: expected only paths inside {root}, found {name}")
     return root / name
 
 
@@ -90,7 +90,7 @@ def refuse_repeated(names: Iterable[str], *, listed_in: Path) -> None:
     """Raise BadInputError if a name is listed twice."""
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise BadInputError(f"{listed_in}: expected every name once, found {len(repeated)} repeated: {few(repeated)}")
+        raise BadInputError(f"{listed_in}: expected each name once, found {len(repeated)} repeated: {few(repeated)}")
 
 
 def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> None:
@@ -103,7 +103,10 @@ def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> Non
     """
     missing = [path.relative_to(root).as_posix() for path in paths if not isfile(path)]
     if missing:
-        raise BadInputError(f"{listed_in}: {len(missing)} of {len(paths)} files are missing in {root}: {few(missing)}")
+        raise BadInputError(
+            f"{listed_in}: expected that each listed file exists in {root}, found {len(missing)} of {len(paths)} "
+            f"missing: {few(missing)}"
+        )
 
 
 def source_notes(root: Path) -> dict[str, str]:
@@ -119,13 +122,13 @@ def source_notes(root: Path) -> dict[str, str]:
         if not path.is_file():
             continue
         sources: dict[str, str] = {}
-        for number, text in enumerate(read_lines(path, str(path), "notes of sources"), 1):
+        for number, text in enumerate(read_lines(path, str(path), "a list of the pictures' sources"), 1):
             if not text:
                 continue
             place = f"{path}:{number}"
             note = checked(parse_json(text, place), _Note, place)
             if sources.setdefault(note["file"], note["source"]) != note["source"]:
-                raise BadInputError(f"{place}: expected one source for {note['file']}, found a second source")
+                raise BadInputError(f"{place}: expected one source of {note['file']}, found a second one")
         return sources
     return {}
 
@@ -165,9 +168,11 @@ def _text(path: Path) -> str:
         BadInputError: the file is not a regular file, is larger than `LARGEST_TEXT`, or is not text.
     """
     if path.exists() and not isfile(path):
-        raise BadInputError(f"{path}: expected text, found something that is not a regular file")
+        raise BadInputError(f"{path}: expected a text file, found something that is not a regular file")
     if path.stat().st_size > LARGEST_TEXT:
-        raise BadInputError(f"{path}: expected text of at most {LARGEST_TEXT} bytes, found {path.stat().st_size}")
+        raise BadInputError(
+            f"{path}: expected a text file of at most {LARGEST_TEXT} bytes, found {path.stat().st_size} bytes"
+        )
     content = path.read_bytes()
     encoding = next((name for mark, name in BEGINNINGS.items() if content.startswith(mark)), "utf-8")
     try:
@@ -175,5 +180,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: expected text in UTF-8, found an error: {error}") from None
     if "\0" in text:
-        raise BadInputError(f"{path}: expected UTF-8, found null characters, as in UTF-16 without a byte order mark")
+        raise BadInputError(
+            f"{path}: expected text in UTF-8, found null characters, as in UTF-16 without a byte order mark"
+        )
     return text

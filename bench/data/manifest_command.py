@@ -85,7 +85,7 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
     """
     for key in ("resolution", "masks"):
         if key not in manifest:
-            raise BadInputError(f"manifest: expected the key {key}, found none")
+            raise BadInputError(f"manifest.json: expected the key {key}, found none")
     import datasets
 
     from bench.data.prepared import FEATURES, TABLE, Items
@@ -97,8 +97,8 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
     if items.table.features != FEATURES or len(items.table) != len(items):
         columns = ", ".join(items.table.column_names)
         raise BadInputError(
-            f"{folder / TABLE}: expected {len(items)} items with {', '.join(FEATURES)}, "
-            f"found {len(items.table)} with {columns}"
+            f"{folder / TABLE}: expected {len(items)} items with the columns {', '.join(FEATURES)}, "
+            f"found {len(items.table)} items with the columns {columns}"
         )
     found: dict[str, list[str]] = {}
     for index, line in enumerate(items.lines()):
@@ -120,7 +120,9 @@ def _read(path: Path) -> Manifest:
     try:
         manifest = read_json(file)
     except FileNotFoundError as error:
-        raise BadInputError(f"{path}: expected a manifest or a folder that holds one, found none ({error})") from None
+        raise BadInputError(
+            f"{path}: expected manifest.json or a folder that contains it, found none ({error})"
+        ) from None
     lines = manifest.get("items")
     if not isinstance(lines, list) or not all(isinstance(line, dict) and _is_line(line) for line in lines):
         raise BadInputError(
@@ -135,7 +137,7 @@ def _read(path: Path) -> Manifest:
         ("fit", str),
     ):
         if not isinstance(manifest.get(key, kind()), kind):
-            raise BadInputError(f"{file}: expected {kind.__name__} as {key}, found {manifest[key]!r:.40}")
+            raise BadInputError(f"{file}: expected type {kind.__name__} for {key}, found {manifest[key]!r:.40}")
     return manifest
 
 
@@ -163,7 +165,10 @@ def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
     for table in sorted(table for root in roots for table in root.rglob("items.arrow")):
         if table.with_name("manifest.json").is_file() and _read(table.parent)["items"] == manifest["items"]:
             return table.parent
-    raise BadInputError(f"expected the manifest's prepared items below {', '.join(map(str, roots))}, found none")
+    raise BadInputError(
+        f"expected the prepared items that the manifest lists in a folder below {', '.join(map(str, roots))}, found "
+        "none"
+    )
 
 
 def _print_shown(shown: dict[str, Any]) -> None:
@@ -181,7 +186,7 @@ def _print_shown(shown: dict[str, Any]) -> None:
 
 def _print_found(found: dict[str, list[str]], same: str) -> None:
     for key, names in found.items():
-        print(as_line(f"{key}: {len(names)}: {few(names)}"))
+        print(as_line(f"{key}: {len(names)} item(s): {few(names)}"))
     if not found:
         print(same)
 
@@ -189,16 +194,16 @@ def _print_found(found: dict[str, list[str]], same: str) -> None:
 def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.manifest",
-        description="A manifest lists the items of a table. A path is a manifest.json or its folder.",
-        epilog="Exit status: 0 same or shown, 1 different, 2 bad input.",
+        description="A manifest lists the items of a run. Each PATH is a manifest.json, or a folder that contains one.",
+        epilog="Exit status: 0 if nothing differs or a summary was shown, 1 if items differ, 2 for bad input.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    shown = commands.add_parser("show", help="print counts, settings, hash and the first lines")
+    shown = commands.add_parser("show", help="print the hash, the settings, the counts and the first items")
     shown.add_argument("path", type=Path)
-    verified = commands.add_parser("verify", help="hash prepared items and their original files again")
+    verified = commands.add_parser("verify", help="compare the prepared items and their original files with a manifest")
     verified.add_argument("path", type=Path)
     verified.add_argument("root", type=Path, nargs="*", help="folders to search for prepared items (default: PATH)")
-    compared = commands.add_parser("diff", help="list the items that differ or are in one only")
+    compared = commands.add_parser("diff", help="list the items in which two manifests differ")
     compared.add_argument("path", type=Path, metavar="A")
     compared.add_argument("other", type=Path, metavar="B")
     for command in (shown, verified, compared):
@@ -228,5 +233,5 @@ def main(arguments: list[str]) -> int:
     if given.json:
         print(json.dumps(found, indent=1))
     else:
-        _print_found(found, f"{len(manifest['items'])} items, all the same")
+        _print_found(found, f"{len(manifest['items'])} items, and none of them differs")
     return DIFFERENT if found else SAME

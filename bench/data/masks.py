@@ -31,8 +31,8 @@ MAX_HOLE = 0.5
 class MaskPreset:
     """A family of masks: the ranges from which the numbers and sizes of strokes and boxes are drawn.
 
-    Every range includes both ends. Lengths and widths are in pixels. With the weights 1.0 and 0.3, about 77 % of the
-    masks consist of strokes and 23 % of boxes.
+    Every range includes both ends. Lengths and widths are in pixels. With the default weights, which are 1.0 for
+    strokes and 0.3 for boxes, about 77 % of the masks consist of strokes and 23 % of boxes.
     """
 
     name: str
@@ -80,7 +80,9 @@ def preset(name: str) -> MaskPreset:
     base, at, side = name.partition("@")
     if base not in PRESETS or (at and not (side.isdecimal() and int(side))):
         known = ", ".join(PRESETS)
-        raise ValueError(f"unknown mask preset {name!r}: expected one of {known}, or one of them @SIZE")
+        raise ValueError(
+            f"expected one of {known}, or one of them followed by @SIZE, such as thick_512@64, found {name!r}"
+        )
     return _scaled(PRESETS[base], int(side)) if at else PRESETS[base]
 
 

@@ -159,7 +159,9 @@ def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
     with _opened(path) as file:
         kind = _format(file)
         if kind is None:
-            raise BadInputError(f"{escaped(path)}: expected a picture ({', '.join(FORMATS)}), found something else")
+            raise BadInputError(
+                f"{escaped(path)}: expected a picture ({', '.join(FORMATS)}), found a file of another type"
+            )
         if PILLOW_WARNINGS not in warnings.filters:
             warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
@@ -170,15 +172,18 @@ def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
         except _RefusedError as error:
             raise BadInputError(f"{escaped(path)}: {error}") from None
         except Image.DecompressionBombError:
-            raise BadInputError(f"{escaped(path)}: expected at most {MOST_PIXELS:,} pixels, found more") from None
+            raise BadInputError(
+                f"{escaped(path)}: expected a picture of at most {MOST_PIXELS:,} pixels, found more"
+            ) from None
         except UnidentifiedImageError:
             raise BadInputError(
-                f"{escaped(path)}: expected a whole picture, found a broken one, or an unusual kind of {kind}"
+                f"{escaped(path)}: expected a complete picture, found a broken one, or a kind of {kind} that cannot be "
+                "read"
             ) from None
         except Exception as error:  # decoders raise nearly every type of error
             words = textwrap.shorten(escaped(error), LONGEST_QUOTE, placeholder=" …")
             raise BadInputError(
-                f"{escaped(path)}: expected a whole picture, found a broken one ({words or type(error).__name__})"
+                f"{escaped(path)}: expected a complete picture, found a broken one ({words or type(error).__name__})"
             ) from error
 
 
@@ -195,7 +200,9 @@ def _opened(path: Path) -> IO[bytes]:
             raise BadInputError(f"{escaped(path)}: expected a picture, found {what}")
         if status.st_size > MOST_BYTES:
             found = f"{status.st_size:,}"
-            raise BadInputError(f"{escaped(path)}: expected a picture of at most {MOST_BYTES:,} bytes, found {found}")
+            raise BadInputError(
+                f"{escaped(path)}: expected a picture of at most {MOST_BYTES:,} bytes, found {found} bytes"
+            )
         return path.open("rb")
     except FileNotFoundError:
         raise BadInputError(f"{escaped(path)}: expected a picture, found no file") from None
@@ -212,9 +219,11 @@ def _format(file: IO[bytes]) -> str | None:
 
 def _refuse_shape(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
-        raise _RefusedError(f"expected at most {MOST_PIXELS:,} pixels, found {width}×{height}")
+        raise _RefusedError(f"expected a picture of at most {MOST_PIXELS:,} pixels, found {width}×{height}")
     if max(width, height) > MOST_UNLIKE * min(width, height):
-        raise _RefusedError(f"expected sides no further apart than 1:{MOST_UNLIKE}, found {width}×{height}")
+        raise _RefusedError(
+            f"expected a longer side of at most {MOST_UNLIKE} times the shorter side, found {width}×{height}"
+        )
 
 
 # --- before decoding -------------------------------------------------------------------------------------------------
@@ -264,7 +273,9 @@ def _refuse_transfer(kind: str, file: IO[bytes]) -> None:
 
 def _refuse_hdr(transfer: int) -> None:
     if transfer in HDR_TRANSFERS:
-        raise _RefusedError(f"expected standard dynamic range, found high dynamic range ({HDR_TRANSFERS[transfer]})")
+        raise _RefusedError(
+            f"expected a picture of standard dynamic range, found high dynamic range ({HDR_TRANSFERS[transfer]})"
+        )
 
 
 def _orientation(opened: ImageFile.ImageFile) -> int:
@@ -305,7 +316,7 @@ def _plain(opened: ImageFile.ImageFile) -> Image.Image:
         _refuse_depths(opened)
     opened.load()
     if opened.mode == "F":
-        raise _RefusedError("expected integers, found float samples of no stated range")
+        raise _RefusedError("expected integer pixel values, found float values without a stated range")
     return _upper_bits(opened)
 
 
@@ -314,10 +325,10 @@ def _upper_bits(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 0xFFFF:
-            raise _RefusedError("expected samples of at most 16 bits, found more")
+            raise _RefusedError("expected pixel values of at most 16 bits, found larger values")
         return Image.fromarray((levels >> 8).astype(np.uint8))
     if picture.mode not in PLAIN_MODES:
-        raise _RefusedError(f"expected grey, RGB, CMYK or YCbCr, found colours of mode {picture.mode}")
+        raise _RefusedError(f"expected a picture in grey, RGB, CMYK or YCbCr, found the colour mode {picture.mode}")
     return picture
 
 
@@ -333,7 +344,7 @@ def _plain_png(opened: ImageFile.ImageFile) -> Image.Image:
     if clear is None or opened.mode in ("P", "1"):
         return picture
     if layout.startswith("RGB;16"):
-        raise _RefusedError("expected a transparent colour of 8 bits a channel, found one of 16")
+        raise _RefusedError("expected a transparent colour with 8 bits for each channel, found 16 bits")
     if layout.startswith("I;16"):
         return _with_alpha(picture, np.asarray(opened) != clear)
     if layout in ("L;2", "L;4"):
@@ -360,7 +371,10 @@ def _refuse_depths(opened: ImageFile.ImageFile) -> None:
     (channels,) = struct.unpack_from(">H", header, start + 40)
     depths = [(depth & 0x7F) + 1 for depth in header[start + 42 : start + 42 + 3 * channels : 3]]
     if min(depths) < 8 or (channels > 1 and max(depths) > 8):
-        raise _RefusedError(f"expected colours of 8 bits, or grey of 8 to 16, found {channels} × {max(depths)} bits")
+        raise _RefusedError(
+            f"expected colours with 8 bits for each channel, or grey with 8 to 16 bits, found {channels} × "
+            f"{max(depths)} bits"
+        )
 
 
 def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
@@ -370,23 +384,27 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
     negative, planes, coder = tags.get(PHOTOMETRIC) == 0, tags.get(PLANES, 1), opened.tile[0][0]
     extents = [tile.extents for tile in opened.tile if tile.extents is not None]
     if sum((box[2] - box[0]) * (box[3] - box[1]) for box in extents) < opened.width * opened.height:
-        raise ValueError("fewer strips or tiles than the picture has")
+        raise ValueError("some strips or tiles of the TIFF are missing")
     opened.info.pop("xmp", None)  # Pillow would turn the picture by it
     opened.load()
     if bits <= 8 and kind == 1:
         return _upper_bits(opened)
     if opened.mode not in ("L", "I", "F") and not opened.mode.startswith("I;16"):
         if low not in (None, 0) or high not in (None, 65535):
-            raise _RefusedError("expected 16-bit colours from 0 to 65535, found another range in the file's tags")
+            raise _RefusedError(
+                "expected 16-bit colours with values from 0 to 65535, found another range in the file's tags"
+            )
         if planes == 2 and coder == "raw":
-            raise _RefusedError("expected samples of 16 bits pixel by pixel, found them plane by plane")
+            raise _RefusedError("expected 16-bit colours that are saved pixel by pixel, found a plane for each colour")
         return _upper_bits(opened)
     if coder == "libtiff" and opened.mode in ("I", "F") and tags.prefix != NATIVE:  # Pillow confuses their bytes
-        raise _RefusedError("expected compressed samples of these kinds in this machine's byte order, found the other")
+        raise _RefusedError(
+            "expected compressed values in this machine's byte order, found the other one; save the TIFF uncompressed"
+        )
     samples = _samples(np.asarray(opened), bits, kind)
     low, high = _range(low, high, bits, kind)
     if not (np.isfinite(samples).all() and low <= samples.min() and samples.max() <= high):
-        raise _RefusedError(f"expected samples from {low:g} to {high:g}, found others")
+        raise _RefusedError(f"expected pixel values from {low:g} to {high:g}, found values outside this range")
     if kind == 1 and (low, high) == (0, 2**bits - 1):
         levels = (samples >> (bits - 8)).astype(np.uint8)
     else:
@@ -426,8 +444,8 @@ def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple
         high = 2**bits - 1 if high is None and bits <= 16 else high
     if low is None or high is None or not (np.isfinite([low, high]).all() and low < high):
         raise _RefusedError(
-            "expected unsigned samples of at most 16 bits, or a range in the tags SMinSampleValue and SMaxSampleValue, "
-            f"found {SAMPLES.get(kind, 'unknown')} samples of {bits} bits without a range"
+            "expected unsigned pixel values of at most 16 bits, or their range in the tags SMinSampleValue and "
+            f"SMaxSampleValue, found {SAMPLES.get(kind, 'unknown')} values of {bits} bits without a range"
         )
     return low, high
 
@@ -447,6 +465,6 @@ def _rgb(picture: Image.Image) -> Image.Image:
     if picture.has_transparency_data:
         layer = picture.convert("RGBA")
         if layer.getchannel("A").getbbox() is None:
-            raise _RefusedError("expected a picture that can be seen, found one of transparent pixels alone")
+            raise _RefusedError("expected a visible picture, found only transparent pixels")
         picture = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return picture if picture.mode == "RGB" else picture.convert("RGB")

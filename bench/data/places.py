@@ -61,7 +61,7 @@ class Places(Pictures):
             BadInputError: the root or the list is missing; or the list is empty, has a name twice, or names a file
                 that is missing or outside `test_256`.
         """
-        root = existing_folder(self.root, f"a folder that holds {FOLDER}")
+        root = existing_folder(self.root, f"a folder that contains the folder {FOLDER}")
         folder, names = root / FOLDER, self._names
         paths = [inside(folder, name, listed_in=self._listing) for name in names]
         refuse_missing(folder, paths, listed_in=self._listing)
@@ -76,10 +76,10 @@ class Places(Pictures):
 
     @cached_property
     def _names(self) -> list[str]:
-        lines = read_lines(self._listing, "dataset.pictures.listing", "a text file of names")
+        lines = read_lines(self._listing, "dataset.pictures.listing", "a text file with one file name on each line")
         names = [line for line in lines if line]
         if not names:
-            raise BadInputError(f"{self._listing}: expected names of pictures, one a line, found none")
+            raise BadInputError(f"{self._listing}: expected one file name of a picture on each line, found none")
         refuse_repeated([_stem(name) for name in names], listed_in=self._listing)
         return names
 

@@ -181,8 +181,8 @@ class Items:
             pass
         put_aside(self.folder)
         raise DamagedItemsError(
-            f"{self.folder}: item {line['id']} differs from the manifest; run the same command again: it prepares the "
-            "items again"
+            f"{self.folder}: expected the items that the manifest lists, found that item {line['id']} was changed; run "
+            "the same command again to prepare the items again"
         )
 
     def as_stored(self, place: int) -> Item:
@@ -268,7 +268,7 @@ def prepare_items(
             broken, the masks look inverted, a value of the adapter is invalid, or a file changes during the
             preparation.
     """
-    with named("dataset.pictures", "pictures in their order"):
+    with named("dataset.pictures", "an object that lists pictures"):
         pictures = with_defaults(pictures, Pictures)
         listed = list(pictures)
         left_out = _left_out(pictures)
@@ -353,15 +353,16 @@ def refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
             raise BadInputError(f"dataset.pictures.{name}: expected one of {', '.join(allowed)}, found {found!r:.60}")
     for one in listed:
         if not isinstance(one, Picture):
-            raise BadInputError(f"dataset.pictures: expected pictures, found {one!r:.60}")
+            raise BadInputError(f"dataset.pictures: expected objects of the class Picture, found {one!r:.60}")
         paths = (one.path, one.mask or one.path, one.exemplar or one.path)
         if not all(isinstance(path, Path) for path in paths) or not isinstance(one.caption, str):
             raise BadInputError(
-                f"dataset.pictures: expected paths and a text as caption, found values of other types in {one.id}"
+                f"dataset.pictures: expected Path objects as paths and a text as caption, found other types in {one.id}"
             )
         if SURROGATE.search(one.caption):
             raise BadInputError(
-                f"dataset.pictures: expected captions in valid Unicode, found a lone surrogate in that of {one.id}"
+                "dataset.pictures: expected captions in valid Unicode, found a lone surrogate in the caption of "
+                f"{one.id}"
             )
 
 
@@ -370,7 +371,8 @@ def _refuse_repeated(pictures: list[Picture]) -> None:
     repeated = [name for name, count in counts.items() if count > 1]
     if repeated:
         raise BadInputError(
-            f"dataset: expected ids that are all different, found {len(repeated)} repeated: {', '.join(repeated[:5])}"
+            f"dataset: expected a different id for each picture, found {len(repeated)} repeated: "
+            f"{', '.join(repeated[:5])}"
         )
 
 
@@ -408,8 +410,8 @@ def _description(picture: Picture, contents: Mapping[Path, str], *, drawn: bool)
 def _refuse_changed(changed: list[Path]) -> None:
     if changed:
         raise BadInputError(
-            f"{changed[0]}: expected files that do not change while items are made of them, found {len(changed)} "
-            "changed meanwhile"
+            f"{changed[0]}: expected that no file of the data set changes while the run reads it, found {len(changed)} "
+            "changed; run the same command again"
         )
 
 
@@ -461,7 +463,7 @@ class _Preparation:
         if self.pictures.masks == "drawn":
             return inpainting_item(picture, resolution=self.resolution, masks=self.masks, seed=self.seed)
         if self.pictures.masks == "given" and picture.mask is None:
-            raise BadInputError(f"{picture.path}: expected a mask for every picture, found none")
+            raise BadInputError(f"{picture.path}: expected a mask of this picture, found none")
         item, between = item_of_files(picture, resolution=self.resolution, fit=self.pictures.fit)
         self.grey_masks += between > 0
         return item
@@ -494,14 +496,18 @@ class _Preparation:
         tried = len(self.lines) + len(self.dropped) + len(self.broken)
         if len(self.broken) > MOST_BROKEN * tried:
             worst = "; ".join(list(self.broken.values())[:5])
-            raise BadInputError(f"{len(self.broken)} of {tried} pictures are broken, more than 1 %: {worst}")
+            raise BadInputError(
+                f"dataset: expected at most 1 % broken pictures, found {len(self.broken)} of {tried}: {worst}"
+            )
         if not self.lines:
-            raise BadInputError(f"dataset: expected items, found none in {tried} pictures")
+            raise BadInputError(
+                f"dataset: expected at least one picture from which an item can be made, found none in {tried} pictures"
+            )
         area = float(np.mean([line["mask_area"] for line in self.lines]))
         if self.pictures.masks == "given" and area > MOST_MASKED:
             raise BadInputError(
-                f"dataset: expected masks that are white in the hole and cover less than half of the images, found "
-                f"{area:.0%} on average; are they inverted? {MASK_VALUES}=[255,0] reads black as the hole"
+                f"dataset: expected masks with white holes that cover at most half of the image on average, found "
+                f"{area:.0%}; if the holes are black, set {MASK_VALUES}=[255,0]"
             )
 
 
@@ -509,13 +515,13 @@ def _warn_about_missing(manifest: dict[str, Any]) -> None:
     if manifest["dropped"]:
         names = ", ".join(manifest["dropped"])
         count = len(manifest["dropped"])
-        log.warning("left out %d picture(s), because all their masks cover more than half: %s", count, names)
+        log.warning("%d picture(s) are left out, because all their masks cover more than half: %s", count, names)
     if manifest["grey_masks"]:
         log.warning(
-            "%d mask(s) have grey pixels; each of them counts as hole or known, whichever grey level is nearer",
+            "%d mask(s) have grey pixels; each of these pixels counts as hole or known, whichever level is nearer",
             manifest["grey_masks"],
         )
     if note := left_out_note(manifest["left_out"]):
         log.warning("%s", note)
     for reason in manifest["broken"].values():
-        log.warning("left out a broken picture: %s", reason)
+        log.warning("a broken picture is left out: %s", reason)

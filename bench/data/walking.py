@@ -107,7 +107,7 @@ def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]
         names = sorted(os.listdir(folder))
     except OSError as error:
         if folder == found.root:
-            raise BadInputError(f"dataset.root: expected a folder that can be read, found {error}") from None
+            raise BadInputError(f"dataset.root: expected a folder that can be read, found an error: {error}") from None
         found.leave_out(folder, f"a folder that cannot be read ({error.strerror})")
         return
     for name in names:

@@ -46,7 +46,7 @@ def explain(run: Path, row: str, column: str) -> Plain:
         BadInputError: the folder has no table of numbers, a file in it was changed after the run, or the row or column
             does not exist. In the last case, the message lists the existing ones.
     """
-    results, facts = _results(run), _json(run / RUN, "the facts of a finished run")
+    results, facts = _results(run), _json(run / RUN, "the file that describes a finished run")
     with _of_a_finished_run(run):
         check_seal(facts, str(run / RUN))
         check_files(run, facts.get("files", {}))
@@ -118,11 +118,13 @@ def _json(path: Path, what: str) -> Plain:
 def _results(run: Path) -> Plain:
     below = sorted(path.parent.name for path in run.glob(f"*/{RESULTS}"))
     if below and not (run / RESULTS).exists():
-        raise BadInputError(f"{run}: expected one run, found several: {', '.join(below)}")
-    results = _json(run / RESULTS, "the results of a run")
+        raise BadInputError(
+            f"{run}: expected the folder of one run, found a folder of several runs: {', '.join(below)}"
+        )
+    results = _json(run / RESULTS, "the file with the results of a run")
     rows = results.get("rows") if isinstance(results, dict) else None
     if not isinstance(rows, list):
-        raise BadInputError(f"{run / RESULTS}: expected a list of `rows`, found none")
+        raise BadInputError(f"{run / RESULTS}: expected a list under the key rows, found none")
     if not any("metrics" in line for line in rows):
         raise BadInputError(f"{run / RESULTS}: expected a table of numbers, found none in {results.get('experiment')}")
     return results
@@ -206,7 +208,7 @@ def _columns(records: Path) -> list[str]:
         names: list[str] = pyarrow.parquet.read_schema(records).names
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         words = str(error).partition("\n")[0]
-        raise BadInputError(f"{records}: expected the records of a run, found {words}") from None
+        raise BadInputError(f"{records}: expected the records of a run, found an error: {words}") from None
     return names
 
 
@@ -257,7 +259,7 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
         yield (
             "value",
             f"{_number(value['value'])} ± {_number(value['stderr'])}, 95 % interval [{_number(low)}, {_number(high)}], "
-            f"n = {value['n']} of {value['sources']} sources"
+            f"n = {value['n']} items from {value['sources']} sources"
             + (f", {value['effective_sources']:.3g} of them effective" if value.get("effective_sources") else "")
             + ("; better than every other measured row" if value.get("best") else ""),
         )
@@ -312,7 +314,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench.explain",
         description="Explain one number of a run's table: its items, protocol, weights, run and command.",
-        epilog="Exit status: 0 explained, 2 bad input.",
+        epilog="Exit status: 0 if the number was explained, 2 for bad input.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("row", help="label of the row, or its name in the configuration")

@@ -97,7 +97,9 @@ def _shards(features: Mapping[str, Features], ids: Sequence[str], dtype: np.dtyp
             with np.errstate(over="ignore"):
                 converted = block.astype(dtype)
             if (np.isinf(converted) & np.isfinite(block)).any():
-                raise BadInputError(f"features_dtype: expected float32 for {name}, whose values go beyond {dtype}")
+                raise BadInputError(
+                    f"features_dtype: expected float32, found {dtype}, which is too small for values of {name}"
+                )
             columns[name] = pyarrow.FixedSizeListArray.from_arrays(converted.ravel(), block.shape[1])
         yield pyarrow.table(columns)
 
@@ -135,7 +137,9 @@ def _read_summary(folder: Path, bins: Sequence[tuple[int, int]]) -> Summary:
         )
     checksum = index.pop(CHECKSUM, None)
     if checksum is not None and content_key(index) != checksum:
-        raise BadInputError(f"{folder / FOLDER / INDEX}: expected the checksum {checksum:.12}, found another")
+        raise BadInputError(
+            f"{folder / FOLDER / INDEX}: expected the checksum {checksum:.12}, found another one: the file was changed"
+        )
     lines = manifest["items"]
     if content_key({"items": lines}) != index["manifest"]:
         raise BadInputError(f"{folder}: expected features of the items in manifest.json, found features of other items")
@@ -145,7 +149,9 @@ def _read_summary(folder: Path, bins: Sequence[tuple[int, int]]) -> Summary:
     for row in index["rows"]:
         own = records[records["row"] == row]
         if own["item"].tolist() != [line["id"] for line in lines]:
-            raise BadInputError(f"{folder / 'records.parquet'}: expected the manifest's items of {row}, found others")
+            raise BadInputError(
+                f"{folder / 'records.parquet'}: expected the items of manifest.json in the row {row}, found other items"
+            )
         values = {
             name: own[name].to_numpy(np.float64) for name in own if name not in ("item", "row", "source", "mask_area")
         }
@@ -166,7 +172,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         return read_json(path)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected a file of a run with keep_features=true, found none") from None
+        raise BadInputError(
+            f"{path}: expected this file, which a run with keep_features=true writes, found none"
+        ) from None
 
 
 def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]:
@@ -184,10 +192,12 @@ def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]
     try:
         opened = [pyarrow.parquet.ParquetFile(path) for path in paths]
     except (OSError, pyarrow.ArrowInvalid) as error:
-        raise BadInputError(f"{folder}: expected whole shards of {row}, found {error}") from error
+        raise BadInputError(
+            f"{folder}: expected complete files with the features of {row}, found an error: {error}"
+        ) from error
     counts = [shard.metadata.num_rows for shard in opened]
     if sum(counts) != count:
-        raise BadInputError(f"{folder}: expected {count} items of {row}, found {sum(counts)}")
+        raise BadInputError(f"{folder}: expected features of {count} items for {row}, found {sum(counts)}")
     return {
         field.name: Features(
             [Piece(size, partial(_read, path, field.name)) for size, path in zip(counts, paths, strict=True)],

@@ -99,9 +99,7 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
     path = run / INFLUENCES
     if not path.is_file():
         if os.path.lexists(path):
-            raise BadInputError(
-                f"{path}: expected a file with the influences of a run's items, found a folder or a broken link"
-            )
+            raise BadInputError(f"{path}: expected a file that a run has written, found a folder or a broken link")
         return None
     try:
         frame = pandas.read_parquet(path)
@@ -116,7 +114,7 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, pyarrow.ArrowException) as error:
         words = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        raise BadInputError(f"{path}: expected influences of a run's items, found {words}") from None
+        raise BadInputError(f"{path}: expected influences of a run's items, found an error: {words}") from None
 
 
 def _check(frame: pandas.DataFrame) -> None:
@@ -129,7 +127,7 @@ def _check(frame: pandas.DataFrame) -> None:
         if not frame[name].map(lambda value: isinstance(value, str)).all():
             raise ValueError(f"column {name}: a value is not text")
     if frame.duplicated(["item", "row"]).any():
-        raise ValueError("two lines of the same item and row")
+        raise ValueError("two lines with the same item and row")
     for name in frame.columns.difference(KEYS):
         if frame[name].dtype != np.float32:
             raise ValueError(f"{frame[name].dtype} in the column {name}, not float32")

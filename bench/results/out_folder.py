@@ -61,7 +61,7 @@ def open_out(config: RunConfig) -> Path:
         try:
             folder = free_folder(Path("outputs") / config.name, f"{datetime.now():%Y-%m-%d_%H-%M-%S}")
         except OSError as error:
-            raise BadInputError(f"out: expected a folder that can be written, found {error}") from error
+            raise BadInputError(f"out: expected a folder that can be written, found an error: {error}") from error
     else:
         check_out(config)
         folder = writable_folder(config.out, "out")
@@ -101,8 +101,8 @@ def check_claimed(folder: Path) -> None:
     """
     if not (folder / STARTED).is_file():
         raise BadInputError(
-            f"out: expected the folder {folder} that this run made, found that it was removed or replaced; run the "
-            "same command again to continue from the results in the store"
+            f"out: expected that the folder {folder} of this run is kept, found that it was removed or replaced; run "
+            "the same command again to continue from the results in the store"
         )
 
 
@@ -153,8 +153,8 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
     if not any(any(folder.glob(pattern)) for pattern in WRITTEN):
         first = min(path.name for path in folder.iterdir())
         raise BadInputError(
-            f"out: expected an empty folder, a run's folder, or overwrite=true; found {first} in {folder}, which no "
-            "run has written"
+            f"out: expected an empty folder or the folder of an earlier run, found other files in {folder}, such as "
+            f"{first}; overwrite=true allows this folder"
         )
     if not any((folder / name).exists() for name in FINISHED):
         return
@@ -162,13 +162,14 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
     if earlier.get("experiment") != expected:
         found = earlier.get("experiment") or "an unreadable run.json"
         raise BadInputError(
-            f"out: expected an empty folder, a run of {expected}, or overwrite=true; found {found} in {folder}"
+            f"out: expected an empty folder or an earlier run of {expected}, found {found} in {folder}; overwrite=true "
+            "allows this folder"
         )
     other = next(_differences(earlier.get("config"), content["config"]), None)
     if other is not None:
         raise BadInputError(
-            f"out: expected an empty folder, a run of the same configuration, or overwrite=true; found a finished run "
-            f"with another {other} in {folder}"
+            f"out: expected an empty folder or an earlier run with the same configuration, found a finished run with "
+            f"another value of {other} in {folder}; overwrite=true allows this folder"
         )
 
 
@@ -209,7 +210,7 @@ def writable_folder(path: str, key: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInputError(f"{key}: expected a folder that can be written, found {error}") from error
+        raise BadInputError(f"{key}: expected a folder that can be written, found an error: {error}") from error
     check_writable(path, key)
     return folder
 
@@ -236,7 +237,7 @@ def check_writable(path: str, key: str) -> None:
         with tempfile.TemporaryFile(dir=there):
             pass
     except (OSError, ValueError) as error:
-        raise BadInputError(f"{key}: expected a folder that can be written, found {error}") from error
+        raise BadInputError(f"{key}: expected a folder that can be written, found an error: {error}") from error
 
 
 def free_folder(parent: Path, name: str) -> Path:

@@ -320,7 +320,9 @@ def check_seal(content: Mapping[str, Any], place: str) -> None:
     """
     found = content.get(SEAL)
     if found is not None and found != sealed(content)[SEAL]:
-        raise BadInputError(f"{place}: expected content that matches its own {SEAL}, found changed content")
+        raise BadInputError(
+            f"{place}: expected content that matches the hash under its key {SEAL}, found changed content"
+        )
 
 
 def file_seals(folder: Path) -> dict[str, str]:
@@ -359,9 +361,9 @@ def check_file(path: Path, seals: Mapping[str, str]) -> None:
     if expected is None:
         return
     if not path.is_file():
-        raise BadInputError(f"{path}: expected the file that run.json names, found none")
+        raise BadInputError(f"{path}: expected this file, which run.json lists, found none")
     if file_sha256(path) != expected:
-        raise BadInputError(f"{path}: expected the file that run.json names, found one that was changed after the run")
+        raise BadInputError(f"{path}: expected this file as the run wrote it, found that it was changed after the run")
 
 
 # --- readers

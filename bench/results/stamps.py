@@ -66,12 +66,16 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
     known = {key: Protocol.of(settings) for key, settings in results.get("protocols", {}).items()}
     for metric, stamp in stamps.items():
         if stamp is None or stamp not in known:
-            raise BadInputError(f"{path}: expected a protocol for {metric} in `protocols`, found {stamp or 'none'}")
+            raise BadInputError(
+                f"{path}: expected the protocol of {metric} under the key protocols, found {stamp or 'none'}"
+            )
         if known[stamp].hash != stamp:
-            raise BadInputError(f"{path}: expected {stamp[:12]}… as the hash of {metric}'s protocol, found another")
+            raise BadInputError(
+                f"{path}: expected {stamp[:12]}… as the hash of the protocol of {metric}, found another one"
+            )
     manifest = results.get("manifest", "")
     if stamps and not manifest:
-        raise BadInputError(f"{path}: expected the manifest of the measured items, found none")
+        raise BadInputError(f"{path}: expected the hash of the list of measured items (manifest), found none")
     return Stamps(manifest, {metric: known[stamp] for metric, stamp in stamps.items() if stamp is not None})
 
 

@@ -38,7 +38,7 @@ def missing_members(found: object, base: type) -> list[str]:
 
 
 def class_member(found: object, base: type, name: str) -> Any:
-    """Return a member of a class without making an object: its own, or else the default of a base class.
+    """Return a member of a class without creating an object. A missing member is taken from a base class.
 
     Args:
         found: somebody's own class; or a function that makes an object, for which the default counts.

@@ -54,7 +54,9 @@ def run_command(main: Callable[[list[str]], int]) -> NoReturn:
     finally:
         sys.stdout.flush()
         if losses.reason:
-            print(f"stdout: {losses.reason}; the printed output is incomplete, the files are complete", file=sys.stderr)
+            print(
+                f"stdout: {losses.reason}; the printed text is incomplete, but all files are complete", file=sys.stderr
+            )
         sys.stderr.flush()
     if status in BY_SIGNAL:
         os._exit(status)

@@ -71,9 +71,9 @@ def parse_json(text: str | bytes, place: str) -> Any:
         if SURROGATE.search(plain):
             json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate cannot be written again
     except RecursionError:
-        raise BadInputError(f"{place}: expected JSON of at most {DEEPEST} levels, found more") from None
+        raise BadInputError(f"{place}: expected JSON with at most {DEEPEST} nested levels, found more") from None
     except ValueError as error:  # json and UTF-8 decoding raise it
-        raise BadInputError(f"{place}: expected JSON, found {error}") from None
+        raise BadInputError(f"{place}: expected JSON, found an error: {error}") from None
     return content
 
 
@@ -88,14 +88,16 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise BadInputError(f"{path}: expected a file of JSON, found something that is not a regular file")
+            raise BadInputError(f"{path}: expected a JSON file, found something that is not a regular file")
         if status.st_size > LARGEST_FILE:
-            raise BadInputError(f"{path}: expected at most {LARGEST_FILE} bytes of JSON, found {status.st_size}")
+            raise BadInputError(
+                f"{path}: expected a JSON file of at most {LARGEST_FILE} bytes, found {status.st_size} bytes"
+            )
         content = parse_json(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:  # a path with a null character raises ValueError
-        raise BadInputError(f"{path}: expected JSON, found {error}") from None
+        raise BadInputError(f"{path}: expected a JSON file that can be read, found an error: {error}") from None
     if not isinstance(content, dict):
         raise BadInputError(f"{path}: expected a JSON object, found {_shown(content)}")
     return content
@@ -163,7 +165,7 @@ def _no_collection() -> Iterator[None]:
 
 def _first(errors: list[ErrorDetails]) -> str:
     first = errors[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the whole"
+    key = ".".join(str(part) for part in first["loc"]) or "the whole content"
     if first["type"] == "missing":
         return f"expected the key {key}, found none"
     expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
@@ -201,7 +203,7 @@ def _float(text: str) -> float:
 
 
 def _constant(text: str) -> NoReturn:
-    raise _DamageError(f"{text}, which is no JSON number")
+    raise _DamageError(f"{text}, which is not a JSON number")
 
 
 def _refuse_depth(content: Any) -> None:

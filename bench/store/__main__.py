@@ -53,15 +53,15 @@ def _store(given: argparse.Namespace) -> Path:
     name = "--store" if given.store is not None else "BENCH_STORE"
     text = given.store if given.store is not None else os.environ.get("BENCH_STORE", DEFAULT)
     if not text.strip():
-        raise BadInputError(f"{name}: expected the folder of a store, found an empty path")
+        raise BadInputError(f"{name}: expected the path of a store, found an empty text")
     root = Path(text)
     if not root.is_dir():
         found = f"a file at {root}" if os.path.lexists(root) else f"nothing at {root}"
         raise BadInputError(f"{name}: expected the folder of a store, found {found}")
     if (getattr(given, "delete", False) or getattr(given, "repair", False)) and not is_store(root):
         raise BadInputError(
-            f"{name}: expected a store, found no {MARKER} in {root}; a run with paths.store={root} adds this file to a "
-            "store that an older version made, unless the folder also contains other things"
+            f"{name}: expected a store, found no file {MARKER} in {root}; if an older version made "
+            f"this store, a run with paths.store={root} adds the file, unless the folder also contains other files"
         )
     return root
 
@@ -77,20 +77,35 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--store", help=f"folder of the store (default: BENCH_STORE, or {DEFAULT})")
     shared.add_argument("--json", action="store_true", help="print JSON")
-    parser = argparse.ArgumentParser(prog="python -m bench.store", description="Look after a store of results.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.store",
+        description="Inspect or clean a store, the folder in which runs save their results.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
-        "ls", parents=[shared], help="list the content: its age, its experiment, and the runs that use it"
+        "ls", parents=[shared], help="list all content, its age, the experiment that made it, and the runs that use it"
     )
-    commands.add_parser("du", parents=[shared], help="sum up the size of each kind of content")
-    verify = commands.add_parser("verify", parents=[shared], help="read every checksum")
-    verify.add_argument("--repair", action="store_true", help="move damaged files aside, so that runs make them again")
+    commands.add_parser("du", parents=[shared], help="show the total size of each kind of content")
+    verify = commands.add_parser("verify", parents=[shared], help="compare all content with its checksums")
+    verify.add_argument("--repair", action="store_true", help="rename damaged files, so that runs make them again")
     gc = commands.add_parser("gc", parents=[shared], help="list or remove content that no run uses")
-    gc.add_argument("--days", type=_days, default=DAYS, help=f"keep content that is younger (default: {DAYS:g})")
-    gc.add_argument("--runs", type=Path, action="append", default=[], metavar="DIR", help="count only runs below DIR")
+    gc.add_argument(
+        "--days",
+        type=_days,
+        default=DAYS,
+        help=f"keep content that was written in the last DAYS days (default: {DAYS:g})",
+    )
+    gc.add_argument(
+        "--runs",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="consider only runs with a folder below DIR",
+    )
     how = gc.add_mutually_exclusive_group()
-    how.add_argument("--dry-run", action="store_true", help="only list it (the default)")
-    how.add_argument("--delete", action="store_true", help="remove it")
+    how.add_argument("--dry-run", action="store_true", help="only list the content (the default)")
+    how.add_argument("--delete", action="store_true", help="remove the content")
     return parser
 
 
@@ -114,7 +129,7 @@ def _ls(given: argparse.Namespace) -> int:
 
 def _print_foreign(paths: Sequence[Path]) -> None:
     for path in paths:
-        print(as_line(f"{path}: foreign; the harness did not make it and does not touch it"))
+        print(as_line(f"{path}: not made by this program, which leaves it unchanged"))
 
 
 def _du(given: argparse.Namespace) -> int:
@@ -124,7 +139,7 @@ def _du(given: argparse.Namespace) -> int:
         return _json({"kinds": kinds, "bytes": total, "free": free})
     for name, kind in kinds.items():
         print(f"{name:<9} {kind['entries']:>7} entries {_size(kind['bytes']):>9}")
-    print(f"{_size(total)} in all, {_size(free)} free on its disk")
+    print(f"{_size(total)} in total; {_size(free)} are free on the disk of the store")
     return 0
 
 
@@ -140,7 +155,7 @@ def _verify(given: argparse.Namespace) -> int:
         for path, said in found:
             print(as_line(f"{path}: {said}"))
         _print_foreign(others)
-        print(f"{len(found)} damaged" if found else "all whole")
+        print(f"{len(found)} damaged" if found else "no content is damaged")
     return 1 if found and not given.repair else 0
 
 
@@ -154,7 +169,7 @@ def _gc(given: argparse.Namespace) -> int:
         return _json({"removed": given.delete, "bytes": size, "paths": lines})
     for one in shown:
         print(as_line(f"{_size(one.bytes):>9}  {one.what.path}: {one.why}"))
-    print(f"{len(shown)} {'removed' if given.delete else 'would be removed; --delete does it'}, {_size(size)}")
+    print(f"{len(shown)} {'removed' if given.delete else 'can be removed with --delete'}, {_size(size)}")
     return 0
 
 

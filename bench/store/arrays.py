@@ -251,7 +251,7 @@ class Store:
                     else:
                         busy.append(block)
             if busy:
-                log.info("%s: %d of %d blocks belong to other processes; waiting", kind, len(busy), len(blocks))
+                log.info("%s: waiting for other processes, which make %d of %d blocks", kind, len(busy), len(blocks))
             waiting = busy
 
     def _found(
@@ -289,7 +289,9 @@ def _read(path: Path) -> Arrays | None:
         return None
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):
-            raise BadInputError(f"{path}: expected a file of the store that may be read, found {error}") from None
+            raise BadInputError(
+                f"{path}: expected permission to read this file of the store, found an error: {error}"
+            ) from None
         if error.errno in (errno.EIO, errno.ELOOP, errno.EISDIR):
             return None
         raise
@@ -321,7 +323,8 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in READ_ONLY:
             raise BadInputError(
-                f"paths.store: expected a folder that can be written, as {folder.name} are missing in it; found {error}"
+                f"paths.store: expected a folder that can be written, because {folder.name} must be saved in it; found "
+                f"an error: {error}"
             ) from None
         error.filename = error.filename or str(folder)
         raise

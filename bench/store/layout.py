@@ -176,7 +176,7 @@ def is_store(root: Path) -> bool:
     if marker["schema_version"] != SCHEMA_VERSION:
         raise BadInputError(
             f"{root / MARKER}: expected schema_version {SCHEMA_VERSION}, found {marker['schema_version']}; a newer "
-            "version of the harness made this store"
+            "version of this program made the store, so use that version or another folder"
         )
     return True
 
@@ -184,12 +184,12 @@ def is_store(root: Path) -> bool:
 def check_store(root: Path) -> None:
     """Require that a run may store its results in a folder.
 
-    The folder must have the marker of a store, be empty, or not exist. A store that an older version made has no
-    marker; it is accepted if it has no foreign entry.
+    The folder must have the marker file of a store, be empty, or not exist. A store that an older version made has no
+    marker file; it is accepted if it contains only files and folders with names that this program uses in a store.
 
     Raises:
-        BadInputError: the folder has no marker and holds foreign entries, it cannot be read, or a newer version of the
-            harness made the store.
+        BadInputError: the folder has no marker file and contains other files, it cannot be read, or a newer version of
+            this program made the store.
     """
     try:
         if not _has_marker(root) and root.is_dir():
@@ -198,11 +198,12 @@ def check_store(root: Path) -> None:
                 names = ", ".join(str(path.relative_to(root)) for path in foreign_paths[:SHOWN])
                 more = f" and {len(foreign_paths) - SHOWN} more" if len(foreign_paths) > SHOWN else ""
                 raise BadInputError(
-                    f"paths.store: expected a store, an empty folder or a new one, found {names}{more} in {root}, "
-                    f"which has no {MARKER}; name another folder, or move these out of it"
+                    "paths.store: expected a store, an empty folder or a new folder, found other files "
+                    f"({names}{more}) in {root}, but no file {MARKER}, which every store has; name another folder, or "
+                    "move these files away"
                 )
     except (OSError, ValueError) as error:
-        raise BadInputError(f"paths.store: expected a folder that can be read, found {error}") from None
+        raise BadInputError(f"paths.store: expected a folder that can be read, found an error: {error}") from None
 
 
 def mark_store(root: Path) -> None:
@@ -222,12 +223,16 @@ def mark_store(root: Path) -> None:
         root.mkdir(parents=True, exist_ok=True)
         write_json(root / MARKER, {"schema_version": SCHEMA_VERSION, "content": CONTENT})
     except (FileExistsError, NotADirectoryError) as error:
-        raise BadInputError(f"paths.store: expected a folder, found {error}") from None
+        raise BadInputError(
+            f"paths.store: expected the path of a folder, found a file at this path or above it: {error}"
+        ) from None
     except OSError as error:
         if error.errno not in READ_ONLY:
             raise
         if not root.is_dir():
-            raise BadInputError(f"paths.store: expected a folder that can be written, found {error}") from None
+            raise BadInputError(
+                f"paths.store: expected a folder that can be written, found an error: {error}"
+            ) from None
 
 
 def _has_marker(root: Path) -> bool:

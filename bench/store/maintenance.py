@@ -80,7 +80,7 @@ def foreign(root: Path) -> Iterator[Path]:
 
 
 def damaged(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield the path of each damaged file or folder of a store, with a sentence part that says what is wrong.
+    """Yield the path of each damaged file or folder of a store, with a short text that says what is wrong.
 
     An entry is damaged if it cannot be read, or if its bytes do not match its checksum. A folder can be yielded more
     than once.
@@ -102,32 +102,32 @@ def _damage(one: Named) -> Iterator[str]:
         read_json(one.path)
     elif one.role is Role.CONTENT and one.kind in FILES:
         if not stat.S_ISREG(one.path.lstat().st_mode):
-            yield "it is no file"
+            yield "it is not a file"
         elif not is_whole(one.path, one.path.read_bytes()):
-            yield "other bytes than its name says"
+            yield "its content does not match the checksum in its name"
     elif one.role is Role.CONTENT:
         if not stat.S_ISDIR(one.path.lstat().st_mode):
-            yield "it is no folder"
+            yield "it is not a folder"
         elif os.path.lexists(one.path / SUMS):
             yield from _changed(one.path)
 
 
 def _changed(folder: Path) -> Iterator[str]:
     if not (folder / SUMS).is_file():
-        yield f"{SUMS} is no file"
+        yield f"{SUMS} is not a file"
         return
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        yield f"{SUMS} is no text: {error}"
+        yield f"{SUMS} is not a text file: {error}"
         return
     for line in lines:
         digest, _, name = line.partition("  ")
         file = folder / (os.path.basename(name.replace("\0", "")) or ".")
         if not file.is_file():
-            yield f"{name or line!r} of {SUMS} is missing"
+            yield f"{name or line!r}, which {SUMS} lists, is missing"
         elif file_sha256(file) != digest:
-            yield f"{name} has other bytes than {SUMS} says"
+            yield f"{name} does not match its checksum in {SUMS}"
 
 
 def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftover]:
@@ -151,9 +151,7 @@ def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftov
         if use.counts(host, under):
             active.append(use)
         elif _days(path) >= days:
-            yield Leftover(
-                Named(path, RUNS, Role.NOTE), _size(path), f"list of what a run used; the run is gone: {use.out}"
-            )
+            yield Leftover(Named(path, RUNS, Role.NOTE), _size(path), f"list of what a deleted run used: {use.out}")
     for one in named(root):
         with suppress(FileNotFoundError):
             why = _leftover(one, active, days)
@@ -166,12 +164,12 @@ def _leftover(one: Named, active: Sequence[Use], days: float) -> str | None:
         used = one.kind in USER_MANAGED or any(use.has(one.kind, one.key) for use in active)
         return "no run uses it" if not used and _days(one.path) >= days else None
     if one.role is Role.DAMAGED:
-        return "damaged, and put aside"
+        return "damaged, and renamed for this reason"
     idle = time.time() - _newest(one.path)
     if one.role is Role.LEASE:
-        return "lease of a process that is gone" if idle > SILENT else None
+        return "lock file (lease) of a process that no longer runs" if idle > SILENT else None
     if one.role is Role.TEMPORARY and one.kind not in USER_MANAGED and idle > ABANDONED:
-        return "left by a process that is gone"
+        return "temporary file or folder of a process that no longer runs"
     return None
 
 

@@ -34,9 +34,9 @@ def put_aside(path: Path) -> None:
     except FileNotFoundError:  # another process has put it aside
         return
     except OSError as error:
-        log.warning("store: %s is damaged, and cannot be put aside: %s", path, error)
+        log.warning("store: %s is damaged, and cannot be renamed: %s", path, error)
     else:
-        log.warning("store: %s is damaged; it is kept as %s and made again", path, aside.name)
+        log.warning("store: %s is damaged; it is renamed to %s, and its content is made again", path, aside.name)
 
 
 def removed(path: Path) -> None:

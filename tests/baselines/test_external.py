@@ -205,7 +205,9 @@ def test_a_program_that_takes_too_long_is_stopped_with_all_that_it_started(items
 
 def test_a_program_that_leaves_pictures_out_or_makes_others_is_refused(items: Items, tmp_path: Path) -> None:
     nothing = External("idle", ["{python}", "-c", "pass", "{indir}"])
-    with pytest.raises(RunFailedError, match=f"idle: expected a picture of each item, found none of {ids(items)[0]}, "):
+    with pytest.raises(
+        RunFailedError, match=f"idle: expected a picture of each item, found no picture of {ids(items)[0]}, "
+    ):
         nothing.prepare(items, tmp_path / "idle")
     small = "import sys; from PIL import Image; Image.new('RGB', (8, 8)).save(sys.argv[1])"
     with pytest.raises(RunFailedError, match="is 8×8, not 64×64"):
@@ -314,7 +316,7 @@ def test_a_program_that_was_killed_is_named_with_the_signal(items: Items, tmp_pa
 
 @pytest.mark.parametrize("name", ["", "..", "../../x", "/tmp/x", "a/b", ".hidden", "a b", "-rf", "a\0", "a\n"])
 def test_a_name_that_cannot_be_a_folder_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="name: expected letters"):
+    with pytest.raises(ValueError, match="name: expected only letters"):
         External(name, ["true"])
 
 

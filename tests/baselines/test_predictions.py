@@ -86,10 +86,10 @@ def test_all_problems_of_a_folder_are_listed_in_one_message(
     assert main(predictions(folder, images)) == 2
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"{images}: expected one picture of 64×64 for each of {ITEMS} items" in message
-    assert all(name in message.partition("several of")[0] for name in names[:3])
-    assert f"several of {names[3]} ({names[3]}.png, {names[3]}_mask.png)" in message
-    assert f"{names[4]} is 32×64, not 64×64" in message
-    assert f"{names[5]} cannot be read" in message
+    assert all(name in message.partition("several pictures of")[0] for name in names[:3])
+    assert f"several pictures of {names[3]} ({names[3]}.png, {names[3]}_mask.png)" in message
+    assert f"a picture of {names[4]} that is 32×64, not 64×64" in message
+    assert f"a picture of {names[5]} that cannot be read" in message
     assert names[6] not in message
 
 
@@ -97,7 +97,7 @@ def test_a_missing_folder_is_refused_before_any_work(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(predictions(folder, tmp_path / "none", "stage=check")) == 2
-    assert f"baseline.root: nothing at {tmp_path / 'none'}" in capsys.readouterr().err
+    assert f"baseline.root: expected a folder, found nothing at {tmp_path / 'none'}" in capsys.readouterr().err
 
 
 def test_odd_names_are_saved_and_found_again(tmp_path: Path) -> None:

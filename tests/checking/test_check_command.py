@@ -52,7 +52,7 @@ def test_one_list_names_everything_that_a_bare_machine_lacks(tmp_path: Path, cap
         assert assets[name].licence.split()[0] in message
         assert (assets[name].expected_sha256 or "") in message
     assert "outputs/data/places/test_large_30k.lst: nothing there" in message
-    assert "30,000 items at 512 pixels: 31.5 GB of items, 1.97 GB of latents" in message
+    assert "30,000 items at 512 pixels needs disk space: 31.5 GB for items, 1.97 GB for latents" in message
     assert list(tmp_path.iterdir()) == []
 
 
@@ -176,10 +176,10 @@ def test_a_complete_machine_is_ready_and_shown_the_estimate(
     assert "UNet's weights" in said["generator:"]
     assert said["items"].split() == ["items", "5"]
     latents, item = 4 * (64 // 4) ** 2 * 4, 4 * 64**2
-    assert f"{5 * item / 1e3:.3g} kB of items" in said["disk"]
-    assert f"{5 * latents / 1e3:.3g} kB of latents" in said["disk"]
+    assert f"{5 * item / 1e3:.3g} kB for items" in said["disk"]
+    assert f"{5 * latents / 1e3:.3g} kB for latents" in said["disk"]
     assert re.search(r"on cpu, .* with 8 items at once", said["memory"])
-    assert "s an item to sample" in said["time"]
+    assert "s to sample an item" in said["time"]
     assert "a trial of 8 items" in said["from"]
     (outputs,) = set(tmp_path.iterdir()) - before
     written = [path for path in outputs.rglob("*") if path.is_file()]
@@ -224,7 +224,7 @@ def test_a_present_but_wrong_file_ends_the_check_with_status_2(
     else:
         with (miniatures / "test_list.txt").open("a") as file:
             file.writelines(f"absent_{number}.jpg\n" for number in range(6))
-        expected = ("places", "6 of 11 files are missing")
+        expected = ("places", "found 6 of 11 missing")
     message = refused(["experiment=table1_inpaint_places", *PAPER, *SMALL, ROWS], capfd)
     assert "1 thing is missing or wrong" in message
     assert numbered(message) == [expected[0]]

@@ -53,10 +53,10 @@ def test_an_invalid_remembered_estimate_is_ignored(wrong: dict[str, object]) -> 
 def test_an_extrapolated_estimate_is_labelled(tmp_path: Path) -> None:
     lines = estimate(Work(3600, 512, "drawn", 1), FORESEEN, tmp_path)
     (memory,) = [line for line in lines if line.startswith("  memory")]
-    assert memory.endswith("4 GB on a device with 8 items at once, reckoned from 1 item")
+    assert memory.endswith("4 GB on a device with 8 items at once, estimated from 1 item")
     (hours,) = [line for line in lines if line.startswith("  time")]
     assert "about 2.5 h" in hours
-    assert hours.endswith("reckoned from 3 sampling steps")
+    assert hours.endswith("estimated from 3 sampling steps")
 
 
 class Asked:
@@ -101,7 +101,7 @@ class Stepping:
         return {}
 
 
-def test_the_time_of_all_steps_is_reckoned_from_warm_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_of_all_steps_is_estimated_from_warm_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("bench.checking.estimate.time.perf_counter", lambda: clock[0])
     sampling = Stepping(clock)

@@ -94,8 +94,8 @@ def test_a_file_is_downloaded_and_checked(
     assert target.read_bytes() == CONTENT
     assert list(target.parent.iterdir()) == [target]
     said = capfd.readouterr().out
-    assert f"vgg16: now at {target}" in said
-    assert "ready to be checked" in said
+    assert f"vgg16: downloaded to {target}" in said
+    assert "all files that it needs are there" in said
     assert main([*FETCH, VGG]) == 0
     assert server.requests == 1
 
@@ -125,7 +125,7 @@ def test_files_that_cannot_be_fetched_are_planned_and_set_the_status(
     known(monkeypatch, file_asset(server), read_assets()["decoder_large"])
     assert main([*FETCH, VGG, "profile.decoders.large=${paths.decoder_large}"]) == 2
     said, message = capfd.readouterr()
-    assert "vgg16: now at" in said
+    assert "vgg16: downloaded to" in said
     assert "1 thing is missing or wrong" in message
     assert "--revision COMMIT" in message
     assert "1. vgg16" not in message
@@ -150,7 +150,7 @@ def test_nothing_is_downloaded_when_nothing_is_missing(
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
     for experiment in ("table2_inpaint_imagenet", "table7_architecture_base", "train_mini"):
         assert main([f"experiment={experiment}", "stage=fetch"]) == 0
-        assert f"{experiment}: ready to be checked" in capfd.readouterr().out
+        assert f"{experiment}: all files that it needs are there" in capfd.readouterr().out
     assert server.requests == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -272,7 +272,7 @@ def test_an_incomplete_repository_is_not_moved_to_the_path(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.snapshot_download", Hub(*SETTINGS))
     assert main([*FETCH, PIPELINE]) == 2
-    assert "has no weights in unet" in " ".join(capfd.readouterr().err.split())
+    assert "expected weights in unet in " in " ".join(capfd.readouterr().err.split())
     assert not (tmp_path / "weights" / "stable-diffusion-inpainting").exists()
     monkeypatch.setattr("huggingface_hub.snapshot_download", Hub("unet/w.safetensors"))
     assert main([*FETCH, PIPELINE]) == 0, "what was there is taken up"

@@ -45,10 +45,10 @@ def test_a_whole_pipeline_of_its_kind_is_right_and_another_kind_is_named(tmp_pat
     assert said(assets["sd_inpainting"], inpainting, "", "vae") == []
     assert said(assets["sd_text2image"], text) == []
     assert said(assets["sd_inpainting"], text) == [
-        "a text-to-image checkpoint (its UNet has 4 input channels), where an inpainting checkpoint (9) is needed"
+        "expected an inpainting checkpoint, whose UNet has 9 input channels, found a text-to-image checkpoint with 4"
     ]
     assert said(assets["sd_text2image"], inpainting) == [
-        "an inpainting checkpoint (its UNet has 9 input channels), where a text-to-image checkpoint (4) is needed"
+        "expected a text-to-image checkpoint, whose UNet has 4 input channels, found an inpainting checkpoint with 9"
     ]
 
 
@@ -56,7 +56,7 @@ def test_the_kind_of_a_single_file_is_seen_in_its_header(tmp_path: Path) -> None
     file = tmp_path / "model.safetensors"
     save_file({FIRST_CONVOLUTION: np.zeros((8, 4, 3, 3), np.float32)}, file)
     (message,) = said(read_assets()["sd_inpainting"], file)
-    assert message.startswith("a text-to-image checkpoint")
+    assert message.endswith("found a text-to-image checkpoint with 4")
     (tmp_path / "model.ckpt").write_bytes(b"told when it is loaded")
     assert said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt") == []
     (message,) = said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt", "vae")
@@ -68,7 +68,7 @@ def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tm
     (folder / "unet" / "diffusion_pytorch_model.non_ema.safetensors").touch()
     (message,) = said(assets["sd_inpainting"], folder)
     assert message.startswith(
-        "a folder whose UNet has raw weights (non_ema) beside a moving average (EMA), where the raw"
+        "expected only the raw weights of the UNet, which the released script uses, found their moving average (EMA)"
     )
     text = write_pipeline(tmp_path / "four", 4)
     (text / "unet" / "diffusion_pytorch_model.non_ema.safetensors").touch()
@@ -92,25 +92,27 @@ def test_a_folder_at_the_wrong_level_is_named_with_the_right_one(level: str, tmp
     (right / "test_256" / "a").mkdir(parents=True)
     given = tmp_path if level == "above" else right / "test_256"
     (message,) = said(read_assets()["places"], given)
-    assert message == f"a folder without test_256; {right} has it, so that this folder may be meant"
+    assert message == f"a folder without test_256; {right} has it, and may be the right folder"
 
 
 def test_a_file_with_another_checksum_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"half of it")
     clip = read_assets()["clip"]
-    assert said(clip, file) == [f"a file with SHA-256 {file_sha256(file)}: another one, or a broken download"]
+    assert said(clip, file) == [
+        f"expected SHA-256 {clip.sha256}, found {file_sha256(file)}: another file, or a broken download"
+    ]
     assert said(replace(clip, sha256=file_sha256(file)), file) == []
-    assert said(clip, tmp_path) == ["a folder, where a file is expected"]
+    assert said(clip, tmp_path) == ["expected a file, found a folder"]
 
 
 def test_a_changed_file_of_a_package_is_reported(tmp_path: Path) -> None:
     asset = replace(read_assets()["vgg16"], sha256=None)
     assert said(asset, tmp_path) == []
     (message,) = said(replace(asset, companion=Companion("lpips", "weights/v0.1/vgg.pth", "0" * 64)), tmp_path)
-    assert "lpips's weights/v0.1/vgg.pth has SHA-256 a78928a0" in message
+    assert "of weights/v0.1/vgg.pth in the package lpips, found a78928a0" in message
     (message,) = said(replace(asset, companion=Companion("no_such_package", "x", "")), tmp_path)
-    assert "no_such_package is to be installed" in message
+    assert "expected the installed package no_such_package" in message
 
 
 def test_a_missing_path_is_reported_once_with_every_key(tmp_path: Path) -> None:
@@ -126,7 +128,9 @@ def test_a_missing_path_is_reported_once_with_every_key(tmp_path: Path) -> None:
 
 def test_a_hub_id_is_reported_with_the_way_to_download_it(monkeypatch: pytest.MonkeyPatch) -> None:
     (problem,) = inspect_needs([Need("generator.pipeline", Path("some/model@abc"))])
-    assert problem.said == "nothing there; if it is meant as a hub id, hf download some/model --revision abc"
+    assert problem.said == (
+        "nothing there; to download this id from the Hugging Face hub: hf download some/model --revision abc"
+    )
     asked = []
 
     def snapshot(name: str, **settings: object) -> str:
@@ -135,7 +139,7 @@ def test_a_hub_id_is_reported_with_the_way_to_download_it(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
     (problem,) = inspect_needs([Need("generator.pipeline", Path("some/model@abc"))])
-    assert problem.said.endswith("give the folder of its snapshot: cache/snapshots/abc")
+    assert problem.said.endswith("set its folder instead: cache/snapshots/abc")
     assert asked == [("some/model", {"revision": "abc", "local_files_only": True})]
 
 
@@ -165,7 +169,7 @@ def test_a_list_with_absent_files_is_reported_with_their_number_and_five_names(t
     (problem,) = inspect_table(nodes, paths).problems
     assert problem.asset is not None
     assert problem.asset.name == "places"
-    assert "7 of 12 files are missing" in problem.said
+    assert "found 7 of 12 missing" in problem.said
     assert problem.said.count(".jpg") == 5
     assert problem.said.endswith("and 2 more")
 
@@ -184,7 +188,7 @@ def test_masks_of_another_size_than_their_pictures_are_reported(tmp_path: Path) 
     listing = list_pictures(node, "dataset.pictures")
     assert listing is not None
     (message,) = listing.problems
-    assert message.startswith("7 of 7 masks are of another size than their pictures: ")
+    assert message.startswith("expected masks with the sizes of their pictures, found 7 of 7 with other sizes: ")
     assert "000000000000 (16×16 for a picture of 32×32), 000000000001 " in message
     assert message.endswith("and 2 more")
     listing = list_pictures(write_bench(tmp_path / "right", 2, mask_side=32), "dataset.pictures")

@@ -97,7 +97,7 @@ def test_a_successful_check_reports_it_and_writes_only_its_estimate(
 def test_the_check_covers_a_folder_of_pictures(weights: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     choice = [TABLE, weights, "stage=check", "dataset=folder", "dataset.root=pictures", "row=[stablediffusion]"]
     assert main(choice) == 2
-    assert "dataset.root: nothing at pictures" in capfd.readouterr().err
+    assert "dataset.root: expected a folder, found nothing at pictures" in capfd.readouterr().err
     (tmp_path / "pictures").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "a.png")
     assert main([*(word for word in choice if word != weights), "generator.steps=1", "controls=[]"]) == 0
@@ -117,7 +117,7 @@ BAD = [
     (["+rows.base_mask.labl=x"], ["rows.base_mask.labl", "label"]),
     (["generator.stepss=3"], ["generator.stepss", "guidance_scale"]),
     (["+generator.stepss=3"], ["generator.stepss", "guidance_scale"]),
-    (["~generator.prompt"], ["generator.prompt", "missing"]),
+    (["~generator.prompt"], ["generator.prompt", "needs it; found none"]),
     (["limit=abc"], ["limit", "abc", "a whole number"]),
     (["seed=1.5"], ["seed", "1.5", "a whole number"]),
     (["seed=null"], ["seed"]),

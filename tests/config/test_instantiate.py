@@ -56,9 +56,9 @@ def thing(**settings: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("node", "message"),
     [
-        (thing(number=1, nmber=2), r"^row\.nmber: no such key; .*Thing takes number, of, device$"),
-        (thing(of=None), r"^row\.number: missing; .*Thing needs it$"),
-        (thing(number=1, of=thing()), r"^row\.of\.number: missing"),
+        (thing(number=1, nmber=2), r"^row\.nmber: no such key; .*Thing accepts number, of, device$"),
+        (thing(of=None), r"^row\.number: expected a value, because .*Thing needs it; found none$"),
+        (thing(number=1, of=thing()), r"^row\.of\.number: expected a value, because .* needs it; found none"),
         ({"open": {"list": [thing(number=1), thing(number=1, x=1)]}}, r"^row\.open\.list\[1\]\.x: no such key"),
         ({"_target_": "nowhere.Thing"}, r"^row\._target_: expected a class or function, found nowhere\.Thing \(.+\)$"),
         ({"_target_": f"{__name__}.Thong"}, r"^row\._target_: expected a class or function, found .*Thong"),
@@ -87,15 +87,17 @@ def test_right_nodes_are_accepted() -> None:
 
 @pytest.mark.parametrize("node", [{}, {"number": 1}, None, {"_target_": None}])
 def test_a_missing_target_is_refused(node: Any) -> None:
-    with pytest.raises(BadInputError, match=r"^row\._target_: expected the name of a class or function, found none$"):
+    with pytest.raises(
+        BadInputError, match=r"^row\._target_: expected the full name of a class or function, found none$"
+    ):
         require_target(node, "row")
 
 
 def test_arguments_that_the_program_supplies_cannot_be_set_by_the_user() -> None:
     check_targets({"_target_": THING}, "row", given=("number",))
-    with pytest.raises(BadInputError, match=r"row\.number: no such key; .* takes of, device$"):
+    with pytest.raises(BadInputError, match=r"row\.number: no such key; .* accepts of, device$"):
         check_targets(thing(number=1), "row", given=("number",))
-    with pytest.raises(BadInputError, match=r"row\.of\.number: missing"):
+    with pytest.raises(BadInputError, match=r"row\.of\.number: expected a value, because .* needs it; found none"):
         check_targets({"_target_": THING, "of": thing()}, "row", given=("number",))
 
 
@@ -146,8 +148,8 @@ def test_only_missing_paths_are_listed(tmp_path: Path) -> None:
     }
     lines = missing_files(node, "row")
     assert lines == [
-        f"row.of.pipeline: nothing at {tmp_path / 'gone'}",
-        f"row.root: nothing at {tmp_path / 'lost'}",
+        f"row.of.pipeline: expected a file or folder at {tmp_path / 'gone'}, found nothing",
+        f"row.root: expected a file or folder at {tmp_path / 'lost'}, found nothing",
     ]
 
 
@@ -295,7 +297,9 @@ def test_a_path_is_known_by_the_annotation_of_somebodys_own_class(
     weights.write_bytes(b"other")
     assert identity(node) != before
     node["weights_file"] = "nowhere.bin"
-    assert missing_files(node, "rows.own.method") == ["rows.own.method.weights_file: nothing at nowhere.bin"]
+    assert missing_files(node, "rows.own.method") == [
+        "rows.own.method.weights_file: expected a file or folder at nowhere.bin, found nothing"
+    ]
 
 
 def test_given_arguments_are_passed_themselves_and_not_copied() -> None:

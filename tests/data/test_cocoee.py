@@ -160,10 +160,13 @@ def test_ids_that_lack_a_file_are_counted_and_shown(copy: Path) -> None:
         (copy / file).unlink()
     with pytest.raises(BadInputError) as caught:
         list(COCOEE(copy))
-    expected = f"{copy / 'id_list.npy'}: 2 of {PAIRS} ids lack a file in {copy}: {', '.join(gone)}"
+    found = f"2 of {PAIRS} ids without one of them: {', '.join(gone)}"
+    expected = (
+        f"{copy / 'id_list.npy'}: expected a picture, a mask and an exemplar in {copy} for each id, found {found}"
+    )
     assert str(caught.value) == expected
     (copy / "id_list.npy").unlink()
-    with pytest.raises(BadInputError, match=rf"{copy}: 2 of {PAIRS} ids lack a file"):
+    with pytest.raises(BadInputError, match=rf"^{copy}: expected a picture, .*, found 2 of {PAIRS} ids without one"):
         list(COCOEE(copy))
 
 
@@ -171,14 +174,14 @@ def test_ids_that_lack_a_file_are_counted_and_shown(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (np.array([3, 5, 3, 5, 7]), r"expected every name once, found 2 repeated: 000000000003, 000000000005$"),
+        (np.array([3, 5, 3, 5, 7]), r"expected each name once, found 2 repeated: 000000000003, 000000000005$"),
         (np.array([1.5, 2.5]), r"expected a 1-D array of whole numbers, found float64 of shape \(2,\)$"),
         (np.array([[1, 2]]), r"expected a 1-D array of whole numbers, found int64 of shape \(1, 2\)$"),
         (np.array([1, -2, 10**12]), r"expected ids of at most 12 digits, found -2, 1000000000000$"),
         (np.array([], np.int64), r"expected ids of pictures, found none$"),
         (
             np.array([{}], object),
-            r"expected a NumPy file of ids, found one that cannot be read \(Object arrays cannot be loaded",
+            r"expected a NumPy file \(\.npy\) with ids, found one that cannot be read \(Object arrays cannot be loaded",
         ),
     ],
 )
@@ -191,11 +194,15 @@ def test_a_broken_list_is_refused(copy: Path, content: npt.NDArray[np.generic], 
 @pytest.mark.blackbox
 def test_a_wrong_list_or_folder_is_named(copy: Path, tmp_path: Path) -> None:
     (copy / "id_list.npy").write_text("1\n2\n")
-    with pytest.raises(BadInputError, match=r"id_list\.npy: expected a NumPy file of ids, found "):
+    with pytest.raises(BadInputError, match=r"id_list\.npy: expected a NumPy file \(\.npy\) with ids, found "):
         list(COCOEE(copy))
-    with pytest.raises(BadInputError, match=r"gone\.npy: expected a NumPy file of ids, found .*No such file"):
+    with pytest.raises(
+        BadInputError, match=r"gone\.npy: expected a NumPy file \(\.npy\) with ids, found .*No such file"
+    ):
         list(COCOEE(copy, ids="gone.npy"))
-    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds GT_3500, .*nowhere$"):
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.root: expected a folder that contains the folders GT_3500, .*nowhere$"
+    ):
         list(COCOEE(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInputError, match=r"empty: expected ids of pictures, found none$"):

@@ -109,7 +109,7 @@ def test_a_missing_or_empty_folder_is_refused(tmp_path: Path) -> None:
         names(tmp_path)
     with pytest.raises(
         BadInputError,
-        match=r"^dataset\.root: expected a folder of pictures, found something that is no folder at .*notes\.txt$",
+        match=r"^dataset\.root: expected a folder of pictures, found something that is not a folder at .*notes\.txt$",
     ):
         names(tmp_path / "notes.txt")
 

@@ -177,9 +177,15 @@ def test_three_pictures_of_a_thousand_classes_are_labelled_reconstructed(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1\n2\nn01440764\n-4\n", r"truth\.txt: expected a class id in every line, found n01440764 in line 3, -4 in "),
-        ("", r"truth\.txt: expected a class id in every line, found none$"),
-        ("1\n" * 7, r"truth\.txt: 6 of 7 files are missing in .*: ILSVRC2012_val_00000002\.JPEG, .* and 1 more$"),
+        (
+            "1\n2\nn01440764\n-4\n",
+            r"truth\.txt: expected a class number in every line, found n01440764 in line 3, -4 in ",
+        ),
+        ("", r"truth\.txt: expected a class number in every line, found none$"),
+        (
+            "1\n" * 7,
+            r"truth\.txt: expected that each .*, found 6 of 7 missing: ILSVRC2012_val_00000002\.JPEG, .* and 1 more$",
+        ),
     ],
 )
 def test_a_ground_truth_that_does_not_fit_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -187,7 +193,9 @@ def test_a_ground_truth_that_does_not_fit_is_refused(tmp_path: Path, text: str, 
     (tmp_path / "truth.txt").write_text(text)
     with pytest.raises(BadInputError, match=message):
         list(ImageNetValidation(tmp_path, ground_truth="truth.txt"))
-    with pytest.raises(BadInputError, match=r"^dataset\.pictures\.ground_truth: expected a file of class ids.*gone"):
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.pictures\.ground_truth: expected a text file of class numbers.*gone"
+    ):
         list(ImageNetValidation(tmp_path, ground_truth="gone.txt"))
 
 
@@ -203,7 +211,7 @@ def test_two_pictures_with_equal_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "n1").mkdir()
     for name in ("a.png", "a.jpg"):
         (tmp_path / "n1" / name).touch()
-    with pytest.raises(BadInputError, match=r"n1: expected every name once, found 1 repeated: a$"):
+    with pytest.raises(BadInputError, match=r"n1: expected each name once, found 1 repeated: a$"):
         list(ImageNetValidation(tmp_path))
 
 
@@ -229,8 +237,8 @@ def test_the_archive_is_read_as_pairs_sorted_by_name(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a", "a_mask", "c", "b"], r": 2 of 3 pairs lack a file: b_mask\.png, c_mask\.png$"),
-        (["a", "a_mask", "b_mask"], r": 1 of 2 pairs lack a file: b\.png$"),
+        (["a", "a_mask", "c", "b"], r", found 2 of 3 pairs without one of the two files: b_mask\.png, c_mask\.png$"),
+        (["a", "a_mask", "b_mask"], r", found 1 of 2 pairs without one of the two files: b\.png$"),
         ([], r"^dataset\.root: expected pairs of NAME\.png and NAME_mask\.png, found none in "),
     ],
 )
@@ -240,7 +248,7 @@ def test_pictures_and_masks_without_a_partner_are_counted_and_shown(
     with pytest.raises(BadInputError, match=message):
         list(AuthorsArchive(archive(tmp_path, *names)))
     with pytest.raises(
-        BadInputError, match=r"^dataset\.root: expected a folder of NAME\.png and NAME_mask\.png, found "
+        BadInputError, match=r"^dataset\.root: expected a folder with pairs of NAME\.png and NAME_mask\.png, found "
     ):
         list(AuthorsArchive(tmp_path / "nowhere"))
 

@@ -111,7 +111,7 @@ def test_captions_are_stripped_and_limited_to_the_first_ones(copy: Path) -> None
 def test_a_chosen_split_needs_only_its_own_files(root: Path) -> None:
     assert len(list(KarpathyCOCO(root, split="test"))) == 3 * 5
     with pytest.raises(
-        BadInputError, match=r"dataset_coco\.json: 3 of 3 files are missing in .*: train2014/COCO_train"
+        BadInputError, match=r"dataset_coco\.json: expected that each .*, found 3 of 3 missing: train2014/COCO_train"
     ):
         list(KarpathyCOCO(root, split="train"))
 
@@ -158,10 +158,10 @@ def test_an_empty_caption_is_replaced_by_the_next_one(copy: Path) -> None:
 @pytest.mark.blackbox
 def test_a_set_with_only_empty_captions_is_refused(copy: Path) -> None:
     change(copy, lambda image: [sentence.update(raw="") for sentence in image["sentences"]])
-    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty ones$"):
+    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty captions$"):
         list(KarpathyCOCO(copy))
     change(copy, lambda image: image.update(sentences=[]))
-    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty ones$"):
+    with pytest.raises(BadInputError, match=r"\.json: expected captions of the split val, found only empty captions$"):
         list(KarpathyCOCO(copy))
 
 
@@ -172,7 +172,7 @@ def test_missing_images_are_counted_and_shown(copy: Path) -> None:
         (copy / name).unlink()
     with pytest.raises(BadInputError) as caught:
         list(KarpathyCOCO(copy))
-    shown = f"7 of {IMAGES} files are missing in {copy}: {', '.join(gone[:5])} and 2 more"
+    shown = f"exists in {copy}, found 7 of {IMAGES} missing: {', '.join(gone[:5])} and 2 more"
     assert str(caught.value) == f"{copy / JSON}: {shown}"
 
 
@@ -187,8 +187,8 @@ def test_an_unknown_split_is_named_with_the_known_ones(root: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", r"dataset_coco\.json: expected JSON, found "),
-        ("[" * 100_000, r"dataset_coco\.json: expected JSON of at most 100 levels, found more"),
+        ("{", r"dataset_coco\.json: expected JSON, found an error: "),
+        ("[" * 100_000, r"dataset_coco\.json: expected JSON with at most 100 nested levels, found more"),
         ("[]", r"dataset_coco\.json: expected a JSON object, found a list"),
         ('{"images": {}}', r"dataset_coco\.json: images: expected a valid list, found an object"),
         ('{"images": []}', r"dataset\.pictures\.split: expected a split with images in .*, found val"),
@@ -206,9 +206,9 @@ def test_a_broken_file_of_captions_is_named(copy: Path, text: str, message: str)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"filepath": "../elsewhere"}, r"paths must stay inside .*: found \.\./elsewhere/COCO_"),
-        ({"filepath": "/etc", "filename": "passwd"}, r"paths must stay inside .*: found /etc/passwd$"),
-        ({"cocoid": 7}, r"expected every name once, found 1 repeated: 7$"),
+        ({"filepath": "../elsewhere"}, r"expected only paths inside .*, found \.\./elsewhere/COCO_"),
+        ({"filepath": "/etc", "filename": "passwd"}, r"expected only paths inside .*, found /etc/passwd$"),
+        ({"cocoid": 7}, r"expected each name once, found 1 repeated: 7$"),
         ({"cocoid": "x"}, r"images\.\d+\.cocoid: expected .*, found \"x\"$"),
         ({"sentences": [{"raw": None}]}, r"images\.\d+\.sentences\.0\.raw: expected .*, found null$"),
     ],
@@ -221,7 +221,9 @@ def test_entries_with_wrong_paths_are_refused(copy: Path, changes: dict[str, Any
 
 @pytest.mark.blackbox
 def test_a_missing_root_or_file_is_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds val2014, .*nowhere$"):
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.root: expected a folder that contains the folder val2014, .*nowhere$"
+    ):
         list(KarpathyCOCO(tmp_path / "nowhere"))
     with pytest.raises(
         BadInputError, match=r"^dataset\.pictures\.annotations: expected dataset_coco\.json.*gone\.json"

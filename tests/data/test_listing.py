@@ -26,7 +26,7 @@ def test_names_are_hashed_joined_by_line_feeds() -> None:
 
 @pytest.mark.parametrize("name", ["../a.png", "/a.png", "a/../../b.png", "a/.."])
 def test_a_path_outside_its_root_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(BadInputError, match=r"^list\.txt: paths must stay inside .*: found "):
+    with pytest.raises(BadInputError, match=r"^list\.txt: expected only paths inside .*, found "):
         inside(tmp_path, name, listed_in=LIST)
 
 
@@ -36,13 +36,15 @@ def test_a_path_below_its_root_is_accepted(tmp_path: Path) -> None:
 
 def test_repeated_names_are_counted_and_shown() -> None:
     refuse_repeated(["a", "b"], listed_in=LIST)
-    with pytest.raises(BadInputError, match=r"^list\.txt: expected every name once, found 2 repeated: b, a$"):
+    with pytest.raises(BadInputError, match=r"^list\.txt: expected each name once, found 2 repeated: b, a$"):
         refuse_repeated(["b", "a", "a", "b", "c", "b"], listed_in=LIST)
 
 
 def test_missing_files_are_counted_and_shown(tmp_path: Path) -> None:
     (tmp_path / "0").touch()
-    with pytest.raises(BadInputError, match=r"^list\.txt: 6 of 7 files are missing in .*: 1, 2, 3, 4, 5 and 1 more$"):
+    with pytest.raises(
+        BadInputError, match=r"^list\.txt: expected that each .*, found 6 of 7 missing: 1, 2, 3, 4, 5 and 1 more$"
+    ):
         refuse_missing(tmp_path, [tmp_path / str(number) for number in range(7)], listed_in=LIST)
 
 

@@ -118,13 +118,13 @@ def test_missing_and_differing_items_are_counted_and_shown(store: Path, capsys: 
     assert main(["diff", str(path), str(other)]) == DIFFERENT
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
-        f"only in A: 1: {names[9]}",
-        "only in B: 1: new",
-        f"image: 1: {names[0]}",
-        f"mask: 1: {names[0]}",
-        f"caption: 8: {', '.join(names[1:6])} and 3 more",
-        f"exemplar: 1: {names[1]}",
-        f"reference: 1: {names[10]}",
+        f"only in A: 1 item(s): {names[9]}",
+        "only in B: 1 item(s): new",
+        f"image: 1 item(s): {names[0]}",
+        f"mask: 1 item(s): {names[0]}",
+        f"caption: 8 item(s): {', '.join(names[1:6])} and 3 more",
+        f"exemplar: 1 item(s): {names[1]}",
+        f"reference: 1 item(s): {names[10]}",
     ]
     assert main(["diff", str(path), str(other), "--json"]) == DIFFERENT
     assert json.loads(capsys.readouterr().out)["caption"] == names[1:9]
@@ -161,7 +161,7 @@ def test_unchanged_prepared_items_pass_verification(
         shutil.copy(path, run / "manifest.json")
         assert main(["verify", str(run), str(tmp_path / "data"), str(store / "items")]) == SAME
         count = len(json.loads(path.read_text())["items"])
-        assert capsys.readouterr().out == f"{count} items, all the same\n" * 3
+        assert capsys.readouterr().out == f"{count} items, and none of them differs\n" * 3
 
 
 def test_changed_and_missing_files_are_found(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,7 +172,11 @@ def test_changed_and_missing_files_are_found(store: Path, tmp_path: Path, capsys
     shutil.copy(root / "Ref_3500" / f"{names[1]}_ref.png", root / "Ref_3500" / f"{names[2]}_ref.png")
     (root / "Ref_3500" / f"{names[3]}_ref.png").unlink()
     assert main(["verify", str(path)]) == DIFFERENT
-    expected = [f"image: 1: {names[0]}", f"exemplar: 1: {names[2]}", f"unreadable: 1: {names[3]}"]
+    expected = [
+        f"image: 1 item(s): {names[0]}",
+        f"exemplar: 1 item(s): {names[2]}",
+        f"unreadable: 1 item(s): {names[3]}",
+    ]
     assert capsys.readouterr().out.splitlines() == expected
 
 
@@ -188,13 +192,13 @@ def test_a_forged_manifest_is_found(store: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "expected JSON, found "),
+        ("{", "expected JSON, found an error: "),
         ("[]", "expected a JSON object, found a list"),
         (
             '{"items": [{"id": "a"}]}',
             "expected a list `items` whose entries have an id and a source, found no such list",
         ),
-        (None, "expected a manifest or a folder that holds one, found none"),
+        (None, "expected manifest.json or a folder that contains it, found none"),
     ],
 )
 def test_a_file_that_is_not_a_manifest_is_bad_input(
@@ -213,7 +217,7 @@ def test_a_file_that_is_not_a_manifest_is_bad_input(
 def test_missing_or_broken_items_are_bad_input(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = manifests(store)["given"]
     assert main(["verify", str(path), str(tmp_path / "data")]) == BAD_INPUT
-    assert "expected the manifest's prepared items below" in capsys.readouterr().err
+    assert "expected the prepared items that the manifest lists in a folder below" in capsys.readouterr().err
     (path.parent / "items.arrow").write_bytes(b"no table")
     assert main(["verify", str(path)]) == BAD_INPUT
     assert "items.arrow: expected prepared items, found " in capsys.readouterr().err
@@ -229,7 +233,7 @@ def test_the_command_returns_the_documented_statuses(store: Path, tmp_path: Path
     assert run("diff", str(path), str(path)).returncode == SAME
     compared = run("diff", str(path), str(other))
     assert (compared.returncode, compared.stderr) == (DIFFERENT, "")
-    assert compared.stdout.startswith("only in A: 1: ")
+    assert compared.stdout.startswith("only in A: 1 item(s): ")
     assert run("diff", str(path)).returncode == BAD_INPUT
     assert run("show", str(tmp_path / "gone")).returncode == BAD_INPUT
 

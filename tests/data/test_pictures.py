@@ -82,7 +82,7 @@ def test_other_tiffs_need_a_stated_range(tmp_path: Path, kind: str) -> None:
     sort, code, top = {**KINDS, "unsigned": ("u4", "I", 2**32 - 1)}[kind]
     values = (RAMP / 65535 * top).astype(sort)
     tifffile.imwrite(path, values, photometric="minisblack")
-    with pytest.raises(BadInputError, match=r"other\.tif: expected unsigned .*SMinSampleValue.*samples of \d+ bits"):
+    with pytest.raises(BadInputError, match=r"other\.tif: expected unsigned .*SMinSampleValue.*values of \d+ bits"):
         read_rgb(path)
     tags = [(340, code, 1, 0, True), (341, code, 1, top, True)]
     tifffile.imwrite(path, values, photometric="minisblack", extratags=tags)
@@ -93,7 +93,7 @@ def test_other_tiffs_need_a_stated_range(tmp_path: Path, kind: str) -> None:
         photometric="minisblack",
         extratags=[tags[0], (341, code, 1, top / 2 if code == "f" else top // 2, True)],
     )
-    with pytest.raises(BadInputError, match=r"expected samples from 0 to .*, found others"):
+    with pytest.raises(BadInputError, match=r"expected pixel values from 0 to .*, found values outside"):
         read_rgb(path)
 
 
@@ -104,7 +104,7 @@ def test_a_range_may_hold_ratios_but_not_words(tmp_path: Path) -> None:
     assert furthest(tmp_path / "a.tif", grey(RAMP / 257)) < 0.51
     words = [(340, "s", 0, "low", True), (341, "s", 0, "high", True)]
     tifffile.imwrite(tmp_path / "b.tif", values, photometric="minisblack", extratags=words)
-    refused(tmp_path / "b.tif", "or a range in the tags .*, found float samples of 32 bits without a range$")
+    refused(tmp_path / "b.tif", "or their range in the tags .*, found float values of 32 bits without a range$")
 
 
 def test_a_tiff_with_too_few_strips_is_refused(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_tiff_with_too_few_strips_is_refused(tmp_path: Path) -> None:
         start = data.index(struct.pack("<HHI", tag, 4, 4))
         data = data[:start] + struct.pack("<HHI", tag, 4, 1) + data[start + 8 :]
     path.write_bytes(data)
-    refused(path, "fewer strips or tiles than the picture has")
+    refused(path, "some strips or tiles of the TIFF are missing")
 
 
 def test_a_large_picture_of_floats_is_scaled_in_parts(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_range_inside_sixteen_bits_is_used(tmp_path: Path) -> None:
     tifffile.imwrite(path, RAMP >> 6, photometric="minisblack", extratags=[(341, "H", 1, 1023, True)])
     assert furthest(path, grey((RAMP >> 6) / 1023 * 255)) <= 0.5
     tifffile.imwrite(path, DEEP >> 6, photometric="rgb", extratags=[(341, "H", 3, (1023,) * 3, True)])
-    with pytest.raises(BadInputError, match=r"ten\.tif: expected 16-bit colours from 0 to 65535"):
+    with pytest.raises(BadInputError, match=r"ten\.tif: expected 16-bit colours with values from 0 to 65535"):
         read_rgb(path)
 
 
@@ -171,30 +171,30 @@ def refused(path: Path, words: str) -> None:
 def test_pictures_that_pillow_misreads_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "odd.tif"
     tifffile.imwrite(path, DEEP.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
-    refused(path, "found them plane by plane")
+    refused(path, "found a plane for each colour")
     ranged = [(340, "f", 1, 0.0, True), (341, "f", 1, 1.0, True)]
     values = (RAMP / 65535).astype("f4")
     tifffile.imwrite(path, values, photometric="minisblack", byteorder=">", compression="zlib", extratags=ranged)
     refused(path, "byte order")
     tifffile.imwrite(path, DEEP / 65535, photometric="rgb")
-    refused(path, "unusual kind of TIFF")
+    refused(path, "or a kind of TIFF that cannot be read")
     image = Image.new("LAB", (4, 4))
     image.save(path)
     refused(path, "mode LAB")
     values[0, 0] = np.nan
     tifffile.imwrite(path, values, photometric="minisblack", extratags=ranged)
-    refused(path, "found others")
+    refused(path, "found values outside")
     path = tmp_path / "deep.jp2"
     cv2.imwrite(str(path), np.full((64, 64, 3), 65535, np.uint16))
     refused(path, "found 3 × 16 bits")
     Image.fromarray((RAMP / 65535).astype("f4")).save(tmp_path / "float.pfm")
-    refused(tmp_path / "float.pfm", "float samples of no stated range")
+    refused(tmp_path / "float.pfm", "float values without a stated range")
     path = tmp_path / "hdr.png"
     path.write_bytes(png(8, 0, bytes(6), (b"cICP", bytes([9, 16, 0, 1]))))
     refused(path, r"high dynamic range \(PQ\)")
     path = tmp_path / "clear.png"
     path.write_bytes(png(16, 2, bytes(26), (b"tRNS", bytes(6))))
-    refused(path, "transparent colour of 8 bits")
+    refused(path, "transparent colour with 8 bits")
 
 
 def test_an_avif_of_a_high_dynamic_range_is_refused(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_a_fully_transparent_picture_is_refused(tmp_path: Path, suffix: str) -> 
     unseen = colours().convert("RGBA")
     unseen.putalpha(0)
     unseen.save(tmp_path / f"unseen.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
-    refused(tmp_path / f"unseen.{suffix}", "found one of transparent pixels alone$")
+    refused(tmp_path / f"unseen.{suffix}", "found only transparent pixels$")
     unseen.putpixel((3, 3), (0, 0, 0, 1))
     unseen.save(tmp_path / f"seen.{suffix}", **({"lossless": True} if suffix == "webp" else {}))
     assert furthest(tmp_path / f"seen.{suffix}", np.full((16, 64, 3), 255.0)) <= 1
@@ -414,10 +414,10 @@ def test_wrong_shapes_are_refused_before_decoding(tmp_path: Path) -> None:
     path = tmp_path / "shape.png"
     tracemalloc.start()
     for size, words in (
-        ((1, 30_000), r"expected sides no further apart than 1:20, found 1×30000"),
+        ((1, 30_000), r"expected a longer side of at most 20 times the shorter side, found 1×30000"),
         ((21, 1), r"found 21×1"),
-        ((13_378, 13_378), r"expected at most 178,956,970 pixels, found "),
-        ((60_000, 60_000), r"expected at most 178,956,970 pixels, found more"),
+        ((13_378, 13_378), r"expected a picture of at most 178,956,970 pixels, found "),
+        ((60_000, 60_000), r"expected a picture of at most 178,956,970 pixels, found more"),
     ):
         path.write_bytes(png(8, 2, b"", size=size))
         refused(path, words)
@@ -473,7 +473,7 @@ def saved_as(kind: str) -> Callable[[], bytes]:
 def test_unsupported_formats_are_refused(tmp_path: Path, make: Callable[[], bytes]) -> None:
     path = tmp_path / "named.png"
     path.write_bytes(make())
-    refused(path, r"expected a picture \(JPEG, PNG, .*\), found something else")
+    refused(path, r"expected a picture \(JPEG, PNG, .*\), found a file of another type")
     assert not is_picture(path)
 
 
@@ -496,6 +496,6 @@ def test_any_error_of_an_image_decoder_names_the_file(tmp_path: Path, monkeypatc
 
         monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", fail)
         with pytest.raises(
-            BadInputError, match=r"a\\nb\\xff\.png: expected a whole picture, found a broken one \(.*of\S*this"
+            BadInputError, match=r"a\\nb\\xff\.png: expected a complete picture, found a broken one \(.*of\S*this"
         ):
             read_rgb(path)

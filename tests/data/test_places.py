@@ -95,11 +95,14 @@ def test_the_published_list_is_recognised_by_its_count_and_hash(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["a.jpg", "b.jpg", "a.png"], r"some\.txt: expected every name once, found 1 repeated: a$"),
-        (["../secret.jpg"], r"some\.txt: paths must stay inside .*test_256: found \.\./secret\.jpg$"),
-        (["/etc/passwd"], r"paths must stay inside .*: found /etc/passwd$"),
-        (["Places365_test_00000001.jpg", "b.jpg", "."], r"some\.txt: 2 of 3 files are missing in .*: b\.jpg, \.$"),
-        (["", "  "], r"some\.txt: expected names of pictures, one a line, found none$"),
+        (["a.jpg", "b.jpg", "a.png"], r"some\.txt: expected each name once, found 1 repeated: a$"),
+        (["../secret.jpg"], r"some\.txt: expected only paths inside .*test_256, found \.\./secret\.jpg$"),
+        (["/etc/passwd"], r"expected only paths inside .*, found /etc/passwd$"),
+        (
+            ["Places365_test_00000001.jpg", "b.jpg", "."],
+            r"some\.txt: expected that each .*, found 2 of 3 missing: b\.jpg, \.$",
+        ),
+        (["", "  "], r"some\.txt: expected one file name of a picture on each line, found none$"),
     ],
 )
 def test_a_list_with_wrong_paths_is_refused(root: Path, tmp_path: Path, names: list[str], message: str) -> None:
@@ -109,9 +112,14 @@ def test_a_list_with_wrong_paths_is_refused(root: Path, tmp_path: Path, names: l
 
 @pytest.mark.blackbox
 def test_a_missing_or_wrong_root_or_list_is_named(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"^dataset\.root: expected a folder that holds test_256, found nothing at"):
+    with pytest.raises(
+        BadInputError, match=r"^dataset\.root: expected a folder that contains the folder test_256, found nothing at"
+    ):
         list(Places(tmp_path / "nowhere", LIST))
-    with pytest.raises(BadInputError, match=r"^dataset\.pictures\.listing: expected a text file of names.*gone\.txt"):
+    with pytest.raises(
+        BadInputError,
+        match=r"^dataset\.pictures\.listing: expected a text file with one file name on each line.*gone\.txt",
+    ):
         list(Places(root, "gone.txt"))
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInputError, match=r"^dataset\.pictures\.listing: .*bytes\.txt"):

@@ -123,7 +123,7 @@ def test_pictures_without_a_valid_mask_are_named_every_time(
             items = prepare(tmp_path / "items", [pictures[0], dropped, pictures[1]])
         assert items.manifest["dropped"] == [dropped.id]
         assert [line["id"] for line in items.lines()] == [pictures[0].id, pictures[1].id]
-        assert f"left out 1 picture(s), because all their masks cover more than half: {dropped.id}" in caplog.text
+        assert f"1 picture(s) are left out, because all their masks cover more than half: {dropped.id}" in caplog.text
 
 
 def spoil(picture: Picture) -> None:
@@ -144,7 +144,7 @@ def test_one_broken_picture_among_many_is_named(
         items = prepare(tmp_path / "items", [pictures[1], *copies(pictures, 110)])
     assert list(items.manifest["broken"]) == [pictures[1].id]
     assert str(pictures[1].path) in items.manifest["broken"][pictures[1].id]
-    assert f"left out a broken picture: {pictures[1].path}" in caplog.text
+    assert f"a broken picture is left out: {pictures[1].path}" in caplog.text
     assert len(items) + len(items.manifest["dropped"]) == 110
     blocks = list(items.blocks())
     assert blocks[0] == (0, BLOCK)
@@ -154,7 +154,9 @@ def test_one_broken_picture_among_many_is_named(
 def test_more_than_one_broken_picture_in_a_hundred_is_refused(tmp_path: Path, pictures: list[Picture]) -> None:
     spoil(pictures[1])
     pictures[2].path.unlink()
-    with pytest.raises(BadInputError, match=r"^2 of 112 pictures are broken, more than 1 %") as caught:
+    with pytest.raises(
+        BadInputError, match=r"^dataset: expected at most 1 % broken pictures, found 2 of 112: "
+    ) as caught:
         prepare(tmp_path / "items", [*pictures[1:3], *copies(pictures, 110)])
     assert str(pictures[1].path) in str(caught.value)
     assert str(pictures[2].path) in str(caught.value)
@@ -201,7 +203,9 @@ def test_a_wrong_area_or_source_in_the_manifest_is_treated_as_damage(tmp_path: P
 
 def test_a_data_set_without_items_is_refused(tmp_path: Path) -> None:
     for pictures in ([], [rejected(tmp_path)]):
-        with pytest.raises(BadInputError, match=rf"^dataset: expected items, found none in {len(pictures)} pictures"):
+        with pytest.raises(
+            BadInputError, match=rf"^dataset: expected at least one picture .*, found none in {len(pictures)} pictures"
+        ):
             prepare(tmp_path / "items", pictures)
     assert sets(tmp_path / "items") == []
 
@@ -227,9 +231,18 @@ def test_a_mask_whose_path_is_not_utf8_is_reported_as_broken(tmp_path: Path, pic
 
 STRANGE = {
     "number": (lambda picture: Listed([5]), "expected pictures, found 5"),  # type: ignore[list-item]
-    "path": (lambda picture: Listed([replace(picture, path="a.png")]), "expected paths and a text as caption"),
-    "mask": (lambda picture: Listed([replace(picture, mask="a.png")]), "expected paths and a text as caption"),
-    "caption": (lambda picture: Listed([replace(picture, caption="\udcff")]), "found a lone surrogate in that of"),
+    "path": (
+        lambda picture: Listed([replace(picture, path="a.png")]),
+        "expected Path objects as paths and a text as caption",
+    ),
+    "mask": (
+        lambda picture: Listed([replace(picture, mask="a.png")]),
+        "expected Path objects as paths and a text as caption",
+    ),
+    "caption": (
+        lambda picture: Listed([replace(picture, caption="\udcff")]),
+        "found a lone surrogate in the caption of",
+    ),
     "masks": (
         lambda picture: Listed([picture], masks="none"),
         "masks: expected one of drawn, given, whole, found 'none'",
@@ -238,8 +251,8 @@ STRANGE = {
         lambda picture: Listed([picture], fit="stretch"),
         "fit: expected one of lama, squash, crop, found 'stretch'",
     ),
-    "failing": (lambda picture: {"no": "adapter"}, "expected pictures in their order, found AttributeError"),
-    "none": (lambda picture: None, "expected pictures in their order, found AttributeError"),
+    "failing": (lambda picture: {"no": "adapter"}, "expected an object that lists pictures, found AttributeError"),
+    "none": (lambda picture: None, "expected an object that lists pictures, found AttributeError"),
 }
 """Adapters that break their contract, and the messages about them."""
 
@@ -290,14 +303,16 @@ def test_given_masks_are_split_at_one_half_and_grey_ones_are_counted(tmp_path: P
 
 def test_masks_that_look_inverted_are_refused(tmp_path: Path, pictures: list[Picture]) -> None:
     adapter = with_masks(tmp_path, pictures[:2], [box(0, 255), box(0, 255)])
-    with pytest.raises(BadInputError, match="found 89% on average; are they inverted"):
+    with pytest.raises(BadInputError, match="on average, found 89%; if the holes are black"):
         prepared(tmp_path / "items", adapter)
     assert sets(tmp_path / "items") == []
 
 
 def test_a_mask_of_another_size_is_named(tmp_path: Path, pictures: list[Picture]) -> None:
     adapter = with_masks(tmp_path, pictures[:1], [np.zeros((SIDE, SIDE + 1))])
-    with pytest.raises(BadInputError, match=r"0_mask\.png: expected a mask of its image's size 32×32, found 33×32"):
+    with pytest.raises(
+        BadInputError, match=r"0_mask\.png: expected a mask with the size of its image, 32×32, found 33×32"
+    ):
         prepared(tmp_path / "items", adapter)
 
 

@@ -115,5 +115,5 @@ def test_a_list_that_is_not_text_is_refused(tmp_path: Path, content: bytes | Non
 def test_a_ground_truth_with_another_line_is_refused(tmp_path: Path, text: str) -> None:
     touch(tmp_path, "ILSVRC2012_val_00000001.JPEG", "ILSVRC2012_val_00000002.JPEG")
     (tmp_path / "truth.txt").write_text(text, encoding="utf-8")
-    with pytest.raises(BadInputError, match=r"truth\.txt: expected a class id in every line, found "):
+    with pytest.raises(BadInputError, match=r"truth\.txt: expected a class number in every line, found "):
         list(ImageNetValidation(tmp_path, ground_truth="truth.txt"))

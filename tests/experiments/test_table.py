@@ -213,7 +213,7 @@ def test_a_run_whose_folder_is_removed_ends_with_one_message_and_can_be_repeated
         patch.setattr("bench.experiments.table.write_influences", removing)
         assert main(words) == 2
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bench: ")]
-    assert said.startswith(f"bench: out: expected the folder {out} that this run made, found that it was removed")
+    assert said.startswith(f"bench: out: expected that the folder {out} of this run is kept, found that it was removed")
     assert not out.exists()
     assert sorted(store.rglob("*.safetensors")) == kept
     assert main(words) == 0
@@ -246,7 +246,7 @@ def test_scores_that_do_not_fit_their_items_are_made_again(
         Store(own).put("scores", path.name.partition("-")[0], arrays)
     bench.run(few(own, tmp_path / "out", "profile.fid_minimum=4", f"paths.data={store.parent / 'data'}"))
     # Other tests leave scores of further rows in the store.
-    assert len(ROWS) < caplog.text.count("is damaged; it is kept as") <= changed
+    assert len(ROWS) < caplog.text.count("is damaged; it is renamed to") <= changed
     for name in ("records.parquet", "table.csv"):
         assert (tmp_path / "out" / name).read_bytes() == (first / name).read_bytes()
 
@@ -262,7 +262,9 @@ def test_a_run_ends_after_the_requested_stage(store: Path, tmp_path: Path) -> No
 
 def test_an_output_folder_of_another_experiment_is_refused(store: Path, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"experiment": "another"}')
-    with pytest.raises(BadInputError, match=r"out: expected an empty folder, a run of table2.*found another"):
+    with pytest.raises(
+        BadInputError, match=r"out: expected an empty folder or an earlier run of table2.*found another"
+    ):
         bench.run(few(store, tmp_path))
 
 

@@ -133,8 +133,8 @@ SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "no rows": (lambda run: change_json(run / "results.json", rows=[]), "expected a row with a measured value"),
     "no columns": (lambda run: change_json(run / "results.json", columns=[]), "expected a row with a measured value"),
     "a row less": (without_row, "row mine: expected numbers as old has them, found none"),
-    "no number": (not_finite, "results.json: expected JSON, found NaN, which is no JSON number"),
-    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "expected a protocol for"),
+    "no number": (not_finite, "results.json: expected JSON, found an error: NaN, which is not a JSON number"),
+    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "expected the protocol of"),
     "damaged influences": (lambda run: (run / "influences.parquet").write_bytes(b"PAR1"), "influences.parquet: exp"),
     "fewer influences": (fewer_influences, "expected 39 items of lpips of mine, as in results.json, found 40"),
     "another experiment": (

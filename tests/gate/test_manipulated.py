@@ -102,7 +102,7 @@ def test_a_changed_value_of_a_baseline_is_named(
 ) -> None:
     change(baseline, *VALUE, to=9.0)
     assert command(worse, baseline) == BAD_INPUT
-    assert "expected content that matches its own sha256, found changed content" in said(capsys)
+    assert "expected content that matches the hash under its key sha256, found changed content" in said(capsys)
 
 
 @pytest.mark.blackbox

@@ -165,9 +165,12 @@ def test_an_unknown_row_or_column_lists_the_choices(
 @pytest.mark.parametrize(
     ("folder", "said"),
     [
-        (REPORTS, "expected one run, found several: table10_size_coco, table1_inpaint_places"),
+        (
+            REPORTS,
+            "expected the folder of one run, found a folder of several runs: table10_size_coco, table1_inpaint_places",
+        ),
         (REPORTS / "table7_architecture_base", "expected a table of numbers, found none in table7_architecture_base"),
-        (REPORTS / "nothing", "expected the results of a run, found no such file"),
+        (REPORTS / "nothing", "expected the file with the results of a run, found no such file"),
     ],
 )
 def test_a_folder_without_a_table_of_numbers_is_named(

@@ -74,7 +74,7 @@ def test_a_run_without_features_removes_those_of_an_earlier_run(run: Path, tmp_p
     shutil.copytree(run, tmp_path / "out")
     bench.run([word for word in words(run.parent, "run") if not word.startswith("out=")] + [f"out={tmp_path / 'out'}"])
     assert not (tmp_path / "out" / "features").exists()
-    with pytest.raises(BadInputError, match=r"index\.json: expected a file of a run with keep_features=true"):
+    with pytest.raises(BadInputError, match=r"index\.json: expected this file, which a run with keep_features=true"):
         read_summary(tmp_path / "out")
 
 
@@ -82,8 +82,14 @@ def test_a_run_without_features_removes_those_of_an_earlier_run(run: Path, tmp_p
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda out: (out / "features" / "base_mask-00000.parquet").unlink(), "whole shards of base_mask"),
-        (lambda out: (out / "features" / "truth-00000.parquet").write_bytes(b"PAR1"), "whole shards of truth"),
+        (
+            lambda out: (out / "features" / "base_mask-00000.parquet").unlink(),
+            "complete files with the features of base_mask",
+        ),
+        (
+            lambda out: (out / "features" / "truth-00000.parquet").write_bytes(b"PAR1"),
+            "complete files with the features of truth",
+        ),
         (lambda out: edit(out / "manifest.json"), "found features of other items"),
         (lambda out: (out / "features" / "index.json").write_text("{"), "expected JSON"),
         (lambda out: (out / "features" / "index.json").write_text("[" * 100_000), "at most 100 levels"),

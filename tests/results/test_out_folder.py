@@ -64,7 +64,7 @@ def test_a_finished_run_of_another_configuration_is_kept(config: RunConfig, tmp_
     check_out(other)  # nothing has finished
     finish(folder)
     with pytest.raises(
-        BadInputError, match=r"^out: .*overwrite=true; found a finished run with another seed in .*run$"
+        BadInputError, match=r"^out: .*found a finished run with another value of seed in .*run; overwrite=true"
     ):
         open_out(other)
     assert (folder / "run.json").is_file()
@@ -85,7 +85,7 @@ def test_a_folder_of_another_experiment_is_refused(config: RunConfig, tmp_path: 
 def test_a_folder_of_somebody_elses_files_is_refused_by_one_of_them(config: RunConfig, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     chosen = replace(config, out=str(tmp_path))
-    with pytest.raises(BadInputError, match=r"^out: .*overwrite=true; found notes.txt in "):
+    with pytest.raises(BadInputError, match=r"^out: .*, found other files in .*, such as notes.txt; overwrite=true"):
         open_out(chosen)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     assert open_out(replace(chosen, overwrite=True)) == tmp_path
@@ -113,6 +113,6 @@ def test_files_of_the_package_have_equal_names_on_every_machine(config: RunConfi
 def test_a_sweep_uses_only_its_own_folder(tmp_path: Path) -> None:
     out = tmp_path / "o"
     run_sweep(["a=1,4", f"out={out}"], run)
-    with pytest.raises(BadInputError, match=r"^out: .*finished run with another 1 in"):
+    with pytest.raises(BadInputError, match=r"^out: .*finished run with another value of 1 in"):
         run_sweep(["a=1,3", f"out={out}"], run)
     check_folder(str(out), {"experiment": "a sweep", "config": {"0": ["a=1"], "1": ["a=4"]}}, overwrite=False)

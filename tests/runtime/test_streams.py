@@ -52,7 +52,7 @@ def test_a_lost_stream_does_not_change_the_result(tmp_path: Path, streams: str) 
 def test_a_full_disk_is_named_once(tmp_path: Path) -> None:
     done = spoken(tmp_path, ">/dev/full")
     assert [line for line in done.stderr.splitlines() if line.startswith("stdout: ")] == [
-        "stdout: No space left on device; the printed output is incomplete, the files are complete"
+        "stdout: No space left on device; the printed text is incomplete, but all files are complete"
     ]
 
 

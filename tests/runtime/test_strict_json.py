@@ -31,19 +31,19 @@ class Shape(TypedDict):
 REFUSED = {
     b"": "expected JSON",
     b"{": "expected JSON",
-    b"\xff{}": "expected JSON, found 'utf-8' codec",
+    b"\xff{}": "expected JSON, found an error: 'utf-8' codec",
     b'{"a": 1, "a": 2}': 'the key "a" twice in one object',
     rb'{"a": "\ud800"}': "surrogates not allowed",
     rb'{"\udfff": 1}': "surrogates not allowed",
-    b'{"a": NaN}': "NaN, which is no JSON number",
-    b'{"a": -Infinity}': "-Infinity, which is no JSON number",
+    b'{"a": NaN}': "NaN, which is not a JSON number",
+    b'{"a": -Infinity}': "-Infinity, which is not a JSON number",
     b'{"a": 1e999}': "a number that is too large or too long: 1e999",
     b'{"a": ' + b"9" * 400 + b"}": "a whole number of 400 characters",
     b'{"a": ' + b"9" * 5000 + b"}": "a whole number of 5000 characters",
     b'{"a": 0.' + b"1" * 400 + b"}": "a number that is too large or too long",
-    b"[" * (DEEPEST + 2) + b"]" * (DEEPEST + 2): "at most 100 levels, found more",
-    b"[" * 100_000 + b"]" * 100_000: "at most 100 levels, found more",
-    b'{"a":' * 100_000: "at most 100 levels, found more",
+    b"[" * (DEEPEST + 2) + b"]" * (DEEPEST + 2): "at most 100 nested levels, found more",
+    b"[" * 100_000 + b"]" * 100_000: "at most 100 nested levels, found more",
+    b'{"a":' * 100_000: "at most 100 nested levels, found more",
 }
 
 

@@ -233,5 +233,5 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "latents").mkdir()
     (tmp_path / "latents" / KEY[:2]).symlink_to("/sys/kernel")  # where nobody may make a file
     store = Store(tmp_path)
-    with pytest.raises(BadInputError, match=r"paths\.store: expected a folder that can be written, as latents"):
+    with pytest.raises(BadInputError, match=r"paths\.store: expected a folder that can be written, because latents"):
         store.put("latents", KEY, ARRAYS)

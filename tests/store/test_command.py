@@ -231,14 +231,16 @@ def test_a_folder_without_the_marker_is_never_written(
     folder = other_folder(tmp_path / "checkout")
     before = below(folder)
     assert main([*words, "--store", str(folder)]) == 2
-    assert f"--store: expected a store, found no {MARKER} in {folder}; a run with" in capsys.readouterr().err
+    assert (
+        f"--store: expected a store, found no file {MARKER} in {folder}; if an older version" in capsys.readouterr().err
+    )
     monkeypatch.chdir(folder)
-    for name, text in {"": "BENCH_STORE: expected the folder of a store, found an empty path", ".": "found no"}.items():
+    for name, text in {"": "BENCH_STORE: expected the path of a store, found an empty text", ".": "found no"}.items():
         monkeypatch.setenv("BENCH_STORE", name)
         assert main(words) == 2
         assert text in capsys.readouterr().err
     assert main([*words, "--store", ""]) == 2
-    assert "--store: expected the folder of a store, found an empty path" in capsys.readouterr().err
+    assert "--store: expected the path of a store, found an empty text" in capsys.readouterr().err
     assert below(folder) == before
 
 
@@ -336,7 +338,7 @@ def test_an_empty_folder_is_marked_as_a_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_folder_that_holds_other_things_is_never_marked(tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir(parents=True)
-    with pytest.raises(BadInputError, match=r"paths\.store: expected a store, an empty folder or a new one, found "):
+    with pytest.raises(BadInputError, match=r"paths\.store: expected a store, an empty folder or a new folder, found "):
         mark_store(tmp_path)
     assert not (tmp_path / MARKER).exists()
 
@@ -379,6 +381,6 @@ def test_names_in_a_store_do_not_break_lines(root: Path, capsys: pytest.CaptureF
     for command in ("ls", "verify"):
         main([command, "--store", str(root)])
     said = capsys.readouterr().out
-    assert said.count("foreign") == 2
+    assert said.count("not made by this program") == 2
     assert "\n:" not in said
     assert "\x1b" not in said

@@ -134,10 +134,10 @@ def tampered(out: Path) -> None:
     [
         (lambda out: row(out, 1, manifest="b" * 64), "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb"),
         (lambda out: row(out, 1, splits=5), "protocol of lpips: splits: expected 10, found 5"),
-        (without("protocols"), "expected a protocol for lpips in `protocols`, found"),
-        (without("manifest"), "expected the manifest of the measured items, found none"),
+        (without("protocols"), "expected the protocol of lpips under the key protocols, found"),
+        (without("manifest"), "expected the hash of the list of measured items (manifest), found none"),
         (without("rows"), "expected the key rows, found none"),
-        (tampered, "as the hash of lpips's protocol, found another"),
+        (tampered, "as the hash of the protocol of lpips, found another"),
         (lambda out: (out / "results.json").unlink(), "found no file"),
     ],
     ids=["other items", "other protocol", "no stamps", "no manifest", "no rows", "changed stamp", "no results"],

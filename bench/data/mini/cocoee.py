@@ -139,4 +139,7 @@ def _box_mask(shape: Shape, resolution: int, margin: int) -> Pixels:
         mask[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = 1
         if SMALLEST <= mask.mean() <= LARGEST:
             return mask
-    raise ValueError(f"no margin gives {shape} a mask of {SMALLEST} to {LARGEST} of a picture of {resolution} pixels")
+    raise ValueError(
+        f"no margin around {shape} gives a mask that covers {SMALLEST} to {LARGEST} of a picture with a side of "
+        f"{resolution} pixels"
+    )
