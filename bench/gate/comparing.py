@@ -72,7 +72,7 @@ class Outcome:
     old: Path
     comparisons: tuple[Comparison, ...]
     problems: tuple[Problem, ...]
-    """Reasons why some numbers could not be compared. With any problem, the whole comparison does not pass."""
+    """Reasons why some numbers could not be compared. If there is any, the whole comparison does not pass."""
     notes: tuple[str, ...]
     """Notes on differences between the sides that do not change the verdict, such as additional rows."""
 

@@ -54,7 +54,7 @@ run. This ratio still varies by a quarter or more if other programs use the mach
 LAYERS = "layers_as_printed"
 """Name of the metric that the gate uses for Tables 7 and 8: the number of lines that agree with the paper's lines."""
 DEFAULTS: Mapping[str, Margin] = {"clip_score": Margin(0.005), LAYERS: Margin(0.0), **COSTS}
-"""Default margins by the name of the metric without a variant and a bin, or by the name of the cost.
+"""Default margins, by the name of the cost or by the name of the metric without the ending of a variant or a bin.
 
 The margin of `clip_score` is small, because the CLIP scores of visibly different rows differ by only about 0.01.
 """

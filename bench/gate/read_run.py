@@ -114,9 +114,7 @@ def read_side(path: Path) -> Side:
     alone = (path / RESULTS).exists() or _is_table(path)
     runs = sorted(folder.name for folder in path.iterdir() if folder.is_dir() and _is_run(folder))
     if alone and runs:
-        mixed = (
-            f"{path}: expected one run or a folder of runs, found the files of a run beside the runs {', '.join(runs)}"
-        )
+        mixed = f"{path}: expected one run or a folder of runs, found the files of a run and the runs {', '.join(runs)}"
         return Side(path, {}, (Problem("", mixed),))
     folders = [path] if alone else sorted(folder for folder in path.iterdir() if _is_run(folder))
     tables: dict[str, Measured] = {}

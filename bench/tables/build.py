@@ -192,7 +192,7 @@ class Table:
     best: Mapping[str, str] = field(default_factory=dict)
     """Key of the row that is significantly better than every other row, by metric, as `best_rows` returns it."""
     styles: Styles = field(default_factory=lambda: METRICS)
-    """Style of each metric, by the name of the metric without a variant and a bin."""
+    """Style of each metric, by its name without the ending of a variant or a bin, such as `fid` for `fid_40_50`."""
     readings: tuple[Column, ...] = ()
     """Further columns of the main table, to the right of `columns`; rows are not compared in them."""
     published_units: Mapping[str, str] = field(default_factory=dict)
@@ -230,7 +230,8 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
     for key, row in rows.items():
         label = row.published.get(spec.number)
         if label is not None and label not in printed:
-            known = f"one of {', '.join(printed)}" if printed else "no label, because this is no table of the paper"
+            unknown = f"no label, because the paper's numbers for Table {spec.number} are not known"
+            known = f"one of {', '.join(printed)}" if printed else unknown
             raise BadInputError(f"rows.{key}.published.{spec.number}: expected {known}, found {label}")
 
 

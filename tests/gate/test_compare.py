@@ -181,7 +181,7 @@ def test_a_metric_without_a_value_never_passes(old: Path, tmp_path: Path, capsys
     for words, sides in (((new, old), "(new: too few items)"), ((new, again), "(new: too few items; old: too few")):
         status, shown = ends(capsys, *words)
         assert status == CANNOT_TELL
-        assert f"lpips of mine: expected a value in the new and in the old run, found none {sides}" in shown
+        assert f"lpips of mine: expected a value in the new and in the old run, found no value {sides}" in shown
 
 
 def test_added_rows_are_reported_and_pass(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

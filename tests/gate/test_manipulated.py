@@ -291,7 +291,7 @@ def test_files_of_a_table_inside_a_collection_are_named(
         for name in names:
             shutil.copy(run / name, whole)
         assert command(whole, run) == CANNOT_TELL
-        assert "expected one run or a folder of runs, found the files of a run beside the runs table2" in said(capsys)
+        assert "expected one run or a folder of runs, found the files of a run and the runs table2" in said(capsys)
 
 
 # --- damages

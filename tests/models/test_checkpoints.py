@@ -416,16 +416,19 @@ def test_concatenation_is_recognised_by_the_weights_alone(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"channels": [16, 32, 32]}, r"channels \(16, 32, 64\), not \(16, 32, 32\)"),
-        ({"layers": 3}, "layers 2, not 3"),
-        ({"conditioned": False}, "conditioned True, not False"),
-        ({"latent_channels": 8, "blending": "concat"}, "latent_channels 4, not 8; blending add, not concat"),
+        ({"channels": [16, 32, 32]}, r"channels=\(16, 32, 64\) instead of \(16, 32, 32\)"),
+        ({"layers": 3}, "layers=2 instead of 3"),
+        ({"conditioned": False}, "conditioned=True instead of False"),
+        (
+            {"latent_channels": 8, "blending": "concat"},
+            "latent_channels=4 instead of 8; blending=add instead of concat",
+        ),
         ({"groups": 3}, "width 16 is not a multiple of its 3"),
         ({"groups": "many"}, "whole number of normalisation groups, found 'many'"),
         ({"branch": "gated"}, "branch must be one of plain, partial"),
         ({"depth": 3}, "expected only a decoder's sizes, found also depth"),
         ({"_class_name": "UNet2DConditionModel"}, "expected one of Decoder.*found UNet2DConditionModel"),
-        ({"_class_name": "AutoencoderKL"}, "conditioned True, not False"),
+        ({"_class_name": "AutoencoderKL"}, "conditioned=True instead of False"),
         ({"_class_name": "AutoencoderKL", "act_fn": "gelu"}, "act_fn: expected silu, found gelu"),
     ],
 )
