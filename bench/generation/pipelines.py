@@ -64,7 +64,7 @@ def locate(name: str, key: str = KEY) -> Path:
     except (LocalEntryNotFoundError, OSError, ValueError):  # ValueError: not a valid id
         revision = f" --revision {hub['revision']}" if hub["revision"] else ""
         raise BadInputError(
-            f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found no {name}; "
+            f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found nothing for {name}; "
             f"if this is a hub id, `hf download {hub['id']}{revision}` fetches it"
         ) from None
 
