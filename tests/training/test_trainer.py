@@ -190,7 +190,9 @@ def test_a_single_item_that_does_not_fit_ends_the_training(
 
 @pytest.mark.blackbox
 def test_several_processes_need_a_number_of_items_at_once(pictures: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match=r"training\.at_once: expected a number for 2 processes, found auto"):
+    with pytest.raises(
+        BadInputError, match=r"training\.at_once: expected a number, because 2 processes train, found auto"
+    ):
         training(pictures, tmp_path, world=World(rank=0, size=2), at_once="auto")
 
 
