@@ -1,4 +1,4 @@
-"""The project's chores: `nox -l` lists them."""
+"""The chores of the project, such as tests and reports; `nox -l` lists them."""
 
 import shutil
 from pathlib import Path
@@ -11,9 +11,9 @@ nox.options.default_venv_backend = "venv"
 KEPT = ("table.md", "results.json", "run.json", "figures/rows.png")
 """Files of each table's run that are committed in `reports/`; all others are made again by `nox -s reports`."""
 COMPLETE = Path("outputs/reports")
-"""All files of the tables; continuous integration keeps them as an artifact."""
+"""Folder with all files of the tables; continuous integration keeps it as an artifact."""
 BASELINE = "baseline.json"
-"""File in `reports/` that another chore writes."""
+"""Name of the baseline's file in `reports/`, which the chore `baseline` writes."""
 
 
 def install(session: nox.Session) -> None:
@@ -22,7 +22,7 @@ def install(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every unmarked test."""
+    """Run every test that is neither marked slow nor marked gpu."""
     install(session)
     session.run("pytest", "-m", "not slow and not gpu", *session.posargs)
 
@@ -35,7 +35,7 @@ def slow(session: nox.Session) -> None:
 
 
 def keep_reports(complete: Path, kept: Path) -> None:
-    """Replace everything but the baseline in a folder by the files to commit of a complete run of all tables.
+    """Replace the files of a folder, except the baseline, by those files of a run of all tables that are committed.
 
     Args:
         complete: the folder that `experiment=all_tables` left.
@@ -58,7 +58,7 @@ def keep_reports(complete: Path, kept: Path) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Change the numerics in one small place at a time, see which changes the tests let pass, and print the shares."""
+    """Change one place of the numerics at a time, run the tests each time, and print the share of missed changes."""
     session.install("-c", "constraints.txt", "-e", ".[test,mutation]")
     # One thread, since each mutant is tested in a process that is forked after the imports.
     session.run("mutmut", "run", *session.posargs, env={"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
@@ -67,7 +67,7 @@ def mutation(session: nox.Session) -> None:
 
 @nox.session
 def reports(session: nox.Session) -> None:
-    """Make the mini profile's tables in outputs/reports, and copy those that are committed into reports/."""
+    """Make the mini profile's tables in outputs/reports, and copy the files that are committed into reports/."""
     install(session)
     session.run("python", "-m", "bench", "experiment=all_tables", f"out={COMPLETE}", "overwrite=true")
     keep_reports(COMPLETE, Path("reports"))
@@ -97,7 +97,7 @@ def baseline(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed beside peers, into benchmarks/."""
+    """Run the benchmarks, which compare speed and memory with other packages, and print their tables."""
     install(session)
     session.run("python", "benchmarks/decoders.py")
     session.run("python", "benchmarks/training_step.py")
@@ -115,7 +115,7 @@ def gpu(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style and formatting, by ruff."""
+    """Check style and formatting with ruff."""
     install(session)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -123,6 +123,6 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types, by mypy in strict mode."""
+    """Check types with mypy in strict mode."""
     install(session)
     session.run("mypy")

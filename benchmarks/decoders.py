@@ -1,4 +1,4 @@
-"""Compare the time of our decoders and diffusers' on equal weights, which alternate in one process.
+"""Compare the time of our decoders with that of diffusers' decoders, which have equal weights and run in turns.
 
 python benchmarks/decoders.py [--latent 32] [--repeats 5] [--compile MODE | --strips ROWS | --alone]
 
@@ -37,7 +37,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 @torch.inference_mode()
 def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
-    """Return the median seconds of our decoder and of diffusers' for one image."""
+    """Return the median time in seconds for one image: of our decoder and of diffusers' decoder."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = DECODERS[name]
     peer = AsymmetricAutoencoderKL(
@@ -68,7 +68,7 @@ def inputs(decoder: Decoder, latent: int) -> tuple[torch.Tensor, ...]:
 
 
 def variant(decoder: Decoder, mode: str | None, rows: int | None) -> Callable[..., torch.Tensor]:
-    """Return the decoder unchanged, compiled or in strips."""
+    """Return a function that runs the decoder unchanged, compiled, or in strips."""
     if rows is not None:
         return partial(decode_in_strips, decoder, rows=rows)
     return decoder if mode is None else torch.compile(decoder, mode=mode, isolate_recompiles=True)  # type: ignore[call-overload]
@@ -76,7 +76,7 @@ def variant(decoder: Decoder, mode: str | None, rows: int | None) -> Callable[..
 
 @torch.inference_mode()
 def against_itself(name: str, latent: int, repeats: int, mode: str | None, rows: int | None) -> tuple[float, ...]:
-    """Return median seconds of the plain decoder and of a variant, seconds of the first call, and the difference."""
+    """Return the median seconds of the decoder and of a variant, of its first call, and the images' difference."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
     given = inputs(decoder, latent)
@@ -92,7 +92,7 @@ def against_itself(name: str, latent: int, repeats: int, mode: str | None, rows:
 
 @torch.inference_mode()
 def peak_memory(name: str, latent: int, rows: int | None) -> float:
-    """Return the GB that one image takes beside the weights; call it in a fresh process."""
+    """Return the memory in GB that one image needs in addition to the weights. Call this in a new process."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
     given = inputs(decoder, latent)
@@ -160,9 +160,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--latent", type=int, default=32, help="side of the latents")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--compile", choices=COMPILE, help="against themselves compiled in this mode")
-    parser.add_argument("--strips", type=int, metavar="ROWS", help="against themselves in strips of so many rows")
-    parser.add_argument("--alone", action="store_true", help="every decoder by itself, with its peak memory")
+    parser.add_argument(
+        "--compile", choices=COMPILE, help="compare our decoders with themselves, compiled in this mode"
+    )
+    parser.add_argument(
+        "--strips", type=int, metavar="ROWS", help="compare our decoders with themselves, in strips of ROWS rows"
+    )
+    parser.add_argument(
+        "--alone", action="store_true", help="time each of our decoders alone, and measure its peak memory"
+    )
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, latents {options.latent}×{options.latent}")
     if options.strips is not None:

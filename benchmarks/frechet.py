@@ -1,4 +1,4 @@
-"""Compare our Fréchet distance of given features with torchmetrics and clean-fid, alternating in one process.
+"""Compare the time of our Fréchet distance with that of torchmetrics and clean-fid, which run in turns.
 
 Each side computes one number from two sets of float32 features. clean-fid takes part only if there are more items than
 dimensions, because its matrix square root is not made for singular matrices.
@@ -29,7 +29,7 @@ Features = npt.NDArray[np.float32]
 
 
 class Given(nn.Module):
-    """Return the input as features."""
+    """A feature extractor that returns its input as the features."""
 
     def __init__(self, dimensions: int) -> None:
         super().__init__()
@@ -58,7 +58,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, nargs="+", default=[300, 1000, 3000])
     parser.add_argument("--dimensions", type=int, default=2048)
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; NumPy's are set by OMP_NUM_THREADS")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of PyTorch; OMP_NUM_THREADS sets those of NumPy"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

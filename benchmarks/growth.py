@@ -1,6 +1,6 @@
-"""Measure time and memory of scoring, store and summary with a growing number of synthetic pictures.
+"""Measure how the time and the memory of scoring, store and summary grow with the number of synthetic pictures.
 
-The feature extractor is cheap: one projection to Inception's 2048 features. So the growth is that of the harness:
+The feature extractor is cheap: one projection to 2048 features, as many as Inception has. The growth is that of
 batches, features in the store, the Fréchet and kernel distances with their influences, and standard errors. Each number
 of items is measured in a separate process, so that each has its own peak.
 
@@ -37,7 +37,7 @@ SIDE, FEATURES, BLOCK = 32, 2048, 64
 
 
 class Projection:
-    """Return `features` of truth and images, which are a random projection of the pixels, cut off at 0."""
+    """A measure whose `features` are a random projection of the pixels; negative values become 0."""
 
     protocol: Mapping[str, Any] = {}
 
@@ -59,7 +59,7 @@ class Projection:
 
 
 def score(items: int, store: Store) -> Scored:
-    """Measure one row with its features in the store, like a run."""
+    """Measure one row, and save its features in the store, as a run does."""
     generator = torch.Generator().manual_seed(1)
     measures = {"images": Projection(), "known_region": KnownRegionMeasure()}
     units = [(name, "") for name in measures]
@@ -96,7 +96,9 @@ def read(store: Store, kind: str, key: str) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, nargs="+", default=[1000, 3000, 10_000, 30_000])
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; NumPy's are set by OMP_NUM_THREADS")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of PyTorch; OMP_NUM_THREADS sets those of NumPy"
+    )
     options = parser.parse_args()
     if len(options.items) > 1:
         print(

@@ -1,4 +1,4 @@
-"""Compute 95 % intervals from the influences of sources by the method in use and by the methods that were tried."""
+"""Compute 95 % intervals from the influences of sources, by the method in use and by other methods that were tried."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RESAMPLES = 600
 
 @dataclass(frozen=True)
 class MethodInput:
-    """Hold the input of a method."""
+    """The input of every method: an estimate, and the influences of its sources."""
 
     value: float
     spread: Spread
     sums: Array
-    """The influences of each source added up."""
+    """Sum of the influences of each source's items."""
     sizes: Array
     """The number of items of each source."""
 
@@ -37,7 +37,7 @@ Method = Callable[[MethodInput], Ends]
 
 
 def method_input(estimate: Estimate, sources: Sequence[str] | None) -> MethodInput:
-    """Prepare an estimate that rests on two sources or more."""
+    """Return the input of the methods for an estimate that is computed from two or more sources."""
     names = np.arange(len(estimate.influence)) if sources is None else np.asarray(sources)
     _, group = np.unique(names, return_inverse=True)
     spread = Spread.of(estimate.influence, sources, change=estimate.change)
@@ -47,7 +47,7 @@ def method_input(estimate: Estimate, sources: Sequence[str] | None) -> MethodInp
 
 
 def ours(found: MethodInput) -> Ends:
-    """Use degrees of freedom by the fourth moment, and Hall's bound if it is the longer one."""
+    """Use degrees of freedom from the fourth moment, and Hall's bound where it makes the interval longer."""
     low, high = found.spread.interval(0.0)
     return -low, high
 

@@ -25,16 +25,16 @@ MB = 1e6
 
 @dataclass
 class Watched:
-    """Hold the memory in bytes and the time in seconds of a run."""
+    """The memory in bytes and the time in seconds of one run."""
 
     peak: int = 0
     seconds: float = 0.0
     quarters: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Peak memory by stage in the second quarter of the blocks and in the last."""
+    """Peak memory in bytes, by stage: in the second quarter of the blocks, and in the last quarter."""
 
 
 def command(folder: Path, items: int, data: Path) -> list[str]:
-    """Return the command of Table 1 on some items."""
+    """Return the command that makes Table 1 with some items."""
     return [
         sys.executable, "-m", "bench", "experiment=table1_inpaint_places", f"limit={items}", "device=cpu",
         "generator.steps=1", "row=[stablediffusion,base_mask]", "costs=false", "batch_size=8", "stage=tabulate",
@@ -43,7 +43,7 @@ def command(folder: Path, items: int, data: Path) -> list[str]:
 
 
 def watch(folder: Path, items: int, data: Path) -> Watched:
-    """Run the table, and watch its memory.
+    """Run the table in another process, and measure the memory of this process again and again.
 
     Raises:
         RuntimeError: the run failed; the message is its output.
@@ -80,7 +80,7 @@ def _files(folder: Path) -> int:
 
 
 def _memory(process: int, peak: int) -> tuple[int, int]:
-    """Return the private memory of the process and its peak resident memory in bytes."""
+    """Return the private memory of a process and its peak resident memory, both in bytes."""
     try:
         lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -91,7 +91,7 @@ def _memory(process: int, peak: int) -> tuple[int, int]:
 
 
 def main(counts: list[int]) -> None:
-    """Print a table of some counts of items."""
+    """Print a table with one line for each number of items."""
     print("| items | seconds | peak, MB | sample: quarters, MB | score: quarters, MB |")
     print("| ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:

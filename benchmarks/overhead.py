@@ -1,9 +1,9 @@
-"""Measure the cost of the harness beside its networks for sampling and scoring from an empty store.
+"""Measure how much time the harness needs in addition to its networks, for sampling and scoring from an empty store.
 
-On the CPU every call of a generator, a method and a measure is timed inside the run: what is left is the harness, which
-reads items from disk and checks them, works in blocks, waits for leases, writes every latent and score with its
-checksum, and reads what the table needs back. On CUDA, where calls return before their work is done, the profiler says
-how long the device had nothing to do.
+On the CPU, every call of a generator, a method and a measure is timed inside the run. The rest of the time is that of
+the harness, which reads items from disk and checks them, works in blocks, waits for leases, writes all latents and
+scores with their checksums, and reads what the table needs. On CUDA, calls return before their work is done. There, the
+profiler says how long the device had nothing to do.
 
 python benchmarks/overhead.py [--experiment table2_inpaint_imagenet] [--items 256] [--repeats 5] [OVERRIDE …]
 """
@@ -34,14 +34,14 @@ from bench.store import Store
 
 
 class Clock:
-    """Measure the seconds inside calls; nested calls count once."""
+    """A clock that adds up the seconds inside calls. A call inside another timed call is not counted twice."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._inside = False
 
     def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the call with its time measured."""
+        """Return a function that does the same as `call` and adds its time to the clock."""
 
         def timed(*arguments: Any, **named: Any) -> Any:
             if self._inside:
@@ -57,7 +57,7 @@ class Clock:
 
 
 def opened(overrides: list[str], folder: Path) -> tuple[Setup, Items]:
-    """Return the loaded networks and prepared items of a run."""
+    """Return a run's setup, with its networks loaded, and its prepared items."""
     words = [*overrides, f"paths.store={folder / 'prepared'}", f"out={folder / 'out'}"]
     setup = Setup(TableConfig.of(*typed(compose_config(words))), words)
     check(setup)
@@ -73,7 +73,7 @@ def run(setup: Setup, items: Items, store: Path) -> float:
 
 
 def outside(setup: Setup, items: Items, store: Path) -> tuple[float, float]:
-    """Return the seconds of a run, and those inside its networks and measures."""
+    """Return the seconds of a whole run, and how many of them its networks and measures took."""
     clock = Clock()
     generator, methods = setup.sampling.generator, setup.scoring.methods
     made: dict[str, Any] = {name: clock.around(getattr(generator, name)) for name in ("sample", "encode", "decodable")}
@@ -87,7 +87,7 @@ def outside(setup: Setup, items: Items, store: Path) -> tuple[float, float]:
 
 
 def busy(spans: Iterable[tuple[float, float]]) -> float:
-    """Return the length of the union of spans of time."""
+    """Return the total time that is covered by at least one of the spans."""
     covered, end = 0.0, float("-inf")
     for start, stop in sorted(spans):
         covered += max(0.0, stop - max(start, end))
@@ -96,7 +96,7 @@ def busy(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def at_work(setup: Setup, items: Items, store: Path) -> tuple[float, float]:
-    """Return the seconds of a run, and those in which the GPU computed or copied."""
+    """Return the seconds of a whole run, and how many of them the GPU computed or copied."""
     with profile(activities=[ProfilerActivity.CUDA]) as profiled:
         seconds = run(setup, items, store)
     events = [event.time_range for event in profiled.events() or [] if event.device_type == DeviceType.CUDA]

@@ -23,11 +23,11 @@ __all__ = ["CASES", "Case", "Drawn", "gaussian"]
 Array = npt.NDArray[np.float64]
 Population = Callable[[int, np.random.Generator], "Drawn"]
 Scales = Callable[[np.random.Generator, int], Array]
-"""Draws the scale of each of some items or sources, n×1, with a mean square of 1 or near it."""
+"""Function that draws one scale for each of n items or sources, n×1, whose mean square is about 1."""
 
 NETWORK = Path(__file__).parents[1] / "bench" / "assets" / "mini" / "metric_features"
 POOL = 1000
-"""Pictures whose features, drawn with replacement, are a population."""
+"""Number of pictures whose features form a population, from which items are drawn with replacement."""
 LARGE, CROPS = 5, 9
 """Number of sources with many items, and their size; every other item is its own source."""
 CLUSTERED = 210 + LARGE * CROPS
@@ -36,7 +36,7 @@ SIZES = (64, 128, 256, 512)
 
 @dataclass(frozen=True)
 class Drawn:
-    """Hold the items of one draw."""
+    """The items of one draw from a population."""
 
     rows: tuple[Array, Array]
     """Each row has the features N×d of its images, or N values."""
@@ -48,13 +48,13 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Case:
-    """Hold a population, a statistic of its items, and the numbers of items to try."""
+    """A population, a statistic of its items, and the numbers of items to try."""
 
     statistic: Literal["FID", "KID", "mean"]
     population: Population
     counts: tuple[int, ...]
     finite: bool = True
-    """Whether the variance of the influences is finite; without one no standard error estimates anything."""
+    """Whether the variance of the influences is finite; if it is not, no standard error is meaningful."""
 
 
 # --- features --------------------------------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ def normal(generator: np.random.Generator, count: int) -> Array:
 
 
 def lognormal(generator: np.random.Generator, count: int) -> Array:
-    """Return a lognormal scale whose square, the weight in a covariance, has a deviation of 1.5 in the log."""
+    """Return a lognormal scale. The logarithm of its square has a standard deviation of 1.5."""
     return np.exp(0.75 * generator.normal(size=(count, 1)) - 0.75**2)
 
 
@@ -76,7 +76,9 @@ def student(generator: np.random.Generator, count: int) -> Array:
 
 
 def gaussian(dimension: int, decay: float, scales: Scales = normal, *, clustered: bool = False) -> Population:
-    """Return a truth with eigenvalues 1, 2^-decay, …; each row is the truth scaled down, with noise and a moved mean.
+    """Return a population of features; each row is the truth, scaled down and moved, with noise.
+
+    The covariance of the truth has the eigenvalues 1, 2^-decay, and so on.
 
     Args:
         dimension: d.
@@ -182,7 +184,10 @@ def clustered_values(effect: Callable[[np.random.Generator, int], Array]) -> Pop
 
 
 def skewed_values(count: int, generator: np.random.Generator) -> Drawn:
-    """Return errors of two rows nearly proportional to a lognormal difficulty of items with a deviation of 1.5."""
+    """Return errors of two rows, which are nearly proportional to the items' difficulty.
+
+    The difficulty is lognormal, with a standard deviation of 1.5 in the logarithm.
+    """
     difficulty = np.exp(1.5 * generator.normal(size=count))
     one, other = 1 + 0.2 * generator.normal(size=(2, count))
     return Drawn((difficulty * one, 0.9 * difficulty * other))
@@ -211,4 +216,4 @@ CASES: Mapping[str, Case] = {
     "KID, pictures, d = 64": Case("KID", pictures, (128,)),
     "KID, clusters, Gaussian, d = 32": Case("KID", gaussian(32, 1.0, clustered=True), (CLUSTERED,)),
 }
-"""Cases by name. N lies below the dimension in some and above it in others."""
+"""Cases by name. The number of items is below the dimension in some cases, and above it in others."""

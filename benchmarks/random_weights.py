@@ -1,6 +1,6 @@
-"""Make network files with random weights and random pictures, for benchmarks and tests against peers.
+"""Make random weights of networks, and random pictures, for comparisons with other packages.
 
-No published weights are needed to compare two programs that should compute the same.
+Two programs that should compute the same can be compared with random weights, so no published weights are needed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Implement the released code's training step plainly, as a reference for ours.
+"""The training step of the released code, written in the simplest way, as a reference for our own step.
 
 The step is that of buxiangzhiren/Asymmetric_VQGAN at 406c5cd for each batch (ldm/models/autoencoder.py and
 ldm/modules/losses/contperceptual.py). It computes everything once for each of the two optimisers. Two further backward
@@ -22,11 +22,11 @@ class Networks:
     """The networks of one training step."""
 
     encode: Callable[[], Tensor]
-    """Returns the latents of the batch."""
+    """Function that returns the latents of the batch."""
     decoder: nn.Module
     discriminator: nn.Module
     perceptual: Callable[[Tensor, Tensor], Tensor]
-    """Returns the perceptual distance of two batches of images."""
+    """Function that returns the perceptual distance of two batches of images."""
 
 
 def released_step(

@@ -23,7 +23,7 @@ Places = npt.NDArray[np.int_]
 
 
 def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], list[MethodInput]]:
-    """Find the differences of the headline metrics to the reference row on draws of the run's sources.
+    """Compute each row's differences from the reference row, by headline metric, for several draws of the sources.
 
     Args:
         run: folder of a run that was made with keep_features=true.
@@ -35,7 +35,7 @@ def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], lis
 
     Raises:
         ValueError: the run has no reference row.
-        BadInputError: the run saved no features.
+        BadInputError: the run did not save its features.
     """
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     labels = {row["label"]: row["method"] for row in results["rows"]}
@@ -58,7 +58,7 @@ def resampled(run: Path, draws: int, seed: int = 0) -> dict[tuple[str, str], lis
 
 
 def drawn_again(scored: Scored, generator: np.random.Generator) -> Scored:
-    """Draw as many sources as there are, with replacement; the same source drawn twice counts as two."""
+    """Draw as many sources as there are, with replacement. A source that is drawn twice counts as two sources."""
     names, group = np.unique(np.asarray(scored.sources), return_inverse=True)
     items = [np.flatnonzero(group == source) for source in range(len(names))]
     chosen = [items[source] for source in generator.integers(len(names), size=len(names))]
@@ -77,7 +77,7 @@ def drawn_again(scored: Scored, generator: np.random.Generator) -> Scored:
 
 
 def _in_memory(scored: Scored, metrics: list[str]) -> Scored:
-    """Return only the values that these metrics need, with features as arrays."""
+    """Return only the values that some metrics need, with their features read into memory."""
     sets = {metric: features for metric, features in scored.sets.items() if metric in metrics}
     wanted = {*sets.values(), *(metric for metric in metrics if metric not in sets)}
 

@@ -1,4 +1,4 @@
-"""Compare our resize of TensorFlow 1 to 299 pixels with torch-fidelity's, alternating in one process.
+"""Compare the time of two resizes to 299 pixels as in TensorFlow 1, ours and torch-fidelity's, which run in turns.
 
 python benchmarks/resize.py [--batch 8] [--threads 1] [--repeats 9]
 """

@@ -1,4 +1,4 @@
-"""Compare our scoring of a table of rows with one package after another, alternating in one process.
+"""Compare the time of scoring a table with our code and with one package for each metric, which run in turns.
 
 Every row gets FID and Inception Score (torch-fidelity), LPIPS (lpips) and the error outside the hole (a plain mean
 squared error), all from random weights that both sides share. Images are in memory, so no decoder and no disk is timed.
@@ -38,7 +38,7 @@ Values = dict[str, list[float]]
 
 
 class Pictures(Dataset[Tensor]):
-    """Provide pictures for torch-fidelity."""
+    """A data set of pictures in the form that torch-fidelity reads."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
@@ -51,7 +51,7 @@ class Pictures(Dataset[Tensor]):
 
 
 class Table:
-    """Hold truth, holes and rows of images, and the networks of both sides."""
+    """The true images, the holes, the images of each row, and the networks of both sides."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         side, self.batch = options.side, options.batch
@@ -140,8 +140,10 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5)
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=4, help="of both sides")
-    parser.add_argument("--threads", type=int, default=1, help="of PyTorch; NumPy's are set by OMP_NUM_THREADS")
+    parser.add_argument("--batch", type=int, default=4, help="batch size of both sides")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="threads of PyTorch; OMP_NUM_THREADS sets those of NumPy"
+    )
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)

@@ -1,4 +1,4 @@
-"""Compute the share of each headline number's variance that rests on a single source, in finished runs.
+"""Compute how much of the variance of each headline number comes from a single source, in finished runs.
 
 python benchmarks/source_shares.py RUN... [--most 0.05]
 
@@ -29,20 +29,20 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Concentration:
-    """Hold the distribution of a variance over sources."""
+    """The distribution of a number's variance over the sources."""
 
     share: float
-    """The share of the weightiest source, in 0..1."""
+    """Share of the source that causes the largest part of the variance, in [0, 1]."""
     source: str
-    """Which source that is."""
+    """Name of this source."""
     effective: float
-    """(Σs²)²/Σs⁴, from 1 to the number of sources."""
+    """Number of effective sources, (Σs²)²/Σs⁴, from 1 to the number of sources."""
     items: int
-    """The most items that any source has."""
+    """Number of items of the source with the most items."""
 
 
 def concentration(influence: Array, sources: Sequence[str]) -> Concentration | None:
-    """Measure how the variance of a number is spread over sources; None if no item moves the number.
+    """Compute how the variance of a number is distributed over sources; None if every influence is 0.
 
     Args:
         influence: influence of each item on the number.
@@ -62,13 +62,13 @@ def concentration(influence: Array, sources: Sequence[str]) -> Concentration | N
 
 
 def concentrations(run: Path) -> Iterator[tuple[str, str, Concentration]]:
-    """Measure all headline numbers of a run: column, row or "row - reference", and the spread of its variance.
+    """Return, for each headline number of a run, its column, its row or "row - reference", and its `Concentration`.
 
     Args:
         run: the folder of a table's run, with `results.json` and `influences.parquet`.
 
     Raises:
-        ValueError: the run saved no influences.
+        ValueError: the run did not save its influences.
     """
     results = json.loads((run / "results.json").read_text(encoding="utf-8"))
     found = read_influences(run)
@@ -105,7 +105,12 @@ def _lines(run: Path, most: float) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="How much of each headline number's variance rests on one source.")
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    parser.add_argument("--most", type=float, default=0.05, help="the share above which numbers are counted")
+    parser.add_argument(
+        "--most",
+        type=float,
+        default=0.05,
+        help="count the numbers of which one source has more than this share of the variance",
+    )
     given = parser.parse_args()
     heads = ["table", "column", "largest share of", "source", "share", "effective sources"]
     print(f"| {' | '.join([*heads, f'numbers above {given.most:g}', 'items of a source'])} |")

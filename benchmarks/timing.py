@@ -1,4 +1,4 @@
-"""Time calls that alternate in one process, so that other load on the machine affects all of them equally."""
+"""Time several calls in turns, so that other load on the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Timed", "alternate"]
 
 @dataclass(frozen=True)
 class Timed:
-    """Hold the seconds and the result of a call."""
+    """The time in seconds and the result of a call."""
 
     seconds: float
-    """The median."""
+    """Median over the rounds."""
     result: Any
-    """Result of the last round."""
+    """Result of the call in the last round."""
 
 
 def alternate(calls: Mapping[str, Callable[[], Any]], repeats: int, *, warm_up: bool = True) -> dict[str, Timed]:
@@ -28,8 +28,8 @@ def alternate(calls: Mapping[str, Callable[[], Any]], repeats: int, *, warm_up: 
 
     Args:
         calls: calls by name.
-        repeats: number of rounds that count.
-        warm_up: whether one more round, which does not count, precedes them.
+        repeats: number of timed rounds.
+        warm_up: whether a round that is not timed comes first.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     results: dict[str, Any] = {}

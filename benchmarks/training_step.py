@@ -1,4 +1,4 @@
-"""Compare the time of our training step with the released code's, alternating in one process.
+"""Compare the time of our training step with that of the released code's step; the two run in turns.
 
 python benchmarks/training_step.py [--decoder base] [--resolution 256] [--batch 1] [--repeats 5] [--bf16]
 
@@ -38,7 +38,7 @@ from benchmarks.released_step import Networks, released_step
 
 
 class Setting:
-    """Hold the networks and one batch."""
+    """The networks of a training step, and one batch."""
 
     def __init__(self, options: argparse.Namespace, *, bf16: bool) -> None:
         torch.manual_seed(0)
@@ -109,7 +109,7 @@ class Setting:
 
 
 def compare(setting: Setting, peer: Setting, active: bool, repeats: int) -> str:
-    """Return one line of the table, with our step and the plain one in the peer's setting."""
+    """Return one line of the table, which compares our step with the released code's step in one setting."""
     ours, gradient = setting.gradients(setting.ours, active)
     theirs, expected = peer.gradients(peer.plain, active)
     loss = float((ours["l1"] + ours["perceptual"]) / theirs["reconstruction"] - 1)
@@ -132,7 +132,7 @@ def compare(setting: Setting, peer: Setting, active: bool, repeats: int) -> str:
 
 
 def peak(setting: Setting, step: str) -> float:
-    """Return the peak memory in GB during one step after the discriminator has started."""
+    """Return the peak memory in GB of one step in which the discriminator takes part."""
     if setting.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     setting.gradients(setting.ours if step == "ours" else setting.plain, True)
@@ -146,7 +146,7 @@ def peak(setting: Setting, step: str) -> float:
 
 
 def peaks() -> dict[str, float]:
-    """Return the peak of each step alone, measured by this script in its own process."""
+    """Return the peak memory in GB of each of the two steps; each is measured in a process of its own."""
     command = [sys.executable, *sys.argv]
     return {
         step: float(
@@ -164,8 +164,8 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--bf16", action="store_true", help="ours in bfloat16 and channels_last")
-    parser.add_argument("--peak", choices=["ours", "released"], help="print that step's peak memory in GB, no more")
+    parser.add_argument("--bf16", action="store_true", help="run our step in bfloat16 and channels_last")
+    parser.add_argument("--peak", choices=["ours", "released"], help="print only the peak memory of this step in GB")
     options = parser.parse_args()
     setting = Setting(options, bf16=options.bf16 and options.peak != "released")
     if options.peak:

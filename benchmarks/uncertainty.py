@@ -34,29 +34,29 @@ PRINTED = ("G - 1", OURS)
 
 @dataclass(frozen=True)
 class Found:
-    """Hold the intervals of one number over all draws by one method."""
+    """The intervals of one number by one method, over all draws."""
 
     covered: float
     """The share of intervals that contain the mean over draws."""
     covered_where_claimed: float
-    """The share of those among the draws that few sources do not decide; NaN if there are none."""
+    """The same share among only those draws that have enough effective sources; NaN if there are none."""
     claimed: float
-    """The share of draws that few sources do not decide."""
+    """The share of draws that have enough effective sources."""
 
     @property
     def wrong(self) -> float:
-        """Return the share of draws in which a difference is claimed and the interval misses the truth."""
+        """Return the share of draws that have enough effective sources but whose interval misses the true value."""
         return 0.0 if self.claimed == 0 else self.claimed * (1 - self.covered_where_claimed)
 
 
 @dataclass(frozen=True)
 class Studied:
-    """Hold the study of one number of row 1, of row 2 or of their difference."""
+    """The study of one number: the value of row 1, of row 2, or their difference."""
 
     ratio: float
-    """Root of the mean estimated variance over the true deviation."""
+    """Root of the mean estimated variance, divided by the true standard deviation."""
     effective_sources: float
-    """Median over the draws."""
+    """Median of the number of effective sources over the draws."""
     ways: dict[str, Found]
 
 
@@ -183,9 +183,9 @@ def _line(cells: list[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=500)
-    parser.add_argument("--only", default="", help="part of a case's name")
-    parser.add_argument("--items", type=int, nargs="*", help="only cases of so many items")
-    parser.add_argument("--tried", action="store_true", help="show every way to an interval that was tried")
+    parser.add_argument("--only", default="", help="study only the cases whose name contains this text")
+    parser.add_argument("--items", type=int, nargs="*", help="study only these numbers of items")
+    parser.add_argument("--tried", action="store_true", help="also show all other methods that were tried")
     parser.add_argument("--run", type=Path, help="folder of a run made with keep_features=true")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -83,7 +83,7 @@ def working(line: list[str]) -> Iterator[subprocess.Popen[str]]:
         line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert process.stderr is not None
-    while "compare its numbers only with each other" not in (said := process.stderr.readline()):
+    while "can be compared only with each other" not in (said := process.stderr.readline()):
         assert said, "it ended before it began"
     try:
         yield process

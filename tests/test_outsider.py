@@ -137,7 +137,7 @@ def test_a_metric_with_the_name_of_another_is_refused(folder: Path, capsys: pyte
     path.write_text(path.read_text().replace("  colour_cast:", "  psnr:"))
     assert run(the_command("colour_cast", "columns")) == 2
     assert (
-        "metrics.measures.colour_cast.metrics: expected names that no other metric has, found psnr"
+        "metrics.measures.colour_cast.metrics: expected a new name, found psnr, which another"
         in capsys.readouterr().err
     )
 
@@ -225,10 +225,10 @@ def write_bare(folder: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("group", "name", "said"),
     [
-        ("measure", "Bare", "expected an object with keep, keep_truth, protocol, found Bare without"),
-        ("measure", "WithoutProtocol", "expected an object with protocol, found WithoutProtocol without"),
+        ("measure", "Bare", "expected an object with the members keep, keep_truth, protocol, found Bare without"),
+        ("measure", "WithoutProtocol", "expected an object with the members protocol, found WithoutProtocol without"),
         ("measure", "Lost", "expected that to(device) returns the object, found that it returns None"),
-        ("generator", "Bare", "expected an object with decodable, encode, sample, found Bare without"),
+        ("generator", "Bare", "expected an object with the members decodable, encode, sample, found Bare without"),
         (
             "generator",
             "Generator",

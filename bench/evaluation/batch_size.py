@@ -104,7 +104,10 @@ class Batches:
             self._set_size(len(batch) // 2)
             torch.cuda.empty_cache()
             if not self._warned:
-                log.warning("%d items at once do not fit the device's memory; going on with fewer", len(batch))
+                log.warning(
+                    "a batch of %d items does not fit into the device's memory; the run continues with smaller batches",
+                    len(batch),
+                )
                 self._warned = True
 
     def _set_size(self, size: int) -> None:

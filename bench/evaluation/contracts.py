@@ -64,7 +64,7 @@ def check_contracts(
     """
     item = trial_items(resolution, 1)
     latents = check_generator(sampling.generator, resolution, seed=sampling.seed)
-    with _named("generator", "latents as a decoder takes them"):
+    with _named("generator", "latents that become a decoder's input"):
         batch, truth = sampling.batch(item, {name: made.float().cpu().numpy() for name, made in latents.items()})
     image = float_images(truth)
     for row, method in methods.items():
@@ -104,16 +104,16 @@ def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict
 
 def _latents(made: object, what: str, resolution: int, shape: tuple[int, ...] | None) -> Tensor:
     key = f"generator.{what}"
-    expected = _sizes(shape) if shape else f"1×C×h×w with h and w that divide {resolution} pixels by the same number"
+    wanted = _sizes(shape) if shape else f"1×C×h×w, where h and w are equal and {resolution} is a multiple of them"
     if not isinstance(made, Tensor):
-        raise BadInputError(f"{key}: expected a tensor {expected}, found {type(made).__name__}")
+        raise BadInputError(f"{key}: expected a tensor of the shape {wanted}, found {type(made).__name__}")
     size = tuple(made.shape)
     fits = len(size) == 4 and size[0] == 1 and min(size) > 0 and size[2] == size[3] and resolution % size[2] == 0
     if not fits or (shape is not None and size != shape):
-        raise BadInputError(f"{key}: made {_sizes(size)}, expected {expected}")
+        raise BadInputError(f"{key}: expected latents of the shape {wanted}, found {_sizes(size)}")
     if not made.is_floating_point() or not torch.isfinite(made).all():
         kind = "values that are not finite" if made.is_floating_point() else str(made.dtype).removeprefix("torch.")
-        raise BadInputError(f"{key}: made {kind}, expected finite floating-point numbers")
+        raise BadInputError(f"{key}: expected finite floating-point numbers, found {kind}")
     return made
 
 
@@ -137,13 +137,15 @@ def check_method(row: str, method: Method, batch: Batch) -> Tensor:
     for field in fields(Batch):
         was, now = getattr(before, field.name), getattr(batch, field.name)
         if isinstance(was, Tensor) and not torch.equal(was, now):
-            raise BadInputError(f"{key}: the {maker} changed the {field.name} that it was given, expected it unchanged")
+            raise BadInputError(
+                f"{key}: expected that the {maker} leaves its input {field.name} unchanged, found a change"
+            )
     with _named(key, f"an image from the {maker}"):
         moved = (image_of(method, batch) - first).abs().max().item()
     if moved > TOLERANCE:
         log.warning(
-            "%s: the %s is not deterministic: two images of one item differ by up to %.3g, so that no run can be "
-            "repeated exactly",
+            "%s: the %s made two different images of the same item; their values differ by up to %.3g, so a second run "
+            "would give other numbers",
             key, maker, moved,
         )  # fmt: skip
     return first
@@ -151,7 +153,9 @@ def check_method(row: str, method: Method, batch: Batch) -> Tensor:
 
 def _finite(key: str, maker: str, image: Tensor) -> Tensor:
     if not torch.isfinite(image).all():
-        raise BadInputError(f"{key}: the {maker} made values that are not finite, expected numbers roughly in [-1, 1]")
+        raise BadInputError(
+            f"{key}: expected that the {maker} makes numbers roughly in [-1, 1], found values that are not finite"
+        )
     return image
 
 
@@ -190,38 +194,43 @@ def check_measure(
         BadInputError: the measure fails, or returns anything else.
     """
     key, count = f"metrics.measures.{name}.measure", len(image)
-    with _named(key, "numpy arrays by name"):
+    with _named(key, "a dictionary of numpy arrays"):
         scorer = Scorer({name: measure}, truth, mask, exemplars)
         kept = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
     for what, arrays in kept.items():
         if not isinstance(arrays, Mapping):
             raise BadInputError(
-                f"{key}: expected a dictionary of numpy arrays from {what}, found {type(arrays).__name__}"
+                f"{key}: expected that {what} returns a dictionary of numpy arrays, found {type(arrays).__name__}"
             )
         for array, values in arrays.items():
-            _check_array(f"{key}: {what} made {array}", values, count)
+            _check_array(f"{key}: array {array} from {what}", values, count)
     columns = {array: values.ndim for array, values in kept["keep"].items()}
     wanted = {metric: 1 for metric in spec.get("metrics", {}) if metric not in spec.get("set_metrics", {})}
     wanted |= dict.fromkeys(spec.get("set_metrics", {}).values(), 2)
     for array, dimensions in wanted.items():
         if columns.get(array) != dimensions:
-            shape = "a value" if dimensions == 1 else "a row of features"
-            known = ", ".join(columns) or "nothing"
-            raise BadInputError(f"{key}: expected keep to return {shape} of {array} for each item, found {known}")
+            shape = "one value" if dimensions == 1 else "one row of features"
+            known = ", ".join(f"{name} ({'values' if axes == 1 else 'features'})" for name, axes in columns.items())
+            raise BadInputError(
+                f"{key}: expected that keep returns the array {array} with {shape} for each item, found "
+                f"{known or 'no array'}"
+            )
 
 
 def _check_array(what: str, values: object, count: int) -> None:
-    expected = f"expected an array of {count} real values or {count} rows of features for {count} items"
+    expected = f"expected a numpy array of {count} real values or {count} rows of features for {count} items"
     if not isinstance(values, np.ndarray):
-        raise BadInputError(f"{what} a {type(values).__name__}, {expected}")
+        raise BadInputError(f"{what}: {expected}, found {type(values).__name__}")
     if values.dtype.kind not in "fiub" or values.ndim not in (1, 2) or len(values) != count:
-        raise BadInputError(f"{what} {_sizes(values.shape)} of {values.dtype}, {expected}")
+        raise BadInputError(f"{what}: {expected}, found {_sizes(values.shape)} of {values.dtype}")
     if values.ndim == 2 and not np.isfinite(values).all():
-        raise BadInputError(f"{what} with features that are not finite, {expected}")
+        raise BadInputError(f"{what}: expected finite features, found values that are not finite")
     if values.ndim == 1 and np.isinf(values).any():
-        raise BadInputError(f"{what} with infinite values, {expected}")
+        raise BadInputError(
+            f"{what}: expected finite values, or NaN for an item that cannot be measured, found infinite values"
+        )
     if values.ndim == 1 and np.isnan(values).all():
-        log.warning("%s NaN for the only item of the trial, which means that nothing could be measured on it", what)
+        log.warning("%s: the value is NaN, which means that the measure could not measure the only trial item", what)
 
 
 def _sizes(shape: Sequence[int]) -> str:

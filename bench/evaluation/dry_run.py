@@ -55,7 +55,7 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     made = {row for row, method in scoring.methods.items() if made_beforehand(method)}
     cells = [cell for cell in scoring.cells if cell.row not in made]
     batch, meter = sampling.batches.most, Meter(device)
-    log.info("trying items on %s", describe(device))
+    log.info("a few trial items are processed on %s to estimate the time and the memory of the run", describe(device))
 
     def sampled(count: int) -> tuple[Arrays, float]:
         block = trial_items(resolution, count)
@@ -99,7 +99,9 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
                 tried(batch)  # this call includes the probe of the batch size, so it is not timed
             return replace(tried(batch), batch=sampling.batch_size)
     except torch.OutOfMemoryError as error:
-        raise BadInputError(f"device: one item alone does not fit the memory of {describe(device)}") from error
+        raise BadInputError(
+            f"device: expected enough memory for one item, found too little on {describe(device)}"
+        ) from error
     memory = meter.before + batch * (one.memory - meter.before)
     return replace(one, batch=batch, memory=memory)
 

@@ -98,7 +98,7 @@ def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Resu
         return Results(Path(), 0, forecast=predict(setup))
     out = open_out(setup.config) if setup.world.is_main_process else Path()
     if setup.config.profile.name != PAPER:
-        log.info("profile %s: compare its numbers only with each other", setup.config.profile.name)
+        log.info("the numbers of the profile %s can be compared only with each other", setup.config.profile.name)
     setup.store.uses.begin(setup.store.root, setup.config.name, out if setup.world.is_main_process else None)
     try:
         run = _measured(setup, out, stages, meter)
@@ -200,12 +200,12 @@ def predict(setup: Setup) -> Forecast:
     The store saves the estimate, so that a later run can compare its own time and memory with it.
     """
     size = sum(Path(path).stat().st_size for path in setup.weights)
-    print(f"{setup.config.name}: ready: all is there, {len(setup.rows)} rows and {size / 1e6:.1f} MB of weights")
+    print(f"{setup.config.name}: ready: no file is missing; {len(setup.rows)} rows, {size / 1e6:.1f} MB of weights")
     if known := setup.generator.unet_weights:
         print(f"generator: the UNet's weights are {known}")
     resolution = setup.config.profile.resolution
     if setup.config.profile.name == PAPER and setup.device.type == "cpu":
-        log.info("this run has no GPU: unless a batch takes less than a minute, its time is reckoned from a few steps")
+        log.info("this run has no GPU; if a batch takes more than a minute, its time is estimated from a few steps")
     tried = try_out(setup.sampling, setup.scoring, resolution=resolution, device=setup.device)
     setup.prediction.remember(asdict(tried))
     print("\n".join(estimate(setup.work, tried, setup.store.root)))
@@ -232,7 +232,7 @@ def prepare(setup: Setup) -> Items:
         ),
     )
     if config.limit is not None and config.limit > len(items):
-        log.info("limit: expected at most %d items, found %d", config.limit, len(items))
+        log.info("limit: expected a data set with at least %d items, found %d items", config.limit, len(items))
     return items
 
 
@@ -250,7 +250,7 @@ def _make_beforehand(setup: Setup, items: Items) -> None:
             else:
                 waiting.append(row)
     if waiting:
-        log.info("other processes make the images of %s; waiting", ", ".join(waiting))
+        log.info("waiting for other processes, which make the images of the rows %s", ", ".join(waiting))
     for row in waiting:
         with _row_lease(setup, work, row, wait=True):
             _prepare_row(setup, row, items, work)

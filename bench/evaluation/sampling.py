@@ -263,7 +263,7 @@ def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
     fine = torch.isfinite(values).flatten(1).all(1).tolist()
     if not all(fine):
         bad = ", ".join(name for name, good in zip(ids, fine, strict=True) if not good)
-        raise FloatingPointError(f"{what}: values that are not finite for {bad}")
+        raise FloatingPointError(f"{what}: expected finite values, found values that are not finite for items {bad}")
     return values
 
 

@@ -357,4 +357,6 @@ class Setup:
 def _refuse_incomplete(made: object, key: str, base: type) -> None:
     missing = missing_members(made, base)
     if missing:
-        raise BadInputError(f"{key}: expected an object with {', '.join(missing)}, found {type(made).__name__} without")
+        raise BadInputError(
+            f"{key}: expected an object with the members {', '.join(missing)}, found {type(made).__name__} without them"
+        )

@@ -78,7 +78,7 @@ class Collection:
                 self.report(out, results, seconds)
         worst = max(result.status for result in results.values())
         failed = [name for name, result in results.items() if result.status]
-        return Results(out or Path(), worst, f"failed: {', '.join(failed)}" if failed else "")
+        return Results(out or Path(), worst, f"failed experiments: {', '.join(failed)}" if failed else "")
 
     def _check(self, each: Mapping[str, list[str]]) -> Results:
         """Check every experiment, print what those that are ready will need, and list what the others lack.
@@ -98,7 +98,7 @@ class Collection:
                 missing[name] = [Problem("", str(error))]
         forecasts = [result.forecast for result in ready.values() if result.forecast is not None]
         if forecasts:
-            print(f"{self.config.name}: all that is ready needs {total(forecasts)}")
+            print(f"{self.config.name}: the experiments that are ready need {total(forecasts)}")
         problems = joined(missing)
         if problems:
             raise BadInputError(report(self.config.name, problems, tail=list(_readiness(missing))))
@@ -226,7 +226,7 @@ def _readiness(problems: Mapping[str, Sequence[Problem]]) -> Iterator[str]:
             lacks = ", ".join(dict.fromkeys(one.asset.name if one.asset else _brief(one) for one in found))
             yield f"not ready: {name} ({lacks})"
     if ready:
-        yield "A run now makes those that are ready. It ends with status 2, and says of the others what they lack."
+        yield "A run now makes the experiments that are ready, says what the others lack, and ends with exit status 2."
 
 
 def _brief(problem: Problem) -> str:

@@ -135,7 +135,7 @@ class SeedsExperiment:
         out = open_out(self.config)
         failed = {name: status for table in tables for name, status in self._measure(table, out).items()}
         self._note(out)
-        return Results(out, max(failed.values(), default=0), f"failed: {', '.join(failed)}" if failed else "")
+        return Results(out, max(failed.values(), default=0), f"failed runs: {', '.join(failed)}" if failed else "")
 
     # --- check
 
@@ -145,18 +145,20 @@ class SeedsExperiment:
                 f"stage: expected {' or '.join(STAGES)} for the experiment seeds, found {self.config.stage}"
             )
         if World.here().size > 1:
-            raise BadInputError(f"seeds: expected one process, found {World.here().size}")
+            raise BadInputError(f"seeds: expected a run with one process, found {World.here().size} processes")
         weights = Path(self.config.profile.weights)
         if not (weights / CARD).is_file():
-            raise BadInputError(f"profile.weights: expected a folder of weights with {CARD}, found no {weights / CARD}")
+            raise BadInputError(f"profile.weights: expected a folder that contains {CARD}, found no {weights / CARD}")
         if not any(self.parts(seed) for seed in self.further):
             wanted = ", ".join(f"*@{seed}/{DONE}" for seed in self.further)
-            raise BadInputError(f"seeds_from: expected decoders of further seeds, found no {wanted} in {self.trained}")
+            raise BadInputError(
+                f"seeds_from: expected decoders trained with further seeds, found no {wanted} in {self.trained}"
+            )
         custom = changing(self.overrides)
         if custom and self.card.resolve() == weights.resolve():
             raise BadInputError(
-                f"card: expected another folder for a run with {', '.join(custom)}, found that of the shipped card, "
-                f"{self.card}, which describes the unchanged tables"
+                f"card: expected a new folder, because {', '.join(custom)} changes the tables, found {self.card}, the "
+                "folder of the shipped card"
             )
         check_writable(str(self.card), "card")
 
@@ -166,7 +168,7 @@ class SeedsExperiment:
         for seed in self.further:
             present = [name for name in needed if name in self.parts(seed)]
             missing = [name for name in needed if name not in present]
-            print(f"seed {seed}: {', '.join(present) or 'nothing'}; not trained: {', '.join(missing) or 'none'}")
+            print(f"seed {seed}: trained: {', '.join(present) or 'none'}; not trained: {', '.join(missing) or 'none'}")
 
     @cached_property
     def shipped(self) -> Mapping[str, Any]:
@@ -196,7 +198,7 @@ class SeedsExperiment:
         for name, folder in found.items():
             made = read_json(folder / DONE)
             if made["recipe"] != self.shipped["parts"][name]["recipe"]:
-                raise BadInputError(f"{folder / DONE}: expected the recipe of the card's {name}, found another one")
+                raise BadInputError(f"{folder / DONE}: expected the recipe of {name} in {CARD}, found another recipe")
         return found
 
     def _table(self, name: str, words: list[str]) -> _Table:
@@ -211,7 +213,8 @@ class SeedsExperiment:
         decoders = {row: part for row, part in trained.items() if part in config.profile.decoders}
         if not decoders:
             raise BadInputError(
-                f"experiments: expected tables with a row whose decoder is in profile.decoders, found {name}"
+                "experiments: expected tables with a row whose decoder is in profile.decoders, found no such row in "
+                f"{name}"
             )
         return _Table(name, words, decoders)
 
@@ -260,7 +263,7 @@ class SeedsExperiment:
         """Run some rows of a table with the decoders of one seed. The run has its own folder inside `out`."""
         started = time.monotonic()
         name = _name(table, seed)
-        print(f"\n{name}: {', '.join(rows)}", flush=True)
+        print(f"\n{name}: measures the rows {', '.join(rows)}", flush=True)
         words = [*table.words, f"row=[{','.join(rows)}]", "stage=tabulate"]
         if seed != self.shipped["seed"]:
             used = {table.decoders[row] for row in rows}
@@ -323,7 +326,7 @@ class SeedsExperiment:
             write_run(out, facts)
         for seed in [self.shipped["seed"], *self.further]:
             spent = [value for name, value in self.seconds.items() if name.endswith(f"@{seed}")]
-            print(f"seed {seed}: {sum(spent):.0f} s")
+            print(f"seed {seed}: measured in {sum(spent):.0f} s")
         print(self.card / SEEDS)
 
 

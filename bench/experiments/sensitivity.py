@@ -242,14 +242,14 @@ class SensitivityExperiment:
 
 def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -> None:
     if not choices:
-        raise BadInputError("metrics.choices: expected at least one way to measure otherwise, found none")
+        raise BadInputError("metrics.choices: expected at least one changed way to measure, found none")
     for name, choice in choices.items():
         key = f"metrics.choices.{name}"
         unknown = [metric for metric in choice.metrics if metric not in METRICS]
         if unknown:
             raise BadInputError(f"{key}.metrics: expected some of {', '.join(METRICS)}, found {unknown[0]}")
         if not (choice.saved or choice.metrics or choice.bins):
-            raise BadInputError(f"{key}: expected one of saved, metrics, bins, found none")
+            raise BadInputError(f"{key}: expected at least one of the keys saved, metrics and bins, found none of them")
         for part, found, allowed in (("saved", choice.saved, WAYS), ("bins", choice.bins, RULES)):
             if found is not None and found not in allowed:
                 raise BadInputError(f"{key}.{part}: expected one of {', '.join(allowed)}, found {found}")

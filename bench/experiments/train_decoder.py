@@ -99,8 +99,8 @@ class TrainDecoder:
         if self.config.stage == "check":
             sizes = self.sizes
             print(
-                f"{self.config.name}: ready: {self.recipe.steps} updates of {self.recipe.batch_size} items for "
-                f"a decoder of {', '.join(map(str, sizes.channels))} channels, {sizes.layers} layers"
+                f"{self.config.name}: ready: {self.recipe.steps} updates with {self.recipe.batch_size} items each; a "
+                f"decoder with {', '.join(map(str, sizes.channels))} channels in its levels and {sizes.layers} layers"
             )
             return Results(Path(), 0)
         mark_store(Path(self.config.paths.store))  # before the data are written, which may lie in the store
@@ -158,7 +158,7 @@ class TrainDecoder:
         if self.recipe.profile != profile:
             known = ", ".join(f"training={name}" for name in _recipes(profile)) or f"+training.profile={profile}"
             raise BadInputError(
-                f"training: expected a recipe of the {profile} profile ({known}), found {self.recipe.profile}"
+                f"training: expected a recipe of the profile {profile} ({known}), found one of {self.recipe.profile}"
             )
         _ = self.sizes
         try:
@@ -173,9 +173,9 @@ class TrainDecoder:
         missing += missing_files(self._perceptual, "profile.perceptual")
         missing += [line for key in ("training_data", "validation_data") for line in missing_files(nodes[key], key)]
         if missing:
-            raise BadInputError("these are missing: " + "; ".join(dict.fromkeys(missing)))
+            raise BadInputError("the training needs files that are missing: " + "; ".join(dict.fromkeys(missing)))
         if self.config.wandb is not None and find_spec("wandb") is None:
-            raise BadInputError("wandb: expected the package wandb to be installed, found none")
+            raise BadInputError("wandb: expected that the package wandb is installed, found that it is not")
         if self.start is not None:
             check_start(load_decoder(self.start).config, self.sizes)
 
@@ -275,7 +275,7 @@ class TrainDecoder:
         finished = folder / "decoder"
         # The first process holds the lock, so its answer counts for all processes.
         if self.world.any_process(self.world.is_main_process and (finished / "config.json").is_file(), self.device):
-            log.info("training: the store has the finished decoder")
+            log.info("training: nothing is trained, because the store already has this decoder")
             return Curve(folder), load_decoder(finished).to(self.device), validation
         start = load_decoder(self.start) if self.start is not None and not self.recipe.fresh else None
         seed, device = self.config.seed, self.device

@@ -1,6 +1,6 @@
 """The experiment that trains the models of the mini profile.
 
-It trains one part after another, such as the first stage or a decoder. It then packs the finished parts into one
+It trains one model after another, such as the first stage or a decoder. It then packs the finished models into one
 folder, with a card that describes the weights.
 """
 
@@ -39,11 +39,11 @@ __all__ = ["TrainMini"]
 log = logging.getLogger(__name__)
 
 PACKED = "mini"
-"""Name of the folder in `out` into which the finished parts are packed, in half precision."""
+"""Name of the folder in `out` into which the finished models are packed, in half precision."""
 MOST_BYTES = 40_000_000
 """Largest allowed size in bytes of all packed weights together, because the repository contains them."""
 UNPACKED = ("first_stage", "vanilla")
-"""Parts that have no folder of their own among the packed weights.
+"""Models that have no folder of their own among the packed weights.
 
 Together they form the autoencoder of the inpainting pipeline, so they are packed inside this pipeline.
 """
@@ -51,14 +51,14 @@ AUTOENCODER = "inpainting"
 """Pipeline that is packed with its autoencoder. The other pipelines use the same autoencoder and are packed without it.
 """
 SHIPPED_INSIDE = dict.fromkeys(UNPACKED, f"{AUTOENCODER}/vae")
-"""Folder among the packed weights that contains each part in `UNPACKED`, by the part's name.
+"""Folder among the packed weights that contains each model in `UNPACKED`, by the model's name.
 
 The first stage gives the encoder of this autoencoder, and the vanilla decoder is its decoder.
 """
 
 
 class TrainMini:
-    """An experiment that trains the models of the mini profile, one part after another."""
+    """An experiment that trains the models of the mini profile, one model after another."""
 
     def __init__(self, config: TrainMiniConfig, overrides: Sequence[str]) -> None:
         """Set the configuration and the overrides of the command line."""
@@ -69,25 +69,25 @@ class TrainMini:
         return []
 
     def run(self) -> Results:
-        """Train the parts that do not exist yet, as the function `train_mini` describes."""
+        """Train the models that do not exist yet, as the function `train_mini` describes."""
         return train_mini(self.config)
 
 
 def train_mini(config: TrainMiniConfig) -> Results:
-    """Train the parts that do not exist yet, and pack all parts as soon as all exist.
+    """Train the models that do not exist yet, and pack all models as soon as all exist.
 
-    `part=NAME` makes only this part. `part=NAME@SEED` trains the part again with another seed, which shows how much the
-    results depend on the training seed. This training needs other parts, such as the first stage. It uses the parts in
-    `out`, and for parts that `out` does not have, it uses the shipped weights.
+    `part=NAME` trains only this model. `part=NAME@SEED` trains it again with another seed, which shows how much the
+    results depend on the training seed. This training needs other models, such as the first stage. It uses the models
+    in `out`, and for models that `out` does not have, it uses the shipped weights.
 
     Raises:
-        BadInputError: the part is unknown, a part that it needs does not exist yet, or the folder `out` belongs to
+        BadInputError: the model is unknown, a model that it needs does not exist yet, or the folder `out` belongs to
             another recipe or seed.
         RuntimeError: the first stage has not converged, or the packed weights are too large. The message gives the
             numbers.
     """
     if config.stage not in ("check", "report"):
-        raise BadInputError(f"stage: expected check or report, the default, found {config.stage}")
+        raise BadInputError(f"stage: expected check or report (the default), found {config.stage}")
     training = config.resolved["mini_models"]
     shipped: dict[str, Any] = training["recipes"]
     recipes = {**shipped, **training["extras"]}
@@ -96,13 +96,14 @@ def train_mini(config: TrainMiniConfig) -> Results:
     for part in wanted:
         name, _, seed = part.partition("@")
         if name not in recipes or (seed and not seed.isdecimal()):
-            raise BadInputError(f"part: expected one of {', '.join(recipes)}, or one of them @SEED, found {part}")
+            raise BadInputError(f"part: expected NAME or NAME@SEED, with one of {', '.join(recipes)}, found {part}")
     out = Path(config.out or f"outputs/train_mini/seed{config.seed}")
     check_out(replace(config, out=str(out)))
     check_writable(config.paths.data, "paths.data")
     if config.stage == "check":
         print(
-            f"{config.name}: {', '.join(wanted)} in {sum(parts[part.partition('@')[0]].steps for part in wanted)} steps"
+            f"{config.name}: ready: a run trains {', '.join(wanted)}, at most "
+            f"{sum(parts[part.partition('@')[0]].steps for part in wanted)} steps in all"
         )
         return Results(out, 0)
     out.mkdir(parents=True, exist_ok=True)
@@ -138,22 +139,22 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
     part = limits["part"]
     change = read_made(out / part)["figures"].get(limits["figure"])
     if change is None:
-        raise BadInputError(f"{out / part / DONE}: expected the figure {limits['figure']}, found none")
+        raise BadInputError(f"{out / part / DONE}: expected the measured value {limits['figure']}, found none")
     if abs(change) > limits["largest"]:
         raise RuntimeError(
-            f"{limits['part']}: {limits['figure']} is {change:+.1%}, more than {limits['largest']:.0%}: the first "
-            "stage has not converged, and every later decoder would look better only because it was trained longer"
+            f"{limits['part']}: expected {limits['figure']} of at most {limits['largest']:.0%}, found {change:+.1%}; "
+            "the first stage has not converged, so longer training alone would make the other decoders look better"
         )
 
 
 def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: TrainMiniConfig) -> None:
-    """Copy the finished parts into the folder `out/mini` in half precision, and write `CARD.md` and `card.json` there.
+    """Copy the finished models into the folder `out/mini` in half precision, and write `CARD.md` and `card.json` there.
 
     The new card has no study of training seeds, because an earlier study belongs to other weights.
 
     Args:
         out: folder of the training run.
-        recipes: recipe of each part to pack, by the part's name.
+        recipes: recipe of each model to pack, by the model's name.
         training: the configuration `mini_models` as plain data.
         config: configuration of the run.
 
@@ -181,15 +182,17 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
                 note_lineage(folder, notes)
         card = _card(out, list(recipes), training, config, partial)
         if card["bytes"] > MOST_BYTES:
-            raise RuntimeError(f"{partial}: {card['bytes'] / 1e6:.2f} MB of weights, more than {MOST_BYTES / 1e6:.0f}")
+            raise RuntimeError(
+                f"{partial}: expected at most {MOST_BYTES / 1e6:.0f} MB of weights, found {card['bytes'] / 1e6:.2f} MB"
+            )
         write_json(partial / CARD, card)
         write_atomically(partial / CARD_TEXT, card_text(card, SeedStudy()))
 
 
 def _shipped_files(part: Path) -> list[Path]:
-    """Return the paths of the files of a finished part that are packed, relative to the folder of the part.
+    """Return the paths of the files of a finished model that are packed, relative to the folder of the model.
 
-    The autoencoder is left out unless the part is the pipeline `AUTOENCODER`, which is packed with it.
+    The autoencoder is left out unless the model is the pipeline `AUTOENCODER`, which is packed with it.
     """
     files = sorted(path.relative_to(part) for path in part.rglob("*") if path.is_file() and path.name != DONE)
     return [file for file in files if file.parts[0] != "vae" or part.name == AUTOENCODER]

@@ -47,12 +47,12 @@ def read_baseline(path: Path) -> Side:
         raise BadInputError(f"{path}: expected a baseline, found no file; --update writes one") from None
     version = found.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise BadInputError(f"{path}: expected a baseline of schema_version {SCHEMA_VERSION}, found {version}")
+        raise BadInputError(f"{path}: expected a baseline with schema_version {SCHEMA_VERSION}, found {version}")
     baseline = checked(found, BaselineFile, str(path))
     protocols = {key: Protocol.of(settings) for key, settings in baseline["protocols"].items()}
     for key, protocol in protocols.items():
         if protocol.hash != key:
-            raise BadInputError(f"{path}: expected {key[:12]}… as the hash of a protocol, found another")
+            raise BadInputError(f"{path}: expected a protocol with the hash {key[:12]}…, found another hash")
     for name, entry in found["experiments"].items():
         check_seal(entry, f"{path}: {name}")
     tables = baseline["experiments"].items()
@@ -65,7 +65,7 @@ def _table(name: str, entry: BaselineTable, protocols: Mapping[str, Protocol], p
         key for key in (*entry["protocols"].values(), entry["sampling"]) if key is not None and key not in protocols
     ]
     if missing:
-        raise BadInputError(f"{place}: expected the protocol {missing[0][:12]}…, found none")
+        raise BadInputError(f"{place}: expected a protocol with the hash {missing[0][:12]}…, found none")
     numbers = {
         (row, metric): Number(
             found["value"], found["higher_is_better"], found["stderr"], found["n"], found.get("reason", "")
@@ -93,7 +93,7 @@ def write_baseline(path: Path, new: Side) -> None:
     """
     if new.problems:
         found = "\n".join(f"  {problem.what}" for problem in new.problems)
-        raise BadInputError(f"{path}: expected complete runs, found others; the baseline is not changed:\n{found}")
+        raise BadInputError(f"{path}: expected complete runs, so the baseline is not changed; found\n{found}")
     existing = read_baseline(path).tables if new.alone and path.exists() else {}
     tables = {**existing, **new.tables}
     content = {

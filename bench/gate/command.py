@@ -66,18 +66,20 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m bench.compare",
         description="Compares the headline numbers and costs of a run, or of a folder of runs, with those of another.",
-        epilog=f"Exit status: 0 pass, 3 regression, 4 cannot tell, 2 bad input. Margins: {others}; "
+        epilog=f"Exit status: 0 pass, 3 regression, 4 cannot tell, 2 bad input. Default margins: {others}; "
         f"every other metric {QUALITY} of its old value.",
     )
     parser.add_argument("new", type=Path, metavar="NEW", help="a run's folder, or a folder of runs")
-    parser.add_argument("old", type=Path, metavar="OLD", help="the same, or a baseline's JSON file")
+    parser.add_argument(
+        "old", type=Path, metavar="OLD", help="a run's folder, a folder of runs, or a baseline's JSON file"
+    )
     parser.add_argument(
         "--margin",
         nargs="+",
         action="extend",
         default=[],
         metavar="NAME=VALUE",
-        help="worsening that is tolerated, such as fid=0.5, lpips=1%%; "
+        help="largest worsening that is tolerated, such as fid=0.5 or lpips=1%%; "
         f"{ANY} excludes a metric or a cost ({', '.join(COSTS)})",
     )
     parser.add_argument(
@@ -86,8 +88,8 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--junit", type=Path, metavar="FILE", help="write JUnit's XML with a test case for each comparison"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every comparison")
-    parser.add_argument("--github", action="store_true", help="print GitHub's annotations as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every comparison as JSON")
+    parser.add_argument("--github", action="store_true", help="also print annotations for GitHub")
     parser.add_argument(
         "--update", action="store_true", help="write NEW's values to the baseline OLD, and print the changes"
     )

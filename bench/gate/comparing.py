@@ -72,7 +72,7 @@ class Outcome:
     old: Path
     comparisons: tuple[Comparison, ...]
     problems: tuple[Problem, ...]
-    """Reasons why some numbers could not be compared. With any problem, the whole comparison does not pass."""
+    """Reasons why some numbers could not be compared. If there is any, the whole comparison does not pass."""
     notes: tuple[str, ...]
     """Notes on differences between the sides that do not change the verdict, such as additional rows."""
 
@@ -111,7 +111,7 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
             collector.miss(name, f"experiment: expected {name if name in old.tables else expected}, found {found}")
     more = [name for name in new.tables if name not in old.tables and name not in experiments]
     if more:
-        collector.notes.append(f"new has more experiments: {', '.join(more)}")
+        collector.notes.append(f"only the new side has these experiments: {', '.join(more)}")
     known = [
         name for side in (new, old) for table in side.tables.values() for _, name in (*table.numbers, *table.costs)
     ]
@@ -120,9 +120,9 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
             if name not in DEFAULTS and style_of(name) is None:
                 expected = ", ".join(dict.fromkeys([*known, *COSTS]))
                 raise BadInputError(f"margin of {name}: expected one of {expected}")
-            collector.notes.append(f"margin of {name}: neither side has it")
+            collector.notes.append(f"margin of {name}: neither side has this metric or cost")
     if not collector.comparisons and not collector.problems:
-        collector.miss("", f"{old.path}: expected something to compare, found nothing")
+        collector.miss("", f"{old.path}: expected numbers to compare, found none")
     verdicts = decide([(found.worsening, found.allowed) for found in collector.comparisons])
     judged = [replace(found, verdict=verdict) for found, verdict in zip(collector.comparisons, verdicts, strict=True)]
     return Outcome(new.path, old.path, tuple(judged), tuple(collector.problems), tuple(collector.notes))
@@ -144,7 +144,7 @@ class _Collector:
         name = old.experiment
         if new.custom != old.custom:
             words = [" ".join(side.custom) or "no override" for side in (new, old)]
-            self.notes.append(f"{name}: new ran with {words[0]}; old with {words[1]}")
+            self.notes.append(f"{name}: the new run has {words[0]}, the old run has {words[1]}")
         if new.profile != old.profile:
             self.miss(name, f"profile: expected {old.profile}, found {new.profile}")
             return
@@ -159,10 +159,10 @@ class _Collector:
         new_value, old_value = (dict.fromkeys(row for row, _ in side.numbers) for side in (new, old))
         for row in old_value:
             if row not in new_value:
-                self.miss(name, f"row {row}: expected numbers as old has them, found none")
+                self.miss(name, f"row {row}: expected it in the new and in the old run, found it only in the old run")
         more = [row for row in new_value if row not in old_value]
         if more:
-            self.notes.append(f"{name}: new has more rows: {', '.join(more)}")
+            self.notes.append(f"{name}: only the new run has these rows: {', '.join(more)}")
         both = [row for row in old_value if row in new_value]
         for metric in dict.fromkeys(metric for side in (old, new) for _, metric in side.numbers):
             self._metric(name, metric, both, new, old)
@@ -172,7 +172,7 @@ class _Collector:
         """Compare one metric in `rows`, which are the rows that both sides have."""
         margin = margin_of(metric, self.margins)
         if np.isinf(margin.amount):
-            self.notes.append(f"{name}: {metric} is not compared, as its margin is {margin}")
+            self.notes.append(f"{name}: {metric} is not compared, because its margin is {margin}")
             return
         reason = _unlike(metric, new.stamps, old.stamps)
         if reason is not None:
@@ -191,7 +191,7 @@ class _Collector:
             better = old_value.higher_is_better
             self.comparisons.append(Comparison(name, row, metric, value, old_value.value, margin, better, worse))
             if not worse.paired and old.digits is None and old.stamps.manifest:
-                self._once(f"{name}: only values are compared, as one side keeps no {INFLUENCES}")
+                self._once(f"{name}: values are compared without intervals, because one side has no {INFLUENCES}")
         for why, found in reasons.items():
             self.miss(name, f"{metric} of {', '.join(found)}: {why}")
 
@@ -208,8 +208,11 @@ class _Collector:
                     worse = Worsening(new_value - old_value)
                     self.comparisons.append(Comparison(name, row, cost, new_value, old_value, margin, False, worse))
                 elif new_value is not None or old_value is not None:
-                    side = "new" if new_value is None else "old"
-                    self.miss(name, f"{cost} of {row}: expected it in the new and in the old run, found none in {side}")
+                    side = "old" if new_value is None else "new"
+                    self.miss(
+                        name,
+                        f"{cost} of {row}: expected it in the new and in the old run, found it only in the {side} run",
+                    )
 
     def _once(self, note: str) -> None:
         if note not in self.notes:
@@ -222,7 +225,7 @@ def _sampling(new: Measured, old: Measured) -> str | None:
         return (
             None
             if new.sampling == old.sampling
-            else "sampling: expected latents in the new and in the old run, found them in one"
+            else "sampling: expected latents in the new and in the old run, found them in only one of the two"
         )
     found = old.sampling.differences(new.sampling)
     return f"sampling: {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "") if found else None
@@ -252,7 +255,7 @@ def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | NotA
     """
     if new.value is None or old.value is None:
         reasons = [f"{side}: {number.reason}" for side, number in (("new", new), ("old", old)) if number.reason]
-        return NotAvailable(f"expected a value in the new and in the old run, found none ({'; '.join(reasons)})")
+        return NotAvailable(f"expected a value in the new and in the old run, found no value ({'; '.join(reasons)})")
     if new.n != old.n:
         return NotAvailable(f"expected {old.n} items, found {new.n}")
     if new.higher_is_better != old.higher_is_better:
@@ -262,7 +265,7 @@ def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | NotA
     if new_value is None or old_value is None:
         return Worsening(sign * ((new.value if digits is None else rounded(new.value, digits)) - old.value))
     if (new_value.items, new_value.sources) != (old_value.items, old_value.sources):
-        return NotAvailable("expected the items that old has influences of, found others")
+        return NotAvailable("expected the same items in the new and in the old run, found different items")
     estimates = (
         Estimate(new.value, new_value.values, new_value.change),
         Estimate(old.value, old_value.values, old_value.change),

@@ -54,7 +54,7 @@ run. This ratio still varies by a quarter or more if other programs use the mach
 LAYERS = "layers_as_printed"
 """Name of the metric that the gate uses for Tables 7 and 8: the number of lines that agree with the paper's lines."""
 DEFAULTS: Mapping[str, Margin] = {"clip_score": Margin(0.005), LAYERS: Margin(0.0), **COSTS}
-"""Default margins by the name of the metric without a variant and a bin, or by the name of the cost.
+"""Default margins, by the name of the cost or by the name of the metric without the ending of a variant or a bin.
 
 The margin of `clip_score` is small, because the CLIP scores of visibly different rows differ by only about 0.01.
 """
@@ -89,7 +89,7 @@ def margins_of(words: Iterable[str], key: str = "--margin") -> dict[str, Margin]
         if not name:
             raise BadInputError(f"{key} {word}: expected NAME=VALUE, found no name")
         if name in found:
-            raise BadInputError(f"{key} {word}: expected one margin of {name}, found a second")
+            raise BadInputError(f"{key} {word}: expected only one margin of {name}, found a second one")
         found[name] = _margin(value.strip(), f"{key} {word}")
     return found
 
@@ -103,5 +103,7 @@ def _margin(value: str, key: str) -> Margin:
     except ValueError:
         amount = math.nan
     if not 0 <= amount < math.inf:
-        raise BadInputError(f"{key}: expected a number from 0 on, such as 0.5 or 2%, or {ANY}; found {value or 'none'}")
+        raise BadInputError(
+            f"{key}: expected a number of 0 or more, such as 0.5 or 2%, or {ANY}; found {value or 'none'}"
+        )
     return Margin(amount / 100) if number != value else Margin(amount, relative=False)

@@ -109,13 +109,13 @@ def read_side(path: Path) -> Side:
         BadInputError: the folder does not exist, or contains two runs of the same experiment.
     """
     if not path.is_dir():
-        raise BadInputError(f"{path}: expected the folder of a run, found {'a file' if path.exists() else 'none'}")
+        raise BadInputError(
+            f"{path}: expected the folder of a run, found {'a file' if path.exists() else 'no such folder'}"
+        )
     alone = (path / RESULTS).exists() or _is_table(path)
     runs = sorted(folder.name for folder in path.iterdir() if folder.is_dir() and _is_run(folder))
     if alone and runs:
-        mixed = (
-            f"{path}: expected one run or a folder of runs, found the files of a run beside the runs {', '.join(runs)}"
-        )
+        mixed = f"{path}: expected one run or a folder of runs, found the files of a run and the runs {', '.join(runs)}"
         return Side(path, {}, (Problem("", mixed),))
     folders = [path] if alone else sorted(folder for folder in path.iterdir() if _is_run(folder))
     tables: dict[str, Measured] = {}
@@ -132,7 +132,9 @@ def read_side(path: Path) -> Side:
     if not alone:
         problems += _of_collection(path)
     if not tables and not problems:
-        problems.append(Problem("", f"{path}: expected a run's {RESULTS} and {RUN}, or folders of runs; found neither"))
+        problems.append(
+            Problem("", f"{path}: expected a folder with {RESULTS} and {RUN}, or a folder of runs, found neither")
+        )
     return Side(path, tables, tuple(problems), alone)
 
 
@@ -162,7 +164,7 @@ def _of_collection(path: Path) -> list[Problem]:
     except BadInputError as error:
         return [Problem("", str(error))]
     return [
-        Problem(name, f"{path / RUN}: expected status 0 of {name}, found {status}")
+        Problem(name, f"{path / RUN}: expected that {name} ended with status 0, found status {status}")
         for name, status in ended.items()
         if status
     ]
@@ -186,11 +188,11 @@ def _read_table(folder: Path) -> Measured:
     except FileNotFoundError:
         raise _partial(path) from None
     if run["experiment"] != results["experiment"]:
-        raise BadInputError(f"{folder}: expected {RUN} and {RESULTS} of one run, found those of two")
+        raise BadInputError(f"{folder}: expected {RUN} and {RESULTS} of one run, found files of two different runs")
     if is_layers(results):
         return _architecture(results)
     if run["manifest"] != results.get("manifest"):
-        raise BadInputError(f"{folder}: expected {RUN} and {RESULTS} of one run, found those of two")
+        raise BadInputError(f"{folder}: expected {RUN} and {RESULTS} of one run, found files of two different runs")
     return _table(folder, run, results)
 
 
@@ -212,7 +214,7 @@ def _read_run(folder: Path) -> dict[str, Any]:
 
 
 def _partial(path: Path) -> BadInputError:
-    return BadInputError(f"{path}: expected this file of a complete run, found none")
+    return BadInputError(f"{path}: expected a complete run with this file, found no file")
 
 
 def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:

@@ -52,12 +52,12 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
     for experiment, grid in _grids(outcome):
         print_grid(grid, experiment, console)
     print_notes([*_reasons(outcome), *outcome.notes], console)
-    console.print(Text(one_line(f"{outcome.new} beside {outcome.old}: {summary(outcome)}")))
+    console.print(Text(one_line(f"{outcome.new} compared with {outcome.old}: {summary(outcome)}")))
 
 
 def to_markdown(outcome: Outcome) -> str:
     """Return a section in GitHub's Markdown for a pull request: verdict, changed and undecided numbers, problems."""
-    head = f"## Gate: {summary(outcome)}\n\n{_code(outcome.new)} beside {_code(outcome.old)}\n"
+    head = f"## Gate: {summary(outcome)}\n\n{_code(outcome.new)} compared with {_code(outcome.old)}\n"
     tables = [f"##{markdown(experiment, [grid], [])}" for experiment, grid in _grids(outcome)]
     lines = [f"- {_plain(reason)}" for reason in (*_reasons(outcome), *outcome.notes)]
     return "\n".join([head, *(text.rstrip() + "\n" for text in tables), *lines]).rstrip() + "\n"

@@ -51,7 +51,7 @@ def check_compiler(mode: str, device: torch.device) -> None:
         tiny = torch.compile(lambda x: torch.cos(x) + unique, **ISOLATED)  # type: ignore[call-overload]  # old stub
         tiny(torch.ones(5, device=device))
     except Exception as error:  # each back end has its own error for whatever is missing
-        raise BadInputError(f"{KEY}: {mode} does not work on {device} here: {_reason(error)}") from error
+        raise BadInputError(f"{KEY}: expected that {mode} works on {device}, found {_reason(error)}") from error
 
 
 def compile_network(network: nn.Module, mode: str, **options: Any) -> None:

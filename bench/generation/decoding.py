@@ -116,7 +116,9 @@ class Decoded(Method):
             self.strip_rows = rows
             torch.cuda.empty_cache()
             if not self._warned:
-                log.warning("one image does not fit the device's memory as a whole; decoding in strips of rows")
+                log.warning(
+                    "the device has too little memory to decode a whole image; images are now decoded in strips of rows"
+                )
                 self._warned = True
 
     def _image(self, z: Tensor, *shown: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ class Batch:
             return self.z
         found = self.encoded_known if kind == "encoded_known" else self.encoded
         if found is None:
-            raise ValueError(f"latents={kind}: expected such latents in the batch, found none")
+            raise ValueError(f"latents={kind}: expected latents of this kind in the batch, found none")
         if kind != "spliced":
             return found
         factor = self.mask.shape[-1] // self.z.shape[-1]
@@ -192,17 +192,17 @@ def checked_image(found: object, count: int, like: Tensor | None, maker: str) ->
     """
     expected = f"{count}×3×H×W" if like is None else "×".join(map(str, like.shape))
     if not isinstance(found, Tensor):
-        raise UnfitImageError(f"the {maker} made a {type(found).__name__}, expected a tensor {expected}")
+        raise UnfitImageError(f"expected a tensor {expected} from the {maker}, found {type(found).__name__}")
     shape = tuple(found.shape)
     fits = shape[:2] == (count, 3) and len(shape) == 4 if like is None else shape == tuple(like.shape)
     if not fits:
         made = "×".join(map(str, shape)) or "a single number"
-        raise UnfitImageError(f"the {maker} made {made}, expected {expected}")
+        raise UnfitImageError(f"expected an image {expected} from the {maker}, found {made}")
     if not found.is_floating_point():
         kind = str(found.dtype).removeprefix("torch.")
-        raise UnfitImageError(f"the {maker} made {kind}, expected floating-point numbers roughly in [-1, 1]")
+        raise UnfitImageError(f"expected floating-point numbers roughly in [-1, 1] from the {maker}, found {kind}")
     if like is not None and found.device != like.device:
-        raise UnfitImageError(f"the {maker} made an image on {found.device}, expected it on {like.device}")
+        raise UnfitImageError(f"expected that the {maker} makes its image on {like.device}, found it on {found.device}")
     return found
 
 

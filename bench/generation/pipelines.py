@@ -64,8 +64,8 @@ def locate(name: str, key: str = KEY) -> Path:
     except (LocalEntryNotFoundError, OSError, ValueError):  # ValueError: not a valid id
         revision = f" --revision {hub['revision']}" if hub["revision"] else ""
         raise BadInputError(
-            f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found neither for {name}; "
-            f"`hf download {hub['id']}{revision}` fetches it if it is a hub id"
+            f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found nothing for {name}; "
+            f"if this is a hub id, `hf download {hub['id']}{revision}` fetches it"
         ) from None
 
 
@@ -172,15 +172,15 @@ def _check_folder(path: Path) -> None:
 def _check_channels(path: Path, found: Any, expected: int) -> None:
     if found != expected:
         raise BadInputError(
-            f"{KEY}: {path}: expected a UNet of {expected} input channels ({KINDS[expected]}), "
-            f"found one of {found} ({KINDS.get(found, 'another kind of model')})"
+            f"{KEY}: {path}: expected a UNet with {expected} input channels ({KINDS[expected]}), "
+            f"found one with {found} ({KINDS.get(found, 'another kind of model')})"
         )
 
 
 def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any]:
     path = folder / part / file
     if not path.is_file():
-        raise BadInputError(f"{KEY}: {folder}: expected {part}/{file}, found none")
+        raise BadInputError(f"{KEY}: {folder}: expected a file {part}/{file}, found none")
     try:
         return read_json(path)
     except BadInputError as error:
@@ -204,7 +204,7 @@ def _part(part: Path, model: Any) -> Any:
     if missing:
         names = f"{', '.join(missing[:SHOWN])}{', ...' if len(missing) > SHOWN else ''}"
         raise BadInputError(
-            f"{KEY}: {part}: expected every weight of {model.__name__}, found {len(missing)} missing ({names})"
+            f"{KEY}: {part}: expected every weight of {model.__name__}, found that {len(missing)} are missing ({names})"
         )
     return network
 

@@ -50,7 +50,7 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
     tensors = read_tensors(path)
     if FIRST_CONVOLUTION not in tensors:
         raise BadInputError(
-            f"{key}: {path}: expected Stable Diffusion 1 in the original layout, found no {FIRST_CONVOLUTION}"
+            f"{key}: {path}: expected Stable Diffusion 1 in the original layout, found no tensor {FIRST_CONVOLUTION}"
         )
     channels = tensors[FIRST_CONVOLUTION].shape[1]
     check_channels(channels)

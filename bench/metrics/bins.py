@@ -42,7 +42,7 @@ def area_bin(areas: npt.ArrayLike, low: float, high: float, *, rule: str = "offl
     """
     x = np.asarray(areas, dtype=np.float64)
     if not ((x >= 0) & (x <= 1)).all():
-        raise ValueError("areas must lie in [0, 1]")
+        raise ValueError("mask areas must lie in [0, 1]")
     if not 0 <= low < high <= 1:
         raise ValueError(f"a bin's edges must satisfy 0 <= low < high <= 1: found {low} and {high}")
     below, above = _edge(low), _edge(high)
@@ -52,7 +52,7 @@ def area_bin(areas: npt.ArrayLike, low: float, high: float, *, rule: str = "offl
     elif rule == "online":
         inside = ((x > below) | (below == 0)) & (x <= above)
     else:
-        raise ValueError(f"unknown rule {rule!r}: expected offline or online")
+        raise ValueError(f"unknown rule of the bins {rule!r}: expected offline or online")
     return inside
 
 

@@ -194,8 +194,8 @@ class OpenCLIPEncoder(ImageEncoder):
             )
         if elsewhere := config["text_cfg"].get("hf_model_name") or config["vision_cfg"].get("timm_model_name"):
             raise BadInputError(
-                f"model: expected a CLIP model whose two encoders are part of open_clip, found {model}, which uses one "
-                f"of {elsewhere}"
+                f"model: expected a CLIP model whose two encoders are part of open_clip, found {model}, which takes an "
+                f"encoder from {elsewhere}"
             )
         path = Path(path)
         what = f"weights of CLIP {model}"

@@ -103,7 +103,7 @@ class InceptionMeasure(Measure):
             )
         exported = path.is_file() and is_program(path)
         if exported and list(flavours) != ["clean"]:
-            raise BadInputError(f"{path}: expected {PORTED} for {', '.join(flavours)}, found a program")
+            raise BadInputError(f"{path}: expected {PORTED} for {', '.join(flavours)}, found a TorchScript program")
         self.network: Network = Exported(path, sha256) if exported else load_inception(path)
         self.protocol: Mapping[str, Any] = {
             "image": "uint8 RGB, truncated",

@@ -54,7 +54,7 @@ def inception_score(logits: npt.ArrayLike | Features, *, splits: int = 10, seed:
         raise ValueError(f"logits hold {x.not_finite()} values that are not finite")
     count = len(x)
     if splits < 1 or count < splits:
-        raise ValueError(f"each of {splits} splits needs an item: found {count}")
+        raise ValueError(f"each of {splits} splits needs an item: found {count} items")
     order = np.random.RandomState(seed).permutation(count)  # torch-fidelity's generator
     scores = np.empty(splits)
     influence = np.empty(count)

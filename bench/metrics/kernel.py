@@ -152,7 +152,7 @@ def _divided(sources: Sequence[str]) -> list[Chosen]:
 
 def _check_paired(first: tuple[int, ...], second: tuple[int, ...]) -> None:
     if first != second:
-        raise ValueError(f"paired features must have one shape: found {first} and {second}")
+        raise ValueError(f"paired features must have the same shape: found {first} and {second}")
 
 
 def _features(name: str, features: npt.ArrayLike) -> Array:

@@ -28,7 +28,7 @@ class MetricName:
     """The parts of a metric's full name. `str` gives the full name again."""
 
     metric: str
-    """Name without variant and bin, such as `fid`."""
+    """Name without the endings of the variant and of the bin, such as `fid` for `fid_hole_only_40_50`."""
     variant: str = ""
     """Key of `VARIANTS`; empty if the images are measured exactly as the row makes them."""
     bin: tuple[int, int] | None = None

@@ -81,10 +81,12 @@ def load_decoder(path: str | Path) -> Decoder:
     stored = find_decoder(read_tensors(file), file)
     sizes = stored.sizes()
     contradictions = [
-        f"{name} {size}, not {stated[name]}" for name, size in sizes.items() if name in stated and stated[name] != size
+        f"{name}={size} instead of {stated[name]}"
+        for name, size in sizes.items()
+        if name in stated and stated[name] != size
     ]
     if contradictions:
-        raise BadInputError(f"{file}: weights of another shape than {path / CONFIG} says: {'; '.join(contradictions)}")
+        raise BadInputError(f"{file}: expected weights that fit {path / CONFIG}, found {'; '.join(contradictions)}")
     try:
         with torch.device("meta"):
             decoder = Decoder(DecoderConfig(**{**stated, **sizes}))
@@ -240,7 +242,9 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
     try:
         network = FeatureNetwork(settings["widths"], settings["heads"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise BadInputError(f"{folder / CONFIG}: the feature network's sizes are missing or wrong ({error})") from None
+        raise BadInputError(
+            f"{folder / CONFIG}: expected the sizes of a feature network, found missing or wrong ones ({error})"
+        ) from None
     load_weights(network, folder / WEIGHTS)
     return network.eval()
 
@@ -284,4 +288,4 @@ def network_settings(folder: Path) -> dict[str, Any]:
     try:
         return read_json(path)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected a network's sizes, found no file") from None
+        raise BadInputError(f"{path}: expected a file with a network's sizes, found no file") from None

@@ -113,7 +113,9 @@ def _autoencoder_of_file(path: Path) -> AutoencoderKL:
     settings = json.loads(AUTOENCODER.read_text(encoding="utf-8"))
     tensors = read_tensors(path)
     if not any(name.startswith(FIRST_STAGE) for name in tensors):
-        raise BadInputError(f"{path}: expected Stable Diffusion 1 in the original layout, found no {FIRST_STAGE}*")
+        raise BadInputError(
+            f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors {FIRST_STAGE}*"
+        )
     with torch.device("meta"):
         autoencoder = AutoencoderKL.from_config(settings)
     try:

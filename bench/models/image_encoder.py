@@ -72,6 +72,8 @@ def load_image_encoder(folder: str | Path) -> ImageEncoder:
     try:
         net = ImageEncoder(**sizes)
     except (AttributeError, TypeError, ValueError) as error:
-        raise BadInputError(f"{folder / CONFIG}: the image encoder's sizes are missing or wrong ({error})") from None
+        raise BadInputError(
+            f"{folder / CONFIG}: expected the sizes of an image encoder, found missing or wrong ones ({error})"
+        ) from None
     load_weights(net, folder / WEIGHTS)
     return net.eval()

@@ -121,9 +121,13 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
         raise BadInputError(f"{path}: expected a state dict, found {type(state).__name__}")
     for name, value in state.items():
         if not (isinstance(name, str) and isinstance(value, Tensor)):
-            raise BadInputError(f"{path}: expected tensors by name, found {type(value).__name__} at {name!r}")
+            raise BadInputError(
+                f"{path}: expected only named tensors, found {type(value).__name__} for the name {name!r}"
+            )
         if value.is_meta or value.layout is not torch.strided:
-            raise BadInputError(f"{path}: expected dense tensors with values, found another kind at {name}")
+            raise BadInputError(
+                f"{path}: expected dense tensors with values, found another kind of tensor for the name {name}"
+            )
     return state
 
 

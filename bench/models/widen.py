@@ -81,13 +81,15 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
     """
     if len(old.channels) != len(new.channels):
         raise ValueError(
-            f"widening: expected equal numbers of levels, found {len(old.channels)} and {len(new.channels)}"
+            f"expected two decoders with equally many levels, found {len(old.channels)} and {len(new.channels)}"
         )
     if new.layers < old.layers or (old.conditioned and not new.conditioned):
-        raise ValueError(f"the larger decoder lacks a part of the smaller one: smaller {old}, larger {new}")
+        raise ValueError(
+            f"the larger decoder lacks layers or the branch of the smaller one: smaller {old}, larger {new}"
+        )
     for before, after in zip(old.channels, new.channels, strict=True):
         if after < before or after * old.groups != before * new.groups:
             raise ValueError(
-                f"widening: expected normalisation groups of equal size, found {before} channels in {old.groups} "
-                f"groups and {after} channels in {new.groups} groups"
+                f"expected two decoders with normalisation groups of equal size, found {before} channels in "
+                f"{old.groups} groups and {after} channels in {new.groups} groups"
             )

@@ -110,10 +110,12 @@ def _read_csv(path: Path, *columns: str) -> pandas.DataFrame:
     except (OSError, ValueError) as error:
         raise BadInputError(f"{path}: expected a table, found {error}") from None
     if found.empty:
-        raise BadInputError(f"{path}: expected a table, found no line below its head")
+        raise BadInputError(f"{path}: expected a table, found no line below its headings")
     missing = [name for name in columns if name not in found]
     if missing:
-        raise BadInputError(f"{path}: expected a column {missing[0]}, found {', '.join(map(str, found))[:80]}")
+        raise BadInputError(
+            f"{path}: expected a column {missing[0]}, found the columns {', '.join(map(str, found))[:80]}"
+        )
     return found
 
 
@@ -146,7 +148,7 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         stamps = read_stamps(folder)
         reason = None if first is None else unlike(stamps, first)
         if reason is not None and not STAMPING & {group_of(key) for key in job["chosen"]}:
-            raise BadInputError(f"{folder / RESULTS}: expected the stamps of the first job; {reason}")
+            raise BadInputError(f"{folder / RESULTS}: expected the items and protocols of the first job; {reason}")
         found = _read_csv(folder / "table.csv", "row").copy()  # copied into one block, because many columns are added
         costs = _costs(folder)
         of = {name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}

@@ -101,7 +101,9 @@ def _schema(target: str) -> Any:
             return RayLauncherConf
         from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
     except ImportError:
-        raise BadInputError(f"hydra/launcher: expected pip install 'asymbench[cluster]', found no {target}") from None
+        raise BadInputError(
+            f"hydra/launcher: expected that {target} is installed, found none; run pip install 'asymbench[cluster]'"
+        ) from None
     if name not in ("SlurmLauncher", "LocalLauncher"):
         raise BadInputError(f"hydra/launcher: expected submitit_slurm, submitit_local or ray, found {target}")
     return SlurmQueueConf if name == "SlurmLauncher" else LocalQueueConf
@@ -155,7 +157,7 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
     import submitit
 
     if slurm and shutil.which("sbatch") is None:
-        raise BadInputError("hydra/launcher=submitit_slurm: expected sbatch on this machine, found none")
+        raise BadInputError("hydra/launcher=submitit_slurm: expected the program sbatch on this machine, found none")
     cluster = "slurm" if slurm else "local"
     options = {"slurm_max_num_timeout": retries} if slurm else {}
     executor = submitit.AutoExecutor(folder=works[0].out / LOGS / "%j", cluster=cluster, **options)
@@ -163,7 +165,12 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
     executor.update_parameters(**named)
     with uninterrupted(), executor.batch():
         running = [executor.submit(work) for work in works]
-    log.info("%d jobs: %s; logs in %s", len(works), ", ".join(one.job_id for one in running), works[0].out / LOGS)
+    log.info(
+        "%d jobs were submitted (%s); their logs are in %s",
+        len(works),
+        ", ".join(one.job_id for one in running),
+        works[0].out / LOGS,
+    )
     statuses = []
     try:
         for work, one in zip(works, running, strict=True):
@@ -174,8 +181,8 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
     except KeyboardInterrupt:
         if slurm:
             numbers = " ".join(dict.fromkeys(one.job_id.partition("_")[0] for one in running))
-            log.warning("the jobs continue; scancel %s ends them", numbers)
-            log.warning("when they have finished, run: python -m bench.gather %s", works[0].out)
+            log.warning("the jobs continue to run; `scancel %s` ends them", numbers)
+            log.warning("when all jobs have ended, `python -m bench.gather %s` makes their table", works[0].out)
         else:
             _end(running)
         raise
@@ -187,7 +194,7 @@ def _end(running: Sequence[Any]) -> None:
     started = time.monotonic()
     while left := [one.job_id for one in running if not one.done()]:
         if time.monotonic() - started > END_TIMEOUT:
-            log.warning("these jobs still run: kill %s ends them", " ".join(left))
+            log.warning("some jobs still run; `kill %s` ends them", " ".join(left))
             return
         for number in left:
             os.kill(int(number), signal.SIGTERM)  # the id of a local job is that of its process
@@ -203,7 +210,7 @@ def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
         (works[0].out / LOGS).mkdir(exist_ok=True)
         task = ray.remote(**settings["remote"])(_logged)
         running = [task.remote(work) for work in works]
-        log.info("%d jobs; logs in %s", len(works), works[0].out / LOGS)
+        log.info("%d jobs were started; their logs are in %s", len(works), works[0].out / LOGS)
         statuses = []
         for work, one in zip(works, running, strict=True):
             try:
@@ -234,7 +241,7 @@ def _died(work: Work, where: str) -> int:
     Returns:
         The exit status of the job.
     """
-    message = f"the job's process was killed, possibly for lack of memory; {where}"
+    message = f"the job's process was killed, possibly because memory ran out; {where}"
     log.warning("job %s: %s", work.job.name, message)
     note_end(work.out, work.job, FAILED, message)
     return FAILED

@@ -104,9 +104,12 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
         for metric, style in measure["metrics"].items():
             key = f"metrics.measures.{name}.metrics"
             if metric in styles:
-                raise BadInputError(f"{key}: expected names that no other metric has, found {metric}")
+                raise BadInputError(f"{key}: expected a new name, found {metric}, which another metric already has")
             if not (metric and metric.isprintable()) or MetricName.parse(metric).metric != metric:
-                raise BadInputError(f"{key}: expected a name without a variant or a bin, found {metric}")
+                raise BadInputError(
+                    f"{key}: expected a name without an ending such as _hole_only or _40_50, which stand for variants "
+                    f"and mask areas, found {metric or 'an empty name'}"
+                )
             styles[metric] = Metric(**style)
     return styles
 
@@ -189,7 +192,7 @@ class Table:
     best: Mapping[str, str] = field(default_factory=dict)
     """Key of the row that is significantly better than every other row, by metric, as `best_rows` returns it."""
     styles: Styles = field(default_factory=lambda: METRICS)
-    """Style of each metric, by the name of the metric without a variant and a bin."""
+    """Style of each metric, by its name without the ending of a variant or a bin, such as `fid` for `fid_40_50`."""
     readings: tuple[Column, ...] = ()
     """Further columns of the main table, to the right of `columns`; rows are not compared in them."""
     published_units: Mapping[str, str] = field(default_factory=dict)
@@ -227,8 +230,9 @@ def check_table(spec: TableSpec, rows: Mapping[str, Row], styles: Styles = METRI
     for key, row in rows.items():
         label = row.published.get(spec.number)
         if label is not None and label not in printed:
-            known = ", ".join(printed) or f"none, as the paper's Table {spec.number} is not known"
-            raise BadInputError(f"rows.{key}.published.{spec.number}: expected one of {known}, found {label}")
+            unknown = f"no label, because the paper's numbers for Table {spec.number} are not known"
+            known = f"one of {', '.join(printed)}" if printed else unknown
+            raise BadInputError(f"rows.{key}.published.{spec.number}: expected {known}, found {label}")
 
 
 def rows_compared(spec: TableSpec, rows: Mapping[str, Row]) -> TableRows:

@@ -79,7 +79,7 @@ class SensitivityTable:
     """Label of the reference row; empty if there is none."""
     notes: tuple[str, ...]
     styles: Styles = field(default_factory=lambda: METRICS)
-    """Style of each metric, by the name of the metric without a variant and a bin."""
+    """Style of each metric, by its name without the ending of a variant or a bin, such as `fid` for `fid_40_50`."""
 
 
 def rule_of(choice: Choice | None) -> str:

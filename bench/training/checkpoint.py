@@ -55,5 +55,8 @@ def read_checkpoint(path: Path, *, settings: str) -> dict[str, Any]:
             "the training resumes from the previous one, or starts again"
         ) from None
     if found != settings:
-        raise BadInputError(f"{path}: a checkpoint made with other settings; remove it or choose another folder")
+        raise BadInputError(
+            f"{path}: expected a checkpoint of a training with the same settings, found other settings; remove it or "
+            "choose another folder"
+        )
     return state

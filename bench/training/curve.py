@@ -63,7 +63,7 @@ class Curve:
         self._opened.close()  # closes every file, even if closing one of them fails on a full disk
 
     def updated(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add the losses of the update after which `step` updates are finished."""
+        """Add the losses of one update; `step` updates are finished after it."""
         self._add(LOSSES, step, losses)
 
     def validated(self, step: int, figures: Mapping[str, float]) -> bool:

@@ -55,7 +55,7 @@ def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
     try:
         check_widening(start, sizes)
     except ValueError as error:
-        raise BadInputError(f"start: {error}; start=null trains from fresh weights") from error
+        raise BadInputError(f"start: {error}; start=null starts from random weights") from error
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class DecoderRecipe:
             raise ValueError(f"full_share: expected a share in [0, 1], found {self.full_share}")
         if self.full_masks == "alternating" and self.full_share != 0.5:
             raise ValueError(
-                f"full_share: expected 0.5, as alternating masks are full every second time, found {self.full_share}"
+                f"full_share: expected 0.5, because every second alternating mask is full, found {self.full_share}"
             )
         for name, allowed in (("full_masks", FULL_MASKS), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:

@@ -119,11 +119,12 @@ class DecoderTraining:
         self.at_once = self._sizes.pop(0)
         if self.world.size > 1 and recipe.at_once == AUTO:
             raise BadInputError(
-                f"training.at_once: expected a number for {self.world.size} processes, found {AUTO}, which is for one"
+                f"training.at_once: expected a number, because {self.world.size} processes train, found {AUTO}"
             )
         if self.at_once % self.world.size:
             raise BadInputError(
-                f"training.at_once: expected a multiple of the {self.world.size} processes, found {self.at_once}"
+                f"training.at_once: expected a multiple of {self.world.size} (one share for each process), "
+                f"found {self.at_once}"
             )
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.decoder.to(self.device).to(memory_format=layout).train()
@@ -210,7 +211,11 @@ class DecoderTraining:
         """Take the next smaller number of items for a pass, and return the batches from the current update on."""
         before, self.at_once = self.at_once, self._sizes.pop(0)
         torch.cuda.empty_cache()
-        log.warning("%d items at once do not fit the device's memory; going on with %d", before, self.at_once)
+        log.warning(
+            "%d items at once do not fit into the device's memory; the training continues with %d at once",
+            before,
+            self.at_once,
+        )
         return iter(self._loader())
 
     def _create_step(self) -> DecoderStep:
@@ -316,7 +321,7 @@ class DecoderTraining:
             self.discriminator.load_state_dict(state["discriminator"])
             self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        log.info("training continues from step %d", self.step)
+        log.info("the training continues from step %d", self.step)
 
     def _not_finite_message(self, losses: Mapping[str, float]) -> str:
         found = self.checkpoints()

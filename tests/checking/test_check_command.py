@@ -126,7 +126,7 @@ def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytes
     assert tail.startswith("ready: 2 of 10 experiments (table7_architecture_base, table8_architecture_large)\n")
     assert re.search(r"^not ready: table3_blending_imagenet \(.*decoder_base_concat, .*\)$", tail, re.M)
     assert "train it: python -m bench experiment=train_decoder" in " ".join(message.split())
-    assert "A run now makes those that are ready." in tail
+    assert "A run now makes the experiments that are ready, " in tail
 
 
 def test_a_sweep_lists_everything_that_its_jobs_lack(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +170,7 @@ def test_a_complete_machine_is_ready_and_shown_the_estimate(
     before = set(tmp_path.iterdir())
     assert main(["experiment=table1_inpaint_places", *PAPER, *SMALL, ROWS]) == 0
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0].startswith("table1_inpaint_places: ready: all is there, 4 rows and ")
+    assert lines[0].startswith("table1_inpaint_places: ready: no file is missing; 4 rows, ")
     said = {line.split()[0]: line for line in lines[1:]}
     assert list(said) == ["generator:", "items", "disk", "memory", "time", "from"]
     assert "UNet's weights" in said["generator:"]

@@ -86,9 +86,9 @@ def test_a_successful_check_reports_it_and_writes_only_its_estimate(
     assert main([TABLE, "stage=check", "batch_size=4"]) == 0
     said, complained = capfd.readouterr()
     first, *estimate = said.splitlines()
-    assert re.fullmatch(r"table2_inpaint_imagenet: ready: all is there, 14 rows and \d+\.\d MB of weights", first)
+    assert re.fullmatch(r"table2_inpaint_imagenet: ready: no file is missing; 14 rows, \d+\.\d MB of weights", first)
     assert [line.split()[0] for line in estimate] == ["generator:", "items", "disk", "memory", "time", "from"]
-    assert re.fullmatch(r"trying items on cpu, \w+, \d+ threads\n", complained)
+    assert re.fullmatch(r"a few trial items are processed on cpu, \w+, \d+ threads to estimate [\w ]+\n", complained)
     written = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert [path.name for path in written if path.parent.name != "measured"] == ["asymbench-store.json"]
     assert len(written) == 3  # the marker, that the contracts are kept, and the estimate

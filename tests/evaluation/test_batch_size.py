@@ -43,7 +43,7 @@ def test_a_batch_that_does_not_fit_is_halved_for_the_rest(caplog: pytest.LogCapt
     assert [result for batch in made for result in batch] == [10 * item for item in range(11)]
     assert calls == [8, 4, 2, 2, 2, 2, 2, 1]
     assert [record.getMessage() for record in caplog.records] == [
-        "8 items at once do not fit the device's memory; going on with fewer"
+        "a batch of 8 items does not fit into the device's memory; the run continues with smaller batches"
     ]
 
 

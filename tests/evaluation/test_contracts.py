@@ -40,23 +40,28 @@ class Made(nn.Module):
         return self.make(z, image)
 
 
+EXPECTED_IMAGE = "expected an image 1×3×16×16 from the decoder"
+EXPECTED_FLOATS = "expected floating-point numbers roughly in [-1, 1] from the decoder"
+NOT_FINITE = "expected that the decoder makes numbers roughly in [-1, 1], found values that are not finite"
+UNCHANGED = "expected that the decoder leaves its input {} unchanged, found a change"
+
 BROKEN: dict[str, tuple[Callable[[Tensor, Tensor], Any], str]] = {
-    "another size": (lambda z, x: x.repeat(1, 1, 2, 2), "the decoder made 1×3×32×32, expected 1×3×16×16"),
-    "another batch": (lambda z, x: x.repeat(2, 1, 1, 1), "the decoder made 2×3×16×16, expected 1×3×16×16"),
-    "no batch": (lambda z, x: x[0], "the decoder made 3×16×16, expected 1×3×16×16"),
-    "one channel": (lambda z, x: x[:, :1], "the decoder made 1×1×16×16, expected 1×3×16×16"),
-    "a number": (lambda z, x: x.mean(), "the decoder made a single number, expected 1×3×16×16"),
-    "nothing": (lambda z, x: None, "the decoder made a NoneType, expected a tensor 1×3×16×16"),
-    "a tuple": (lambda z, x: (x,), "the decoder made a tuple, expected a tensor"),
-    "an array": (lambda z, x: x.numpy(), "the decoder made a ndarray, expected a tensor"),
-    "bytes": (lambda z, x: (255 * x).byte(), "the decoder made uint8, expected floating-point numbers"),
-    "integers": (lambda z, x: x.long(), "the decoder made int64, expected floating-point numbers"),
-    "complex": (lambda z, x: x.to(torch.complex64), "the decoder made complex64, expected floating-point"),
-    "another device": (lambda z, x: x.to("meta"), "the decoder made an image on meta, expected it on cpu"),
-    "NaN": (lambda z, x: x * float("nan"), "the decoder made values that are not finite"),
-    "infinity": (lambda z, x: x + float("inf"), "the decoder made values that are not finite"),
-    "its picture changed": (lambda z, x: x.mul_(0.5), "the decoder changed the image that it was given"),
-    "its latents changed": (lambda z, x: x + 0 * z.add_(1).mean(), "the decoder changed the z that it was given"),
+    "another size": (lambda z, x: x.repeat(1, 1, 2, 2), f"{EXPECTED_IMAGE}, found 1×3×32×32"),
+    "another batch": (lambda z, x: x.repeat(2, 1, 1, 1), f"{EXPECTED_IMAGE}, found 2×3×16×16"),
+    "no batch": (lambda z, x: x[0], f"{EXPECTED_IMAGE}, found 3×16×16"),
+    "one channel": (lambda z, x: x[:, :1], f"{EXPECTED_IMAGE}, found 1×1×16×16"),
+    "a number": (lambda z, x: x.mean(), f"{EXPECTED_IMAGE}, found a single number"),
+    "nothing": (lambda z, x: None, "expected a tensor 1×3×16×16 from the decoder, found NoneType"),
+    "a tuple": (lambda z, x: (x,), "expected a tensor 1×3×16×16 from the decoder, found tuple"),
+    "an array": (lambda z, x: x.numpy(), "expected a tensor 1×3×16×16 from the decoder, found ndarray"),
+    "bytes": (lambda z, x: (255 * x).byte(), f"{EXPECTED_FLOATS}, found uint8"),
+    "integers": (lambda z, x: x.long(), f"{EXPECTED_FLOATS}, found int64"),
+    "complex": (lambda z, x: x.to(torch.complex64), f"{EXPECTED_FLOATS}, found complex64"),
+    "another device": (lambda z, x: x.to("meta"), "expected that the decoder makes its image on cpu, found it on meta"),
+    "NaN": (lambda z, x: x * float("nan"), NOT_FINITE),
+    "infinity": (lambda z, x: x + float("inf"), NOT_FINITE),
+    "its picture changed": (lambda z, x: x.mul_(0.5), UNCHANGED.format("image")),
+    "its latents changed": (lambda z, x: x + 0 * z.add_(1).mean(), UNCHANGED.format("z")),
     "an error": (lambda z, x: x[7], "expected an image from the decoder, found IndexError: "),
 }  # fmt: skip
 
@@ -99,7 +104,14 @@ def test_a_method_whose_images_require_gradients_is_accepted() -> None:
 def test_a_decoder_that_draws_random_numbers_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         check_method("mine", Decoded(Made(lambda z, x: torch.rand_like(x)), conditioned=True), batch())
-    assert "rows.mine: the decoder is not deterministic: two images of one item differ by up to" in caplog.text
+    assert (
+        "rows.mine: the decoder made two different images of the same item; their values differ by up to" in caplog.text
+    )
+
+
+EXPECTED_LATENTS = (
+    f"generator.sample: expected latents of the shape 1×C×h×w, where h and w are equal and {SIDE} is a multiple of them"
+)
 
 
 @dataclass
@@ -122,14 +134,17 @@ class Sized:
 @pytest.mark.parametrize(
     ("generator", "said"),
     [
-        (Sized(torch.zeros(1, 4, 5, 5)), "generator.sample: made 1×4×5×5, expected 1×C×h×w with h and w that"),
-        (Sized(torch.zeros(2, 4, 4, 4)), "generator.sample: made 2×4×4×4"),
-        (Sized(torch.zeros(4, 4)), "generator.sample: made 4×4"),
-        (Sized(None), "generator.sample: expected a tensor"),
-        (Sized(torch.zeros(1, 4, 4, 4).long()), "generator.sample: made int64, expected finite"),
-        (Sized(torch.full((1, 4, 4, 4), torch.nan)), "generator.sample: made values that are not finite"),
-        (Sized(torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 2, 2)), "generator.encode: made 1×4×2×2, expected 1×4×4×4"),
-        (Sized(torch.zeros(1, 4, 4, 4), torch.zeros(1, 3, 4, 4)), "generator.encode: made 1×3×4×4, expected 1×4×4×4"),
+        (Sized(torch.zeros(1, 4, 5, 5)), f"{EXPECTED_LATENTS}, found 1×4×5×5"),
+        (Sized(torch.zeros(2, 4, 4, 4)), f"{EXPECTED_LATENTS}, found 2×4×4×4"),
+        (Sized(torch.zeros(4, 4)), f"{EXPECTED_LATENTS}, found 4×4"),
+        (Sized(None), "generator.sample: expected a tensor of the shape 1×C×h×w"),
+        (Sized(torch.zeros(1, 4, 4, 4).long()), "generator.sample: expected finite floating-point numbers"),
+        (Sized(torch.full((1, 4, 4, 4), torch.nan)),
+         "generator.sample: expected finite floating-point numbers, found values that are not finite"),
+        (Sized(torch.zeros(1, 4, 4, 4), torch.zeros(1, 4, 2, 2)),
+         "generator.encode: expected latents of the shape 1×4×4×4, found 1×4×2×2"),
+        (Sized(torch.zeros(1, 4, 4, 4), torch.zeros(1, 3, 4, 4)),
+         "generator.encode: expected latents of the shape 1×4×4×4, found 1×3×4×4"),
     ],
 )  # fmt: skip
 def test_latents_of_another_shape_are_named(generator: Sized, said: str) -> None:
@@ -160,21 +175,24 @@ def checked(measure: Any, **spec: Any) -> None:
     check_measure("mine", measure, spec, image, (255 * image).byte(), torch.ones(2, 1, SIDE, SIDE), [None, None])
 
 
+EXPECTED_ARRAY = "array x from keep: expected a numpy array of 2 real values or 2 rows of features for 2 items"
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ({"x": np.zeros(1)}, "keep made x 1 of float64, expected an array of 2 real values"),
-        ({"x": np.float64(0)}, "keep made x a float64, expected an array"),
-        ({"x": torch.zeros(2)}, "keep made x a Tensor, expected an array"),
-        ({"x": [0.0, 0.0]}, "keep made x a list, expected an array"),
-        ({"x": np.zeros((2, 3, 4))}, "keep made x 2×3×4 of float64"),
-        ({"x": np.zeros(2, complex)}, "keep made x 2 of complex128"),
-        ({"x": np.array(["a", "b"])}, "keep made x 2 of <U1"),
-        ({"x": np.full((2, 3), np.nan)}, "keep made x with features that are not finite"),
-        ({"x": np.full(2, np.inf)}, "keep made x with infinite values"),
-        (np.zeros(2), "expected a dictionary of numpy arrays"),
-        ({"y": np.zeros(2)}, "expected keep to return a value of x for each item, found y"),
-        ({}, "expected keep to return a value of x for each item, found nothing"),
+        ({"x": np.zeros(1)}, f"{EXPECTED_ARRAY}, found 1 of float64"),
+        ({"x": np.float64(0)}, f"{EXPECTED_ARRAY}, found float64"),
+        ({"x": torch.zeros(2)}, f"{EXPECTED_ARRAY}, found Tensor"),
+        ({"x": [0.0, 0.0]}, f"{EXPECTED_ARRAY}, found list"),
+        ({"x": np.zeros((2, 3, 4))}, f"{EXPECTED_ARRAY}, found 2×3×4 of float64"),
+        ({"x": np.zeros(2, complex)}, f"{EXPECTED_ARRAY}, found 2 of complex128"),
+        ({"x": np.array(["a", "b"])}, f"{EXPECTED_ARRAY}, found 2 of <U1"),
+        ({"x": np.full((2, 3), np.nan)}, "array x from keep: expected finite features, found values that are not"),
+        ({"x": np.full(2, np.inf)}, "array x from keep: expected finite values, or NaN for an item that cannot be"),
+        (np.zeros(2), "expected that keep returns a dictionary of numpy arrays, found ndarray"),
+        ({"y": np.zeros(2)}, "expected that keep returns the array x with one value for each item, found y (values)"),
+        ({}, "expected that keep returns the array x with one value for each item, found no array"),
     ],
 )  # fmt: skip
 def test_a_measure_that_breaks_its_promise_is_named(found: Any, said: str) -> None:
@@ -185,14 +203,14 @@ def test_a_measure_that_breaks_its_promise_is_named(found: Any, said: str) -> No
 
 
 def test_a_set_metric_without_its_features_is_refused() -> None:
-    with pytest.raises(BadInputError, match="expected keep to return a row of features of f for each item, found x"):
+    with pytest.raises(BadInputError, match=r"returns the array f with one row of features for each item, found x \("):
         checked(Kept({"x": np.zeros(2)}), set_metrics={"fid": "f"})
 
 
 def test_a_measure_without_values_causes_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         checked(Kept({"x": np.full(2, np.nan)}), metrics={"x": {}})
-    assert "metrics.measures.mine.measure: keep made x NaN for the only item of the trial" in caplog.text
+    assert "metrics.measures.mine.measure: array x from keep: the value is NaN" in caplog.text
 
 
 DECODER = """
@@ -222,7 +240,9 @@ def test_a_run_names_a_wrong_decoder_before_anything_is_sampled(
     small = ["limit=2", "generator.steps=1", "device=cpu"]
     places = [f"paths.store={tmp_path / 'store'}", f"paths.data={tmp_path / 'data'}", f"out={tmp_path / 'out'}"]
     assert main([*words, *small, *places]) == 2
-    assert "bench: rows.mine: the decoder made 1×3×128×128, expected 1×3×64×64" in capsys.readouterr().err
+    assert (
+        "bench: rows.mine: expected an image 1×3×64×64 from the decoder, found 1×3×128×128" in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "store" / "latents").exists()
 

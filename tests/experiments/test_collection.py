@@ -40,7 +40,7 @@ def test_all_experiments_run_and_the_index_shows_how_each_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = collection(tmp_path / "out", fake, "limit=8", "seed=3").run()
-    assert (result.status, result.message) == (1, f"failed: {NAMES[1]}")
+    assert (result.status, result.message) == (1, f"failed experiments: {NAMES[1]}")
     index = (tmp_path / "out" / "index.md").read_text()
     for words in (*NAMES, "RuntimeError: broken", "2 holds", "T1.e", "contradicted by the printed numbers"):
         assert words in index

@@ -82,7 +82,7 @@ def test_a_missing_experiment_ends_with_status_4(baseline: Path, tmp_path: Path)
 @pytest.mark.blackbox
 def test_a_failed_table_ends_in_failure_whatever_the_verdict(baseline: Path, tmp_path: Path) -> None:
     result = regression(tmp_path / "out", fake(fails=NAMES[1]), f"gate.against={baseline}")
-    assert (result.status, result.message) == (1, f"failed: {NAMES[1]}")
+    assert (result.status, result.message) == (1, f"failed experiments: {NAMES[1]}")
     assert json.loads((result.path / "gate.json").read_text())["verdict"] == "cannot tell"
 
 

@@ -99,7 +99,7 @@ def test_each_seed_runs_only_the_rows_of_its_decoders(trained: Path, capsys: pyt
     assert fids(trained, 9, "large_mask") == pytest.approx({0: 7.0, 1: 7.1})
     assert fids(trained, 9, "large_x2_mask") == {0: 7.0}
     shown = capsys.readouterr().out
-    assert "seed 2: base; not trained: base_concat, large, large_concat, large_x2, vanilla_finetuned" in shown
+    assert "seed 2: trained: base; not trained: base_concat, large, large_concat, large_x2, vanilla_finetuned" in shown
 
 
 @pytest.mark.blackbox
@@ -151,7 +151,7 @@ def test_retrained_weights_are_measured_again(trained: Path) -> None:
 @pytest.mark.blackbox
 def test_a_failed_run_is_named_and_stops_no_other(trained: Path) -> None:
     result = study(trained, FakeTables(fails="table3_blending_imagenet@1"))
-    assert (result.status, result.message) == (1, "failed: table3_blending_imagenet@1")
+    assert (result.status, result.message) == (1, "failed runs: table3_blending_imagenet@1")
     assert list(fids(trained, 3, "base_mask")) == [0, 2]
 
 
@@ -185,7 +185,7 @@ def test_a_check_lists_the_measurements_to_make_and_writes_nothing(
     study(trained, tables, "stage=check", f"paths.data={trained.parent / 'data'}")
     assert tables.ran == []
     assert not (trained.parent / "card").exists()
-    assert "seed 1: base, large; not trained:" in capsys.readouterr().out
+    assert "seed 1: trained: base, large; not trained:" in capsys.readouterr().out
 
 
 @pytest.mark.blackbox
@@ -194,9 +194,9 @@ def test_a_check_lists_the_measurements_to_make_and_writes_nothing(
     [
         (["stage=score"], "stage: expected check or tabulate for the experiment seeds, found score"),
         (["seeds=[0,7]"], r"found no \*@7/part.json"),
-        (["limit=8", f"card={SHIPPED}"], "card: expected another folder for a run with limit=8"),
-        (["profile.weights=nowhere"], "profile.weights: expected a folder of weights with card.json"),
-        (["row=[stablediffusion]"], "a row whose decoder is in profile.decoders, found table3"),
+        (["limit=8", f"card={SHIPPED}"], "card: expected a new folder, because limit=8 changes the tables"),
+        (["profile.weights=nowhere"], "profile.weights: expected a folder that contains card.json, found no"),
+        (["row=[stablediffusion]"], "a row whose decoder is in profile.decoders, found no such row in table3"),
     ],
 )
 def test_bad_input_is_named_before_any_work(trained: Path, extra: list[str], message: str) -> None:
@@ -209,14 +209,14 @@ def test_bad_input_is_named_before_any_work(trained: Path, extra: list[str], mes
 @pytest.mark.blackbox
 def test_several_processes_are_refused(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(World, "here", classmethod(lambda cls: cls(0, 2)))
-    with pytest.raises(BadInputError, match="seeds: expected one process, found 2"):
+    with pytest.raises(BadInputError, match="seeds: expected a run with one process, found 2 processes"):
         study(trained, FakeTables())
 
 
 @pytest.mark.blackbox
 def test_a_decoder_of_another_recipe_is_refused_as_a_further_training(trained: Path) -> None:
     (trained / "base@2" / "part.json").write_text(json.dumps({"recipe": {"start": "nothing"}}))
-    with pytest.raises(BadInputError, match=r"base@2/part.json: expected the recipe of the card's base"):
+    with pytest.raises(BadInputError, match=r"base@2/part.json: expected the recipe of base in card.json"):
         study(trained, FakeTables())
 
 

@@ -116,7 +116,7 @@ def test_a_second_run_scores_nothing_and_gives_equal_results(folder: Path) -> No
     [
         ("metrics.choices.round.saved=webp", ["metrics.choices.round.saved", "truncate, round, jpeg95", "webp"]),
         ("metrics.choices.bins_online.bins=left", ["metrics.choices.bins_online.bins", "offline, online", "left"]),
-        ("metrics.choices.bins_online.bins=null", ["metrics.choices.bins_online", "saved, metrics, bins"]),
+        ("metrics.choices.bins_online.bins=null", ["metrics.choices.bins_online", "saved, metrics and bins"]),
         ("metrics.choices.resize_clean.measures=[other]", ["resize_clean.measures", "resized_lama", "other"]),
         ("metrics.choices.resize_clean.against=other", ["metrics.choices.resize_clean.against", "jpeg95", "other"]),
         ("metrics.choices.resize_clean.metrics={fidd: fid_clean}", ["metrics.choices.resize_clean.metrics", "fidd"]),

@@ -85,7 +85,7 @@ def test_a_run_writes_its_decoder_curve_pictures_and_lineage(trained: Path) -> N
 def test_a_repeated_run_trains_nothing(trained: Path, store: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         bench.run(words(store, store / "again", *ADVERSARIAL))
-    assert "the store has the finished decoder" in caplog.text
+    assert "the store already has this decoder" in caplog.text
     first, second = (load_decoder(folder / "decoder").state_dict() for folder in (trained, store / "again"))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -194,7 +194,7 @@ def test_the_papers_recipes_have_the_released_values() -> None:
         (["training.masks=thin"], r"training\.masks: expected one of thick_512, .*, found 'thin'"),
         (["decoder.width=1.1"], "decoder: decoder width 35 is not a multiple of its 2"),
         (["decoder.blending=multiply"], "decoder: decoder blending must be one of add, concat"),
-        (["decoder.width=0.5"], "start: .*start=null trains from fresh weights"),
+        (["decoder.width=0.5"], "start: .*start=null starts from random weights"),
         (["start=nowhere"], "start: nothing at nowhere"),
         (["first_stage=nowhere"], "first_stage: nothing at nowhere"),
         (["wandb=mine"], "wandb"),
@@ -257,9 +257,9 @@ def test_a_start_that_cannot_be_widened_is_refused_before_pictures_are_read(pape
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (["profile=paper"], r"the paper profile \(training=paper_base, .*training=paper_large_x2\), found mini"),
-        (["training=paper_base"], r"the mini profile \(training=mini, training=mini_vanilla\), found paper"),
-        (["profile.name=mine"], r"the mine profile \(\+training\.profile=mine\), found mini"),
+        (["profile=paper"], r"the profile paper \(training=paper_base, .*training=paper_large_x2\), found one of mini"),
+        (["training=paper_base"], r"the profile mini \(training=mini, training=mini_vanilla\), found one of paper"),
+        (["profile.name=mine"], r"the profile mine \(\+training\.profile=mine\), found one of mini"),
     ],
 )
 def test_a_recipe_of_another_profile_is_refused(chosen: list[str], message: str) -> None:

@@ -100,9 +100,9 @@ def test_a_partial_run_is_refused_as_a_baseline(run: Path, baseline: Path, capsy
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"schema_version": 3}, "expected a baseline of schema_version 2, found 3"),
+        ({"schema_version": 3}, "expected a baseline with schema_version 2, found 3"),
         ({"experiments": []}, "experiments: expected a valid dictionary, found a list"),
-        ({"protocols": {}}, "table2_inpaint_imagenet: expected the protocol"),
+        ({"protocols": {}}, "table2_inpaint_imagenet: expected a protocol with the hash"),
         ({"protocols": None}, "protocols: expected a valid dictionary, found null"),
     ],
 )
@@ -121,4 +121,4 @@ def test_a_damaged_baseline_is_bad_input(
 def test_an_edited_protocol_is_detected(run: Path, baseline: Path, capsys: pytest.CaptureFixture[str]) -> None:
     baseline.write_text(baseline.read_text().replace('"splits": 10', '"splits": 11'))
     assert command(run, baseline) == BAD_INPUT
-    assert "as the hash of a protocol, found another" in capsys.readouterr().err
+    assert "…, found another hash" in capsys.readouterr().err

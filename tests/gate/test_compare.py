@@ -81,8 +81,8 @@ def test_margins_change_the_verdict(old: Path, tmp_path: Path, capsys: pytest.Ca
     assert ends(capsys, new, old, "--margin", "lpips=20%")[0] == PASS
     status, shown = ends(capsys, new, old, "--margin", "lpips=any", "fid=0.5")
     assert status == PASS
-    assert "lpips is not compared, as its margin is any" in shown
-    assert "margin of fid: neither side has it" in shown
+    assert "lpips is not compared, because its margin is any" in shown
+    assert "margin of fid: neither side has this metric or cost" in shown
     assert ends(capsys, new, old, "--margin", "lpips=lots")[0] == BAD_INPUT
     status, shown = ends(capsys, new, old, "--margin", "lpisp=1")
     assert status == BAD_INPUT
@@ -96,7 +96,7 @@ def test_values_without_items_are_compared_by_the_margin(
     new = write_run(tmp_path / "new", moved(0.0, 0.5), influences=False)
     status, shown = ends(capsys, new, old, "--margin", "lpips=20%")
     assert status == PASS
-    assert "only values are compared, as one side keeps no influences.parquet" in shown
+    assert "values are compared without intervals, because one side has no influences.parquet" in shown
 
 
 def other_manifest(run: Path) -> None:
@@ -123,18 +123,18 @@ def fewer_influences(run: Path) -> None:
 
 SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
     "other items": (other_manifest, "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb (40 and 40 items)"),
-    "no run.json": (lambda run: (run / "run.json").unlink(), "run.json: expected this file of a complete run"),
-    "no results": (lambda run: (run / "results.json").unlink(), "results.json: expected this file of a complete run"),
+    "no run.json": (lambda run: (run / "run.json").unlink(), "run.json: expected a complete run with this file"),
+    "no results": (lambda run: (run / "results.json").unlink(), "results.json: expected a complete run with this file"),
     "not complete": (lambda run: change_json(run / "run.json", status="on"), "expected status complete, found on"),
     "half a file": (lambda run: (run / "results.json").write_text("{"), "results.json: expected JSON"),
     "a list": (lambda run: (run / "run.json").write_text("[]"), "run.json: expected a JSON object, found a list"),
     "another version": (lambda run: change_json(run / "results.json", schema_version=99), "schema_version 1, found 99"),
-    "two runs' files": (lambda run: change_json(run / "run.json", manifest="c" * 64), "of one run, found those of two"),
+    "two runs' files": (lambda run: change_json(run / "run.json", manifest="c" * 64), "files of two different runs"),
     "no rows": (lambda run: change_json(run / "results.json", rows=[]), "expected a row with a measured value"),
     "no columns": (lambda run: change_json(run / "results.json", columns=[]), "expected a row with a measured value"),
-    "a row less": (without_row, "row mine: expected numbers as old has them, found none"),
+    "a row less": (without_row, "row mine: expected it in the new and in the old run, found it only in the old run"),
     "no number": (not_finite, "results.json: expected JSON, found an error: NaN, which is not a JSON number"),
-    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "expected the protocol of"),
+    "no protocol": (lambda run: change_json(run / "results.json", protocols={}), "expected a protocol for"),
     "damaged influences": (lambda run: (run / "influences.parquet").write_bytes(b"PAR1"), "influences.parquet: exp"),
     "fewer influences": (fewer_influences, "expected 39 items of lpips of mine, as in results.json, found 40"),
     "another experiment": (
@@ -162,7 +162,7 @@ def test_an_empty_folder_never_passes(old: Path, tmp_path: Path, capsys: pytest.
     for words in ((tmp_path / "empty", old), (old, tmp_path / "empty"), (tmp_path / "empty", tmp_path / "empty")):
         status, shown = ends(capsys, *words)
         assert status == CANNOT_TELL
-        assert "expected a run's results.json and run.json, or folders of runs; found neither" in shown
+        assert "expected a folder with results.json and run.json, or a folder of runs, found neither" in shown
 
 
 def test_another_protocol_is_named_with_its_field(
@@ -181,7 +181,7 @@ def test_a_metric_without_a_value_never_passes(old: Path, tmp_path: Path, capsys
     for words, sides in (((new, old), "(new: too few items)"), ((new, again), "(new: too few items; old: too few")):
         status, shown = ends(capsys, *words)
         assert status == CANNOT_TELL
-        assert f"lpips of mine: expected a value in the new and in the old run, found none {sides}" in shown
+        assert f"lpips of mine: expected a value in the new and in the old run, found no value {sides}" in shown
 
 
 def test_added_rows_are_reported_and_pass(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +189,7 @@ def test_added_rows_are_reported_and_pass(old: Path, tmp_path: Path, capsys: pyt
     found["another"] = dict(found["mine"])
     status, shown = ends(capsys, write_run(tmp_path / "new", found), old)
     assert status == PASS
-    assert "new has more rows: another" in shown
+    assert "only the new run has these rows: another" in shown
 
 
 def costing(seconds: float, parameters: float = 100) -> dict[str, dict[str, float]]:
@@ -212,10 +212,12 @@ def test_costs_are_compared_and_missing_ones_are_named(
     status, shown = ends(capsys, large, cheap)
     assert status == REGRESSION
     assert "regression mine parameters 100 102" in shown
-    for words, side in (((old, cheap), "new"), ((cheap, old), "old")):
+    for words, side in (((old, cheap), "old"), ((cheap, old), "new")):
         status, shown = ends(capsys, *words)
         assert status == CANNOT_TELL
-        assert f"parameters of mine: expected it in the new and in the old run, found none in {side}" in shown
+        assert (
+            f"parameters of mine: expected it in the new and in the old run, found it only in the {side} run" in shown
+        )
         free = [f"{name}=any" for name in ("parameters", "tera_flop", "time_ratio")]
         assert ends(capsys, *words, "--margin", *free)[0] == PASS
 
@@ -239,10 +241,10 @@ def test_collections_are_compared_experiment_by_experiment(tmp_path: Path, capsy
     assert "table3: experiment: expected table3, found table2" in shown
     status, shown = ends(capsys, failed, both)
     assert status == CANNOT_TELL
-    assert "expected status 0 of table3, found 1" in shown
+    assert "expected that table3 ended with status 0, found status 1" in shown
     status, shown = ends(capsys, both, one)
     assert status == PASS
-    assert "new has more experiments: table3" in shown
+    assert "only the new side has these experiments: table3" in shown
     assert ends(capsys, both / "table2", both)[0] == PASS
     assert ends(capsys, both, both / "table2")[0] == PASS
     (both / "table3" / "run.json").unlink()
@@ -261,10 +263,10 @@ def test_two_runs_of_one_experiment_on_one_side_are_refused(
 
 def test_a_missing_run_is_bad_input(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words, named in (
-        ((tmp_path / "none", old), "expected the folder of a run, found none"),
+        ((tmp_path / "none", old), "expected the folder of a run, found no such folder"),
         ((old / "run.json", old), "expected the folder of a run, found a file"),
         ((old, tmp_path / "none.json"), "expected a baseline, found no file"),
-        ((old, old / "run.json"), "expected a baseline of schema_version 2, found None"),
+        ((old, old / "run.json"), "expected a baseline with schema_version 2, found None"),
         ((old, old, "--markdown", tmp_path / "none" / "gate.md"), "expected a file that can be written"),
     ):
         status, shown = ends(capsys, *words)

@@ -110,10 +110,10 @@ def test_a_changed_value_of_a_baseline_is_named(
     ("keys", "named"),
     [
         (("rows", "mine", "lpips"), "lpips of mine"),
-        (("rows", "mine"), "new has more rows: mine"),
+        (("rows", "mine"), "only the new run has these rows: mine"),
         (
             ("costs", "mine", "parameters"),
-            "parameters of mine: expected it in the new and in the old run, found none in old",
+            "parameters of mine: expected it in the new and in the old run, found it only in the new run",
         ),
         (("protocols", "lpips"), "lpips"),
     ],
@@ -129,7 +129,7 @@ def test_a_missing_part_of_a_baseline_is_named(
     status = command(worse, baseline)
     assert named in said(capsys)
     # Nothing tells a row that a baseline lost, and was sealed without, from a row that is new.
-    assert status in (CANNOT_TELL, REGRESSION) or named == "new has more rows: mine"
+    assert status in (CANNOT_TELL, REGRESSION) or named == "only the new run has these rows: mine"
 
 
 @pytest.mark.blackbox
@@ -291,7 +291,7 @@ def test_files_of_a_table_inside_a_collection_are_named(
         for name in names:
             shutil.copy(run / name, whole)
         assert command(whole, run) == CANNOT_TELL
-        assert "expected one run or a folder of runs, found the files of a run beside the runs table2" in said(capsys)
+        assert "expected one run or a folder of runs, found the files of a run and the runs table2" in said(capsys)
 
 
 # --- damages

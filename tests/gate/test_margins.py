@@ -52,5 +52,5 @@ def test_an_invalid_margin_is_refused(word: str, found: str) -> None:
 
 
 def test_two_margins_for_one_metric_are_refused() -> None:
-    with pytest.raises(BadInputError, match=r"^gate.margins fid=2: expected one margin of fid"):
+    with pytest.raises(BadInputError, match=r"^gate.margins fid=2: expected only one margin of fid"):
         margins_of(["fid=1", "fid=2"], "gate.margins")

@@ -58,7 +58,7 @@ def test_markdown_lists_changes_with_the_worst_first() -> None:
 @pytest.mark.golden
 def test_a_pass_is_one_line_of_markdown() -> None:
     text = to_markdown(outcome(comparison(Verdict.PASS, value=0.0)))
-    assert text == "## Gate: pass: 1 within their margins\n\n`new` beside `old`\n"
+    assert text == "## Gate: pass: 1 within their margins\n\n`new` compared with `old`\n"
 
 
 @pytest.mark.blackbox

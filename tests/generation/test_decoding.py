@@ -48,7 +48,9 @@ def test_each_kind_of_latents_is_selected_by_its_name() -> None:
     assert torch.equal(given.latents("encoded_known"), given.encoded_known)
     for missing, kinds in (("encoded", ("encoded", "spliced")), ("encoded_known", ("encoded_known",))):
         for kind in kinds:
-            with pytest.raises(ValueError, match=f"latents={kind}: expected such latents in the batch, found none"):
+            with pytest.raises(
+                ValueError, match=f"latents={kind}: expected latents of this kind in the batch, found none"
+            ):
                 replace(given, **{missing: None}).latents(kind)
 
 
@@ -108,7 +110,7 @@ def test_an_image_that_does_not_fit_causes_decoding_in_strips(
         found = [decoded(one), decoded(more)]
     assert tried == [None, 32, 16, 16]
     assert [record.getMessage() for record in caplog.records] == [
-        "one image does not fit the device's memory as a whole; decoding in strips of rows"
+        "the device has too little memory to decode a whole image; images are now decoded in strips of rows"
     ]
     assert max((a - b).abs().max() for a, b in zip(expected, found, strict=True)) <= 2e-5
 
@@ -195,7 +197,7 @@ def test_a_missing_compiler_gives_one_message(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(compiling.torch, "compile", refuse)
     with pytest.raises(BadInputError) as found:
         check_compiler("default", CPU)
-    expected = "compile: default does not work on cpu here: InvalidCxxCompiler: No working C++ compiler"
+    expected = "compile: expected that default works on cpu, found InvalidCxxCompiler: No working C++ compiler"
     assert str(found.value) == expected
 
 
@@ -229,7 +231,7 @@ def test_a_real_missing_compiler_gives_one_message() -> None:
     )
     *_, last = ran.stderr.strip().splitlines()
     assert ran.returncode == 1
-    assert "BadInputError: compile: default does not work on cpu here: " in last
+    assert "BadInputError: compile: expected that default works on cpu, found " in last
     assert "compiler" in last
 
 

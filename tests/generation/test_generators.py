@@ -288,5 +288,5 @@ def test_a_separate_autoencoder_replaces_that_of_the_pipeline(
     (bare / "vae").rename(tmp_path / "elsewhere")
     shared = generator({kind: bare}, kind, vae=str(tmp_path / "elsewhere"))
     assert torch.equal(shared.sample(tiny.items(2), 0), whole.sample(tiny.items(2), 0))
-    with pytest.raises(BadInputError, match=r"expected vae/config.json, found none"):
+    with pytest.raises(BadInputError, match=r"expected a file vae/config.json, found none"):
         generator({kind: bare}, kind)

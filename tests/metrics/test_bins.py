@@ -79,10 +79,10 @@ def test_bins_with_any_edges_can_be_joined() -> None:
         ([0.5], 0.5, 0.5, "offline", "found 0.5 and 0.5"),
         ([0.5], 0.9, 1.5, "offline", "found 0.9 and 1.5"),
         ([0.5], -0.1, 0.5, "offline", "found -0.1 and 0.5"),
-        ([1.5], 0.4, 0.5, "offline", r"^areas must lie in \[0, 1\]$"),
-        ([-0.1], 0.4, 0.5, "offline", "areas must lie"),
-        ([0.45, 1.01], 0.4, 0.5, "online", "areas must lie"),
-        ([np.nan], 0.4, 0.5, "offline", "areas must lie"),
+        ([1.5], 0.4, 0.5, "offline", r"^mask areas must lie in \[0, 1\]$"),
+        ([-0.1], 0.4, 0.5, "offline", "mask areas must lie"),
+        ([0.45, 1.01], 0.4, 0.5, "online", "mask areas must lie"),
+        ([np.nan], 0.4, 0.5, "offline", "mask areas must lie"),
     ],
 )
 def test_an_invalid_bin_or_area_is_refused(x: list[float], low: float, high: float, rule: str, message: str) -> None:

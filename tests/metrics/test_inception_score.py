@@ -120,7 +120,7 @@ def test_the_standard_error_equals_the_deviation_over_draws(count: int, classes:
 @pytest.mark.parametrize(
     ("logits", "message"),
     [
-        (np.zeros((9, 4)), "each of 10 splits needs an item: found 9"),
+        (np.zeros((9, 4)), "each of 10 splits needs an item: found 9 items"),
         (np.zeros(20), r"^logits must have shape N×d: found \(20,\)"),
         (np.full((20, 3), np.inf), "60 values that are not finite"),
     ],

@@ -180,7 +180,7 @@ def test_invalid_features_of_many_items_are_refused_by_name() -> None:
 def test_unlike_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="different dimensions"):
         kernel_distance(np.zeros((2, 3)), np.zeros((2, 4)))
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         kernel_estimate(np.zeros((2, 3)), np.zeros((3, 3)))
 
 

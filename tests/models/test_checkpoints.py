@@ -416,16 +416,19 @@ def test_concatenation_is_recognised_by_the_weights_alone(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"channels": [16, 32, 32]}, r"channels \(16, 32, 64\), not \(16, 32, 32\)"),
-        ({"layers": 3}, "layers 2, not 3"),
-        ({"conditioned": False}, "conditioned True, not False"),
-        ({"latent_channels": 8, "blending": "concat"}, "latent_channels 4, not 8; blending add, not concat"),
+        ({"channels": [16, 32, 32]}, r"channels=\(16, 32, 64\) instead of \(16, 32, 32\)"),
+        ({"layers": 3}, "layers=2 instead of 3"),
+        ({"conditioned": False}, "conditioned=True instead of False"),
+        (
+            {"latent_channels": 8, "blending": "concat"},
+            "latent_channels=4 instead of 8; blending=add instead of concat",
+        ),
         ({"groups": 3}, "width 16 is not a multiple of its 3"),
         ({"groups": "many"}, "whole number of normalisation groups, found 'many'"),
         ({"branch": "gated"}, "branch must be one of plain, partial"),
         ({"depth": 3}, "expected only a decoder's sizes, found also depth"),
         ({"_class_name": "UNet2DConditionModel"}, "expected one of Decoder.*found UNet2DConditionModel"),
-        ({"_class_name": "AutoencoderKL"}, "conditioned True, not False"),
+        ({"_class_name": "AutoencoderKL"}, "conditioned=True instead of False"),
         ({"_class_name": "AutoencoderKL", "act_fn": "gelu"}, "act_fn: expected silu, found gelu"),
     ],
 )
@@ -445,7 +448,9 @@ def test_an_asymmetric_autoencoder_without_its_branch_is_refused(tmp_path: Path)
     asymmetric().save_pretrained(tmp_path)
     state = load_file(tmp_path / WEIGHTS)
     save_file({name: tensor for name, tensor in state.items() if "condition_encoder" not in name}, tmp_path / WEIGHTS)
-    with pytest.raises(BadInputError, match=r"config\.json says: conditioned False, not True"):
+    with pytest.raises(
+        BadInputError, match=r"weights that fit .*config\.json, found conditioned=False instead of True"
+    ):
         load_decoder(tmp_path)
 
 
@@ -550,7 +555,7 @@ def test_a_file_without_a_decoder_is_refused_and_its_content_is_named(
 def test_missing_paths_and_other_endings_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="nowhere: expected a weight file, found none"):
         load_decoder(tmp_path / "nowhere")
-    with pytest.raises(BadInputError, match=r"config\.json: expected a network's sizes, found no file"):
+    with pytest.raises(BadInputError, match=r"config\.json: expected a file with a network's sizes, found no file"):
         load_decoder(tmp_path)
     (tmp_path / "model.txt").touch()
     with pytest.raises(BadInputError, match=r"model\.txt: expected one of the endings \.safetensors"):

@@ -39,7 +39,9 @@ def test_an_embedding_does_not_depend_on_the_batch() -> None:
 def test_sizes_that_cannot_make_an_encoder_are_refused(tmp_path: Path, settings: dict[str, object]) -> None:
     save_image_encoder(encoder(), tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    with pytest.raises(BadInputError, match=r"config\.json: the image encoder's sizes are missing or wrong"):
+    with pytest.raises(
+        BadInputError, match=r"config\.json: expected the sizes of an image encoder, found missing or wrong ones"
+    ):
         load_image_encoder(tmp_path)
 
 

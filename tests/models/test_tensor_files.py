@@ -48,8 +48,11 @@ def test_a_truncated_file_is_named(ending: str, bytes_left: int, tmp_path: Path)
     [
         ([1, 2], "expected a state dict, found list"),
         ({"state_dict": 3}, "expected a state dict, found int"),
-        ({"epoch": 3}, "expected tensors by name, found int at 'epoch'"),
-        ({"weight": torch.zeros(1, device="meta")}, "expected dense tensors with values, found another kind at weight"),
+        ({"epoch": 3}, "expected only named tensors, found int for the name 'epoch'"),
+        (
+            {"weight": torch.zeros(1, device="meta")},
+            "expected dense tensors with values, found another kind of tensor for the name weight",
+        ),
     ],
 )
 def test_a_file_without_tensors_is_refused(content: object, says: str, tmp_path: Path) -> None:

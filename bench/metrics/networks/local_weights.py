@@ -48,10 +48,10 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
             )
     except Exception as error:  # a broken file may raise any exception
         reason = (str(error) or type(error).__name__).strip().split("\n")[0][:SHOWN]
-        raise BadInputError(f"{path}: expected {what}, found a broken file or another ({reason})") from None
+        raise BadInputError(f"{path}: expected {what}, found a broken or different file ({reason})") from None
     found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not (isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())):
-        raise BadInputError(f"{path}: expected {what}, found no tensors by name")
+        raise BadInputError(f"{path}: expected {what}, found no named tensors")
     return found
 
 

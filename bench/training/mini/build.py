@@ -1,4 +1,4 @@
-"""Construction of the mini profile's models. Each model is a part, which is made once and has its own folder."""
+"""Construction of the mini profile's models. Each model is made once, from a `Part`, and has its own folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DONE = "part.json"
 
 
 class Made(TypedDict):
-    """The content of `part.json`, the file that is written when a part is finished."""
+    """The content of `part.json`, the file that is written when a model is finished."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     part: str
@@ -68,7 +68,7 @@ def read_made(folder: Path) -> Made:
 
 @dataclass(frozen=True)
 class Shipped:
-    """The finished parts that the repository contains. They are used in place of parts that were not made here.
+    """The finished models that the repository contains. They are used in place of models that were not made here.
 
     Their weights were rounded to half precision when they were added to the repository.
     """
@@ -76,15 +76,15 @@ class Shipped:
     folder: Path
     """Folder that contains `card.json` and one folder for each part."""
     inside: Mapping[str, str] = field(default_factory=dict)
-    """Path below `folder` of each part that is stored inside the folder of another part, by the part's name."""
+    """Path below `folder` of each model that is stored inside the folder of another model, by the model's name."""
 
     def part(self, name: str) -> Path | None:
-        """Return the folder of a part, or None if the repository does not contain it."""
+        """Return the folder of a model, or None if the repository does not contain it."""
         folder = self.folder / self.inside.get(name, name)
         return folder if name in self._parts and folder.is_dir() else None
 
     def settings(self, name: str) -> str:
-        """Return the hash of the settings with which the part `name` was made."""
+        """Return the hash of the settings with which the model `name` was made."""
         return self._parts[name]["settings"]
 
     @cached_property
@@ -94,10 +94,10 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Settings that all parts share when they are made: folders, seed, data and device."""
+    """Settings that all models share when they are made: folders, seed, data and device."""
 
     out: Path
-    """Folder of results: `out/NAME` holds a finished part, `out/checkpoints` the checkpoints of unfinished ones."""
+    """Folder of results: `out/NAME` holds a finished model, `out/checkpoints` the checkpoints of unfinished ones."""
     seed: int
     train: Path
     """Folder of the training pictures, with one subfolder for each synset (class)."""
@@ -111,27 +111,27 @@ class Workshop:
     bfloat16: bool = True
     """True if networks are trained under autocast to bfloat16, False for float32."""
     shipped: Shipped | None = None
-    """Parts that are used if they were not made in `out`; None if every needed part must exist in `out`."""
+    """Models that are used if they were not made in `out`; None if every needed model must exist in `out`."""
 
     def part(self, name: str) -> Path:
-        """Return the folder of a finished part, in `out` or else among the shipped parts.
+        """Return the folder of a finished model, in `out` or else among the shipped models.
 
         Raises:
-            BadInputError: the part is not finished.
+            BadInputError: the model is not finished.
         """
         folder = self.out / name
         if (folder / DONE).is_file():
             return folder
         shipped = self.shipped.part(name) if self.shipped is not None else None
         if shipped is None:
-            raise BadInputError(f"part={name} must be made first, found no {folder / DONE}")
+            raise BadInputError(f"part={name}: expected that this model is trained, found no {folder / DONE}")
         return shipped
 
     def settings(self, name: str) -> str:
-        """Return the hash of the settings with which a finished part was made.
+        """Return the hash of the settings with which a finished model was made.
 
         Raises:
-            BadInputError: the part is not finished.
+            BadInputError: the model is not finished.
         """
         folder = self.part(name)
         if self.shipped is not None and folder == self.shipped.part(name):
@@ -166,7 +166,7 @@ class Part(ABC):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the parts that must be finished before this part is made; by default none."""
+        """Names of the models that must be finished before this model is made; by default none."""
         return ()
 
     @property
@@ -187,7 +187,7 @@ class Part(ABC):
 
 
 class ScheduledPart(Part):
-    """Base class of a part that is trained by the schedule in its field `schedule`."""
+    """Base class of a model that is trained by the schedule in its field `schedule`."""
 
     schedule: Schedule
 
@@ -197,16 +197,16 @@ class ScheduledPart(Part):
 
 
 def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop) -> None:
-    """Make a part unless it exists.
+    """Make a model unless it exists.
 
     Args:
-        name: name of the part and its folder.
-        part: the recipe as an object.
-        recipe: the recipe as plain data. A finished part or a checkpoint that was made with another recipe is refused.
+        name: name of the model and its folder.
+        part: the recipe of the model as an object.
+        recipe: the recipe as plain data. A finished model or a checkpoint that was made with another recipe is refused.
         workshop: folder, seed and data for the part.
 
     Raises:
-        BadInputError: a part that this part needs is missing, or the existing part was made with other settings.
+        BadInputError: a model that this model needs is missing, or the existing model was made with other settings.
     """
     settings = content_key(
         {
@@ -222,8 +222,11 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
     if (target / DONE).is_file():
         earlier = read_made(target)
         if earlier["settings"] != settings:
-            raise BadInputError(f"{target}: made with another recipe or seed; remove it or choose another out=")
-        log.info("%s: already there", name)
+            raise BadInputError(
+                f"{target}: expected a model with this recipe and seed, found another recipe or seed; remove it or "
+                "choose another out="
+            )
+        log.info("%s: this model is already trained", name)
         return
     with whole_folder(target) as partial:
         outcome = part.make(name, settings, workshop, partial)

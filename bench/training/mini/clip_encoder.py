@@ -1,4 +1,4 @@
-"""Part: an image encoder that maps crops of the same thing close together, for the mini profile's CLIP score.
+"""A mini model: an image encoder that maps crops of the same thing close together, for the mini profile's CLIP score.
 
 A thing is a shape in a colour. The loss is InfoNCE (van den Oord et al. 2018, "Representation Learning with Contrastive
 Predictive Coding", eq. 4), in both directions like in CLIP. A batch contains each thing at most once, because the loss
@@ -86,7 +86,7 @@ class ClipEncoderPart(ScheduledPart):
             kind: kind of the crops, a key of `SMALLEST`.
             split: split from which the scenes are drawn.
             count: number V of crops of each thing.
-            name: name of the part, for the seeds.
+            name: name of the model, for the seeds.
             workshop: holds the seed of the run.
         """
         crops = []

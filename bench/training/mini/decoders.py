@@ -1,4 +1,4 @@
-"""Part: a decoder for the frozen first stage, with or without the branch for known pixels (paper, section 3)."""
+"""A mini model: a decoder for the frozen first stage, with or without the branch for known pixels (section 3)."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ LOG_EVERY = 100
 
 @dataclass(frozen=True)
 class DecoderPart(Part):
-    """The recipe of a decoder that starts with the weights of another part's decoder, and at first makes equal images.
+    """The recipe of a decoder that starts with the weights of another model's decoder, and at first makes equal images.
 
     A new branch that blends by addition is initialised by `bench.training.initialization.start_branch`.
     """
 
     start: str
-    """Name of the part whose decoder this one starts from: `first_stage`, or the name of another decoder."""
+    """Name of the model whose decoder this one starts from: `first_stage`, or the name of another decoder."""
     channels: Sequence[int]
     layers: int
     groups: int

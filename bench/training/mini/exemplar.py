@@ -1,4 +1,4 @@
-"""Part: a diffusion model that paints an exemplar into a box, as a folder of diffusers' Paint-by-Example pipeline.
+"""A mini model: a diffusion model that paints an exemplar into a box, as diffusers' Paint-by-Example pipeline.
 
 The training needs no labels, like in Yang et al. 2023, "Paint by Example", section 3: the main shape of a scene is cut
 out, and the exemplar shows what to paint in the hole. In the paper, the exemplar is an augmented crop of the same

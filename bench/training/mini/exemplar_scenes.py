@@ -1,4 +1,4 @@
-"""Scenes for the exemplar and CLIP parts: whole pictures at the profile's resolution, and crops of single things.
+"""Scenes for the exemplar and CLIP models: whole pictures at the profile's resolution, and crops of single things.
 
 A thing is a shape in a colour. Crops of generated pictures differ from reference crops in sharpness and light.
 Therefore the sharpness and the light of training crops vary at random.

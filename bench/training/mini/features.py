@@ -1,4 +1,4 @@
-"""Part: a feature network that is trained to classify the content of scenes."""
+"""A mini model: a feature network that is trained to classify the content of scenes."""
 
 from __future__ import annotations
 

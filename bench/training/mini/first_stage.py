@@ -1,4 +1,4 @@
-"""Parts: first stages in diffusers' own format. This module has the KL autoencoder and the base class of all kinds."""
+"""Mini models: first stages in diffusers' own format. The module has the KL autoencoder and the base class of all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FirstStageRecipe(ScheduledPart):
     """The argument `constant` of `bench.training.initialization.start_readout`."""
 
     purpose: ClassVar[tuple[str, ...]] = ()
-    """Words that are part of the seeds of each training step, in addition to the part's name and the step."""
+    """Words that are part of the seeds of each training step, in addition to the model's name and the step."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ class FirstStageRecipe(ScheduledPart):
 
 @dataclass(frozen=True)
 class FirstStagePart(FirstStageRecipe):
-    """The recipe of the KL autoencoder. The part `vanilla` trains its decoder further, until this no longer helps."""
+    """The recipe of the KL autoencoder. The model `vanilla` trains its decoder further, until this no longer helps."""
 
     kl_weight: float
     log_variance: float = -5.0

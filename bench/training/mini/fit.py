@@ -129,7 +129,7 @@ def fit(
             rate = (done - first) / (time.monotonic() - started)
             minutes_left = (schedule.steps - done) / rate / 60
             log.info(
-                "%s  step %d/%d  %s  %.2f/s  %.0f min left",
+                "%s  step %d/%d  %s  %.2f steps/s  %.0f min left",
                 checkpoint.stem,
                 done,
                 schedule.steps,

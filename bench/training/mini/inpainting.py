@@ -1,4 +1,4 @@
-"""Part: an inpainting diffusion model with its text encoder, as a folder of diffusers' inpainting pipeline."""
+"""A mini model: an inpainting diffusion model with its text encoder, as a folder of diffusers' inpainting pipeline."""
 
 from __future__ import annotations
 

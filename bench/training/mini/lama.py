@@ -1,4 +1,4 @@
-"""Part: a small LaMa, so that the mini profile's Table 1 has a method that paints the hole in one pass.
+"""A mini model: a small LaMa, so that the mini profile's Table 1 has a method that paints the hole in one pass.
 
 See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022). The adversarial
 loss is left out. The loss is the sum of three terms: the absolute error outside the hole, the absolute error inside the

@@ -1,4 +1,4 @@
-"""Part: a text-to-image diffusion model with its text encoder, as a folder of Stable Diffusion's pipeline."""
+"""A mini model: a text-to-image diffusion model with its text encoder, as a folder of Stable Diffusion's pipeline."""
 
 from __future__ import annotations
 

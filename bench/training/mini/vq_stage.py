@@ -1,4 +1,4 @@
-"""Part: a first stage with a codebook (paper, section 3.1, eqs. 1 and 2), in diffusers' own format."""
+"""A mini model: a first stage with a codebook (paper, section 3.1, eqs. 1 and 2), in diffusers' own format."""
 
 from __future__ import annotations
 

@@ -49,7 +49,9 @@ def test_a_finished_fit_trains_no_further(tmp_path: Path) -> None:
 @pytest.mark.blackbox
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     train(tmp_path / "c.pt")
-    with pytest.raises(BadInputError, match=r"c\.pt: a checkpoint made with other settings"):
+    with pytest.raises(
+        BadInputError, match=r"c\.pt: expected a checkpoint of a training with the same settings, found other"
+    ):
         train(tmp_path / "c.pt", settings="b")
 
 
