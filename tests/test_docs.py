@@ -59,9 +59,15 @@ def test_the_python_of_the_reading_page_runs(small_run: Path) -> None:
     exec(code.replace('Path("DIR")', f"Path({str(small_run)!r})"), {})
 
 
-def test_the_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder in which all examples run, so that they share a store."""
+    return tmp_path_factory.mktemp("examples")
+
+
+def test_the_python_of_the_readme_runs(example_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = (text for page, kind, text in BLOCKS if page == "README.md" and kind == "python")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(example_folder)
     assert len(code.splitlines()) <= 10
     exec(code, {})
 
@@ -74,12 +80,6 @@ def test_the_page_of_the_python_interface_is_up_to_date() -> None:
 def test_every_example_belongs_to_a_promised_name() -> None:
     names = {f"{section.module}.{name}" for section in API["SECTIONS"] for name in API["promised"](section)}
     assert API["EXAMPLES"].keys() - names == set()
-
-
-@pytest.fixture(scope="module")
-def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder in which all examples run, so that they share a store."""
-    return tmp_path_factory.mktemp("examples")
 
 
 @pytest.mark.parametrize("name", API["EXAMPLES"])

@@ -10,6 +10,7 @@ from PIL import Image
 
 import bench
 from bench.cli import main
+from tests.helpers.figures import without_figures
 
 pytestmark = pytest.mark.blackbox
 
@@ -28,7 +29,8 @@ def words(folder: Path, out: str, *extra: str) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that holds a run, `vanilla`, with saved images."""
     folder = tmp_path_factory.mktemp("predictions")
-    bench.run(words(folder, "vanilla", "save_images=true"))
+    with without_figures():
+        bench.run(words(folder, "vanilla", "save_images=true"))
     return folder
 
 
@@ -108,7 +110,8 @@ def test_odd_names_are_saved_and_found_again(tmp_path: Path) -> None:
     for name in names:
         Image.fromarray(generator.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(pictures / name, format="PNG")
     dataset = ["dataset=folder", f"dataset.root={pictures}", "limit=null"]
-    bench.run(words(tmp_path, "made", "save_images=true", *dataset))
+    with without_figures():
+        bench.run(words(tmp_path, "made", "save_images=true", *dataset))
     saved = tmp_path / "made" / "images" / "stablediffusion"
     ids = [line["id"] for line in json.loads((tmp_path / "made" / "manifest.json").read_text())["items"]]
     assert len(list(saved.iterdir())) == len(ids) == len(names)

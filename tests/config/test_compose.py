@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 import bench
@@ -16,6 +17,7 @@ from bench.cli import main
 from bench.config.compose import changing, checked, compose_config, conf_dir, experiments, typed
 from bench.config.instantiate import check_targets
 from bench.config.kinds import kind_of
+from bench.config.references import references, values_below
 from bench.config.schema import STAGES
 from bench.errors import BadInputError, TerminatedError
 from bench.experiments.run import run
@@ -24,8 +26,11 @@ pytestmark = [pytest.mark.blackbox, pytest.mark.usefixtures("empty_folder")]
 
 TABLE = "experiment=table2_inpaint_imagenet"
 OPTIONS = sorted(
-    (path.parent.name, path.stem) for path in conf_dir().glob("*/*.yaml") if path.parent.name != "experiment"
+    (path.parent.name, path.stem)
+    for path in conf_dir().glob("*/*.yaml")
+    if path.parent.name not in ("experiment", "row")
 )
+ROWS = sorted(path.stem for path in conf_dir().glob("row/*.yaml"))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def option(group: str, name: str) -> list[str]:
         return ["baseline=predictions", "baseline.root=pictures"]
     if group == "metrics":
         return [f"profile={name}"]  # whose own they are
-    return [f"{group}=[{name}]" if group == "row" else f"{group}={name}"]
+    return [f"{group}={name}"]
 
 
 def check_all_targets(resolved: dict[str, Any]) -> None:
@@ -73,11 +78,29 @@ def test_every_experiment_composes_from_existing_parts(name: str) -> None:
 def test_every_option_composes_with_a_table_from_existing_parts(group: str, name: str) -> None:
     config, resolved = typed(compose_config([TABLE, *option(group, name)]))
     check_all_targets(resolved)
-    if group == "row":
-        assert list(config.rows) == [name]
     if group == "decoder":
         assert config.decoder is not None
         assert config.decoder.name == name
+
+
+@pytest.fixture(scope="module")
+def with_all_rows() -> DictConfig:
+    """Return the composed configuration of a table that shows every row."""
+    return compose_config([TABLE, f"row=[{','.join(ROWS)}]"])
+
+
+def test_every_row_composes_with_a_table_from_existing_parts(with_all_rows: DictConfig) -> None:
+    config, resolved = typed(with_all_rows)
+    assert list(config.rows) == list(resolved["rows"]) == ROWS
+    check_all_targets(resolved)
+
+
+def test_no_key_refers_to_another_row_so_that_every_row_composes_alone(with_all_rows: DictConfig) -> None:
+    tree = OmegaConf.to_container(with_all_rows, resolve=False)
+    read = {(leaf, key) for leaf, value in values_below(tree, "") for key in references(leaf, value)}
+    assert ("rows.large_mask.method.decoder.path", "profile.decoders.large") in read
+    of_rows = {(leaf, key) for leaf, key in read if key.partition(".")[0] == "rows"}
+    assert {(leaf, key) for leaf, key in of_rows if leaf.split(".")[:2] != key.split(".")[:2]} == set()
 
 
 def test_a_successful_check_reports_it_and_writes_only_its_estimate(

@@ -18,6 +18,7 @@ from bench.generation.method import Batch
 from bench.results.influences import write_influences
 from bench.store import Store
 from tests.helpers.commands import ends_with
+from tests.helpers.figures import without_figures
 from tests.helpers.files import read_json
 
 pytestmark = pytest.mark.blackbox
@@ -136,7 +137,8 @@ def test_a_second_run_computes_nothing_and_gives_equal_results(store: Path, firs
 
 def test_another_batch_size_changes_values_only_by_rounding(store: Path, first: Path, tmp_path: Path) -> None:
     more = ("stage=report", "batch_size=4", "save_images=true", f"paths.data={store.parent / 'data'}")
-    bench.run(few(tmp_path / "store", tmp_path / "out", *more))
+    with without_figures():
+        bench.run(few(tmp_path / "store", tmp_path / "out", *more))
     numbers = [
         pandas.read_parquet(out / "records.parquet").select_dtypes("number") for out in (first, tmp_path / "out")
     ]

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pandas
@@ -81,7 +82,15 @@ def test_a_run_writes_its_decoder_curve_pictures_and_lineage(trained: Path) -> N
     assert set(lineage["source"]) == {"commit", "dirty"}
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figures, for tests of trainings that only differ in their settings."""
+    for name in ("draw_curves", "draw_grid"):
+        monkeypatch.setattr(f"bench.experiments.train_decoder.{name}", lambda *_, **__: None)
+
+
 @pytest.mark.blackbox
+@pytest.mark.usefixtures("without_figures")
 def test_a_repeated_run_trains_nothing(trained: Path, store: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         bench.run(words(store, store / "again", *ADVERSARIAL))
@@ -103,6 +112,7 @@ def test_a_trained_decoder_makes_a_row_with_its_lineage(trained: Path, store: Pa
             "limit=4",
             "generator.steps=2",
             "device=cpu",
+            "stage=tabulate",
         ]
     )
     assert found.table is not None
@@ -110,13 +120,6 @@ def test_a_trained_decoder_makes_a_row_with_its_lineage(trained: Path, store: Pa
     run = json.loads((tmp_path / "table" / "run.json").read_text())
     assert run["lineage"]["decoder_mask"]["step"] == 4
     assert run["lineage"]["stablediffusion"]["part"] == "vanilla"
-
-
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no figures, for tests of trainings that only differ in their settings."""
-    for name in ("draw_curves", "draw_grid"):
-        monkeypatch.setattr(f"bench.experiments.train_decoder.{name}", lambda *_, **__: None)
 
 
 @pytest.mark.blackbox
@@ -132,7 +135,7 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_every_other_decoder_can_be_trained(store: Path, tmp_path: Path, extra: list[str]) -> None:
-    found = bench.run(words(store, tmp_path / "out", *extra))
+    found = bench.run(words(store, tmp_path / "out", "training.steps=1", *extra))
     assert found.status == 0
     decoder = load_decoder(tmp_path / "out" / "decoder")
     wanted = typed(compose_config(["experiment=train_decoder", *extra]))[0].decoder
@@ -152,6 +155,7 @@ def test_a_sweep_over_the_share_of_full_masks_makes_one_table(store: Path, tmp_p
     assert table["known_mse01"].nunique() == 2
 
 
+@cache
 def recipe_of(name: str) -> DecoderRecipe:
     _, resolved = typed(compose_config(["experiment=train_decoder", f"training={name}"]))
     recipe: DecoderRecipe = make(resolved["training"], "training")
@@ -268,6 +272,7 @@ def test_a_recipe_of_another_profile_is_refused(chosen: list[str], message: str)
 
 
 @pytest.mark.blackbox
+@pytest.mark.usefixtures("without_figures")
 def test_a_fresh_recipe_ignores_the_start(store: Path, tmp_path: Path) -> None:
     fresh = ["+training.fresh=true", "start=nowhere", "predict_branch=true", "training.steps=1"]
     assert bench.run(words(store, tmp_path / "out", *fresh)).status == 0

@@ -8,24 +8,34 @@ from typing import Any
 
 import pytest
 
+from bench.cli import main
 from tests.helpers import torchrun
 
 ROOT = Path(__file__).parents[2]
 ITEMS = 130
 """Three blocks, so that each of three processes has something to do."""
+TWO_BLOCKS = 66
 
 
-def command(folder: Path, *more: str, processes: int = 1) -> list[str]:
-    """Return the command of Table 2 on some items."""
-    words = ["-m", "bench", "experiment=table2_inpaint_imagenet", f"limit={ITEMS}", "generator.steps=2", "device=cpu"]
+def overrides(folder: Path, *more: str, items: int = ITEMS) -> list[str]:
+    """Return the overrides of Table 2 on some items."""
+    words = ["experiment=table2_inpaint_imagenet", f"limit={items}", "generator.steps=2", "device=cpu"]
     words += ["row=[stablediffusion,base_mask]", "profile.fid_minimum=64", "stage=tabulate"]
     words += [f"paths.store={folder / 'store'}", f"paths.data={folder.parent / 'data'}", f"out={folder / 'out'}"]
-    return [*torchrun.launcher(processes), *words, *more]
+    return [*words, *more]
 
 
-def table(folder: Path, *, processes: int = 1, batch_size: int = 16) -> dict[str, Any]:
-    """Run the command of Table 2, and return `run.json` and the numbers by row and metric."""
-    torchrun.run(command(folder, f"batch_size={batch_size}", processes=processes))
+def command(folder: Path, *more: str, processes: int = 1, items: int = ITEMS) -> list[str]:
+    """Return the command of Table 2 on some items."""
+    return [*torchrun.launcher(processes), "-m", "bench", *overrides(folder, *more, items=items)]
+
+
+def table(folder: Path, *, processes: int = 1, batch_size: int = 16, items: int = ITEMS) -> dict[str, Any]:
+    """Run Table 2, in this process if it needs only one, and return `run.json` and the numbers by row and metric."""
+    if processes == 1:
+        assert main(overrides(folder, f"batch_size={batch_size}", items=items)) == 0
+    else:
+        torchrun.run(command(folder, f"batch_size={batch_size}", processes=processes, items=items))
     return written(folder)
 
 
@@ -57,13 +67,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 @pytest.mark.property
-@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
-def test_several_processes_share_the_items_and_give_one_table(
-    alone: tuple[Path, dict[str, Any]], processes: int
-) -> None:
-    folder, expected = alone
-    found = table(folder / f"processes_{processes}", processes=processes)
-    assert found["run"]["latents"] == {"sampled": ITEMS, "stored": 0}
+@pytest.mark.parametrize(("processes", "items"), [(2, TWO_BLOCKS), pytest.param(3, ITEMS, marks=pytest.mark.slow)])
+def test_several_processes_share_the_items_and_give_one_table(tmp_path: Path, processes: int, items: int) -> None:
+    expected = table(tmp_path / "alone", items=items)
+    found = table(tmp_path / "together", processes=processes, items=items)
+    assert found["run"]["latents"] == {"sampled": items, "stored": 0}
     same(expected, found)
 
 

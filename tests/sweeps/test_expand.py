@@ -129,6 +129,13 @@ def tampered(out: Path) -> None:
     (out / "results.json").write_text(text.replace('"splits": 10', '"splits": 1'))
 
 
+@pytest.fixture
+def without_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw no figure of the sweep, for tests that read only its table."""
+    monkeypatch.setattr("bench.reporting.figures.draw_tradeoff", lambda *arguments, **named: None)
+
+
+@pytest.mark.usefixtures("without_figure")
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -18,6 +18,7 @@ from bench.training.recipe import WarmupCosine
 from bench.training.trainer import DecoderTraining, default_workers, device_ids, posterior_noise
 from tests.helpers import torchrun
 from tests.training.small import recipe, training, write_pictures
+from tests.training.two_processes import losses_of
 
 TWO_PROCESSES = Path(__file__).parent / "two_processes.py"
 UPDATES = 8
@@ -102,13 +103,10 @@ def test_a_loss_that_is_not_finite_names_the_last_good_checkpoint(pictures: Path
 @pytest.mark.parametrize(("adversary", "rate"), [pytest.param("none", 1e-3, marks=pytest.mark.slow), ("hinge", 5e-6)])
 def test_two_processes_give_the_losses_of_one(pictures: Path, tmp_path: Path, adversary: str, rate: float) -> None:
     """Rounding differs between them, and adversarial training amplifies differences, hence the small rate."""
-    found = []
-    for processes in (1, 2):
-        out = tmp_path / str(processes)
-        words = [str(TWO_PROCESSES), str(pictures), str(out), str(UPDATES), adversary, str(rate)]
-        torchrun.run([*torchrun.launcher(processes), *words], seconds=300)
-        found.append(json.loads((out / "losses.json").read_text()))
-    one, two = found
+    one = losses_of(pictures, tmp_path / "1", UPDATES, adversary, rate)
+    words = [str(TWO_PROCESSES), str(pictures), str(tmp_path / "2"), str(UPDATES), adversary, str(rate)]
+    torchrun.run([*torchrun.launcher(2), *words], seconds=300)
+    two = json.loads((tmp_path / "2" / "losses.json").read_text())
     assert len(one) == len(two) == UPDATES
     assert ("discriminator" in one[-1]) == (adversary == "hinge")
     for first, second in zip(one, two, strict=True):

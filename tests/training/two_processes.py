@@ -1,4 +1,4 @@
-"""Train the small decoder in the world of this `torchrun` process, and write its losses."""
+"""Train the small decoder in the world of this process, which may be one of several that `torchrun` started."""
 
 import json
 import sys
@@ -11,23 +11,27 @@ from bench.runtime.distributed import World
 from bench.training.objective import Objective
 from tests.training.small import training
 
-if __name__ == "__main__":
-    root, folder, steps = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-    adversary, rate = sys.argv[4], float(sys.argv[5])
-    torch.set_num_threads(1)
-    world = World.join(torch.device("cpu"))
-    objective = Objective(reduction="mean", adversary=adversary, adversary_from=2)
+__all__ = ["losses_of"]
+
+
+def losses_of(root: Path, folder: Path, steps: int, adversary: str, rate: float) -> list[dict[str, float]]:
+    """Train for some updates on the pictures under `root`, and return the losses of each update."""
     run = training(
         root,
         folder / "checkpoints",
-        world=world,
+        world=World.join(torch.device("cpu")),
         steps=steps,
         save_every=steps,
         learning_rate=rate,
-        objective=objective,
+        objective=Objective(reduction="mean", adversary=adversary, adversary_from=2),
     )
-    losses = [update.losses for update in run.updates()]
-    if world.rank == 0:
-        (folder / "losses.json").write_text(json.dumps(losses))
+    return [update.losses for update in run.updates()]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    losses = losses_of(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4], float(sys.argv[5]))
+    if World.here().rank == 0:
+        (Path(sys.argv[2]) / "losses.json").write_text(json.dumps(losses))
     if distributed.is_initialized():
         distributed.destroy_process_group()  # before its threads meet the interpreter's end
