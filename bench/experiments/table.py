@@ -120,7 +120,7 @@ class TableExperiment:
             0,
             table=frame(table),
             records=records,
-            summary=(setup.spec.number, summary),
+            summary=(setup.spec.number, summary.without_features()),
             headline=headline(table),
         )
 

@@ -145,6 +145,18 @@ class Summary:
     bins: tuple[tuple[int, int], ...] = ()
     rule: str = "offline"
 
+    def without_features(self) -> Summary:
+        """Return the estimates of the metrics that have a value for every item.
+
+        The features of the other metrics are read from the store when they are needed, or computed again. The result
+        does not refer to them, so that it does not keep the networks of a finished run in memory.
+        """
+        rows = {
+            row: {name: values for name, values in arrays.items() if values.ndim == 1}
+            for row, arrays in self.scored.rows.items()
+        }
+        return replace(self, scored=replace(self.scored, rows=rows, truth={}, sets={}))
+
     @cached_property
     def metrics(self) -> dict[str, list[str]]:
         """Full names of all metrics that each row has, by the row's name."""

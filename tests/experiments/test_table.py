@@ -1,5 +1,6 @@
 """Tests of a run of Table 2 on shipped weights and few items: resuming, sharing, missing values and bad input."""
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bench.cli import main
 from bench.config.compose import compose_config, typed
 from bench.errors import BadInputError
 from bench.generation.method import Batch
+from bench.models.decoder import Decoder
 from bench.results.influences import write_influences
 from bench.store import Store
 from tests.helpers.commands import ends_with
@@ -75,6 +77,16 @@ def test_a_run_writes_the_files_of_the_contract(first: Path) -> None:
     assert results["protocols"][stamps["fid"]]["measure"] == results["protocols"][stamps["kid"]]["measure"]
     assert results["rows"][0]["metrics"]["fid"]["published"] == 9.57
     assert run["unet_weights"] == "raw or a moving average (EMA): the folder does not say which"
+
+
+def test_the_results_of_a_run_keep_no_network_in_memory(store: Path) -> None:
+    gc.collect()
+    before = sum(isinstance(found, Decoder) for found in gc.get_objects())
+    results = bench.run(few(store, store.parent / "kept"))
+    gc.collect()
+    assert sum(isinstance(found, Decoder) for found in gc.get_objects()) == before
+    assert results.summary is not None
+    assert results.summary[1].ratio("stablediffusion", "base_mask", "pre_error").value is not None
 
 
 def test_the_papers_error_is_shown_only_beside_the_sum_of_squares(first: Path) -> None:
