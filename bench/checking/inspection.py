@@ -10,22 +10,34 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from bench.checking.assets import Asset, Companion
 from bench.checking.dataset_listing import Listing, list_pictures
 from bench.checking.required_paths import Need, needs
+from bench.config.opened_files import opened_weights
 from bench.errors import BadInputError
 from bench.generation.unet_weights import averaged_folder
+from bench.models.checkpoints import check_decoder
+from bench.models.weight_headers import damage, read_header
 from bench.runtime.strict_json import read_json
 from bench.store import file_sha256
 
 __all__ = ["Inspection", "Problem", "incomplete", "inspect_needs", "inspect_table", "merged"]
 
 DATASET, PICTURES = "dataset", "dataset.pictures"
+DECODER = "decoder"
+"""Value of `Asset.used_for` for the assets that `bench.models.load_decoder` reads."""
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
+FILE_PARTS = {"first_stage_model.": "first stage", "cond_stage_model.transformer.": "text encoder"}
+"""Beginnings of the names of the tensors that a checkpoint file of Stable Diffusion has in addition to its UNet."""
+PART_TENSORS = {
+    "unet": ("conv_in.weight",),
+    "vae": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
+    "text_encoder": ("embeddings.token_embedding.weight",),
+}
+"""For parts of a pipeline's folder, the ends of the names of some tensors that their weights must have."""
 KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}
-WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -103,6 +115,8 @@ def inspect_needs(found: Iterable[Need]) -> list[Problem]:
                 Problem(place, said, keys, asset, broken=broken)
                 for said, broken in _asset_problems(asset, Path(place), below)
             ]
+        else:
+            problems += [Problem(place, said, keys) for said in _own_problems(Path(place))]
     return problems
 
 
@@ -162,7 +176,8 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
     if asset.sha256 is not None:
         if not place.is_file():
             yield "a folder, where a file is expected", False
-        elif (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
+            return
+        if (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
             yield f"a file with SHA-256 {found}: another one, or a broken download", True
     if asset.companion is not None:
         yield from ((said, False) for said in _companion(asset.companion))
@@ -170,19 +185,117 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
     if absent:
         kind = "a folder" if place.is_dir() else "a file"
         yield f"{kind} without {', '.join(dict.fromkeys(absent))}{_elsewhere(place, absent)}", place.is_dir()
-    channels = _unet_channels(place) if asset.unet_channels is not None else None
-    if channels is not None and channels != asset.unet_channels:
-        wanted, other = (KINDS.get(number or 0, "another model") for number in (asset.unet_channels, channels))
-        yield (
-            f"{other} (its UNet has {channels} input channels), where {wanted} ({asset.unet_channels}) is needed",
-            False,
-        )
+    yield from ((said, place.is_dir()) for said in _weight_problems(asset, place))
+    yield from ((said, False) for said in _kind_problems(asset, place))
     if asset.raw_unet and averaged_folder(place / "unet"):
         yield (
             "a folder whose UNet has raw weights (non_ema) beside a moving average (EMA), where the raw ones are "
             "needed, as the released script uses them: leave these alone in unet, named without non_ema",
             False,
         )
+
+
+def _own_problems(place: Path) -> Iterator[str]:
+    """Yield a description of each damaged weight file at a path that belongs to no asset."""
+    if place.is_file():
+        said = damage(place)
+        yield from [] if said is None else [said]
+    elif (place / "config.json").is_file():
+        yield from _damaged_weights(place, place)
+
+
+def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
+    """Yield a description of each weight file of an asset that is empty, cut off, or not of the expected network.
+
+    Only the headers of the files are read.
+    """
+    if place.is_file():
+        said = damage(place) if asset.sha256 is None else None
+        if said is None and asset.used_for == DECODER:
+            said = _no_decoder(place)
+        yield from [] if said is None else [said]
+        return
+    for name in asset.files:
+        if (place / name).is_file() and (said := damage(place / name)) is not None:
+            yield f"{name} is {said}"
+    for part in asset.parts:
+        damaged = list(_damaged_weights(place / part, place))
+        yield from damaged or _part_problems(place, part)
+    if asset.used_for == DECODER and (place / "config.json").is_file() and (said := _no_decoder(place)) is not None:
+        yield said
+
+
+def _damaged_weights(folder: Path, place: Path) -> Iterator[str]:
+    """Yield a description of each damaged or absent weight file of the network in a folder at or below `place`."""
+    for file in opened_weights(folder) if folder.is_dir() else []:
+        if file.suffix == ".json":
+            yield from (f"{_relative(file, place)} names {name}, which is not there" for name in _absent_shards(file))
+        elif (said := damage(file)) is not None:
+            yield f"{_relative(file, place)} is {said}"
+
+
+def _absent_shards(index: Path) -> list[str]:
+    try:
+        names = read_json(index)["weight_map"].values()
+        return sorted({str(name) for name in names if not (index.parent / str(name)).is_file()})
+    except (BadInputError, OSError, KeyError, AttributeError):
+        return ["weight_map"]
+
+
+def _part_problems(place: Path, part: str) -> Iterator[str]:
+    """Yield a description of each tensor that the undamaged weights of a part of a pipeline lack."""
+    files = [file for file in opened_weights(place / part) if file.suffix == ".safetensors"]
+    if not files:  # pickled weights are read only when they are loaded
+        return
+    tensors = {name for file in files for name in read_header(file)}
+    for end in PART_TENSORS.get(part, ()):
+        if not any(name.endswith(end) for name in tensors):
+            yield f"{part} has the weights of another network: none of its {len(tensors)} tensors is a {end}"
+
+
+def _no_decoder(place: Path) -> str | None:
+    """Return a description of why `bench.models.load_decoder` would refuse a file or folder; None if it would not."""
+    try:
+        check_decoder(place)
+    except BadInputError as error:
+        return str(error).removeprefix(f"{place}: ")
+    return None
+
+
+def _kind_problems(asset: Asset, place: Path) -> Iterator[str]:
+    """Yield a description if a pipeline is of another kind, or if a checkpoint file is none of Stable Diffusion."""
+    if asset.unet_channels is None:
+        return
+    if place.is_dir():
+        channels = _unet_channels(place)
+        if channels is not None and channels != asset.unet_channels:
+            yield _other_kind(channels, asset.unet_channels)
+    elif damage(place) is None:  # otherwise it is reported already
+        try:
+            yield from _file_problems(read_header(place), asset.unet_channels)
+        except BadInputError as error:
+            yield str(error).removeprefix(f"{place}: ")
+
+
+def _file_problems(tensors: Mapping[str, Tensor], channels: int) -> Iterator[str]:
+    """Yield a description if the tensors of a file are not Stable Diffusion 1 with a UNet of this many channels."""
+    first = tensors.get(FIRST_CONVOLUTION)
+    if first is None or first.ndim != 4:
+        yield (
+            f"a file without Stable Diffusion 1 in the original layout: none of its {len(tensors)} tensors is "
+            f"{FIRST_CONVOLUTION}"
+        )
+        return
+    if first.shape[1] != channels:
+        yield _other_kind(first.shape[1], channels)
+    absent = [part for start, part in FILE_PARTS.items() if not any(name.startswith(start) for name in tensors)]
+    if absent:
+        yield f"a file without the {' and the '.join(absent)} of Stable Diffusion 1"
+
+
+def _other_kind(found: int, expected: int) -> str:
+    wanted, other = (KINDS.get(number, "another model") for number in (expected, found))
+    return f"{other} (its UNet has {found} input channels), where {wanted} ({expected}) is needed"
 
 
 def _elsewhere(place: Path, absent: Sequence[str]) -> str:
@@ -215,25 +328,16 @@ def incomplete(asset: Asset, place: Path) -> Iterator[str]:
             yield part
         elif not (folder / "config.json").is_file():
             yield f"{part}/config.json"
-        elif not any(file.suffix in WEIGHTS for file in folder.iterdir()):
+        elif not opened_weights(folder):
             yield f"weights in {part}"
 
 
 def _unet_channels(place: Path) -> int | None:
-    """Return the number of input channels of the UNet in a folder or a safetensors file, without loading the weights.
-
-    Return None if the number cannot be found in this way.
-    """
+    """Return the number of input channels that a pipeline's folder states for its UNet; None if it states none."""
     try:
-        if place.is_dir():
-            settings = read_json(place / "unet" / "config.json")
-            return int(settings["in_channels"])
-        if place.suffix == ".safetensors":
-            with safe_open(place, "numpy") as file:
-                return int(file.get_slice(FIRST_CONVOLUTION).get_shape()[1])
-    except (BadInputError, OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError):
-        pass
-    return None
+        return int(read_json(place / "unet" / "config.json")["in_channels"])
+    except (BadInputError, OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _companion(wanted: Companion) -> Iterator[str]:

@@ -218,7 +218,8 @@ def test_a_present_but_wrong_file_ends_the_check_with_status_2(
         (tmp_path / "text" / "unet").mkdir()
         settings = (MINI / "inpainting" / "unet" / "config.json").read_text().replace('channels": 9', 'channels": 4')
         (tmp_path / "text" / "unet" / "config.json").write_text(settings)
-        (tmp_path / "text" / "unet" / "diffusion_pytorch_model.safetensors").touch()
+        weights = "unet/diffusion_pytorch_model.safetensors"
+        (tmp_path / "text" / weights).symlink_to(MINI / "inpainting" / weights)
         monkeypatch.setenv("BENCH_SD_INPAINTING", str(tmp_path / "text"))
         expected = ("sd_inpainting", "a text-to-image checkpoint")
     else:
