@@ -35,7 +35,16 @@ from bench.training.checkpoint import read_checkpoint, save_checkpoint
 from bench.training.objective import DecoderStep, Perceptual
 from bench.training.recipe import AUTO, TF32, DecoderRecipe
 
-__all__ = ["DecoderTraining", "Progressed", "default_workers", "device_ids", "named_workers", "posterior_noise"]
+__all__ = [
+    "CPU_AT_ONCE",
+    "DecoderTraining",
+    "Progressed",
+    "check_at_once",
+    "default_workers",
+    "device_ids",
+    "named_workers",
+    "posterior_noise",
+]
 
 CPU_AT_ONCE = 8
 """Largest number of items in one forward pass on a CPU, if the training chooses it. More would not be faster there."""
@@ -52,6 +61,28 @@ class Progressed:
     """Number of finished updates."""
     losses: dict[str, float]
     rates: dict[str, float]
+
+
+def check_at_once(recipe: DecoderRecipe, processes: int) -> None:
+    """Check that several processes can share the items of one forward pass.
+
+    With `auto`, only one process could run out of memory, while the others wait for its part of a pass.
+
+    Args:
+        recipe: recipe of the training.
+        processes: number of processes that train together.
+
+    Raises:
+        BadInputError: `recipe.at_once` is `auto` for several processes, or it is not a multiple of their number.
+    """
+    if processes > 1 and recipe.at_once == AUTO:
+        raise BadInputError(
+            f"training.at_once: expected a number for {processes} processes, found {AUTO}, which is for one"
+        )
+    if isinstance(recipe.at_once, int) and recipe.at_once % processes:
+        raise BadInputError(
+            f"training.at_once: expected a multiple of the {processes} processes, found {recipe.at_once}"
+        )
 
 
 def device_ids(device: torch.device) -> list[int] | None:
@@ -117,14 +148,7 @@ class DecoderTraining:
         recipe = self.recipe
         self._sizes = recipe.sizes_at_once(CPU_AT_ONCE if self.device.type == "cpu" else None)
         self.at_once = self._sizes.pop(0)
-        if self.world.size > 1 and recipe.at_once == AUTO:
-            raise BadInputError(
-                f"training.at_once: expected a number for {self.world.size} processes, found {AUTO}, which is for one"
-            )
-        if self.at_once % self.world.size:
-            raise BadInputError(
-                f"training.at_once: expected a multiple of the {self.world.size} processes, found {self.at_once}"
-            )
+        check_at_once(recipe, self.world.size)
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.decoder.to(self.device).to(memory_format=layout).train()
         if recipe.objective.adversary != "none" and recipe.objective.adversary_from < recipe.steps:
