@@ -108,8 +108,13 @@ def refused_for_some(words: list[str], capture: pytest.CaptureFixture[str]) -> s
     return message
 
 
+def unsized(names: list[str]) -> list[str]:
+    return [name for name in names if read_assets()[name].gigabytes is None]
+
+
 def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytest.CaptureFixture[str]) -> None:
     message = refused_for_some(["experiment=all_tables", *PAPER], capfd)
+    one_line = " ".join(message.split())
     names = numbered(message)
     assert len(names) == len(set(names))
     # Neither training data nor what only a control needs, nor measures that no paper table takes, nor other data.
@@ -126,6 +131,13 @@ def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytes
     assert tail.startswith("ready: 2 of 10 experiments (table7_architecture_base, table8_architecture_large)\n")
     assert re.search(r"^not ready: table3_blending_imagenet \(.*decoder_base_concat, .*\)$", tail, re.M)
     assert "train it: python -m bench experiment=train_decoder" in " ".join(message.split())
+    lacking = [read_assets()[name].gigabytes for name in names]
+    total = sum(size for size in lacking if size is not None)
+    assert f"Disk for what is missing: {total:.3g} GB, and more for {', '.join(unsized(names))}, whose" in one_line
+    shared = re.search(r"Disk for all runs: (\S+) GB of items, (\S+) GB of latents, and some for scores", one_line)
+    assert shared is not None
+    places, imagenet, cocoee = 30_000 * 4 * 512**2, 3_000 * 4 * 512**2, 3_500 * 512**2
+    assert float(shared[1]) == pytest.approx((places + imagenet + cocoee) / 1e9, rel=0.01)
     assert "A run now makes those that are ready." in tail
 
 
