@@ -331,18 +331,19 @@ class TrainDecoder:
             for _ in training.updates():
                 pass
             return Curve(folder), decoder, validation
-        curve = Curve(folder, training.step)
+        curve = Curve(folder, training.told)
         scalars = Scalars(folder / "tensorboard", wandb=self.config.wandb, settings=self.lineage)
         with curve, scalars, Progress("train", self.recipe.steps, unit="updates") as progress:
-            progress.skip(training.step)
-            if training.step == 0:
+            progress.skip(training.told)
+            if training.told == 0:
                 curve.validated(0, validation(decoder))
             for update in training.updates():
                 curve.updated(update.step, update.losses)
                 progress.advance(1, note="  ".join(f"{name} {value:.4g}" for name, value in update.losses.items()))
                 scalars.values(update.step, {**update.losses, **{f"rate {k}": v for k, v in update.rates.items()}})
                 if update.step % self.recipe.validate_every == 0 or update.step == self.recipe.steps:
-                    figures = validation(decoder)
+                    with training.interruptible():
+                        figures = validation(decoder)
                     if curve.validated(update.step, figures):
                         self._keep(training, folder / "best")
                     scalars.values(update.step, {f"validation {name}": value for name, value in figures.items()})

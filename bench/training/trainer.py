@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -31,6 +29,7 @@ from bench.models.first_stage import FirstStage
 from bench.runtime.device import tf32
 from bench.runtime.distributed import World
 from bench.runtime.seeding import seed_for
+from bench.runtime.signals import Request, deferred
 from bench.training.checkpoint import read_checkpoint, save_checkpoint
 from bench.training.objective import DecoderStep, Perceptual
 from bench.training.recipe import AUTO, TF32, DecoderRecipe
@@ -164,6 +163,10 @@ class DecoderTraining:
         self._discriminator_optimizer = (
             self._adam([list(self.discriminator.parameters())]) if self.discriminator else None
         )
+        self._request = Request()
+        self._latest: Progressed | None = None
+        self._unfinished: Progressed | None = None
+        """Update whose result the caller has not finished with, such as its validation, before an interruption."""
         self._resume()
 
     def _adam(self, groups: Sequence[Sequence[nn.Parameter]]) -> torch.optim.Adam:
@@ -179,22 +182,38 @@ class DecoderTraining:
         The checkpoint of a step is written only when the caller requests the next update. If the caller is interrupted
         between the two, for example in a validation, the step is repeated after a restart.
 
+        SIGTERM ends a training of one process at once: an update that has not changed the weights yet is given up, and
+        the caller's block in `interruptible` is given up too. Several processes finish their current update, because
+        each of them waits for the others.
+
         Raises:
             FloatingPointError: a loss is not finite. The message names the last checkpoint, which is complete.
-            TerminatedError: SIGTERM was received. The checkpoint of the current step was written.
+            TerminatedError: SIGTERM was received. The checkpoint of the last finished update was written.
             OSError: the disk is full. The last checkpoint is complete.
         """
         step_of = self._create_step()
-        with _termination_requested() as asked:
+        with deferred() as self._request:
+            if self._unfinished is not None:
+                self._latest = self._unfinished
+                yield self._latest
+                self._unfinished = None
             batches: Iterator[Mapping[str, Tensor]] = iter(self._loader())
             while self.step < self.recipe.steps:
                 started = time.monotonic()
                 sums: dict[str, Tensor] | None = None
+                statistics = self._statistics()
                 try:
-                    sums = self._gradients(step_of, batches)
+                    with self._ends_at_once():
+                        sums = self._gradients(step_of, batches)
                 except torch.OutOfMemoryError:
                     if not self._sizes:
                         raise
+                except TerminatedError:  # the weights are still those of the last finished update
+                    for buffer, before in statistics:
+                        buffer.copy_(before)
+                    if self.step:
+                        self.save()
+                    raise
                 if sums is None:  # outside the `except` block, the exception no longer keeps tensors alive
                     batches = self._with_smaller_passes()
                     continue
@@ -206,14 +225,43 @@ class DecoderTraining:
                 rates = self._update()
                 self.step += 1
                 self.seconds += time.monotonic() - started
-                ending = self.world.any_process(asked(), self.device)
-                yield Progressed(self.step, means, rates)
+                ending = self.world.size > 1 and self.world.any_process(self._request.made, self.device)
+                self._latest = Progressed(self.step, means, rates)
+                yield self._latest
                 # Save only now, so that a validation that the caller did not finish is repeated after a restart.
                 if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
                     self.save()
                 if ending and self.step < self.recipe.steps:
                     raise TerminatedError
+            if self._request.made:
+                raise TerminatedError
         self.decoder.eval()
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let SIGTERM end the caller's block at once, between two updates of a training of one process.
+
+        The checkpoint of the update is then written, and says that the block is not finished. After a restart,
+        `updates` yields this update again before any other. In the first update, nothing is written.
+
+        Raises:
+            TerminatedError: SIGTERM was received during the block or before it.
+        """
+        try:
+            with self._ends_at_once():
+                yield
+        except TerminatedError:
+            if self.step > 1:
+                self.save(self._latest)
+            raise
+
+    def _statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """Return each buffer of the discriminator, which its passes change, with a copy of its values."""
+        buffers = [] if self.discriminator is None else list(self.discriminator.buffers())
+        return [(buffer, buffer.clone()) for buffer in buffers]
+
+    def _ends_at_once(self) -> AbstractContextManager[None]:
+        return self._request.ends_at_once() if self.world.size == 1 else nullcontext()
 
     def _gradients(self, step_of: DecoderStep, batches: Iterator[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Compute the gradients of one update, and return the mean of each loss over its passes."""
@@ -313,13 +361,18 @@ class DecoderTraining:
         """Return the complete checkpoints, oldest first."""
         return sorted(self.folder.glob("step_*.pt"))
 
-    def save(self) -> None:
+    def save(self, unfinished: Progressed | None = None) -> None:
         """Write a checkpoint of the current step, and remove all checkpoints except the newest `recipe.keep`.
 
         Only the main process writes; the other processes wait for it.
+
+        Args:
+            unfinished: the update of this step, if `updates` must yield it again after a restart.
         """
         if self.world.is_main_process:
             state = {"step": self.step, "seconds": self.seconds, "decoder": self.decoder.state_dict()}
+            if unfinished is not None:
+                state["unfinished"] = {"losses": unfinished.losses, "rates": unfinished.rates}
             state["optimizer"] = self._optimizer.state_dict()
             if self.discriminator is not None and self._discriminator_optimizer is not None:
                 state["discriminator"] = self.discriminator.state_dict()
@@ -340,7 +393,14 @@ class DecoderTraining:
             self.discriminator.load_state_dict(state["discriminator"])
             self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        if "unfinished" in state:
+            self._unfinished = Progressed(self.step, **state["unfinished"])
         log.info("training continues from step %d", self.step)
+
+    @property
+    def told(self) -> int:
+        """Number of updates whose results the caller already has when `updates` is called."""
+        return self.step - (self._unfinished is not None)
 
     def _not_finite_message(self, losses: Mapping[str, float]) -> str:
         found = self.checkpoints()
@@ -392,27 +452,3 @@ def named_workers() -> Iterator[None]:
     except BadInputError as error:
         said = str(error).rpartition(f"{BadInputError.__module__}.{BadInputError.__name__}: ")[2]
         raise BadInputError(said.strip()) from None
-
-
-@contextmanager
-def _termination_requested() -> Iterator[Callable[[], bool]]:
-    """Keep SIGTERM from ending the process during the block.
-
-    The block gets a function that returns True once SIGTERM was received. Outside the main thread, signals cannot be
-    handled, and the function always returns False.
-    """
-    asked = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-
-    try:
-        before = signal.signal(signal.SIGTERM, note)
-    except ValueError:  # outside the main thread, the caller's own handler stays
-        yield lambda: False
-        return
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
