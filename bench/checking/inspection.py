@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
@@ -12,10 +12,11 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.checking.assets import Asset, Companion
+from bench.checking.assets import Asset, Companion, read_assets
 from bench.checking.dataset_listing import Listing, list_pictures
 from bench.checking.required_paths import Need, needs
 from bench.config.opened_files import opened_weights
+from bench.config.option_files import did_you_mean
 from bench.errors import BadInputError
 from bench.generation.unet_weights import averaged_folder
 from bench.models.checkpoints import check_decoder
@@ -76,15 +77,19 @@ class Inspection:
     """Number of items that the paper's table has from this data set; None if it is not known."""
 
 
-def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspection:
+def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str], unpinned: Collection[str] = ()) -> Inspection:
     """Inspect every file and folder that a table needs, and list the table's data set if its files exist.
 
     Args:
         nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
         paths: value of the configuration key `paths`, with resolved interpolations.
+        unpinned: names of assets whose SHA-256 is not checked.
+
+    Raises:
+        BadInputError: a name in `unpinned` belongs to no asset with a known SHA-256.
     """
     found = needs(nodes, paths)
-    problems = inspect_needs(found)
+    problems = inspect_needs(found, unpinned)
     data_needs = [need for need in found if need.key.startswith(f"{DATASET}.")]
     expected = next((need.asset.items for need in data_needs if need.asset and need.asset.items), None)
     if DATASET not in nodes or any(key.startswith(f"{DATASET}.") for problem in problems for key in problem.keys):
@@ -98,8 +103,22 @@ def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str]) -> Inspect
     return Inspection(tuple(problems), listing, expected)
 
 
-def inspect_needs(found: Iterable[Need]) -> list[Problem]:
-    """Return the problems with paths that must exist. Paths inside the folder of one asset are inspected together."""
+def inspect_needs(found: Iterable[Need], unpinned: Collection[str] = ()) -> list[Problem]:
+    """Return the problems with paths that must exist. Paths inside the folder of one asset are inspected together.
+
+    Args:
+        found: the paths.
+        unpinned: names of assets whose SHA-256 is not checked.
+
+    Raises:
+        BadInputError: a name in `unpinned` belongs to no asset with a known SHA-256.
+    """
+    pinned = [name for name, asset in read_assets().items() if asset.sha256 is not None]
+    for name in unpinned:
+        if name not in pinned:
+            raise BadInputError(
+                f"profile.unpinned: expected some of {', '.join(pinned)}, found {name}{did_you_mean(name, pinned)}"
+            )
     groups: dict[tuple[str, str], list[Need]] = {}
     for need in found:
         groups.setdefault((need.asset.name if need.asset else "", str(need.root or need.path)), []).append(need)
@@ -110,6 +129,7 @@ def inspect_needs(found: Iterable[Need]) -> list[Problem]:
             hub = asset is None and any(key.endswith(".pipeline") for key in keys)
             problems.append(Problem(place, _not_found(place, hub=hub), keys, asset, missing=True))
         elif asset is not None:
+            asset = replace(asset, sha256=None) if asset.name in unpinned else asset
             below = [need.path for need in group]
             problems += [
                 Problem(place, said, keys, asset, broken=broken)
@@ -178,7 +198,13 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
             yield "a folder, where a file is expected", False
             return
         if (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
-            yield f"a file with SHA-256 {found}: another one, or a broken download", True
+            yield (
+                (
+                    f"a file with SHA-256 {found}: another one, or a broken download; profile.unpinned=[{asset.name}] "
+                    "accepts another one"
+                ),
+                True,
+            )
     if asset.companion is not None:
         yield from ((said, False) for said in _companion(asset.companion))
     absent = [*incomplete(asset, place), *(_relative(path, place) for path in below if not path.exists())]

@@ -130,6 +130,9 @@ class Profile:
     predict_branch: bool = False
     """Default value of the key `predict_branch`, which concerns the training of a decoder."""
     datasets: dict[str, Any] = field(default_factory=dict)
+    unpinned: list[str] = field(default_factory=list)
+    """Names of files in `bench/checking/assets.yaml` whose SHA-256 is not checked, so that another file takes the place
+    of the pinned one."""
     controls: list[str] = field(default_factory=list)
     """Default value of the key `controls`: names of the controls that are measured in addition to the paper's rows."""
 

@@ -88,7 +88,8 @@ class Setup:
     @cached_property
     def inspection(self) -> Inspection:
         """Result of a check of the files that the run needs: missing files, wrong files, and the number of pictures."""
-        return inspect_table({key: self.resolved[key] for key in PARTS}, self.resolved["paths"])
+        nodes = {key: self.resolved[key] for key in PARTS}
+        return inspect_table(nodes, self.resolved["paths"], self.config.profile.unpinned)
 
     @property
     def work(self) -> Work:

@@ -88,7 +88,8 @@ class TrainDecoder:
         fresh = self.config.training.get("fresh", False)
         nodes = {key: getattr(self.config, key) for key in FILES if not (key == "start" and fresh)}
         nodes["profile.perceptual"] = self._perceptual
-        return inspect_needs(needs(nodes, self.config.resolved["paths"], (*PATH_KEYS, "start", "first_stage")))
+        found = needs(nodes, self.config.resolved["paths"], (*PATH_KEYS, "start", "first_stage"))
+        return inspect_needs(found, self.config.profile.unpinned)
 
     def run(self) -> Results:
         """Run every step up to the stage in the configuration.

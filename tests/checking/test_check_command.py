@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import bench
 from bench.checking.assets import read_assets
 from bench.cli import main
+from bench.config.compose import changing
 from bench.data.mini.places import write_places
 from tests.helpers.commands import refused
 
@@ -62,6 +64,20 @@ def test_a_present_asset_is_removed_from_the_list(
     monkeypatch.setenv("BENCH_DECODER_LARGE", str(MINI / "large"))
     message = refused(["experiment=table1_inpaint_places", *PAPER], capfd)
     assert set(numbered(message)) == TABLE1 - {"decoder_large"}
+
+
+def test_another_file_in_place_of_a_pinned_one_is_accepted_only_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "own.pth")
+    monkeypatch.setenv("BENCH_INCEPTION_LAMA", str(tmp_path / "own.pth"))
+    words = ["experiment=table1_inpaint_places", *PAPER]
+    message = " ".join(refused(words, capfd).split())
+    assert "another one, or a broken download; profile.unpinned=[inception_lama] accepts another one" in message
+    other = "profile.unpinned=[inception_lama]"
+    assert set(numbered(refused([*words, other], capfd))) == TABLE1 - {"inception_lama"}
+    assert changing([other]) == [other], "the run is labelled custom"
+    assert "profile.unpinned: expected some of" in refused([*words, "profile.unpinned=[places]"], capfd)
 
 
 def test_the_rows_of_a_control_need_their_files(capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from bench.checking.inspection import Problem, inspect_needs, inspect_table, mer
 from bench.checking.report import gigabytes, report
 from bench.checking.required_paths import Need
 from bench.data.mini.places import write_places
+from bench.errors import BadInputError
 from bench.store import file_sha256
 
 pytestmark = pytest.mark.blackbox
@@ -219,7 +220,18 @@ def test_a_file_with_another_checksum_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"half of it")
     clip = read_assets()["clip"]
-    assert said(clip, file) == [f"a file with SHA-256 {file_sha256(file)}: another one, or a broken download"]
+    need = [Need("key", file, clip, file)]
+    (problem,) = inspect_needs(need)
+    assert problem.said == (
+        f"a file with SHA-256 {file_sha256(file)}: another one, or a broken download; profile.unpinned=[clip] accepts "
+        "another one"
+    )
+    (problem,) = inspect_needs(need, ["clip"])
+    assert problem.said == NO_FILE_OF_TORCH  # its header is still read
+    torch.save({"weight": torch.zeros(1)}, file)
+    assert inspect_needs(need, ["clip"]) == []
+    with pytest.raises(BadInputError, match=r"profile\.unpinned: expected some of .*, found klip; did you mean clip\?"):
+        inspect_needs(need, ["klip"])
     assert said(replace(clip, sha256=file_sha256(file)), file) == []
     assert said(clip, tmp_path) == ["a folder, where a file is expected"]
 
