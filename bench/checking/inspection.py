@@ -247,7 +247,8 @@ def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
     for part in asset.parts:
         damaged = list(_damaged_weights(place / part, place))
         yield from damaged or _part_problems(place, part)
-    if asset.used_for == DECODER and (place / "config.json").is_file() and (said := _no_decoder(place)) is not None:
+    reported = any(not (place / name).exists() for name in asset.files)
+    if asset.used_for == DECODER and not reported and (said := _no_decoder(place)) is not None:
         yield said
 
 

@@ -182,6 +182,10 @@ def test_the_weights_of_a_decoder_are_compared_with_its_sizes(tmp_path: Path) ->
     assert "expected a decoder, found none among" in message
     (message,) = said(asset, weights)
     assert message.startswith("expected a decoder, found none among")
+    (tmp_path / "empty").mkdir()
+    assert said(asset, tmp_path / "empty") == ["a folder without config.json"]
+    (message,) = said(read_assets()["decoder_base"], tmp_path / "empty")
+    assert message.endswith("config.json: expected a network's sizes, found no file")
 
 
 def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tmp_path: Path) -> None:
