@@ -25,10 +25,13 @@ from bench.runtime.seeding import numpy_generator
 
 __all__ = [
     "Meter",
+    "Planned",
     "Taken",
     "Trial",
     "Work",
     "before_trial",
+    "before_trials",
+    "duration",
     "estimate",
     "forecast",
     "hindsight",
@@ -62,6 +65,22 @@ class Work:
         """
         channels = {"drawn": 4, "given": 1}.get(self.masks, 0)
         return channels * self.resolution**2
+
+    @property
+    def latent_bytes(self) -> int:
+        """Bytes that the latents of one item need in the store, if they have the size of Stable Diffusion's latents."""
+        return self.latents * LATENT_CHANNELS * (self.resolution // FACTOR) ** 2 * 4
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The items and the latents that a run will save in the store."""
+
+    work: Work
+    items: str
+    """Text that is equal for runs that share their items."""
+    latents: str
+    """Text that is equal for runs that share their sampled latents."""
 
 
 @dataclass(frozen=True)
@@ -176,13 +195,38 @@ def before_trial(work: Work) -> list[str]:
     )
     if work.count is None:
         return [f"The estimate needs the missing files. {rest}"]
-    size = work.latents * LATENT_CHANNELS * (work.resolution // FACTOR) ** 2 * 4
-    items, latents = (gigabytes(work.count * each) for each in (work.item_bytes, size))
+    items, latents = (gigabytes(work.count * each) for each in (work.item_bytes, work.latent_bytes))
     return [
         f"A run of {work.count:,} items at {work.resolution} pixels needs disk space: {items} for items, {latents} for "
         "latents, and a little for scores.",
         rest,
     ]
+
+
+def before_trials(planned: Mapping[str, Planned]) -> list[str]:
+    """Return the lines of an estimate of the disk space for several runs that share a store.
+
+    Args:
+        planned: plan of each run, by the name of its experiment.
+    """
+    items: dict[str, int] = {}
+    latents: dict[str, int] = {}
+    unknown = []
+    for name, plan in planned.items():
+        work = plan.work
+        if work.count is None:
+            unknown.append(name)
+            continue
+        items[plan.items] = max(items.get(plan.items, 0), work.count * work.item_bytes)
+        latents[plan.latents] = max(latents.get(plan.latents, 0), work.count * work.latent_bytes)
+    if not items:
+        return []
+    lines = [
+        f"Disk for all runs: {gigabytes(sum(items.values()))} of items, {gigabytes(sum(latents.values()))} of latents, "
+        "and some for scores.",
+        "This counts items and latents that runs share only once.",
+    ]
+    return lines + ([f"This leaves out {', '.join(unknown)}: the number of items is not known."] if unknown else [])
 
 
 def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
@@ -200,15 +244,15 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
     ]
     there = next(parent for parent in (store.absolute(), *store.absolute().parents) if parent.exists())
     free = gigabytes(shutil.disk_usage(there).free)
-    duration = _duration(forecast(work, trial).seconds)
+    time_needed = duration(forecast(work, trial).seconds)
     told = "" if trial.tried >= trial.batch else f", estimated from {_items(trial.tried)}"
     timed = f", estimated from {trial.steps} sampling steps" if trial.steps else ""
     lines = {
         "items": f"{work.count:,}" if work.count else "unknown before they are made; the lines below are for one item",
         "disk": f"{', '.join(sizes)}; {free} are free at {store}",
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {_items(trial.batch)} at once{told}",
-        "time": f"{duration}: {trial.sampling:.3g} s to sample an item, {trial.scoring:.3g} s to score it in all rows"
-        f"{timed}",
+        "time": f"{time_needed}: {trial.sampling:.3g} s to sample an item, {trial.scoring:.3g} s to score it in all "
+        f"rows{timed}",
         "from": f"a trial of {_items(trial.tried)} in one process; uncertainties, figures and the report take longer, "
         "and results that are already in the store need none",
     }
@@ -230,7 +274,7 @@ def total(forecasts: Sequence[Forecast]) -> str:
     seconds, disk = (sum(getattr(one, name) for one in forecasts) for name in ("seconds", "disk"))
     memory = max(one.memory for one in forecasts)
     return (
-        f"{_duration(seconds)}, {gigabytes(memory)} of memory and {gigabytes(disk)} of disk at most; runs that share "
+        f"{duration(seconds)}, {gigabytes(memory)} of memory and {gigabytes(disk)} of disk at most; runs that share "
         "items and latents make them once"
     )
 
@@ -270,7 +314,8 @@ def _items(count: int) -> str:
     return f"{count} item{'s' if count != 1 else ''}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a time in seconds as text, in seconds, minutes or hours."""
     if seconds < 120:
         return f"about {seconds:.0f} s"
     if seconds < 7200:

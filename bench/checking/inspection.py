@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
-from bench.checking.assets import Asset, Companion
+from bench.checking.assets import Asset, Companion, read_assets
 from bench.checking.dataset_listing import Listing, list_pictures
 from bench.checking.required_paths import Need, needs
+from bench.config.opened_files import opened_weights
+from bench.config.option_files import did_you_mean
 from bench.errors import BadInputError
 from bench.generation.unet_weights import averaged_folder
+from bench.models.checkpoints import check_decoder
+from bench.models.weight_headers import damage, read_header
 from bench.runtime.strict_json import read_json
 from bench.store import file_sha256
 
 __all__ = ["Inspection", "Problem", "incomplete", "inspect_needs", "inspect_table", "merged"]
 
 DATASET, PICTURES = "dataset", "dataset.pictures"
+DECODER = "decoder"
+"""Value of `Asset.used_for` for the assets that `bench.models.load_decoder` reads."""
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
+FILE_PARTS = {"first_stage_model.": "first stage", "cond_stage_model.transformer.": "text encoder"}
+"""Beginnings of the names of the tensors that a checkpoint file of Stable Diffusion has in addition to its UNet."""
+PART_TENSORS = {
+    "unet": ("conv_in.weight",),
+    "vae": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
+    "text_encoder": ("embeddings.token_embedding.weight",),
+}
+"""For parts of a pipeline's folder, the ends of the names of some tensors that their weights must have."""
 KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}
-WEIGHTS = (".safetensors", ".bin", ".ckpt", ".pth")
 
 
 @dataclass(frozen=True)
@@ -64,16 +77,26 @@ class Inspection:
     """Number of items that the paper's table has from this data set; None if it is not known."""
 
 
-def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str], asset_list: str | None = None) -> Inspection:
+def inspect_table(
+    nodes: Mapping[str, Any],
+    paths: Mapping[str, str],
+    *,
+    asset_list: str | None = None,
+    unpinned: Collection[str] = (),
+) -> Inspection:
     """Inspect every file and folder that a table needs, and list the table's data set if its files exist.
 
     Args:
         nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
         paths: value of the configuration key `paths`, with resolved interpolations.
         asset_list: file of the assets; None for the project's own.
+        unpinned: names of assets whose SHA-256 is not checked.
+
+    Raises:
+        BadInputError: a name in `unpinned` belongs to no asset with a known SHA-256.
     """
     found = needs(nodes, paths, asset_list=asset_list)
-    problems = inspect_needs(found)
+    problems = inspect_needs(found, unpinned)
     data_needs = [need for need in found if need.key.startswith(f"{DATASET}.")]
     expected = next((need.asset.items for need in data_needs if need.asset and need.asset.items), None)
     if DATASET not in nodes or any(key.startswith(f"{DATASET}.") for problem in problems for key in problem.keys):
@@ -87,8 +110,22 @@ def inspect_table(nodes: Mapping[str, Any], paths: Mapping[str, str], asset_list
     return Inspection(tuple(problems), listing, expected)
 
 
-def inspect_needs(found: Iterable[Need]) -> list[Problem]:
-    """Return the problems with paths that must exist. Paths inside the folder of one asset are inspected together."""
+def inspect_needs(found: Iterable[Need], unpinned: Collection[str] = ()) -> list[Problem]:
+    """Return the problems with paths that must exist. Paths inside the folder of one asset are inspected together.
+
+    Args:
+        found: the paths.
+        unpinned: names of assets whose SHA-256 is not checked.
+
+    Raises:
+        BadInputError: a name in `unpinned` belongs to no asset with a known SHA-256.
+    """
+    pinned = [name for name, asset in read_assets().items() if asset.sha256 is not None]
+    for name in unpinned:
+        if name not in pinned:
+            raise BadInputError(
+                f"profile.unpinned: expected some of {', '.join(pinned)}, found {name}{did_you_mean(name, pinned)}"
+            )
     groups: dict[tuple[str, str], list[Need]] = {}
     for need in found:
         groups.setdefault((need.asset.name if need.asset else "", str(need.root or need.path)), []).append(need)
@@ -99,11 +136,14 @@ def inspect_needs(found: Iterable[Need]) -> list[Problem]:
             hub = asset is None and any(key.endswith(".pipeline") for key in keys)
             problems.append(Problem(place, _not_found(place, hub=hub), keys, asset, missing=True))
         elif asset is not None:
+            asset = replace(asset, sha256=None) if asset.name in unpinned else asset
             below = [need.path for need in group]
             problems += [
                 Problem(place, said, keys, asset, broken=broken)
                 for said, broken in _asset_problems(asset, Path(place), below)
             ]
+        else:
+            problems += [Problem(place, said, keys) for said in _own_problems(Path(place))]
     return problems
 
 
@@ -167,27 +207,131 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
     if asset.sha256 is not None:
         if not place.is_file():
             yield "expected a file, found a folder", False
-        elif (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
-            yield f"expected SHA-256 {asset.sha256}, found {found}: another file, or a broken download", True
+            return
+        if (found := _sha256(place, place.stat().st_mtime_ns)) != asset.sha256:
+            yield (
+                f"expected SHA-256 {asset.sha256}, found {found}: another file, or a broken download; "
+                f"profile.unpinned=[{asset.name}] accepts another file",
+                True,
+            )
     if asset.companion is not None:
         yield from ((said, False) for said in _companion(asset.companion))
     absent = [*incomplete(asset, place), *(_relative(path, place) for path in below if not path.exists())]
     if absent:
         kind = "a folder" if place.is_dir() else "a file"
         yield f"{kind} without {', '.join(dict.fromkeys(absent))}{_elsewhere(place, absent)}", place.is_dir()
-    channels = _unet_channels(place) if asset.unet_channels is not None else None
-    if channels is not None and channels != asset.unet_channels:
-        wanted, other = (KINDS.get(number or 0, "another model") for number in (asset.unet_channels, channels))
-        yield (
-            f"expected {wanted}, whose UNet has {asset.unet_channels} input channels, found {other} with {channels}",
-            False,
-        )
+    yield from ((said, place.is_dir()) for said in _weight_problems(asset, place))
+    yield from ((said, False) for said in _kind_problems(asset, place))
     if asset.raw_unet and averaged_folder(place / "unet"):
         yield (
             "expected only the raw weights of the UNet, which the released script uses, found their moving average "
             "(EMA) as well; keep only the files with non_ema in the folder unet, and remove non_ema from their names",
             False,
         )
+
+
+def _own_problems(place: Path) -> Iterator[str]:
+    """Yield a description of each damaged weight file at a path that belongs to no asset."""
+    if place.is_file():
+        said = damage(place)
+        yield from [] if said is None else [said]
+    elif (place / "config.json").is_file():
+        yield from _damaged_weights(place, place)
+
+
+def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
+    """Yield a description of each weight file of an asset that is empty, cut off, or not of the expected network.
+
+    Only the headers of the files are read.
+    """
+    if place.is_file():
+        said = damage(place) if asset.sha256 is None else None
+        if said is None and asset.used_for == DECODER:
+            said = _no_decoder(place)
+        yield from [] if said is None else [said]
+        return
+    for name in asset.files:
+        if (place / name).is_file() and (said := damage(place / name)) is not None:
+            yield f"{name} is {said}"
+    for part in asset.parts:
+        damaged = list(_damaged_weights(place / part, place))
+        yield from damaged or _part_problems(place, part)
+    reported = any(not (place / name).exists() for name in asset.files)
+    if asset.used_for == DECODER and not reported and (said := _no_decoder(place)) is not None:
+        yield said
+
+
+def _damaged_weights(folder: Path, place: Path) -> Iterator[str]:
+    """Yield a description of each damaged or absent weight file of the network in a folder at or below `place`."""
+    for file in opened_weights(folder) if folder.is_dir() else []:
+        if file.suffix == ".json":
+            yield from (f"{_relative(file, place)} names {name}, which is not there" for name in _absent_shards(file))
+        elif (said := damage(file)) is not None:
+            yield f"{_relative(file, place)} is {said}"
+
+
+def _absent_shards(index: Path) -> list[str]:
+    try:
+        names = read_json(index)["weight_map"].values()
+        return sorted({str(name) for name in names if not (index.parent / str(name)).is_file()})
+    except (BadInputError, OSError, KeyError, AttributeError):
+        return ["weight_map"]
+
+
+def _part_problems(place: Path, part: str) -> Iterator[str]:
+    """Yield a description of each tensor that the undamaged weights of a part of a pipeline lack."""
+    files = [file for file in opened_weights(place / part) if file.suffix == ".safetensors"]
+    if not files:  # pickled weights are read only when they are loaded
+        return
+    tensors = {name for file in files for name in read_header(file)}
+    for end in PART_TENSORS.get(part, ()):
+        if not any(name.endswith(end) for name in tensors):
+            yield f"{part} has the weights of another network: none of its {len(tensors)} tensors is a {end}"
+
+
+def _no_decoder(place: Path) -> str | None:
+    """Return a description of why `bench.models.load_decoder` would refuse a file or folder; None if it would not."""
+    try:
+        check_decoder(place)
+    except BadInputError as error:
+        return str(error).removeprefix(f"{place}: ")
+    return None
+
+
+def _kind_problems(asset: Asset, place: Path) -> Iterator[str]:
+    """Yield a description if a pipeline is of another kind, or if a checkpoint file is none of Stable Diffusion."""
+    if asset.unet_channels is None:
+        return
+    if place.is_dir():
+        channels = _unet_channels(place)
+        if channels is not None and channels != asset.unet_channels:
+            yield _other_kind(channels, asset.unet_channels)
+    elif damage(place) is None:  # otherwise it is reported already
+        try:
+            yield from _file_problems(read_header(place), asset.unet_channels)
+        except BadInputError as error:
+            yield str(error).removeprefix(f"{place}: ")
+
+
+def _file_problems(tensors: Mapping[str, Tensor], channels: int) -> Iterator[str]:
+    """Yield a description if the tensors of a file are not Stable Diffusion 1 with a UNet of this many channels."""
+    first = tensors.get(FIRST_CONVOLUTION)
+    if first is None or first.ndim != 4:
+        yield (
+            f"a file without Stable Diffusion 1 in the original layout: none of its {len(tensors)} tensors is "
+            f"{FIRST_CONVOLUTION}"
+        )
+        return
+    if first.shape[1] != channels:
+        yield _other_kind(first.shape[1], channels)
+    absent = [part for start, part in FILE_PARTS.items() if not any(name.startswith(start) for name in tensors)]
+    if absent:
+        yield f"a file without the {' and the '.join(absent)} of Stable Diffusion 1"
+
+
+def _other_kind(found: int, expected: int) -> str:
+    wanted, other = (KINDS.get(number, "another model") for number in (expected, found))
+    return f"expected {wanted}, whose UNet has {expected} input channels, found {other} with {found}"
 
 
 def _elsewhere(place: Path, absent: Sequence[str]) -> str:
@@ -220,25 +364,16 @@ def incomplete(asset: Asset, place: Path) -> Iterator[str]:
             yield part
         elif not (folder / "config.json").is_file():
             yield f"{part}/config.json"
-        elif not any(file.suffix in WEIGHTS for file in folder.iterdir()):
+        elif not opened_weights(folder):
             yield f"weights in {part}"
 
 
 def _unet_channels(place: Path) -> int | None:
-    """Return the number of input channels of the UNet in a folder or a safetensors file, without loading the weights.
-
-    Return None if the number cannot be found in this way.
-    """
+    """Return the number of input channels that a pipeline's folder states for its UNet; None if it states none."""
     try:
-        if place.is_dir():
-            settings = read_json(place / "unet" / "config.json")
-            return int(settings["in_channels"])
-        if place.suffix == ".safetensors":
-            with safe_open(place, "numpy") as file:
-                return int(file.get_slice(FIRST_CONVOLUTION).get_shape()[1])
-    except (BadInputError, OSError, ValueError, KeyError, TypeError, IndexError, SafetensorError):
-        pass
-    return None
+        return int(read_json(place / "unet" / "config.json")["in_channels"])
+    except (BadInputError, OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _companion(wanted: Companion) -> Iterator[str]:

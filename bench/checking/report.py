@@ -105,11 +105,23 @@ def _fetch_lines(problems: Sequence[Problem]) -> Iterator[str]:
         names = ", ".join(asset.name for asset in fetched)
         said = f"The same command with stage=fetch downloads {len(fetched)} of them, {size}: {names}"
         yield from textwrap.wrap(said, WIDTH)
+    yield from _size_lines(problems)
     if known:
         yield (
             "conf/paths/default.yaml lists all paths, and bench/checking/assets.yaml says what profile=paper expects "
             "there"
         )
+
+
+def _size_lines(problems: Sequence[Problem]) -> Iterator[str]:
+    """Yield lines that say how much disk space the missing files need, as far as their sizes are known."""
+    wanted = {problem.asset.name: problem.asset for problem in problems if problem.asset and problem.missing}
+    sizes = [asset.gigabytes for asset in wanted.values() if asset.gigabytes is not None]
+    unknown = [name for name, asset in wanted.items() if asset.gigabytes is None]
+    if sizes:
+        said = f"Disk for what is missing: {gigabytes(sum(sizes) * 1e9)}"
+        said += f", and more for {', '.join(unknown)}, whose size is not known" if unknown else ""
+        yield from textwrap.wrap(said, WIDTH)
 
 
 def gigabytes(size: float) -> str:

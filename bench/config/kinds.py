@@ -49,15 +49,15 @@ DECODER = tuple(f"decoder.{name}" for name in ("width", "depth", "conditioned", 
 TRAINING = (
     "training", "start", "first_stage", "training_data", "validation_data", "predict_branch", "workers",
     "wandb", "sampled_preview",
-    "profile.decoder_sizes", "profile.perceptual", "profile.asset_list", "generator", "seed", "device", "paths.store",
-    "paths.data", *DECODER,
+    "profile.decoder_sizes", "profile.perceptual", "profile.asset_list", "profile.unpinned", "generator", "seed",
+    "device", "paths.store", "paths.data", *DECODER,
 )  # fmt: skip
 MEASURED = (
     "limit", "seed", "device", "batch_size", "strip_rows", "compile", "controls", "save_images", "keep_features",
     "profile.resolution", "profile.masks", "profile.fid_minimum", "profile.error", "profile.precision",
-    "profile.asset_list", "paths.store",
-    "paths.data", "generator", "dataset.items", "dataset.pictures", "metrics.name", "table.number", "table.title",
-    "table.task", "table.columns", "table.beside", "table.reference", "verbose", "fresh",
+    "profile.asset_list", "profile.unpinned", "paths.store", "paths.data", "generator", "dataset.items",
+    "dataset.pictures", "metrics.name", "table.number", "table.title", "table.task", "table.columns", "table.beside",
+    "table.reference", "verbose", "fresh",
 )  # fmt: skip
 COLLECTED = ("experiments", "each", "device", "verbose", "profile.error", "profile.precision")
 

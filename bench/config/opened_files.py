@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["opened_files", "plain_files"]
+__all__ = ["only_pickled", "opened_files", "opened_weights", "plain_files"]
 
 IGNORED = (".lock", ".md", ".gitattributes")
 """Endings of the names of files that lie next to weights but are not part of the weights."""
@@ -45,6 +45,23 @@ def opened_files(folder: Path) -> list[Path]:
         return found
     best = min(_rank(match) for match in weights.values())
     return [folder / CONFIG, *(file for file, match in weights.items() if _rank(match) == best)]
+
+
+def opened_weights(folder: Path) -> list[Path]:
+    """Return the files of weights in a network's folder that a loader opens, with the index of their shards.
+
+    The result is empty if the folder has no file with a name that loaders know.
+    """
+    return sorted(file for file in opened_files(folder) if file.parent == folder and WEIGHTS.fullmatch(file.name))
+
+
+def only_pickled(folder: Path) -> bool:
+    """Return True if a loader opens only pickled weights in a network's folder, because it has none in safetensors.
+
+    Diffusers must be told so. Otherwise it first reports an error about the absent safetensors, and then goes on.
+    """
+    names = [file.name.removesuffix(".index.json") for file in opened_weights(folder)]
+    return bool(names) and all(name.endswith(".bin") for name in names)
 
 
 def plain_files(folder: Path) -> Iterator[Path]:

@@ -136,6 +136,9 @@ class Profile:
     datasets: dict[str, Any] = field(default_factory=dict)
     asset_list: str | None = None
     """File with the facts about external files, such as their SHA-256; None for `bench/checking/assets.yaml`."""
+    unpinned: list[str] = field(default_factory=list)
+    """Names of files in `bench/checking/assets.yaml` whose SHA-256 is not checked, so that another file takes the place
+    of the pinned one."""
     controls: list[str] = field(default_factory=list)
     """Default value of the key `controls`: names of the controls that are measured in addition to the paper's rows."""
 

@@ -24,7 +24,7 @@ from bench.generation.method import ENCODED, Batch
 from bench.runtime.device import moved
 from bench.runtime.distributed import World
 from bench.runtime.progress import Pace, Progress
-from bench.store import Arrays, Store, content_key, joined
+from bench.store import Arrays, Fact, Store, content_key, joined
 
 __all__ = ["NeededLatents", "Sampling", "finite", "forget_if_fresh", "latents_of_items"]
 
@@ -33,6 +33,8 @@ VERSION = 2
 UNPROBED = 8
 """Batch size for other work if no probe has found a size. This happens if the store already has all latents, so that
 nothing was sampled."""
+POLL = 0.2
+"""Seconds between two looks for the note that the main process has removed arrays."""
 LATENTS = "latents"
 """Name of the kind of array under which the store saves latents."""
 FLOAT = np.dtype(np.float32)
@@ -270,7 +272,8 @@ def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
 def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) -> None:
     """Remove arrays from the store if the run was told to compute everything again (`fresh=true`).
 
-    The first process removes them before any other process looks for them.
+    The main process removes them, notes this in the store, and goes on without waiting for any other process. Any other
+    process waits for the note before it looks for the arrays.
 
     Args:
         store: store of the run.
@@ -278,10 +281,18 @@ def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) 
         kind: name of the kind of array.
         keys: store keys of the arrays.
     """
-    if store.fresh:
-        with world.main_process_first():
-            if world.is_main_process:
-                store.forget(kind, keys)
+    if not store.fresh:
+        return
+    every = sorted(keys)
+    run = {"session": world.session, "experiment": store.uses.experiment, "kind": kind}
+    note = Fact(store.root, {"what": "arrays removed for fresh=true", **run, "keys": content_key({"keys": every})})
+    if world.is_main_process:
+        store.forget(kind, every)
+        if world.size > 1:
+            note.remember({"arrays": len(every)})
+        return
+    while note.recall() is None:
+        time.sleep(POLL)
 
 
 def _are_latents(count: int, shape: tuple[int, ...] | None, kind: str, arrays: Arrays) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.utils import get_object
 
-from bench.checking.estimate import Work
+from bench.checking.estimate import Planned, Work
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.settings import used
 from bench.config.compose import changing
@@ -89,7 +89,8 @@ class Setup:
     def inspection(self) -> Inspection:
         """Result of a check of the files that the run needs: missing files, wrong files, and the number of pictures."""
         nodes = {key: self.resolved[key] for key in PARTS}
-        return inspect_table(nodes, self.resolved["paths"], self.config.profile.asset_list)
+        profile = self.config.profile
+        return inspect_table(nodes, self.resolved["paths"], asset_list=profile.asset_list, unpinned=profile.unpinned)
 
     @property
     def work(self) -> Work:
@@ -102,6 +103,14 @@ class Setup:
             class_member(get_object(dataset["pictures"]["_target_"]), Pictures, "masks"),
             1 + (len(ENCODED) if self.studies_latents else 0),
         )
+
+    @property
+    def planned(self) -> Planned:
+        """Plan of the items and latents that the run will save in the store."""
+        config, profile = self.config, self.config.profile
+        drawn = {"limit": config.limit, "seed": config.seed, "masks": profile.masks, "resolution": profile.resolution}
+        items = content_key({"dataset": self.resolved["dataset"], **drawn})
+        return Planned(self.work, items, content_key({"items": items, "generator": self.resolved["generator"]}))
 
     @cached_property
     def weights(self) -> dict[str, str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.text import Text
 
-from bench.checking.estimate import total
+from bench.checking.estimate import Planned, before_trials, total
 from bench.checking.inspection import Problem, merged
 from bench.checking.report import report
 from bench.config.compose import changing, compose_config, experiments, for_each, typed
@@ -17,6 +17,7 @@ from bench.config.experiment_configs import CollectingConfig, CollectionConfig
 from bench.config.kinds import narrowed
 from bench.config.overrides import command
 from bench.errors import BadInputError
+from bench.evaluation.setup import Setup
 from bench.experiments.run import experiment_of
 from bench.experiments.run import run as run_experiment
 from bench.reporting.index import Entry, Index, counts_of, index_page
@@ -89,7 +90,9 @@ class Collection:
         Raises:
             BadInputError: something is missing or wrong for an experiment.
         """
-        missing = problems_of_each(self.config, self.overrides)
+        found = inspected_each(self.config, self.overrides)
+        missing = {name: one.problems for name, one in found.items()}
+        planned = {name: one.planned for name, one in found.items() if one.planned is not None}
         ready: dict[str, Results] = {}
         for name in [name for name, problems in missing.items() if not problems]:
             try:
@@ -101,7 +104,8 @@ class Collection:
             print(f"{self.config.name}: the experiments that are ready need {total(forecasts)}")
         problems = joined(missing)
         if problems:
-            raise BadInputError(report(self.config.name, problems, tail=list(_readiness(missing))))
+            tail = [*before_trials(planned), *_readiness(missing)]
+            raise BadInputError(report(self.config.name, problems, tail=tail))
         return Results(Path(), max(result.status for result in ready.values()))
 
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
@@ -194,6 +198,35 @@ def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Gr
     )
 
 
+@dataclass(frozen=True)
+class Inspected:
+    """Facts about one experiment of a collection before it runs."""
+
+    problems: list[Problem]
+    """Everything that is missing or wrong. An error in the configuration of the experiment is one of the problems."""
+    planned: Planned | None = None
+    """Items and latents that the run will save; None if the experiment has none, or if its configuration is wrong."""
+
+
+def inspected_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[str, Inspected]:
+    """Inspect the files of each experiment of a collection, and return what was found by the experiment's name.
+
+    Args:
+        config: configuration of the collection.
+        overrides: overrides of the collection's run.
+    """
+    found: dict[str, Inspected] = {}
+    for name, words in for_each(config, list(overrides)).items():
+        try:
+            experiment = experiment_of(narrowed(*typed(compose_config(words))), words)
+            setup = getattr(experiment, "setup", None)
+            problems = experiment.missing()
+            found[name] = Inspected(problems, setup.planned if isinstance(setup, Setup) else None)
+        except BadInputError as error:
+            found[name] = Inspected([Problem("", str(error))])
+    return found
+
+
 def problems_of_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[str, list[Problem]]:
     """Return everything that is missing or wrong for each experiment of a collection, by the experiment's name.
 
@@ -203,13 +236,7 @@ def problems_of_each(config: CollectingConfig, overrides: Sequence[str]) -> dict
         config: configuration of the collection.
         overrides: overrides of the collection's run.
     """
-    found: dict[str, list[Problem]] = {}
-    for name, words in for_each(config, list(overrides)).items():
-        try:
-            found[name] = experiment_of(narrowed(*typed(compose_config(words))), words).missing()
-        except BadInputError as error:
-            found[name] = [Problem("", str(error))]
-    return found
+    return {name: found.problems for name, found in inspected_each(config, overrides).items()}
 
 
 def joined(problems: Mapping[str, Sequence[Problem]]) -> list[Problem]:

@@ -17,6 +17,7 @@ import yaml
 from torch import Tensor
 
 from bench.checking.inspection import Problem, inspect_needs
+from bench.checking.report import report
 from bench.checking.required_paths import needs
 from bench.config.compose import conf_dir, key_of, part_of
 from bench.config.experiment_configs import TrainDecoderConfig
@@ -31,19 +32,21 @@ from bench.models.first_stage import load_first_stage
 from bench.reporting.figures import draw_curves, draw_grid
 from bench.results.environment import environment
 from bench.results.out_folder import check_writable, open_out, writing_into
-from bench.results.run_folder import Results
+from bench.results.run_folder import Forecast, Results
 from bench.results.write import run_facts, write_run
 from bench.runtime.atomic import named_disk_errors, whole_folder
 from bench.runtime.device import choose_device
 from bench.runtime.distributed import World
 from bench.runtime.files import write_atomically
 from bench.runtime.progress import Progress
+from bench.runtime.text import one_line
 from bench.store import check_store, content_key, lease, mark_store
 from bench.training.curve import Curve, print_curve
+from bench.training.dry_run import NoiseItems, Space, before_trial, estimate_training, forecast_training, try_out
 from bench.training.initialization import check_start, examples_of, started_decoder
 from bench.training.loggers import Scalars
 from bench.training.recipe import DecoderRecipe
-from bench.training.trainer import DecoderTraining, default_workers, named_workers
+from bench.training.trainer import CPU_AT_ONCE, DecoderTraining, check_at_once, default_workers, named_workers
 from bench.training.validation import Validation
 
 __all__ = ["TrainDecoder", "own_checkpoint"]
@@ -85,10 +88,9 @@ class TrainDecoder:
         fresh = self.config.training.get("fresh", False)
         nodes = {key: getattr(self.config, key) for key in FILES if not (key == "start" and fresh)}
         nodes["profile.perceptual"] = self._perceptual
-        keys = (*PATH_KEYS, "start", "first_stage")
-        return inspect_needs(
-            needs(nodes, self.config.resolved["paths"], keys, asset_list=self.config.profile.asset_list)
-        )
+        keys, profile = (*PATH_KEYS, "start", "first_stage"), self.config.profile
+        found = needs(nodes, self.config.resolved["paths"], keys, asset_list=profile.asset_list)
+        return inspect_needs(found, profile.unpinned)
 
     def run(self) -> Results:
         """Run every step up to the stage in the configuration.
@@ -97,12 +99,7 @@ class TrainDecoder:
         """
         self.check()
         if self.config.stage == "check":
-            sizes = self.sizes
-            print(
-                f"{self.config.name}: ready: {self.recipe.steps} updates with {self.recipe.batch_size} items each; a "
-                f"decoder with {', '.join(map(str, sizes.channels))} channels in its levels and {sizes.layers} layers"
-            )
-            return Results(Path(), 0)
+            return Results(Path(), 0, forecast=self.predict())
         mark_store(Path(self.config.paths.store))  # before the data are written, which may lie in the store
         self.world = World.join(self.device)
         data = self.data
@@ -160,17 +157,16 @@ class TrainDecoder:
             raise BadInputError(
                 f"training: expected a recipe of the profile {profile} ({known}), found one of {self.recipe.profile}"
             )
+        check_at_once(self.recipe, World.here().size)  # before the processes share any work
         _ = self.sizes
         try:
             preset(self.recipe.masks)
         except ValueError as error:
             raise BadInputError(f"training.masks: {error}") from error
-        missing = [
-            f"{key}: nothing at {path}"
-            for key, path in (("start", self.start), ("first_stage", nodes["first_stage"]))
-            if path is not None and not Path(path).exists()
-        ]
-        missing += missing_files(self._perceptual, "profile.perceptual")
+        problems = self.missing()
+        if problems:
+            raise BadInputError(report(self.config.name, problems, tail=before_trial(self.sizes, self.recipe)))
+        missing = missing_files(self._perceptual, "profile.perceptual")  # paths that only external code knows
         missing += [line for key in ("training_data", "validation_data") for line in missing_files(nodes[key], key)]
         if missing:
             raise BadInputError("the training needs files that are missing: " + "; ".join(dict.fromkeys(missing)))
@@ -203,6 +199,43 @@ class TrainDecoder:
             )
         except ValueError as error:
             raise BadInputError(f"decoder: {error}") from error
+
+    def predict(self) -> Forecast:
+        """Print that all files exist, and print and return the time, memory and space that the training would need.
+
+        Raises:
+            BadInputError: a network does not load, or the items of one pass do not fit the device's memory.
+        """
+        sizes, recipe, device = self.sizes, self.recipe, self.device
+        print(
+            f"{self.config.name}: ready: {recipe.steps} updates of {recipe.batch_size} items for "
+            f"a decoder of {', '.join(map(str, sizes.channels))} channels, {sizes.layers} layers"
+        )
+        perceptual = make(self._perceptual, "profile.perceptual").to(device)
+        first_stage = load_first_stage(self.config.first_stage)
+        first_stage.to(device)
+        start = None if self.start is None else load_decoder(self.start)
+        started = started_decoder(sizes, start, seed=self.config.seed, device=device)
+
+        def create(short: DecoderRecipe, folder: Path) -> DecoderTraining:
+            return DecoderTraining(
+                started.decoder,
+                first_stage,
+                NoiseItems(short.resolution),
+                perceptual,
+                short,
+                seed=self.config.seed,
+                device=device,
+                folder=folder,
+                settings="trial",
+                pretrained=started.pretrained,
+            )
+
+        most = CPU_AT_ONCE if device.type == "cpu" else None
+        state = Space.of(sizes, recipe).state
+        tried = try_out(create, recipe, most=most, processes=World.here().size, state=state, device=device)
+        print("\n".join(estimate_training(sizes, recipe, tried, Path(self.config.paths.store))))
+        return forecast_training(sizes, recipe, tried)
 
     # --- prepare -----------------------------------------------------------------------------------------------------
 
@@ -295,42 +328,42 @@ class TrainDecoder:
             world=self.world,
             workers=default_workers(device, self.world.size) if self.config.workers is None else self.config.workers,
         )
-        decoder, pretrained = training.decoder, training.pretrained
+        decoder = training.decoder
         if not self.world.is_main_process:
             for _ in training.updates():
                 pass
             return Curve(folder), decoder, validation
-        curve = Curve(folder, training.step)
+        curve = Curve(folder, training.told)
         scalars = Scalars(folder / "tensorboard", wandb=self.config.wandb, settings=self.lineage)
         with curve, scalars, Progress("train", self.recipe.steps, unit="updates") as progress:
-            progress.skip(training.step)
-            if training.step == 0:
+            progress.skip(training.told)
+            if training.told == 0:
                 curve.validated(0, validation(decoder))
             for update in training.updates():
                 curve.updated(update.step, update.losses)
                 progress.advance(1, note="  ".join(f"{name} {value:.4g}" for name, value in update.losses.items()))
                 scalars.values(update.step, {**update.losses, **{f"rate {k}": v for k, v in update.rates.items()}})
                 if update.step % self.recipe.validate_every == 0 or update.step == self.recipe.steps:
-                    figures = validation(decoder)
+                    with training.interruptible():
+                        figures = validation(decoder)
                     if curve.validated(update.step, figures):
-                        self._keep(decoder, folder / "best", update.step, pretrained)
+                        self._keep(training, folder / "best")
                     scalars.values(update.step, {f"validation {name}": value for name, value in figures.items()})
                     scalars.pictures(update.step, validation.grid(decoder, SHOWN, self._sampled(validation)))
-        self._keep(decoder, finished, training.step, pretrained)
+        self._keep(training, finished)
         return curve, decoder, validation
 
-    def _keep(self, decoder: Decoder, folder: Path, step: int, pretrained: frozenset[str]) -> None:
+    def _keep(self, training: DecoderTraining, folder: Path) -> None:
         """Write the decoder and the origin of its weights into a folder. An interrupted write leaves no folder.
 
         Args:
-            decoder: decoder to write.
+            training: training of the decoder, after any number of updates.
             folder: folder of the weights.
-            step: number of updates that the decoder has had in this training.
-            pretrained: names of the tensors that started from existing weights; empty after a random start.
         """
+        decoder, step, pretrained, at_once = training.decoder, training.step, training.pretrained, training.at_once
         before = decoder.training_note
         decoder.training_note = f"{before} + {step}" if pretrained else str(step)
-        decoder.lineage = {**self.lineage, "step": step, "source": environment()["source"]}
+        decoder.lineage = {**self.lineage, "step": step, "at_once": at_once, "source": environment()["source"]}
         with whole_folder(folder) as partial:
             save_decoder(decoder, partial)
         decoder.training_note = before
@@ -384,6 +417,7 @@ class TrainDecoder:
             validation.grid(decoder, SHOWN, self._sampled(validation)),
             title=self._title,
         )
+        at_once = decoder.lineage.get("at_once")  # a decoder that an earlier version trained does not have it
         facts = run_facts(
             self.config,
             self.config.resolved,
@@ -392,13 +426,16 @@ class TrainDecoder:
             weights=self.weights,
             facts={
                 "processes": self.world.size,
+                "at_once": at_once,
                 "lineage": self.lineage,
                 "validation": validations.iloc[-1].to_dict(),
             },
         )
         write_run(out, facts)
         print_curve(losses, validations)
-        print(f"\n{out / 'decoder'}")
+        print(f"\n{at_once or 'unknown'} items at once")
+        print(one_line(f"files: {out}"))
+        print(one_line(f"decoder: {out / 'decoder'}"))
 
     @property
     def _title(self) -> str:

@@ -17,6 +17,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from bench.config.opened_files import only_pickled
 from bench.errors import BadInputError
 from bench.generation.clip_vocabulary import clip_tokenizer
 from bench.generation.quiet import quiet
@@ -196,7 +197,11 @@ def _part(part: Path, model: Any) -> Any:
     try:
         with quiet():
             network, info = model.from_pretrained(
-                part, local_files_only=True, variant=_variant(part), output_loading_info=True
+                part,
+                local_files_only=True,
+                variant=_variant(part),
+                use_safetensors=False if only_pickled(part) else None,
+                output_loading_info=True,
             )
     except Exception as error:  # both libraries raise many types of errors for a missing, truncated or mismatched file
         raise BadInputError(f"{KEY}: {part} does not load ({error})") from error

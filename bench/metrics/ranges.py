@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from bench.metrics.names import MetricName
 
-__all__ = ["RANGES", "out_of_range"]
+__all__ = ["RANGES", "never_negative", "out_of_range"]
 
 UNBOUNDED = (-math.inf, math.inf)
 RANGES: Mapping[str, tuple[float, float]] = {
@@ -31,6 +31,20 @@ ROUNDING = 1e-6
 rounding error can make it a little smaller."""
 
 
+def never_negative(metric: str) -> bool:
+    """Return True if no value of a metric can be negative.
+
+    Args:
+        metric: full name of the metric, such as `fid_hole_only_40_50`.
+    """
+    return _range(metric)[0] >= 0
+
+
+def _range(metric: str) -> tuple[float, float]:
+    name = MetricName.parse(metric).metric
+    return RANGES.get(name, (0.0, math.inf) if name.startswith(NOT_NEGATIVE) else UNBOUNDED)
+
+
 def out_of_range(metric: str, value: float) -> str | None:
     """Return a message if a metric cannot have a value. Return None if it can, or if its range is unknown.
 
@@ -38,8 +52,7 @@ def out_of_range(metric: str, value: float) -> str | None:
         metric: full name of the metric, such as `fid_hole_only_40_50`.
         value: finite number.
     """
-    name = MetricName.parse(metric).metric
-    least, most = RANGES.get(name, (0.0, math.inf) if name.startswith(NOT_NEGATIVE) else UNBOUNDED)
+    least, most = _range(metric)
     slack = ROUNDING * max(abs(bound) for bound in (least, most, 1.0) if math.isfinite(bound))
     if least - slack <= value <= most + slack:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from bench.metrics.frechet import frechet_estimate
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import MOST, kernel_estimate_by_parts
 from bench.metrics.names import HOLE_ONLY, VARIANTS, MetricName, with_variant
+from bench.metrics.ranges import never_negative
 from bench.metrics.scores import Scored
 from bench.metrics.spread import Spread, variance_shares
 from bench.metrics.uncertainty import (
@@ -95,15 +97,23 @@ class Measurement:
     """Spread of the value, from which its interval is computed; None if there is no standard error."""
     stderr_reason: str | None = None
     """Reason why the value has no standard error; None if it has one, or if there is no value."""
+    of_positives: bool = False
+    """True if the value is a ratio of two quantities that are never negative."""
 
     @property
     def ci95(self) -> tuple[float, float] | None:
         """Lower and upper end of the 95 % interval; None if there is no value or no standard error.
 
         The interval uses Student's distribution. If the value's distribution is skewed, the interval is longer on the
-        side of the long tail.
+        side of the long tail. A ratio of quantities that are never negative cannot be 0 or less. If its interval
+        reaches 0, the interval of its logarithm is used instead.
         """
-        return None if self.value is None or self.spread is None else self.spread.interval(self.value)
+        if self.value is None or self.spread is None:
+            return None
+        low, high = self.spread.interval(self.value)
+        if self.of_positives and low <= 0 < self.value:
+            return self.value * math.exp(low / self.value - 1), self.value * math.exp(high / self.value - 1)
+        return low, high
 
     @property
     def effective_sources(self) -> float | None:
@@ -270,7 +280,7 @@ class Summary:
 
         The standard error follows from the delta method. If the interval of the divisor contains 0, the ratio has no
         bounded interval (Fieller, "Some problems in interval estimation", 1954). The result then has a value but no
-        standard error.
+        standard error. `Measurement.ci95` says which interval a ratio has.
         """
         pair = self._pair(above, below, metric)
         if isinstance(pair, NotAvailable):
@@ -285,7 +295,8 @@ class Summary:
         unbounded = divisor.ci95 is not None and divisor.ci95[0] <= 0 <= divisor.ci95[1]
         if unbounded and np.abs(linear.influence).max() > rounding:
             return Measurement(value, n=divisor.n, sources=divisor.sources, stderr_reason=UNBOUNDED)
-        return self._measured(replace(linear, value=value), there, rounding, exact=1.0)
+        found = self._measured(replace(linear, value=value), there, rounding, exact=1.0)
+        return replace(found, of_positives=never_negative(metric))
 
     def _pair(self, new: str, old: str, metric: str) -> tuple[Estimate, Estimate, Chosen] | NotAvailable:
         first, second = self.found(new, metric), self.found(old, metric)

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from bench.errors import BadInputError
 from bench.models.decoder import Decoder, DecoderConfig
 from bench.models.feature_network import FeatureNetwork
-from bench.models.layouts import find_decoder
+from bench.models.layouts import StoredDecoder, find_decoder
 from bench.models.tensor_files import mismatch, read_tensors
+from bench.models.weight_headers import read_header
 from bench.runtime.strict_json import read_json
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 __all__ = [
+    "check_decoder",
     "load_decoder",
     "load_feature_network",
     "load_weights",
@@ -70,7 +73,36 @@ def load_decoder(path: str | Path) -> Decoder:
         BadInputError: the file or folder is missing or broken, contains code, contains no decoder, or its weights and
             its configuration disagree. The message names what is missing, unexpected or different.
     """
-    path = Path(path)
+    stored, decoder, settings = _described(Path(path), read_tensors)
+    stored.fill(decoder)
+    decoder.training_note = str(settings.get(TRAINING, ""))
+    decoder.lineage = settings.get(LINEAGE, {})
+    return decoder.eval()
+
+
+def check_decoder(path: str | Path) -> None:
+    """Check that a file or folder holds a decoder that `load_decoder` can read, without reading the weights' values.
+
+    Args:
+        path: a folder or a single file, as for `load_decoder`.
+
+    Raises:
+        BadInputError: `load_decoder` would refuse the file or folder. Damaged values are not found.
+    """
+    stored, decoder, _ = _described(Path(path), read_header)
+    stored.fitted(decoder)
+
+
+def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[StoredDecoder, Decoder, dict[str, Any]]:
+    """Return the decoder at a path as it is stored, a decoder of its sizes without values, and its `config.json`.
+
+    Args:
+        path: a folder or a single file, as for `load_decoder`.
+        read: function that reads the tensors of a file, with or without their values.
+
+    Raises:
+        BadInputError: there is no decoder, or its weights and its configuration disagree.
+    """
     settings: dict[str, Any] = {}
     stated: dict[str, Any] = {}
     file = path
@@ -78,7 +110,7 @@ def load_decoder(path: str | Path) -> Decoder:
         settings = network_settings(path)
         stated = _decoder_settings(settings, path / CONFIG)
         file = _weights_of(path)
-    stored = find_decoder(read_tensors(file), file)
+    stored = find_decoder(read(file), file)
     sizes = stored.sizes()
     contradictions = [
         f"{name}={size} instead of {stated[name]}"
@@ -93,10 +125,7 @@ def load_decoder(path: str | Path) -> Decoder:
     except (TypeError, ValueError) as error:
         where = path / CONFIG if path.is_dir() else f"{path}, read with {DecoderConfig.groups} groups"
         raise BadInputError(f"{where}: {error}") from None
-    stored.fill(decoder)
-    decoder.training_note = str(settings.get(TRAINING, ""))
-    decoder.lineage = settings.get(LINEAGE, {})
-    return decoder.eval()
+    return stored, decoder, settings
 
 
 def _weights_of(folder: Path) -> Path:

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL, VQModel
 from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from torch import Tensor, nn
 
+from bench.config.opened_files import only_pickled
 from bench.errors import BadInputError
 from bench.models.checkpoints import network_settings
 from bench.models.tensor_files import mismatch, read_tensors
@@ -102,7 +103,12 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     wrapper: Any
     model, wrapper = kinds[str(kind)]
     try:
-        loaded = model.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)
+        loaded = model.from_pretrained(
+            path,
+            local_files_only=True,
+            torch_dtype=torch.float32,
+            use_safetensors=False if only_pickled(path) else None,
+        )
     except Exception as error:  # diffusers raises many types of errors for a missing, truncated or mismatched file
         raise BadInputError(f"{path}: the first stage does not load ({error})") from error
     first_stage: KLFirstStage | VQFirstStage = wrapper(loaded)

@@ -105,6 +105,22 @@ class StoredDecoder:
             BadInputError: the tensors do not fit the decoder. The message lists the tensors that differ, with their
                 names in the file.
         """
+        names = self.fitted(decoder)
+        decoder.load_state_dict(
+            {
+                name: self.tensors[stored].detach().to(torch.float32, copy=True).contiguous()
+                for name, stored in names.items()
+            },
+            assign=True,
+        )
+
+    def fitted(self, decoder: Decoder) -> dict[str, str]:
+        """Return the name in the file, without the prefix, of each tensor of a decoder. No values are read.
+
+        Raises:
+            BadInputError: the tensors do not fit the decoder. The message lists the tensors that differ, with their
+                names in the file.
+        """
         expected = decoder.state_dict()
         names = {name: self._stored_name(name, len(decoder.config.channels)) for name in expected}
         problems = mismatch(
@@ -113,13 +129,7 @@ class StoredDecoder:
         )
         if problems:
             raise BadInputError(f"{self.file}: expected this network's weights, found others: {'; '.join(problems)}")
-        decoder.load_state_dict(
-            {
-                name: self.tensors[stored].detach().to(torch.float32, copy=True).contiguous()
-                for name, stored in names.items()
-            },
-            assign=True,
-        )
+        return names
 
     def _has(self, start: str) -> bool:
         return any(name.startswith(start) for name in self.tensors)

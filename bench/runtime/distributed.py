@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -17,6 +18,9 @@ __all__ = ["World"]
 
 T = TypeVar("T")
 
+_sessions: list[str] = []
+"""The session of this process, if it has joined other processes."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -27,6 +31,11 @@ class World:
 
     rank: int = 0
     size: int = 1
+    session: str = ""
+    """Text that is equal in all processes that `torchrun` started together, and different in each other start.
+
+    It names files by which these processes wait for each other. It is empty if this is the only process.
+    """
 
     @classmethod
     def here(cls) -> World:
@@ -46,7 +55,11 @@ class World:
             return cls()
         if not distributed.is_initialized():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        return cls(distributed.get_rank(), distributed.get_world_size())
+            _sessions.clear()
+        world = cls(distributed.get_rank(), distributed.get_world_size())
+        if not _sessions:  # all processes join for the first time together
+            _sessions.append(str(world.all_reduce_sum(secrets.randbits(62) if world.is_main_process else 0, device)))
+        return replace(world, session=_sessions[0] if world.size > 1 else "")
 
     @property
     def is_main_process(self) -> bool:
@@ -61,15 +74,6 @@ class World:
         """
         start = self.rank * len(whole) // self.size
         return [*whole[start:], *whole[:start]]
-
-    @contextmanager
-    def main_process_first(self) -> Iterator[None]:
-        """Run the block in the main process first; the other processes wait and run the block afterwards."""
-        if not self.is_main_process:
-            self.wait()
-        yield
-        if self.is_main_process:
-            self.wait()
 
     def wait(self) -> None:
         """Wait until all processes have reached this call."""

@@ -10,7 +10,7 @@ from types import FrameType
 
 from bench.errors import TerminatedError
 
-__all__ = ["ending", "uninterrupted"]
+__all__ = ["Request", "deferred", "ending", "uninterrupted"]
 
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
@@ -29,6 +29,53 @@ def ending() -> Iterator[None]:
 
     with _handled(signal.SIGTERM, end):
         yield
+
+
+class Request:
+    """The request of SIGTERM to end, which `deferred` keeps until the program can end without losing work."""
+
+    def __init__(self) -> None:
+        """Start without a request."""
+        self.made = False
+        """True once SIGTERM has arrived."""
+        self._at_once = False
+
+    @contextmanager
+    def ends_at_once(self) -> Iterator[None]:
+        """Let the request end the block at once, as it can be repeated without losing work.
+
+        Raises:
+            TerminatedError: SIGTERM arrived during the block or before it.
+        """
+        self._at_once = True
+        try:
+            self._end_if_made()
+            yield
+        finally:
+            self._at_once = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.made = True
+        self._end_if_made()
+
+    def _end_if_made(self) -> None:
+        if self.made and self._at_once:
+            self._at_once = False  # a second signal does not interrupt the cleaning up
+            raise TerminatedError
+
+
+@contextmanager
+def deferred() -> Iterator[Request]:
+    """Keep SIGTERM from ending the process during the block, except in parts that allow it.
+
+    In any other thread than the main thread, the caller's own handler stays, and the request is never made.
+
+    Yields:
+        The request, which is made once SIGTERM arrives.
+    """
+    request = Request()
+    with _handled(signal.SIGTERM, request._note):
+        yield request
 
 
 @contextmanager

@@ -117,9 +117,10 @@ def _ls(given: argparse.Namespace) -> int:
     for entry in found:
         items = "" if entry.items is None else f"{entry.items} items"
         runs = f"{len(entry.used_by)} run(s): {entry.used_by[0]}" if entry.used_by else "no run"
+        made_by = "" if entry.made_by is None else f"made by {entry.made_by}  "  # most kinds do not record it
         line = (
             f"{entry.kind:<9} {entry.key[:16]:<16} {_size(entry.bytes):>9} {entry.days:>7.1f} d  {items:<9}  "
-            f"by {entry.made_by or 'unknown'}  used by {runs}"
+            f"{made_by}used by {runs}"
         )
         print(as_line(line))
     _print_foreign(others)

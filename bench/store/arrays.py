@@ -245,7 +245,8 @@ class Store:
                 if not missing:
                     yield Turn(block, found, missing)
                     continue
-                with self._held(kind, next(iter(keys.values())), wait=last) as held:
+                lacking = _described(kind, found, missing)
+                with self._held(kind, next(iter(keys.values())), wait=last, lacking=lacking) as held:
                     if held:
                         yield Turn(block, *self._found(kind, keys, fit))
                     else:
@@ -262,15 +263,33 @@ class Store:
         return there, [part for part in keys if part not in there]
 
     @contextmanager
-    def _held(self, kind: str, key: str, *, wait: bool) -> Iterator[bool]:
+    def _held(self, kind: str, key: str, *, wait: bool, lacking: str) -> Iterator[bool]:
         with ExitStack() as stack:
-            with writing(self.root / kind):
+            with writing(self.root / kind, lacking):
                 made_folder(self.root, self._folder(kind, key))
                 held = stack.enter_context(lease(self._folder(kind, key) / f".{key}{LEASE}", wait=wait))
             yield held
 
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / kind / key[:2]
+
+
+def _described(kind: str, found: Mapping[P, Arrays], missing: Sequence[P]) -> str:
+    """Return words for the missing parts of a block.
+
+    They are the kind alone, unless the store has other parts of the block and each part has a name.
+
+    Args:
+        kind: `latents` or `scores`.
+        found: arrays of the parts that the store has, by part.
+        missing: the other parts.
+    """
+    if not found or not all(isinstance(part, str) for part in (*found, *missing)):
+        return kind
+    return (
+        f"{kind} of the kinds {', '.join(map(str, missing))} (an earlier version of this program did not save them as "
+        "files of their own)"
+    )
 
 
 def _read(path: Path) -> Arrays | None:
@@ -308,11 +327,12 @@ def is_whole(path: Path, data: bytes) -> bool:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path, lacking: str = "") -> Iterator[None]:
     """Convert an error in the block into a clear message if the store is not writable.
 
     Args:
         folder: folder of the store in which the block writes. Its name, such as `latents`, is in the message.
+        lacking: words for what is missing in the store, which replace this name in the message; "" keeps the name.
 
     Raises:
         BadInputError: the store is not writable.
@@ -323,8 +343,8 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in READ_ONLY:
             raise BadInputError(
-                f"paths.store: expected a folder that can be written, because {folder.name} must be saved in it; found "
-                f"an error: {error}"
+                f"paths.store: expected a folder that can be written, because {lacking or folder.name} must be saved "
+                f"in it; found an error: {error}"
             ) from None
         error.filename = error.filename or str(folder)
         raise

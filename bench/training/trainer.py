@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -31,11 +29,21 @@ from bench.models.first_stage import FirstStage
 from bench.runtime.device import tf32
 from bench.runtime.distributed import World
 from bench.runtime.seeding import seed_for
+from bench.runtime.signals import Request, deferred
 from bench.training.checkpoint import read_checkpoint, save_checkpoint
 from bench.training.objective import DecoderStep, Perceptual
 from bench.training.recipe import AUTO, TF32, DecoderRecipe
 
-__all__ = ["DecoderTraining", "Progressed", "default_workers", "device_ids", "named_workers", "posterior_noise"]
+__all__ = [
+    "CPU_AT_ONCE",
+    "DecoderTraining",
+    "Progressed",
+    "check_at_once",
+    "default_workers",
+    "device_ids",
+    "named_workers",
+    "posterior_noise",
+]
 
 CPU_AT_ONCE = 8
 """Largest number of items in one forward pass on a CPU, if the training chooses it. More would not be faster there."""
@@ -52,6 +60,28 @@ class Progressed:
     """Number of finished updates."""
     losses: dict[str, float]
     rates: dict[str, float]
+
+
+def check_at_once(recipe: DecoderRecipe, processes: int) -> None:
+    """Check that several processes can share the items of one forward pass.
+
+    With `auto`, only one process could run out of memory, while the others wait for its part of a pass.
+
+    Args:
+        recipe: recipe of the training.
+        processes: number of processes that train together.
+
+    Raises:
+        BadInputError: `recipe.at_once` is `auto` for several processes, or it is not a multiple of their number.
+    """
+    if processes > 1 and recipe.at_once == AUTO:
+        raise BadInputError(
+            f"training.at_once: expected a number for {processes} processes, found {AUTO}, which is for one"
+        )
+    if isinstance(recipe.at_once, int) and recipe.at_once % processes:
+        raise BadInputError(
+            f"training.at_once: expected a multiple of the {processes} processes, found {recipe.at_once}"
+        )
 
 
 def device_ids(device: torch.device) -> list[int] | None:
@@ -117,15 +147,7 @@ class DecoderTraining:
         recipe = self.recipe
         self._sizes = recipe.sizes_at_once(CPU_AT_ONCE if self.device.type == "cpu" else None)
         self.at_once = self._sizes.pop(0)
-        if self.world.size > 1 and recipe.at_once == AUTO:
-            raise BadInputError(
-                f"training.at_once: expected a number, because {self.world.size} processes train, found {AUTO}"
-            )
-        if self.at_once % self.world.size:
-            raise BadInputError(
-                f"training.at_once: expected a multiple of {self.world.size} (one share for each process), "
-                f"found {self.at_once}"
-            )
+        check_at_once(recipe, self.world.size)
         layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
         self.decoder.to(self.device).to(memory_format=layout).train()
         if recipe.objective.adversary != "none" and recipe.objective.adversary_from < recipe.steps:
@@ -141,6 +163,10 @@ class DecoderTraining:
         self._discriminator_optimizer = (
             self._adam([list(self.discriminator.parameters())]) if self.discriminator else None
         )
+        self._request = Request()
+        self._latest: Progressed | None = None
+        self._unfinished: Progressed | None = None
+        """Update whose result the caller has not finished with, such as its validation, before an interruption."""
         self._resume()
 
     def _adam(self, groups: Sequence[Sequence[nn.Parameter]]) -> torch.optim.Adam:
@@ -156,22 +182,38 @@ class DecoderTraining:
         The checkpoint of a step is written only when the caller requests the next update. If the caller is interrupted
         between the two, for example in a validation, the step is repeated after a restart.
 
+        SIGTERM ends a training of one process at once: an update that has not changed the weights yet is given up, and
+        the caller's block in `interruptible` is given up too. Several processes finish their current update, because
+        each of them waits for the others.
+
         Raises:
             FloatingPointError: a loss is not finite. The message names the last checkpoint, which is complete.
-            TerminatedError: SIGTERM was received. The checkpoint of the current step was written.
+            TerminatedError: SIGTERM was received. The checkpoint of the last finished update was written.
             OSError: the disk is full. The last checkpoint is complete.
         """
         step_of = self._create_step()
-        with _termination_requested() as asked:
+        with deferred() as self._request:
+            if self._unfinished is not None:
+                self._latest = self._unfinished
+                yield self._latest
+                self._unfinished = None
             batches: Iterator[Mapping[str, Tensor]] = iter(self._loader())
             while self.step < self.recipe.steps:
                 started = time.monotonic()
                 sums: dict[str, Tensor] | None = None
+                statistics = self._statistics()
                 try:
-                    sums = self._gradients(step_of, batches)
+                    with self._ends_at_once():
+                        sums = self._gradients(step_of, batches)
                 except torch.OutOfMemoryError:
                     if not self._sizes:
                         raise
+                except TerminatedError:  # the weights are still those of the last finished update
+                    for buffer, before in statistics:
+                        buffer.copy_(before)
+                    if self.step:
+                        self.save()
+                    raise
                 if sums is None:  # outside the `except` block, the exception no longer keeps tensors alive
                     batches = self._with_smaller_passes()
                     continue
@@ -183,14 +225,43 @@ class DecoderTraining:
                 rates = self._update()
                 self.step += 1
                 self.seconds += time.monotonic() - started
-                ending = self.world.any_process(asked(), self.device)
-                yield Progressed(self.step, means, rates)
+                ending = self.world.size > 1 and self.world.any_process(self._request.made, self.device)
+                self._latest = Progressed(self.step, means, rates)
+                yield self._latest
                 # Save only now, so that a validation that the caller did not finish is repeated after a restart.
                 if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
                     self.save()
                 if ending and self.step < self.recipe.steps:
                     raise TerminatedError
+            if self._request.made:
+                raise TerminatedError
         self.decoder.eval()
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let SIGTERM end the caller's block at once, between two updates of a training of one process.
+
+        The checkpoint of the update is then written, and says that the block is not finished. After a restart,
+        `updates` yields this update again before any other. In the first update, nothing is written.
+
+        Raises:
+            TerminatedError: SIGTERM was received during the block or before it.
+        """
+        try:
+            with self._ends_at_once():
+                yield
+        except TerminatedError:
+            if self.step > 1:
+                self.save(self._latest)
+            raise
+
+    def _statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """Return each buffer of the discriminator, which its passes change, with a copy of its values."""
+        buffers = [] if self.discriminator is None else list(self.discriminator.buffers())
+        return [(buffer, buffer.clone()) for buffer in buffers]
+
+    def _ends_at_once(self) -> AbstractContextManager[None]:
+        return self._request.ends_at_once() if self.world.size == 1 else nullcontext()
 
     def _gradients(self, step_of: DecoderStep, batches: Iterator[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Compute the gradients of one update, and return the mean of each loss over its passes."""
@@ -294,13 +365,18 @@ class DecoderTraining:
         """Return the complete checkpoints, oldest first."""
         return sorted(self.folder.glob("step_*.pt"))
 
-    def save(self) -> None:
+    def save(self, unfinished: Progressed | None = None) -> None:
         """Write a checkpoint of the current step, and remove all checkpoints except the newest `recipe.keep`.
 
         Only the main process writes; the other processes wait for it.
+
+        Args:
+            unfinished: the update of this step, if `updates` must yield it again after a restart.
         """
         if self.world.is_main_process:
             state = {"step": self.step, "seconds": self.seconds, "decoder": self.decoder.state_dict()}
+            if unfinished is not None:
+                state["unfinished"] = {"losses": unfinished.losses, "rates": unfinished.rates}
             state["optimizer"] = self._optimizer.state_dict()
             if self.discriminator is not None and self._discriminator_optimizer is not None:
                 state["discriminator"] = self.discriminator.state_dict()
@@ -321,7 +397,14 @@ class DecoderTraining:
             self.discriminator.load_state_dict(state["discriminator"])
             self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        if "unfinished" in state:
+            self._unfinished = Progressed(self.step, **state["unfinished"])
         log.info("the training continues from step %d", self.step)
+
+    @property
+    def told(self) -> int:
+        """Number of updates whose results the caller already has when `updates` is called."""
+        return self.step - (self._unfinished is not None)
 
     def _not_finite_message(self, losses: Mapping[str, float]) -> str:
         found = self.checkpoints()
@@ -373,27 +456,3 @@ def named_workers() -> Iterator[None]:
     except BadInputError as error:
         said = str(error).rpartition(f"{BadInputError.__module__}.{BadInputError.__name__}: ")[2]
         raise BadInputError(said.strip()) from None
-
-
-@contextmanager
-def _termination_requested() -> Iterator[Callable[[], bool]]:
-    """Keep SIGTERM from ending the process during the block.
-
-    The block gets a function that returns True once SIGTERM was received. Outside the main thread, signals cannot be
-    handled, and the function always returns False.
-    """
-    asked = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
-
-    try:
-        before = signal.signal(signal.SIGTERM, note)
-    except ValueError:  # outside the main thread, the caller's own handler stays
-        yield lambda: False
-        return
-    try:
-        yield lambda: asked
-    finally:
-        signal.signal(signal.SIGTERM, before)

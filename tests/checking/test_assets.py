@@ -101,3 +101,45 @@ def test_the_installed_lpips_heads_have_the_known_checksums() -> None:
     assert spec is not None
     assert spec.submodule_search_locations is not None
     assert file_sha256(Path(spec.submodule_search_locations[0]) / companion.file) == companion.sha256
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "paper.md"
+
+
+def listed_places() -> dict[str, str]:
+    """Return the variable of each path in the page's tree of files, by the path."""
+    (tree,) = re.findall(r"<!-- places -->\n```\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    found, above = dict[str, str](), list[str]()
+    for line in tree.splitlines():
+        name, _, variable = line.strip().partition(" ")
+        depth = (len(line) - len(line.lstrip())) // 2
+        above[depth:] = [name.rstrip("/")]
+        if variable:
+            found["/".join(above)] = variable.strip()
+    return found
+
+
+@pytest.mark.golden
+def test_the_tree_of_files_on_the_page_is_that_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("data", "store", "weights", "repositories", *read_assets()):
+        monkeypatch.delenv(f"BENCH_{name.upper()}", raising=False)
+    paths = typed(compose_config([TABLE]))[1]["paths"]
+    expected = {name: path for name, path in paths.items() if name != "assets"}
+    for name, asset in read_assets().items():
+        if asset.within is not None:
+            expected[name] = f"{paths[asset.within]}/{paths[name]}"
+    assert listed_places() == {path: f"BENCH_{name.upper()}" for name, path in expected.items()}
+
+
+@pytest.mark.golden
+def test_the_page_lists_what_no_program_downloads_and_how_to_train_it() -> None:
+    """The page repeats the commands of the list of assets."""
+    page = PAGE.read_text(encoding="utf-8")
+    lines = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    trained = {name for name, asset in read_assets().items() if asset.source == "no weights were published"}
+    for name in trained:
+        (command,) = [line[2].strip().strip("`") for line in lines if f"`{name}`" in line[1]]
+        assert f"{command}, then take DIR/decoder" in " ".join(read_assets()[name].how.split())
+    named = {name for line in lines for name in re.findall(r"`(\w+)`", line[1])}
+    assert {name for name, asset in read_assets().items() if asset.download is None} <= named
+    assert not {name for name, asset in read_assets().items() if asset.download is not None} & named

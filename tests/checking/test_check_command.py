@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 import bench
 from bench.checking.assets import read_assets
 from bench.cli import main
+from bench.config.compose import changing
 from bench.data.mini.places import write_places
 from tests.helpers.commands import refused
 from tests.helpers.figures import without_figures
@@ -65,6 +67,20 @@ def test_a_present_asset_is_removed_from_the_list(
     assert set(numbered(message)) == TABLE1 - {"decoder_large"}
 
 
+def test_another_file_in_place_of_a_pinned_one_is_accepted_only_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "own.pth")
+    monkeypatch.setenv("BENCH_INCEPTION_LAMA", str(tmp_path / "own.pth"))
+    words = ["experiment=table1_inpaint_places", *PAPER]
+    message = " ".join(refused(words, capfd).split())
+    assert "another one, or a broken download; profile.unpinned=[inception_lama] accepts another one" in message
+    other = "profile.unpinned=[inception_lama]"
+    assert set(numbered(refused([*words, other], capfd))) == TABLE1 - {"inception_lama"}
+    assert changing([other]) == [other], "the run is labelled custom"
+    assert "profile.unpinned: expected some of" in refused([*words, "profile.unpinned=[places]"], capfd)
+
+
 def test_the_rows_of_a_control_need_their_files(capfd: pytest.CaptureFixture[str]) -> None:
     message = refused(["experiment=table1_inpaint_places", *PAPER, "controls=[blending]"], capfd)
     assert set(numbered(message)) == TABLE1 | {"decoder_base", "decoder_large_x2"}
@@ -109,8 +125,13 @@ def refused_for_some(words: list[str], capture: pytest.CaptureFixture[str]) -> s
     return message
 
 
+def unsized(names: list[str]) -> list[str]:
+    return [name for name in names if read_assets()[name].gigabytes is None]
+
+
 def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytest.CaptureFixture[str]) -> None:
     message = refused_for_some(["experiment=all_tables", *PAPER], capfd)
+    one_line = " ".join(message.split())
     names = numbered(message)
     assert len(names) == len(set(names))
     # Neither training data nor what only a control needs, nor measures that no paper table takes, nor other data.
@@ -127,6 +148,13 @@ def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytes
     assert tail.startswith("ready: 2 of 10 experiments (table7_architecture_base, table8_architecture_large)\n")
     assert re.search(r"^not ready: table3_blending_imagenet \(.*decoder_base_concat, .*\)$", tail, re.M)
     assert "train it: python -m bench experiment=train_decoder" in " ".join(message.split())
+    lacking = [read_assets()[name].gigabytes for name in names]
+    total = sum(size for size in lacking if size is not None)
+    assert f"Disk for what is missing: {total:.3g} GB, and more for {', '.join(unsized(names))}, whose" in one_line
+    shared = re.search(r"Disk for all runs: (\S+) GB of items, (\S+) GB of latents, and some for scores", one_line)
+    assert shared is not None
+    places, imagenet, cocoee = 30_000 * 4 * 512**2, 3_000 * 4 * 512**2, 3_500 * 512**2
+    assert float(shared[1]) == pytest.approx((places + imagenet + cocoee) / 1e9, rel=0.01)
     assert "A run now makes the experiments that are ready, " in tail
 
 
@@ -223,7 +251,8 @@ def test_a_present_but_wrong_file_ends_the_check_with_status_2(
         (tmp_path / "text" / "unet").mkdir()
         settings = (MINI / "inpainting" / "unet" / "config.json").read_text().replace('channels": 9', 'channels": 4')
         (tmp_path / "text" / "unet" / "config.json").write_text(settings)
-        (tmp_path / "text" / "unet" / "diffusion_pytorch_model.safetensors").touch()
+        weights = "unet/diffusion_pytorch_model.safetensors"
+        (tmp_path / "text" / weights).symlink_to(MINI / "inpainting" / weights)
         monkeypatch.setenv("BENCH_SD_INPAINTING", str(tmp_path / "text"))
         expected = ("sd_inpainting", "a text-to-image checkpoint")
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.checking.estimate import Taken, Trial, Work, estimate, hindsight
+from bench.checking.estimate import Planned, Taken, Trial, Work, before_trials, estimate, hindsight
 from bench.evaluation import dry_run as trial
 from bench.evaluation.batch_size import Batches
 
@@ -108,3 +108,18 @@ def test_the_time_of_all_steps_is_estimated_from_warm_ones(monkeypatch: pytest.M
     found = trial.try_out(sampling, Asked(8), resolution=8, device=torch.device("cpu"))  # type: ignore[arg-type]
     assert found.sampling == pytest.approx(1 + 2 * 50)
     assert (found.tried, found.steps, sampling.sampled, sampling.steps) == (1, 3, [1, 1, 3], 50)
+
+
+def test_runs_that_share_items_or_latents_count_them_once() -> None:
+    first, other = Work(1000, 512, "drawn", 1), Work(1000, 512, "drawn", 3)
+    planned = {
+        "table2": Planned(first, "imagenet", "inpainting"),
+        "table3": Planned(other, "imagenet", "inpainting"),
+        "table6": Planned(Work(10, 512, "whole", 1), "coco", "text"),
+        "own": Planned(Work(None, 512, "drawn", 1), "own", "own"),
+    }
+    first_line, *_, last = before_trials(planned)
+    items, latents = 1000 * 4 * 512**2, 1000 * 3 * 4 * 64**2 * 4 + 10 * 4 * 64**2 * 4
+    assert f"{items / 1e9:.3g} GB of items, {latents / 1e6:.3g} MB of latents" in first_line
+    assert last == "This leaves out own: the number of items is not known."
+    assert before_trials({"own": planned["own"]}) == []

@@ -10,7 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from safetensors.numpy import save_file
 
 from bench.checking import required_paths as needs
 from bench.checking.assets import Asset, Download, read_assets
@@ -217,6 +220,16 @@ def test_a_machine_without_a_network_says_so_at_once(
 # --- the hub ----------------------------------------------------------------------------------------------------------
 
 
+def write_file(path: Path) -> None:
+    """Write a small valid file of the kind that the ending of its name says."""
+    if path.suffix == ".safetensors":
+        save_file({"conv_in.weight": np.zeros((8, 9, 3, 3), np.float32)}, path)
+    elif path.suffix == ".bin":
+        torch.save({"conv_in.weight": torch.zeros(8, 9, 3, 3)}, path)
+    else:
+        path.write_text("{}")
+
+
 class Hub:
     """Stand in for the hub with a repository of the given files."""
 
@@ -229,7 +242,7 @@ class Hub:
         for file in self.files:
             if any(Path(file).match(pattern) for pattern in allow_patterns):
                 (local_dir / file).parent.mkdir(parents=True, exist_ok=True)
-                (local_dir / file).write_text("{}")
+                write_file(local_dir / file)
         return str(local_dir)
 
 
@@ -253,11 +266,13 @@ PIPELINE = "profile.decoders.base=${paths.sd_inpainting}"
 SETTINGS = ("model_index.json", "unet/config.json")
 
 
-@pytest.mark.parametrize(("weights", "times"), [("unet/w.safetensors", 1), ("unet/w.bin", 2)])
+@pytest.mark.parametrize(
+    ("weights", "times"), [("unet/diffusion_pytorch_model.safetensors", 1), ("unet/diffusion_pytorch_model.bin", 2)]
+)
 def test_a_repository_is_downloaded_at_its_commit(
     weights: str, times: int, pipeline: Asset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub = Hub(*SETTINGS, weights, "unet/w.ckpt")
+    hub = Hub(*SETTINGS, weights, "unet/diffusion_pytorch_model.ckpt")
     monkeypatch.setattr("huggingface_hub.snapshot_download", hub)
     assert main([*FETCH, PIPELINE]) == 0
     assert [ask[:2] for ask in hub.asked] == [("some/model", COMMIT)] * times
@@ -274,7 +289,7 @@ def test_an_incomplete_repository_is_not_moved_to_the_path(
     assert main([*FETCH, PIPELINE]) == 2
     assert "expected weights in unet in " in " ".join(capfd.readouterr().err.split())
     assert not (tmp_path / "weights" / "stable-diffusion-inpainting").exists()
-    monkeypatch.setattr("huggingface_hub.snapshot_download", Hub("unet/w.safetensors"))
+    monkeypatch.setattr("huggingface_hub.snapshot_download", Hub("unet/diffusion_pytorch_model.safetensors"))
     assert main([*FETCH, PIPELINE]) == 0, "what was there is taken up"
 
 

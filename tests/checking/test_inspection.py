@@ -1,24 +1,31 @@
 """Tests of the inspection of files: wrong or incomplete weights, masks of another size, lists without files."""
 
 import json
+import shutil
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
+import bench
 from bench.checking.assets import Asset, Companion, read_assets
 from bench.checking.dataset_listing import list_pictures
 from bench.checking.inspection import Problem, inspect_needs, inspect_table, merged
 from bench.checking.report import gigabytes, report
 from bench.checking.required_paths import Need
 from bench.data.mini.places import write_places
+from bench.errors import BadInputError
 from bench.store import file_sha256
 
 pytestmark = pytest.mark.blackbox
 
+MINI = Path(bench.__file__).parent / "assets" / "mini"
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 
 
@@ -27,12 +34,27 @@ def said(asset: Asset, place: Path, *below: str) -> list[str]:
     return [problem.said for problem in found]
 
 
+TENSORS = {
+    "unet": {"conv_in.weight": (8, 9, 3, 3)},
+    "vae": {"encoder.conv_in.weight": (8, 3, 3, 3), "decoder.conv_in.weight": (8, 4, 3, 3)},
+    "text_encoder": {"text_model.embeddings.token_embedding.weight": (5, 8)},
+}
+WEIGHTS = {part: f"{part}/diffusion_pytorch_model.safetensors" for part in TENSORS} | {
+    "text_encoder": "text_encoder/model.safetensors"
+}
+
+
+def write_tensors(file: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
+    save_file({name: np.zeros(shape, np.float32) for name, shape in shapes.items()}, file)
+    return file
+
+
 def write_pipeline(folder: Path, channels: int) -> Path:
-    """Write the files of a pipeline that the check reads; their weights are empty."""
+    """Write the files of a pipeline that the check reads; their weights have a few tensors of zeros."""
     for part in ("unet", "vae", "text_encoder"):
         (folder / part).mkdir(parents=True)
         (folder / part / "config.json").write_text(json.dumps({"in_channels": channels} if part == "unet" else {}))
-        (folder / part / "weights.safetensors").touch()
+        write_tensors(folder / WEIGHTS[part], TENSORS[part])
     (folder / "scheduler").mkdir()
     for name in ("model_index.json", "scheduler/scheduler_config.json"):
         (folder / name).write_text("{}")
@@ -55,12 +77,115 @@ def test_a_whole_pipeline_of_its_kind_is_right_and_another_kind_is_named(tmp_pat
 def test_the_kind_of_a_single_file_is_seen_in_its_header(tmp_path: Path) -> None:
     file = tmp_path / "model.safetensors"
     save_file({FIRST_CONVOLUTION: np.zeros((8, 4, 3, 3), np.float32)}, file)
-    (message,) = said(read_assets()["sd_inpainting"], file)
-    assert message.endswith("found a text-to-image checkpoint with 4")
-    (tmp_path / "model.ckpt").write_bytes(b"told when it is loaded")
-    assert said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt") == []
-    (message,) = said(read_assets()["sd_inpainting"], tmp_path / "model.ckpt", "vae")
-    assert message == "a file without vae"
+    kind, rest = said(read_assets()["sd_inpainting"], file)
+    assert kind.endswith("found a text-to-image checkpoint with 4")
+    assert rest == "a file without the first stage and the text encoder of Stable Diffusion 1"
+    assert said(read_assets()["sd_text2image"], file) == [rest]
+    write_tensors(file, WHOLE_FILE)
+    assert said(read_assets()["sd_inpainting"], file) == []
+    assert said(read_assets()["sd_inpainting"], file, "vae") == ["a file without vae"]
+
+
+WHOLE_FILE = {
+    FIRST_CONVOLUTION: (8, 9, 3, 3),
+    "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3),
+    "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": (5, 8),
+}
+NO_FILE_OF_TORCH = "a file that torch.save did not write"
+
+
+def zipped(file: Path, name: str) -> bytes:
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, "x" * 100)
+    return file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("ending", "content", "message"),
+    [
+        (".ckpt", lambda _: b"", "an empty file, where weights are expected"),
+        (".ckpt", lambda _: b"<html>Too many requests</html>", NO_FILE_OF_TORCH),
+        (".ckpt", lambda file: zipped(file, "a/data.pkl")[:-20], "a file of torch.save whose end is missing"),
+        (".ckpt", lambda file: zipped(file, "pictures.txt"), "a zip archive that torch.save did not write"),
+        (".safetensors", lambda _: b"", "an empty file, where weights are expected"),
+        (".safetensors", lambda _: b"<html>Too many requests</html>", "no whole safetensors file"),
+        (".safetensors", lambda file: write_tensors(file, WHOLE_FILE).read_bytes()[:-1], "no whole safetensors file"),
+        (".safetensors", lambda file: write_tensors(file, {}).read_bytes(), "a safetensors file without any tensor"),
+        (".txt", lambda _: b"notes", "expected one of the endings"),
+    ],
+)
+def test_a_single_file_that_is_empty_cut_or_foreign_is_named(
+    ending: str, content: Callable[[Path], bytes], message: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"model{ending}"
+    file.write_bytes(content(file))
+    (found,) = said(read_assets()["sd_inpainting"], file)
+    assert found.startswith(message)
+    if ending != ".txt":
+        (own,) = inspect_needs([Need("decoder.checkpoint", file)])
+        assert own.said == found
+
+
+def test_a_checkpoint_of_another_model_is_named_without_loading_it(tmp_path: Path) -> None:
+    file = tmp_path / "model.ckpt"
+    torch.save({"state_dict": {"conv1.weight": torch.zeros(4, 3, 7, 7)}}, file)
+    assert said(read_assets()["sd_inpainting"], file) == [
+        f"a file without Stable Diffusion 1 in the original layout: none of its 1 tensors is {FIRST_CONVOLUTION}"
+    ]
+    torch.save({"state_dict": {name: torch.zeros(shape) for name, shape in WHOLE_FILE.items()}}, file)
+    assert said(read_assets()["sd_inpainting"], file) == []
+    torch.save({"a": torch.zeros(2)}, file, _use_new_zipfile_serialization=False)
+    assert said(read_assets()["lama"], file) == []
+
+
+def test_broken_and_foreign_weights_in_the_folder_of_a_pipeline_are_named_and_fetched_again(tmp_path: Path) -> None:
+    folder, asset = write_pipeline(tmp_path / "nine", 9), read_assets()["sd_inpainting"]
+    unet = folder / WEIGHTS["unet"]
+    unet.write_bytes(unet.read_bytes()[:-1])
+    write_tensors(folder / WEIGHTS["vae"], {"conv_in.weight": (8, 9, 3, 3)})
+    (folder / "text_encoder" / "pytorch_model.bin").touch()  # no loader opens it beside safetensors
+    broken, *foreign = inspect_needs([Need("key", folder, asset, folder)])
+    assert broken.said.startswith(f"{WEIGHTS['unet']} is no whole safetensors file (")
+    assert (broken.broken, broken.download) == (True, asset)
+    assert [problem.said for problem in foreign] == [
+        "vae has the weights of another network: none of its 1 tensors is a encoder.conv_in.weight",
+        "vae has the weights of another network: none of its 1 tensors is a decoder.conv_in.weight",
+    ]
+
+
+def test_a_checkpoint_among_other_names_and_an_absent_shard_do_not_count_as_weights(tmp_path: Path) -> None:
+    folder, asset = write_pipeline(tmp_path / "nine", 9), read_assets()["sd_inpainting"]
+    (folder / WEIGHTS["vae"]).rename(folder / "vae" / "epoch3.ckpt")
+    assert said(asset, folder) == ["a folder without weights in vae"]
+    (folder / "vae" / "epoch3.ckpt").rename(folder / WEIGHTS["vae"])
+    (folder / WEIGHTS["unet"]).unlink()
+    shards = {"conv_in.weight": "diffusion_pytorch_model-00001-of-00002.safetensors"}
+    index = folder / "unet" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": shards}))
+    (message,) = said(asset, folder)
+    assert message == f"unet/{index.name} names {shards['conv_in.weight']}, which is not there"
+    write_tensors(folder / "unet" / shards["conv_in.weight"], TENSORS["unet"])
+    assert said(asset, folder) == []
+
+
+def test_the_weights_of_a_decoder_are_compared_with_its_sizes(tmp_path: Path) -> None:
+    asset, folder = read_assets()["decoder_large"], tmp_path / "large"
+    shutil.copytree(MINI / "large", folder)
+    assert said(asset, folder) == []
+    config = folder / "config.json"
+    config.write_text(config.read_text().replace('"layers": 3', '"layers": 2'))
+    (message,) = said(asset, folder)
+    assert "layers 3, not 2" in message
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    shutil.copy(MINI / "metric_features" / weights.name, weights)
+    (message,) = said(asset, folder)
+    assert "expected a decoder, found none among" in message
+    (message,) = said(asset, weights)
+    assert message.startswith("expected a decoder, found none among")
+    (tmp_path / "empty").mkdir()
+    assert said(asset, tmp_path / "empty") == ["a folder without config.json"]
+    (message,) = said(read_assets()["decoder_base"], tmp_path / "empty")
+    assert message.endswith("config.json: expected a network's sizes, found no file")
 
 
 def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tmp_path: Path) -> None:
@@ -78,7 +203,7 @@ def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tm
 def test_missing_files_of_a_folder_are_named_once(tmp_path: Path) -> None:
     folder = write_pipeline(tmp_path / "pipeline", 9)
     (folder / "model_index.json").unlink()
-    (folder / "vae" / "weights.safetensors").unlink()
+    (folder / WEIGHTS["vae"]).unlink()
     (folder / "text_encoder" / "config.json").unlink()
     lacks = "a folder without model_index.json, weights in vae, text_encoder/config.json, tokenizer"
     assert said(read_assets()["sd_inpainting"], folder, "tokenizer", "tokenizer", "vae") == [lacks]
@@ -99,9 +224,18 @@ def test_a_file_with_another_checksum_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.write_bytes(b"half of it")
     clip = read_assets()["clip"]
-    assert said(clip, file) == [
-        f"expected SHA-256 {clip.sha256}, found {file_sha256(file)}: another file, or a broken download"
-    ]
+    need = [Need("key", file, clip, file)]
+    (problem,) = inspect_needs(need)
+    assert problem.said == (
+        f"expected SHA-256 {clip.sha256}, found {file_sha256(file)}: another file, or a broken download; "
+        "profile.unpinned=[clip] accepts another file"
+    )
+    (problem,) = inspect_needs(need, ["clip"])
+    assert problem.said == NO_FILE_OF_TORCH  # its header is still read
+    torch.save({"weight": torch.zeros(1)}, file)
+    assert inspect_needs(need, ["clip"]) == []
+    with pytest.raises(BadInputError, match=r"profile\.unpinned: expected some of .*, found klip; did you mean clip\?"):
+        inspect_needs(need, ["klip"])
     assert said(replace(clip, sha256=file_sha256(file)), file) == []
     assert said(clip, tmp_path) == ["expected a file, found a folder"]
 

@@ -3,18 +3,23 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import bench
+from bench.evaluation.sampling import forget_if_fresh
 from bench.generation.decoding import Decoded
 from bench.generation.generator import LatentDiffusion
 from bench.generation.method import Batch
 from bench.models import build_decoder, checkpoints
 from bench.models.decoder import Decoder
 from bench.models.tensor_files import read_tensors
+from bench.runtime.distributed import World
+from bench.store import Store, content_key
 
 ITEMS = 8
 FEW = [f"limit={ITEMS}", "batch_size=4", "generator.steps=1", "device=cpu", "stage=score"]
@@ -105,3 +110,30 @@ def test_a_changed_batch_is_decoded_again(name: str) -> None:
     changed = replace(given, **{name: getattr(given, name) * 0.5})
     assert torch.equal(shared(changed), shared(changed.again()))
     assert not torch.equal(shared(changed), shared(given))
+
+
+@pytest.mark.blackbox
+def test_only_the_other_processes_wait_until_a_fresh_run_has_removed_the_old_arrays(tmp_path: Path) -> None:
+    key = content_key({"block": 0})
+    main, other = (World(rank, 2, session="one start") for rank in (0, 1))
+    store = Store(tmp_path, fresh=True)
+    store.put("latents", key, {"latents": np.zeros(2, np.float32)})
+    seen = list[object]()
+
+    def second_process() -> None:
+        forget_if_fresh(store, other, "latents", [key])
+        seen.append(store.get("latents", key))
+
+    waiting = Thread(target=second_process, daemon=True)
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive()
+    forget_if_fresh(store, main, "latents", [key])  # it waits for nobody
+    waiting.join(60)
+    assert seen == [None]
+    store.put("latents", key, {"latents": np.zeros(2, np.float32)})
+    forget_if_fresh(store, replace(main, session="another start"), "latents", [key])
+    assert store.get("latents", key) is None
+    store.put("latents", key, {"latents": np.zeros(2, np.float32)})
+    forget_if_fresh(replace(store, fresh=False), main, "latents", [key])
+    assert store.get("latents", key) is not None

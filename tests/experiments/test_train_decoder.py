@@ -17,7 +17,7 @@ from bench.config.instantiate import make
 from bench.config.kinds import narrowed
 from bench.errors import BadInputError
 from bench.experiments.run import experiment_of
-from bench.models import load_decoder
+from bench.models import build_decoder, load_decoder
 from bench.training.recipe import DecoderRecipe
 from tests.helpers.branches import quickly_started_branches
 
@@ -211,6 +211,77 @@ def test_bad_input_is_named(store: Path, tmp_path: Path, extra: list[str], messa
 
 
 @pytest.mark.blackbox
+def test_everything_that_a_training_of_the_paper_lacks_is_listed_with_its_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vgg.pth").touch()
+    words = ["experiment=train_decoder", "profile=paper", "training=paper_base", "stage=check", "device=cpu"]
+    with pytest.raises(BadInputError) as raised:
+        bench.run([*words, f"paths.vgg16={tmp_path / 'vgg.pth'}"])
+    said = str(raised.value)
+    assert said.startswith("train_decoder: 3 things are missing or wrong\n")
+    for name in ("imagenet_train", "sd_inpainting", "vgg16"):
+        assert f". {name}: " in said
+        assert read_assets()[name].source.split()[0] in said
+    assert "a file with SHA-256" in said
+    state = 3 * 4 * sum(parameter.numel() for parameter in build_decoder("base").parameters())
+    found = re.search(r"Disk for 172,824 updates: (\S+) GB of checkpoints", said)
+    assert found is not None
+    assert float(found[1]) * 1e9 > 3 * state
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("patience", [0.0, 1000.0], ids=["reckoned", "timed"])
+def test_the_check_of_a_training_estimates_its_time_memory_and_space(
+    patience: float, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.training.dry_run.PATIENCE", patience)
+    before = sorted(store.rglob("*"))
+    found = bench.run(words(store, tmp_path / "out", *ADVERSARIAL, "training.steps=1000", "stage=check"))
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[0].startswith("train_decoder: ready: 1000 updates of 2 items")
+    said = {line.split()[0]: line for line in lines[1:]}
+    assert list(said) == ["updates", "disk", "memory", "time", "from"]
+    assert "of checkpoints" in said["disk"]
+    assert re.search(r"B on cpu, .* with 2 items at once", said["memory"])
+    assert ("reckoned from 1 item" in said["time"]) == (patience == 0)
+    seconds = re.search(r"([\d.e-]+) s an update, ([\d.e-]+) s with the discriminator", said["time"])
+    assert seconds is not None
+    assert found.forecast is not None
+    assert found.forecast.seconds == pytest.approx(2 * float(seconds[1]) + 998 * float(seconds[2]), rel=0.02)
+    assert sorted(store.rglob("*")) == before
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("at_once", "message"),
+    [("auto", "expected a number for 2 processes, found auto"), ("1", "expected a multiple of the 2 processes")],
+)
+def test_several_processes_are_refused_before_they_start_to_work(
+    at_once: str, message: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(BadInputError, match=rf"training\.at_once: {message}"):
+        bench.run(words(store, tmp_path / "out", f"training.at_once={at_once}"))
+
+
+@pytest.mark.blackbox
+def test_a_training_prints_what_it_wrote_and_records_the_items_at_once(
+    store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], without_figures: None
+) -> None:
+    out = tmp_path / "out"
+    bench.run(words(store, out, "training.batch_size=20", "training.at_once=auto", "training.steps=1"))
+    said = capfd.readouterr().out.splitlines()
+    assert said[-3:] == ["5 items at once", f"files: {out}", f"decoder: {out / 'decoder'}"]
+    assert json.loads((out / "run.json").read_text())["at_once"] == 5  # the largest divisor of 20 up to 8
+    assert load_decoder(out / "decoder").lineage["at_once"] == 5
+
+
+@pytest.mark.blackbox
 def test_a_missing_folder_of_training_pictures_is_named(store: Path, tmp_path: Path) -> None:
     drawn = "profile.datasets.imagenet_train.per_class=1"  # of use only where the pictures are drawn
     given = [word for word in words(store, tmp_path / "out", "training_data.root=nowhere") if word != drawn]
@@ -225,13 +296,15 @@ def test_a_missing_folder_of_training_pictures_is_named(store: Path, tmp_path: P
 @pytest.fixture
 def paper(tmp_path: Path) -> list[str]:
     """Return overrides for the paper profile at small sizes, with all files of a training except its pictures."""
-    (tmp_path / "vgg.pth").touch()
     (tmp_path / "train").mkdir()
     return [
         f"paths.sd_inpainting={MINI / 'inpainting'}",
-        f"paths.vgg16={tmp_path / 'vgg.pth'}",
         f"paths.imagenet_train={tmp_path / 'train'}",
         "profile.decoder_sizes={channels: [16, 32, 64], layers: 2, groups: 2}",
+        "profile.perceptual._target_=bench.training.objective.feature_distance",
+        "~profile.perceptual.backbone",
+        f"+profile.perceptual.path={MINI / 'loss_features'}",
+        "training.resolution=32",
         "device=cpu",
         "stage=check",
     ]

@@ -133,6 +133,24 @@ def test_weights_only_in_half_precision_are_accepted(copy: Path, folders: dict[s
 
 
 @pytest.mark.blackbox
+def test_pickled_weights_load_without_a_warning_and_damaged_ones_are_refused(
+    copy: Path, folders: dict[str, Path], capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    names = {"model.safetensors": "pytorch_model.bin"}
+    for weights in list(copy.glob("*/*.safetensors")):
+        torch.save(load_file(weights), weights.with_name(names.get(weights.name, f"{weights.stem}.bin")))
+        weights.unlink()
+    parts = text(copy)
+    load_first_stage(copy / "vae")
+    assert capfd.readouterr() == ("", "")
+    assert caplog.text == ""
+    assert same_weights(parts, text(folders["text"]), "vae", "unet", "text_encoder")
+    (copy / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"broken")
+    with pytest.raises(BadInputError, match="unet does not load"):
+        text(copy)
+
+
+@pytest.mark.blackbox
 def test_text_encoders_of_older_transformers_load(copy: Path, folders: dict[str, Path]) -> None:
     """Published encoders have tensors one level deeper and contain position ids."""
     weights = copy / "text_encoder" / "model.safetensors"

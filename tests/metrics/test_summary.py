@@ -1,6 +1,7 @@
 """Tests of summaries: means of existing values, clusters, comparisons, and the error of the Fréchet distance."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
@@ -13,7 +14,7 @@ from bench.metrics.kernel import kernel_estimate
 from bench.metrics.scores import Scored
 from bench.metrics.spread import Spread
 from bench.metrics.summary import EXACT, Measurement, Summary
-from bench.metrics.uncertainty import standard_error
+from bench.metrics.uncertainty import mean_estimate, standard_error
 from bench.runtime.not_available import NotAvailable
 
 NAN = float("nan")
@@ -433,6 +434,28 @@ def of_two(above: Sequence[float], below: Sequence[float]) -> Summary:
     """Return two rows on items, each of which is its own source."""
     names = [f"photo {index}" for index in range(len(above))]
     return Summary(scored({"a": row(error=above), "b": row(error=below)}, np.zeros((len(names), 3)), names), 1000)
+
+
+@pytest.mark.blackbox
+def test_the_interval_of_a_ratio_of_errors_never_reaches_zero() -> None:
+    above, below = np.array([1, 2, 1, 3, 2, 1, 2, 300.0]), np.linspace(0.9, 1.1, 8)
+    names = [f"photo {index}" for index in range(8)]
+    scores = {name: row(pre_error=values, border_excess=values) for name, values in (("a", above), ("b", below))}
+    whole = Summary(scored(scores, np.zeros((8, 3)), names), 1000)
+    plain, found = (whole.ratio("a", "b", metric) for metric in ("border_excess", "pre_error"))
+    assert plain.ci95 is not None
+    assert plain.ci95[0] < 0 < plain.ci95[1]  # the excess is a difference, which may be negative
+    assert found.value is not None
+    assert (found.value, found.stderr) == (plain.value, plain.stderr)
+    logarithm = mean_estimate(above).influence / above.mean() - mean_estimate(below).influence / below.mean()
+    spread = Spread.of(logarithm)
+    assert spread is not None
+    assert found.ci95 == pytest.approx(np.exp(spread.interval(math.log(found.value))))
+    less = Summary(scored({"a": row(pre_error=below + 1), "b": row(pre_error=below)}, np.zeros((8, 3)), names), 1000)
+    kept = less.ratio("a", "b", "pre_error")
+    assert kept.spread is not None
+    assert kept.value is not None
+    assert kept.ci95 == kept.spread.interval(kept.value)  # no interval that stays above 0 changes
 
 
 @pytest.mark.blackbox

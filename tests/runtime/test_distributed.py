@@ -77,6 +77,17 @@ def test_several_processes_share_the_items_and_give_one_table(tmp_path: Path, pr
 
 @pytest.mark.property
 @pytest.mark.slow
+def test_a_fresh_run_of_two_processes_makes_everything_again(alone: tuple[Path, dict[str, Any]]) -> None:
+    folder, expected = alone
+    torchrun.run(command(folder / "fresh", "stage=sample", processes=2))
+    torchrun.run(command(folder / "fresh", "batch_size=16", "fresh=true", processes=2))
+    found = written(folder / "fresh")
+    assert found["run"]["latents"] == {"sampled": ITEMS, "stored": 0}
+    same(expected, found)
+
+
+@pytest.mark.property
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_the_batch_size_changes_no_number(alone: tuple[Path, dict[str, Any]], batch_size: int) -> None:
     folder, expected = alone

@@ -1,5 +1,6 @@
 """Tests of the store: arrays are kept, damage is found, failed writes leave nothing, and leases share work."""
 
+import errno
 import logging
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -235,3 +237,35 @@ def test_a_store_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
     with pytest.raises(BadInputError, match=r"paths\.store: expected a folder that can be written, because latents"):
         store.put("latents", KEY, ARRAYS)
+
+
+@pytest.mark.blackbox
+def test_a_read_only_store_that_lacks_one_kind_of_a_block_names_the_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test may run as a user who can write everywhere, so the error of a read-only file system is raised here."""
+
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    store = Store(tmp_path)
+    store.put("latents", KEY, ARRAYS)
+    keys = {
+        "latents": KEY,
+        "encoded": content_key({"kind": "encoded"}),
+        "encoded_known": content_key({"kind": "known"}),
+    }
+    monkeypatch.setattr(arrays, "lease", read_only)
+    with closing(store.turns("latents", {"block": keys})) as turns, pytest.raises(BadInputError) as raised:
+        next(turns)
+    assert str(raised.value) == (
+        "paths.store: expected a folder that can be written, as latents of the kinds encoded, encoded_known (an "
+        "earlier version of this program did not save them as files of their own) are missing in it; found [Errno 30] "
+        "Read-only file system"
+    )
+    absent = {"latents": content_key({"seed": 1})}
+    with (
+        closing(store.turns("latents", {"block": absent})) as turns,
+        pytest.raises(BadInputError, match="written, as latents are missing in it"),
+    ):
+        next(turns)

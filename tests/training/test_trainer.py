@@ -71,12 +71,73 @@ def test_a_request_to_end_saves_the_current_step(pictures: Path, tmp_path: Path)
     updates = training(pictures, tmp_path, save_every=100).updates()
     assert [next(updates).step, next(updates).step] == [1, 2]
     os.kill(os.getpid(), signal.SIGTERM)
-    assert next(updates).step == 3
     with pytest.raises(TerminatedError):
         next(updates)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000002.pt"]
+    whole = training(pictures, tmp_path / "whole", save_every=100)
+    assert losses(training(pictures, tmp_path, save_every=100)) == losses(whole)[2:]
+
+
+@pytest.mark.blackbox
+def test_a_request_to_end_gives_up_the_update_that_has_begun(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, finished = DecoderStep.__call__, list[int]()
+
+    def interrupted(self: DecoderStep, *arguments: Any, **options: Any) -> dict[str, torch.Tensor]:
+        found = step(self, *arguments, **options)
+        if options["step"] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finished.append(options["step"])
+        return found
+
+    monkeypatch.setattr(DecoderStep, "__call__", interrupted)
+    with pytest.raises(TerminatedError):
+        losses(training(pictures, tmp_path, save_every=100))
+    assert finished == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000003.pt"]
+    monkeypatch.setattr(DecoderStep, "__call__", step)
+    whole = training(pictures, tmp_path / "whole", save_every=100)
+    expected = losses(whole)
+    resumed = training(pictures, tmp_path, save_every=100)
+    assert losses(resumed) == expected[3:]
+    assert equal(resumed.decoder, whole.decoder)
+    assert resumed.discriminator is not None
+    assert whole.discriminator is not None
+    assert equal(resumed.discriminator, whole.discriminator)
+
+
+@pytest.mark.blackbox
+def test_an_interrupted_validation_is_repeated_and_no_update_is_lost(pictures: Path, tmp_path: Path) -> None:
+    run, seen = training(pictures, tmp_path, save_every=100), list[int]()
+
+    def interrupted() -> None:
+        for update in run.updates():
+            seen.append(update.step)
+            if update.step == 3:
+                with run.interruptible():
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    seen.append(-1)  # the block has ended before
+
+    with pytest.raises(TerminatedError):
+        interrupted()
+    assert seen == [1, 2, 3]
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000003.pt"]
     whole = training(pictures, tmp_path / "whole", save_every=100)
-    assert losses(training(pictures, tmp_path, save_every=100)) == losses(whole)[3:]
+    resumed = training(pictures, tmp_path, save_every=100)
+    assert (resumed.step, resumed.told) == (3, 2)
+    assert losses(resumed) == losses(whole)[2:]
+    assert equal(resumed.decoder, whole.decoder)
+
+
+@pytest.mark.blackbox
+def test_a_request_to_end_in_the_last_update_is_not_lost(pictures: Path, tmp_path: Path) -> None:
+    updates = training(pictures, tmp_path, steps=2, save_every=100).updates()
+    assert [next(updates).step, next(updates).step] == [1, 2]
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(TerminatedError):
+        next(updates)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000002.pt"]
 
 
 @pytest.mark.blackbox
