@@ -207,6 +207,32 @@ def test_autocast_on_the_cpu_uses_full_precision(folders: dict[str, Path], kind:
     assert torch.equal(full.sample(items, 0), half.sample(items, 0))
 
 
+@pytest.mark.reference
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_in_half_precision_sample_what_autocast_alone_samples(folders: dict[str, Path], kind: str) -> None:
+    items, tensors = tiny.items(2), generator(folders, kind)._pipeline.unet.state_dict()
+    alone, once = generator(folders, kind), generator(folders, kind)
+    unet = alone._pipeline.unet
+    forward = unet.forward
+
+    def cast_anew(*arguments: Any, **options: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            output = forward(*arguments, **options)
+        if isinstance(output, tuple):
+            return tuple(part.float() for part in output)
+        output.sample = output.sample.float()
+        return output
+
+    unet.forward = cast_anew
+    under_autocast(once._pipeline.unet, "cpu", torch.bfloat16)
+    assert torch.equal(alone.sample(items, 0), once.sample(items, 0))
+    assert once._pipeline.unet.dtype == torch.float32  # diffusers' pipelines give their inputs this type
+    kinds = {name: tensor.dtype for name, tensor in once._pipeline.unet.state_dict().items()}
+    full = {name for name, kind in kinds.items() if kind == torch.float32}
+    assert full == {name for name in tensors if "norm" in name or name.startswith("conv_in.")}
+    assert {kinds[name] for name in kinds.keys() - full} == {torch.bfloat16}
+
+
 @pytest.mark.blackbox
 def test_a_network_returns_float32_under_autocast(folders: dict[str, Path]) -> None:
     """The CPU's half precision stands for a GPU; the sums of the scheduler are not rounded."""
