@@ -48,6 +48,7 @@ from bench.evaluation.sampling import NeededLatents, Sampling
 from bench.evaluation.scoring import Scoring
 from bench.evaluation.setup import Setup
 from bench.generation import inpainting
+from bench.generation.compiling import compile_forward
 from bench.generation.decoding import Decoded
 from bench.generation.generator import image_batch, mask_batch
 from bench.generation.inpainting import InpaintingGenerator
@@ -471,7 +472,7 @@ def idle_rows(place: Place) -> Iterator[Row]:
 
 
 def compiled_rows(place: Place) -> Iterator[Row]:
-    """Yield the time of the base decoder with each mode of `compile`, after the time without it."""
+    """Yield the times of the base decoder and of a few sampling steps without and with each mode of `compile`."""
     modes = ("default", "reduce-overhead") if place.gpu else ("default",)
     config, batch = config_of("base", place.sizes), batch_of(place, 1)
     if place.sizes.small:  # one level is enough to try the compiler, which needs seconds for every layer
@@ -483,6 +484,16 @@ def compiled_rows(place: Place) -> Iterator[Row]:
         other = Decoded(copy.deepcopy(decoder), conditioned=True, precision=AUTOCAST).to(place.device)
         other.compile(mode)
         yield _compared("base", mode, place, partial(plain, batch), partial(other, batch))
+    items = trial_items(place.sizes.side, place.sizes.batches[-1])
+    for mode in modes:
+        generators = [our_generator(place) for _ in range(2)]
+        if place.sizes.small:  # PyTorch's own operations, because the compiler needs minutes for a UNet
+            compile_forward(generators[1]._pipeline.unet, mode, backend="eager")
+        else:
+            generators[1].compile(mode)
+        for generator in generators:
+            generator.steps = place.sizes.few_steps
+        yield _compared("UNet", mode, place, *(partial(generator.sample, items, 0) for generator in generators))
 
 
 def _compared(network: str, mode: str, place: Place, plain: Callable[[], Tensor], other: Callable[[], Tensor]) -> Row:
@@ -543,7 +554,8 @@ SECTIONS = {
     ),
     "compile": Section(
         "Compilation and CUDA graphs",
-        "Networks without and with `compile`; the mode `reduce-overhead` has CUDA graphs.",
+        "The base decoder for one image, and a few sampling steps of a batch, without and with `compile`. The mode "
+        "`reduce-overhead` has CUDA graphs. Sampling enlarges differences in rounding.",
         ("network", "mode", "off, ms", "on, ms", "ratio", "first call, s", "results differ by"),
         compiled_rows,
         200,

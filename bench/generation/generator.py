@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.data.items import Item
+from bench.generation.compiling import compile_forward
 from bench.runtime.device import moved
 from bench.runtime.seeding import seed_for
 
@@ -58,12 +59,23 @@ class Generator(ABC):
         """Return how many captions are too long for the text encoder; None if the generator reads no captions."""
         return None
 
+    def compile(self, mode: str) -> None:
+        """Make networks compile themselves at their first call. A generator that does not override this ignores it.
+
+        Args:
+            mode: one of `bench.config.schema.COMPILE`.
+        """
+        return None
+
 
 class LatentDiffusion(Generator):
     """The common part of generators that are latent diffusion models: the first stage.
 
     The first stage computes in float32, even if the diffusion model has another precision.
     """
+
+    _pipeline: Any
+    """One of diffusers' pipelines with a part `unet`."""
 
     def __init__(self, vae: Any, *, device: torch.device, unet_weights: str) -> None:
         """Set the parts that all kinds of diffusion models have.
@@ -74,6 +86,14 @@ class LatentDiffusion(Generator):
             unet_weights: text that tells whether the UNet has raw weights or their moving average.
         """
         self.vae, self.device, self.unet_weights = vae, device, unet_weights
+
+    def compile(self, mode: str) -> None:
+        """Make the UNet compile itself at its first call.
+
+        Args:
+            mode: one of `bench.config.schema.COMPILE`.
+        """
+        compile_forward(self._pipeline.unet, mode)
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:

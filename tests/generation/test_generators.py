@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import BadInputError
+from bench.generation.compiling import compile_forward
 from bench.generation.generator import image_batch, noise_sources, start_noise
 from bench.generation.inpainting import InpaintingGenerator
 from bench.generation.paint_by_example import PaintByExampleGenerator
@@ -231,6 +232,23 @@ def test_weights_in_half_precision_sample_what_autocast_alone_samples(folders: d
     full = {name for name, kind in kinds.items() if kind == torch.float32}
     assert full == {name for name in tensors if "norm" in name or name.startswith("conv_in.")}
     assert {kinds[name] for name in kinds.keys() - full} == {torch.bfloat16}
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_sampler_samples_the_same_latents(folders: dict[str, Path], kind: str) -> None:
+    """The back end runs PyTorch's own operations, so that equality is exact."""
+    items, graphs = tiny.items(2), []
+    plain, compiled = generator(folders, kind), generator(folders, kind)
+
+    def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    compile_forward(compiled._pipeline.unet, "default", backend=backend)
+    assert torch.equal(compiled.sample(items, 0), plain.sample(items, 0))
+    assert graphs
+    assert list(compiled._pipeline.unet.state_dict()) == list(plain._pipeline.unet.state_dict())
 
 
 @pytest.mark.blackbox
