@@ -512,9 +512,9 @@ def _compared(network: str, mode: str, place: Place, plain: Callable[[], Tensor]
 SECTIONS = {
     "sampling": Section(
         "Sampling",
-        "Stable Diffusion 1.5 inpainting under autocast, with float32 for the first stage, beside diffusers' pipeline "
-        "with all weights in float16. Each runs in the batch in which it is fastest. The goal on an H100 or H200 is "
-        "95 % or more of the plain loop.",
+        "Stable Diffusion 1.5 inpainting under autocast, with TF32 for the first stage and the text encoder, beside "
+        "diffusers' pipeline with all weights in float16. Each runs in the batch in which it is fastest. The goal on "
+        "an H100 or H200 is 95 % or more of the plain loop.",
         ("program", "batch", "images/s", "share of the plain loop"),
         sampling_rows,
         300,
