@@ -108,9 +108,11 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def gpu(session: nox.Session) -> None:
-    """Run the tests that need CUDA."""
+    """Run the tests that need CUDA, and measure the GPU into benchmarks/README.md."""
     install(session)
     session.run("pytest", "-n", "0", "-m", "gpu", *session.posargs)
+    session.run("python", "benchmarks/gpu.py", "--small")
+    session.run("python", "benchmarks/gpu.py", "--write")
 
 
 @nox.session

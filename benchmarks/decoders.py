@@ -12,17 +12,21 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AsymmetricAutoencoderKL
+from diffusers import AsymmetricAutoencoderKL, AutoencoderKL
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.config.schema import COMPILE
-from bench.models import DECODERS, Decoder, build_decoder
+from bench.models import DECODERS, Decoder, DecoderConfig, build_decoder
 from bench.models.strips import decode_in_strips
+from benchmarks import timing
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -39,15 +43,7 @@ def seconds(call: Callable[[], object]) -> float:
 def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
     """Return the median time in seconds for one image: of our decoder and of diffusers' decoder."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = DECODERS[name]
-    peer = AsymmetricAutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        down_block_out_channels=(128, 256, 512, 512),
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        up_block_out_channels=config.channels,
-        layers_per_up_block=config.layers,
-        norm_num_groups=32,
-    ).decoder
+    peer = diffusers_decoder(DECODERS[name])
     ours = build_decoder(name)
     ours.load_state_dict(peer.state_dict())
     ours, peer = ours.eval().to(device), peer.eval().to(device)
@@ -57,6 +53,28 @@ def compare(name: str, latent: int, repeats: int) -> tuple[float, float]:
         times["ours"].append(seconds(lambda: ours(*given)))
         times["peer"].append(seconds(lambda: peer(*given)))
     return statistics.median(times["ours"][1:]), statistics.median(times["peer"][1:])
+
+
+def diffusers_decoder(config: DecoderConfig) -> Any:
+    """Return diffusers' decoder of the given sizes, with random weights, whose names are those of our decoder."""
+    blocks = len(config.channels)
+    down, up = ("DownEncoderBlock2D",) * blocks, ("UpDecoderBlock2D",) * blocks
+    if not config.conditioned:
+        return AutoencoderKL(
+            down_block_types=down,
+            up_block_types=up,
+            block_out_channels=config.channels,
+            layers_per_block=config.layers,
+            norm_num_groups=config.groups,
+        ).decoder
+    return AsymmetricAutoencoderKL(
+        down_block_types=down,
+        down_block_out_channels=config.channels,
+        up_block_types=up,
+        up_block_out_channels=config.channels,
+        layers_per_up_block=config.layers,
+        norm_num_groups=config.groups,
+    ).decoder
 
 
 def inputs(decoder: Decoder, latent: int) -> tuple[torch.Tensor, ...]:
@@ -96,21 +114,7 @@ def peak_memory(name: str, latent: int, rows: int | None) -> float:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     decoder = build_decoder(name).eval().to(device).to(memory_format=torch.channels_last)
     given = inputs(decoder, latent)
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        variant(decoder, None, rows)(*given)
-        return (torch.cuda.max_memory_allocated() - before) / 1e9
-    # Memory for making the weights does not matter: the peak is counted from here (Linux).
-    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-    before = status_bytes("VmRSS")
-    variant(decoder, None, rows)(*given)
-    return (status_bytes("VmHWM") - before) / 1e9
-
-
-def status_bytes(name: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+    return timing.peak_memory(lambda: variant(decoder, None, rows)(*given))
 
 
 def in_fresh_process(*arguments: object) -> float:

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.config.compose import compose_config, typed
 from bench.config.experiment_configs import TableConfig
 from bench.data.prepared import Items
+from bench.evaluation import scoring
 from bench.evaluation.measure import check, prepare
 from bench.evaluation.setup import Setup
 from bench.metrics.batch_scorer import Scorer
@@ -75,11 +76,11 @@ def run(setup: Setup, items: Items, store: Path) -> float:
 def outside(setup: Setup, items: Items, store: Path) -> tuple[float, float]:
     """Return the seconds of a whole run, and how many of them its networks and measures took."""
     clock = Clock()
-    generator, methods = setup.sampling.generator, setup.scoring.methods
+    generator = setup.sampling.generator
     made: dict[str, Any] = {name: clock.around(getattr(generator, name)) for name in ("sample", "encode", "decodable")}
     with (
         mock.patch.multiple(generator, **made),
-        mock.patch.dict(methods, {row: clock.around(method) for row, method in methods.items()}),
+        mock.patch.object(scoring, "image_of", clock.around(scoring.image_of)),
         mock.patch.multiple(Scorer, __init__=clock.around(Scorer.__init__), score=clock.around(Scorer.score)),
     ):
         seconds = run(setup, items, store)

@@ -2,6 +2,7 @@
 
 Every row gets FID and Inception Score (torch-fidelity), LPIPS (lpips) and the error outside the hole (a plain mean
 squared error), all from random weights that both sides share. Images are in memory, so no decoder and no disk is timed.
+`benchmarks/gpu.py` does the same on a GPU.
 
 python benchmarks/scoring.py [--rows 5] [--images 100] [--side 256] [--batch 4] [--threads 1] [--repeats 5]
 """
@@ -29,6 +30,7 @@ from bench.metrics.inception import InceptionMeasure
 from bench.metrics.inception_score import inception_score
 from bench.metrics.known_region import KnownRegionMeasure
 from bench.metrics.lpips import LPIPSMeasure
+from bench.runtime.device import moved
 from benchmarks.random_weights import backbone_weights, inception_weights, random_images
 from benchmarks.timing import alternate
 
@@ -53,8 +55,9 @@ class Pictures(Dataset[Tensor]):
 class Table:
     """The true images, the holes, the images of each row, and the networks of both sides."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, folder: Path, device: torch.device | None = None) -> None:
         side, self.batch = options.side, options.batch
+        self.device = device or torch.device("cpu")
         self.truth = random_images(options.images, side, side)
         self.mask = torch.zeros(options.images, 1, side, side)
         self.mask[..., side // 4 : side // 2, side // 8 : -side // 8] = 1
@@ -72,7 +75,9 @@ class Table:
             "lpips": LPIPSMeasure(folder / "vgg16.pth"),
             "known_region": KnownRegionMeasure(),
         }
-        self.lpips = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval()
+        for measure in self.measures.values():
+            measure.to(self.device)
+        self.lpips = lpips.LPIPS(net="vgg", pnet_rand=True, verbose=False).eval().to(self.device)
         names = self.lpips.net.state_dict()
         self.lpips.net.load_state_dict({name: weights[f"features.{name.split('.', 1)[1]}"] for name in names})
 
@@ -85,10 +90,11 @@ class Table:
         ]
         for some in self._batches():
             count = len(self.truth[some])
-            scorer = Scorer(self.measures, self.truth[some], self.mask[some], [None] * count)
+            truth, mask = moved(self.truth[some], self.device), moved(self.mask[some], self.device)
+            scorer = Scorer(self.measures, truth, mask, [None] * count)
             truths.append(scorer.truth("inception")["torchfidelity"])
             for images, row in zip(self.rows, kept, strict=True):
-                found = scorer.score(images[some].float() / 255, units)
+                found = scorer.score(moved(images[some], self.device).float() / 255, units)
                 row["features"].append(found["inception", ""]["torchfidelity"])
                 row["logits"].append(found["inception", ""]["logits"])
                 row["lpips"].append(found["lpips", ""]["lpips"])
@@ -112,7 +118,7 @@ class Table:
                 fid=True,
                 isc=True,
                 feature_extractor_weights_path=str(self.inception),
-                cuda=False,
+                cuda=self.device.type == "cuda",
                 cache=False,
                 save_cpu_ram=True,  # no other processes
                 batch_size=self.batch,
@@ -123,7 +129,8 @@ class Table:
             distances, errors = [], []
             with torch.inference_mode():
                 for some in self._batches():
-                    image, truth, known = images[some] / 255, self.truth[some] / 255, 1 - self.mask[some]
+                    image, truth, mask = (x[some].to(self.device) for x in (images, self.truth, self.mask))
+                    image, truth, known = image / 255, truth / 255, 1 - mask
                     distances.append(self.lpips(image, truth, normalize=True).flatten())
                     squared = ((image - truth).square() * known).sum((1, 2, 3))
                     errors.append(squared / (3 * known.sum((1, 2, 3))))

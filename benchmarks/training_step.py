@@ -36,6 +36,9 @@ from bench.models.first_stage import KLFirstStage
 from bench.training.objective import DecoderStep, Objective
 from benchmarks.released_step import Networks, released_step
 
+WIDTHS = (128, 256, 512, 512)
+"""Channels of the paper's first stage."""
+
 
 class Setting:
     """The networks of a training step, and one batch."""
@@ -45,19 +48,21 @@ class Setting:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.bf16 = bf16
         layout = torch.channels_last if bf16 else torch.contiguous_format
+        widths = tuple(options.widths)
         vae = AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            block_out_channels=(128, 256, 512, 512),
+            down_block_types=("DownEncoderBlock2D",) * len(widths),
+            up_block_types=("UpDecoderBlock2D",) * len(widths),
+            block_out_channels=widths,
             layers_per_block=2,
         )
+        own = {} if widths == WIDTHS else {"channels": widths}
         with tempfile.TemporaryDirectory() as folder:
             backbone = Path(folder) / "vgg16.pth"
             convolutions = make_layers(cfgs["D"]).state_dict()
             torch.save({f"features.{name}": weight for name, weight in convolutions.items()}, backbone)
             self.perceptual = LPIPSNetwork(backbone).to(self.device)
         self.first_stage = KLFirstStage(vae).to(self.device)
-        self.decoder = build_decoder(options.decoder).to(self.device, memory_format=layout)
+        self.decoder = build_decoder(options.decoder, **own).to(self.device, memory_format=layout)
         self.discriminator = PatchDiscriminator().to(self.device, memory_format=layout)
         side = options.resolution
         self.image = (torch.rand(options.batch, 3, side, side) * 2 - 1).to(self.device, memory_format=layout)
@@ -164,6 +169,7 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, default=256)
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--widths", type=int, nargs="*", default=WIDTHS, help="channels of other networks, for a trial")
     parser.add_argument("--bf16", action="store_true", help="run our step in bfloat16 and channels_last")
     parser.add_argument("--peak", choices=["ours", "released"], help="print only the peak memory of this step in GB")
     options = parser.parse_args()

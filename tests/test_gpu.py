@@ -1,6 +1,7 @@
-"""Tests of CUDA: its numbers equal the CPU's, in float32 and not in TF32."""
+"""Tests of CUDA: its numbers equal the CPU's, in float32 and not in TF32, and the UNet in half precision."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -8,8 +9,12 @@ import pytest
 import torch
 
 import bench
+from bench.generation.compiling import compile_forward
+from bench.generation.pipelines import INPAINTING, placed
+from bench.metrics.known_region import near_hole
 from bench.models import build_decoder
 from bench.runtime.device import choose_device
+from benchmarks.random_weights import stable_diffusion
 
 pytestmark = pytest.mark.gpu
 
@@ -50,3 +55,46 @@ def test_the_table_on_cuda_equals_that_on_the_cpu(tmp_path: Path) -> None:
     for name in ("lpips", "pre_error_float"):
         np.testing.assert_allclose(found[0][name], found[1][name], rtol=1e-2)
         assert abs(found[0][name].mean() / found[1][name].mean() - 1) < 1e-3
+
+
+def unet(*, autocast: bool) -> Any:
+    """Return a tiny UNet on CUDA with random weights."""
+    parts = stable_diffusion(torch.device("cpu"), channels=INPAINTING, small=True)
+    return placed(parts, torch.float32, choose_device("cuda"), autocast=autocast)["unet"]
+
+
+def inputs() -> tuple[torch.Tensor, ...]:
+    drawn = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(shape, generator=drawn).cuda() for shape in ((2, 9, 16, 16), (2, 7, 32)))
+
+
+@pytest.mark.reference
+def test_weights_in_half_precision_give_what_autocast_alone_gives() -> None:
+    (x, condition), time = inputs(), torch.tensor(500).cuda()
+    with torch.inference_mode():
+        with torch.autocast("cuda", torch.float16):
+            (expected,) = unet(autocast=False)(x, time, condition, return_dict=False)
+        (found,) = unet(autocast=True)(x, time, condition, return_dict=False)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, expected.float())
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("mode", ["default", "reduce-overhead"])
+def test_a_compiled_unet_gives_the_same_values_in_every_call(mode: str) -> None:
+    plain, compiled = unet(autocast=True), unet(autocast=True)
+    compile_forward(compiled, mode)
+    (x, condition), times = inputs(), [torch.tensor(time).cuda() for time in (900, 500, 100, 500)]
+    with torch.inference_mode():
+        expected, found = (
+            [network(x, time, condition, return_dict=False)[0] for time in times] for network in (plain, compiled)
+        )
+    for one, other in zip(expected, found, strict=True):
+        assert (one - other).abs().max() / one.abs().max() < 1e-2  # float16 has ten bits
+    assert torch.equal(found[1], found[3])
+
+
+@pytest.mark.reference
+def test_pixels_near_the_hole_are_the_same_on_cuda() -> None:
+    mask = (torch.rand(4, 1, 512, 512, generator=torch.Generator().manual_seed(0)) < 0.001).float()
+    assert torch.equal(near_hole(mask.to(choose_device("cuda"))).cpu(), near_hole(mask))

@@ -58,7 +58,7 @@ FIGURES = ("details", "borders", "captions")
 DTYPES = ("float32", "float16")
 """Data types in which features can be saved."""
 COMPILE = ("default", "reduce-overhead", "max-autotune")
-"""Modes of `torch.compile` in which decoders can be compiled."""
+"""Modes of `torch.compile` in which the UNet and the decoders can be compiled."""
 AUTOCAST = "autocast"
 """Value of `profile.precision` for half precision as in the released scripts: autocast to float16 on CUDA.
 
@@ -404,7 +404,7 @@ class ComposedConfig:
     None computes all pixel rows at once, or fewer if one image does not fit into memory.
     """
     compile: str | None = None
-    """Mode in which `torch.compile` compiles the decoders, one of `COMPILE`; None does not compile them."""
+    """Mode in which `torch.compile` compiles the UNet and the decoders, one of `COMPILE`; None compiles nothing."""
     controls: list[str] = "${profile.controls}"  # type: ignore[assignment]
     """Names of the controls that are measured in addition to the paper's rows. `CONTROLS` explains them."""
     out: str | None = None

@@ -133,15 +133,30 @@ class Setup:
         """The generator, which makes the latents, on the device of the run."""
         made: Generator = with_defaults(make(self.resolved["generator"], "generator", device=self.device), Generator)
         _refuse_incomplete(made, "generator", Generator)
+        if self.compile_mode is not None:
+            made.compile(self.compile_mode)
         return made
+
+    @cached_property
+    def compile_mode(self) -> str | None:
+        """Mode in which networks are compiled, one of `bench.config.schema.COMPILE`; None if they are not.
+
+        Raises:
+            BadInputError: the compiler does not work on the device of the run.
+        """
+        if self.config.compile is not None:
+            check_compiler(self.config.compile, self.device)
+        return self.config.compile
 
     @cached_property
     def sampling(self) -> Sampling:
         """The sampling stage. All rows use its latents."""
         known = identity(self.resolved["generator"], self.weights)
+        # The steps of sampling enlarge the other rounding of a compiled UNet, so its latents are kept apart.
+        made_by = known if self.compile_mode is None else {**known, "compile": self.compile_mode}
         return Sampling(
             self.generator,
-            NeededLatents(known, self.config.seed, self.encoded),
+            NeededLatents(made_by, self.config.seed, self.encoded),
             store=self.store,
             device=self.device,
             batches=self._batches("sample", known),
@@ -200,8 +215,6 @@ class Setup:
 
         Rows that decode equal latents with the same decoder share one object for it, which decodes each batch once.
         """
-        if self.config.compile is not None:
-            check_compiler(self.config.compile, self.device)
         nodes = {name: row["method"] for name, row in self.resolved["rows"].items() if row["method"] is not None}
         decoders: dict[str, Decoded] = {}
         made: dict[str, Method] = {
@@ -210,8 +223,8 @@ class Setup:
         }
         for one in {one: None for method in made.values() for one in chain(method) if isinstance(one, Decoded)}:
             one.strip_rows = self.config.strip_rows
-            if self.config.compile is not None:
-                one.compile(self.config.compile)
+            if self.compile_mode is not None:
+                one.compile(self.compile_mode)
         return made
 
     def _method(self, node: Mapping[str, Any], key: str, decoders: dict[str, Decoded]) -> Any:

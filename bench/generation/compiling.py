@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from bench.errors import BadInputError
 
-__all__ = ["GRAPHS", "check_compiler", "check_mode", "compile_network"]
+__all__ = ["GRAPHS", "check_compiler", "check_mode", "compile_forward", "compile_network"]
 
 GRAPHS = ("reduce-overhead", "max-autotune")
 """Modes with CUDA graphs. With these modes, each call of a network overwrites the output of its previous call."""
@@ -63,6 +64,34 @@ def compile_network(network: nn.Module, mode: str, **options: Any) -> None:
         options: further options of `torch.compile`.
     """
     network.compile(mode=mode, **ISOLATED, **options)
+
+
+def compile_forward(network: Any, mode: str, **options: Any) -> None:
+    """Make the current `forward` of a network compile itself at its first call. The network stays the same object.
+
+    With CUDA graphs, the outputs are copied, so that they stay valid after later calls.
+
+    Args:
+        network: one of diffusers' UNets, which is changed in place.
+        mode: one of `bench.config.schema.COMPILE`.
+        options: further options of `torch.compile`.
+    """
+    settings: dict[str, Any] = {**ISOLATED, **options}
+    compiled = torch.compile(network.forward, mode=mode, **settings)
+    network.forward = _copying(compiled) if mode in GRAPHS else compiled
+
+
+def _copying(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a UNet's `forward` with copied outputs: a tuple, or an object with the tensor `sample`."""
+
+    def copied(*arguments: Any, **named: Any) -> Any:
+        output = forward(*arguments, **named)
+        if isinstance(output, tuple):
+            return tuple(part.clone() for part in output)
+        output.sample = output.sample.clone()
+        return output
+
+    return copied
 
 
 def _reason(error: BaseException) -> str:

@@ -26,7 +26,7 @@ from bench.generation.single_file import single_file_parts
 from bench.generation.unet_weights import of_folder
 from bench.runtime.strict_json import read_json
 
-__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "located", "text_parts"]
+__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "located", "placed", "text_parts"]
 
 KEY = "generator.pipeline"
 TOKENIZER_KEY = "generator.tokenizer"
@@ -129,7 +129,7 @@ def text_parts(
     if vae is not None:
         parts["vae"] = _part(locate(vae, VAE_KEY), AutoencoderKL)
     parts["tokenizer"] = _tokenizer(vocabulary, parts["text_encoder"].config)
-    return _placed(parts, dtype, device, autocast=precision == AUTOCAST)
+    return placed(parts, dtype, device, autocast=precision == AUTOCAST)
 
 
 def exemplar_parts(
@@ -162,7 +162,7 @@ def exemplar_parts(
         "feature_extractor": processor.from_dict(settings),
         "unet_weights": of_folder(path / "unet"),
     }
-    return _placed(parts, dtype, device, autocast=precision == AUTOCAST)
+    return placed(parts, dtype, device, autocast=precision == AUTOCAST)
 
 
 def _check_folder(path: Path) -> None:
@@ -246,12 +246,24 @@ def _tokenizer_in(folder: Path) -> Any:
     return tokenizer
 
 
-def _placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, autocast: bool) -> dict[str, Any]:
+def placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, autocast: bool) -> dict[str, Any]:
+    """Move the networks of a pipeline to the device and set their precision; return the parts.
+
+    On a GPU, the UNet's weights have the layout `channels_last`, which the fast kernels for half precision need.
+
+    Args:
+        parts: parts by the names that diffusers' pipelines use. The networks are changed in place.
+        dtype: type of the weights of all networks except the first stage, which is in float32.
+        device: device on which the networks run.
+        autocast: True if the UNet computes under autocast to float16 on a GPU.
+    """
     # PyTorch's own methods are used, because diffusers' versions print warnings.
     for name, part in parts.items():
         if isinstance(part, torch.nn.Module):
             torch.nn.Module.to(part, device=device, dtype=torch.float32 if name == "vae" else dtype)
             part.eval().requires_grad_(False)
-    if autocast and device.type == "cuda":
-        under_autocast(parts["unet"], device.type)
+    if device.type == "cuda":
+        torch.nn.Module.to(parts["unet"], memory_format=torch.channels_last)
+        if autocast:
+            under_autocast(parts["unet"], device.type)
     return parts

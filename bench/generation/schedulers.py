@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, PNDMScheduler
+from torch import nn
 
 from bench.config.schema import AUTOCAST
 from bench.errors import BadInputError
@@ -97,11 +98,18 @@ def plms(config: Mapping[str, Any]) -> Any:
 def under_autocast(network: Any, kind: str, dtype: torch.dtype = torch.float16) -> None:
     """Make a UNet compute under autocast but return float32, so that the scheduler computes in float32.
 
+    Autocast would round the weights of convolutions and linear layers anew in each step. They are rounded once here,
+    which gives the same results bit for bit. The first layer keeps its weights, because diffusers takes the type of a
+    UNet's input from them.
+
     Args:
         network: one of diffusers' UNets, which is changed in place.
         kind: type of the device, such as `cuda`.
         dtype: type in which convolutions and matrix products are computed.
     """
+    _, *layers = (layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    for layer in layers:
+        layer.to(dtype)
     forward = network.forward
 
     def half(*arguments: Any, **options: Any) -> Any:

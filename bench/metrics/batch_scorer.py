@@ -1,6 +1,7 @@
 """An object that scores all rows on one batch of items.
 
-Values that depend only on the true images are computed once for all rows.
+Values that depend only on the true images are computed once for all rows. All measures compute without TF32, which
+would change metrics in their third digit.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 from bench.metrics.image_encoding import PREFIX, saved
 from bench.metrics.measure import Extra, Measure
 from bench.metrics.names import HOLE_ONLY
+from bench.runtime.device import without_tf32
 
 __all__ = ["Scorer", "Unit"]
 
@@ -52,7 +54,7 @@ class Scorer:
         """
         self.measures, self._truth, self._mask = measures, truth, mask
         self._extra = Extra(list(exemplars))
-        with torch.inference_mode():
+        with torch.inference_mode(), without_tf32():
             self._kept = {name: measure.keep_truth(truth) for name, measure in measures.items()}
 
     def truth(self, measure: str) -> Arrays:
@@ -71,7 +73,7 @@ class Scorer:
             Arrays by name, for each unit, as `bench.metrics.measure.Measure.keep` returns them.
         """
         found = {}
-        with torch.inference_mode():
+        with torch.inference_mode(), without_tf32():
             seen = {variant: self._seen(image, variant) for _, variant in units}
             for name, variant in units:
                 extra = replace(self._extra, decoded=decoded and not variant)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
 
 from bench.errors import BadInputError
 
-__all__ = ["choose_device", "describe", "finish", "moved", "tf32"]
+__all__ = ["choose_device", "describe", "finish", "moved", "tf32", "without_tf32"]
 
 
 def choose_device(name: str) -> torch.device:
     """Return the PyTorch device with a given name, and turn TF32 off.
 
     Without TF32, products of float32 values are computed in float32. TF32 would change every metric in its third digit.
+    It is allowed only during blocks of `tf32`.
     If `torchrun` started several processes on this machine, each process uses the CUDA device whose index is the local
     rank of the process.
 
@@ -78,11 +79,23 @@ def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
     """Let CUDA use TF32 during the block if `allowed` is True. Otherwise the setting stays as it is."""
+    with _tf32_set_to(True) if allowed else nullcontext():
+        yield
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Keep CUDA from using TF32 during the block, even if another program or an outer block allows it."""
+    with _tf32_set_to(False):
+        yield
+
+
+@contextmanager
+def _tf32_set_to(allowed: bool) -> Iterator[None]:
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     before = [backend.allow_tf32 for backend in backends]
-    if allowed:
-        for backend in backends:
-            backend.allow_tf32 = True
+    for backend in backends:
+        backend.allow_tf32 = allowed
     try:
         yield
     finally:

@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 
 from bench.errors import BadInputError
 from bench.generation import compiling, decoding
-from bench.generation.compiling import check_compiler, check_mode, compile_network
+from bench.generation.compiling import check_compiler, check_mode, compile_forward, compile_network
 from bench.generation.decoding import Decoded
 from bench.generation.method import Batch
 from bench.models import build_decoder
@@ -218,6 +220,33 @@ def test_any_number_of_decoders_can_be_compiled() -> None:
             with torch.inference_mode():
                 decoder(given)
         assert len(compiled) > before
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("as_tuple", [True, False])
+def test_outputs_stay_valid_after_later_calls_with_graphs(as_tuple: bool) -> None:
+    """Like CUDA graphs, the back end writes every output into the same memory."""
+
+    class Doubling(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return (2 * x,) if as_tuple else UNet2DConditionOutput(2 * x)
+
+    def backend(graph: torch.fx.GraphModule, _: list[torch.Tensor], **__: object) -> object:
+        memory = torch.empty(3)
+
+        def replayed(*given: torch.Tensor) -> tuple[torch.Tensor]:
+            return (memory.copy_(graph.forward(*given)[0]),)
+
+        return replayed
+
+    for mode, lasting in (("default", False), ("reduce-overhead", True)):
+        network = Doubling()
+        compile_forward(network, mode, backend=backend)
+        with torch.inference_mode():
+            first, second = (network(torch.full((3,), value)) for value in (1.0, 0.0))
+        first, second = (first[0], second[0]) if as_tuple else (first.sample, second.sample)
+        assert (first.tolist() == [2, 2, 2]) == lasting
+        assert second.tolist() == [0, 0, 0]
 
 
 @pytest.mark.blackbox

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import BadInputError
+from bench.generation.compiling import compile_forward
 from bench.generation.generator import image_batch, noise_sources, start_noise
 from bench.generation.inpainting import InpaintingGenerator
 from bench.generation.paint_by_example import PaintByExampleGenerator
@@ -205,6 +206,64 @@ def test_autocast_on_the_cpu_uses_full_precision(folders: dict[str, Path], kind:
     items = tiny.items(2)
     full, half = (generator(folders, kind, precision=name) for name in ("float32", "autocast"))
     assert torch.equal(full.sample(items, 0), half.sample(items, 0))
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_in_half_precision_sample_what_autocast_alone_samples(folders: dict[str, Path], kind: str) -> None:
+    items, tensors = tiny.items(2), generator(folders, kind)._pipeline.unet.state_dict()
+    alone, once = generator(folders, kind), generator(folders, kind)
+    unet = alone._pipeline.unet
+    forward = unet.forward
+
+    def cast_anew(*arguments: Any, **options: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            output = forward(*arguments, **options)
+        if isinstance(output, tuple):
+            return tuple(part.float() for part in output)
+        output.sample = output.sample.float()
+        return output
+
+    unet.forward = cast_anew
+    under_autocast(once._pipeline.unet, "cpu", torch.bfloat16)
+    assert torch.equal(alone.sample(items, 0), once.sample(items, 0))
+    assert once._pipeline.unet.dtype == torch.float32  # diffusers' pipelines give their inputs this type
+    kinds = {name: tensor.dtype for name, tensor in once._pipeline.unet.state_dict().items()}
+    full = {name for name, kind in kinds.items() if kind == torch.float32}
+    assert full == {name for name in tensors if "norm" in name or name.startswith("conv_in.")}
+    assert {kinds[name] for name in kinds.keys() - full} == {torch.bfloat16}
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_sampler_samples_the_same_latents(folders: dict[str, Path], kind: str) -> None:
+    """The back end runs PyTorch's own operations, so that equality is exact."""
+    items, graphs = tiny.items(2), []
+    plain, compiled = generator(folders, kind), generator(folders, kind)
+
+    def backend(graph: torch.fx.GraphModule, _: list[Tensor]) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    compile_forward(compiled._pipeline.unet, "default", backend=backend)
+    assert torch.equal(compiled.sample(items, 0), plain.sample(items, 0))
+    assert graphs
+    assert list(compiled._pipeline.unet.state_dict()) == list(plain._pipeline.unet.state_dict())
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("fast", [True, False])
+def test_networks_of_the_sampler_may_use_tf32_beside_half_precision(folders: dict[str, Path], fast: bool) -> None:
+    made = generator(folders, "inpainting")
+    made._fast = fast  # a GPU and autocast set it
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before, seen = [backend.allow_tf32 for backend in backends], []
+    made.vae.encoder.register_forward_pre_hook(lambda *_: seen.append([backend.allow_tf32 for backend in backends]))
+    made.sample(tiny.items(1), 0)
+    assert seen == [[True, True] if fast else before]
+    assert [backend.allow_tf32 for backend in backends] == before
+    made.encode(image_batch(tiny.items(1)))
+    assert seen[1] == before
 
 
 @pytest.mark.blackbox

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from bench.metrics.batch_scorer import Scorer
+from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.feature_measure import FeatureMeasure
 from bench.metrics.image_encoding import PREFIX, WAYS, saved
 from bench.metrics.known_region import KnownRegionMeasure
 from bench.metrics.names import HOLE_ONLY
 from bench.models.feature_network import FeatureNetwork
+from bench.runtime.device import tf32
 from tests.helpers.boxes import boxes
 
 UNITS = [("images", ""), ("known", ""), ("images", HOLE_ONLY)]
@@ -86,3 +87,25 @@ def test_scores_do_not_depend_on_the_batch(measures) -> None:  # type: ignore[no
         for unit, arrays in part.items():
             for name, values in arrays.items():
                 assert values == pytest.approx(whole[unit][name][chosen], rel=1e-5, abs=1e-6, nan_ok=True), name
+
+
+@pytest.mark.blackbox
+def test_measures_compute_without_tf32() -> None:
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    seen = []
+
+    class Noted(KnownRegionMeasure):
+        def keep_truth(self, *given):  # type: ignore[no-untyped-def]
+            seen.append([backend.allow_tf32 for backend in backends])
+            return super().keep_truth(*given)
+
+        def keep(self, *given):  # type: ignore[no-untyped-def]
+            seen.append([backend.allow_tf32 for backend in backends])
+            return super().keep(*given)
+
+    truth, mask, image = boxes(1)
+    with tf32(True):
+        Scorer({"known": Noted()}, truth, mask, [None]).score(image, [Unit("known")])
+        after = [backend.allow_tf32 for backend in backends]
+    assert seen == [[False, False], [False, False]]
+    assert after == [True, True]

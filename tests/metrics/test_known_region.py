@@ -13,6 +13,7 @@ from bench.metrics.known_region import (
     KnownRegionMeasure,
     border_step,
     known_region_error,
+    near_by_disc,
     near_hole,
     psnr,
     released_uint8,
@@ -293,6 +294,16 @@ def test_the_hole_is_near_itself_and_nothing_is_near_no_hole() -> None:
         assert (near[0].any().item(), near[1].all().item()) == (False, True)
         rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
         assert torch.equal(near[2, 0], rows**2 + columns**2 <= 16)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.01, 0.1, 0.9, 1.0])
+def test_discs_find_the_same_pixels_as_distances(share: float) -> None:
+    drawn = torch.rand(4, 1, 33, 50, generator=torch.Generator().manual_seed(round(1000 * share)))
+    mask = (drawn < share).float()
+    near = near_by_disc(mask)
+    assert torch.equal(near, near_hole(mask))
+    assert near.any().item() == mask.any().item()
 
 
 @pytest.mark.blackbox
