@@ -18,7 +18,7 @@ from bench.errors import BadInputError
 from bench.results.out_folder import check_folder, claim, free_folder, writable_folder
 from bench.runtime.distributed import World
 from bench.sweeps.gather import gather
-from bench.sweeps.jobs import JOB, Job, Run, run_job
+from bench.sweeps.jobs import JOB, SWEEP, Job, Run, run_job
 from bench.sweeps.launchers import for_launcher, launch, launcher_of
 
 __all__ = ["run_sweep", "sweep_jobs", "sweep_words"]
@@ -78,7 +78,7 @@ def run_sweep(words: list[str], run: Run) -> int:
     if not World.here().is_main_process:
         return max(run_job(run, job, None).status for job in jobs)
     stamp = f"{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    content = {"experiment": "a sweep", "config": {job.name: job.overrides for job in jobs}}
+    content = {"experiment": SWEEP, "config": {job.name: job.overrides for job in jobs}}
     if out_values:
         check_folder(out_values[-1], content, overwrite="overwrite=true" in jobs[0].overrides)
         out = writable_folder(out_values[-1], "out")

@@ -19,13 +19,14 @@ import pandas
 
 from bench.config.compose import group_of
 from bench.errors import BadInputError
+from bench.results.out_folder import STARTED
 from bench.results.run_files import JobFile
 from bench.results.run_folder import REPORT, RUN
 from bench.results.stamps import RESULTS, Stamps, read_stamps, unlike
 from bench.runtime.files import read_if_there, write_atomically
 from bench.runtime.strict_json import read_json_as
 from bench.runtime.text import csv_text, one_line, printable
-from bench.sweeps.jobs import JOB
+from bench.sweeps.jobs import JOB, SWEEP
 from bench.tables.grid import Grid, markdown, print_grid, terminal
 
 __all__ = ["gather", "main"]
@@ -48,7 +49,8 @@ def gather(folder: Path) -> list[str]:
         folder: folder that contains the jobs' folders.
 
     Returns:
-        One sentence for each job that ended with status 0 but whose numbers cannot be shown in the table.
+        One sentence for each job that ended with status 0 but whose numbers cannot be shown in the table, and for each
+            job of the sweep that is not in the table, because it has not recorded how it ended.
 
     Raises:
         BadInputError: the folder contains no job, or a `job.json` is damaged.
@@ -88,7 +90,24 @@ def gather(folder: Path) -> list[str]:
     write_atomically(folder / "sweep.html", _page(folder, [path.parent for path in jobs], grid))
     print_grid(grid, "All jobs", terminal())
     print(one_line(f"{folder / 'sweep.csv'}"))
-    return problems
+    return problems + _without_end(folder, {path.parent.name for path in jobs})
+
+
+def _without_end(folder: Path, ended: set[str]) -> list[str]:
+    """Return one sentence for each job that the sweep has started and that is not among those that have ended.
+
+    Args:
+        folder: folder of the sweep.
+        ended: names of the jobs that have recorded how they ended.
+    """
+    started = read_if_there(folder / STARTED)
+    jobs = started.get("config") if started.get("experiment") == SWEEP else None
+    why = "it still runs, or it was ended before it could write one"
+    return [
+        f"job {name}: expected a record of how the job ended, found none; {why}"
+        for name in (jobs if isinstance(jobs, dict) else {})
+        if name not in ended
+    ]
 
 
 def _job(folder: Path) -> JobFile:

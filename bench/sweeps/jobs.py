@@ -13,9 +13,11 @@ from bench.results.out_folder import check_claimed
 from bench.results.run_folder import Results
 from bench.runtime.files import write_json
 
-__all__ = ["FAILED", "JOB", "Job", "Run", "note_end", "run_job"]
+__all__ = ["FAILED", "JOB", "SWEEP", "Job", "Run", "note_end", "run_job"]
 
 JOB = "job.json"
+SWEEP = "a sweep"
+"""Name under which a sweep claims its folder, in the place of an experiment's name."""
 FAILED = 1
 Run = Callable[[list[str]], Results]
 """Type of a function that runs an experiment. It receives the overrides and returns the results."""

@@ -23,10 +23,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from bench.config.compose import conf_dir, key_of, one_message
-from bench.errors import BadInputError
+from bench.errors import BadInputError, RunFailedError
+from bench.results.run_folder import Results
 from bench.runtime.signals import ending, uninterrupted
 from bench.runtime.streams import log_to_stderr
 from bench.sweeps.jobs import FAILED, Job, Run, note_end, run_job
+from bench.sweeps.slurm_queue import PROGRAM, SlurmQueue, reason
 
 __all__ = ["for_launcher", "launch", "launcher_of"]
 
@@ -53,6 +55,9 @@ END_TIMEOUT, END_INTERVAL = 60.0, 2.0
 `END_TIMEOUT` is how long this program waits until they have ended. `END_INTERVAL` is the time after which it sends
 SIGTERM again, because a job that has just started may ignore the signal.
 """
+KILLED = "the job's process was killed, possibly for lack of memory"
+OUT_OF_TIME = "UncompletedJobError"
+"""Name of the error that submitit raises inside a job whose time has ended if it does not queue the job again."""
 EXCLUDED = {"_target_", "submitit_folder", "max_num_timeout"}
 
 
@@ -125,7 +130,19 @@ class Work:
         os.chdir(self.folder)
         # Slurm also sends SIGTERM before it preempts a job; submitit then queues it again.
         with ending() if os.environ.get("SUBMITIT_EXECUTOR") == "local" else nullcontext():
-            return run_job(self.run, self.job, self.out).status
+            return run_job(self._in_time, self.job, self.out).status
+
+    def _in_time(self, overrides: list[str]) -> Results:
+        """Run the job, and turn submitit's error after the last permitted time limit into a message for the user."""
+        try:
+            return self.run(overrides)
+        except Exception as error:
+            if type(error).__name__ != OUT_OF_TIME:  # Ray's jobs run without submitit
+                raise
+            raise RunFailedError(
+                "the job ran out of time (hydra.launcher.timeout_min) and was not queued again, because that had "
+                "happened hydra.launcher.max_num_timeout times; run the same command again to continue"
+            ) from error
 
     def checkpoint(self) -> Any:
         """Return what submitit submits again after a preemption or a timeout, which is this job unchanged."""
@@ -156,8 +173,11 @@ def launch(node: DictConfig, run: Run, jobs: Sequence[Job], out: Path) -> list[i
 def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Work]) -> list[int]:
     import submitit
 
-    if slurm and shutil.which("sbatch") is None:
-        raise BadInputError("hydra/launcher=submitit_slurm: expected the program sbatch on this machine, found none")
+    for program in ("sbatch", PROGRAM) if slurm else ():
+        if shutil.which(program) is None:
+            raise BadInputError(
+                f"hydra/launcher=submitit_slurm: expected the program {program} on this machine, found none"
+            )
     cluster = "slurm" if slurm else "local"
     options = {"slurm_max_num_timeout": retries} if slurm else {}
     executor = submitit.AutoExecutor(folder=works[0].out / LOGS / "%j", cluster=cluster, **options)
@@ -171,13 +191,17 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
         ", ".join(one.job_id for one in running),
         works[0].out / LOGS,
     )
+    queue = SlurmQueue(one.job_id for one in running) if slurm else None
     statuses = []
     try:
         for work, one in zip(works, running, strict=True):
+            if queue is not None:
+                one.watcher = queue
             try:
                 statuses.append(one.result())
-            except (submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError):
-                statuses.append(_died(work, f"its log is {one.paths.stderr}"))
+            except submitit.core.utils.UncompletedJobError:  # FailedJobError is one
+                why = KILLED if queue is None else reason(queue.get_state(one.job_id, "force"))
+                statuses.append(_died(work, f"{why}; its log is {one.paths.stderr}"))
     except KeyboardInterrupt:
         if slurm:
             numbers = " ".join(dict.fromkeys(one.job_id.partition("_")[0] for one in running))
@@ -216,7 +240,7 @@ def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
             try:
                 statuses.append(ray.get(one))
             except ray.exceptions.RayError as error:
-                statuses.append(_died(work, f"{type(error).__name__}; its log is {_log_of(work)}"))
+                statuses.append(_died(work, f"{KILLED}; {type(error).__name__}; its log is {_log_of(work)}"))
         return statuses
     finally:
         ray.shutdown()
@@ -231,17 +255,13 @@ def _log_of(work: Work) -> Path:
     return work.out / LOGS / f"{work.job.name}.log"
 
 
-def _died(work: Work, where: str) -> int:
-    """Record the failure of a job whose process was killed before it could record its own end.
+def _died(work: Work, message: str) -> int:
+    """Record the failure of a job that ended before it could record its own end, and return its exit status.
 
     Args:
-        work: job that was killed.
-        where: text that says where the job's log is.
-
-    Returns:
-        The exit status of the job.
+        work: job that ended.
+        message: why it ended, as far as that is known, and where its log is.
     """
-    message = f"the job's process was killed, possibly because memory ran out; {where}"
     log.warning("job %s: %s", work.job.name, message)
     note_end(work.out, work.job, FAILED, message)
     return FAILED

@@ -176,7 +176,7 @@ def test_swept_items_are_distinguished_in_one_table(tmp_path: Path) -> None:
     assert not (tmp_path / "o" / "sweep.png").exists()
 
 
-def test_an_interrupted_sweep_gathers_its_finished_jobs(tmp_path: Path) -> None:
+def test_an_interrupted_sweep_gathers_its_finished_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def stopped(overrides: list[str]) -> Results:
         if "a=4" in overrides:
             raise KeyboardInterrupt
@@ -185,6 +185,11 @@ def test_an_interrupted_sweep_gathers_its_finished_jobs(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_sweep(["a=1,4", f"out={tmp_path / 'o'}"], stopped)
     assert len(pandas.read_csv(tmp_path / "o" / "sweep.csv")) == 1
+    assert gather.main([str(tmp_path / "o")]) == 2  # the table lacks a job
+    assert capsys.readouterr().err == (
+        "bench.gather: job 1: expected a record of how the job ended, found none; it still runs, or it was ended "
+        "before it could write one\n"
+    )
 
 
 def test_a_folder_without_jobs_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,15 +68,14 @@ SBATCH = """#!/bin/sh
 cp "$1" {folder}/submitted.sh
 echo Submitted batch job 12
 """
-SACCT = """#!/bin/sh
-echo 'JobID|State'
-for task in 0 1 2 3; do echo "12_$task|OUT_OF_MEMORY"; done
+SQUEUE = """#!/bin/sh
+for task in 0 1 2 3; do echo "12_$task OUT_OF_MEMORY"; done
 """
 
 
 def test_slurm_receives_the_resources_and_dead_jobs_are_named(tmp_path: Path) -> None:
     """Programs with Slurm's names accept all arguments and run nothing."""
-    for name, text in (("sbatch", SBATCH), ("sacct", SACCT), ("srun", "#!/bin/sh\n"), ("scancel", "#!/bin/sh\n")):
+    for name, text in (("sbatch", SBATCH), ("squeue", SQUEUE), ("srun", "#!/bin/sh\n"), ("scancel", "#!/bin/sh\n")):
         (tmp_path / name).write_text(text.format(folder=tmp_path))
         (tmp_path / name).chmod(0o755)
     line = sweep(tmp_path, "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu")
@@ -92,7 +91,7 @@ def test_slurm_receives_the_resources_and_dead_jobs_are_named(tmp_path: Path) ->
         assert f"#SBATCH --{flag}\n" in asked
     table = pandas.read_csv(tmp_path / "out" / "sweep.csv")
     assert table["decoder"].tolist() == list(DECODERS)
-    assert table["failed"].str.startswith("the job's process was killed").all()
+    assert table["failed"].str.startswith("the job's process was killed for lack of memory").all()
 
 
 def latents(folder: Path) -> dict[Path, tuple[int, int]]:

@@ -1,0 +1,79 @@
+"""Tests of sweeps on a Ray cluster of two nodes, which `ray start` makes on this machine. They need root."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas
+import pytest
+
+from tests.helpers.ray_cluster import RayCluster, ray_cluster
+from tests.helpers.sweeps import environment, latents_of, shards, start, sweep, table, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
+
+SECONDS = 900
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[RayCluster]:
+    with ray_cluster(environment()) as running:
+        yield running
+
+
+def command(folder: Path, cluster: RayCluster) -> list[str]:
+    return sweep(folder, "hydra/launcher=ray", f"hydra.launcher.ray.init.address={cluster.address}")
+
+
+def logs_of(folder: Path) -> list[str]:
+    return [(folder / "out" / ".logs" / f"{job}.log").read_text() for job in range(3)]
+
+
+def on_second_node(folder: Path) -> bool:
+    """Return True if a job on the second node holds a block of the store."""
+    for path in (folder / "store").rglob("*.lease"):
+        try:
+            if "host=n2\n" in path.read_text():
+                return True
+        except FileNotFoundError:
+            continue
+    return False
+
+
+def test_a_stopped_command_ends_its_jobs_and_the_next_one_continues(
+    cluster: RayCluster, without_launcher: Path
+) -> None:
+    folder = without_launcher.parent / "ray_stopped"
+    process = start(command(folder, cluster), environment())
+    wait_for(lambda: shards(folder) and on_second_node(folder), process)
+    assert len(cluster.jobs()) == 3
+    process.terminate()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 143, errors
+    assert "Traceback" not in errors
+    assert errors.splitlines()[-1] == "bench: asked to end; run the same command again to continue from here"
+    wait_for(lambda: not cluster.jobs())
+    assert not list((folder / "out").glob("*/job.json"))
+    before = shards(folder)
+    done = subprocess.run(command(folder, cluster), capture_output=True, text=True, env=environment(), timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert before.items() <= shards(folder).items()  # nothing that was there was made again
+    assert [log.count("profile mini") for log in logs_of(folder)] == [2, 2, 2]
+    pandas.testing.assert_frame_equal(table(folder), table(without_launcher), check_exact=True)
+
+
+def test_the_job_of_a_killed_node_continues_on_the_other_one(cluster: RayCluster, without_launcher: Path) -> None:
+    folder = without_launcher.parent / "ray_killed"
+    process = start(command(folder, cluster), environment())
+    wait_for(lambda: shards(folder) and on_second_node(folder), process)
+    before = shards(folder)
+    cluster.kill("n2")
+    _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    assert before.items() <= shards(folder).items()
+    starts = [log.count("profile mini") for log in logs_of(folder)]
+    assert sorted(starts) == [1, 1, 2]
+    assert latents_of(folder, starts.index(2))["stored"] > 0
+    pandas.testing.assert_frame_equal(table(folder), table(without_launcher), check_exact=True)
