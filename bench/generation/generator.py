@@ -77,7 +77,7 @@ class LatentDiffusion(Generator):
     """
 
     _pipeline: Any
-    """One of diffusers' pipelines with a part `unet`."""
+    """A pipeline of diffusers, with a part `unet`."""
 
     def __init__(self, vae: Any, *, device: torch.device, unet_weights: str, precision: str = "float32") -> None:
         """Set the parts that all kinds of diffusion models have.
