@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -12,10 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bench.config.schema import AUTOCAST
 from bench.data.items import Item
 from bench.generation.compiling import compile_forward
-from bench.runtime.device import moved, tf32
+from bench.runtime.device import moved
 from bench.runtime.seeding import seed_for
 
 __all__ = ["Generator", "LatentDiffusion", "float_images", "image_batch", "mask_batch", "noise_sources", "start_noise"]
@@ -73,23 +71,21 @@ class Generator(ABC):
 class LatentDiffusion(Generator):
     """The common part of generators that are latent diffusion models: the first stage.
 
-    The weights of the first stage are in float32, even if the diffusion model has another precision.
+    The first stage computes in float32, even if the diffusion model has another precision.
     """
 
     _pipeline: Any
     """A pipeline of diffusers, with a part `unet`."""
 
-    def __init__(self, vae: Any, *, device: torch.device, unet_weights: str, precision: str = "float32") -> None:
+    def __init__(self, vae: Any, *, device: torch.device, unet_weights: str) -> None:
         """Set the parts that all kinds of diffusion models have.
 
         Args:
             vae: the first stage, diffusers' `AutoencoderKL`, which is already on the device.
             device: device on which all networks run.
             unet_weights: text that tells whether the UNet has raw weights or their moving average.
-            precision: precision of the UNet.
         """
         self.vae, self.device, self.unet_weights = vae, device, unet_weights
-        self._fast = precision == AUTOCAST and device.type == "cuda"
 
     def compile(self, mode: str) -> None:
         """Make the UNet compile itself at its first call.
@@ -98,13 +94,6 @@ class LatentDiffusion(Generator):
             mode: one of `bench.config.schema.COMPILE`.
         """
         compile_forward(self._pipeline.unet, mode)
-
-    def _sampling(self) -> AbstractContextManager[None]:
-        """Return a context for sampling, in which networks in float32 may use TF32 beside a UNet in half precision.
-
-        TF32 has as many digits as float16, in which the UNet takes the results of these networks.
-        """
-        return tf32(self._fast)
 
     @torch.inference_mode()
     def encode(self, image: Tensor) -> Tensor:

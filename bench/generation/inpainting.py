@@ -58,8 +58,7 @@ class InpaintingGenerator(LatentDiffusion):
     precision: InitVar[str] = "float32"
     """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
 
-    With `autocast` on a GPU, the UNet computes in half precision. The other networks have weights in float32, and may
-    use TF32 while latents are sampled.
+    With `autocast` on a GPU, only the UNet computes in half precision, and all weights stay in float32.
     """
     tokenizer: InitVar[str | None] = None
     """Folder or hub id of CLIP's tokenizer; None for the pipeline's own, or for CLIP's own if `pipeline` is a file."""
@@ -71,7 +70,7 @@ class InpaintingGenerator(LatentDiffusion):
         one_of("start_noise", self.start_noise, ("item", "shared"))
         device = self.device
         parts = text_parts(pipeline, tokenizer, channels=INPAINTING, precision=precision, device=device, vae=vae)
-        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"), precision=precision)
+        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
             self._pipeline = _Pipeline(
                 **{**parts, "scheduler": ddim(parts["scheduler"])},
@@ -92,7 +91,7 @@ class InpaintingGenerator(LatentDiffusion):
         start = start_noise(sources, self.latent_shape(items))
         if self.start_noise == "shared":
             start = _released_noise(self.latent_shape(items)).expand_as(start)
-        with quiet(), self._sampling():
+        with quiet():
             latents: Tensor = self._pipeline(
                 prompt=[self.prompt] * len(items),
                 image=image.float() / 255,

@@ -80,8 +80,7 @@ class PaintByExampleGenerator(LatentDiffusion):
             mask_resize: way to resize masks to the latents' size. `bilinear` gives soft edges as in the original
                 program, `nearest` gives hard edges as in diffusers.
             precision: precision of the UNet and the image encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
-                With `autocast` on a GPU, the UNet computes in half precision, and the other networks may use TF32 while
-                latents are sampled.
+                With `autocast` on a GPU, only the UNet computes in half precision.
             vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
 
         Raises:
@@ -92,7 +91,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         parts = exemplar_parts(
             pipeline, PaintByExampleImageEncoder, CLIPImageProcessor, precision=precision, device=device, vae=vae
         )
-        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"), precision=precision)
+        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
             self._pipeline = _Pipeline(**{**parts, "scheduler": plms(parts["scheduler"])}, safety_checker=None)
         self._pipeline.mask_resize = mask_resize
@@ -112,7 +111,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         """
         sources = noise_sources(items, seed)
         start = start_noise(sources, self.latent_shape(items))
-        with quiet(), self._sampling():
+        with quiet():
             latents: Tensor = self._pipeline(
                 example_image=self._examples(items),
                 image=float_images(image_batch(items)),

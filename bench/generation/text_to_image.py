@@ -46,8 +46,7 @@ class TextToImageGenerator(LatentDiffusion):
     precision: InitVar[str] = "float32"
     """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
 
-    With `autocast` on a GPU, the UNet computes in half precision. The other networks have weights in float32, and may
-    use TF32 while latents are sampled.
+    With `autocast` on a GPU, only the UNet computes in half precision, and all weights stay in float32.
     """
     tokenizer: InitVar[str | None] = None
     """Folder or hub id of CLIP's tokenizer; None for the pipeline's own, or for CLIP's own if `pipeline` is a file."""
@@ -59,7 +58,7 @@ class TextToImageGenerator(LatentDiffusion):
         one_of("scheduler", self.scheduler, tuple(SCHEDULERS))
         device = self.device
         parts = text_parts(pipeline, tokenizer, channels=TEXT_TO_IMAGE, precision=precision, device=device, vae=vae)
-        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"), precision=precision)
+        super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
             self._pipeline = StableDiffusionPipeline(
                 **{**parts, "scheduler": SCHEDULERS[self.scheduler](parts["scheduler"])},
@@ -84,7 +83,7 @@ class TextToImageGenerator(LatentDiffusion):
         shape = self.latent_shape(items)
         start = start_noise(noise_sources(items, seed), shape)
         height, width = items[0].mask.shape
-        with quiet(), self._sampling():
+        with quiet():
             latents: Tensor = self._pipeline(
                 prompt=[item.caption for item in items],
                 negative_prompt=[""] * len(items),

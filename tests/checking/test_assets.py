@@ -139,7 +139,7 @@ def test_the_page_lists_what_no_program_downloads_and_how_to_train_it() -> None:
     trained = {name for name, asset in read_assets().items() if asset.source == "no weights were published"}
     for name in trained:
         (command,) = [line[2].strip().strip("`") for line in lines if f"`{name}`" in line[1]]
-        assert f"{command}, then take DIR/decoder" in " ".join(read_assets()[name].how.split())
+        assert f"{command}, then set the path to DIR/decoder" in " ".join(read_assets()[name].how.split())
     named = {name for line in lines for name in re.findall(r"`(\w+)`", line[1])}
     assert {name for name, asset in read_assets().items() if asset.download is None} <= named
     assert not {name for name, asset in read_assets().items() if asset.download is not None} & named

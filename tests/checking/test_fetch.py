@@ -76,7 +76,7 @@ def bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def known(monkeypatch: pytest.MonkeyPatch, *assets: Asset) -> None:
     """Replace the list of known assets by the given ones."""
-    monkeypatch.setattr(needs, "read_assets", lambda: {asset.name: asset for asset in assets})
+    monkeypatch.setattr(needs, "read_assets", lambda _: {asset.name: asset for asset in assets})
 
 
 def file_asset(server: Server, name: str = "vgg16", *, path: str = "file.pth", sha256: str = SHA256) -> Asset:

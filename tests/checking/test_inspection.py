@@ -175,7 +175,7 @@ def test_the_weights_of_a_decoder_are_compared_with_its_sizes(tmp_path: Path) ->
     config = folder / "config.json"
     config.write_text(config.read_text().replace('"layers": 3', '"layers": 2'))
     (message,) = said(asset, folder)
-    assert "layers 3, not 2" in message
+    assert "layers=3 instead of 2" in message
     weights = folder / "diffusion_pytorch_model.safetensors"
     shutil.copy(MINI / "metric_features" / weights.name, weights)
     (message,) = said(asset, folder)

@@ -252,21 +252,6 @@ def test_a_compiled_sampler_samples_the_same_latents(folders: dict[str, Path], k
 
 
 @pytest.mark.blackbox
-@pytest.mark.parametrize("fast", [True, False])
-def test_networks_of_the_sampler_may_use_tf32_beside_half_precision(folders: dict[str, Path], fast: bool) -> None:
-    made = generator(folders, "inpainting")
-    made._fast = fast  # a GPU and autocast set it
-    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
-    before, seen = [backend.allow_tf32 for backend in backends], []
-    made.vae.encoder.register_forward_pre_hook(lambda *_: seen.append([backend.allow_tf32 for backend in backends]))
-    made.sample(tiny.items(1), 0)
-    assert seen == [[True, True] if fast else before]
-    assert [backend.allow_tf32 for backend in backends] == before
-    made.encode(image_batch(tiny.items(1)))
-    assert seen[1] == before
-
-
-@pytest.mark.blackbox
 def test_a_network_returns_float32_under_autocast(folders: dict[str, Path]) -> None:
     """The CPU's half precision stands for a GPU; the sums of the scheduler are not rounded."""
     items = tiny.items(2)
