@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bench.config.compose import conf_dir, key_of, one_message
 from bench.errors import BadInputError, RunFailedError
 from bench.results.run_folder import Results
-from bench.runtime.signals import ending, uninterrupted
+from bench.runtime.signals import ending, handlers_kept, uninterrupted
 from bench.runtime.streams import log_to_stderr
 from bench.sweeps.jobs import FAILED, Job, Run, note_end, run_job
 from bench.sweeps.slurm_queue import PROGRAM, SlurmQueue, reason
@@ -220,7 +220,8 @@ def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disables Ray's usage reports
     import ray
 
-    ray.init(**settings["init"])
+    with handlers_kept():  # Ray's own handler of SIGTERM ends the process with status 1
+        ray.init(**settings["init"])
     try:
         (works[0].out / LOGS).mkdir(exist_ok=True)
         task = ray.remote(**settings["remote"])(_logged)
