@@ -55,6 +55,8 @@ END_TIMEOUT, END_INTERVAL = 60.0, 2.0
 `END_TIMEOUT` is how long this program waits until they have ended. `END_INTERVAL` is the time after which it sends
 SIGTERM again, because a job that has just started may ignore the signal.
 """
+POLL = 0.5
+"""Seconds between two looks at a job on Ray."""
 KILLED = "the job's process was killed, possibly for lack of memory"
 OUT_OF_TIME = "UncompletedJobError"
 """Name of the error that submitit raises inside a job whose time has ended if it does not queue the job again."""
@@ -229,6 +231,9 @@ def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
         log.info("%d jobs; logs in %s", len(works), works[0].out / LOGS)
         statuses = []
         for work, one in zip(works, running, strict=True):
+            # A signal that arrives in one of Ray's functions becomes a plain KeyboardInterrupt, also if it is SIGTERM.
+            while not ray.wait([one], timeout=0)[0]:
+                time.sleep(POLL)
             try:
                 statuses.append(ray.get(one))
             except ray.exceptions.RayError as error:
