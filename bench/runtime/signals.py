@@ -10,7 +10,7 @@ from types import FrameType
 
 from bench.errors import TerminatedError
 
-__all__ = ["Request", "deferred", "ending", "uninterrupted"]
+__all__ = ["Request", "deferred", "ending", "handlers_kept", "uninterrupted"]
 
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
@@ -86,6 +86,24 @@ def uninterrupted() -> Iterator[None]:
     """
     with _handled(signal.SIGINT, signal.SIG_IGN):
         yield
+
+
+@contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Restore the handlers of SIGINT and SIGTERM after the block, in which a library may install its own handlers.
+
+    In any other thread than the main thread this has no effect.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            if handler is not None:  # None is a handler that was not installed from Python
+                signal.signal(number, handler)
 
 
 @contextmanager

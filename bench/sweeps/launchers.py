@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from bench.config.compose import conf_dir, key_of, one_message
 from bench.errors import BadInputError, RunFailedError
 from bench.results.run_folder import Results
-from bench.runtime.signals import ending, uninterrupted
+from bench.runtime.signals import ending, handlers_kept, uninterrupted
 from bench.runtime.streams import log_to_stderr
 from bench.sweeps.jobs import FAILED, Job, Run, note_end, run_job
 from bench.sweeps.slurm_queue import PROGRAM, SlurmQueue, reason
@@ -55,6 +55,8 @@ END_TIMEOUT, END_INTERVAL = 60.0, 2.0
 `END_TIMEOUT` is how long this program waits until they have ended. `END_INTERVAL` is the time after which it sends
 SIGTERM again, because a job that has just started may ignore the signal.
 """
+POLL = 0.5
+"""Seconds between two looks at a job on Ray."""
 KILLED = "the job's process was killed, possibly for lack of memory"
 OUT_OF_TIME = "UncompletedJobError"
 """Name of the error that submitit raises inside a job whose time has ended if it does not queue the job again."""
@@ -229,7 +231,8 @@ def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # disables Ray's usage reports
     import ray
 
-    ray.init(**settings["init"])
+    with handlers_kept():  # Ray's own handler of SIGTERM ends the process with status 1
+        ray.init(**settings["init"])
     try:
         (works[0].out / LOGS).mkdir(exist_ok=True)
         task = ray.remote(**settings["remote"])(_logged)
@@ -237,6 +240,9 @@ def _by_ray(settings: Any, works: Sequence[Work]) -> list[int]:
         log.info("%d jobs were started; their logs are in %s", len(works), works[0].out / LOGS)
         statuses = []
         for work, one in zip(works, running, strict=True):
+            # A signal that arrives in one of Ray's functions becomes a plain KeyboardInterrupt, also if it is SIGTERM.
+            while not ray.wait([one], timeout=0)[0]:
+                time.sleep(POLL)
             try:
                 statuses.append(ray.get(one))
             except ray.exceptions.RayError as error:

@@ -83,7 +83,7 @@ class SlurmQueue:
         words = [PROGRAM, "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i %T"]
         # Variables of the user, such as SQUEUE_PARTITION, could hide jobs.
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SQUEUE_")}
-        done = subprocess.run(words, capture_output=True, text=True, env=environment)
+        done = subprocess.run(words, capture_output=True, encoding="utf-8", errors="replace", env=environment)
         if done.returncode != 0:
             if not self._failing:
                 said = done.stderr.strip() or f"status {done.returncode}"

@@ -74,7 +74,7 @@ def test_another_file_in_place_of_a_pinned_one_is_accepted_only_by_name(
     monkeypatch.setenv("BENCH_INCEPTION_LAMA", str(tmp_path / "own.pth"))
     words = ["experiment=table1_inpaint_places", *PAPER]
     message = " ".join(refused(words, capfd).split())
-    assert "another one, or a broken download; profile.unpinned=[inception_lama] accepts another one" in message
+    assert "another file, or a broken download; profile.unpinned=[inception_lama] accepts another file" in message
     other = "profile.unpinned=[inception_lama]"
     assert set(numbered(refused([*words, other], capfd))) == TABLE1 - {"inception_lama"}
     assert changing([other]) == [other], "the run is labelled custom"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -26,6 +25,7 @@ PROCESSORS = {"n1": 2, "n2": 1}
 OPTIONS = ("--block", "--node-ip-address=127.0.0.1", f"--object-store-memory={100 * 2**20}", "--disable-usage-stats")
 STARTED = "Ray runtime started"
 PATIENCE = 180.0
+"""Seconds within which a node must start. Ray itself waits for 30 s, which is too little on a busy machine."""
 
 
 @dataclass
@@ -91,7 +91,7 @@ def ray_cluster(environment: dict[str, str]) -> Iterator[RayCluster]:
             with (folder / f"{name}.log").open("wb") as file:
                 cluster.nodes[name] = subprocess.Popen(
                     [*on_node(hosts, name), *ray],
-                    env={**os.environ, **environment},
+                    env={**environment, "RAY_raylet_start_wait_time_s": f"{PATIENCE:.0f}"},
                     stdin=subprocess.DEVNULL,
                     stdout=file,
                     stderr=file,

@@ -5,13 +5,25 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas
 
-__all__ = ["DECODERS", "ITEMS", "environment", "latents_of", "shards", "start", "sweep", "table", "wait_for"]
+__all__ = [
+    "DECODERS",
+    "ITEMS",
+    "environment",
+    "latents_of",
+    "shards",
+    "started",
+    "starts",
+    "sweep",
+    "table",
+    "wait_for",
+]
 
 ROOT = Path(__file__).parents[2]
 DECODERS = ("base", "large", "large_x2")
@@ -35,11 +47,17 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
-def start(line: list[str], env: dict[str, str]) -> subprocess.Popen[str]:
-    """Start a command in a session of its own, so that a signal to it reaches nothing else."""
-    return subprocess.Popen(
+@contextmanager
+def started(line: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in a session of its own, and kill it if it still runs after the block."""
+    process = subprocess.Popen(
         line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env, start_new_session=True
     )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for(happened: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
@@ -55,6 +73,11 @@ def shards(folder: Path) -> dict[Path, tuple[int, int]]:
     """Return times and inode numbers of the blocks of latents in the store; a rewritten block has others."""
     found = (folder / "store" / "latents").rglob("*.safetensors")
     return {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in found}
+
+
+def starts(log: str) -> int:
+    """Return how often a job has started to run, from its log."""
+    return log.count("profile mini: compare its numbers only with each other\n")
 
 
 def latents_of(folder: Path, job: int) -> dict[str, int]:

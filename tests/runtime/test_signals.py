@@ -1,12 +1,13 @@
 """Tests of the effect of SIGTERM and SIGINT within a command."""
 
+import ctypes
 import os
 import signal
 
 import pytest
 
 from bench.errors import TerminatedError
-from bench.runtime.signals import ending, uninterrupted
+from bench.runtime.signals import ending, handlers_kept, uninterrupted
 
 pytestmark = pytest.mark.blackbox
 
@@ -32,3 +33,16 @@ def test_sigint_is_deferred_while_jobs_are_started() -> None:
     with uninterrupted():
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_handler_that_a_library_replaces_below_python_is_restored() -> None:
+    ignored = ctypes.c_void_p(int(signal.SIG_IGN))
+
+    def work() -> None:
+        with handlers_kept():
+            ctypes.CDLL(None).signal(int(signal.SIGTERM), ignored)
+            os.kill(os.getpid(), signal.SIGTERM)  # has no effect
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TerminatedError), ending():
+        work()

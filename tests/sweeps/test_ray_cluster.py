@@ -8,7 +8,7 @@ import pandas
 import pytest
 
 from tests.helpers.ray_cluster import RayCluster, ray_cluster
-from tests.helpers.sweeps import environment, latents_of, shards, start, sweep, table, wait_for
+from tests.helpers.sweeps import environment, latents_of, shards, started, starts, sweep, table, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 
@@ -25,8 +25,15 @@ def command(folder: Path, cluster: RayCluster) -> list[str]:
     return sweep(folder, "hydra/launcher=ray", f"hydra.launcher.ray.init.address={cluster.address}")
 
 
-def logs_of(folder: Path) -> list[str]:
-    return [(folder / "out" / ".logs" / f"{job}.log").read_text() for job in range(3)]
+def starts_of(folder: Path) -> list[int]:
+    """Return how often each job has started to run."""
+    logs = [folder / "out" / ".logs" / f"{job}.log" for job in range(3)]
+    return [starts(path.read_text()) if path.exists() else 0 for path in logs]
+
+
+def is_in_the_middle(folder: Path) -> bool:
+    """Return True if all jobs have started, a block is in the store, and a job on the second node works on another."""
+    return bool(shards(folder)) and min(starts_of(folder)) == 1 and on_second_node(folder)
 
 
 def on_second_node(folder: Path) -> bool:
@@ -44,11 +51,11 @@ def test_a_stopped_command_ends_its_jobs_and_the_next_one_continues(
     cluster: RayCluster, without_launcher: Path
 ) -> None:
     folder = without_launcher.parent / "ray_stopped"
-    process = start(command(folder, cluster), environment())
-    wait_for(lambda: shards(folder) and on_second_node(folder), process)
-    assert len(cluster.jobs()) == 3
-    process.terminate()
-    _, errors = process.communicate(timeout=120)
+    with started(command(folder, cluster), environment()) as process:
+        wait_for(lambda: is_in_the_middle(folder), process)
+        assert len(cluster.jobs()) == 3
+        process.terminate()
+        _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
     assert "Traceback" not in errors
     assert errors.splitlines()[-1] == "bench: asked to end; run the same command again to continue from here"
@@ -59,21 +66,20 @@ def test_a_stopped_command_ends_its_jobs_and_the_next_one_continues(
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert before.items() <= shards(folder).items()  # nothing that was there was made again
-    assert [log.count("profile mini") for log in logs_of(folder)] == [2, 2, 2]
+    assert starts_of(folder) == [2, 2, 2]
     pandas.testing.assert_frame_equal(table(folder), table(without_launcher), check_exact=True)
 
 
 def test_the_job_of_a_killed_node_continues_on_the_other_one(cluster: RayCluster, without_launcher: Path) -> None:
     folder = without_launcher.parent / "ray_killed"
-    process = start(command(folder, cluster), environment())
-    wait_for(lambda: shards(folder) and on_second_node(folder), process)
-    before = shards(folder)
-    cluster.kill("n2")
-    _, errors = process.communicate(timeout=SECONDS)
+    with started(command(folder, cluster), environment()) as process:
+        wait_for(lambda: is_in_the_middle(folder), process)
+        before = shards(folder)
+        cluster.kill("n2")
+        _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     assert before.items() <= shards(folder).items()
-    starts = [log.count("profile mini") for log in logs_of(folder)]
-    assert sorted(starts) == [1, 1, 2]
-    assert latents_of(folder, starts.index(2))["stored"] > 0
+    assert sorted(starts_of(folder)) == [1, 1, 2]
+    assert latents_of(folder, starts_of(folder).index(2))["stored"] > 0
     pandas.testing.assert_frame_equal(table(folder), table(without_launcher), check_exact=True)

@@ -5,7 +5,6 @@ Needs Slurm and MUNGE, as Debian's packages install them, and root; without them
 
 import json
 import re
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pandas
 import pytest
 
 from tests.helpers.slurm_cluster import SlurmCluster, slurm_cluster
-from tests.helpers.sweeps import ITEMS, ROOT, environment, latents_of, shards, start, sweep, table, wait_for
+from tests.helpers.sweeps import ITEMS, ROOT, environment, latents_of, shards, started, starts, sweep, table, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 
@@ -22,8 +21,6 @@ LAUNCHER = ("hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu")
 """The launcher with the resources of its own file: a GPU, eight processors and 48 GB for each job."""
 OUT_OF_TIME = ("hydra.launcher.timeout_min=10",)
 """A time so short that submitit takes every warning of Slurm for the end of the time, and not for a preemption."""
-PENDING = re.compile(r"^(?:Sig|Shd)Pnd:\s*(\w+)$", re.M)
-"""The signals that a process has not yet handled, in its file of /proc."""
 SECONDS = 900
 
 
@@ -53,6 +50,12 @@ def assert_same_rows(found: pandas.DataFrame, expected: pandas.DataFrame, jobs: 
     pandas.testing.assert_frame_equal(one, other, check_exact=True, check_dtype=False)
 
 
+def is_in_the_middle(folder: Path) -> bool:
+    """Return True if all jobs have started to run, and a block is in the store."""
+    logs = (folder / "out" / ".logs").rglob("*_log.err")
+    return bool(shards(folder)) and sum(starts(path.read_text()) for path in logs) == 3
+
+
 def newest_array(cluster: SlurmCluster) -> str:
     """Return the id of the array that was submitted last."""
     return max((name.partition("_")[0] for name in cluster.states()), key=int)
@@ -65,13 +68,9 @@ def cancel(cluster: SlurmCluster, job: str) -> None:
 
 
 def let_time_run_out(cluster: SlurmCluster, job: str) -> None:
-    """Shorten the time of a running job, and stop it until Slurm warns it that its time ends, within half a minute."""
-    process = cluster.process_of(job)
-    process.suspend()
+    """Shorten the time of a running job, so that Slurm warns it within half a minute that its time ends."""
+    cluster.process_of(job).suspend()  # until Slurm warns it, which also lets it continue
     cluster.call("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes_of(cluster, job) + 2}")
-    status = Path(f"/proc/{process.pid}/status")
-    wait_for(lambda: any(int(mask, 16) >> (signal.SIGUSR2 - 1) & 1 for mask in PENDING.findall(status.read_text())))
-    process.resume()
 
 
 def minutes_of(cluster: SlurmCluster, job: str) -> int:
@@ -98,20 +97,20 @@ def test_a_sweep_gives_the_table_of_one_without_a_launcher(cluster: SlurmCluster
 def test_a_requeued_job_continues_and_lost_jobs_are_named(cluster: SlurmCluster, without_launcher: Path) -> None:
     """Job 0 is requeued, job 1 is cancelled, and job 2 runs out of time and may not start again."""
     folder = without_launcher.parent / "slurm_lost"
-    process = start(
-        sweep(folder, *LAUNCHER, *OUT_OF_TIME, "hydra.launcher.max_num_timeout=0"), cluster.environment(environment())
-    )
-    wait_for(lambda: shards(folder), process)
-    before, array = shards(folder), newest_array(cluster)
-    cluster.call("scontrol", "requeue", f"{array}_0")
-    cancel(cluster, f"{array}_1")
-    let_time_run_out(cluster, f"{array}_2")
-    output, errors = process.communicate(timeout=SECONDS)
+    line = sweep(folder, *LAUNCHER, *OUT_OF_TIME, "hydra.launcher.max_num_timeout=0")
+    with started(line, cluster.environment(environment())) as process:
+        wait_for(lambda: is_in_the_middle(folder), process)
+        before, array = shards(folder), newest_array(cluster)
+        cluster.call("scontrol", "requeue", f"{array}_0")
+        cancel(cluster, f"{array}_1")
+        let_time_run_out(cluster, f"{array}_2")
+        output, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 1, errors
     assert array_of(errors) == array
     assert before.items() <= shards(folder).items()  # nothing that was there was made again
     assert latents_of(folder, 0)["stored"] > 0
     assert "DUE TO JOB REQUEUE" in log_of(folder, array, 0)
+    assert [starts(log_of(folder, array, job)) for job in range(3)] == [2, 1, 1]
     found = table(folder)
     assert_same_rows(found, table(without_launcher), {0})
     reasons = dict(zip(found["job"], found["failed"], strict=True))
@@ -124,18 +123,19 @@ def test_a_requeued_job_continues_and_lost_jobs_are_named(cluster: SlurmCluster,
 
 def test_a_job_out_of_time_starts_again_and_continues(cluster: SlurmCluster, without_launcher: Path) -> None:
     folder = without_launcher.parent / "slurm_out_of_time"
-    process = start(sweep(folder, *LAUNCHER, *OUT_OF_TIME), cluster.environment(environment()))
-    wait_for(lambda: shards(folder), process)
-    job = f"{newest_array(cluster)}_0"
-    let_time_run_out(cluster, job)
-    wait_for(lambda: cluster.states()[job] == "PENDING", process)
-    cluster.call("scontrol", "update", f"JobId={job}", "TimeLimit=10")
-    _, errors = process.communicate(timeout=SECONDS)
+    with started(sweep(folder, *LAUNCHER, *OUT_OF_TIME), cluster.environment(environment())) as process:
+        wait_for(lambda: is_in_the_middle(folder), process)
+        job = f"{newest_array(cluster)}_0"
+        let_time_run_out(cluster, job)
+        wait_for(lambda: cluster.states()[job] == "PENDING", process)
+        cluster.call("scontrol", "update", f"JobId={job}", "TimeLimit=10")
+        _, errors = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, errors
     assert len(errors.splitlines()) == 1
     log = log_of(folder, array_of(errors), 0)
     assert "this job is timed-out" in log
     assert "Traceback" not in log
+    assert starts(log) == 2
     assert latents_of(folder, 0)["stored"] > 0
     pandas.testing.assert_frame_equal(table(folder), table(without_launcher), check_exact=True)
 
@@ -145,11 +145,11 @@ def test_jobs_of_a_stopped_command_continue_and_are_gathered_later(
 ) -> None:
     """Job 1 is cancelled while no command waits for it."""
     folder = without_launcher.parent / "slurm_stopped"
-    process = start(sweep(folder, *LAUNCHER), cluster.environment(environment()))
-    wait_for(lambda: shards(folder), process)
-    array = newest_array(cluster)
-    process.terminate()
-    _, errors = process.communicate(timeout=60)
+    with started(sweep(folder, *LAUNCHER), cluster.environment(environment())) as process:
+        wait_for(lambda: is_in_the_middle(folder), process)
+        array = newest_array(cluster)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 143
     assert array_of(errors) == array
     assert errors.splitlines()[1:] == [
