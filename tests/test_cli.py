@@ -65,7 +65,7 @@ SLIPS = [
         ["--config-dir", "nowhere", SEVENTH],
         "--config-dir: expected a folder with configuration files, found nothing at",
     ),
-    (["--config-name=x", SEVENTH], "--config-name: expected a flag that this program uses, found one of Hydra's"),
+    (["--config-name=x", SEVENTH], "--config-name: expected a flag that has an effect in this program"),
     (["--cfg", SEVENTH], "--cfg/-c: invalid choice"),
     (["--resolve", SEVENTH], "--resolve: expected --cfg as well"),
     (["--cfg", "job", SEVENTH, "-p", "datset"], "did you mean dataset?"),

@@ -84,12 +84,12 @@ def inspect_table(
     asset_list: str | None = None,
     unpinned: Collection[str] = (),
 ) -> Inspection:
-    """Inspect every file and folder that a table needs, and list the table's data set if its files exist.
+    """Inspect every file and folder that a table needs. If the files of its data set exist, list their pictures.
 
     Args:
-        nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
+        nodes: for each configuration key that the table uses, its value as plain data, with resolved interpolations.
         paths: value of the configuration key `paths`, with resolved interpolations.
-        asset_list: file of the assets; None for the project's own.
+        asset_list: file that lists the assets; None for `bench/checking/assets.yaml`.
         unpinned: names of assets whose SHA-256 is not checked.
 
     Raises:

@@ -85,8 +85,8 @@ def read_arguments(arguments: Sequence[str]) -> Request:
     for flag, instead in WITHOUT_MEANING.items():
         if getattr(flags, flag.lstrip("-").replace("-", "_")) is not None:
             raise BadInputError(
-                f"{flag}: expected a flag that this program uses, found one of Hydra's that has no effect here; "
-                f"{instead}"
+                f"{flag}: expected a flag that has an effect in this program, found one that only other programs with "
+                f"Hydra use; {instead}"
             )
     if sum(map(bool, (flags.cfg, flags.info, flags.shell_completion, flags.multirun, flags.run))) > 1:
         raise BadInputError(

@@ -79,7 +79,9 @@ class Places(Pictures):
         lines = read_lines(self._listing, "dataset.pictures.listing", "a text file with one file name on each line")
         names = [line for line in lines if line]
         if not names:
-            raise BadInputError(f"{self._listing}: expected one file name of a picture on each line, found none")
+            raise BadInputError(
+                f"{self._listing}: expected the file name of one picture on each line, found an empty file"
+            )
         refuse_repeated([_stem(name) for name in names], listed_in=self._listing)
         return names
 

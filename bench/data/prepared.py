@@ -497,7 +497,7 @@ class _Preparation:
         if len(self.broken) > MOST_BROKEN * tried:
             worst = "; ".join(list(self.broken.values())[:5])
             raise BadInputError(
-                f"dataset: expected at most 1 % broken pictures, found {len(self.broken)} of {tried}: {worst}"
+                f"dataset: expected at most 1 % broken pictures, found {len(self.broken)} of {tried}, such as: {worst}"
             )
         if not self.lines:
             raise BadInputError(

@@ -242,7 +242,9 @@ class SensitivityExperiment:
 
 def _check_choices(choices: Mapping[str, Choice], measures: Mapping[str, Any]) -> None:
     if not choices:
-        raise BadInputError("metrics.choices: expected at least one changed way to measure, found none")
+        raise BadInputError(
+            "metrics.choices: expected at least one choice to compare with the profile's own way to measure, found none"
+        )
     for name, choice in choices.items():
         key = f"metrics.choices.{name}"
         unknown = [metric for metric in choice.metrics if metric not in METRICS]

@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
     @property
     def status(self) -> int:
-        """Exit status of a command that ends with this verdict: 3 for a regression, 4 for cannot tell, otherwise 0."""
+        """Exit status of a command that ends with this verdict: 3 for REGRESSION, 4 for CANNOT_TELL, otherwise 0."""
         return {Verdict.REGRESSION: 3, Verdict.CANNOT_TELL: 4}.get(self, 0)
 
 

@@ -214,7 +214,7 @@ def _read_run(folder: Path) -> dict[str, Any]:
 
 
 def _partial(path: Path) -> BadInputError:
-    return BadInputError(f"{path}: expected a complete run with this file, found no file")
+    return BadInputError(f"{path}: expected this file, which every complete run has, found none")
 
 
 def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:

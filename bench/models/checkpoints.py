@@ -202,8 +202,8 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
         )
     if ours.groups != theirs.norm_num_groups:
         raise ValueError(
-            "diffusers has one number of normalisation groups for encoder and decoder: "
-            f"found {theirs.norm_num_groups} and {ours.groups}"
+            "expected as many normalisation groups in the encoder as in the decoder, because diffusers stores one "
+            f"number for both; found {theirs.norm_num_groups} in the encoder and {ours.groups} in the decoder"
         )
     if ours.conditioned:
         kind = diffusers.AsymmetricAutoencoderKL

@@ -72,10 +72,10 @@ def open_out(config: RunConfig) -> Path:
 
 
 def claim_of(config: RunConfig) -> dict[str, Any]:
-    """Return the plain data that `claim` records about a run: the experiment's name and its configuration.
+    """Return the data with which the function `claim` marks a folder as that of a run.
 
-    The keys in `ALIKE` are left out. The path of the package's assets is replaced by a fixed text, so that the result
-    is equal on every machine.
+    They are the experiment's name and its configuration, without the keys in `ALIKE`. The path of the package's assets
+    is replaced by a fixed text, so that equal runs have equal data on every machine.
     """
     compared = {key: value for key, value in config.resolved.items() if key not in ALIKE}
     text = json.dumps(compared).replace(json.dumps(config.paths.assets)[1:-1], "${paths.assets}")

@@ -136,7 +136,10 @@ class SeedStudy:
 
     @classmethod
     def read(cls, folder: Path) -> SeedStudy:
-        """Read the study from a folder of weights. If the folder has no `seeds.json`, the study has no tables.
+        """Read the study of training seeds that belongs to a folder of weights.
+
+        The tables come from `seeds.json`, and the numbers of recipes and the hashes of the weights from `card.json`.
+        Without `seeds.json`, the result is a study without tables.
 
         Args:
             folder: folder in which `seeds.json` and `card.json` are looked for. Each of the two files may be absent.

@@ -151,12 +151,12 @@ def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
 
 
 def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
-    """Return a judgement for each printed value of a statement, compared with the measured value of `row`.
+    """Compare each value that a claim prints with the measured value of `row`, and return a judgement for each.
 
-    The judgement is "holds" if the two values differ by no more than the largest rounding error plus
-    `claim.digits_margin` times the printed value. This allowance does not grow with the standard error. Otherwise the
-    judgement is "inconclusive" if the 95 % interval of the measured value contains the printed value, and "does not
-    hold" if it does not.
+    The judgement is "holds" if the printed and the measured value differ by no more than the largest error that
+    rounding the printed value can cause, plus `claim.digits_margin` times the printed value. This allowance does not
+    grow with the standard error. Otherwise the judgement is "inconclusive" if the 95 % interval of the measured value
+    contains the printed value, and "does not hold" if it does not.
     """
     parts = []
     for metric, printed, rounding in zip(claim.metrics, claim.printed, claim.roundings, strict=True):

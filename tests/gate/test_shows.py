@@ -122,7 +122,7 @@ def test_a_killed_run_is_inconclusive(old: Path, capsys: pytest.CaptureFixture[s
     (run_json / "run.json").unlink()  # which is written last
     status, shown = ends(capsys, run_json, old)
     assert status == CANNOT_TELL
-    assert "run.json: expected a complete run with this file, found no file" in shown
+    assert "run.json: expected this file, which every complete run has, found none" in shown
 
 
 @pytest.mark.blackbox
