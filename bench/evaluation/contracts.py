@@ -224,7 +224,7 @@ def _check_array(what: str, values: object, count: int) -> None:
     if values.dtype.kind not in "fiub" or values.ndim not in (1, 2) or len(values) != count:
         raise BadInputError(f"{what}: {expected}, found {_sizes(values.shape)} of {values.dtype}")
     if values.ndim == 2 and not np.isfinite(values).all():
-        raise BadInputError(f"{what}: expected finite features, found values that are not finite")
+        raise BadInputError(f"{what}: expected that the measure returns finite features, found NaN or infinite values")
     if values.ndim == 1 and np.isinf(values).any():
         raise BadInputError(
             f"{what}: expected finite values, or NaN for an item that cannot be measured, found infinite values"

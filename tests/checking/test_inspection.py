@@ -185,7 +185,7 @@ def test_the_weights_of_a_decoder_are_compared_with_its_sizes(tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     assert said(asset, tmp_path / "empty") == ["a folder without config.json"]
     (message,) = said(read_assets()["decoder_base"], tmp_path / "empty")
-    assert message.endswith("config.json: expected a network's sizes, found no file")
+    assert message.endswith("config.json: expected a file with a network's sizes, found no file")
 
 
 def test_a_moving_average_is_named_where_the_released_script_uses_raw_weights(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ EXPECTED_ARRAY = "array x from keep: expected a numpy array of 2 real values or 
         ({"x": np.zeros((2, 3, 4))}, f"{EXPECTED_ARRAY}, found 2×3×4 of float64"),
         ({"x": np.zeros(2, complex)}, f"{EXPECTED_ARRAY}, found 2 of complex128"),
         ({"x": np.array(["a", "b"])}, f"{EXPECTED_ARRAY}, found 2 of <U1"),
-        ({"x": np.full((2, 3), np.nan)}, "array x from keep: expected finite features, found values that are not"),
+        ({"x": np.full((2, 3), np.nan)}, "array x from keep: expected that the measure returns finite features"),
         ({"x": np.full(2, np.inf)}, "array x from keep: expected finite values, or NaN for an item that cannot be"),
         (np.zeros(2), "expected that keep returns a dictionary of numpy arrays, found ndarray"),
         ({"y": np.zeros(2)}, "expected that keep returns the array x with one value for each item, found y (values)"),
