@@ -127,7 +127,7 @@ def test_a_picture_too_large_to_open_is_left_for_its_reader_to_refuse(
 ) -> None:
     save(tmp_path / "vast.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(BadInputError, match=r"vast\.png: expected at most 178,956,970 pixels"):
+    with pytest.raises(BadInputError, match=r"vast\.png: expected a picture of at most 178,956,970 pixels"):
         read_rgb(tmp_path / "vast.png")
     assert names(tmp_path) == ["vast.png"]
 

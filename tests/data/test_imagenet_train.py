@@ -109,7 +109,7 @@ def test_a_listing_with_wrong_paths_is_refused(root: Path, tmp_path: Path, text:
 
 @pytest.mark.blackbox
 def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="found nothing at"):
+    with pytest.raises(BadInputError, match="found no folder at"):
         data(tmp_path / "none")
     with pytest.raises(BadInputError, match="found none in"):
         data(tmp_path)

@@ -63,7 +63,7 @@ def test_files_that_are_not_pictures_are_named(tmp_path: Path) -> None:
     colours().save(tmp_path / "whole.png")
     whole = (tmp_path / "whole.png").read_bytes()
     (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
-    for name, found in (("gone.png", "no file"), ("note.png", "something else"), ("half.png", "broken")):
+    for name, found in (("gone.png", "no file"), ("note.png", "found a file of another type"), ("half.png", "broken")):
         with pytest.raises(BadInputError, match=rf"{name}.*{found}"):
             read_rgb(tmp_path / name)
 

@@ -138,7 +138,7 @@ def test_empty_captions_are_skipped_and_counted(copy: Path, caplog: pytest.LogCa
     with caplog.at_level(logging.WARNING):
         data = KarpathyCOCO(copy)
         pictures = list(data) and list(data)
-    assert caplog.messages == [f"{copy / JSON}: skipped 6 empty captions of the split val"]
+    assert caplog.messages == [f"{copy / JSON}: 6 empty captions of the split val are skipped"]
     assert len(pictures) == 5 * IMAGES - 6
     images = entries(copy, "val")
     assert [(picture.id, picture.reference) for picture in pictures[:2]] == [
@@ -172,7 +172,7 @@ def test_missing_images_are_counted_and_shown(copy: Path) -> None:
         (copy / name).unlink()
     with pytest.raises(BadInputError) as caught:
         list(KarpathyCOCO(copy))
-    shown = f"exists in {copy}, found 7 of {IMAGES} missing: {', '.join(gone[:5])} and 2 more"
+    shown = f"expected that each listed file exists in {copy}, found 7 of {IMAGES} missing: {', '.join(gone[:5])} and 2 more"
     assert str(caught.value) == f"{copy / JSON}: {shown}"
 
 
@@ -226,7 +226,7 @@ def test_a_missing_root_or_file_is_named(root: Path, tmp_path: Path) -> None:
     ):
         list(KarpathyCOCO(tmp_path / "nowhere"))
     with pytest.raises(
-        BadInputError, match=r"^dataset\.pictures\.annotations: expected dataset_coco\.json.*gone\.json"
+        BadInputError, match=r"^dataset\.pictures\.annotations: expected the file dataset_coco\.json.*gone\.json"
     ):
         list(KarpathyCOCO(root, "gone.json"))
 

@@ -61,5 +61,5 @@ def test_a_read_error_is_raised_where_the_block_is_requested(items: Items, tmp_p
     broken = Items({**items.manifest, "items": lines}, items.table, copy)
     with ReadAhead(broken, SPANS) as ahead:
         assert len(ahead.read(SPANS[0])) == 3
-        with pytest.raises(Exception, match=f"item {lines[4]['id']} differs from the manifest"):
+        with pytest.raises(Exception, match=f"item {lines[4]['id']} was changed"):
             ahead.read(SPANS[1])

@@ -226,11 +226,11 @@ def test_a_mask_whose_path_is_not_utf8_is_reported_as_broken(tmp_path: Path, pic
     listed = [*copies(masked, 120), replace(masked[0], id="wrong", mask=path)]
     for _ in range(2):
         found = prepared(tmp_path / "items", Listed(listed, "given", "squash"))
-        assert r"\xff.png: expected a mask of" in found.manifest["broken"]["wrong"]
+        assert r"\xff.png: expected a mask in black and white" in found.manifest["broken"]["wrong"]
 
 
 STRANGE = {
-    "number": (lambda picture: Listed([5]), "expected pictures, found 5"),  # type: ignore[list-item]
+    "number": (lambda picture: Listed([5]), "expected objects of the class Picture, found 5"),  # type: ignore[list-item]
     "path": (
         lambda picture: Listed([replace(picture, path="a.png")]),
         "expected Path objects as paths and a text as caption",
