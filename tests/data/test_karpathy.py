@@ -172,8 +172,8 @@ def test_missing_images_are_counted_and_shown(copy: Path) -> None:
         (copy / name).unlink()
     with pytest.raises(BadInputError) as caught:
         list(KarpathyCOCO(copy))
-    shown = f"expected that each listed file exists in {copy}, found 7 of {IMAGES} missing: {', '.join(gone[:5])} and 2 more"
-    assert str(caught.value) == f"{copy / JSON}: {shown}"
+    shown = f"found 7 of {IMAGES} missing: {', '.join(gone[:5])} and 2 more"
+    assert str(caught.value) == f"{copy / JSON}: expected that each listed file exists in {copy}, {shown}"
 
 
 @pytest.mark.blackbox
