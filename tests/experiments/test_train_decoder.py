@@ -224,7 +224,7 @@ def test_everything_that_a_training_of_the_paper_lacks_is_listed_with_its_source
     for name in ("imagenet_train", "sd_inpainting", "vgg16"):
         assert f". {name}: " in said
         assert read_assets()[name].source.split()[0] in said
-    assert "a file with SHA-256" in said
+    assert "expected SHA-256" in said
     state = 3 * 4 * sum(parameter.numel() for parameter in build_decoder("base").parameters())
     found = re.search(r"Disk for 172,824 updates: (\S+) GB of checkpoints", said)
     assert found is not None
