@@ -18,7 +18,7 @@ import torch
 from bench.checking.inspection import Problem
 from bench.config.compose import group_of
 from bench.config.experiment_configs import ArchitectureConfig
-from bench.config.schema import STAGES
+from bench.config.schema import REHEARSAL, STAGES
 from bench.errors import BadInputError
 from bench.models import DECODERS, Decoder, build_decoder
 from bench.models.architecture import cost, trace_layers
@@ -32,7 +32,7 @@ from bench.runtime.text import one_line
 from bench.tables.architecture import TABLES, ArchitectureTable, Line, claims, compare, notes, published
 from bench.tables.architecture_render import frame, layer_grids, print_table, renderings
 from bench.tables.grid import terminal
-from bench.tables.verdicts import Verdict
+from bench.tables.verdicts import PAPER, Verdict
 
 __all__ = ["ArchitectureExperiment"]
 
@@ -59,6 +59,13 @@ class ArchitectureExperiment:
         """Set the configuration and the overrides of the command line."""
         self.config, self.overrides = config, list(overrides)
         self.custom = [word for word in overrides if group_of(word) in CHANGING]
+
+    @property
+    def _scope(self) -> str:
+        """Scope of the verdicts: `paper` for every profile but that of a rehearsal, because no weights are needed."""
+        if self.config.profile.name == REHEARSAL:
+            return REHEARSAL
+        return "custom" if self.custom else PAPER
 
     def missing(self) -> list[Problem]:
         """Return an empty list, because neither weights nor data are needed."""
@@ -126,7 +133,11 @@ class ArchitectureExperiment:
         return ArchitectureTable(
             self.config.table.number,
             self.config.table.title,
-            f"custom ({', '.join(self.custom)})" if self.custom else "at the paper's sizes",
+            f"custom ({', '.join(self.custom)})"
+            if self.custom
+            else "at the paper's sizes"
+            if self._scope == PAPER
+            else REHEARSAL,
             tuple(rows),
             tuple(costs),
             tuple(
@@ -135,7 +146,7 @@ class ArchitectureExperiment:
                     rows,
                     lines,
                     {entry["name"]: entry["parameters"] for entry in costs},
-                    scope="custom" if self.custom else "paper",
+                    scope=self._scope,
                 )
             ),
             (*notes(), COSTS),

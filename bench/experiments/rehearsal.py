@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +19,36 @@ from bench.config.compose import checked
 from bench.config.experiment_configs import RehearsalConfig
 from bench.config.kinds import narrowed
 from bench.config.overrides import setting
+from bench.config.paths import Paths
+from bench.config.schema import REHEARSAL
 from bench.errors import BadInputError
 from bench.experiments.run import experiment_of
 from bench.rehearsal.attempts import Ended, in_process, in_subprocess
 from bench.rehearsal.files import Place, write_asset, write_profile
 from bench.rehearsal.sizes import SIZES
 from bench.rehearsal.steps import FORECAST, LAYERS, Step, chosen_parts, chosen_tables, steps_of
-from bench.results.out_folder import open_out, writing_into
-from bench.results.run_folder import Results
+from bench.results.out_folder import STARTED, open_out, writing_into
+from bench.results.run_folder import RUN, Results
 from bench.results.stamps import RESULTS
 from bench.results.write import run_facts, write_run
+from bench.runtime.distributed import World
 from bench.runtime.files import read_if_there, write_atomically, write_json
 from bench.runtime.text import one_line
+from bench.store.putting_aside import removed
 from bench.tables.grid import Grid, markdown, print_grid, terminal
 
 __all__ = ["Rehearsal"]
 
-OFFLINE = {"HF_HUB_OFFLINE": "1", **{f"{name}_PROXY": "http://127.0.0.1:9" for name in ("HTTP", "HTTPS", "ALL")}}
+PROXIES = [spelled for name in ("http_proxy", "https_proxy", "all_proxy") for spelled in (name, name.upper())]
+OFFLINE = {"HF_HUB_OFFLINE": "1", "NO_PROXY": "", "no_proxy": "", **dict.fromkeys(PROXIES, "http://127.0.0.1:9")}
 """Environment in which no download works, like on a compute node without a network."""
 TOLERANCE = 1e-5
 """Largest accepted relative difference of the numbers of two runs of the same table."""
 DEFAULT_LIMIT = 4
+NAME = "rehearsal"
+TABLE, RECORD = "table.md", "rehearsal.json"
+FOLDERS, FILES = ("files", "logs", "runs"), (TABLE, RECORD, "run.json")
+"""Folders and files in `out` that a new rehearsal in the same folder removes first."""
 TITLE = "Rehearsal of the paper profile with random weights: its numbers mean nothing"
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -64,6 +74,10 @@ class Rehearsal:
         """Set the configuration and the overrides of the command line."""
         if config.rehearsal.size not in SIZES:
             raise BadInputError(f"rehearsal.size: expected {' or '.join(SIZES)}, found {config.rehearsal.size}")
+        if config.profile.name != "paper":
+            raise BadInputError(f"profile: expected paper, which a rehearsal tries, found {config.profile.name}")
+        if config.stage not in ("check", "report"):
+            raise BadInputError(f"stage: expected check or report, the default, found {config.stage}")
         self.config, self.overrides = config, list(overrides)
         self.sizes = SIZES[config.rehearsal.size]
 
@@ -79,35 +93,50 @@ class Rehearsal:
         Raises:
             BadInputError: a setting is wrong, or the disk has too little free space.
         """
-        spec = self.config.rehearsal
-        tables = chosen_tables(spec)
-        chosen_parts(spec)
+        spec, device = self.config.rehearsal, self.config.device
+        tables, limit = chosen_tables(spec), self.config.limit or DEFAULT_LIMIT
+        if not steps_of(spec, Place(Path("files")), limit=limit, device=device, gpus=0):
+            raise BadInputError("rehearsal.parts: expected parts that use one of the chosen tables, found none")
+        if World.here().size > 1:
+            raise BadInputError("rehearsal: expected one process, which starts others itself, found several")
         self._check_disk(Path(self.config.out or "outputs"))
         if self.config.stage == "check":
             print(f"{self.config.name}: ready: the files need about {gigabytes(self.sizes.gigabytes * 1e9)} of disk")
             return Results(Path(), 0)
+        _check_folders(self.config.out)
         out = open_out(self.config).absolute()
-        place, logs = Place(out / "files"), out / "logs"
-        for folder in (place.root, logs, out / "runs"):
-            shutil.rmtree(folder, ignore_errors=True)
-        started = time.monotonic()
-        try:
-            attempts = [self._make(place, tables, logs / "make.txt")]
-            if not attempts[0].wrong:
-                forecasts = spec.size == "full" and in_process(_has_gpu, logs / "device.txt").status == 0
-                limit, device = self.config.limit or DEFAULT_LIMIT, self.config.device
-                steps = steps_of(spec, place, limit=limit, device=device, forecasts=forecasts)
-                for number, step in enumerate(steps, 1):
-                    print(f"{number}/{len(steps)} {step.name}", flush=True)
-                    name = "forecast" if step.name == FORECAST else f"{number:02d}"
-                    attempts.append(self._attempt(step, place, logs / f"{name}.txt"))
-        finally:
-            if not spec.keep:
-                shutil.rmtree(place.root, ignore_errors=True)
+        for name in (*FOLDERS, *FILES):
+            removed(out / name)
+        place, started = Place(out / "files"), time.monotonic()
+        attempts: list[Attempt] = []
+        with _environment(dict.fromkeys(_variables())):
+            try:
+                for attempt in self._attempts(place, tables, out / "logs"):
+                    attempts.append(attempt)
+                    self._write(out, attempts, time.monotonic() - started)
+            finally:
+                if not spec.keep:
+                    for path in (place.root, *(out / "runs").glob("*/decoder"), *(out / "runs").glob("*/best")):
+                        removed(path)
         with writing_into(out):
             self._report(out, attempts, time.monotonic() - started)
         wrong = [attempt.name for attempt in attempts if attempt.wrong]
         return Results(out, 1 if wrong else 0, f"wrong: {', '.join(wrong)}" if wrong else "")
+
+    def _attempts(self, place: Place, tables: Sequence[str], logs: Path) -> Iterator[Attempt]:
+        """Make the files, run every step, and yield what came of each."""
+        making = self._make(place, tables, logs / "make.txt")
+        yield making
+        if making.wrong:
+            return
+        spec, device = self.config.rehearsal, self.config.device
+        # A process that has used a GPU could not be forked, so another process counts them.
+        gpus = 0 if device == "cpu" else in_process(_count_gpus, logs / "gpus.txt").status
+        steps = steps_of(spec, place, limit=self.config.limit or DEFAULT_LIMIT, device=device, gpus=gpus)
+        for number, step in enumerate(steps, 1):
+            print(f"{number}/{len(steps)} {step.name}", flush=True)
+            name = "forecast" if step.name == FORECAST else f"{number:02d}"
+            yield self._attempt(step, place, logs / f"{name}.txt")
 
     def _check_disk(self, out: Path) -> None:
         there = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
@@ -126,34 +155,36 @@ class Rehearsal:
     def _attempt(self, step: Step, place: Place, log: Path) -> Attempt:
         with _taken_away(step.without, place), _environment({**OFFLINE, **place.environment}):
             ended = _run(step, log)
-            stored_before = ended.status == -9
+            was_killed = ended.status == -signal.SIGKILL
             if step.killed:
                 ended = in_process(lambda: _main(step.arguments), log.with_suffix(".resumed.txt"))
         wrong = _wrong(ended, step.status)
         if not wrong and step.says not in ended.text:
             wrong = f"expected {step.says} in what it printed"
-        if not wrong and step.killed and not stored_before:
-            wrong = "ended before it could be killed"
+        if not wrong and step.killed and step.out is not None:
+            latents = read_if_there(step.out / RUN).get("latents") or {}
+            if not was_killed or not latents.get("stored"):
+                wrong = "it ended before it could be killed" if not was_killed else "it found no latents in the store"
         if not wrong and step.like is not None and step.out is not None:
             wrong = _differences(step.out, step.out.parent / step.like)
         if step.store is not None:
             shutil.rmtree(step.store, ignore_errors=True)
         return Attempt(step.name, " ".join(step.arguments), ended.status, ended.seconds, ended.memory, wrong)
 
+    def _write(self, out: Path, attempts: Sequence[Attempt], seconds: float) -> None:
+        """Write `table.md` and `rehearsal.json` with the steps that have run so far."""
+        notes = [f"The rehearsal has taken {seconds:.0f} s. The folder `logs` has what each step printed."]
+        write_atomically(out / TABLE, markdown(self._title, [_grid(attempts)], notes))
+        write_json(out / RECORD, {"attempts": [asdict(one) for one in attempts], "seconds": seconds})
+
     def _report(self, out: Path, attempts: Sequence[Attempt], seconds: float) -> None:
-        """Write `table.md`, `rehearsal.json` and `run.json`, and print the table."""
-        grid = Grid(
-            ["step", "what is wrong", "status", "seconds", "peak memory"],
-            [
-                [one.name, one.wrong or "nothing", str(one.status), f"{one.seconds:.1f}", gigabytes(one.memory)]
-                for one in attempts
-            ],
-            left=2,
-        )
-        title = f"{TITLE} (size {self.config.rehearsal.size})"
-        notes = [f"The whole rehearsal took {seconds:.0f} s. The folder `logs` has what each step printed."]
-        write_atomically(out / "table.md", markdown(title, [grid], notes))
-        write_json(out / "rehearsal.json", {"attempts": [asdict(one) for one in attempts], "seconds": seconds})
+        """Write `run.json`, and print the table and the forecast, if there is one."""
+        facts: dict[str, Any] = {
+            "custom": [],
+            "manifest": None,
+            "seconds": {"all": round(seconds, 3)},
+            "profile": REHEARSAL,
+        }
         write_run(
             out,
             run_facts(
@@ -162,13 +193,44 @@ class Rehearsal:
                 self.overrides,
                 device=self.config.device,
                 weights={},
-                facts={"custom": [], "manifest": None, "seconds": {"all": round(seconds, 3)}},
+                facts=facts,
             ),
         )
-        print_grid(grid, title, terminal())
-        print(one_line(f"table: {out / 'table.md'}"))
+        print_grid(_grid(attempts), self._title, terminal())
+        print(one_line(f"table: {out / TABLE}"))
         if (forecast := out / "logs" / "forecast.txt").is_file():
             print(forecast.read_text(encoding="utf-8"))
+
+    @property
+    def _title(self) -> str:
+        return f"{TITLE} (size {self.config.rehearsal.size})"
+
+
+def _grid(attempts: Sequence[Attempt]) -> Grid:
+    lines = [
+        [one.name, one.wrong or "nothing", str(one.status), f"{one.seconds:.1f}", gigabytes(one.memory)]
+        for one in attempts
+    ]
+    return Grid(["step", "what is wrong", "status", "seconds", "peak memory"], lines, left=2)
+
+
+def _check_folders(out: str | None) -> None:
+    """Refuse a folder whose `files`, `logs` or `runs` do not come from an earlier rehearsal, as they are removed.
+
+    Raises:
+        BadInputError: there is such a folder.
+    """
+    found = [name for name in FOLDERS if out is not None and (Path(out) / name).exists()]
+    if found and out is not None and read_if_there(Path(out) / STARTED).get("experiment") != NAME:
+        raise BadInputError(
+            f"out: expected a folder of an earlier rehearsal, or one without {', '.join(FOLDERS)}, which are removed; "
+            f"found {found[0]} in {out}"
+        )
+
+
+def _variables() -> Iterator[str]:
+    """Yield the name of each environment variable that sets a path, so that no command uses the user's own files."""
+    yield from (f"BENCH_{field.name.upper()}" for field in fields(Paths))
 
 
 def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> int:
@@ -200,6 +262,9 @@ def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> 
         for problem in experiment_of(narrowed(composed, resolved), [*words, *paths]).missing():
             if problem.asset is not None:
                 assets[problem.asset.name] = Path(problem.place)
+    outside = [path for path in assets.values() if not path.is_relative_to(place.root)]
+    if outside:
+        raise BadInputError(f"expected only files below {place.root}, found {outside[0]}")
     for name, path in assets.items():
         print(f"{name}: {path}", flush=True)
         write_asset(name, path, sizes)
@@ -212,11 +277,11 @@ def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> 
     return 0
 
 
-def _has_gpu() -> int:
-    """Return 0 if there is a GPU that PyTorch can use, and 1 otherwise."""
+def _count_gpus() -> int:
+    """Return the number of GPUs that PyTorch can use."""
     import torch
 
-    return 0 if torch.cuda.is_available() else 1
+    return torch.cuda.device_count()
 
 
 def _main(arguments: list[str]) -> int:
@@ -251,10 +316,12 @@ def _wrong(ended: Ended, expected: int) -> str:
 def _differences(out: Path, other: Path) -> str:
     """Return the first number in which two runs of one table differ; "" if there is none."""
     found, expected = (dict(_numbers(read_if_there(folder / RESULTS))) for folder in (out, other))
-    if not expected:
-        return f"no results in {other.name} to compare with"
+    if not any(value is not None for value in expected.values()):
+        return f"no numbers in {other.name} to compare with"
+    if found.keys() != expected.keys():
+        return f"other rows or metrics than {other.name}"
     for key, value in expected.items():
-        here = found.get(key)
+        here = found[key]
         same = here == value or (
             here is not None and value is not None and abs(here - value) <= TOLERANCE * max(abs(value), 1e-9)
         )
@@ -284,15 +351,19 @@ def _taken_away(asset: str | None, place: Place) -> Iterator[None]:
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables while the block runs."""
+def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set environment variables while the block runs, and remove those whose value is None."""
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+
+    def set_all(values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    set_all(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        set_all(before)

@@ -15,6 +15,8 @@ from typing import NoReturn
 
 __all__ = ["Ended", "in_process", "in_subprocess"]
 
+SECONDS_TO_END = 5.0
+"""Time in seconds for which a process that was asked to end is waited for."""
 SECONDS_BETWEEN = 0.05
 """Time in seconds between two looks at a process that is to be killed."""
 
@@ -36,8 +38,11 @@ class Ended:
 
     @property
     def text(self) -> str:
-        """The printed text."""
-        return self.log.read_text(encoding="utf-8", errors="replace")
+        """The printed text; empty if the log is gone."""
+        try:
+            return self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
 
 
 def in_process(call: Callable[[], int], log: Path, *, kill_when: Callable[[], bool] | None = None) -> Ended:
@@ -61,8 +66,7 @@ def in_process(call: Callable[[], int], log: Path, *, kill_when: Callable[[], bo
     try:
         return _wait(child, started, log, kill_when)
     except BaseException:
-        os.kill(child, signal.SIGTERM)
-        os.waitpid(child, 0)
+        _end(child)
         raise
 
 
@@ -85,6 +89,18 @@ def in_subprocess(command: Sequence[str], log: Path) -> Ended:
             raise
         process.returncode = ended.status
     return ended
+
+
+def _end(child: int) -> None:
+    """End a forked process, which may already be ending because the same interrupt has reached it."""
+    for sent in (None, signal.SIGTERM, signal.SIGKILL):
+        if sent is not None:
+            os.kill(child, sent)
+        limit = time.monotonic() + SECONDS_TO_END
+        while time.monotonic() < limit:
+            if os.waitpid(child, os.WNOHANG)[0]:
+                return
+            time.sleep(SECONDS_BETWEEN)
 
 
 def _run(call: Callable[[], int], log: Path) -> NoReturn:

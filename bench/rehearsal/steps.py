@@ -80,12 +80,12 @@ def chosen_tables(spec: RehearsalSpec) -> list[str]:
     known = {_number(name): name for name in compose_config(["experiment=all_tables"]).experiments}
     if spec.tables == ALL:
         return list(known.values())
-    numbers = spec.tables if isinstance(spec.tables, list) else [spec.tables]
-    if not numbers or any(number not in known for number in numbers):
+    numbers = list(spec.tables) if isinstance(spec.tables, list) else [spec.tables]
+    if not numbers or any(type(number) is not int or number not in known for number in numbers):
         raise BadInputError(
             f"rehearsal.tables: expected all, or some of {', '.join(map(str, known))}, found {spec.tables}"
         )
-    return [known[number] for number in numbers]
+    return [known[number] for number in dict.fromkeys(numbers)]
 
 
 def _number(name: str) -> int:
@@ -101,7 +101,7 @@ def chosen_parts(spec: RehearsalSpec) -> list[str]:
         BadInputError: `rehearsal.parts` is neither `all` nor a list of names of parts.
     """
     wanted = list(PARTS) if spec.parts == ALL else spec.parts if isinstance(spec.parts, list) else [spec.parts]
-    if not wanted or any(part not in PARTS for part in wanted):
+    if not wanted or any(not isinstance(part, str) or part not in PARTS for part in wanted):
         raise BadInputError(f"rehearsal.parts: expected all, or some of {', '.join(PARTS)}, found {spec.parts}")
     return [part for part in PARTS if part in wanted]
 
@@ -109,9 +109,10 @@ def chosen_parts(spec: RehearsalSpec) -> list[str]:
 class _Commands:
     """The commands of a rehearsal, in the order in which they run."""
 
-    def __init__(self, spec: RehearsalSpec, place: Place, limit: int, device: str, *, forecasts: bool) -> None:
+    def __init__(self, spec: RehearsalSpec, place: Place, limit: int, device: str, *, gpus: int) -> None:
         self.spec, self.place, self.tables = spec, place, chosen_tables(spec)
-        self.sizes, self.forecasts = SIZES[spec.size], forecasts
+        self.sizes, self.gpus = SIZES[spec.size], gpus
+        self.forecasts = gpus > 0 and spec.size == "full"
         self.runs = place.root.parent / "runs"
         self.shared = ["--config-dir", str(place.conf), f"profile={REHEARSAL}"]
         self.files = [setting("paths.weights", place.weights), setting("paths.data", place.data), f"device={device}"]
@@ -120,7 +121,7 @@ class _Commands:
             f"limit={limit}",
             *([] if spec.steps is None else [f"profile.steps={spec.steps}"]),
             # A report times every decoder, which takes hours at the true sizes on a CPU.
-            *(["stage=tabulate"] if self.sizes.one_file and not forecasts else []),
+            *(["stage=tabulate"] if self.sizes.one_file and not self.forecasts else []),
         ]
         self.single = next((name for name in SINGLE if name in self.tables), None)
 
@@ -140,7 +141,7 @@ class _Commands:
         if self.single is not None:
             asset = SINGLE[self.single]
             words = [f"experiment={self.single}", f"stage={stage}", *self._words(self.store)]
-            yield Step(stage, f"{stage}, a file is missing", words, status=2, says=asset, without=asset)
+            yield Step(stage, f"{stage}, a file is missing", words, status=2, says=f"{asset}: ", without=asset)
 
     def tables_(self) -> Iterator[Step]:
         for name in self.tables:
@@ -184,14 +185,15 @@ class _Commands:
         yield self._run("sweep", "sweep of decoder sizes", words)
 
     def processes(self) -> Iterator[Step]:
-        if self.single is not None:
+        if self.single is not None and self.gpus != 1:
             step = self._run("processes", f"{self.single} in two processes", self._table(self.single), own_store=True)
             yield replace(step, processes=2)
 
     def resume(self) -> Iterator[Step]:
         if self.single is not None:
             step = self._run("resume", f"{self.single}, killed and resumed", self._table(self.single), own_store=True)
-            yield replace(step, killed=True)
+            # A batch of one item lets the kill fall between two batches.
+            yield replace(step, arguments=[*step.arguments, "batch_size=1"], killed=True)
 
     def _table(self, name: str) -> list[str]:
         baselines = ["baseline=native"] if _number(name) == 1 else []
@@ -220,7 +222,7 @@ class _Commands:
         return replace(step, like=self.single, store=store) if own_store else step
 
 
-def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, forecasts: bool) -> list[Step]:
+def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, gpus: int) -> list[Step]:
     """Return the steps of a rehearsal.
 
     Args:
@@ -228,15 +230,18 @@ def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, fore
         place: folders of its files.
         limit: number of items of each table.
         device: device of all commands.
-        forecasts: True if the check shall forecast the paper's runs, which takes hours on a CPU.
+        gpus: number of GPUs. With one, there is no step in several processes, because each needs a GPU of its own.
+            Without one, the check makes no forecast, which would take hours at the true sizes.
 
     Raises:
         BadInputError: `spec` names an unknown table or part.
     """
-    commands = _Commands(spec, place, limit, device, forecasts=forecasts)
+    commands = _Commands(spec, place, limit, device, gpus=gpus)
     made = {
         "check": commands.check, "fetch": commands.fetch, "tables": commands.tables_, "forms": commands.forms,
         "collection": commands.collection, "training": commands.training, "sweep": commands.sweep,
         "processes": commands.processes, "resume": commands.resume,
     }  # fmt: skip
-    return [step for part in chosen_parts(spec) for step in made[part]()]
+    steps = [step for part in chosen_parts(spec) for step in made[part]()]
+    names = {step.name for step in steps}
+    return [step if step.like in names else replace(step, like=None) for step in steps]

@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from bench.config.schema import REHEARSAL
+from bench.tables.verdicts import FAILS, HOLDS, not_judged
+
 __all__ = ["TABLES", "ArchitectureTable", "Line", "LineRow", "claims", "compare", "notes", "published"]
 
 TABLES = (7, 8)
@@ -168,7 +171,7 @@ def claims(
             "text": text,
             "kind": "structure",
             "scope": scope,
-            "verdict": "holds" if holds else "does not hold",
+            "verdict": not_judged(scope) if scope == REHEARSAL else HOLDS if holds else FAILS,
             "evidence": evidence,
             "by": "paper",
             "design": "",

@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from bench.config.compose import checked
+from bench.config.experiment_configs import RehearsalConfig
 from bench.config.schema import REHEARSAL
 from bench.errors import BadInputError
+from bench.experiments.rehearsal import _differences, make_files
 from bench.experiments.run import run
 from bench.gate.read_run import read_side
+from bench.rehearsal.files import Place, write_profile
+from bench.rehearsal.pictures import write_places
+from bench.rehearsal.sizes import SIZES
 from bench.reporting.page import first_line
 from bench.tables.claims import all_claims
 from bench.tables.verdicts import HOLDS, Judgement, verdict_on
@@ -45,13 +51,96 @@ def test_too_little_disk_is_refused_before_anything_is_written(tmp_path: Path, m
         ("rehearsal.size=huge", r"rehearsal\.size: expected full or small, found huge"),
         ("rehearsal.steps=0", r"rehearsal\.steps: expected 1 or more, found 0"),
         ("rehearsal.tables=[1,12]", r"rehearsal\.tables: expected all, or some of 1, .*, found \[1, 12\]"),
+        ("rehearsal.tables=[9] rehearsal.parts=[forms,resume]", r"rehearsal\.parts: expected parts that use one of"),
+        ("profile=mini", r"profile: expected paper, which a rehearsal tries, found mini"),
+        ("stage=score", r"stage: expected check or report, the default, found score"),
         ("rehearsal.parts=[nap]", r"rehearsal\.parts: expected all, or some of check, .*, found \['nap'\]"),
     ],
 )
 def test_wrong_settings_are_refused_before_anything_is_written(word: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=message):
-        run(["experiment=rehearsal", word, f"out={tmp_path / 'out'}"])
+        run(["experiment=rehearsal", *word.split(), f"out={tmp_path / 'out'}"])
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["files", "logs", "runs"])
+@pytest.mark.parametrize("extra", [[], ["overwrite=true"]])
+def test_folders_that_no_rehearsal_has_written_are_left_alone(name: str, extra: list[str], tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("mine")
+    (tmp_path / ".started.json").write_text(json.dumps({"experiment": "table2_inpaint_imagenet"}))
+    with pytest.raises(BadInputError, match=rf"out: expected a folder of an earlier rehearsal, .*found {name} in"):
+        run(["experiment=rehearsal", f"out={tmp_path}", *extra])
+    assert (tmp_path / name / "mine.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("stage", ["check", "report"])
+def test_a_rehearsal_in_several_processes_is_refused(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(BadInputError, match="rehearsal: expected one process"):
+        run(["experiment=rehearsal", f"stage={stage}", f"out={tmp_path / 'out'}"])
+
+
+def test_files_of_the_user_are_neither_read_nor_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = tmp_path / "own"
+    own.mkdir()
+    for name in ("CLIP", "VGG16", "COCO", "PLACES", "WEIGHTS"):
+        (own / name).write_text("real")
+        monkeypatch.setenv(f"BENCH_{name}", str(own / name))
+    words = ["rehearsal.tables=[7]", "rehearsal.parts=[tables]", f"out={tmp_path / 'out'}"]
+    assert run(["experiment=rehearsal", *words]).status == 0
+    composed, _ = checked(["experiment=rehearsal"])
+    assert composed.paths.clip == str(own / "CLIP")  # the variables are back
+    assert {path.read_text() for path in own.iterdir()} == {"real"}
+
+
+def test_making_refuses_a_path_outside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_CLIP", str(tmp_path / "own.pt"))
+    composed, resolved = checked(["experiment=rehearsal", "rehearsal.parts=[tables]"])
+    with pytest.raises(BadInputError, match=r"expected only files below .*files, found .*own\.pt"):
+        make_files(Place(tmp_path / "files"), ["table4_edit_cocoee"], RehearsalConfig.of(composed, resolved))
+    assert not (tmp_path / "files").exists()
+
+
+def test_pictures_of_somebody_else_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "test_256").mkdir()
+    (tmp_path / "test_256" / "Places365_test_00000001.jpg").write_text("real")
+    with pytest.raises(FileExistsError):
+        write_places(tmp_path, SIZES["small"].counts)
+    assert (tmp_path / "test_256" / "Places365_test_00000001.jpg").read_text() == "real"
+
+
+def test_the_tables_of_layers_are_not_judged_in_a_rehearsal(tmp_path: Path) -> None:
+    place = Place(tmp_path / "files")
+    write_profile(place, {}, SIZES["small"])
+    words = [f"hydra.searchpath=[file://{place.conf}]", "profile=rehearsal", f"out={tmp_path / 'out'}"]
+    run(["experiment=table7_architecture_base", *words, "stage=tabulate"])
+    claims = json.loads((tmp_path / "out" / "results.json").read_text())["claims"]
+    assert {(claim["scope"], claim["verdict"]) for claim in claims} == {(REHEARSAL, "not judged on rehearsal")}
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ({"a": 1.0}, ""),
+        ({"a": 1.000001}, ""),
+        ({"a": 1.01}, "a of row: expected 1.0, found 1.01"),
+        ({"a": None}, "a of row: expected 1.0, found None"),
+        ({}, "other rows or metrics than first"),
+        ({"a": 1.0, "b": 2.0}, "other rows or metrics than first"),
+    ],
+)
+def test_numbers_of_two_runs_are_compared(found: dict[str, float | None], said: str, tmp_path: Path) -> None:
+    for name, metrics in (("first", {"a": 1.0}), ("second", found)):
+        (tmp_path / name).mkdir()
+        row = {"method": "row", "metrics": {key: {"value": value} for key, value in metrics.items()}}
+        (tmp_path / name / "results.json").write_text(json.dumps({"rows": [row]}))
+    assert _differences(tmp_path / "second", tmp_path / "first") == said
+    (tmp_path / "first" / "results.json").write_text(json.dumps({"rows": []}))
+    assert _differences(tmp_path / "second", tmp_path / "first") == "no numbers in first to compare with"
 
 
 @pytest.fixture(scope="module")
