@@ -259,9 +259,9 @@ def test_a_read_only_store_that_lacks_one_kind_of_a_block_names_the_kind(
     with closing(store.turns("latents", {"block": keys})) as turns, pytest.raises(BadInputError) as raised:
         next(turns)
     assert str(raised.value) == (
-        "paths.store: expected a folder that can be written, as latents of the kinds encoded, encoded_known (an "
-        "earlier version of this program did not save them as files of their own) are missing in it; found [Errno 30] "
-        "Read-only file system"
+        "paths.store: expected a folder that can be written, because latents of the kinds encoded, encoded_known (an "
+        "earlier version of this program did not save them as files of their own) must be saved in it; found an error: "
+        "[Errno 30] Read-only file system"
     )
     absent = {"latents": content_key({"seed": 1})}
     with (
