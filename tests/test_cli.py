@@ -74,7 +74,7 @@ SLIPS = [
     (["--multirun", "--run", SEVENTH], "expected at most one of the flags --run, -m"),
     (["-m", SEVENTH, "limit=1,2"], "limit: expected a key that table7_architecture_base uses"),
     (["-m", SEVENTH], "-m: expected an override with several values"),
-    (["-m", SEVENTH, "seed=range(1,1)"], "seed: expected values to sweep over, found a range without any"),
+    (["-m", SEVENTH, "seed=range(1,1)"], "seed: expected values to sweep over, found an empty range"),
     (["-sc", "query=bash"], "-sc: expected the environment variable 'COMP_LINE'"),
     (["--cfg", "hydra", SEVENTH, "-p", "nonsense"], "--package: expected a key of the configuration, found nonsense"),
     (["--experiment=table2"], "did you mean experiment=table2?"),

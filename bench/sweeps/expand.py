@@ -45,7 +45,7 @@ def sweep_jobs(words: list[str]) -> list[Job]:
     values = [list(override.sweep_string_iterator()) for override in swept]
     empty = next((key for key, combination in zip(keys, values, strict=True) if not combination), None)
     if empty is not None:
-        raise BadInputError(f"{empty.lstrip('+~')}: expected values to sweep over, found a range without any")
+        raise BadInputError(f"{empty.lstrip('+~')}: expected values to sweep over, found an empty range")
     return [
         Job(
             str(number),

@@ -110,7 +110,7 @@ def before_trial(sizes: DecoderConfig, recipe: DecoderRecipe) -> list[str]:
     """Return the lines of an estimate of the disk space, for a training whose files are still incomplete."""
     return [
         f"Disk for {recipe.steps:,} updates: {Space.of(sizes, recipe).described()}.",
-        "Memory and time can be estimated once no file is missing, because the estimate trains on noise for some updates.",
+        "Memory and time can be estimated once no file is missing, because the estimate makes some updates on noise.",
     ]
 
 
