@@ -169,7 +169,9 @@ def test_a_data_set_gets_its_table(folder: Path) -> None:
 
 def test_a_key_that_a_class_does_not_take_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(the_command("mean_colour"), "+rows.mean_colour.method.colour=red") == 2
-    assert "rows.mean_colour.method.colour: no such key; mean_colour.MeanColour takes none" in capsys.readouterr().err
+    assert (
+        "rows.mean_colour.method.colour: no such key; mean_colour.MeanColour accepts no keys" in capsys.readouterr().err
+    )
 
 
 def test_a_missing_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,12 +75,10 @@ def check_at_once(recipe: DecoderRecipe, processes: int) -> None:
         BadInputError: `recipe.at_once` is `auto` for several processes, or it is not a multiple of their number.
     """
     if processes > 1 and recipe.at_once == AUTO:
-        raise BadInputError(
-            f"training.at_once: expected a number for {processes} processes, found {AUTO}, which is for one"
-        )
+        raise BadInputError(f"training.at_once: expected a number, because {processes} processes train, found {AUTO}")
     if isinstance(recipe.at_once, int) and recipe.at_once % processes:
         raise BadInputError(
-            f"training.at_once: expected a multiple of the {processes} processes, found {recipe.at_once}"
+            f"training.at_once: expected a multiple of {processes} (one share for each process), found {recipe.at_once}"
         )
 
 
