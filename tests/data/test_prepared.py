@@ -155,7 +155,7 @@ def test_more_than_one_broken_picture_in_a_hundred_is_refused(tmp_path: Path, pi
     spoil(pictures[1])
     pictures[2].path.unlink()
     with pytest.raises(
-        BadInputError, match=r"^dataset: expected at most 1 % broken pictures, found 2 of 112: "
+        BadInputError, match=r"^dataset: expected at most 1 % broken pictures, found 2 of 112, such as: "
     ) as caught:
         prepare(tmp_path / "items", [*pictures[1:3], *copies(pictures, 110)])
     assert str(pictures[1].path) in str(caught.value)

@@ -266,6 +266,6 @@ def test_a_read_only_store_that_lacks_one_kind_of_a_block_names_the_kind(
     absent = {"latents": content_key({"seed": 1})}
     with (
         closing(store.turns("latents", {"block": absent})) as turns,
-        pytest.raises(BadInputError, match="written, as latents are missing in it"),
+        pytest.raises(BadInputError, match="because latents must be saved in it"),
     ):
         next(turns)
