@@ -264,7 +264,9 @@ def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> 
                 assets[problem.asset.name] = Path(problem.place)
     outside = [path for path in assets.values() if not path.is_relative_to(place.root)]
     if outside:
-        raise BadInputError(f"expected only files below {place.root}, found {outside[0]}")
+        raise BadInputError(
+            f"rehearsal: expected to make files only in {place.root}, found a path outside: {outside[0]}"
+        )
     for name, path in assets.items():
         print(f"{name}: {path}", flush=True)
         write_asset(name, path, sizes)

@@ -100,7 +100,7 @@ def test_files_of_the_user_are_neither_read_nor_written(tmp_path: Path, monkeypa
 def test_making_refuses_a_path_outside_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENCH_CLIP", str(tmp_path / "own.pt"))
     composed, resolved = checked(["experiment=rehearsal", "rehearsal.parts=[tables]"])
-    with pytest.raises(BadInputError, match=r"expected only files below .*files, found .*own\.pt"):
+    with pytest.raises(BadInputError, match=r"expected to make files only in .*files, found a path outside: .*own\.pt"):
         make_files(Place(tmp_path / "files"), ["table4_edit_cocoee"], RehearsalConfig.of(composed, resolved))
     assert not (tmp_path / "files").exists()
 
