@@ -184,7 +184,9 @@ def save_decoder(
         save_network(decoder, path, {"_class_name": _OWN, **notes, **asdict(decoder.config)})
     elif layout == "diffusers":
         if first_stage is None:
-            raise ValueError("the layout diffusers stores a whole autoencoder: expected a first_stage, found none")
+            raise ValueError(
+                "first_stage: expected an autoencoder, because layout=diffusers writes a whole one, found None"
+            )
         _save_for_diffusers(decoder, path, first_stage)
         _note(path, notes)
     else:

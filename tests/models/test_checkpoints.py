@@ -351,7 +351,7 @@ def test_decoders_unknown_to_diffusers_are_not_written_for_it(tmp_path: Path) ->
     refused: list[tuple[Decoder, AutoencoderKL | None, str]] = [
         (tiny(channels=channels, blending="concat"), first_stage, "blending concat, branch plain"),
         (tiny(channels=channels, branch="partial"), first_stage, "blending add, branch partial"),
-        (tiny(channels=channels), None, "expected a first_stage, found none"),
+        (tiny(channels=channels), None, "first_stage: expected an autoencoder"),
         (tiny(channels=channels, groups=8), first_stage, "found 4 and 8"),
         (tiny(), three_levels, "condition_encoder.layers.4"),
         (tiny("vanilla", channels=channels, layers=3), first_stage, "unexpected"),
