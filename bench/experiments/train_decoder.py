@@ -433,7 +433,7 @@ class TrainDecoder:
         )
         write_run(out, facts)
         print_curve(losses, validations)
-        print(f"\n{at_once or 'unknown'} items at once")
+        print(f"\nItems in one forward pass: {at_once or 'unknown'}")
         print(one_line(f"files: {out}"))
         print(one_line(f"decoder: {out / 'decoder'}"))
 

@@ -276,7 +276,7 @@ def test_a_training_prints_what_it_wrote_and_records_the_items_at_once(
     out = tmp_path / "out"
     bench.run(words(store, out, "training.batch_size=20", "training.at_once=auto", "training.steps=1"))
     said = capfd.readouterr().out.splitlines()
-    assert said[-3:] == ["5 items at once", f"files: {out}", f"decoder: {out / 'decoder'}"]
+    assert said[-3:] == ["Items in one forward pass: 5", f"files: {out}", f"decoder: {out / 'decoder'}"]
     assert json.loads((out / "run.json").read_text())["at_once"] == 5  # the largest divisor of 20 up to 8
     assert load_decoder(out / "decoder").lineage["at_once"] == 5
 
