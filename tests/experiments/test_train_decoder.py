@@ -258,7 +258,7 @@ def test_the_check_of_a_training_estimates_its_time_memory_and_space(
 @pytest.mark.blackbox
 @pytest.mark.parametrize(
     ("at_once", "message"),
-    [("auto", "expected a number for 2 processes, found auto"), ("1", "expected a multiple of the 2 processes")],
+    [("auto", "expected a number, because 2 processes train, found auto"), ("1", "expected a multiple of 2 ")],
 )
 def test_several_processes_are_refused_before_they_start_to_work(
     at_once: str, message: str, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -352,7 +352,7 @@ def test_decoders_unknown_to_diffusers_are_not_written_for_it(tmp_path: Path) ->
         (tiny(channels=channels, blending="concat"), first_stage, "blending concat, branch plain"),
         (tiny(channels=channels, branch="partial"), first_stage, "blending add, branch partial"),
         (tiny(channels=channels), None, "first_stage: expected an autoencoder"),
-        (tiny(channels=channels, groups=8), first_stage, "found 4 and 8"),
+        (tiny(channels=channels, groups=8), first_stage, "found 4 in the encoder and 8 in the decoder"),
         (tiny(), three_levels, "condition_encoder.layers.4"),
         (tiny("vanilla", channels=channels, layers=3), first_stage, "unexpected"),
         (tiny(channels=channels, latent_channels=8), first_stage, "decoder.conv_in.weight"),
