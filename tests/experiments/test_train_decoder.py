@@ -303,6 +303,8 @@ def paper(tmp_path: Path) -> list[str]:
         "~profile.perceptual.backbone",
         f"+profile.perceptual.path={MINI / 'loss_features'}",
         "training.resolution=32",
+        "training.batch_size=2",
+        "training.at_once=2",
         "device=cpu",
         "stage=check",
     ]
