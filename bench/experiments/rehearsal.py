@@ -42,8 +42,12 @@ __all__ = ["Rehearsal"]
 PROXIES = [spelled for name in ("http_proxy", "https_proxy", "all_proxy") for spelled in (name, name.upper())]
 OFFLINE = {"HF_HUB_OFFLINE": "1", "NO_PROXY": "", "no_proxy": "", **dict.fromkeys(PROXIES, "http://127.0.0.1:9")}
 """Environment in which no download works, like on a compute node without a network."""
-TOLERANCE = 1e-5
-"""Largest accepted relative difference of the numbers of two runs of the same table."""
+TOLERANCE = 1e-3
+"""Largest accepted relative difference of the numbers of two runs of the same table.
+
+With other sizes of batches or another number of threads, sums are rounded otherwise, and a few pixels of the images in
+8 bits change by one level.
+"""
 DEFAULT_LIMIT = 4
 NAME = "rehearsal"
 TABLE, RECORD = "table.md", "rehearsal.json"

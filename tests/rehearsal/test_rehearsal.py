@@ -126,7 +126,7 @@ def test_the_tables_of_layers_are_not_judged_in_a_rehearsal(tmp_path: Path) -> N
     ("found", "said"),
     [
         ({"a": 1.0}, ""),
-        ({"a": 1.000001}, ""),
+        ({"a": 1.0005}, ""),
         ({"a": 1.01}, "a of row: expected 1.0, found 1.01"),
         ({"a": None}, "a of row: expected 1.0, found None"),
         ({}, "other rows or metrics than first"),
