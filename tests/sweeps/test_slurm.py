@@ -32,7 +32,7 @@ def cluster() -> Iterator[SlurmCluster]:
 
 def array_of(errors: str) -> str:
     """Return the id of the array, from the first line of what the command printed on stderr."""
-    found = re.match(r"3 jobs: (\d+)_0, \1_1, \1_2; logs in (.*)\n", errors)
+    found = re.match(r"3 jobs were submitted \((\d+)_0, \1_1, \1_2\); their logs are in (.*)\n", errors)
     assert found, errors
     return found[1]
 
@@ -153,8 +153,8 @@ def test_jobs_of_a_stopped_command_continue_and_are_gathered_later(
     assert process.returncode == 143
     assert array_of(errors) == array
     assert errors.splitlines()[1:] == [
-        f"the jobs continue; scancel {array} ends them",
-        f"when they have finished, run: python -m bench.gather {folder / 'out'}",
+        f"the jobs continue to run; `scancel {array}` ends them",
+        f"when all jobs have ended, `python -m bench.gather {folder / 'out'}` makes their table",
         "bench: asked to end; run the same command again to continue from here",
     ]
     assert not (folder / "out" / "sweep.csv").exists()
