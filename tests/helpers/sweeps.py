@@ -77,7 +77,7 @@ def shards(folder: Path) -> dict[Path, tuple[int, int]]:
 
 def starts(log: str) -> int:
     """Return how often a job has started to run, from its log."""
-    return log.count("profile mini: compare its numbers only with each other\n")
+    return log.count("the numbers of the profile mini can be compared only with each other\n")
 
 
 def latents_of(folder: Path, job: int) -> dict[str, int]:
