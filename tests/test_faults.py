@@ -173,7 +173,7 @@ def test_a_run_resumes_after_running_out_of_memory(whole: Path, tmp_path: Path) 
     assert done.returncode == 1
     (said,) = messages(done.stderr)
     assert "out of memory" in said
-    assert "a smaller batch (batch_size=N" in said
+    assert "set batch_size=N" in said
     assert not (tmp_path / "out" / "run.json").exists()
     subprocess.run(line, env={**env, "SHORT": "0"}, check=True, capture_output=True, timeout=600)
     run = json.loads((tmp_path / "out" / "run.json").read_text())
