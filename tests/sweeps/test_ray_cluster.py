@@ -58,7 +58,7 @@ def test_a_stopped_command_ends_its_jobs_and_the_next_one_continues(
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 143, errors
     assert "Traceback" not in errors
-    assert errors.splitlines()[-1] == "bench: asked to end; run the same command again to continue from here"
+    assert errors.splitlines()[-1] == "bench: asked to end (SIGTERM); run the same command again to continue from here"
     wait_for(lambda: not cluster.jobs())
     assert not list((folder / "out").glob("*/job.json"))
     before = shards(folder)

@@ -155,7 +155,7 @@ def test_jobs_of_a_stopped_command_continue_and_are_gathered_later(
     assert errors.splitlines()[1:] == [
         f"the jobs continue to run; `scancel {array}` ends them",
         f"when all jobs have ended, `python -m bench.gather {folder / 'out'}` makes their table",
-        "bench: asked to end; run the same command again to continue from here",
+        "bench: asked to end (SIGTERM); run the same command again to continue from here",
     ]
     assert not (folder / "out" / "sweep.csv").exists()
     cancel(cluster, f"{array}_1")
