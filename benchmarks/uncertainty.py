@@ -39,7 +39,7 @@ class Found:
     covered: float
     """The share of intervals that contain the mean over draws."""
     covered_where_claimed: float
-    """The same share among only those draws that have enough effective sources; NaN if there are none."""
+    """The share of such intervals among the draws that have enough effective sources; NaN if there are none."""
     claimed: float
     """The share of draws that have enough effective sources."""
 
