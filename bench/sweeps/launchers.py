@@ -28,7 +28,7 @@ from bench.results.run_folder import Results
 from bench.runtime.signals import ending, handlers_kept, uninterrupted
 from bench.runtime.streams import log_to_stderr
 from bench.sweeps.jobs import FAILED, Job, Run, note_end, run_job
-from bench.sweeps.slurm_queue import PROGRAM, SlurmQueue, reason
+from bench.sweeps.slurm_queue import ENDED, PROGRAM, UNKNOWN, SlurmQueue, reason
 
 __all__ = ["for_launcher", "launch", "launcher_of"]
 
@@ -57,7 +57,7 @@ SIGTERM again, because a job that has just started may ignore the signal.
 """
 POLL = 0.5
 """Seconds between two looks at a job on Ray."""
-KILLED = "the job's process was killed, possibly for lack of memory"
+KILLED = ENDED[UNKNOWN]
 OUT_OF_TIME = "UncompletedJobError"
 """Name of the error that submitit raises inside a job whose time has ended if it does not queue the job again."""
 EXCLUDED = {"_target_", "submitit_folder", "max_num_timeout"}

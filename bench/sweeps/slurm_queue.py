@@ -13,7 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterable
 
-__all__ = ["PROGRAM", "SlurmQueue", "reason"]
+__all__ = ["ENDED", "PROGRAM", "UNKNOWN", "SlurmQueue", "reason"]
 
 log = logging.getLogger(__name__)
 
