@@ -114,26 +114,27 @@ def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> Non
         sizes: sizes of the networks.
     """
     facts = read_facts()
-    for name, path in assets.items():
+    hashes = {name: file_sha256(path) for name, path in assets.items() if path.is_file()}
+    for name, found in hashes.items():
         if "sha256" in facts[name]:
-            facts[name]["sha256"] = file_sha256(path)
+            facts[name]["sha256"] = found
         download = facts[name].get("download", {})
         if "sha256" in download:
-            facts[name]["download"] = {**download, "sha256": file_sha256(path)}
+            facts[name]["download"] = {**download, "sha256": found}
     listed = place.root / "assets.yaml"
     _write(listed, facts)
     changed = {"name": REHEARSAL, "asset_list": str(listed), **sizes.profile}
     _write(place.conf / "profile" / f"{REHEARSAL}.yaml", {"defaults": ["paper", "_self_"], **changed})
-    _write(place.conf / "metrics" / f"{REHEARSAL}.yaml", {"defaults": ["paper", "_self_"], **_programs(assets)})
+    _write(place.conf / "metrics" / f"{REHEARSAL}.yaml", {"defaults": ["paper", "_self_"], **_programs(assets, hashes)})
 
 
-def _programs(assets: Mapping[str, Path]) -> dict[str, Any]:
+def _programs(assets: Mapping[str, Path], hashes: Mapping[str, str]) -> dict[str, Any]:
     """Return the keys of `metrics` that give the SHA-256 of programs, because another program would not be run."""
     measures: dict[str, Any] = {}
     if "clip" in assets:
-        measures["clip"] = {"measure": {"encoder": {"sha256": file_sha256(assets["clip"])}}}
+        measures["clip"] = {"measure": {"encoder": {"sha256": hashes["clip"]}}}
     if "inception_clean" in assets and is_program(assets["inception_clean"]):
-        measures["clean"] = {"measure": {"sha256": file_sha256(assets["inception_clean"])}}
+        measures["clean"] = {"measure": {"sha256": hashes["inception_clean"]}}
     return {"measures": measures} if measures else {}
 
 

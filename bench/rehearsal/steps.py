@@ -110,7 +110,7 @@ class _Commands:
     """The commands of a rehearsal, in the order in which they run."""
 
     def __init__(self, spec: RehearsalSpec, place: Place, limit: int, device: str, *, gpus: int) -> None:
-        self.spec, self.place, self.tables = spec, place, chosen_tables(spec)
+        self.place, self.tables = place, chosen_tables(spec)
         self.sizes, self.gpus = SIZES[spec.size], gpus
         self.forecasts = gpus > 0 and spec.size == "full"
         self.runs = place.root.parent / "runs"
