@@ -6,8 +6,6 @@ The estimate uses the number and size of the items, and a trial run of a few ite
 from __future__ import annotations
 
 import resource
-import shutil
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +19,7 @@ from bench.checking.report import gigabytes
 from bench.data.items import Item
 from bench.results.run_folder import Forecast
 from bench.runtime.device import finish
+from bench.runtime.machine import free_disk, peak_memory
 from bench.runtime.seeding import numpy_generator
 
 __all__ = [
@@ -162,8 +161,7 @@ class Meter:
         """Return the peak memory so far in bytes: of the CUDA device, or of this process for any other device."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return peak_memory(resource.getrusage(resource.RUSAGE_SELF))
 
 
 def trial_items(resolution: int, count: int) -> list[Item]:
@@ -242,8 +240,7 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
         f"{gigabytes(count * size)} for {what}"
         for what, size in (("items", work.item_bytes), ("latents", trial.latents), ("scores", trial.scores))
     ]
-    there = next(parent for parent in (store.absolute(), *store.absolute().parents) if parent.exists())
-    free = gigabytes(shutil.disk_usage(there).free)
+    free = gigabytes(free_disk(store))
     time_needed = duration(forecast(work, trial).seconds)
     told = "" if trial.tried >= trial.batch else f", estimated from {_items(trial.tried)}"
     timed = f", estimated from {trial.steps} sampling steps" if trial.steps else ""

@@ -33,6 +33,7 @@ from bench.results.stamps import RESULTS
 from bench.results.write import run_facts, write_run
 from bench.runtime.distributed import World
 from bench.runtime.files import read_if_there, write_atomically, write_json
+from bench.runtime.machine import free_disk
 from bench.runtime.text import one_line
 from bench.store.putting_aside import removed
 from bench.tables.grid import Grid, markdown, print_grid, terminal
@@ -143,12 +144,11 @@ class Rehearsal:
             yield self._attempt(step, place, logs / f"{name}.txt")
 
     def _check_disk(self, out: Path) -> None:
-        there = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
-        free, needed = shutil.disk_usage(there).free, self.sizes.gigabytes * 1e9
+        free, needed = free_disk(out), self.sizes.gigabytes * 1e9
         if free < needed:
             raise BadInputError(
                 f"out: expected {gigabytes(needed)} of free disk for the files of rehearsal.size="
-                f"{self.config.rehearsal.size}, found {gigabytes(free)} at {there}"
+                f"{self.config.rehearsal.size}, found {gigabytes(free)} at {out}"
             )
 
     def _make(self, place: Place, tables: Sequence[str], log: Path) -> Attempt:

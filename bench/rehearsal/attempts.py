@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from bench.runtime.machine import peak_memory
+
 __all__ = ["Ended", "in_process", "in_subprocess"]
 
 SECONDS_TO_END = 5.0
@@ -124,8 +126,7 @@ def _wait(child: int, started: float, log: Path, kill_when: Callable[[], bool] |
     while True:
         found, status, usage = os.wait4(child, options)
         if found:
-            unit = 1 if sys.platform == "darwin" else 1024
-            return Ended(os.waitstatus_to_exitcode(status), time.monotonic() - started, usage.ru_maxrss * unit, log)
+            return Ended(os.waitstatus_to_exitcode(status), time.monotonic() - started, peak_memory(usage), log)
         if kill_when is not None and kill_when():
             os.kill(child, signal.SIGKILL)
             options, kill_when = 0, None

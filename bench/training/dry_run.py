@@ -5,7 +5,6 @@ It makes a few updates on noise, and saves nothing.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from bench.models import Decoder, DecoderConfig
 from bench.models.discriminator import PatchDiscriminator
 from bench.results.run_folder import Forecast
 from bench.runtime.device import describe
+from bench.runtime.machine import free_disk
 from bench.runtime.seeding import numpy_generator
 from bench.training.recipe import AUTO, DecoderRecipe
 from bench.training.trainer import DecoderTraining
@@ -202,8 +202,7 @@ def estimate_training(sizes: DecoderConfig, recipe: DecoderRecipe, trial: Traini
         store: folder of the store, for its free disk space.
     """
     found = forecast_training(sizes, recipe, trial)
-    there = next(parent for parent in (store.absolute(), *store.absolute().parents) if parent.exists())
-    free = gigabytes(shutil.disk_usage(there).free)
+    free = gigabytes(free_disk(store))
     reckoned = "" if trial.tried == trial.at_once else f", reckoned from {trial.tried} item at once"
     update = f"{trial.seconds:.3g} s an update"
     if _has_discriminator(recipe):
