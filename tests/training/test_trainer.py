@@ -44,6 +44,13 @@ def equal(first: torch.nn.Module, second: torch.nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+def assert_equal_networks(first: DecoderTraining, second: DecoderTraining) -> None:
+    assert equal(first.decoder, second.decoder)
+    assert first.discriminator is not None
+    assert second.discriminator is not None
+    assert equal(first.discriminator, second.discriminator)
+
+
 @pytest.mark.property
 @pytest.mark.parametrize("stop", [2, 3, 5])
 def test_a_resumed_training_equals_an_uninterrupted_one(pictures: Path, tmp_path: Path, stop: int) -> None:
@@ -54,10 +61,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(pictures: Path, tmp_path
     done = stop - 1  # an update is saved when the next is asked for, and only every second one
     assert resumed.step == done - done % 2
     assert expected[resumed.step :] == losses(resumed)
-    assert equal(resumed.decoder, whole.decoder)
-    assert resumed.discriminator is not None
-    assert whole.discriminator is not None
-    assert equal(resumed.discriminator, whole.discriminator)
+    assert_equal_networks(resumed, whole)
 
 
 @pytest.mark.blackbox
@@ -101,10 +105,7 @@ def test_a_request_to_end_gives_up_the_update_that_has_begun(
     expected = losses(whole)
     resumed = training(pictures, tmp_path, save_every=100)
     assert losses(resumed) == expected[3:]
-    assert equal(resumed.decoder, whole.decoder)
-    assert resumed.discriminator is not None
-    assert whole.discriminator is not None
-    assert equal(resumed.discriminator, whole.discriminator)
+    assert_equal_networks(resumed, whole)
 
 
 @pytest.mark.blackbox
