@@ -320,7 +320,9 @@ def _opened(folder: Path) -> Items | None:
         return None
     try:
         if any(os.path.lexists(folder / name) and not (folder / name).is_file() for name in (MANIFEST, TABLE, SUMS)):
-            raise ValueError("a prepared file is a folder or another thing that is not a regular file")
+            raise ValueError(
+                "something that is not a regular file, such as a folder, is in the place of a prepared file"
+            )
         manifest: dict[str, Any] = {**read_json_as(folder / MANIFEST, _Manifest)}
         table = datasets.Dataset.from_file(str(folder / TABLE))
         table.data.validate(full=True)

@@ -272,7 +272,7 @@ class Layouts:
         self._known: dict[tuple[Unit, bool | None], Layout] = {}
 
     def of(self, cell: Cell) -> Layout:
-        """Return the layout that the arrays of a cell must have, as `Layout` describes it."""
+        """Return the names, types and shapes that the arrays of a `Cell` must have, as a `Layout`."""
         unit = cell.unit
         decoded = None if cell.row == TRUTH else self._scoring.methods[cell.row].decodes
         if (unit, decoded) not in self._known:

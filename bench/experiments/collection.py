@@ -101,7 +101,7 @@ class Collection:
                 missing[name] = [Problem("", str(error))]
         forecasts = [result.forecast for result in ready.values() if result.forecast is not None]
         if forecasts:
-            print(f"{self.config.name}: all experiments that can run now need together {total(forecasts)}")
+            print(f"{self.config.name}: the experiments that lack no file need, all together, {total(forecasts)}")
         problems = joined(missing)
         if problems:
             tail = [*before_trials(planned), *_readiness(missing)]

@@ -309,7 +309,10 @@ def _has_latents(store: Path | None) -> bool:
 
 
 def _wrong(ended: Ended, expected: int) -> str:
-    """Return what is wrong with the end of a process, from its exit status and its printed text; "" for nothing."""
+    """Return a text that says what went wrong in a process, or an empty text if it ended as expected.
+
+    The exit status and the printed text of the process show what went wrong.
+    """
     text = ended.text
     if TRACEBACK in text:
         return f"a traceback: {one_line(text.strip().splitlines()[-1])}"

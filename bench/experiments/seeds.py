@@ -263,7 +263,7 @@ class SeedsExperiment:
         """Run some rows of a table with the decoders of one seed. The run has its own folder inside `out`."""
         started = time.monotonic()
         name = _name(table, seed)
-        print(f"\n{name}: measures the rows {', '.join(rows)}", flush=True)
+        print(f"\n{name}: this run measures the rows {', '.join(rows)}", flush=True)
         words = [*table.words, f"row=[{','.join(rows)}]", "stage=tabulate"]
         if seed != self.shipped["seed"]:
             used = {table.decoders[row] for row in rows}

@@ -155,7 +155,8 @@ class TrainDecoder:
         if self.recipe.profile != profile:
             known = ", ".join(f"training={name}" for name in _recipes(profile)) or f"+training.profile={profile}"
             raise BadInputError(
-                f"training: expected a recipe of the profile {profile} ({known}), found one of {self.recipe.profile}"
+                f"training: expected a recipe of the profile {profile} ({known}), found a recipe of the "
+                f"profile {self.recipe.profile}"
             )
         check_at_once(self.recipe, World.here().size)  # before the processes share any work
         _ = self.sizes

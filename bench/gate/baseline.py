@@ -65,7 +65,10 @@ def _table(name: str, entry: BaselineTable, protocols: Mapping[str, Protocol], p
         key for key in (*entry["protocols"].values(), entry["sampling"]) if key is not None and key not in protocols
     ]
     if missing:
-        raise BadInputError(f"{place}: expected a protocol with the hash {missing[0][:12]}…, found none")
+        raise BadInputError(
+            f"{place}: expected that the file contains every protocol to which its numbers refer, found no protocol "
+            f"with the hash {missing[0][:12]}…"
+        )
     numbers = {
         (row, metric): Number(
             found["value"], found["higher_is_better"], found["stderr"], found["n"], found.get("reason", "")

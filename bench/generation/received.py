@@ -18,7 +18,7 @@ __all__ = ["ReceivedLatents", "received_latents"]
 
 @dataclass(frozen=True)
 class ReceivedLatents:
-    """The latents that a row passed to its decoder."""
+    """A record of the latents that the decoder of a row received: their kind, hash and number."""
 
     kind: str
     """Kind of latents that the row asks for, one of `bench.generation.method.LATENTS`."""

@@ -263,7 +263,10 @@ def _distance(shift: Array, traces: float, overlap: float) -> float:
 def _mean(name: str, mean: npt.ArrayLike) -> Array:
     values = np.asarray(mean, dtype=np.float64)
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
-        raise ValueError(f"mean {name} must be a list of finite values: found shape {values.shape}")
+        raise ValueError(
+            f"the mean {name} must be a vector of finite values: found an array of shape {values.shape} or a value "
+            "that is not finite"
+        )
     return values
 
 

@@ -1,4 +1,8 @@
-"""The full names of metrics, such as `fid_hole_only_40_50`, and their parts."""
+"""The full names of metrics, and the parts of a name: metric, variant and range of mask area.
+
+For example, `fid_hole_only_40_50` is the metric `fid` in the variant `hole_only`, computed from the items whose hole
+covers 40 to 50 % of the image.
+"""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def _check(frame: pandas.DataFrame) -> None:
         if not frame[name].map(lambda value: isinstance(value, str)).all():
             raise ValueError(f"column {name}: a value is not text")
     if frame.duplicated(["item", "row"]).any():
-        raise ValueError("two lines for the same item and the same row of the table")
+        raise ValueError("the file has two entries for the same item and the same row of the table")
     for name in frame.columns.difference(KEYS):
         if frame[name].dtype != np.float32:
             raise ValueError(f"{frame[name].dtype} in the column {name}, not float32")

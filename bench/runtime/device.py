@@ -85,7 +85,10 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Keep CUDA from using TF32 during the block, even if another program or an outer block allows it."""
+    """Keep CUDA from using TF32 during the block, even if other code in this process allows it.
+
+    The block is the body of the `with` statement.
+    """
     with _tf32_set_to(False):
         yield
 

@@ -65,7 +65,10 @@ def headline_reading(profile: Profile, device: torch.device) -> Reading:
         BadInputError: the profile's `error` is not the error of a reading.
     """
     if profile.error not in READINGS:
-        raise BadInputError(f"profile.error: expected one of {', '.join(READINGS)}, found {profile.error}")
+        raise BadInputError(
+            f"profile.error: expected the name of an error over known pixels, one of {', '.join(READINGS)}, "
+            f"found {profile.error}"
+        )
     half = profile.precision == AUTOCAST and device.type == "cuda"
     return READINGS[profile.error] if half else TRUNCATED
 

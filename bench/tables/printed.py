@@ -36,7 +36,7 @@ _NEGLIGIBLE = 1e-9
 
 @dataclass(frozen=True)
 class Printed:
-    """The explanation of the numbers that the paper prints for one metric in one table."""
+    """The meaning of the numbers that the paper prints for one metric in one table: title, unit, definition."""
 
     title: str
     """Name that the paper gives to the metric."""

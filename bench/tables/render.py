@@ -169,7 +169,7 @@ def _published(row: TableRow, column: Column) -> str:
 
 
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
-    """Return the grid below the main table, with the length of each row's training and with further metrics.
+    """Return the grid below the main table, with the number of training steps of each row and with further metrics.
 
     Args:
         table: typed table.

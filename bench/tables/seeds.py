@@ -194,7 +194,9 @@ class SeedStudy:
                 f"and this run has manifest {manifest[:12]}"
             )
         if found.protocols.get(metric) != protocol:
-            return NotAvailable(f"the values over training seeds were measured by another protocol of {metric}")
+            return NotAvailable(
+                f"the values over training seeds were measured with another protocol of {metric} than this run uses"
+            )
         trainings = found.rows[row].trainings
         if any(metric not in training.metrics for training in trainings):
             return NotAvailable(f"{metric} has no value for every training of {row}")

@@ -334,9 +334,15 @@ def test_a_start_that_cannot_be_widened_is_refused_before_pictures_are_read(pape
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        (["profile=paper"], r"the profile paper \(training=paper_base, .*training=paper_large_x2\), found one of mini"),
-        (["training=paper_base"], r"the profile mini \(training=mini, training=mini_vanilla\), found one of paper"),
-        (["profile.name=mine"], r"the profile mine \(\+training\.profile=mine\), found one of mini"),
+        (
+            ["profile=paper"],
+            r"the profile paper \(training=paper_base, .*training=paper_large_x2\), found a recipe of the profile mini",
+        ),
+        (
+            ["training=paper_base"],
+            r"the profile mini \(training=mini, training=mini_vanilla\), found a recipe of the profile paper",
+        ),
+        (["profile.name=mine"], r"the profile mine \(\+training\.profile=mine\), found a recipe of the profile mini"),
     ],
 )
 def test_a_recipe_of_another_profile_is_refused(chosen: list[str], message: str) -> None:

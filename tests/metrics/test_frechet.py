@@ -155,7 +155,7 @@ def test_single_precision_statistics_are_converted_to_double() -> None:
 
 @pytest.mark.blackbox
 def test_the_invalid_gaussian_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^mean a must be a list of finite values: found shape"):
+    with pytest.raises(ValueError, match=r"^the mean a must be a vector of finite values: found an array of shape"):
         frechet_distance_from_statistics([np.nan, 0], np.eye(2), [0, 0], np.eye(2))
     with pytest.raises(ValueError, match=r"^covariance a is not symmetric"):
         frechet_distance_from_statistics([0, 0], [[1, 2], [0, 1]], [0, 0], np.eye(2))
@@ -170,8 +170,8 @@ def test_the_invalid_gaussian_is_named() -> None:
         (np.zeros(2), np.eye(3), "covariance b must be 2×2"),
         (np.zeros(2), np.array([[1, 0.1], [0, 1]]), "covariance b is not symmetric"),
         (np.zeros(2), np.diag([1, -0.1]), "covariance b has a negative variance: -0.1"),
-        (np.array([0, np.nan]), np.eye(2), r"mean b must be a list of finite values"),
-        (np.zeros(0), np.eye(0), r"mean b must be a list of finite values: found shape \(0,\)"),
+        (np.array([0, np.nan]), np.eye(2), r"the mean b must be a vector of finite values"),
+        (np.zeros(0), np.eye(0), r"the mean b must be a vector of finite values: found an array of shape \(0,\)"),
         (np.zeros(2), np.diag([1, np.inf]), "covariance b must be 2×2 and finite"),
     ],
 )
