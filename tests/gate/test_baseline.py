@@ -102,7 +102,7 @@ def test_a_partial_run_is_refused_as_a_baseline(run: Path, baseline: Path, capsy
     [
         ({"schema_version": 3}, "expected a baseline with schema_version 2, found 3"),
         ({"experiments": []}, "experiments: expected a valid dictionary, found a list"),
-        ({"protocols": {}}, "table2_inpaint_imagenet: expected a protocol with the hash"),
+        ({"protocols": {}}, "table2_inpaint_imagenet: expected that the file contains every protocol"),
         ({"protocols": None}, "protocols: expected a valid dictionary, found null"),
     ],
 )
