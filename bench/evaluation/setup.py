@@ -314,7 +314,7 @@ class Setup:
 
     @property
     def contracts(self) -> Fact:
-        """Place in the store for the fact that generator, methods and measures passed `check_contracts`."""
+        """The place where the store records that generator, methods and measures passed `check_contracts`."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         return self._fact("contracts", {**made, "measures": self.protocols, "version": CONTRACTS})
 

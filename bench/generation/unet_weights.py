@@ -1,8 +1,8 @@
 """Detection of the kind of a UNet's weights: the trained ones (raw), or their moving average (EMA).
 
-The released scripts for inpainting and for text to image sample with the raw weights, which are under
-`model.diffusion_model` in the checkpoint file (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py never enters
-`ema_scope`). The script of Paint-by-Example samples with the moving average (Fantasy-Studio/Paint-by-Example at
+The released inpainting and text-to-image scripts use the raw weights for sampling. In the checkpoint file, these are
+under `model.diffusion_model` (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py never enters `ema_scope`). The
+script of Paint-by-Example uses the moving average (Fantasy-Studio/Paint-by-Example at
 0c34124: inference_test_bench.py). This project can read Paint-by-Example only from a folder in diffusers' layout. Such
 a folder does not always say which kind of weights it has.
 """

@@ -190,7 +190,7 @@ def save_decoder(
         _save_for_diffusers(decoder, path, first_stage)
         _note(path, notes)
     else:
-        raise ValueError(f"unknown layout {layout!r}: expected own or diffusers")
+        raise ValueError(f"unknown layout {layout!r}: expected 'own' or 'diffusers'")
 
 
 def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: AutoencoderKL) -> None:

@@ -360,7 +360,7 @@ def test_decoders_unknown_to_diffusers_are_not_written_for_it(tmp_path: Path) ->
     for decoder, stage, message in refused:
         with pytest.raises(ValueError, match=message):
             save_decoder(decoder, tmp_path / "refused", layout="diffusers", first_stage=stage)
-    with pytest.raises(ValueError, match="unknown layout 'safetensors': expected own or diffusers"):
+    with pytest.raises(ValueError, match="unknown layout 'safetensors': expected 'own' or 'diffusers'"):
         save_decoder(tiny(), tmp_path / "refused", layout="safetensors")
     assert not (tmp_path / "refused").exists()
 
