@@ -17,7 +17,7 @@ from PIL import Image
 from bench.data.pictures import open_picture
 from bench.errors import BadInputError
 
-__all__ = ["MASK_VALUES", "MaskValues", "mask_values", "read_mask"]
+__all__ = ["MASK_VALUES", "MaskValues", "mask_levels", "mask_values", "read_mask"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -119,6 +119,18 @@ def read_mask(
         )
     between = int(((scaled != chosen.known) & (scaled != chosen.hole)).sum())
     return hole.astype(np.uint8), between
+
+
+def mask_levels(path: Path) -> Pixels:
+    """Read a mask as grey levels, uint8 of shape (H, W), after it is turned upright. Soft edges are kept.
+
+    Args:
+        path: path of the mask's file. Colours are converted to grey, and of 16 bits the upper 8 are used.
+
+    Raises:
+        BadInputError: the file is missing or broken, or has transparent pixels.
+    """
+    return _levels(_opened(path), indices=False)
 
 
 def _opened(path: Path) -> Image.Image:

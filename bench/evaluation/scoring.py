@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from bench.checking.estimate import trial_items
+from bench.config.instantiate import identity
 from bench.data.items import Item
 from bench.data.prefetch import ReadAhead
 from bench.data.prepared import Items
@@ -27,11 +28,21 @@ from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.features import Features, Piece
 from bench.metrics.measure import Measure
 from bench.metrics.names import with_variant
+from bench.metrics.protocol import Protocol
 from bench.metrics.scores import Scored
+from bench.metrics.summary import Summary
 from bench.runtime.progress import Pace, Progress
 from bench.store import Arrays, content_key, joined
 
-__all__ = ["VERSION", "Cell", "Scoring", "unit_interval"]
+__all__ = [
+    "VERSION",
+    "Cell",
+    "Scoring",
+    "features_of",
+    "measure_protocols",
+    "metric_protocols",
+    "unit_interval",
+]
 
 VERSION = 2
 """Version number of the scores. It is increased when a change of the code changes the scores of equal images."""
@@ -342,6 +353,51 @@ def _features(
 
 def _read(stored: Callable[[int, Cell], Arrays], number: int, cell: Cell, name: str) -> Array:
     return stored(number, cell)[name]
+
+
+def measure_protocols(
+    measures: Mapping[str, Measure], specs: Mapping[str, Any], weights: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return everything that can change the values of each measure, as plain data, by the name of the measure.
+
+    Args:
+        measures: measures by name.
+        specs: settings of the measures, the value of `metrics.measures`, as plain data.
+        weights: SHA-256 of the weight files that the settings name, by path.
+    """
+    return {
+        name: {
+            **measure.protocol,
+            "weights": content_key({"measure": identity(specs[name]["measure"], weights)}),
+            "scoring": VERSION,
+        }
+        for name, measure in measures.items()
+    }
+
+
+def metric_protocols(summary: Summary, measures: Mapping[str, Mapping[str, Any]]) -> dict[str, Protocol]:
+    """Return the protocol of each metric that some row in `summary` has, by the metric's full name.
+
+    Args:
+        summary: estimates of the metrics.
+        measures: result of `measure_protocols`.
+    """
+    metrics = dict.fromkeys(metric for names in summary.metrics.values() for metric in names)
+    return {
+        metric: Protocol.of({"measure": measures[summary.measure(metric)], **summary.statistic(metric)})
+        for metric in metrics
+    }
+
+
+def features_of(specs: Mapping[str, Any]) -> dict[str, str]:
+    """Return the features from which each metric of a whole set of images is computed, by the metric's name.
+
+    The name of the features has the form `MEASURE.ARRAY`.
+
+    Args:
+        specs: settings of the measures, the value of `metrics.measures`, as plain data.
+    """
+    return {metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["set_metrics"].items()}
 
 
 def unit_interval(image: torch.Tensor) -> torch.Tensor:

@@ -20,7 +20,7 @@ from bench.data.items import Pictures
 from bench.errors import BadInputError
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.sampling import NeededLatents, Sampling
-from bench.evaluation.scoring import VERSION, Scoring
+from bench.evaluation.scoring import Scoring, features_of, measure_protocols, metric_protocols
 from bench.generation.compiling import check_compiler
 from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator
@@ -254,15 +254,7 @@ class Setup:
     @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:
         """For each measure, by its name, everything that can change its values, as plain data."""
-        specs = self.resolved["metrics"]["measures"]
-        return {
-            name: {
-                **measure.protocol,
-                "weights": content_key({"measure": identity(specs[name]["measure"], self.weights)}),
-                "scoring": VERSION,
-            }
-            for name, measure in self.measures.items()
-        }
+        return measure_protocols(self.measures, self.resolved["metrics"]["measures"], self.weights)
 
     @cached_property
     def scoring(self) -> Scoring:
@@ -362,18 +354,11 @@ class Setup:
 
         The name has the form `MEASURE.ARRAY`.
         """
-        specs = self.resolved["metrics"]["measures"]
-        return {
-            metric: f"{name}.{array}" for name, spec in specs.items() for metric, array in spec["set_metrics"].items()
-        }
+        return features_of(self.resolved["metrics"]["measures"])
 
     def protocols_of(self, summary: Summary) -> dict[str, Protocol]:
         """Return the protocol of each metric that some row in `summary` has, by the metric's full name."""
-        metrics = dict.fromkeys(metric for names in summary.metrics.values() for metric in names)
-        return {
-            metric: Protocol.of({"measure": self.protocols[summary.measure(metric)], **summary.statistic(metric)})
-            for metric in metrics
-        }
+        return metric_protocols(summary, self.protocols)
 
 
 def _refuse_incomplete(made: object, key: str, base: type) -> None:

@@ -25,8 +25,8 @@ from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, dra
 from bench.reporting.page import Page, first_line
 from bench.reporting.paper_figures import ERROR, PaperFigures
 from bench.results.features import remove_features, write_features
-from bench.results.run_folder import REPORT
-from bench.results.write import run_facts, write_manifest, write_records
+from bench.results.run_folder import REPORT, portable
+from bench.results.write import Measured, records_of, run_facts, write_manifest, write_records
 from bench.runtime.text import one_line
 from bench.tables.build import Table, label_of
 from bench.tables.grid import terminal
@@ -44,6 +44,18 @@ class RunReport:
     def __init__(self, setup: Setup, run: MeasuredRun) -> None:
         """Set the finished run, and the objects with which the run was measured."""
         self.setup, self.run, self.config = setup, run, setup.config
+
+    @property
+    def measured(self) -> Measured:
+        """The experiment, the items and the rows to which the numbers of the run belong."""
+        config, items, rows = self.config, self.run.items, self.setup.resolved["rows"]
+        return Measured(
+            config.name,
+            config.profile.name,
+            items.hash,
+            items.manifest["subset"],
+            {key: portable(row["method"] or {}, config.paths.assets) for key, row in rows.items()},
+        )
 
     def draw(self, table: Table) -> None:
         """Draw the figures, and save images if `save_images` is set."""
@@ -189,7 +201,8 @@ class RunReport:
         """
         out, items, scored = self.run.out, self.run.items, self.run.scored
         write_manifest(out, items)
-        records = write_records(out, items, scored)
+        records = records_of([line["id"] for line in items.lines()], scored)
+        write_records(out, records)
         remove_features(out)
         if self.config.keep_features:
             fewest = self.config.profile.fid_minimum

@@ -97,10 +97,8 @@ class TableExperiment:
             write_table(run.out, renderings(table))
             write_results(
                 run.out,
-                self.config,
-                setup.resolved,
+                report.measured,
                 table,
-                items=run.items,
                 protocols=protocols,
                 measures={metric: summary.measure(metric) for metric in protocols},
             )

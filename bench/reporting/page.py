@@ -65,6 +65,8 @@ class Page:
     """Protocol of each metric, by the name of the metric; None if the page shows no protocols."""
     gallery: Gallery | None = None
     costs: Costs | None = None
+    checks: Sequence[str] = ()
+    """Findings about the pictures that a reader must know before the numbers, one sentence each."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +101,13 @@ def _rendered(page: Page) -> str:
     return template("report.html").render(
         page=page,
         facts=facts,
-        command=command(facts["overrides"]),
+        command=facts.get("command") or command(facts["overrides"]),
         counts=verdict_counts(claim.verdict for claim in page.claims if claim.by != HARNESS),
         claims=[claim for claim in page.claims if claim.by != HARNESS],
         checks=[claim for claim in page.claims if claim.by == HARNESS],
         kind_of=kind_of,
         columns=page.table.shown if page.table else (),
-        rows=[(row, _marks(row), _cells(page.table, row)) for row in _paper_rows(page.table)],
+        rows=[] if page.table is None else _lines(page.table),
         ratio=bool(page.table and page.table.reference),
         stages=_stages(facts.get("seconds") or {}),
         protocols=_stamps(page.protocols or {}),
@@ -176,17 +178,18 @@ def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
     return [(verdict, count, kind_of(verdict)) for verdict, count in Counter(verdicts).most_common()]
 
 
-def _paper_rows(table: Table | None) -> list[TableRow]:
-    return [row for row in table.rows if not row.beside] if table else []
+def _lines(table: Table) -> list[tuple[TableRow, str, list[_Cell]]]:
+    """Return the rows of the main table, each with its marks and its cells."""
+    return [
+        (row, _marks(table, row), [_cell(table, row, column) for column in table.shown])
+        for row in table.rows
+        if not row.beside
+    ]
 
 
-def _marks(row: TableRow) -> str:
+def _marks(table: Table, row: TableRow) -> str:
     origin = "" if row.origin in (NATIVE, PUBLISHED) else row.origin
-    return " ".join(part for part in (CITED if row.cited else "" if row.in_paper else OURS, origin) if part)
-
-
-def _cells(table: Table | None, row: TableRow) -> list[_Cell]:
-    return [_cell(table, row, column) for column in table.shown] if table else []
+    return " ".join(part for part in (CITED if row.cited else OURS if table.is_foreign(row) else "", origin) if part)
 
 
 def _cell(table: Table, row: TableRow, column: Column) -> _Cell:

@@ -92,7 +92,7 @@ def _explained(run: Path, results: Plain, facts: Plain, row: str, column: str) -
         },
         "lineage": facts["lineage"].get(line["method"]),
         "made_by": {
-            "command": command(facts["overrides"]),
+            "command": facts.get("command") or command(facts["overrides"]),
             "overrides": facts["overrides"],
             "custom": facts["custom"],
             "profile": facts["profile"],

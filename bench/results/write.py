@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas
 import torch
 
-from bench.config.experiment_configs import MeasuringConfig, RunConfig
+from bench.config.experiment_configs import RunConfig
 from bench.data.prepared import Items
 from bench.metrics.protocol import Protocol
 from bench.metrics.scores import Scored
@@ -25,7 +25,16 @@ from bench.tables.build import Table, style_of
 from bench.tables.effects import Effect
 from bench.tables.render import number_as_json
 
-__all__ = ["run_facts", "write_manifest", "write_records", "write_results", "write_run", "write_table"]
+__all__ = [
+    "Measured",
+    "records_of",
+    "run_facts",
+    "write_manifest",
+    "write_records",
+    "write_results",
+    "write_run",
+    "write_table",
+]
 
 
 def write_table(out: Path, texts: Mapping[str, str]) -> None:
@@ -44,23 +53,18 @@ def write_manifest(out: Path, items: Items) -> None:
     write_json(out / "manifest.json", items.manifest)
 
 
-def write_records(out: Path, items: Items, scored: Scored) -> pandas.DataFrame:
-    """Write `records.parquet`, and return its content.
-
-    It has one line for each item and row, and a column for each metric that has a value for every item.
+def records_of(ids: Sequence[str], scored: Scored) -> pandas.DataFrame:
+    """Return the records: a line for each item and row, and a column for each metric with a value for every item.
 
     Args:
-        out: folder of the run.
-        items: items of the run.
-        scored: arrays of all items.
+        ids: identifier of each item.
+        scored: arrays of all items, in the same order.
     """
-    lines = items.lines()
-    shared = {name: [line[name] for line in lines] for name in ("source", "mask_area")}
-    identifiers = [line["id"] for line in lines]
+    shared = {"source": list(scored.sources), "mask_area": scored.mask_area}
     frames = [
         pandas.DataFrame(
             {
-                "item": identifiers,
+                "item": list(ids),
                 "row": row,
                 **shared,
                 **{name: values for name, values in arrays.items() if values.ndim == 1},
@@ -68,18 +72,34 @@ def write_records(out: Path, items: Items, scored: Scored) -> pandas.DataFrame:
         )
         for row, arrays in scored.rows.items()
     ]
-    records = pandas.concat(frames, ignore_index=True)
+    return pandas.concat(frames, ignore_index=True)
+
+
+def write_records(out: Path, records: pandas.DataFrame) -> None:
+    """Write the records, as `records_of` returns them, into the file `records.parquet` of the folder `out`."""
     write_atomically(out / "records.parquet", records.to_parquet(index=False, write_page_checksum=True))
-    return records
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The experiment, the items and the rows to which measured numbers belong."""
+
+    experiment: str
+    """Name of the experiment."""
+    profile: str
+    manifest: str
+    """SHA-256 of the list of items."""
+    subset: str
+    """Relation of the items to the paper's; see `bench.data.items.Pictures.subset`."""
+    methods: Mapping[str, Mapping[str, Any]]
+    """Settings of the method of each row as plain data, by the key of the row. They contain no path of this machine."""
 
 
 def write_results(
     out: Path,
-    config: MeasuringConfig,
-    resolved: Mapping[str, Any],
+    measured: Measured,
     table: Table,
     *,
-    items: Items,
     protocols: Mapping[str, Protocol],
     measures: Mapping[str, str],
 ) -> None:
@@ -87,21 +107,19 @@ def write_results(
 
     Args:
         out: folder of the run.
-        config: configuration of the run.
-        resolved: the same configuration as plain data.
+        measured: experiment, items and rows to which the numbers belong.
         table: table with its rows and claims.
-        items: items of the run.
         protocols: protocol of each metric, by the metric's full name.
         measures: name of the measure of each metric in the configuration's `metrics.measures`, by the metric.
     """
     rows = []
     for row in table.rows:
-        method = resolved["rows"][row.key]["method"] or {}
+        method = measured.methods.get(row.key, {})
         rows.append(
             {
                 "label": row.label,
                 "method": row.key,
-                "decoder": portable(method.get("decoder"), config.paths.assets),
+                "decoder": method.get("decoder"),
                 "conditioned": method.get("conditioned"),
                 "cited": row.cited,
                 "origin": row.origin,
@@ -117,12 +135,12 @@ def write_results(
         out / "results.json",
         {
             "schema_version": SCHEMA_VERSION,
-            "experiment": config.name,
+            "experiment": measured.experiment,
             "table": table.number,
-            "profile": config.profile.name,
+            "profile": measured.profile,
             "custom": list(table.custom),
-            "manifest": items.hash,
-            "subset": items.manifest["subset"],
+            "manifest": measured.manifest,
+            "subset": measured.subset,
             "protocols": {protocol.hash: protocol.settings for protocol in protocols.values()},
             "measures": dict(measures),
             "notes": list(table.notes),

@@ -174,7 +174,8 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    number: int
+    number: int | None
+    """Number that the table has in the paper; None for a table that the paper does not have."""
     title: str
     profile: str
     columns: tuple[Column, ...]
@@ -199,6 +200,16 @@ class Table:
     """Explanation of the paper's printed numbers, by metric. Metrics that need no explanation are left out."""
     custom: tuple[str, ...] = ()
     """Overrides that change the paper's table."""
+
+    @property
+    def caption(self) -> str:
+        """Text that names the table, its profile and its content."""
+        number = "" if self.number is None else f"Table {self.number}, "
+        return f"{number}profile {self.profile}: {self.title}"
+
+    def is_foreign(self, row: TableRow) -> bool:
+        """Return whether the table is one of the paper's tables, and the paper's table does not have the row."""
+        return self.number is not None and not row.in_paper
 
     @property
     def shown(self) -> tuple[Column, ...]:

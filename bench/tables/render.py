@@ -31,6 +31,8 @@ __all__ = [
     "few_sources_note",
     "frame",
     "further_grids",
+    "measured_grid",
+    "measured_shown",
     "number_as_json",
     "print_table",
     "ratio_shown",
@@ -49,7 +51,8 @@ TERMINAL_DETAILS = ("kid", "pre_error_ring", "pre_error_interior")
 """Metrics from the separate table `Beside the table` that are printed on the terminal; the files contain all."""
 
 
-def _value(measurement: Measurement | None, style: Metric) -> str:
+def measured_shown(measurement: Measurement | None, style: Metric) -> str:
+    """Return the value and its standard error as text, in the unit of the metric; a dash if there is no value."""
     if measurement is None or measurement.value is None:
         return "–"
     value = f"{measurement.value * style.scale:,.{style.decimals}f}"
@@ -61,7 +64,7 @@ def _value(measurement: Measurement | None, style: Metric) -> str:
 
 def _marked(measurement: Measurement | None, style: Metric) -> str:
     differs = measurement is not None and measurement.differs
-    return f"{_value(measurement, style)} {DIFFERS if differs else ''}".strip()
+    return f"{measured_shown(measurement, style)} {DIFFERS if differs else ''}".strip()
 
 
 def ratio_shown(measurement: Measurement | None) -> str:
@@ -80,8 +83,8 @@ def ratio_shown(measurement: Measurement | None) -> str:
     return f"÷ {ratio.value:.3g} [{ratio.ci95[0]:.3g}, {ratio.ci95[1]:.3g}]{few}"
 
 
-def _label(row: TableRow) -> str:
-    mark = CITED if row.cited else "" if row.in_paper else OURS
+def _label(table: Table, row: TableRow) -> str:
+    mark = CITED if row.cited else OURS if table.is_foreign(row) else ""
     origin = "" if row.origin in (NATIVE, PUBLISHED) else f"({row.origin})"
     return " ".join(part for part in (row.label, origin, mark) if part)
 
@@ -97,7 +100,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
         columns: metric and heading of each column.
         title: title of the grid.
     """
-    heads, lines = ["Method"], [[_label(row)] for row in rows]
+    heads, lines = ["Method"], [[_label(table, row)] for row in rows]
     best = set()
     for metric, head in columns:
         style = style_of(metric, table.styles)
@@ -117,7 +120,7 @@ def _paper_rows(table: Table) -> list[TableRow]:
     return [row for row in table.rows if not row.beside]
 
 
-def _measured(table: Table) -> Grid:
+def measured_grid(table: Table) -> Grid:
     """Return the grid of the main table: all its columns, for the rows that are not in a separate table."""
     return _grid_of(table, _paper_rows(table), [(column.metric, column.title) for column in table.shown])
 
@@ -157,7 +160,9 @@ def _printed(table: Table) -> Grid:
     """
     columns = [column for column in table.shown if column.published_title]
     lines = [
-        [_label(row), *(_published(row, column) for column in columns)] for row in _paper_rows(table) if row.published
+        [_label(table, row), *(_published(row, column) for column in columns)]
+        for row in _paper_rows(table)
+        if row.published
     ]
     heads = ["As the paper prints it", *(column.published_title for column in columns)]
     return Grid(heads, lines, title="the numbers that the paper prints")
@@ -176,19 +181,20 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
         names: metrics of this project that are shown; None for all. Metrics that a configuration adds are always shown.
     """
     shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
-    heads = ["Beside the table", "training steps", *(_title(table, name) for name in shown)]
+    rows = [row for row in table.rows if row.measured]
+    trained = any(row.training for row in rows)
+    heads = ["Beside the table", *(["training steps"] if trained else []), *(_title(table, name) for name in shown)]
     lines = [
-        [row.label, row.training or "–", *(_detail(table, row, name) for name in shown)]
-        for row in table.rows
-        if row.measured
+        [row.label, *([row.training or "–"] if trained else []), *(_detail(table, row, name) for name in shown)]
+        for row in rows
     ]
-    return Grid(heads, lines, title="beside the table")
+    return Grid(heads, lines if shown or trained else [], title="beside the table")
 
 
 def _detail(table: Table, row: TableRow, metric: str) -> str:
     style = style_of(metric, table.styles)
     assert style is not None  # `check_table` saw it
-    return _value(row.measured.get(metric), style)
+    return measured_shown(row.measured.get(metric), style)
 
 
 def _differences(table: Table) -> Grid:
@@ -316,11 +322,7 @@ def further_grids(table: Table) -> list[Grid]:
 
 
 def _grids(table: Table) -> list[Grid]:
-    return [_measured(table), *further_grids(table), *verdict_grids(table.claims)]
-
-
-def _caption(table: Table) -> str:
-    return f"Table {table.number}, profile {table.profile}: {table.title}"
+    return [measured_grid(table), *further_grids(table), *verdict_grids(table.claims)]
 
 
 def renderings(table: Table) -> dict[str, str]:
@@ -330,12 +332,12 @@ def renderings(table: Table) -> dict[str, str]:
 
 def to_markdown(table: Table) -> str:
     """Return the main table, the grids below it, the verdicts and the notes as one section in GitHub's Markdown."""
-    return markdown(_caption(table), _grids(table), table.notes)
+    return markdown(table.caption, _grids(table), table.notes)
 
 
 def to_html(table: Table) -> str:
     """Return the main table, the grids below it, the verdicts and the notes as one HTML page without scripts."""
-    return html_page(_caption(table), _grids(table), table.notes)
+    return html_page(table.caption, _grids(table), table.notes)
 
 
 def to_latex(table: Table) -> str:
@@ -344,7 +346,8 @@ def to_latex(table: Table) -> str:
     The verdicts are left out, because their evidence consists of long sentences.
     """
     grids = [grid for grid in _grids(table) if grid.left < len(grid.heads)]
-    return latex(f"The paper's Table {table.number} on profile {table.profile}: {table.title}", grids, table.notes)
+    paper = "" if table.number is None else f"The paper's Table {table.number} on "
+    return latex(f"{paper}profile {table.profile}: {table.title}", grids, table.notes)
 
 
 def frame(table: Table) -> pandas.DataFrame:
@@ -410,21 +413,23 @@ def to_csv(table: Table) -> str:
 
 
 def print_table(table: Table, console: Console, *, verbose: bool = True) -> None:
-    """Print the main table, and how many of the paper's claims have each verdict.
+    """Print the main table and, for a table of the paper, how many of the paper's claims have each verdict.
 
     Args:
-        table: typed table.
+        table: table to print.
         console: console on which the table is printed.
         verbose: whether the grids below the main table, the single verdicts and all notes are printed as well.
     """
-    print_grid(_measured(table), _caption(table), console)
+    print_grid(measured_grid(table), table.caption, console)
     if verbose:
         _print_further(table, console)
     else:
         differs = f" {DIFFERS} differs from {table.reference} at the 95 % level." if table.reference else ""
-        console.print(Text(one_line(f"± is one standard error.{differs} {OURS} is not in the paper.")))
+        foreign = f" {OURS} is not in the paper." if any(table.is_foreign(row) for row in table.rows) else ""
+        console.print(Text(one_line(f"± is one standard error.{differs}{foreign}")))
         print_notes(list(few_sources_note(table)), console)
-    console.print(Text(verdicts_counted(table.claims)))
+    if table.number is not None:
+        console.print(Text(verdicts_counted(table.claims)))
 
 
 def verdicts_counted(verdicts: Sequence[Verdict]) -> str:

@@ -1,0 +1,300 @@
+"""Checks of finished pictures: facts that change what their scores mean, such as pasted pixels or a shift.
+
+Each check looks at the pictures themselves. It reports a fact only with the numbers that show it, and it changes no
+score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.data.items import sha256_of
+from bench.data.listing import few
+from bench.edits.jpeg import has_jpeg_traces
+from bench.edits.pairing import Pairs
+from bench.edits.registration import Registration, register
+
+__all__ = ["Check", "EditFacts", "PictureFacts", "checks", "edit_facts", "picture_facts"]
+
+Pixels = npt.NDArray[np.uint8]
+Hole = npt.NDArray[np.bool_]
+
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+MOVED = 0.3
+"""Smallest shift in pixels that is reported."""
+ZOOMED = 0.004
+"""Smallest zoom, as a fraction, that is reported."""
+EXPLAINED = 0.25
+"""Smallest share of the difference over known pixels that shift and zoom must explain to be reported."""
+INVERTED = 4.0
+"""Factor by which the error of known pixels must exceed that of the hole for a mask that is probably inverted."""
+VISIBLE = (2 / 255) ** 2
+"""Smallest mean squared error of known pixels for a mask that is probably inverted."""
+MOST = 0.8
+"""Share of the pictures in which the error must be that much larger for a mask that is probably inverted."""
+ONE_SIDE = 0.5
+"""Smallest difference between two shares of pictures with traces of JPEG that is reported."""
+SOFT = 0.001
+"""Largest share of grey pixels of a mask that is not reported."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A fact about the pictures that changes what their scores mean."""
+
+    kind: str
+    """Kind of the fact: `identical`, `pasted`, `inverted`, `soft`, `whole`, `empty`, `moved`, `size`, `jpeg`,
+    `duplicate` or `same`."""
+    editor: str
+    """Name of the editor; empty if the fact concerns the truth, the masks or several editors."""
+    text: str
+    """The fact and its numbers in one sentence."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class PictureFacts:
+    """Facts about one true picture and its mask."""
+
+    sha256: str
+    jpeg: bool
+    hole: float
+    """Share of the pixels that lie in the hole, from 0 to 1."""
+    grey: float
+    """Share of the mask's pixels that are neither nearly black nor nearly white, from 0 to 1."""
+
+
+@dataclass(frozen=True)
+class EditFacts:
+    """Facts about the picture that an editor made, compared with its truth."""
+
+    sha256: str
+    jpeg: bool
+    identical: bool
+    """Whether every pixel equals the truth."""
+    pasted: bool
+    """Whether every known pixel equals the truth, and some pixel of the hole does not."""
+    known_error: float
+    """Mean squared error over known pixels, for values in [0, 1]; NaN if no pixel is known."""
+    hole_error: float
+    """Mean squared error over the hole, for values in [0, 1]; NaN if there is no hole."""
+    registration: Registration | None = field(default=None)
+
+
+def picture_facts(truth: Pixels, hole: Hole | None, grey: float) -> PictureFacts:
+    """Return the facts about a true picture.
+
+    Args:
+        truth: picture H×W×3.
+        hole: mask H×W, True in the hole; None if all pixels are known.
+        grey: share of the mask's pixels that are neither nearly black nor nearly white.
+    """
+    share = 0.0 if hole is None else float(hole.mean())
+    return PictureFacts(sha256_of(truth), has_jpeg_traces(truth @ LUMINANCE), share, grey)
+
+
+def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
+    """Return the facts about an edited picture.
+
+    Args:
+        truth: true picture H×W×3.
+        edited: edited picture H×W×3.
+        hole: mask H×W, True in the hole; None if all pixels are known.
+    """
+    known = np.ones(truth.shape[:2], np.bool_) if hole is None else ~hole
+    squared = np.square((edited.astype(np.float64) - truth) / 255).mean(-1)
+    known_error = float(squared[known].mean()) if known.any() else float("nan")
+    hole_error = float(squared[~known].mean()) if not known.all() else float("nan")
+    identical = not squared.any()
+    first, second = truth @ LUMINANCE, edited @ LUMINANCE
+    return EditFacts(
+        sha256_of(edited),
+        has_jpeg_traces(second),
+        identical,
+        not identical and known_error == 0,
+        known_error,
+        hole_error,
+        None if identical or known_error == 0 else register(first, second, known),
+    )
+
+
+def checks(
+    pairs: Pairs, pictures: Sequence[PictureFacts], edits: Mapping[str, Sequence[EditFacts]]
+) -> tuple[Check, ...]:
+    """Return all facts that a reader of the scores must know, those about masks and truth first.
+
+    Args:
+        pairs: paired pictures.
+        pictures: facts about each true picture and its mask.
+        edits: facts about the pictures of each measured editor, by the editor's name.
+    """
+    found = [*_about_masks(pairs, pictures), *_duplicates(pairs, pictures)]
+    for editor in pairs.edited:
+        found += _about_sizes(pairs, editor)
+    for editor, facts in edits.items():
+        for check in (_identical, _pasted, _inverted, _moved):
+            found += check(pairs, editor, facts)
+        found += _jpeg(editor, pictures, facts)
+        found += _same_output(pairs, editor, pictures, facts)
+    return (*found, *_same_editors(edits))
+
+
+def _about_masks(pairs: Pairs, pictures: Sequence[PictureFacts]) -> Iterator[Check]:
+    if pairs.masks is None:
+        return
+    count = len(pictures)
+    soft = [facts.grey for facts in pictures if facts.grey > SOFT]
+    if soft:
+        yield Check(
+            "soft",
+            "",
+            f"{len(soft)} of {count} masks have grey pixels (up to {max(soft):.1%} of a mask); levels from 128 on "
+            "count as the hole.",
+        )
+    whole = _names(pairs, pictures, lambda facts: facts.hole == 1)
+    if whole:
+        yield Check(
+            "whole",
+            "",
+            f"{len(whole)} of {count} masks cover the whole picture, so that no pixel is known and measures of known "
+            f"pixels have no value there: {few(whole)}.",
+        )
+    empty = _names(pairs, pictures, lambda facts: facts.hole == 0)
+    if empty:
+        yield Check(
+            "empty",
+            "",
+            f"{len(empty)} of {count} masks have no hole, so that all pixels of these pictures count as known: "
+            f"{few(empty)}.",
+        )
+
+
+def _names(pairs: Pairs, pictures: Sequence[PictureFacts], condition: Callable[[PictureFacts], bool]) -> list[str]:
+    return [name for name, facts in zip(pairs.names, pictures, strict=True) if condition(facts)]
+
+
+def _about_sizes(pairs: Pairs, editor: str) -> Iterator[Check]:
+    places = pairs.misfits(editor)
+    if not places:
+        return
+    first = places[0]
+    true, found = (one.sizes[first] for one in (pairs.truth, pairs.edited[editor]))
+    aspect = abs(true[1] / true[0] / (found[1] / found[0]) - 1)
+    kind = f"another aspect ratio, {aspect:.1%} off" if aspect > 1 / min(*true, *found) else "the same aspect ratio"
+    yield Check(
+        "size",
+        editor,
+        f"{editor}: {len(places)} of {len(pairs)} pictures have another size than their truth, and nothing is measured "
+        f"for this editor; {pairs.names[first]} has {found[1]}×{found[0]} pixels in place of {true[1]}×{true[0]} "
+        f"({kind}).",
+    )
+
+
+def _identical(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+    count = sum(one.identical for one in facts)
+    if count:
+        yield Check(
+            "identical",
+            editor,
+            f"{editor}: {count} of {len(facts)} pictures are identical to their truth in every pixel.",
+        )
+
+
+def _pasted(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+    count = sum(one.pasted for one in facts)
+    if count:
+        yield Check(
+            "pasted",
+            editor,
+            f"{editor}: in {count} of {len(facts)} pictures all known pixels equal the truth exactly, as after pasting "
+            "them back; their error of 0 says nothing about the model.",
+        )
+
+
+def _inverted(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+    both = [one for one in facts if np.isfinite([one.known_error, one.hole_error]).all()]
+    wrong = [one for one in both if one.known_error > max(VISIBLE, INVERTED * one.hole_error)]
+    if both and len(wrong) >= MOST * len(both):
+        known, hole = (float(np.mean([getattr(one, name) for one in both])) for name in ("known_error", "hole_error"))
+        yield Check(
+            "inverted",
+            editor,
+            f"{editor}: the masks are probably inverted, because in {len(wrong)} of {len(both)} pictures the pixels "
+            f"that they call known changed more than those of the hole (mean squared error {known:.2g} against "
+            f"{hole:.2g}); 1 or white must be the hole.",
+        )
+
+
+def _moved(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+    found = [one.registration for one in facts if one.registration is not None]
+    moved = [one for one in found if (one.shift > MOVED or abs(one.zoom) > ZOOMED) and one.explained > EXPLAINED]
+    if not found or 2 * len(moved) < len(found):
+        return
+    right, down, zoom, explained = (
+        median(getattr(one, name) for one in moved) for name in ("right", "down", "zoom", "explained")
+    )
+    yield Check(
+        "moved",
+        editor,
+        f"{editor}: {len(moved)} of {len(found)} pictures are shifted or zoomed against their truth; the medians are "
+        f"{right:+.2f} pixels to the right, {down:+.2f} pixels down and {zoom:+.2%} in size, which explain "
+        f"{explained:.0%} of the difference over known pixels.",
+    )
+
+
+def _jpeg(editor: str, pictures: Sequence[PictureFacts], facts: Sequence[EditFacts]) -> Iterator[Check]:
+    true, found = (sum(one.jpeg for one in side) / len(side) for side in (pictures, facts))
+    if abs(true - found) >= ONE_SIDE:
+        yield Check(
+            "jpeg",
+            editor,
+            f"{editor}: {found:.0%} of its pictures and {true:.0%} of the true ones show traces of a JPEG compression, "
+            "so a part of the difference comes from the file format.",
+        )
+
+
+def _duplicates(pairs: Pairs, pictures: Sequence[PictureFacts]) -> Iterator[Check]:
+    for names in _groups(pairs.names, [one.sha256 for one in pictures]):
+        yield Check(
+            "duplicate", "", f"truth: {len(names)} pictures are identical ({few(names)}), so they are not independent."
+        )
+
+
+def _same_output(
+    pairs: Pairs, editor: str, pictures: Sequence[PictureFacts], facts: Sequence[EditFacts]
+) -> Iterator[Check]:
+    true = {name: one.sha256 for name, one in zip(pairs.names, pictures, strict=True)}
+    for names in _groups(pairs.names, [one.sha256 for one in facts]):
+        if len({true[name] for name in names}) > 1:
+            yield Check(
+                "duplicate",
+                editor,
+                f"{editor}: {len(names)} pictures are identical although their truths differ ({few(names)}).",
+            )
+
+
+def _same_editors(edits: Mapping[str, Sequence[EditFacts]]) -> Iterator[Check]:
+    editors = list(edits)
+    for place, first in enumerate(editors):
+        for second in editors[place + 1 :]:
+            pairs = list(zip(edits[first], edits[second], strict=True))
+            equal = sum(one.sha256 == other.sha256 for one, other in pairs)
+            if equal:
+                yield Check(
+                    "same", "", f"{first} and {second}: {equal} of {len(pairs)} pictures are identical in every pixel."
+                )
+
+
+def _groups(names: Sequence[str], hashes: Sequence[str]) -> list[list[str]]:
+    """Return the groups of at least two names with the same hash."""
+    groups: dict[str, list[str]] = {}
+    for name, sha256 in zip(names, hashes, strict=True):
+        groups.setdefault(sha256, []).append(name)
+    return [group for group in groups.values() if len(group) > 1]

@@ -1,0 +1,64 @@
+"""Traces of a JPEG compression in the pixels of a picture.
+
+A JPEG file stores each 8×8 block of the luminance as 64 coefficients of a discrete cosine transform, each of them as a
+multiple of a step. After decompression, the coefficients of the pixels still lie close to multiples of these steps.
+Pictures that were never compressed, or that were resized or cropped afterwards, do not show this.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.fft import dctn
+
+__all__ = ["has_jpeg_traces"]
+
+SIDE = 8
+STEPS = np.arange(3, 61)
+"""Quantisation steps that are tried. Steps of 1 and 2 are hidden by the rounding of the pixels."""
+FEWEST = 24
+"""Smallest number of coefficients that are not near 0 with which a step is judged."""
+CLOSE = 0.5
+"""Smallest mean of cos(2π c / step) over these coefficients c that counts as a trace; 1 means exact multiples."""
+DEVIATIONS = 4.0
+"""Number of standard errors by which this mean must exceed 0."""
+FREQUENCIES = 3
+"""Number of frequencies that must show a trace."""
+MOST_BLOCKS = 1024
+"""Largest number of blocks that are looked at. In a larger picture, they are evenly spaced."""
+BIN = 0.125
+"""Width of the bins into which coefficients are sorted. It is small beside the smallest step."""
+LARGEST = 256.0
+"""Largest size of a coefficient that is looked at."""
+CENTRES = (np.arange(round(LARGEST / BIN)) + 0.5) * BIN
+FAR = (CENTRES[:, None] > STEPS / 2).astype(np.float64)
+"""For each bin and step, 1 if the coefficients in the bin are nearer to a multiple of the step other than 0."""
+WAVES = FAR * np.cos(2 * np.pi * CENTRES[:, None] / STEPS)
+
+
+def has_jpeg_traces(luminance: npt.NDArray[np.float32]) -> bool:
+    """Return whether a picture shows the quantisation of a JPEG compression, with blocks that begin at its corner.
+
+    Args:
+        luminance: H×W luminance from 0 to 255, by the formula of JFIF: 0.299 R + 0.587 G + 0.114 B.
+    """
+    height, width = (side // SIDE for side in luminance.shape)
+    blocks = luminance[: height * SIDE, : width * SIDE].reshape(height, SIDE, width, SIDE).swapaxes(1, 2)
+    chosen = blocks.reshape(-1, SIDE, SIDE)[:: max(1, -(-height * width // MOST_BLOCKS))]
+    sizes = np.abs(dctn(chosen - 128.0, axes=(1, 2), norm="ortho").reshape(-1, SIDE * SIDE)[:, 1:])
+    counts = _histograms(sizes)
+    far = counts @ FAR
+    close = np.divide(counts @ WAVES, far, out=np.zeros_like(far), where=far > 0)
+    least = np.maximum(CLOSE, DEVIATIONS * np.sqrt(0.5 / np.maximum(far, 1)))
+    traced = ((far >= FEWEST) & (close > least)).any(1)
+    return int(traced.sum()) >= FREQUENCIES
+
+
+def _histograms(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the histogram of each column, as an array with a line for each column and a column for each bin."""
+    columns = sizes.shape[1]
+    bins = (sizes / BIN).astype(np.int64)
+    inside = bins < len(CENTRES)
+    places = (bins + len(CENTRES) * np.arange(columns))[inside]
+    counts = np.bincount(places, minlength=columns * len(CENTRES))
+    return counts.reshape(columns, len(CENTRES)).astype(np.float64)

@@ -1,0 +1,152 @@
+"""The measures that a scoring uses: those of a configuration whose networks' files are on this machine."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+
+from bench.checking.required_paths import Need, needs
+from bench.config.instantiate import make, weight_files
+from bench.config.option_files import conf_dir
+from bench.config.paths import Paths
+from bench.config.schema import Metrics, Profile
+from bench.errors import BadInputError
+from bench.evaluation.scoring import features_of, measure_protocols
+from bench.metrics.measure import Measure
+
+__all__ = ["Measures", "load_measures"]
+
+SETS: Mapping[str, tuple[str, str]] = {
+    "default": ("score", "paper"),
+    "paper": ("paper", "paper"),
+    "mini": ("mini", "mini"),
+}
+"""For each set of measures that a caller may name: the option of the group `metrics`, and the profile of its paths."""
+METRICS_OF: Mapping[str, tuple[str, ...]] = {"lpips": ("lpips",), "clip": ("clip_score",)}
+"""Metrics with a value for every picture that a measure with a network computes, by the name of the measure."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The measures of a scoring, and the metrics for which the file of a network is missing."""
+
+    loaded: Mapping[str, Measure]
+    """Measures by name, on the device of the scoring."""
+    protocols: Mapping[str, Mapping[str, Any]]
+    """Everything that can change the values of each measure, by its name."""
+    sets: Mapping[str, str]
+    """Features from which each metric of a whole set of images is computed, by the metric's name."""
+    weights: Mapping[str, str]
+    """SHA-256 of every weight file, by path."""
+    lacking: Mapping[str, str]
+    """For each metric that cannot be computed because a file is missing: the reason, and the command that helps."""
+    fewest: int
+    """Smallest number of pictures with which a Fréchet or kernel distance is computed."""
+    features: str
+    """Name of the feature networks in the headings of a table; empty for the usual ones."""
+
+
+def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: torch.device) -> Measures:
+    """Load the measures of a scoring.
+
+    Args:
+        chosen: `default`, `paper` or `mini` for the measures of this set that fit the tasks; or the names of measures
+            of the set `default`.
+        tasks: names of tasks in the configuration's `metrics.tasks`.
+        device: device on which the networks compute.
+
+    Raises:
+        BadInputError: a name is unknown, or a file is not that of its network.
+    """
+    option, profile = SETS.get(chosen, SETS["default"]) if isinstance(chosen, str) else SETS["default"]
+    resolved = _configuration(option, profile)
+    specs: dict[str, Any] = resolved["metrics"]["measures"]
+    usual = [name for task in tasks for name in resolved["metrics"]["tasks"].get(task, ())]
+    names = _names(chosen, specs, usual)
+    missing: dict[str, Need] = {}
+    for name in names:
+        found = needs({name: specs[name]["measure"]}, resolved["paths"])
+        absent = next((need for need in found if not need.path.exists()), None)
+        if absent is not None:
+            missing[name] = absent
+    used = {name: specs[name] for name in names if name not in missing}
+    weights = {path: sha for name, spec in used.items() for path, sha in weight_files(spec["measure"], name).items()}
+    loaded: dict[str, Measure] = {
+        name: make(spec["measure"], f"metrics.measures.{name}.measure").to(device) for name, spec in used.items()
+    }
+    lacking = {
+        metric: _advice(need)
+        for name, need in missing.items()
+        for metric in (*specs[name]["set_metrics"], *METRICS_OF.get(name, ()))
+    }
+    return Measures(
+        loaded,
+        measure_protocols(loaded, used, weights),
+        features_of(used),
+        weights,
+        lacking,
+        resolved["profile"]["fid_minimum"],
+        "mini" if option == "mini" else "",
+    )
+
+
+def _configuration(metrics: str, profile: str) -> dict[str, Any]:
+    """Return the groups `metrics`, `profile` and `paths` of the configuration as plain data.
+
+    They are read from their files alone, because a scoring has no experiment. Composing one takes a second.
+
+    Args:
+        metrics: option of the group `metrics`.
+        profile: option of the group `profile`.
+    """
+    types = {"metrics": Metrics, "profile": Profile, "paths": Paths}
+    options = {"metrics": metrics, "profile": profile, "paths": "default"}
+    groups = {
+        group: OmegaConf.merge(
+            OmegaConf.structured(types[group]), OmegaConf.load(conf_dir() / group / f"{option}.yaml")
+        )
+        for group, option in options.items()
+    }
+    found = OmegaConf.create(groups)
+    return {
+        "metrics": OmegaConf.to_container(found["metrics"], resolve=True),
+        "profile": {"fid_minimum": found["profile"]["fid_minimum"]},
+        "paths": OmegaConf.to_container(found["paths"], resolve=True),
+    }
+
+
+def _names(chosen: str | Sequence[str], specs: Mapping[str, Any], usual: Sequence[str]) -> list[str]:
+    """Return the names of the measures that a caller chose.
+
+    Raises:
+        BadInputError: a name is unknown, or no measure is chosen.
+    """
+    if isinstance(chosen, str):
+        if chosen in SETS:
+            return list(dict.fromkeys(usual))
+        chosen = [chosen]
+    unknown = [name for name in chosen if name not in specs]
+    if unknown or not chosen:
+        raise BadInputError(
+            f"measures: expected {', '.join(SETS)}, or some of {', '.join(specs)}, found "
+            f"{', '.join(map(str, unknown)) or 'none'}"
+        )
+    return list(dict.fromkeys(chosen))
+
+
+def _advice(need: Need) -> str:
+    """Return the reason why a metric has no value, with the command that gets the missing file, if there is one."""
+    reason = f"the file {need.path} is missing"
+    asset = need.asset
+    if asset is None:
+        return reason
+    variable = f"; {asset.variable}=FILE names a copy at another place"
+    if asset.download is None or asset.download.url is None:
+        return f"{reason} ({asset.what}, from {asset.source}){variable}"
+    words = shlex.join(["curl", "--location", "--create-dirs", "--output", str(need.path), asset.download.url])
+    return f"{reason}; get it with: {words}{variable}"

@@ -1,0 +1,152 @@
+"""Measuring of paired pictures: the same measures, in the same order of operations, as for the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bench.edits.checks import EditFacts, PictureFacts, edit_facts, picture_facts
+from bench.edits.measures import Measures
+from bench.edits.pairing import Pairs
+from bench.evaluation.batch_size import Batches
+from bench.metrics.batch_scorer import Scorer, Unit
+from bench.metrics.features import Features
+from bench.metrics.scores import Scored
+from bench.runtime.progress import Progress
+
+__all__ = ["Measured", "measure"]
+
+T = TypeVar("T")
+Arrays = Mapping[str, npt.NDArray[Any]]
+PIXELS: Mapping[str, int] = {"cpu": 2**18, "cuda": 2**22}
+"""Largest number of pixels in a batch whose size is chosen automatically, by the type of the device. Larger batches are
+slower on a CPU, because they no longer fit into its caches."""
+MOST = 32
+"""Largest number of pictures in such a batch."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All measured values of paired pictures, and the facts that the checks need."""
+
+    scored: Scored
+    pictures: Sequence[PictureFacts]
+    edits: Mapping[str, Sequence[EditFacts]]
+
+
+@dataclass
+class _Collected:
+    """Arrays of single pictures, which are put together when all of them are measured."""
+
+    count: int
+    values: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    features: dict[str, dict[int, npt.NDArray[Any]]] = field(default_factory=dict)
+
+    def add(self, places: Sequence[int], measure: str, arrays: Arrays) -> dict[str, str]:
+        """Add the arrays of a batch. Return the name of the measure for each metric that has a value for a picture."""
+        named = {}
+        for name, array in arrays.items():
+            if array.ndim == 1:
+                named[name] = measure
+                self.values.setdefault(name, np.full(self.count, np.nan))[list(places)] = array
+            else:
+                self.features.setdefault(f"{measure}.{name}", {}).update(zip(places, array, strict=True))
+        return named
+
+    def arrays(self) -> dict[str, npt.NDArray[Any] | Features]:
+        """Return all arrays in the order of the pictures."""
+        stacked = {
+            name: Features.of(np.stack([rows[place] for place in range(self.count)]), name)
+            for name, rows in self.features.items()
+        }
+        return {**self.values, **stacked}
+
+
+def measure(
+    pairs: Pairs,
+    measures: Measures,
+    *,
+    device: torch.device,
+    batch_size: int | None,
+    quiet: bool,
+) -> Measured:
+    """Measure the pictures of every editor whose pictures all have the size of their truth.
+
+    Args:
+        pairs: paired pictures.
+        measures: measures to apply.
+        device: device of the measures.
+        batch_size: number of pictures in a batch; None chooses it by the number of pixels.
+        quiet: True to show no progress.
+    """
+    truth = _Collected(len(pairs))
+    rows = {editor: _Collected(len(pairs)) for editor in pairs.measurable}
+    pictures: dict[int, PictureFacts] = {}
+    edits: dict[str, dict[int, EditFacts]] = {editor: {} for editor in rows}
+    named: dict[str, str] = {}
+    units = [Unit(name) for name in measures.loaded]
+
+    def exemplar(place: int) -> npt.NDArray[np.uint8] | None:
+        return None if pairs.exemplars is None else pairs.exemplars.pixels(place)
+
+    def batch(places: Sequence[int]) -> int:
+        true = [pairs.truth.pixels(place) for place in places]
+        holes = [None if pairs.masks is None else pairs.masks.hole(place) for place in places]
+        for place, pixels, hole in zip(places, true, holes, strict=True):
+            grey = 0.0 if pairs.masks is None else pairs.masks.grey_share(place)
+            pictures[place] = picture_facts(pixels, hole, grey)
+        images = torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2).contiguous().to(device)
+        masks = np.stack([np.zeros(images.shape[2:], np.bool_) if hole is None else hole for hole in holes])
+        mask = torch.from_numpy(masks).unsqueeze(1).float().to(device)
+        scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places])
+        for name in measures.loaded:
+            truth.add(places, name, scorer.truth(name))
+        for editor, row in rows.items():
+            edited = [pairs.edited[editor].read(place) for place in places]
+            for place, pixels, hole, image in zip(places, true, holes, edited, strict=True):
+                levels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+                edits[editor][place] = edit_facts(pixels, levels, hole)
+            for unit, arrays in scorer.score(torch.stack(edited).to(device), units).items():
+                named.update(row.add(places, unit.measure, arrays))
+        return len(places)
+
+    with _progress(quiet, len(pairs)) as progress:
+        for places in _equal_sizes(pairs):
+            height, width = pairs.truth.sizes[places[0]]
+            size = batch_size or max(1, min(MOST, PIXELS.get(device.type, PIXELS["cpu"]) // (height * width)))
+            for count in Batches(size, device=device).over(places, batch):
+                if progress is not None:
+                    progress.advance(count)
+    areas = np.array([pictures[place].hole for place in range(len(pairs))])
+    scored = Scored(
+        {editor: row.arrays() for editor, row in rows.items()},
+        truth.arrays(),
+        measures.sets,
+        pairs.sources,
+        range(len(pairs)),
+        areas,
+        named,
+    )
+    return Measured(scored, _ordered(pictures), {editor: _ordered(facts) for editor, facts in edits.items()})
+
+
+def _equal_sizes(pairs: Pairs) -> Iterator[list[int]]:
+    """Yield the indices of the pictures of each size, in the order in which the sizes first occur."""
+    groups: dict[tuple[int, int], list[int]] = {}
+    for place, size in enumerate(pairs.truth.sizes):
+        groups.setdefault(size, []).append(place)
+    yield from groups.values()
+
+
+def _ordered(found: Mapping[int, T]) -> list[T]:
+    return [found[place] for place in sorted(found)]
+
+
+def _progress(quiet: bool, count: int) -> AbstractContextManager[Progress | None]:
+    return nullcontext() if quiet else Progress("score", count, unit="pictures")

@@ -1,0 +1,154 @@
+"""The pairing of true pictures with the pictures of each editor and with their masks.
+
+Files are paired by their names without the suffix. Arrays have no names and are paired by their order, with each other
+or with a list of paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from bench.data.listing import few
+from bench.edits.pictures import Masks, Pictures, PictureSet, read_masks, read_pictures
+from bench.errors import BadInputError
+
+__all__ = ["LEAST_SIDE", "Pairs", "pair"]
+
+LEAST_SIDE = 11
+"""Smallest side of a picture in pixels, which is the side of the window of the structural similarity."""
+Named = TypeVar("Named", PictureSet, Masks)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """True pictures, with the picture of each editor and the mask in the same order."""
+
+    names: tuple[str, ...]
+    truth: PictureSet
+    edited: Mapping[str, PictureSet]
+    """Pictures of each editor, by the editor's name."""
+    masks: Masks | None
+    """Masks of the pictures; None if all pixels are known."""
+    exemplars: PictureSet | None = None
+    """For each picture, a picture of what was to be painted into the hole."""
+    prompts: Sequence[str] | None = None
+    """For each picture, the text that the editors were given."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def sources(self) -> list[str]:
+        """Source of each picture. It is the picture's name, unless the folder of the truth has notes on sources."""
+        return [self.truth.sources.get(name, name) for name in self.names]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks whose measures fit the pictures, as in the configuration's `metrics.tasks`."""
+        given = {"editing": self.exemplars, "prompted": self.prompts}
+        return ["inpainting", *(task for task, found in given.items() if found is not None)]
+
+    def misfits(self, editor: str) -> list[int]:
+        """Return the indices of the pictures of an editor that have another size than their truth."""
+        sizes = zip(self.truth.sizes, self.edited[editor].sizes, strict=True)
+        return [place for place, (true, found) in enumerate(sizes) if true != found]
+
+    @property
+    def measurable(self) -> list[str]:
+        """Names of the editors whose pictures all have the size of their truth."""
+        return [editor for editor in self.edited if not self.misfits(editor)]
+
+
+def pair(
+    truth: Pictures,
+    edited: Mapping[str, Pictures],
+    mask: Pictures | None,
+    *,
+    exemplars: Pictures | None = None,
+    prompts: Sequence[str] | None = None,
+) -> Pairs:
+    """Pair the pictures of every editor, the masks and the exemplars with the true pictures.
+
+    Args:
+        truth: true pictures.
+        edited: pictures of each editor, by the editor's name.
+        mask: masks; None if all pixels are known.
+        exemplars: for each picture, a picture of what was to be painted into the hole; None if there are none.
+        prompts: for each picture, in the order of `truth`, the text that the editors were given; None for no texts.
+
+    Raises:
+        BadInputError: a set of pictures cannot be read, pictures are missing or left over, a mask has another size than
+            its picture, or a picture is too small.
+    """
+    base = read_pictures(truth, "truth")
+    count = len(base)
+    names = base.names or tuple(str(place) for place in range(count))
+    sets = {
+        name: _in_order(read_pictures(given, f"edited {name}"), base, edited[name], truth)
+        for name, given in edited.items()
+    }
+    masks = None if mask is None else _in_order(read_masks(mask), base, mask, truth)
+    small = [f"{name} ({height}×{width})" for name, (height, width) in zip(names, base.sizes, strict=True)
+             if min(height, width) < LEAST_SIDE]  # fmt: skip
+    if small:
+        raise BadInputError(f"truth: expected pictures of at least {LEAST_SIDE} pixels a side, found {few(small)}")
+    if masks is not None:
+        unlike = [
+            f"{name} (mask {_shown(found)}, picture {_shown(true)})"
+            for name, true, found in zip(names, base.sizes, masks.sizes, strict=True)
+            if true != found
+        ]
+        if unlike:
+            raise BadInputError(
+                f"mask: expected masks of the size of their pictures, found {len(unlike)} of {count} with another "
+                f"size: {few(unlike)}"
+            )
+    painted = None if exemplars is None else _in_order(read_pictures(exemplars, "exemplars"), base, exemplars, truth)
+    if prompts is not None and len(prompts) != count:
+        raise BadInputError(f"prompts: expected {count} texts, one for each picture in truth, found {len(prompts)}")
+    return Pairs(names, base.reordered(range(count), names), sets, masks, painted, prompts)
+
+
+def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) -> Named:
+    """Return pictures or masks in the order of the true pictures.
+
+    Args:
+        found: pictures or masks.
+        base: true pictures.
+        given: what the caller gave for `found`.
+        truth: what the caller gave for the true pictures.
+
+    Raises:
+        BadInputError: pictures are missing or left over, or a folder would have to be paired by order.
+    """
+    names = base.names or tuple(str(place) for place in range(len(base)))
+    if found.names is None or base.names is None:
+        folder = next((one for one in (given, truth) if isinstance(one, str | Path)), None)
+        if folder is not None:
+            raise BadInputError(
+                f"{found.what}: expected files for both sides or arrays for both, found arrays on one side and the "
+                f"folder {folder} on the other, whose files have no order; give a list of paths in the arrays' order"
+            )
+        if len(found) != len(base):
+            raise BadInputError(f"{found.what}: expected {len(base)} pictures like truth, found {len(found)}")
+        return found.reordered(range(len(base)), names)
+    places = {name: place for place, name in enumerate(found.names)}
+    lacking = [name for name in names if name not in places]
+    extra = [name for name in found.names if name not in set(names)]
+    if lacking or extra:
+        said = [
+            f"none for {few(lacking)}" if lacking else "",
+            f"{few(extra)}, which truth does not have" if extra else "",
+        ]
+        raise BadInputError(
+            f"{found.what}: expected a picture for each of the {len(names)} in truth, paired by the name without its "
+            f"suffix, found {' and '.join(one for one in said if one)}"
+        )
+    return found.reordered([places[name] for name in names], names)
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[1]}×{size[0]}"

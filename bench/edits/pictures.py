@@ -1,0 +1,311 @@
+"""Pictures and masks that a caller gives as a folder, as a list of paths, or as arrays or tensors.
+
+The layout of arrays is fixed and never guessed: uint8 values are N×H×W×3, and floats in [0, 1] are N×3×H×W. A list may
+hold pictures of different sizes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.data.given_masks import mask_levels
+from bench.data.listing import few, source_notes
+from bench.data.pictures import is_picture, read_rgb, size_of
+from bench.data.walking import walk
+from bench.errors import BadInputError
+from bench.metrics.known_region import to_uint8
+
+__all__ = ["Array", "Masks", "PictureSet", "Pictures", "Size", "read_masks", "read_pictures"]
+
+Pixels = npt.NDArray[np.uint8]
+Array: TypeAlias = npt.NDArray[Any] | Tensor
+"""An array of numpy or a tensor of torch."""
+Pictures: TypeAlias = str | Path | Sequence[str | Path] | Sequence[Array] | Array
+"""Pictures or masks as a caller may give them: a folder, paths of files, one array of all pictures, or one of each."""
+Size = tuple[int, int]
+"""Height and width in pixels."""
+
+LARGEST = 255
+GREY = (16, 239)
+"""Smallest and largest grey level that counts as neither black nor white in a mask."""
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures in a fixed order, which are read one at a time."""
+
+    what: str
+    """Name of the set in messages, such as `truth`."""
+    names: tuple[str, ...] | None
+    """Name of each picture: the path of its file without the suffix. None for arrays, which have no names."""
+    sizes: tuple[Size, ...]
+    read: Callable[[int], Tensor]
+    """Function that returns the picture at an index as 3×H×W float32 in [0, 1]. 8-bit levels k become k / 255."""
+    sources: Mapping[str, str]
+    """Source of a picture by its name, for pictures whose folder has notes on their sources."""
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def pixels(self, place: int) -> Pixels:
+        """Return the picture at an index as H×W×3 uint8, rounded to the nearest grey level."""
+        levels: Pixels = to_uint8(self.read(place), rounding="round").permute(1, 2, 0).numpy()
+        return levels
+
+    def reordered(self, places: Sequence[int], names: tuple[str, ...]) -> PictureSet:
+        """Return the pictures at some indices, in this order and with these names."""
+        chosen = list(places)
+        return PictureSet(
+            self.what,
+            names,
+            tuple(self.sizes[place] for place in chosen),
+            lambda place: self.read(chosen[place]),
+            self.sources,
+        )
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Masks in a fixed order, which are read one at a time."""
+
+    what: str
+    names: tuple[str, ...] | None
+    """Name of each mask, as in `PictureSet`."""
+    sizes: tuple[Size, ...]
+    levels: Callable[[int], Pixels]
+    """Function that returns the mask at an index as grey levels H×W, where 255 is the hole and 0 is known."""
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def reordered(self, places: Sequence[int], names: tuple[str, ...]) -> Masks:
+        """Return the masks at some indices, in this order and with these names."""
+        chosen = list(places)
+        sizes = tuple(self.sizes[place] for place in chosen)
+        return Masks(self.what, names, sizes, lambda place: self.levels(chosen[place]))
+
+    def hole(self, place: int) -> npt.NDArray[np.bool_]:
+        """Return the mask at an index as H×W booleans, True in the hole. Levels from 128 on are the hole."""
+        return self.levels(place) > LARGEST // 2
+
+    def grey_share(self, place: int) -> float:
+        """Return the share of a mask's pixels that are neither nearly black nor nearly white, from 0 to 1."""
+        levels = self.levels(place)
+        return float(((levels >= GREY[0]) & (levels <= GREY[1])).mean())
+
+
+def read_pictures(given: Pictures, what: str) -> PictureSet:
+    """Describe pictures, and check everything about them that can be checked without decoding files.
+
+    Args:
+        given: pictures as a caller gives them.
+        what: name of the set in messages.
+
+    Raises:
+        BadInputError: there is no picture, a file is missing, or an array has another type, shape or range.
+    """
+    files = _files(given, what)
+    if files is not None:
+        paths, names, sources = files
+        return PictureSet(
+            what,
+            names,
+            tuple((height, width) for width, height in map(size_of, paths)),
+            lambda place: _levels_as_floats(np.array(read_rgb(paths[place]))),
+            sources,
+        )
+    arrays = [_picture(one, f"{what}[{place}]") for place, one in enumerate(_arrays(given, what, 4))]
+    return PictureSet(
+        what,
+        None,
+        tuple((int(one.shape[1]), int(one.shape[2])) for one in arrays),
+        lambda place: _as_floats(arrays[place]),
+        {},
+    )
+
+
+def read_masks(given: Pictures, what: str = "mask") -> Masks:
+    """Describe masks, and check everything about them that can be checked without decoding files.
+
+    Arrays are booleans, integers that are all 0 and 1 or all from 0 to 255, or floats in [0, 1]. Their shape is N×H×W,
+    N×1×H×W or N×H×W×1.
+
+    Args:
+        given: masks as a caller gives them. 1 or white is the hole.
+        what: name of the set in messages.
+
+    Raises:
+        BadInputError: there is no mask, a file is missing, or an array has another type, shape or range.
+    """
+    files = _files(given, what)
+    if files is not None:
+        paths, names, _ = files
+        sizes = tuple((height, width) for width, height in map(size_of, paths))
+        return Masks(what, names, sizes, lambda place: mask_levels(paths[place]))
+    arrays = [_mask(one, f"{what}[{place}]") for place, one in enumerate(_arrays(given, what, 3))]
+    sizes = tuple((one.shape[0], one.shape[1]) for one in arrays)
+    return Masks(what, None, sizes, lambda place: arrays[place])
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Mapping[str, str]] | None:
+    """Return the paths, the names and the known sources of given files; None if arrays are given.
+
+    Raises:
+        BadInputError: a folder or file is missing, there is no picture, or two files have the same name.
+    """
+    if isinstance(given, str | os.PathLike):
+        root = Path(given)
+        if not root.is_dir():
+            found = "a file" if root.exists() else "nothing"
+            raise BadInputError(f"{what}: expected a folder of pictures, found {found} at {root}")
+        paths = [path for path in walk(root).files if is_picture(path)]
+        notes = source_notes(root)
+        named = [path.relative_to(root) for path in paths]
+        sources = {one.with_suffix("").as_posix(): notes[one.as_posix()] for one in named if one.as_posix() in notes}
+    elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):
+        paths = [Path(str(one)) for one in given]
+        missing = [str(path) for path in paths if not path.is_file()]
+        if missing:
+            raise BadInputError(f"{what}: expected files, found {len(missing)} missing: {few(missing)}")
+        named, sources = [Path(path.name) for path in paths], {}
+    else:
+        return None
+    if not paths:
+        raise BadInputError(f"{what}: expected at least one picture, found none in {given}")
+    names = tuple(one.with_suffix("").as_posix() for one in named)
+    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if repeated:
+        raise BadInputError(
+            f"{what}: expected names that differ without their suffixes, because pictures are paired by these names; "
+            f"found several files for {few(repeated)}"
+        )
+    return paths, names, sources
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+def _arrays(given: Any, what: str, axes: int) -> list[Array]:
+    """Return given arrays as a list with one array for each picture.
+
+    Args:
+        given: one array with all pictures along its first axis, or a sequence of arrays.
+        what: name of the set in messages.
+        axes: smallest number of axes of an array of all pictures; 4 is always allowed.
+
+    Raises:
+        BadInputError: there is no picture, or the value is neither an array nor a sequence of arrays.
+    """
+    if isinstance(given, np.ndarray | Tensor):
+        if given.ndim not in (axes, 4):
+            raise BadInputError(
+                f"{what}: expected one array of {axes} axes with all pictures, or a list of arrays, found an "
+                f"array of shape {tuple(given.shape)}"
+            )
+        found = list(given)
+    elif isinstance(given, Sequence) and not isinstance(given, str | bytes):
+        found = list(given)
+    else:
+        raise BadInputError(
+            f"{what}: expected a folder, a list of paths, an array or a list of arrays, found {type(given).__name__}"
+        )
+    if not found:
+        raise BadInputError(f"{what}: expected at least one picture, found none")
+    for one in found:
+        if not isinstance(one, np.ndarray | Tensor):
+            raise BadInputError(f"{what}: expected arrays or paths, found {type(one).__name__} in the list")
+    return found
+
+
+EXPECTED = "expected uint8 of shape H×W×3, or floats in [0, 1] of shape 3×H×W"
+
+
+def _picture(one: Array, what: str) -> Tensor:
+    """Check one picture, and return it as a tensor 3×H×W: uint8, or float32 in [0, 1].
+
+    Raises:
+        BadInputError: the type, the shape or the range is another one.
+    """
+    found = f"{str(one.dtype).removeprefix('torch.')} of shape {'×'.join(map(str, one.shape))}"
+    tensor = torch.as_tensor(one).detach().cpu()
+    if tensor.dtype == torch.uint8:
+        if tensor.ndim != 3 or tensor.shape[-1] != 3:
+            turned = tensor.ndim == 3 and tensor.shape[0] == 3
+            hint = "; move the axis of the channels to the end, or divide by 255" if turned else ""
+            raise BadInputError(f"{what}: {EXPECTED}, found {found}{hint}")
+        return _not_empty(tensor.permute(2, 0, 1), what)
+    if not tensor.is_floating_point():
+        raise BadInputError(f"{what}: {EXPECTED}, found {found}")
+    if tensor.ndim != 3 or tensor.shape[0] != 3:
+        turned = tensor.ndim == 3 and tensor.shape[-1] == 3
+        hint = "; move the axis of the channels to the front" if turned else ""
+        raise BadInputError(f"{what}: {EXPECTED}, found {found}{hint}")
+    return _unit(_not_empty(tensor, what), what)
+
+
+def _not_empty(tensor: Tensor, what: str) -> Tensor:
+    if tensor.numel() == 0:
+        raise BadInputError(f"{what}: expected a picture with pixels, found the shape {tuple(tensor.shape)}")
+    return tensor
+
+
+def _unit(tensor: Tensor, what: str) -> Tensor:
+    """Return floats as float32, and require that they are finite and lie in [0, 1].
+
+    Raises:
+        BadInputError: a value is NaN, infinite, or outside [0, 1].
+    """
+    if not bool(torch.isfinite(tensor).all()):
+        raise BadInputError(f"{what}: expected finite values, found NaN or infinite ones")
+    low, high = (float(bound) for bound in torch.aminmax(tensor))
+    if low < 0 or high > 1:
+        hint = "; (x + 1) / 2 maps [-1, 1] to [0, 1]" if -1 <= low < 0 and high <= 1 else ""
+        raise BadInputError(f"{what}: expected values in [0, 1], found {low:g} to {high:g}{hint}")
+    return tensor.float()
+
+
+def _mask(one: Array, what: str) -> Pixels:
+    """Check one mask, and return its grey levels H×W as uint8, 255 in the hole.
+
+    Raises:
+        BadInputError: the type, the shape or the range is another one.
+    """
+    tensor = torch.as_tensor(one).detach().cpu()
+    if tensor.ndim == 3 and 1 in (tensor.shape[0], tensor.shape[-1]):
+        tensor = tensor.squeeze(0) if tensor.shape[0] == 1 else tensor.squeeze(-1)
+    if tensor.ndim != 2:
+        raise BadInputError(
+            f"{what}: expected a mask of shape H×W, 1×H×W or H×W×1, found {'×'.join(map(str, one.shape))}"
+        )
+    tensor = _not_empty(tensor, what)
+    if tensor.dtype == torch.bool:
+        levels = tensor.to(torch.uint8) * LARGEST
+    elif tensor.is_floating_point():
+        levels = (_unit(tensor, what) * LARGEST).round().to(torch.uint8)
+    else:
+        low, high = int(tensor.min()), int(tensor.max())
+        if low < 0 or high > LARGEST:
+            raise BadInputError(f"{what}: expected integers from 0 to {LARGEST}, found {low} to {high}")
+        levels = (tensor * (LARGEST if high <= 1 else 1)).to(torch.uint8)
+    found: Pixels = levels.numpy()
+    return found
+
+
+def _levels_as_floats(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / LARGEST
+
+
+def _as_floats(picture: Tensor) -> Tensor:
+    return picture.float() / LARGEST if picture.dtype == torch.uint8 else picture

@@ -1,0 +1,167 @@
+"""The function `bench.score`: pictures of any editor, measured like the rows of a table."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.data.items import sha256_of
+from bench.edits.checks import PictureFacts, checks
+from bench.edits.measures import load_measures
+from bench.edits.measuring import measure
+from bench.edits.pairing import Pairs, pair
+from bench.edits.pictures import Pictures
+from bench.edits.scores import Provenance, Scores
+from bench.edits.table import compact_table, differences_of, numbers_of, score_table
+from bench.errors import BadInputError
+from bench.evaluation.scoring import metric_protocols
+from bench.metrics.summary import Summary
+from bench.results.write import records_of
+from bench.runtime.device import choose_device
+
+__all__ = ["score"]
+
+ONE = "edited"
+"""Name of the editor if the caller gives the pictures of one editor without a name."""
+
+
+def score(  # noqa: PLR0913  every argument after `mask` has a default that fits most callers
+    truth: Pictures,
+    edited: Pictures | Mapping[str, Pictures],
+    mask: Pictures | None = None,
+    *,
+    reference: str | None = None,
+    measures: str | Sequence[str] = "default",
+    prompts: Sequence[str] | None = None,
+    exemplars: Pictures | None = None,
+    device: str = "auto",
+    batch_size: int | str = "auto",
+    quiet: bool = False,
+) -> Scores:
+    """Score the pictures of one or several editors against the true pictures, as a table scores its rows.
+
+    Pictures are a folder, a list of paths, or arrays. Arrays and tensors are uint8 of shape N×H×W×3, or floats in
+    [0, 1] of shape N×3×H×W; a list of arrays may hold pictures of different sizes. Files are paired by their names
+    without the suffix, arrays by their order.
+
+    Args:
+        truth: true pictures.
+        edited: pictures of one editor, or the pictures of each editor by the editor's name.
+        mask: masks, 1 or white in the hole; None if every pixel should have stayed as it was. Arrays of masks are
+            booleans, integers (0 and 1, or 0 to 255) or floats in [0, 1], of shape N×H×W.
+        reference: editor with which every other editor is compared; None compares every pair of editors.
+        measures: `default` for the networks of the paper's metrics, `mini` for this project's small networks; or names
+            of single measures, some of `known_region`, `similarity`, `lpips`, `inception`, `clip` and `prompt`.
+        prompts: for each picture in the order of `truth`, the text that the editor was given; None leaves out the CLIP
+            score of text and picture.
+        exemplars: for each picture, a picture of what was to be painted into the hole; None leaves out the CLIP score
+            of exemplar and picture.
+        device: name of a PyTorch device, or `auto` for CUDA if it is available.
+        batch_size: number of pictures in a batch; `auto` chooses it by the number of pixels.
+        quiet: True to show no progress.
+
+    Returns:
+        The tables, the checks and the records. A metric whose network's file is missing has no value but a reason.
+
+    Raises:
+        BadInputError: pictures are missing, left over, broken or of a wrong type, or an argument is wrong.
+    """
+    started = time.monotonic()
+    editors = dict(edited) if isinstance(edited, Mapping) else {ONE: edited}
+    _check_arguments(editors, reference, batch_size)
+    pairs = pair(truth, editors, mask, exemplars=exemplars, prompts=prompts)
+    chosen = choose_device(device)
+    loaded = load_measures(measures, pairs.tasks, chosen)
+    read = time.monotonic()
+    measured = measure(
+        pairs,
+        loaded,
+        device=chosen,
+        batch_size=batch_size if isinstance(batch_size, int) else None,
+        quiet=quiet,
+    )
+    summary = Summary(measured.scored, loaded.fewest)
+    found = checks(pairs, measured.pictures, measured.edits)
+    table = score_table(pairs, summary, loaded, found, reference)
+    differences = differences_of(summary, reference if reference in pairs.measurable else None)
+    seconds = {"load": read - started, "score": time.monotonic() - read}
+    provenance = Provenance(
+        _manifest(pairs, measured.pictures),
+        metric_protocols(summary, loaded.protocols),
+        loaded.weights,
+        str(chosen),
+        torch.get_num_threads(),
+        seconds,
+        _command(editors, truth, mask, reference),
+    )
+    return Scores(
+        compact_table(table),
+        numbers_of(table),
+        records_of(pairs.names, measured.scored),
+        differences,
+        found,
+        provenance,
+        table,
+        summary,
+        pairs,
+    )
+
+
+def _check_arguments(editors: Mapping[str, Any], reference: str | None, batch_size: int | str) -> None:
+    """Check the arguments that can be checked without reading a picture.
+
+    Raises:
+        BadInputError: there is no editor, a name is empty, the reference is unknown, or the batch size is wrong.
+    """
+    if not editors:
+        raise BadInputError("edited: expected the pictures of at least one editor, found none")
+    wrong = [name for name in editors if not isinstance(name, str) or not name.strip() or not name.isprintable()]
+    if wrong:
+        raise BadInputError(f"edited: expected names of editors as printable texts, found {wrong[0]!r}")
+    if reference is not None and reference not in editors:
+        raise BadInputError(f"reference: expected one of {', '.join(editors)}, found {reference}")
+    whole = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
+    if not whole and batch_size != "auto":
+        raise BadInputError(f"batch_size: expected auto or a whole number of at least 1, found {batch_size!r}")
+
+
+def _manifest(pairs: Pairs, pictures: Sequence[PictureFacts]) -> dict[str, Any]:
+    """Return the ordered list of the pictures with the SHA-256 of their pixels and masks."""
+    items = [
+        {
+            "id": name,
+            "source": source,
+            "mask_area": facts.hole,
+            "reference": True,
+            "image": facts.sha256,
+            "mask": None if pairs.masks is None else sha256_of(pairs.masks.hole(place).astype(np.uint8)),
+            "caption": None,
+            "exemplar": None,
+        }
+        for place, (name, source, facts) in enumerate(zip(pairs.names, pairs.sources, pictures, strict=True))
+    ]
+    return {
+        "subset": "custom",
+        "resolution": None,
+        "masks": "whole" if pairs.masks is None else "given",
+        "items": items,
+    }
+
+
+def _command(editors: Mapping[str, Pictures], truth: Pictures, mask: Pictures | None, reference: str | None) -> str:
+    """Return a command line that repeats a scoring of folders, or a call in Python with the arguments' types."""
+    folders = [truth, *editors.values(), *([] if mask is None else [mask])]
+    if all(isinstance(one, str | Path) for one in folders):
+        words = ["python", "-m", "bench.score", "--truth", str(truth)]
+        words += [word for name, given in editors.items() for word in ("--edited", f"{name}={given}")]
+        words += [] if mask is None else ["--mask", str(mask)]
+        return shlex.join(words + ([] if reference is None else ["--reference", reference]))
+    names = ", ".join(f"{name!r}: …" for name in editors)
+    masked = "" if mask is None else ", mask=…"
+    return f"bench.score(truth=…, edited={{{names}}}{masked}, reference={reference!r})  # arrays or lists in Python"

@@ -1,0 +1,212 @@
+"""The result of a scoring: its tables, its checks, and the folder into which it can be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas
+from rich.console import Console
+
+from bench.data.items import Item
+from bench.edits.checks import Check
+from bench.edits.pairing import Pairs
+from bench.metrics.protocol import Protocol
+from bench.metrics.summary import Summary
+from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, fill
+from bench.reporting.page import Page, report_page
+from bench.results.environment import environment
+from bench.results.out_folder import check_folder, claim, writable_folder
+from bench.results.run_files import MANIFEST
+from bench.results.run_folder import REPORT
+from bench.results.write import Measured, write_records, write_results, write_run, write_table
+from bench.runtime.files import write_atomically, write_json
+from bench.store import content_key
+from bench.tables.build import Table
+from bench.tables.grid import html_table, print_notes
+from bench.tables.render import further_grids, measured_grid, print_table, renderings
+
+__all__ = ["Provenance", "Scores"]
+
+FIRST_LINE = "pictures that a caller gave; compare these numbers only with numbers of the same pictures and protocols"
+EXPERIMENT = "score"
+"""Name that stands in the place of an experiment's name in the files of a scoring."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Facts from which the numbers of a scoring follow, and which its files contain."""
+
+    manifest: Mapping[str, Any]
+    """Ordered list of the pictures with their hashes, as in a run's `manifest.json`."""
+    protocols: Mapping[str, Protocol]
+    """Protocol of each metric."""
+    weights: Mapping[str, str]
+    """SHA-256 of every weight file, by path."""
+    device: str
+    threads: int
+    seconds: Mapping[str, float]
+    """Seconds of each stage."""
+    command: str
+    """Text that repeats the scoring: a command line, or a call in Python."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one or several editors on the same pictures."""
+
+    table: pandas.DataFrame
+    """A line for each metric, a column for each editor. A cell has the value and its standard error as text."""
+    numbers: pandas.DataFrame
+    """The same values as numbers, with a line for each metric and editor, and the reason where a value is missing."""
+    records: pandas.DataFrame
+    """A line for each picture (`item`) and editor (`row`), and a column for each metric of single pictures."""
+    differences: pandas.DataFrame
+    """Paired differences between editors, with 95 % intervals and p-values adjusted by Holm's method."""
+    checks: tuple[Check, ...]
+    """Facts about the pictures that a reader must know before the numbers, such as pasted pixels or a shift."""
+    provenance: Provenance
+    _typed: Table = field(repr=False)
+    _summary: Summary = field(repr=False)
+    _pairs: Pairs = field(repr=False)
+
+    def __str__(self) -> str:
+        return "\n".join([*(f"! {check}" for check in self.checks), self.table.to_string()])
+
+    def _repr_html_(self) -> str:
+        """Return the checks and the main table as HTML, which a notebook shows."""
+        found = "".join(f"<li>{_escaped(check.text)}</li>" for check in self.checks)
+        return (f"<ul>{found}</ul>" if found else "") + html_table(measured_grid(self._typed))
+
+    def show(self, console: Console) -> None:
+        """Print the checks and the main table.
+
+        Args:
+            console: console on which they are printed.
+        """
+        print_table(self._typed, console, verbose=False)
+        print_notes([check.text for check in self.checks], console)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the files that a run leaves, and the page `report.html`, into a folder.
+
+        `python -m bench.compare` and `python -m bench.explain` read such a folder.
+
+        Args:
+            folder: new or empty folder, or the folder of an earlier scoring of the same pictures.
+            overwrite: whether the folder may contain anything else.
+
+        Returns:
+            The path of the folder.
+
+        Raises:
+            BadInputError: the folder cannot be written, or contains other files.
+        """
+        made, rows = self.provenance, [row.key for row in self._typed.rows]
+        manifest = content_key({"items": made.manifest["items"]})
+        config = {"editors": rows, "reference": self._typed.reference, "manifest": manifest}
+        content = {"experiment": EXPERIMENT, "config": config}
+        check_folder(str(folder), content, overwrite=overwrite)
+        out = writable_folder(str(folder), "out")
+        for name in ("run.json", REPORT):
+            (out / name).unlink(missing_ok=True)
+        claim(out, content)
+        facts = self._facts(manifest)
+        write_json(out / MANIFEST, dict(made.manifest))
+        write_records(out, self.records)
+        write_table(out, renderings(self._typed))
+        write_results(
+            out,
+            Measured(EXPERIMENT, self._typed.profile, manifest, made.manifest["subset"], {}),
+            self._typed,
+            protocols=made.protocols,
+            measures=self._summary.scored.measures,
+        )
+        write_atomically(out / REPORT, report_page(self._page(facts)))
+        write_run(out, facts)
+        return out
+
+    def _facts(self, manifest: str) -> dict[str, Any]:
+        """Return the content of `run.json`, with the keys that the other commands read."""
+        made = self.provenance
+        return {
+            "experiment": EXPERIMENT,
+            "profile": self._typed.profile,
+            "overrides": [],
+            "command": made.command,
+            "config": {
+                "rows": {row.key: {"method": None} for row in self._typed.rows},
+                "controls": [],
+                "table": {"columns": [column.metric for column in self._typed.columns]},
+                "generator": None,
+                "metrics": {"measures": {name: None for name in set(self._summary.scored.measures.values())}},
+            },
+            "custom": [],
+            "lineage": {},
+            "manifest": manifest,
+            "checks": [{"kind": check.kind, "editor": check.editor, "text": check.text} for check in self.checks],
+            "device": made.device,
+            "threads": made.threads,
+            "seed": 0,
+            "weights": dict(made.weights),
+            "seconds": {name: round(value, 3) for name, value in made.seconds.items()},
+            **environment(),
+        }
+
+    def _page(self, facts: Mapping[str, Any]) -> Page:
+        """Return the content of the report's page."""
+        return Page(
+            f"Scores of {self._typed.title}",
+            "own pictures",
+            FIRST_LINE,
+            facts,
+            table=self._typed,
+            grids=further_grids(self._typed),
+            notes=[note for note in self._typed.notes if note not in {check.text for check in self.checks}],
+            protocols=self.provenance.protocols,
+            gallery=self._gallery(),
+            checks=[check.text for check in self.checks],
+        )
+
+    def _gallery(self) -> Gallery:
+        """Return the pictures that the page shows. Editors whose pictures have other sizes are left out."""
+        scored, pairs = self._summary.scored, self._pairs
+        values = {
+            editor: {name: np.asarray(array) for name, array in arrays.items() if array.ndim == 1}
+            for editor, arrays in scored.rows.items()
+        }
+        metrics = compared([column.metric for column in self._typed.columns], values)
+        rows = ComparedRows(values, metrics, {editor: editor for editor in values}, self._typed.reference)
+
+        def images(places: Sequence[int]) -> tuple[list[Item], dict[str, Any]]:
+            return (
+                [self._item(place) for place in places],
+                {editor: _Pictures([pairs.edited[editor].pixels(place) for place in places]) for editor in values},
+            )
+
+        if not values:
+            return Gallery()
+        return fill(choose(rows) or drawn(len(pairs), 0), images, rows, of=len(pairs))
+
+    def _item(self, place: int) -> Item:
+        pixels = self._pairs.truth.pixels(place)
+        hole = np.zeros(pixels.shape[:2], np.uint8)
+        if self._pairs.masks is not None:
+            hole = self._pairs.masks.hole(place).astype(np.uint8)
+        return Item(self._pairs.names[place], self._pairs.sources[place], pixels, hole)
+
+
+class _Pictures(list[npt.NDArray[np.uint8]]):
+    """Pictures of different sizes, with the size of all of them in bytes."""
+
+    @property
+    def nbytes(self) -> int:
+        return sum(one.nbytes for one in self)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
