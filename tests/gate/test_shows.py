@@ -73,7 +73,7 @@ def test_two_runs_of_the_same_code_pass(old: Path, capsys: pytest.CaptureFixture
 @pytest.mark.blackbox
 def test_a_decoder_with_five_percent_noise_is_a_regression(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     decoder = noisy(ASSETS / "base", old.parent / "noisy")
-    status, shown = ends(capsys, run(old.parent, "worse", f"profile.decoders.base={decoder}"), old)
+    status, shown = ends(capsys, run(old.parent, "worse", f"profile.decoders.base={decoder}"), old, "--margin", BUSY)
     assert status == REGRESSION
     for metric in ("lpips", "pre_error"):
         assert f"regression base_mask {metric}" in shown
@@ -84,7 +84,7 @@ def test_a_decoder_with_five_percent_noise_is_a_regression(old: Path, capsys: py
 @pytest.mark.blackbox
 def test_other_feature_weights_change_the_protocol(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = noisy(ASSETS / "metric_features", old.parent / "noisy_features")
-    status, shown = ends(capsys, run(old.parent, "protocol", f"profile.features.images={network}"), old)
+    status, shown = ends(capsys, run(old.parent, "protocol", f"profile.features.images={network}"), old, "--margin", BUSY)
     assert status == CANNOT_TELL
     for metric in ("fid", "lpips"):
         assert f"protocol of {metric}: measure.weights: expected" in shown
@@ -93,7 +93,7 @@ def test_other_feature_weights_change_the_protocol(old: Path, capsys: pytest.Cap
 
 @pytest.mark.blackbox
 def test_half_the_items_are_inconclusive(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, shown = ends(capsys, run(old.parent, "half", f"limit={ITEMS // 2}"), old)
+    status, shown = ends(capsys, run(old.parent, "half", f"limit={ITEMS // 2}"), old, "--margin", BUSY)
     assert status == CANNOT_TELL
     assert "manifest: expected" in shown
     assert f"({ITEMS} and {ITEMS // 2} items)" in shown
