@@ -133,6 +133,11 @@ class Items:
         return content_key({"items": self.manifest["items"]})
 
     @property
+    def ids(self) -> list[str]:
+        """Identifiers of all items, in the order of the manifest."""
+        return [line["id"] for line in self.manifest["items"]]
+
+    @property
     def sources(self) -> list[str]:
         return [line["source"] for line in self.lines()]
 

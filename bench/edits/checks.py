@@ -35,7 +35,7 @@ INVERTED = 4.0
 """Factor by which the error of known pixels must exceed that of the hole for a mask that is probably inverted."""
 VISIBLE = (2 / 255) ** 2
 """Smallest mean squared error of known pixels for a mask that is probably inverted."""
-MOST = 0.8
+MOST = 0.6
 """Share of the pictures in which the error must be that much larger for a mask that is probably inverted."""
 ONE_SIDE = 0.5
 """Smallest difference between two shares of pictures with traces of JPEG that is reported."""

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from bench.edits.checks import EditFacts, PictureFacts, edit_facts, picture_facts
 from bench.edits.measures import Measures
 from bench.edits.pairing import Pairs
 from bench.evaluation.batch_size import Batches
+from bench.generation.generator import picture_batch
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.features import Features
 from bench.metrics.scores import Scored
@@ -101,7 +103,7 @@ def measure(
         for place, pixels, hole in zip(places, true, holes, strict=True):
             grey = 0.0 if pairs.masks is None else pairs.masks.grey_share(place)
             pictures[place] = picture_facts(pixels, hole, grey)
-        images = torch.from_numpy(np.stack(true)).permute(0, 3, 1, 2).contiguous().to(device)
+        images = picture_batch(true).to(device)
         masks = np.stack([np.zeros(images.shape[2:], np.bool_) if hole is None else hole for hole in holes])
         mask = torch.from_numpy(masks).unsqueeze(1).float().to(device)
         scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places])
@@ -112,7 +114,7 @@ def measure(
             for place, pixels, hole, image in zip(places, true, holes, edited, strict=True):
                 levels = (image * 255).round().byte().permute(1, 2, 0).numpy()
                 edits[editor][place] = edit_facts(pixels, levels, hole)
-            for unit, arrays in scorer.score(torch.stack(edited).to(device), units).items():
+            for unit, arrays in scorer.score(_like_a_decoder(edited).to(device), units).items():
                 named.update(row.add(places, unit.measure, arrays))
         return len(places)
 
@@ -134,6 +136,14 @@ def measure(
         named,
     )
     return Measured(scored, _ordered(pictures), {editor: _ordered(facts) for editor, facts in edits.items()})
+
+
+def _like_a_decoder(images: Sequence[Tensor]) -> Tensor:
+    """Return images 3×H×W as one batch in the memory layout in which decoders return theirs.
+
+    The last digits of a convolution depend on this layout, so that a run's saved images get exactly the run's scores.
+    """
+    return torch.stack(list(images)).contiguous(memory_format=torch.channels_last)
 
 
 def _equal_sizes(pairs: Pairs) -> Iterator[list[int]]:

@@ -171,15 +171,16 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
             found = "a file" if root.exists() else "nothing"
             raise BadInputError(f"{what}: expected a folder of pictures, found {found} at {root}")
         paths = [path for path in walk(root).files if is_picture(path)]
-        notes = source_notes(root)
-        named = [path.relative_to(root) for path in paths]
-        sources = {one.with_suffix("").as_posix(): notes[one.as_posix()] for one in named if one.as_posix() in notes}
+        named, known = [path.relative_to(root) for path in paths], source_notes(root)
+        sources = {one.with_suffix("").as_posix(): known[one.as_posix()] for one in named if one.as_posix() in known}
     elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):
         paths = [Path(str(one)) for one in given]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise BadInputError(f"{what}: expected files, found {len(missing)} missing: {few(missing)}")
-        named, sources = [Path(path.name) for path in paths], {}
+        named = [Path(path.name) for path in paths]
+        notes = {folder: source_notes(folder) for folder in {path.parent for path in paths}}
+        sources = {path.stem: notes[path.parent][path.name] for path in paths if path.name in notes[path.parent]}
     else:
         return None
     if not paths:
@@ -239,7 +240,7 @@ def _picture(one: Array, what: str) -> Tensor:
         BadInputError: the type, the shape or the range is another one.
     """
     found = f"{str(one.dtype).removeprefix('torch.')} of shape {'×'.join(map(str, one.shape))}"
-    tensor = torch.as_tensor(one).detach().cpu()
+    tensor = _tensor(one)
     if tensor.dtype == torch.uint8:
         if tensor.ndim != 3 or tensor.shape[-1] != 3:
             turned = tensor.ndim == 3 and tensor.shape[0] == 3
@@ -253,6 +254,13 @@ def _picture(one: Array, what: str) -> Tensor:
         hint = "; move the axis of the channels to the front" if turned else ""
         raise BadInputError(f"{what}: {EXPECTED}, found {found}{hint}")
     return _unit(_not_empty(tensor, what), what)
+
+
+def _tensor(one: Array) -> Tensor:
+    """Return an array as a tensor on the CPU. A read-only array is copied, because a tensor cannot be read-only."""
+    if isinstance(one, Tensor):
+        return one.detach().cpu()
+    return torch.from_numpy(one if one.flags.writeable else one.copy())
 
 
 def _not_empty(tensor: Tensor, what: str) -> Tensor:
@@ -282,7 +290,7 @@ def _mask(one: Array, what: str) -> Pixels:
     Raises:
         BadInputError: the type, the shape or the range is another one.
     """
-    tensor = torch.as_tensor(one).detach().cpu()
+    tensor = _tensor(one)
     if tensor.ndim == 3 and 1 in (tensor.shape[0], tensor.shape[-1]):
         tensor = tensor.squeeze(0) if tensor.shape[0] == 1 else tensor.squeeze(-1)
     if tensor.ndim != 2:

@@ -18,8 +18,10 @@ __all__ = ["Registration", "register"]
 
 Grey = npt.NDArray[np.float32]
 
-SIDES = (32, 64, 128)
-"""Longest sides, in pixels, of the copies of a picture on which the numbers are estimated, one after the other."""
+SIDE = 128
+"""Approximate longest side, in pixels, of the finest copy of a picture on which the numbers are estimated."""
+COARSEST = 32
+"""Smallest longest side, in pixels, of the coarsest copy, with which the estimation begins."""
 STEPS = 4
 """Number of steps of the Gauss-Newton method at each of these sides."""
 SMOOTHING = 1.0
@@ -65,17 +67,15 @@ def register(truth: Grey, edited: Grey, known: npt.NDArray[np.bool_]) -> Registr
         The estimate; None if too few pixels are known or the known pixels have too little texture.
     """
     right = down = zoom = explained = 0.0
-    longest = max(truth.shape)
-    for side in dict.fromkeys(min(side, longest) for side in SIDES):
-        scale = side / longest
-        first, second, valid = (_scaled(one, scale) for one in (truth, edited, known.astype(np.float32)))
+    for factor in _factors(max(truth.shape)):
+        first, second, valid = (_reduced(one, factor) for one in (truth, edited, known.astype(np.float32)))
         used = _inner(valid > 1 - 1e-3)
         if used.sum() < LEAST:
             continue
-        found = _refine(_smooth(first), _smooth(second), used, (right * scale, down * scale, zoom))
+        found = _refine(_smooth(first), _smooth(second), used, (right / factor, down / factor, zoom))
         if found is None:
             return None
-        right, down, zoom, explained = found[0] / scale, found[1] / scale, found[2], found[3]
+        right, down, zoom, explained = found[0] * factor, found[1] * factor, found[2], found[3]
     if _inner(known).sum() < LEAST:
         return None
     return Registration(right, down, zoom, explained)
@@ -146,11 +146,19 @@ def _warped(picture: Grey, right: float, down: float, zoom: float) -> Grey:
     return np.asarray(moved, np.float32)
 
 
-def _scaled(picture: Grey, scale: float) -> Grey:
-    if scale == 1:
-        return picture
-    height, width = (max(1, round(side * scale)) for side in picture.shape)
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+def _factors(longest: int) -> list[int]:
+    """Return the whole numbers by which the sides of the copies are divided, the coarsest copy first."""
+    factors = [max(1, round(longest / SIDE))]
+    while longest // (2 * factors[-1]) >= COARSEST:
+        factors.append(2 * factors[-1])
+    return factors[::-1]
+
+
+def _reduced(picture: Grey, factor: int) -> Grey:
+    """Return the means of squares of `factor` pixels a side. Pixels that do not fill a square are left out."""
+    height, width = (side // factor for side in picture.shape)
+    squares = picture[: height * factor, : width * factor].reshape(height, factor, width, factor)
+    return np.asarray(squares.mean((1, 3)), np.float32)
 
 
 def _smooth(picture: Grey) -> Grey:

@@ -20,6 +20,7 @@ from bench.metrics.summary import Summary
 from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, fill
 from bench.reporting.page import Page, report_page
 from bench.results.environment import environment
+from bench.results.influences import write_influences
 from bench.results.out_folder import check_folder, claim, writable_folder
 from bench.results.run_files import MANIFEST
 from bench.results.run_folder import REPORT
@@ -118,6 +119,8 @@ class Scores:
         facts = self._facts(manifest)
         write_json(out / MANIFEST, dict(made.manifest))
         write_records(out, self.records)
+        if self._summary.scored.rows:
+            write_influences(out, self._pairs.names, self._summary, [column.metric for column in self._typed.columns])
         write_table(out, renderings(self._typed))
         write_results(
             out,

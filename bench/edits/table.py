@@ -46,7 +46,7 @@ def score_table(
     comparisons = Comparisons(summary, TableRows(known, editors, competing=editors))
     measured = _with_reasons(pairs, comparisons.table(), measures)
     there = {metric for cells in measured.values() for metric in cells}
-    columns = [metric for metric in COLUMNS if metric in there]
+    columns = [metric for metric in COLUMNS if metric in there and metric not in measures.lacking]
     best = {
         metric: row
         for metric in columns
@@ -62,7 +62,7 @@ def score_table(
         rows=tuple(TableRow(editor, editor, False, "", NATIVE, cells, {}) for editor, cells in measured.items()),
         reference=known or "",
         notes=tuple(_notes(pairs, measures)),
-        beside=tuple(metric for metric in BESIDE if metric in there),
+        beside=tuple(metric for metric in (*BESIDE, *measures.lacking) if metric in there),
         best=best,
     )
     return replace(table, notes=(*(check.text for check in checks), *table.notes, *few_sources_note(table)))

@@ -201,7 +201,7 @@ class RunReport:
         """
         out, items, scored = self.run.out, self.run.items, self.run.scored
         write_manifest(out, items)
-        records = records_of([line["id"] for line in items.lines()], scored)
+        records = records_of(items.ids, scored)
         write_records(out, records)
         remove_features(out)
         if self.config.keep_features:

@@ -93,7 +93,7 @@ class TableExperiment:
             costs = report.costs() if self.config.costs or run.stages.include("report") else {}
             table = self.tabulate(report, summary, costs, protocols)
             records = report.keep()
-            write_influences(run.out, run.items, summary, setup.spec.columns)
+            write_influences(run.out, run.items.ids, summary, setup.spec.columns)
             write_table(run.out, renderings(table))
             write_results(
                 run.out,

@@ -26,7 +26,6 @@ from bench.runtime.files import write_atomically
 from bench.runtime.not_available import NotAvailable
 
 if TYPE_CHECKING:
-    from bench.data.prepared import Items
     from bench.metrics.summary import Summary
 
 __all__ = ["INFLUENCES", "Influence", "read_influences", "write_influences"]
@@ -50,22 +49,21 @@ class Influence:
     """Second-order part of each item, as in `bench.metrics.uncertainty.Estimate`; None if there is none."""
 
 
-def write_influences(out: Path, items: Items, summary: Summary, metrics: Sequence[str]) -> None:
+def write_influences(out: Path, ids: Sequence[str], summary: Summary, metrics: Sequence[str]) -> None:
     """Write `influences.parquet` for every row.
 
     Args:
         out: folder of the run.
-        items: items of the run.
+        ids: identifier of each item of the run.
         summary: estimates of the run.
         metrics: full names of the metrics that get a column.
     """
-    lines = items.lines()
-    shared = {"item": [line["id"] for line in lines], "source": [line["source"] for line in lines]}
+    shared = {"item": list(ids), "source": list(summary.scored.sources)}
     frames = []
     for row in summary.metrics:
         columns: dict[str, Any] = {}
         for metric in metrics:
-            columns |= _columns(summary, row, metric, len(lines))
+            columns |= _columns(summary, row, metric, len(ids))
         frames.append(pandas.DataFrame({**shared, "row": row, **columns}))
     whole = pandas.concat(frames, ignore_index=True)
     whole = whole[[*KEYS, *(name for name in whole if name not in KEYS)]].dropna(axis="columns", how="all")

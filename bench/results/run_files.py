@@ -136,7 +136,8 @@ class TableResults(TypedDict):
     schema_version: int
     experiment: str
     profile: NotRequired[str]
-    table: NotRequired[int]
+    table: NotRequired[int | None]
+    """Number of the table in the paper; None for a table that the paper does not have."""
     custom: NotRequired[list[str]]
     manifest: NotRequired[str]
     subset: NotRequired[str | None]

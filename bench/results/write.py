@@ -72,7 +72,7 @@ def records_of(ids: Sequence[str], scored: Scored) -> pandas.DataFrame:
         )
         for row, arrays in scored.rows.items()
     ]
-    return pandas.concat(frames, ignore_index=True)
+    return pandas.concat(frames, ignore_index=True) if frames else pandas.DataFrame(columns=["item", "row", *shared])
 
 
 def write_records(out: Path, records: pandas.DataFrame) -> None:

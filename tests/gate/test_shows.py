@@ -84,7 +84,9 @@ def test_a_decoder_with_five_percent_noise_is_a_regression(old: Path, capsys: py
 @pytest.mark.blackbox
 def test_other_feature_weights_change_the_protocol(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = noisy(ASSETS / "metric_features", old.parent / "noisy_features")
-    status, shown = ends(capsys, run(old.parent, "protocol", f"profile.features.images={network}"), old, "--margin", BUSY)
+    status, shown = ends(
+        capsys, run(old.parent, "protocol", f"profile.features.images={network}"), old, "--margin", BUSY
+    )
     assert status == CANNOT_TELL
     for metric in ("fid", "lpips"):
         assert f"protocol of {metric}: measure.weights: expected" in shown

@@ -1,0 +1,152 @@
+"""Tests of the checks: each injected fault is found, and clean pictures give no finding."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from bench.edits.checks import Check, checks, edit_facts, picture_facts
+from bench.edits.pairing import Pairs, pair
+from tests.helpers.photographs import Photograph, Pixels, jpeg, photograph
+
+PICTURES = 8
+"""Number of pictures in each drawn set."""
+Edit = Callable[[Photograph, np.random.Generator], Pixels]
+
+
+def clean(one: Photograph, rng: np.random.Generator) -> Pixels:
+    return one.edited(rng)
+
+
+def shifted(one: Photograph, rng: np.random.Generator) -> Pixels:
+    return noisy(one.shifted(), rng)
+
+
+def zoomed(one: Photograph, rng: np.random.Generator) -> Pixels:
+    return noisy(one.zoomed(1.01), rng)
+
+
+def pasted(one: Photograph, rng: np.random.Generator) -> Pixels:
+    return one.filled()
+
+
+def compressed(one: Photograph, rng: np.random.Generator) -> Pixels:
+    return jpeg(one.edited(rng), 90)
+
+
+def noisy(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    return np.clip(pixels + rng.normal(0, 2, pixels.shape), 0, 255).round().astype(np.uint8)
+
+
+def found_in(edit: Edit, seed: int, *, inverted: bool = False) -> tuple[Check, ...]:
+    """Return the findings on a drawn set of pictures."""
+    rng = np.random.default_rng(seed)
+    drawn = [photograph(rng) for _ in range(PICTURES)]
+    truth, edited = [one.pixels for one in drawn], [edit(one, rng) for one in drawn]
+    holes = [~one.hole if inverted else one.hole for one in drawn]
+    pairs = pair(truth, {"mine": edited}, holes)
+    facts = [picture_facts(one, hole, 0.0) for one, hole in zip(truth, holes, strict=True)]
+    edits = [edit_facts(one, found, hole) for one, found, hole in zip(truth, edited, holes, strict=True)]
+    return checks(pairs, facts, {"mine": edits})
+
+
+def kinds(found: tuple[Check, ...]) -> set[str]:
+    return {check.kind for check in found} - {"duplicate"}  # the same crop may be drawn twice
+
+
+@pytest.mark.property
+@pytest.mark.parametrize(
+    ("edit", "kind", "least"),
+    [(shifted, "moved", 1.0), (zoomed, "moved", 0.95), (pasted, "pasted", 1.0), (compressed, "jpeg", 0.9)],
+)
+def test_each_injected_fault_is_found(edit: Edit, kind: str, least: float) -> None:
+    found = [kinds(found_in(edit, seed)) for seed in range(20)]
+    assert np.mean([kind in one for one in found]) >= least
+    assert set().union(*found) == {kind}
+
+
+@pytest.mark.property
+def test_an_inverted_mask_is_found() -> None:
+    for seed in range(20):
+        assert "inverted" in kinds(found_in(clean, seed, inverted=True))
+
+
+@pytest.mark.property
+def test_clean_pictures_give_no_finding() -> None:
+    for seed in range(20):
+        assert kinds(found_in(clean, seed)) == set()
+
+
+@pytest.mark.property
+@pytest.mark.slow
+def test_the_rates_over_two_hundred_draws() -> None:
+    """The rates stand in docs/score.md."""
+    rates = {}
+    for name, edit, inverted, kind in (
+        ("shift", shifted, False, "moved"),
+        ("zoom", zoomed, False, "moved"),
+        ("pasted", pasted, False, "pasted"),
+        ("jpeg", compressed, False, "jpeg"),
+        ("inverted", clean, True, "inverted"),
+    ):
+        rates[name] = np.mean([kind in kinds(found_in(edit, seed, inverted=inverted)) for seed in range(200)])
+    alarms = [kinds(found_in(clean, 1000 + seed)) for seed in range(200)]
+    print(rates, alarms)
+    assert not any(alarms)
+    assert all(rate >= 0.95 for rate in rates.values()), rates
+
+
+def one_pair(truth: Pixels, edited: Pixels, hole: np.ndarray | None) -> Pairs:
+    return pair([truth], {"mine": [edited]}, None if hole is None else [hole])
+
+
+@pytest.mark.blackbox
+def test_identical_pictures_are_said_to_be_identical() -> None:
+    one = photograph(np.random.default_rng(0))
+    facts = edit_facts(one.pixels, one.pixels, one.hole)
+    found = checks(
+        one_pair(one.pixels, one.pixels, one.hole), [picture_facts(one.pixels, one.hole, 0)], {"mine": [facts]}
+    )
+    assert [check.kind for check in found] == ["identical"]
+    assert "1 of 1 pictures are identical to their truth" in found[0].text
+
+
+@pytest.mark.blackbox
+def test_masks_that_are_soft_or_cover_all_or_nothing_are_named() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [photograph(rng) for _ in range(3)]
+    holes = [drawn[0].hole, np.ones_like(drawn[1].hole), np.zeros_like(drawn[2].hole)]
+    truth, edited = [one.pixels for one in drawn], [one.edited(rng) for one in drawn]
+    facts = [picture_facts(one, hole, grey) for one, hole, grey in zip(truth, holes, (0.02, 0, 0), strict=True)]
+    edits = [edit_facts(one, found, hole) for one, found, hole in zip(truth, edited, holes, strict=True)]
+    found = checks(pair(truth, {"mine": edited}, holes), facts, {"mine": edits})
+    assert [check.kind for check in found] == ["soft", "whole", "empty"]
+    assert [text in check.text for check, text in zip(found, ("1 of 3 masks have grey", ": 1.", ": 2."), strict=True)]
+
+
+@pytest.mark.blackbox
+def test_another_size_is_named_with_its_aspect_ratio() -> None:
+    one = photograph(np.random.default_rng(0))
+    pairs = one_pair(one.pixels, one.pixels[:48], None)
+    (found,) = checks(pairs, [picture_facts(one.pixels, None, 0)], {})
+    assert found.kind == "size"
+    assert "has 96×48 pixels in place of 96×96 (another aspect ratio, 50.0% off)" in found.text
+    half = one_pair(one.pixels, one.pixels[::2, ::2], None)
+    (found,) = checks(half, [picture_facts(one.pixels, None, 0)], {})
+    assert "the same aspect ratio" in found.text
+
+
+@pytest.mark.blackbox
+def test_duplicates_and_equal_editors_are_named() -> None:
+    rng = np.random.default_rng(0)
+    first, second = photograph(rng), photograph(rng)
+    truth = [first.pixels, first.pixels, second.pixels]
+    made = first.edited(rng)
+    edited = [made, made, made]
+    facts = [picture_facts(one, None, 0) for one in truth]
+    edits = [edit_facts(one, made, None) for one in truth]
+    found = checks(pair(truth, {"a": edited, "b": edited}, None), facts, {"a": edits, "b": edits})
+    texts = [check.text for check in found if check.kind in ("duplicate", "same")]
+    assert "truth: 2 pictures are identical (0, 1), so they are not independent." in texts
+    assert "a: 3 pictures are identical although their truths differ (0, 1, 2)." in texts
+    assert "a and b: 3 of 3 pictures are identical in every pixel." in texts
