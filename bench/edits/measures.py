@@ -27,7 +27,11 @@ SETS: Mapping[str, tuple[str, str]] = {
     "mini": ("mini", "mini"),
 }
 """For each set of measures that a caller may name: the option of the group `metrics`, and the profile of its paths."""
-METRICS_OF: Mapping[str, tuple[str, ...]] = {"lpips": ("lpips",), "clip": ("clip_score",)}
+METRICS_OF: Mapping[str, tuple[str, ...]] = {
+    "lpips": ("lpips",),
+    "clip": ("clip_score",),
+    "prompt": ("clip_prompt",),
+}
 """Metrics with a value for every picture that a measure with a network computes, by the name of the measure."""
 
 

@@ -106,7 +106,8 @@ def measure(
         images = picture_batch(true).to(device)
         masks = np.stack([np.zeros(images.shape[2:], np.bool_) if hole is None else hole for hole in holes])
         mask = torch.from_numpy(masks).unsqueeze(1).float().to(device)
-        scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places])
+        prompts = [] if pairs.prompts is None else [pairs.prompts[place] for place in places]
+        scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places], prompts)
         for name in measures.loaded:
             truth.add(places, name, scorer.truth(name))
         for editor, row in rows.items():

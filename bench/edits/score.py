@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,8 @@ def _manifest(pairs: Pairs, pictures: Sequence[PictureFacts]) -> dict[str, Any]:
             "reference": True,
             "image": facts.sha256,
             "mask": None if pairs.masks is None else sha256_of(pairs.masks.hole(place).astype(np.uint8)),
-            "caption": None,
-            "exemplar": None,
+            "caption": None if pairs.prompts is None else sha256(pairs.prompts[place].encode()).hexdigest(),
+            "exemplar": None if pairs.exemplars is None else sha256_of(pairs.exemplars.pixels(place)),
         }
         for place, (name, source, facts) in enumerate(zip(pairs.names, pairs.sources, pictures, strict=True))
     ]

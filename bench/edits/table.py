@@ -22,7 +22,7 @@ __all__ = ["PROFILE", "compact_table", "differences_of", "numbers_of", "score_ta
 
 PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
-COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "clip_score", "fid", "kid", "inception_score")
+COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "clip_score", "clip_prompt", "fid", "kid", "inception_score")
 """Metrics of the main table, in this order, as far as they are measured or could be measured."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
           "border_step", "border_excess")  # fmt: skip

@@ -43,6 +43,7 @@ class Scorer:
         truth: Tensor,
         mask: Tensor,
         exemplars: Sequence[npt.NDArray[np.uint8] | None],
+        captions: Sequence[str] = (),
     ) -> None:
         """Set the batch, and compute what the measures need from the true images.
 
@@ -51,9 +52,10 @@ class Scorer:
             truth: true images B×3×H×W uint8, on the device of the measures.
             mask: masks B×1×H×W, 1 = hole, on the same device.
             exemplars: exemplar of each of the B items, uint8 RGB of any size; None for an item without exemplar.
+            captions: text of each of the B items; empty if there are no texts.
         """
         self.measures, self._truth, self._mask = measures, truth, mask
-        self._extra = Extra(list(exemplars))
+        self._extra = Extra(list(exemplars), captions)
         with torch.inference_mode(), without_tf32():
             self._kept = {name: measure.keep_truth(truth) for name, measure in measures.items()}
 

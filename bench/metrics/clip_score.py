@@ -25,7 +25,7 @@ from bench.metrics.measure import Arrays, Extra, Measure
 from bench.metrics.networks.local_weights import is_program, load_program, misfit, read_tensors
 from bench.runtime.defaults import with_defaults
 
-__all__ = ["ClipScore", "ImageEncoder", "OpenCLIPEncoder", "hole_crop"]
+__all__ = ["ClipScore", "ImageEncoder", "OpenCLIPEncoder", "clip_config", "clip_tensors", "hole_crop"]
 
 OPENAI = "OpenAI's ViT-B-32.pt"
 OPENAI_SHA256 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
@@ -157,6 +157,46 @@ class ClipScore(Measure):
         return (image.float() / 255 - mean) / std
 
 
+def clip_config(model: str) -> dict[str, Any]:
+    """Return the settings of an architecture that open_clip defines.
+
+    Args:
+        model: name of the architecture in open_clip.
+
+    Raises:
+        BadInputError: open_clip does not define it, or it takes an encoder from another package.
+    """
+    import open_clip
+
+    # open_clip would look up any other name in a hub.
+    config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
+    if config is None:
+        raise BadInputError(f"model: expected a name that open_clip knows, such as ViT-B-32-quickgelu, found {model}")
+    if elsewhere := config["text_cfg"].get("hf_model_name") or config["vision_cfg"].get("timm_model_name"):
+        raise BadInputError(
+            f"model: expected a CLIP model whose two encoders are part of open_clip, found {model}, which takes an "
+            f"encoder from {elsewhere}"
+        )
+    found: dict[str, Any] = config
+    return found
+
+
+def clip_tensors(path: Path, model: str, sha256: str = OPENAI_SHA256) -> dict[str, Tensor]:
+    """Return the weights of a CLIP model, with open_clip's names.
+
+    Args:
+        path: path of OpenAI's `ViT-B-32.pt`, or of a state dict with open_clip's names.
+        model: name of the architecture in open_clip, for messages.
+        sha256: expected SHA-256 of a TorchScript file.
+
+    Raises:
+        BadInputError: the file is missing or broken, or it is a TorchScript file with another hash.
+    """
+    if path.is_file() and is_program(path):
+        return dict(load_program(path, OPENAI, sha256).state_dict())
+    return read_tensors(path, f"weights of CLIP {model}")
+
+
 class OpenCLIPEncoder(ImageEncoder):
     """The image encoder of a CLIP model that open_clip defines, with weights from a file on this machine."""
 
@@ -186,23 +226,8 @@ class OpenCLIPEncoder(ImageEncoder):
         import open_clip  # takes seconds
         from open_clip.model import _build_vision_tower
 
-        # open_clip would look up any other name in a hub.
-        config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
-        if config is None:
-            raise BadInputError(
-                f"model: expected a name that open_clip knows, such as ViT-B-32-quickgelu, found {model}"
-            )
-        if elsewhere := config["text_cfg"].get("hf_model_name") or config["vision_cfg"].get("timm_model_name"):
-            raise BadInputError(
-                f"model: expected a CLIP model whose two encoders are part of open_clip, found {model}, which takes an "
-                f"encoder from {elsewhere}"
-            )
-        path = Path(path)
-        what = f"weights of CLIP {model}"
-        if path.is_file() and is_program(path):
-            tensors = dict(load_program(path, OPENAI, sha256).state_dict())
-        else:
-            tensors = read_tensors(path, what)
+        path, config = Path(path), clip_config(model)
+        tensors = clip_tensors(path, model, sha256)
         tower = {name.removeprefix("visual."): x for name, x in tensors.items() if name.startswith("visual.")}
         with torch.device("meta"):
             # With float16, open_clip uses layer norms that compute in float32; for float32 weights nothing changes.
@@ -212,7 +237,7 @@ class OpenCLIPEncoder(ImageEncoder):
         try:
             self._tower.load_state_dict(tower, assign=True)
         except RuntimeError as error:
-            raise misfit(path, what, error) from None
+            raise misfit(path, f"weights of CLIP {model}", error) from None
         self._tower.eval().requires_grad_(False)
         self.precision = precision
         self.resolution = int(self._tower.image_size[0])

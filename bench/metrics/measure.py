@@ -6,7 +6,7 @@ A measure receives images batch by batch. For each batch it returns arrays with 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,6 +27,8 @@ class Extra:
     exemplars: list[npt.NDArray[np.uint8] | None]
     """For each item, its exemplar: a picture h×w×3, uint8 RGB of any size, that shows what is to be painted into the
     hole. None for an item without exemplar."""
+    captions: Sequence[str] = ()
+    """For each item, the text from which the images were made; empty if there are no texts."""
     decoded: bool = False
     """Whether the images are a decoder's output. The released scripts compute such images in half precision, so one
     metric treats them differently. False for finished pictures, and for images that contain true pixels."""

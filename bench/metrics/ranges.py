@@ -19,11 +19,12 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "border_excess": UNBOUNDED,
     "inception_score": (1.0, math.inf),
     "clip_score": (-100.0, 100.0),
+    "clip_prompt": (-100.0, 100.0),
     "ssim": (-1.0, 1.0),
     "ssim_known": (-1.0, 1.0),
 }
 """Smallest and largest possible value of some metrics, by the metric. `kid` is an unbiased estimate and `border_excess`
-is a difference, so both can be negative. `clip_score` is 100 times a cosine."""
+is a difference, so both can be negative. The two CLIP scores are 100 times a cosine."""
 NOT_NEGATIVE = ("fid", "lpips", "pre_", "border_step", "known_values", "layers_as_printed")
 """Beginnings of the names of distances, errors and counts. Such a metric cannot be negative."""
 ROUNDING = 1e-6

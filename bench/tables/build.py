@@ -66,6 +66,7 @@ class Metric:
 NATIVE, PUBLISHED = "native", "published"
 METRICS = {
     "clip_score": Metric("CLIP score", 2, higher_is_better=True, on_features=True),
+    "clip_prompt": Metric("CLIP score of the prompt", 2, higher_is_better=True, on_features=True),
     "inception_score": Metric("IS", 2, higher_is_better=True, on_features=True),
     "psnr": Metric("PSNR", 2, "dB", higher_is_better=True),
     "ssim": Metric("SSIM", 4, higher_is_better=True),
