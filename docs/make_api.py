@@ -50,7 +50,19 @@ class Section:
 
 
 SECTIONS = (
-    Section("Run an experiment", "bench", "One function does what the command line does."),
+    Section(
+        "Run an experiment, or score pictures",
+        "bench",
+        "`bench.run` does what the command line does. `bench.score` scores finished pictures of any editor; "
+        "[Score](score.md) explains it.",
+    ),
+    Section(
+        "The result of a scoring",
+        "bench.edits.scores",
+        "`bench.score` returns this object.",
+        ("Scores",),
+    ),
+    Section("A finding about pictures", "bench.edits.checks", "`Scores.checks` holds these objects.", ("Check",)),
     Section("The result of a run", "bench.results.run_folder", "`bench.run` returns this object.", ("Results",)),
     Section(
         "Features of a finished run",
@@ -120,6 +132,37 @@ EXAMPLES = {
 0
 >>> results.table["row"].tolist()
 ['stablediffusion', 'large_mask']
+""",
+    "bench.score": """
+>>> import numpy as np
+>>> import bench
+>>> rng = np.random.default_rng(0)
+>>> truth = rng.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+>>> mask = np.zeros((4, 32, 32), bool)
+>>> mask[:, 8:16, 8:16] = True
+>>> edited = {"pasted": np.where(mask[..., None], 0, truth), "darker": truth // 2}
+>>> scores = bench.score(truth, edited, mask, reference="darker", quiet=True)
+>>> scores.table.loc["PSNR [dB]"].index.tolist()
+['pasted', 'darker']
+>>> [check.kind for check in scores.checks if check.editor == "pasted"]
+['pasted']
+""",
+    "bench.edits.scores.Scores": """
+>>> import numpy as np
+>>> import bench
+>>> truth = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
+>>> scores = bench.score(truth, truth // 2 * 2, quiet=True)
+>>> len(scores.records)  # 4 pictures, 1 editor
+4
+>>> (scores.save("scored") / "report.html").exists()
+True
+""",
+    "bench.edits.checks.Check": """
+>>> import numpy as np
+>>> import bench
+>>> truth = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+>>> print(bench.score(truth, truth, quiet=True).checks[0])
+edited: 2 of 2 pictures are identical to their truth in every pixel.
 """,
     "bench.results.run_folder.Results": """
 >>> import bench
@@ -531,9 +574,9 @@ def markdown(docstring: str) -> str:
 
 
 def fields(node: ast.ClassDef) -> Iterator[str]:
-    """Yield the annotated attributes of a class, each as an entry of a list."""
+    """Yield the public annotated attributes of a class, each as an entry of a list."""
     for statement, following in zip(node.body, [*node.body[1:], None], strict=True):
-        if isinstance(statement, ast.AnnAssign):
+        if isinstance(statement, ast.AnnAssign) and not ast.unparse(statement.target).startswith("_"):
             text = " ".join(text_of(following).split())
             yield f"- `{ast.unparse(statement)}`" + (f": {text}" if text else "")
 

@@ -7,9 +7,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.config.compose import compose_config, experiments, typed
+from bench.edits.command import main as score
+from tests.helpers.photographs import photograph, write
 
 pytestmark = pytest.mark.blackbox
 
@@ -65,11 +68,33 @@ def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("examples")
 
 
-def test_the_python_of_the_readme_runs(example_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = (text for page, kind, text in BLOCKS if page == "README.md" and kind == "python")
-    monkeypatch.chdir(example_folder)
+@pytest.fixture(scope="module")
+def picture_folders(example_folder: Path) -> Path:
+    """Folder with the pictures and masks that the pages name."""
+    rng = np.random.default_rng(0)
+    drawn = {f"p{place}": photograph(rng, 64) for place in range(3)}
+    write(example_folder / "truth", {name: one.pixels for name, one in drawn.items()})
+    write(example_folder / "masks", {name: one.mask for name, one in drawn.items()})
+    for editor in ("mine", "theirs"):
+        write(example_folder / "outputs" / editor, {name: one.edited(rng) for name, one in drawn.items()})
+    return example_folder
+
+
+@pytest.mark.parametrize(
+    "code", [text for page, kind, text in BLOCKS if page in ("README.md", "score.md") and kind == "python"]
+)
+def test_the_python_of_the_pages_runs(code: str, picture_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(picture_folders)
     assert len(code.splitlines()) <= 10
     exec(code, {})
+
+
+def test_the_scoring_commands_of_the_pages_run(picture_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(picture_folders)
+    lines = [line for _, kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if "bench.score" in line]
+    assert lines
+    for line in lines:
+        assert score(shlex.split(line.partition("-m bench.score")[2])) == 0
 
 
 def test_the_page_of_the_python_interface_is_up_to_date() -> None:
