@@ -32,7 +32,6 @@ last ones do not say that memory is missing.
 
 EXTRAS = {
     "accelerate": "tables",
-    "cleanfid": "peers",
     "datasets": "tables",
     "diffusers": "tables",
     "huggingface_hub": "tables",
@@ -43,10 +42,9 @@ EXTRAS = {
     "submitit": "cluster",
     "tensorboard": "train",
     "tokenizers": "train",
-    "torch_fidelity": "peers",
     "transformers": "tables",
 }
-"""For each package that `pip install asymbench` does not bring, the extra in `pyproject.toml` that brings it."""
+"""Extra in `pyproject.toml` that brings a package, for each imported package that the package itself does not need."""
 
 
 class BadInputError(Exception):
@@ -96,8 +94,6 @@ def outcome(error: Exception) -> tuple[int, str] | None:
 @contextmanager
 def naming_extras() -> Iterator[None]:
     """Turn the error for a missing package of an extra into a message that says how to install the extra.
-
-    The function that this returns can also decorate a function.
 
     Raises:
         BadInputError: the block needs a package of `EXTRAS` that is not installed.
