@@ -44,7 +44,7 @@ EXTRAS = {
     "tokenizers": "train",
     "transformers": "tables",
 }
-"""Extra in `pyproject.toml` that brings a package, for each imported package that the package itself does not need."""
+"""Extra of this project that brings a package, for each imported package that `pip install .` leaves out."""
 
 
 class BadInputError(Exception):

@@ -57,7 +57,7 @@ class InpaintingGenerator(LatentDiffusion):
 
     def __post_init__(self, pipeline: str, precision: str, tokenizer: str | None, vae: str | None) -> None:
         # Imported here, because diffusers takes seconds, and a run whose latents are stored does not need it.
-        from bench.generation.pipeline_classes import InpaintingPipeline
+        from bench.generation.inpainting_pipeline import InpaintingPipeline
         from bench.generation.pipelines import INPAINTING, text_parts
 
         check_sampling(steps=self.steps, guidance_scale=self.guidance_scale, eta=self.eta)

@@ -67,7 +67,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
         from transformers import CLIPImageProcessor
 
-        from bench.generation.pipeline_classes import ExemplarPipeline
+        from bench.generation.exemplar_pipeline import ExemplarPipeline
         from bench.generation.pipelines import exemplar_parts
 
         check_sampling(steps=steps, guidance_scale=guidance_scale)

@@ -1,21 +1,14 @@
-"""Subclasses of diffusers' pipelines that compute as the original programs do."""
+"""Diffusers' pipeline for Paint-by-Example, with masks resized as in the original program."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from diffusers import PaintByExamplePipeline, StableDiffusionInpaintPipeline
+from diffusers import PaintByExamplePipeline
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["ExemplarPipeline", "InpaintingPipeline"]
-
-
-class InpaintingPipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffusers has no types
-    """A pipeline that encodes images in the precision of the first stage, even if the UNet has another precision."""
-
-    def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
-        return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
+__all__ = ["ExemplarPipeline"]
 
 
 class ExemplarPipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers has no types
