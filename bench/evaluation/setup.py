@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import get_object
 
 from bench.checking.estimate import Planned, Work
@@ -317,6 +318,30 @@ class Setup:
         """Place in the store for the fact that generator, methods and measures passed `check_contracts`."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         return self._fact("contracts", {**made, "measures": self.protocols, "version": CONTRACTS})
+
+    def remembered(
+        self, what: str, latents: Sequence[str], find: Callable[[], dict[str, Any]], *, rows: Sequence[str], count: int
+    ) -> dict[str, Any]:
+        """Return something that follows from the rows' networks and from latents. It is found once, and then stored.
+
+        With `fresh=true`, it is found again.
+
+        Args:
+            what: name of the kind of result. It names a new kind whenever the code that finds it is changed.
+            latents: store keys of the latents from which it is found.
+            find: function that finds it, as plain data (JSON types).
+            rows: names of the rows whose networks are looked at.
+            count: number of items that are looked at.
+        """
+        made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
+        made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
+        made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
+        fact = self._fact(what, {**made, "torch": torch.__version__})
+        found = None if self.config.fresh else fact.recall()
+        if found is None:
+            found = find()
+            fact.remember(found)
+        return {name: value for name, value in found.items() if name != "when"}
 
     def _fact(self, what: str, settings: Any) -> Fact:
         """Return the place in the store for a fact that depends on the device and on the resolution of the run.
