@@ -34,6 +34,7 @@ from bench.metrics.summary import Summary
 from bench.runtime.defaults import class_member, missing_members, with_defaults
 from bench.runtime.device import choose_device, describe
 from bench.runtime.distributed import World
+from bench.runtime.source import source_hash
 from bench.store import Fact, Store, content_key
 from bench.tables.build import Styles, TableDesign, styles_of
 from bench.tables.headline import headline_reading, in_reading
@@ -324,10 +325,10 @@ class Setup:
     ) -> dict[str, Any]:
         """Return something that follows from the rows' networks and from latents. It is found once, and then stored.
 
-        With `fresh=true`, it is found again.
+        It is found again with `fresh=true`, and whenever this project's code has changed.
 
         Args:
-            what: name of the kind of result. It names a new kind whenever the code that finds it is changed.
+            what: name of the kind of result.
             latents: store keys of the latents from which it is found.
             find: function that finds it, as plain data (JSON types).
             rows: names of the rows whose networks are looked at.
@@ -336,7 +337,7 @@ class Setup:
         made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
         made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
         made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
-        fact = self._fact(what, {**made, "torch": torch.__version__})
+        fact = self._fact(what, {**made, "torch": torch.__version__, "code": source_hash()})
         found = None if self.config.fresh else fact.recall()
         if found is None:
             found = find()
