@@ -16,8 +16,8 @@ BASELINE = "baseline.json"
 """Name of the baseline's file in `reports/`, which the chore `baseline` writes."""
 
 
-def install(session: nox.Session) -> None:
-    session.install("-c", "constraints.txt", "-e", ".[test,cluster]")
+def install(session: nox.Session, extras: str = "test,cluster") -> None:
+    session.install("-c", "constraints.txt", "-e", f".[{extras}]")
 
 
 @nox.session
@@ -59,7 +59,7 @@ def keep_reports(complete: Path, kept: Path) -> None:
 @nox.session
 def mutation(session: nox.Session) -> None:
     """Change one place of the numerics at a time, run the tests each time, and print the share of missed changes."""
-    session.install("-c", "constraints.txt", "-e", ".[test,mutation]")
+    install(session, "test,mutation")
     # One thread, since each mutant is tested in a process that is forked after the imports.
     session.run("mutmut", "run", *session.posargs, env={"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"})
     session.run("python", "-m", "tests.mutation")
@@ -68,7 +68,7 @@ def mutation(session: nox.Session) -> None:
 @nox.session
 def reports(session: nox.Session) -> None:
     """Make the mini profile's tables in outputs/reports, and copy the files that are committed into reports/."""
-    install(session)
+    install(session, "tables")
     session.run("python", "-m", "bench", "experiment=all_tables", f"out={COMPLETE}", "overwrite=true")
     keep_reports(COMPLETE, Path("reports"))
 
@@ -82,14 +82,14 @@ def api(session: nox.Session) -> None:
 @nox.session
 def regression(session: nox.Session) -> None:
     """Make the regression tables and compare them with reports/baseline.json."""
-    install(session)
+    install(session, "tables")
     session.run("python", "-m", "bench", "experiment=regression", *session.posargs)
 
 
 @nox.session
 def baseline(session: nox.Session) -> None:
     """Make the regression tables and write them to reports/baseline.json; read its diff before you commit it."""
-    install(session)
+    install(session, "tables")
     out = f"{session.create_tmp()}/regression"
     session.run("python", "-m", "bench", "experiment=regression", "gate.against=null", f"out={out}")
     session.run("python", "-m", "bench.compare", out, "reports/baseline.json", "--update")

@@ -2,8 +2,19 @@
 
 import errno
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["READ_ONLY", "UNWRITABLE", "BadInputError", "RunFailedError", "TerminatedError", "outcome"]
+__all__ = [
+    "EXTRAS",
+    "READ_ONLY",
+    "UNWRITABLE",
+    "BadInputError",
+    "RunFailedError",
+    "TerminatedError",
+    "naming_extras",
+    "outcome",
+]
 
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 """Values of `OSError.errno` that mean that the program may not write to the path."""
@@ -18,6 +29,22 @@ OUT_OF_MEMORY = re.compile(r"out of memory|can't allocate memory|^could not crea
 The alternatives are the message for a GPU, the message for the CPU, and the messages for convolutions on the CPU. The
 last ones do not say that memory is missing.
 """
+
+EXTRAS = {
+    "accelerate": "tables",
+    "datasets": "tables",
+    "diffusers": "tables",
+    "huggingface_hub": "tables",
+    "hydra_plugins": "cluster",
+    "open_clip": "tables",
+    "ray": "cluster",
+    "skimage": "tables",
+    "submitit": "cluster",
+    "tensorboard": "train",
+    "tokenizers": "train",
+    "transformers": "tables",
+}
+"""Extra of this project that brings a package, for each imported package that `pip install .` leaves out."""
 
 
 class BadInputError(Exception):
@@ -42,6 +69,8 @@ def outcome(error: Exception) -> tuple[int, str] | None:
     """
     if isinstance(error, BadInputError):
         return 2, str(error)
+    if (message := _missing_extra(error)) is not None:
+        return 2, message
     if isinstance(error, RunFailedError):
         return 1, str(error)
     if isinstance(error, OSError) and error.errno in UNWRITABLE:
@@ -59,6 +88,32 @@ def outcome(error: Exception) -> tuple[int, str] | None:
             f"out of memory ({_first_line(error)}); to continue, run the same command again with more memory or a "
             "smaller batch: set batch_size=N or, for a training, training.at_once=auto or a smaller number"
         )
+    return None
+
+
+@contextmanager
+def naming_extras() -> Iterator[None]:
+    """Turn the error for a missing package of an extra into a message that says how to install the extra.
+
+    Raises:
+        BadInputError: the block needs a package of `EXTRAS` that is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        message = _missing_extra(error)
+        if message is None:
+            raise
+        raise BadInputError(message) from error
+
+
+def _missing_extra(error: BaseException | None) -> str | None:
+    """Return how to install the extra whose missing package caused an error; None if the error has another cause."""
+    while error is not None:
+        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if package in EXTRAS:
+            return f"{package} is not installed: run pip install 'asymbench[{EXTRAS[package]}]'"
+        error = error.__cause__
     return None
 
 

@@ -485,13 +485,22 @@ def promised(section: Section) -> Sequence[str]:
     return tuple(ast.literal_eval(value.value))
 
 
+def statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Yield the statements of a module. The imports below `if TYPE_CHECKING:` count as statements of the module."""
+    for statement in tree.body:
+        if isinstance(statement, ast.If) and ast.unparse(statement.test) == "TYPE_CHECKING":
+            yield from statement.body
+        else:
+            yield statement
+
+
 def definition(module: str, name: str) -> tuple[str, Definition, str]:
     """Return the module that defines a name, its statement and its docstring; imports are followed.
 
     Raises:
         LookupError: the module neither defines nor imports the name.
     """
-    body = source(module).body
+    body = [*statements(source(module))]
     for statement, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(statement, ast.FunctionDef | ast.ClassDef) and statement.name == name:
             return module, statement, ast.get_docstring(statement) or ""

@@ -10,7 +10,7 @@ from bench.config.instantiate import check_targets, require_target
 from bench.config.schema import Row, TableSpec
 from bench.data.masks import preset
 from bench.errors import BadInputError
-from bench.generation.pipelines import located
+from bench.generation.local_files import located
 from bench.metrics.names import MetricName
 from bench.results.out_folder import check_writable
 from bench.store import check_store

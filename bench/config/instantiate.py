@@ -83,6 +83,8 @@ def _check_call(node: Mapping[str, Any], key: str, given: tuple[str, ...]) -> No
         target: Callable[..., Any] = get_object(node[TARGET])
         signature = inspect.signature(target)
     except (Exception, SystemExit) as error:
+        if isinstance(error, Exception) and outcome(error) is not None:
+            raise
         raise BadInputError(
             f"{key}.{TARGET}: expected a class or function, found {node[TARGET]} ({_reason(error)})"
         ) from error

@@ -429,7 +429,7 @@ class ComposedConfig:
     costs: bool = False
     """True if claims about cost are judged. The rows and the sampler are timed for this purpose.
 
-    A run that writes a report times the rows in any case.
+    Otherwise, a run that writes a report times the rows only if the store has no times of them from an earlier run.
     """
     experiments: list[str] = field(default_factory=list)
     """Names of the experiments that a collection runs, in this order. A collection runs several experiments."""

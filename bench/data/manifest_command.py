@@ -88,16 +88,16 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
             raise BadInputError(f"manifest.json: expected the key {key}, found none")
     import datasets
 
-    from bench.data.prepared import FEATURES, TABLE, Items
+    from bench.data.prepared import TABLE, Items, table_features
 
     try:
         items = Items(manifest, datasets.Dataset.from_file(str(folder / TABLE)), folder)
     except (OSError, ValueError) as error:
         raise BadInputError(f"{folder / TABLE}: expected prepared items, found an error: {error}") from None
-    if items.table.features != FEATURES or len(items.table) != len(items):
+    if items.table.features != table_features() or len(items.table) != len(items):
         columns = ", ".join(items.table.column_names)
         raise BadInputError(
-            f"{folder / TABLE}: expected {len(items)} items with the columns {', '.join(FEATURES)}, "
+            f"{folder / TABLE}: expected {len(items)} items with the columns {', '.join(table_features())}, "
             f"found {len(items.table)} items with the columns {columns}"
         )
     found: dict[str, list[str]] = {}

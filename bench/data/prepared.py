@@ -12,13 +12,12 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import datasets
 import numpy as np
 import numpy.typing as npt
-from datasets.arrow_writer import ArrowWriter
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -35,7 +34,10 @@ from bench.runtime.defaults import with_defaults
 from bench.runtime.strict_json import read_json_as
 from bench.store import SUMS, content_key, file_sha256, lease, made_folder, put_aside, put_folder, writing
 
-__all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items", "refuse_invalid"]
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = ["BLOCK", "DamagedItemsError", "Items", "Pictures", "prepare_items", "refuse_invalid", "table_features"]
 
 log = logging.getLogger(__name__)
 
@@ -45,17 +47,6 @@ VERSION = 4
 """Version of the rules that make items from pictures. It is raised when the same pictures would give other items."""
 MANIFEST = "manifest.json"
 TABLE = "items.arrow"
-FEATURES = datasets.Features(
-    {
-        "id": datasets.Value("string"),
-        "source": datasets.Value("string"),
-        "caption": datasets.Value("string"),
-        "image": datasets.Value("large_binary"),  # raw pixels of a crop; null if the file itself is the item
-        "mask": datasets.Value("large_binary"),
-        "image_file": datasets.Value("string"),
-        "exemplar_file": datasets.Value("string"),
-    }
-)
 KINDS = {
     "masks": ("drawn", "given", "whole"),
     "fit": ("lama", "squash", "crop"),
@@ -67,6 +58,24 @@ MOST_BROKEN = 0.01
 """Largest fraction of broken pictures in a data set; a run with more of them stops."""
 MOST_MASKED = 0.5
 """Largest mean hole area of given masks, as a fraction of the image. If it is larger, they are probably inverted."""
+
+
+@cache
+def table_features() -> datasets.Features:
+    """Return the columns of the table of prepared items, with their types."""
+    import datasets  # imported here, because scoring needs neither the package nor the second that it takes
+
+    return datasets.Features(
+        {
+            "id": datasets.Value("string"),
+            "source": datasets.Value("string"),
+            "caption": datasets.Value("string"),
+            "image": datasets.Value("large_binary"),  # raw pixels of a crop; null if the file itself is the item
+            "mask": datasets.Value("large_binary"),
+            "image_file": datasets.Value("string"),
+            "exemplar_file": datasets.Value("string"),
+        }
+    )
 
 
 class _Line(TypedDict):
@@ -116,7 +125,7 @@ class Items:
             all too large. `broken` has the ids of broken pictures, and `left_out` the paths below the root that give
             no picture, each with the reason. `grey_masks` is the number of masks with pixels of neither of their two
             values.
-        table: one line for each item, in the order of the manifest, with the columns of `FEATURES`.
+        table: one line for each item, in the order of the manifest, with the columns of `table_features`.
         folder: folder of the items. Its name is the key of the items in the store.
     """
 
@@ -323,6 +332,8 @@ def _opened(folder: Path) -> Items | None:
         if os.path.lexists(folder):
             put_aside(folder)
         return None
+    import datasets
+
     try:
         if any(os.path.lexists(folder / name) and not (folder / name).is_file() for name in (MANIFEST, TABLE, SUMS)):
             raise ValueError(
@@ -331,7 +342,7 @@ def _opened(folder: Path) -> Items | None:
         manifest: dict[str, Any] = {**read_json_as(folder / MANIFEST, _Manifest)}
         table = datasets.Dataset.from_file(str(folder / TABLE))
         table.data.validate(full=True)
-        complete = len(table) == len(manifest["items"]) and table.features == FEATURES
+        complete = len(table) == len(manifest["items"]) and table.features == table_features()
         if complete and _sums(folder).get(MANIFEST) in (None, file_sha256(folder / MANIFEST)):
             return Items(manifest, table, folder)
     except (OSError, ValueError, KeyError, TypeError, BadInputError):
@@ -433,7 +444,9 @@ class _Preparation:
         self.grey_masks = 0
 
     def write(self, listed: list[Picture], limit: int | None, left_out: Mapping[str, str]) -> None:
-        with ArrowWriter(path=str(self.folder / TABLE), features=FEATURES) as writer:
+        from datasets.arrow_writer import ArrowWriter
+
+        with ArrowWriter(path=str(self.folder / TABLE), features=table_features()) as writer:
             for picture in listed:
                 if limit is not None and len(self.lines) == limit:
                     break

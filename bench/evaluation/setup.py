@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.utils import get_object
 
 from bench.checking.estimate import Planned, Work
@@ -33,6 +34,7 @@ from bench.metrics.summary import Summary
 from bench.runtime.defaults import class_member, missing_members, with_defaults
 from bench.runtime.device import choose_device, describe
 from bench.runtime.distributed import World
+from bench.runtime.source import source_hash
 from bench.store import Fact, Store, content_key
 from bench.tables.build import Styles, TableDesign, styles_of
 from bench.tables.headline import headline_reading, in_reading
@@ -309,6 +311,30 @@ class Setup:
         """The place where the store records that generator, methods and measures passed `check_contracts`."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         return self._fact("contracts", {**made, "measures": self.protocols, "version": CONTRACTS})
+
+    def remembered(
+        self, what: str, latents: Sequence[str], find: Callable[[], dict[str, Any]], *, rows: Sequence[str], count: int
+    ) -> dict[str, Any]:
+        """Return something that follows from the rows' networks and from latents. It is found once, and then stored.
+
+        It is found again with `fresh=true`, and whenever this project's code has changed.
+
+        Args:
+            what: name of the kind of result.
+            latents: store keys of the latents from which it is found.
+            find: function that finds it, as plain data (JSON types).
+            rows: names of the rows whose networks are looked at.
+            count: number of items that are looked at.
+        """
+        made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
+        made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
+        made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
+        fact = self._fact(what, {**made, "torch": torch.__version__, "code": source_hash()})
+        found = None if self.config.fresh else fact.recall()
+        if found is None:
+            found = find()
+            fact.remember(found)
+        return {name: value for name, value in found.items() if name != "when"}
 
     def _fact(self, what: str, settings: Any) -> Fact:
         """Return the place in the store for a fact that depends on the device and on the resolution of the run.

@@ -165,13 +165,22 @@ class RunReport:
             costs=costs_of(table, facts["costs"], sampling=sampling, steps=steps),
         )
 
-    def costs(self) -> dict[str, dict[str, float]]:
-        """Measure the costs of the rows in the main table, such as seconds per image, by row and cost.
+    def costs(self, *, anew: bool = False) -> dict[str, dict[str, float]]:
+        """Return the costs of the rows in the main table, such as seconds per image, by row and cost.
 
-        Rows whose images were made by other programs are left out, because this run cannot measure their costs.
+        They are measured if the store has none for the same networks, latents, batch and kind of device. Rows whose
+        images were made by other programs are left out, because this run cannot measure their costs.
+
+        Args:
+            anew: True to measure them even if the store has them.
         """
         own = {name: method for name, method in self._shown.items() if not origin_of(method)}
-        return row_costs(own, self.first_batch(min(TIMED, self.setup.scoring.batch_size)))
+        batch = self.first_batch(min(TIMED, self.setup.scoring.batch_size))
+        if anew:
+            return row_costs(own, batch)
+        first, count = self.run.latents[:1], len(batch.ids)
+        known = self.setup.remembered("costs", first, lambda: row_costs(own, batch), rows=[*own], count=count)
+        return {row: known[row] for row in own}
 
     def first_batch(self, count: int) -> Batch:
         """Return a batch of the first `count` items, or of fewer if the first block has fewer items."""

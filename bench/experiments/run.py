@@ -12,6 +12,7 @@ from bench.config.experiment_configs import MeasuringConfig, RunConfig, TrainDec
 from bench.config.kinds import narrowed
 from bench.config.overrides import setting
 from bench.config.schema import FETCH
+from bench.errors import naming_extras
 from bench.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Experiment(Protocol):
         """Run every stage up to the stage in the configuration, and return the results."""
 
 
+@naming_extras()
 def run(overrides: list[str]) -> Results:
     """Run an experiment from Python exactly as the command does, and return its results, such as its table.
 

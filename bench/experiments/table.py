@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from bench.checking.inspection import Problem
 from bench.config.compose import group_of
@@ -90,7 +91,7 @@ class TableExperiment:
         with run.stages.timed("tabulate"):
             summary = Summary(run.scored, self.config.profile.fid_minimum, bins_of(setup.spec.columns))
             protocols = setup.protocols_of(summary)
-            costs = report.costs() if self.config.costs or run.stages.include("report") else {}
+            costs = report.costs(anew=self.config.costs) if self.config.costs or run.stages.include("report") else {}
             table = self.tabulate(report, summary, costs, protocols)
             records = report.keep()
             write_influences(run.out, run.items.ids, summary, setup.spec.columns)
@@ -200,8 +201,14 @@ class TableExperiment:
         """
         if self.setup.spec.number != LATENTS_TABLE:
             return {}
-        received = received_latents(self.setup.methods, report.all_items())
-        return {row: DecodedLatents(found.kind, found.sha256, found.items) for row, found in received.items()}
+        setup, run = self.setup, report.run
+
+        def find() -> dict[str, Any]:
+            return {row: asdict(one) for row, one in received_latents(setup.methods, report.all_items()).items()}
+
+        rows, count = [*setup.methods], len(run.items)
+        found = setup.remembered("latents that rows decode", run.latents, find, rows=rows, count=count)
+        return {row: DecodedLatents(one["kind"], one["sha256"], one["items"]) for row, one in found.items()}
 
     def outcomes(
         self, report: RunReport, seen: LatentStatistics | None, costs: Mapping[str, Mapping[str, float]]
@@ -219,9 +226,15 @@ class TableExperiment:
         if setup.spec.number != TEXT_CLAIMS:
             return {}
         first = report.first_batch(COMPARED)
-        is_off = branch_is_off(setup.methods, first)
+        count = len(first.ids)
+
+        def test() -> dict[str, Any]:
+            is_off = branch_is_off(setup.methods, first)
+            return {"reason": is_off.reason} if isinstance(is_off, NotAvailable) else {"off": is_off}
+
+        known = setup.remembered("branch is off", report.run.latents[:1], test, rows=[*setup.methods], count=count)
         found: dict[str, Outcome] = {
-            "x2": is_off if isinstance(is_off, NotAvailable) else exact_on(is_off, len(first.ids))
+            "x2": NotAvailable(known["reason"]) if "reason" in known else exact_on(known["off"], count)
         }
         disturbed = None if seen is None else seen.leak_next_to_the_hole(items.sources)
         if disturbed is not None:

@@ -6,9 +6,6 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-from open_clip.tokenizer import bytes_to_unicode, default_bpe
-from transformers import CLIPTokenizer
-
 __all__ = ["clip_tokenizer"]
 
 SIZE = 49408
@@ -26,6 +23,9 @@ def clip_tokenizer() -> Any:
     Its tokens are the 256 bytes, the same bytes at the end of a word, the merged pairs in the order of the file, and
     the two special tokens (openai/CLIP at d05afc4, clip/simple_tokenizer.py). The file is under the MIT licence.
     """
+    from open_clip.tokenizer import bytes_to_unicode, default_bpe  # imported here, because it takes seconds
+    from transformers import CLIPTokenizer
+
     characters = list(bytes_to_unicode().values())
     lines = gzip.decompress(Path(default_bpe()).read_bytes()).decode("utf-8").split("\n")
     merges = [tuple(line.split()) for line in lines[1 : SIZE - 2 * len(characters) - 1]]

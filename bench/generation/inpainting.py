@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionInpaintPipeline
 from torch import Tensor
 
 from bench.data.items import Item
 from bench.generation.generator import LatentDiffusion, image_batch, mask_batch, noise_sources, start_noise
-from bench.generation.pipelines import INPAINTING, text_parts
 from bench.generation.quiet import quiet
 from bench.generation.schedulers import check_sampling, ddim, one_of
 
 __all__ = ["InpaintingGenerator"]
-
-
-class _Pipeline(StableDiffusionInpaintPipeline):  # type: ignore[misc]  # diffusers has no types
-    """A pipeline that encodes images in the precision of the first stage, even if the UNet has another precision."""
-
-    def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
-        return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
 
 
 @dataclass(eq=False)
@@ -66,13 +56,17 @@ class InpaintingGenerator(LatentDiffusion):
     """Folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own."""
 
     def __post_init__(self, pipeline: str, precision: str, tokenizer: str | None, vae: str | None) -> None:
+        # Imported here, because diffusers takes seconds, and a run whose latents are stored does not need it.
+        from bench.generation.inpainting_pipeline import InpaintingPipeline
+        from bench.generation.pipelines import INPAINTING, text_parts
+
         check_sampling(steps=self.steps, guidance_scale=self.guidance_scale, eta=self.eta)
         one_of("start_noise", self.start_noise, ("item", "shared"))
         device = self.device
         parts = text_parts(pipeline, tokenizer, channels=INPAINTING, precision=precision, device=device, vae=vae)
         super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
-            self._pipeline = _Pipeline(
+            self._pipeline = InpaintingPipeline(
                 **{**parts, "scheduler": ddim(parts["scheduler"])},
                 safety_checker=None, feature_extractor=None, requires_safety_checker=False,
             )  # fmt: skip

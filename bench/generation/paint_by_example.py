@@ -9,15 +9,10 @@ stretches the exemplar to a square of the image encoder's size, where diffusers 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from diffusers import PaintByExamplePipeline
-from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional
-from transformers import CLIPImageProcessor
 
 from bench.data.items import Item
 from bench.errors import BadInputError
@@ -29,28 +24,10 @@ from bench.generation.generator import (
     noise_sources,
     start_noise,
 )
-from bench.generation.pipelines import exemplar_parts
 from bench.generation.quiet import quiet
 from bench.generation.schedulers import check_sampling, one_of, plms
 
 __all__ = ["PaintByExampleGenerator"]
-
-
-class _Pipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers has no types
-    """A pipeline that can resize masks by bilinear interpolation and encodes images in the first stage's precision."""
-
-    mask_resize = "bilinear"
-
-    def prepare_mask_latents(
-        self, mask: Tensor, masked_image: Tensor, batch_size: int, height: int, width: int, *others: Any
-    ) -> Any:
-        if self.mask_resize == "bilinear":
-            size = (height // self.vae_scale_factor, width // self.vae_scale_factor)
-            mask = functional.interpolate(mask, size=size, mode="bilinear", align_corners=False, antialias=False)
-        return super().prepare_mask_latents(mask, masked_image, batch_size, height, width, *others)
-
-    def _encode_vae_image(self, image: Tensor, generator: Any) -> Tensor:
-        return super()._encode_vae_image(image.to(self.vae.dtype), generator)  # type: ignore[no-any-return]
 
 
 class PaintByExampleGenerator(LatentDiffusion):
@@ -86,6 +63,13 @@ class PaintByExampleGenerator(LatentDiffusion):
         Raises:
             BadInputError: there is no complete pipeline of this kind, or a value is out of its range.
         """
+        # Imported here, because diffusers takes seconds, and a run whose latents are stored does not need it.
+        from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder
+        from transformers import CLIPImageProcessor
+
+        from bench.generation.exemplar_pipeline import ExemplarPipeline
+        from bench.generation.pipelines import exemplar_parts
+
         check_sampling(steps=steps, guidance_scale=guidance_scale)
         one_of("mask_resize", mask_resize, ("bilinear", "nearest"))
         parts = exemplar_parts(
@@ -93,7 +77,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         )
         super().__init__(parts["vae"], device=device, unet_weights=parts.pop("unet_weights"))
         with quiet():
-            self._pipeline = _Pipeline(**{**parts, "scheduler": plms(parts["scheduler"])}, safety_checker=None)
+            self._pipeline = ExemplarPipeline(**{**parts, "scheduler": plms(parts["scheduler"])}, safety_checker=None)
         self._pipeline.mask_resize = mask_resize
         self._pipeline.set_progress_bar_config(disable=True)
         self.steps, self.guidance_scale = steps, guidance_scale

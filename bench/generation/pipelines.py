@@ -5,32 +5,25 @@ The parts come from a folder, from the hub's local cache, or from one checkpoint
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from bench.config.opened_files import only_pickled
 from bench.errors import BadInputError
 from bench.generation.clip_vocabulary import clip_tokenizer
+from bench.generation.local_files import KEY, TOKENIZER_KEY, VAE_KEY, locate
 from bench.generation.quiet import quiet
 from bench.generation.schedulers import AUTOCAST, precision_of, under_autocast
 from bench.generation.single_file import single_file_parts
 from bench.generation.unet_weights import of_folder
 from bench.runtime.strict_json import read_json
 
-__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "locate", "located", "placed", "text_parts"]
+__all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "placed", "text_parts"]
 
-KEY = "generator.pipeline"
-TOKENIZER_KEY = "generator.tokenizer"
-VAE_KEY = "generator.vae"
 TEXT_TO_IMAGE, INPAINTING = 4, 9
 """Number of input channels of a UNet.
 
@@ -38,49 +31,8 @@ For text to image, they are the noisy latents (4). For inpainting, they are the 
 latents of the known pixels (4).
 """
 KINDS = {TEXT_TO_IMAGE: "text to image", INPAINTING: "inpainting"}
-HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
 SHOWN = 3
 """Largest number of names that a message shows, because there may be hundreds."""
-
-
-def locate(name: str, key: str = KEY) -> Path:
-    """Return the local file or folder that a path or a hub id stands for.
-
-    Args:
-        name: a path; or a hub id whose files are in the local cache, `OWNER/NAME` or `OWNER/NAME@REVISION` with a
-            commit, tag or branch.
-        key: key in the configuration whose value is `name`, for the message.
-
-    Raises:
-        BadInputError: there is no such path and no such id in the local cache. The message says how to download a hub
-            id.
-    """
-    path, hub = Path(name), HUB_ID.fullmatch(name)
-    if path.exists():
-        return path
-    if hub is None:
-        raise BadInputError(f"{key}: expected a folder, a checkpoint file or a hub id, found nothing at {name}")
-    try:
-        return Path(snapshot_download(hub["id"], revision=hub["revision"], local_files_only=True))
-    except (LocalEntryNotFoundError, OSError, ValueError):  # ValueError: not a valid id
-        revision = f" --revision {hub['revision']}" if hub["revision"] else ""
-        raise BadInputError(
-            f"{key}: expected a folder, a checkpoint file or a hub id in the local cache, found nothing for {name}; "
-            f"if this is a hub id, `hf download {hub['id']}{revision}` fetches it"
-        ) from None
-
-
-def located(generator: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a generator's configuration with local folders in place of hub ids.
-
-    A hub id without a local copy stays unchanged.
-    """
-    found = dict(generator)
-    for key in ("pipeline", "tokenizer", "vae"):
-        if isinstance(found.get(key), str):
-            with contextlib.suppress(BadInputError):  # the check reports it with all else that is missing
-                found[key] = str(locate(found[key]))
-    return found
 
 
 def text_parts(

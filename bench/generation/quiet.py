@@ -6,9 +6,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
-
 __all__ = ["quiet"]
 
 
@@ -19,6 +16,9 @@ def quiet() -> Iterator[None]:
     Their warnings do not help a user of this project. They are about deprecated pipelines, or about things that this
     project does on purpose: it cuts off captions and replaces a scheduler. Progress bars stay disabled after the block.
     """
+    from diffusers.utils import logging as diffusers_logging  # imported here, because it takes seconds
+    from transformers.utils import logging as transformers_logging
+
     libraries = (diffusers_logging, transformers_logging)
     levels = [library.get_verbosity() for library in libraries]
     for library in libraries:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, PNDMScheduler
 from torch import nn
 
 from bench.config.schema import AUTOCAST
@@ -76,6 +75,8 @@ def ddim(config: Mapping[str, Any]) -> Any:
     Args:
         config: configuration of any diffusers scheduler. Its noise schedule and prediction type are used.
     """
+    from diffusers import DDIMScheduler  # imported here, because it takes seconds
+
     with quiet():
         return DDIMScheduler.from_config(
             config, clip_sample=False, set_alpha_to_one=False, steps_offset=1, timestep_spacing="leading",
@@ -89,6 +90,8 @@ def plms(config: Mapping[str, Any]) -> Any:
     Args:
         config: see `ddim`.
     """
+    from diffusers import PNDMScheduler
+
     with quiet():
         return PNDMScheduler.from_config(
             config, skip_prk_steps=True, set_alpha_to_one=False, steps_offset=1, timestep_spacing="leading"

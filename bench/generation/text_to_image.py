@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass
 
 import torch
-from diffusers import StableDiffusionPipeline
 from torch import Tensor
 
 from bench.data.items import Item
 from bench.errors import BadInputError
 from bench.generation.generator import LatentDiffusion, noise_sources, start_noise
-from bench.generation.pipelines import TEXT_TO_IMAGE, text_parts
 from bench.generation.quiet import quiet
 from bench.generation.schedulers import check_sampling, ddim, one_of, plms
 
@@ -54,6 +52,11 @@ class TextToImageGenerator(LatentDiffusion):
     """Folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own."""
 
     def __post_init__(self, pipeline: str, precision: str, tokenizer: str | None, vae: str | None) -> None:
+        # Imported here, because diffusers takes seconds, and a run whose latents are stored does not need it.
+        from diffusers import StableDiffusionPipeline
+
+        from bench.generation.pipelines import TEXT_TO_IMAGE, text_parts
+
         check_sampling(steps=self.steps, guidance_scale=self.guidance_scale)
         one_of("scheduler", self.scheduler, tuple(SCHEDULERS))
         device = self.device

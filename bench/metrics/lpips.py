@@ -14,7 +14,6 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import alexnet, vgg16
 
 from bench.errors import BadInputError
 from bench.metrics.known_region import to_uint8
@@ -24,9 +23,9 @@ from bench.metrics.networks.winograd import convolve_relu, kernel_of
 
 __all__ = ["LPIPSMeasure", "LPIPSNetwork"]
 
-BACKBONES = {"vgg": (vgg16, "VGG16", (3, 8, 15, 22, 29)), "alex": (alexnet, "AlexNet", (1, 4, 7, 9, 11))}
-"""For each name of a backbone, its function in torchvision, its name in messages, and the indices of the layers after
-which features are taken. The file of the learned heads also has the name of the backbone."""
+BACKBONES = {"vgg": ("vgg16", "VGG16", (3, 8, 15, 22, 29)), "alex": ("alexnet", "AlexNet", (1, 4, 7, 9, 11))}
+"""For each name of a backbone, its function in `torchvision.models`, its name in messages, and the indices of the
+layers after which features are taken. The file of the learned heads also has the name of the backbone."""
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """Normalisation of the input: from each channel in [-1, 1], `SHIFT` is subtracted, and the result is divided by
 `SCALE`."""
@@ -49,9 +48,12 @@ class LPIPSNetwork(nn.Module):
             BadInputError: the file is missing or contains another network, or `net` is unknown.
         """
         super().__init__()
+        import torchvision.models  # imported here, because no other code of a run needs it
+
         if net not in BACKBONES:
             raise BadInputError(f"net: expected {' or '.join(BACKBONES)}, found {net}")
-        build, self.name, self.taps = BACKBONES[net]
+        function, self.name, self.taps = BACKBONES[net]
+        build = getattr(torchvision.models, function)
         path, what = Path(backbone), f"torchvision's {self.name}"
         tensors = read_tensors(path, what)
         with torch.device("meta"):

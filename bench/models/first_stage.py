@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from diffusers import AutoencoderKL, VQModel
-from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 from torch import Tensor, nn
 
 from bench.config.opened_files import only_pickled
 from bench.errors import BadInputError
 from bench.models.checkpoints import network_settings
 from bench.models.tensor_files import mismatch, read_tensors
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKL, VQModel
 
 __all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "load_first_stage"]
 
@@ -92,6 +93,8 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     Raises:
         BadInputError: there is neither of these two models, or the model does not load.
     """
+    from diffusers import AutoencoderKL, VQModel  # imported here, because it takes seconds
+
     path = Path(path)
     if path.is_file():
         return KLFirstStage(_autoencoder_of_file(path))
@@ -116,6 +119,9 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
 
 
 def _autoencoder_of_file(path: Path) -> AutoencoderKL:
+    from diffusers import AutoencoderKL
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
     settings = json.loads(AUTOENCODER.read_text(encoding="utf-8"))
     tensors = read_tensors(path)
     if not any(name.startswith(FIRST_STAGE) for name in tensors):

@@ -101,16 +101,12 @@ def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
 
 def _schema(target: str) -> Any:
     name = target.rpartition(".")[2]
-    try:
-        if name == "RayLauncher":
-            from hydra_plugins.hydra_ray_launcher._config import RayLauncherConf
+    if name == "RayLauncher":
+        from hydra_plugins.hydra_ray_launcher._config import RayLauncherConf
 
-            return RayLauncherConf
-        from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
-    except ImportError:
-        raise BadInputError(
-            f"hydra/launcher: expected that {target} is installed, found none; run pip install 'asymbench[cluster]'"
-        ) from None
+        return RayLauncherConf
+    from hydra_plugins.hydra_submitit_launcher.config import LocalQueueConf, SlurmQueueConf
+
     if name not in ("SlurmLauncher", "LocalLauncher"):
         raise BadInputError(f"hydra/launcher: expected submitit_slurm, submitit_local or ray, found {target}")
     return SlurmQueueConf if name == "SlurmLauncher" else LocalQueueConf

@@ -15,6 +15,7 @@ import bench
 from bench.cli import main
 from bench.config.compose import compose_config, typed
 from bench.errors import BadInputError
+from bench.experiments import report, table
 from bench.generation.method import Batch
 from bench.models.decoder import Decoder
 from bench.results.influences import write_influences
@@ -406,3 +407,20 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytes
     message = ends_with(2, few(tmp_path / "file" / "store", tmp_path / "out"), capsys)
     assert "paths.store: expected a folder, found the file" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_times_no_row_and_decodes_nothing_for_a_claim_if_the_store_knows_both(
+    store: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("expected a value from the store")
+
+    for module, name in ((report, "row_costs"), (table, "received_latents"), (table, "branch_is_off")):
+        monkeypatch.setattr(module, name, refuse)
+    words = ["stage=report", "profile.fid_minimum=4"]
+    bench.run(few(store, tmp_path / "again", *words))
+    assert read_json(tmp_path / "again", "results.json") == read_json(first, "results.json")
+    assert read_json(tmp_path / "again", "run.json")["costs"] == read_json(first, "run.json")["costs"]
+    for rows, more in ((ROWS, "costs=true"), (ROWS[:2], "costs=false"), (ROWS, "fresh=true")):
+        with pytest.raises(AssertionError, match="expected a value from the store"):
+            bench.run(few(store, tmp_path / "other", *words, more, "overwrite=true", rows=rows))

@@ -19,8 +19,9 @@ from bench.errors import BadInputError
 from bench.generation import single_file
 from bench.generation.clip_vocabulary import clip_tokenizer
 from bench.generation.inpainting import InpaintingGenerator
+from bench.generation.local_files import locate
 from bench.generation.paint_by_example import PaintByExampleGenerator
-from bench.generation.pipelines import INPAINTING, TEXT_TO_IMAGE, exemplar_parts, locate, text_parts
+from bench.generation.pipelines import INPAINTING, TEXT_TO_IMAGE, exemplar_parts, text_parts
 from bench.generation.text_to_image import TextToImageGenerator
 from bench.models import first_stage
 from bench.models.first_stage import load_first_stage

@@ -26,7 +26,6 @@ import functools
 import cv2
 import numpy as np
 import numpy.typing as npt
-import skimage.data
 from matplotlib.cbook import get_sample_data
 from PIL import Image
 
@@ -60,6 +59,8 @@ def _photo(name: str) -> Pixels:
     if name == "grace_hopper":
         with Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)) as portrait:
             return np.asarray(portrait.convert("RGB"))
+    import skimage.data  # imported here, because only the drawing of the mini data sets needs it
+
     loaded = getattr(skimage.data, name)()
     picture: Pixels = loaded[0] if isinstance(loaded, tuple) else loaded
     return cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB).astype(np.uint8) if picture.ndim == 2 else picture

@@ -20,7 +20,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.models import inception_v3
 
 from bench.metrics.networks.winograd import convolve_relu, kernel_of
 
@@ -86,6 +85,8 @@ class InceptionNetwork(nn.Module):
         Raises:
             RuntimeError: a tensor is missing or has another shape; the message is that of `load_state_dict`.
         """
+        from torchvision.models import inception_v3  # imported here, because no other code of a run needs it
+
         super().__init__()
         with torch.device("meta"):
             expected = inception_v3(weights=None, num_classes=CLASSES, aux_logits=False, init_weights=False)
