@@ -86,6 +86,12 @@ class Batch:
         """Return the same batch without the decoded images, so that every decoder is called again."""
         return replace(self, decoded={})
 
+    def first(self) -> Batch:
+        """Return a batch with the first item only, for which no decoder has been called yet."""
+        z, image, mask, encoded, known = (None if one is None else one[:1] for one in self.tensors)
+        assert z is not None and image is not None and mask is not None  # only encoded latents may be None
+        return Batch(self.ids[:1], z, image, mask, encoded, known)
+
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
         """All tensors that a decoder may get."""

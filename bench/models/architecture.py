@@ -24,7 +24,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.models.decoder import Decoder
 from bench.models.layers import PartialConv2d, ResBlock, SelfAttention, Upsample
 
-__all__ = ["Cost", "Layer", "cost", "operations", "peak_activation_bytes", "trace_layers"]
+__all__ = [
+    "Cost",
+    "Layer",
+    "cost",
+    "cost_of_call",
+    "count_parameters",
+    "operations",
+    "peak_activation_bytes",
+    "trace_layers",
+]
 
 NAMES: dict[type[nn.Module], str] = {
     ResBlock: "ResBlock",
@@ -109,16 +118,30 @@ def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost
     Raises:
         ValueError: the resolution is not a positive multiple of the decoder's factor.
     """
-    call = _meta_call(decoder, resolution, conditioned)
-    parameters = sum(parameter.numel() for parameter in decoder.parameters())
-    return Cost(parameters, operations(call) / 1e12, peak_activation_bytes(call))
+    return cost_of_call(decoder, _meta_call(decoder, resolution, conditioned))
+
+
+def cost_of_call(network: nn.Module, call: Callable[[], object]) -> Cost:
+    """Return the parameters of any network, and the operations and memory of a call of it.
+
+    Args:
+        network: the network, of any class.
+        call: function without arguments that runs the network on one image.
+    """
+    return Cost(count_parameters(network), operations(call) / 1e12, peak_activation_bytes(call))
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of values in the parameters of a network. A parameter that is used twice counts once."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def operations(call: Callable[[], object]) -> int:
     """Count the operations of a call: two for each multiply-accumulate of a convolution or a matrix product.
 
     The count includes linear layers, both matrix products of attention, and the convolution with which a partial
-    convolution counts known positions. It does not include biases, normalisations and activations.
+    convolution counts known positions. It does not include biases, normalisations and activations. Operators that are
+    not PyTorch's own, such as kernels in C++ or Triton, are not counted either.
 
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.
