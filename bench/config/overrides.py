@@ -21,7 +21,18 @@ from bench.config.option_files import SEARCH_PATH, folders_of, option_file
 from bench.errors import BadInputError
 from bench.runtime.text import one_line
 
-__all__ = ["added_row", "command", "group_of", "key_of", "keys_set", "parse", "parse_all", "quoted", "setting", "values_of"]
+__all__ = [
+    "added_row",
+    "command",
+    "group_of",
+    "key_of",
+    "keys_set",
+    "parse",
+    "parse_all",
+    "quoted",
+    "setting",
+    "values_of",
+]
 
 PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]*")
 """Pattern of a text that Hydra's grammar reads without quotes. A text with any other character is quoted."""

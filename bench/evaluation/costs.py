@@ -17,6 +17,7 @@ from bench.data.items import Item
 from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator
 from bench.generation.method import Batch, Method
+from bench.generation.python_objects import CalledFunction
 from bench.models.architecture import cost, cost_of_call, count_parameters
 from bench.models.decoder import Decoder
 from bench.runtime.device import finish
@@ -65,10 +66,12 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
             "most_seconds_per_image": max(seconds[name]) / count,
         }
         network = method.decoder if isinstance(method, Decoded) else method
-        if isinstance(network, Decoder):
+        if isinstance(method, Decoded) and isinstance(network, Decoder):
             entry |= asdict(cost(network, resolution, conditioned=method.conditioned))
         elif isinstance(network, nn.Module):
             entry |= _counted(network, name, functools.partial(method, batch.first()))
+            if isinstance(network, CalledFunction):
+                del entry["parameters"]
         if device.type == "cuda":
             entry["peak_memory_bytes"] = _peak_memory(calls[name], device) / count
         costs[name] = entry

@@ -92,7 +92,9 @@ def _added(rows: Mapping[str, Any] | None, words: list[str]) -> Iterator[list[st
         composed = compose_config(words)
         kind = kind_of(str(composed._target_))
         if not (kind.measures or kind.collects):
-            raise BadInputError(f"rows: expected an experiment that measures rows, found {composed.name}, which has none")
+            raise BadInputError(
+                f"rows: expected an experiment that measures rows, found {composed.name}, which has none"
+            )
         yield added
 
 

@@ -88,9 +88,8 @@ class Batch:
 
     def first(self) -> Batch:
         """Return a batch with the first item only, for which no decoder has been called yet."""
-        z, image, mask, encoded, known = (None if one is None else one[:1] for one in self.tensors)
-        assert z is not None and image is not None and mask is not None  # only encoded latents may be None
-        return Batch(self.ids[:1], z, image, mask, encoded, known)
+        encoded, known = (None if one is None else one[:1] for one in (self.encoded, self.encoded_known))
+        return Batch(self.ids[:1], self.z[:1], self.image[:1], self.mask[:1], encoded, known)
 
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:

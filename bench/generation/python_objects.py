@@ -1,8 +1,8 @@
 """Rows of a table that are objects of the Python program which calls `bench.run`, such as modules.
 
-Each object becomes an option of Hydra's group `row`, like the file of any other row, and an override chooses it. In this
-option, the function `python_object` stands for the object. Its arguments are the name and the content of the object,
-from which the store's keys are computed.
+Each object becomes an option of Hydra's group `row`, like the file of any other row, and an override chooses it. In
+this option, the function `python_object` stands for the object. Its arguments are the name and the content of the
+object, from which the store's keys are computed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.generation.object_content import UnidentifiableError, content_of, nam
 from bench.models.decoder import Decoder
 from bench.runtime.distributed import World
 
-__all__ = ["as_module", "as_rows", "notes_on", "python_object", "takes_known_pixels"]
+__all__ = ["CalledFunction", "as_module", "as_rows", "notes_on", "python_object", "takes_known_pixels"]
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ _objects: dict[str, Any] = {}
 """The objects that rows of the present run stand for, by their content."""
 
 
-class _Called(nn.Module):
-    """A module that calls a function."""
+class CalledFunction(nn.Module):
+    """A module that calls a function. The parameters of networks that the function uses are not known."""
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Called(nn.Module):
 
 def as_module(function: Callable[..., Tensor]) -> nn.Module:
     """Return a module that calls `function`; a module is returned unchanged."""
-    return function if isinstance(function, nn.Module) else _Called(function)
+    return function if isinstance(function, nn.Module) else CalledFunction(function)
 
 
 def takes_known_pixels(decoder: Callable[..., Tensor]) -> bool:
@@ -106,9 +106,7 @@ def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[
 
 def _check(name: object, found: object, known: Sequence[str]) -> None:
     if not isinstance(name, str) or not ROW.fullmatch(name):
-        raise BadInputError(
-            f"rows: expected names of letters, digits and _ that begin with a letter, found {name!r}"
-        )
+        raise BadInputError(f"rows: expected names of letters, digits and _ that begin with a letter, found {name!r}")
     if name in known:
         raise BadInputError(f"rows.{name}: expected a new name, found the name of a row of this project or of a folder")
     if isinstance(found, type):
@@ -130,7 +128,7 @@ def _content(name: str, found: object) -> str:
     except UnidentifiableError as error:
         if World.here().size > 1:
             raise BadInputError(
-                f"rows.{name}: expected an object that several processes can identify by its content, found that {error}"
+                f"rows.{name}: expected an object whose content several processes can compare, found that {error}"
             ) from None
         log.info("rows.%s: no later run reuses the scores of this row, because %s", name, error)
         return f"unknown {secrets.token_hex(16)}"
@@ -138,7 +136,7 @@ def _content(name: str, found: object) -> str:
 
 def _row(name: str, found: Any, content: str) -> dict[str, Any]:
     """Return the keys of a row, as the file of a row has them."""
-    method = {"_target_": TARGET, "name": name_of(found), "content": content}
+    method: dict[str, Any] = {"_target_": TARGET, "name": name_of(found), "content": content}
     if not isinstance(found, Method):
         method = {
             "_target_": "bench.generation.decoding.Decoded",

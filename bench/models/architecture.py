@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -146,7 +147,7 @@ def operations(call: Callable[[], object]) -> int:
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.
     """
-    with FlopCounterMode(display=False) as counter:
+    with _countable_attention(), FlopCounterMode(display=False) as counter:
         call()
     total: int = counter.get_total_flops()
     return total
@@ -157,16 +158,27 @@ def peak_activation_bytes(call: Callable[[], object]) -> int:
 
     Every result of a PyTorch operator counts from its creation until Python drops the last tensor that uses its memory.
     Tensors from before the call, the working memory of kernels and the allocator's reserves do not count, so a real
-    device needs more. On the meta device, attention holds all its scores at once. A fused kernel does not need this
-    memory.
+    device needs more. Attention holds all its scores at once. A fused kernel does not need this memory.
 
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.
     """
     live = _LiveBytes()
-    with live:
+    with _countable_attention(), live:
         call()
     return live.peak
+
+
+@contextmanager
+def _countable_attention() -> Iterator[None]:
+    """Let PyTorch compute attention as two matrix products, because it does not count every fused kernel."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no types for either of them
