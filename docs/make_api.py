@@ -50,7 +50,13 @@ class Section:
 
 
 SECTIONS = (
-    Section("Run an experiment", "bench", "One function does what the command line does."),
+    Section("Run an experiment, or try a decoder", "bench", "`run` does what the command line does."),
+    Section(
+        "The result of a trial",
+        "bench.evaluation.decoder_trial",
+        "`bench.try_decoder` returns a `Trial`.",
+        ("Trial", "Finding"),
+    ),
     Section("The result of a run", "bench.results.run_folder", "`bench.run` returns this object.", ("Results",)),
     Section(
         "Features of a finished run",
@@ -120,6 +126,36 @@ EXAMPLES = {
 0
 >>> results.table["row"].tolist()
 ['stablediffusion', 'large_mask']
+>>> from torch import nn
+>>> decoder = nn.Sequential(nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=4))
+>>> words = ["experiment=table2_inpaint_imagenet", *small, "out=own"]
+>>> bench.run(words, rows={"mine": decoder}, quiet=True).table["row"].tolist()
+['stablediffusion', 'large_mask', 'mine']
+""",
+    "bench.try_decoder": """
+>>> import bench
+>>> from torch import nn
+>>> decoder = nn.Sequential(nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=4), nn.Sigmoid())
+>>> trial = bench.try_decoder(decoder)
+>>> trial.ok, trial.conditioned, trial.factor
+(False, False, 4)
+>>> [problem.partition(";")[2] for problem in trial.problems]
+[' 2 * image - 1 converts them']
+""",
+    "bench.evaluation.decoder_trial.Trial": """
+>>> import bench
+>>> trial = bench.try_decoder(lambda z, image, mask: image * (1 - mask))
+>>> print(trial)  # doctest: +ELLIPSIS
+<lambda>: no problem
+ok       shape       2×3×64×64 of float32 on cpu, factor 4, as in the profile mini
+...
+>>> "seconds_per_image" in trial.costs
+True
+""",
+    "bench.evaluation.decoder_trial.Finding": """
+>>> from bench.evaluation.decoder_trial import Finding
+>>> Finding("range", "-0.9 to 1.1").ok
+True
 """,
     "bench.results.run_folder.Results": """
 >>> import bench
@@ -448,7 +484,11 @@ def definition(module: str, name: str) -> tuple[str, Definition, str]:
     Raises:
         LookupError: the module neither defines nor imports the name.
     """
-    body = source(module).body
+    body = [
+        inner
+        for outer in source(module).body
+        for inner in (outer.body if isinstance(outer, ast.If) else [outer])  # imports for type checkers
+    ]
     for statement, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(statement, ast.FunctionDef | ast.ClassDef) and statement.name == name:
             return module, statement, ast.get_docstring(statement) or ""

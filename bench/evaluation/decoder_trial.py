@@ -222,6 +222,10 @@ class _StopError(Exception):
     """The end of a trial, because nothing else can be tested. The message is the problem."""
 
 
+class _SizeError(_StopError):
+    """The end of a trial, because the image has another size than a known factor gives."""
+
+
 @contextmanager
 def _stopping(expected: str) -> Iterator[None]:
     """Let any error in the block end the trial.
@@ -231,6 +235,8 @@ def _stopping(expected: str) -> Iterator[None]:
     """
     try:
         yield
+    except _StopError:
+        raise
     except UnfitImageError as error:
         raise _StopError(str(error)) from None
     except (Exception, SystemExit) as error:  # a faulty decoder may raise anything
@@ -251,7 +257,10 @@ def _image(method: Decoded, batch: Batch) -> Tensor:
     names, before = ("z", "image", "mask"), [tensor.clone() for tensor in inputs]
     shapes = " and ".join(f"{name} {_size(tensor)}" for name, tensor in zip(names, inputs, strict=False))
     with _stopping(f"an image {_size(batch.image)} for {shapes}"), torch.inference_mode():
-        image = checked_image(_without_tuple(method.decoder(*inputs)), len(batch.ids), batch.image, "decoder")
+        made = _without_tuple(method.decoder(*inputs))
+        if isinstance(made, Tensor) and made.shape != batch.image.shape:
+            raise _SizeError(f"expected an image {_size(batch.image)} from the decoder, found {_size(made)}")
+        image = checked_image(made, len(batch.ids), batch.image, "decoder")
     for name, was, now in zip(names, before, inputs, strict=False):
         if not torch.equal(was, now):
             raise _StopError(f"expected that the decoder leaves its input {name} unchanged, found a change")
@@ -295,8 +304,9 @@ def _first_image(method: Decoded, batches: list[Batch]) -> tuple[Batch, Tensor, 
         except _StopError as stop:
             first = first or stop
     assert first is not None  # there is at least one batch
-    others = f" (the factors {' and '.join(map(str, FACTORS))} were tried)" if len(batches) > 1 else ""
-    raise _StopError(f"{first}{others}")
+    if isinstance(first, _SizeError) and len(batches) > 1:
+        raise _StopError(f"{first} (the factors {' and '.join(map(str, FACTORS))} were tried)")
+    raise first
 
 
 def _on_image(image: Tensor, factor: int) -> Iterator[Finding]:

@@ -67,11 +67,12 @@ def _row_and_words(arguments: Sequence[str]) -> tuple[str, list[str]]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--row", nargs="?", action="append", default=[])
     found, rest = parser.parse_known_args(arguments)
-    if len(found.row) != 1 or not found.row[0]:
+    rows = [row for row in found.row if row]
+    if len(rows) != 1:
         raise BadInputError(
-            f"--row: expected one row, as NAME, MODULE.NAME or FILE.py:NAME, found {len(found.row)} rows"
+            f"--row: expected one row, as NAME, MODULE.NAME or FILE.py:NAME, found {', '.join(rows) or 'none'}"
         )
-    row: str = found.row[0]
+    row: str = rows[0]
     words = read_arguments(rest).overrides
     if not any(key_of(word) == "experiment" for word in words):
         words = [f"experiment={EXPERIMENT}", *words]

@@ -55,8 +55,8 @@ def run(
     evaluation mode. It is labelled custom, and `run.json` says that no command line can repeat it.
 
     The scores of an object are reused if its weights, attributes and code are unchanged. If a part of the object has no
-    content that can be compared, such as a function inside a function, or a class that was typed into a notebook, its
-    scores are computed anew in every run.
+    content that can be compared, such as a function of your own, or a class that was typed into a notebook, its scores
+    are computed anew in every run.
 
     Args:
         overrides: overrides, as on the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.

@@ -10,6 +10,7 @@ import enum
 import functools
 import hashlib
 import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
@@ -26,6 +27,8 @@ __all__ = ["UnidentifiableError", "content_of", "name_of"]
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.memory_format, range)
 """Types of values that their `repr` describes completely."""
+FILE_HASH = re.compile(r"[0-9a-f]{64}")
+"""Pattern of the text with which `bench.config.own_code.code_of` identifies a file of no installed package."""
 HEAP_TYPE = 1 << 9
 """Bit in the `__flags__` of every class that is written in Python."""
 VERSION = 1
@@ -48,7 +51,8 @@ def content_of(found: object) -> str:
         found: a module, a function or an object of any other class.
 
     Raises:
-        UnidentifiableError: a part of the object has content that Python cannot see, or code that is in no file.
+        UnidentifiableError: a part of the object has content that Python cannot see, or code that is in no file, or is
+            a function of the user's own modules, which may use any variable there.
     """
     return content_key({"version": VERSION, "object": _Description().of(found, "the object")})
 
@@ -100,7 +104,7 @@ class _Description:
             case _ if inspect.ismethod(value):
                 yield from (self.of(value.__self__, where), value.__name__)
             case _ if inspect.isroutine(value):
-                yield self._code(value, where)
+                yield self._function(value, where)
             case _:
                 yield from self._object(value, where)
 
@@ -125,6 +129,17 @@ class _Description:
             raise UnidentifiableError(f"{where} is of the type {kind.__qualname__}, whose content Python cannot see")
         for name, one in {**getattr(value, "__dict__", {}), **{name: getattr(value, name) for name in slots}}.items():
             yield [str(name), self.of(one, f"{where}.{name}")]
+
+    def _function(self, value: Any, where: str) -> Any:
+        """Return the name of a function, and an identification of its code.
+
+        Raises:
+            UnidentifiableError: the function is the user's own, so it may use any variable of the user's module.
+        """
+        name, code = self._code(value, where)
+        if any(FILE_HASH.fullmatch(found) for found in code.values()):
+            raise UnidentifiableError(f"{where} is the function {name}, which may use variables from elsewhere")
+        return [name, code]
 
     def _code(self, named: Any, where: str) -> Any:
         """Return the full name of a class or function, and an identification of its code.
