@@ -37,7 +37,8 @@ class Counted(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.colours = nn.Conv2d(4, 3, 1)
-        nn.init.constant_(self.colours.weight, 0.1)
+        for parameter in self.parameters():
+            nn.init.constant_(parameter, 0.1)
 
     def forward(self, z: Tensor) -> Tensor:
         Counted.calls += 1
@@ -68,13 +69,10 @@ def test_an_object_gives_the_same_numbers_as_the_file_with_its_weights(folder: P
     found = results.table.set_index("row")
     assert found.index.tolist() == ["stablediffusion", "large_mask", "mine", "method"]
     assert found.loc["mine", "label"] == "mine"
-    numbers = found.select_dtypes("number").filter(regex="^(lpips|pre_error)")
-    assert numbers.shape[1] >= 2
+    numbers = found.select_dtypes("number").filter(regex="^(lpips|pre_error)").filter(regex="(?<!_published)$")
+    assert numbers.loc["large_mask"].notna().sum() > 8
     for row in ("mine", "method"):
-        pandas.testing.assert_series_equal(
-            numbers.loc[row].filter(regex="^[a-z_]*$"), numbers.loc["large_mask"].filter(regex="^[a-z_]*$"),
-            check_names=False,
-        )  # fmt: skip
+        pandas.testing.assert_series_equal(numbers.loc[row], numbers.loc["large_mask"], check_names=False, rtol=0)
 
 
 def test_scores_are_reused_until_a_weight_changes(folder: Path) -> None:
@@ -219,7 +217,7 @@ def test_weights_in_half_precision_are_refused(folder: Path) -> None:
 
 
 def test_a_collection_adds_the_row_to_each_of_its_tables(folder: Path) -> None:
-    few = [word for word in words(folder, "all") if not word.startswith(("row=", "experiment="))]
+    few = [word for word in words(folder, "all") if not word.startswith(("row=", "experiment=", "generator."))]
     chosen = ["experiment=all_tables", "experiments=[table2_inpaint_imagenet,table7_architecture_base]"]
     results = bench.run([*chosen, *few], rows={"mine": Counted()}, quiet=True)
     assert results.status == 0
