@@ -80,15 +80,10 @@ class Trial:
         head = "no problem" if not count else "1 problem" if count == 1 else f"{count} problems"
         width = max((len(finding.name) for finding in self.findings), default=0)
         lines = [f"{'ok' if one.ok else 'PROBLEM':<8} {one.name:<{width}}  {one.text}" for one in self.findings]
-        return "\n".join([f"{self.name}: {head}", *(one_line_kept(line) for line in lines)])
+        return "\n".join([f"{self.name}: {head}", *lines])
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
-
-
-def one_line_kept(line: str) -> str:
-    """Return a line in which only the message after the aligned columns is made one printable line."""
-    return line
 
 
 def try_decoder(
@@ -177,9 +172,10 @@ def _device(module: object, device: str | torch.device | None) -> torch.device:
     if device is None:
         return next((tensor.device for tensor in _tensors(module)), torch.device("cpu"))
     try:
-        return torch.device(device)
-    except RuntimeError:
-        raise BadInputError(f"device: expected the name of a device, such as cpu, found {device}") from None
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # the second one if PyTorch was built without CUDA
+        said = one_line(str(error).partition("\n")[0])
+        raise BadInputError(f"device: expected a device that exists, such as cpu, found {device} ({said})") from None
 
 
 def _on_module(module: object) -> Iterator[Finding]:
@@ -188,7 +184,10 @@ def _on_module(module: object) -> Iterator[Finding]:
         yield Finding("mode", "training; a run uses a copy in evaluation mode, and so did this trial")
     types = {str(one.dtype).removeprefix("torch.") for one in _tensors(module) if one.is_floating_point()}
     if types - {"float32"}:
-        yield Finding("weights", f"{' and '.join(sorted(types))}; a run gives float32 latents, which .float() fits")
+        found = " and ".join(sorted(types))
+        yield Finding(
+            "weights", f"{found}, while the latents of a run are float32; module.float() converts the weights"
+        )
 
 
 def _method(module: Callable[..., Tensor], conditioned: bool, device: torch.device) -> Decoded:

@@ -82,8 +82,9 @@ class _Description:
             return [type(value).__name__, repr(value)]
         if id(value) in self._places:
             return ["part", self._places[id(value)]]
-        self._places[id(value)] = len(self._places)
-        self._alive.append(value)
+        if not isinstance(value, tuple):  # Python itself decides whether equal tuples are one object
+            self._places[id(value)] = len(self._places)
+            self._alive.append(value)
         return [type(value).__name__, *self._parts(value, where)]
 
     def _parts(self, value: Any, where: str) -> Iterator[Any]:

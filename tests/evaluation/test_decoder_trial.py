@@ -111,7 +111,7 @@ def test_a_norm_that_uses_the_batch_even_in_evaluation_mode_is_found() -> None:
 def test_weights_in_half_precision_are_named() -> None:
     trial = bench.try_decoder(Enlarged().half())
     assert not trial.ok
-    assert "float16; a run gives float32 latents" in str(trial)
+    assert "float16, while the latents of a run are float32" in str(trial)
     assert "RuntimeError" in trial.problems[0]
 
 
@@ -179,13 +179,13 @@ def test_a_whole_autoencoder_is_refused_with_a_hint() -> None:
         (changing, {"latent_channels": 4.0}, "latent_channels: expected a whole number of 1 or more, found 4.0"),
         (changing, {"batch_size": 1}, "batch_size: expected a whole number of 2 or more, found 1"),
         (changing, {"resolution": 60}, "resolution: expected a multiple of the factor 8, found 60"),
-        (changing, {"device": "gpu7"}, "device: expected the name of a device, such as cpu, found gpu7"),
+        (changing, {"device": "gpu7"}, "device: expected a device that exists, such as cpu, found gpu7 ("),
     ],
 )
 def test_a_wrong_argument_is_refused(module: Any, arguments: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInputError) as error:
         bench.try_decoder(module, **arguments)
-    assert str(error.value) == said
+    assert str(error.value).startswith(said)
 
 
 def test_the_trial_is_shown_as_html_in_a_notebook() -> None:

@@ -115,6 +115,17 @@ def test_an_object_that_contains_itself_has_a_hash() -> None:
     assert content_of(module) != content_of(Scaled())
 
 
+def test_shared_tuples_do_not_matter_but_shared_lists_do() -> None:
+    def held(first: object, second: object) -> nn.Module:
+        module = nn.Module()
+        module.first, module.second = first, second  # type: ignore[assignment]
+        return module
+
+    pair, values = tuple([1, 2]), [1, 2]
+    assert content_of(held(pair, pair)) == content_of(held(pair, tuple([1, 2])))
+    assert content_of(held(values, values)) != content_of(held(values, [1, 2]))
+
+
 def local() -> type[nn.Module]:
     class Local(nn.Module):
         pass
