@@ -23,7 +23,8 @@ class Enlarged(nn.Module):
         super().__init__()
         self.colours = nn.Conv2d(4, 3, 1)
         self.factor, self.after = factor, after
-        nn.init.normal_(self.colours.weight, generator=torch.Generator().manual_seed(0))
+        nn.init.zeros_(self.colours.bias)
+        nn.init.normal_(self.colours.weight, std=0.4, generator=torch.Generator().manual_seed(0))
 
     def forward(self, z: Tensor) -> Any:
         return self.after(functional.interpolate(self.colours(z), scale_factor=self.factor))
