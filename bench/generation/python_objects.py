@@ -31,8 +31,8 @@ __all__ = ["CalledFunction", "as_module", "as_rows", "notes_on", "python_object"
 
 log = logging.getLogger(__name__)
 
-ROW = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-"""Pattern of the name of a row."""
+ROW = re.compile(r"(?!(?:null|true|false|inf|nan)$)[a-z][a-z0-9_]*", re.IGNORECASE | re.ASCII)
+"""Pattern of the name of a row. The excluded names are values in Hydra's grammar."""
 TARGET = f"{__name__}.python_object"
 _objects: dict[str, Any] = {}
 """The objects that rows of the present run stand for, by their content."""
@@ -106,7 +106,10 @@ def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[
 
 def _check(name: object, found: object, known: Sequence[str]) -> None:
     if not isinstance(name, str) or not ROW.fullmatch(name):
-        raise BadInputError(f"rows: expected names of letters, digits and _ that begin with a letter, found {name!r}")
+        raise BadInputError(
+            "rows: expected names of letters, digits and _ that begin with a letter, other than null, true, false, inf "
+            f"and nan, found {name!r}"
+        )
     if name in known:
         raise BadInputError(f"rows.{name}: expected a new name, found the name of a row of this project or of a folder")
     if isinstance(found, type):
@@ -130,7 +133,7 @@ def _content(name: str, found: object) -> str:
             raise BadInputError(
                 f"rows.{name}: expected an object whose content several processes can compare, found that {error}"
             ) from None
-        log.info("rows.%s: no later run reuses the scores of this row, because %s", name, error)
+        log.warning("rows.%s: no later run reuses the scores of this row, because %s", name, error)
         return f"unknown {secrets.token_hex(16)}"
 
 
