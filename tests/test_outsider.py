@@ -80,7 +80,7 @@ def test_the_page_shows_a_python_and_a_yaml_file_of_each_kind() -> None:
 
 def test_the_first_lines_try_a_decoder_and_measure_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = (text for kind, text in BLOCKS if kind == "python" and "bench.try_decoder" in text)
-    (folder / "my_decoder.py").write_text(
+    (folder / "my_code" / "my_decoder.py").write_text(
         "from torch import nn\nclass MyDecoder(nn.Sequential):\n"
         "    def __init__(self):\n        super().__init__(nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=4))\n"
     )
@@ -90,7 +90,7 @@ def test_the_first_lines_try_a_decoder_and_measure_it(folder: Path, capsys: pyte
     )
     assert names["results"].table["row"].tolist() == ["stablediffusion", "mine"]
     assert "MyDecoder: no problem" in capsys.readouterr().out
-    assert console(["check", "--row", "my_decoder.py:MyDecoder"]) == 0
+    assert console(["check", "--row", "my_code/my_decoder.py:MyDecoder"]) == 0
 
 
 def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
