@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bench.edits.score import score
+    from bench.evaluation.decoder_trial import try_decoder
     from bench.experiments.run import run
 
-__all__ = ["run", "score"]
+__all__ = ["run", "score", "try_decoder"]
 
-_MODULES = {"run": "bench.experiments.run", "score": "bench.edits.score"}
+_MODULES = {
+    "run": "bench.experiments.run",
+    "score": "bench.edits.score",
+    "try_decoder": "bench.evaluation.decoder_trial",
+}
 """Module of each promised name."""
 
 if not TYPE_CHECKING:

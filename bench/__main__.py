@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from bench.cli import main
 from bench.runtime.streams import run_command
 
 __all__ = ["command"]
 
 
 def command() -> NoReturn:
-    """Run the installed command `asymbench`, which does the same as `python -m bench`."""
+    """Run the installed command `asymbench`."""
+    from bench.console import main
+
     run_command(main)
 
 
 if __name__ == "__main__":
-    command()
+    from bench.cli import main
+
+    run_command(main)

@@ -51,10 +51,10 @@ class Section:
 
 SECTIONS = (
     Section(
-        "Run an experiment, or score pictures",
+        "Run an experiment, score pictures, or try a decoder",
         "bench",
         "`bench.run` does what the command line does. `bench.score` scores finished pictures of any editor; "
-        "[Score](score.md) explains it.",
+        "[Score](score.md) explains it. `bench.try_decoder` tries a decoder on one batch.",
     ),
     Section(
         "The result of a scoring",
@@ -63,6 +63,12 @@ SECTIONS = (
         ("Scores",),
     ),
     Section("A finding about pictures", "bench.edits.checks", "`Scores.checks` holds these objects.", ("Check",)),
+    Section(
+        "The result of a trial",
+        "bench.evaluation.decoder_trial",
+        "`bench.try_decoder` returns a `Trial`.",
+        ("Trial", "Finding"),
+    ),
     Section("The result of a run", "bench.results.run_folder", "`bench.run` returns this object.", ("Results",)),
     Section(
         "Features of a finished run",
@@ -132,6 +138,36 @@ EXAMPLES = {
 0
 >>> results.table["row"].tolist()
 ['stablediffusion', 'large_mask']
+>>> from torch import nn
+>>> decoder = nn.Sequential(nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=4))
+>>> words = ["experiment=table2_inpaint_imagenet", *small, "out=own"]
+>>> bench.run(words, rows={"mine": decoder}, quiet=True).table["row"].tolist()
+['stablediffusion', 'large_mask', 'mine']
+""",
+    "bench.try_decoder": """
+>>> import bench
+>>> from torch import nn
+>>> decoder = nn.Sequential(nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=4), nn.Sigmoid())
+>>> trial = bench.try_decoder(decoder)
+>>> trial.ok, trial.conditioned, trial.factor
+(False, False, 4)
+>>> [problem.partition(";")[2] for problem in trial.problems]
+[' 2 * image - 1 converts them']
+""",
+    "bench.evaluation.decoder_trial.Trial": """
+>>> import bench
+>>> trial = bench.try_decoder(lambda z, image, mask: image * (1 - mask))
+>>> print(trial)  # doctest: +ELLIPSIS
+<lambda>: no problem
+ok       shape       2×3×64×64 of float32 on cpu, factor 4, as in the profile mini
+...
+>>> "seconds_per_image" in trial.costs
+True
+""",
+    "bench.evaluation.decoder_trial.Finding": """
+>>> from bench.evaluation.decoder_trial import Finding
+>>> Finding("range", "-0.9 to 1.1").ok
+True
 """,
     "bench.score": """
 >>> import numpy as np

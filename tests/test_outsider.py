@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import full
 
 from bench.cli import main
+from bench.console import main as console
 
 pytestmark = pytest.mark.blackbox
 
@@ -75,6 +76,21 @@ def test_the_page_shows_a_python_and_a_yaml_file_of_each_kind() -> None:
         "my_conf/row/mean_colour.yaml",
     ]
     assert len([line for line in COMMANDS if line.startswith("python -m bench")]) == 5
+
+
+def test_the_first_lines_try_a_decoder_and_measure_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = (text for kind, text in BLOCKS if kind == "python" and "bench.try_decoder" in text)
+    (folder / "my_code" / "my_decoder.py").write_text(
+        "from torch import nn\nclass MyDecoder(nn.Sequential):\n"
+        "    def __init__(self):\n        super().__init__(nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=4))\n"
+    )
+    exec(
+        code.replace('"limit=64"', '"limit=2", "generator.steps=1", "row=[stablediffusion]", "controls=[]"'),
+        names := {},
+    )
+    assert names["results"].table["row"].tolist() == ["stablediffusion", "mine"]
+    assert "MyDecoder: no problem" in capsys.readouterr().out
+    assert console(["check", "--row", "my_code/my_decoder.py:MyDecoder"]) == 0
 
 
 def test_a_decoder_gets_its_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from bench.config.overrides import quoted
 from bench.config.schema import ComposedConfig
 from bench.errors import BadInputError
 
-__all__ = ["Request", "answer", "read_arguments"]
+__all__ = ["Request", "answer", "as_overrides", "read_arguments"]
 
 CONFIG = "config"
 """Name of the configuration file from which Hydra composes the configuration of every experiment."""
@@ -52,9 +52,7 @@ class Request:
     @property
     def overrides(self) -> list[str]:
         """The overrides in `words`, and one more that adds the folders of `--config-dir` if there are any."""
-        if not self.folders:
-            return self.words
-        return [*self.words, f"{SEARCH_PATH}=[{','.join(quoted(f'file://{folder}') for folder in self.folders)}]"]
+        return [*self.words, *_search_path(self.folders)]
 
     @property
     def asks(self) -> bool:
@@ -102,6 +100,36 @@ def read_arguments(arguments: Sequence[str]) -> Request:
             asked = did_you_mean(word, list(experiments())).replace("mean ", "mean experiment=")
             raise BadInputError(f"{word or repr('')}: expected KEY=VALUE or a flag, found neither{asked}")
     return Request(flags, overrides, folders)
+
+
+def as_overrides(words: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
+    """Return the overrides in words that a Python program gives.
+
+    Args:
+        words: overrides. `--config-dir DIR` may stand among them, as on the command line.
+        config_dir: a further folder of configuration files.
+
+    Raises:
+        BadInputError: `words` is a text instead of a list of texts, or has another flag, or a folder does not exist.
+    """
+    if isinstance(words, str):
+        raise BadInputError(f"overrides: expected a list of texts such as KEY=VALUE, found the text {words}")
+    further = [] if config_dir is None else [f"--config-dir={config_dir}"]
+    others, folders = _without_folders([*words, *further])
+    for word in others:
+        if word.startswith("-"):
+            raise BadInputError(
+                f"{word}: expected KEY=VALUE or --config-dir DIR, found a flag that only the command line has: "
+                f"python -m bench {word} …"
+            )
+    return [*others, *_search_path(folders)]
+
+
+def _search_path(folders: Sequence[Path]) -> list[str]:
+    """Return the override that adds folders of configuration files, or no override if there are no folders."""
+    if not folders:
+        return []
+    return [f"{SEARCH_PATH}=[{','.join(quoted(f'file://{folder}') for folder in folders)}]"]
 
 
 def _as_override(flag: str) -> str:

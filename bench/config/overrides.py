@@ -21,10 +21,23 @@ from bench.config.option_files import SEARCH_PATH, folders_of, option_file
 from bench.errors import BadInputError
 from bench.runtime.text import one_line
 
-__all__ = ["command", "group_of", "key_of", "keys_set", "parse", "parse_all", "quoted", "setting", "values_of"]
+__all__ = [
+    "added_row",
+    "command",
+    "group_of",
+    "key_of",
+    "keys_set",
+    "parse",
+    "parse_all",
+    "quoted",
+    "setting",
+    "values_of",
+]
 
 PLAIN = re.compile(r"[A-Za-z0-9_./:@+-]*")
 """Pattern of a text that Hydra's grammar reads without quotes. A text with any other character is quoted."""
+ADDED_ROW = "row@rows."
+"""Beginning of the key of an override with which `bench.run` adds an object of a Python program as a row."""
 LONGEST_QUOTE = 200
 """Largest number of characters of a value, or of the parser's own message, that an error message quotes."""
 
@@ -133,7 +146,8 @@ def command(overrides: Sequence[str]) -> str:
 
     The overrides `out` and `overwrite` are left out. Each added folder of configuration files becomes a `--config-dir`.
     If folders are added and PYTHONPATH is set, the command line sets PYTHONPATH as well, because Python may need it to
-    find the classes that these folders name. A comment lists the files of the chosen options in these folders.
+    find the classes that these folders name. A comment lists the files of the chosen options in these folders, and the
+    rows that were objects of a Python program, without which the command line does not work.
     """
     folders = folders_of(overrides)[1:]
     words = [word for word in overrides if key_of(word) not in ("out", "overwrite", SEARCH_PATH)]
@@ -148,7 +162,20 @@ def command(overrides: Sequence[str]) -> str:
         for name in values_of(parse(word))
         if (file := option_file(key_of(word), name, folders)) is not None
     ]
-    return f"{before}{shlex.join(['python', '-m', 'bench', *words])}" + (f"  # with {', '.join(own)}" if own else "")
+    needed = [*own, *(f"the object rows={{'{row}': …}} of a Python program" for row in _objects(overrides))]
+    return f"{before}{shlex.join(['python', '-m', 'bench', *words])}" + (
+        f"  # with {', '.join(needed)}" if needed else ""
+    )
+
+
+def _objects(overrides: Sequence[str]) -> list[str]:
+    """Return the names of the rows that `bench.run` added; no file has such a row."""
+    return [key_of(word).removeprefix(ADDED_ROW) for word in overrides if key_of(word).startswith(ADDED_ROW)]
+
+
+def added_row(name: str) -> str:
+    """Return the override with which `bench.run` adds an object as the row `name`."""
+    return f"+{ADDED_ROW}{name}={name}"
 
 
 def keys_set(override: Override) -> list[str]:

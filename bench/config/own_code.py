@@ -16,6 +16,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
+from importlib.util import spec_from_file_location
 from pathlib import Path
 
 from hydra.utils import get_object
@@ -61,7 +62,7 @@ def code_of(target: str) -> dict[str, str]:
             source = Path(spec.origin).read_bytes()
             found[name] = hashlib.sha256(source).hexdigest()
             if spec.origin.endswith(".py"):
-                waiting += _imported(source, name, is_package=spec.submodule_search_locations is not None)
+                waiting += _imported(source, spec.name, is_package=spec.submodule_search_locations is not None)
     return dict(sorted(found.items()))
 
 
@@ -75,9 +76,13 @@ def _spec(name: str) -> ModuleSpec | None:
 
     Return None if there is no such module.
     """
-    loaded: ModuleSpec | None = getattr(sys.modules.get(name), "__spec__", None)
+    module = sys.modules.get(name)
+    loaded: ModuleSpec | None = getattr(module, "__spec__", None)
     if loaded is not None:
         return loaded
+    file = getattr(module, "__file__", None)
+    if file is not None:  # the script that Python was started with is a module without a spec
+        return spec_from_file_location(name, file)
     parent = name.rpartition(".")[0]
     above = _spec(parent) if parent else None
     if parent and (above is None or above.submodule_search_locations is None):

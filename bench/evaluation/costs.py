@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import statistics
 import time
@@ -10,18 +11,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 import torch
+from torch import nn
 
 from bench.data.items import Item
 from bench.generation.decoding import Decoded
 from bench.generation.generator import Generator
 from bench.generation.method import Batch, Method
-from bench.models.architecture import cost
+from bench.generation.python_objects import CalledFunction
+from bench.models.architecture import cost, cost_of_call, count_parameters
 from bench.models.decoder import Decoder
 from bench.runtime.device import finish
 from bench.runtime.not_available import NotAvailable
 from bench.tables.verdicts import Judgement, placed
 
 __all__ = ["decoding_share", "row_costs", "sampling_seconds", "unknown_costs"]
+
+log = logging.getLogger(__name__)
 
 REPEATS = 5
 FEW_STEPS = 4
@@ -44,10 +49,11 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 
     Returns:
         Costs by name, for each row. Every row has `seconds_per_image`, the median of the timed calls, and
-        `least_seconds_per_image` and `most_seconds_per_image`, the shortest and the longest call. A row whose images
-        are made by a decoder of this project also has the decoder's `parameters`, and, for one image, `tera_flop` and
-        `peak_activation_bytes`. On CUDA, every row has `peak_memory_bytes`: the memory that PyTorch allocates during a
-        call in addition to what was allocated before, divided by the number of images.
+        `least_seconds_per_image` and `most_seconds_per_image`, the shortest and the longest call. A row that decodes
+        with a module, or whose method is a module, also has the module's `parameters`, and, for one image, `tera_flop`
+        and `peak_activation_bytes`. The last two are missing if PyTorch cannot count them for this module. On CUDA,
+        every row has `peak_memory_bytes`: the memory that PyTorch allocates during a call in addition to what was
+        allocated before, divided by the number of images.
     """
     resolution, count, device = batch.image.shape[-1], len(batch.ids), batch.z.device
     calls = {name: functools.partial(_called_anew, method, batch) for name, method in methods.items()}
@@ -59,8 +65,13 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
             "least_seconds_per_image": min(seconds[name]) / count,
             "most_seconds_per_image": max(seconds[name]) / count,
         }
-        if isinstance(method, Decoded) and isinstance(method.decoder, Decoder):
-            entry |= asdict(cost(method.decoder, resolution, conditioned=method.conditioned))
+        network = method.decoder if isinstance(method, Decoded) else method
+        if isinstance(method, Decoded) and isinstance(network, Decoder):
+            entry |= asdict(cost(network, resolution, conditioned=method.conditioned))
+        elif isinstance(network, nn.Module):
+            entry |= _counted(network, name, functools.partial(method, batch.first()))
+            if isinstance(network, CalledFunction):
+                del entry["parameters"]
         if device.type == "cuda":
             entry["peak_memory_bytes"] = _peak_memory(calls[name], device) / count
         costs[name] = entry
@@ -70,6 +81,18 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 def _called_anew(method: Method, batch: Batch) -> torch.Tensor:
     """Call a method on a batch for which no decoder has been called yet."""
     return method(batch.again())
+
+
+def _counted(network: nn.Module, row: str, call: Callable[[], object]) -> dict[str, float]:
+    """Count parameters, operations and memory of a network of any class in a call for one image.
+
+    Only the parameters are returned if the call fails while PyTorch counts.
+    """
+    try:
+        return asdict(cost_of_call(network, call))
+    except Exception as error:  # code that runs alone may fail under PyTorch's counters
+        log.warning("rows.%s: the operations of %s cannot be counted (%s)", row, type(network).__name__, error)
+        return {"parameters": count_parameters(network)}
 
 
 def unknown_costs(device: torch.device) -> dict[str, str]:

@@ -18,6 +18,7 @@ from bench.evaluation.images import images_of, save_images
 from bench.evaluation.measure import MeasuredRun
 from bench.evaluation.setup import Setup
 from bench.generation.method import Batch, Method, origin_of
+from bench.generation.python_objects import notes_on
 from bench.metrics.protocol import Protocol
 from bench.reporting.cost_plot import costs_of
 from bench.reporting.figures import draw_borders, draw_rows
@@ -234,6 +235,7 @@ class RunReport:
             weights=setup.weights,
             facts={
                 "custom": setup.custom,
+                "python_rows": notes_on(setup.resolved["rows"]),
                 "unet_weights": setup.generator.unet_weights or None,
                 "lineage": {name: lineage for name, lineage in lineages.items() if lineage},
                 "manifest": items.hash,

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hydra.utils import get_class
 
 from bench.checking.preflight import check_cheaply
 from bench.config.compose import checked, compose_config, typed
 from bench.config.experiment_configs import MeasuringConfig, RunConfig, TrainDecoderConfig
-from bench.config.kinds import narrowed
+from bench.config.flags import as_overrides
+from bench.config.kinds import kind_of, narrowed
 from bench.config.overrides import setting
 from bench.config.schema import FETCH
-from bench.errors import naming_extras
+from bench.errors import BadInputError, naming_extras
 from bench.runtime.progress import Progress
+from bench.runtime.quiet import quiet as quietly
 
 if TYPE_CHECKING:
     from bench.checking.inspection import Problem
@@ -37,15 +42,64 @@ class Experiment(Protocol):
 
 
 @naming_extras()
-def run(overrides: list[str]) -> Results:
+def run(
+    overrides: Sequence[str],
+    *,
+    rows: Mapping[str, Any] | None = None,
+    config_dir: str | Path | None = None,
+    quiet: bool = False,
+) -> Results:
     """Run an experiment from Python exactly as the command does, and return its results, such as its table.
+
+    Objects of the program become rows of the table, in addition to the rows that the overrides choose. They decode the
+    latents that all rows share, and are measured like all other rows. The run works on a copy of each object, in
+    evaluation mode. It is labelled custom, and `run.json` says that no command line can repeat it.
+
+    The scores of an object are reused if its weights, attributes and code are unchanged. If a part of the object has no
+    content that can be compared, such as a function of your own, or a class that was typed into a notebook, its scores
+    are computed anew in every run.
 
     Args:
         overrides: overrides, as on the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.
+            ``--config-dir`` and a folder may stand among them.
+        rows: decoders by the name of the new row. A decoder is a module or a function. It is called as
+            ``decoder(z, image, mask)`` if it needs three arguments, or if the names of its second and third argument
+            are ``image`` and ``mask``, and otherwise as ``decoder(z)``. A `Method` is possible as well, for example
+            ``Decoded(module, conditioned=True)``.
+        config_dir: folder with rows, data sets and experiments of your own; the same as ``--config-dir``.
+        quiet: True to print nothing but errors.
 
     Raises:
         BadInputError: the input is bad. The command would end with exit status 2 in this case.
     """
+    words = as_overrides(overrides, config_dir)
+    with quietly() if quiet else nullcontext(), _added(rows, words) as added:
+        return _run([*words, *added])
+
+
+@contextmanager
+def _added(rows: Mapping[str, Any] | None, words: list[str]) -> Iterator[list[str]]:
+    """Yield the overrides that add objects as rows, which exist during the block.
+
+    Raises:
+        BadInputError: an object cannot be a row, or the experiment has no rows.
+    """
+    if rows is None:
+        yield []
+        return
+    from bench.generation.python_objects import as_rows
+
+    with as_rows(rows, words) as added:
+        composed = compose_config(words)
+        kind = kind_of(str(composed._target_))
+        if not (kind.measures or kind.collects):
+            raise BadInputError(
+                f"rows: expected an experiment that measures rows, found {composed.name}, which has none"
+            )
+        yield added
+
+
+def _run(overrides: list[str]) -> Results:
     composed, resolved = checked(overrides)
     config = narrowed(composed, resolved)
     check_cheaply(config, overrides)

@@ -86,6 +86,11 @@ class Batch:
         """Return the same batch without the decoded images, so that every decoder is called again."""
         return replace(self, decoded={})
 
+    def first(self) -> Batch:
+        """Return a batch with the first item only, for which no decoder has been called yet."""
+        encoded, known = (None if one is None else one[:1] for one in (self.encoded, self.encoded_known))
+        return Batch(self.ids[:1], self.z[:1], self.image[:1], self.mask[:1], encoded, known)
+
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
         """All tensors that a decoder may get."""

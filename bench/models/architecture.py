@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -24,7 +25,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.models.decoder import Decoder
 from bench.models.layers import PartialConv2d, ResBlock, SelfAttention, Upsample
 
-__all__ = ["Cost", "Layer", "cost", "operations", "peak_activation_bytes", "trace_layers"]
+__all__ = [
+    "Cost",
+    "Layer",
+    "cost",
+    "cost_of_call",
+    "count_parameters",
+    "operations",
+    "peak_activation_bytes",
+    "trace_layers",
+]
 
 NAMES: dict[type[nn.Module], str] = {
     ResBlock: "ResBlock",
@@ -109,21 +119,35 @@ def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost
     Raises:
         ValueError: the resolution is not a positive multiple of the decoder's factor.
     """
-    call = _meta_call(decoder, resolution, conditioned)
-    parameters = sum(parameter.numel() for parameter in decoder.parameters())
-    return Cost(parameters, operations(call) / 1e12, peak_activation_bytes(call))
+    return cost_of_call(decoder, _meta_call(decoder, resolution, conditioned))
+
+
+def cost_of_call(network: nn.Module, call: Callable[[], object]) -> Cost:
+    """Return the parameters of any network, and the operations and memory of a call of it.
+
+    Args:
+        network: the network, of any class.
+        call: function without arguments that runs the network on one image.
+    """
+    return Cost(count_parameters(network), operations(call) / 1e12, peak_activation_bytes(call))
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of values in the parameters of a network. A parameter that is used twice counts once."""
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def operations(call: Callable[[], object]) -> int:
     """Count the operations of a call: two for each multiply-accumulate of a convolution or a matrix product.
 
     The count includes linear layers, both matrix products of attention, and the convolution with which a partial
-    convolution counts known positions. It does not include biases, normalisations and activations.
+    convolution counts known positions. It does not include biases, normalisations and activations. Operators that are
+    not PyTorch's own, such as kernels in C++ or Triton, are not counted either.
 
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.
     """
-    with FlopCounterMode(display=False) as counter:
+    with _countable_attention(), FlopCounterMode(display=False) as counter:
         call()
     total: int = counter.get_total_flops()
     return total
@@ -134,16 +158,27 @@ def peak_activation_bytes(call: Callable[[], object]) -> int:
 
     Every result of a PyTorch operator counts from its creation until Python drops the last tensor that uses its memory.
     Tensors from before the call, the working memory of kernels and the allocator's reserves do not count, so a real
-    device needs more. On the meta device, attention holds all its scores at once. A fused kernel does not need this
-    memory.
+    device needs more. Attention holds all its scores at once. A fused kernel does not need this memory.
 
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.
     """
     live = _LiveBytes()
-    with live:
+    with _countable_attention(), live:
         call()
     return live.peak
+
+
+@contextmanager
+def _countable_attention() -> Iterator[None]:
+    """Let PyTorch compute attention as two matrix products, because it does not count every fused kernel."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no types for either of them

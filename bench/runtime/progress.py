@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from rich import progress as bars
 from rich.console import Console
@@ -57,6 +57,9 @@ class Progress:
     Items that come from the store count as finished. They do not count for the rate (items per second).
     """
 
+    is_shown: ClassVar[bool] = True
+    """False if no progress is shown at all, on a terminal or elsewhere."""
+
     def __init__(self, what: str, total: int | None = None, *, unit: str = "items") -> None:
         """Set the name and the size of the work.
 
@@ -74,8 +77,9 @@ class Progress:
 
     def __enter__(self) -> Self:
         self._started = time.monotonic()
-        console = Console(stderr=True)
-        self._shown = _Bar(self, console) if console.is_interactive else _Lines(self)
+        if self.is_shown:
+            console = Console(stderr=True)
+            self._shown = _Bar(self, console) if console.is_interactive else _Lines(self)
         return self
 
     def __exit__(

@@ -32,6 +32,7 @@ from bench.tables.grid import Grid, markdown, print_grid, terminal
 __all__ = ["gather", "main"]
 
 BAD_INPUT = 2
+USAGE = "usage: python -m bench.gather DIR"
 COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per_image": "seconds an image"}
 STAMPING = {"experiment", "profile", "dataset", "metrics", "seed", "limit", "table", "paths"}
 """Groups of keys that choose items or protocols. If a sweep changes one of them, the stamps differ on purpose."""
@@ -240,8 +241,11 @@ def _shown(cell: object) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the command `python -m bench.gather` and return its exit status: 0, or 2 if there is any problem."""
+    if arguments in (["-h"], ["--help"]):
+        print(f"{USAGE}\n\nMake one table and one figure from all jobs of the sweep in the folder DIR.")
+        return 0
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        print("usage: python -m bench.gather DIR", file=sys.stderr)
+        print(USAGE, file=sys.stderr)
         return BAD_INPUT
     try:
         problems = gather(Path(arguments[0]))

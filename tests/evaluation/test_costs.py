@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils._python_dispatch import _get_current_dispatch_mode
 
 from baselines.paste_back import PasteBack
 from bench.evaluation.costs import decoding_share, row_costs, unknown_costs
 from bench.generation.decoding import Decoded
-from bench.generation.method import Batch
+from bench.generation.method import Batch, Method
+from bench.generation.python_objects import as_module
 from bench.models import build_decoder
 from bench.runtime.not_available import NotAvailable
 from bench.tables.verdicts import Judgement
@@ -76,6 +80,43 @@ def test_each_row_is_given_the_costs_of_its_decoder() -> None:
         least, most = entry["least_seconds_per_image"], entry["most_seconds_per_image"]
         assert 0 < least <= entry["seconds_per_image"] <= most
     assert "CUDA" in unknown_costs(torch.device("cpu"))["peak_memory_bytes"]
+
+
+class OwnMethod(Method, nn.Sequential):
+    """A method that is a module itself."""
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        return nn.Sequential.__call__(self, batch.z)  # type: ignore[no-any-return]
+
+
+def test_the_costs_of_any_module_are_counted_for_one_image() -> None:
+    layers = [nn.Conv2d(4, 3, 1), nn.Upsample(scale_factor=4)]
+    rows = {"decoded": Decoded(nn.Sequential(*layers), conditioned=False), "method": OwnMethod(*layers)}
+    function = Decoded(as_module(lambda z: layers[1](layers[0](z))), conditioned=False)
+    found = row_costs({**rows, "function": function}, batch("cpu"))
+    for row in ("decoded", "method"):
+        assert found[row]["parameters"] == 4 * 3 + 3
+    assert "parameters" not in found["function"]
+    for entry in found.values():
+        assert entry["tera_flop"] == 2 * (4 * 3) * 8 * 8 / 1e12
+        assert entry["peak_activation_bytes"] == 4 * 3 * (8 * 8 + 32 * 32)
+
+
+class Uncounted(nn.Module):
+    """A module that PyTorch cannot run while it counts."""
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        if _get_current_dispatch_mode() is not None:
+            raise RuntimeError("no counters here")
+        return functional.interpolate(z[:, :3], scale_factor=4)
+
+
+def test_a_module_that_cannot_be_counted_is_still_timed(caplog: pytest.LogCaptureFixture) -> None:
+    (entry,) = row_costs({"mine": Decoded(Uncounted(), conditioned=False)}, batch("cpu")).values()
+    assert entry["parameters"] == 0
+    assert entry["seconds_per_image"] > 0
+    assert not {"tera_flop", "peak_activation_bytes"} & set(entry)
+    assert "rows.mine: the operations of Uncounted cannot be counted (no counters here)" in caplog.text
 
 
 @pytest.mark.gpu

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.models import DECODERS, Decoder, build_decoder
-from bench.models.architecture import Layer, cost, operations, peak_activation_bytes, trace_layers
+from bench.models.architecture import Layer, cost, cost_of_call, operations, peak_activation_bytes, trace_layers
 from bench.models.layers import SelfAttention
 
 PARAMETERS = {"vanilla": 49_490_179, "base": 60_276_227, "large": 160_136_835, "large_x2": 371_966_467}
@@ -233,3 +233,33 @@ def test_the_base_decoders_peak_is_at_its_finest_blending() -> None:
     assert cost(meta("base"), 512).peak_activation_bytes == (5 * 256 + 128 + 1) * MIB
     concatenated = meta("base", blending="concat", branch="partial")
     assert cost(concatenated, 512).peak_activation_bytes == (2 * 256 + 513 + 256 + 128) * MIB
+
+
+class Attending(nn.Module):
+    """A network with attention in both of the ways that PyTorch has fused kernels for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.attention(x, x, x, need_weights=False)[0]
+        return functional.scaled_dot_product_attention(found, found, found)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("training", [True, False])
+def test_attention_is_counted_whatever_kernel_computes_it(mode: type, training: bool) -> None:
+    network, x, length, width = Attending().train(training), torch.randn(1, 16, 8), 16, 8
+
+    def call() -> torch.Tensor:
+        with mode():
+            found: torch.Tensor = network(x)
+        return found
+
+    projections, products = 4 * length * width**2, 2 * 2 * length**2 * width
+    found = cost_of_call(network, call)
+    assert found.tera_flop == pytest.approx(2 * (projections + products) / 1e12, rel=1e-12)
+    assert found.parameters == 4 * width**2 + 4 * width
+    assert torch.backends.mha.get_fastpath_enabled()

@@ -1,0 +1,192 @@
+"""Rows of a table that are objects of the Python program which calls `bench.run`, such as modules.
+
+Each object becomes an option of Hydra's group `row`, like the file of any other row, and an override chooses it. In
+this option, the function `python_object` stands for the object. Its arguments are the name and the content of the
+object, from which the store's keys are computed.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from torch import Tensor, nn
+
+from bench.config.option_files import folders_of, options
+from bench.config.overrides import added_row
+from bench.errors import BadInputError
+from bench.generation.method import Method
+from bench.generation.object_content import UnidentifiableError, content_of, name_of
+from bench.models.decoder import Decoder
+from bench.runtime.distributed import World
+
+__all__ = ["CalledFunction", "as_module", "as_rows", "notes_on", "python_object", "takes_known_pixels"]
+
+log = logging.getLogger(__name__)
+
+ROW = re.compile(r"(?!(?:null|true|false|inf|nan)$)[a-z][a-z0-9_]*", re.IGNORECASE | re.ASCII)
+"""Pattern of the name of a row. The excluded names are values in Hydra's grammar."""
+TARGET = f"{__name__}.python_object"
+_objects: dict[str, Any] = {}
+"""The objects that rows of the present run stand for, by their content."""
+
+
+class CalledFunction(nn.Module):
+    """A module that calls a function. The parameters of networks that the function uses are not known."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.function(*inputs)
+
+
+def as_module(function: Callable[..., Tensor]) -> nn.Module:
+    """Return a module that calls `function`; a module is returned unchanged."""
+    return function if isinstance(function, nn.Module) else CalledFunction(function)
+
+
+def takes_known_pixels(decoder: Callable[..., Tensor]) -> bool:
+    """Return True if a decoder is called as `decoder(z, image, mask)`, and False if it is called as `decoder(z)`.
+
+    It takes the image and the mask if it needs three arguments, or if its second and third argument have the names
+    `image` and `mask`. A `Decoder` of this project takes them if it has a branch.
+
+    Args:
+        decoder: a module or a function.
+    """
+    if isinstance(decoder, Decoder):
+        return decoder.condition_encoder is not None
+    try:
+        parameters = inspect.signature(decoder.forward if isinstance(decoder, nn.Module) else decoder).parameters
+    except (TypeError, ValueError):  # a function that is not written in Python may have no signature
+        return False
+    places = [one for one in parameters.values() if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    needed = [one for one in places if one.default is one.empty]
+    return len(needed) == 3 or [one.name for one in places[1:3]] == ["image", "mask"]
+
+
+@contextmanager
+def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[str]]:
+    """Make objects available as rows during the block, and yield the overrides that add these rows to a table.
+
+    Args:
+        rows: a module, a function of latents or a `Method` for each row, by the name of the row.
+        overrides: the other overrides of the run, which name the folders of configuration files.
+
+    Raises:
+        BadInputError: there are no rows, or a row has an impossible or known name or another sort of object.
+    """
+    if not isinstance(rows, Mapping) or not rows:
+        found = "an empty mapping" if isinstance(rows, Mapping) else type(rows).__name__
+        raise BadInputError(f"rows: expected a mapping of names of rows to decoders, found {found}")
+    known = options("row", folders_of(overrides))
+    for name, found in rows.items():
+        _check(name, found, known)
+    contents = {name: _content(name, found) for name, found in rows.items()}
+    store = ConfigStore.instance()
+    try:
+        for name, found in rows.items():
+            _objects[contents[name]] = found
+            store.store(name, _row(name, found, contents[name]), group="row", package=f"rows.{name}")
+        yield [added_row(name) for name in rows]
+    finally:
+        _objects.clear()
+        for name in rows:
+            store.repo.get("row", {}).pop(f"{name}.yaml", None)
+
+
+def _check(name: object, found: object, known: Sequence[str]) -> None:
+    if not isinstance(name, str) or not ROW.fullmatch(name):
+        raise BadInputError(
+            "rows: expected names of letters, digits and _ that begin with a letter, other than null, true, false, inf "
+            f"and nan, found {name!r}"
+        )
+    if name in known:
+        raise BadInputError(f"rows.{name}: expected a new name, found the name of a row of this project or of a folder")
+    if isinstance(found, type):
+        raise BadInputError(f"rows.{name}: expected an object, found the class {found.__qualname__}; make one of it")
+    if not isinstance(found, Method) and not callable(found):
+        raise BadInputError(
+            f"rows.{name}: expected a module, a function of latents or a Method, found {type(found).__name__}"
+        )
+
+
+def _content(name: str, found: object) -> str:
+    """Return the hash of an object's content, or a text that no other object gets if there is no such hash.
+
+    Raises:
+        BadInputError: there is no such hash, and several processes share the run, which need equal texts.
+    """
+    try:
+        return content_of(found)
+    except UnidentifiableError as error:
+        if World.here().size > 1:
+            raise BadInputError(
+                f"rows.{name}: expected an object whose content several processes can compare, found that {error}"
+            ) from None
+        log.warning("rows.%s: no later run reuses the scores of this row, because %s", name, error)
+        return f"unknown {secrets.token_hex(16)}"
+
+
+def _row(name: str, found: Any, content: str) -> dict[str, Any]:
+    """Return the keys of a row, as the file of a row has them."""
+    method: dict[str, Any] = {"_target_": TARGET, "name": name_of(found), "content": content}
+    if not isinstance(found, Method):
+        method = {
+            "_target_": "bench.generation.decoding.Decoded",
+            "decoder": method,
+            "conditioned": takes_known_pixels(found),
+            "precision": "${profile.precision}",
+        }
+    return {"label": name, "method": method}
+
+
+def python_object(name: str, content: str) -> Any:
+    """Return a copy of an object of the Python program that started the run: a module or a `Method`.
+
+    The run changes the copy only. A function becomes a module that calls it.
+
+    Args:
+        name: full name of the object's class or of the function.
+        content: hash of the object's content, or a text that stands for an object whose content is unknown.
+
+    Raises:
+        ValueError: the run was not started with this object, or the object cannot be copied.
+    """
+    if content not in _objects:
+        raise ValueError(
+            f"expected the object {name} of the Python program that started the run, found no such object; only "
+            "bench.run with rows={…} adds this row"
+        )
+    try:
+        found = copy.deepcopy(_objects[content])
+    except Exception as error:  # an object decides itself how it is copied
+        raise ValueError(f"expected an object {name} that copy.deepcopy can copy, found an error: {error}") from error
+    return found if isinstance(found, Method) else as_module(found)
+
+
+def notes_on(rows: Mapping[str, Any]) -> dict[str, str]:
+    """Return a sentence on the origin of each row that is an object of a Python program, by the name of the row.
+
+    Args:
+        rows: the rows of a configuration, as plain data.
+    """
+    return {
+        name: f"This row is an object of a Python program. Only bench.run with rows={{'{name}': …}} makes it again; a "
+        "command line alone cannot."
+        for name, row in rows.items()
+        if row["method"] is not None and TARGET in (row["method"]["_target_"], _target_of(row["method"].get("decoder")))
+    }
+
+
+def _target_of(node: object) -> object:
+    return node.get("_target_") if isinstance(node, Mapping) else None
