@@ -12,7 +12,9 @@ from pathlib import Path
 from bench.config.experiment_configs import MeasuringConfig, RunConfig
 from bench.config.option_files import did_you_mean
 from bench.config.overrides import key_of
+from bench.config.schema import EXPORT
 from bench.errors import BadInputError
+from bench.results.export_folder import check_export
 from bench.results.out_folder import check_out, check_writable
 
 __all__ = ["check_cheaply"]
@@ -37,7 +39,9 @@ def check_cheaply(config: RunConfig, overrides: Sequence[str]) -> None:
     """
     _check_device(config.device)
     _check_temporary()
-    if not isinstance(config, MeasuringConfig) or config.training is None:
+    if config.stage == EXPORT:
+        check_export(config)
+    elif not isinstance(config, MeasuringConfig) or config.training is None:
         check_out(config)  # otherwise `out` is known, and checked, only after the training
     for name in ("store", "data"):
         path = config.resolved["paths"][name]

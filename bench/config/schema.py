@@ -19,6 +19,7 @@ __all__ = [
     "COMPILE",
     "CONTROLS",
     "DTYPES",
+    "EXPORT",
     "FETCH",
     "FIGURES",
     "REHEARSAL",
@@ -68,6 +69,8 @@ REHEARSAL = "rehearsal"
 """Name of the profile of a rehearsal, whose networks have random weights. Its numbers mean nothing."""
 FETCH = "fetch"
 """Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""
+EXPORT = "export"
+"""Value of `stage` that prepares the items and writes them as files for another program. It needs no weights."""
 
 
 @dataclass
@@ -389,7 +392,10 @@ class ComposedConfig:
     _target_: str = "bench.experiments.table.TableExperiment"
     """Full name of the class that runs the experiment, one of the keys of `bench.config.kinds.KINDS`."""
     stage: str = "report"
-    """Last stage to run, one of `STAGES`; or `fetch`, which downloads missing files and runs no stage."""
+    """Last stage to run, one of `STAGES`; or a word that replaces the stages.
+
+    `fetch` downloads missing files. `export` writes the items of the experiment as files for another program.
+    """
     limit: int | None = None
     """Number of items that are used, counted from the start of the manifest; None uses all items."""
     fresh: bool = False

@@ -88,8 +88,15 @@ class Setup:
     @cached_property
     def inspection(self) -> Inspection:
         """Result of a check of the files that the run needs: missing files, wrong files, and the number of pictures."""
-        nodes = {key: self.resolved[key] for key in PARTS}
-        profile = self.config.profile
+        return self.inspect(PARTS)
+
+    def inspect(self, parts: Sequence[str]) -> Inspection:
+        """Return the result of a check of the files that some parts of the configuration name.
+
+        Args:
+            parts: keys of the configuration, some of `PARTS`.
+        """
+        nodes, profile = {key: self.resolved[key] for key in parts}, self.config.profile
         return inspect_table(nodes, self.resolved["paths"], asset_list=profile.asset_list, unpinned=profile.unpinned)
 
     @property
