@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.config.instantiate import TARGET, make
+from bench.config.instantiate import TARGET, make, named
 from bench.data.items import Picture, Pictures
 from bench.data.listing import few
 from bench.data.pictures import size_of
@@ -20,7 +20,7 @@ from bench.data.prepared import MOST_BROKEN, refuse_invalid
 from bench.errors import BadInputError
 from bench.runtime.defaults import with_defaults
 
-__all__ = ["Listing", "list_pictures"]
+__all__ = ["Listing", "list_pictures", "masks_of"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,24 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
     except BadInputError as error:
         return Listing(0, problems=(str(error),))
     return Listing(len(pictures), subset, tuple(_mask_problems(pictures)))
+
+
+def masks_of(node: Mapping[str, Any], key: str) -> str:
+    """Return the source of a data set's masks, as `Pictures.masks` describes it. The data set need not exist yet.
+
+    The adapter is made without the objects in its arguments, because such an object can be one that makes the data set.
+    If the adapter cannot be made in this way, the result is `drawn`, with which items need the most space.
+
+    Args:
+        node: configuration of the adapter, with its arguments.
+        key: full name of the configuration key that has `node`.
+    """
+    try:
+        adapter = with_defaults(make({**node, "_recursive_": False}, key), Pictures)
+        with named(key, "an object with the attribute masks"):
+            return str(adapter.masks)
+    except BadInputError:  # `list_pictures` reports it
+        return "drawn"
 
 
 def _has_target(node: Any) -> bool:

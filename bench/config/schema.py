@@ -224,6 +224,12 @@ class Dataset:
     """Folder of the data, or a `_target_` with its arguments that writes the data into a folder."""
     items: int | None = None
     """Largest number of items that are used; None uses all items."""
+    masks: str | None = None
+    """Folder of the masks of the pictures in `root`, for `dataset=folder`; None if masks are drawn."""
+    captions: str | None = None
+    """File or folder of the captions of the pictures in `root`, for `dataset=folder`; None if there are none."""
+    exemplars: str | None = None
+    """Folder of the exemplars of the pictures in `root`, for `dataset=folder`; None if there are none."""
     pictures: dict[str, Any] = MISSING
     """Object that lists and reads the pictures of the data set: a `_target_` with its arguments."""
 

@@ -14,7 +14,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +67,13 @@ class Pictures(ABC):
     properties that it lacks.
     """
 
-    masks: ClassVar[str] = "drawn"
-    """Source of the masks: `drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is the hole."""
+    @property
+    def masks(self) -> str:
+        """Source of the masks: `drawn` by LaMa's rule (the default), `given` as files, or `whole`.
+
+        `whole` means that the whole image is the hole.
+        """
+        return "drawn"
 
     @property
     def fit(self) -> str:

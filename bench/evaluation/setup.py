@@ -7,8 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object
-
+from bench.checking.dataset_listing import masks_of
 from bench.checking.estimate import Planned, Work
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.settings import used
@@ -16,7 +15,6 @@ from bench.config.compose import changing
 from bench.config.experiment_configs import MeasuringConfig
 from bench.config.instantiate import TARGET, identity, make, named, weight_files
 from bench.config.schema import TableSpec, is_measured
-from bench.data.items import Pictures
 from bench.errors import BadInputError
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.sampling import NeededLatents, Sampling
@@ -30,7 +28,7 @@ from bench.metrics.measure import Measure
 from bench.metrics.names import HOLE_ONLY
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
-from bench.runtime.defaults import class_member, missing_members, with_defaults
+from bench.runtime.defaults import missing_members, with_defaults
 from bench.runtime.device import choose_device, describe
 from bench.runtime.distributed import World
 from bench.store import Fact, Store, content_key
@@ -107,7 +105,7 @@ class Setup:
         return Work(
             min((count for count in counts if count is not None), default=None),
             self.config.profile.resolution,
-            class_member(get_object(dataset["pictures"]["_target_"]), Pictures, "masks"),
+            masks_of(dataset["pictures"], "dataset.pictures"),
             1 + (len(ENCODED) if self.studies_latents else 0),
         )
 
