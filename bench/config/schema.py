@@ -227,7 +227,7 @@ class Dataset:
     masks: str | None = None
     """Folder of the masks of the pictures in `root`, for `dataset=folder`; None if masks are drawn."""
     captions: str | None = None
-    """File or folder of the captions of the pictures in `root`, for `dataset=folder`; None if there are none."""
+    """File or folder of the captions, for `dataset=folder` and `dataset=prompts`; None if there are none."""
     exemplars: str | None = None
     """Folder of the exemplars of the pictures in `root`, for `dataset=folder`; None if there are none."""
     pictures: dict[str, Any] = MISSING

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.checking.dataset_listing import masks_of
+from bench.checking.dataset_listing import Traits, traits_of
 from bench.checking.estimate import Planned, Work
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.settings import used
@@ -97,6 +97,11 @@ class Setup:
         nodes, profile = {key: self.resolved[key] for key in parts}, self.config.profile
         return inspect_table(nodes, self.resolved["paths"], asset_list=profile.asset_list, unpinned=profile.unpinned)
 
+    @cached_property
+    def traits(self) -> Traits:
+        """What the data set says about its items before it lists them."""
+        return traits_of(self.resolved["dataset"]["pictures"], "dataset.pictures")
+
     @property
     def work(self) -> Work:
         """Largest possible number of items of the run (None if unknown), their resolution and their kind of masks."""
@@ -105,7 +110,7 @@ class Setup:
         return Work(
             min((count for count in counts if count is not None), default=None),
             self.config.profile.resolution,
-            masks_of(dataset["pictures"], "dataset.pictures"),
+            self.traits.masks,
             1 + (len(ENCODED) if self.studies_latents else 0),
         )
 
@@ -176,14 +181,19 @@ class Setup:
         encoded latents. If whole images are generated, no pixel is known, and nothing needs `encoded_known`.
         """
         rows = {kind for method in self.methods.values() for one in chain(method) for kind in one.encoded}
+        if rows and not self.traits.pictured:
+            raise BadInputError(
+                "rows: expected rows that decode sampled latents, because the data set has no pictures, found rows "
+                "that decode encoded pictures"
+            )
         studied = ENCODED if self.studies_latents else ()
         unknown = {"encoded_known"} if self.spec.task == "generation" else set()
         return tuple(kind for kind in ENCODED if kind in rows | set(studied) - unknown)
 
     @property
     def studies_latents(self) -> bool:
-        """True if the run's controls ask for statistics of encoded latents."""
-        return not {"budget", "reconstruction"}.isdisjoint(self.config.controls)
+        """True if the run's controls ask for statistics of encoded latents, and there are pictures to encode."""
+        return self.traits.pictured and not {"budget", "reconstruction"}.isdisjoint(self.config.controls)
 
     @cached_property
     def measures(self) -> dict[str, Measure]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -122,6 +123,20 @@ def test_the_command_in_the_readme_scores_the_truth_without_any_error(
     assert len(records) == ITEMS
     assert (records["pre_error"] == 0).all()
     assert (records["lpips"] < 1e-9).all()  # the network rounds differently for the row and for the truth
+
+
+def test_the_editor_of_the_page_makes_a_prediction_of_each_item(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "editors.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    (tmp_path / "inputs").symlink_to(exported)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    for line in lines(exported):
+        made, mask = pixels(tmp_path / "predictions" / line["prediction"]), pixels(exported / line["masks"])
+        assert np.array_equal(made[mask == 0], pixels(exported / line["truth"])[mask == 0])
+        assert len(np.unique(made[mask == 255], axis=0)) == 1
 
 
 def test_text_to_image_has_captions_and_each_reference_picture_once(folder: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 import bench
 from bench.cli import main
 from tests.helpers.commands import ends_with, refused
+from tests.helpers.figures import without_figures
 from tests.helpers.files import read_json
 
 pytestmark = pytest.mark.blackbox
@@ -123,3 +124,42 @@ def test_a_missing_folder_is_refused_before_any_work(
 def test_other_data_sets_take_no_masks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["experiment=table2_inpaint_imagenet", f"dataset.masks={folder / 'masks'}"]
     assert "dataset.masks: expected a key that table2_inpaint_imagenet uses" in refused(command, capsys)
+
+
+def test_prompts_alone_suffice_for_text_to_image(tmp_path: Path) -> None:
+    lines = "".join(f"a photograph of {number} circles\n" for number in range(COUNT))
+    (tmp_path / "prompts.csv").write_text(f"prompt\n{lines}")
+    command = [
+        word
+        for word in words(tmp_path, "table6_text2image_coco", "row=[stablediffusion]", "profile.fid_minimum=2")
+        if not word.startswith(("stage=", "controls=", "dataset"))
+    ]
+    prompts = ["dataset=prompts", f"dataset.captions={tmp_path / 'prompts.csv'}", "controls=[budget]"]
+    with without_figures():
+        results = bench.run([*command, *prompts, "save_images=true"])
+    assert results.records is not None
+    assert results.records["lpips"].isna().all()
+    metrics = read_json(tmp_path / "out", "results.json")["rows"][0]["metrics"]
+    assert metrics["fid"]["value"] is None
+    assert metrics["fid"]["reason"] == "0 images to compare with, fewer than the 2 that this protocol requires"
+    assert len(list((tmp_path / "out" / "images" / "stablediffusion").iterdir())) == COUNT
+    assert not (tmp_path / "out" / "items").exists()
+    assert "the caption's own picture" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_prompts_can_be_exported(tmp_path: Path) -> None:
+    (tmp_path / "prompts.csv").write_text("prompt\na cat\n")
+    command = ["experiment=table6_text2image_coco", "stage=export", "device=cpu", f"out={tmp_path / 'out'}"]
+    places = [f"paths.store={tmp_path / 'store'}", "dataset=prompts", f"dataset.captions={tmp_path / 'prompts.csv'}"]
+    assert main([*command, *places]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "README.txt", "captions.csv", "captions.jsonl", "export.json", "items.csv", "manifest.json",
+    ]  # fmt: skip
+    assert (tmp_path / "out" / "captions.csv").read_text() == "id,picture,caption\n000001,000001.png,a cat\n"
+
+
+def test_prompts_are_refused_for_other_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "prompts.csv").write_text("prompt\na cat\n")
+    command = ["experiment=table2_inpaint_imagenet", "dataset=prompts", f"dataset.captions={tmp_path / 'prompts.csv'}"]
+    message = ends_with(2, [*command, "stage=check", "device=cpu", f"paths.store={tmp_path / 'store'}"], capsys)
+    assert "dataset: expected pictures, because this table's task is inpainting" in " ".join(message.split())
