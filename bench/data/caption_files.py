@@ -99,7 +99,7 @@ def _of_table(path: Path, named: bool) -> Iterator[tuple[str, Caption]]:
 
 
 def _of_objects(path: Path, named: bool) -> Iterator[tuple[str, Caption]]:
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         entry = parse_json(line, f"{path}:{number}")

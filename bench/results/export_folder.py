@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,23 +82,22 @@ def export_folder(config: RunConfig, manifest: str) -> Iterator[Path]:
     is_new = not folder.exists()
     writable_folder(str(config.out), "out")
     with named_disk_errors(folder):
-        partial = Path(tempfile.mkdtemp(dir=folder, prefix=PARTIAL))
+        partial, earlier = (Path(tempfile.mkdtemp(dir=folder, prefix=PARTIAL)) for _ in range(2))
         try:
             yield partial
             names = sorted(_names(partial))
             check_export(config)
-            for path in folder.iterdir():
-                if path != partial:
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
-            for path in sorted(partial.iterdir()):
-                os.replace(path, folder / path.name)
-            partial.rmdir()
+            for source, target in ((folder, earlier), (partial, folder)):  # quick, unlike the deletion of many files
+                for path in sorted(source.iterdir()):
+                    if path not in (partial, earlier):
+                        os.replace(path, target / path.name)
             write_json(folder / EXPORTED, {**claim_of(config), "manifest": manifest, "files": names})
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            if is_new and not any(folder.iterdir()):
-                folder.rmdir()
-            raise
+        finally:
+            for path in (partial, earlier):
+                shutil.rmtree(path, ignore_errors=True)
+            if is_new:
+                with suppress(OSError):  # the folder holds the export
+                    folder.rmdir()
 
 
 def _earlier(folder: Path) -> _Export | None:

@@ -38,6 +38,11 @@ def test_objects_give_their_captions_in_order(tmp_path: Path, keys: tuple[str, s
     assert read_captions(written(tmp_path, "captions.JSONL", "\n".join(lines) + "\n")) == CAPTIONS
 
 
+def test_a_caption_may_contain_unicode_line_separators(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.jsonl", '{"picture": "a", "caption": "one\u2028two"}\r\n')
+    assert read_captions(path) == [Caption("a", "one\u2028two")]
+
+
 def test_a_folder_gives_a_caption_for_each_text_file(tmp_path: Path) -> None:
     for name, text in (("b.txt", " two \n"), ("deep/a.txt", "one"), ("c.png", "no text file")):
         written(tmp_path, name, text)
