@@ -35,7 +35,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Traits:
-    """What an adapter says about its items before it lists them."""
+    """Facts that an adapter states about its items before it lists them."""
 
     masks: str = "drawn"
     """Source of the masks; see `bench.data.items.Pictures.masks`."""
@@ -67,10 +67,10 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
 
 
 def traits_of(node: Mapping[str, Any], key: str) -> Traits:
-    """Return what an adapter says about its items without listing any picture. The data set need not exist yet.
+    """Return the facts that an adapter states about its items before it lists them.
 
-    The adapter is made without the objects in its arguments, because such an object can be one that makes the data set.
-    If the adapter cannot be made in this way, the result is the default.
+    The data set need not exist yet. The adapter is made without the objects in its arguments, because such an object
+    can be one that makes the data set. If the adapter cannot be made in this way, the result is the default.
 
     Args:
         node: configuration of the adapter, with its arguments.

@@ -99,7 +99,7 @@ class Setup:
 
     @cached_property
     def traits(self) -> Traits:
-        """What the data set says about its items before it lists them."""
+        """Facts that the adapter of the data set states about its items before it lists them."""
         return traits_of(self.resolved["dataset"]["pictures"], "dataset.pictures")
 
     @property

@@ -23,7 +23,9 @@ def with_defaults(found: Any, base: type) -> Any:
     for name, default in vars(base).items():
         if not name.startswith("_") and name not in required and not hasattr(found, name):
             # A frozen data class refuses its own way of setting an attribute.
-            object.__setattr__(found, name, default.__get__(found) if hasattr(default, "__get__") else default)
+            object.__setattr__(
+                found, name, default.__get__(found, type(found)) if hasattr(default, "__get__") else default
+            )
     return found
 
 
