@@ -65,8 +65,11 @@ def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
         resolution: side in pixels that every picture must have.
     """
     found, doubled, other, missing = {}, {}, {}, []
+    names = {file_stem(item) for item in ids}
     for item in ids:
-        paths = candidates(folder, item)
+        # The picture of another item, such as `a_mask`, is no second picture of the item `a`.
+        others = {folder / f"{name}{suffix}" for name in _with_endings(item) & names for suffix in SUFFIXES}
+        paths = [path for path in candidates(folder, item) if path not in others]
         if not paths:
             missing.append(item)
         elif len(paths) > 1:
@@ -84,6 +87,11 @@ def candidates(folder: Path, item: str) -> list[Path]:
     """Return the existing files that may be the picture of an item. `file_stem` converts the id to a file name."""
     names = [f"{file_stem(item)}{ending}{suffix}" for ending in ENDINGS for suffix in SUFFIXES]
     return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _with_endings(item: str) -> set[str]:
+    """Return the names, without the picture's suffix, that a picture of an item may have but the item's own name."""
+    return {f"{file_stem(item)}{ending}" for ending in ENDINGS if ending}
 
 
 def _error_of(path: Path, resolution: int) -> str | None:

@@ -106,7 +106,7 @@ def _overview() -> str:
             *lines,
             "",
             "-m KEY=A,B: run a job for every combination of values, and make one table of all jobs",
-            "Often used: stage=check|fetch|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR",
+            "Often used: stage=check|fetch|export|prepare|sample|score|tabulate|report  limit=N  seed=N  out=DIR",
             "            batch_size=N  device=auto|cpu|cuda  save_images=true  row=[NAME,…]",
             "            dataset=folder dataset.root=DIR",
             "            --cfg job|hydra|all  --resolve  --package KEY  --info  -sc install=bash  --version",

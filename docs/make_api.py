@@ -480,7 +480,7 @@ False
 >>> class OnePicture(Pictures):
 ...     def __iter__(self):
 ...         yield Picture("first", Path("first.png"), source="first")
->>> [picture.id for picture in OnePicture()], OnePicture.masks
+>>> [picture.id for picture in OnePicture()], OnePicture().masks
 (['first'], 'drawn')
 """,
     "bench.data.items.Picture": """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.config.instantiate import TARGET, make
+from bench.config.instantiate import TARGET, make, named
 from bench.data.items import Picture, Pictures
 from bench.data.listing import few
 from bench.data.pictures import size_of
@@ -20,7 +20,7 @@ from bench.data.prepared import MOST_BROKEN, refuse_invalid
 from bench.errors import BadInputError
 from bench.runtime.defaults import with_defaults
 
-__all__ = ["Listing", "list_pictures"]
+__all__ = ["Listing", "Traits", "list_pictures", "traits_of"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,16 @@ class Listing:
     subset: str = "custom"
     """Origin of the choice of pictures: `published`, `reconstructed` or `custom`."""
     problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Traits:
+    """Facts that an adapter states about its items before it lists them."""
+
+    masks: str = "drawn"
+    """Source of the masks; see `bench.data.items.Pictures.masks`."""
+    pictured: bool = True
+    """True if each item has a true picture; see `bench.data.items.Pictures.pictured`."""
 
 
 def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
@@ -56,6 +66,24 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
     return Listing(len(pictures), subset, tuple(_mask_problems(pictures)))
 
 
+def traits_of(node: Mapping[str, Any], key: str) -> Traits:
+    """Return the facts that an adapter states about its items before it lists them.
+
+    The data set need not exist yet. The adapter is made without the objects in its arguments, because such an object
+    can be one that makes the data set. If the adapter cannot be made in this way, the result is the default.
+
+    Args:
+        node: configuration of the adapter, with its arguments.
+        key: full name of the configuration key that has `node`.
+    """
+    try:
+        adapter = with_defaults(make({**node, "_recursive_": False}, key), Pictures)
+        with named(key, "an object with the attributes masks and pictured"):
+            return Traits(str(adapter.masks), bool(adapter.pictured))
+    except BadInputError:  # `list_pictures` reports it
+        return Traits()
+
+
 def _has_target(node: Any) -> bool:
     if isinstance(node, Mapping):
         return TARGET in node or any(_has_target(value) for value in node.values())
@@ -63,8 +91,8 @@ def _has_target(node: Any) -> bool:
 
 
 def _mask_problems(pictures: Sequence[Picture]) -> Iterator[str]:
-    given = [(picture, picture.mask) for picture in pictures if picture.mask is not None]
-    sizes = [(picture.id, _size(picture.path), _size(mask)) for picture, mask in given]
+    given = [(one, one.path, one.mask) for one in pictures if one.path is not None and one.mask is not None]
+    sizes = [(picture.id, _size(path), _size(mask)) for picture, path, mask in given]
     # The preparation of items reports unreadable files; a few broken pictures or masks do not stop a run.
     different = [(name, image, mask) for name, image, mask in sizes if image and mask and image != mask]
     if len(different) > MOST_BROKEN * len(given):

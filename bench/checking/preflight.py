@@ -12,7 +12,9 @@ from pathlib import Path
 from bench.config.experiment_configs import MeasuringConfig, RunConfig
 from bench.config.option_files import did_you_mean
 from bench.config.overrides import key_of
+from bench.config.schema import EXPORT
 from bench.errors import BadInputError
+from bench.results.export_folder import check_export
 from bench.results.out_folder import check_out, check_writable
 
 __all__ = ["check_cheaply"]
@@ -23,40 +25,49 @@ DRIVERS = ("libcuda.so.1", "libamdhip64.so")
 
 A run on the device cuda needs one of them.
 """
-ROOTS = ("dataset.root", "baseline.root")
+ROOTS = {
+    "dataset.root": "a folder",
+    "dataset.masks": "a folder",
+    "dataset.captions": "a file or a folder",
+    "dataset.exemplars": "a folder",
+    "baseline.root": "a folder",
+}
+"""Keys of paths that a command line sets, each with a description of what the path must be."""
 
 
 def check_cheaply(config: RunConfig, overrides: Sequence[str]) -> None:
     """Check what can be checked quickly: the device, the folder for temporary files, and the folders of the run.
 
-    The folders are `out`, the store, the folder of data, and a root folder that the command line sets. For a table with
-    a training recipe, `out` is not checked here, but after the training.
+    The folders are `out`, the store, the folder of data, and the paths in `ROOTS` that the command line sets. For a
+    table with a training recipe, `out` is not checked here, but after the training.
 
     Raises:
         BadInputError: something is not usable. The message names its key.
     """
     _check_device(config.device)
     _check_temporary()
-    if not isinstance(config, MeasuringConfig) or config.training is None:
+    if config.stage == EXPORT:
+        check_export(config)
+    elif not isinstance(config, MeasuringConfig) or config.training is None:
         check_out(config)  # otherwise `out` is known, and checked, only after the training
     for name in ("store", "data"):
         path = config.resolved["paths"][name]
         if not path or not Path(path).is_dir():  # an existing folder may be complete even if it is read-only
             check_writable(path, f"paths.{name}")
-    for key in ROOTS:
+    for key, expected in ROOTS.items():
         group, _, name = key.partition(".")
         root = (config.resolved[group] or {}).get(name)
         if root is not None and not isinstance(root, str | Mapping):
-            raise BadInputError(f"{key}: expected a folder, found {root}")
+            raise BadInputError(f"{key}: expected {expected}, found {root}")
         if isinstance(root, str) and key in map(key_of, overrides):
-            _check_root(key, root)
+            _check_root(key, root, expected)
 
 
-def _check_root(key: str, root: str) -> None:
+def _check_root(key: str, root: str, expected: str) -> None:
     if not root:
-        raise BadInputError(f"{key}: expected a folder, found an empty text")
+        raise BadInputError(f"{key}: expected {expected}, found an empty text")
     if not Path(root).exists():
-        raise BadInputError(f"{key}: expected a folder, found nothing at {root}")
+        raise BadInputError(f"{key}: expected {expected}, found nothing at {root}")
 
 
 def _check_temporary() -> None:

@@ -45,7 +45,7 @@ from bench.config.option_files import (
     refuse_unreadable,
 )
 from bench.config.overrides import group_of, key_of, parse, parse_all, values_of
-from bench.config.schema import COMPILE, CONTROLS, DTYPES, FETCH, STAGES, ComposedConfig
+from bench.config.schema import COMPILE, CONTROLS, DTYPES, EXPORT, FETCH, STAGES, ComposedConfig
 from bench.config.used_keys import Usage
 from bench.errors import BadInputError
 from bench.runtime.strict_json import LARGEST_INTEGER
@@ -535,7 +535,7 @@ def _validate(config: ComposedConfig) -> None:
         if not path.strip() or "\0" in path:
             found = "an empty text" if not path.strip() else "a text with a null character"
             raise BadInputError(f"paths.{name}: expected a path, found {found}")
-    _one_of("stage", config.stage, (STAGES[0], FETCH, *STAGES[1:]))
+    _one_of("stage", config.stage, (STAGES[0], FETCH, EXPORT, *STAGES[1:]))
     _positive(config, "", "limit")
     if config.batch_size != "auto" and not (isinstance(config.batch_size, int) and config.batch_size >= 1):
         raise BadInputError(f"batch_size: expected auto or a whole number of 1 or more, found {config.batch_size}")

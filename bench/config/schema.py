@@ -19,6 +19,7 @@ __all__ = [
     "COMPILE",
     "CONTROLS",
     "DTYPES",
+    "EXPORT",
     "FETCH",
     "FIGURES",
     "REHEARSAL",
@@ -68,6 +69,8 @@ REHEARSAL = "rehearsal"
 """Name of the profile of a rehearsal, whose networks have random weights. Its numbers mean nothing."""
 FETCH = "fetch"
 """Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""
+EXPORT = "export"
+"""Value of `stage` that prepares the items and writes them as files for another program. It needs no weights."""
 
 
 @dataclass
@@ -221,6 +224,12 @@ class Dataset:
     """Folder of the data, or a `_target_` with its arguments that writes the data into a folder."""
     items: int | None = None
     """Largest number of items that are used; None uses all items."""
+    masks: str | None = None
+    """Folder of the masks of the pictures in `root`, for `dataset=folder`; None if masks are drawn."""
+    captions: str | None = None
+    """File or folder of the captions, for `dataset=folder` and `dataset=prompts`; None if there are none."""
+    exemplars: str | None = None
+    """Folder of the exemplars of the pictures in `root`, for `dataset=folder`; None if there are none."""
     pictures: dict[str, Any] = MISSING
     """Object that lists and reads the pictures of the data set: a `_target_` with its arguments."""
 
@@ -389,7 +398,10 @@ class ComposedConfig:
     _target_: str = "bench.experiments.table.TableExperiment"
     """Full name of the class that runs the experiment, one of the keys of `bench.config.kinds.KINDS`."""
     stage: str = "report"
-    """Last stage to run, one of `STAGES`; or `fetch`, which downloads missing files and runs no stage."""
+    """Last stage to run, one of `STAGES`; or a word that replaces the stages.
+
+    `fetch` downloads missing files. `export` writes the items of the experiment as files for another program.
+    """
     limit: int | None = None
     """Number of items that are used, counted from the start of the manifest; None uses all items."""
     fresh: bool = False

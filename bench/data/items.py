@@ -14,7 +14,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +26,21 @@ from bench.data.pictures import read_rgb, size_of
 from bench.errors import BadInputError
 from bench.runtime.seeding import numpy_generator
 
-__all__ = ["Item", "Picture", "Pictures", "inpainting_item", "item_of_files", "sha256_of", "square_image"]
+__all__ = [
+    "Item",
+    "Picture",
+    "Pictures",
+    "inpainting_item",
+    "item_of_files",
+    "sha256_of",
+    "square_image",
+    "unpictured_item",
+]
 
 Pixels = npt.NDArray[np.uint8]
+
+GREY = 128
+"""Level of all pixels of an item without a picture."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,8 @@ class Picture:
 
     id: str
     """Name of the item, which must be unique in the data set and the same in every run, such as a relative path."""
-    path: Path
+    path: Path | None
+    """File of the picture; None if there is only a caption, from which a whole image is to be generated."""
     source: str
     """Name of the original picture from which this picture was cut. Pictures of one source are not independent."""
     mask: Path | None = None
@@ -52,11 +64,13 @@ class Picture:
     """True if the image belongs to the true images with which Fréchet distances compare a row.
 
     An image with several captions gives several items. This is True for only one of them, so that the image counts
-    once.
+    once. If there is only a caption, the value becomes False.
     """
 
     def __post_init__(self) -> None:
         """Convert `id` and `source` to one line of valid Unicode, so that every table and message can contain them."""
+        if self.path is None:
+            object.__setattr__(self, "reference", False)
         object.__setattr__(self, "id", valid_id(self.id))
         object.__setattr__(self, "source", valid_id(self.source))
 
@@ -68,8 +82,13 @@ class Pictures(ABC):
     properties that it lacks.
     """
 
-    masks: ClassVar[str] = "drawn"
-    """Source of the masks: `drawn` by LaMa's rule, `given` as files, or `whole` if the whole image is the hole."""
+    @property
+    def masks(self) -> str:
+        """Source of the masks: `drawn` by LaMa's rule (the default), `given` as files, or `whole`.
+
+        `whole` means that the whole image is the hole.
+        """
+        return "drawn"
 
     @property
     def fit(self) -> str:
@@ -78,6 +97,11 @@ class Pictures(ABC):
         `squash` scales both sides to the resolution. `crop` scales the shorter side and cuts out the centre.
         """
         return "lama"
+
+    @property
+    def pictured(self) -> bool:
+        """True (the default) if each item has a true picture; False if the items are captions only."""
+        return True
 
     @property
     def subset(self) -> str:
@@ -113,6 +137,8 @@ class Item:
     caption: str = ""
     exemplar: Pixels | None = None
     """Picture of the content to paint into the hole, as uint8 RGB of shape (H, W, 3) for any H and W."""
+    pictured: bool = True
+    """True if `image` is the true picture of the item; False if there is none, and all pixels of `image` are grey."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
@@ -148,6 +174,8 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
     Raises:
         BadInputError: the picture or the exemplar is missing or broken.
     """
+    if picture.path is None:
+        raise BadInputError(f"item {picture.id}: expected a picture in which a mask can be drawn, found none")
     scaled = np.asarray(_covering(read_rgb(picture.path), resolution))
     height, width = scaled.shape[:2]
     accepted = accept_masks(masks, height, width, numpy_generator(seed, picture.id, "mask"))
@@ -192,12 +220,20 @@ def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item,
     Raises:
         BadInputError: a file is missing or broken, or `read_mask` refuses the mask.
     """
-    image = square_image(picture.path, resolution=resolution, fit=fit)
     mask, between = np.ones((resolution, resolution), np.uint8), 0
+    if picture.path is None:
+        return unpictured_item(picture.id, picture.source, picture.caption, resolution), between
+    image = square_image(picture.path, resolution=resolution, fit=fit)
     if picture.mask is not None:
         size = size_of(picture.path)
         mask, between = read_mask(picture.mask, resolution=resolution, like=size, values=picture.mask_values)
     return Item(picture.id, picture.source, image, mask, picture.caption, _exemplar(picture.exemplar)), between
+
+
+def unpictured_item(name: str, source: str, caption: str, resolution: int) -> Item:
+    """Return the item of a caption without a picture. Its image is grey, and the whole image is to be generated."""
+    image = np.full((resolution, resolution, 3), GREY, np.uint8)
+    return Item(name, source, image, np.ones((resolution, resolution), np.uint8), caption, pictured=False)
 
 
 def _exemplar(path: Path | None) -> Pixels | None:

@@ -25,6 +25,7 @@ __all__ = [
     "inside",
     "names_sha256",
     "read_lines",
+    "read_text",
     "refuse_missing",
     "refuse_repeated",
     "source_notes",
@@ -43,19 +44,20 @@ class _Note(TypedDict):
     source: str
 
 
-def existing_folder(root: str | Path, expected: str) -> Path:
-    """Require that the root of a data set is a folder, and return it as a path.
+def existing_folder(root: str | Path, expected: str, key: str = "dataset.root") -> Path:
+    """Require that a folder of a data set exists, and return it as a path.
 
     Args:
-        root: root of the data set.
+        root: path of the folder.
         expected: description of the folder, for the error message.
+        key: setting that names the folder, for the error message.
 
     Raises:
-        BadInputError: the root is not a folder.
+        BadInputError: there is no folder.
     """
     if not Path(root).is_dir():
         found = "something that is not a folder" if lexists(root) else "nothing"
-        raise BadInputError(f"dataset.root: expected {expected}, found {found} at {root}")
+        raise BadInputError(f"{key}: expected {expected}, found {found} at {root}")
     return Path(root)
 
 
@@ -147,7 +149,7 @@ def read_lines(path: Path, key: str, expected: str) -> list[str]:
         BadInputError: the file is missing, is not a regular file, or is not such a text.
     """
     try:
-        text = _text(path)
+        text = read_text(path)
     except (OSError, ValueError, BadInputError) as error:
         raise BadInputError(f"{key}: expected {expected} at {path}, found an error: {error}") from None
     lines = _lines(text)
@@ -160,8 +162,8 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
 
 
-def _text(path: Path) -> str:
-    """Return the content of a text file.
+def read_text(path: Path) -> str:
+    """Return the content of a text file, which is UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         OSError: the file cannot be read.

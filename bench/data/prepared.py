@@ -24,7 +24,16 @@ from typing_extensions import TypedDict
 from bench.config.instantiate import named
 from bench.data.file_hashes import FileHashes
 from bench.data.given_masks import MASK_VALUES
-from bench.data.items import Item, Picture, Pictures, inpainting_item, item_of_files, sha256_of, square_image
+from bench.data.items import (
+    Item,
+    Picture,
+    Pictures,
+    inpainting_item,
+    item_of_files,
+    sha256_of,
+    square_image,
+    unpictured_item,
+)
 from bench.data.masks import MaskPreset
 from bench.data.names import escaped, path_as_text, text_as_path, valid_id
 from bench.data.pictures import read_rgb
@@ -83,7 +92,7 @@ class _Line(TypedDict):
     source: str
     mask_area: Annotated[float, Field(ge=0, le=1)]
     reference: bool
-    image: str
+    image: str | None
     mask: str | None
     caption: str | None
     exemplar: str | None
@@ -220,7 +229,7 @@ class Items:
             "id": item.id,
             "source": item.source,
             "mask_area": item.mask_area,
-            "image": item.image_sha256,
+            "image": item.image_sha256 if item.pictured else None,
             "mask": item.mask_sha256 if masked else None,
             "caption": hashlib.sha256(item.caption.encode()).hexdigest() if item.caption else None,
             "exemplar": None if item.exemplar is None else sha256_of(item.exemplar),
@@ -229,6 +238,8 @@ class Items:
 
     def _as_stored(self, row: dict[str, Any]) -> Item:
         side = self.manifest["resolution"]
+        if row["image"] is None and row["image_file"] is None:
+            return unpictured_item(row["id"], row["source"], row["caption"], side)
         if row["image"] is None:
             image = square_image(text_as_path(row["image_file"]), resolution=side, fit=self.manifest["fit"])
         else:
@@ -372,8 +383,9 @@ def refuse_invalid(adapter: Pictures, listed: Sequence[Any]) -> None:
     for one in listed:
         if not isinstance(one, Picture):
             raise BadInputError(f"dataset.pictures: expected objects of the class Picture, found {one!r:.60}")
-        paths = (one.path, one.mask or one.path, one.exemplar or one.path)
-        if not all(isinstance(path, Path) for path in paths) or not isinstance(one.caption, str):
+        if one.path is None and adapter.pictured:
+            raise BadInputError(f"dataset.pictures: expected the path of a picture, found None in {one.id}")
+        if not all(isinstance(path, Path) for path in _files(one)) or not isinstance(one.caption, str):
             raise BadInputError(
                 f"dataset.pictures: expected Path objects as paths and a text as caption, found other types in {one.id}"
             )
@@ -494,7 +506,7 @@ class _Preparation:
             "source": item.source,
             "mask_area": item.mask_area,
             "reference": picture.reference,
-            "image": item.image_sha256,
+            "image": item.image_sha256 if item.pictured else None,
             "mask": None if self.pictures.masks == "whole" else item.mask_sha256,
             "caption": hashlib.sha256(item.caption.encode()).hexdigest() if item.caption else None,
             "exemplar": None if item.exemplar is None else sha256_of(item.exemplar),
@@ -508,7 +520,7 @@ class _Preparation:
             "caption": item.caption,
             "image": item.image.tobytes() if drawn else None,
             "mask": None if self.pictures.masks == "whole" else item.mask.tobytes(),
-            "image_file": None if drawn else path_as_text(picture.path.absolute()),
+            "image_file": None if drawn or picture.path is None else path_as_text(picture.path.absolute()),
             "exemplar_file": None if picture.exemplar is None else path_as_text(picture.exemplar.absolute()),
         }
 

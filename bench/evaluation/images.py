@@ -61,9 +61,9 @@ def save_images(
 ) -> None:
     """Write every method's image of every item, and the items themselves, as PNG files.
 
-    The image of a row is `images/ROW/ITEM.png`. The true image is `items/image/ITEM.png`. The mask, in which the hole
-    is white, is `items/mask/ITEM.png`; it is not written if the run generates whole images. ITEM is the result of
-    `file_stem` for the item's id: the id itself if it can be a file name.
+    The image of a row is `images/ROW/ITEM.png`. The true image is `items/image/ITEM.png`; it is not written for items
+    without a picture. The mask, in which the hole is white, is `items/mask/ITEM.png`; it is not written if the run
+    generates whole images. ITEM is the result of `file_stem` for the item's id: the id itself if it can be a file name.
 
     Args:
         out: folder of the run.
@@ -78,7 +78,8 @@ def save_images(
             places = range(start, min(start + sampling.batch_size, len(items)))
             chosen, images = images_of(methods, sampling, items, latents, places)
             folders = {Path("images") / row: pictures for row, pictures in images.items()}
-            folders[Path("items/image")] = np.stack([item.image for item in chosen])
+            if all(item.pictured for item in chosen):
+                folders[Path("items/image")] = np.stack([item.image for item in chosen])
             if masked:
                 folders[Path("items/mask")] = np.stack([255 * item.mask for item in chosen])
             for folder, pictures in folders.items():

@@ -35,7 +35,7 @@ from bench.runtime.progress import Progress
 from bench.store import Fact, content_key, lease, mark_store
 from bench.tables.verdicts import PAPER
 
-__all__ = ["MeasuredRun", "Stages", "check", "missing", "prepare", "run_stages"]
+__all__ = ["MeasuredRun", "Stages", "check", "check_data", "missing", "prepare", "run_stages"]
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +147,19 @@ def check(setup: Setup) -> None:
     mark_store(setup.store.root)
     load(setup)
     _try_contracts(setup)
+
+
+def check_data(setup: Setup) -> None:
+    """Check the settings and the files of the data set. Weights may be missing, because no model is needed for items.
+
+    Raises:
+        BadInputError: something is missing or wrong.
+    """
+    check_settings(setup.resolved, setup.spec, setup.rows)
+    problems = setup.inspect(["dataset"]).problems
+    if problems:
+        raise BadInputError(report(setup.config.name, problems))
+    mark_store(setup.store.root)
 
 
 def missing(setup: Setup) -> list[Problem]:

@@ -232,7 +232,10 @@ class Scoring:
                 method = self.methods[row]
                 image = unit_interval(finite(image_of(method, batch), f"score: images of {row}", batch.ids))
                 scores = scorer.score(image, units, decoded=method.decodes)
-                found |= {Cell(row, *unit): arrays for unit, arrays in scores.items()}
+                found |= {
+                    Cell(row, *unit): _measurable(arrays, self.measures[unit.measure], items)
+                    for unit, arrays in scores.items()
+                }
             return len(chosen), found
 
         batches = []
@@ -259,11 +262,28 @@ class Scoring:
             if column in values:
                 measures[name] = cell.measure
             if cell.row == TRUTH:
-                truth[name] = arrays[np.asarray(items.references)]
+                truth[name] = arrays[np.asarray(items.references, np.int_)]
             else:
                 rows[cell.row][with_variant(name, cell.variant)] = arrays
         areas = np.array([line["mask_area"] for line in items.lines()])
         return Scored(rows, truth, sets, items.sources, items.references, areas, measures)
+
+
+def _measurable(arrays: Arrays, measure: Measure, items: Sequence[Item]) -> Arrays:
+    """Replace each value that compares an image with a true picture by NaN for the items that have none.
+
+    Args:
+        arrays: arrays that the measure computed for a batch, by name.
+        measure: the measure.
+        items: items of the batch.
+    """
+    pictured = np.array([item.pictured for item in items])
+    if pictured.all():
+        return arrays
+    return {
+        name: values if values.ndim != 1 or name in measure.without_truth else np.where(pictured, values, np.nan)
+        for name, values in arrays.items()
+    }
 
 
 class Layouts:

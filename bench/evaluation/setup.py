@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import get_object
 
+from bench.checking.dataset_listing import Traits, traits_of
 from bench.checking.estimate import Planned, Work
 from bench.checking.inspection import Inspection, inspect_table
 from bench.checking.settings import used
@@ -17,7 +17,6 @@ from bench.config.compose import changing
 from bench.config.experiment_configs import MeasuringConfig
 from bench.config.instantiate import TARGET, identity, make, named, weight_files
 from bench.config.schema import TableSpec, is_measured
-from bench.data.items import Pictures
 from bench.errors import BadInputError
 from bench.evaluation.batch_size import Batches
 from bench.evaluation.sampling import NeededLatents, Sampling
@@ -31,7 +30,7 @@ from bench.metrics.measure import Measure
 from bench.metrics.names import HOLE_ONLY
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
-from bench.runtime.defaults import class_member, missing_members, with_defaults
+from bench.runtime.defaults import missing_members, with_defaults
 from bench.runtime.device import choose_device, describe
 from bench.runtime.distributed import World
 from bench.runtime.source import source_hash
@@ -90,9 +89,21 @@ class Setup:
     @cached_property
     def inspection(self) -> Inspection:
         """Result of a check of the files that the run needs: missing files, wrong files, and the number of pictures."""
-        nodes = {key: self.resolved[key] for key in PARTS}
-        profile = self.config.profile
+        return self.inspect(PARTS)
+
+    def inspect(self, parts: Sequence[str]) -> Inspection:
+        """Return the result of a check of the files that some parts of the configuration name.
+
+        Args:
+            parts: keys of the configuration, some of `PARTS`.
+        """
+        nodes, profile = {key: self.resolved[key] for key in parts}, self.config.profile
         return inspect_table(nodes, self.resolved["paths"], asset_list=profile.asset_list, unpinned=profile.unpinned)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """Facts that the adapter of the data set states about its items before it lists them."""
+        return traits_of(self.resolved["dataset"]["pictures"], "dataset.pictures")
 
     @property
     def work(self) -> Work:
@@ -102,7 +113,7 @@ class Setup:
         return Work(
             min((count for count in counts if count is not None), default=None),
             self.config.profile.resolution,
-            class_member(get_object(dataset["pictures"]["_target_"]), Pictures, "masks"),
+            self.traits.masks,
             1 + (len(ENCODED) if self.studies_latents else 0),
         )
 
@@ -173,14 +184,19 @@ class Setup:
         encoded latents. If whole images are generated, no pixel is known, and nothing needs `encoded_known`.
         """
         rows = {kind for method in self.methods.values() for one in chain(method) for kind in one.encoded}
+        if rows and not self.traits.pictured:
+            raise BadInputError(
+                "rows: expected rows that decode sampled latents, because the data set has no pictures, found rows "
+                "that decode encoded pictures"
+            )
         studied = ENCODED if self.studies_latents else ()
         unknown = {"encoded_known"} if self.spec.task == "generation" else set()
         return tuple(kind for kind in ENCODED if kind in rows | set(studied) - unknown)
 
     @property
     def studies_latents(self) -> bool:
-        """True if the run's controls ask for statistics of encoded latents."""
-        return not {"budget", "reconstruction"}.isdisjoint(self.config.controls)
+        """True if the run's controls ask for statistics of encoded latents, and there are pictures to encode."""
+        return self.traits.pictured and not {"budget", "reconstruction"}.isdisjoint(self.config.controls)
 
     @cached_property
     def measures(self) -> dict[str, Measure]:

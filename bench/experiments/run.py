@@ -11,11 +11,11 @@ from hydra.utils import get_class
 
 from bench.checking.preflight import check_cheaply
 from bench.config.compose import checked, compose_config, typed
-from bench.config.experiment_configs import MeasuringConfig, RunConfig, TrainDecoderConfig
+from bench.config.experiment_configs import CollectingConfig, MeasuringConfig, RunConfig, TrainDecoderConfig
 from bench.config.flags import as_overrides
 from bench.config.kinds import kind_of, narrowed
 from bench.config.overrides import setting
-from bench.config.schema import FETCH
+from bench.config.schema import EXPORT, FETCH
 from bench.errors import BadInputError, naming_extras
 from bench.runtime.progress import Progress
 from bench.runtime.quiet import quiet as quietly
@@ -102,6 +102,8 @@ def _added(rows: Mapping[str, Any] | None, words: list[str]) -> Iterator[list[st
 def _run(overrides: list[str]) -> Results:
     composed, resolved = checked(overrides)
     config = narrowed(composed, resolved)
+    if config.stage == EXPORT:
+        return _export(config, overrides)
     check_cheaply(config, overrides)
     if config.stage == FETCH:
         from bench.checking.fetch import fetch
@@ -114,6 +116,25 @@ def _run(overrides: list[str]) -> Results:
         if trained is not None:
             config = narrowed(*typed(compose_config([*overrides, setting("decoder.checkpoint", trained)])))
     return experiment_of(config, overrides).run()
+
+
+def _export(config: RunConfig, overrides: list[str]) -> Results:
+    """Write the items of an experiment as files; see `bench.evaluation.export`.
+
+    Raises:
+        BadInputError: the experiment has no items of its own.
+    """
+    if not isinstance(config, MeasuringConfig):
+        chosen = ", such as " + ", ".join(config.experiments[:3]) if isinstance(config, CollectingConfig) else ""
+        found = f"{config.name}, which runs several experiments" if chosen else f"{config.name}, which has no items"
+        raise BadInputError(
+            f"stage: expected for {EXPORT} an experiment that measures the items of one table{chosen}, found {found}"
+        )
+    check_cheaply(config, overrides)
+    from bench.evaluation.export import export
+    from bench.evaluation.setup import Setup
+
+    return export(Setup(config, overrides))
 
 
 def experiment_of(config: RunConfig, overrides: list[str]) -> Experiment:

@@ -6,7 +6,7 @@ A measure receives images batch by batch. For each batch it returns arrays with 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -44,6 +44,10 @@ class Measure(ABC):
     sees_hole: bool = True
     """Whether the measure is also applied to the variant `hole_only`, in which all known pixels are true pixels. A
     measure of known pixels sets this to False, because its errors would be 0 there."""
+
+    without_truth: Collection[str] = ()
+    """Names of arrays with a value for each item that do not depend on the true images, such as a score of an image and
+    its caption. For an item without a true picture, only these arrays and features have values."""
 
     protocol: Mapping[str, Any]
     """Everything in this measure that can change its values, as plain data. The SHA-256 of the weights is not part of

@@ -420,7 +420,7 @@ class Summary:
         If there are fewer than `fewest` items or reference images, return a `NotAvailable` with the reason.
         """
         name = MetricName.parse(metric)
-        inside, places = self._inside(name), np.asarray(self.scored.references)
+        inside, places = self._inside(name), np.asarray(self.scored.references, np.int_)
         images = Features.of(self.scored.rows[row][name.array(self.scored.sets)])
         truth = Features.of(self.scored.truth[self.scored.sets[name.metric]])
         few = self._few(int(inside.sum()), "items") or self._few(int(inside[places].sum()), "images to compare with")

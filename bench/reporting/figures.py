@@ -35,7 +35,8 @@ def draw_rows(
 ) -> None:
     """Write a figure that shows the inputs and the images of each row.
 
-    If any pixels are known, the figure also shows the error of each image over the known pixels.
+    If any pixels are known, the figure also shows the error of each image over the known pixels. If the items have no
+    true pictures, the figure shows only the images of the rows.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
@@ -45,9 +46,9 @@ def draw_rows(
         title: title of the figure.
     """
     known = any((item.mask == 0).any() for item in items)
-    lines: list[tuple[str, list[npt.NDArray[np.uint8]]]] = [
-        ("input" if known else "the captions' own picture", [item.image for item in items])
-    ]
+    lines: list[tuple[str, list[npt.NDArray[np.uint8]]]] = []
+    if all(item.pictured for item in items):
+        lines.append(("input" if known else "the captions' own picture", [item.image for item in items]))
     if known:
         lines.append(("masked", [*map(masked, items)]))
     exemplars = [item.exemplar for item in items if item.exemplar is not None]

@@ -308,9 +308,8 @@ class _Words:
 
     def shown(self, place: int, item: Item, made: Mapping[str, Pixels], side: int) -> Shown:
         known = bool((item.mask == 0).any())
-        given = (
-            [("input", item.image), ("masked", masked(item))] if known else [("the caption's own picture", item.image)]
-        )
+        given = [("input" if known else "the caption's own picture", item.image)] if item.pictured else []
+        given += [("masked", masked(item))] if known else []
         return Shown(
             item.id,
             item.source,

@@ -30,6 +30,7 @@ __all__ = [
     "claim_of",
     "free_folder",
     "open_out",
+    "refuse_another_run",
     "writable_folder",
     "writing_into",
 ]
@@ -158,7 +159,21 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
         )
     if not any((folder / name).exists() for name in FINISHED):
         return
-    earlier, expected = _read(folder / STARTED) or _read(folder / RUN), content["experiment"]
+    refuse_another_run(folder, _read(folder / STARTED) or _read(folder / RUN), content)
+
+
+def refuse_another_run(folder: Path, earlier: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Require that a folder holds the files of the same experiment with the same configuration.
+
+    Args:
+        folder: the folder, for the message.
+        earlier: data with which the run that wrote the folder marked it, as `claim_of` returns them.
+        content: data of the present run, as `claim_of` returns them.
+
+    Raises:
+        BadInputError: the experiment or the configuration is another one.
+    """
+    expected = content["experiment"]
     if earlier.get("experiment") != expected:
         found = earlier.get("experiment") or "an unreadable run.json"
         raise BadInputError(

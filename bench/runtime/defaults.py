@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["class_member", "missing_members", "with_defaults"]
+__all__ = ["missing_members", "with_defaults"]
 
 
 def with_defaults(found: Any, base: type) -> Any:
@@ -23,7 +23,9 @@ def with_defaults(found: Any, base: type) -> Any:
     for name, default in vars(base).items():
         if not name.startswith("_") and name not in required and not hasattr(found, name):
             # A frozen data class refuses its own way of setting an attribute.
-            object.__setattr__(found, name, default.__get__(found) if hasattr(default, "__get__") else default)
+            object.__setattr__(
+                found, name, default.__get__(found, type(found)) if hasattr(default, "__get__") else default
+            )
     return found
 
 
@@ -35,14 +37,3 @@ def missing_members(found: object, base: type) -> list[str]:
     annotated = [name for name in vars(base).get("__annotations__", {}) if not hasattr(base, name)]
     required = [*sorted(getattr(base, "__abstractmethods__", ())), *annotated]
     return [name for name in required if not name.startswith("_") and not hasattr(found, name)]
-
-
-def class_member(found: object, base: type, name: str) -> Any:
-    """Return a member of a class without creating an object. A missing member is taken from a base class.
-
-    Args:
-        found: somebody's own class; or a function that makes an object, for which the default counts.
-        base: the class that has the default.
-        name: name of the member.
-    """
-    return getattr(found, name, getattr(base, name))

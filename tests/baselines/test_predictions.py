@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 import bench
+from baselines.predictions import survey
 from bench.cli import main
 from tests.helpers.figures import without_figures
 
@@ -119,3 +120,14 @@ def test_odd_names_are_saved_and_found_again(tmp_path: Path) -> None:
     made, read = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
     for metric in ("lpips", "pre_error", "psnr"):
         assert read["metrics"][metric]["value"] == made["metrics"][metric]["value"]
+
+
+def test_the_picture_of_another_item_is_no_second_picture(tmp_path: Path) -> None:
+    for name in ("a", "a_mask", "b_mask"):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{name}.png")
+    found = survey(tmp_path, ["a", "a_mask", "b"], 64)
+    assert found.complaints == []
+    assert {item: path.name for item, path in found.found.items()} == {
+        "a": "a.png", "a_mask": "a_mask.png", "b": "b_mask.png",
+    }  # fmt: skip
+    assert survey(tmp_path, ["a"], 64).complaints == ["several pictures of a (a.png, a_mask.png)"]

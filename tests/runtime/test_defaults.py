@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from bench.data.items import Picture, Pictures
-from bench.runtime.defaults import class_member, with_defaults
+from bench.runtime.defaults import with_defaults
 
 pytestmark = pytest.mark.property
 
@@ -22,8 +22,3 @@ class Given:
 def test_own_members_count_and_missing_ones_get_the_default() -> None:
     adapter = with_defaults(Given(), Pictures)
     assert (adapter.masks, adapter.fit, adapter.subset, adapter.left_out) == ("given", "lama", "custom", {})
-
-
-def test_a_member_of_a_class_is_found_without_an_object() -> None:
-    assert class_member(Given, Pictures, "masks") == "given"
-    assert class_member(lambda: Given(), Pictures, "masks") == "drawn"

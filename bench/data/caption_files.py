@@ -1,0 +1,139 @@
+"""Reading of captions from a CSV file, from a JSONL file, or from a folder with one text file for each caption.
+
+A CSV file has a header, and a JSONL file has one JSON object in each line. The caption is in the column or key
+`caption` or `prompt`, and the name of its picture in `picture` or `file`. Other columns and keys are ignored.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from bench.data.listing import few, read_text
+from bench.data.walking import walk
+from bench.errors import BadInputError
+from bench.runtime.strict_json import parse_json
+
+__all__ = ["TEXT", "Caption", "read_captions"]
+
+NAMES, TEXTS = ("picture", "file"), ("caption", "prompt")
+"""Columns or keys that may hold the name of a picture, and those that may hold a caption."""
+TEXT = ".txt"
+"""Suffix of the files in a folder of captions."""
+EXPECTED = "a CSV file (.csv), a JSONL file (.jsonl) or a folder of text files (.txt)"
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption, and the picture to which it belongs."""
+
+    name: str
+    """Name of the picture as the file states it, or the path of the text file without its suffix.
+
+    It is empty if a file of captions without pictures states no names.
+    """
+    text: str
+
+
+def read_captions(path: Path, *, named: bool = True) -> list[Caption]:
+    """Return all captions of a file or folder, in the order of the file, or sorted by the names of the text files.
+
+    White space around a caption is removed.
+
+    Args:
+        path: path of the file or folder, which the setting `dataset.captions` names.
+        named: True if each caption must state the name of its picture.
+
+    Raises:
+        BadInputError: there is no such file or folder, it has another form, it is not UTF-8, it has no caption, or a
+            caption is empty. The message says how many lines or files are wrong, and names some of them.
+    """
+    if path.is_dir():
+        found = list(_of_folder(path))
+    elif not path.exists():
+        raise BadInputError(f"dataset.captions: expected {EXPECTED}, found nothing at {path}")
+    elif path.suffix.lower() == ".csv":
+        found = list(_of_table(path, named))
+    elif path.suffix.lower() == ".jsonl":
+        found = list(_of_objects(path, named))
+    else:
+        raise BadInputError(f"dataset.captions: expected {EXPECTED}, found another file, {path}")
+    if not found:
+        raise BadInputError(f"{path}: expected captions, found none")
+    empty = [place for place, one in found if not one.text]
+    if empty:
+        raise BadInputError(
+            f"{path}: expected no empty caption, found {len(empty)} of {len(found)} empty: {few(empty)}"
+        )
+    return [one for _, one in found]
+
+
+def _of_folder(folder: Path) -> Iterator[tuple[str, Caption]]:
+    for path in walk(folder).files:
+        if path.suffix == TEXT:
+            name = path.relative_to(folder).as_posix()
+            yield name, Caption(name[: -len(TEXT)], read_text(path).strip())
+
+
+def _of_table(path: Path, named: bool) -> Iterator[tuple[str, Caption]]:
+    lines = csv.reader(StringIO(read_text(path), newline=""), strict=True)
+    try:
+        header = [name.strip() for name in next(lines, [])]
+        columns = _Columns.of(header, path, named)
+        for values in lines:
+            place = f"line {lines.line_num}"
+            if not values:
+                continue
+            if len(values) != len(header):
+                raise BadInputError(
+                    f"{path}: expected {len(header)} values in each line, as in the header, found {len(values)} in "
+                    f"{place}; a caption with a comma needs quotes"
+                )
+            yield place, columns.caption(dict(zip(header, values, strict=True)))
+    except csv.Error as error:
+        raise BadInputError(f"{path}: expected a CSV file, found an error in line {lines.line_num}: {error}") from None
+
+
+def _of_objects(path: Path, named: bool) -> Iterator[tuple[str, Caption]]:
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        entry = parse_json(line, f"{path}:{number}")
+        if not isinstance(entry, dict):
+            raise BadInputError(f"{path}:{number}: expected a JSON object, found another value")
+        columns = _Columns.of(list(entry), path, named)
+        wrong = [name for name in columns.used if not isinstance(entry[name], str)]
+        if wrong:
+            raise BadInputError(f"{path}:{number}: expected a text as {wrong[0]}, found another value")
+        yield f"line {number}", columns.caption(entry)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The columns or keys of a file that are used."""
+
+    name: str | None
+    text: str
+
+    @classmethod
+    def of(cls, header: list[str], path: Path, named: bool) -> _Columns:
+        name, text = ([column for column in header if column in allowed] for allowed in (NAMES, TEXTS))
+        if len(text) != 1 or len(name) > 1 or (named and not name):
+            wanted = f"one column {' or '.join(TEXTS)}"
+            also = f"one column {' or '.join(NAMES)}" + ("" if named else " or none")
+            raise BadInputError(
+                f"{path}: expected {also}, and {wanted}, found the columns {', '.join(header) or 'of an empty file'}"
+            )
+        return cls(name[0] if name else None, text[0])
+
+    @property
+    def used(self) -> list[str]:
+        return [self.text] if self.name is None else [self.name, self.text]
+
+    def caption(self, entry: Mapping[str, Any]) -> Caption:
+        name = "" if self.name is None else PurePosixPath(entry[self.name].strip()).as_posix()
+        return Caption(name, entry[self.text].strip())

@@ -1,0 +1,142 @@
+"""Matching of pictures with what belongs to them, such as masks, by relative paths without suffixes.
+
+Such a path is called a stem here: the stem of `birds/01.png` is `birds/01`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from bench.data.caption_files import Caption
+from bench.data.listing import existing_folder, few, refuse_repeated
+from bench.data.pictures import is_picture
+from bench.data.walking import walk
+from bench.errors import BadInputError
+
+__all__ = ["PictureFolder", "names_by_stem", "paired", "paired_captions", "picture_folder", "stem_of"]
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """The pictures below a folder."""
+
+    root: Path
+    names: Sequence[str]
+    """Path of each picture, relative to the folder, sorted."""
+    left_out: dict[str, str]
+    """Path, relative to the folder, of each file or folder that gives no picture, with the reason."""
+
+
+def picture_folder(path: str | Path, key: str, expected: str, without: Iterable[Path] = ()) -> PictureFolder:
+    """List the pictures below a folder. Links are followed, and hidden files are left out.
+
+    Args:
+        path: path of the folder.
+        key: setting that names the folder, for messages.
+        expected: description of the folder, for messages.
+        without: paths of files and folders inside the folder that are passed over.
+
+    Raises:
+        BadInputError: the path is not a folder that can be read.
+    """
+    root = existing_folder(path, expected, key)
+    walked, passed, names = walk(root), list(without), []
+    for file in walked.files:
+        if any(file.is_relative_to(one) for one in passed):
+            continue
+        if file.stat().st_size == 0:
+            walked.leave_out(file, "an empty file")
+        elif not is_picture(file):
+            walked.leave_out(file, "not a picture")
+        else:
+            names.append(file.relative_to(root).as_posix())
+    return PictureFolder(root, names, walked.left_out)
+
+
+def names_by_stem(folder: PictureFolder, key: str) -> dict[str, str]:
+    """Return the name of each picture of a folder by its stem.
+
+    Args:
+        folder: the pictures.
+        key: setting that names the folder, for the message.
+
+    Raises:
+        BadInputError: two pictures have the same stem, so that nothing tells which one a file belongs to.
+    """
+    counts = Counter(map(stem_of, folder.names))
+    doubled = [name for name in folder.names if counts[stem_of(name)] > 1]
+    if doubled:
+        raise BadInputError(
+            f"{key}: expected pictures whose names differ without their suffixes, found {len(doubled)} in "
+            f"{folder.root} that do not: {few(doubled)}"
+        )
+    return {stem_of(name): name for name in folder.names}
+
+
+def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str) -> dict[str, Path]:
+    """Return the picture that belongs to each picture of a data set, by the stem of both.
+
+    Args:
+        stems: name of each picture of the data set, by its stem.
+        folder: the pictures that belong to them.
+        key: setting that names the folder, for messages.
+        what: word for a picture in the folder, such as `mask`.
+
+    Raises:
+        BadInputError: a picture has no partner or several, or a partner belongs to no picture.
+    """
+    own = names_by_stem(folder, key)
+    _refuse_unpaired(stems, own, f"{key}: expected one {what} for each picture in {folder.root}", what)
+    return {stem: folder.root / own[stem] for stem in stems}
+
+
+def paired_captions(
+    stems: Mapping[str, str], captions: Iterable[Caption], path: Path, *, others: bool = False
+) -> dict[str, str]:
+    """Return the caption of each picture of a data set, by the picture's stem.
+
+    Args:
+        stems: name of each picture of the data set, by its stem.
+        captions: all captions. A caption states the name of its picture, with or without a suffix.
+        path: file or folder of the captions, for messages.
+        others: True if captions that belong to no picture are passed over.
+
+    Raises:
+        BadInputError: a picture has no caption or several, or a caption belongs to no picture.
+    """
+    names = set(stems.values())
+    listed = [(one.name if one.name in stems and one.name not in names else stem_of(one.name), one) for one in captions]
+    kept = [(stem, one) for stem, one in listed if stem in stems or not others]
+    refuse_repeated([stem for stem, _ in kept], listed_in=path)
+    texts = {stem: one for stem, one in kept}
+    labels = {stem: one.name for stem, one in kept}
+    _refuse_unpaired(stems, labels, f"dataset.captions: expected one caption for each picture in {path}", "caption")
+    return {stem: texts[stem].text for stem in stems}
+
+
+def stem_of(name: str) -> str:
+    """Return a relative path without the suffix of the file."""
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _refuse_unpaired(stems: Mapping[str, str], own: Mapping[str, str], expected: str, what: str) -> None:
+    """Raise BadInputError unless two mappings have the same stems.
+
+    Args:
+        stems: name of each picture of the data set, by its stem.
+        own: name of what belongs to it, by the stem.
+        expected: beginning of the message.
+        what: word for what belongs to a picture.
+    """
+    without = [name for stem, name in stems.items() if stem not in own]
+    alone = [name for stem, name in own.items() if stem not in stems]
+    found = []
+    if without:
+        found.append(f"{len(without)} of {len(stems)} pictures without a {what}: {few(without)}")
+    if alone:
+        found.append(f"{len(alone)} of {len(own)} {what}s without a picture: {few(alone)}")
+    if found:
+        raise BadInputError(f"{expected}, found {'; and '.join(found)}")

@@ -1,0 +1,119 @@
+"""Functions that check and fill the folder of an export, which holds the items of an experiment as files.
+
+An export never removes a file that no export has written. The last file that it writes is `export.json`, which lists
+all the others. A later export replaces the folder only if the folder holds nothing else. This module does not import
+torch.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from bench.config.experiment_configs import RunConfig
+from bench.errors import BadInputError
+from bench.results.out_folder import check_writable, claim_of, refuse_another_run, writable_folder
+from bench.runtime.atomic import named_disk_errors
+from bench.runtime.files import write_json
+from bench.runtime.strict_json import read_json_as
+
+__all__ = ["EXPORTED", "check_export", "export_folder"]
+
+EXPORTED = "export.json"
+"""Name of the file that lists the files of an export."""
+PARTIAL = ".export-"
+"""Beginning of the name of the hidden folder in which an export is prepared."""
+
+
+class _Export(TypedDict):
+    experiment: str
+    config: dict[str, Any]
+    manifest: str
+    files: list[str]
+
+
+def check_export(config: RunConfig) -> None:
+    """Check that an export may write into the folder `out`, without creating the folder.
+
+    Raises:
+        BadInputError: `out` is not set or cannot be written; or the folder holds a file that no export has written; or,
+            without `overwrite`, it holds the export of another experiment or configuration.
+    """
+    if config.out is None:
+        raise BadInputError("out: expected the folder for the files of stage=export, found none; out=DIR sets it")
+    check_writable(config.out, "out")
+    folder = Path(config.out)
+    earlier = _earlier(folder)
+    own = {EXPORTED, *earlier["files"]} if earlier is not None else set()
+    other = next((name for name in _names(folder) if name not in own), None)
+    if other is not None:
+        raise BadInputError(
+            "out: expected a new folder, an empty folder, or a folder that holds nothing but an earlier export, found "
+            f"{other} in {folder}; an export removes no other files, so choose another folder"
+        )
+    if earlier is not None and not config.overwrite:
+        refuse_another_run(folder, earlier, claim_of(config))
+
+
+@contextmanager
+def export_folder(config: RunConfig, manifest: str) -> Iterator[Path]:
+    """Yield an empty hidden folder inside `out`, which the block fills.
+
+    If the block succeeds, the files are moved into `out`, where they replace an earlier export, and `export.json` is
+    written. Otherwise the hidden folder is deleted, and an earlier export stays as it was.
+
+    Args:
+        config: configuration of the run.
+        manifest: hash of the manifest of the exported items.
+
+    Raises:
+        BadInputError: see `check_export`.
+        OSError: the disk is full or read-only.
+    """
+    check_export(config)
+    folder = Path(str(config.out))
+    is_new = not folder.exists()
+    writable_folder(str(config.out), "out")
+    with named_disk_errors(folder):
+        partial, earlier = (Path(tempfile.mkdtemp(dir=folder, prefix=PARTIAL)) for _ in range(2))
+        try:
+            yield partial
+            names = sorted(_names(partial))
+            check_export(config)
+            for source, target in ((folder, earlier), (partial, folder)):  # quick, unlike the deletion of many files
+                for path in sorted(source.iterdir()):
+                    if path not in (partial, earlier):
+                        os.replace(path, target / path.name)
+            write_json(folder / EXPORTED, {**claim_of(config), "manifest": manifest, "files": names})
+        finally:
+            for path in (partial, earlier):
+                shutil.rmtree(path, ignore_errors=True)
+            if is_new:
+                with suppress(OSError):  # the folder holds the export
+                    folder.rmdir()
+
+
+def _earlier(folder: Path) -> _Export | None:
+    try:
+        return read_json_as(folder / EXPORTED, _Export)
+    except (FileNotFoundError, NotADirectoryError, BadInputError):
+        return None
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Yield the path, relative to a folder, of each file and each link in it, except in folders of unfinished exports.
+
+    Links are not followed.
+    """
+    for top, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if Path(top) != folder or not name.startswith(PARTIAL))
+        links = [name for name in folders if (Path(top) / name).is_symlink()]
+        for name in [*sorted(files), *links]:
+            yield (Path(top) / name).relative_to(folder).as_posix()
