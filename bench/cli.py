@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     """Run what the arguments of the command line ask for, and return the exit status.
 
     The exit status is 0 if everything was done, 1 after a failure, 2 for bad input, 130 after an interrupt (SIGINT) and
-    143 after a request to end (SIGTERM).
+    143 after a request to end (SIGTERM or SIGHUP).
     """
     if not arguments or arguments[0] == "help":
         print(_overview())
@@ -59,9 +59,9 @@ def _status(arguments: list[str]) -> int:
         return run(overrides).status
     except KeyboardInterrupt as interrupt:
         asked = isinstance(interrupt, TerminatedError)
+        said = f"asked to end ({str(interrupt) or 'SIGTERM'})" if asked else "interrupted"
         print(
-            f"bench: {'asked to end (SIGTERM)' if asked else 'interrupted'}; run the same command again to "
-            "continue from here",
+            f"bench: {said}; run the same command again to continue from here",
             file=sys.stderr,
         )
         return TERMINATED if asked else INTERRUPTED

@@ -59,7 +59,10 @@ class RunFailedError(Exception):
 
 
 class TerminatedError(KeyboardInterrupt):
-    """The request to end the process (SIGTERM), for example from a batch system (exit status 143)."""
+    """The request to end the process, for example from a batch system (exit status 143).
+
+    The text is the name of the signal, SIGTERM if it is empty.
+    """
 
 
 def outcome(error: Exception) -> tuple[int, str] | None:

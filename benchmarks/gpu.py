@@ -63,7 +63,8 @@ from bench.metrics.lpips import LPIPSMeasure
 from bench.metrics.measure import Measure
 from bench.metrics.similarity import SimilarityMeasure
 from bench.models import DECODERS, Decoder, DecoderConfig
-from bench.runtime.device import choose_device, describe, moved, tf32
+from bench.runtime.copies import moved
+from bench.runtime.device import choose_device, describe, tf32
 from bench.runtime.distributed import World
 from bench.runtime.text import one_line
 from bench.store import Store

@@ -31,6 +31,7 @@ from bench.metrics.known_region import KnownRegionMeasure
 from bench.metrics.measure import Arrays, Extra
 from bench.metrics.scores import Scored
 from bench.metrics.summary import Summary
+from bench.runtime.copies import ReadBack
 from bench.store import Store
 
 SIDE, FEATURES, BLOCK = 32, 2048, 64
@@ -73,9 +74,9 @@ def score(items: int, store: Store) -> Scored:
         scorer = Scorer(measures, truth, mask, [None] * count)
         found = scorer.score(image, units)
         key = f"{start:064x}"
-        store.put("truth", key, scorer.truth("images"))
-        store.put("scores", key, found["images", ""])
-        errors.append(found["known_region", ""]["pre_error"])
+        store.put("truth", key, ReadBack(scorer.truth("images")).wait())
+        store.put("scores", key, ReadBack(found["images", ""]).wait())
+        errors.append(np.asarray(found["known_region", ""]["pre_error"]))
         pieces.append((count, key))
     of = {
         kind: Features([Piece(count, partial(read, store, kind, key)) for count, key in pieces], FEATURES)

@@ -13,6 +13,7 @@ import argparse
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bench.metrics.batch_scorer import Scorer
+from bench.evaluation.batch_size import finished_one_later
+from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.frechet import frechet_distance
 from bench.metrics.inception import InceptionMeasure
 from bench.metrics.inception_score import inception_score
 from bench.metrics.known_region import KnownRegionMeasure
 from bench.metrics.lpips import LPIPSMeasure
-from bench.runtime.device import moved
+from bench.runtime.copies import ReadBack, moved
 from benchmarks.random_weights import backbone_weights, inception_weights, random_images
 from benchmarks.timing import alternate
 
+ARRAYS = ("torchfidelity", "logits", "lpips", "pre_error")
+"""Names of the arrays of a row from which the metrics are computed."""
 METRICS = ("fid", "inception_score", "lpips", "pre_error")
 Values = dict[str, list[float]]
 """Values for each row by metric."""
@@ -83,30 +87,31 @@ class Table:
 
     def ours(self) -> Values:
         """Score all rows batch by batch, like the scoring stage."""
-        units = [(name, "") for name in self.measures]
-        truths: list[Any] = []
-        kept: list[dict[str, list[Any]]] = [
-            {name: [] for name in ("features", "logits", *METRICS[2:])} for _ in self.rows
+        batches = list(finished_one_later(self._queued()))
+        truth = np.concatenate([found["truth"] for found in batches])
+        rows = [
+            {name: np.concatenate([found[row, name] for found in batches]) for name in ARRAYS}
+            for row in range(len(self.rows))
         ]
-        for some in self._batches():
-            count = len(self.truth[some])
-            truth, mask = moved(self.truth[some], self.device), moved(self.mask[some], self.device)
-            scorer = Scorer(self.measures, truth, mask, [None] * count)
-            truths.append(scorer.truth("inception")["torchfidelity"])
-            for images, row in zip(self.rows, kept, strict=True):
-                found = scorer.score(moved(images[some], self.device).float() / 255, units)
-                row["features"].append(found["inception", ""]["torchfidelity"])
-                row["logits"].append(found["inception", ""]["logits"])
-                row["lpips"].append(found["lpips", ""]["lpips"])
-                row["pre_error"].append(found["known_region", ""]["pre_error"])
-        truth = np.concatenate(truths)
-        rows = [{name: np.concatenate(parts) for name, parts in row.items()} for row in kept]
         return {
-            "fid": [frechet_distance(row["features"], truth) for row in rows],
+            "fid": [frechet_distance(row["torchfidelity"], truth) for row in rows],
             "inception_score": [inception_score(row["logits"]).value for row in rows],
             "lpips": [float(row["lpips"].mean()) for row in rows],
             "pre_error": [float(row["pre_error"].mean()) for row in rows],
         }
+
+    def _queued(self) -> Iterator[Callable[[], dict[Any, Any]]]:
+        """Queue one batch after the other, and yield a function for each that waits for its values."""
+        units = [Unit(name) for name in self.measures]
+        for some in self._batches():
+            count = len(self.truth[some])
+            truth, mask = moved(self.truth[some], self.device), moved(self.mask[some], self.device)
+            scorer = Scorer(self.measures, truth, mask, [None] * count)
+            values: dict[Any, Any] = {"truth": scorer.truth("inception")["torchfidelity"]}
+            for row, images in enumerate(self.rows):
+                found = scorer.score(moved(images[some], self.device).float() / 255, units)
+                values |= {(row, name): array for arrays in found.values() for name, array in arrays.items()}
+            yield ReadBack(values).wait
 
     def peers(self) -> Values:
         """Score each row by each package in turn; the truth is processed again each time."""

@@ -463,7 +463,7 @@ torch.Size([1, 4, 8, 8])
 ...         return {}, truth.float() / 255
 ...
 ...     def keep(self, image, truth, mask, kept, extra):
-...         return {"mean_error": (image - kept).abs().mean((1, 2, 3)).double().cpu().numpy()}
+...         return {"mean_error": (image - kept).abs().mean((1, 2, 3)).double()}
 >>> truth, mask = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.ones(2, 1, 8, 8)
 >>> _, kept = MeanError().keep_truth(truth)
 >>> MeanError().keep(torch.ones(2, 3, 8, 8), truth, mask, kept, Extra([None, None]))["mean_error"].tolist()

@@ -133,11 +133,12 @@ def setting(key: str, value: object) -> str:
 def quoted(text: str) -> str:
     """Return a text in a form that Hydra's grammar reads as this text.
 
-    The text is returned unchanged if it needs no quotes.
+    The text is returned unchanged if it needs no quotes. Hydra reads a backslash inside quotes as it is, unless a quote
+    follows; only such backslashes are doubled.
     """
     if PLAIN.fullmatch(text):
         return text
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = re.sub(r'(\\+)(?="|\Z)', r"\1\1", text).replace('"', '\\"')
     return f'"{escaped}"'
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,14 @@ from bench.generation.generator import picture_batch
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.features import Features
 from bench.metrics.scores import Scored
+from bench.runtime.copies import ReadBack
 from bench.runtime.progress import Progress
 
 __all__ = ["Measured", "measure"]
 
 T = TypeVar("T")
-Arrays = Mapping[str, npt.NDArray[Any]]
+TRUTH = ""
+"""Name in the place of an editor's name that means the true pictures."""
 PIXELS: Mapping[str, int] = {"cpu": 2**18, "cuda": 2**22}
 """Largest number of pixels in a batch whose size is chosen automatically, by the type of the device. Larger batches are
 slower on a CPU, because they no longer fit into its caches."""
@@ -42,6 +44,14 @@ class Measured:
     edits: Mapping[str, Sequence[EditFacts]]
 
 
+class _Column(NamedTuple):
+    """The name of one array that a measure computes of the pictures of one editor."""
+
+    editor: str
+    measure: str
+    array: str
+
+
 @dataclass
 class _Collected:
     """Arrays of single pictures, which are put together when all of them are measured."""
@@ -50,16 +60,12 @@ class _Collected:
     values: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     features: dict[str, dict[int, npt.NDArray[Any]]] = field(default_factory=dict)
 
-    def add(self, places: Sequence[int], measure: str, arrays: Arrays) -> dict[str, str]:
-        """Add the arrays of a batch. Return the name of the measure for each metric that has a value for a picture."""
-        named = {}
-        for name, array in arrays.items():
-            if array.ndim == 1:
-                named[name] = measure
-                self.values.setdefault(name, np.full(self.count, np.nan))[list(places)] = array
-            else:
-                self.features.setdefault(f"{measure}.{name}", {}).update(zip(places, array, strict=True))
-        return named
+    def add(self, places: Sequence[int], name: str, array: npt.NDArray[Any]) -> None:
+        """Add an array of a batch: B values of a metric, or B×d features."""
+        if array.ndim == 1:
+            self.values.setdefault(name, np.full(self.count, np.nan))[list(places)] = array
+        else:
+            self.features.setdefault(name, {}).update(zip(places, array, strict=True))
 
     def arrays(self) -> dict[str, npt.NDArray[Any] | Features]:
         """Return all arrays in the order of the pictures."""
@@ -87,10 +93,10 @@ def measure(
         batch_size: number of pictures in a batch; None chooses it by the number of pixels.
         quiet: True to show no progress.
     """
-    truth = _Collected(len(pairs))
-    rows = {editor: _Collected(len(pairs)) for editor in pairs.measurable}
+    editors = pairs.measurable
+    collected = {editor: _Collected(len(pairs)) for editor in (TRUTH, *editors)}
     pictures: dict[int, PictureFacts] = {}
-    edits: dict[str, dict[int, EditFacts]] = {editor: {} for editor in rows}
+    edits: dict[str, dict[int, EditFacts]] = {editor: {} for editor in editors}
     named: dict[str, str] = {}
     units = [Unit(name) for name in measures.loaded]
 
@@ -107,16 +113,28 @@ def measure(
         masks = np.stack([np.zeros(images.shape[2:], np.bool_) if hole is None else hole for hole in holes])
         mask = torch.from_numpy(masks).unsqueeze(1).float().to(device)
         prompts = [] if pairs.prompts is None else [pairs.prompts[place] for place in places]
-        scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places], prompts)
-        for name in measures.loaded:
-            truth.add(places, name, scorer.truth(name))
-        for editor, row in rows.items():
+        scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places], prompts, holes=masks)
+        found = {
+            _Column(TRUTH, name, array): values
+            for name in measures.loaded
+            for array, values in scorer.truth(name).items()
+        }
+        for editor in editors:
             edited = [pairs.edited[editor].read(place) for place in places]
             for place, pixels, hole, image in zip(places, true, holes, edited, strict=True):
                 levels = (image * 255).round().byte().permute(1, 2, 0).numpy()
                 edits[editor][place] = edit_facts(pixels, levels, hole)
-            for unit, arrays in scorer.score(_like_a_decoder(edited).to(device), units).items():
-                named.update(row.add(places, unit.measure, arrays))
+            scores = scorer.score(_like_a_decoder(edited).to(device), units)
+            found |= {
+                _Column(editor, unit.measure, array): values
+                for unit, arrays in scores.items()
+                for array, values in arrays.items()
+            }
+        for column, values in ReadBack(found).wait().items():
+            if values.ndim == 1:
+                named[column.array] = column.measure
+            name = column.array if values.ndim == 1 else f"{column.measure}.{column.array}"
+            collected[column.editor].add(places, name, values)
         return len(places)
 
     with _progress(quiet, len(pairs)) as progress:
@@ -128,8 +146,8 @@ def measure(
                     progress.advance(count)
     areas = np.array([pictures[place].hole for place in range(len(pairs))])
     scored = Scored(
-        {editor: row.arrays() for editor, row in rows.items()},
-        truth.arrays(),
+        {editor: collected[editor].arrays() for editor in editors},
+        collected[TRUTH].arrays(),
         measures.sets,
         pairs.sources,
         range(len(pairs)),

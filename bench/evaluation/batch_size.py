@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
 
 from bench.store import Fact
 
-__all__ = ["Batches", "probe_batch_size"]
+__all__ = ["Batches", "finished_one_later", "probe_batch_size"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -114,6 +114,25 @@ class Batches:
         self.size = size
         if self._known is not None:
             self._known.remember({"size": size})
+
+
+def finished_one_later(queued: Iterable[Callable[[], R]]) -> Iterator[R]:
+    """Finish each batch after the next one is queued, so that a GPU has work while the CPU waits for results.
+
+    Args:
+        queued: for each batch, a function that waits for its results and returns them. Taking the next function from
+            here queues the work of the next batch.
+
+    Yields:
+        The results of the batches, in the same order.
+    """
+    waiting: Callable[[], R] | None = None
+    for finish in queued:
+        if waiting is not None:
+            yield waiting()
+        waiting = finish
+    if waiting is not None:
+        yield waiting()
 
 
 def probe_batch_size(

@@ -27,6 +27,7 @@ from bench.generation.generator import Generator, float_images
 from bench.generation.method import Batch, Method, UnfitImageError, chain, image_of, made_beforehand
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.measure import Measure
+from bench.runtime.copies import ReadBack
 
 __all__ = ["check_contracts", "check_generator", "check_measure", "check_method"]
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 TOLERANCE = 1e-3
 """Largest difference between two images of one item, in [-1, 1], for which a method counts as deterministic. It is
 about an eighth of a grey level."""
+WANTED = "a dictionary of numpy arrays or tensors"
+"""Description of what `Measure.keep_truth` and `Measure.keep` return, for messages."""
 COPIES = 2
 """Number of copies of the item in the batch for measures. With more than one copy, the check can distinguish a measure
 that returns one value for the whole batch from a measure that returns one value for each item."""
@@ -194,14 +197,15 @@ def check_measure(
         BadInputError: the measure fails, or returns anything else.
     """
     key, count = f"metrics.measures.{name}.measure", len(image)
-    with _named(key, "a dictionary of numpy arrays"):
+    with _named(key, WANTED):
         scorer = Scorer({name: measure}, truth, mask, exemplars)
-        kept = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
-    for what, arrays in kept.items():
+        made = {"keep_truth": scorer.truth(name), "keep": scorer.score(image, [Unit(name)])[Unit(name)]}
+    for what, arrays in made.items():
         if not isinstance(arrays, Mapping):
-            raise BadInputError(
-                f"{key}: expected that {what} returns a dictionary of numpy arrays, found {type(arrays).__name__}"
-            )
+            raise BadInputError(f"{key}: expected that {what} returns {WANTED}, found {type(arrays).__name__}")
+    with _named(key, WANTED):
+        kept = {what: ReadBack(arrays).wait() for what, arrays in made.items()}
+    for what, arrays in kept.items():
         for array, values in arrays.items():
             _check_array(f"{key}: array {array} from {what}", values, count)
     columns = {array: values.ndim for array, values in kept["keep"].items()}
@@ -218,7 +222,7 @@ def check_measure(
 
 
 def _check_array(what: str, values: object, count: int) -> None:
-    expected = f"expected a numpy array of {count} real values or {count} rows of features for {count} items"
+    expected = f"expected an array of {count} real values or {count} rows of features for {count} items"
     if not isinstance(values, np.ndarray):
         raise BadInputError(f"{what}: {expected}, found {type(values).__name__}")
     if values.dtype.kind not in "fiub" or values.ndim not in (1, 2) or len(values) != count:

@@ -6,27 +6,29 @@ It samples latents for all rows. It also encodes the true images, but only if a 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from bench.data.items import Item
 from bench.data.prefetch import ReadAhead
 from bench.data.prepared import Items
-from bench.evaluation.batch_size import Batches
+from bench.evaluation.batch_size import Batches, finished_one_later
 from bench.generation.generator import Generator, float_images, image_batch, mask_batch
 from bench.generation.method import ENCODED, Batch
-from bench.runtime.device import moved
+from bench.runtime.copies import ReadBack, moved
 from bench.runtime.distributed import World
 from bench.runtime.progress import Pace, Progress
 from bench.store import Arrays, Fact, Store, content_key, joined
 
-__all__ = ["NeededLatents", "Sampling", "finite", "forget_if_fresh", "latents_of_items"]
+__all__ = ["NeededLatents", "Sampling", "finite_items", "forget_if_fresh", "latents_of_items", "refuse_not_finite"]
 
 VERSION = 2
 """Version number of the latents. It is increased when a change of the code changes the latents for equal settings."""
@@ -175,16 +177,16 @@ class Sampling:
         """
         wanted = self.kinds if kinds is None else kinds
 
-        def made_of(batch: Sequence[Item]) -> Arrays:
+        def queue(batch: Sequence[Item]) -> BatchOfLatents:
             made = latents_of_items(self.generator, batch, self.seed, wanted)
-            ids = [item.id for item in batch]
-            return {name: finite(values, f"sample: {name}", ids).float().cpu().numpy() for name, values in made.items()}
+            return BatchOfLatents([item.id for item in batch], made)
 
-        made = []
-        for arrays in self.batches.over(block, made_of, probe=lambda batch: self.generator.sample(batch, self.seed)):
-            made.append(arrays)
-            progress.advance(len(next(iter(arrays.values()))))
-        return joined(made)
+        def queued() -> Iterator[Callable[[], Arrays]]:
+            for batch in self.batches.over(block, queue, probe=lambda batch: self.generator.sample(batch, self.seed)):
+                progress.advance(len(batch.ids))
+                yield batch.wait
+
+        return joined(list(finished_one_later(queued())))
 
     @property
     def batch_size(self) -> int:
@@ -225,6 +227,32 @@ class Sampling:
         return Batch(ids, z, float_images(image), mask, encoded, known), image
 
 
+class BatchOfLatents:
+    """The latents of one batch, on their way to the memory of the CPU."""
+
+    def __init__(self, ids: Sequence[str], made: Mapping[str, Tensor]) -> None:
+        """Start to copy the latents.
+
+        Args:
+            ids: ids of the B items.
+            made: latents B×C×h×w of each kind.
+        """
+        self.ids, self._kinds = ids, list(made)
+        flags = {("finite", kind): finite_items(values) for kind, values in made.items()}
+        self._copies = ReadBack({**flags, **{("values", kind): values.float() for kind, values in made.items()}})
+
+    def wait(self) -> Arrays:
+        """Wait for the latents, and return them by kind.
+
+        Raises:
+            FloatingPointError: some latents are not finite; the message names their items.
+        """
+        found = self._copies.wait()
+        for kind in self._kinds:
+            refuse_not_finite(found["finite", kind], f"sample: {kind}", self.ids)
+        return {kind: found["values", kind] for kind in self._kinds}
+
+
 def latents_of_items(
     generator: Generator, items: Sequence[Item], seed: int, kinds: Sequence[str]
 ) -> dict[str, torch.Tensor]:
@@ -251,22 +279,29 @@ def latents_of_items(
     return made
 
 
-def finite(values: torch.Tensor, what: str, ids: Sequence[str]) -> torch.Tensor:
-    """Check that values are finite before they are used or saved, and return them unchanged.
+def finite_items(values: Tensor) -> Tensor:
+    """Return for each item whether all its values are finite, as B booleans on the device of the values.
 
     Args:
-        values: tensor whose first axis is the items; the shape of an entry is free.
+        values: tensor whose first axis is the B items; the shape of an entry is free.
+    """
+    return torch.isfinite(values).flatten(1).all(1)
+
+
+def refuse_not_finite(fine: npt.NDArray[np.bool_], what: str, ids: Sequence[str]) -> None:
+    """Check that the values of all items are finite before they are used or saved.
+
+    Args:
+        fine: for each item, whether its values are finite, as `finite_items` returns it.
         what: description of the values, which is the beginning of the message.
         ids: id of each item.
 
     Raises:
         FloatingPointError: some values are not finite; the message names their items.
     """
-    fine = torch.isfinite(values).flatten(1).all(1).tolist()
-    if not all(fine):
+    if not fine.all():
         bad = ", ".join(name for name, good in zip(ids, fine, strict=True) if not good)
         raise FloatingPointError(f"{what}: expected finite values, found values that are not finite for items {bad}")
-    return values
 
 
 def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ It applies every measure to the images of every row, and saves the scores in the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -20,17 +20,19 @@ from bench.config.instantiate import identity
 from bench.data.items import Item
 from bench.data.prefetch import ReadAhead
 from bench.data.prepared import Items
-from bench.evaluation.batch_size import Batches
-from bench.evaluation.sampling import Sampling, finite, forget_if_fresh
+from bench.evaluation.batch_size import Batches, finished_one_later
+from bench.evaluation.sampling import Sampling, finite_items, forget_if_fresh, refuse_not_finite
 from bench.generation.generator import float_images, image_batch, mask_batch
 from bench.generation.method import Method, image_of
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.features import Features, Piece
+from bench.metrics.measure import Arrays as Measured
 from bench.metrics.measure import Measure
 from bench.metrics.names import with_variant
 from bench.metrics.protocol import Protocol
 from bench.metrics.scores import Scored
 from bench.metrics.summary import Summary
+from bench.runtime.copies import ReadBack
 from bench.runtime.progress import Pace, Progress
 from bench.store import Arrays, content_key, joined
 
@@ -205,6 +207,8 @@ class Scoring:
     ) -> dict[Cell, Arrays]:
         """Score some cells of a block, batch by batch. Values that depend only on true images are computed once.
 
+        On a GPU, no batch is waited for before all rows of the next one are queued. The progress counts queued batches.
+
         Args:
             block: items of the block.
             latents: latents of these items.
@@ -217,32 +221,42 @@ class Scoring:
         names = {cell.measure for cell in cells}
         measures = {name: measure for name, measure in self.measures.items() if name in names}
 
-        def scored(chosen: Sequence[int]) -> tuple[int, dict[Cell, Arrays]]:
+        def queue(chosen: Sequence[int]) -> ScoredBatch:
             items = [block[place] for place in chosen]
             batch, truth = self.sampling.batch(items, {name: values[list(chosen)] for name, values in latents.items()})
-            scorer = Scorer(measures, truth, batch.mask, [item.exemplar for item in items])
-            found: dict[Cell, Arrays] = {}
+            holes = np.stack([item.mask for item in items]) > 0
+            scorer = Scorer(measures, truth, batch.mask, [item.exemplar for item in items], holes=holes)
+            found: dict[Cell, Measured] = {}
+            fine: dict[str, torch.Tensor] = {}
             rows = list(dict.fromkeys(cell.row for cell in cells))
             for place, row in enumerate(rows):
                 progress.begin(len(chosen) * place / len(rows))
                 units = [cell.unit for cell in cells if cell.row == row]
                 if row == TRUTH:
-                    found |= {Cell(row, *unit): dict(scorer.truth(unit.measure)) for unit in units}
+                    found |= {Cell(row, *unit): scorer.truth(unit.measure) for unit in units}
                     continue
                 method = self.methods[row]
-                image = unit_interval(finite(image_of(method, batch), f"score: images of {row}", batch.ids))
-                scores = scorer.score(image, units, decoded=method.decodes)
-                found |= {
-                    Cell(row, *unit): _measurable(arrays, self.measures[unit.measure], items)
-                    for unit, arrays in scores.items()
-                }
-            return len(chosen), found
+                image = image_of(method, batch)
+                fine[row] = finite_items(image)
+                try:
+                    scores = scorer.score(unit_interval(image), units, decoded=method.decodes)
+                except Exception:
+                    _refuse_images(row, fine[row].cpu().numpy(), batch.ids)  # they may be the cause of the error
+                    raise
+                found |= {Cell(row, *unit): arrays for unit, arrays in scores.items()}
+            return ScoredBatch(batch.ids, fine, found)
 
-        batches = []
-        for count, found in self.batches.over(range(len(block)), scored):
-            batches.append(found)
-            progress.advance(count)
-        return {cell: joined([found[cell] for found in batches]) for cell in cells}
+        def queued() -> Iterator[Callable[[], dict[Cell, Arrays]]]:
+            for batch in self.batches.over(range(len(block)), queue):
+                progress.advance(len(batch.ids))
+                yield batch.wait
+
+        batches = list(finished_one_later(queued()))
+        whole = {cell: joined([found[cell] for found in batches]) for cell in cells}
+        return {
+            cell: arrays if cell.row == TRUTH else _measurable(arrays, self.measures[cell.measure], block)
+            for cell, arrays in whole.items()
+        }
 
     def _together(
         self, items: Items, values: Mapping[Column, Array], features: Mapping[Column, Features], sets: Mapping[str, str]
@@ -273,9 +287,9 @@ def _measurable(arrays: Arrays, measure: Measure, items: Sequence[Item]) -> Arra
     """Replace each value that compares an image with a true picture by NaN for the items that have none.
 
     Args:
-        arrays: arrays that the measure computed for a batch, by name.
+        arrays: arrays that the measure computed for the items, by name.
         measure: the measure.
-        items: items of the batch.
+        items: the items.
     """
     pictured = np.array([item.pictured for item in items])
     if pictured.all():
@@ -284,6 +298,37 @@ def _measurable(arrays: Arrays, measure: Measure, items: Sequence[Item]) -> Arra
         name: values if values.ndim != 1 or name in measure.without_truth else np.where(pictured, values, np.nan)
         for name, values in arrays.items()
     }
+
+
+class ScoredBatch:
+    """The scores of one batch in all cells, on their way to the memory of the CPU."""
+
+    def __init__(self, ids: Sequence[str], fine: Mapping[str, torch.Tensor], found: Mapping[Cell, Measured]) -> None:
+        """Start to copy the scores.
+
+        Args:
+            ids: ids of the B items.
+            fine: for each row, whether the images of each item are finite, B booleans.
+            found: arrays or tensors of each cell, by name.
+        """
+        self.ids, self._cells = ids, list(found)
+        self._flags = {row: Column(Cell(row, ""), "finite") for row in fine}
+        scores = {Column(cell, name): values for cell, arrays in found.items() for name, values in arrays.items()}
+        self._copies = ReadBack({**{self._flags[row]: flags for row, flags in fine.items()}, **scores})
+
+    def wait(self) -> dict[Cell, Arrays]:
+        """Wait for the scores, and return the arrays of each cell by name.
+
+        Raises:
+            FloatingPointError: some images are not finite; the message names the row and the items.
+        """
+        arrays = self._copies.wait()
+        for row, flags in self._flags.items():
+            _refuse_images(row, arrays.pop(flags), self.ids)
+        found: dict[Cell, Arrays] = {cell: {} for cell in self._cells}
+        for column, values in arrays.items():
+            found[column.cell][column.array] = values
+        return found
 
 
 class Layouts:
@@ -308,10 +353,10 @@ class Layouts:
         decoded = None if cell.row == TRUTH else self._scoring.methods[cell.row].decodes
         if (unit, decoded) not in self._known:
             arrays = self._scorer.truth(unit.measure) if decoded is None else self._measured(unit, decoded)
-            self._known[unit, decoded] = _layout(arrays, 1)
+            self._known[unit, decoded] = _layout(ReadBack(arrays).wait(), 1)
         return self._known[unit, decoded]
 
-    def _measured(self, unit: Unit, decoded: bool) -> Mapping[str, Array]:
+    def _measured(self, unit: Unit, decoded: bool) -> Measured:
         image = float_images(image_batch(self._items[1:])).to(self._scoring.sampling.device)
         return self._scorer.score(unit_interval(image), [unit], decoded=decoded)[unit]
 
@@ -326,6 +371,10 @@ class Layouts:
         return Scorer(self._scoring.measures, truth, mask, [first[0].exemplar])
 
 
+def _refuse_images(row: str, fine: Array, ids: Sequence[str]) -> None:
+    refuse_not_finite(fine, f"score: images of {row}", ids)
+
+
 def _refuse_not_finite(cell: Cell, arrays: Arrays, ids: Sequence[str]) -> None:
     """Check that all features of a cell are finite, because a distance between sets needs finite features.
 
@@ -334,7 +383,7 @@ def _refuse_not_finite(cell: Cell, arrays: Arrays, ids: Sequence[str]) -> None:
     """
     for name, values in arrays.items():
         if values.ndim == 2:
-            finite(torch.from_numpy(values), f"score: {cell.measure}.{name} of {cell.row}", ids)
+            refuse_not_finite(np.all(np.isfinite(values), axis=1), f"score: {cell.measure}.{name} of {cell.row}", ids)
 
 
 def _layout(arrays: Mapping[str, Array], count: int) -> Layout:

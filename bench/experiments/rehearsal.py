@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench.checking.inspection import Problem
 from bench.checking.report import gigabytes
 from bench.config.compose import checked
@@ -104,6 +106,11 @@ class Rehearsal:
             raise BadInputError("rehearsal.parts: expected parts that use one of the chosen tables, found none")
         if World.here().size > 1:
             raise BadInputError("rehearsal: expected one process, which starts others itself, found several")
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # a copy of it could not use CUDA again
+            raise BadInputError(
+                "rehearsal: expected a process that has not used a GPU yet, found one that has; start the rehearsal as "
+                "a command of its own"
+            )
         self._check_disk(Path(self.config.out or "outputs"))
         if self.config.stage == "check":
             print(f"{self.config.name}: ready: the files need about {gigabytes(self.sizes.gigabytes * 1e9)} of disk")
@@ -285,8 +292,6 @@ def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> 
 
 def _count_gpus() -> int:
     """Return the number of GPUs that PyTorch can use."""
-    import torch
-
     return torch.cuda.device_count()
 
 

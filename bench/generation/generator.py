@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.data.items import Item
 from bench.generation.compiling import compile_forward
-from bench.runtime.device import moved
+from bench.runtime.copies import moved
 from bench.runtime.seeding import seed_for
 
 __all__ = ["Generator", "LatentDiffusion", "float_images", "image_batch", "mask_batch", "noise_sources", "start_noise"]

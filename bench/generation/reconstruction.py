@@ -10,7 +10,7 @@ from torch import Tensor
 from bench.data.items import Item
 from bench.generation.generator import Generator, float_images, image_batch
 from bench.models.first_stage import load_first_stage
-from bench.runtime.device import moved
+from bench.runtime.copies import moved
 
 __all__ = ["ReconstructionGenerator"]
 

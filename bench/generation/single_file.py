@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import init_empty_weights  # type: ignore[import-untyped]  # has no types
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint, convert_ldm_vae_checkpoint
+from diffusers import UNet2DConditionModel
+from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -23,6 +23,7 @@ import bench.models
 from bench.errors import BadInputError
 from bench.generation.quiet import quiet
 from bench.generation.unet_weights import of_file
+from bench.models.first_stage import autoencoder_of
 from bench.models.tensor_files import mismatch, read_tensors
 
 __all__ = ["single_file_parts"]
@@ -54,18 +55,17 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
         )
     channels = tensors[FIRST_CONVOLUTION].shape[1]
     check_channels(channels)
-    settings = {name: _settings(name) for name in ("vae", "unet", "text_encoder")}
+    settings = {name: _settings(name) for name in ("unet", "text_encoder")}
     settings["unet"]["in_channels"] = channels
     with quiet():
+        autoencoder = autoencoder_of(tensors, f"{key}: {path}")
         with init_empty_weights():
             networks = {
-                "vae": AutoencoderKL.from_config(settings["vae"]),
                 "unet": UNet2DConditionModel.from_config(settings["unet"]),
                 "text_encoder": CLIPTextModel(CLIPTextConfig.from_dict(settings["text_encoder"])),
             }
         try:
             found = {
-                "vae": convert_ldm_vae_checkpoint(tensors, settings["vae"]),
                 "unet": convert_ldm_unet_checkpoint(tensors, settings["unet"], extract_ema=False),
                 "text_encoder": _text_tensors(tensors, networks["text_encoder"]),
             }
@@ -81,6 +81,7 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
             )
         network.load_state_dict(found[name], assign=True)
     return {
+        "vae": autoencoder,
         **networks,
         "scheduler": _settings("scheduler", "scheduler_config.json"),
         "unet_weights": of_file(tensors),

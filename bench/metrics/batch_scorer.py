@@ -16,13 +16,11 @@ import torch
 from torch import Tensor
 
 from bench.metrics.image_encoding import PREFIX, saved
-from bench.metrics.measure import Extra, Measure
+from bench.metrics.measure import Arrays, Extra, Measure
 from bench.metrics.names import HOLE_ONLY
 from bench.runtime.device import without_tf32
 
 __all__ = ["Scorer", "Unit"]
-
-Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 class Unit(NamedTuple):
@@ -44,6 +42,7 @@ class Scorer:
         mask: Tensor,
         exemplars: Sequence[npt.NDArray[np.uint8] | None],
         captions: Sequence[str] = (),
+        holes: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Set the batch, and compute what the measures need from the true images.
 
@@ -53,14 +52,15 @@ class Scorer:
             mask: masks B×1×H×W, 1 = hole, on the same device.
             exemplars: exemplar of each of the B items, uint8 RGB of any size; None for an item without exemplar.
             captions: text of each of the B items; empty if there are no texts.
+            holes: the masks in the memory of the CPU, as in `bench.metrics.measure.Extra`.
         """
         self.measures, self._truth, self._mask = measures, truth, mask
-        self._extra = Extra(list(exemplars), captions)
+        self._extra = Extra(list(exemplars), captions, holes=holes)
         with torch.inference_mode(), without_tf32():
             self._kept = {name: measure.keep_truth(truth) for name, measure in measures.items()}
 
     def truth(self, measure: str) -> Arrays:
-        """Return the arrays, by name, that a measure computed from the true images alone."""
+        """Return the arrays or tensors, by name, that a measure computed from the true images alone."""
         return self._kept[measure][0]
 
     def score(self, image: Tensor, units: Collection[Unit], *, decoded: bool = False) -> dict[Unit, Arrays]:
@@ -72,7 +72,7 @@ class Scorer:
             decoded: whether the images are a decoder's output; see `bench.metrics.measure.Extra`.
 
         Returns:
-            Arrays by name, for each unit, as `bench.metrics.measure.Measure.keep` returns them.
+            Arrays or tensors by name, for each unit, as `bench.metrics.measure.Measure.keep` returns them.
         """
         found = {}
         with torch.inference_mode(), without_tf32():

@@ -23,6 +23,7 @@ from bench.errors import BadInputError
 from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Arrays, Extra, Measure
 from bench.metrics.networks.local_weights import is_program, load_program, misfit, read_tensors
+from bench.runtime.copies import moved
 from bench.runtime.defaults import with_defaults
 
 __all__ = ["ClipScore", "ImageEncoder", "OpenCLIPEncoder", "clip_config", "clip_tensors", "hole_crop"]
@@ -121,40 +122,46 @@ class ClipScore(Measure):
         return {}, {}
 
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: dict[str, Tensor], extra: Extra) -> Arrays:
-        crops = [hole_crop(hole) for hole in (mask[:, 0] > 0).cpu().numpy()]
+        holes = (mask[:, 0] > 0).cpu().numpy() if extra.holes is None else extra.holes
+        crops = [hole_crop(hole) for hole in holes]
         pairs = [
             (index, crop, exemplar)
             for index, (crop, exemplar) in enumerate(zip(crops, extra.exemplars, strict=True))
             if crop is not None and exemplar is not None
         ]
-        scores = np.full(len(image), np.nan)
-        if pairs:
-            with torch.inference_mode():
+        with torch.inference_mode():
+            scores = torch.full((len(image),), torch.nan, dtype=torch.float64, device=image.device)
+            if pairs:
                 if "exemplars" not in kept:
-                    kept["exemplars"] = self._embed([self._whole(exemplar, image) for _, _, exemplar in pairs])
-                saved = to_uint8(image, rounding="truncate")
-                painted = self._embed([self._cropped(saved[index], crop) for index, crop, _ in pairs])
+                    exemplars = torch.stack([self._whole(exemplar) for _, _, exemplar in pairs])
+                    kept["exemplars"] = self._embed(self._normalised(moved(exemplars, image.device)))
+                    kept["places"] = moved(torch.tensor([index for index, _, _ in pairs]), image.device)
+                normalised = self._normalised(to_uint8(image, rounding="truncate"))
+                painted = self._embed(torch.stack([self._cropped(normalised[index], crop) for index, crop, _ in pairs]))
                 cosines = functional.cosine_similarity(painted, kept["exemplars"])
-                scores[[index for index, _, _ in pairs]] = 100 * cosines.cpu().numpy()
-        return {"clip_score": scores}
+                scores.index_copy_(0, kept["places"], 100 * cosines)
+            return {"clip_score": scores}
 
-    def _embed(self, images: list[Tensor]) -> Tensor:
-        return self.encoder(torch.stack(images)).double()
+    def _embed(self, images: Tensor) -> Tensor:
+        return self.encoder(images).double()
 
     def _cropped(self, image: Tensor, crop: tuple[slice, slice]) -> Tensor:
         side = self.encoder.resolution
-        region = self._normalised(image)[:, crop[0], crop[1]].unsqueeze(0)
+        region = image[:, crop[0], crop[1]].unsqueeze(0)
         return functional.interpolate(region, (side, side), mode="bilinear", align_corners=False, antialias=False)[0]
 
-    def _whole(self, exemplar: npt.NDArray[np.uint8], like: Tensor) -> Tensor:
+    def _whole(self, exemplar: npt.NDArray[np.uint8]) -> Tensor:
+        """Return an exemplar in the size that the encoder takes, 3×r×r uint8 on the CPU."""
         side = self.encoder.resolution
         resized = np.array(Image.fromarray(exemplar).resize((side, side), Image.Resampling.BICUBIC))
-        return self._normalised(torch.from_numpy(resized).permute(2, 0, 1).to(like.device))
+        return torch.from_numpy(resized).permute(2, 0, 1)
 
-    def _normalised(self, image: Tensor) -> Tensor:
-        statistics = (self.encoder.mean, self.encoder.std)
-        mean, std = (torch.tensor(list(values), device=image.device)[:, None, None] for values in statistics)
-        return (image.float() / 255 - mean) / std
+    def _normalised(self, images: Tensor) -> Tensor:
+        """Normalise images B×3×H×W uint8 with the encoder's mean and standard deviation of each channel."""
+        statistics = torch.tensor([list(self.encoder.mean), list(self.encoder.std)])[:, :, None, None]
+        mean, std = moved(statistics, images.device)
+        normalised: Tensor = (images.float() / 255 - mean) / std
+        return normalised
 
 
 def clip_config(model: str) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class FeatureMeasure(Measure):
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, list[Tensor]]:
         with torch.inference_mode():
             maps = self._maps(truth)
-            return {"features": _pooled(maps).cpu().numpy()}, maps
+            return {"features": _pooled(maps)}, maps
 
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: list[Tensor], extra: Extra) -> Arrays:
         with torch.inference_mode():
@@ -87,7 +87,7 @@ class FeatureMeasure(Measure):
             arrays = {self.name: perceptual_distance(maps, kept).double(), "features": features}
             if self.heads:
                 arrays["log_probabilities"] = self._log_probabilities(features)
-            return {name: values.cpu().numpy() for name, values in arrays.items()}
+            return arrays
 
     def _maps(self, image: Tensor) -> list[Tensor]:
         return self.network.maps(image.float() / 127.5 - 1)

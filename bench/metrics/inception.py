@@ -119,7 +119,7 @@ class InceptionMeasure(Measure):
         return self
 
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, None]:
-        return {name: features.cpu().numpy() for name, features in self.features(truth).items()}, None
+        return self.features(truth), None
 
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: None, extra: Extra) -> Arrays:
         with torch.inference_mode():
@@ -127,7 +127,7 @@ class InceptionMeasure(Measure):
             if LOGITS_OF in found:
                 assert isinstance(self.network, InceptionNetwork)
                 found["logits"] = self.network.logits(found[LOGITS_OF])
-            return {name: values.cpu().numpy() for name, values in found.items()}
+            return found
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         """Return the features B×2048, float32, of images B×3×H×W uint8, by the name of the flavour."""

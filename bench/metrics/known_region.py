@@ -88,13 +88,14 @@ def released_uint8(image: Tensor) -> Tensor:
 
 
 @cache
-def _released_cost() -> Tensor:
+def _released_cost(device: torch.device) -> Tensor:
     """Return the squared error that `released_uint8` alone causes, for each true grey level from 0 to 255.
 
     The errors are those of a perfect decoder, whose output is the true picture. They are 256 float64 values in [0, 1].
+    They are computed on the CPU, and copied to the device only once.
     """
     levels = torch.arange(256, dtype=torch.float64)
-    return ((released_uint8(levels / 255).double() - levels) / 255).square()
+    return ((released_uint8(levels / 255).double() - levels) / 255).square().to(device)
 
 
 def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: bool = False) -> dict[str, Tensor]:
@@ -140,7 +141,7 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: b
         result[f"pre_error{suffix}"] = squared / count
     result["pre_mse01_all"] = result["pre_sse01"] / truth[0].numel()
     result["pre_floor"] = 0.5 / 255**2 * ((truth > 0) & known).sum((1, 2, 3)) / count
-    cost = _released_cost().to(truth.device)[truth.int()]
+    cost = _released_cost(truth.device)[truth.int()]
     result["pre_floor_released"] = (cost * known).sum((1, 2, 3)) / count
     return result
 
@@ -179,7 +180,7 @@ def near_hole(mask: Tensor) -> Tensor:
     Returns:
         B×1×H×W booleans, True for each pixel in the hole or at most `RING` pixels away from it.
     """
-    if mask.device.type == "cuda":  # otherwise the GPU would have nothing to do while the CPU computes distances
+    if mask.device.type != "cpu":  # otherwise a GPU would have nothing to do while the CPU computes distances
         return near_by_disc(mask)
     distances = [
         cv2.distanceTransform((hole == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -268,4 +269,4 @@ class KnownRegionMeasure(Measure):
             found |= ring_error(image, truth, mask, ring=kept["ring"])
             found |= {"psnr": psnr(image, truth), "border_step": border_step(image, mask)}
             found["border_excess"] = found["border_step"] - kept["border"]
-            return {name: values.cpu().numpy() for name, values in found.items()}
+            return found

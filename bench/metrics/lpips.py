@@ -165,7 +165,7 @@ class LPIPSMeasure(Measure):
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: list[Tensor], extra: Extra) -> Arrays:
         with torch.inference_mode():
             levels = self._levels(to_uint8(image, rounding="truncate"))
-            return {self.name: self.network.quick_between(levels, kept).double().cpu().numpy()}
+            return {self.name: self.network.quick_between(levels, kept).double()}
 
     def _levels(self, image: Tensor) -> list[Tensor]:
         return self.network.quick_levels(2 * (image.float() / 255) - 1)

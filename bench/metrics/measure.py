@@ -17,7 +17,9 @@ from torch import Tensor
 
 __all__ = ["Arrays", "Extra", "Measure"]
 
-Arrays = dict[str, npt.NDArray[Any]]
+Arrays = Mapping[str, npt.NDArray[Any] | Tensor]
+"""Arrays by name. Tensors may be on any device. On a GPU they are faster than NumPy arrays, because a run copies them
+to the CPU together, after it has queued the measures of all rows."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,9 @@ class Extra:
     decoded: bool = False
     """Whether the images are a decoder's output. The released scripts compute such images in half precision, so one
     metric treats them differently. False for finished pictures, and for images that contain true pixels."""
+    holes: npt.NDArray[np.bool_] | None = None
+    """The masks in the memory of the CPU, B×H×W, True in the hole. A measure that works on the CPU reads them without
+    waiting for the device. None if the masks are only known as a tensor."""
 
 
 class Measure(ABC):
@@ -65,9 +70,10 @@ class Measure(ABC):
             truth: true images B×3×H×W uint8, on the measure's device.
 
         Returns:
-            A pair. The first result is the arrays, by name, that are saved: each has B values or B×d features. The
-            second result is any data that `keep` needs for this batch. If the data are a dictionary, `keep` may add
-            results to it that depend only on masks, exemplars and true images, because these are equal for every row.
+            A pair. The first result is the NumPy arrays or tensors, by name, that are saved: each has B values or B×d
+            features. The second result is any data that `keep` needs for this batch. If the data are a dictionary,
+            `keep` may add results to it that depend only on masks, exemplars and true images, because these are equal
+            for every row.
         """
 
     @abstractmethod
@@ -82,6 +88,6 @@ class Measure(ABC):
             extra: exemplars of the items, and whether the images are a decoder's output.
 
         Returns:
-            Arrays by name. An array has either B values of a metric, with NaN for an item that cannot be measured, or
-            B×d features.
+            NumPy arrays or tensors, by name. Each has either B values of a metric, with NaN for an item that cannot be
+            measured, or B×d features.
         """

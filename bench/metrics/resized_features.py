@@ -63,5 +63,5 @@ class ResizedFeatures(Measure):
     def _features(self, image: Tensor) -> Arrays:
         with torch.inference_mode():
             prepared = torch.cat([flavour.prepare(image, self.side) for flavour in self.flavours.values()])
-            features = self.network.maps(prepared)[-1].mean((2, 3)).float().cpu().numpy()
-        return dict(zip(self.flavours, features.reshape(len(self.flavours), len(image), -1), strict=True))
+            features = self.network.maps(prepared)[-1].mean((2, 3)).float()
+            return dict(zip(self.flavours, features.chunk(len(self.flavours)), strict=True))

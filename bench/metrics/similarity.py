@@ -101,4 +101,4 @@ class SimilarityMeasure(Measure):
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: None, extra: Extra) -> Arrays:
         with torch.inference_mode():
             whole, known = structural_similarity(image, truth, mask)
-            return {"ssim": whole.cpu().numpy(), "ssim_known": known.cpu().numpy()}
+            return {"ssim": whole, "ssim_known": known}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,7 @@ from bench.models.tensor_files import mismatch, read_tensors
 if TYPE_CHECKING:
     from diffusers import AutoencoderKL, VQModel
 
-__all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "load_first_stage"]
+__all__ = ["FirstStage", "KLFirstStage", "VQFirstStage", "autoencoder_of", "load_first_stage"]
 
 AUTOENCODER = Path(__file__).parent / "configs" / "sd15" / "vae" / "config.json"
 """Settings of Stable Diffusion 1's autoencoder, which a checkpoint file does not contain."""
@@ -118,26 +119,37 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     return first_stage
 
 
-def _autoencoder_of_file(path: Path) -> AutoencoderKL:
+def autoencoder_of(tensors: Mapping[str, Tensor], place: str) -> AutoencoderKL:
+    """Return Stable Diffusion 1's autoencoder with the weights of a checkpoint file, in the types of the file.
+
+    Args:
+        tensors: all tensors of a checkpoint file in the original layout.
+        place: path of the file, and the key that names it if there is one, with which a message begins.
+
+    Raises:
+        BadInputError: the tensors are those of another model.
+    """
     from diffusers import AutoencoderKL
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
 
     settings = json.loads(AUTOENCODER.read_text(encoding="utf-8"))
+    with torch.device("meta"):
+        autoencoder: AutoencoderKL = AutoencoderKL.from_config(settings)
+    try:
+        found = convert_ldm_vae_checkpoint(dict(tensors), settings)
+    except Exception as error:  # another model's tensors can fail anywhere in the conversion
+        raise BadInputError(f"{place}: expected Stable Diffusion 1, found another model ({error!r})") from error
+    differences = mismatch(autoencoder.state_dict(), found)
+    if differences:
+        raise BadInputError(f"{place}: expected the vae of Stable Diffusion 1, found one with {'; '.join(differences)}")
+    autoencoder.load_state_dict(found, assign=True)
+    return autoencoder
+
+
+def _autoencoder_of_file(path: Path) -> AutoencoderKL:
     tensors = read_tensors(path)
     if not any(name.startswith(FIRST_STAGE) for name in tensors):
         raise BadInputError(
             f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors {FIRST_STAGE}*"
         )
-    with torch.device("meta"):
-        autoencoder = AutoencoderKL.from_config(settings)
-    try:
-        found = convert_ldm_vae_checkpoint(tensors, settings)
-    except Exception as error:  # another model's tensors can fail anywhere in the conversion
-        raise BadInputError(f"{path}: expected Stable Diffusion 1, found another model ({error!r})") from error
-    differences = mismatch(autoencoder.state_dict(), found)
-    if differences:
-        raise BadInputError(
-            f"{path}: expected the first stage of Stable Diffusion 1, found one that differs: {'; '.join(differences)}"
-        )
-    autoencoder.load_state_dict(found, assign=True)
-    return autoencoder.float()
+    return autoencoder_of(tensors, str(path)).float()

@@ -12,11 +12,12 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bench.rehearsal.sizes import Counts
 from bench.runtime.seeding import numpy_generator
@@ -32,10 +33,31 @@ __all__ = [
 
 Pixels = npt.NDArray[np.uint8]
 
-PHOTOGRAPHS = ((500, 375), (375, 500), (500, 333), (400, 300), (640, 480), (2592, 1944), (160, 120), (500, 500))
-"""Widths and heights of pictures, as they occur in ImageNet and COCO."""
-MODES = ("RGB", "RGB", "RGB", "L", "RGB", "RGB", "CMYK", "RGB")
-"""Colour modes of the pictures in `PHOTOGRAPHS`; ImageNet has some grey pictures and some in CMYK."""
+
+class Photograph(NamedTuple):
+    """The size of a picture in its file, and how the file is written."""
+
+    width: int
+    height: int
+    mode: str = "RGB"
+    kind: str = "JPEG"
+    """Name of the file format, whatever the ending of the file's name says."""
+    orientation: int = 1
+    """EXIF orientation; 1 for an upright picture, without EXIF data."""
+
+
+PHOTOGRAPHS = (
+    Photograph(500, 375),
+    Photograph(640, 480, orientation=6),
+    Photograph(500, 333, kind="PNG"),
+    Photograph(400, 300, "L"),
+    Photograph(375, 500),
+    Photograph(2592, 1944),
+    Photograph(160, 120, "CMYK"),
+    Photograph(500, 500),
+)
+"""Pictures as they occur in ImageNet and COCO: of many sizes, some grey, some in CMYK, some PNG files under the name of
+a JPEG file, and some that EXIF data turns by a quarter."""
 PLACES_SIDE, COCOEE_SIDE = 256, 512
 CAPTIONS = (
     "A man riding a wave on top of a surfboard.",
@@ -50,7 +72,7 @@ OTHER_SPLITS = ("train", "restval", "test")
 
 def write_places(folder: Path, counts: Counts) -> None:
     """Write `test_256`, and the list of its pictures under the name of LaMa's list."""
-    pool = _pool(folder / "test_256", [(PLACES_SIDE, PLACES_SIDE)] * len(PHOTOGRAPHS), ["RGB"] * len(PHOTOGRAPHS))
+    pool = _pool(folder / "test_256", [Photograph(PLACES_SIDE, PLACES_SIDE)] * len(PHOTOGRAPHS))
     names = [f"Places365_test_{1 + 7 * index:08d}.jpg" for index in range(counts.places)]
     _link(pool, [folder / "test_256" / name for name in names])
     (folder / "test_large_30k.lst").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
@@ -58,7 +80,7 @@ def write_places(folder: Path, counts: Counts) -> None:
 
 def write_imagenet_val(folder: Path, counts: Counts) -> None:
     """Write the validation set in synset folders."""
-    pool = _pool(folder, PHOTOGRAPHS, MODES)
+    pool = _pool(folder, PHOTOGRAPHS)
     number = itertools.count(1)
     files = [
         folder / synset / f"ILSVRC2012_val_{next(number):08d}.JPEG"
@@ -70,7 +92,7 @@ def write_imagenet_val(folder: Path, counts: Counts) -> None:
 
 def write_imagenet_flat(folder: Path, counts: Counts) -> None:
     """Write the validation set in one folder, with the classes in the development kit's ground truth file."""
-    pool = _pool(folder, PHOTOGRAPHS, MODES)
+    pool = _pool(folder, PHOTOGRAPHS)
     total = counts.classes * counts.per_class
     _link(pool, [folder / f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, total + 1)])
     truth = "".join(f"{1 + index // counts.per_class}\n" for index in range(total))
@@ -79,7 +101,7 @@ def write_imagenet_flat(folder: Path, counts: Counts) -> None:
 
 def write_imagenet_train(folder: Path, counts: Counts) -> None:
     """Write the training set with a few pictures of each class."""
-    pool = _pool(folder, PHOTOGRAPHS, MODES)
+    pool = _pool(folder, PHOTOGRAPHS)
     files = [
         folder / synset / f"{synset}_{number}.JPEG" for synset in _synsets(counts) for number in range(counts.per_class)
     ]
@@ -90,9 +112,10 @@ def write_cocoee(folder: Path, counts: Counts) -> None:
     """Write the pictures, masks and exemplars of COCOEE, and the list of its ids."""
     side = (COCOEE_SIDE, COCOEE_SIDE)
     ids = [1 + 163 * index for index in range(counts.cocoee)]
-    pictures = _pool(folder / "GT_3500", [side] * 4, ["RGB"] * 4, suffix=".png")
+    pictures = _pool(folder / "GT_3500", [Photograph(*side, kind="PNG")] * 4)
     _link(pictures, [folder / "GT_3500" / f"{number:012d}_GT.png" for number in ids])
-    exemplars = _pool(folder / "Ref_3500", [(180, 240), (97, 60), (300, 310), (64, 220)], ["RGB"] * 4, suffix=".png")
+    sizes = ((180, 240), (97, 60), (300, 310), (64, 220))
+    exemplars = _pool(folder / "Ref_3500", [Photograph(*size, kind="PNG") for size in sizes])
     _link(exemplars, [folder / "Ref_3500" / f"{number:012d}_ref.png" for number in ids])
     masks = folder / "Mask_bbox_3500"
     masks.mkdir()
@@ -108,7 +131,7 @@ def write_cocoee(folder: Path, counts: Counts) -> None:
 
 def write_coco(folder: Path, counts: Counts) -> None:
     """Write `val2014` and Karpathy's `dataset_coco.json`, with images of all its splits."""
-    pool = _pool(folder / "val2014", PHOTOGRAPHS, MODES)
+    pool = _pool(folder / "val2014", PHOTOGRAPHS)
     images = list(_coco_entries(counts.coco))
     files = [folder / str(entry["filepath"]) / str(entry["filename"]) for entry in images if entry["split"] == "val"]
     _link(pool, files)
@@ -140,16 +163,18 @@ def _synsets(counts: Counts) -> list[str]:
     return [f"n{1440764 + 31 * index:08d}" for index in range(counts.classes)]
 
 
-def _pool(folder: Path, sizes: Sequence[tuple[int, int]], modes: Sequence[str], suffix: str = ".JPEG") -> list[Path]:
-    """Write pictures of the given sizes and modes as hidden files, and return their paths."""
+def _pool(folder: Path, photographs: Sequence[Photograph]) -> list[Path]:
+    """Write pictures as hidden files, and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for index, ((width, height), mode) in enumerate(zip(sizes, modes, strict=True)):
-        picture = Image.fromarray(_pixels(width, height, index)).convert(mode)
-        paths.append(folder / f".{index}{suffix}")
-        picture.save(
-            paths[-1], "JPEG" if suffix == ".JPEG" else "PNG", **({"quality": 90} if suffix == ".JPEG" else {})
-        )
+    for index, one in enumerate(photographs):
+        picture = Image.fromarray(_pixels(one.width, one.height, index)).convert(one.mode)
+        options: dict[str, Any] = {"quality": 90} if one.kind == "JPEG" else {}
+        if one.orientation != 1:
+            options["exif"] = Image.Exif()
+            options["exif"][ExifTags.Base.Orientation] = one.orientation
+        paths.append(folder / f".{index}")
+        picture.save(paths[-1], one.kind, **options)
     return paths
 
 

@@ -178,7 +178,9 @@ def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> 
     )
 
 
-def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str], qualities: Sequence[str]) -> None:
+def draw_tradeoff(
+    path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str], qualities: Sequence[str], title: str = ""
+) -> None:
     """Write a figure with one plot for each metric and each cost, which shows the quality and the cost of decoders.
 
     The plots of one metric are in one line of the figure, and the plots of one cost are in one column.
@@ -189,9 +191,12 @@ def draw_tradeoff(path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str
             the metric with `_stderr`), and each cost.
         costs: title of each cost, by the name of its column in `rows`.
         qualities: names of the metrics that are drawn.
+        title: title of the figure; empty for none.
     """
     figure = Figure(figsize=(3.3 * len(costs), 2.6 * len(qualities) + 0.6), dpi=130, layout="constrained")
     FigureCanvasAgg(figure)
+    if title:
+        figure.suptitle(title, fontsize=9)
     axes = figure.subplots(len(qualities), len(costs), squeeze=False)
     for line, metric in zip(axes, qualities, strict=True):
         for place, (name, title) in zip(line, costs.items(), strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 
 from bench.config.experiment_configs import MeasuringConfig
-from bench.config.schema import REHEARSAL, TableSpec
+from bench.config.schema import REHEARSAL, REHEARSAL_NOTE, TableSpec
 from bench.data.prepared import Items
 from bench.data.walking import left_out_note
 from bench.metrics.known_region import RING
@@ -43,7 +43,7 @@ def notes(
     spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
     profile = config.profile
     if profile.name == REHEARSAL:
-        yield "This is a rehearsal with random weights and made pictures. Its numbers mean nothing."
+        yield REHEARSAL_NOTE
     elif profile.name != "paper":
         yield (
             f"These numbers were measured on the {profile.name} profile: small models and small data sets that this "

@@ -12,7 +12,7 @@ import torch
 
 from bench.errors import BadInputError
 
-__all__ = ["choose_device", "describe", "finish", "moved", "tf32", "without_tf32"]
+__all__ = ["choose_device", "describe", "finish", "tf32", "without_tf32"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -64,16 +64,6 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads"
-
-
-def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor on a device; it is copied if it is not there yet.
-
-    A copy from the CPU to CUDA uses pinned memory, so that this process does not wait until the copy is finished.
-    """
-    if device.type == "cuda" and tensor.device.type == "cpu":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
 
 
 @contextmanager

@@ -1,11 +1,11 @@
-"""Handling of signals: SIGTERM can end a command cleanly, as Ctrl-C (SIGINT) does, and SIGINT can be ignored."""
+"""Handling of signals: SIGTERM and SIGHUP can end a command cleanly, like SIGINT (Ctrl-C), which can be ignored."""
 
 from __future__ import annotations
 
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 from bench.errors import TerminatedError
@@ -17,17 +17,24 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Raise `TerminatedError` if SIGTERM arrives during the block.
+    """Raise `TerminatedError` if SIGTERM arrives during the block, or SIGHUP, which says that the terminal is gone.
 
-    All `finally` blocks then run, as after Ctrl-C, so that no partial file and no lease remains. Only the first SIGTERM
-    has an effect. Later ones are ignored, so that they do not interrupt this cleaning up.
+    All `finally` blocks then run, as after Ctrl-C, so that no partial file and no lease remains. Only the first signal
+    has an effect. Later ones are ignored, so that they do not interrupt this cleaning up. If SIGHUP is ignored before
+    the block, as under `nohup`, it stays ignored.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)
-        raise TerminatedError
+        for other in handled:
+            signal.signal(other, signal.SIG_IGN)
+        raise TerminatedError(signal.Signals(number).name)
 
-    with _handled(signal.SIGTERM, end):
+    handled = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        handled.append(signal.SIGHUP)
+    with ExitStack() as handlers:
+        for number in handled:
+            handlers.enter_context(_handled(number, end))
         yield
 
 

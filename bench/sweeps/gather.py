@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import base64
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas
 
 from bench.config.compose import group_of
+from bench.config.schema import REHEARSAL, REHEARSAL_NOTE
 from bench.errors import BadInputError
 from bench.results.out_folder import STARTED
 from bench.results.run_files import JobFile
@@ -36,6 +38,8 @@ USAGE = "usage: python -m bench.gather DIR"
 COSTS = {"parameters": "parameters", "tera_flop": "TFLOP an image", "seconds_per_image": "seconds an image"}
 STAMPING = {"experiment", "profile", "dataset", "metrics", "seed", "limit", "table", "paths"}
 """Groups of keys that choose items or protocols. If a sweep changes one of them, the stamps differ on purpose."""
+REHEARSED = "All jobs of a rehearsal"
+"""Title of the table if any of its numbers come from a rehearsal with random weights."""
 NOTHING = pandas.DataFrame([{}], index=[0])
 QUALITIES = ("fid", "lpips", "pre_error", "pre_error_released", "clip_score", "inception_score")
 
@@ -75,10 +79,14 @@ def gather(folder: Path) -> list[str]:
     if "items" in table and table["items"].nunique() < 2:
         table = table.drop(columns="items")
     table = table.dropna(axis="columns", how="all")
+    rehearsed = _rehearsed([path.parent for path in jobs])
+    if rehearsed:
+        table = table.assign(profile=REHEARSAL)
     write_atomically(folder / "sweep.csv", csv_text(table))
-    keys = [name for name in table if str(name) in ("job", *_job(jobs[0].parent)["chosen"], "items")]
+    keys = [name for name in table if str(name) in ("job", *_job(jobs[0].parent)["chosen"], "items", "profile")]
     grid = _grid(table, keys)
-    write_atomically(folder / "sweep.md", markdown("All jobs", [grid], []))
+    title = REHEARSED if rehearsed else "All jobs"
+    write_atomically(folder / "sweep.md", markdown(title, [grid], [REHEARSAL_NOTE] if rehearsed else []))
     if set(COSTS) & set(table.columns) and "items" not in table:
         from bench.reporting.figures import draw_tradeoff
 
@@ -87,9 +95,10 @@ def gather(folder: Path) -> list[str]:
             table,
             costs={name: title for name, title in COSTS.items() if name in table},
             qualities=[name for name in QUALITIES if name in table],
+            title=REHEARSED if rehearsed else "",
         )
-    write_atomically(folder / "sweep.html", _page(folder, [path.parent for path in jobs], grid))
-    print_grid(grid, "All jobs", terminal())
+    write_atomically(folder / "sweep.html", _page(folder, [path.parent for path in jobs], grid, rehearsed=rehearsed))
+    print_grid(grid, title, terminal())
     print(one_line(f"{folder / 'sweep.csv'}"))
     return problems + _without_end(folder, {path.parent.name for path in jobs})
 
@@ -178,9 +187,15 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
     return NOTHING, None
 
 
-def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
+def _rehearsed(jobs: Sequence[Path]) -> bool:
+    """Return whether the run of any of these folders is part of a rehearsal, whose numbers mean nothing."""
+    return any(read_if_there(folder / RUN).get("profile") == REHEARSAL for folder in jobs)
+
+
+def _page(folder: Path, jobs: list[Path], grid: Grid, *, rehearsed: bool) -> str:
     """Return the HTML text of `sweep.html`: all jobs in one table, with a link to each report that exists."""
     from bench.reporting.index import Entry, Index, counts_of, index_page
+    from bench.reporting.page import first_line
 
     entries = []
     for path in jobs:
@@ -199,7 +214,10 @@ def _page(folder: Path, jobs: list[Path], grid: Grid) -> str:
         )
     drawn = folder / "sweep.png"
     figure = f"data:image/png;base64,{base64.b64encode(drawn.read_bytes()).decode()}" if drawn.is_file() else None
-    return index_page(Index("Sweep", f"{len(jobs)} jobs.", entries, grids=[grid], grid_title="All jobs", figure=figure))
+    index = Index("Sweep", f"{len(jobs)} jobs.", entries, grids=[grid], grid_title="All jobs", figure=figure)
+    if rehearsed:
+        index = replace(index, profile=REHEARSAL, first_line=first_line(REHEARSAL), grid_title=REHEARSED)
+    return index_page(index)
 
 
 def _seconds(folder: Path) -> float | None:

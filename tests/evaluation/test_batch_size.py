@@ -1,14 +1,15 @@
 """Tests of the choice of batch sizes on a simulated device."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from bench.evaluation import batch_size as batching
-from bench.evaluation.batch_size import Batches, probe_batch_size
+from bench.evaluation.batch_size import Batches, finished_one_later, probe_batch_size
 from bench.store import Fact
 
 pytestmark = pytest.mark.blackbox
@@ -161,3 +162,30 @@ def test_a_damaged_note_is_ignored(tmp_path: Path, clock: list[float], damage: s
 def test_remembering_in_a_read_only_store_raises_no_error(tmp_path: Path) -> None:
     (tmp_path / "measured").mkdir(mode=0o500)
     known(tmp_path).remember({"size": 2})
+
+
+def test_each_batch_is_finished_after_the_next_is_queued() -> None:
+    events: list[str] = []
+
+    def queued(count: int) -> Iterator[Callable[[], int]]:
+        for number in range(count):
+            events.append(f"queue {number}")
+            yield partial(finish, number)
+
+    def finish(number: int) -> int:
+        events.append(f"finish {number}")
+        return number
+
+    assert list(finished_one_later(queued(3))) == [0, 1, 2]
+    assert events == ["queue 0", "queue 1", "finish 0", "queue 2", "finish 1", "finish 2"]
+    assert list(finished_one_later(queued(1))) == [0]
+    assert list(finished_one_later(queued(0))) == []
+
+
+def test_a_batch_that_does_not_fit_does_not_lose_the_batch_that_is_not_finished() -> None:
+    def work(batch: Sequence[int]) -> Callable[[], list[int]]:
+        if len(batch) > 2 and batch[0] >= 4:
+            raise torch.OutOfMemoryError("pretended")
+        return lambda: list(batch)
+
+    assert list(finished_one_later(Batches(4).over(range(9), work))) == [[0, 1, 2, 3], [4, 5], [6, 7], [8]]

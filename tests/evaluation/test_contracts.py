@@ -175,7 +175,7 @@ def checked(measure: Any, **spec: Any) -> None:
     check_measure("mine", measure, spec, image, (255 * image).byte(), torch.ones(2, 1, SIDE, SIDE), [None, None])
 
 
-EXPECTED_ARRAY = "array x from keep: expected a numpy array of 2 real values or 2 rows of features for 2 items"
+EXPECTED_ARRAY = "array x from keep: expected an array of 2 real values or 2 rows of features for 2 items"
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,16 @@ EXPECTED_ARRAY = "array x from keep: expected a numpy array of 2 real values or 
     [
         ({"x": np.zeros(1)}, f"{EXPECTED_ARRAY}, found 1 of float64"),
         ({"x": np.float64(0)}, f"{EXPECTED_ARRAY}, found float64"),
-        ({"x": torch.zeros(2)}, f"{EXPECTED_ARRAY}, found Tensor"),
+        ({"x": torch.zeros(1)}, f"{EXPECTED_ARRAY}, found 1 of float32"),
+        ({"x": torch.zeros(2, 3, 4)}, f"{EXPECTED_ARRAY}, found 2×3×4 of float32"),
+        ({"x": torch.zeros(2, dtype=torch.bfloat16)}, "a dictionary of numpy arrays or tensors, found TypeError"),
         ({"x": [0.0, 0.0]}, f"{EXPECTED_ARRAY}, found list"),
         ({"x": np.zeros((2, 3, 4))}, f"{EXPECTED_ARRAY}, found 2×3×4 of float64"),
         ({"x": np.zeros(2, complex)}, f"{EXPECTED_ARRAY}, found 2 of complex128"),
         ({"x": np.array(["a", "b"])}, f"{EXPECTED_ARRAY}, found 2 of <U1"),
         ({"x": np.full((2, 3), np.nan)}, "array x from keep: expected that the measure returns finite features"),
         ({"x": np.full(2, np.inf)}, "array x from keep: expected finite values, or NaN for an item that cannot be"),
-        (np.zeros(2), "expected that keep returns a dictionary of numpy arrays, found ndarray"),
+        (np.zeros(2), "expected that keep returns a dictionary of numpy arrays or tensors, found ndarray"),
         ({"y": np.zeros(2)}, "expected that keep returns the array x with one value for each item, found y (values)"),
         ({}, "expected that keep returns the array x with one value for each item, found no array"),
     ],

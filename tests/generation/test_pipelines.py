@@ -60,6 +60,7 @@ def copy(folders: dict[str, Path], tmp_path: Path) -> Path:
 def tiny_configs(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let checkpoint files hold tiny models."""
     monkeypatch.setattr(single_file, "CONFIGS", folders["configs"])
+    monkeypatch.setattr(first_stage, "AUTOENCODER", folders["configs"] / "vae" / "config.json")
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -351,11 +352,10 @@ def test_a_checkpoint_file_takes_the_tokenizer_of_clip(folders: dict[str, Path],
 @pytest.mark.blackbox
 @pytest.mark.usefixtures("tiny_configs")
 def test_a_checkpoint_file_gives_the_first_stage_and_the_decoder_of_the_folder(
-    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "model.ckpt"
     torch.save({"state_dict": tiny.original_layout(9)}, path)
-    monkeypatch.setattr(first_stage, "AUTOENCODER", single_file.CONFIGS / "vae" / "config.json")
     image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     found, expected = (load_first_stage(one) for one in (path, folders["inpainting"] / "vae"))
     assert torch.equal(found.latents(image), expected.latents(image))

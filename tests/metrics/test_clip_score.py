@@ -63,8 +63,9 @@ def score(
     stored, kept = measure.keep_truth(truth)
     assert stored == {}
     found = measure.keep(image, truth, mask, kept, Extra(exemplars))["clip_score"]
-    assert found.dtype == np.float64
-    return list(found)
+    assert isinstance(found, Tensor)
+    assert found.dtype == torch.float64
+    return found.tolist()
 
 
 def released(encoder: Encoder, image: Tensor, mask: Tensor, exemplar: np.ndarray) -> float:  # type: ignore[type-arg]

@@ -7,9 +7,11 @@ from torch import Tensor
 
 from bench.metrics.feature_measure import FeatureMeasure
 from bench.metrics.known_region import to_uint8
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Extra
 from bench.metrics.perceptual import perceptual_distance
 from bench.models.feature_network import FeatureNetwork
+from bench.runtime.copies import ReadBack
+from bench.store import Arrays
 
 SIDE = 32
 
@@ -29,7 +31,8 @@ def batch(count: int = 4) -> tuple[Tensor, Tensor]:
 def measured(measure: FeatureMeasure, truth: Tensor, image: Tensor) -> tuple[Arrays, Arrays]:
     stored, kept = measure.keep_truth(truth)
     mask = torch.zeros(len(truth), 1, SIDE, SIDE)
-    return stored, measure.keep(image, truth, mask, kept, Extra([None] * len(truth)))
+    found = measure.keep(image, truth, mask, kept, Extra([None] * len(truth)))
+    return ReadBack(stored).wait(), ReadBack(found).wait()
 
 
 @pytest.mark.blackbox

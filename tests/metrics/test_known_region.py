@@ -20,7 +20,9 @@ from bench.metrics.known_region import (
     ring_error,
     to_uint8,
 )
-from bench.metrics.measure import Arrays, Extra
+from bench.metrics.measure import Extra
+from bench.runtime.copies import ReadBack
+from bench.store import Arrays
 from tests.helpers.boxes import SIDE, boxes
 
 
@@ -231,7 +233,7 @@ def measured(truth: torch.Tensor, mask: torch.Tensor, image: torch.Tensor) -> Ar
     measure = KnownRegionMeasure().to("cpu")
     stored, kept = measure.keep_truth(truth)
     assert stored == {}
-    return measure.keep(image, truth, mask, kept, Extra([None] * len(truth)))
+    return ReadBack(measure.keep(image, truth, mask, kept, Extra([None] * len(truth)))).wait()
 
 
 @pytest.mark.property

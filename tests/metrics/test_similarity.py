@@ -9,6 +9,7 @@ from skimage.metrics import structural_similarity as reference
 
 from bench.metrics.measure import Extra
 from bench.metrics.similarity import SimilarityMeasure, structural_similarity
+from bench.runtime.copies import ReadBack
 
 
 def pictures(count: int = 3, side: int = 40) -> tuple[torch.Tensor, torch.Tensor]:
@@ -64,7 +65,8 @@ def test_a_hole_without_a_known_window_has_no_known_similarity() -> None:
     measure = SimilarityMeasure()
     arrays, kept = measure.keep_truth(truth)
     assert arrays == {}
-    found = measure.keep(image, truth, mask, kept, Extra([None] * 3))
+    found = ReadBack(measure.keep(image, truth, mask, kept, Extra([None] * 3))).wait()
     assert np.isnan(found["ssim_known"]).tolist() == [False, True, False]
     assert found["ssim_known"][0] == pytest.approx(found["ssim"][0], abs=1e-12)
-    assert measure.keep(truth.float() / 255, truth, mask, kept, Extra([None] * 3))["ssim"] == pytest.approx(1)
+    same = ReadBack(measure.keep(truth.float() / 255, truth, mask, kept, Extra([None] * 3))).wait()
+    assert same["ssim"] == pytest.approx(1)

@@ -19,6 +19,8 @@ from bench.metrics.inception import InceptionMeasure
 from bench.metrics.inception_score import inception_score
 from bench.metrics.kernel import kernel_distance
 from bench.metrics.measure import Extra
+from bench.runtime.copies import ReadBack
+from bench.store import joined
 from benchmarks.random_weights import random_images
 from tests.parity.conftest import Within
 
@@ -48,9 +50,9 @@ def ours(ported: Path, truth: torch.Tensor, painted: torch.Tensor) -> tuple[Arra
     for start in range(0, COUNT, 8):
         some, image = truth[start : start + 8], painted[start : start + 8] / 255
         of_truth, _ = measure.keep_truth(some)
-        kept.append({f"truth_{name}": values for name, values in of_truth.items()})
-        kept[-1] |= measure.keep(image, some, some[:, :1], None, Extra([None] * 8))
-    together = {name: torch.cat([torch.from_numpy(part[name]) for part in kept]).numpy() for name in kept[0]}
+        found = measure.keep(image, some, some[:, :1], None, Extra([None] * 8))
+        kept.append(ReadBack({**{f"truth_{name}": values for name, values in of_truth.items()}, **found}).wait())
+    together = joined(kept)
     return (
         {name.removeprefix("truth_"): x for name, x in together.items() if name.startswith("truth_")},
         {name: x for name, x in together.items() if not name.startswith("truth_")},

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import ExifTags, Image
 
 from bench.checking.assets import read_assets
 from bench.config.compose import checked
@@ -108,6 +109,19 @@ def test_the_adapters_read_every_data_set(data: Path) -> None:
         assert all(read_rgb(picture.path).mode == "RGB" for picture in listed[:9]), name
     training = ImageNetTrain(data / "imagenet_train", resolution=32, masks="thick_256@32")
     assert len(training) == counts.classes * counts.per_class
+
+
+@pytest.mark.parametrize("name", ["imagenet_val", "flat_imagenet", "imagenet_train", "coco"])
+def test_some_pictures_are_png_files_with_another_name_and_some_are_turned(name: str, data: Path) -> None:
+    kinds, turned = set[str | None](), 0
+    for path in sorted((data / name).rglob("*.[jJ][pP]*[gG]")):
+        with Image.open(path) as picture:
+            kinds.add(picture.format)
+            if picture.getexif().get(ExifTags.Base.Orientation) == 6:
+                turned += 1
+                assert read_rgb(path).size == picture.size[::-1]
+    assert kinds == {"JPEG", "PNG"}
+    assert turned > 0
 
 
 def test_both_layouts_of_imagenet_give_the_same_pictures(data: Path) -> None:

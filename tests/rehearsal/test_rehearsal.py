@@ -1,16 +1,21 @@
 """Tests of the experiment `rehearsal`, and of the label of its runs."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import pandas
 import pytest
+import torch
 
 from bench.config.compose import checked
 from bench.config.experiment_configs import RehearsalConfig
-from bench.config.schema import REHEARSAL
+from bench.config.schema import REHEARSAL, REHEARSAL_NOTE
 from bench.errors import BadInputError
 from bench.experiments.rehearsal import _differences, make_files
 from bench.experiments.run import run
@@ -19,8 +24,12 @@ from bench.rehearsal.files import Place, write_profile
 from bench.rehearsal.pictures import write_places
 from bench.rehearsal.sizes import SIZES
 from bench.reporting.page import first_line
+from bench.results.run_files import sealed
+from bench.runtime.files import write_json
+from bench.sweeps.gather import gather
 from bench.tables.claims import all_claims
 from bench.tables.verdicts import HOLDS, Judgement, verdict_on
+from tests.gate.runs import values, write_run
 
 pytestmark = pytest.mark.blackbox
 
@@ -82,6 +91,52 @@ def test_a_rehearsal_in_several_processes_is_refused(
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(BadInputError, match="rehearsal: expected one process"):
         run(["experiment=rehearsal", f"stage={stage}", f"out={tmp_path / 'out'}"])
+
+
+def test_a_process_that_has_used_a_gpu_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    with pytest.raises(BadInputError, match="rehearsal: expected a process that has not used a GPU yet"):
+        run(["experiment=rehearsal", f"out={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()
+
+
+SLEEPING = """
+import sys, time
+from bench.cli import main
+from bench.experiments import rehearsal
+rehearsal._main = lambda arguments: (print("asleep", flush=True), time.sleep(600))[0]
+sys.exit(main(sys.argv[1:]))
+"""
+LAYERS = ["experiment=rehearsal", "rehearsal.tables=[7]", "rehearsal.parts=[tables]"]
+"""A rehearsal that takes seconds, because its only table needs no files."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_process_and_no_folder_that_a_later_rehearsal_refuses(
+    sent: signal.Signals, tmp_path: Path
+) -> None:
+    words = [*LAYERS, f"out={tmp_path / 'out'}"]
+    with subprocess.Popen(
+        [sys.executable, "-c", SLEEPING, *words], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        log = tmp_path / "out" / "logs" / "01.txt"
+        until = time.monotonic() + 120
+        while not (log.is_file() and "asleep" in log.read_text()):
+            assert process.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"asked to end ({sent.name})" in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # no process of its session is left
+    assert not (tmp_path / "out" / "files").exists()
+    command = [sys.executable, "-m", "bench", *words]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    (attempt,) = json.loads((tmp_path / "out" / "rehearsal.json").read_text())["attempts"][1:]
+    assert attempt["status"] == 0
 
 
 def test_files_of_the_user_are_neither_read_nor_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,3 +232,37 @@ def test_runs_of_a_rehearsal_say_what_they_are(rehearsed: tuple[Path, subprocess
 def test_the_gate_refuses_a_rehearsal(rehearsed: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     side = read_side(rehearsed[0] / "runs" / "table2_inpaint_imagenet")
     assert "found a rehearsal with random weights" in side.problems[0].what
+
+
+@pytest.mark.slow
+def test_the_table_of_a_rehearsed_sweep_says_what_it_is_and_the_gate_refuses_it(
+    rehearsed: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    assert_says_rehearsal(rehearsed[0] / "runs" / "sweep_of_decoder_sizes")
+
+
+def assert_says_rehearsal(sweep: Path) -> None:
+    """Check the files of a sweep and what the gate says to it."""
+    assert (sweep / "sweep.md").read_text().splitlines()[0] == "## All jobs of a rehearsal"
+    assert REHEARSAL_NOTE in (sweep / "sweep.md").read_text()
+    assert "these numbers mean nothing" in (sweep / "sweep.html").read_text()
+    assert set(pandas.read_csv(sweep / "sweep.csv")["profile"]) == {REHEARSAL}
+    side = read_side(sweep)
+    assert not side.tables
+    assert [("found a rehearsal with random weights" in problem.what) for problem in side.problems] == [True, True]
+
+
+def test_gathered_jobs_are_labelled_if_one_of_them_is_part_of_a_rehearsal(tmp_path: Path) -> None:
+    jobs = [write_run(tmp_path / str(number), values()) for number in range(2)]
+    for number, job in enumerate(jobs):
+        (job / "table.csv").write_text("row,label,fid\nours,Ours,1.5\n")
+        record = {"name": str(number), "chosen": {"seed": str(number)}, "overrides": [], "status": 0, "message": ""}
+        (job / "job.json").write_text(json.dumps(record))
+    gather(tmp_path)
+    assert "rehearsal" not in "".join((tmp_path / f"sweep.{ending}").read_text() for ending in ("csv", "md", "html"))
+    for job in jobs:
+        content = json.loads((job / "run.json").read_text())
+        content.pop("sha256", None)
+        write_json(job / "run.json", sealed({**content, "profile": REHEARSAL}))
+    gather(tmp_path)
+    assert_says_rehearsal(tmp_path)

@@ -12,20 +12,33 @@ from bench.runtime.signals import ending, handlers_kept, uninterrupted
 pytestmark = pytest.mark.blackbox
 
 
-def test_only_the_first_sigterm_interrupts_the_command() -> None:
-    before, unwound = signal.getsignal(signal.SIGTERM), []
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP])
+def test_only_the_first_signal_interrupts_the_command(first: signal.Signals) -> None:
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before, unwound = [signal.getsignal(number) for number in numbers], []
 
     def work() -> None:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), first)
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            for number in numbers:
+                os.kill(os.getpid(), number)
             unwound.append(True)
 
-    with pytest.raises(TerminatedError), ending():
+    with pytest.raises(TerminatedError, match=first.name), ending():
         work()
     assert unwound == [True]
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_a_command_under_nohup_goes_on_without_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ending():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_sigint_is_deferred_while_jobs_are_started() -> None:
