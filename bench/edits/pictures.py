@@ -19,8 +19,8 @@ from torch import Tensor
 
 from bench.data.given_masks import mask_levels
 from bench.data.listing import few, source_notes
-from bench.data.pictures import is_picture, read_rgb, size_of
-from bench.data.walking import walk
+from bench.data.pairing import PictureFolder, names_by_stem, picture_folder
+from bench.data.pictures import read_rgb, size_of
 from bench.errors import BadInputError
 from bench.metrics.known_region import to_uint8
 
@@ -166,33 +166,25 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
         BadInputError: a folder or file is missing, there is no picture, or two files have the same name.
     """
     if isinstance(given, str | os.PathLike):
-        root = Path(given)
-        if not root.is_dir():
-            found = "a file" if root.exists() else "nothing"
-            raise BadInputError(f"{what}: expected a folder of pictures, found {found} at {root}")
-        paths = [path for path in walk(root).files if is_picture(path)]
-        named, known = [path.relative_to(root) for path in paths], source_notes(root)
-        sources = {one.with_suffix("").as_posix(): known[one.as_posix()] for one in named if one.as_posix() in known}
+        folder = picture_folder(Path(given), what, "a folder of pictures")
+        sources = source_notes(folder.root)
     elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):
         paths = [Path(str(one)) for one in given]
         missing = [str(path) for path in paths if not path.is_file()]
         if missing:
             raise BadInputError(f"{what}: expected files, found {len(missing)} missing: {few(missing)}")
-        named = [Path(path.name) for path in paths]
-        notes = {folder: source_notes(folder) for folder in {path.parent for path in paths}}
-        sources = {path.stem: notes[path.parent][path.name] for path in paths if path.name in notes[path.parent]}
+        notes = {parent: source_notes(parent) for parent in {path.parent for path in paths}}
+        named = {path.name: path for path in paths}
+        sources = {name: notes[path.parent][name] for name, path in named.items() if name in notes[path.parent]}
+        stems = names_by_stem(PictureFolder(Path(), [path.name for path in paths], {}), what)
+        return paths, tuple(stems), {stem: sources[name] for stem, name in stems.items() if name in sources}
     else:
         return None
-    if not paths:
-        raise BadInputError(f"{what}: expected at least one picture, found none in {given}")
-    names = tuple(one.with_suffix("").as_posix() for one in named)
-    repeated = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
-    if repeated:
-        raise BadInputError(
-            f"{what}: expected names that differ without their suffixes, because pictures are paired by these names; "
-            f"found several files for {few(repeated)}"
-        )
-    return paths, names, sources
+    if not folder.names:
+        raise BadInputError(f"{what}: expected at least one picture, found none in {folder.root}")
+    stems = names_by_stem(folder, what)
+    known = {stem: sources[name] for stem, name in stems.items() if name in sources}
+    return [folder.root / name for name in folder.names], tuple(stems), known
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------

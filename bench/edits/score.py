@@ -20,7 +20,7 @@ from bench.edits.pairing import Pairs, pair
 from bench.edits.pictures import Pictures
 from bench.edits.scores import Provenance, Scores
 from bench.edits.table import compact_table, differences_of, numbers_of, score_table
-from bench.errors import BadInputError
+from bench.errors import BadInputError, naming_extras
 from bench.evaluation.scoring import metric_protocols
 from bench.metrics.summary import Summary
 from bench.results.write import records_of
@@ -32,6 +32,7 @@ ONE = "edited"
 """Name of the editor if the caller gives the pictures of one editor without a name."""
 
 
+@naming_extras()
 def score(  # noqa: PLR0913  every argument after `mask` has a default that fits most callers
     truth: Pictures,
     edited: Pictures | Mapping[str, Pictures],

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from bench.config.overrides import command, group_of, key_of, setting
 from bench.data.encoding import write_picture
 from bench.data.items import Item
+from bench.data.listing import NOTES
 from bench.data.names import file_stem
 from bench.data.prefetch import ReadAhead
 from bench.data.prepared import Items
@@ -54,6 +55,10 @@ DESCRIPTIONS = {
 """For each folder of an export, the description in `README.txt`."""
 CAPTIONS = ("id", "picture", "caption")
 """Columns of `captions.csv`."""
+
+
+SOURCES = NOTES[0]
+"""Name of the file that says from which source each true picture was made."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,10 @@ def _write(folder: Path, items: Items, setup: Setup) -> None:
     write_atomically(
         folder / "items.csv", _csv(["id", "source", "mask_area", "prediction", *kinds], _lines(items, exported, kinds))
     )
+    if "truth" in kinds:  # `bench.score` reads the sources there
+        sources = zip((one.name for one in exported), items.sources, strict=True)
+        notes = [json.dumps({"file": name, "source": source}, ensure_ascii=False) + "\n" for name, source in sources]
+        write_atomically(folder / "truth" / SOURCES, "".join(notes))
     write_manifest(folder, items)
     text = _readme(setup, len(items), kinds, captions=bool(captioned))
     write_atomically(folder / "README.txt", text)
@@ -185,5 +194,14 @@ def _readme(setup: Setup, count: int, kinds: Sequence[str], *, captions: bool) -
         "",
         scoring,
         "",
+        *(
+            [
+                "python -m bench.score --truth truth --mask masks --edited NAME=PREDICTIONS, started in this folder, "
+                "scores them without a table. It reads the source of each item in truth/sources.jsonl.",
+                "",
+            ]
+            if "truth" in kinds
+            else []
+        ),
     ]
     return "\n".join(lines)

@@ -77,7 +77,7 @@ def test_other_pictures_are_refused(given: Any, message: str) -> None:
 def test_files_with_the_same_name_are_refused(tmp_path: Path) -> None:
     write(tmp_path, {"a": PIXELS[0]})
     (tmp_path / "a.bmp").write_bytes((tmp_path / "a.png").read_bytes())
-    with pytest.raises(BadInputError, match="found several files for a"):
+    with pytest.raises(BadInputError, match="expected pictures whose names differ without their suffixes"):
         read_pictures(tmp_path, "truth")
 
 

@@ -210,7 +210,8 @@ def test_another_export_needs_overwrite_and_leaves_no_old_file(
     assert "another value of limit" in refused([*command, "limit=1"], capsys)
     assert digests(out) == before
     assert main([*command, "limit=1", "overwrite=true"]) == 0
-    assert len(list((out / "truth").iterdir())) == len(lines(out)) == 1
+    assert len(list((out / "truth").glob("*.png"))) == len(lines(out)) == 1
+    assert len((out / "truth" / "sources.jsonl").read_text().splitlines()) == 1
 
 
 @pytest.mark.parametrize("extra", [[], ["overwrite=true"]])
