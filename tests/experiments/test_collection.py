@@ -10,6 +10,7 @@ from bench.config.compose import compose_config, typed
 from bench.config.experiment_configs import CollectionConfig
 from bench.experiments.collection import Collection
 from bench.results.run_folder import Results
+from tests.helpers import torchrun
 
 pytestmark = pytest.mark.blackbox
 
@@ -70,3 +71,19 @@ def test_statements_on_two_tables_are_custom_if_one_table_is(tmp_path: Path, wor
     claims = json.loads((tmp_path / "out" / "claims.json").read_text())["claims"]
     (across,) = [claim for claim in claims if claim["id"] == "T5.f"]
     assert across["scope"] == expected
+
+
+@pytest.mark.slow
+def test_two_processes_run_every_experiment_of_a_collection(tmp_path: Path) -> None:
+    names = ["table2_inpaint_imagenet", "table7_architecture_base", "table9_size_imagenet"]
+    words = [
+        "experiment=all_tables", f"experiments=[{','.join(names)}]", "limit=8", "profile.steps=2", "controls=[]",
+        "stage=tabulate", "device=cpu", f"out={tmp_path / 'out'}", f"paths.data={tmp_path / 'data'}",
+    ]  # fmt: skip
+    torchrun.run([*torchrun.launcher(2), "-m", "bench", *words], BENCH_STORE=str(tmp_path / "store"))
+    run = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert run["experiments"] == dict.fromkeys(names, 0)
+    assert run["latents"]["sampled"] >= 8
+    for name in names:
+        assert json.loads((tmp_path / "out" / name / "results.json").read_text())["rows"]
+        assert json.loads((tmp_path / "out" / name / "job.json").read_text())["status"] == 0
