@@ -48,8 +48,12 @@ def option(group: str, name: str) -> list[str]:
     """Return the override that chooses this option for the table's experiment."""
     if group == "dataset" and name == "folder":
         return ["dataset=folder", "dataset.root=pictures"]
+    if group == "dataset" and name == "prompts":
+        return ["dataset=prompts", "dataset.captions=captions.csv"]
     if group == "baseline" and name == "predictions":
         return ["baseline=predictions", "baseline.root=pictures"]
+    if group == "metrics" and name == "score":
+        return ["profile=paper", "metrics=score"]
     if group == "metrics":
         return [f"profile={name}"]  # whose own they are
     return [f"{group}={name}"]
