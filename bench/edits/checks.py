@@ -32,7 +32,11 @@ ZOOMED = 0.004
 EXPLAINED = 0.25
 """Smallest share of the difference over known pixels that shift and zoom must explain to be reported."""
 INVERTED = 4.0
-"""Factor by which the error of known pixels must exceed that of the hole for a mask that is probably inverted."""
+"""Factor by which the relative error of known pixels must exceed that of the hole for a mask that is probably inverted.
+
+A relative error is a mean squared error divided by the variance of the truth in the same region. An error that follows
+the texture, such as that of a shift, has about the same relative error in both regions.
+"""
 VISIBLE = (2 / 255) ** 2
 """Smallest mean squared error of known pixels for a mask that is probably inverted."""
 MOST = 0.6
@@ -85,6 +89,10 @@ class EditFacts:
     """Mean squared error over known pixels, for values in [0, 1]; NaN if no pixel is known."""
     hole_error: float
     """Mean squared error over the hole, for values in [0, 1]; NaN if there is no hole."""
+    known_relative: float
+    """`known_error` divided by the variance of the true known pixels."""
+    hole_relative: float
+    """`hole_error` divided by the variance of the true pixels in the hole."""
     registration: Registration | None = field(default=None)
 
 
@@ -110,8 +118,9 @@ def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
     """
     known = np.ones(truth.shape[:2], np.bool_) if hole is None else ~hole
     squared = np.square((edited.astype(np.float64) - truth) / 255).mean(-1)
-    known_error = float(squared[known].mean()) if known.any() else float("nan")
-    hole_error = float(squared[~known].mean()) if not known.all() else float("nan")
+    (known_error, known_relative), (hole_error, hole_relative) = (
+        _errors(squared, truth, region) for region in (known, ~known)
+    )
     identical = not squared.any()
     first, second = truth @ LUMINANCE, edited @ LUMINANCE
     return EditFacts(
@@ -121,8 +130,19 @@ def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
         not identical and known_error == 0,
         known_error,
         hole_error,
+        known_relative,
+        hole_relative,
         None if identical or known_error == 0 else register(first, second, known),
     )
+
+
+def _errors(squared: npt.NDArray[np.float64], truth: Pixels, region: Hole) -> tuple[float, float]:
+    """Return the mean squared error in a region, and this error relative to the truth's variance there."""
+    if not region.any():
+        return float("nan"), float("nan")
+    error = float(squared[region].mean())
+    variance = float((truth[region] / 255).var(0).mean())
+    return error, error / (variance + 1 / 255**2)
 
 
 def checks(
@@ -139,8 +159,8 @@ def checks(
     for editor in pairs.edited:
         found += _about_sizes(pairs, editor)
     for editor, facts in edits.items():
-        for check in (_identical, _pasted, _inverted, _moved):
-            found += check(pairs, editor, facts)
+        found += [*_identical(editor, facts), *_pasted(editor, facts)]
+        found += [*_inverted(editor, facts)] or [*_moved(editor, facts)]  # behind an inverted mask, nothing is known
         found += _jpeg(editor, pictures, facts)
         found += _same_output(pairs, editor, pictures, facts)
     return (*found, *_same_editors(edits))
@@ -197,7 +217,7 @@ def _about_sizes(pairs: Pairs, editor: str) -> Iterator[Check]:
     )
 
 
-def _identical(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+def _identical(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
     count = sum(one.identical for one in facts)
     if count:
         yield Check(
@@ -207,7 +227,7 @@ def _identical(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterato
         )
 
 
-def _pasted(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+def _pasted(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
     count = sum(one.pasted for one in facts)
     if count:
         yield Check(
@@ -218,21 +238,21 @@ def _pasted(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[C
         )
 
 
-def _inverted(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+def _inverted(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
     both = [one for one in facts if np.isfinite([one.known_error, one.hole_error]).all()]
-    wrong = [one for one in both if one.known_error > max(VISIBLE, INVERTED * one.hole_error)]
+    wrong = [one for one in both if one.known_error > VISIBLE and one.known_relative > INVERTED * one.hole_relative]
     if both and len(wrong) >= MOST * len(both):
         known, hole = (float(np.mean([getattr(one, name) for one in both])) for name in ("known_error", "hole_error"))
         yield Check(
             "inverted",
             editor,
             f"{editor}: the masks are probably inverted, because in {len(wrong)} of {len(both)} pictures the pixels "
-            f"that they call known changed more than those of the hole (mean squared error {known:.2g} against "
+            f"that they call known changed much more than those of the hole (mean squared error {known:.2g} against "
             f"{hole:.2g}); 1 or white must be the hole.",
         )
 
 
-def _moved(pairs: Pairs, editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
+def _moved(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
     found = [one.registration for one in facts if one.registration is not None]
     moved = [one for one in found if (one.shift > MOVED or abs(one.zoom) > ZOOMED) and one.explained > EXPLAINED]
     if not found or 2 * len(moved) < len(found):
