@@ -181,8 +181,8 @@ class DecoderTraining:
         between the two, for example in a validation, the step is repeated after a restart.
 
         SIGTERM ends a training of one process at once: an update that has not changed the weights yet is given up, and
-        the caller's block in `interruptible` is given up too. Several processes finish their current update, because
-        each of them waits for the others.
+        the caller's block in `interruptible` is given up too. Several processes wait for each other in every pass, so
+        they give up the update together, before their next pass.
 
         Raises:
             FloatingPointError: a loss is not finite. The message names the last checkpoint, which is complete.
@@ -223,14 +223,11 @@ class DecoderTraining:
                 rates = self._update()
                 self.step += 1
                 self.seconds += time.monotonic() - started
-                ending = self.world.size > 1 and self.world.any_process(self._request.made, self.device)
                 self._latest = Progressed(self.step, means, rates)
                 yield self._latest
                 # Save only now, so that a validation that the caller did not finish is repeated after a restart.
-                if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps or ending:
+                if self.step % self.recipe.save_every == 0 or self.step == self.recipe.steps:
                     self.save()
-                if ending and self.step < self.recipe.steps:
-                    raise TerminatedError
             if self._request.made:
                 raise TerminatedError
         self.decoder.eval()
@@ -262,13 +259,19 @@ class DecoderTraining:
         return self._request.ends_at_once() if self.world.size == 1 else nullcontext()
 
     def _gradients(self, step_of: DecoderStep, batches: Iterator[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Compute the gradients of one update, and return the mean of each loss over its passes."""
+        """Compute the gradients of one update, and return the mean of each loss over its passes.
+
+        Raises:
+            TerminatedError: SIGTERM was received. Of several processes, each of them raises it before the same pass.
+        """
         for optimizer in (self._optimizer, self._discriminator_optimizer):
             if optimizer is not None:
                 optimizer.zero_grad(set_to_none=True)
         passes = self.recipe.batch_size // self.at_once
         sums: dict[str, Tensor] = {}
         for number in range(passes):
+            if self.world.size > 1 and self.world.any_process(self._request.made, self.device):
+                raise TerminatedError
             batch = next(batches)
             with self._delay_exchange(number < passes - 1), tf32(self.recipe.precision == TF32):
                 losses = self._pass(step_of, batch, share=1 / passes)

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,25 @@ def test_two_processes_give_the_losses_of_one(pictures: Path, tmp_path: Path, ad
         assert first.keys() == second.keys()
         for name in first.keys() & {"l1", "perceptual", "discriminator"}:
             assert first[name] == pytest.approx(second[name], abs=1e-5)
+
+
+@pytest.mark.blackbox
+@pytest.mark.slow
+def test_sigterm_to_one_of_two_processes_ends_both_and_keeps_the_finished_updates(
+    pictures: Path, tmp_path: Path
+) -> None:
+    words = [str(TWO_PROCESSES), str(pictures), str(tmp_path / "stopped"), str(UPDATES), "hinge", "5e-6"]
+    command = [*torchrun.launcher(2), *words, "4"]
+    done = subprocess.run(command, env=torchrun.environment(), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode != 0
+    assert done.stderr.count("TerminatedError") >= 2  # one in each process
+    (saved,) = (tmp_path / "stopped" / "checkpoints").rglob("step_*.pt")
+    assert saved.stem == "step_00000004"  # an update of one pass is finished before the processes ask each other
+    torchrun.run([*torchrun.launcher(2), *words], seconds=300)
+    whole = [*words[:2], str(tmp_path / "whole"), *words[3:]]
+    torchrun.run([*torchrun.launcher(2), *whole], seconds=300)
+    rest, expected = (json.loads((tmp_path / name / "losses.json").read_text()) for name in ("stopped", "whole"))
+    assert rest == expected[4:]
 
 
 @pytest.mark.property
