@@ -93,7 +93,7 @@ def test_no_measure_waits_for_the_device_or_copies_constants_to_it_in_every_row(
     exemplars = [np.zeros((20, 30, 3), np.uint8)] * COUNT
     truth = torch.zeros(COUNT, 3, SIDE, SIDE, dtype=torch.uint8, device=META)
     image, mask = torch.zeros(truth.shape, device=META), torch.zeros(COUNT, 1, SIDE, SIDE, device=META)
-    scorer = Scorer(measures, truth, mask, exemplars, holes)
+    scorer = Scorer(measures, truth, mask, exemplars, holes=holes)
     units = [Unit(name, variant) for name in measures for variant in ("", "saved_round")]
     units += [Unit(name, HOLE_ONLY) for name, measure in measures.items() if measure.sees_hole]
     scorer.score(image, units, decoded=True)
