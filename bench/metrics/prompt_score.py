@@ -72,6 +72,8 @@ class PromptScore(Measure):
     It is NaN for an item without a text. The cosine is computed in float64.
     """
 
+    without_truth = ("clip_prompt",)
+
     def __init__(self, path: str | Path, model: str = "ViT-B-32-quickgelu", sha256: str = OPENAI_SHA256) -> None:
         """Load both encoders in float32 from one file; see `TextEncoder` for the arguments and the errors."""
         self.images = OpenCLIPEncoder(path, model, "fp32", sha256)
