@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -82,7 +81,6 @@ def measure(
     *,
     device: torch.device,
     batch_size: int | None,
-    quiet: bool,
 ) -> Measured:
     """Measure the pictures of every editor whose pictures all have the size of their truth.
 
@@ -91,7 +89,6 @@ def measure(
         measures: measures to apply.
         device: device of the measures.
         batch_size: number of pictures in a batch; None chooses it by the number of pixels.
-        quiet: True to show no progress.
     """
     editors = pairs.measurable
     collected = {editor: _Collected(len(pairs)) for editor in (TRUTH, *editors)}
@@ -137,13 +134,12 @@ def measure(
             collected[column.editor].add(places, name, values)
         return len(places)
 
-    with _progress(quiet, len(pairs)) as progress:
+    with Progress("score", len(pairs), unit="pictures") as progress:
         for places in _equal_sizes(pairs):
             height, width = pairs.truth.sizes[places[0]]
             size = batch_size or max(1, min(MOST, PIXELS.get(device.type, PIXELS["cpu"]) // (height * width)))
             for count in Batches(size, device=device).over(places, batch):
-                if progress is not None:
-                    progress.advance(count)
+                progress.advance(count)
     areas = np.array([pictures[place].hole for place in range(len(pairs))])
     scored = Scored(
         {editor: collected[editor].arrays() for editor in editors},
@@ -175,7 +171,3 @@ def _equal_sizes(pairs: Pairs) -> Iterator[list[int]]:
 
 def _ordered(found: Mapping[int, T]) -> list[T]:
     return [found[place] for place in sorted(found)]
-
-
-def _progress(quiet: bool, count: int) -> AbstractContextManager[Progress | None]:
-    return nullcontext() if quiet else Progress("score", count, unit="pictures")

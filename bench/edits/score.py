@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from bench.evaluation.scoring import metric_protocols
 from bench.metrics.summary import Summary
 from bench.results.write import records_of
 from bench.runtime.device import choose_device
+from bench.runtime.quiet import quiet as quietly
 
 __all__ = ["score"]
 
@@ -81,13 +83,9 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
     chosen = choose_device(device)
     loaded = load_measures(measures, pairs.tasks, chosen)
     read = time.monotonic()
-    measured = measure(
-        pairs,
-        loaded,
-        device=chosen,
-        batch_size=batch_size if isinstance(batch_size, int) else None,
-        quiet=quiet,
-    )
+    with quietly() if quiet else nullcontext():
+        size = batch_size if isinstance(batch_size, int) else None
+        measured = measure(pairs, loaded, device=chosen, batch_size=size)
     summary = Summary(measured.scored, loaded.fewest)
     found = checks(pairs, measured.pictures, measured.edits)
     table = score_table(pairs, summary, loaded, found, reference)

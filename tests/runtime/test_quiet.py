@@ -16,6 +16,7 @@ def test_only_errors_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     log = logging.getLogger("bench.quiet_test")
     handler = logging.StreamHandler(sys.stderr)
     log.addHandler(handler)
+    log.propagate = False  # another test may have given the root logger a handler
     try:
         with quiet():
             print("a result")
