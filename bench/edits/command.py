@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from bench.edits.score import score
 from bench.errors import BadInputError
+from bench.results.out_folder import check_writable
 from bench.results.run_folder import REPORT
 from bench.runtime.text import one_line, printable
 from bench.tables.grid import terminal
@@ -77,8 +79,10 @@ def _prompts(path: str | None) -> list[str] | None:
 def main(arguments: list[str]) -> int:
     """Run the command with arguments from the command line. Return the exit status: 0 scored, 2 bad input."""
     given = _arguments(arguments)
-    measures = given.measures.split(",")
+    measures = [name for name in given.measures.split(",") if name]
     try:
+        if given.out is not None:
+            check_writable(given.out, "--out")
         scores = score(
             given.truth,
             _editors(given.edited),
@@ -88,7 +92,7 @@ def main(arguments: list[str]) -> int:
             prompts=_prompts(given.prompts),
             exemplars=given.exemplars,
             device=given.device,
-            batch_size=int(given.batch_size) if given.batch_size.isdecimal() else given.batch_size,
+            batch_size=int(given.batch_size) if re.fullmatch(r"\d{1,9}", given.batch_size) else given.batch_size,
             quiet=given.quiet,
         )
         scores.show(terminal())

@@ -24,6 +24,9 @@ DEVIATIONS = 4.0
 """Number of standard errors by which this mean must exceed 0."""
 FREQUENCIES = 3
 """Number of frequencies that must show a trace."""
+FEWEST_LEVELS = 32
+"""Smallest number of grey levels of a picture that can be judged. With fewer, as in line art, regular patterns of the
+drawing look like steps."""
 MOST_BLOCKS = 1024
 """Largest number of blocks that are looked at. In a larger picture, they are evenly spaced."""
 BIN = 0.125
@@ -42,6 +45,8 @@ def has_jpeg_traces(luminance: npt.NDArray[np.float32]) -> bool:
     Args:
         luminance: H×W luminance from 0 to 255, by the formula of JFIF: 0.299 R + 0.587 G + 0.114 B.
     """
+    if len(np.unique(luminance.round())) < FEWEST_LEVELS:
+        return False
     height, width = (side // SIDE for side in luminance.shape)
     blocks = luminance[: height * SIDE, : width * SIDE].reshape(height, SIDE, width, SIDE).swapaxes(1, 2)
     chosen = blocks.reshape(-1, SIDE, SIDE)[:: max(1, -(-height * width // MOST_BLOCKS))]

@@ -35,6 +35,12 @@ METRICS_OF: Mapping[str, tuple[str, ...]] = {
 """Metrics with a value for every picture that a measure with a network computes, by the name of the measure."""
 
 
+NEEDING: Mapping[str, str] = {"clip": "editing", "prompt": "prompted"}
+"""Task without whose input a measure has no value, by the name of the measure."""
+GIVEN: Mapping[str, str] = {"editing": "exemplars", "prompted": "prompts"}
+"""Argument that makes a task possible."""
+
+
 @dataclass(frozen=True)
 class Measures:
     """The measures of a scoring, and the metrics for which the file of a network is missing."""
@@ -72,6 +78,9 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     specs: dict[str, Any] = resolved["metrics"]["measures"]
     usual = [name for task in tasks for name in resolved["metrics"]["tasks"].get(task, ())]
     names = _names(chosen, specs, usual)
+    for name, task in NEEDING.items():
+        if name in names and task not in tasks:
+            raise BadInputError(f"measures: {name} needs {GIVEN[task]}, found none")
     missing: dict[str, Need] = {}
     for name in names:
         found = needs({name: specs[name]["measure"]}, resolved["paths"])
@@ -134,7 +143,9 @@ def _names(chosen: str | Sequence[str], specs: Mapping[str, Any], usual: Sequenc
         if chosen in SETS:
             return list(dict.fromkeys(usual))
         chosen = [chosen]
-    unknown = [name for name in chosen if name not in specs]
+    if not isinstance(chosen, Sequence):
+        raise BadInputError(f"measures: expected a name or a list of names, found {type(chosen).__name__}")
+    unknown = [name for name in chosen if not isinstance(name, str) or name not in specs]
     if unknown or not chosen:
         raise BadInputError(
             f"measures: expected {', '.join(SETS)}, or some of {', '.join(specs)}, found "

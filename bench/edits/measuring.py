@@ -18,6 +18,7 @@ from bench.evaluation.batch_size import Batches
 from bench.generation.generator import picture_batch
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.features import Features
+from bench.metrics.known_region import to_uint8
 from bench.metrics.scores import Scored
 from bench.runtime.copies import ReadBack
 from bench.runtime.progress import Progress
@@ -119,7 +120,7 @@ def measure(
         for editor in editors:
             edited = [pairs.edited[editor].read(place) for place in places]
             for place, pixels, hole, image in zip(places, true, holes, edited, strict=True):
-                levels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+                levels = to_uint8(image, rounding="truncate").permute(1, 2, 0).numpy()
                 edits[editor][place] = edit_facts(pixels, levels, hole)
             scores = scorer.score(_like_a_decoder(edited).to(device), units)
             found |= {

@@ -15,8 +15,10 @@ from bench.data.listing import few
 from bench.edits.pictures import Masks, Pictures, PictureSet, read_masks, read_pictures
 from bench.errors import BadInputError
 
-__all__ = ["LEAST_SIDE", "Pairs", "pair"]
+__all__ = ["LEAST_SIDE", "ONE", "Pairs", "pair"]
 
+ONE = "edited"
+"""Name of the editor if the caller gives the pictures of only one editor, without a name."""
 LEAST_SIDE = 11
 """Smallest side of a picture in pixels, which is the side of the window of the structural similarity."""
 Named = TypeVar("Named", PictureSet, Masks)
@@ -84,11 +86,11 @@ def pair(
             its picture, or a picture is too small.
     """
     base = read_pictures(truth, "truth")
+    base.require_levels()
     count = len(base)
     names = base.names or tuple(str(place) for place in range(count))
     sets = {
-        name: _in_order(read_pictures(given, f"edited {name}"), base, edited[name], truth)
-        for name, given in edited.items()
+        name: _in_order(read_pictures(given, _named(name)), base, edited[name], truth) for name, given in edited.items()
     }
     masks = None if mask is None else _in_order(read_masks(mask), base, mask, truth)
     small = [f"{name} ({height}×{width})" for name, (height, width) in zip(names, base.sizes, strict=True)
@@ -107,9 +109,29 @@ def pair(
                 f"size: {few(unlike)}"
             )
     painted = None if exemplars is None else _in_order(read_pictures(exemplars, "exemplars"), base, exemplars, truth)
-    if prompts is not None and len(prompts) != count:
-        raise BadInputError(f"prompts: expected {count} texts, one for each picture in truth, found {len(prompts)}")
+    if prompts is not None:
+        _check_prompts(prompts, count)
     return Pairs(names, base.reordered(range(count), names), sets, masks, painted, prompts)
+
+
+def _named(editor: str) -> str:
+    """Return the name of an editor's pictures in messages."""
+    return ONE if editor == ONE else f"{ONE} {editor}"
+
+
+def _check_prompts(prompts: Sequence[str], count: int) -> None:
+    """Check that there is a valid text for each picture.
+
+    Raises:
+        BadInputError: the prompts are no list of texts, or their number is another one.
+    """
+    if isinstance(prompts, str) or not isinstance(prompts, Sequence):
+        raise BadInputError(f"prompts: expected a list of texts, found {type(prompts).__name__}")
+    wrong = [one for one in prompts if not isinstance(one, str) or not one.isprintable()]
+    if wrong:
+        raise BadInputError(f"prompts: expected printable texts, each on one line, found {wrong[0]!r}")
+    if len(prompts) != count:
+        raise BadInputError(f"prompts: expected {count} texts, one for each picture in truth, found {len(prompts)}")
 
 
 def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) -> Named:

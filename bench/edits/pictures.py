@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,7 +34,11 @@ Pictures: TypeAlias = str | Path | Sequence[str | Path] | Sequence[Array] | Arra
 Size = tuple[int, int]
 """Height and width in pixels."""
 
+SUFFIXES = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+"""Suffixes of files that are certainly meant as pictures."""
 LARGEST = 255
+OFF_GRID = 1e-3
+"""Largest distance in grey levels of a true picture's floats from whole grey levels."""
 GREY = (16, 239)
 """Smallest and largest grey level that counts as neither black nor white in a mask."""
 
@@ -52,6 +56,8 @@ class PictureSet:
     """Function that returns the picture at an index as 3×H×W float32 in [0, 1]. 8-bit levels k become k / 255."""
     sources: Mapping[str, str]
     """Source of a picture by its name, for pictures whose folder has notes on their sources."""
+    floats: Mapping[int, Tensor] = field(default_factory=dict)
+    """Pictures that were given as floats, by their index."""
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -60,6 +66,20 @@ class PictureSet:
         """Return the picture at an index as H×W×3 uint8, rounded to the nearest grey level."""
         levels: Pixels = to_uint8(self.read(place), rounding="round").permute(1, 2, 0).numpy()
         return levels
+
+    def require_levels(self) -> None:
+        """Require that all floats are 8-bit levels k / 255, as those of a true picture must be.
+
+        Raises:
+            BadInputError: some are not.
+        """
+        for place, floats in self.floats.items():
+            levels = floats * LARGEST
+            if float((levels - levels.round()).abs().max()) > OFF_GRID:
+                raise BadInputError(
+                    f"{self.what}[{place}]: expected the values k / {LARGEST} of an 8-bit picture, found values "
+                    "between them; round them, or give uint8"
+                )
 
     def reordered(self, places: Sequence[int], names: tuple[str, ...]) -> PictureSet:
         """Return the pictures at some indices, in this order and with these names."""
@@ -130,6 +150,7 @@ def read_pictures(given: Pictures, what: str) -> PictureSet:
         tuple((int(one.shape[1]), int(one.shape[2])) for one in arrays),
         lambda place: _as_floats(arrays[place]),
         {},
+        {place: one for place, one in enumerate(arrays) if one.is_floating_point()},
     )
 
 
@@ -150,10 +171,12 @@ def read_masks(given: Pictures, what: str = "mask") -> Masks:
     if files is not None:
         paths, names, _ = files
         sizes = tuple((height, width) for width, height in map(size_of, paths))
-        return Masks(what, names, sizes, lambda place: mask_levels(paths[place]))
-    arrays = [_mask(one, f"{what}[{place}]") for place, one in enumerate(_arrays(given, what, 3))]
-    sizes = tuple((one.shape[0], one.shape[1]) for one in arrays)
-    return Masks(what, None, sizes, lambda place: arrays[place])
+        return Masks(what, names, sizes, lambda place: _levels_of_file(paths[place]))
+    tensors = [_mask(one, f"{what}[{place}]") for place, one in enumerate(_arrays(given, what, 3))]
+    whole = [one for one in tensors if not one.is_floating_point()]
+    scale = LARGEST if all(int(one.max()) <= 1 for one in whole) else 1
+    levels = [_mask_levels(one, scale) for one in tensors]
+    return Masks(what, None, tuple((one.shape[0], one.shape[1]) for one in levels), lambda place: levels[place])
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -166,7 +189,10 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
         BadInputError: a folder or file is missing, there is no picture, or two files have the same name.
     """
     if isinstance(given, str | os.PathLike):
+        if not os.fspath(given):
+            raise BadInputError(f"{what}: expected a folder of pictures, found an empty text")
         folder = picture_folder(Path(given), what, "a folder of pictures")
+        _refuse_unread(folder, what)
         sources = source_notes(folder.root)
     elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):
         paths = [Path(str(one)) for one in given]
@@ -185,6 +211,13 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
     stems = names_by_stem(folder, what)
     known = {stem: sources[name] for stem, name in stems.items() if name in sources}
     return [folder.root / name for name in folder.names], tuple(stems), known
+
+
+def _refuse_unread(folder: PictureFolder, what: str) -> None:
+    """Raise BadInputError if a file with the suffix of a picture is no picture, such as an empty file."""
+    unread = [f"{name} ({why})" for name, why in folder.left_out.items() if Path(name).suffix.lower() in SUFFIXES]
+    if unread:
+        raise BadInputError(f"{what}: expected pictures, found {len(unread)} that cannot be read: {few(unread)}")
 
 
 # --- arrays ----------------------------------------------------------------------------------------------------------
@@ -218,7 +251,9 @@ def _arrays(given: Any, what: str, axes: int) -> list[Array]:
         raise BadInputError(f"{what}: expected at least one picture, found none")
     for one in found:
         if not isinstance(one, np.ndarray | Tensor):
-            raise BadInputError(f"{what}: expected arrays or paths, found {type(one).__name__} in the list")
+            raise BadInputError(
+                f"{what}: expected a list of arrays or a list of paths, found {type(one).__name__} among arrays"
+            )
     return found
 
 
@@ -232,7 +267,7 @@ def _picture(one: Array, what: str) -> Tensor:
         BadInputError: the type, the shape or the range is another one.
     """
     found = f"{str(one.dtype).removeprefix('torch.')} of shape {'×'.join(map(str, one.shape))}"
-    tensor = _tensor(one)
+    tensor = _tensor(one, what)
     if tensor.dtype == torch.uint8:
         if tensor.ndim != 3 or tensor.shape[-1] != 3:
             turned = tensor.ndim == 3 and tensor.shape[0] == 3
@@ -248,11 +283,24 @@ def _picture(one: Array, what: str) -> Tensor:
     return _unit(_not_empty(tensor, what), what)
 
 
-def _tensor(one: Array) -> Tensor:
-    """Return an array as a tensor on the CPU. A read-only array is copied, because a tensor cannot be read-only."""
-    if isinstance(one, Tensor):
-        return one.detach().cpu()
-    return torch.from_numpy(one if one.flags.writeable else one.copy())
+def _tensor(one: Array, what: str) -> Tensor:
+    """Return an array as a dense tensor on the CPU, with a copy of the values if a tensor cannot share them.
+
+    Raises:
+        BadInputError: the array has no plain numbers.
+    """
+    if isinstance(one, np.ndarray):
+        if isinstance(one, np.ma.MaskedArray):
+            raise BadInputError(f"{what}: expected an array without a mask of its own, found a masked array")
+        native = one.astype(one.dtype.newbyteorder("="), copy=False)
+        simple = native.flags.writeable and all(step >= 0 for step in native.strides)
+        try:
+            return torch.from_numpy(native if simple else native.copy())
+        except TypeError:
+            raise BadInputError(f"{what}: expected an array of numbers, found the type {one.dtype}") from None
+    if one.layout != torch.strided or one.device.type == "meta" or one.is_quantized or one.is_complex():
+        raise BadInputError(f"{what}: expected a dense tensor of real numbers, found another kind ({one.dtype})")
+    return one.detach().cpu()
 
 
 def _not_empty(tensor: Tensor, what: str) -> Tensor:
@@ -267,22 +315,23 @@ def _unit(tensor: Tensor, what: str) -> Tensor:
     Raises:
         BadInputError: a value is NaN, infinite, or outside [0, 1].
     """
+    tensor = tensor.float()
     if not bool(torch.isfinite(tensor).all()):
         raise BadInputError(f"{what}: expected finite values, found NaN or infinite ones")
     low, high = (float(bound) for bound in torch.aminmax(tensor))
     if low < 0 or high > 1:
         hint = "; (x + 1) / 2 maps [-1, 1] to [0, 1]" if -1 <= low < 0 and high <= 1 else ""
         raise BadInputError(f"{what}: expected values in [0, 1], found {low:g} to {high:g}{hint}")
-    return tensor.float()
+    return tensor
 
 
-def _mask(one: Array, what: str) -> Pixels:
-    """Check one mask, and return its grey levels H×W as uint8, 255 in the hole.
+def _mask(one: Array, what: str) -> Tensor:
+    """Check one mask, and return it as a tensor H×W of integers from 0 to 255, or of floats in [0, 1].
 
     Raises:
         BadInputError: the type, the shape or the range is another one.
     """
-    tensor = _tensor(one)
+    tensor = _tensor(one, what)
     if tensor.ndim == 3 and 1 in (tensor.shape[0], tensor.shape[-1]):
         tensor = tensor.squeeze(0) if tensor.shape[0] == 1 else tensor.squeeze(-1)
     if tensor.ndim != 2:
@@ -290,17 +339,37 @@ def _mask(one: Array, what: str) -> Pixels:
             f"{what}: expected a mask of shape H×W, 1×H×W or H×W×1, found {'×'.join(map(str, one.shape))}"
         )
     tensor = _not_empty(tensor, what)
-    if tensor.dtype == torch.bool:
-        levels = tensor.to(torch.uint8) * LARGEST
-    elif tensor.is_floating_point():
-        levels = (_unit(tensor, what) * LARGEST).round().to(torch.uint8)
-    else:
-        low, high = int(tensor.min()), int(tensor.max())
-        if low < 0 or high > LARGEST:
-            raise BadInputError(f"{what}: expected integers from 0 to {LARGEST}, found {low} to {high}")
-        levels = (tensor * (LARGEST if high <= 1 else 1)).to(torch.uint8)
-    found: Pixels = levels.numpy()
+    if tensor.is_floating_point():
+        return _unit(tensor, what)
+    tensor = tensor.to(torch.int64)
+    low, high = int(tensor.min()), int(tensor.max())
+    if low < 0 or high > LARGEST:
+        raise BadInputError(f"{what}: expected integers from 0 to {LARGEST}, found {low} to {high}")
+    return tensor
+
+
+def _mask_levels(mask: Tensor, scale: int) -> Pixels:
+    """Return a mask as grey levels, uint8 of shape H×W.
+
+    Args:
+        mask: result of `_mask`.
+        scale: factor of integers: 255 if all masks have only the values 0 and 1, and otherwise 1.
+    """
+    levels = (mask * LARGEST).round() if mask.is_floating_point() else mask * scale
+    found: Pixels = levels.to(torch.uint8).numpy()
     return found
+
+
+def _levels_of_file(path: Path) -> Pixels:
+    """Read a mask as grey levels.
+
+    Raises:
+        BadInputError: the file cannot be read, or its values are 0 and 1, which are both black.
+    """
+    levels = mask_levels(path)
+    if levels.max() == 1:
+        raise BadInputError(f"{path}: expected a mask in black (0) and white (255), found the values 0 and 1")
+    return levels
 
 
 def _levels_as_floats(pixels: Pixels) -> Tensor:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from hashlib import sha256
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bench.data.items import sha256_of
 from bench.edits.checks import PictureFacts, checks
 from bench.edits.measures import load_measures
 from bench.edits.measuring import measure
-from bench.edits.pairing import Pairs, pair
+from bench.edits.pairing import ONE, Pairs, pair
 from bench.edits.pictures import Pictures
 from bench.edits.scores import Provenance, Scores
 from bench.edits.table import compact_table, differences_of, numbers_of, score_table
@@ -29,9 +30,6 @@ from bench.runtime.device import choose_device
 from bench.runtime.quiet import quiet as quietly
 
 __all__ = ["score"]
-
-ONE = "edited"
-"""Name of the editor if the caller gives the pictures of one editor without a name."""
 
 
 @naming_extras()
@@ -78,18 +76,20 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
     """
     started = time.monotonic()
     editors = dict(edited) if isinstance(edited, Mapping) else {ONE: edited}
-    _check_arguments(editors, reference, batch_size)
+    _check_arguments(editors, reference, batch_size, device)
     pairs = pair(truth, editors, mask, exemplars=exemplars, prompts=prompts)
     chosen = choose_device(device)
+    if chosen.type == "meta":
+        raise BadInputError("device: expected a device that computes values, found meta")
     loaded = load_measures(measures, pairs.tasks, chosen)
     read = time.monotonic()
     with quietly() if quiet else nullcontext():
-        size = batch_size if isinstance(batch_size, int) else None
+        size = None if isinstance(batch_size, str) else int(batch_size)
         measured = measure(pairs, loaded, device=chosen, batch_size=size)
     summary = Summary(measured.scored, loaded.fewest)
     found = checks(pairs, measured.pictures, measured.edits)
     table = score_table(pairs, summary, loaded, found, reference)
-    differences = differences_of(summary, reference if reference in pairs.measurable else None)
+    differences = differences_of(summary, reference)
     seconds = {"load": read - started, "score": time.monotonic() - read}
     provenance = Provenance(
         _manifest(pairs, measured.pictures),
@@ -98,7 +98,12 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         str(chosen),
         torch.get_num_threads(),
         seconds,
-        _command(editors, truth, mask, reference),
+        _command(
+            [truth, mask, exemplars],
+            editors,
+            {"--reference": reference, "--measures": measures, "--device": device, "--batch-size": batch_size},
+            prompted=prompts is not None,
+        ),
     )
     return Scores(
         compact_table(table),
@@ -113,7 +118,7 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
     )
 
 
-def _check_arguments(editors: Mapping[str, Any], reference: str | None, batch_size: int | str) -> None:
+def _check_arguments(editors: Mapping[str, Any], reference: str | None, batch_size: int | str, device: str) -> None:
     """Check the arguments that can be checked without reading a picture.
 
     Raises:
@@ -124,9 +129,11 @@ def _check_arguments(editors: Mapping[str, Any], reference: str | None, batch_si
     wrong = [name for name in editors if not isinstance(name, str) or not name.strip() or not name.isprintable()]
     if wrong:
         raise BadInputError(f"edited: expected names of editors as printable texts, found {wrong[0]!r}")
-    if reference is not None and reference not in editors:
+    if reference is not None and (not isinstance(reference, str) or reference not in editors):
         raise BadInputError(f"reference: expected one of {', '.join(editors)}, found {reference}")
-    whole = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
+    if not isinstance(device, str):
+        raise BadInputError(f"device: expected the name of a device, found {device!r}")
+    whole = isinstance(batch_size, Integral) and not isinstance(batch_size, bool) and batch_size >= 1
     if not whole and batch_size != "auto":
         raise BadInputError(f"batch_size: expected auto or a whole number of at least 1, found {batch_size!r}")
 
@@ -148,20 +155,39 @@ def _manifest(pairs: Pairs, pictures: Sequence[PictureFacts]) -> dict[str, Any]:
     ]
     return {
         "subset": "custom",
-        "resolution": None,
         "masks": "whole" if pairs.masks is None else "given",
+        "seed": 0,
+        "dropped": [],
+        "broken": {},
+        "left_out": {},
+        "grey_masks": sum(facts.grey > 0 for facts in pictures),
         "items": items,
     }
 
 
-def _command(editors: Mapping[str, Pictures], truth: Pictures, mask: Pictures | None, reference: str | None) -> str:
-    """Return a command line that repeats a scoring of folders, or a call in Python with the arguments' types."""
-    folders = [truth, *editors.values(), *([] if mask is None else [mask])]
-    if all(isinstance(one, str | Path) for one in folders):
-        words = ["python", "-m", "bench.score", "--truth", str(truth)]
-        words += [word for name, given in editors.items() for word in ("--edited", f"{name}={given}")]
-        words += [] if mask is None else ["--mask", str(mask)]
-        return shlex.join(words + ([] if reference is None else ["--reference", reference]))
-    names = ", ".join(f"{name!r}: …" for name in editors)
-    masked = "" if mask is None else ", mask=…"
-    return f"bench.score(truth=…, edited={{{names}}}{masked}, reference={reference!r})  # arrays or lists in Python"
+def _command(
+    given: Sequence[Pictures | None],
+    editors: Mapping[str, Pictures],
+    options: Mapping[str, str | int | Sequence[str] | None],
+    *,
+    prompted: bool,
+) -> str:
+    """Return a command line that repeats a scoring of folders, or a note that it was called from Python.
+
+    Args:
+        given: true pictures, masks and exemplars; None for what was not given.
+        editors: pictures of each editor, by its name.
+        options: value of each further option of the command; None for what was not given.
+        prompted: whether prompts were given, of which the command needs a file.
+    """
+    folders = dict(zip(("--truth", "--mask", "--exemplars"), given, strict=True))
+    named = [one for one in (*folders.values(), *editors.values()) if one is not None]
+    if prompted or not all(isinstance(one, str | Path) for one in named):
+        return f"bench.score(…)  # called in Python for {', '.join(editors)}, with arguments that no command line has"
+    words = ["python", "-m", "bench.score"]
+    words += [word for name, folder in folders.items() if folder is not None for word in (name, str(folder))]
+    words += [word for name, folder in editors.items() for word in ("--edited", f"{name}={folder}")]
+    for option, value in options.items():
+        if value is not None and value not in ("auto", "default"):
+            words += [option, str(value) if isinstance(value, str | int) else ",".join(value)]
+    return shlex.join(words)

@@ -15,15 +15,16 @@ from rich.console import Console
 from bench.data.items import Item
 from bench.edits.checks import Check
 from bench.edits.pairing import Pairs
+from bench.errors import BadInputError
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
 from bench.reporting.gallery import ComparedRows, Gallery, choose, compared, drawn, fill
 from bench.reporting.page import Page, report_page
 from bench.results.environment import environment
-from bench.results.influences import write_influences
+from bench.results.influences import INFLUENCES, write_influences
 from bench.results.out_folder import check_folder, claim, writable_folder
 from bench.results.run_files import MANIFEST
-from bench.results.run_folder import REPORT
+from bench.results.run_folder import REPORT, RUN
 from bench.results.write import Measured, write_records, write_results, write_run, write_table
 from bench.runtime.files import write_atomically, write_json
 from bench.store import content_key
@@ -34,6 +35,7 @@ from bench.tables.render import further_grids, measured_grid, print_table, rende
 __all__ = ["Provenance", "Scores"]
 
 FIRST_LINE = "pictures that a caller gave; compare these numbers only with numbers of the same pictures and protocols"
+OVERWRITE = "overwrite=True, or --overwrite,"
 EXPERIMENT = "score"
 """Name that stands in the place of an experiment's name in the files of a scoring."""
 
@@ -63,7 +65,7 @@ class Scores:
     table: pandas.DataFrame
     """A line for each metric, a column for each editor. A cell has the value and its standard error as text."""
     numbers: pandas.DataFrame
-    """The same values as numbers, with a line for each metric and editor, and the reason where a value is missing."""
+    """The values of `table` as numbers, with a line for each metric and editor, and the reason where a value is missing."""
     records: pandas.DataFrame
     """A line for each picture (`item`) and editor (`row`), and a column for each metric of single pictures."""
     differences: pandas.DataFrame
@@ -84,13 +86,15 @@ class Scores:
         return (f"<ul>{found}</ul>" if found else "") + html_table(measured_grid(self._typed))
 
     def show(self, console: Console) -> None:
-        """Print the checks and the main table.
+        """Print the checks, the main table, and the reasons why metrics were not measured.
 
         Args:
             console: console on which they are printed.
         """
-        print_table(self._typed, console, verbose=False)
         print_notes([check.text for check in self.checks], console)
+        print_table(self._typed, console, verbose=False)
+        reasons = {found.reason for row in self._typed.rows for found in row.measured.values() if found.reason}
+        print_notes([note for note in self._typed.notes if any(reason in note for reason in reasons)], console)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the files that a run leaves, and the page `report.html`, into a folder.
@@ -98,8 +102,8 @@ class Scores:
         `python -m bench.compare` and `python -m bench.explain` read such a folder.
 
         Args:
-            folder: new or empty folder, or the folder of an earlier scoring of the same pictures.
-            overwrite: whether the folder may contain anything else.
+            folder: new or empty folder, or the folder in which an equal scoring was saved before.
+            overwrite: whether the folder may contain another scoring, a run or other files.
 
         Returns:
             The path of the folder.
@@ -107,16 +111,25 @@ class Scores:
         Raises:
             BadInputError: the folder cannot be written, or contains other files.
         """
+        if not isinstance(folder, str | Path):
+            raise BadInputError(f"out: expected the path of a folder, found {folder!r}")
         made, rows = self.provenance, [row.key for row in self._typed.rows]
         manifest = content_key({"items": made.manifest["items"]})
-        config = {"editors": rows, "reference": self._typed.reference, "manifest": manifest}
+        config = {
+            "editors": rows,
+            "reference": self._typed.reference,
+            "manifest": manifest,
+            "protocols": {metric: protocol.hash for metric, protocol in made.protocols.items()},
+            "numbers": content_key({"numbers": self.numbers.to_csv(), "records": self.records.to_csv()}),
+        }
         content = {"experiment": EXPERIMENT, "config": config}
-        check_folder(str(folder), content, overwrite=overwrite)
+        check_folder(str(folder), content, overwrite=overwrite, allowing=OVERWRITE)
+        facts = self._facts(manifest)
+        page = report_page(self._page(facts))  # before anything is replaced
         out = writable_folder(str(folder), "out")
-        for name in ("run.json", REPORT):
+        for name in (RUN, REPORT, INFLUENCES):
             (out / name).unlink(missing_ok=True)
         claim(out, content)
-        facts = self._facts(manifest)
         write_json(out / MANIFEST, dict(made.manifest))
         write_records(out, self.records)
         if self._summary.scored.rows:
@@ -129,7 +142,7 @@ class Scores:
             protocols=made.protocols,
             measures=self._summary.scored.measures,
         )
-        write_atomically(out / REPORT, report_page(self._page(facts)))
+        write_atomically(out / REPORT, page)
         write_run(out, facts)
         return out
 
@@ -175,8 +188,11 @@ class Scores:
             checks=[check.text for check in self.checks],
         )
 
-    def _gallery(self) -> Gallery:
-        """Return the pictures that the page shows. Editors whose pictures have other sizes are left out."""
+    def _gallery(self) -> Gallery | None:
+        """Return the pictures that the page shows; None if no editor was measured.
+
+        Editors whose pictures have other sizes are left out.
+        """
         scored, pairs = self._summary.scored, self._pairs
         values = {
             editor: {name: np.asarray(array) for name, array in arrays.items() if array.ndim == 1}
@@ -192,7 +208,7 @@ class Scores:
             )
 
         if not values:
-            return Gallery()
+            return None
         return fill(choose(rows) or drawn(len(pairs), 0), images, rows, of=len(pairs))
 
     def _item(self, place: int) -> Item:

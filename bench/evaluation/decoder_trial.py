@@ -157,7 +157,7 @@ def _check_arguments(
         ("resolution", resolution, 1),
         ("batch_size", batch_size, 2),
     ):
-        if not isinstance(value, int) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise BadInputError(f"{name}: expected a whole number of {least} or more, found {value!r}")
     if resolution % multiple:
         raise BadInputError(f"resolution: expected a multiple of the factor {multiple}, found {resolution}")
@@ -172,8 +172,11 @@ def _device(module: object, device: str | torch.device | None) -> torch.device:
     if device is None:
         return next((tensor.device for tensor in _tensors(module)), torch.device("cpu"))
     try:
-        return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError) as error:  # the second one if PyTorch was built without CUDA
+        found = torch.empty(0, device=device).device
+        if found.type == "meta":
+            raise RuntimeError("its tensors have no values")
+        return found
+    except (RuntimeError, AssertionError, TypeError) as error:  # AssertionError if PyTorch was built without CUDA
         said = one_line(str(error).partition("\n")[0])
         raise BadInputError(f"device: expected a device that exists, such as cpu, found {device} ({said})") from None
 
@@ -259,7 +262,7 @@ def _image(method: Decoded, batch: Batch) -> Tensor:
         made = _without_tuple(method.decoder(*inputs))
         if isinstance(made, Tensor) and made.shape != batch.image.shape:
             raise _SizeError(f"expected an image {_size(batch.image)} from the decoder, found {_size(made)}")
-        image = checked_image(made, len(batch.ids), batch.image, "decoder")
+        image = checked_image(made, len(batch.ids), batch.image, "decoder").detach()
     for name, was, now in zip(names, before, inputs, strict=False):
         if not torch.equal(was, now):
             raise _StopError(f"expected that the decoder leaves its input {name} unchanged, found a change")

@@ -193,7 +193,7 @@ def _items(run: Path, results: Plain, entry: Plain, metric: str, row: str) -> Pl
         "of": None if items is None else len(items),
         "subset": results["subset"],
         "manifest": results["manifest"],
-        "resolution": manifest["resolution"] if manifest else None,
+        "resolution": manifest.get("resolution") if manifest else None,
         "masks": manifest["masks"] if manifest else None,
         "manifest_file": str(run / MANIFEST) if manifest else None,
         "records": f"{records}: column {metric} where row is {row}" if metric in columns else None,

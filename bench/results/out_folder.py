@@ -134,7 +134,7 @@ def check_out(config: RunConfig) -> None:
         check_folder(config.out, claim_of(config), overwrite=config.overwrite)
 
 
-def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> None:
+def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool, allowing: str = "overwrite=true") -> None:
     """Check that a run may write into an existing folder, or that a new folder can be created.
 
     Args:
@@ -142,6 +142,7 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
         content: result of `claim_of`, which is compared with the earlier run in the folder.
         overwrite: whether the run may write into the folder even if it contains the finished run of another
             configuration, or only files of other programs.
+        allowing: text in messages that names the setting `overwrite`.
 
     Raises:
         BadInputError: the path is a file or cannot be written. Without `overwrite`, also: the folder contains the
@@ -155,20 +156,23 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool) -> No
         first = min(path.name for path in folder.iterdir())
         raise BadInputError(
             f"out: expected an empty folder or the folder of an earlier run, found other files in {folder}, such as "
-            f"{first}; overwrite=true allows this folder"
+            f"{first}; {allowing} allows this folder"
         )
     if not any((folder / name).exists() for name in FINISHED):
         return
-    refuse_another_run(folder, _read(folder / STARTED) or _read(folder / RUN), content)
+    refuse_another_run(folder, _read(folder / STARTED) or _read(folder / RUN), content, allowing)
 
 
-def refuse_another_run(folder: Path, earlier: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+def refuse_another_run(
+    folder: Path, earlier: Mapping[str, Any], content: Mapping[str, Any], allowing: str = "overwrite=true"
+) -> None:
     """Require that a folder holds the files of the same experiment with the same configuration.
 
     Args:
         folder: the folder, for the message.
         earlier: data with which the run that wrote the folder marked it, as `claim_of` returns them.
         content: data of the present run, as `claim_of` returns them.
+        allowing: text in messages that names the setting `overwrite`.
 
     Raises:
         BadInputError: the experiment or the configuration is another one.
@@ -177,14 +181,14 @@ def refuse_another_run(folder: Path, earlier: Mapping[str, Any], content: Mappin
     if earlier.get("experiment") != expected:
         found = earlier.get("experiment") or "an unreadable run.json"
         raise BadInputError(
-            f"out: expected an empty folder or an earlier run of {expected}, found {found} in {folder}; overwrite=true "
-            "allows this folder"
+            f"out: expected an empty folder or an earlier run of {expected}, found {found} in {folder}; "
+            f"{allowing} allows this folder"
         )
     other = next(_differences(earlier.get("config"), content["config"]), None)
     if other is not None:
         raise BadInputError(
             f"out: expected an empty folder or an earlier run with the same configuration, found a finished run with "
-            f"another value of {other} in {folder}; overwrite=true allows this folder"
+            f"another value of {other} in {folder}; {allowing} allows this folder"
         )
 
 

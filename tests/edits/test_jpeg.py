@@ -43,3 +43,9 @@ def test_flat_noisy_and_small_pictures_show_no_traces(shape: tuple[int, int]) ->
     rng = np.random.default_rng(3)
     assert not has_jpeg_traces(np.full(shape, 128, np.float32))
     assert not has_jpeg_traces(rng.integers(0, 256, shape).astype(np.float32))
+
+
+def test_line_art_shows_no_traces() -> None:
+    places = np.indices((64, 64)).sum(0)
+    for width in (1, 2, 4):
+        assert not has_jpeg_traces(np.where(places // width % 2, 255, 0).astype(np.float32))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from bench.edits.pictures import read_masks, read_pictures
 from bench.errors import BadInputError
@@ -20,8 +21,18 @@ FLOATS = torch.from_numpy(PIXELS).permute(0, 3, 1, 2).float() / 255
 
 @pytest.mark.parametrize(
     "given",
-    [PIXELS, torch.from_numpy(PIXELS), FLOATS, FLOATS.double(), FLOATS.numpy(), list(PIXELS), list(FLOATS)],
-    ids=["uint8 array", "uint8 tensor", "floats", "doubles", "float array", "list of arrays", "list of tensors"],
+    [
+        PIXELS,
+        torch.from_numpy(PIXELS),
+        FLOATS,
+        FLOATS.double(),
+        FLOATS.numpy(),
+        FLOATS.numpy().astype(">f4"),
+        np.ascontiguousarray(PIXELS[..., ::-1])[..., ::-1],
+        list(PIXELS),
+        list(FLOATS),
+    ],
+    ids=["uint8", "tensor", "floats", "doubles", "float array", "other byte order", "reversed", "arrays", "tensors"],
 )
 def test_all_accepted_layouts_give_the_same_pixels(given: Any) -> None:
     found = read_pictures(given, "truth")
@@ -60,13 +71,18 @@ def test_a_list_may_hold_pictures_of_different_sizes() -> None:
         (PIXELS[0], r"expected one array of 4 axes with all pictures"),
         (PIXELS.astype(np.int64), r"found int64"),
         (PIXELS.astype(bool), r"found bool"),
-        ([PIXELS[0], "a.png"], r"expected arrays or paths, found str in the list"),
+        ([PIXELS[0], "a.png"], r"expected a list of arrays or a list of paths, found str among arrays"),
         ([], r"expected at least one picture"),
         (PIXELS[:0], r"expected at least one picture"),
         (PIXELS[:, :0], r"expected a picture with pixels"),
         (7, r"expected a folder, a list of paths, an array or a list of arrays, found int"),
         ("no/such/folder", r"expected a folder of pictures, found nothing"),
         (["no.png"], r"expected files, found 1 missing: no.png"),
+        ("", r"expected a folder of pictures, found an empty text"),
+        (np.ma.array(PIXELS, mask=PIXELS > 250), r"found a masked array"),
+        (PIXELS.astype(object), r"expected an array of numbers, found the type object"),
+        (FLOATS.to("meta"), r"expected a dense tensor of real numbers"),
+        (FLOATS.to(torch.complex64), r"expected a dense tensor of real numbers"),
     ],
 )
 def test_other_pictures_are_refused(given: Any, message: str) -> None:
@@ -92,12 +108,14 @@ HOLE[:, 4:9, 5:11] = True
         HOLE.astype(np.uint8),
         HOLE.astype(np.uint8) * 255,
         HOLE.astype(np.int64),
+        HOLE.astype(np.uint16) * 255,
+        HOLE[:, :, ::-1][:, :, ::-1],
         HOLE.astype(np.float32),
         torch.from_numpy(HOLE)[:, None],
         HOLE[..., None],
         list(HOLE),
     ],
-    ids=["booleans", "0 and 1", "0 and 255", "int64", "floats", "N×1×H×W", "N×H×W×1", "list"],
+    ids=["booleans", "0 and 1", "0 and 255", "int64", "uint16", "reversed", "floats", "N×1×H×W", "N×H×W×1", "list"],
 )
 def test_all_accepted_masks_have_the_same_hole(given: Any) -> None:
     found = read_masks(given)
@@ -124,3 +142,31 @@ def test_grey_pixels_of_a_mask_are_counted() -> None:
 def test_other_masks_are_refused(given: Any, message: str) -> None:
     with pytest.raises(BadInputError, match=message):
         read_masks(given)
+
+
+def test_masks_of_0_and_1_are_told_from_the_whole_stack() -> None:
+    levels = HOLE.astype(np.uint8) * 255
+    levels[1] = 0
+    levels[1, 0, 0] = 1  # nearly black, beside a mask with 255
+    assert not read_masks(levels).hole(1).any()
+
+
+def test_a_file_with_the_values_0_and_1_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(HOLE[0].astype(np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(
+        BadInputError, match=r"a.png: expected a mask in black \(0\) and white \(255\), found the values 0"
+    ):
+        read_masks(tmp_path).hole(0)
+
+
+def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:
+    write(tmp_path, {"a": PIXELS[0]})
+    (tmp_path / "b.png").touch()
+    with pytest.raises(BadInputError, match=r"found 1 that cannot be read: b.png \(an empty file\)"):
+        read_pictures(tmp_path, "truth")
+
+
+def test_true_floats_between_grey_levels_are_refused() -> None:
+    with pytest.raises(BadInputError, match=r"truth\[0\]: expected the values k / 255 of an 8-bit picture"):
+        read_pictures(FLOATS * 0.99, "truth").require_levels()
+    read_pictures(FLOATS, "truth").require_levels()

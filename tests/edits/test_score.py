@@ -1,5 +1,6 @@
 """Tests of `bench.score`: its numbers are those of a table's run, and its files are read by the other commands."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import bench
+from bench.data.manifest_command import main as manifest
 from bench.edits.command import main
 from bench.edits.scores import Scores
 from bench.errors import BadInputError
@@ -99,7 +101,7 @@ def test_pictures_of_different_sizes_are_scored_one_size_after_the_other() -> No
         assert together.loc[str(place), "ssim"] == pytest.approx(alone.loc[0, "ssim"], abs=1e-12)
 
 
-def test_an_editor_with_another_size_has_no_value_but_a_reason() -> None:
+def test_an_editor_with_another_size_has_no_value_but_a_reason(tmp_path: Path) -> None:
     rng, pictures = np.random.default_rng(1), drawn(4)
     truth = [one.pixels for one in pictures]
     edited = {"good": [one.edited(rng) for one in pictures], "bad": [one[:48] for one in truth]}
@@ -108,7 +110,11 @@ def test_an_editor_with_another_size_has_no_value_but_a_reason() -> None:
     assert numbers.loc[("pre_error", "bad"), "reason"] == "4 of 4 pictures have another size than their truth"
     assert numbers.loc[("pre_error", "good"), "value"] > 0
     assert "another aspect ratio" in str(scores.checks[0])
+    against = scores.differences
+    assert set(against["against"]) == {"bad"}
+    assert (against["reason"] != "").all()
     only = bench.score(truth, [one[:48] for one in truth], quiet=True)
+    assert (only.save(tmp_path / "only") / "report.html").exists()
     assert only.table.to_numpy().tolist()
     assert set(only.numbers["reason"]) != {""}
 
@@ -131,6 +137,14 @@ def test_a_mask_over_everything_leaves_no_known_pixel() -> None:
         ({"batch_size": 0}, "batch_size: expected auto or a whole number of at least 1, found 0"),
         ({"batch_size": True}, "batch_size: expected auto"),
         ({"device": "tpu9"}, "device: expected auto, cpu or a device that exists"),
+        ({"prompts": "abcdefghijkl"}, "prompts: expected a list of texts, found str"),
+        ({"prompts": [None] * 12}, "prompts: expected printable texts, each on one line, found None"),
+        ({"measures": None}, "measures: expected a name or a list of names, found NoneType"),
+        ({"measures": "clip"}, "measures: clip needs exemplars, found none"),
+        ({"measures": "prompt"}, "measures: prompt needs prompts, found none"),
+        ({"device": "meta"}, "device: expected a device that computes values, found meta"),
+        ({"device": None}, "device: expected the name of a device, found None"),
+        ({"reference": ["a"]}, "reference: expected one of a, b, found"),
         ({"prompts": ["one"]}, "prompts: expected 12 texts, one for each picture in truth, found 1"),
     ],
 )
@@ -195,6 +209,51 @@ def test_the_other_commands_read_the_files(folders: Path, tmp_path: Path, capsys
     capsys.readouterr()
     assert explain([str(tmp_path / "new"), "b", "pre_error"]) == 0
     assert "python -m bench.score --truth" in capsys.readouterr().out
+
+
+def test_another_scoring_is_not_replaced_silently(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert main(words(folders, "--out", out)) == 0
+    assert main(words(folders, "--out", out)) == 0  # the same one
+    swapped = words(folders, "--out", out)
+    swapped[3], swapped[5] = f"a={folders / 'b'}", f"b={folders / 'a'}"
+    for other in (swapped, words(folders, "--measures", "similarity", "--out", out)):
+        assert main(other) == 2
+        assert "overwrite=True, or --overwrite, allows this folder" in capsys.readouterr().err
+    assert main([*swapped, "--overwrite"]) == 0
+
+
+def test_the_recorded_command_has_all_options(folders: Path, tmp_path: Path) -> None:
+    more = ["--measures", "known_region,similarity", "--batch-size", "3", "--reference", "a"]
+    assert main(words(folders, *more, "--out", str(tmp_path / "out"))) == 0
+    command = json.loads((tmp_path / "out" / "run.json").read_text())["command"]
+    assert command.endswith("--reference a --measures known_region,similarity --batch-size 3")
+
+
+def test_an_unwritable_folder_is_found_before_anything_is_measured(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(folders, "--out", str(folders / "truth" / "p0.png"))) == 2
+    shown = capsys.readouterr()
+    assert "--out: expected a folder, found the file" in shown.err
+    assert shown.out == ""
+
+
+def test_the_findings_come_first_and_the_missing_networks_last(
+    folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(folders)) == 0
+    shown = capsys.readouterr().out.replace("\n", " ")
+    assert (
+        shown.index("all known pixels equal the truth") < shown.index("Pre_error") < shown.index("lpips: not measured")
+    )
+
+
+def test_the_manifest_command_reads_a_scoring(folders: Path, tmp_path: Path) -> None:
+    assert main(words(folders, "--out", str(tmp_path / "out"))) == 0
+    assert manifest(["show", str(tmp_path / "out")]) == 0
 
 
 def test_a_folder_with_other_files_is_refused(
