@@ -17,7 +17,7 @@ from bench.evaluation.costs import row_costs, unknown_costs
 from bench.evaluation.images import images_of, save_images
 from bench.evaluation.measure import MeasuredRun
 from bench.evaluation.setup import Setup
-from bench.generation.method import Batch, Method, origin_of
+from bench.generation.method import Batch
 from bench.generation.python_objects import notes_on
 from bench.metrics.protocol import Protocol
 from bench.reporting.cost_plot import costs_of
@@ -62,7 +62,7 @@ class RunReport:
         """Draw the figures, and save images if `save_images` is set."""
         figures = self.run.out / "figures"
         figures.mkdir(exist_ok=True)
-        shown, images = self.images(self._shown, drawn_places(len(self.run.items), self.config.seed))
+        shown, images = self.images([*self._labels], drawn_places(len(self.run.items), self.config.seed))
         labelled = [(self._labels[name], pictures) for name, pictures in images.items()]
         title = f"{table.title}, profile {table.profile}"
         draw_rows(figures / "rows.png", shown, labelled, title=title)
@@ -77,18 +77,17 @@ class RunReport:
             setup, run = self.setup, self.run
             save_images(run.out, setup.methods, setup.sampling, run.items, run.latents)
 
-    def images(
-        self, methods: Mapping[str, Method], places: Sequence[int]
-    ) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
-        """Return some items of the run, and the images that some methods make of these items.
+    def images(self, rows: Sequence[str], places: Sequence[int]) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
+        """Return some items of the run, and the images that the methods of some rows make of these items.
 
         Args:
-            methods: methods by the name of the row.
+            rows: names of the rows.
             places: positions of the items in the manifest, starting with 0.
 
         Returns:
             The items, and an array with their images for each row, as `bench.evaluation.images.images_of` returns them.
         """
+        methods = {row: self.setup.methods[row] for row in rows}
         return images_of(methods, self.setup.sampling, self.run.items, self.run.latents, places)
 
     def show(self, table: Table) -> None:
@@ -111,10 +110,10 @@ class RunReport:
         Args:
             title: title of the run's table and profile, which each figure shows.
         """
-        methods, scored = self.setup.methods, self.run.scored
+        scored = self.run.scored
         return PaperFigures(
             self.run.items,
-            lambda rows, places: self.images({row: methods[row] for row in rows}, places),
+            self.images,
             labels=self._labels,
             errors={row: np.asarray(values[ERROR]) for row, values in scored.rows.items() if ERROR in values},
             seed=self.config.seed,
@@ -130,17 +129,13 @@ class RunReport:
         metrics = compared(spec.columns, values)
         rows = ComparedRows(values, metrics, labels, reference or "")
         picks = choose(rows) or drawn(count, self.config.seed)
-        return fill(picks, partial(self.images, self._shown), rows, of=count)
-
-    @property
-    def _shown(self) -> dict[str, Method]:
-        """Method of each row in the main table, by the name of the row. Rows in the separate table are left out."""
-        return {name: method for name, method in self.setup.methods.items() if not self.setup.rows[name].beside}
+        return fill(picks, partial(self.images, [*labels]), rows, of=count)
 
     @property
     def _labels(self) -> dict[str, str]:
-        """Label of each row in the main table, by the name of the row."""
-        return {name: label_of(self.setup.rows[name], self.setup.spec) for name in self._shown}
+        """Label of each row in the main table, by the name of the row. Rows in the separate table are left out."""
+        rows = {name: self.setup.rows[name] for name in self.setup.methods}
+        return {name: label_of(row, self.setup.spec) for name, row in rows.items() if not row.beside}
 
     def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
         """Return the content of the report's page.
@@ -175,18 +170,25 @@ class RunReport:
         Args:
             anew: True to measure them even if the store has them.
         """
-        own = {name: method for name, method in self._shown.items() if not origin_of(method)}
-        batch = self.first_batch(min(TIMED, self.setup.scoring.batch_size))
+        setup = self.setup
+        own = [row for row in self._labels if not setup.facts["rows"][row]["origin"]]
+        count = self.first_items(min(TIMED, setup.scoring.batch_size))
+
+        def find() -> dict[str, dict[str, float]]:
+            return row_costs({row: setup.methods[row] for row in own}, self.first_batch(count))
+
         if anew:
-            return row_costs(own, batch)
-        first, count = self.run.latents[:1], len(batch.ids)
-        known = self.setup.remembered("costs", first, lambda: row_costs(own, batch), rows=[*own], count=count)
+            return find()
+        known = setup.remembered("costs", self.run.latents[:1], find, rows=own, count=count)
         return {row: known[row] for row in own}
 
-    def first_batch(self, count: int) -> Batch:
-        """Return a batch of the first `count` items, or of fewer if the first block has fewer items."""
+    def first_items(self, most: int) -> int:
+        """Return how many of the first `most` items are in the first block."""
+        return min(most, next(self.run.items.blocks())[1])
+
+    def first_batch(self, stop: int) -> Batch:
+        """Return a batch of the first `stop` items, all of which are in the first block."""
         items, sampling = self.run.items, self.setup.sampling
-        stop = min(len(items), count, next(items.blocks())[1])
         arrays = {name: values[:stop] for name, values in sampling.latents_of(self.run.latents[0]).items()}
         return sampling.batch(items.read(0, stop), arrays)[0]
 
@@ -226,7 +228,7 @@ class RunReport:
             costs: costs of the rows, as `costs` returns them; empty if they were not measured.
         """
         setup, items = self.setup, self.run.items
-        lineages = {name: method.lineage for name, method in setup.methods.items()}
+        lineages = {name: facts["lineage"] for name, facts in setup.facts["rows"].items()}
         return run_facts(
             self.config,
             setup.resolved,
@@ -236,7 +238,7 @@ class RunReport:
             facts={
                 "custom": setup.custom,
                 "python_rows": notes_on(setup.resolved["rows"]),
-                "unet_weights": setup.generator.unet_weights or None,
+                "unet_weights": setup.facts["generator"]["unet_weights"] or None,
                 "lineage": {name: lineage for name, lineage in lineages.items() if lineage},
                 "manifest": items.hash,
                 "dropped": items.manifest["dropped"],
