@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench.checking.dataset_listing import Traits, traits_of
 from bench.checking.estimate import Planned, Work
 from bench.checking.inspection import Inspection, inspect_table
@@ -384,15 +382,26 @@ class Setup:
             rows: names of the rows whose networks are looked at.
             count: number of items that are looked at.
         """
-        made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
-        made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
-        made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
-        fact = self._fact(what, {**made, "torch": torch.__version__, "code": source_hash()})
+        fact = self._fact(what, self.determining(latents, rows=rows, count=count))
         found = None if self.config.fresh else fact.recall()
         if found is None:
             found = find()
             fact.remember(found)
         return {name: value for name, value in found.items() if name != "when"}
+
+    def determining(self, latents: Sequence[str], *, rows: Sequence[str], count: int) -> dict[str, Any]:
+        """Return everything that determines a result of latents and of the networks of rows, as plain data.
+
+        Args:
+            latents: store keys of the latents.
+            rows: names of the rows whose networks are used.
+            count: number of items that are used.
+        """
+        made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
+        made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
+        made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
+        made |= {"device": describe(self.device), "resolution": self.config.profile.resolution}
+        return {**made, "versions": versions(), "code": source_hash()}
 
     def _fact(self, what: str, settings: Any) -> Fact:
         """Return the place in the store for a fact that depends on the device and on the resolution of the run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from bench.evaluation.costs import row_costs, unknown_costs
 from bench.evaluation.images import images_of, save_images
 from bench.evaluation.measure import MeasuredRun
 from bench.evaluation.setup import Setup
+from bench.experiments.kept_drawings import KeptDrawings, sha256_of, write_files
 from bench.generation.method import Batch
 from bench.generation.python_objects import notes_on
 from bench.metrics.protocol import Protocol
@@ -59,17 +61,34 @@ class RunReport:
         )
 
     def draw(self, table: Table) -> None:
-        """Draw the figures, and save images if `save_images` is set."""
+        """Write the figures, and save images if `save_images` is set. The store keeps the figures."""
         figures = self.run.out / "figures"
         figures.mkdir(exist_ok=True)
+        title = f"{table.title}, profile {table.profile}"
+        paper = self.paper_figures(title)
+        shows = {
+            "title": title,
+            "task": self.setup.spec.task,
+            "labels": self._labels,
+            "seed": self.config.seed,
+            "errors": sha256_of(paper.errors),
+            "figures": {name: vars(spec) for name, spec in self.setup.spec.figures.items()},
+        }
+        write_files(figures, self._drawings.files("figures", shows, partial(self._draw, paper)))
+        self.save_images()
+
+    def _draw(self, paper: PaperFigures, folder: Path) -> None:
+        """Draw the figures into a folder."""
         shown, images = self.images([*self._labels], drawn_places(len(self.run.items), self.config.seed))
         labelled = [(self._labels[name], pictures) for name, pictures in images.items()]
-        title = f"{table.title}, profile {table.profile}"
-        draw_rows(figures / "rows.png", shown, labelled, title=title)
+        draw_rows(folder / "rows.png", shown, labelled, title=paper.title)
         if self.setup.spec.task != "generation":
-            draw_borders(figures / "borders.png", shown, labelled, title=f"Borders of holes: {title}")
-        self.paper_figures(title).write(figures, self.setup.spec.figures)
-        self.save_images()
+            draw_borders(folder / "borders.png", shown, labelled, title=f"Borders of holes: {paper.title}")
+        paper.write(folder, self.setup.spec.figures)
+
+    @property
+    def _drawings(self) -> KeptDrawings:
+        return KeptDrawings(self.setup, self.run.latents, [*self._labels], len(self.run.items))
 
     def save_images(self) -> None:
         """Save every row's image of every item if `save_images` is set."""
@@ -121,7 +140,10 @@ class RunReport:
         )
 
     def gallery(self) -> Gallery:
-        """Return the items that the page shows, with their pictures. `bench.reporting.gallery` says how it chooses."""
+        """Return the items that the page shows, with their pictures. The store keeps them.
+
+        `bench.reporting.gallery` says how it chooses.
+        """
         labels, spec, count = self._labels, self.setup.spec, len(self.run.items)
         scored = {row: self.run.scored.rows[row].items() for row in labels}
         values = {row: {name: np.asarray(of) for name, of in found if of.ndim == 1} for row, found in scored.items()}
@@ -129,7 +151,16 @@ class RunReport:
         metrics = compared(spec.columns, values)
         rows = ComparedRows(values, metrics, labels, reference or "")
         picks = choose(rows) or drawn(count, self.config.seed)
-        return fill(picks, partial(self.images, [*labels]), rows, of=count)
+        names = {metric.name for metric in metrics}
+        used = {row: {name: array for name, array in found.items() if name in names} for row, found in values.items()}
+        shows = {
+            "picks": [asdict(pick) for pick in picks],
+            "metrics": [asdict(metric) for metric in metrics],
+            "labels": labels,
+            "reference": rows.reference,
+            "values": {row: sha256_of(arrays) for row, arrays in used.items()},
+        }
+        return self._drawings.gallery(shows, lambda: fill(picks, partial(self.images, [*labels]), rows, of=count))
 
     @property
     def _labels(self) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -432,17 +433,49 @@ def refuse_to_load(*_: object, **__: object) -> None:
     raise AssertionError("expected that nothing is loaded")
 
 
-def test_nothing_is_loaded_if_everything_is_stored(
+def test_nothing_is_loaded_or_drawn_if_everything_is_stored(
     store: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup, "make", refuse_to_load)
     words = ["profile.fid_minimum=4", "overwrite=true"]
-    bench.run(few(store, tmp_path / "again", *words))
+    bench.run(few(store, tmp_path / "again", "stage=report", *words))
     for name in ("records.parquet", "results.json", "table.md"):
         assert (tmp_path / "again" / name).read_bytes() == (first / name).read_bytes()
+    assert figures_of(tmp_path / "again") == figures_of(first)
+    assert pictures_of(tmp_path / "again") == pictures_of(first)
     for rows, more in ((ROWS, "fresh=true"), (ROWS, "generator.guidance_scale=2"), (["large_mask"], "seed=0")):
         with pytest.raises(AssertionError, match="expected that nothing is loaded"):
             bench.run(few(store, tmp_path / "other", *words, more, rows=rows))
+
+
+def figures_of(out: Path) -> dict[str, bytes]:
+    """Return the content of each file in the folder of a run's figures."""
+    return {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
+
+
+def pictures_of(out: Path) -> list[str]:
+    """Return the pictures in the page of a run."""
+    return re.findall('data:image/webp;base64,[^"]+', (out / "report.html").read_text())
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut"])
+def test_a_damaged_drawing_is_drawn_again(store: Path, first: Path, tmp_path: Path, damage: str) -> None:
+    kept = sorted((store / "drawings").rglob("*.safetensors"))
+    assert len(kept) == 2
+    for path in kept:
+        if damage == "removed":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-9])
+    bench.run(few(store, tmp_path / "again", "stage=report", "profile.fid_minimum=4"))
+    assert figures_of(tmp_path / "again") == figures_of(first)
+    assert pictures_of(tmp_path / "again") == pictures_of(first) != []
+    assert sorted((store / "drawings").rglob("*.safetensors")) == kept
+
+
+def test_figures_of_other_rows_are_drawn_anew(store: Path, first: Path, tmp_path: Path) -> None:
+    bench.run(few(store, tmp_path / "again", "stage=report", "profile.fid_minimum=4", rows=ROWS[:2]))
+    assert figures_of(tmp_path / "again")["rows.png"] != figures_of(first)["rows.png"]
 
 
 def test_a_damaged_weight_file_is_found_although_nothing_is_loaded(
