@@ -156,8 +156,9 @@ def block_of(networks: Mapping[str, Measure], device: torch.device, folder: Path
     methods = {name: Decoded(build_decoder(name), conditioned=name != "vanilla") for name in ("vanilla", "base")}
     for movable in (*methods.values(), *networks.values()):
         movable.to(device)
+    noise = Noise(SIDE // 8, device)
     sampling = Sampling(
-        Noise(SIDE // 8, device), NeededLatents({}, 0, ()), store=Store(folder), device=device, batches=Batches(2),
+        lambda: noise, NeededLatents({}, 0, ()), store=Store(folder), device=device, batches=Batches(2),
         world=World(),
     )  # fmt: skip
     units = [*map(Unit, networks), Unit("lama", HOLE_ONLY)]

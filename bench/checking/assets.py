@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from bench.errors import BadInputError
+from bench.runtime.own_yaml import read_own_yaml
 
 __all__ = ["Asset", "Companion", "Download", "read_assets", "read_facts"]
 
@@ -109,7 +110,7 @@ def read_facts(file: str | None = None) -> dict[str, dict[str, Any]]:
     """
     path = FILE if file is None else Path(file)
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_own_yaml(path) if file is None else yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInputError(f"profile.asset_list: expected a file of assets, found {error}") from None
     if not isinstance(found, dict) or not all(isinstance(facts, dict) for facts in found.values()):

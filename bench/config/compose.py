@@ -15,7 +15,6 @@ from os.path import isfile
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -48,6 +47,7 @@ from bench.config.overrides import group_of, key_of, parse, parse_all, values_of
 from bench.config.schema import COMPILE, CONTROLS, DTYPES, EXPORT, FETCH, STAGES, ComposedConfig
 from bench.config.used_keys import Usage
 from bench.errors import BadInputError
+from bench.runtime.own_yaml import read_own_yaml
 from bench.runtime.strict_json import LARGEST_INTEGER
 
 __all__ = [
@@ -128,7 +128,7 @@ def experiments() -> dict[str, str]:
     """Return the description of every experiment in the project's folder, by the experiment's name."""
     found = {}
     for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
-        found[path.stem] = str(yaml.safe_load(path.read_text(encoding="utf-8"))["description"])
+        found[path.stem] = str(read_own_yaml(path)["description"])
     return found
 
 

@@ -99,7 +99,7 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     }
     return Measures(
         loaded,
-        measure_protocols(loaded, used, weights),
+        measure_protocols({name: measure.protocol for name, measure in loaded.items()}, used, weights),
         features_of(used),
         weights,
         lacking,

@@ -176,15 +176,18 @@ def missing(setup: Setup) -> list[Problem]:
 def load(setup: Setup) -> None:
     """Load the generator, the methods and the measures, so that a wrong weight file is reported before any sampling.
 
-    The files are hashed before they are loaded, because the store's keys contain their hashes.
+    The files are hashed before they are loaded, because the store's keys contain their hashes. If the store has facts
+    about the same files, an earlier run has loaded them, and they are only loaded again when something needs them.
 
     Raises:
         BadInputError: something does not load; the message has the errors of all parts, one on each line.
     """
+    if setup.stored_facts is not None:
+        return
     errors = []
-    for part in ("weights", "generator", "methods", "measures"):
+    for load_part in (lambda: setup.generator, setup.methods.load, setup.measures.load):
         try:
-            getattr(setup, part)
+            load_part()
         except BadInputError as error:
             errors.append(str(error))
     if errors:
@@ -256,7 +259,8 @@ def _make_beforehand(setup: Setup, items: Items) -> None:
     row waits until the others have made theirs, and then reads the images.
     """
     work, waiting = setup.store.root / "external", []
-    for row in setup.world.rotated([row for row, method in setup.methods.items() if made_beforehand(method)]):
+    rows = [row for row, facts in setup.facts["rows"].items() if facts["beforehand"]]
+    for row in setup.world.rotated([row for row in rows if made_beforehand(setup.methods[row])]):
         with _row_lease(setup, work, row, wait=False) as held:
             if held:
                 _prepare_row(setup, row, items, work)

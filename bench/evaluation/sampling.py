@@ -56,6 +56,8 @@ class NeededLatents:
     """Seed of the run."""
     encoded: Sequence[str] = ENCODED
     """Kinds of encoded latents that are needed beside the sampled ones, some of `ENCODED`."""
+    shape: Sequence[int] | None = None
+    """Shape C×h×w of one item's latents; None if the generator does not declare it."""
 
 
 class Sampling:
@@ -63,7 +65,7 @@ class Sampling:
 
     def __init__(
         self,
-        generator: Generator,
+        generator: Callable[[], Generator],
         needed: NeededLatents,
         *,
         store: Store,
@@ -74,14 +76,15 @@ class Sampling:
         """Set the generator and the store.
 
         Args:
-            generator: generator, already on the device.
+            generator: function that returns the generator, on the device. It is called when the generator is first
+                needed. If the store has all latents, a run may not need it.
             needed: description of the latents to make.
             store: store that saves the latents.
             device: device of the generator, to which images and masks are moved.
             batches: division of the items into batches, for sampling.
             world: processes of the run. They use the same store, and each of them takes the next block that is free.
         """
-        self.generator, self.seed, self.store, self.device = generator, needed.seed, store, device
+        self._generator, self.seed, self.store, self.device = generator, needed.seed, store, device
         self.world = world
         self.counts = {"sampled": 0, "stored": 0}
         self._parts: dict[str, dict[str, str]] = {}
@@ -90,9 +93,15 @@ class Sampling:
         self._fits: dict[str, Callable[[str, Arrays], bool]] = {}
         self.pace = Pace()
         self._settings: Mapping[str, Any] = {"version": VERSION, "generator": needed.identity, "seed": self.seed}
+        self._shape = None if needed.shape is None else tuple(needed.shape)
         self.batches = batches
         self.kinds = (LATENTS, *(kind for kind in ENCODED if kind in needed.encoded))
         """Kinds of latents that the run needs, some of `KINDS`."""
+
+    @property
+    def generator(self) -> Generator:
+        """The generator, which makes the latents. The first access loads it."""
+        return self._generator()
 
     def run(self, items: Items) -> list[str]:
         """Make the latents of every block for which the store has none.
@@ -109,8 +118,7 @@ class Sampling:
             for key, span in spans.items()
         }
         self._read = {key: partial(items.read, *span) for key, span in spans.items()}
-        shape = self._shape_of_one(items)
-        self._fits = {key: partial(_are_latents, stop - start, shape) for key, (start, stop) in spans.items()}
+        self._fits = {key: partial(_are_latents, stop - start, self._shape) for key, (start, stop) in spans.items()}
         every = [part for parts in self._parts.values() for part in parts.values()]
         self.store.uses.add(LATENTS, every)
         forget_if_fresh(self.store, self.world, LATENTS, every)
@@ -159,10 +167,6 @@ class Sampling:
             if set(kinds) == set(self.kinds):
                 self.pace.add(len(block), since=started)
         return made
-
-    def _shape_of_one(self, items: Items) -> tuple[int, ...] | None:
-        """Return the shape C×h×w of one item's latents; None if the generator does not declare the shape."""
-        return self.generator.latent_shape(items.read(0, 1))
 
     def block(self, block: Sequence[Item], progress: Progress, kinds: Sequence[str] | None = None) -> Arrays:
         """Make latents of some items, without using the store.

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from typing_extensions import TypedDict
 
 from bench.checking.estimate import trial_items
 from bench.config.instantiate import identity
@@ -33,8 +34,10 @@ from bench.metrics.protocol import Protocol
 from bench.metrics.scores import Scored
 from bench.metrics.summary import Summary
 from bench.runtime.copies import ReadBack
+from bench.runtime.device import describe
 from bench.runtime.progress import Pace, Progress
-from bench.store import Arrays, content_key, joined
+from bench.runtime.source import source_hash
+from bench.store import Arrays, Fact, content_key, joined
 
 __all__ = [
     "VERSION",
@@ -140,7 +143,7 @@ class Scoring:
         keys = [self._keys(items.lines(*span), key) for span, key in zip(spans, latents, strict=True)]
         self.store.uses.add(SCORES, [key for block in keys for key in block.values()])
         forget_if_fresh(self.store, self.sampling.world, SCORES, [key for block in keys for key in block.values()])
-        layouts = Layouts(self, items.manifest["resolution"])
+        layouts = Layouts(self, items.manifest["resolution"], self._stored_layouts(items.manifest["resolution"]))
 
         def right(number: int, cell: Cell, arrays: Arrays) -> bool:
             start, stop = spans[number]
@@ -187,7 +190,18 @@ class Scoring:
                     if column not in values:
                         values[column] = np.zeros(len(items))
                     values[column][start:stop] = array
+        layouts.remember()
         return self._together(items, values, _features(spans, widths, again), sets)
+
+    def _stored_layouts(self, resolution: int) -> Fact:
+        """Return the place in the store for the layouts of all cells.
+
+        Args:
+            resolution: side of the items in pixels.
+        """
+        settings = {"rows": self._identities, "measures": self._protocols, "units": self.units, "code": source_hash()}
+        of = {"what": "layouts of scores", "resolution": resolution, "device": describe(self.sampling.device)}
+        return Fact(self.store.root, {**of, "settings": content_key({"of": settings})})
 
     def _keys(self, lines: list[dict[str, Any]], latents: str) -> dict[Cell, str]:
         keys = {}
@@ -334,21 +348,38 @@ class ScoredBatch:
 class Layouts:
     """The layouts that the arrays of each cell must have.
 
-    They are found by scoring one item of noise. Arrays from the store with another layout are not used.
+    They are found by scoring one item of noise, and the store keeps them. Arrays from the store with another layout are
+    not used.
     """
 
-    def __init__(self, scoring: Scoring, resolution: int) -> None:
+    def __init__(self, scoring: Scoring, resolution: int, fact: Fact) -> None:
         """Set the scoring stage. Nothing is measured before `of` is called.
 
         Args:
             scoring: scoring stage of the run.
             resolution: side of the items in pixels.
+            fact: place in the store for the layouts of all cells.
         """
-        self._scoring, self._resolution = scoring, resolution
+        self._scoring, self._resolution, self._fact = scoring, resolution, fact
         self._known: dict[tuple[Unit, bool | None], Layout] = {}
 
     def of(self, cell: Cell) -> Layout:
         """Return the names, types and shapes that the arrays of a `Cell` must have, as a `Layout`."""
+        return self._stored[cell] if cell in self._stored else self._found(cell)
+
+    def remember(self) -> None:
+        """Save the layouts of all cells in the store, unless it has them."""
+        if not self._stored:
+            layouts = {cell: self._found(cell) for cell in self._scoring.cells}
+            self._fact.remember({"cells": [_as_stored(cell, layout) for cell, layout in layouts.items()]})
+
+    @cached_property
+    def _stored(self) -> dict[Cell, Layout]:
+        """Layouts of all cells, if the store has them; otherwise empty."""
+        found = self._fact.recall()
+        return {} if found is None else dict(map(_from_stored, found["cells"]))
+
+    def _found(self, cell: Cell) -> Layout:
         unit = cell.unit
         decoded = None if cell.row == TRUTH else self._scoring.methods[cell.row].decodes
         if (unit, decoded) not in self._known:
@@ -369,6 +400,35 @@ class Layouts:
         device, first = self._scoring.sampling.device, self._items[:1]
         truth, mask = image_batch(first).to(device), mask_batch(first).to(device)
         return Scorer(self._scoring.measures, truth, mask, [first[0].exemplar])
+
+
+class _StoredArray(TypedDict):
+    """The name, the number type and the shape for one item of an array, as the store keeps them."""
+
+    name: str
+    type: str
+    shape: list[int]
+
+
+class _StoredLayout(TypedDict):
+    """The layout of one cell, as the store keeps it."""
+
+    row: str
+    measure: str
+    variant: str
+    arrays: list[_StoredArray]
+
+
+def _as_stored(cell: Cell, layout: Layout) -> _StoredLayout:
+    arrays: list[_StoredArray] = [
+        {"name": name, "type": kind, "shape": list(shape)} for name, (kind, shape) in layout.items()
+    ]
+    return {"row": cell.row, "measure": cell.measure, "variant": cell.variant, "arrays": arrays}
+
+
+def _from_stored(found: _StoredLayout) -> tuple[Cell, Layout]:
+    layout = {array["name"]: (array["type"], tuple(array["shape"])) for array in found["arrays"]}
+    return Cell(found["row"], found["measure"], found["variant"]), layout
 
 
 def _refuse_images(row: str, fine: Array, ids: Sequence[str]) -> None:
@@ -425,22 +485,22 @@ def _read(stored: Callable[[int, Cell], Arrays], number: int, cell: Cell, name: 
 
 
 def measure_protocols(
-    measures: Mapping[str, Measure], specs: Mapping[str, Any], weights: Mapping[str, str]
+    protocols: Mapping[str, Mapping[str, Any]], specs: Mapping[str, Any], weights: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """Return everything that can change the values of each measure, as plain data, by the name of the measure.
 
     Args:
-        measures: measures by name.
+        protocols: `Measure.protocol` of each measure, by the name of the measure.
         specs: settings of the measures, the value of `metrics.measures`, as plain data.
         weights: SHA-256 of the weight files that the settings name, by path.
     """
     return {
         name: {
-            **measure.protocol,
+            **protocol,
             "weights": content_key({"measure": identity(specs[name]["measure"], weights)}),
             "scoring": VERSION,
         }
-        for name, measure in measures.items()
+        for name, protocol in protocols.items()
     }
 
 

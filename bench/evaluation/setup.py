@@ -7,8 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bench.checking.dataset_listing import Traits, traits_of
 from bench.checking.estimate import Planned, Work
 from bench.checking.inspection import Inspection, inspect_table
@@ -19,6 +17,7 @@ from bench.config.instantiate import TARGET, identity, make, named, weight_files
 from bench.config.schema import TableSpec, is_measured
 from bench.errors import BadInputError
 from bench.evaluation.batch_size import Batches
+from bench.evaluation.part_facts import LoadedLater, PartFacts, part_facts, stored_part_facts
 from bench.evaluation.sampling import NeededLatents, Sampling
 from bench.evaluation.scoring import Scoring, features_of, measure_protocols, metric_protocols
 from bench.generation.compiling import check_compiler
@@ -30,6 +29,7 @@ from bench.metrics.measure import Measure
 from bench.metrics.names import HOLE_ONLY
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
+from bench.results.environment import versions
 from bench.runtime.defaults import missing_members, with_defaults
 from bench.runtime.device import choose_device, describe
 from bench.runtime.distributed import World
@@ -168,8 +168,8 @@ class Setup:
         # The steps of sampling enlarge the other rounding of a compiled UNet, so its latents are kept apart.
         made_by = known if self.compile_mode is None else {**known, "compile": self.compile_mode}
         return Sampling(
-            self.generator,
-            NeededLatents(made_by, self.config.seed, self.encoded),
+            lambda: self.generator,
+            NeededLatents(made_by, self.config.seed, self.encoded, self.facts["generator"]["latent_shape"]),
             store=self.store,
             device=self.device,
             batches=self._batches("sample", known),
@@ -183,7 +183,7 @@ class Setup:
         The rows name the kinds that they decode. The controls `budget` and `reconstruction` also ask for statistics of
         encoded latents. If whole images are generated, no pixel is known, and nothing needs `encoded_known`.
         """
-        rows = {kind for method in self.methods.values() for one in chain(method) for kind in one.encoded}
+        rows = {kind for facts in self.facts["rows"].values() for kind in facts["encoded"]}
         if rows and not self.traits.pictured:
             raise BadInputError(
                 "rows: expected rows that decode sampled latents, because the data set has no pictures, found rows "
@@ -199,7 +199,11 @@ class Setup:
         return self.traits.pictured and not {"budget", "reconstruction"}.isdisjoint(self.config.controls)
 
     @cached_property
-    def measures(self) -> dict[str, Measure]:
+    def measures(self) -> LoadedLater[Measure]:
+        """The measures by name, on the device of the run. They are loaded when one of them is first used."""
+        return LoadedLater(self.resolved["metrics"]["measures"], self._loaded_measures)
+
+    def _loaded_measures(self) -> dict[str, Measure]:
         specs = self.resolved["metrics"]["measures"]
         return {
             name: self._moved(
@@ -228,12 +232,21 @@ class Setup:
         return with_defaults(moved, base)
 
     @cached_property
-    def methods(self) -> dict[str, Method]:
-        """Method of each row that is measured. A row whose numbers are only quoted has no method.
+    def methods(self) -> LoadedLater[Method]:
+        """Method of each row that is measured. All methods are loaded when one of them is first used.
 
-        Rows that decode equal latents with the same decoder share one object for it, which decodes each batch once.
+        A row whose numbers are only quoted has no method. Rows that decode equal latents with the same decoder share
+        one object for it, which decodes each batch once.
         """
-        nodes = {name: row["method"] for name, row in self.resolved["rows"].items() if row["method"] is not None}
+        return LoadedLater(self._method_nodes, self._loaded_methods)
+
+    @property
+    def _method_nodes(self) -> dict[str, Any]:
+        """Part of the configuration that describes the method of each row that has one."""
+        return {name: row["method"] for name, row in self.resolved["rows"].items() if row["method"] is not None}
+
+    def _loaded_methods(self) -> dict[str, Method]:
+        nodes = self._method_nodes
         decoders: dict[str, Decoded] = {}
         made: dict[str, Method] = {
             name: self._moved(self._method(node, f"rows.{name}.method", decoders), f"rows.{name}.method", Method)
@@ -270,9 +283,36 @@ class Setup:
         return method
 
     @cached_property
+    def stored_facts(self) -> PartFacts | None:
+        """Facts about generator, methods and measures that an earlier run with the same files saved in the store.
+
+        None if there are none, or with `fresh=true`.
+        """
+        return None if self.config.fresh else stored_part_facts(self._facts, self.methods, self.measures)
+
+    @cached_property
+    def facts(self) -> PartFacts:
+        """Facts about generator, methods and measures. They are loaded if the store does not have the facts."""
+        if self.stored_facts is not None:
+            return self.stored_facts
+        found = part_facts(self.generator, self.methods, self.measures, resolution=self.config.profile.resolution)
+        if not any(facts["beforehand"] for facts in found["rows"].values()):
+            self._facts.remember(found)
+        return found
+
+    @property
+    def _facts(self) -> Fact:
+        """Place in the store for `facts`."""
+        made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
+        made |= {"measures": identity(self.resolved["metrics"]["measures"], self.weights)}
+        made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
+        return self._fact("facts of parts", {**made, "versions": versions(), "code": source_hash()})
+
+    @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:
         """For each measure, by its name, everything that can change its values, as plain data."""
-        return measure_protocols(self.measures, self.resolved["metrics"]["measures"], self.weights)
+        found = {name: facts["protocol"] for name, facts in self.facts["measures"].items()}
+        return measure_protocols(found, self.resolved["metrics"]["measures"], self.weights)
 
     @cached_property
     def scoring(self) -> Scoring:
@@ -296,7 +336,7 @@ class Setup:
         """
         yield from (Unit(name) for name in self.measures)
         if HOLE_ONLY in self.config.controls and self.spec.task != "generation":
-            yield from (Unit(name, HOLE_ONLY) for name, measure in self.measures.items() if measure.sees_hole)
+            yield from (Unit(name, HOLE_ONLY) for name, facts in self.facts["measures"].items() if facts["sees_hole"])
 
     def _batches(self, stage: str, settings: Any) -> Batches:
         """Return the division of items into batches for a stage.
@@ -342,15 +382,26 @@ class Setup:
             rows: names of the rows whose networks are looked at.
             count: number of items that are looked at.
         """
-        made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
-        made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
-        made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
-        fact = self._fact(what, {**made, "torch": torch.__version__, "code": source_hash()})
+        fact = self._fact(what, self.determining(latents, rows=rows, count=count))
         found = None if self.config.fresh else fact.recall()
         if found is None:
             found = find()
             fact.remember(found)
         return {name: value for name, value in found.items() if name != "when"}
+
+    def determining(self, latents: Sequence[str], *, rows: Sequence[str], count: int) -> dict[str, Any]:
+        """Return everything that determines a result of latents and of the networks of rows, as plain data.
+
+        Args:
+            latents: store keys of the latents.
+            rows: names of the rows whose networks are used.
+            count: number of items that are used.
+        """
+        made: dict[str, Any] = {"generator": identity(self.resolved["generator"], self.weights)}
+        made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
+        made |= {"latents": list(latents), "items": count, "rows": {row: self._identity(row) for row in rows}}
+        made |= {"device": describe(self.device), "resolution": self.config.profile.resolution}
+        return {**made, "versions": versions(), "code": source_hash()}
 
     def _fact(self, what: str, settings: Any) -> Fact:
         """Return the place in the store for a fact that depends on the device and on the resolution of the run.
@@ -368,8 +419,10 @@ class Setup:
         This includes the method's settings, the hashes of its weights, and, if its images are made beforehand, the
         hashes of these images.
         """
-        made = [one.content for one in chain(self.methods[row]) if one.content is not None]
         known: dict[str, Any] = identity(self.resolved["rows"][row]["method"], self.weights)
+        if not self.facts["rows"][row]["beforehand"]:
+            return known
+        made = [one.content for one in chain(self.methods[row]) if one.content is not None]
         return {**known, "images": made} if made else known
 
     @cached_property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from bench.evaluation.costs import row_costs, unknown_costs
 from bench.evaluation.images import images_of, save_images
 from bench.evaluation.measure import MeasuredRun
 from bench.evaluation.setup import Setup
-from bench.generation.method import Batch, Method, origin_of
+from bench.experiments.kept_drawings import KeptDrawings, sha256_of, write_files
+from bench.generation.method import Batch
 from bench.generation.python_objects import notes_on
 from bench.metrics.protocol import Protocol
 from bench.reporting.cost_plot import costs_of
@@ -59,17 +61,34 @@ class RunReport:
         )
 
     def draw(self, table: Table) -> None:
-        """Draw the figures, and save images if `save_images` is set."""
+        """Write the figures, and save images if `save_images` is set. The store keeps the figures."""
         figures = self.run.out / "figures"
         figures.mkdir(exist_ok=True)
-        shown, images = self.images(self._shown, drawn_places(len(self.run.items), self.config.seed))
-        labelled = [(self._labels[name], pictures) for name, pictures in images.items()]
         title = f"{table.title}, profile {table.profile}"
-        draw_rows(figures / "rows.png", shown, labelled, title=title)
-        if self.setup.spec.task != "generation":
-            draw_borders(figures / "borders.png", shown, labelled, title=f"Borders of holes: {title}")
-        self.paper_figures(title).write(figures, self.setup.spec.figures)
+        paper = self.paper_figures(title)
+        shows = {
+            "title": title,
+            "task": self.setup.spec.task,
+            "labels": self._labels,
+            "seed": self.config.seed,
+            "errors": sha256_of(paper.errors),
+            "figures": {name: vars(spec) for name, spec in self.setup.spec.figures.items()},
+        }
+        write_files(figures, self._drawings.files("figures", shows, partial(self._draw, paper)))
         self.save_images()
+
+    def _draw(self, paper: PaperFigures, folder: Path) -> None:
+        """Draw the figures into a folder."""
+        shown, images = self.images([*self._labels], drawn_places(len(self.run.items), self.config.seed))
+        labelled = [(self._labels[name], pictures) for name, pictures in images.items()]
+        draw_rows(folder / "rows.png", shown, labelled, title=paper.title)
+        if self.setup.spec.task != "generation":
+            draw_borders(folder / "borders.png", shown, labelled, title=f"Borders of holes: {paper.title}")
+        paper.write(folder, self.setup.spec.figures)
+
+    @property
+    def _drawings(self) -> KeptDrawings:
+        return KeptDrawings(self.setup, self.run.latents, [*self._labels], len(self.run.items))
 
     def save_images(self) -> None:
         """Save every row's image of every item if `save_images` is set."""
@@ -77,18 +96,17 @@ class RunReport:
             setup, run = self.setup, self.run
             save_images(run.out, setup.methods, setup.sampling, run.items, run.latents)
 
-    def images(
-        self, methods: Mapping[str, Method], places: Sequence[int]
-    ) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
-        """Return some items of the run, and the images that some methods make of these items.
+    def images(self, rows: Sequence[str], places: Sequence[int]) -> tuple[list[Item], dict[str, npt.NDArray[np.uint8]]]:
+        """Return some items of the run, and the images that the methods of some rows make of these items.
 
         Args:
-            methods: methods by the name of the row.
+            rows: names of the rows.
             places: positions of the items in the manifest, starting with 0.
 
         Returns:
             The items, and an array with their images for each row, as `bench.evaluation.images.images_of` returns them.
         """
+        methods = {row: self.setup.methods[row] for row in rows}
         return images_of(methods, self.setup.sampling, self.run.items, self.run.latents, places)
 
     def show(self, table: Table) -> None:
@@ -111,10 +129,10 @@ class RunReport:
         Args:
             title: title of the run's table and profile, which each figure shows.
         """
-        methods, scored = self.setup.methods, self.run.scored
+        scored = self.run.scored
         return PaperFigures(
             self.run.items,
-            lambda rows, places: self.images({row: methods[row] for row in rows}, places),
+            self.images,
             labels=self._labels,
             errors={row: np.asarray(values[ERROR]) for row, values in scored.rows.items() if ERROR in values},
             seed=self.config.seed,
@@ -122,7 +140,10 @@ class RunReport:
         )
 
     def gallery(self) -> Gallery:
-        """Return the items that the page shows, with their pictures. `bench.reporting.gallery` says how it chooses."""
+        """Return the items that the page shows, with their pictures. The store keeps them.
+
+        `bench.reporting.gallery` says how it chooses.
+        """
         labels, spec, count = self._labels, self.setup.spec, len(self.run.items)
         scored = {row: self.run.scored.rows[row].items() for row in labels}
         values = {row: {name: np.asarray(of) for name, of in found if of.ndim == 1} for row, found in scored.items()}
@@ -130,17 +151,22 @@ class RunReport:
         metrics = compared(spec.columns, values)
         rows = ComparedRows(values, metrics, labels, reference or "")
         picks = choose(rows) or drawn(count, self.config.seed)
-        return fill(picks, partial(self.images, self._shown), rows, of=count)
-
-    @property
-    def _shown(self) -> dict[str, Method]:
-        """Method of each row in the main table, by the name of the row. Rows in the separate table are left out."""
-        return {name: method for name, method in self.setup.methods.items() if not self.setup.rows[name].beside}
+        names = {metric.name for metric in metrics}
+        used = {row: {name: array for name, array in found.items() if name in names} for row, found in values.items()}
+        shows = {
+            "picks": [asdict(pick) for pick in picks],
+            "metrics": [asdict(metric) for metric in metrics],
+            "labels": labels,
+            "reference": rows.reference,
+            "values": {row: sha256_of(arrays) for row, arrays in used.items()},
+        }
+        return self._drawings.gallery(shows, lambda: fill(picks, partial(self.images, [*labels]), rows, of=count))
 
     @property
     def _labels(self) -> dict[str, str]:
-        """Label of each row in the main table, by the name of the row."""
-        return {name: label_of(self.setup.rows[name], self.setup.spec) for name in self._shown}
+        """Label of each row in the main table, by the name of the row. Rows in the separate table are left out."""
+        rows = {name: self.setup.rows[name] for name in self.setup.methods}
+        return {name: label_of(row, self.setup.spec) for name, row in rows.items() if not row.beside}
 
     def page(self, table: Table, gallery: Gallery, facts: dict[str, Any], protocols: Mapping[str, Protocol]) -> Page:
         """Return the content of the report's page.
@@ -175,18 +201,25 @@ class RunReport:
         Args:
             anew: True to measure them even if the store has them.
         """
-        own = {name: method for name, method in self._shown.items() if not origin_of(method)}
-        batch = self.first_batch(min(TIMED, self.setup.scoring.batch_size))
+        setup = self.setup
+        own = [row for row in self._labels if not setup.facts["rows"][row]["origin"]]
+        count = self.first_items(min(TIMED, setup.scoring.batch_size))
+
+        def find() -> dict[str, dict[str, float]]:
+            return row_costs({row: setup.methods[row] for row in own}, self.first_batch(count))
+
         if anew:
-            return row_costs(own, batch)
-        first, count = self.run.latents[:1], len(batch.ids)
-        known = self.setup.remembered("costs", first, lambda: row_costs(own, batch), rows=[*own], count=count)
+            return find()
+        known = setup.remembered("costs", self.run.latents[:1], find, rows=own, count=count)
         return {row: known[row] for row in own}
 
-    def first_batch(self, count: int) -> Batch:
-        """Return a batch of the first `count` items, or of fewer if the first block has fewer items."""
+    def first_items(self, most: int) -> int:
+        """Return how many of the first `most` items are in the first block."""
+        return min(most, next(self.run.items.blocks())[1])
+
+    def first_batch(self, stop: int) -> Batch:
+        """Return a batch of the first `stop` items, all of which are in the first block."""
         items, sampling = self.run.items, self.setup.sampling
-        stop = min(len(items), count, next(items.blocks())[1])
         arrays = {name: values[:stop] for name, values in sampling.latents_of(self.run.latents[0]).items()}
         return sampling.batch(items.read(0, stop), arrays)[0]
 
@@ -226,7 +259,7 @@ class RunReport:
             costs: costs of the rows, as `costs` returns them; empty if they were not measured.
         """
         setup, items = self.setup, self.run.items
-        lineages = {name: method.lineage for name, method in setup.methods.items()}
+        lineages = {name: facts["lineage"] for name, facts in setup.facts["rows"].items()}
         return run_facts(
             self.config,
             setup.resolved,
@@ -236,7 +269,7 @@ class RunReport:
             facts={
                 "custom": setup.custom,
                 "python_rows": notes_on(setup.resolved["rows"]),
-                "unet_weights": setup.generator.unet_weights or None,
+                "unet_weights": setup.facts["generator"]["unet_weights"] or None,
                 "lineage": {name: lineage for name, lineage in lineages.items() if lineage},
                 "manifest": items.hash,
                 "dropped": items.manifest["dropped"],

@@ -21,7 +21,6 @@ from bench.evaluation.measure import MeasuredRun, missing, run_stages
 from bench.evaluation.setup import Setup
 from bench.experiments.report import RunReport
 from bench.generation.decoding import branch_is_off
-from bench.generation.method import origin_of
 from bench.generation.received import received_latents
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
@@ -163,10 +162,10 @@ class TableExperiment:
         table = build_table(
             setup.design,
             run.comparisons.table(),
-            training={name: method.training for name, method in setup.methods.items()},
-            origins={name: origin_of(method) for name, method in setup.methods.items()},
+            training={name: facts["training"] for name, facts in setup.facts["rows"].items()},
+            origins={name: facts["origin"] for name, facts in setup.facts["rows"].items()},
             notes=[
-                *self._notes(items, summary, protocols, best),
+                *self._notes(report, summary, protocols, best),
                 *([] if seen is None else [seen.gap_note(), *seen.leak_note()]),
             ],
             findings=Findings(
@@ -225,11 +224,10 @@ class TableExperiment:
         setup, items = self.setup, report.run.items
         if setup.spec.number != TEXT_CLAIMS:
             return {}
-        first = report.first_batch(COMPARED)
-        count = len(first.ids)
+        count = report.first_items(COMPARED)
 
         def test() -> dict[str, Any]:
-            is_off = branch_is_off(setup.methods, first)
+            is_off = branch_is_off(setup.methods, report.first_batch(count))
             return {"reason": is_off.reason} if isinstance(is_off, NotAvailable) else {"off": is_off}
 
         known = setup.remembered("branch is off", report.run.latents[:1], test, rows=[*setup.methods], count=count)
@@ -248,15 +246,22 @@ class TableExperiment:
         return found
 
     def _notes(
-        self, items: Items, summary: Summary, protocols: Mapping[str, Protocol], best: Mapping[str, str]
+        self, report: RunReport, summary: Summary, protocols: Mapping[str, Protocol], best: Mapping[str, str]
     ) -> Iterator[str]:
-        captions = [item["caption"] for item in items.table.select_columns(["caption"])]
+        setup, items = self.setup, report.run.items
+
+        def count() -> dict[str, Any]:
+            captions = [item["caption"] for item in items.table.select_columns(["caption"])]
+            return {"captions": setup.generator.truncated(captions)}
+
         return notes(
             self.config,
-            self.setup.design,
+            setup.design,
             items=items,
             summary=summary,
             protocols=protocols,
             best=best,
-            truncated=self.setup.generator.truncated(captions),
+            truncated=setup.remembered("truncated captions", report.run.latents, count, rows=(), count=len(items))[
+                "captions"
+            ],
         )

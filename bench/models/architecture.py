@@ -20,7 +20,6 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from bench.models.decoder import Decoder
 from bench.models.layers import PartialConv2d, ResBlock, SelfAttention, Upsample
@@ -147,6 +146,9 @@ def operations(call: Callable[[], object]) -> int:
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.
     """
+    # Imported here, because it takes a second, and a run whose costs are stored does not need it.
+    from torch.utils.flop_counter import FlopCounterMode
+
     with _countable_attention(), FlopCounterMode(display=False) as counter:
         call()
     total: int = counter.get_total_flops()

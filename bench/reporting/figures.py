@@ -6,13 +6,11 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from bench.data.items import Item
@@ -20,6 +18,9 @@ from bench.reporting.pixels import ERROR_GAIN, error_outside, masked
 from bench.reporting.windows import border_window
 from bench.runtime.files import write_atomically
 from bench.runtime.text import one_line
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["Line", "draw_borders", "draw_curves", "draw_grid", "draw_lines", "draw_rows", "draw_tradeoff"]
 
@@ -93,8 +94,7 @@ def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence
         heads: headings of the columns; empty for none.
     """
     columns = len(lines[0][1])
-    figure = Figure(figsize=(INCH * columns + 2.2, INCH * len(lines) + 0.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _new_figure(INCH * columns + 2.2, INCH * len(lines) + 0.6)
     axes = figure.subplots(len(lines), columns, squeeze=False)
     for (label, images), places in zip(lines, axes, strict=True):
         for place, picture in zip(places, images, strict=True):
@@ -110,6 +110,17 @@ def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence
     _save(figure, path)
 
 
+def _new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure whose size is given in inches."""
+    # Imported here, because it takes a second, and a run whose figures are stored does not need it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _save(figure: Figure, path: Path) -> None:
     """Save a figure as a PNG file and as a PDF file. In the PDF file, labels are text and not drawings.
 
@@ -117,6 +128,8 @@ def _save(figure: Figure, path: Path) -> None:
         figure: figure.
         path: path of the PNG file; the PDF file has the same name with the suffix `.pdf`.
     """
+    import matplotlib
+
     png, pdf = BytesIO(), BytesIO()
     figure.savefig(png, format="png")
     figure.set_layout_engine("none")  # the places that were found for the PNG file hold for the PDF file as well
@@ -148,8 +161,7 @@ def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFr
         (f"{name} (validation)", validations["step"], validations[name]) for name in validations if name != "step"
     ]
     columns = 3
-    figure = Figure(figsize=(10, 2.4 * -(-len(plots) // columns) + 0.4), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _new_figure(10, 2.4 * -(-len(plots) // columns) + 0.4)
     axes = figure.subplots(-(-len(plots) // columns), columns, squeeze=False)
     for place in axes.flat[len(plots) :]:
         place.set_axis_off()
@@ -193,8 +205,7 @@ def draw_tradeoff(
         qualities: names of the metrics that are drawn.
         title: title of the figure; empty for none.
     """
-    figure = Figure(figsize=(3.3 * len(costs), 2.6 * len(qualities) + 0.6), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _new_figure(3.3 * len(costs), 2.6 * len(qualities) + 0.6)
     if title:
         figure.suptitle(title, fontsize=9)
     axes = figure.subplots(len(qualities), len(costs), squeeze=False)

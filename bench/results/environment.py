@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["environment"]
+__all__ = ["environment", "versions"]
 
 PACKAGES = (
     "asymbench",
@@ -34,14 +34,8 @@ def environment() -> dict[str, Any]:
         `versions` of Python and of the most important packages, `hardware`, and `source`: the commit of this project's
         source, and whether files differ from the commit. A value is None if it is unknown.
     """
-    versions: dict[str, str | None] = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
     return {
-        "versions": {"python": platform.python_version(), **versions},
+        "versions": versions(),
         "hardware": {
             "machine": platform.machine(),
             "processors": os.cpu_count(),
@@ -50,6 +44,17 @@ def environment() -> dict[str, Any]:
         },
         "source": _source(),
     }
+
+
+def versions() -> dict[str, str | None]:
+    """Return the versions of Python and of the most important packages; None for a package that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
 
 
 def _gpu() -> dict[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -25,13 +25,15 @@ log = logging.getLogger(__name__)
 
 MEASURED = "measured"
 """Name of the store's folder of measured facts."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class _Note(TypedDict):
     schema_version: int
     of: dict[str, Any]
     found: dict[str, Any]
+    sha256: NotRequired[str]
+    """`content_key` of `found`, by which a damaged fact is recognised. Notes of version 1 do not have it."""
     when: str
 
 
@@ -51,7 +53,7 @@ class Fact:
     def recall(self) -> dict[str, Any] | None:
         """Return the stored fact with one more key, `when`: the time in UTC (ISO 8601) at which it was stored.
 
-        Return None if no fact is stored for these settings, or if its file cannot be read or has another version.
+        Return None if no fact is stored for these settings, or if its file is damaged or has another version.
         """
         try:
             note = read_json_as(self._path, _Note)
@@ -60,7 +62,12 @@ class Fact:
         except BadInputError as error:
             log.warning("store: %s; the value is measured again", error)
             return None
-        return {**note["found"], "when": note["when"]} if note["schema_version"] == SCHEMA_VERSION else None
+        if note["schema_version"] != SCHEMA_VERSION:
+            return None
+        if note.get("sha256") != content_key(note["found"]):
+            log.warning("store: %s: expected the fact that was saved, found another; it is measured again", self._path)
+            return None
+        return {**note["found"], "when": note["when"]}
 
     def remember(self, found: Mapping[str, Any]) -> None:
         """Store a fact, which replaces an earlier one with the same settings.
@@ -71,5 +78,5 @@ class Fact:
             found: the fact, as plain data (JSON types).
         """
         when = datetime.now(UTC).isoformat(timespec="seconds")
-        content = {"schema_version": SCHEMA_VERSION, "of": self.of, "found": found, "when": when}
-        write_note(self.root, self._path, content)
+        content = {"of": self.of, "found": found, "sha256": content_key(found), "when": when}
+        write_note(self.root, self._path, {"schema_version": SCHEMA_VERSION, **content})

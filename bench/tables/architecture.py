@@ -15,9 +15,8 @@ from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from bench.config.schema import REHEARSAL
+from bench.runtime.own_yaml import read_own_yaml
 from bench.tables.verdicts import FAILS, HOLDS, not_judged
 
 __all__ = ["TABLES", "ArchitectureTable", "Line", "LineRow", "claims", "compare", "notes", "published"]
@@ -80,7 +79,7 @@ class ArchitectureTable:
 
 @cache
 def _data() -> dict[str, Any]:
-    data: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    data: dict[str, Any] = read_own_yaml(Path(__file__).with_suffix(".yaml"))
     return data
 
 

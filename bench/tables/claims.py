@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from bench.runtime.own_yaml import read_own_yaml
 
 __all__ = ["HARNESS", "Claim", "Comparison", "all_claims"]
 
@@ -101,7 +101,7 @@ def all_claims() -> tuple[Claim, ...]:
     The other is on the size, and its id ends with `.size`. Statements on Tables 7 and 8 are not included; they are in
     `bench.tables.architecture`.
     """
-    data = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+    data = read_own_yaml(Path(__file__).with_suffix(".yaml"))
     return tuple(claim for node in data["claims"] for claim in _claims(dict(node), data["digits_margin"]))
 
 

@@ -12,8 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from bench.runtime.own_yaml import read_own_yaml
 from bench.tables.claims import Claim, all_claims
 from bench.tables.verdicts import (
     CONTRADICTED,
@@ -82,7 +81,7 @@ def printed_as(number: int, metric: str) -> Printed | None:
 
 @cache
 def _read() -> Mapping[str, Any]:
-    tables: Mapping[str, Any] = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
+    tables: Mapping[str, Any] = read_own_yaml(Path(__file__).with_name("published.yaml"))
     return tables
 
 

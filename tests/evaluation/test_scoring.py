@@ -79,9 +79,8 @@ def measures() -> dict[str, Measure]:
 
 
 def sampling_of(generator: Generator, folder: Path, size: int) -> Sampling:
-    return Sampling(
-        generator, NeededLatents({}, 0, ()), store=Store(folder), device=CPU, batches=Batches(size), world=World()
-    )
+    needed, batches = NeededLatents({}, 0, ()), Batches(size)
+    return Sampling(lambda: generator, needed, store=Store(folder), device=CPU, batches=batches, world=World())
 
 
 def scores(

@@ -1,6 +1,8 @@
 """Tests of a run of Table 2 on shipped weights and few items: resuming, sharing, missing values and bad input."""
 
 import gc
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import bench
 from bench.cli import main
 from bench.config.compose import compose_config, typed
 from bench.errors import BadInputError
+from bench.evaluation import setup
 from bench.experiments import report, table
 from bench.generation.method import Batch
 from bench.models.decoder import Decoder
@@ -424,3 +427,93 @@ def test_a_report_times_no_row_and_decodes_nothing_for_a_claim_if_the_store_know
     for rows, more in ((ROWS, "costs=true"), (ROWS[:2], "costs=false"), (ROWS, "fresh=true")):
         with pytest.raises(AssertionError, match="expected a value from the store"):
             bench.run(few(store, tmp_path / "other", *words, more, "overwrite=true", rows=rows))
+
+
+def refuse_to_load(*_: object, **__: object) -> None:
+    raise AssertionError("expected that nothing is loaded")
+
+
+def test_nothing_is_loaded_or_drawn_if_everything_is_stored(
+    store: Path, first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "make", refuse_to_load)
+    words = ["profile.fid_minimum=4", "overwrite=true"]
+    bench.run(few(store, tmp_path / "again", "stage=report", *words))
+    for name in ("records.parquet", "results.json", "table.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (first / name).read_bytes()
+    assert figures_of(tmp_path / "again") == figures_of(first)
+    assert pictures_of(tmp_path / "again") == pictures_of(first)
+    for rows, more in ((ROWS, "fresh=true"), (ROWS, "generator.guidance_scale=2"), (["large_mask"], "seed=0")):
+        with pytest.raises(AssertionError, match="expected that nothing is loaded"):
+            bench.run(few(store, tmp_path / "other", *words, more, rows=rows))
+
+
+def figures_of(out: Path) -> dict[str, bytes]:
+    """Return the content of each file in the folder of a run's figures."""
+    return {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
+
+
+def pictures_of(out: Path) -> list[str]:
+    """Return the pictures in the page of a run."""
+    return re.findall('data:image/webp;base64,[^"]+', (out / "report.html").read_text())
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut"])
+def test_a_damaged_drawing_is_drawn_again(store: Path, first: Path, tmp_path: Path, damage: str) -> None:
+    kept = sorted((store / "drawings").rglob("*.safetensors"))
+    assert len(kept) == 2
+    for path in kept:
+        if damage == "removed":
+            path.unlink()
+        else:
+            path.write_bytes(path.read_bytes()[:-9])
+    bench.run(few(store, tmp_path / "again", "stage=report", "profile.fid_minimum=4"))
+    assert figures_of(tmp_path / "again") == figures_of(first)
+    assert pictures_of(tmp_path / "again") == pictures_of(first) != []
+    assert sorted((store / "drawings").rglob("*.safetensors")) == kept
+
+
+def test_figures_of_other_rows_are_drawn_anew(store: Path, first: Path, tmp_path: Path) -> None:
+    bench.run(few(store, tmp_path / "again", "stage=report", "profile.fid_minimum=4", rows=ROWS[:2]))
+    assert figures_of(tmp_path / "again")["rows.png"] != figures_of(first)["rows.png"]
+
+
+def test_a_damaged_weight_file_is_found_although_nothing_is_loaded(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(Path(bench.__file__).parent / "assets", tmp_path / "assets")
+    words = few(store, tmp_path / "again", "profile.fid_minimum=4", f"paths.assets={tmp_path / 'assets'}")
+    with monkeypatch.context() as patch:
+        patch.setattr(setup, "make", refuse_to_load)
+        bench.run(words)
+    file = tmp_path / "assets/mini/base/diffusion_pytorch_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    other = [*words, f"out={tmp_path / 'other'}"]
+    assert str(file.parent) in ends_with(2, other, capsys)
+    file.unlink()
+    assert str(file.parent) in ends_with(2, other, capsys)
+    assert not (tmp_path / "other").exists()
+
+
+KINDS = {"facts of parts", "layouts of scores", "truncated captions"}
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut", "other"])
+def test_a_damaged_fact_is_found_again(
+    store: Path, first: Path, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = {path: read_json(path.parent, path.name) for path in (store / "measured").iterdir()}
+    damaged = {path: note for path, note in notes.items() if note["of"]["what"] in KINDS}
+    assert {note["of"]["what"] for note in damaged.values()} == KINDS
+    for path, note in damaged.items():
+        if damage == "removed":
+            path.unlink()
+        else:
+            path.write_text(path.read_text()[:-9] if damage == "cut" else json.dumps({**note, "found": {}}))
+    words = ["profile.fid_minimum=4", "overwrite=true"]
+    for _ in range(2):
+        bench.run(few(store, tmp_path / "again", *words))
+        assert (tmp_path / "again" / "results.json").read_bytes() == (first / "results.json").read_bytes()
+        monkeypatch.setattr(setup, "make", refuse_to_load)
+    for path, note in damaged.items():
+        path.write_text(json.dumps(note))

@@ -1,0 +1,110 @@
+"""Drawings of a report, which the store keeps, so that a run of which everything is stored draws nothing again."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import BadInputError
+from bench.evaluation.setup import Setup
+from bench.reporting.gallery import Gallery
+from bench.runtime.files import write_atomically
+from bench.store import Arrays, content_key
+
+__all__ = ["KeptDrawings", "sha256_of", "write_files"]
+
+log = logging.getLogger(__name__)
+
+DRAWINGS = "drawings"
+"""Name of the kind of content under which the store saves drawings: one array of bytes for each file."""
+GALLERY = "gallery.json"
+
+
+class KeptDrawings:
+    """The drawings that show images of a run's rows.
+
+    A drawing is found again by everything that it shows, by the items, latents and networks from which the images are
+    decoded, and by the versions of the packages and of this project's code.
+    """
+
+    def __init__(self, setup: Setup, latents: Sequence[str], rows: Sequence[str], count: int) -> None:
+        """Set the run.
+
+        Args:
+            setup: objects of the run.
+            latents: store key of the latents of each block.
+            rows: names of the rows whose images are shown.
+            count: number of items of the run.
+        """
+        self._setup = setup
+        self._made_by = {**setup.determining(latents, rows=rows, count=count), "matplotlib": version("matplotlib")}
+
+    def files(self, what: str, shows: Mapping[str, Any], draw: Callable[[Path], None]) -> dict[str, bytes]:
+        """Return the content of drawn files by their names. They are drawn if the store does not have them.
+
+        Args:
+            what: name of the kind of drawing.
+            shows: everything else that is shown, as plain data.
+            draw: function that draws the files into a folder.
+        """
+
+        def make() -> dict[str, bytes]:
+            with tempfile.TemporaryDirectory() as folder:
+                draw(Path(folder))
+                return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+        return self._kept(what, shows, make)
+
+    def gallery(self, shows: Mapping[str, Any], fill: Callable[[], Gallery]) -> Gallery:
+        """Return the gallery. It is filled if the store does not have it.
+
+        Args:
+            shows: everything that determines the gallery in addition to the images, as plain data.
+            fill: function that fills the gallery.
+        """
+        from pydantic import TypeAdapter
+
+        form = TypeAdapter(Gallery)
+        return form.validate_json(self._kept("gallery", shows, lambda: {GALLERY: form.dump_json(fill())})[GALLERY])
+
+    def _kept(self, what: str, shows: Mapping[str, Any], make: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
+        store = self._setup.store
+        key = content_key({"what": what, "shows": shows, **self._made_by})
+        store.uses.add(DRAWINGS, [key])
+        found = None if store.fresh else store.get(DRAWINGS, key, _are_files)
+        if found is not None:
+            return {name: content.tobytes() for name, content in found.items()}
+        files = make()
+        try:
+            store.put(DRAWINGS, key, {name: np.frombuffer(content, np.uint8) for name, content in files.items()})
+        except BadInputError as error:  # the drawings are complete, and a later run can draw them again
+            log.info("%s", error)
+        return files
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, each of which appears completely or not at all.
+
+    Args:
+        folder: an existing folder.
+        files: content of each file by its name.
+    """
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+
+
+def sha256_of(values: Mapping[str, npt.NDArray[Any]]) -> dict[str, str]:
+    """Return the SHA-256 of the bytes of arrays, by the name of the array."""
+    return {name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for name, array in values.items()}
+
+
+def _are_files(arrays: Arrays) -> bool:
+    return bool(arrays) and all(array.dtype == np.uint8 and array.ndim == 1 for array in arrays.values())
