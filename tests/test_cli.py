@@ -99,7 +99,7 @@ SLIPS = [
     ([SEVENTH, "device=[cpu]"], "device: expected a text, found ['cpu']"),
     (
         [SEVENTH, "stage="],
-        "stage: expected one of check, fetch, prepare, sample, score, tabulate, report, found an empty",
+        "stage: expected one of check, fetch, export, prepare, sample, score, tabulate, report, found an empty",
     ),
     ([SEVENTH, "out=~/x"], "out: expected a path, found ~/x; ~ is not expanded here, use $HOME/NAME"),
     ([SEVENTH, 'out="~/x"'], "out: expected a folder, found ~/x; ~ is not expanded here, use $HOME/NAME"),

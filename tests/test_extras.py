@@ -87,7 +87,7 @@ def test_a_command_that_samples_nothing_needs_no_extra(arguments: list[str], sai
 
 
 @pytest.mark.parametrize(
-    ("module", "status"), [("compare", 0), ("explain", 0), ("gather", 2), ("manifest", 0), ("store", 0)]
+    ("module", "status"), [("compare", 0), ("explain", 0), ("gather", 0), ("manifest", 0), ("score", 0), ("store", 0)]
 )
 def test_the_help_of_a_command_needs_no_extra(module: str, status: int, tmp_path: Path) -> None:
     done = run_without(EXTRAS, ["-m", f"bench.{module}", "--help"], tmp_path)

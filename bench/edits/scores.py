@@ -65,7 +65,7 @@ class Scores:
     table: pandas.DataFrame
     """A line for each metric, a column for each editor. A cell has the value and its standard error as text."""
     numbers: pandas.DataFrame
-    """The values of `table` as numbers, with a line for each metric and editor, and the reason where a value is missing."""
+    """The values of `table` as numbers: a line for each metric and editor, and the reason where a value is missing."""
     records: pandas.DataFrame
     """A line for each picture (`item`) and editor (`row`), and a column for each metric of single pictures."""
     differences: pandas.DataFrame

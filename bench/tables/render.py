@@ -182,7 +182,7 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
     """
     shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
     rows = [row for row in table.rows if row.measured]
-    trained = any(row.training for row in rows)
+    trained = table.number is not None  # only rows of the paper's tables have decoders that were trained
     heads = ["Beside the table", *(["training steps"] if trained else []), *(_title(table, name) for name in shown)]
     lines = [
         [row.label, *([row.training or "–"] if trained else []), *(_detail(table, row, name) for name in shown)]
