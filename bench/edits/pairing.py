@@ -166,8 +166,8 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
             f"{few(extra)}, which truth does not have" if extra else "",
         ]
         raise BadInputError(
-            f"{found.what}: expected a picture for each of the {len(names)} in truth, paired by the name without its "
-            f"suffix, found {' and '.join(one for one in said if one)}"
+            f"{found.what}: expected one picture for each of the {len(names)} pictures of truth, with the same name "
+            f"apart from the suffix, found {' and '.join(one for one in said if one)}"
         )
     return found.reordered([places[name] for name in names], names)
 

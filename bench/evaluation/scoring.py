@@ -353,12 +353,12 @@ class Layouts:
     """
 
     def __init__(self, scoring: Scoring, resolution: int, fact: Fact) -> None:
-        """Set the scoring stage. Nothing is measured before `of` is called.
+        """Keep the arguments for later. Nothing is measured until `of` is called.
 
         Args:
             scoring: scoring stage of the run.
             resolution: side of the items in pixels.
-            fact: place in the store for the layouts of all cells.
+            fact: entry of the store in which the layouts of all cells are saved.
         """
         self._scoring, self._resolution, self._fact = scoring, resolution, fact
         self._known: dict[tuple[Unit, bool | None], Layout] = {}

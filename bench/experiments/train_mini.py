@@ -190,9 +190,9 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
 
 
 def _shipped_files(part: Path) -> list[Path]:
-    """Return the paths of the files of a finished model that are packed, relative to the folder of the model.
+    """Return the paths of those files of a finished model that are to be packed, relative to the model's folder.
 
-    The autoencoder is left out unless the model is the pipeline `AUTOENCODER`, which is packed with it.
+    The files of the autoencoder are packed only with the pipeline `AUTOENCODER`; for other models they are left out.
     """
     files = sorted(path.relative_to(part) for path in part.rglob("*") if path.is_file() and path.name != DONE)
     return [file for file in files if file.parts[0] != "vae" or part.name == AUTOENCODER]
