@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from bench.edits.score import score
+from bench.edits.scores import OVERWRITE
 from bench.errors import BadInputError
-from bench.results.out_folder import check_writable
+from bench.results.out_folder import check_writable, refuse_foreign_files
 from bench.results.run_folder import REPORT
 from bench.runtime.text import one_line, printable
 from bench.tables.grid import terminal
@@ -83,6 +84,8 @@ def main(arguments: list[str]) -> int:
     try:
         if given.out is not None:
             check_writable(given.out, "--out")
+            if Path(given.out).is_dir() and not given.overwrite:
+                refuse_foreign_files(Path(given.out), OVERWRITE)
         scores = score(
             given.truth,
             _editors(given.edited),

@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.data.items import Item
 from bench.edits.checks import Check
 from bench.edits.pairing import Pairs
+from bench.edits.table import missing_values
 from bench.errors import BadInputError
 from bench.metrics.protocol import Protocol
 from bench.metrics.summary import Summary
@@ -27,10 +28,11 @@ from bench.results.run_files import MANIFEST
 from bench.results.run_folder import REPORT, RUN
 from bench.results.write import Measured, write_records, write_results, write_run, write_table
 from bench.runtime.files import write_atomically, write_json
+from bench.runtime.text import one_line
 from bench.store import content_key
 from bench.tables.build import Table
 from bench.tables.grid import html_table, print_notes
-from bench.tables.render import further_grids, measured_grid, print_table, renderings
+from bench.tables.render import few_sources_note, further_grids, measured_grid, print_table, renderings
 
 __all__ = ["Provenance", "Scores"]
 
@@ -78,7 +80,12 @@ class Scores:
     _pairs: Pairs = field(repr=False)
 
     def __str__(self) -> str:
-        return "\n".join([*(f"! {check}" for check in self.checks), self.table.to_string()])
+        return "\n".join([*(f"! {check}" for check in self.checks), self.table.to_string(), *self._remarks()])
+
+    def _remarks(self) -> list[str]:
+        """Return the notes that explain marks and missing values of the table."""
+        missing = missing_values({row.key: row.measured for row in self._typed.rows})
+        return [*few_sources_note(self._typed), *missing]
 
     def _repr_html_(self) -> str:
         """Return the checks and the main table as HTML, which a notebook shows."""
@@ -93,8 +100,8 @@ class Scores:
         """
         print_notes([check.text for check in self.checks], console)
         print_table(self._typed, console, verbose=False)
-        reasons = {found.reason for row in self._typed.rows for found in row.measured.values() if found.reason}
-        print_notes([note for note in self._typed.notes if any(reason in note for reason in reasons)], console)
+        for note in missing_values({row.key: row.measured for row in self._typed.rows}):
+            print(f"- {one_line(note)}")  # not wrapped, so that a command in it can be copied
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Write the files that a run leaves, and the page `report.html`, into a folder.
@@ -176,7 +183,7 @@ class Scores:
     def _page(self, facts: Mapping[str, Any]) -> Page:
         """Return the content of the report's page."""
         return Page(
-            f"Scores of {self._typed.title}",
+            self._typed.title,
             "own pictures",
             FIRST_LINE,
             facts,

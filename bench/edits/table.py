@@ -12,16 +12,18 @@ from bench.edits.checks import Check
 from bench.edits.measures import Measures
 from bench.edits.pairing import Pairs
 from bench.metrics.summary import Measurement, Summary
-from bench.metrics.uncertainty import Difference, holm
+from bench.metrics.uncertainty import FEWEST_EFFECTIVE, Difference, holm
 from bench.runtime.not_available import NotAvailable
 from bench.tables.build import METRICS, NATIVE, Column, Table, TableRow, style_of
 from bench.tables.comparisons import Comparisons, TableRows
 from bench.tables.render import few_sources_note, measured_shown
 
-__all__ = ["PROFILE", "compact_table", "differences_of", "numbers_of", "score_table"]
+__all__ = ["PROFILE", "compact_table", "differences_of", "missing_values", "numbers_of", "score_table"]
 
 PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
+OF_SETS = ("fid", "kid", "inception_score")
+"""Metrics of a whole set of pictures, which need a smallest number of pictures."""
 COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "clip_score", "clip_prompt", "fid", "kid", "inception_score")
 """Metrics of the main table, in this order, as far as they are measured or could be measured."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
@@ -61,7 +63,7 @@ def score_table(
         ),
         rows=tuple(TableRow(editor, editor, False, "", NATIVE, cells, {}) for editor, cells in measured.items()),
         reference=known or "",
-        notes=tuple(_notes(pairs, measures)),
+        notes=tuple(_notes(pairs, measures, measured)),
         beside=tuple(metric for metric in (*BESIDE, *measures.lacking) if metric in there),
         best=best,
     )
@@ -70,14 +72,19 @@ def score_table(
 
 def _title(pairs: Pairs) -> str:
     editors = len(pairs.edited)
-    return f"{editors} editor{'s' if editors > 1 else ''} on {len(pairs)} picture{'s' if len(pairs) > 1 else ''}"
+    pictures = len(pairs)
+    return f"Scores of {editors} editor{'s' if editors > 1 else ''} on {pictures} picture{'s' if pictures > 1 else ''}"
 
 
 def _with_reasons(
     pairs: Pairs, measured: Mapping[str, Mapping[str, Measurement]], measures: Measures
 ) -> dict[str, dict[str, Measurement]]:
     """Add an empty measurement with its reason for each metric and each editor that could not be measured."""
-    lacking = {metric: Measurement(None, reason=reason) for metric, reason in measures.lacking.items()}
+    few = f"{len(pairs)} pictures, fewer than the {measures.fewest} that this protocol requires"
+    lacking = {
+        metric: Measurement(None, reason=few if metric in OF_SETS and len(pairs) < measures.fewest else reason)
+        for metric, reason in measures.lacking.items()
+    }
     names = dict.fromkeys(metric for cells in measured.values() for metric in cells) or dict.fromkeys(COLUMNS[:3])
     found = {}
     for editor in pairs.edited:
@@ -90,7 +97,7 @@ def _with_reasons(
     return found
 
 
-def _notes(pairs: Pairs, measures: Measures) -> Iterator[str]:
+def _notes(pairs: Pairs, measures: Measures, measured: Mapping[str, Mapping[str, Measurement]]) -> Iterator[str]:
     yield (
         "Pre_error is the mean squared error over known pixels, for values in [0, 1]; without masks, all pixels are "
         "known. ± is one standard error over pictures."
@@ -100,13 +107,31 @@ def _notes(pairs: Pairs, measures: Measures) -> Iterator[str]:
         yield (
             "FID, KID and IS resize every picture to 299×299, as torch-fidelity does. Other measures resize nothing."
         )
-    for reason in dict.fromkeys(measures.lacking.values()):
-        metrics = [metric for metric, other in measures.lacking.items() if other == reason]
-        yield f"{', '.join(metrics)}: not measured, because {reason}."
+    yield from missing_values(measured)
+    if not pairs.truth.sources:
+        yield (
+            f"The {len(pairs)} pictures are taken as independent of each other. If several were cut from one original, "
+            "a file sources.jsonl beside the true pictures says so."
+        )
     sizes = sorted(set(pairs.truth.sizes))
     if len(sizes) > 1:
         (low, first), (high, last) = sizes[0], sizes[-1]
         yield f"The pictures have {len(sizes)} different sizes, from {first}×{low} to {last}×{high} pixels."
+
+
+def missing_values(measured: Mapping[str, Mapping[str, Measurement]]) -> Iterator[str]:
+    """Yield a note for each reason why metrics have no value, with the names of the metrics.
+
+    Args:
+        measured: measurements by editor and metric.
+    """
+    reasons: dict[str, dict[str, None]] = {}
+    for cells in measured.values():
+        for metric, found in cells.items():
+            if found.reason and metric in (*COLUMNS, *BESIDE):
+                reasons.setdefault(found.reason, {})[metric] = None
+    for reason, metrics in reasons.items():
+        yield f"{', '.join(metrics)}: no value, because of this: {reason}."
 
 
 def compact_table(table: Table) -> pandas.DataFrame:
@@ -161,7 +186,7 @@ def differences_of(summary: Summary, reference: str | None) -> pandas.DataFrame:
     - `ci95_low` and `ci95_high`, which are not adjusted, and `p_holm`, which is adjusted;
     - `sources` and `effective_sources`, the numbers of independent pictures;
     - `differs`, at the 95 % level and with enough effective sources for a verdict;
-    - `reason`, why there is no difference.
+    - `reason`, why there is no difference, or no verdict on it.
 
     Args:
         summary: estimates of the metrics.
@@ -198,5 +223,7 @@ def _difference(found: Difference | NotAvailable, p_holm: float | None) -> dict[
         "sources": found.sources,
         "effective_sources": found.effective_sources,
         "differs": measured.differs,
-        "reason": "",
+        "reason": f"{found.effective_sources:.3g} effective sources, fewer than the {FEWEST_EFFECTIVE:g} of a verdict"
+        if found.decided_by_few
+        else "",
     }

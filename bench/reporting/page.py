@@ -28,7 +28,7 @@ from bench.runtime.text import printable
 from bench.tables.build import NATIVE, PUBLISHED, Column, Table, TableRow
 from bench.tables.claims import HARNESS
 from bench.tables.grid import Grid
-from bench.tables.render import CITED, DIFFERS, OURS, ratio_shown
+from bench.tables.render import CITED, DIFFERS, FEW, OURS, ratio_shown
 from bench.tables.verdicts import FAILS, HOLDS, INCONCLUSIVE, NOT_JUDGED, NOT_TESTED, PAPER, Verdict, p_shown
 
 __all__ = ["LIMIT", "Page", "first_line", "kind_of", "report_page", "template", "verdict_counts", "write_report"]
@@ -76,6 +76,8 @@ class _Cell:
     value: str
     error: str = ""
     differs: bool = False
+    few: bool = False
+    """Whether few effective sources decide the number, so that its interval is too short."""
     interval: str = ""
     detail: tuple[str, ...] = ()
     ratio: str = ""
@@ -115,6 +117,7 @@ def _rendered(page: Page) -> str:
         gain=ERROR_GAIN,
         size=(WIDTH, HEIGHT),
         differs=DIFFERS,
+        few=FEW,
     )
 
 
@@ -215,6 +218,7 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
         shown(found.value),
         "" if found.stderr is None else shown(found.stderr),
         found.differs,
+        found.interval_too_short,
         _interval(found, shown),
         tuple(detail),
         ratio_shown(found) if column.format.ratio and found.ratio is not None else "",

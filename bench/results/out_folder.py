@@ -31,6 +31,7 @@ __all__ = [
     "free_folder",
     "open_out",
     "refuse_another_run",
+    "refuse_foreign_files",
     "writable_folder",
     "writing_into",
 ]
@@ -152,15 +153,28 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool, allow
     folder = Path(out)
     if overwrite or not folder.is_dir() or not any(folder.iterdir()):
         return
-    if not any(any(folder.glob(pattern)) for pattern in WRITTEN):
-        first = min(path.name for path in folder.iterdir())
-        raise BadInputError(
-            f"out: expected an empty folder or the folder of an earlier run, found other files in {folder}, such as "
-            f"{first}; {allowing} allows this folder"
-        )
+    refuse_foreign_files(folder, allowing)
     if not any((folder / name).exists() for name in FINISHED):
         return
     refuse_another_run(folder, _read(folder / STARTED) or _read(folder / RUN), content, allowing)
+
+
+def refuse_foreign_files(folder: Path, allowing: str = "overwrite=true") -> None:
+    """Require that an existing folder is empty, or that this program has written it.
+
+    Args:
+        folder: the folder.
+        allowing: text in the message that names the setting `overwrite`.
+
+    Raises:
+        BadInputError: the folder has only files of other programs.
+    """
+    names = sorted(path.name for path in folder.iterdir())
+    if names and not any(any(folder.glob(pattern)) for pattern in WRITTEN):
+        raise BadInputError(
+            f"out: expected an empty folder or the folder of an earlier run, found other files in {folder}, such as "
+            f"{names[0]}; {allowing} allows this folder"
+        )
 
 
 def refuse_another_run(

@@ -204,9 +204,8 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """Text that names the table, its profile and its content."""
-        number = "" if self.number is None else f"Table {self.number}, "
-        return f"{number}profile {self.profile}: {self.title}"
+        """Text that names the table and its content; for a table of the paper also its number and its profile."""
+        return self.title if self.number is None else f"Table {self.number}, profile {self.profile}: {self.title}"
 
     def is_foreign(self, row: TableRow) -> bool:
         """Return whether the table is one of the paper's tables, and the paper's table does not have the row."""

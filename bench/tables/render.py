@@ -26,6 +26,7 @@ from bench.tables.verdicts import Verdict, p_shown
 __all__ = [
     "CITED",
     "DIFFERS",
+    "FEW",
     "OURS",
     "change_shown",
     "few_sources_note",
@@ -75,7 +76,7 @@ def ratio_shown(measurement: Measurement | None) -> str:
     ratio = None if measurement is None else measurement.ratio
     if isinstance(ratio, NotAvailable):
         return ratio.reason
-    if ratio is None or ratio.value is None:
+    if ratio is None or not ratio.value:  # a ratio of 0 has an exact reference row, which nothing can be compared with
         return "–"
     if ratio.ci95 is None:
         return f"÷ {ratio.value:.3g} [{'no bound' if ratio.stderr_reason == UNBOUNDED else 'unknown'}]"
@@ -109,7 +110,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
         heads.append(head)
         for row, line in zip(rows, lines, strict=True):
             line.append(_marked(row.measured.get(metric), style))
-        if style.ratio:
+        if style.ratio and (table.reference or table.number is not None):
             heads.append(f"to {table.reference}" if table.reference else "ratio")
             for row, line in zip(rows, lines, strict=True):
                 line.append(ratio_shown(row.measured.get(metric)))
@@ -346,8 +347,8 @@ def to_latex(table: Table) -> str:
     The verdicts are left out, because their evidence consists of long sentences.
     """
     grids = [grid for grid in _grids(table) if grid.left < len(grid.heads)]
-    paper = "" if table.number is None else f"The paper's Table {table.number} on "
-    return latex(f"{paper}profile {table.profile}: {table.title}", grids, table.notes)
+    paper = f"The paper's Table {table.number} on profile {table.profile}: {table.title}"
+    return latex(table.title if table.number is None else paper, grids, table.notes)
 
 
 def frame(table: Table) -> pandas.DataFrame:

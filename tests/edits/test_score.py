@@ -1,6 +1,7 @@
 """Tests of `bench.score`: its numbers are those of a table's run, and its files are read by the other commands."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,7 @@ def test_a_missing_network_is_a_reason_with_a_command() -> None:
     assert "vgg16-397923af.pth is missing; get it with: curl" in reasons["lpips"]
     assert "BENCH_VGG16=FILE" in reasons["lpips"]
     for metric in ("fid", "kid", "inception_score"):
-        assert "is missing" in reasons[metric]
+        assert reasons[metric] == "12 pictures, fewer than the 2048 that this protocol requires"
     assert scores.table.loc["LPIPS", "a"] == "–"
 
 
@@ -247,8 +248,16 @@ def test_the_findings_come_first_and_the_missing_networks_last(
     assert main(words(folders)) == 0
     shown = capsys.readouterr().out.replace("\n", " ")
     assert (
-        shown.index("all known pixels equal the truth") < shown.index("Pre_error") < shown.index("lpips: not measured")
+        shown.index("all known pixels equal the truth")
+        < shown.index("Pre_error")
+        < shown.index("lpips: no value, because of this")
     )
+
+
+def test_a_command_for_a_missing_file_stands_on_one_line(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(folders)) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "curl" in line)
+    assert re.search(r"curl --location --create-dirs --output \S+ https://\S+vgg16-397923af.pth", line)
 
 
 def test_the_manifest_command_reads_a_scoring(folders: Path, tmp_path: Path) -> None:
