@@ -112,10 +112,12 @@ def naming_extras() -> Iterator[None]:
 
 def _missing_extra(error: BaseException | None) -> str | None:
     """Return how to install the extra whose missing package caused an error; None if the error has another cause."""
-    while error is not None:
+    seen: list[BaseException] = []  # the causes of an error can form a circle
+    while error is not None and error not in seen:
         package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
         if package in EXTRAS:
             return f"{package} is not installed: run pip install 'asymbench[{EXTRAS[package]}]'"
+        seen.append(error)
         error = error.__cause__
     return None
 
