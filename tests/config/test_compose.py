@@ -118,7 +118,7 @@ def test_a_successful_check_reports_it_and_writes_only_its_estimate(
     assert re.fullmatch(r"a few trial items are processed on cpu, \w+, \d+ threads to estimate [\w ]+\n", complained)
     written = sorted(path for path in tmp_path.rglob("*") if path.is_file())
     assert [path.name for path in written if path.parent.name != "measured"] == ["asymbench-store.json"]
-    assert len(written) == 3  # the marker, that the contracts are kept, and the estimate
+    assert len(written) == 4  # the marker, that the contracts are kept, facts about the parts, and the estimate
 
 
 def test_the_check_covers_a_folder_of_pictures(weights: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -116,7 +116,13 @@ def test_overrides_of_the_command_replace_those_of_each_experiment() -> None:
     words = ["experiment=regression", "limit=8", "gate.against=null", "out=x"]
     each = for_each(typed(compose_config(words))[0], words)
     assert len(each) == 10
-    assert each[NAMES[1]] == [f"experiment={NAMES[1]}", "limit=128", "controls=[trained_on,blending]", "limit=8"]
+    assert each[NAMES[1]] == [
+        f"experiment={NAMES[1]}",
+        "limit=128",
+        "costs=true",
+        "controls=[trained_on,blending]",
+        "limit=8",
+    ]
     assert typed(compose_config(each[NAMES[0]]))[0].limit == 8
 
 
