@@ -68,6 +68,8 @@ class PictureFacts:
     """Facts about one true picture and its mask."""
 
     sha256: str
+    mask_sha256: str | None
+    """SHA-256 of the mask, 1 = hole; None if all pixels are known."""
     jpeg: bool
     hole: float
     """Share of the pixels that lie in the hole, from 0 to 1."""
@@ -104,8 +106,8 @@ def picture_facts(truth: Pixels, hole: Hole | None, grey: float) -> PictureFacts
         hole: mask H×W, True in the hole; None if all pixels are known.
         grey: share of the mask's pixels that are neither nearly black nor nearly white.
     """
-    share = 0.0 if hole is None else float(hole.mean())
-    return PictureFacts(sha256_of(truth), has_jpeg_traces(truth @ LUMINANCE), share, grey)
+    share, mask = (0.0, None) if hole is None else (float(hole.mean()), sha256_of(hole.astype(np.uint8)))
+    return PictureFacts(sha256_of(truth), mask, has_jpeg_traces(truth @ LUMINANCE), share, grey)
 
 
 def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:

@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 
+from bench.data.listing import read_lines
 from bench.edits.score import score
 from bench.edits.scores import OVERWRITE
 from bench.errors import BadInputError
@@ -72,8 +73,6 @@ def _editors(words: list[str]) -> dict[str, str]:
 def _prompts(path: str | None) -> list[str] | None:
     if path is None:
         return None
-    from bench.data.listing import read_lines
-
     return read_lines(Path(path), "--prompts", "a text file with the prompt of each picture")
 
 

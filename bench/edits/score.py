@@ -11,7 +11,6 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from bench.data.items import sha256_of
@@ -147,7 +146,7 @@ def _manifest(pairs: Pairs, pictures: Sequence[PictureFacts]) -> dict[str, Any]:
             "mask_area": facts.hole,
             "reference": True,
             "image": facts.sha256,
-            "mask": None if pairs.masks is None else sha256_of(pairs.masks.hole(place).astype(np.uint8)),
+            "mask": facts.mask_sha256,
             "caption": None if pairs.prompts is None else sha256(pairs.prompts[place].encode()).hexdigest(),
             "exemplar": None if pairs.exemplars is None else sha256_of(pairs.exemplars.pixels(place)),
         }

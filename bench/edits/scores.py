@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,7 @@ class Scores:
 
     def _repr_html_(self) -> str:
         """Return the checks and the main table as HTML, which a notebook shows."""
-        found = "".join(f"<li>{_escaped(check.text)}</li>" for check in self.checks)
+        found = "".join(f"<li>{html.escape(check.text, quote=False)}</li>" for check in self.checks)
         return (f"<ul>{found}</ul>" if found else "") + html_table(measured_grid(self._typed))
 
     def show(self, console: Console) -> None:
@@ -232,7 +233,3 @@ class _Pictures(list[npt.NDArray[np.uint8]]):
     @property
     def nbytes(self) -> int:
         return sum(one.nbytes for one in self)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
