@@ -278,7 +278,7 @@ def _jpeg(editor: str, pictures: Sequence[PictureFacts], facts: Sequence[EditFac
             "jpeg",
             editor,
             f"{editor}: {found:.0%} of its pictures and {true:.0%} of the true ones show traces of a JPEG compression, "
-            "so a part of the difference comes from the file format.",
+            "so a part of the difference may come from the file format.",
         )
 
 
