@@ -17,6 +17,7 @@ from bench.data.items import sha256_of
 from bench.data.listing import few
 from bench.edits.jpeg import has_jpeg_traces
 from bench.edits.pairing import Pairs
+from bench.edits.pictures import Mask
 from bench.edits.registration import Registration, register
 
 __all__ = ["Check", "EditFacts", "PictureFacts", "checks", "edit_facts", "picture_facts"]
@@ -98,16 +99,17 @@ class EditFacts:
     registration: Registration | None = field(default=None)
 
 
-def picture_facts(truth: Pixels, hole: Hole | None, grey: float) -> PictureFacts:
+def picture_facts(truth: Pixels, mask: Mask | None) -> PictureFacts:
     """Return the facts about a true picture.
 
     Args:
         truth: picture H×W×3.
-        hole: mask H×W, True in the hole; None if all pixels are known.
-        grey: share of the mask's pixels that are neither nearly black nor nearly white.
+        mask: its mask; None if all pixels are known.
     """
-    share, mask = (0.0, None) if hole is None else (float(hole.mean()), sha256_of(hole.astype(np.uint8)))
-    return PictureFacts(sha256_of(truth), mask, has_jpeg_traces(truth @ LUMINANCE), share, grey)
+    sha256, jpeg = sha256_of(truth), has_jpeg_traces(truth @ LUMINANCE)
+    if mask is None:
+        return PictureFacts(sha256, None, jpeg, 0.0, 0.0)
+    return PictureFacts(sha256, sha256_of(mask.hole.astype(np.uint8)), jpeg, float(mask.hole.mean()), mask.grey)
 
 
 def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:

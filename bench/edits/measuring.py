@@ -103,12 +103,11 @@ def measure(
 
     def batch(places: Sequence[int]) -> int:
         true = [pairs.truth.pixels(place) for place in places]
-        holes = [None if pairs.masks is None else pairs.masks.hole(place) for place in places]
-        for place, pixels, hole in zip(places, true, holes, strict=True):
-            grey = 0.0 if pairs.masks is None else pairs.masks.grey_share(place)
-            pictures[place] = picture_facts(pixels, hole, grey)
+        given = [None if pairs.masks is None else pairs.masks.read(place) for place in places]
+        for place, pixels, one in zip(places, true, given, strict=True):
+            pictures[place] = picture_facts(pixels, one)
         images = picture_batch(true).to(device)
-        masks = np.stack([np.zeros(images.shape[2:], np.bool_) if hole is None else hole for hole in holes])
+        masks = np.stack([np.zeros(images.shape[2:], np.bool_) if one is None else one.hole for one in given])
         mask = torch.from_numpy(masks).unsqueeze(1).float().to(device)
         prompts = [] if pairs.prompts is None else [pairs.prompts[place] for place in places]
         scorer = Scorer(measures.loaded, images, mask, [exemplar(place) for place in places], prompts, holes=masks)
@@ -119,9 +118,9 @@ def measure(
         }
         for editor in editors:
             edited = [pairs.edited[editor].read(place) for place in places]
-            for place, pixels, hole, image in zip(places, true, holes, edited, strict=True):
+            for place, pixels, one, image in zip(places, true, given, edited, strict=True):
                 levels = to_uint8(image, rounding="truncate").permute(1, 2, 0).numpy()
-                edits[editor][place] = edit_facts(pixels, levels, hole)
+                edits[editor][place] = edit_facts(pixels, levels, None if one is None else one.hole)
             scores = scorer.score(_like_a_decoder(edited).to(device), units)
             found |= {
                 _Column(editor, unit.measure, array): values

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from bench.data.pictures import read_rgb, size_of
 from bench.errors import BadInputError
 from bench.metrics.known_region import to_uint8
 
-__all__ = ["Array", "Masks", "PictureSet", "Pictures", "Size", "read_masks", "read_pictures"]
+__all__ = ["Array", "Mask", "Masks", "PictureSet", "Pictures", "Size", "read_masks", "read_pictures"]
 
 Pixels = npt.NDArray[np.uint8]
 Array: TypeAlias = npt.NDArray[Any] | Tensor
@@ -93,6 +93,15 @@ class PictureSet:
         )
 
 
+class Mask(NamedTuple):
+    """One mask."""
+
+    hole: npt.NDArray[np.bool_]
+    """H×W, True in the hole."""
+    grey: float = 0.0
+    """Share of the mask's pixels that are neither nearly black nor nearly white, from 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Masks:
     """Masks in a fixed order, which are read one at a time."""
@@ -113,14 +122,11 @@ class Masks:
         sizes = tuple(self.sizes[place] for place in chosen)
         return Masks(self.what, names, sizes, lambda place: self.levels(chosen[place]))
 
-    def hole(self, place: int) -> npt.NDArray[np.bool_]:
-        """Return the mask at an index as H×W booleans, True in the hole. Levels from 128 on are the hole."""
-        return self.levels(place) > LARGEST // 2
-
-    def grey_share(self, place: int) -> float:
-        """Return the share of a mask's pixels that are neither nearly black nor nearly white, from 0 to 1."""
+    def read(self, place: int) -> Mask:
+        """Return the mask at an index. Levels from 128 on are the hole."""
         levels = self.levels(place)
-        return float(((levels >= GREY[0]) & (levels <= GREY[1])).mean())
+        grey = (levels >= GREY[0]) & (levels <= GREY[1])
+        return Mask(levels > LARGEST // 2, float(grey.mean()))
 
 
 def read_pictures(given: Pictures, what: str) -> PictureSet:

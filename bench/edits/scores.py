@@ -223,7 +223,7 @@ class Scores:
         pixels = self._pairs.truth.pixels(place)
         hole = np.zeros(pixels.shape[:2], np.uint8)
         if self._pairs.masks is not None:
-            hole = self._pairs.masks.hole(place).astype(np.uint8)
+            hole = self._pairs.masks.read(place).hole.astype(np.uint8)
         return Item(self._pairs.names[place], self._pairs.sources[place], pixels, hole)
 
 

@@ -146,11 +146,11 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: b
     return result
 
 
-def ring_error(image: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | None = None) -> dict[str, Tensor]:
+def ring_error(saved: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | None = None) -> dict[str, Tensor]:
     """Compute the mean squared error of the truncated image for known pixels near the hole and far from it.
 
     Args:
-        image: B×3×H×W float in [0, 1], as decoded.
+        saved: truncated images B×3×H×W uint8.
         truth: B×3×H×W uint8.
         mask: B×1×H×W, 1 = hole.
         ring: result of `near_hole` for the mask; None to compute it here.
@@ -161,7 +161,6 @@ def ring_error(image: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | Non
         no such pixel.
     """
     near = near_hole(mask) if ring is None else ring
-    saved = to_uint8(image, rounding="truncate")
     squared = (saved.double() / 255 - truth.double() / 255).square()
     known = mask == 0
     result = {}
@@ -203,37 +202,37 @@ def near_by_disc(mask: Tensor) -> Tensor:
     return count > 0.5  # a count is a whole number, from which a convolution by FFT differs a little
 
 
-def psnr(image: Tensor, truth: Tensor) -> Tensor:
+def psnr(saved: Tensor, truth: Tensor) -> Tensor:
     """Return the peak signal-to-noise ratio (PSNR) of the truncated whole image, in dB, B float64 values.
 
     It is NaN for an item whose truncated image equals the truth, because the ratio would be infinite.
 
     Args:
-        image: B×3×H×W float in [0, 1], as decoded.
+        saved: truncated images B×3×H×W uint8.
         truth: B×3×H×W uint8.
     """
-    squared = (to_uint8(image, rounding="truncate").double() / 255 - truth.double() / 255).square().mean((1, 2, 3))
+    squared = (saved.double() / 255 - truth.double() / 255).square().mean((1, 2, 3))
     return -10 * torch.where(squared > 0, squared, torch.nan).log10()
 
 
-def border_step(image: Tensor, mask: Tensor) -> Tensor:
-    """Return how much the truncated image changes across the border of the hole, for each item.
+def border_step(saved: Tensor, mask: Tensor) -> Tensor:
+    """Return how much an image changes across the border of the hole, for each item.
 
     Args:
-        image: B×3×H×W float in [0, 1], as decoded.
+        saved: truncated images B×3×H×W uint8.
         mask: B×1×H×W, 1 = hole.
 
     Returns:
         B float64 values in [0, 1]. Each is the mean absolute difference of two neighbouring pixels, over the channels
         and over all horizontal and vertical pairs with exactly one pixel in the hole. NaN if there is no such pair.
     """
-    saved, hole = to_uint8(image, rounding="truncate").double() / 255, mask > 0
-    total, count = (torch.zeros(len(image), dtype=torch.float64, device=image.device) for _ in range(2))
+    values, hole = saved.double() / 255, mask > 0
+    total, count = (torch.zeros(len(saved), dtype=torch.float64, device=saved.device) for _ in range(2))
     for axis in (2, 3):
         first, last = (slice(0, -1), slice(1, None))
         one, other = (tuple(part if place == axis else slice(None) for place in range(4)) for part in (first, last))
         across = hole[one] != hole[other]
-        total += ((saved[one] - saved[other]).abs() * across).sum((1, 2, 3))
+        total += ((values[one] - values[other]).abs() * across).sum((1, 2, 3))
         count += 3 * across.sum((1, 2, 3))
     return total / count
 
@@ -264,9 +263,10 @@ class KnownRegionMeasure(Measure):
         with torch.inference_mode():
             if "ring" not in kept:
                 kept["ring"] = near_hole(mask)
-                kept["border"] = border_step(truth.float() / 255, mask)
+                kept["border"] = border_step(truth, mask)
             found = known_region_error(image, truth, mask, decoded=extra.decoded)
-            found |= ring_error(image, truth, mask, ring=kept["ring"])
-            found |= {"psnr": psnr(image, truth), "border_step": border_step(image, mask)}
+            saved = to_uint8(image, rounding="truncate")
+            found |= ring_error(saved, truth, mask, ring=kept["ring"])
+            found |= {"psnr": psnr(saved, truth), "border_step": border_step(saved, mask)}
             found["border_excess"] = found["border_step"] - kept["border"]
             return found

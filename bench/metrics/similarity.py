@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -17,7 +18,7 @@ from torch.nn import functional
 from bench.metrics.known_region import to_uint8
 from bench.metrics.measure import Arrays, Extra, Measure
 
-__all__ = ["SimilarityMeasure", "structural_similarity"]
+__all__ = ["SimilarityMeasure", "WindowedTruth", "structural_similarity"]
 
 WINDOW = 11
 """Side of the Gaussian window, in pixels."""
@@ -29,7 +30,25 @@ LUMINANCE, CONTRAST = 0.01**2, 0.03**2
 """Constants C1 and C2 of Wang et al. for values in [0, 1]."""
 
 
-def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class WindowedTruth:
+    """The true images of a batch, and their means under the window. They are the same for the images of every row."""
+
+    values: Tensor
+    """True images B×3×H×W, float64 in [0, 1]."""
+    means: Tensor
+    """Weighted means of the values, B×3×(H - 10)×(W - 10)."""
+    square_means: Tensor
+    """Weighted means of the squared values, in the same shape."""
+
+    @classmethod
+    def of(cls, truth: Tensor) -> WindowedTruth:
+        """Compute the means of true images B×3×H×W uint8; H and W are at least 11."""
+        values = truth.double() / 255
+        return cls(values, _windowed(values), _windowed(values * values))
+
+
+def structural_similarity(image: Tensor, truth: WindowedTruth, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the mean structural similarity between the truncated image and the true image, for each item.
 
     Everything is computed in float64. A variance is a small difference between two large numbers, so float32 would
@@ -37,7 +56,7 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
 
     Args:
         image: B×3×H×W float in [0, 1], as decoded; H and W at least 11.
-        truth: B×3×H×W uint8.
+        truth: true images of the same shape.
         mask: B×1×H×W, 1 = hole.
 
     Returns:
@@ -45,9 +64,9 @@ def structural_similarity(image: Tensor, truth: Tensor, mask: Tensor) -> tuple[T
         picture. The second is the mean over those windows that contain no pixel of the hole; it is NaN if there is no
         such window.
     """
-    x, y = to_uint8(image, rounding="truncate").double() / 255, truth.double() / 255
-    mean_x, mean_y = _windowed(x), _windowed(y)
-    variances = _windowed(x * x) - mean_x * mean_x + _windowed(y * y) - mean_y * mean_y
+    x, y, mean_y = to_uint8(image, rounding="truncate").double() / 255, truth.values, truth.means
+    mean_x = _windowed(x)
+    variances = _windowed(x * x) - mean_x * mean_x + truth.square_means - mean_y * mean_y
     covariance = _windowed(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + LUMINANCE) / (mean_x * mean_x + mean_y * mean_y + LUMINANCE)
     similarity = luminance * (2 * covariance + CONTRAST) / (variances + CONTRAST)
@@ -95,10 +114,11 @@ class SimilarityMeasure(Measure):
     def to(self, device: torch.device | str) -> Self:
         return self
 
-    def keep_truth(self, truth: Tensor) -> tuple[Arrays, None]:
-        return {}, None
-
-    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: None, extra: Extra) -> Arrays:
+    def keep_truth(self, truth: Tensor) -> tuple[Arrays, WindowedTruth]:
         with torch.inference_mode():
-            whole, known = structural_similarity(image, truth, mask)
+            return {}, WindowedTruth.of(truth)
+
+    def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: WindowedTruth, extra: Extra) -> Arrays:
+        with torch.inference_mode():
+            whole, known = structural_similarity(image, kept, mask)
             return {"ssim": whole, "ssim_known": known}

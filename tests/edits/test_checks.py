@@ -7,6 +7,7 @@ import pytest
 
 from bench.edits.checks import Check, checks, edit_facts, picture_facts
 from bench.edits.pairing import Pairs, pair
+from bench.edits.pictures import Mask
 from tests.helpers.photographs import Photograph, Pixels, jpeg, photograph
 
 PICTURES = 8
@@ -45,7 +46,7 @@ def found_in(edit: Edit, seed: int, *, inverted: bool = False) -> tuple[Check, .
     truth, edited = [one.pixels for one in drawn], [edit(one, rng) for one in drawn]
     holes = [~one.hole if inverted else one.hole for one in drawn]
     pairs = pair(truth, {"mine": edited}, holes)
-    facts = [picture_facts(one, hole, 0.0) for one, hole in zip(truth, holes, strict=True)]
+    facts = [picture_facts(one, Mask(hole)) for one, hole in zip(truth, holes, strict=True)]
     edits = [edit_facts(one, found, hole) for one, found, hole in zip(truth, edited, holes, strict=True)]
     return checks(pairs, facts, {"mine": edits})
 
@@ -105,7 +106,7 @@ def test_identical_pictures_are_said_to_be_identical() -> None:
     one = photograph(np.random.default_rng(0))
     facts = edit_facts(one.pixels, one.pixels, one.hole)
     found = checks(
-        one_pair(one.pixels, one.pixels, one.hole), [picture_facts(one.pixels, one.hole, 0)], {"mine": [facts]}
+        one_pair(one.pixels, one.pixels, one.hole), [picture_facts(one.pixels, Mask(one.hole))], {"mine": [facts]}
     )
     assert [check.kind for check in found] == ["identical"]
     assert "1 of 1 pictures are identical to their truth" in found[0].text
@@ -117,7 +118,7 @@ def test_masks_that_are_soft_or_cover_all_or_nothing_are_named() -> None:
     drawn = [photograph(rng) for _ in range(3)]
     holes = [drawn[0].hole, np.ones_like(drawn[1].hole), np.zeros_like(drawn[2].hole)]
     truth, edited = [one.pixels for one in drawn], [one.edited(rng) for one in drawn]
-    facts = [picture_facts(one, hole, grey) for one, hole, grey in zip(truth, holes, (0.02, 0, 0), strict=True)]
+    facts = [picture_facts(one, Mask(hole, grey)) for one, hole, grey in zip(truth, holes, (0.02, 0, 0), strict=True)]
     edits = [edit_facts(one, found, hole) for one, found, hole in zip(truth, edited, holes, strict=True)]
     found = checks(pair(truth, {"mine": edited}, holes), facts, {"mine": edits})
     assert [check.kind for check in found] == ["soft", "whole", "empty"]
@@ -128,11 +129,11 @@ def test_masks_that_are_soft_or_cover_all_or_nothing_are_named() -> None:
 def test_another_size_is_named_with_its_aspect_ratio() -> None:
     one = photograph(np.random.default_rng(0))
     pairs = one_pair(one.pixels, one.pixels[:48], None)
-    (found,) = checks(pairs, [picture_facts(one.pixels, None, 0)], {})
+    (found,) = checks(pairs, [picture_facts(one.pixels, None)], {})
     assert found.kind == "size"
     assert "has 96×48 pixels in place of 96×96 (another aspect ratio, 50.0% off)" in found.text
     half = one_pair(one.pixels, one.pixels[::2, ::2], None)
-    (found,) = checks(half, [picture_facts(one.pixels, None, 0)], {})
+    (found,) = checks(half, [picture_facts(one.pixels, None)], {})
     assert "the same aspect ratio" in found.text
 
 
@@ -143,7 +144,7 @@ def test_duplicates_and_equal_editors_are_named() -> None:
     truth = [first.pixels, first.pixels, second.pixels]
     made = first.edited(rng)
     edited = [made, made, made]
-    facts = [picture_facts(one, None, 0) for one in truth]
+    facts = [picture_facts(one, None) for one in truth]
     edits = [edit_facts(one, made, None) for one in truth]
     found = checks(pair(truth, {"a": edited, "b": edited}, None), facts, {"a": edits, "b": edits})
     texts = [check.text for check in found if check.kind in ("duplicate", "same")]

@@ -119,16 +119,16 @@ HOLE[:, 4:9, 5:11] = True
 )
 def test_all_accepted_masks_have_the_same_hole(given: Any) -> None:
     found = read_masks(given)
-    np.testing.assert_array_equal(found.hole(1), HOLE[1])
-    assert found.grey_share(1) == 0
+    np.testing.assert_array_equal(found.read(1).hole, HOLE[1])
+    assert found.read(1).grey == 0
 
 
 def test_grey_pixels_of_a_mask_are_counted() -> None:
     soft = HOLE.astype(np.float32)
     soft[0, 0, :4] = 0.4
     found = read_masks(soft)
-    assert found.grey_share(0) == pytest.approx(4 / (16 * 20))
-    np.testing.assert_array_equal(found.hole(0), HOLE[0])
+    assert found.read(0).grey == pytest.approx(4 / (16 * 20))
+    np.testing.assert_array_equal(found.read(0).hole, HOLE[0])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_masks_of_0_and_1_are_told_from_the_whole_stack() -> None:
     levels = HOLE.astype(np.uint8) * 255
     levels[1] = 0
     levels[1, 0, 0] = 1  # nearly black, beside a mask with 255
-    assert not read_masks(levels).hole(1).any()
+    assert not read_masks(levels).read(1).hole.any()
 
 
 def test_a_file_with_the_values_0_and_1_is_refused(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_file_with_the_values_0_and_1_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         BadInputError, match=r"a.png: expected a mask in black \(0\) and white \(255\), found the values 0"
     ):
-        read_masks(tmp_path).hole(0)
+        read_masks(tmp_path).read(0)
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path) -> None:

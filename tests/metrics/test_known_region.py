@@ -26,6 +26,10 @@ from bench.store import Arrays
 from tests.helpers.boxes import SIDE, boxes
 
 
+def truncated(image: torch.Tensor) -> torch.Tensor:
+    return to_uint8(image, rounding="truncate")
+
+
 def truth_and_mask() -> tuple[torch.Tensor, torch.Tensor]:
     truth = torch.full((2, 3, 4, 4), 100, dtype=torch.uint8)
     mask = torch.zeros(2, 1, 4, 4)
@@ -312,7 +316,7 @@ def test_discs_find_the_same_pixels_as_distances(share: float) -> None:
 def test_a_precomputed_ring_is_used() -> None:
     truth, mask, image = boxes(2)
     nowhere, everywhere = torch.zeros_like(mask, dtype=torch.bool), torch.ones_like(mask, dtype=torch.bool)
-    without, whole = (ring_error(image, truth, mask, ring=ring) for ring in (nowhere, everywhere))
+    without, whole = (ring_error(truncated(image), truth, mask, ring=ring) for ring in (nowhere, everywhere))
     assert without["pre_error_ring"].isnan().all()
     assert whole["pre_error_interior"].isnan().all()
     known = known_region_error(image, truth, mask)["pre_error"].tolist()
@@ -340,17 +344,17 @@ def test_values_of_the_mask_are_computed_once_for_all_rows(monkeypatch: pytest.M
 @pytest.mark.blackbox
 def test_signal_to_noise_includes_the_hole_and_is_missing_without_noise() -> None:
     truth, _, _ = boxes(2)
-    image = truth / 255
-    assert psnr(image, truth).isnan().all()
+    assert psnr(truth, truth).isnan().all()
     off = torch.where(truth > 0, truth - 1, truth + 1)
-    assert psnr(off / 255, truth).tolist() == pytest.approx([20 * np.log10(255)] * 2)
+    assert psnr(off, truth).tolist() == pytest.approx([20 * np.log10(255)] * 2)
 
 
 @pytest.mark.property
 def test_the_measure_does_not_depend_on_the_batch_or_the_previous_row() -> None:
     truth, mask, image = boxes(5)
     whole = measured(truth, mask, image)
-    expected = known_region_error(image, truth, mask) | ring_error(image, truth, mask) | {"psnr": psnr(image, truth)}
+    saved = truncated(image)
+    expected = known_region_error(image, truth, mask) | ring_error(saved, truth, mask) | {"psnr": psnr(saved, truth)}
     for name, values in expected.items():
         assert whole[name].dtype == np.float64
         assert np.array_equal(whole[name], values.numpy()), name
@@ -372,7 +376,7 @@ def test_a_step_across_the_border_is_counted() -> None:
     image = torch.full((3, 3, 8, 8), 0.2)
     image[0] += 0.4 * mask[0]
     image[1, :, 2, 3] = 0.6  # a corner: two of its neighbours are known
-    found = border_step(image, mask)
+    found = border_step(truncated(image), mask)
     assert found[0] == pytest.approx(0.4, abs=1 / 255)
     assert found[1] == pytest.approx(0.4 * 2 / 12, abs=1 / 255)
     assert torch.isnan(found[2])
@@ -396,7 +400,7 @@ def test_the_excess_is_the_jump_of_the_image_beyond_the_truth() -> None:
 @pytest.mark.blackbox
 def test_the_border_contains_every_pair_of_neighbours_across_it() -> None:
     truth, mask, image = uneven()
-    found, level = border_step(image, mask), np.floor(image.clamp(0, 1).numpy() * 255)
+    found, level = border_step(truncated(image), mask), np.floor(image.clamp(0, 1).numpy() * 255)
     for item in range(2):
         steps = []
         for row, column in itertools.product(range(5), range(7)):
@@ -409,13 +413,13 @@ def test_the_border_contains_every_pair_of_neighbours_across_it() -> None:
                     steps += list(np.abs(level[item, :, row, column] - level[item, :, other_row, other_column]) / 255)
         assert found[item].item() == pytest.approx(np.mean(steps), rel=1e-12)
     assert measured(truth, mask, image)["border_excess"] == pytest.approx(
-        (found - border_step(truth.double() / 255, mask)).numpy(), abs=1e-12
+        (found - border_step(truth, mask)).numpy(), abs=1e-12
     )
 
 
 @pytest.mark.reference
 def test_signal_to_noise_equals_the_formula() -> None:
     truth = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
-    image = torch.zeros(1, 3, 2, 2)
-    image[0, 0, 0] = 255 / 255
-    assert psnr(image, truth).item() == pytest.approx(10 * math.log10(12 / 2), rel=1e-12)
+    saved = torch.zeros_like(truth)
+    saved[0, 0, 0] = 255
+    assert psnr(saved, truth).item() == pytest.approx(10 * math.log10(12 / 2), rel=1e-12)

@@ -8,7 +8,7 @@ import torch
 from skimage.metrics import structural_similarity as reference
 
 from bench.metrics.measure import Extra
-from bench.metrics.similarity import SimilarityMeasure, structural_similarity
+from bench.metrics.similarity import SimilarityMeasure, WindowedTruth, structural_similarity
 from bench.runtime.copies import ReadBack
 
 
@@ -30,7 +30,7 @@ def smooth_pictures() -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("made", [pictures, smooth_pictures])
 def test_similarity_equals_that_of_scikit_image(made: Callable[[], tuple[torch.Tensor, torch.Tensor]]) -> None:
     image, truth = made()
-    whole, _ = structural_similarity(image, truth, torch.zeros(3, 1, 40, 40))
+    whole, _ = structural_similarity(image, WindowedTruth.of(truth), torch.zeros(3, 1, 40, 40))
     for value, one, true in zip(whole, image.numpy(), truth.numpy(), strict=True):
         expected = reference(
             (one * 255).round().astype(np.float64) / 255,
@@ -50,8 +50,8 @@ def test_pixels_of_the_hole_do_not_change_the_known_similarity() -> None:
     mask = torch.zeros(3, 1, 40, 40)
     mask[:, :, 30:, 25:] = 1
     painted = torch.where(mask > 0, torch.rand(image.shape), image)
-    whole, known = structural_similarity(image, truth, mask)
-    other_whole, other_known = structural_similarity(painted, truth, mask)
+    whole, known = structural_similarity(image, WindowedTruth.of(truth), mask)
+    other_whole, other_known = structural_similarity(painted, WindowedTruth.of(truth), mask)
     assert torch.equal(known, other_known)
     assert (other_whole < whole).all()
     assert (known < 1).all()
