@@ -200,6 +200,11 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
         folder = picture_folder(Path(given), what, "a folder of pictures")
         _refuse_unread(folder, what)
         sources = source_notes(folder.root)
+        if sources and not set(sources).intersection(folder.names):
+            raise BadInputError(
+                f"{folder.root}: expected that its list of sources names files of this folder, such as "
+                f"{folder.names[0] if folder.names else 'a.png'}, found {few(list(sources))}"
+            )
     elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):
         paths = [Path(str(one)) for one in given]
         missing = [str(path) for path in paths if not path.is_file()]

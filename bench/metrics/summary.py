@@ -45,6 +45,11 @@ Array = npt.NDArray[Any]
 UNBOUNDED = "the interval of the divisor contains 0, so the ratio has no bounded interval"
 EXACT = NotAvailable("exact")
 """Placeholder for a ratio that does not exist because its divisor is exactly 0."""
+UNDEFINED = {
+    "psnr": "every image equals its truth, so the ratio is infinite",
+    "pre_error": "no item has a known pixel",
+}
+"""Reason why a metric has no value if it has none for any item, by the metric's name."""
 SPLITS = 10
 """Number of splits of the Inception Score."""
 STATISTICS: Mapping[str, Mapping[str, Any]] = {
@@ -382,7 +387,8 @@ class Summary:
         name = MetricName.parse(metric)
         inside = self._inside(name)
         if name.metric not in self.scored.sets:
-            return _mean(np.asarray(self.scored.rows[row][with_variant(name.metric, name.variant)]), inside)
+            values = np.asarray(self.scored.rows[row][with_variant(name.metric, name.variant)])
+            return _mean(values, inside, name.metric)
         if name.statistic == "inception_score":
             return self._inception_score(row, name, inside)
         pairs = self._pairs(row, metric)
@@ -492,8 +498,10 @@ class _Pairs:
         return Estimate(estimate.value, influence[there])
 
 
-def _mean(values: Array, inside: Chosen) -> Found:
+def _mean(values: Array, inside: Chosen, metric: str) -> Found:
+    if not inside.any():
+        return NotAvailable("no item has a hole of this size")
     there = np.isfinite(values) & inside
     if not there.any():
-        return NotAvailable("no item can be measured")
+        return NotAvailable(UNDEFINED.get(metric, "no item can be measured"))
     return mean_estimate(values[there]), there

@@ -125,7 +125,7 @@ def test_a_mask_over_everything_leaves_no_known_pixel() -> None:
     scores = bench.score([one.pixels], [one.shifted()], [np.ones_like(one.hole)], quiet=True)
     numbers = scores.numbers.set_index("metric")
     assert np.isnan(numbers.loc["pre_error", "value"])
-    assert numbers.loc["pre_error", "reason"] == "no item can be measured"
+    assert numbers.loc["pre_error", "reason"] == "no item has a known pixel"
     assert [check.kind for check in scores.checks] == ["whole"]
 
 
@@ -311,3 +311,16 @@ def test_a_notebook_shows_the_table_and_the_checks() -> None:
     assert "<table" in html
     assert "all known pixels equal the truth" in html
     assert "Pre_error" in str(scores)
+
+
+def test_identical_pictures_have_no_signal_to_noise_and_say_why() -> None:
+    one = drawn(1)[0]
+    numbers = bench.score([one.pixels], [one.pixels], quiet=True).numbers.set_index("metric")
+    assert numbers.loc["psnr", "reason"] == "every image equals its truth, so the ratio is infinite"
+
+
+def test_a_list_of_sources_that_names_no_picture_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "truth", {"a": drawn(1)[0].pixels})
+    (tmp_path / "truth" / "sources.jsonl").write_text('{"file": "a", "source": "one"}\n')
+    with pytest.raises(BadInputError, match=r"names files of this folder, such as a\.png, found a$"):
+        bench.score(tmp_path / "truth", tmp_path / "truth", quiet=True)
