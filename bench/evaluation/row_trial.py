@@ -128,6 +128,11 @@ def _imported(name: str) -> Any:
                 raise BadInputError(f"--row: expected a Python file, found none at {place}")
             module = module_from_spec(spec)
             spec.loader.exec_module(module)
+            if not hasattr(module, inside):
+                known = [name for name in vars(module) if not name.startswith("_")]
+                raise BadInputError(
+                    f"--row: expected a class or a function of {place}, found {inside}{did_you_mean(inside, known)}"
+                )
             found = getattr(module, inside)
         else:
             found = get_object(name)

@@ -85,7 +85,10 @@ def test_a_row_of_a_users_folder_is_tried_with_its_arguments(
             ["--row", "large_mask", "profile=paper"],
             r"rows\.large_mask\.method\.decoder\.path: expected a file or folder",
         ),
-        (["--row", "my_tried_code.py:Nothing"], "--row: expected an object, or a class .* has no attribute 'Nothing'"),
+        (
+            ["--row", "my_tried_code.py:Godo"],
+            r"--row: expected a class or a function of my_tried_code\.py, found Godo; did you mean Good\?$",
+        ),
         (["--row", "nowhere.py:Good"], r"--row: expected a Python file, found none at nowhere\.py"),
         (["--row", "my_tried_code.py:Sized"], "--row: expected an object, or a class without arguments, .* 'size'"),
         (["--row", "nowhere.Good"], "--row: expected an object, or a class without arguments, found"),
