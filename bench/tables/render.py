@@ -56,7 +56,7 @@ def measured_shown(measurement: Measurement | None, style: Metric) -> str:
     """Return the value and its standard error as text, in the unit of the metric; a dash if there is no value."""
     if measurement is None or measurement.value is None:
         return "–"
-    value = f"{measurement.value * style.scale:,.{style.decimals}f}"
+    value = f"{measurement.value * style.scale:z,.{style.decimals}f}"
     if measurement.stderr is None:
         return value
     few = f" {FEW}" if measurement.interval_too_short else ""
@@ -255,7 +255,7 @@ def change_shown(found: Difference | DesignDifference | NotAvailable, style: Met
     low, high = (bound * style.scale for bound in found.ci95)
     few = f" {FEW}" if found.decided_by_few else ""
     decimals = style.decimals
-    return f"{found.value * style.scale:+,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]{few}"
+    return f"{found.value * style.scale:+z,.{decimals}f} [{low:z,.{decimals}f}, {high:z,.{decimals}f}]{few}"
 
 
 def few_sources_note(table: Table) -> Iterator[str]:

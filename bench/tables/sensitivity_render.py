@@ -197,13 +197,13 @@ def _cell(line: Line, metric: str, table: SensitivityTable, between: str) -> str
         return "none"
     if not line.choice:
         return _with_error(found, style)
-    value = f"{found.value * style.scale:,.{style.decimals}f}"
+    value = f"{found.value * style.scale:z,.{style.decimals}f}"
     return f"{value}{between}{_moved(found.difference, style)}"
 
 
 def _with_error(found: Measurement, style: Metric) -> str:
     assert found.value is not None
-    value = f"{found.value * style.scale:,.{style.decimals}f}"
+    value = f"{found.value * style.scale:z,.{style.decimals}f}"
     return value if found.stderr is None else f"{value} ± {found.stderr * style.scale:,.{style.decimals}f}"
 
 
@@ -217,7 +217,7 @@ def _moved(found: Difference | None, style: Metric) -> str:
     if found.value == 0 and found.stderr == 0:
         return "no change"
     decimals = _decimals(found.stderr, style)
-    return f"{found.value * style.scale:+,.{decimals}f} ± {found.stderr * style.scale:,.{decimals}f}"
+    return f"{found.value * style.scale:+z,.{decimals}f} ± {found.stderr * style.scale:,.{decimals}f}"
 
 
 def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
@@ -227,8 +227,8 @@ def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
     if isinstance(found, NotAvailable):
         return "none"
     decimals = _decimals(found.stderr, style)
-    low, high = (f"{bound * style.scale:+,.{decimals}f}" for bound in found.ci95)
-    return f"{found.value * style.scale:+,.{decimals}f} [{low}, {high}]"
+    low, high = (f"{bound * style.scale:+z,.{decimals}f}" for bound in found.ci95)
+    return f"{found.value * style.scale:+z,.{decimals}f} [{low}, {high}]"
 
 
 def _decimals(stderr: float, style: Metric) -> int:

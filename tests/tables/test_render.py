@@ -14,13 +14,15 @@ from bench.metrics.spread import Spread
 from bench.metrics.summary import EXACT, UNBOUNDED, Measurement
 from bench.metrics.uncertainty import Difference
 from bench.runtime.not_available import NotAvailable
-from bench.tables.build import Findings, Table, TableDesign, build_table
+from bench.tables.build import Findings, Table, TableDesign, build_table, style_of
 from bench.tables.designs import DesignDifference
 from bench.tables.effects import Effect
 from bench.tables.grid import terminal
 from bench.tables.render import (
+    change_shown,
     few_sources_note,
     frame,
+    measured_shown,
     number_as_json,
     print_table,
     to_csv,
@@ -335,3 +337,11 @@ def test_the_width_follows_columns_and_is_fixed_elsewhere(monkeypatch: pytest.Mo
     assert terminal().width == 40
     monkeypatch.delenv("COLUMNS")
     assert terminal().width == 160
+
+
+def test_a_number_that_rounds_to_zero_has_no_minus_sign() -> None:
+    style = style_of("psnr")
+    assert style is not None
+    tiny = Difference(-0.001, 0.001, (-0.002, 0.003), 0.5, sources=6, effective_sources=40.0, freedom=5.0)
+    assert change_shown(tiny, style) == "+0.00 [0.00, 0.00]"
+    assert measured_shown(Measurement(-0.001), style) == "0.00"
