@@ -8,11 +8,18 @@ shrinks the mask, and also changes known pixels in the box around the hole.
 
 Laplacian blending follows Burt and Adelson, "A multiresolution spline with application to image mosaics" (1983), with
 OpenCV's image pyramids.
+
+Both compute on the CPU, in threads, one picture in each. The factorisation and OpenCV's functions do not hold Python's
+lock. A run therefore decodes and measures other rows on its device at the same time.
 """
 
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import cv2
@@ -29,11 +36,68 @@ from bench.generation.method import Batch, Method
 __all__ = ["LaplacianBlend", "PoissonBlend"]
 
 Picture = npt.NDArray[Any]
+Hole = npt.NDArray[np.bool_]
+MOST_THREADS = 16
+"""Largest number of pictures that are blended at the same time."""
 COARSEST = 16
 """Smallest side in pixels of the pyramid's coarsest level, if the number of levels is not given."""
 
 
-class PoissonBlend(Over):
+class Blend(Over):
+    """The base class of both ways of blending, which corrects each picture in a thread of its own."""
+
+    def blended(self, batch: Batch, painted: Tensor, corrections: Tensor) -> Tensor:
+        """Return the blended images B×3×H×W.
+
+        Args:
+            batch: the batch.
+            painted: images B×3×H×W of the method whose images are blended.
+            corrections: results of `correction` in the same shape.
+        """
+        raise NotImplementedError
+
+    def correction(self, difference: Picture, hole: Hole) -> Picture:
+        """Return the correction of one painted picture, H×W×3 float64.
+
+        Args:
+            difference: true picture minus painted picture, H×W×3 float64. Values in the hole must not be used.
+            hole: H×W, True in the hole.
+        """
+        raise NotImplementedError
+
+    def begin(self, batch: Batch) -> Callable[[], Tensor]:
+        painted = self.of(batch)
+        tasks = [
+            _threads().submit(self._corrected, *one) for one in zip(batch.image, painted, batch.mask[:, 0], strict=True)
+        ]
+
+        def wait() -> Tensor:
+            corrections = np.stack([task.result() for task in tasks])
+            return self.blended(batch, painted, torch.from_numpy(corrections).permute(0, 3, 1, 2).to(painted))
+
+        return wait
+
+    def __call__(self, batch: Batch) -> Tensor:
+        return self.begin(batch)()
+
+    def _corrected(self, image: Tensor, painted: Tensor, mask: Tensor) -> Picture:
+        """Copy one picture to the memory of the CPU, and return its correction.
+
+        Args:
+            image: true picture 3×H×W.
+            painted: painted picture 3×H×W.
+            mask: H×W, 1 = hole.
+        """
+        difference = (image.double() - painted.double()).permute(1, 2, 0).cpu().numpy()
+        return self.correction(difference, (mask > 0).cpu().numpy())
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1), "blend")
+
+
+class PoissonBlend(Blend):
     """Poisson blending: known pixels stay unchanged, and the hole keeps the gradients of the other method's image.
 
     In the hole, a correction is added to the other method's image. The correction is the smoothest function that equals
@@ -41,15 +105,14 @@ class PoissonBlend(Over):
     unchanged.
     """
 
-    def __call__(self, batch: Batch) -> Tensor:
-        painted = self.of(batch)
-        hole = batch.mask > 0
-        missing = _differences(batch.image, painted)
-        correction = [_membrane(one, where) for one, where in zip(missing, hole[:, 0].cpu().numpy(), strict=True)]
-        return torch.where(hole, painted + _tensor(correction, painted), batch.image)
+    def blended(self, batch: Batch, painted: Tensor, corrections: Tensor) -> Tensor:
+        return torch.where(batch.mask > 0, painted + corrections, batch.image)
+
+    def correction(self, difference: Picture, hole: Hole) -> Picture:
+        return _membrane(difference, hole)
 
 
-class LaplacianBlend(Over):
+class LaplacianBlend(Blend):
     """Laplacian blending of the other method's image with the known pixels: coarse structures are mixed more widely.
 
     Known pixels near the hole change, and with more levels, known pixels further away change too. The error over known
@@ -73,25 +136,14 @@ class LaplacianBlend(Over):
         super().__init__(of)
         self.levels = levels
 
-    def __call__(self, batch: Batch) -> Tensor:
-        painted = self.of(batch)
-        side = min(batch.image.shape[2:])
-        levels = max(1, int(math.log2(side / COARSEST))) if self.levels is None else self.levels
-        holes = (batch.mask[:, 0] > 0).float().cpu().numpy()
+    def blended(self, batch: Batch, painted: Tensor, corrections: Tensor) -> Tensor:
+        return painted + corrections
+
+    def correction(self, difference: Picture, hole: Hole) -> Picture:
+        levels = max(1, int(math.log2(min(hole.shape) / COARSEST))) if self.levels is None else self.levels
         # Mixing is linear: mixing two pictures is adding to one of them their difference, mixed with zero.
-        missing = _differences(batch.image, painted)
-        correction = [_mixed_in(_filled(one, hole), hole, levels) for one, hole in zip(missing, holes, strict=True)]
-        return painted + _tensor(correction, painted)
-
-
-def _differences(image: Tensor, painted: Tensor) -> Picture:
-    """Return the true pictures minus the painted ones, B×H×W×3 float64."""
-    difference: Picture = (image.double() - painted.double()).permute(0, 2, 3, 1).cpu().numpy()
-    return difference
-
-
-def _tensor(pictures: list[Picture], like: Tensor) -> Tensor:
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).to(like)
+        weights = hole.astype(np.float32)
+        return _mixed_in(_filled(difference, weights), weights, levels)
 
 
 def _membrane(difference: Picture, hole: Picture) -> Picture:

@@ -24,7 +24,7 @@ from bench.data.prepared import Items
 from bench.evaluation.batch_size import Batches, finished_one_later
 from bench.evaluation.sampling import Sampling, finite_items, forget_if_fresh, refuse_not_finite
 from bench.generation.generator import float_images, image_batch, mask_batch
-from bench.generation.method import Method, image_of
+from bench.generation.method import Method, fitting
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.features import Features, Piece
 from bench.metrics.measure import Arrays as Measured
@@ -243,17 +243,17 @@ class Scoring:
             found: dict[Cell, Measured] = {}
             fine: dict[str, torch.Tensor] = {}
             rows = list(dict.fromkeys(cell.row for cell in cells))
+            begun = {row: self.methods[row].begin(batch) for row in rows if row != TRUTH}
             for place, row in enumerate(rows):
                 progress.begin(len(chosen) * place / len(rows))
                 units = [cell.unit for cell in cells if cell.row == row]
                 if row == TRUTH:
                     found |= {Cell(row, *unit): scorer.truth(unit.measure) for unit in units}
                     continue
-                method = self.methods[row]
-                image = image_of(method, batch)
+                image = fitting(begun.pop(row)(), batch)
                 fine[row] = finite_items(image)
                 try:
-                    scores = scorer.score(unit_interval(image), units, decoded=method.decodes)
+                    scores = scorer.score(unit_interval(image), units, decoded=self.methods[row].decodes)
                 except Exception:
                     _refuse_images(row, fine[row].cpu().numpy(), batch.ids)  # they may be the cause of the error
                     raise

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,7 @@ __all__ = [
     "as_method",
     "chain",
     "checked_image",
+    "fitting",
     "image_of",
     "made_beforehand",
     "origin_of",
@@ -162,6 +164,15 @@ class Method:
             work: the folder in which images and logs are kept.
         """
 
+    def begin(self, batch: Batch) -> Callable[[], Tensor]:
+        """Begin to make the images of a batch, and return a function that waits for them and returns them.
+
+        A run begins with all rows before it waits for the first one. A method that computes in threads on the CPU
+        overrides this, so that its work runs beside that of the other rows. The default only makes the images when the
+        returned function is called.
+        """
+        return partial(self, batch)
+
     def __call__(self, batch: Batch) -> Tensor:
         """Return one image for each item of the batch, B×3×H×W, roughly in [-1, 1]."""
         raise NotImplementedError
@@ -180,7 +191,16 @@ def image_of(method: Method, batch: Batch) -> Tensor:
         UnfitImageError: the method did not return floating-point images in the shape and on the device of
             `batch.image`.
     """
-    return checked_image(method(batch), len(batch.ids), batch.image, "method").detach().float()
+    return fitting(method(batch), batch)
+
+
+def fitting(found: object, batch: Batch) -> Tensor:
+    """Return the images that a method made for a batch, as `image_of` does.
+
+    Raises:
+        UnfitImageError: they are not floating-point images in the shape and on the device of `batch.image`.
+    """
+    return checked_image(found, len(batch.ids), batch.image, "method").detach().float()
 
 
 def checked_image(found: object, count: int, like: Tensor | None, maker: str) -> Tensor:

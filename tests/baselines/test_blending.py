@@ -1,5 +1,8 @@
 """Tests of Poisson and Laplacian blending: the seam, the known pixels and the independence of the hole's original."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -7,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from baselines import blending
 from baselines.blending import LaplacianBlend, PoissonBlend
 from bench.generation.method import Batch
 from tests.baselines.pictures import Painted, batch_of, noise, scene, with_other_hole
@@ -282,3 +286,34 @@ def test_poisson_blending_equals_the_dense_solution() -> None:
 def test_blending_without_levels_is_refused(batch: Batch) -> None:
     with pytest.raises(ValueError, match="levels: expected 1 or more, found 0"):
         LaplacianBlend(Painted(batch.image), levels=0)
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
+def test_pictures_are_blended_at_the_same_time_and_stay_in_order(
+    blend: type[PoissonBlend | LaplacianBlend], batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = Barrier(2)
+
+    class Meeting(blend):  # type: ignore[misc, valid-type]
+        def correction(self, difference: Picture, hole: npt.NDArray[np.bool_]) -> Picture:
+            both.wait(timeout=60)
+            found: Picture = super().correction(difference, hole)
+            return found
+
+    painted = Painted(noise(*batch.image.shape, seed=3))
+    expected = blend(painted)(batch)
+    monkeypatch.setattr(blending, "_threads", lambda: threads)
+    with ThreadPoolExecutor(2) as threads:
+        assert torch.equal(Meeting(painted)(batch), expected)
+
+
+@pytest.mark.blackbox
+def test_an_error_in_a_thread_reaches_the_caller(batch: Batch) -> None:
+    class Failing(PoissonBlend):
+        def correction(self, difference: Picture, hole: npt.NDArray[np.bool_]) -> Picture:
+            raise MemoryError("pretended")
+
+    wait = Failing(Painted(batch.image)).begin(batch)
+    with pytest.raises(MemoryError, match="pretended"):
+        wait()

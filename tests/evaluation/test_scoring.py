@@ -1,7 +1,7 @@
 """Tests of the scores of a block: read back once for each batch, one batch later than queued, and checked there."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,32 @@ def test_a_batch_is_read_back_after_the_next_one_is_queued(tmp_path: Path, monke
     assert events == [
         f"decode {first}", f"decode {second}", f"read {first}", f"decode {third}", f"read {second}", f"read {third}",
     ]  # fmt: skip
+
+
+def test_work_in_threads_begins_before_any_row_is_waited_for(tmp_path: Path) -> None:
+    events: list[str] = []
+
+    class Direct(Noisy):
+        def __call__(self, batch: Batch) -> Tensor:
+            events.append("made")
+            return super().__call__(batch)
+
+    class InThreads(Noisy):
+        def begin(self, batch: Batch) -> Callable[[], Tensor]:
+            events.append("begun")
+
+            def wait() -> Tensor:
+                events.append("waited")
+                return self(batch)
+
+            return wait
+
+    found = scores({"direct": Direct(0.1), "threads": InThreads(0.2)}, measures(), tmp_path)
+    assert events == ["begun", "made", "waited"] * (ITEMS // 2)
+    alone = scores({"threads": Noisy(0.2)}, measures(), tmp_path)
+    for cell, arrays in alone.items():
+        for name, values in arrays.items():
+            assert np.array_equal(found[cell][name], values, equal_nan=True)
 
 
 def test_measures_of_external_code_may_return_numpy_arrays(tmp_path: Path) -> None:
