@@ -1,5 +1,6 @@
 """Tests of sweeps on a Ray cluster of two nodes, which `ray start` makes on this machine. They need root."""
 
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +16,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.blackbox]
 SECONDS = 900
 
 
+ENVIRONMENT = environment(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+"""Environment of the nodes and of the command. If only some of them ask for a token, they cannot reach each other."""
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RayCluster]:
-    with ray_cluster(environment()) as running:
+    with ray_cluster(ENVIRONMENT) as running:
         yield running
 
 
@@ -51,7 +56,7 @@ def test_a_stopped_command_ends_its_jobs_and_the_next_one_continues(
     cluster: RayCluster, without_launcher: Path
 ) -> None:
     folder = without_launcher.parent / "ray_stopped"
-    with started(command(folder, cluster), environment()) as process:
+    with started(command(folder, cluster), ENVIRONMENT) as process:
         wait_for(lambda: is_in_the_middle(folder), process)
         assert len(cluster.jobs()) == 3
         process.terminate()
@@ -62,7 +67,7 @@ def test_a_stopped_command_ends_its_jobs_and_the_next_one_continues(
     wait_for(lambda: not cluster.jobs())
     assert not list((folder / "out").glob("*/job.json"))
     before = shards(folder)
-    done = subprocess.run(command(folder, cluster), capture_output=True, text=True, env=environment(), timeout=SECONDS)
+    done = subprocess.run(command(folder, cluster), capture_output=True, text=True, env=ENVIRONMENT, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert before.items() <= shards(folder).items()  # nothing that was there was made again
@@ -72,7 +77,7 @@ def test_a_stopped_command_ends_its_jobs_and_the_next_one_continues(
 
 def test_the_job_of_a_killed_node_continues_on_the_other_one(cluster: RayCluster, without_launcher: Path) -> None:
     folder = without_launcher.parent / "ray_killed"
-    with started(command(folder, cluster), environment()) as process:
+    with started(command(folder, cluster), ENVIRONMENT) as process:
         wait_for(lambda: is_in_the_middle(folder), process)
         before = shards(folder)
         cluster.kill("n2")
