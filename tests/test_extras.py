@@ -29,6 +29,17 @@ try:
 except BadInputError as error:
     print(error)
 """
+HELP = """
+import runpy, sys
+statuses = set()
+for name in sys.argv[1:]:
+    sys.argv = [name, "--help"]
+    try:
+        runpy.run_module(f"bench.{name}", run_name="__main__")
+    except SystemExit as ended:
+        statuses.add(ended.code)
+print(statuses)
+"""
 IMPORTING = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -86,12 +97,10 @@ def test_a_command_that_samples_nothing_needs_no_extra(arguments: list[str], sai
     assert said in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("module", "status"), [("compare", 0), ("explain", 0), ("gather", 0), ("manifest", 0), ("score", 0), ("store", 0)]
-)
-def test_the_help_of_a_command_needs_no_extra(module: str, status: int, tmp_path: Path) -> None:
-    done = run_without(EXTRAS, ["-m", f"bench.{module}", "--help"], tmp_path)
-    assert (done.returncode, (done.stdout + done.stderr)[:6]) == (status, "usage:")
+def test_the_help_of_the_commands_needs_no_extra(tmp_path: Path) -> None:
+    done = run_without(EXTRAS, ["-c", HELP, "compare", "explain", "gather", "manifest", "score", "store"], tmp_path)
+    assert done.stdout.count("usage:") == 6, done.stderr
+    assert done.stdout.splitlines()[-1] == "{0}"
 
 
 def test_a_table_without_its_extra_ends_with_one_message(tmp_path: Path) -> None:
@@ -114,7 +123,7 @@ def test_a_training_without_its_extra_ends_with_one_message(tmp_path: Path) -> N
     assert list((tmp_path / "work").iterdir()) == []
 
 
-@pytest.mark.parametrize("launcher", ["submitit_local", "submitit_slurm", "ray"])
+@pytest.mark.parametrize("launcher", ["submitit_slurm", "ray"])
 def test_a_launcher_without_its_extra_ends_with_one_message(launcher: str, tmp_path: Path) -> None:
     words = ["-m", "experiment=sweep_decoder_size", "decoder=base,large", f"hydra/launcher={launcher}", "out=out"]
     done = run_without(["hydra_plugins", "ray", "submitit"], ["-m", "bench", *words], tmp_path)

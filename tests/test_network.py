@@ -101,12 +101,6 @@ def test_network_calls_of_child_processes_are_noted(tmp_path: Path) -> None:
     assert "socket.getaddrinfo" in (tmp_path / "calls.txt").read_text()
 
 
-def test_table_6_makes_no_network_call(tmp_path: Path) -> None:
-    few = ["profile.datasets.coco.images=20", "row=[stablediffusion]"]
-    words = ["experiment=table6_text2image_coco", *SMALL, *few, "stage=tabulate"]
-    assert called(tmp_path, [(words, 0)]) == ""
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", experiments())
 def test_experiments_make_no_network_call(name: str, tmp_path: Path) -> None:

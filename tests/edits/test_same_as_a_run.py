@@ -10,7 +10,7 @@ from bench.data.names import file_stem
 
 pytestmark = pytest.mark.reference
 
-SMALL = ["generator.steps=2", "controls=[]", "row=[stablediffusion,large_mask]", "device=cpu", "costs=false"]
+SMALL = ["generator.steps=1", "controls=[]", "row=[stablediffusion,large_mask]", "device=cpu", "costs=false"]
 FLOAT_ONLY = ("_released", "_rounded", "_float")
 """Endings of readings that depend on a decoder's floats, and that 8-bit files do not determine."""
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -165,32 +166,40 @@ def test_processes_of_two_hosts_share_the_blocks_and_each_is_made_once(tmp_path:
 
 
 @pytest.mark.blackbox
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-@pytest.mark.parametrize("host", ["here", "elsewhere"])
-def test_the_lease_of_a_silent_holder_is_taken_over(tmp_path: Path, host: str, number: signal.Signals) -> None:
-    name = socket.gethostname() if host == "here" else "elsewhere"
-    path = tmp_path / "work.lease"
-    holder = on_host(name, HOLDER, str(path), str(SILENT))
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        time.sleep(SILENT + 1)  # renewed: longer than it may be silent
-        with lease(path, wait=False, silent=SILENT) as held:
-            assert not held
-        holder.send_signal(number)
-        if number == signal.SIGKILL:
-            holder.wait()
+def test_the_lease_of_a_silent_holder_is_taken_over(tmp_path: Path) -> None:
+    cases = [(host, number) for host in ("here", "elsewhere") for number in (signal.SIGKILL, signal.SIGSTOP)]
+    paths = [tmp_path / f"{place}.lease" for place in range(len(cases))]
+    names = {"here": socket.gethostname(), "elsewhere": "elsewhere"}
+    holders = [
+        on_host(names[host], HOLDER, str(path), str(SILENT)) for path, (host, _) in zip(paths, cases, strict=True)
+    ]
+
+    def seconds_to_take_over(place: int) -> float:
+        holders[place].send_signal(cases[place][1])
+        if cases[place][1] == signal.SIGKILL:
+            holders[place].wait()
         started = time.monotonic()
-        with lease(path, silent=SILENT) as held:
+        with lease(paths[place], silent=SILENT) as held:
             assert held
-        waited = time.monotonic() - started
-        if host == "here" and number == signal.SIGKILL:
-            assert waited < SILENT / 2
-        else:
-            assert SILENT <= waited < 4 * SILENT
+        return time.monotonic() - started
+
+    try:
+        for holder in holders:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+        time.sleep(SILENT + 1)  # renewed: longer than they may be silent
+        for path in paths:
+            with lease(path, wait=False, silent=SILENT) as held:
+                assert not held
+        with ThreadPoolExecutor(len(cases)) as threads:
+            waited = dict(zip(cases, threads.map(seconds_to_take_over, range(len(cases))), strict=True))
+        assert waited.pop(("here", signal.SIGKILL)) < SILENT / 2
+        for case, seconds in waited.items():
+            assert SILENT <= seconds < 4 * SILENT, case
     finally:
-        holder.kill()
-        holder.communicate()
+        for holder in holders:
+            holder.kill()
+            holder.communicate()
 
 
 @pytest.mark.blackbox
