@@ -87,7 +87,10 @@ class Consistency(Normal):
 
 
 class Flux2(Normal):
-    """Adapter for diffusers' `AutoencoderKLFlux2`. Its pipeline joins 2×2 positions and normalises them by a batch norm."""
+    """Adapter for diffusers' `AutoencoderKLFlux2`.
+
+    The pipeline of FLUX.2 joins 2×2 positions of the latents, and normalises them by the statistics of a batch norm.
+    """
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -170,7 +173,10 @@ class Tiny(Autoencoder):
 
 
 class Quantised(Autoencoder):
-    """Adapter for diffusers' `VQModel`. Its decoder replaces each position of the latents by the nearest entry of a codebook."""
+    """Adapter for diffusers' `VQModel`.
+
+    The decoder replaces each position of the latents by the nearest entry of a codebook.
+    """
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:

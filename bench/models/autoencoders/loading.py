@@ -60,7 +60,7 @@ def load_autoencoder(path: str | Path, *, space: str = "") -> Autoencoder:
         raise BadInputError(f"{path}: the autoencoder does not load ({error})") from error
     if found["missing_keys"]:  # diffusers leaves such weights random
         raise BadInputError(
-            f"{path}: expected all weights of {kind}, found none of {few(sorted(found['missing_keys']))}"
+            f"{path}: expected all weights of {kind}, found none for {few(sorted(found['missing_keys']))}"
         )
     _require_finite(network.state_dict(), path)
     return adapter(network, _space(adapter, network, space, path))
