@@ -143,7 +143,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _is_table(path: Path) -> bool:
-    """Return whether a folder, which has no file of results, nevertheless belongs to the run of a single table.
+    """Return whether a folder without a file of results belongs to the run of a single table.
 
     It does if it has a manifest, or if it has a `run.json` and contains no folders of other runs.
     """

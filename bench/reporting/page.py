@@ -36,7 +36,7 @@ __all__ = ["LIMIT", "Page", "first_line", "kind_of", "report_page", "template", 
 LIMIT = 15_000_000
 """Largest size of a page in bytes."""
 LISTED = 20
-"""Largest number of names that the page lists of items that were dropped or could not be read.
+"""Largest number of names in each list of the page: dropped items, items that could not be read, and left-out files.
 
 The manifest lists all of them.
 """

@@ -310,7 +310,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command with arguments from the command line. Return the exit status: 0 explained, 2 bad input."""
+    """Run the command, and return its exit status: 0 if the number was explained, 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.explain",
         description="Explain one number of a run's table: its items, protocol, weights, run and command.",

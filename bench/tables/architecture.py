@@ -192,7 +192,7 @@ def _every_line(rows: Sequence[LineRow]) -> tuple[bool, str]:
 
 
 def _widths(base: Sequence[Line], large: Sequence[Line]) -> tuple[bool, str]:
-    # The mask's channel and the image's three are the same at every width.
+    # The mask has one channel and the image has three at every width, so these channels are left out.
     pairs = [
         (small.output[0] - extra, wide.output[0] - extra)
         for small, wide in zip(base, large, strict=True)

@@ -125,7 +125,7 @@ def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_s
         claim_id: id of the statement; its field `at_least` is the smallest value that counts as present.
         value: measured value.
         ci95: 95 % interval of the value.
-        effective_sources: effective number of sources from which the interval was computed.
+        effective_sources: number of effective sources from which the interval was computed.
         shown: description of the value in words, for the evidence.
     """
     claim = next(claim for claim in all_claims() if claim.id == claim_id)

@@ -76,7 +76,7 @@ def ratio_shown(measurement: Measurement | None) -> str:
     ratio = None if measurement is None else measurement.ratio
     if isinstance(ratio, NotAvailable):
         return ratio.reason
-    if ratio is None or not ratio.value:  # a ratio of 0 has an exact reference row, which nothing can be compared with
+    if ratio is None or not ratio.value:  # a ratio is 0 if the reference row's value is 0, and then says nothing
         return "–"
     if ratio.ci95 is None:
         return f"÷ {ratio.value:.3g} [{'no bound' if ratio.stderr_reason == UNBOUNDED else 'unknown'}]"
@@ -105,7 +105,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
     best = set()
     for metric, head in columns:
         style = style_of(metric, table.styles)
-        assert style is not None  # `check_table` saw it
+        assert style is not None  # `check_table` has checked it
         best |= {(place, len(heads)) for place, row in enumerate(rows) if table.best.get(metric) == row.key}
         heads.append(head)
         for row, line in zip(rows, lines, strict=True):
@@ -194,7 +194,7 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
 
 def _detail(table: Table, row: TableRow, metric: str) -> str:
     style = style_of(metric, table.styles)
-    assert style is not None  # `check_table` saw it
+    assert style is not None  # `check_table` has checked it
     return measured_shown(row.measured.get(metric), style)
 
 
