@@ -60,7 +60,7 @@ class Generator(ABC):
         return None
 
     def compile(self, mode: str) -> None:
-        """Make networks compile themselves at their first call. A generator that does not override this ignores it.
+        """Make networks compile themselves at their first call. By default, a generator compiles nothing.
 
         Args:
             mode: one of `bench.config.schema.COMPILE`.

@@ -83,7 +83,8 @@ def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[
         overrides: the other overrides of the run, which name the folders of configuration files.
 
     Raises:
-        BadInputError: there are no rows, or a row has an impossible or known name or another sort of object.
+        BadInputError: there are no rows, or the name of a row is invalid or already exists, or its object cannot be a
+            row.
     """
     if not isinstance(rows, Mapping) or not rows:
         found = "an empty mapping" if isinstance(rows, Mapping) else type(rows).__name__
@@ -124,7 +125,7 @@ def _content(name: str, found: object) -> str:
     """Return the hash of an object's content, or a text that no other object gets if there is no such hash.
 
     Raises:
-        BadInputError: there is no such hash, and several processes share the run, which need equal texts.
+        BadInputError: there is no such hash, and the run has several processes, which would get different texts.
     """
     try:
         return content_of(found)

@@ -94,7 +94,7 @@ def check_decoder(path: str | Path) -> None:
 
 
 def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[StoredDecoder, Decoder, dict[str, Any]]:
-    """Return the decoder at a path as it is stored, a decoder of its sizes without values, and its `config.json`.
+    """Return the stored decoder at a path, a `Decoder` of the same sizes without values, and the `config.json`.
 
     Args:
         path: a folder or a single file, as for `load_decoder`.

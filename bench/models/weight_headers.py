@@ -21,7 +21,7 @@ __all__ = ["damage", "read_header"]
 
 SAFETENSORS = ".safetensors"
 CONTENT = "data.pkl"
-"""Name of the file, in the zip archive that `torch.save` writes, that names the tensors."""
+"""Name of the file that lists the tensors in a zip archive of `torch.save`."""
 OLD_BEGINNING = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """Bytes with which a file of `torch.save` begins if it was written before PyTorch 1.6: a pickled magic number."""
 

@@ -58,13 +58,13 @@ class Space:
     checkpoints: int
     """All checkpoints that exist at one time: those that are kept, and the one that is being written."""
     state: int
-    """The weights and the optimiser's numbers, which are also as many bytes of memory as gradients and numbers need."""
+    """The weights and the optimiser's numbers. Gradients and the optimiser's numbers need as many bytes of memory."""
     weights: int
     """The last and the best weights, in the store and in the folder of the run."""
 
     @classmethod
     def of(cls, sizes: DecoderConfig, recipe: DecoderRecipe) -> Space:
-        """Return the space for a decoder of these sizes. Losses and pictures come on top."""
+        """Return the space for a decoder of these sizes, without the space for losses and pictures."""
         with torch.device("meta"):
             decoder = _numbers(Decoder(sizes))
             discriminator = _numbers(PatchDiscriminator()) if _has_discriminator(recipe) else 0
@@ -127,7 +127,7 @@ def try_out(
 
     The first update of every kind is not timed, because PyTorch chooses its kernels in it. First, an update with one
     item is timed. If the passes of the run would take at most `PATIENCE`, an update with as many items at once as the
-    run has is timed as well. Otherwise time and memory are reckoned from the update with one item.
+    run has is timed as well. Otherwise time and memory are calculated from the update with one item.
 
     Args:
         create: function that returns a training on noise with a recipe. Its folder is empty and will be removed.
