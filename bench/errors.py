@@ -44,7 +44,7 @@ EXTRAS = {
     "tokenizers": "train",
     "transformers": "tables",
 }
-"""Extra of this project that brings a package, for each imported package that `pip install .` leaves out."""
+"""Extra of this project that installs a package, by the package's name. `pip install .` leaves these packages out."""
 
 
 class BadInputError(Exception):
@@ -61,7 +61,7 @@ class RunFailedError(Exception):
 class TerminatedError(KeyboardInterrupt):
     """The request to end the process, for example from a batch system (exit status 143).
 
-    The text is the name of the signal, SIGTERM if it is empty.
+    The text is the name of the signal. An empty text means SIGTERM.
     """
 
 
@@ -99,7 +99,7 @@ def naming_extras() -> Iterator[None]:
     """Turn the error for a missing package of an extra into a message that says how to install the extra.
 
     Raises:
-        BadInputError: the block needs a package of `EXTRAS` that is not installed.
+        BadInputError: the `with` block needs a package of `EXTRAS` that is not installed.
     """
     try:
         yield

@@ -162,7 +162,7 @@ def _read(path: Path, split: str) -> tuple[list[str], list[_Image]]:
 
 @lru_cache(maxsize=2)
 def _parsed(path: Path, state: tuple[int, int, int], split: str) -> tuple[list[str], list[_Image]]:
-    """Return the splits and the images of a split like `_read`, and remember them, because the file has 158 MB.
+    """Return what `_read` returns, and keep it in memory, because reading the file of 158 MB again takes long.
 
     Args:
         path: path of the file.

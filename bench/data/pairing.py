@@ -37,7 +37,7 @@ def picture_folder(path: str | Path, key: str, expected: str, without: Iterable[
         path: path of the folder.
         key: setting that names the folder, for messages.
         expected: description of the folder, for messages.
-        without: paths of files and folders inside the folder that are passed over.
+        without: paths of files and folders inside the folder that are ignored.
 
     Raises:
         BadInputError: the path is not a folder that can be read.
@@ -102,7 +102,7 @@ def paired_captions(
         stems: name of each picture of the data set, by its stem.
         captions: all captions. A caption states the name of its picture, with or without a suffix.
         path: file or folder of the captions, for messages.
-        others: True if captions that belong to no picture are passed over.
+        others: True if captions that belong to no picture are ignored.
 
     Raises:
         BadInputError: a picture has no caption or several, or a caption belongs to no picture.
@@ -127,9 +127,9 @@ def _refuse_unpaired(stems: Mapping[str, str], own: Mapping[str, str], expected:
 
     Args:
         stems: name of each picture of the data set, by its stem.
-        own: name of what belongs to it, by the stem.
+        own: name of each file or caption that should belong to a picture, by its stem.
         expected: beginning of the message.
-        what: word for what belongs to a picture.
+        what: word for such a file or caption, such as `mask`.
     """
     without = [name for stem, name in stems.items() if stem not in own]
     alone = [name for stem, name in own.items() if stem not in stems]

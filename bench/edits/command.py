@@ -77,7 +77,7 @@ def _prompts(path: str | None) -> list[str] | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command with arguments from the command line. Return the exit status: 0 scored, 2 bad input."""
+    """Run the command, and return its exit status: 0 if the pictures were scored, 2 for bad input."""
     given = _arguments(arguments)
     measures = [name for name in given.measures.split(",") if name]
     try:

@@ -123,7 +123,7 @@ def _check_prompts(prompts: Sequence[str], count: int) -> None:
     """Check that there is a valid text for each picture.
 
     Raises:
-        BadInputError: the prompts are no list of texts, or their number is another one.
+        BadInputError: the prompts are not a list of printable texts of one line, or their number is not `count`.
     """
     if isinstance(prompts, str) or not isinstance(prompts, Sequence):
         raise BadInputError(f"prompts: expected a list of texts, found {type(prompts).__name__}")

@@ -167,7 +167,7 @@ class TrainDecoder:
         problems = self.missing()
         if problems:
             raise BadInputError(report(self.config.name, problems, tail=before_trial(self.sizes, self.recipe)))
-        missing = missing_files(self._perceptual, "profile.perceptual")  # paths that only external code knows
+        missing = missing_files(self._perceptual, "profile.perceptual")  # also paths in arguments of external code
         missing += [line for key in ("training_data", "validation_data") for line in missing_files(nodes[key], key)]
         if missing:
             raise BadInputError("the training needs files that are missing: " + "; ".join(dict.fromkeys(missing)))
