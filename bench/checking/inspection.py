@@ -342,7 +342,7 @@ def _elsewhere(place: Path, absent: Sequence[str]) -> str:
         below = []
     for folder in (place.parent, *below):
         if all(os.path.exists(folder / name) for name in absent):
-            return f"; {folder} has it, and may be the right folder"
+            return f"; {folder} has them, and may be the right folder"
     return ""
 
 

@@ -68,7 +68,7 @@ On other devices, this value means float32.
 """
 REHEARSAL = "rehearsal"
 """Name of the profile of a rehearsal, whose networks have random weights. Its numbers mean nothing."""
-REHEARSAL_NOTE = "This is a rehearsal with random weights and made pictures. Its numbers mean nothing."
+REHEARSAL_NOTE = "This is a rehearsal with random weights and artificial pictures. Its numbers mean nothing."
 """Note under every table of a rehearsal."""
 FETCH = "fetch"
 """Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""

@@ -550,7 +550,7 @@ def _warn_about_missing(manifest: dict[str, Any]) -> None:
         log.warning("%d picture(s) are left out, because all their masks cover more than half: %s", count, names)
     if manifest["grey_masks"]:
         log.warning(
-            "%d mask(s) have grey pixels; each of these pixels counts as hole or known, whichever level is nearer",
+            "%d mask(s) have grey pixels; each of these pixels counts as hole or as known, by the level that is nearer",
             manifest["grey_masks"],
         )
     if note := left_out_note(manifest["left_out"]):

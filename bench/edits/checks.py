@@ -211,12 +211,15 @@ def _about_sizes(pairs: Pairs, editor: str) -> Iterator[Check]:
     first = places[0]
     true, found = (one.sizes[first] for one in (pairs.truth, pairs.edited[editor]))
     aspect = abs(true[1] / true[0] / (found[1] / found[0]) - 1)
-    kind = f"another aspect ratio, {aspect:.1%} off" if aspect > 1 / min(*true, *found) else "the same aspect ratio"
+    kind = (
+        f"an aspect ratio that differs by {aspect:.1%}" if aspect > 1 / min(*true, *found) else "the same aspect ratio"
+    )
     yield Check(
         "size",
         editor,
         f"{editor}: {len(places)} of {len(pairs)} pictures have another size than their truth, and nothing is measured "
-        f"for this editor; {pairs.names[first]} has {found[1]}×{found[0]} pixels in place of {true[1]}×{true[0]} "
+        f"for this editor; {pairs.names[first]} has {found[1]}×{found[0]} pixels, and its truth "
+        f"has {true[1]}×{true[0]} "
         f"({kind}).",
     )
 
@@ -251,7 +254,8 @@ def _inverted(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
             "inverted",
             editor,
             f"{editor}: the masks are probably inverted, because in {len(wrong)} of {len(both)} pictures the pixels "
-            f"that they call known changed much more than those of the hole (mean squared error {known:.2g} against "
+            "that the masks mark as known changed much more than those of the hole (mean squared "
+            f"errors {known:.2g} and "
             f"{hole:.2g}); 1 or white must be the hole.",
         )
 

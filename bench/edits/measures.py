@@ -80,7 +80,7 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     names = _names(chosen, specs, usual)
     for name, task in NEEDING.items():
         if name in names and task not in tasks:
-            raise BadInputError(f"measures: {name} needs {GIVEN[task]}, found none")
+            raise BadInputError(f"measures: expected {GIVEN[task]}, which {name} needs, found none")
     missing: dict[str, Need] = {}
     for name in names:
         found = needs({name: specs[name]["measure"]}, resolved["paths"])

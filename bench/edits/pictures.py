@@ -202,7 +202,7 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
         sources = source_notes(folder.root)
         if sources and not set(sources).intersection(folder.names):
             raise BadInputError(
-                f"{folder.root}: expected that its list of sources names files of this folder, such as "
+                f"{folder.root}: expected a list of sources with names of files in this folder, such as "
                 f"{folder.names[0] if folder.names else 'a.png'}, found {few(list(sources))}"
             )
     elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):

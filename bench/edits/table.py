@@ -111,7 +111,7 @@ def _notes(pairs: Pairs, measures: Measures, measured: Mapping[str, Mapping[str,
     if not pairs.truth.sources:
         yield (
             f"The {len(pairs)} pictures are taken as independent of each other. If several were cut from one original, "
-            "a file sources.jsonl beside the true pictures says so."
+            "add a file sources.jsonl beside the true pictures that says so."
         )
     sizes = sorted(set(pairs.truth.sizes))
     if len(sizes) > 1:
@@ -131,7 +131,7 @@ def missing_values(measured: Mapping[str, Mapping[str, Measurement]]) -> Iterato
             if found.reason and metric in (*COLUMNS, *BESIDE):
                 reasons.setdefault(found.reason, {})[metric] = None
     for reason, metrics in reasons.items():
-        yield f"{', '.join(metrics)}: no value, because of this: {reason}."
+        yield f"{', '.join(metrics)}: no value. Reason: {reason}."
 
 
 def compact_table(table: Table) -> pandas.DataFrame:
@@ -223,7 +223,8 @@ def _difference(found: Difference | NotAvailable, p_holm: float | None) -> dict[
         "sources": found.sources,
         "effective_sources": found.effective_sources,
         "differs": measured.differs,
-        "reason": f"{found.effective_sources:.3g} effective sources, fewer than the {FEWEST_EFFECTIVE:g} of a verdict"
+        "reason": f"{found.effective_sources:.3g} effective sources, fewer than the {FEWEST_EFFECTIVE:g} "
+        "that a verdict needs"
         if found.decided_by_few
         else "",
     }

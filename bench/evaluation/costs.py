@@ -139,8 +139,8 @@ def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, st
         high = share(count, large["most_seconds_per_image"], vanilla["least_seconds_per_image"])
         shown.append((f"{median:.1%} [{low:.1%}, {high:.1%}] of the whole at {count} steps", low, high))
     seconds = (
-        f"an image takes {large['seconds_per_image']:.3g} s to decode for the vanilla decoder's "
-        f"{vanilla['seconds_per_image']:.3g} s and {sampling:.3g} s to sample"
+        f"for one image, the large decoder takes {large['seconds_per_image']:.3g} s, the vanilla decoder "
+        f"{vanilla['seconds_per_image']:.3g} s, and sampling {sampling:.3g} s"
     )
     _, low, high = shown[0]
     evidence = f"{seconds}; {'; '.join(text for text, _, _ in shown)} (range over {REPEATS} timings)"

@@ -149,7 +149,9 @@ def _check_arguments(
     module: object, latent_channels: int, factor: int | None, resolution: int, batch_size: int
 ) -> None:
     if isinstance(module, type):
-        raise BadInputError(f"module: expected an object, found the class {module.__qualname__}; make one of it")
+        raise BadInputError(
+            f"module: expected an object, found the class {module.__qualname__}; give an object of this class"
+        )
     if not callable(module):
         raise BadInputError(f"module: expected a module or a function, found {type(module).__name__}")
     multiple = max(FACTORS) if factor is None else factor

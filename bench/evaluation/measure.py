@@ -248,7 +248,11 @@ def prepare(setup: Setup) -> Items:
         ),
     )
     if config.limit is not None and config.limit > len(items):
-        log.info("limit: expected a data set with at least %d items, found %d items", config.limit, len(items))
+        log.info(
+            "limit: expected a data set with at least %d items, found %d items; the run uses all of them",
+            config.limit,
+            len(items),
+        )
     return items
 
 

@@ -105,7 +105,9 @@ class Rehearsal:
         if not steps_of(spec, Place(Path("files")), limit=limit, device=device, gpus=0):
             raise BadInputError("rehearsal.parts: expected parts that use one of the chosen tables, found none")
         if World.here().size > 1:
-            raise BadInputError("rehearsal: expected one process, which starts others itself, found several")
+            raise BadInputError(
+                "rehearsal: expected one process, found several; the rehearsal starts further processes itself"
+            )
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # a forked process could not use CUDA
             raise BadInputError(
                 "rehearsal: expected a process that has not used a GPU yet, found one that has; start the rehearsal as "
@@ -171,7 +173,7 @@ class Rehearsal:
                 ended = in_process(lambda: _main(step.arguments), log.with_suffix(".resumed.txt"))
         wrong = _wrong(ended, step.status)
         if not wrong and step.says not in ended.text:
-            wrong = f"expected {step.says} in what it printed"
+            wrong = f"expected {step.says} in the printed output, found no such text"
         if not wrong and step.killed and step.out is not None:
             latents = read_if_there(step.out / RUN).get("latents") or {}
             if not was_killed or not latents.get("stored"):

@@ -142,7 +142,7 @@ class _Description:
         """
         name, code = self._code(value, where)
         if any(FILE_HASH.fullmatch(found) for found in code.values()):
-            raise UnidentifiableError(f"{where} is the function {name}, which may use variables from elsewhere")
+            raise UnidentifiableError(f"{where} is the function {name}, which may use variables outside the function")
         return [name, code]
 
     def _code(self, named: Any, where: str) -> Any:
@@ -159,7 +159,7 @@ class _Description:
         for word in qualified.split("."):
             held = getattr(held, word, None)
         if held is not named:
-            raise UnidentifiableError(f"{where} has code that no module holds under the name {name}")
+            raise UnidentifiableError(f"{where} has code that cannot be imported under the name {name}")
         known = module.partition(".")[0] in {*sys.stdlib_module_names, *OWN_PACKAGES} and module != "__main__"
         code = {} if known else code_of(name)
         if not known and not code:

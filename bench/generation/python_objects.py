@@ -112,9 +112,11 @@ def _check(name: object, found: object, known: Sequence[str]) -> None:
             f"and nan, found {name!r}"
         )
     if name in known:
-        raise BadInputError(f"rows.{name}: expected a new name, found the name of a row of this project or of a folder")
+        raise BadInputError(f"rows.{name}: expected a new name, found the name of a row that already exists")
     if isinstance(found, type):
-        raise BadInputError(f"rows.{name}: expected an object, found the class {found.__qualname__}; make one of it")
+        raise BadInputError(
+            f"rows.{name}: expected an object, found the class {found.__qualname__}; give an object of this class"
+        )
     if not isinstance(found, Method) and not callable(found):
         raise BadInputError(
             f"rows.{name}: expected a module, a function of latents or a Method, found {type(found).__name__}"

@@ -296,7 +296,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     problems = mismatch(module.state_dict(), tensors)
     if problems:
-        raise BadInputError(f"{path}: expected this network's weights, found others: {'; '.join(problems)}")
+        raise BadInputError(f"{path}: expected the weights of this network, found differences: {'; '.join(problems)}")
     module.load_state_dict(tensors)
 
 

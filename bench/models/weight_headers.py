@@ -50,7 +50,7 @@ def _damaged_safetensors(file: Path) -> str | None:
         with safe_open(file, "pt") as opened:
             found = bool(opened.keys())
     except SafetensorError as error:
-        return f"no whole safetensors file ({error}): another kind of file, or a broken download"
+        return f"a damaged safetensors file, or another kind of file ({error})"
     return None if found else "a safetensors file without any tensor"
 
 

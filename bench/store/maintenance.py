@@ -151,7 +151,9 @@ def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftov
         if use.counts(host, under):
             active.append(use)
         elif _days(path) >= days:
-            yield Leftover(Named(path, RUNS, Role.NOTE), _size(path), f"list of what a deleted run used: {use.out}")
+            yield Leftover(
+                Named(path, RUNS, Role.NOTE), _size(path), f"list of the files that a deleted run used: {use.out}"
+            )
     for one in named(root):
         with suppress(FileNotFoundError):
             why = _leftover(one, active, days)

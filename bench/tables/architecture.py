@@ -161,7 +161,7 @@ def claims(
         ("Table 7's layers other than its branch, Concat and Conv 1x1 are the vanilla decoder's",
          _vanilla(base, live["vanilla"])),
         ("a concatenation has the channels of the decoder, of the branch, and one more", _channels(base, large)),
-        ("parameters are those of the released code, and concatenation adds what its printed sizes ask for",
+        ("parameters are those of the released code, and concatenation adds those that its printed sizes imply",
          _parameters(parameters)),
     )  # fmt: skip
     return [

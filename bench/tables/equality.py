@@ -36,7 +36,8 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
         other, difference = smallest
         deciding = f"{compared(other)} {difference.value:+.3g}"
         return Judgement(
-            NOT_TESTED, f"no margin: {shown} is above half of the difference that decides another statement, {deciding}"
+            NOT_TESTED,
+            f"{shown}; this margin is above half of the difference that decides another statement, {deciding}",
         )
     return weighed(placed(*found.ci95, -margin, margin), shown, found.effective_sources)
 

@@ -202,8 +202,8 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
         if isinstance(difference, NotAvailable):
             parts.append(Judgement(NOT_TESTED, difference.reason))
         else:
-            falls = " and ".join(f"{ratio.value:.3g}-fold" for ratio in ratios)
-            tested.append((difference, f"{error} of {row} falls {falls}"))
+            factors = " and ".join(f"{ratio.value:.3g}" for ratio in ratios)
+            tested.append((difference, f"{error} of {row} falls by the factors {factors}"))
     adjusted = holm([difference.p_value for difference, _ in tested])
     for (difference, falls), p_value in zip(tested, adjusted, strict=True):
         bounds = three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)), 1.0)

@@ -130,7 +130,7 @@ def _analyses(table: Table) -> Grid:
     """Return the grid of the rows that are shown in a separate table."""
     rows = [row for row in table.rows if row.beside]
     grid = _grid_of(table, rows, [(column.metric, column.title) for column in table.columns])
-    return Grid(["Autoencoder or sampler?", *grid.heads[1:]], grid.lines, title="what autoencoder and sampler do")
+    return Grid(grid.heads, grid.lines, title="error of the autoencoder and error of the sampler")
 
 
 def _hole_only(table: Table) -> Grid:
@@ -234,12 +234,14 @@ def _effects(table: Table) -> Grid:
         effects = [(table.effects[column.metric][place], column.format) for column in columns]
         if any(isinstance(effect.measured, NotAvailable) for effect, _ in effects):
             continue
-        lines.append([name, "these networks", *(change_shown(effect.measured, style) for effect, style in effects)])
+        lines.append(
+            [name, "the measured networks", *(change_shown(effect.measured, style) for effect, style in effects)]
+        )
         if not all(isinstance(effect.designs, NotAvailable) for effect, _ in effects):
             lines.append(
-                [name, "over training seeds", *(change_shown(effect.designs, style) for effect, style in effects)]
+                [name, "all training seeds", *(change_shown(effect.designs, style) for effect, style in effects)]
             )
-    heads = ["Effect", "of", *(column.title for column in columns)]
+    heads = ["Effect", "Computed from", *(column.title for column in columns)]
     return Grid(heads, lines, left=2, title="effects as paired differences with their unadjusted 95 % intervals")
 
 
