@@ -446,6 +446,8 @@ def test_digits_may_differ_by_the_allowed_amount_at_either_end_of_the_interval()
     for end, beyond in zip(measured.ci95, (-math.inf, math.inf), strict=True):
         assert (at(end, 0.0), at(math.nextafter(end, beyond), 0.0)) == ("inconclusive", "does not hold")
 
+    # The margin is that of 6.80: its rounding of .005, and one hundredth of it.
+
 
 @pytest.mark.blackbox
 def test_the_allowed_difference_of_digits_does_not_grow_with_the_error() -> None:
@@ -749,7 +751,8 @@ def test_evidence_on_two_runs_contains_the_ratio_of_their_ratios() -> None:
     both = {2: errors("stablediffusion", 4.0), 5: errors("paint_by_example", 8.0)}
     (found,) = judge_across(both, "mini")
     assert found.evidence == "; ".join(
-        f"pre_error of {row} falls by the factors 4 and 8, ratio of the two 2 [1.96, 2.04] (unadjusted), p < 0.001 (Holm)"
+        f"pre_error of {row} falls by the factors 4 and 8, ratio of the two 2 [1.96, 2.04] "
+        "(unadjusted), p < 0.001 (Holm)"
         for row in ("base_mask", "large_mask")
     )
     both = {2: errors("stablediffusion", 4.0, 2.0), 5: errors("paint_by_example", 8.0, 2.0)}
