@@ -53,7 +53,10 @@ class _Annotations(TypedDict):
 
 @dataclass(frozen=True)
 class _Captioned:
-    """An image of the split. Each key of `captions` is the index of the caption in the image's list in the file."""
+    """An image of the split, with its captions.
+
+    The key of a caption is its index in the file's list of captions for this image.
+    """
 
     cocoid: int
     path: Path

@@ -77,13 +77,16 @@ def names_by_stem(folder: PictureFolder, key: str) -> dict[str, str]:
 
 
 def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str) -> dict[str, Path]:
-    """Return the picture that belongs to each picture of a data set, by the stem of both.
+    """Find the partner of each picture of a data set: the picture in a folder whose name has the same stem.
 
     Args:
         stems: name of each picture of the data set, by its stem.
-        folder: the pictures that belong to them.
+        folder: the folder of the partners.
         key: setting that names the folder, for messages.
         what: word for a picture in the folder, such as `mask`.
+
+    Returns:
+        The path of each partner, by the stem of both.
 
     Raises:
         BadInputError: a picture has no partner or several, or a partner belongs to no picture.

@@ -253,7 +253,7 @@ def _minimal_png(file: IO[bytes]) -> IO[bytes]:
             continue
         content = file.read(length + 4)
         if len(content) < length + 4 or zlib.crc32(content[:-4], zlib.crc32(name)) != int.from_bytes(content[-4:]):
-            raise ValueError(f"a chunk {name.decode()} that is cut off or has another checksum")
+            raise ValueError(f"a chunk {name.decode()} that is cut off, or whose checksum does not fit its data")
         (exif if name == b"eXIf" else chunks).append(head + content)
         if name == b"IEND":
             break

@@ -95,7 +95,8 @@ class TrainDecoder:
     def run(self) -> Results:
         """Run every step up to the stage in the configuration.
 
-        The stages check and prepare end early. Every later stage trains the decoder and writes the report.
+        The stages `check` and `prepare` end before the training. Every later stage trains the decoder and writes the
+        report.
         """
         self.check()
         if self.config.stage == "check":

@@ -107,7 +107,7 @@ class LatentDiffusion(Generator):
 
     @torch.inference_mode()
     def decodable(self, latents: Tensor) -> Tensor:
-        """Convert latents to the input of a decoder: unscaled and after the first stage's `post_quant_conv`."""
+        """Convert latents to a decoder's input: undo the scaling, and apply the first stage's `post_quant_conv`."""
         z: Tensor = self.vae.post_quant_conv(moved(latents, self.device) / self.vae.config.scaling_factor)
         return z
 

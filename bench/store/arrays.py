@@ -252,7 +252,9 @@ class Store:
                     else:
                         busy.append(block)
             if busy:
-                log.info("%s: waiting for other processes, which make %d of %d blocks", kind, len(busy), len(blocks))
+                log.info(
+                    "%s: waiting for other processes, which are making %d of %d blocks", kind, len(busy), len(blocks)
+                )
             waiting = busy
 
     def _found(

@@ -74,7 +74,9 @@ def judge(
     outside = {claim.id for claim in all_claims() if _is_decided_outside(claim)}
     unknown = set(structure or {}) - outside
     if unknown:
-        raise ValueError(f"these ids belong to no statement on structure: {', '.join(sorted(unknown))}")
+        raise ValueError(
+            f"these ids belong to no statement that is decided outside a table: {', '.join(sorted(unknown))}"
+        )
     outcomes = {key: _judged_outside(value) for key, value in (structure or {}).items()}
     if latents:
         outcomes[LATENTS] = _same_latents(latents)
