@@ -9,8 +9,8 @@ shrinks the mask, and also changes known pixels in the box around the hole.
 Laplacian blending follows Burt and Adelson, "A multiresolution spline with application to image mosaics" (1983), with
 OpenCV's image pyramids.
 
-Both compute on the CPU, in threads, one picture in each. The factorisation and OpenCV's functions do not hold Python's
-lock. A run therefore decodes and measures other rows on its device at the same time.
+Both compute on the CPU, in threads, one picture in each. The factorisation and OpenCV's functions release Python's
+global interpreter lock. A run therefore decodes and measures other rows on its device at the same time.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class LaplacianBlend(Blend):
 
     def correction(self, difference: Picture, hole: Hole) -> Picture:
         levels = max(1, int(math.log2(min(hole.shape) / COARSEST))) if self.levels is None else self.levels
-        # Mixing is linear: mixing two pictures is adding to one of them their difference, mixed with zero.
+        # Mixing is linear. So the difference of two pictures is mixed with zero, and then added to one of them.
         weights = hole.astype(np.float32)
         return _mixed_in(_filled(difference, weights), weights, levels)
 

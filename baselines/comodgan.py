@@ -1,4 +1,4 @@
-"""CoModGAN: a generator with random styles paints the whole picture, and the hole of this picture is used.
+"""CoModGAN: a generator with random styles paints the whole picture, and only its pixels in the hole are used.
 
 See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021). Images are
 processed before and after the network as in zengxianyu/co-mod-gan-pytorch at a178bfd: data/testimage_dataset.py,
@@ -37,7 +37,7 @@ class CoModGAN(Method):
         Args:
             weights: `co-mod-gan-places2-050000_net_G_ema.pth` of the port, which contains the authors' own weights.
             seed: seed of the random vectors and noise.
-            training: description of how long it was trained, for the table.
+            training: description of how long the network was trained, for the table.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.
@@ -53,7 +53,7 @@ class CoModGAN(Method):
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return images B×3×S×S. Known pixels are in [-1, 1], and painted pixels roughly so.
+        """Return images B×3×S×S. Known pixels are in [-1, 1], and painted pixels roughly in this range.
 
         Raises:
             BadInputError: the images do not have the side S of the network.

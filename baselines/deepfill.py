@@ -32,7 +32,7 @@ class DeepFillV2(Method):
         Args:
             weights: `states_tf_places2.pth` of the port, which contains the authors' own weights. The port's file
                 `states_pt_places2.pth` belongs to another network with another padding, and is refused.
-            training: description of how long it was trained, for the table.
+            training: description of how long the network was trained, for the table.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.

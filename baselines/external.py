@@ -4,7 +4,8 @@ The program gets its input in one of three ways: a folder with `ID.png` and `ID_
 masks, or a list of files. It writes `ID.png`, or another name that `baselines.predictions` accepts, to another folder.
 The program normally runs once for all items. If its command contains `{image}`, it runs once for each item. If a
 program fails or is stopped, the pictures that it wrote are kept, and the next start gives it only the missing items.
-Once the picture of an item is written, the input of this item is removed, because it needs as much disk space.
+Once the picture of an item is written, the input of this item is removed, because it needs as much disk space as the
+picture.
 """
 
 from __future__ import annotations

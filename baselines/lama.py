@@ -40,10 +40,10 @@ class LaMa(Method):
         """Load weights. The width and the depth of the network follow from them.
 
         Args:
-            weights: one of four: `best.ckpt` from the authors' folders; the community's `big-lama.pt`, of which only
-                the tensors are read and the program is not run; a state dict of `LaMaGenerator`; or a folder that this
+            weights: one of four: `best.ckpt` from the authors' folders; the community's `big-lama.pt`, whose
+                tensors are read but whose program is not run; a state dict of `LaMaGenerator`; or a folder that this
                 project wrote, which also says how long the network was trained.
-            training: description of how long it was trained, for the table. It is not used if `weights` is a folder.
+            training: description of how long the network was trained, for the table. Unused if `weights` is a folder.
 
         Raises:
             BadInputError: the file is missing or broken, or holds another network.

@@ -90,7 +90,7 @@ def candidates(folder: Path, item: str) -> list[Path]:
 
 
 def _with_endings(item: str) -> set[str]:
-    """Return the names, without the picture's suffix, that a picture of an item may have but the item's own name."""
+    """Return the possible names of an item's picture without the suffix, except the name that is the item's own."""
     return {f"{file_stem(item)}{ending}" for ending in ENDINGS if ending}
 
 

@@ -1,7 +1,7 @@
 """Inpainting by fast marching, as a separate program: `python telea.py INDIR OUTDIR [--radius 3]`.
 
-It uses OpenCV's version of Telea, "An image inpainting technique based on the fast marching method" (2004). INDIR
-contains `NAME.png` and `NAME_mask.png`, white in the hole; OUTDIR gets `NAME.png`.
+It uses OpenCV's version of the method of Telea, "An image inpainting technique based on the fast marching method"
+(2004). INDIR contains `NAME.png` and `NAME_mask.png`, white in the hole; OUTDIR gets `NAME.png`.
 """
 
 from __future__ import annotations

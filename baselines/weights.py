@@ -1,4 +1,7 @@
-"""Loading of the tensors of an official file into a network of this project, with an error that shows differences."""
+"""Loading of the tensors of an official file into a network of this project.
+
+If they do not fit, an error names the tensors that are missing, unknown or of another shape.
+"""
 
 from __future__ import annotations
 

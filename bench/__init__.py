@@ -1,6 +1,6 @@
 """Benchmark harness for asymmetric VQGAN decoders (arXiv 2306.04632).
 
-A promised name is imported when it is first used, so that `import bench` takes no time.
+Each name in `__all__` is imported when it is first used, so that `import bench` takes no time.
 """
 
 from importlib import import_module
@@ -18,7 +18,7 @@ _MODULES = {
     "score": "bench.edits.score",
     "try_decoder": "bench.evaluation.decoder_trial",
 }
-"""Module of each promised name."""
+"""Module of each name in `__all__`."""
 
 if not TYPE_CHECKING:
 

@@ -20,7 +20,7 @@ ROW = "--row"
 
 @dataclass(frozen=True)
 class Command:
-    """A command that `asymbench` has under one word."""
+    """A command of `asymbench`, which the user calls by one word."""
 
     run: Callable[[list[str]], int]
     """Function that runs the command with the arguments after the word, and returns the exit status."""
@@ -33,7 +33,7 @@ class Command:
 def _main_of(module: str) -> Callable[[list[str]], int]:
     """Return a function that calls the function `main` of a module.
 
-    The module is imported only for the call, because most commands import much.
+    The module is imported only for the call, because most commands import many modules.
     """
 
     def run(arguments: list[str]) -> int:

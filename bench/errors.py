@@ -44,7 +44,7 @@ EXTRAS = {
     "tokenizers": "train",
     "transformers": "tables",
 }
-"""Extra of this project that brings a package, for each imported package that `pip install .` leaves out."""
+"""Extra of this project that installs a package, by the package's name. `pip install .` leaves these packages out."""
 
 
 class BadInputError(Exception):
@@ -61,7 +61,7 @@ class RunFailedError(Exception):
 class TerminatedError(KeyboardInterrupt):
     """The request to end the process, for example from a batch system (exit status 143).
 
-    The text is the name of the signal, SIGTERM if it is empty.
+    The text is the name of the signal. An empty text means SIGTERM.
     """
 
 
@@ -82,14 +82,15 @@ def outcome(error: Exception) -> tuple[int, str] | None:
             return 1, f"{where}no space left on the disk; make room, and run the same command again to continue"
         if error.errno == TOO_LARGE:
             return 2, (
-                f"{where}expected permission to write a file of this size, found a smaller limit (ulimit -f, or of the "
-                "file system); raise the limit, and run the same command again to continue"
+                f"{where}expected permission to write a file of this size, found a smaller limit "
+                "(set by ulimit -f or by "
+                "the file system); raise the limit, and run the same command again to continue"
             )
         return 2, f"{where}expected a file system that can be written, found a read-only one"
     if _is_out_of_memory(error):
         return 1, (
             f"out of memory ({_first_line(error)}); to continue, run the same command again with more memory or a "
-            "smaller batch: set batch_size=N or, for a training, training.at_once=auto or a smaller number"
+            "smaller batch: set batch_size=N. For a training, set training.at_once=auto or reduce training.at_once"
         )
     return None
 
@@ -99,7 +100,7 @@ def naming_extras() -> Iterator[None]:
     """Turn the error for a missing package of an extra into a message that says how to install the extra.
 
     Raises:
-        BadInputError: the block needs a package of `EXTRAS` that is not installed.
+        BadInputError: the `with` block needs a package of `EXTRAS` that is not installed.
     """
     try:
         yield

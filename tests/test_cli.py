@@ -112,7 +112,7 @@ SLIPS = [
     ([SEVENTH, "rows=[base_mask]"], "rows: expected a mapping of keys to values, found a list; did you mean row?"),
     ([SEVENTH, "rows.mine.label=x"], "rows.mine: no such key"),
     ([SEVENTH, "decoder.width=-1"], "decoder.width: expected more than 0, found -1.0"),
-    ([SEVENTH, "name=../x"], "name: expected a name without / that a folder can have, found ../x"),
+    ([SEVENTH, "name=../x"], "name: expected a name that a folder can have, without the character /, found ../x"),
     ([SEVENTH, "+nix=1"], "nix: no such key"),
     ([SEVENTH, f"row=[{'a' * 300}]"], "row: expected one of base_concat"),
     ([SEVENTH, "limit=8\n"], "limit: expected a value that Hydra's grammar can read, found 8; quote"),
@@ -203,7 +203,7 @@ def test_hydras_help_flags_are_answered(capsys: pytest.CaptureFixture[str]) -> N
 def test_a_device_without_a_driver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "DRIVERS", ("libnothing.so",))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1, although no driver"):
+    with pytest.raises(BadInputError, match=r"^device: .*found cuda:1, but no driver"):
         preflight._check_device("cuda:1")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(BadInputError, match=r"^device: .*CUDA_VISIBLE_DEVICES"):

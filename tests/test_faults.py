@@ -89,7 +89,7 @@ def test_a_full_disk_below_a_run_is_named(whole: Path, tmp_path: Path, disk: str
 
 @pytest.mark.parametrize(
     ("size", "said"),
-    [(0, "TMPDIR"), (4000, ".started.json"), (30_000, "results.json"), (100_000, "figures/rows.png")],
+    [(0, "TMPDIR"), (4000, ".started.json"), (30_000, "results.json"), (100_000, "figures/rows.")],
 )
 def test_a_limit_on_the_size_of_files_is_named(whole: Path, tmp_path: Path, size: int, said: str) -> None:
     line = small(whole / "few", whole / "data", tmp_path / "out")

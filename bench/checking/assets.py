@@ -114,7 +114,9 @@ def read_facts(file: str | None = None) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise BadInputError(f"profile.asset_list: expected a file of assets, found {error}") from None
     if not isinstance(found, dict) or not all(isinstance(facts, dict) for facts in found.values()):
-        raise BadInputError(f"profile.asset_list: {path}: expected facts by the names of assets, found another content")
+        raise BadInputError(
+            f"profile.asset_list: {path}: expected facts about each asset under its name, found something else"
+        )
     return found
 
 

@@ -250,8 +250,9 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {_items(trial.batch)} at once{told}",
         "time": f"{time_needed}: {trial.sampling:.3g} s to sample an item, {trial.scoring:.3g} s to score it in all "
         f"rows{timed}",
-        "from": f"a trial of {_items(trial.tried)} in one process; uncertainties, figures and the report take longer, "
-        "and results that are already in the store need none",
+        "from": f"a trial of {_items(trial.tried)} in one process; uncertainties, figures and "
+        "the report need further time, "
+        "and results that are already in the store need no time",
     }
     return [f"  {title:<7} {text}" for title, text in lines.items()]
 
@@ -290,9 +291,9 @@ def hindsight(remembered: Mapping[str, Any] | None, taken: Taken) -> str | None:
     trial = Trial.read(remembered)
     if remembered is None or trial is None:
         return None
-    speeds = (("sample", taken.sampling, trial.sampling), ("score", taken.scoring, trial.scoring))
+    speeds = (("sampling", taken.sampling, trial.sampling), ("scoring", taken.scoring, trial.scoring))
     parts = [
-        f"{seen:.3g} s an item to {verb} instead of {foreseen:.3g} s ({_off(seen, foreseen)})"
+        f"{verb} took {seen:.3g} s for an item instead of {foreseen:.3g} s ({_off(seen, foreseen)})"
         for verb, seen, foreseen in speeds
         if seen is not None
     ]

@@ -163,8 +163,9 @@ def _put(whole: Path, target: Path) -> None:
 def _download_folder(asset: Asset, target: Path) -> None:
     """Download a repository of the Hugging Face hub into the folder `target`.
 
-    An interrupted download stays in a hidden folder next to `target`, and the next call continues it. It also begins
-    with the files that `target` has; the hub's client compares their hashes, and downloads only the others.
+    An interrupted download stays in a hidden folder next to `target`, and the next call continues it. A new download
+    begins with a copy of the files that `target` has. The hub's client compares their hashes, and downloads only what
+    differs.
     """
     from huggingface_hub import snapshot_download
 

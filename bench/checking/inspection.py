@@ -299,7 +299,7 @@ def _no_decoder(place: Path) -> str | None:
 
 
 def _kind_problems(asset: Asset, place: Path) -> Iterator[str]:
-    """Yield a description if a pipeline is of another kind, or if a checkpoint file is none of Stable Diffusion."""
+    """Yield a description if a pipeline is of another kind, or if a checkpoint file is not of Stable Diffusion."""
     if asset.unet_channels is None:
         return
     if place.is_dir():
@@ -335,14 +335,14 @@ def _other_kind(found: int, expected: int) -> str:
 
 
 def _elsewhere(place: Path, absent: Sequence[str]) -> str:
-    """Return the end of a sentence that names a folder one level above or below, if it has all that a folder lacks."""
+    """Return the end of a sentence that names a folder one level above or below, if it has all that `place` lacks."""
     try:
         below = sorted(path for path in place.iterdir() if path.is_dir())
     except OSError:  # it is a file, or cannot be read
         below = []
     for folder in (place.parent, *below):
         if all(os.path.exists(folder / name) for name in absent):
-            return f"; {folder} has it, and may be the right folder"
+            return f"; {folder} has them, and may be the right folder"
     return ""
 
 

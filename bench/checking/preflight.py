@@ -92,12 +92,10 @@ def _check_device(name: str) -> None:
         return
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         raise BadInputError(
-            f"device: expected a device that exists, found {name}, although CUDA_VISIBLE_DEVICES names no device"
+            f"device: expected a device that exists, found {name}, but CUDA_VISIBLE_DEVICES names no device"
         )
     if not any(map(_loads, DRIVERS)):
-        raise BadInputError(
-            f"device: expected a device that exists, found {name}, although no driver of a graphics card exists"
-        )
+        raise BadInputError(f"device: expected a device that exists, found {name}, but no driver of a graphics card")
 
 
 def _loads(library: str) -> bool:

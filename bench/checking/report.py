@@ -65,7 +65,7 @@ def _some(keys: Sequence[str]) -> str:
 
 def _facts(asset: Asset, place: str) -> Iterator[tuple[str, str]]:
     def checked(field: str, text: str) -> str:
-        return f"{text} (from memory, not checked)" if field in asset.unverified else text
+        return f"{text} (this value was not verified)" if field in asset.unverified else text
 
     yield "from", asset.source
     if asset.download is not None and asset.download.hub is not None:

@@ -566,7 +566,8 @@ def _validate(config: ComposedConfig) -> None:
             raise BadInputError(f"decoder.{name}: expected more than 0, found {getattr(config.decoder, name)}")
     if config.name in ("", ".", "..") or "/" in config.name:
         raise BadInputError(
-            f"name: expected a name without / that a folder can have, found {config.name or 'an empty text'}"
+            "name: expected a name that a folder can have, without the character /, found "
+            f"{config.name or 'an empty text'}"
         )
     for row, spec in config.rows.items():
         if spec.control is not None:

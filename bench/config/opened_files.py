@@ -31,7 +31,7 @@ WEIGHTS = re.compile(
 def opened_files(folder: Path) -> list[Path]:
     """Return the files at or below a folder of weights that a loader may open.
 
-    Of a pipeline's folder, these are the files of the networks that generators use. Of a network's folder, they are its
+    In a pipeline's folder, these are the files of the networks that generators use. In a network's folder, they are its
     configuration and one set of weights. Any other folder is returned as a whole, because its loader is not known.
     Hidden files and files with an ending in `IGNORED` are always left out.
     """
@@ -58,7 +58,8 @@ def opened_weights(folder: Path) -> list[Path]:
 def only_pickled(folder: Path) -> bool:
     """Return True if a loader opens only pickled weights in a network's folder, because it has none in safetensors.
 
-    Diffusers must be told so. Otherwise it first reports an error about the absent safetensors, and then goes on.
+    Diffusers needs this fact as an argument. Otherwise it first reports an error about the absent safetensors, and then
+    continues.
     """
     names = [file.name.removesuffix(".index.json") for file in opened_weights(folder)]
     return bool(names) and all(name.endswith(".bin") for name in names)

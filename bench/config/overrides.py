@@ -133,8 +133,8 @@ def setting(key: str, value: object) -> str:
 def quoted(text: str) -> str:
     """Return a text in a form that Hydra's grammar reads as this text.
 
-    The text is returned unchanged if it needs no quotes. Hydra reads a backslash inside quotes as it is, unless a quote
-    follows; only such backslashes are doubled.
+    The text is returned unchanged if it needs no quotes. Inside quotes, Hydra reads backslashes as they are, unless a
+    quote follows them. Only backslashes before a quote are therefore doubled.
     """
     if PLAIN.fullmatch(text):
         return text
@@ -147,8 +147,8 @@ def command(overrides: Sequence[str]) -> str:
 
     The overrides `out` and `overwrite` are left out. Each added folder of configuration files becomes a `--config-dir`.
     If folders are added and PYTHONPATH is set, the command line sets PYTHONPATH as well, because Python may need it to
-    find the classes that these folders name. A comment lists the files of the chosen options in these folders, and the
-    rows that were objects of a Python program, without which the command line does not work.
+    find the classes that these folders name. A comment lists what else the command line needs: the files of the
+    chosen options in these folders, and the rows that were objects of a Python program.
     """
     folders = folders_of(overrides)[1:]
     words = [word for word in overrides if key_of(word) not in ("out", "overwrite", SEARCH_PATH)]

@@ -18,7 +18,8 @@ def values_below(tree: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Yield the full name and the value of every setting at a given key or below it.
 
     A setting is a key whose value is not itself a group of keys or a list of values. If a key above the given key has
-    an interpolation as its value, yield only this key and its interpolation. Yield nothing if the key does not exist.
+    an interpolation as its value, yield only the key above and its interpolation. Yield nothing if the given key does
+    not exist.
 
     Args:
         tree: configuration as plain data, with unresolved interpolations.

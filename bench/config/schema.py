@@ -68,7 +68,7 @@ On other devices, this value means float32.
 """
 REHEARSAL = "rehearsal"
 """Name of the profile of a rehearsal, whose networks have random weights. Its numbers mean nothing."""
-REHEARSAL_NOTE = "This is a rehearsal with random weights and made pictures. Its numbers mean nothing."
+REHEARSAL_NOTE = "This is a rehearsal with random weights and artificial pictures. Its numbers mean nothing."
 """Note under every table of a rehearsal."""
 FETCH = "fetch"
 """Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""
@@ -482,7 +482,8 @@ class ComposedConfig:
     workers: int | None = None
     """Number of processes that read training data for each process that trains.
 
-    None means: as many as the CPU has cores for each process, at most 8, if the training uses a GPU, and otherwise 0.
+    None lets the program choose the number. On a GPU, it is the number of CPU cores divided by the number of processes
+    that train, but at most 8. On a CPU, it is 0.
     """
     sampled_preview: bool = False
     """True if the preview pictures during a training also show decoded latents of the generator."""

@@ -78,7 +78,7 @@ class Usage:
         key = next((key for key in keys_set(override) if not self.uses(key)), override.key_or_group)
         if key.startswith("hydra"):
             own = "out=DIR sets the folder of a run" if ".dir" in key else "for a sweep, use -m and hydra/launcher=NAME"
-            return f"{key}: expected a key that {self.name} uses, found one of Hydra's that has no effect here; {own}"
+            return f"{key}: expected a key that {self.name} uses, found a key of Hydra, which has no effect here; {own}"
         last = key.rpartition(".")[2]
         namesakes = sorted(
             used for used in self.leaves if used.rpartition(".")[2] == last != "" and not last.isdecimal()

@@ -34,7 +34,7 @@ class Caption:
     name: str
     """Name of the picture as the file states it, or the path of the text file without its suffix.
 
-    It is empty if a file of captions without pictures states no names.
+    It is empty if the file states no names, which is allowed only if the captions need no pictures.
     """
     text: str
 

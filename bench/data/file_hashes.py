@@ -45,14 +45,14 @@ def file_state(status: os.stat_result) -> str:
 
 
 class FileHashes:
-    """The SHA-256 of many files, with a memory for later runs."""
+    """The SHA-256 of many files, which can be stored for later runs."""
 
     def __init__(self, memory: Fact | None = None) -> None:
         """Set where hashes are stored between runs.
 
         Args:
-            memory: the place in the store. None to store nothing, so that every file is hashed each time. Stored hashes
-                have a checksum, and they are ignored if it does not match.
+            memory: place in the store for the hashes. None to store nothing, so that every file is hashed each time.
+                Stored hashes have a checksum, and they are ignored if it does not match.
         """
         self._memory = memory
         self._states: dict[Path, str | None] = {}

@@ -68,8 +68,8 @@ class FolderPictures(Pictures):
 
         Raises:
             BadInputError: the root is not a folder, or holds no picture. A folder or file of masks, captions or
-                exemplars is missing or broken, or does not belong to the pictures one by one. The task needs captions
-                and there are none.
+                exemplars is missing or broken, or does not have exactly one entry for each picture. The task needs
+                captions and there are none.
         """
         if self.task == GENERATION and self.captions_from is None:
             raise BadInputError(
@@ -99,7 +99,7 @@ class FolderPictures(Pictures):
     def left_out(self) -> dict[str, str]:
         """Paths that give no picture, each with the reason. They are relative to the root.
 
-        The path of a file of a folder of masks or exemplars begins with the name of this folder.
+        If a path lies in the folder of masks or of exemplars, it begins with the name of that folder instead.
         """
         partners = [one for one in (self._masks, self._exemplars) if one is not None]
         others = {f"{one.root.name}/{name}": why for one in partners for name, why in one.left_out.items()}
@@ -143,7 +143,7 @@ class FolderPictures(Pictures):
 
     @property
     def _captions(self) -> dict[str, str]:
-        """Caption of each picture, by the picture's name; empty without captions."""
+        """Caption of each picture, by the picture's name; empty if there are no captions."""
         if self.captions_from is None:
             return {}
         path, stems = Path(self.captions_from), names_by_stem(self._pictures, ROOT)
@@ -153,7 +153,7 @@ class FolderPictures(Pictures):
 
 
 def _inside(root: Path, path: str | Path | None) -> list[Path]:
-    """Return a path as a path below the root in a list, or an empty list if it is None or does not lie in the root."""
+    """Return a list with the path, written as a path below the root; empty if the path is None or outside the root."""
     if path is None or not Path(path).resolve().is_relative_to(root.resolve()):
         return []
     return [root / Path(path).resolve().relative_to(root.resolve())]

@@ -25,7 +25,7 @@ MASK_VALUES = "dataset.pictures.mask_values"
 APART = 96
 """Smallest difference between the grey levels of known pixels and of the hole, if `mask_values` is not set."""
 NEAR = 0.25
-"""Largest distance of a clear pixel from the nearer of the two levels, as a fraction of their difference."""
+"""Largest distance at which a pixel is near one of the two levels, as a fraction of their difference."""
 MOST_BETWEEN = 0.1
 """Largest fraction of a mask's pixels that may be near neither of the two levels, such as pixels of soft edges."""
 SHOWN = 6
@@ -79,8 +79,8 @@ def read_mask(
 
     A pixel belongs to the hole if its value is nearer to the value of the hole than to the value of known pixels. If
     `values` is None, this means that levels from 128 on are the hole. A soft edge may contain values between the two.
-    Two cases allow no other value than the two: indices of a palette, and given values that differ by less than
-    `APART`.
+    In two cases, a mask with any other value than these two is refused: if the values are indices of a palette, and if
+    the given values differ by less than `APART`.
 
     Args:
         path: path of the mask's file. Colours are converted to grey, and of 16 bits the upper 8 are used.

@@ -53,7 +53,10 @@ class _Annotations(TypedDict):
 
 @dataclass(frozen=True)
 class _Captioned:
-    """An image of the split. Each key of `captions` is the index of the caption in the image's list in the file."""
+    """An image of the split, with its captions.
+
+    The key of a caption is its index in the file's list of captions for this image.
+    """
 
     cocoid: int
     path: Path
@@ -162,7 +165,7 @@ def _read(path: Path, split: str) -> tuple[list[str], list[_Image]]:
 
 @lru_cache(maxsize=2)
 def _parsed(path: Path, state: tuple[int, int, int], split: str) -> tuple[list[str], list[_Image]]:
-    """Return the splits and the images of a split like `_read`, and remember them, because the file has 158 MB.
+    """Return what `_read` returns, and keep it in memory, because reading the file of 158 MB again takes long.
 
     Args:
         path: path of the file.

@@ -80,8 +80,9 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
             manifest has for each item, such as `image`; or it is the word `unreadable`.
 
     Raises:
-        BadInputError: the folder's table is broken, has another version or another number of items, or the manifest
-            does not say with which resolution and masks its items were made.
+        BadInputError: the folder's table is broken, or has other columns than this version of the code writes; its
+            number of items differs from that of the manifest; or the manifest does not state the resolution and the
+            masks of its items.
     """
     for key in ("resolution", "masks"):
         if key not in manifest:

@@ -142,7 +142,7 @@ def _draw_strokes(kind: MaskPreset, height: int, width: int, generator: np.rando
 def _draw_boxes(kind: MaskPreset, height: int, width: int, generator: np.random.Generator) -> Mask:
     mask = np.zeros((height, width), np.uint8)
     margin = kind.box_margin
-    # LaMa clips the exclusive upper bound to the free space, hence the `- 1`.
+    # LaMa's upper bound is exclusive, and LaMa clips it to the free space. Ours is inclusive, so 1 is subtracted.
     sides = (kind.box_side[0], min(kind.box_side[1], min(height, width) - 2 * margin - 1))
     for _ in range(_draw(kind.boxes, generator)):
         box_width, box_height = _draw(sides, generator), _draw(sides, generator)

@@ -37,7 +37,7 @@ def picture_folder(path: str | Path, key: str, expected: str, without: Iterable[
         path: path of the folder.
         key: setting that names the folder, for messages.
         expected: description of the folder, for messages.
-        without: paths of files and folders inside the folder that are passed over.
+        without: paths of files and folders inside the folder that are ignored.
 
     Raises:
         BadInputError: the path is not a folder that can be read.
@@ -77,13 +77,16 @@ def names_by_stem(folder: PictureFolder, key: str) -> dict[str, str]:
 
 
 def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str) -> dict[str, Path]:
-    """Return the picture that belongs to each picture of a data set, by the stem of both.
+    """Find the partner of each picture of a data set: the picture in a folder whose name has the same stem.
 
     Args:
         stems: name of each picture of the data set, by its stem.
-        folder: the pictures that belong to them.
+        folder: the folder of the partners.
         key: setting that names the folder, for messages.
         what: word for a picture in the folder, such as `mask`.
+
+    Returns:
+        The path of each partner, by the stem of both.
 
     Raises:
         BadInputError: a picture has no partner or several, or a partner belongs to no picture.
@@ -102,7 +105,7 @@ def paired_captions(
         stems: name of each picture of the data set, by its stem.
         captions: all captions. A caption states the name of its picture, with or without a suffix.
         path: file or folder of the captions, for messages.
-        others: True if captions that belong to no picture are passed over.
+        others: True if captions that belong to no picture are ignored.
 
     Raises:
         BadInputError: a picture has no caption or several, or a caption belongs to no picture.
@@ -127,9 +130,9 @@ def _refuse_unpaired(stems: Mapping[str, str], own: Mapping[str, str], expected:
 
     Args:
         stems: name of each picture of the data set, by its stem.
-        own: name of what belongs to it, by the stem.
+        own: name of each file or caption that should belong to a picture, by its stem.
         expected: beginning of the message.
-        what: word for what belongs to a picture.
+        what: word for such a file or caption, such as `mask`.
     """
     without = [name for stem, name in stems.items() if stem not in own]
     alone = [name for stem, name in own.items() if stem not in stems]

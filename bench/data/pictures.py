@@ -1,4 +1,4 @@
-"""Opens, checks and decodes picture files from outside. No other module does this.
+"""Opens, checks and decodes the picture files of users. No other module does this.
 
 The first bytes of a file determine its format. If the header says that a picture is too large or too narrow, the
 picture is refused before any pixel is decoded. Sample values are converted to 8 bits. The conversion uses the range of
@@ -93,7 +93,7 @@ PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 Levels = npt.NDArray[np.uint8]
 
-logging.getLogger("PIL").setLevel(logging.CRITICAL)  # its message about a bad file is in the error as well
+logging.getLogger("PIL").setLevel(logging.CRITICAL)  # Pillow's message about a bad file is in our error as well
 
 
 class _RefusedError(Exception):
@@ -154,7 +154,7 @@ def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open a picture and read its header.
 
     Raises:
-        BadInputError: the picture cannot be opened, or any error occurs in the block, which decodes the picture.
+        BadInputError: the picture cannot be opened, or an error occurs in the `with` block, which decodes it.
     """
     with _opened(path) as file:
         kind = _format(file)
@@ -253,7 +253,7 @@ def _minimal_png(file: IO[bytes]) -> IO[bytes]:
             continue
         content = file.read(length + 4)
         if len(content) < length + 4 or zlib.crc32(content[:-4], zlib.crc32(name)) != int.from_bytes(content[-4:]):
-            raise ValueError(f"a chunk {name.decode()} that is cut off or has another checksum")
+            raise ValueError(f"a chunk {name.decode()} that is cut off, or whose checksum does not fit its data")
         (exif if name == b"eXIf" else chunks).append(head + content)
         if name == b"IEND":
             break
@@ -385,7 +385,7 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
     extents = [tile.extents for tile in opened.tile if tile.extents is not None]
     if sum((box[2] - box[0]) * (box[3] - box[1]) for box in extents) < opened.width * opened.height:
         raise ValueError("some strips or tiles of the TIFF are missing")
-    opened.info.pop("xmp", None)  # Pillow would turn the picture by it
+    opened.info.pop("xmp", None)  # otherwise, Pillow would turn the picture by these data
     opened.load()
     if bits <= 8 and kind == 1:
         return _upper_bits(opened)
@@ -397,7 +397,7 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
         if planes == 2 and coder == "raw":
             raise _RefusedError("expected 16-bit colours that are saved pixel by pixel, found a plane for each colour")
         return _upper_bits(opened)
-    if coder == "libtiff" and opened.mode in ("I", "F") and tags.prefix != NATIVE:  # Pillow confuses their bytes
+    if coder == "libtiff" and opened.mode in ("I", "F") and tags.prefix != NATIVE:  # Pillow gets the byte order wrong
         raise _RefusedError(
             "expected compressed values in this machine's byte order, found the other one; save the TIFF uncompressed"
         )
@@ -418,7 +418,7 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
 def _samples(values: npt.NDArray[Any], bits: int, kind: int) -> npt.NDArray[Any]:
     """Return the only channel of a TIFF with the right signed or unsigned type.
 
-    Some of Pillow's modes have the wrong one, so the bytes are read again with the type of the sample format.
+    Some of Pillow's modes have the wrong type, so the bytes are read again with the type of the sample format.
 
     Args:
         values: the channel, as Pillow decodes it.
@@ -435,7 +435,8 @@ def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple
 
     Args:
         low: smallest value by the TIFF's tag, or None if there is no tag. It is then 0 for unsigned samples.
-        high: largest value by the TIFF's tag, or None. It then follows from `bits` for unsigned samples of at most 16.
+        high: largest value by the TIFF's tag, or None. For unsigned samples of at most 16 bits, it then follows from
+            `bits`.
         bits: number of bits of a sample.
         kind: number of the sample format; see `SAMPLES`.
     """

@@ -72,14 +72,14 @@ MOST_MASKED = 0.5
 @cache
 def table_features() -> datasets.Features:
     """Return the columns of the table of prepared items, with their types."""
-    import datasets  # imported here, because scoring needs neither the package nor the second that it takes
+    import datasets  # imported here, because the import takes a second, and scoring does not need it
 
     return datasets.Features(
         {
             "id": datasets.Value("string"),
             "source": datasets.Value("string"),
             "caption": datasets.Value("string"),
-            "image": datasets.Value("large_binary"),  # raw pixels of a crop; null if the file itself is the item
+            "image": datasets.Value("large_binary"),  # raw pixels of a crop; null if the original file is read
             "mask": datasets.Value("large_binary"),
             "image_file": datasets.Value("string"),
             "exemplar_file": datasets.Value("string"),
@@ -132,8 +132,8 @@ class Items:
             `reference`, and the SHA-256 (or null) of `image`, `mask`, `caption` and `exemplar`. Settings are
             `resolution`, `masks`, `fit`, `seed` and `subset`. `dropped` lists the ids of pictures whose masks were
             all too large. `broken` has the ids of broken pictures, and `left_out` the paths below the root that give
-            no picture, each with the reason. `grey_masks` is the number of masks with pixels of neither of their two
-            values.
+            no picture, each with the reason. `grey_masks` is the number of masks in which some pixels have neither of
+            the mask's two values.
         table: one line for each item, in the order of the manifest, with the columns of `table_features`.
         folder: folder of the items. Its name is the key of the items in the store.
     """
@@ -550,7 +550,7 @@ def _warn_about_missing(manifest: dict[str, Any]) -> None:
         log.warning("%d picture(s) are left out, because all their masks cover more than half: %s", count, names)
     if manifest["grey_masks"]:
         log.warning(
-            "%d mask(s) have grey pixels; each of these pixels counts as hole or known, whichever level is nearer",
+            "%d mask(s) have grey pixels; each of these pixels counts as hole or as known, by the level that is nearer",
             manifest["grey_masks"],
         )
     if note := left_out_note(manifest["left_out"]):

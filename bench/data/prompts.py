@@ -41,7 +41,7 @@ class Prompts(Pictures):
         """Yield an item for each caption.
 
         Raises:
-            BadInputError: the task needs pictures, or the captions are missing or broken, or a name stands there twice.
+            BadInputError: the task needs pictures, the captions are missing or broken, or two captions share a name.
         """
         if self.task != "generation":
             raise BadInputError(

@@ -1,1 +1,1 @@
-"""Scores of finished pictures: any program's outputs against the true pictures, without a configuration or a store."""
+"""Scores of finished pictures of any program, compared with the true pictures, without a configuration or a store."""

@@ -33,17 +33,17 @@ ZOOMED = 0.004
 EXPLAINED = 0.25
 """Smallest share of the difference over known pixels that shift and zoom must explain to be reported."""
 INVERTED = 4.0
-"""Factor by which the relative error of known pixels must exceed that of the hole for a mask that is probably inverted.
+"""Ratio of the relative errors of known pixels and of the hole above which a mask is probably inverted.
 
 A relative error is a mean squared error divided by the variance of the truth in the same region. An error that follows
 the texture, such as that of a shift, has about the same relative error in both regions.
 """
 VISIBLE = (2 / 255) ** 2
-"""Smallest mean squared error of known pixels for a mask that is probably inverted."""
+"""Mean squared error of known pixels that a picture must exceed if its mask is to count as probably inverted."""
 MOST = 0.6
-"""Share of the pictures in which the error must be that much larger for a mask that is probably inverted."""
+"""Smallest share of pictures with a mask that is probably inverted at which this is reported for an editor."""
 ONE_SIDE = 0.5
-"""Smallest difference between two shares of pictures with traces of JPEG that is reported."""
+"""Smallest reported difference between the shares of edited and of true pictures that have traces of JPEG."""
 SOFT = 0.001
 """Largest share of grey pixels of a mask that is not reported."""
 
@@ -164,7 +164,7 @@ def checks(
         found += _about_sizes(pairs, editor)
     for editor, facts in edits.items():
         found += [*_identical(editor, facts), *_pasted(editor, facts)]
-        found += [*_inverted(editor, facts)] or [*_moved(editor, facts)]  # behind an inverted mask, nothing is known
+        found += [*_inverted(editor, facts)] or [*_moved(editor, facts)]  # with inverted masks, a shift means nothing
         found += _jpeg(editor, pictures, facts)
         found += _same_output(pairs, editor, pictures, facts)
     return (*found, *_same_editors(edits))
@@ -211,12 +211,15 @@ def _about_sizes(pairs: Pairs, editor: str) -> Iterator[Check]:
     first = places[0]
     true, found = (one.sizes[first] for one in (pairs.truth, pairs.edited[editor]))
     aspect = abs(true[1] / true[0] / (found[1] / found[0]) - 1)
-    kind = f"another aspect ratio, {aspect:.1%} off" if aspect > 1 / min(*true, *found) else "the same aspect ratio"
+    kind = (
+        f"an aspect ratio that differs by {aspect:.1%}" if aspect > 1 / min(*true, *found) else "the same aspect ratio"
+    )
     yield Check(
         "size",
         editor,
         f"{editor}: {len(places)} of {len(pairs)} pictures have another size than their truth, and nothing is measured "
-        f"for this editor; {pairs.names[first]} has {found[1]}×{found[0]} pixels in place of {true[1]}×{true[0]} "
+        f"for this editor; {pairs.names[first]} has {found[1]}×{found[0]} pixels, and its truth "
+        f"has {true[1]}×{true[0]} "
         f"({kind}).",
     )
 
@@ -251,7 +254,8 @@ def _inverted(editor: str, facts: Sequence[EditFacts]) -> Iterator[Check]:
             "inverted",
             editor,
             f"{editor}: the masks are probably inverted, because in {len(wrong)} of {len(both)} pictures the pixels "
-            f"that they call known changed much more than those of the hole (mean squared error {known:.2g} against "
+            "that the masks mark as known changed much more than those of the hole (mean squared "
+            f"errors {known:.2g} and "
             f"{hole:.2g}); 1 or white must be the hole.",
         )
 

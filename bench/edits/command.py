@@ -34,14 +34,21 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
         required=True,
         action="append",
         metavar="NAME=DIR",
-        help="folder of the pictures of one editor; repeat it for further editors",
+        help="folder of the pictures of one editor; repeat this option for each further editor",
     )
     parser.add_argument("--mask", metavar="DIR", help="folder of the masks, in which the hole is white")
-    parser.add_argument("--exemplars", metavar="DIR", help="folder with a picture of what was to be painted in")
+    parser.add_argument(
+        "--exemplars",
+        metavar="DIR",
+        help="folder with one picture for each true picture: the content to paint into the hole",
+    )
     parser.add_argument("--prompts", metavar="FILE", help="text file with the prompt of each picture, one on each line")
     parser.add_argument("--reference", metavar="NAME", help="editor with which the others are compared")
     parser.add_argument(
-        "--measures", metavar="NAMES", default="default", help="default, mini, or names of measures with commas between"
+        "--measures",
+        metavar="NAMES",
+        default="default",
+        help="default, mini, or names of measures, separated by commas",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or another PyTorch device")
     parser.add_argument(
@@ -77,7 +84,7 @@ def _prompts(path: str | None) -> list[str] | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command with arguments from the command line. Return the exit status: 0 scored, 2 bad input."""
+    """Run the command, and return its exit status: 0 if the pictures were scored, 2 for bad input."""
     given = _arguments(arguments)
     measures = [name for name in given.measures.split(",") if name]
     try:

@@ -17,7 +17,7 @@ SIDE = 8
 STEPS = np.arange(3, 61)
 """Quantisation steps that are tried. Steps of 1 and 2 are hidden by the rounding of the pixels."""
 FEWEST = 24
-"""Smallest number of coefficients that are not near 0 with which a step is judged."""
+"""Smallest number of coefficients not near 0 with which a step can be judged; see `FAR`."""
 CLOSE = 0.5
 """Smallest mean of cos(2π c / step) over these coefficients c that counts as a trace; 1 means exact multiples."""
 DEVIATIONS = 4.0
@@ -35,7 +35,7 @@ LARGEST = 256.0
 """Largest size of a coefficient that is looked at."""
 CENTRES = (np.arange(round(LARGEST / BIN)) + 0.5) * BIN
 FAR = (CENTRES[:, None] > STEPS / 2).astype(np.float64)
-"""For each bin and step, 1 if the coefficients in the bin are nearer to a multiple of the step other than 0."""
+"""For each bin and step, 1 if the coefficients in the bin are nearer to another multiple of the step than to 0."""
 WAVES = FAR * np.cos(2 * np.pi * CENTRES[:, None] / STEPS)
 
 

@@ -1,4 +1,4 @@
-"""The measures that a scoring uses: those of a configuration whose networks' files are on this machine."""
+"""The measures that a scoring uses: those measures of a configuration whose network files are on this machine."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ METRICS_OF: Mapping[str, tuple[str, ...]] = {
     "clip": ("clip_score",),
     "prompt": ("clip_prompt",),
 }
-"""Metrics with a value for every picture that a measure with a network computes, by the name of the measure."""
+"""Metrics of single pictures that a measure computes with a network, by the name of the measure."""
 
 
 NEEDING: Mapping[str, str] = {"clip": "editing", "prompt": "prompted"}
-"""Task without whose input a measure has no value, by the name of the measure."""
+"""Task whose input a measure needs, by the name of the measure."""
 GIVEN: Mapping[str, str] = {"editing": "exemplars", "prompted": "prompts"}
-"""Argument that makes a task possible."""
+"""Argument of `bench.score` that gives the input of a task, by the name of the task."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
         device: device on which the networks compute.
 
     Raises:
-        BadInputError: a name is unknown, or a file is not that of its network.
+        BadInputError: a name is unknown, or a file does not contain the network that it should contain.
     """
     option, profile = SETS.get(chosen, SETS["default"]) if isinstance(chosen, str) else SETS["default"]
     resolved = _configuration(option, profile)
@@ -80,7 +80,7 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     names = _names(chosen, specs, usual)
     for name, task in NEEDING.items():
         if name in names and task not in tasks:
-            raise BadInputError(f"measures: {name} needs {GIVEN[task]}, found none")
+            raise BadInputError(f"measures: expected {GIVEN[task]}, which {name} needs, found none")
     missing: dict[str, Need] = {}
     for name in names:
         found = needs({name: specs[name]["measure"]}, resolved["paths"])
@@ -111,7 +111,8 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
 def _configuration(metrics: str, profile: str) -> dict[str, Any]:
     """Return the groups `metrics`, `profile` and `paths` of the configuration as plain data.
 
-    They are read from their files alone, because a scoring has no experiment. Composing one takes a second.
+    They are read from their own files, because a scoring has no experiment, and composing a whole configuration takes a
+    second.
 
     Args:
         metrics: option of the group `metrics`.

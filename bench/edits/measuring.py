@@ -45,7 +45,7 @@ class Measured:
 
 
 class _Column(NamedTuple):
-    """The name of one array that a measure computes of the pictures of one editor."""
+    """The name of one array that a measure computes from the pictures of one editor."""
 
     editor: str
     measure: str
@@ -156,7 +156,7 @@ def measure(
 def _like_a_decoder(images: Sequence[Tensor]) -> Tensor:
     """Return images 3×H×W as one batch in the memory layout in which decoders return theirs.
 
-    The last digits of a convolution depend on this layout, so that a run's saved images get exactly the run's scores.
+    The last digits of a convolution depend on this layout. With it, a run's saved images get exactly the run's scores.
     """
     return torch.stack(list(images)).contiguous(memory_format=torch.channels_last)
 

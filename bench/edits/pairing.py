@@ -123,7 +123,7 @@ def _check_prompts(prompts: Sequence[str], count: int) -> None:
     """Check that there is a valid text for each picture.
 
     Raises:
-        BadInputError: the prompts are no list of texts, or their number is another one.
+        BadInputError: the prompts are not a list of printable texts of one line, or their number is not `count`.
     """
     if isinstance(prompts, str) or not isinstance(prompts, Sequence):
         raise BadInputError(f"prompts: expected a list of texts, found {type(prompts).__name__}")
@@ -152,10 +152,12 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
         if folder is not None:
             raise BadInputError(
                 f"{found.what}: expected files for both sides or arrays for both, found arrays on one side and the "
-                f"folder {folder} on the other, whose files have no order; give a list of paths in the arrays' order"
+                f"folder {folder} on the other; files in a folder have no order, so give a list "
+                "of paths in the order of "
+                "the arrays"
             )
         if len(found) != len(base):
-            raise BadInputError(f"{found.what}: expected {len(base)} pictures like truth, found {len(found)}")
+            raise BadInputError(f"{found.what}: expected {len(base)} pictures, as many as in truth, found {len(found)}")
         return found.reordered(range(len(base)), names)
     places = {name: place for place, name in enumerate(found.names)}
     lacking = [name for name in names if name not in places]

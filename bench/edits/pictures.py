@@ -30,7 +30,7 @@ Pixels = npt.NDArray[np.uint8]
 Array: TypeAlias = npt.NDArray[Any] | Tensor
 """An array of numpy or a tensor of torch."""
 Pictures: TypeAlias = str | Path | Sequence[str | Path] | Sequence[Array] | Array
-"""Pictures or masks as a caller may give them: a folder, paths of files, one array of all pictures, or one of each."""
+"""Pictures or masks that a caller gives: a folder, paths of files, one array of all pictures, or a list of arrays."""
 Size = tuple[int, int]
 """Height and width in pixels."""
 
@@ -38,7 +38,7 @@ SUFFIXES = {".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".
 """Suffixes of files that are certainly meant as pictures."""
 LARGEST = 255
 OFF_GRID = 1e-3
-"""Largest distance in grey levels of a true picture's floats from whole grey levels."""
+"""Largest allowed distance of a true picture's float values from whole grey levels, in grey levels."""
 GREY = (16, 239)
 """Smallest and largest grey level that counts as neither black nor white in a mask."""
 
@@ -71,7 +71,7 @@ class PictureSet:
         """Require that all floats are 8-bit levels k / 255, as those of a true picture must be.
 
         Raises:
-            BadInputError: some are not.
+            BadInputError: some floats are not such levels.
         """
         for place, floats in self.floats.items():
             levels = floats * LARGEST
@@ -202,7 +202,7 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
         sources = source_notes(folder.root)
         if sources and not set(sources).intersection(folder.names):
             raise BadInputError(
-                f"{folder.root}: expected that its list of sources names files of this folder, such as "
+                f"{folder.root}: expected a list of sources with names of files in this folder, such as "
                 f"{folder.names[0] if folder.names else 'a.png'}, found {few(list(sources))}"
             )
     elif isinstance(given, Sequence) and given and all(isinstance(one, str | os.PathLike) for one in given):
@@ -275,7 +275,7 @@ def _picture(one: Array, what: str) -> Tensor:
     """Check one picture, and return it as a tensor 3×H×W: uint8, or float32 in [0, 1].
 
     Raises:
-        BadInputError: the type, the shape or the range is another one.
+        BadInputError: the type, the shape or the range is wrong.
     """
     found = f"{str(one.dtype).removeprefix('torch.')} of shape {'×'.join(map(str, one.shape))}"
     tensor = _tensor(one, what)
@@ -298,7 +298,7 @@ def _tensor(one: Array, what: str) -> Tensor:
     """Return an array as a dense tensor on the CPU, with a copy of the values if a tensor cannot share them.
 
     Raises:
-        BadInputError: the array has no plain numbers.
+        BadInputError: the array is masked, is not dense, or does not contain plain numbers.
     """
     if isinstance(one, np.ndarray):
         if isinstance(one, np.ma.MaskedArray):
@@ -340,7 +340,7 @@ def _mask(one: Array, what: str) -> Tensor:
     """Check one mask, and return it as a tensor H×W of integers from 0 to 255, or of floats in [0, 1].
 
     Raises:
-        BadInputError: the type, the shape or the range is another one.
+        BadInputError: the type, the shape or the range is wrong.
     """
     tensor = _tensor(one, what)
     if tensor.ndim == 3 and 1 in (tensor.shape[0], tensor.shape[-1]):

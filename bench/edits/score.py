@@ -177,7 +177,7 @@ def _command(
         given: true pictures, masks and exemplars; None for what was not given.
         editors: pictures of each editor, by its name.
         options: value of each further option of the command; None for what was not given.
-        prompted: whether prompts were given, of which the command needs a file.
+        prompted: whether prompts were given, which the command could take only from a file.
     """
     folders = dict(zip(("--truth", "--mask", "--exemplars"), given, strict=True))
     named = [one for one in (*folders.values(), *editors.values()) if one is not None]

@@ -45,7 +45,7 @@ EXPERIMENT = "score"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts from which the numbers of a scoring follow, and which its files contain."""
+    """Facts about the origin of the numbers of a scoring. The files of the scoring contain them."""
 
     manifest: Mapping[str, Any]
     """Ordered list of the pictures with their hashes, as in a run's `manifest.json`."""

@@ -23,9 +23,9 @@ __all__ = ["PROFILE", "compact_table", "differences_of", "missing_values", "numb
 PROFILE = "score"
 """Name that stands in the place of a profile's name in the files of a scoring."""
 OF_SETS = ("fid", "kid", "inception_score")
-"""Metrics of a whole set of pictures, which need a smallest number of pictures."""
+"""Metrics of a whole set of pictures, which need a minimum number of pictures."""
 COLUMNS = ("pre_error", "psnr", "ssim", "lpips", "clip_score", "clip_prompt", "fid", "kid", "inception_score")
-"""Metrics of the main table, in this order, as far as they are measured or could be measured."""
+"""Metrics of the main table, in this order. Metrics of unused measures and of missing networks are left out."""
 BESIDE = ("pre_sse01", "pre_error_rounded", "pre_error_float", "pre_error_ring", "pre_error_interior", "ssim_known",
           "border_step", "border_excess")  # fmt: skip
 """Metrics that are shown below the main table, as far as they are measured."""
@@ -111,7 +111,7 @@ def _notes(pairs: Pairs, measures: Measures, measured: Mapping[str, Mapping[str,
     if not pairs.truth.sources:
         yield (
             f"The {len(pairs)} pictures are taken as independent of each other. If several were cut from one original, "
-            "a file sources.jsonl beside the true pictures says so."
+            "add a file sources.jsonl beside the true pictures that says so."
         )
     sizes = sorted(set(pairs.truth.sizes))
     if len(sizes) > 1:
@@ -131,7 +131,7 @@ def missing_values(measured: Mapping[str, Mapping[str, Measurement]]) -> Iterato
             if found.reason and metric in (*COLUMNS, *BESIDE):
                 reasons.setdefault(found.reason, {})[metric] = None
     for reason, metrics in reasons.items():
-        yield f"{', '.join(metrics)}: no value, because of this: {reason}."
+        yield f"{', '.join(metrics)}: no value. Reason: {reason}."
 
 
 def compact_table(table: Table) -> pandas.DataFrame:
@@ -223,7 +223,8 @@ def _difference(found: Difference | NotAvailable, p_holm: float | None) -> dict[
         "sources": found.sources,
         "effective_sources": found.effective_sources,
         "differs": measured.differs,
-        "reason": f"{found.effective_sources:.3g} effective sources, fewer than the {FEWEST_EFFECTIVE:g} of a verdict"
+        "reason": f"{found.effective_sources:.3g} effective sources, fewer than the {FEWEST_EFFECTIVE:g} "
+        "that a verdict needs"
         if found.decided_by_few
         else "",
     }

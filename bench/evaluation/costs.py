@@ -30,10 +30,9 @@ log = logging.getLogger(__name__)
 
 REPEATS = 5
 FEW_STEPS = 4
-"""Number of sampling steps of a fast sampler. The share that `decoding_share` judges is also reported for it."""
+"""Number of sampling steps of a fast sampler. `decoding_share` also reports the share for this number of steps."""
 LARGEST_SHARE = 0.10
-"""Largest relative increase of the time per image that this project still calls "only slightly", as the paper
-claims."""
+"""Largest relative increase of the time per image that this project counts as "only slightly", the paper's words."""
 
 
 def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str, float]]:
@@ -79,7 +78,7 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 
 
 def _called_anew(method: Method, batch: Batch) -> torch.Tensor:
-    """Call a method on a batch for which no decoder has been called yet."""
+    """Call a method on the batch without its decoded images, so that the decoder is called again."""
     return method(batch.again())
 
 
@@ -140,8 +139,8 @@ def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, st
         high = share(count, large["most_seconds_per_image"], vanilla["least_seconds_per_image"])
         shown.append((f"{median:.1%} [{low:.1%}, {high:.1%}] of the whole at {count} steps", low, high))
     seconds = (
-        f"an image takes {large['seconds_per_image']:.3g} s to decode for the vanilla decoder's "
-        f"{vanilla['seconds_per_image']:.3g} s and {sampling:.3g} s to sample"
+        f"for one image, the large decoder takes {large['seconds_per_image']:.3g} s, the vanilla decoder "
+        f"{vanilla['seconds_per_image']:.3g} s, and sampling {sampling:.3g} s"
     )
     _, low, high = shown[0]
     evidence = f"{seconds}; {'; '.join(text for text, _, _ in shown)} (range over {REPEATS} timings)"

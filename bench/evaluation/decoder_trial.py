@@ -30,9 +30,9 @@ __all__ = ["Finding", "Trial", "try_decoder"]
 FACTORS = {4: "the profile mini", 8: "the profile paper"}
 """Factors that are tried if none is given, each with the profile that has it."""
 LONG = 1.0
-"""Seconds of a call for a batch from which on the decoder is timed with one image instead of the batch."""
+"""Time in seconds. If a call for a batch takes this time or longer, the decoder is timed with one image instead."""
 WIDEST, OUTSIDE = 2.0, 0.5
-"""Largest absolute value that is still roughly in [-1, 1], and the largest share of values that may be outside."""
+"""Largest absolute value that counts as roughly in [-1, 1], and largest share of values that may be above it."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +98,12 @@ def try_decoder(
 ) -> Trial:
     """Test a decoder on one batch of noise, and say what would be wrong with it as a row of a table.
 
-    The tests are: whether it runs, the shape, type and range of its images, values that are not finite, changed inputs,
-    two calls with the same input, one item alone and in a batch, the use of the known pixels and of no others, the time
-    for each image, and the number of parameters and operations. A module is copied, and the copy is tested in
-    evaluation mode, like in a run. At the default sizes this takes some seconds on a CPU.
+    The trial tests whether the decoder runs; whether its images have the right shape, type and range, and only finite
+    values; whether it leaves its inputs unchanged; whether a second call with equal inputs makes equal images; whether
+    an item gives the same image alone and in a batch; and whether known pixels change the image while pixels in the
+    hole do not. It also measures the time for each image, and counts the parameters and the operations. A module is
+    copied, and the copy is tested in evaluation mode, like in a run. At the default sizes this takes some seconds on a
+    CPU.
 
     Args:
         module: a module or a function that returns images B×3×H×W, roughly in [-1, 1].
@@ -147,7 +149,9 @@ def _check_arguments(
     module: object, latent_channels: int, factor: int | None, resolution: int, batch_size: int
 ) -> None:
     if isinstance(module, type):
-        raise BadInputError(f"module: expected an object, found the class {module.__qualname__}; make one of it")
+        raise BadInputError(
+            f"module: expected an object, found the class {module.__qualname__}; give an object of this class"
+        )
     if not callable(module):
         raise BadInputError(f"module: expected a module or a function, found {type(module).__name__}")
     multiple = max(FACTORS) if factor is None else factor
@@ -225,7 +229,7 @@ class _StopError(Exception):
 
 
 class _SizeError(_StopError):
-    """The end of a trial, because the image has another size than a known factor gives."""
+    """The end of a trial, because the decoder made an image of another size than expected."""
 
 
 @contextmanager

@@ -39,9 +39,9 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
 
     The trial first processes one item that is not timed, because PyTorch chooses its kernels in this call. Then it
     times one item. If the generator has more steps than the larger of `STEPS`, only these few steps are sampled for
-    the item, and the time of all steps is reckoned. If a whole batch would take at most `PATIENCE`, the trial then
-    processes a batch, as the run will, and the result has the times of the batch. Otherwise the result has the times of
-    one item, and the memory of a batch is extrapolated from the memory of one item.
+    the item, and the time of all steps is calculated from them. If a whole batch would take at most `PATIENCE`, the
+    trial then processes a batch, as the run will, and the result has the times of the batch. Otherwise the result has
+    the times of one item, and the memory of a batch is extrapolated from the memory of one item.
 
     Args:
         sampling: sampling stage of the run.

@@ -49,7 +49,8 @@ DESCRIPTIONS = {
     "masked": f"the true picture with the grey level {GREY} in the hole. Stable Diffusion's inpainting model gets 0 "
     "there in the range [-1, 1], which is the level 127.5.",
     "exemplars": "the picture of the content to paint into the hole, in its own size.",
-    "reference": "the true pictures with which the pictures of all programs are compared. They are no input. A picture "
+    "reference": "the true pictures with which the pictures of all programs are compared. No "
+    "program gets them as its input. A picture "
     "with several captions is written once, under the name of its first item.",
 }
 """For each folder of an export, the description in `README.txt`."""

@@ -134,7 +134,7 @@ def _measured(setup: Setup, out: Path, stages: Stages, meter: Meter) -> Measured
 
 
 def check(setup: Setup) -> None:
-    """Check that every file exists, that everything loads, and that external code has the interfaces of a run.
+    """Check that all files exist, that everything loads, and that external code has the interfaces that a run needs.
 
     The check comes before all other work, so that errors are found early.
 
@@ -248,7 +248,11 @@ def prepare(setup: Setup) -> Items:
         ),
     )
     if config.limit is not None and config.limit > len(items):
-        log.info("limit: expected a data set with at least %d items, found %d items", config.limit, len(items))
+        log.info(
+            "limit: expected a data set with at least %d items, found %d items; the run uses all of them",
+            config.limit,
+            len(items),
+        )
     return items
 
 
@@ -282,7 +286,7 @@ def _prepare_row(setup: Setup, row: str, items: Items, work: Path) -> None:
 def _row_lease(setup: Setup, work: Path, row: str, *, wait: bool) -> Iterator[bool]:
     """Hold the lease of a row's images during the block, and yield True; see `bench.store.lease`.
 
-    A single process needs no lease, and can therefore read images beside a store that is not writable.
+    A single process needs no lease. It can therefore read existing images even if the store is not writable.
     """
     if setup.world.size == 1:
         yield True

@@ -1,4 +1,4 @@
-"""Facts about the generator, the methods and the measures of a run, and their loading when they are first used.
+"""Facts about the parts of a run (generator, methods and measures), and a mapping that loads parts at their first use.
 
 The store keeps the facts. A run whose latents and scores are all stored therefore loads no network.
 """

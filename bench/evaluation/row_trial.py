@@ -1,7 +1,7 @@
 """The command `asymbench check --row ROW`, which tries the decoder of one row on a batch of noise.
 
-ROW is the name of a row in the configuration, such as `large_mask`; or an object or a class without arguments, as
-`MODULE.NAME` or `FILE.py:NAME`.
+ROW is the name of a row in the configuration, such as `large_mask`. It can also be the name of an object, or of a class
+without arguments, in the form `MODULE.NAME` or `FILE.py:NAME`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bench.runtime.device import choose_device
 __all__ = ["main"]
 
 EXPERIMENT = "table2_inpaint_imagenet"
-"""Experiment whose configuration a row is taken from if no experiment is named."""
+"""Experiment from whose configuration the row is taken if the command names no experiment."""
 
 
 def main(arguments: Sequence[str]) -> int:

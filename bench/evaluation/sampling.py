@@ -33,10 +33,10 @@ __all__ = ["NeededLatents", "Sampling", "finite_items", "forget_if_fresh", "late
 VERSION = 2
 """Version number of the latents. It is increased when a change of the code changes the latents for equal settings."""
 UNPROBED = 8
-"""Batch size for other work if no probe has found a size. This happens if the store already has all latents, so that
-nothing was sampled."""
+"""Batch size for work other than sampling if no probe has found a size. This happens if the store already has all
+latents, so that nothing was sampled."""
 POLL = 0.2
-"""Seconds between two looks for the note that the main process has removed arrays."""
+"""Seconds after which a process checks again whether the main process has removed the arrays."""
 LATENTS = "latents"
 """Name of the kind of array under which the store saves latents."""
 FLOAT = np.dtype(np.float32)
@@ -106,8 +106,8 @@ class Sampling:
     def run(self, items: Items) -> list[str]:
         """Make the latents of every block for which the store has none.
 
-        If there are several processes, each one takes free blocks until the store has all of them. So a slow process
-        does not hold up the others, and this function returns in all processes at about the same time.
+        If there are several processes, each one takes free blocks until the store has all of them. A slow process
+        therefore does not delay the others, and this function returns in all processes at about the same time.
 
         Returns:
             Store key of the latents of each block, in the order of the blocks.
@@ -287,7 +287,7 @@ def finite_items(values: Tensor) -> Tensor:
     """Return for each item whether all its values are finite, as B booleans on the device of the values.
 
     Args:
-        values: tensor whose first axis is the B items; the shape of an entry is free.
+        values: tensor with one entry of any shape for each of the B items, along the first axis.
     """
     return torch.isfinite(values).flatten(1).all(1)
 
@@ -337,7 +337,8 @@ def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) 
 def _are_latents(count: int, shape: tuple[int, ...] | None, kind: str, arrays: Arrays) -> bool:
     """Return whether arrays from the store can be one kind of latents of a block.
 
-    There must be a float32 array with the name of the kind. Stores of earlier versions have the other kinds beside it.
+    There must be a float32 array with the name of the kind. Arrays of other kinds may stand beside it, because
+    earlier versions saved all kinds together.
 
     Args:
         count: number of items of the block.

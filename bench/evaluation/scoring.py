@@ -221,7 +221,8 @@ class Scoring:
     ) -> dict[Cell, Arrays]:
         """Score some cells of a block, batch by batch. Values that depend only on true images are computed once.
 
-        On a GPU, no batch is waited for before all rows of the next one are queued. The progress counts queued batches.
+        On a GPU, the results of a batch are waited for only after all rows of the next batch are queued. The progress
+        counts queued batches.
 
         Args:
             block: items of the block.
@@ -298,7 +299,7 @@ class Scoring:
 
 
 def _measurable(arrays: Arrays, measure: Measure, items: Sequence[Item]) -> Arrays:
-    """Replace each value that compares an image with a true picture by NaN for the items that have none.
+    """Set each value that compares an image with a true picture to NaN for the items without a true picture.
 
     Args:
         arrays: arrays that the measure computed for the items, by name.

@@ -165,7 +165,7 @@ class Setup:
     def sampling(self) -> Sampling:
         """The sampling stage. All rows use its latents."""
         known = identity(self.resolved["generator"], self.weights)
-        # The steps of sampling enlarge the other rounding of a compiled UNet, so its latents are kept apart.
+        # A compiled UNet rounds differently, and sampling enlarges the difference, so its latents have other keys.
         made_by = known if self.compile_mode is None else {**known, "compile": self.compile_mode}
         return Sampling(
             lambda: self.generator,
@@ -261,7 +261,8 @@ class Setup:
     def _method(self, node: Mapping[str, Any], key: str, decoders: dict[str, Decoded]) -> Any:
         """Make a method, or return the one of an earlier row that decodes with the same settings and weights.
 
-        If the method changes the images of another one, its argument `of`, the other one is made in the same way.
+        A method that changes the images of another method has the other one as its argument `of`. The other one is
+        then made in the same way.
 
         Args:
             node: part of the configuration that describes the method, as plain data.
@@ -286,13 +287,13 @@ class Setup:
     def stored_facts(self) -> PartFacts | None:
         """Facts about generator, methods and measures that an earlier run with the same files saved in the store.
 
-        None if there are none, or with `fresh=true`.
+        The value is None if the store has no such facts, or with `fresh=true`.
         """
         return None if self.config.fresh else stored_part_facts(self._facts, self.methods, self.measures)
 
     @cached_property
     def facts(self) -> PartFacts:
-        """Facts about generator, methods and measures. They are loaded if the store does not have the facts."""
+        """Facts about generator, methods and measures. These parts are loaded if the store does not have the facts."""
         if self.stored_facts is not None:
             return self.stored_facts
         found = part_facts(self.generator, self.methods, self.measures, resolution=self.config.profile.resolution)
@@ -371,14 +372,14 @@ class Setup:
     def remembered(
         self, what: str, latents: Sequence[str], find: Callable[[], dict[str, Any]], *, rows: Sequence[str], count: int
     ) -> dict[str, Any]:
-        """Return something that follows from the rows' networks and from latents. It is found once, and then stored.
+        """Return a result that depends only on latents and on the rows' networks. It is computed once, and then stored.
 
-        It is found again with `fresh=true`, and whenever this project's code has changed.
+        It is computed again with `fresh=true`, and whenever this project's code has changed.
 
         Args:
             what: name of the kind of result.
-            latents: store keys of the latents from which it is found.
-            find: function that finds it, as plain data (JSON types).
+            latents: store keys of the latents from which the result is computed.
+            find: function that computes the result and returns it as plain data (JSON types).
             rows: names of the rows whose networks are looked at.
             count: number of items that are looked at.
         """
@@ -390,7 +391,7 @@ class Setup:
         return {name: value for name, value in found.items() if name != "when"}
 
     def determining(self, latents: Sequence[str], *, rows: Sequence[str], count: int) -> dict[str, Any]:
-        """Return everything that determines a result of latents and of the networks of rows, as plain data.
+        """Return everything that determines a result that is computed from latents and rows' networks, as plain data.
 
         Args:
             latents: store keys of the latents.

@@ -62,7 +62,7 @@ class ArchitectureExperiment:
 
     @property
     def _scope(self) -> str:
-        """Scope of the verdicts: `paper` for every profile but that of a rehearsal, because no weights are needed."""
+        """Scope of the verdicts: `paper` for all profiles except that of a rehearsal, because no weights are needed."""
         if self.config.profile.name == REHEARSAL:
             return REHEARSAL
         return "custom" if self.custom else PAPER

@@ -101,7 +101,7 @@ class Collection:
                 missing[name] = [Problem("", str(error))]
         forecasts = [result.forecast for result in ready.values() if result.forecast is not None]
         if forecasts:
-            print(f"{self.config.name}: the experiments that lack no file need, all together, {total(forecasts)}")
+            print(f"{self.config.name}: together, the experiments with complete files need {total(forecasts)}")
         problems = joined(missing)
         if problems:
             tail = [*before_trials(planned), *_readiness(missing)]
@@ -253,7 +253,10 @@ def _readiness(problems: Mapping[str, Sequence[Problem]]) -> Iterator[str]:
             lacks = ", ".join(dict.fromkeys(one.asset.name if one.asset else _brief(one) for one in found))
             yield f"not ready: {name} ({lacks})"
     if ready:
-        yield "A run now makes the experiments that are ready, says what the others lack, and ends with exit status 2."
+        yield (
+            "If you start the run now, it runs the ready experiments, lists what the others "
+            "lack, and ends with exit status 2."
+        )
 
 
 def _brief(problem: Problem) -> str:

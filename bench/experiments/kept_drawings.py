@@ -1,4 +1,4 @@
-"""Drawings of a report, which the store keeps, so that a run of which everything is stored draws nothing again."""
+"""Drawings of a report. The store keeps them, so that a run whose results are all stored draws nothing again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rehearsal of the paper profile: every command that its user will give, with random weights and made pictures."""
+"""A rehearsal of the paper profile, which runs all its commands with random weights and artificial pictures."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "NO_PROXY": "", "no_proxy": "", **dict.fromkey
 TOLERANCE = 1e-3
 """Largest accepted relative difference of the numbers of two runs of the same table.
 
-With other sizes of batches or another number of threads, sums are rounded otherwise, and a few pixels of the images in
-8 bits change by one level.
+With other sizes of batches or another number of threads, sums are rounded differently, and a few pixels of the 8-bit
+images change by one level.
 """
 DEFAULT_LIMIT = 4
 NAME = "rehearsal"
@@ -105,8 +105,10 @@ class Rehearsal:
         if not steps_of(spec, Place(Path("files")), limit=limit, device=device, gpus=0):
             raise BadInputError("rehearsal.parts: expected parts that use one of the chosen tables, found none")
         if World.here().size > 1:
-            raise BadInputError("rehearsal: expected one process, which starts others itself, found several")
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # a copy of it could not use CUDA again
+            raise BadInputError(
+                "rehearsal: expected one process, found several; the rehearsal starts further processes itself"
+            )
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # a forked process could not use CUDA
             raise BadInputError(
                 "rehearsal: expected a process that has not used a GPU yet, found one that has; start the rehearsal as "
                 "a command of its own"
@@ -136,13 +138,13 @@ class Rehearsal:
         return Results(out, 1 if wrong else 0, f"wrong: {', '.join(wrong)}" if wrong else "")
 
     def _attempts(self, place: Place, tables: Sequence[str], logs: Path) -> Iterator[Attempt]:
-        """Make the files, run every step, and yield what came of each."""
+        """Make the files, run every step, and yield the result of each."""
         making = self._make(place, tables, logs / "make.txt")
         yield making
         if making.wrong:
             return
         spec, device = self.config.rehearsal, self.config.device
-        # A process that has used a GPU could not be forked, so another process counts them.
+        # A process that has used a GPU cannot be forked, so another process counts the GPUs.
         gpus = 0 if device == "cpu" else in_process(_count_gpus, logs / "gpus.txt").status
         steps = steps_of(spec, place, limit=self.config.limit or DEFAULT_LIMIT, device=device, gpus=gpus)
         for number, step in enumerate(steps, 1):
@@ -171,7 +173,7 @@ class Rehearsal:
                 ended = in_process(lambda: _main(step.arguments), log.with_suffix(".resumed.txt"))
         wrong = _wrong(ended, step.status)
         if not wrong and step.says not in ended.text:
-            wrong = f"expected {step.says} in what it printed"
+            wrong = f"expected {step.says} in the printed output, found no such text"
         if not wrong and step.killed and step.out is not None:
             latents = read_if_there(step.out / RUN).get("latents") or {}
             if not was_killed or not latents.get("stored"):
@@ -226,7 +228,7 @@ def _grid(attempts: Sequence[Attempt]) -> Grid:
 
 
 def _check_folders(out: str | None) -> None:
-    """Refuse a folder whose `files`, `logs` or `runs` do not come from an earlier rehearsal, as they are removed.
+    """Refuse a folder whose `files`, `logs` or `runs` are not from an earlier rehearsal, because they are removed.
 
     Raises:
         BadInputError: there is such a folder.

@@ -142,7 +142,7 @@ class RunReport:
     def gallery(self) -> Gallery:
         """Return the items that the page shows, with their pictures. The store keeps them.
 
-        `bench.reporting.gallery` says how it chooses.
+        `bench.reporting.gallery` says how these items are chosen.
         """
         labels, spec, count = self._labels, self.setup.spec, len(self.run.items)
         scored = {row: self.run.scored.rows[row].items() for row in labels}

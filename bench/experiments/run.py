@@ -79,7 +79,7 @@ def run(
 
 @contextmanager
 def _added(rows: Mapping[str, Any] | None, words: list[str]) -> Iterator[list[str]]:
-    """Yield the overrides that add objects as rows, which exist during the block.
+    """Yield the overrides that add objects as rows. The rows exist only during the `with` block.
 
     Raises:
         BadInputError: an object cannot be a row, or the experiment has no rows.

@@ -162,13 +162,14 @@ class SensitivityExperiment:
         if self.config.profile.name != PAPER:
             yield (
                 f"Measured on the {self.config.profile.name} profile, with small models and data made by this project. "
-                "The table shows which choices change which numbers. By how much they change the paper's numbers, only "
-                "profile=paper can show."
+                "The table shows which choices change which numbers. Only profile=paper can show by how much "
+                "they change the paper's numbers."
             )
         yield (
             f"“{DEFAULT}” is the protocol of the other experiments, ± one standard error. Each choice's value is "
-            "followed by its difference from that line, or from the line that it names, on the same items, ± one "
-            "standard error of the difference; items of one source are taken together. –: the choice does not affect "
+            "followed by its difference from that line, or from another line if the choice names "
+            "one, on the same items, ± one "
+            "standard error of the difference; items of one source count as dependent. –: the choice does not affect "
             "the metric."
         )
         yield items_note(items, usual)

@@ -95,7 +95,8 @@ class TrainDecoder:
     def run(self) -> Results:
         """Run every step up to the stage in the configuration.
 
-        The stages check and prepare end early. Every later stage trains the decoder and writes the report.
+        The stages `check` and `prepare` end before the training. Every later stage trains the decoder and writes the
+        report.
         """
         self.check()
         if self.config.stage == "check":
@@ -167,7 +168,7 @@ class TrainDecoder:
         problems = self.missing()
         if problems:
             raise BadInputError(report(self.config.name, problems, tail=before_trial(self.sizes, self.recipe)))
-        missing = missing_files(self._perceptual, "profile.perceptual")  # paths that only external code knows
+        missing = missing_files(self._perceptual, "profile.perceptual")  # also paths in arguments of external code
         missing += [line for key in ("training_data", "validation_data") for line in missing_files(nodes[key], key)]
         if missing:
             raise BadInputError("the training needs files that are missing: " + "; ".join(dict.fromkeys(missing)))

@@ -143,7 +143,7 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
     if abs(change) > limits["largest"]:
         raise RuntimeError(
             f"{limits['part']}: expected {limits['figure']} of at most {limits['largest']:.0%}, found {change:+.1%}; "
-            "the first stage has not converged, so longer training alone would make the other decoders look better"
+            "the first stage has not converged, so the other decoders would look better only because of longer training"
         )
 
 

@@ -65,7 +65,9 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
     others = ", ".join(f"{name} {margin}" for name, margin in DEFAULTS.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench.compare",
-        description="Compares the headline numbers and costs of a run, or of a folder of runs, with those of another.",
+        description="Compares the headline numbers and costs of a run, or of a folder of runs, "
+        "with those of an earlier "
+        "run, folder of runs, or baseline.",
         epilog=f"Exit status: 0 pass, 3 regression, 4 cannot tell, 2 bad input. Default margins: {others}; "
         f"every other metric {QUALITY} of its old value.",
     )

@@ -150,7 +150,10 @@ class _Collector:
             return
         if new.stamps.manifest != old.stamps.manifest:
             counts = [max((number.n for number in side.numbers.values()), default=0) for side in (old, new)]
-            self.miss(name, f"{unlike(new.stamps, old.stamps)} ({counts[0]} and {counts[1]} items)")
+            self.miss(
+                name,
+                f"{unlike(new.stamps, old.stamps)}; the old run has {counts[0]} items and the new run has {counts[1]}",
+            )
             return
         sampling = _sampling(new, old)
         if sampling is not None:
@@ -228,7 +231,11 @@ def _sampling(new: Measured, old: Measured) -> str | None:
             else "sampling: expected latents in the new and in the old run, found them in only one of the two"
         )
     found = old.sampling.differences(new.sampling)
-    return f"sampling: {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "") if found else None
+    return (
+        f"sampling: {found[0]}" + (f"; {len(found) - 1} more settings differ" if len(found) > 1 else "")
+        if found
+        else None
+    )
 
 
 def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:

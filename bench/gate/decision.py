@@ -4,7 +4,7 @@ Every comparison has a margin, which is the largest worsening that is tolerated.
 tests are made at the 5 % level:
 
 - The first test asks whether the number is worse by more than the margin. If so, this is a regression. The p-values of
-  all comparisons are adjusted by Holm's method, so at most one run of twenty reports a regression that does not exist.
+  all comparisons are adjusted by Holm's method, so at most one run in twenty reports a regression that does not exist.
 - The second test asks whether the number is worse by no more than the margin. The run passes only if the answer is yes
   for every comparison. Therefore the p-values of this test need no adjustment (the intersection-union test of Berger,
   "Multiparameter hypothesis testing and acceptance sampling", 1982).
@@ -48,7 +48,7 @@ class Worsening:
 
     value: float
     spread: Spread | None = None
-    """Spread over the sources, from which the interval follows; None if the number is exact or its error unknown."""
+    """Spread over the sources, from which the interval follows; None if the number is exact or its error is unknown."""
     paired: bool = False
     """Whether the influences of both sides' items were used; if not, only the two values are compared."""
 

@@ -143,7 +143,7 @@ def _is_run(folder: Path) -> bool:
 
 
 def _is_table(path: Path) -> bool:
-    """Return whether a folder, which has no file of results, nevertheless belongs to the run of a single table.
+    """Return whether a folder without a file of results belongs to the run of a single table.
 
     It does if it has a manifest, or if it has a `run.json` and contains no folders of other runs.
     """
@@ -222,7 +222,7 @@ def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
     columns = [column["metric"] for column in results.get("columns", [])]
     rows = {row["method"]: row for row in results["rows"] if row.get("origin") != PUBLISHED}
     if len(rows) != sum(row.get("origin") != PUBLISHED for row in results["rows"]):
-        raise BadInputError(f"{path}: expected one entry for each row of a table, found several")
+        raise BadInputError(f"{path}: expected one entry for each row of the table, found several for one row")
     if not rows or not columns:
         raise BadInputError(f"{path}: expected a row with a measured value, found none")
     _require_configured(path, run["config"], rows, columns)

@@ -24,7 +24,7 @@ HEADS = ["verdict", "row", "metric", "old", "new", "change, 95 % interval", "wor
 SHOWN = (Verdict.REGRESSION, Verdict.CANNOT_TELL, Verdict.IMPROVED)
 """Verdicts whose numbers are listed one by one; numbers that pass are only counted."""
 MOST = 9
-"""Largest number of single annotations of one kind, if there are more than ten.
+"""Number of findings that get an annotation of their own, if there are more than ten findings of one kind.
 
 GitHub shows at most ten errors and ten warnings for each step. The tenth annotation says how many were left out.
 """

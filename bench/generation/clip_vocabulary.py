@@ -1,4 +1,4 @@
-"""CLIP's tokenizer, made from the vocabulary in the package open_clip, for checkpoint files, which contain none."""
+"""CLIP's tokenizer for checkpoint files, which contain none. Its vocabulary comes from the package open_clip."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 WORD_END = "</w>"
 """Text at the end of each token that ends a word."""
 LENGTH = 77
-"""Largest number of tokens of a text, with the two tokens for its start and end."""
+"""Largest number of tokens of a text. This number includes the two tokens for the start and the end."""
 
 
 def clip_tokenizer() -> Any:

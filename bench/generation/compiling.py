@@ -38,7 +38,7 @@ def check_mode(mode: str | None, device: torch.device) -> None:
 
 
 def check_compiler(mode: str, device: torch.device) -> None:
-    """Check by compiling a tiny function that everything needed to compile for a device is installed.
+    """Compile a tiny function, to check that everything that compilation for a device needs is installed.
 
     Args:
         mode: the requested mode, for the error message only.

@@ -65,9 +65,9 @@ class Decoded(Method):
         The value becomes smaller when a single image does not fit the device's memory.
         """
         self.observer: Callable[[Tensor], None] | None = None
-        """Function that is called with the latents B×4×h×w of each batch before they are decoded; None for none."""
+        """Function that is called with the latents B×4×h×w of each batch before they are decoded, or None."""
         self.shared = False
-        """True if several rows rest on this method. Then each batch keeps the images, and the decoder runs once."""
+        """True if several rows use this method. Then each batch keeps the images, and the decoder runs once."""
         self._owns_output = True
         self._warned = False
 
@@ -150,8 +150,8 @@ def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | NotAvai
         batch: inputs for the test.
 
     Returns:
-        True if each decoder makes bit for bit equal images with a mask of ones and without image and mask. The reason
-        why this cannot be tested, if there is no such decoder.
+        True if the images of each decoder with a mask of ones equal, bit for bit, its images without image and mask.
+            If there is no such decoder, the reason why this cannot be tested.
     """
     decoders = [
         method.decoder

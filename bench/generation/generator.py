@@ -60,7 +60,7 @@ class Generator(ABC):
         return None
 
     def compile(self, mode: str) -> None:
-        """Make networks compile themselves at their first call. A generator that does not override this ignores it.
+        """Make networks compile themselves at their first call. By default, a generator compiles nothing.
 
         Args:
             mode: one of `bench.config.schema.COMPILE`.
@@ -107,7 +107,7 @@ class LatentDiffusion(Generator):
 
     @torch.inference_mode()
     def decodable(self, latents: Tensor) -> Tensor:
-        """Convert latents to the input of a decoder: unscaled and after the first stage's `post_quant_conv`."""
+        """Convert latents to a decoder's input: undo the scaling, and apply the first stage's `post_quant_conv`."""
         z: Tensor = self.vae.post_quant_conv(moved(latents, self.device) / self.vae.config.scaling_factor)
         return z
 

@@ -43,7 +43,7 @@ all positions whose pixels touch the hole, and `encoded` at all other positions.
 
 
 class UnfitImageError(ValueError):
-    """The error that a decoder or a method did not return fitting images; the message says what it returned."""
+    """The error for an image that does not have the expected type, shape or device. The message says what was found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ class DecodedOnce:
     """B×3×H×W, roughly in [-1, 1]."""
 
     def is_of(self, batch: Batch) -> bool:
-        """Return True if a batch has the very tensors from which the images were made."""
+        """Return True if the images were made from the same tensor objects that a batch has, not from equal copies."""
         return all(mine is theirs for mine, theirs in zip(self.inputs, batch.tensors, strict=True))
 
 
@@ -81,7 +81,7 @@ class Batch:
     decoded: dict[object, DecodedOnce] = field(default_factory=dict, compare=False, repr=False)
     """Images that decoders have made from this batch, by the method that decodes.
 
-    Only methods on which several rows rest are kept here, so that each decoder is called once for all of them.
+    Only images of methods that several rows use are kept here, so that such a decoder is called once for all its rows.
     """
 
     def again(self) -> Batch:
@@ -89,7 +89,7 @@ class Batch:
         return replace(self, decoded={})
 
     def first(self) -> Batch:
-        """Return a batch with the first item only, for which no decoder has been called yet."""
+        """Return a batch with the first item only, without decoded images."""
         encoded, known = (None if one is None else one[:1] for one in (self.encoded, self.encoded_known))
         return Batch(self.ids[:1], self.z[:1], self.image[:1], self.mask[:1], encoded, known)
 
@@ -123,7 +123,7 @@ class Method:
     """
 
     training: str = ""
-    """Length of the training in words, which the table shows; empty if it is unknown."""
+    """Text that says how long the method was trained, which the table shows; empty if this is unknown."""
     origin: str = ""
     """Place that the images come from: `predictions` for a folder of images, `external` for another program.
 
@@ -167,9 +167,9 @@ class Method:
     def begin(self, batch: Batch) -> Callable[[], Tensor]:
         """Begin to make the images of a batch, and return a function that waits for them and returns them.
 
-        A run begins with all rows before it waits for the first one. A method that computes in threads on the CPU
-        overrides this, so that its work runs beside that of the other rows. The default only makes the images when the
-        returned function is called.
+        A run calls this function for all rows before it waits for the images of the first row. A method that computes
+        in threads on the CPU overrides it, so that its work runs beside the work of the other rows. By default, the
+        images are made only when the returned function is called.
         """
         return partial(self, batch)
 

@@ -26,9 +26,9 @@ from bench.store import content_key
 __all__ = ["UnidentifiableError", "content_of", "name_of"]
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.memory_format, range)
-"""Types of values that their `repr` describes completely."""
+"""Types whose values are described completely by their `repr`."""
 FILE_HASH = re.compile(r"[0-9a-f]{64}")
-"""Pattern of the text with which `bench.config.own_code.code_of` identifies a file of no installed package."""
+"""Pattern of the text with which `bench.config.own_code.code_of` identifies a file outside installed packages."""
 HEAP_TYPE = 1 << 9
 """Bit in the `__flags__` of every class that is written in Python."""
 VERSION = 1
@@ -36,7 +36,7 @@ VERSION = 1
 
 
 class UnidentifiableError(Exception):
-    """The error that a part of an object cannot be described by its content. The message names the part."""
+    """The error for a part of an object that cannot be described by its content. The message names the part."""
 
 
 def content_of(found: object) -> str:
@@ -64,11 +64,14 @@ def name_of(found: object) -> str:
 
 
 class _Description:
-    """A description of one object as plain data. It names each part once, so that shared parts and cycles are seen."""
+    """A description of one object as plain data.
+
+    Each part is described once. Where the part occurs again, its number stands in place of a second description.
+    """
 
     def __init__(self) -> None:
         self._places: dict[int, int] = {}
-        self._alive: list[object] = []  # the identity of a part must not be given to a later one
+        self._alive: list[object] = []  # keeps every part alive, so that no later part gets its `id`
         self._codes: dict[str, dict[str, str]] = {}
 
     def of(self, value: Any, where: str) -> Any:
@@ -139,7 +142,7 @@ class _Description:
         """
         name, code = self._code(value, where)
         if any(FILE_HASH.fullmatch(found) for found in code.values()):
-            raise UnidentifiableError(f"{where} is the function {name}, which may use variables from elsewhere")
+            raise UnidentifiableError(f"{where} is the function {name}, which may use variables outside the function")
         return [name, code]
 
     def _code(self, named: Any, where: str) -> Any:
@@ -156,7 +159,7 @@ class _Description:
         for word in qualified.split("."):
             held = getattr(held, word, None)
         if held is not named:
-            raise UnidentifiableError(f"{where} has code that no module holds under the name {name}")
+            raise UnidentifiableError(f"{where} has code that cannot be imported under the name {name}")
         known = module.partition(".")[0] in {*sys.stdlib_module_names, *OWN_PACKAGES} and module != "__main__"
         code = {} if known else code_of(name)
         if not known and not code:

@@ -33,7 +33,7 @@ __all__ = ["PaintByExampleGenerator"]
 class PaintByExampleGenerator(LatentDiffusion):
     """A generator that samples by PLMS from the known pixels and each item's exemplar.
 
-    Classifier-free guidance compares the exemplar with a learned vector that stands for no exemplar.
+    Classifier-free guidance compares the exemplar with a learned vector that stands for "no exemplar".
     """
 
     def __init__(

@@ -83,7 +83,8 @@ def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[
         overrides: the other overrides of the run, which name the folders of configuration files.
 
     Raises:
-        BadInputError: there are no rows, or a row has an impossible or known name or another sort of object.
+        BadInputError: there are no rows, or the name of a row is invalid or already exists, or its object cannot be a
+            row.
     """
     if not isinstance(rows, Mapping) or not rows:
         found = "an empty mapping" if isinstance(rows, Mapping) else type(rows).__name__
@@ -111,9 +112,11 @@ def _check(name: object, found: object, known: Sequence[str]) -> None:
             f"and nan, found {name!r}"
         )
     if name in known:
-        raise BadInputError(f"rows.{name}: expected a new name, found the name of a row of this project or of a folder")
+        raise BadInputError(f"rows.{name}: expected a new name, found the name of a row that already exists")
     if isinstance(found, type):
-        raise BadInputError(f"rows.{name}: expected an object, found the class {found.__qualname__}; make one of it")
+        raise BadInputError(
+            f"rows.{name}: expected an object, found the class {found.__qualname__}; give an object of this class"
+        )
     if not isinstance(found, Method) and not callable(found):
         raise BadInputError(
             f"rows.{name}: expected a module, a function of latents or a Method, found {type(found).__name__}"
@@ -124,7 +127,7 @@ def _content(name: str, found: object) -> str:
     """Return the hash of an object's content, or a text that no other object gets if there is no such hash.
 
     Raises:
-        BadInputError: there is no such hash, and several processes share the run, which need equal texts.
+        BadInputError: there is no such hash, and the run has several processes, which would get different texts.
     """
     try:
         return content_of(found)

@@ -17,7 +17,8 @@ __all__ = ["averaged_folder", "of_file", "of_folder"]
 AVERAGE_PREFIX = "model_ema."
 """Text with which the names of a moving average's tensors begin, in a file in the original layout."""
 RAW_SUFFIX = ".non_ema"
-"""Part of the name of a file of raw weights in diffusers' layout. The file without it then has the moving average."""
+"""Part of the name of a file of raw weights in diffusers' layout. If there is such a file, the file without
+this part in its name has the moving average."""
 
 AVERAGE = "the moving average (EMA): the diffusers folder has the raw weights in separate non_ema files"
 RAW = "raw, as in the released scripts: the moving average (EMA) in the same file is not used"

@@ -171,11 +171,12 @@ def clip_config(model: str) -> dict[str, Any]:
         model: name of the architecture in open_clip.
 
     Raises:
-        BadInputError: open_clip does not define it, or it takes an encoder from another package.
+        BadInputError: open_clip does not define the architecture, or the architecture takes an encoder from another
+            package.
     """
     import open_clip
 
-    # open_clip would look up any other name in a hub.
+    # For some other names, open_clip would read a file from a folder or download one from the Hugging Face Hub.
     config = open_clip.get_model_config(model) if model in open_clip.list_models() else None
     if config is None:
         raise BadInputError(f"model: expected a name that open_clip knows, such as ViT-B-32-quickgelu, found {model}")
@@ -230,7 +231,7 @@ class OpenCLIPEncoder(ImageEncoder):
         """
         if precision not in ("auto", "fp16", "fp32"):
             raise BadInputError(f"precision: expected auto, fp16 or fp32, found {precision}")
-        import open_clip  # takes seconds
+        import open_clip  # imported here, because the import takes seconds
         from open_clip.model import _build_vision_tower
 
         path, config = Path(path), clip_config(model)

@@ -20,8 +20,8 @@ from bench.metrics.uncertainty import Chosen, Estimate, parts, standard_error
 __all__ = ["COUNTS", "Extrapolation", "extrapolate"]
 
 COUNTS = (1, 2, 4)
-"""Numbers of parts. For each number, the sources are divided into so many parts, and the statistic is computed from
-each part."""
+"""Numbers of parts. For each number, the sources are divided into that many parts, and the statistic is computed
+from each part."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ class Extrapolation:
     """The value of a statistic extrapolated to infinitely many items."""
 
     sizes: tuple[int, ...]
-    """For each number in `COUNTS`, the number of all items divided by it, rounded down: the typical size of a part."""
+    """For each number of parts in `COUNTS`, the typical size of a part: the number of all items divided by the number
+    of parts, rounded down."""
     values: tuple[float, ...]
-    """For each number in `COUNTS`, the mean of the statistic over the parts."""
+    """For each number of parts in `COUNTS`, the mean of the statistic over the parts."""
     limit: float
     """Extrapolated value: the value at 1/N = 0 on the straight line through the first two `values`."""
     stderr: float

@@ -19,8 +19,8 @@ Array = npt.NDArray[Any]
 BLOCK = 4096
 """Largest number of items whose features `Features.blocks` reads into memory at the same time."""
 HELD = 16 * 2**20
-"""Limit in bytes. If all features of a source need at most this size as float32, they are read once and stay in memory.
-Larger features are read again each time."""
+"""Limit in bytes for the features of all items together, as float32. Features within this limit are read once and stay
+in memory. Larger features are read again each time."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The Fréchet distance between two sets of features, exact at any rank, with its influence function.
+"""The Fréchet distance between two sets of features, exact for covariances of any rank, with its influence function.
 
 The distance is |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), where m1 and m2 are the means and C1 and C2 the covariances
 (Heusel et al., "GANs trained by a two time-scale update rule", 2017, eq. 6).
@@ -215,7 +215,8 @@ def _overlap(first: _Set, second: _Set) -> float:
     """
     few, many = sorted((first, second), key=lambda one: len(one.features))
     squares = _squared(few, many)
-    # Eigenvalues take a third of the time, but each has the rounding error of the largest one, which spoils small ones.
+    # Computing eigenvalues takes a third of the time of singular values. However, each eigenvalue has the rounding
+    # error of the largest one, so small eigenvalues are inaccurate.
     if squares is not None and squares.min(initial=np.inf) > 0:
         roots = np.sqrt(squares)
         overlap = float(roots.sum())
@@ -228,8 +229,9 @@ def _squared(few: _Set, many: _Set) -> Array | None:
     """Return the squares of the singular values of A B'; None if rounding would make them inaccurate."""
     if not few.tall:
         return _eigenvalues(many.covariance(few.root))
-    # These are the eigenvalues of the covariances' product. A rounding error relative to the largest variance changes
-    # the overlap by that relative error times the ratio of the largest to the smallest variance.
+    # The squares are the eigenvalues of the product of the two covariances. A rounding error relative to the
+    # largest variance changes the overlap by that relative error times the ratio of the largest to the smallest
+    # variance.
     covariance = few.covariance()
     factor, failed = lapack.dpotrf(covariance, lower=1)
     if failed:

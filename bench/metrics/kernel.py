@@ -92,7 +92,8 @@ def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -
         group: index of each item's source.
         sizes: number of items of each source.
     """
-    # Without a source the value changes by -2 times the sum of its items' excess divided by the number of pairs left.
+    # If a source is left out, the value changes by -2 times the sum of its items' excess, divided by the number of
+    # pairs that remain.
     change = np.divide(2 * excess, pairs_left, out=np.zeros(len(excess)), where=pairs_left > 0)
     mean = change.sum() / len(sizes)
     influence: Array = len(group) * (1 - 1 / len(sizes)) * (change - (mean / sizes)[group])
@@ -119,7 +120,7 @@ def kernel_estimate_by_parts(
     """Estimate the squared MMD as `kernel_estimate` does, but with limited time and memory for many items.
 
     The sources are divided into as few parts as possible so that a part has at most about `MOST` items. All parts have
-    about the same number of sources, and at least two. If there are too few sources for so many parts, the parts are
+    about the same number of sources, and at least two. If there are too few sources for that many parts, the parts are
     larger. The value is the mean over the parts, weighted with their numbers of items.
 
     Args:
@@ -142,9 +143,9 @@ def kernel_estimate_by_parts(
 
 
 def _divided(sources: Sequence[str]) -> list[Chosen]:
-    """Divide the items into as many parts as `MOST` requires, but into so few that each part has at least two sources.
+    """Divide the items into as many parts as `MOST` requires, or into fewer if a part would have only one source.
 
-    The result is the result of `bench.metrics.uncertainty.parts`.
+    The result has the form that `bench.metrics.uncertainty.parts` returns.
     """
     most = max(len(set(sources)) // 2, 1)
     return parts(sources, min(-(-len(sources) // MOST), most))

@@ -179,7 +179,7 @@ def near_hole(mask: Tensor) -> Tensor:
     Returns:
         B×1×H×W booleans, True for each pixel in the hole or at most `RING` pixels away from it.
     """
-    if mask.device.type != "cpu":  # otherwise a GPU would have nothing to do while the CPU computes distances
+    if mask.device.type != "cpu":  # otherwise a GPU would wait while the CPU computes distances
         return near_by_disc(mask)
     distances = [
         cv2.distanceTransform((hole == 0).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -191,7 +191,9 @@ def near_hole(mask: Tensor) -> Tensor:
 
 
 def near_by_disc(mask: Tensor) -> Tensor:
-    """Return the same as `near_hole`, computed on the mask's device: which discs of radius `RING` contain a hole pixel.
+    """Return the result of `near_hole`, computed on the mask's device.
+
+    A pixel is near the hole if the disc of radius `RING` around it contains a pixel of the hole.
 
     Args:
         mask: B×1×H×W, 1 = hole.

@@ -32,8 +32,9 @@ class Extra:
     captions: Sequence[str] = ()
     """For each item, the text from which the images were made; empty if there are no texts."""
     decoded: bool = False
-    """Whether the images are a decoder's output. The released scripts compute such images in half precision, so one
-    metric treats them differently. False for finished pictures, and for images that contain true pixels."""
+    """Whether the images are a decoder's output. The released scripts compute such images in half precision, so
+    the metrics `pre_error_released` and `pre_sse01_released` treat them differently. False for finished pictures, and
+    for images that contain true pixels."""
     holes: npt.NDArray[np.bool_] | None = None
     """The masks in the memory of the CPU, B×H×W, True in the hole. A measure that works on the CPU reads them without
     waiting for the device. None if the masks are only known as a tensor."""
@@ -70,8 +71,8 @@ class Measure(ABC):
             truth: true images B×3×H×W uint8, on the measure's device.
 
         Returns:
-            A pair. The first result is the NumPy arrays or tensors, by name, that are saved: each has B values or B×d
-            features. The second result is any data that `keep` needs for this batch. If the data are a dictionary,
+            A pair. The first result contains the NumPy arrays or tensors that are saved, by name. Each has B values or
+            B×d features. The second result is any data that `keep` needs for this batch. If the data are a dictionary,
             `keep` may add results to it that depend only on masks, exemplars and true images, because these are equal
             for every row.
         """

@@ -52,9 +52,9 @@ class MetricName:
 
     @property
     def statistic(self) -> str | None:
-        """Statistic of whole sets of images that the metric is, one of `STATISTICS`; None if its name says none.
+        """Statistic of `STATISTICS` that the metric's name consists of or begins with; None if there is none.
 
-        The beginning of the name says it, as in `fid` and `fid_clean`.
+        For example, the statistic of `fid` and of `fid_clean` is `fid`.
         """
         return next((kind for kind in STATISTICS if re.fullmatch(rf"{kind}(_\w+)?", self.metric)), None)
 
@@ -66,8 +66,8 @@ class MetricName:
         """Return the name of the array from which the metric is computed.
 
         Args:
-            features: name of the features from which a metric is computed, by the metric's name, for metrics of whole
-                sets of images. The array of any other metric has the name of the metric.
+            features: name of the features from which each metric of whole sets of images is computed, by the metric's
+                name. The array of any other metric has the name of the metric.
         """
         return with_variant(features.get(self.metric, self.metric), self.variant)
 

@@ -150,8 +150,8 @@ def standard_error(influence: Array, sources: Sequence[str] | None = None, *, ch
         return float("nan")
     squares = float(np.square(sums).sum())
     if change is not None:
-        # The jackknife estimates a/N + 2b/N² instead of a/N + b/N². As a and b are not negative, this is at most twice
-        # the variance, so at most half is subtracted.
+        # The jackknife estimates a/N + 2b/N² instead of a/N + b/N². As a and b are not negative, the estimate
+        # is at most twice the variance, so at most half of it is subtracted.
         squares -= min(float(np.square(_by_source(change, sources)).sum()), squares) / 2
     return float(np.sqrt(len(sums) / (len(sums) - 1) * squares)) / len(influence)
 

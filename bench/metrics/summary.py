@@ -49,7 +49,7 @@ UNDEFINED = {
     "psnr": "every image equals its truth, so the ratio is infinite",
     "pre_error": "no item has a known pixel",
 }
-"""Reason why a metric has no value if it has none for any item, by the metric's name."""
+"""Reason why a metric has no value if no item has a value of it, by the metric's name."""
 SPLITS = 10
 """Number of splits of the Inception Score."""
 STATISTICS: Mapping[str, Mapping[str, Any]] = {

@@ -51,7 +51,8 @@ class Layer:
     part: str
     """Part of the decoder: `branch` or `main`."""
     level: int | str
-    """Index of the blending step that the layer feeds (branch) or follows (main part). The finest level is 0 or 1.
+    """Index of the blending step that the layer feeds (branch) or follows (main part). At the steps 0 and 1, feature
+    maps have the full size of the image.
 
     `stem` stands for the main part's layers before the first blending step, and `out` for the last ones.
     """
@@ -69,7 +70,7 @@ class Cost:
     tera_flop: float
     """Number of operations, in units of 1e12, as `operations` counts them."""
     peak_activation_bytes: int
-    """Number of bytes that `peak_activation_bytes` counts. Weights, latents, image and mask are not included."""
+    """Number of bytes that the function `peak_activation_bytes` counts, without weights, latents, image and mask."""
 
 
 def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
@@ -160,7 +161,8 @@ def peak_activation_bytes(call: Callable[[], object]) -> int:
 
     Every result of a PyTorch operator counts from its creation until Python drops the last tensor that uses its memory.
     Tensors from before the call, the working memory of kernels and the allocator's reserves do not count, so a real
-    device needs more. Attention holds all its scores at once. A fused kernel does not need this memory.
+    device needs more. The count includes all scores of an attention layer at once, although a fused kernel does not
+    need this memory.
 
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.

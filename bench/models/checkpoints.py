@@ -94,7 +94,7 @@ def check_decoder(path: str | Path) -> None:
 
 
 def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[StoredDecoder, Decoder, dict[str, Any]]:
-    """Return the decoder at a path as it is stored, a decoder of its sizes without values, and its `config.json`.
+    """Return the stored decoder at a path, a `Decoder` of the same sizes without values, and the `config.json`.
 
     Args:
         path: a folder or a single file, as for `load_decoder`.
@@ -296,7 +296,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     problems = mismatch(module.state_dict(), tensors)
     if problems:
-        raise BadInputError(f"{path}: expected this network's weights, found others: {'; '.join(problems)}")
+        raise BadInputError(f"{path}: expected the weights of this network, found differences: {'; '.join(problems)}")
     module.load_state_dict(tensors)
 
 

@@ -151,7 +151,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.training_note = ""
-        """Length of the decoder's training in words. `save_decoder` saves this text with the weights."""
+        """Text that says how long the decoder was trained. `save_decoder` saves this text with the weights."""
         self.lineage: dict[str, Any] = {}
         """Origin of the weights as JSON data. `save_decoder` saves it with the weights."""
         groups, coarsest_first = config.groups, config.channels[::-1]

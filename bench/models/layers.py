@@ -139,7 +139,8 @@ class PartialConv2d(nn.Conv2d):
 
     In each window, the result is rescaled as if all positions were known. It is 0 where a window has no known position.
     See Liu et al., "Image inpainting for irregular holes using partial convolutions" (2018), eq. 1, with one mask for
-    all channels. The mask is not updated from layer to layer: each layer gets the image's mask, resized to the layer.
+    all channels. The mask is not updated from layer to layer: each layer gets the image's mask, resized to the layer's
+    input.
     """
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:  # type: ignore[override]

@@ -80,10 +80,12 @@ class StoredDecoder:
             found = block.fullmatch(name)
             if found and tensor.ndim == 4:
                 widths.setdefault(int(found[1]), {})[int(found[2])] = tensor.shape[0]
-        if not widths or max(widths) >= len(widths):
+        if not widths:
+            raise BadInputError(f"{self.file}: expected a decoder with residual blocks, found no such block")
+        if max(widths) >= len(widths):
             raise BadInputError(
-                f"{self.file}: expected a decoder with residual blocks at every level from 0, "
-                f"found them at {', '.join(map(str, sorted(widths))) or 'none'}"
+                f"{self.file}: expected a decoder with residual blocks at every level from 0, found them at the levels "
+                f"{', '.join(map(str, sorted(widths)))}"
             )
         finest_first = sorted(widths, reverse=not self.official)
         conv_in = self.tensors.get("conv_in.weight")
@@ -128,7 +130,9 @@ class StoredDecoder:
             {**{self.prefix + name: tensor for name, tensor in self.tensors.items()}, **self.strangers},
         )
         if problems:
-            raise BadInputError(f"{self.file}: expected this network's weights, found others: {'; '.join(problems)}")
+            raise BadInputError(
+                f"{self.file}: expected the weights of this network, found differences: {'; '.join(problems)}"
+            )
         return names
 
     def _has(self, start: str) -> bool:

@@ -1,4 +1,4 @@
-"""Decoding in horizontal strips. It needs less memory than decoding the whole image, and equals it up to rounding.
+"""Decoding of images in horizontal strips. It needs less memory, and the images change only by rounding.
 
 The decoding of a whole image holds several versions of its largest feature maps at once: normalised, activated,
 convolved, blended. In this module, a map is read and written a few rows at a time. Each strip has one extra row above
@@ -92,7 +92,7 @@ def _filled(read: Rows, height: int, rows: int, out: Tensor | None = None) -> Te
         strip = read(start, min(start + rows, height))
         if out is None:
             out = _empty(strip, height)
-        # A strip is written after the next one has been read, because that still needs the last row of the old values.
+        # A strip is written after the next one is read, because the next one needs the last row of the old values.
         _write(out, pending)
         pending = [(start, strip)]
     assert out is not None  # a map has rows

@@ -21,7 +21,7 @@ __all__ = ["damage", "read_header"]
 
 SAFETENSORS = ".safetensors"
 CONTENT = "data.pkl"
-"""Name of the file, in the zip archive that `torch.save` writes, that names the tensors."""
+"""Name of the file that lists the tensors in a zip archive of `torch.save`."""
 OLD_BEGINNING = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """Bytes with which a file of `torch.save` begins if it was written before PyTorch 1.6: a pickled magic number."""
 
@@ -50,7 +50,7 @@ def _damaged_safetensors(file: Path) -> str | None:
         with safe_open(file, "pt") as opened:
             found = bool(opened.keys())
     except SafetensorError as error:
-        return f"no whole safetensors file ({error}): another kind of file, or a broken download"
+        return f"a damaged safetensors file, or another kind of file ({error})"
     return None if found else "a safetensors file without any tensor"
 
 

@@ -85,7 +85,7 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
         )
     if new.layers < old.layers or (old.conditioned and not new.conditioned):
         raise ValueError(
-            f"the larger decoder lacks layers or the branch of the smaller one: smaller {old}, larger {new}"
+            f"expected a decoder with at least the layers and the branch of the smaller one, {old}, found {new}"
         )
     for before, after in zip(old.channels, new.channels, strict=True):
         if after < before or after * old.groups != before * new.groups:

@@ -1,1 +1,1 @@
-"""The files of a rehearsal: everything that the paper profile reads, with random weights and made pictures."""
+"""The files of a rehearsal: everything that the paper profile reads, with random weights and artificial pictures."""

@@ -1,4 +1,4 @@
-"""Running of the steps of a rehearsal, each in a process of its own, so that its time and memory are its own."""
+"""Runs the steps of a rehearsal, each in its own process, so that the time and memory of a step can be measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bench.runtime.machine import peak_memory
 __all__ = ["Ended", "in_process", "in_subprocess"]
 
 SECONDS_TO_END = 5.0
-"""Time in seconds for which a process that was asked to end is waited for."""
+"""Time in seconds to wait for the end of a process that was asked to end."""
 SECONDS_BETWEEN = 0.05
 """Time in seconds between two looks at a process that is to be killed."""
 

@@ -32,7 +32,10 @@ SEED = 4
 
 
 def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
-    """Write a decoder: `base` as the authors' Lightning file, the larger ones as diffusers' folders, the rest as ours.
+    """Write a decoder in the layout in which it is published.
+
+    `decoder_base` is the authors' Lightning file, and the decoders in `DIFFUSERS` are folders of diffusers. All others
+    have this project's own layout.
 
     Args:
         name: name of the decoder's path, one of `DECODERS`.

@@ -129,7 +129,7 @@ def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> Non
 
 
 def _programs(assets: Mapping[str, Path], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Return the keys of `metrics` that give the SHA-256 of programs, because another program would not be run."""
+    """Return the keys of `metrics` with the SHA-256 of the written programs; the harness runs no other program."""
     measures: dict[str, Any] = {}
     if "clip" in assets:
         measures["clip"] = {"measure": {"encoder": {"sha256": hashes["clip"]}}}

@@ -1,4 +1,4 @@
-"""Data sets of made pictures, in the layouts of the real ones.
+"""Data sets of artificial pictures, in the layouts of the real ones.
 
 A few different pictures of the sizes and file kinds that occur in the real data sets are written once. All further
 names are hard links to them, so that a data set can have as many files as the real one.
@@ -193,7 +193,7 @@ def _link(pool: list[Path], files: list[Path]) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source, file)
-        except FileExistsError:  # a file of somebody else
+        except FileExistsError:  # somebody else wrote this file
             raise
         except OSError:  # the file system has no hard links
             shutil.copyfile(source, file)

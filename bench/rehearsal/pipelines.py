@@ -93,7 +93,8 @@ def write_checkpoint(file: Path, sizes: Sizes, *, channels: int) -> None:
 
     Args:
         file: file to write.
-        sizes: sizes of the networks. Only the true sizes can be read again, because the file contains none.
+        sizes: sizes of the networks. A run can read the file only if they are the true sizes, because the file does
+            not state them.
         channels: number of input channels of the UNet.
     """
     tensors = original_unet(_unet(sizes, channels).state_dict(), sizes.unet["layers_per_block"])
@@ -127,7 +128,7 @@ def _unet(sizes: Sizes, channels: int, *, width: int | None = None) -> UNet2DCon
 
 
 def _write_index(folder: Path, name: str, parts: Mapping[str, tuple[str, str]]) -> None:
-    """Write `model_index.json` and the scheduler's settings, and a folder as of a safety checker, which is not read."""
+    """Write `model_index.json`, the scheduler's settings, and a folder of a safety checker, which no run reads."""
     (folder / "scheduler").mkdir(parents=True)
     shutil.copyfile(RELEASED / "scheduler" / "scheduler_config.json", folder / "scheduler" / "scheduler_config.json")
     index: dict[str, Any] = {"_class_name": name, "_diffusers_version": "0.6.0"}

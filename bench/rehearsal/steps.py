@@ -38,9 +38,9 @@ SINGLE = {
     "table4_edit_cocoee": "clip",
     "table6_text2image_coco": "inception_fidelity",
 }
-"""Tables that steps of one table use, with an asset of each. The first table that is rehearsed is used.
+"""Tables for the steps that run a single table, in order of preference, with the name of one asset of each table.
 
-The asset is taken away in steps that need a missing file.
+The first of these tables that is rehearsed is used. Its asset is taken away in steps that need a missing file.
 """
 LAYERS = ("table7_architecture_base", "table8_architecture_large")
 """Tables that need neither weights nor data."""
@@ -64,7 +64,7 @@ class Step:
     killed: bool = False
     """True if the command is killed in the middle, and started again."""
     like: str | None = None
-    """Name of the step whose numbers this step must give again; None if its numbers are not compared."""
+    """Name of the step whose numbers this step must reproduce; None if its numbers are not compared."""
     out: Path | None = None
     """Folder of the run, if it writes one."""
     store: Path | None = None
@@ -192,7 +192,7 @@ class _Commands:
     def resume(self) -> Iterator[Step]:
         if self.single is not None:
             step = self._run("resume", f"{self.single}, killed and resumed", self._table(self.single), own_store=True)
-            # A batch of one item lets the kill fall between two batches.
+            # With batches of one item, the process can be killed between two batches.
             yield replace(step, arguments=[*step.arguments, "batch_size=1"], killed=True)
 
     def _table(self, name: str) -> list[str]:
@@ -212,8 +212,8 @@ class _Commands:
             part: part of the rehearsal.
             name: name of the step.
             words: arguments of the command, without paths.
-            own_store: True for an empty store of its own, with which the step must give the numbers of the step
-                `single` again.
+            own_store: True for an empty store of its own. The step must then reproduce the numbers of the step that
+                measures the table `single`.
         """
         folder = re.sub(r"[^\w.-]+", "_", name)
         store = self.place.root / f"store_{folder}" if own_store else self.store
@@ -230,7 +230,7 @@ def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, gpus
         place: folders of its files.
         limit: number of items of each table.
         device: device of all commands.
-        gpus: number of GPUs. With one, there is no step in several processes, because each needs a GPU of its own.
+        gpus: number of GPUs. With one, there is no step in several processes, because each process needs its own GPU.
             Without one, the check makes no forecast, which would take hours at the true sizes.
 
     Raises:

@@ -137,7 +137,10 @@ def costs_of(
         )
     else:
         within = "" if steps is None else f" in {steps} steps"
-        words = f"Sampling an image took {sampling * 1e3:,.3g} ms{within}; the share is decoding's part of both times."
+        words = (
+            f"Sampling an image took {sampling * 1e3:,.3g} ms{within}; the share is decoding's "
+            "part of the sum of both times."
+        )
     return Costs(lines, plots, words)
 
 

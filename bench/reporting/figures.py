@@ -132,7 +132,7 @@ def _save(figure: Figure, path: Path) -> None:
 
     png, pdf = BytesIO(), BytesIO()
     figure.savefig(png, format="png")
-    figure.set_layout_engine("none")  # the places that were found for the PNG file hold for the PDF file as well
+    figure.set_layout_engine("none")  # the PDF file keeps the positions that were found for the PNG file
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
     write_atomically(path, png.getvalue())

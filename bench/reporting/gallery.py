@@ -150,7 +150,7 @@ class Gallery:
     labels: Mapping[str, str] | None = None
     """Label of each row by its key; None if the gallery is empty."""
     reference: str = ""
-    """Key of the reference row; empty if there is none. The items are then sorted by the value of each row itself."""
+    """Key of the reference row; empty if there is none. The items are then sorted by each row's own values."""
     wanted: int = 0
     """Number of items that the rule chose. The page may have room for fewer items."""
     of: int = 0
@@ -166,8 +166,8 @@ class Gallery:
 def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[Compared]:
     """Return the metrics by which items are chosen.
 
-    These are the metrics of the table's columns that have a value for every item. If there are none, it is `lpips`, if
-    the run measured it.
+    These are the metrics of the table's columns that have a value for every item. If there are none, the only
+    metric is `lpips`, if the run measured it.
 
     Args:
         columns: metrics of the table's columns.
@@ -219,7 +219,7 @@ class ComparedRows:
     labels: Mapping[str, str]
     """Label of each row by its key."""
     reference: str
-    """Key of the reference row. If this row has no values, items are sorted by the values of each other row itself."""
+    """Key of the reference row. If this row has no values, the items are sorted by each row's own values."""
 
 
 def choose(rows: ComparedRows) -> list[Pick]:

@@ -1,4 +1,4 @@
-"""The index page of several runs. For each run it has a link to the report, the result, main values and verdicts."""
+"""The index page of several runs. It shows the result, main values and verdicts of each run, with links to reports."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Index:
     entries: Sequence[Entry]
     profile: str = ""
     first_line: str = ""
-    """Sentence that says with which other numbers these can be compared; empty if it is not the same for all runs."""
+    """Sentence that says with which numbers those of the runs can be compared; empty if it differs between runs."""
     grids: Sequence[Grid] = ()
     grid_title: str = ""
     figure: str | None = None
@@ -102,5 +102,5 @@ def _headline(table: Table, column: Column) -> str:
 
 
 def _shown(value: float | None, column: Column) -> str:
-    assert value is not None  # rows without one are left out
+    assert value is not None  # rows without a value are left out
     return f"{value * column.format.scale:,.{column.format.decimals}f}"

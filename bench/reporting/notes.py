@@ -50,7 +50,7 @@ def notes(
             "project made itself. The numbers that the paper prints come from other models and other images; do not "
             "compare them with these."
         )
-    yield "† marks a row that is not in the paper. ± is one standard error; items of one source are taken together."
+    yield "† marks a row that is not in the paper. ± is one standard error; items of one source count as dependent."
     if any(row.cited for row in rows.values()):
         yield (
             "‡ marks numbers that the authors copied from elsewhere, where they were measured on other images; "
@@ -65,8 +65,8 @@ def notes(
         )
         yield (
             f"{half}* marks a row that differs from {label} at the 95 % level. Differences are paired by item. Their "
-            "p-values are adjusted by Holm's method within a column: once over the paper's rows, and separately over "
-            "all other rows. Further comparisons that statements need form two more families (docs/reading.md). "
+            "p-values are adjusted by Holm's method in families: in each column, the paper's rows are one family, and "
+            "all other rows are another. Further comparisons for statements are two more families (docs/reading.md). "
             "Intervals are unadjusted."
         )
     if best:
@@ -227,6 +227,7 @@ def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:
         for row, one in known.items()
     )
     yield (
-        f"FID is biased upwards by the finite number of items. A line in 1/N through {count:,} and {half:,} items "
-        f"(Chong and Forsyth, 2020) extrapolates it to infinitely many{bound}: {parts}."
+        f"FID is biased upwards, because the number N of items is finite. A straight line over 1/N through the values "
+        f"for {count:,} and {half:,} items (Chong and Forsyth, 2020) gives this estimate for infinitely many items"
+        f"{bound}: {parts}."
     )

@@ -36,7 +36,7 @@ __all__ = ["LIMIT", "Page", "first_line", "kind_of", "report_page", "template", 
 LIMIT = 15_000_000
 """Largest size of a page in bytes."""
 LISTED = 20
-"""Largest number of names that the page lists of items that were dropped or could not be read.
+"""Largest number of names in each list of the page: dropped items, items that could not be read, and left-out files.
 
 The manifest lists all of them.
 """
@@ -164,7 +164,7 @@ def first_line(profile: str) -> str:
     if profile == PAPER:
         return "the paper's data, weights and sizes"
     if profile == REHEARSAL:
-        return "a rehearsal with random weights and made pictures: these numbers mean nothing"
+        return "a rehearsal with random weights and artificial pictures: these numbers mean nothing"
     return "small models and data made by this project: compare these numbers only with each other"
 
 
@@ -207,7 +207,7 @@ def _cell(table: Table, row: TableRow, column: Column) -> _Cell:
 
     detail = [f"{found.n} items of {found.sources} sources"]
     if found.effective_sources is not None:
-        detail[0] += f", {found.effective_sources:.3g} of them effective"
+        detail[0] += f", {found.effective_sources:.3g} effective sources"
     if found.interval_too_short:
         detail.append("few sources decide this number, so its interval is too short")
     if found.difference is not None and found.p_holm is not None:

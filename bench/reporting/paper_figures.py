@@ -35,7 +35,8 @@ ERROR = "pre_error"
 """Metric by which the items of a figure of the kind `details` are chosen."""
 RULES = {
     "details": "The {count} items with the largest error of {first} over known pixels, one item of each source; each "
-    "picture is the fully known square of a quarter of the side with the largest error of {first}.",
+    "picture shows the square with the largest error of {first} among those that are fully known and have a quarter of "
+    "the image's side.",
     "borders": "{count} items drawn with seed {seed}; each picture is the square of a third of the side whose inner "
     "half contains most of the hole's border.",
     "captions": "{count} items drawn with seed {seed}.",

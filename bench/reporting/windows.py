@@ -18,7 +18,7 @@ def border_window(mask: npt.NDArray[np.uint8]) -> Window:
 
     The side of the window is a third of the image's side. Only the border in the inner half of the window is counted,
     so that both the hole and the known region are visible around it. If several windows have the same count, the one
-    with the longest border in the whole window is returned. If several of these are equal, it is the first one.
+    with the longest border in the whole window is returned. If several of these are equal, the first one is returned.
 
     Args:
         mask: mask S×S, 1 = hole.

@@ -82,5 +82,5 @@ def _source() -> dict[str, Any]:
 
     if not (root / ".git").exists():
         return {"commit": None, "dirty": None}
-    changes = git("status", "--porcelain", "--", ".", ":!reports")  # where results lie, not code
+    changes = git("status", "--porcelain", "--", ".", ":!reports")  # reports/ contains results and no code
     return {"commit": git("rev-parse", "HEAD"), "dirty": None if changes is None else bool(changes)}

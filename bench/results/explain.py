@@ -260,10 +260,10 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
             "value",
             f"{_number(value['value'])} ± {_number(value['stderr'])}, 95 % interval [{_number(low)}, {_number(high)}], "
             f"n = {value['n']} items from {value['sources']} sources"
-            + (f", {value['effective_sources']:.3g} of them effective" if value.get("effective_sources") else "")
+            + (f", {value['effective_sources']:.3g} effective sources" if value.get("effective_sources") else "")
             + ("; better than every other measured row" if value.get("best") else ""),
         )
-    yield "better", {True: "higher", False: "lower", None: "not known"}[value["higher_is_better"]]
+    yield "better value", {True: "a higher one", False: "a lower one", None: "not known"}[value["higher_is_better"]]
     against = {
         "difference_to_reference": found["reference"] or "the reference row",
         "difference": found["row"]["against"] or "the table's own protocol",
@@ -288,7 +288,11 @@ def _shown(found: Plain) -> Iterator[tuple[str, str]]:
     for part, files in found["weights"].items():
         yield f"weights of the {part}", "unknown" if files is None else "" if files else "none"
         yield from ((f"  {sha}", file) for file, sha in (files or {}).items())
-    changed = {None: "unknown whether changed", True: "changed since", False: "as committed"}[made["dirty"]]
+    changed = {
+        None: "unknown whether the code had changes",
+        True: "with changes that are not in this commit",
+        False: "without changes",
+    }[made["dirty"]]
     yield "commit", f"{made['commit'] or 'unknown'} ({changed})"
     yield "run", f"profile {made['profile']}, seed {made['seed']}, {made['device']}, {made['threads']} threads"
     yield "started", made["started"] or "unknown: the folder's name has no time"
@@ -310,7 +314,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command with arguments from the command line. Return the exit status: 0 explained, 2 bad input."""
+    """Run the command, and return its exit status: 0 if the number was explained, 2 for bad input."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.explain",
         description="Explain one number of a run's table: its items, protocol, weights, run and command.",

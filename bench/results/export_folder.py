@@ -1,7 +1,7 @@
 """Functions that check and fill the folder of an export, which holds the items of an experiment as files.
 
 An export never removes a file that no export has written. The last file that it writes is `export.json`, which lists
-all the others. A later export replaces the folder only if the folder holds nothing else. This module does not import
+all the others. A later export replaces these files only if the folder holds no other files. This module does not import
 torch.
 """
 
@@ -96,7 +96,7 @@ def export_folder(config: RunConfig, manifest: str) -> Iterator[Path]:
             for path in (partial, earlier):
                 shutil.rmtree(path, ignore_errors=True)
             if is_new:
-                with suppress(OSError):  # the folder holds the export
+                with suppress(OSError):  # a folder that holds the export cannot be removed by `rmdir`
                     folder.rmdir()
 
 

@@ -186,7 +186,7 @@ def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]
         count: number of items that the shards must have together.
 
     Raises:
-        BadInputError: a shard is missing or damaged, or the number of items is another one.
+        BadInputError: a shard is missing or damaged, or the shards have another number of items.
     """
     paths = [_shard(folder, row, number) for number in range(-(-count // BLOCK))]
     try:

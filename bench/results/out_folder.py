@@ -74,7 +74,7 @@ def open_out(config: RunConfig) -> Path:
 
 
 def claim_of(config: RunConfig) -> dict[str, Any]:
-    """Return the data with which the function `claim` marks a folder as that of a run.
+    """Return the data with which the function `claim` marks a folder as the folder of a run.
 
     They are the experiment's name and its configuration, without the keys in `ALIKE`. The path of the package's assets
     is replaced by a fixed text, so that equal runs have equal data on every machine.
@@ -110,9 +110,9 @@ def check_claimed(folder: Path) -> None:
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Check that the folder of the run was not removed: before the block, and again if the block fails.
+    """Check that the folder of the run was not removed, before the block and again if the block fails.
 
-    An error about a missing file in the block is then reported as the removed folder, which is its real cause.
+    If the block fails because the folder was removed, the error names the removed folder and not the missing file.
 
     Raises:
         BadInputError: the folder was removed or replaced during the run.
@@ -146,7 +146,7 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool, allow
         allowing: text in messages that names the setting `overwrite`.
 
     Raises:
-        BadInputError: the path is a file or cannot be written. Without `overwrite`, also: the folder contains the
+        BadInputError: the path is a file or cannot be written; or, without `overwrite`, the folder contains the
             finished run of another configuration, or only files of other programs.
     """
     check_writable(out, "out")
@@ -189,7 +189,7 @@ def refuse_another_run(
         allowing: text in messages that names the setting `overwrite`.
 
     Raises:
-        BadInputError: the experiment or the configuration is another one.
+        BadInputError: the folder holds files of another experiment or of another configuration.
     """
     expected = content["experiment"]
     if earlier.get("experiment") != expected:

@@ -45,8 +45,8 @@ class Results:
     records: pandas.DataFrame | None = None
     """The records, with one line for each item and row; None if there are none."""
     summary: tuple[int, Summary] | None = None
-    """Pair of the table's number and its estimates, from which other tables can be compared with it; None if there are
-    none."""
+    """Pair of the table's number in the paper and the run's estimates, which statements on several tables need; None if
+    there are none."""
     headline: tuple[str, ...] = ()
     """Short texts with the most important numbers. A page that lists several runs shows them."""
     forecast: Forecast | None = None

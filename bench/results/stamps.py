@@ -122,5 +122,7 @@ def unlike(new: Stamps, old: Stamps) -> str | None:
     for metric in new.protocols.keys() & old.protocols.keys():
         found = old.protocols[metric].differences(new.protocols[metric])
         if found:
-            return f"protocol of {metric}: {found[0]}" + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+            return f"protocol of {metric}: {found[0]}" + (
+                f"; {len(found) - 1} more settings differ" if len(found) > 1 else ""
+            )
     return None

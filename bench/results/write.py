@@ -110,7 +110,7 @@ def write_results(
         measured: experiment, items and rows to which the numbers belong.
         table: table with its rows and claims.
         protocols: protocol of each metric, by the metric's full name.
-        measures: name of the measure of each metric in the configuration's `metrics.measures`, by the metric.
+        measures: name, in `metrics.measures`, of the measure that computes each metric, by the metric's name.
     """
     rows = []
     for row in table.rows:

@@ -23,7 +23,7 @@ The temporary name is longer than this part, and file systems allow 255 bytes in
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, where the block writes the file.
+    """Yield a temporary path, where the `with` block writes the file.
 
     If the block succeeds, the file is moved to `path` and replaces an earlier one. Otherwise, it is deleted.
 
@@ -43,7 +43,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder, which the block fills.
+    """Yield an empty temporary folder, which the `with` block fills.
 
     If the block succeeds, this folder replaces `path`. Otherwise, it is deleted.
 
@@ -65,7 +65,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_disk_errors(path: Path) -> Iterator[None]:
-    """Convert each error in the block that a full or read-only disk caused into an `OSError` that names a path.
+    """Convert each error in the `with` block that a full or read-only disk caused into an `OSError` that names a path.
 
     Libraries report such an error in different ways. PyTorch raises an error of its own type while it handles the
     system's error. safetensors only writes the system's error number into its message. Other errors pass unchanged.

@@ -83,7 +83,7 @@ class World:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Raise an error with a clear message if another process ends during the block, which exchanges data with it.
+        """Raise an error with a clear message if another process ends while the `with` block exchanges data with it.
 
         Raises:
             RunFailedError: another process has ended, so that the block cannot finish.

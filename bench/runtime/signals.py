@@ -1,4 +1,4 @@
-"""Handling of signals: SIGTERM and SIGHUP can end a command cleanly, like SIGINT (Ctrl-C), which can be ignored."""
+"""Handling of signals: SIGTERM and SIGHUP can end a command cleanly, like Ctrl-C (SIGINT). Ctrl-C can be ignored."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Request:
 
     @contextmanager
     def ends_at_once(self) -> Iterator[None]:
-        """Let the request end the block at once, as it can be repeated without losing work.
+        """Let the request end the `with` block at once, because this block can be repeated without losing work.
 
         Raises:
             TerminatedError: SIGTERM arrived during the block or before it.

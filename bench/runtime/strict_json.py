@@ -69,7 +69,7 @@ def parse_json(text: str | bytes, place: str) -> Any:
             )
             _refuse_depth(content)
         if SURROGATE.search(plain):
-            json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate cannot be written again
+            json.dumps(content, ensure_ascii=False).encode()  # a lone surrogate raises ValueError here
     except RecursionError:
         raise BadInputError(f"{place}: expected JSON with at most {DEEPEST} nested levels, found more") from None
     except ValueError as error:  # json and UTF-8 decoding raise it

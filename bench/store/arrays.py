@@ -200,7 +200,7 @@ class Store:
                 removed(path)
 
     def put_all(self, kind: str, arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
-        """Save the arrays of several keys at the same time, because most of the time for a small file is waiting.
+        """Save the arrays of several keys at the same time, because writing a small file consists mostly of waiting.
 
         If one file cannot be written, all files after it are still tried before the error is raised.
 
@@ -252,7 +252,9 @@ class Store:
                     else:
                         busy.append(block)
             if busy:
-                log.info("%s: waiting for other processes, which make %d of %d blocks", kind, len(busy), len(blocks))
+                log.info(
+                    "%s: waiting for other processes, which are making %d of %d blocks", kind, len(busy), len(blocks)
+                )
             waiting = busy
 
     def _found(
@@ -275,9 +277,9 @@ class Store:
 
 
 def _described(kind: str, found: Mapping[P, Arrays], missing: Sequence[P]) -> str:
-    """Return words for the missing parts of a block.
+    """Return words for the missing parts of a block, for an error message.
 
-    They are the kind alone, unless the store has other parts of the block and each part has a name.
+    The words are only the kind, unless the store has other parts of the block and each part has a name.
 
     Args:
         kind: `latents` or `scores`.
@@ -328,10 +330,10 @@ def is_whole(path: Path, data: bytes) -> bool:
 
 @contextmanager
 def writing(folder: Path, lacking: str = "") -> Iterator[None]:
-    """Convert an error in the block into a clear message if the store is not writable.
+    """Convert an error in the `with` block into a clear message if the store is not writable.
 
     Args:
-        folder: folder of the store in which the block writes. Its name, such as `latents`, is in the message.
+        folder: folder of the store in which the `with` block writes. Its name, such as `latents`, is in the message.
         lacking: words for what is missing in the store, which replace this name in the message; "" keeps the name.
 
     Raises:

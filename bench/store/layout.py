@@ -86,7 +86,7 @@ class _Marker(TypedDict):
 def named(root: Path) -> Iterator[Named]:
     """Yield every entry of a store in the order of names.
 
-    Folders of a kind and shards are not yielded themselves; their entries are.
+    The folders of the kinds and the shards are not yielded, but their entries are.
     """
     for entry in _listed(root):
         path = Path(entry.path)

@@ -31,7 +31,7 @@ POLL = 0.2
 
 @contextmanager
 def lease(path: Path, *, wait: bool = True, silent: float = SILENT) -> Iterator[bool]:
-    """Hold a lease while the block runs.
+    """Hold a lease while the `with` block runs.
 
     Args:
         path: file of the lease, which exists while a process holds the lease. Its folder is created if necessary.

@@ -29,7 +29,7 @@ SECONDS_A_DAY = 86400
 ABANDONED = 3600
 """Seconds without a change after which a temporary file or folder is treated as left by a dead process."""
 USER_MANAGED = ("training", "external")
-"""Kinds of content that cleaning never removes, because runs do not record whether they use it."""
+"""Kinds of content that cleaning never removes, because runs do not record whether they use them."""
 LARGEST_HEADER = 100_000_000
 """Largest number of bytes that are read of the header of a safetensors file."""
 
@@ -151,7 +151,9 @@ def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftov
         if use.counts(host, under):
             active.append(use)
         elif _days(path) >= days:
-            yield Leftover(Named(path, RUNS, Role.NOTE), _size(path), f"list of what a deleted run used: {use.out}")
+            yield Leftover(
+                Named(path, RUNS, Role.NOTE), _size(path), f"list of the files that a deleted run used: {use.out}"
+            )
     for one in named(root):
         with suppress(FileNotFoundError):
             why = _leftover(one, active, days)
@@ -187,7 +189,7 @@ def remove(leftover: Leftover, *, root: Path, days: float, under: Sequence[Path]
     """
     one, path = leftover.what, leftover.what.path
     if one.role is Role.LEASE and path.suffix == LEASE:
-        with lease(path, wait=False) as held:  # the release deletes the file
+        with lease(path, wait=False) as held:  # the file is deleted when the lease is released
             return held
     if one.role is Role.CONTENT:
         host = socket.gethostname()

@@ -112,7 +112,7 @@ def _without_end(folder: Path, ended: set[str]) -> list[str]:
     """
     started = read_if_there(folder / STARTED)
     jobs = started.get("config") if started.get("experiment") == SWEEP else None
-    why = "it still runs, or it was ended before it could write one"
+    why = "the job still runs, or it was ended before it could write the record"
     return [
         f"job {name}: expected a record of how the job ended, found none; {why}"
         for name in (jobs if isinstance(jobs, dict) else {})
@@ -177,7 +177,9 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         stamps = read_stamps(folder)
         reason = None if first is None else unlike(stamps, first)
         if reason is not None and not STAMPING & {group_of(key) for key in job["chosen"]}:
-            raise BadInputError(f"{folder / RESULTS}: expected the items and protocols of the first job; {reason}")
+            raise BadInputError(
+                f"{folder / RESULTS}: expected the items and protocols of the first job, found others: {reason}"
+            )
         found = _read_csv(folder / "table.csv", "row").copy()  # copied into one block, because many columns are added
         costs = _costs(folder)
         of = {name: [costs.get(row, {}).get(name) for row in found["row"]] for name in COSTS if costs}

@@ -83,7 +83,7 @@ def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
     if not words:
         return None
     with warnings.catch_warnings(), initialize_config_dir(str(conf_dir().resolve()), version_base="1.3"):
-        # Hydra also checks a file against the types of its own name, and warns that this is deprecated.
+        # Hydra also checks a file against the types registered under its name, and warns that this is deprecated.
         warnings.filterwarnings("ignore", message=r"\s.*is validated against ConfigStore schema")
         try:
             node = compose("config", overrides=[*job.overrides, *words], return_hydra_config=True).hydra.launcher

@@ -1,8 +1,8 @@
 """The states of a sweep's jobs in Slurm, as `squeue` prints them.
 
-submitit asks `sacct`, which answers only if the cluster keeps accounts. Without them, submitit prints a warning for
-every question, and never learns that a job was cancelled or killed. `squeue` asks the controller, which every cluster
-has.
+submitit asks `sacct`, which answers only if the cluster keeps accounting records. Without such records, submitit prints
+a warning for every question, and never learns that a job was cancelled or killed. `squeue` asks the controller, which
+every cluster has.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ENDED = {
 
 
 class SlurmQueue:
-    """Answer submitit's questions about the states of jobs.
+    """An object that answers submitit's questions about the states of jobs.
 
     The names and arguments of the methods are those of `submitit.core.core.InfoWatcher`.
     """

@@ -161,7 +161,7 @@ def claims(
         ("Table 7's layers other than its branch, Concat and Conv 1x1 are the vanilla decoder's",
          _vanilla(base, live["vanilla"])),
         ("a concatenation has the channels of the decoder, of the branch, and one more", _channels(base, large)),
-        ("parameters are those of the released code, and concatenation adds what its printed sizes ask for",
+        ("parameters are those of the released code, and concatenation adds those that its printed sizes imply",
          _parameters(parameters)),
     )  # fmt: skip
     return [
@@ -192,7 +192,7 @@ def _every_line(rows: Sequence[LineRow]) -> tuple[bool, str]:
 
 
 def _widths(base: Sequence[Line], large: Sequence[Line]) -> tuple[bool, str]:
-    # The mask's channel and the image's three are the same at every width.
+    # The mask has one channel and the image has three at every width, so these channels are left out.
     pairs = [
         (small.output[0] - extra, wide.output[0] - extra)
         for small, wide in zip(base, large, strict=True)

@@ -160,9 +160,10 @@ class TableRow:
     training: str
     """Length of the decoder's training, in words."""
     origin: str
-    """Origin of the row's images: `native` if this project's code made them, or `predictions` or `external`.
+    """Origin of the row's images.
 
-    The origin is `published` if the row was not measured.
+    It is `native` if this project's code made the images, `predictions` if they were read from a folder, and `external`
+    if another program made them. It is `published` if the row was not measured.
     """
     measured: Mapping[str, Measurement]
     """Measurements by metric; empty for a row that has only published numbers."""
@@ -391,7 +392,7 @@ def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRIC
     """
     found = {}
     for metric in (name for column in spec.columns for name in (column, f"{column}_{HOLE_ONLY}")):
-        style = style_of(metric, styles)  # None for a bin with the variant, which is not measured
+        style = style_of(metric, styles)  # None for a column with a bin, which is not measured with this variant
         best = style and comparisons.best(metric, higher_is_better=style.higher_is_better)
         if best:
             found[metric] = best

@@ -64,7 +64,8 @@ class Claim:
     between: tuple[float, float] | None = None
     """Claimed range of a size.
 
-    None stands for the range around the printed value: plus or minus its rounding error and its share `digits_margin`.
+    None stands for a range around the printed value. On each side, the range extends by the value's rounding error plus
+    `digits_margin` times the value.
     """
     margin: Mapping[str, float] = field(default_factory=dict)
     """Largest difference at which two rows count as equal on the paper profile, by metric and in the metric's unit."""

@@ -23,8 +23,8 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
     rows are equal if the 95 % interval of their difference lies between -margin and +margin. Each of the two tests thus
     has a level of 2.5 %. (The usual procedure takes a 90 % interval, for a level of 5 %.)
 
-    The result is not tested if the margin is larger than half of the smallest difference on the metric that decides an
-    order in this run, because such a margin would treat a real difference as equality.
+    The result is "not tested" if the margin is larger than half of the smallest difference that decides an order on the
+    same metric in this run, because such a margin would treat a real difference as equality.
     """
     found = run.comparisons.difference(comparison)
     if isinstance(found, NotAvailable):
@@ -36,7 +36,8 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
         other, difference = smallest
         deciding = f"{compared(other)} {difference.value:+.3g}"
         return Judgement(
-            NOT_TESTED, f"no margin: {shown} is above half of the difference that decides another statement, {deciding}"
+            NOT_TESTED,
+            f"{shown}; this margin is above half of the difference that decides another statement, {deciding}",
         )
     return weighed(placed(*found.ci95, -margin, margin), shown, found.effective_sources)
 
@@ -51,7 +52,7 @@ def margin_of(run: JudgedRun, claim: Claim, comparison: Comparison) -> float:
     if run.is_paper and metric in claim.margin:
         return claim.margin[metric]
     reference = run.summary.measurement(comparison.other, metric).value
-    assert reference is not None  # it has a difference
+    assert reference is not None  # a row without a value would have no difference
     return claim.margin_share[metric] * abs(reference)
 
 

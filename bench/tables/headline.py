@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from bench.config.schema import AUTOCAST, Profile, TableSpec
 from bench.errors import BadInputError
 
-if TYPE_CHECKING:  # tables load no PyTorch
+if TYPE_CHECKING:  # the modules of this package do not import PyTorch
     import torch
 
 __all__ = ["RELEASED", "TRUNCATED", "Reading", "headline_error", "headline_reading", "in_reading"]

@@ -23,7 +23,7 @@ In a run whose tables show another metric as this error, such as `pre_error_rele
 FEWEST_DIGITS, MOST_DIGITS = 3, 17
 """Smallest and largest number of significant digits with which a number is shown in evidence."""
 HIGHER_IS_BETTER = ("clip_score", "inception_score")
-"""Metrics for which a higher value is better, as the start of their full names.
+"""Beginnings of the full names of metrics for which a higher value is better.
 
 For each other metric that statements use, a lower value is better.
 """

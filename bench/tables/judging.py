@@ -74,7 +74,9 @@ def judge(
     outside = {claim.id for claim in all_claims() if _is_decided_outside(claim)}
     unknown = set(structure or {}) - outside
     if unknown:
-        raise ValueError(f"these ids belong to no statement on structure: {', '.join(sorted(unknown))}")
+        raise ValueError(
+            f"these ids belong to no statement that is decided outside a table: {', '.join(sorted(unknown))}"
+        )
     outcomes = {key: _judged_outside(value) for key, value in (structure or {}).items()}
     if latents:
         outcomes[LATENTS] = _same_latents(latents)
@@ -125,7 +127,7 @@ def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_s
         claim_id: id of the statement; its field `at_least` is the smallest value that counts as present.
         value: measured value.
         ci95: 95 % interval of the value.
-        effective_sources: effective number of sources from which the interval was computed.
+        effective_sources: number of effective sources from which the interval was computed.
         shown: description of the value in words, for the evidence.
     """
     claim = next(claim for claim in all_claims() if claim.id == claim_id)
@@ -202,8 +204,8 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
         if isinstance(difference, NotAvailable):
             parts.append(Judgement(NOT_TESTED, difference.reason))
         else:
-            falls = " and ".join(f"{ratio.value:.3g}-fold" for ratio in ratios)
-            tested.append((difference, f"{error} of {row} falls {falls}"))
+            factors = " and ".join(f"{ratio.value:.3g}" for ratio in ratios)
+            tested.append((difference, f"{error} of {row} falls by the factors {factors}"))
     adjusted = holm([difference.p_value for difference, _ in tested])
     for (difference, falls), p_value in zip(tested, adjusted, strict=True):
         bounds = three(*(math.exp(bound) for bound in (difference.value, *difference.ci95)), 1.0)

@@ -65,8 +65,9 @@ def _direction(comparison: Comparison, found: Difference | DesignDifference, is_
 def order_of_designs(run: JudgedRun, claim: Claim) -> Judgement:
     """Judge whether a statement on an order or an equality also holds for the designs, over several trainings of each.
 
-    Each comparison is judged for the measured networks and for the designs. If both verdicts are the same, it is the
-    result. If they differ, the result is inconclusive. Without enough trainings, the result is not tested.
+    Each comparison is judged for the measured networks and for the designs. If the two verdicts agree,
+    this verdict is the result. If they differ, the result is "inconclusive". If there are too few trainings, the result
+    is "not tested".
 
     Args:
         run: measured run.

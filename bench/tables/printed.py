@@ -145,8 +145,8 @@ def _equal_cells(group: Sequence[Any], metrics: Sequence[str]) -> list[Judgement
     """Judge whether several printed lines have equal values, with one judgement for each metric.
 
     Args:
-        group: lines that are compared, each given by the number of its table and its label. A number in place of a line
-            stands for its value. The first element is a line.
+        group: lines that are compared, each given by the number of its table and its label. An element can also
+            be a number, which is compared with the values of the lines. The first element is a line.
         metrics: metrics that are compared; if empty, all metrics of the first line.
     """
     number, label = group[0]

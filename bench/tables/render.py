@@ -76,7 +76,7 @@ def ratio_shown(measurement: Measurement | None) -> str:
     ratio = None if measurement is None else measurement.ratio
     if isinstance(ratio, NotAvailable):
         return ratio.reason
-    if ratio is None or not ratio.value:  # a ratio of 0 has an exact reference row, which nothing can be compared with
+    if ratio is None or not ratio.value:  # a ratio is 0 if the reference row's value is 0, and then says nothing
         return "–"
     if ratio.ci95 is None:
         return f"÷ {ratio.value:.3g} [{'no bound' if ratio.stderr_reason == UNBOUNDED else 'unknown'}]"
@@ -105,7 +105,7 @@ def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str
     best = set()
     for metric, head in columns:
         style = style_of(metric, table.styles)
-        assert style is not None  # `check_table` saw it
+        assert style is not None  # `check_table` has checked it
         best |= {(place, len(heads)) for place, row in enumerate(rows) if table.best.get(metric) == row.key}
         heads.append(head)
         for row, line in zip(rows, lines, strict=True):
@@ -130,7 +130,7 @@ def _analyses(table: Table) -> Grid:
     """Return the grid of the rows that are shown in a separate table."""
     rows = [row for row in table.rows if row.beside]
     grid = _grid_of(table, rows, [(column.metric, column.title) for column in table.columns])
-    return Grid(["Autoencoder or sampler?", *grid.heads[1:]], grid.lines, title="what autoencoder and sampler do")
+    return Grid(grid.heads, grid.lines, title="error of the autoencoder and error of the sampler")
 
 
 def _hole_only(table: Table) -> Grid:
@@ -194,7 +194,7 @@ def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
 
 def _detail(table: Table, row: TableRow, metric: str) -> str:
     style = style_of(metric, table.styles)
-    assert style is not None  # `check_table` saw it
+    assert style is not None  # `check_table` has checked it
     return measured_shown(row.measured.get(metric), style)
 
 
@@ -234,12 +234,14 @@ def _effects(table: Table) -> Grid:
         effects = [(table.effects[column.metric][place], column.format) for column in columns]
         if any(isinstance(effect.measured, NotAvailable) for effect, _ in effects):
             continue
-        lines.append([name, "these networks", *(change_shown(effect.measured, style) for effect, style in effects)])
+        lines.append(
+            [name, "the measured networks", *(change_shown(effect.measured, style) for effect, style in effects)]
+        )
         if not all(isinstance(effect.designs, NotAvailable) for effect, _ in effects):
             lines.append(
-                [name, "over training seeds", *(change_shown(effect.designs, style) for effect, style in effects)]
+                [name, "all training seeds", *(change_shown(effect.designs, style) for effect, style in effects)]
             )
-    heads = ["Effect", "of", *(column.title for column in columns)]
+    heads = ["Effect", "Computed from", *(column.title for column in columns)]
     return Grid(heads, lines, left=2, title="effects as paired differences with their unadjusted 95 % intervals")
 
 

@@ -253,7 +253,9 @@ class RunSeeds:
         the reason is returned.
         """
         if self.altered:
-            return NotAvailable(f"this run has {', '.join(self.altered)}; the training seeds were compared without it")
+            return NotAvailable(
+                f"this run has {', '.join(self.altered)}; the values over training seeds were measured without that"
+            )
         return self.study.values(self.table, row, metric, manifest=self.manifest, protocol=self.protocols.get(metric))
 
     def recipes_tried(self, row: str) -> int | None:

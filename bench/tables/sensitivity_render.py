@@ -185,7 +185,7 @@ def _head(metric: str, table: SensitivityTable) -> str:
 
 def _style(metric: str, table: SensitivityTable) -> Metric:
     style = style_of(metric, table.styles)
-    assert style is not None  # `check_table` saw it
+    assert style is not None  # `check_table` has checked it
     return style
 
 

@@ -133,7 +133,7 @@ def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
     if half == 0:
         return Judgement(NOT_TESTED, f"{compared(comparison)} {NO_SPREAD}")
     items = run.summary.measurement(comparison.better, comparison.metric).n
-    shown = f"{compared(comparison)} {interval_shown(found)}, so ±{half:.2g} at {items:,} items"
+    shown = f"{compared(comparison)} {interval_shown(found)}, half of the interval is {half:.2g} at {items:,} items"
     if not run.is_paper:
         return Judgement(not_judged(run.scope), shown)
     verdict = HOLDS if half < printed else FAILS
@@ -169,7 +169,7 @@ def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
             continue
         shown = f"{metric} of {row} {found.shown(printed)}"
         allowed = rounding + claim.digits_margin * abs(printed)
-        shown += f", printed {printed:g}, within ±{allowed:.2g}"
+        shown += f", printed {printed:g}, allowed difference ±{allowed:.2g}"
         if abs(found.value - printed) <= allowed:
             verdict = HOLDS
         else:

@@ -123,7 +123,7 @@ def weighed(verdict: str, evidence: str, effective_sources: float) -> Judgement:
         effective_sources: number of effective sources of these numbers.
     """
     if effective_sources < FEWEST_EFFECTIVE:
-        return Judgement(INCONCLUSIVE, f"{effective_sources:.1f} effective sources decide it: {evidence}")
+        return Judgement(INCONCLUSIVE, f"only {effective_sources:.1f} effective sources decide the result: {evidence}")
     return Judgement(verdict, evidence)
 
 

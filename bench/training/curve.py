@@ -67,7 +67,7 @@ class Curve:
         self._add(LOSSES, step, losses)
 
     def validated(self, step: int, figures: Mapping[str, float]) -> bool:
-        """Add a validation, and return True if it is better than all earlier ones of the run, except that of step 0.
+        """Add a validation, and return True if it is better than all earlier ones of the run. Step 0 does not count.
 
         Args:
             step: number of finished updates.

@@ -58,13 +58,13 @@ class Space:
     checkpoints: int
     """All checkpoints that exist at one time: those that are kept, and the one that is being written."""
     state: int
-    """The weights and the optimiser's numbers, which are also as many bytes of memory as gradients and numbers need."""
+    """The weights and the optimiser's numbers. Gradients and the optimiser's numbers need as many bytes of memory."""
     weights: int
     """The last and the best weights, in the store and in the folder of the run."""
 
     @classmethod
     def of(cls, sizes: DecoderConfig, recipe: DecoderRecipe) -> Space:
-        """Return the space for a decoder of these sizes. Losses and pictures come on top."""
+        """Return the space for a decoder of these sizes, without the space for losses and pictures."""
         with torch.device("meta"):
             decoder = _numbers(Decoder(sizes))
             discriminator = _numbers(PatchDiscriminator()) if _has_discriminator(recipe) else 0
@@ -127,7 +127,7 @@ def try_out(
 
     The first update of every kind is not timed, because PyTorch chooses its kernels in it. First, an update with one
     item is timed. If the passes of the run would take at most `PATIENCE`, an update with as many items at once as the
-    run has is timed as well. Otherwise time and memory are reckoned from the update with one item.
+    run has is timed as well. Otherwise time and memory are calculated from the update with one item.
 
     Args:
         create: function that returns a training on noise with a recipe. Its folder is empty and will be removed.
@@ -174,8 +174,8 @@ def try_out(
             memory = meter.before + state + each * max(0, least - meter.before - state)
     except torch.OutOfMemoryError as error:
         raise BadInputError(
-            f"training.at_once: {recipe.at_once} for {processes} processes does not fit the memory of "
-            f"{describe(device)}; expected fewer items at once, or auto for one process"
+            f"training.at_once: expected fewer items at once, or auto for one process, found {recipe.at_once} for "
+            f"{processes} processes, which do not fit the memory of {describe(device)}"
         ) from error
     return TrainingTrial(
         tried, used, share * seconds[False], share * seconds[kinds[-1]], memory=memory, device=describe(device)
@@ -203,8 +203,8 @@ def estimate_training(sizes: DecoderConfig, recipe: DecoderRecipe, trial: Traini
     """
     found = forecast_training(sizes, recipe, trial)
     free = gigabytes(free_disk(store))
-    reckoned = "" if trial.tried == trial.at_once else f", reckoned from {trial.tried} item at once"
-    update = f"{trial.seconds:.3g} s an update"
+    reckoned = "" if trial.tried == trial.at_once else f", calculated from an update with {trial.tried} item"
+    update = f"{trial.seconds:.3g} s for an update"
     if _has_discriminator(recipe):
         update += f", {trial.adversarial:.3g} s with the discriminator"
     lines = {
@@ -212,6 +212,6 @@ def estimate_training(sizes: DecoderConfig, recipe: DecoderRecipe, trial: Traini
         "disk": f"{Space.of(sizes, recipe).described()}; {free} are free at {store}",
         "memory": f"{gigabytes(trial.memory)} on {trial.device} with {trial.at_once} items at once{reckoned}",
         "time": f"{duration(found.seconds)}: {update}{reckoned}",
-        "from": "a trial on noise in one process; reading pictures, validations and figures come on top",
+        "from": "a trial on noise in one process; reading pictures, validations and figures need further time",
     }
     return [f"  {title:<8} {text}" for title, text in lines.items()]

@@ -54,8 +54,9 @@ class Objective:
     reduction: str = "sum"
     """Reduction of the reconstruction losses.
 
-    `mean` takes the mean over channels and pixels. `sum` multiplies both terms by their number, 3·H·W, as the released
-    code does when it adds the perceptual distance to the error of each pixel.
+    `mean` takes the mean over channels and pixels. `sum` multiplies this mean and the perceptual distance by the number
+    of values, 3·H·W. The released code does the same, because it adds the perceptual distance to the error of each
+    value.
     """
     adversary: str = "hinge"
     """Adversarial loss: `hinge` (as in the released code), `log` (eq. 7 of the paper), or `none`."""

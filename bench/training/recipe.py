@@ -1,4 +1,4 @@
-"""The recipe of a decoder's training: all settings that change the trained weights, except sizes, start and data.
+"""The recipe of a decoder's training: all settings that change the result, except sizes, initial weights and data.
 
 The learning rate follows the schedule of buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/lr_scheduler.py: a linear
 warm-up, then half a cosine. The discriminator has its own schedule. It begins with a rate of zero at the step at which

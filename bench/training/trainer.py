@@ -164,7 +164,7 @@ class DecoderTraining:
         self._request = Request()
         self._latest: Progressed | None = None
         self._unfinished: Progressed | None = None
-        """Update whose result the caller has not finished with, such as its validation, before an interruption."""
+        """Last update before an interruption, if the caller had not finished its work on it, such as a validation."""
         self._resume()
 
     def _adam(self, groups: Sequence[Sequence[nn.Parameter]]) -> torch.optim.Adam:
@@ -234,10 +234,10 @@ class DecoderTraining:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let SIGTERM end the caller's block at once, between two updates of a training of one process.
+        """Let SIGTERM end the caller's block at once, if the training has one process. The block follows an update.
 
-        The checkpoint of the update is then written, and says that the block is not finished. After a restart,
-        `updates` yields this update again before any other. In the first update, nothing is written.
+        On SIGTERM, the checkpoint of this update is written, and says that the block is not finished. After a restart,
+        `updates` yields this update again before any other. Nothing is written if it is the first update.
 
         Raises:
             TerminatedError: SIGTERM was received during the block or before it.
@@ -251,7 +251,7 @@ class DecoderTraining:
             raise
 
     def _statistics(self) -> list[tuple[Tensor, Tensor]]:
-        """Return each buffer of the discriminator, which its passes change, with a copy of its values."""
+        """Return each buffer of the discriminator with a copy of its values, because passes change the buffers."""
         buffers = [] if self.discriminator is None else list(self.discriminator.buffers())
         return [(buffer, buffer.clone()) for buffer in buffers]
 
@@ -262,7 +262,7 @@ class DecoderTraining:
         """Compute the gradients of one update, and return the mean of each loss over its passes.
 
         Raises:
-            TerminatedError: SIGTERM was received. Of several processes, each of them raises it before the same pass.
+            TerminatedError: SIGTERM was received. If there are several processes, all raise it before the same pass.
         """
         for optimizer in (self._optimizer, self._discriminator_optimizer):
             if optimizer is not None:

@@ -155,7 +155,7 @@ def test_a_collection_lists_each_missing_thing_once_with_its_tables(capfd: pytes
     assert shared is not None
     places, imagenet, cocoee = 30_000 * 4 * 512**2, 3_000 * 4 * 512**2, 3_500 * 512**2
     assert float(shared[1]) == pytest.approx((places + imagenet + cocoee) / 1e9, rel=0.01)
-    assert "A run now makes the experiments that are ready, " in tail
+    assert "If you start the run now, it runs the ready experiments, " in tail
 
 
 def test_a_sweep_lists_everything_that_its_jobs_lack(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -227,11 +227,11 @@ def test_a_finished_run_reports_the_error_of_its_estimate(
         assert main([*words, f"out={tmp_path / 'run'}"]) == 0
     lines = capfd.readouterr().out.splitlines()
     (said,) = [line for line in lines if line.startswith("Compared with the estimate of 20")]
-    sampled = r".*: \S+ s an item to sample instead of \S+ s \([+-]\d+%\), "
-    scored = r"\S+ s an item to score instead of \S+ s \([+-]\d+%\), "
+    sampled = r".*: sampling took \S+ s for an item instead of \S+ s \([+-]\d+%\), "
+    scored = r"scoring took \S+ s for an item instead of \S+ s \([+-]\d+%\), "
     assert re.match(sampled + scored + r"\S+ [GM]B of memory instead of \S+ [GM]B \([+-]\d+%\)\.$", said)
     taken = json.loads((tmp_path / "run" / "run.json").read_text())["taken"]
-    assert f"{taken['sampling']:.3g} s an item to sample" in said
+    assert f"sampling took {taken['sampling']:.3g} s for an item" in said
     with without_figures():
         assert main([*words, f"out={tmp_path / 'again'}"]) == 0  # all is in the store: nothing to compare
         assert "Compared with the estimate" not in capfd.readouterr().out

@@ -29,12 +29,12 @@ REMEMBERED = {**asdict(FORESEEN), "when": "2026-01-01"}
 def test_the_estimate_is_compared_with_the_work_that_was_done() -> None:
     said = hindsight(REMEMBERED, Taken(sampling=3.0, scoring=0.25, memory=5_000_000_000))
     assert said == (
-        "Compared with the estimate of 2026-01-01: 3 s an item to sample instead of 2 s (+50%), 0.25 s an item to "
-        "score instead of 0.5 s (-50%), 5 GB of memory instead of 4 GB (+25%)."
+        "Compared with the estimate of 2026-01-01: sampling took 3 s for an item instead of 2 s (+50%), scoring took "
+        "0.25 s for an item instead of 0.5 s (-50%), 5 GB of memory instead of 4 GB (+25%)."
     )
     only = hindsight(REMEMBERED, Taken(sampling=None, scoring=0.5, memory=4_000_000_000))
     assert only is not None
-    assert "to sample" not in only
+    assert "sampling" not in only
     assert "(+0%)" in only
 
 

@@ -108,8 +108,8 @@ def zipped(file: Path, name: str) -> bytes:
         (".ckpt", lambda file: zipped(file, "a/data.pkl")[:-20], "a file of torch.save whose end is missing"),
         (".ckpt", lambda file: zipped(file, "pictures.txt"), "a zip archive that torch.save did not write"),
         (".safetensors", lambda _: b"", "an empty file, where weights are expected"),
-        (".safetensors", lambda _: b"<html>Too many requests</html>", "no whole safetensors file"),
-        (".safetensors", lambda file: write_tensors(file, WHOLE_FILE).read_bytes()[:-1], "no whole safetensors file"),
+        (".safetensors", lambda _: b"<html>Too many requests</html>", "a damaged safetensors file"),
+        (".safetensors", lambda file: write_tensors(file, WHOLE_FILE).read_bytes()[:-1], "a damaged safetensors file"),
         (".safetensors", lambda file: write_tensors(file, {}).read_bytes(), "a safetensors file without any tensor"),
         (".txt", lambda _: b"notes", "expected one of the endings"),
     ],
@@ -145,7 +145,7 @@ def test_broken_and_foreign_weights_in_the_folder_of_a_pipeline_are_named_and_fe
     write_tensors(folder / WEIGHTS["vae"], {"conv_in.weight": (8, 9, 3, 3)})
     (folder / "text_encoder" / "pytorch_model.bin").touch()  # no loader opens it beside safetensors
     broken, *foreign = inspect_needs([Need("key", folder, asset, folder)])
-    assert broken.said.startswith(f"{WEIGHTS['unet']} is no whole safetensors file (")
+    assert broken.said.startswith(f"{WEIGHTS['unet']} is a damaged safetensors file, or another kind of file (")
     assert (broken.broken, broken.download) == (True, asset)
     assert [problem.said for problem in foreign] == [
         "vae has the weights of another network: none of its 1 tensors is a encoder.conv_in.weight",
@@ -217,7 +217,7 @@ def test_a_folder_at_the_wrong_level_is_named_with_the_right_one(level: str, tmp
     (right / "test_256" / "a").mkdir(parents=True)
     given = tmp_path if level == "above" else right / "test_256"
     (message,) = said(read_assets()["places"], given)
-    assert message == f"a folder without test_256; {right} has it, and may be the right folder"
+    assert message == f"a folder without test_256; {right} has them, and may be the right folder"
 
 
 def test_a_file_with_another_checksum_is_reported(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_the_list_tells_known_assets_from_unchecked_ones() -> None:
     assert "1. vgg16: VGG16 of torchvision" in text
     assert "w/vgg.pth: nothing there" in text
     assert "paths.vgg16=PATH or BENCH_VGG16=PATH" in text
-    assert "Some-1.0 (from memory, not checked)" in text
+    assert "Some-1.0 (this value was not verified)" in text
     assert f"553 MB\n   SHA-256   {asset.sha256}" in text
     assert "2. rows.mine.method.path: nothing at mine.ckpt" in lines
     assert "stage=fetch downloads 1 of them, 553 MB: vgg16" in text

@@ -131,7 +131,7 @@ def test_another_size_is_named_with_its_aspect_ratio() -> None:
     pairs = one_pair(one.pixels, one.pixels[:48], None)
     (found,) = checks(pairs, [picture_facts(one.pixels, None)], {})
     assert found.kind == "size"
-    assert "has 96×48 pixels in place of 96×96 (another aspect ratio, 50.0% off)" in found.text
+    assert "has 96×48 pixels, and its truth has 96×96 (an aspect ratio that differs by 50.0%)" in found.text
     half = one_pair(one.pixels, one.pixels[::2, ::2], None)
     (found,) = checks(half, [picture_facts(one.pixels, None)], {})
     assert "the same aspect ratio" in found.text

@@ -44,12 +44,12 @@ def test_missing_and_left_over_files_are_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_and_an_array_are_not_paired_by_guessing(tmp_path: Path) -> None:
-    with pytest.raises(BadInputError, match="whose files have no order; give a list of paths"):
+    with pytest.raises(BadInputError, match="files in a folder have no order, so give a list of paths"):
         pair(folder(tmp_path / "truth"), {"mine": PIXELS}, None)
 
 
 def test_another_number_of_arrays_is_refused() -> None:
-    with pytest.raises(BadInputError, match="edited mine: expected 3 pictures like truth, found 2"):
+    with pytest.raises(BadInputError, match="edited mine: expected 3 pictures, as many as in truth, found 2"):
         pair(PIXELS, {"mine": PIXELS[:2]}, None)
 
 

@@ -110,7 +110,7 @@ def test_an_editor_with_another_size_has_no_value_but_a_reason(tmp_path: Path) -
     numbers = scores.numbers.set_index(["metric", "editor"])
     assert numbers.loc[("pre_error", "bad"), "reason"] == "4 of 4 pictures have another size than their truth"
     assert numbers.loc[("pre_error", "good"), "value"] > 0
-    assert "another aspect ratio" in str(scores.checks[0])
+    assert "an aspect ratio that differs by" in str(scores.checks[0])
     against = scores.differences
     assert set(against["against"]) == {"bad"}
     assert (against["reason"] != "").all()
@@ -141,8 +141,8 @@ def test_a_mask_over_everything_leaves_no_known_pixel() -> None:
         ({"prompts": "abcdefghijkl"}, "prompts: expected a list of texts, found str"),
         ({"prompts": [None] * 12}, "prompts: expected printable texts, each on one line, found None"),
         ({"measures": None}, "measures: expected a name or a list of names, found NoneType"),
-        ({"measures": "clip"}, "measures: clip needs exemplars, found none"),
-        ({"measures": "prompt"}, "measures: prompt needs prompts, found none"),
+        ({"measures": "clip"}, "measures: expected exemplars, which clip needs, found none"),
+        ({"measures": "prompt"}, "measures: expected prompts, which prompt needs, found none"),
         ({"device": "meta"}, "device: expected a device that computes values, found meta"),
         ({"device": None}, "device: expected the name of a device, found None"),
         ({"reference": ["a"]}, "reference: expected one of a, b, found"),
@@ -250,7 +250,7 @@ def test_the_findings_come_first_and_the_missing_networks_last(
     assert (
         shown.index("all known pixels equal the truth")
         < shown.index("Pre_error")
-        < shown.index("lpips: no value, because of this")
+        < shown.index("lpips: no value. Reason")
     )
 
 
@@ -322,5 +322,5 @@ def test_identical_pictures_have_no_signal_to_noise_and_say_why() -> None:
 def test_a_list_of_sources_that_names_no_picture_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "truth", {"a": drawn(1)[0].pixels})
     (tmp_path / "truth" / "sources.jsonl").write_text('{"file": "a", "source": "one"}\n')
-    with pytest.raises(BadInputError, match=r"names files of this folder, such as a\.png, found a$"):
+    with pytest.raises(BadInputError, match=r"with names of files in this folder, such as a\.png, found a$"):
         bench.score(tmp_path / "truth", tmp_path / "truth", quiet=True)

@@ -175,7 +175,7 @@ def test_a_whole_autoencoder_is_refused_with_a_hint() -> None:
     ("module", "arguments", "said"),
     [
         (3, {}, "module: expected a module or a function, found int"),
-        (Enlarged, {}, "module: expected an object, found the class Enlarged; make one of it"),
+        (Enlarged, {}, "module: expected an object, found the class Enlarged; give an object of this class"),
         (changing, {"factor": 0}, "factor: expected a whole number of 1 or more, found 0"),
         (changing, {"latent_channels": 4.0}, "latent_channels: expected a whole number of 1 or more, found 4.0"),
         (changing, {"batch_size": 1}, "batch_size: expected a whole number of 2 or more, found 1"),

@@ -151,7 +151,7 @@ def test_text_to_image_has_captions_and_each_reference_picture_once(folder: Path
     assert captions == [json.loads(line) for line in (exported / "captions.jsonl").read_text().splitlines()]
     assert all(line["caption"].strip() for line in captions)
     text = (exported / "README.txt").read_text()
-    assert "They are no input" in text
+    assert "No program gets them as its input" in text
     assert "masks/" not in text
 
 

@@ -376,7 +376,7 @@ def test_wrong_weights_are_named(store: Path, tmp_path: Path, how: str, capsys: 
     message = ends_with(2, few(store, tmp_path / "out", f"profile.decoders.base={folder}"), capsys)
     assert str(folder) in message
     assert weights in message
-    assert ("is no whole safetensors file" if how == "truncated" else "expected weights that fit ") in message
+    assert ("is a damaged safetensors file" if how == "truncated" else "expected weights that fit ") in message
 
 
 def test_a_broken_pipeline_is_named(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

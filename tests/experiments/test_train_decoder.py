@@ -246,8 +246,8 @@ def test_the_check_of_a_training_estimates_its_time_memory_and_space(
     assert list(said) == ["updates", "disk", "memory", "time", "from"]
     assert "of checkpoints" in said["disk"]
     assert re.search(r"B on cpu, .* with 2 items at once", said["memory"])
-    assert ("reckoned from 1 item" in said["time"]) == (patience == 0)
-    seconds = re.search(r"([\d.e-]+) s an update, ([\d.e-]+) s with the discriminator", said["time"])
+    assert ("calculated from an update with 1 item" in said["time"]) == (patience == 0)
+    seconds = re.search(r"([\d.e-]+) s for an update, ([\d.e-]+) s with the discriminator", said["time"])
     assert seconds is not None
     assert found.forecast is not None
     assert found.forecast.seconds == pytest.approx(2 * float(seconds[1]) + 998 * float(seconds[2]), rel=0.02)

@@ -122,7 +122,7 @@ def fewer_influences(run: Path) -> None:
 
 
 SPOILED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "other items": (other_manifest, "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb (40 and 40 items)"),
+    "other items": (other_manifest, "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb; the old run has 40 items"),
     "no run.json": (lambda run: (run / "run.json").unlink(), "run.json: expected this file, which every"),
     "no results": (lambda run: (run / "results.json").unlink(), "results.json: expected this file, which every"),
     "not complete": (lambda run: change_json(run / "run.json", status="on"), "expected status complete, found on"),

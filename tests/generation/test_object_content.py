@@ -137,10 +137,10 @@ def local() -> type[nn.Module]:
     ("found", "said"),
     [
         (lambda z: z, "<lambda>"),
-        (own_function, "may use variables from elsewhere"),
-        (local()(), "no module holds under the name"),
+        (own_function, "may use variables outside the function"),
+        (local()(), "cannot be imported under the name"),
         (changed(lambda module: setattr(module, "act", lambda z: z)), "the object.act"),
-        (changed(lambda module: setattr(module, "act", own_function)), "may use variables from elsewhere"),
+        (changed(lambda module: setattr(module, "act", own_function)), "may use variables outside the function"),
         (changed(lambda module: setattr(module, "generator", np.random.default_rng(0))), "the object.generator"),
         (changed(lambda module: setattr(module, "held", torch.zeros(1, device="meta"))), "without plain values"),
         (changed(lambda module: setattr(module, "held", np.array([object()]))), "an array of Python objects"),

@@ -500,7 +500,7 @@ def test_a_tensor_that_is_wrong_is_named_as_the_file_names_it(how: str, name: st
     load_decoder(file)
     change(state, how, name)
     torch.save(state, file)
-    message = rf"model\.ckpt: expected this network's weights, found others: {says}"
+    message = rf"model\.ckpt: expected the weights of this network, found differences: {says}"
     with pytest.raises(BadInputError, match=message) as caught:
         load_decoder(file)
     assert ";" not in str(caught.value)
@@ -536,8 +536,8 @@ def test_the_first_of_many_wrong_tensors_are_named_with_their_number(tmp_path: P
             ("first_stage_model.encoder.conv_in.weight", "first_stage_model.quant_conv.weight"),
             "2 begin with first_stage_model",
         ),
-        (("decoder.block.0.layer.0.weight",), "residual blocks at every level from 0, found them at none"),
-        (("decoder.up.0.block.0.conv1.weight", "decoder.up.2.block.0.conv1.weight"), "found them at 0, 2"),
+        (("decoder.block.0.layer.0.weight",), "expected a decoder with residual blocks, found no such block"),
+        (("decoder.up.0.block.0.conv1.weight", "decoder.up.2.block.0.conv1.weight"), "found them at the levels 0, 2"),
         ((), "none among 0 tensors"),
     ],
 )

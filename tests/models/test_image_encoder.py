@@ -50,5 +50,5 @@ def test_weights_of_other_sizes_are_refused(tmp_path: Path) -> None:
     save_image_encoder(encoder(), tmp_path)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "dimension": 7}))
-    with pytest.raises(BadInputError, match="expected this network's weights, found others"):
+    with pytest.raises(BadInputError, match="expected the weights of this network, found differences"):
         load_image_encoder(tmp_path)

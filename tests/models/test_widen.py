@@ -88,8 +88,8 @@ def test_every_new_weight_can_learn() -> None:
     [
         ({"channels": (24, 48, 96), "groups": 4}, "16 channels in 4 groups and 24 channels in 4 groups"),
         ({"channels": (16, 32), "groups": 4}, "levels, found 3 and 2"),
-        ({**SMALL, "layers": 1}, "lacks layers or the branch"),
-        ({**SMALL, "conditioned": False}, "lacks layers or the branch"),
+        ({**SMALL, "layers": 1}, "expected a decoder with at least the layers and the branch"),
+        ({**SMALL, "conditioned": False}, "expected a decoder with at least the layers and the branch"),
     ],
 )
 def test_decoders_that_do_not_fit_are_refused(overrides: dict[str, object], message: str) -> None:

@@ -25,7 +25,7 @@ def test_frechet_distances_are_extrapolated_to_infinitely_many_items(dimensions:
     assert not isinstance(found, NotAvailable)
     (text,) = frechet_bias(summary, {"one": "One", "other": "Other", "cited": "Cited"})
     assert text.endswith(f": One {found.limit:.2f} ± {found.stderr:.2f} ({found.values[0]:.2f} at 40).")
-    assert "through 40 and 20 items" in text
+    assert "the values for 40 and 20 items" in text
     assert (" (an upper limit, as 20 items are fewer than 30 dimensions)" in text) == (dimensions == 30)
     assert list(frechet_bias(Summary(scored, 41), {"one": "One"})) == []
 

@@ -151,7 +151,7 @@ def test_the_page_contains_every_part_of_the_run() -> None:
         "Profile mini : small models and data made by this project: compare these numbers only with each other",
         "0.2500 ± 0.0123",
         "95 %: 0.2184 to 0.2816",
-        "8 items of 6 sources, 5.5 of them effective",
+        "8 items of 6 sources, 5.5 effective sources",
         "minus StableDiffusion: \N{MINUS SIGN}0.2500 [\N{MINUS SIGN}0.3500, \N{MINUS SIGN}0.1500] (unadjusted), "
         "p < 0.001 (Holm)",
         "÷ 1.67",

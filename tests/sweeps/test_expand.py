@@ -187,8 +187,8 @@ def test_an_interrupted_sweep_gathers_its_finished_jobs(tmp_path: Path, capsys: 
     assert len(pandas.read_csv(tmp_path / "o" / "sweep.csv")) == 1
     assert gather.main([str(tmp_path / "o")]) == 2  # the table lacks a job
     assert capsys.readouterr().err == (
-        "bench.gather: job 1: expected a record of how the job ended, found none; it still runs, or it was ended "
-        "before it could write one\n"
+        "bench.gather: job 1: expected a record of how the job ended, found none; the job still runs, or it was ended "
+        "before it could write the record\n"
     )
 
 

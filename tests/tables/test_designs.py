@@ -393,4 +393,4 @@ def test_a_design_that_few_sources_decide_is_inconclusive() -> None:
     summary = summary_of({row: {"fid": value} for row, value in zip(SIZES, (7.0, 6.0, 5.0), strict=True)}, sources=4)
     found = {one.id: one for one in judge(judged_run(9, summary, "mini", seeds=seeds))}["T9.a"]
     assert (found.verdict, found.design) == ("inconclusive", "inconclusive")
-    assert "effective sources decide it" in found.design_evidence
+    assert "effective sources decide the result" in found.design_evidence

@@ -140,7 +140,9 @@ def test_a_few_sources_are_inconclusive() -> None:
     values = np.where(np.arange(400) < 4, 1000.0, 0.0)
     found = judged(6, {"stablediffusion": {"fid": values + 7.0}, "large_nomask": {"fid": 0.0}})["T6.b"]
     assert found.verdict == "inconclusive"
-    assert found.evidence.startswith("4.1 effective sources decide it: fid large_nomask - stablediffusion: -17 [")
+    assert found.evidence.startswith(
+        "only 4.1 effective sources decide the result: fid large_nomask - stablediffusion: -17 ["
+    )
 
 
 # --- one comparison, one adjusted p-value ----------------------------------------------------------------------------
@@ -253,7 +255,9 @@ def test_a_size_decided_by_few_sources_is_inconclusive(monkeypatch: pytest.Monke
     few = {"stablediffusion": {"fid": 2.27 + FOUR_OF_400}, "large_mask": {"fid": 1.03}}
     found = judged(1, few, noise=0.1)["T1.c.size"]
     assert found.verdict == "inconclusive"
-    assert found.evidence.startswith("4.4 effective sources decide it: fid large_mask - stablediffusion: gain 1.25 [")
+    assert found.evidence.startswith(
+        "only 4.4 effective sources decide the result: fid large_mask - stablediffusion: gain 1.25 ["
+    )
     summary = summary_of(places(1.24), noise=0.1)
     difference = summary.difference("stablediffusion", "large_mask", "fid")
     assert isinstance(difference, Difference)
@@ -328,14 +332,14 @@ def test_a_step_is_resolved_if_its_interval_is_narrower() -> None:
     found = judged(9, rows)["T9.d"]
     assert found.verdict == "holds"
     assert found.evidence == (
-        "fid large_mask - base_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items, printed 0.05; "
-        "fid large_x2_mask - large_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items, printed 0.06"
+        "fid large_mask - base_mask: +0 [-0.0197, +0.0197], half of the interval is 0.02 at 400 items, printed 0.05; "
+        "fid large_x2_mask - large_mask: +0 [-0.0197, +0.0197], half of the interval is 0.02 at 400 items, printed 0.06"
     )
     mini = judged(9, rows, "mini")["T9.d"]
     assert mini.verdict == "not judged on mini"
     assert mini.evidence == (
-        "fid large_mask - base_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items; "
-        "fid large_x2_mask - large_mask: +0 [-0.0197, +0.0197], so ±0.02 at 400 items"
+        "fid large_mask - base_mask: +0 [-0.0197, +0.0197], half of the interval is 0.02 at 400 items; "
+        "fid large_x2_mask - large_mask: +0 [-0.0197, +0.0197], half of the interval is 0.02 at 400 items"
     )
     assert judged(9, rows, noise=4)["T9.d"].verdict == "does not hold"
 
@@ -359,7 +363,9 @@ def test_few_sources_resolve_no_step() -> None:
     rows = {"base_mask": {"fid": 7.0 + FOUR_OF_400}, "large_mask": {"fid": 7.0}, "large_x2_mask": {"fid": 7.0}}
     found = judged(9, rows, noise=0.1)["T9.d"]
     assert found.verdict == "inconclusive"
-    assert found.evidence.startswith("4.4 effective sources decide it: fid large_mask - base_mask: -0.01 [")
+    assert found.evidence.startswith(
+        "only 4.4 effective sources decide the result: fid large_mask - base_mask: -0.01 ["
+    )
 
 
 @pytest.mark.blackbox
@@ -374,7 +380,7 @@ def test_digits_may_be_those_of_any_row() -> None:
         return judged(1, rows, profile, noise=0.001)["T1.f"]
 
     assert found(rows).verdict == "holds"
-    assert "printed 1.03, within ±0.015" in found(rows).evidence
+    assert "printed 1.03, allowed difference ±0.015" in found(rows).evidence
     assert "base_mask" not in found(rows).evidence
     assert found({**rows, "large_mask": near}).verdict == "inconclusive"
     assert found({**rows, "large_mask": off}).verdict == "does not hold"
@@ -403,10 +409,10 @@ def test_evidence_on_digits_contains_every_value_of_every_deciding_row() -> None
     found = judged(1, {**dict.fromkeys(rows, cells), "large_mask": printed}, noise=0.001)["T1.f"]
     assert found.verdict == "holds"
     assert found.evidence == (
-        "fid_40_50 of large_mask 6.8 [6.79998, 6.80002], printed 6.8, within ±0.073; "
-        "lpips_40_50 of large_mask 0.244 [0.24398, 0.24402], printed 0.244, within ±0.0029; "
-        "fid of large_mask 1.03 [0.462, 1.6], printed 1.03, within ±0.015; "
-        "lpips of large_mask 0.141 [0.131, 0.151], printed 0.141, within ±0.0019"
+        "fid_40_50 of large_mask 6.8 [6.79998, 6.80002], printed 6.8, allowed difference ±0.073; "
+        "lpips_40_50 of large_mask 0.244 [0.24398, 0.24402], printed 0.244, allowed difference ±0.0029; "
+        "fid of large_mask 1.03 [0.462, 1.6], printed 1.03, allowed difference ±0.015; "
+        "lpips of large_mask 0.141 [0.131, 0.151], printed 0.141, allowed difference ±0.0019"
     )
 
 
@@ -417,7 +423,7 @@ def test_digits_decided_by_few_sources_are_inconclusive(monkeypatch: pytest.Monk
     one = replace(claim, metrics=("fid",), rows=("base_mask",), printed=(0.01,), roundings=(0.0005,))
     found = judge_digits(run, one)
     assert found.verdict == "inconclusive"
-    assert found.evidence.startswith("4.1 effective sources decide it: fid of base_mask 0.01 [")
+    assert found.evidence.startswith("only 4.1 effective sources decide the result: fid of base_mask 0.01 [")
     effective = run.summary.measurement("base_mask", "fid").effective_sources
     monkeypatch.setattr("bench.tables.verdicts.FEWEST_EFFECTIVE", effective)
     assert judge_digits(run, one).verdict == "holds"
@@ -440,13 +446,17 @@ def test_digits_may_differ_by_the_allowed_amount_at_either_end_of_the_interval()
     for end, beyond in zip(measured.ci95, (-math.inf, math.inf), strict=True):
         assert (at(end, 0.0), at(math.nextafter(end, beyond), 0.0)) == ("inconclusive", "does not hold")
 
+    # The margin is that of 6.80: its rounding of .005, and one hundredth of it.
+
 
 @pytest.mark.blackbox
 def test_the_allowed_difference_of_digits_does_not_grow_with_the_error() -> None:
     printed = {"fid": halves(6.80, 1.03), "lpips": halves(0.244, 0.141)}
     rows = dict.fromkeys(("base_mask", "large_mask", "large_x2_mask"), printed)
     shown = [judged(1, rows, noise=noise)["T1.f"].evidence for noise in (0.001, 1.0)]
-    assert all("within ±0.073" in text for text in shown)  # of 6.80: its rounding of .005, and one hundredth of it
+    assert all(
+        "allowed difference ±0.073" in text for text in shown
+    )  # of 6.80: its rounding of .005, and one hundredth of it
 
 
 # --- equal -----------------------------------------------------------------------------------------------------------
@@ -487,7 +497,7 @@ def test_evidence_on_an_equality_contains_interval_and_margin_of_each_metric() -
     assert judged(6, rows)["T6.a"].evidence == f"{shown}; {scores}"
     rows["large_nomask"] = {"fid": 19.94, "inception_score": 37.2}
     turns = "above half of the difference that decides another statement, fid large_nomask - stablediffusion: -0.06"
-    assert judged(6, rows)["T6.a"].evidence == f"no margin: {shown} is {turns}; {scores}"
+    assert judged(6, rows)["T6.a"].evidence == f"{shown}; this margin is {turns}; {scores}"
 
 
 @pytest.mark.blackbox
@@ -496,7 +506,9 @@ def test_an_equality_decided_by_few_sources_is_inconclusive() -> None:
     rows["stablediffusion"]["fid"] = 20.0 + FOUR_OF_400  # type: ignore[assignment]
     found = judged(6, rows, noise=0.1)["T6.a"]
     assert found.verdict == "inconclusive"
-    assert found.evidence.startswith("4.4 effective sources decide it: fid base_nomask - stablediffusion: -0.01 [")
+    assert found.evidence.startswith(
+        "only 4.4 effective sources decide the result: fid base_nomask - stablediffusion: -0.01 ["
+    )
 
 
 @pytest.mark.blackbox
@@ -555,7 +567,7 @@ def test_an_equality_is_limited_by_the_smallest_decided_difference_of_its_metric
     assert "no margin" not in near["T6.a"].evidence
     rows["large_nomask"]["fid"] = 19.93 + FOUR_OF_400  # type: ignore[assignment]
     few = judged(6, rows, noise=0.01)
-    assert "effective sources decide it" in few["T6.b"].evidence
+    assert "effective sources decide the result" in few["T6.b"].evidence
     assert "no margin" not in few["T6.a"].evidence
 
 
@@ -574,7 +586,7 @@ def test_a_margin_above_half_the_deciding_difference_is_invalid() -> None:
     found = judged(6, rows)
     assert found["T6.b"].verdict == "holds"
     assert found["T6.a"].verdict == "not tested"
-    assert "no margin" in found["T6.a"].evidence
+    assert "this margin is above half" in found["T6.a"].evidence
     assert "fid large_nomask - stablediffusion: -0.06" in found["T6.a"].evidence
     rows["large_nomask"] = {"fid": 19.8, "inception_score": 37.2}
     assert judged(6, rows)["T6.a"].verdict == "holds"
@@ -652,7 +664,9 @@ def test_outcomes_on_structure_are_taken_from_their_comparison() -> None:
     assert found(x2=NotAvailable("no branch")).evidence == "no branch"
     apart = found(x2=Judgement("does not hold", "apart by 1"))
     assert (apart.verdict, apart.evidence, apart.by) == ("does not hold", "apart by 1", "harness")
-    with pytest.raises(ValueError, match=r"^these ids belong to no statement on structure: T2\.a, x5$"):
+    with pytest.raises(
+        ValueError, match=r"^these ids belong to no statement that is decided outside a table: T2\.a, x5$"
+    ):
         judge(run, structure={"x5": True, "x2": True, "T2.a": True})
 
 
@@ -672,7 +686,7 @@ def test_the_cost_of_the_larger_decoder_is_judged_as_a_size() -> None:
 def test_presence_is_judged_by_a_fixed_threshold(ci95: tuple[float, float], expected: str) -> None:
     assert at_least("x6", sum(ci95) / 2, ci95, 30.0, "share").verdict == expected
     few = at_least("x6", sum(ci95) / 2, ci95, 4.0, "share")
-    assert (few.verdict, few.evidence[:34]) == ("inconclusive", "4.0 effective sources decide it: s")
+    assert (few.verdict, few.evidence[:39]) == ("inconclusive", "only 4.0 effective sources decide the r")
 
 
 @pytest.mark.blackbox
@@ -724,7 +738,7 @@ def test_ratios_of_two_runs_are_compared(editing: float, expected: str) -> None:
     painting = summary_of({**ours, "paint_by_example": {"pre_error": editing}})
     (found,) = judge_across({2: inpainting, 5: painting}, "mini")
     assert (found.id, found.verdict, found.scope) == ("T5.f", expected, "mini")
-    assert f"pre_error of base_mask falls 4-fold and {editing:.3g}-fold" in found.evidence
+    assert f"pre_error of base_mask falls by the factors 4 and {editing:.3g}" in found.evidence
 
 
 def errors(reference: str, value: float | np.ndarray, base: float = 1.0, *, sources: int = 400) -> Summary:
@@ -739,12 +753,15 @@ def test_evidence_on_two_runs_contains_the_ratio_of_their_ratios() -> None:
     both = {2: errors("stablediffusion", 4.0), 5: errors("paint_by_example", 8.0)}
     (found,) = judge_across(both, "mini")
     assert found.evidence == "; ".join(
-        f"pre_error of {row} falls 4-fold and 8-fold, ratio of the two 2 [1.96, 2.04] (unadjusted), p < 0.001 (Holm)"
+        f"pre_error of {row} falls by the factors 4 and 8, ratio of the two 2 [1.96, 2.04] "
+        "(unadjusted), p < 0.001 (Holm)"
         for row in ("base_mask", "large_mask")
     )
     both = {2: errors("stablediffusion", 4.0, 2.0), 5: errors("paint_by_example", 8.0, 2.0)}
     (found,) = judge_across(both, "mini")
-    assert "pre_error of base_mask falls 2-fold and 4-fold, ratio of the two 2 [1.98, 2.02] (unadj" in found.evidence
+    assert (
+        "pre_error of base_mask falls by the factors 2 and 4, ratio of the two 2 [1.98, 2.02] (unadj" in found.evidence
+    )
 
 
 @pytest.mark.blackbox
@@ -755,7 +772,9 @@ def test_two_runs_differ_only_with_enough_sources_and_below_the_level(
     few = errors("paint_by_example", 8.0 + 1000 * FOUR_OF_400)
     (found,) = judge_across({2: inpainting, 5: few}, "mini")
     assert found.verdict == "inconclusive"
-    assert found.evidence.startswith("4.1 effective sources decide it: pre_error of base_mask falls 4-fold and 18-fold")
+    assert found.evidence.startswith(
+        "only 4.1 effective sources decide the result: pre_error of base_mask falls by the factors 4 and 18"
+    )
     monkeypatch.setattr("bench.tables.judging.holm", lambda p_values: [0.05 for _ in p_values])
     (found,) = judge_across({2: inpainting, 5: errors("paint_by_example", 8.0)}, "mini")
     assert found.verdict == "inconclusive"
@@ -876,7 +895,7 @@ def test_an_infinite_ratio_decided_by_one_item_is_inconclusive() -> None:
     summary.scored.rows["stablediffusion"]["pre_error"] = np.eye(400)[0]  # type: ignore[index]
     found = {one.id: one for one in judge(judged_run(2, summary))}
     assert (found["T2.c"].verdict, found["T2.c.size"].verdict) == ("inconclusive", "inconclusive")
-    assert found["T2.c.size"].evidence.startswith("1.0 effective sources decide it")
+    assert found["T2.c.size"].evidence.startswith("only 1.0 effective sources decide the result")
 
 
 @pytest.mark.blackbox

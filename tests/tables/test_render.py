@@ -253,8 +253,8 @@ def test_separate_rows_have_their_own_table_and_copied_numbers_are_marked() -> N
     assert main[3][1:] == ["–"]
     assert paper[2:] == [["StableDiffusion", "0.255"], ["Ours (base) w/ mask ‡", "0.137"]]
     assert effects[2:] == [
-        ["branch at base", "these networks", "-0.2500 [-0.3500, -0.1500]"],
-        ["branch at base", "over training seeds", "-0.2000 [-0.5000, 0.1000]"],
+        ["branch at base", "the measured networks", "-0.2500 [-0.3500, -0.1500]"],
+        ["branch at base", "all training seeds", "-0.2000 [-0.5000, 0.1000]"],
     ]
     assert hole[2:] == [["StableDiffusion", "0.4000 ± 0.0100"]]
     assert apart[2:] == [["Dec(Enc(x)) †", "0.2000 ± 0.0100"]]

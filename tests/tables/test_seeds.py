@@ -93,7 +93,7 @@ def test_a_run_with_other_images_has_no_values_of_the_study() -> None:
         2, manifest="manifest", protocols={"fid": "p"}, decoders=DECODERS, altered=["generator.steps=4", "seed=3"]
     )
     assert run.values("base_mask", "fid") == NotAvailable(
-        "this run has generator.steps=4, seed=3; the training seeds were compared without it"
+        "this run has generator.steps=4, seed=3; the values over training seeds were measured without that"
     )
 
 

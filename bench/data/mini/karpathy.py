@@ -48,7 +48,7 @@ def _write(folder: Path, split: str, images: int, seed: int) -> None:
         scene = numbered_scene(index, seed, data_set="karpathy", split=split)
         entry = _entry(index, number + 1, kind, scene)
         entries.append(entry)
-        if kind == "train":  # their pictures are a separate download
+        if kind == "train":  # COCO's training pictures are a separate download
             continue
         file = f"{entry['filepath']}/{entry['filename']}"
         write_picture(folder / file, draw_scene(scene), quality=JPEG_QUALITY)

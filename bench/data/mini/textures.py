@@ -1,11 +1,11 @@
-"""Draws pictures that have textures like photographs, with light, hidden parts, blur and film grain.
+"""Draws pictures with textures like those of photographs: with light, blur, film grain, and objects that overlap.
 
 They are used together with real photographs, in the split `val` only. Installed packages contain few photographs, and
 many crops of one photograph are not independent. Each picture that is drawn here has a different source.
 
 Fractal fields follow the 1/f² power spectrum of natural images (Field, "Relations between the statistics of natural
-images and the response properties of cortical cells", 1987). Leaves and pebbles that hide each other, with sizes of
-a power law, follow the dead leaves model (Lee, Mumford and Huang, "Occlusion models for natural images", 2001).
+images and the response properties of cortical cells", 1987). Leaves and pebbles hide each other, and their sizes
+follow a power law, as in the dead leaves model (Lee, Mumford and Huang, "Occlusion models for natural images", 2001).
 Surfaces are lit by Lambert's cosine law.
 """
 

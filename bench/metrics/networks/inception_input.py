@@ -1,7 +1,7 @@
 """Three ways to resize images for the Inception network, which takes 299×299 pixels.
 
-Packages that report FID resize in different ways, and this changes the FID. Each way is called a flavour. The side can
-also be another one than 299.
+Packages that report FID resize in different ways, and this changes the FID. Each way is called a flavour. The
+functions can also resize to other numbers of pixels than 299.
 
 - `lama` is the way of the paper's inpainting evaluation and of pytorch-fid. The source is advimman/lama at 786f593,
   saicinpainting/evaluation/losses/fid/inception.py.

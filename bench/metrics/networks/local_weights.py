@@ -26,7 +26,7 @@ the rest is cut."""
 
 
 def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
-    """Read the state dict, which is the tensors by their names, from a file. The tensors are on the CPU.
+    """Read a state dict, which contains tensors by their names, from a file. The tensors are on the CPU.
 
     Args:
         path: path of a `.safetensors` file, or of a file that `torch.save` wrote. The latter must contain a state dict,

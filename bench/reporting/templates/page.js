@@ -3,13 +3,13 @@
   const root = document.documentElement;
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
-  // --- dark and light: the system's, until the button is pressed ---
+  // --- dark and light: follow the system until the reader presses the button ---
   const remembered = (value) => {
     try {
       if (value) localStorage.setItem("theme", value);
       return localStorage.getItem("theme");
     } catch {
-      return null; // a page from a file may have no storage
+      return null; // a page that was opened as a file may have no storage
     }
   };
   if (remembered()) root.dataset.theme = remembered();
@@ -23,7 +23,7 @@
     root.classList.toggle("intervals", box.checked);
   }));
 
-  // --- the command, copied ---
+  // --- copy the command ---
   all("[data-copy]").forEach((button) => {
     button.hidden = false;
     button.addEventListener("click", async () => {
@@ -33,12 +33,12 @@
         await navigator.clipboard.writeText(command.textContent);
         button.textContent = "Copied";
       } catch {
-        button.textContent = "Selected"; // the clipboard is not ours: the reader copies what is marked
+        button.textContent = "Selected"; // without access to the clipboard, the reader copies the selection
       }
     });
   });
 
-  // --- the gallery: which items ---
+  // --- the gallery: show the items of the chosen row and metric ---
   const filters = document.querySelector("[data-filters]");
   if (filters) {
     const ranks = ["best", "median", "worst"];
@@ -72,7 +72,7 @@
   const LARGEST = 16, STEP = 1.5, MOVE = 0.12;
   all("[data-item]").forEach((item) => {
     const stage = item.querySelector("[data-stage]"), level = item.querySelector("[data-level]");
-    let zoom = 1, x = 0, y = 0; // the upper left corner's place, in sides of a picture
+    let zoom = 1, x = 0, y = 0; // position of the upper left corner; the unit is the side of a picture
     const set = (newZoom, newX, newY) => {
       zoom = Math.min(LARGEST, Math.max(1, newZoom));
       const within = (value) => Math.min(0, Math.max(1 - zoom, value));
@@ -112,14 +112,14 @@
 
     stage.addEventListener("wheel", (event) => {
       const view = viewOf(event), inward = event.deltaY < 0;
-      const ours = event.ctrlKey || document.activeElement === stage; // else the page scrolls
+      const ours = event.ctrlKey || document.activeElement === stage; // otherwise the wheel scrolls the page
       if (!view || !ours || (!event.ctrlKey && zoom === 1 && !inward)) return;
       event.preventDefault();
       zoomAt(Math.exp(-event.deltaY * (event.ctrlKey ? 0.01 : 0.002)), ...place(event, view));
     }, { passive: false });
 
     stage.addEventListener("dblclick", (event) => {
-      const view = viewOf(event); // none where the pointer is captured, as it is in a zoomed picture
+      const view = viewOf(event); // null if the stage has captured the pointer, as it does while zoomed
       if (zoom > 1) set(1, 0, 0);
       else if (view) zoomAt(4, ...place(event, view));
     });

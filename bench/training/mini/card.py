@@ -50,8 +50,8 @@ def _head(card: Mapping[str, Any]) -> list[str]:
         f"- Shipped: {card['shipped']}; half precision, {card['bytes'] / 1e6:.1f} MB",
         f"- torch {card['versions']['torch']}, diffusers {card['versions']['diffusers']}",
         "",
-        "All values are measured on the development split, which shares no scene, word or photograph with the split "
-        "that tables are made of, except those whose names end in `_train`: they are measured on training pictures. "
+        "Values whose names end in `_train` are measured on training pictures, and all other values on the "
+        "development split. This split shares no scene, word or photograph with the split of the tables. "
         "The networks were measured before their weights were rounded to half precision. 'Recipes tried' counts every "
         "recipe that was measured on the development split, the chosen one included.",
         "",

@@ -66,7 +66,7 @@ class ExemplarPart(UNetRecipe, Part):
     patch: int
     image_width: int
     image_layers: int
-    """Number of layers of the image encoder, four or more; with fewer, the pipeline's encoder has no mapper."""
+    """Number of layers of the image encoder, four or more. With fewer, diffusers' `PaintByExampleMapper` is empty."""
     naming: Schedule
     """Schedule of the image encoder's training. The encoder learns to recognise things before the UNet is trained."""
     scenes: int

@@ -31,7 +31,8 @@ LETTERS = string.ascii_uppercase
 class FeaturesPart(ScheduledPart):
     """The recipe of a classifier of scenes.
 
-    It recognises the texture, the main shape and its colour, the letters of the word, and the photograph.
+    It recognises the texture, the main shape and its colour, and the letters of the word in a scene. For a picture
+    without a word, it recognises the photograph from which the picture comes.
     """
 
     widths: Sequence[int]

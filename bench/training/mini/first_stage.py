@@ -1,4 +1,4 @@
-"""Mini models: first stages in diffusers' own format. The module has the KL autoencoder and the base class of all."""
+"""Mini models: the KL autoencoder, and the base class of all first stages. They are written in diffusers' format."""
 
 from __future__ import annotations
 

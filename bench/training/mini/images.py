@@ -1,8 +1,8 @@
 """Training images in memory. A batch depends only on its seeds, and images are cropped like in the released code.
 
 See buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py. A crop is a random square whose side is 0.5 to 1
-times the picture's shorter side, scaled by area averaging. Masks are those of `random_thick_256` without rejection. A
-mask is replaced by a full mask with probability 0.5.
+times the picture's shorter side, scaled by area averaging. Masks are drawn as for `random_thick_256`,
+but masks with large holes are kept. A mask is replaced by a full mask with probability 0.5.
 """
 
 from __future__ import annotations
