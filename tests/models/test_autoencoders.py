@@ -1,6 +1,7 @@
 """Tests of the adapters for autoencoders: they equal diffusers' own calls, and refuse what does not fit."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from bench.errors import BadInputError
+from bench.models import build_decoder, save_decoder
 from bench.models.autoencoders import KNOWN, Autoencoder, Latents, LatentSpace, load_autoencoder, padded
 from bench.models.autoencoders.adapters import ADAPTERS
 from tests.models.tiny_autoencoders import SETTINGS, tiny_autoencoder
@@ -20,6 +22,7 @@ SPACES = {"tiny": "sd3"}
 """Name of the space with which a tiny autoencoder is read, if it needs one."""
 TINY16 = {"latent_channels": 16}
 SIDE = 32
+PAGE = Path(__file__).parents[2] / "docs" / "autoencoders.md"
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +131,55 @@ def test_files_make_an_exact_round_trip(folders: dict[str, Path], name: str, tmp
     again = load_autoencoder(tmp_path, space=SPACES.get(name, ""))
     assert again.space == autoencoder.space
     assert torch.equal(again.encode(pictures()).values, autoencoder.encode(pictures()).values)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("conditioned", [False, True])
+def test_an_own_decoder_decodes_the_latents_of_its_encoder(
+    folders: dict[str, Path], tmp_path: Path, conditioned: bool
+) -> None:
+    decoder = build_decoder("base" if conditioned else "vanilla", channels=(8, 8), layers=1, groups=4).eval()
+    save_decoder(decoder, tmp_path)
+    autoencoder = load_autoencoder(tmp_path, encoder=folders["kl4"])
+    first_stage = loaded(folders, "kl4")
+    image, mask = pictures(), torch.ones(2, 1, SIDE, SIDE)
+    mask[..., 8:20, 4:24] = 0
+    z = autoencoder.encode(image)
+    assert torch.equal(z.values, first_stage.encode(image).values)
+    with torch.no_grad():
+        inputs = first_stage.network.post_quant_conv(z.values)
+        expected = decoder(inputs, image, mask) if conditioned else decoder(inputs)
+    torch.testing.assert_close(autoencoder.decode(z, image, mask), expected, rtol=0, atol=1e-6)
+    assert first_stage.decode(z).shape == image.shape  # the two share their latents
+
+
+@pytest.mark.blackbox
+def test_an_own_decoder_needs_an_encoder_that_fits(folders: dict[str, Path], tmp_path: Path) -> None:
+    save_decoder(build_decoder("vanilla", channels=(8, 8), layers=1, groups=4), tmp_path)
+    with pytest.raises(BadInputError, match="encoder: expected the folder of an autoencoder, because Decoder has no"):
+        load_autoencoder(tmp_path)
+    with pytest.raises(BadInputError, match="expected latents with 4 channels and the factor 2, found 16 channels and"):
+        load_autoencoder(tmp_path, encoder=folders["kl16"])
+    with pytest.raises(BadInputError, match="encoder: expected none, because AutoencoderKL has an encoder, found"):
+        load_autoencoder(folders["kl4"], encoder=folders["kl4"])
+
+
+@pytest.mark.blackbox
+def test_the_adapter_of_the_page_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    names: dict[str, Any] = {}
+    exec(next(block for block in blocks if "class Pooled" in block), names)
+    autoencoder = names["autoencoder"]
+    z = autoencoder.encode(pictures())
+    assert autoencoder.decode(z).shape == (2, 3, SIDE, SIDE)
+    with pytest.raises(BadInputError, match="multiples of 4"):
+        autoencoder.encode(pictures(30))
+
+
+@pytest.mark.blackbox
+def test_the_page_lists_every_class_and_space() -> None:
+    text = PAGE.read_text()
+    assert [name for name in (*ADAPTERS, *KNOWN) if f"`{name}`" not in text] == []
 
 
 @pytest.mark.blackbox

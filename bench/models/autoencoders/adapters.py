@@ -12,6 +12,7 @@ from torch import Tensor
 from bench.errors import BadInputError
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import LatentSpace
+from bench.models.decoder import Decoder
 
 __all__ = [
     "ADAPTERS",
@@ -21,6 +22,7 @@ __all__ = [
     "Flux2",
     "Normal",
     "OneFrame",
+    "OwnDecoder",
     "Quantised",
     "Representation",
     "Tiny",
@@ -222,6 +224,42 @@ class Representation(Autoencoder):
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         sample: Tensor = self.network.decode(z).sample
         return 2 * sample - 1
+
+
+class OwnDecoder(Autoencoder):
+    """A decoder of this project, behind the encoder whose latents it decodes."""
+
+    def __init__(self, network: Decoder, of: Autoencoder) -> None:
+        """Set the decoder and the autoencoder to which the encoder belongs.
+
+        Args:
+            network: the decoder.
+            of: an autoencoder of diffusers with the same latents. Its `post_quant_conv` is applied before the decoder.
+
+        Raises:
+            BadInputError: the decoder expects latents with another number of channels or another factor.
+        """
+        super().__init__(network, of.space)
+        self.of, self.conditioned = of, network.config.conditioned
+        own = network.config.latent_channels, 2 ** (len(network.config.channels) - 1)
+        if own != (of.space.channels, of.space.factor):
+            raise BadInputError(
+                f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "
+                f"{of.space.channels} channels and the factor {of.space.factor}"
+            )
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        return LatentSpace("", network.config.latent_channels, 2 ** (len(network.config.channels) - 1))
+
+    def encoded(self, image: Tensor) -> Tensor:
+        return self.of.encoded(image)
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        quantised = getattr(self.of.network, "post_quant_conv", None)
+        inputs = z if quantised is None else quantised(z)
+        decoded: Tensor = self.network(inputs, image, mask) if self.conditioned else self.network(inputs)
+        return decoded
 
 
 ADAPTERS: Mapping[str, type[Autoencoder]] = {

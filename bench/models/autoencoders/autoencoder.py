@@ -68,7 +68,7 @@ class Autoencoder(nn.Module, ABC):
         """Number type in which the network should compute: `float32` if its configuration asks for it on half
         precision hardware (`force_upcast`), and otherwise `any`.
         """
-        return "float32" if getattr(self.network.config, "force_upcast", False) else "any"
+        return "float32" if getattr(getattr(self.network, "config", None), "force_upcast", False) else "any"
 
     @torch.no_grad()
     def encode(self, image: Tensor) -> Latents:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,39 +12,51 @@ import torch
 from torch import Tensor
 
 from bench.config.opened_files import only_pickled
-from bench.data.listing import few
 from bench.errors import BadInputError
-from bench.models.autoencoders.adapters import ADAPTERS
+from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name
-from bench.models.checkpoints import network_settings
+from bench.models.checkpoints import OWN, load_decoder, network_settings
 from bench.runtime.libraries import quiet
 
 __all__ = ["load_autoencoder"]
 
 
-def load_autoencoder(path: str | Path, *, space: str = "") -> Autoencoder:
+def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> Autoencoder:
     """Read an autoencoder in float32.
 
     Args:
-        path: a folder that diffusers wrote for one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`.
+        path: a folder that diffusers wrote for one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`; or
+            a decoder that `save_decoder` wrote in the layout `own`.
+        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose latents it decodes; None for
+            all other classes, which have an encoder.
         space: name of its latent space. Without a name, the space is the known one with the same sizes and scaling;
             if there is none, a name is made from the encoder's weights. An `AutoencoderTiny` needs one of the names
             in `bench.models.autoencoders.space.KNOWN`.
 
     Raises:
-        BadInputError: the folder has no `config.json` or another class; weights are missing, do not fit or contain
-            NaN; or the space is unknown or does not fit.
+        BadInputError: the folder has no `config.json`, or its class is unknown; weights are missing, do not fit or
+            contain NaN; the space is unknown or does not fit; or the argument `encoder` is missing or not needed.
     """
-    import diffusers  # imported here, because it takes seconds
-
     path = Path(path)
     kind = str(network_settings(path).get("_class_name"))
+    if kind == OWN:
+        if encoder is None:
+            raise BadInputError(f"{path}: encoder: expected the folder of an autoencoder, because {OWN} has no encoder")
+        return OwnDecoder(load_decoder(path), load_autoencoder(encoder, space=space))
     if kind not in ADAPTERS:
         raise BadInputError(
-            f"{path / 'config.json'}: _class_name: expected one of {', '.join(ADAPTERS)}, found {kind}; "
-            "docs/extending.md describes how to add another class"
+            f"{path / 'config.json'}: _class_name: expected one of {', '.join((*ADAPTERS, OWN))}, found {kind}; "
+            "docs/autoencoders.md shows how to write an adapter for another class"
         )
+    if encoder is not None:
+        raise BadInputError(f"{path}: encoder: expected none, because {kind} has an encoder, found {encoder}")
+    return _of_diffusers(path, kind, space)
+
+
+def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
+    import diffusers  # imported here, because it takes seconds
+
     adapter = ADAPTERS[kind]
     try:
         with quiet():
@@ -60,16 +72,21 @@ def load_autoencoder(path: str | Path, *, space: str = "") -> Autoencoder:
         raise BadInputError(f"{path}: the autoencoder does not load ({error})") from error
     if found["missing_keys"]:  # diffusers leaves such weights random
         raise BadInputError(
-            f"{path}: expected all weights of {kind}, found none for {few(sorted(found['missing_keys']))}"
+            f"{path}: expected all weights of {kind}, found none for {_first(sorted(found['missing_keys']))}"
         )
     _require_finite(network.state_dict(), path)
     return adapter(network, _space(adapter, network, space, path))
 
 
+def _first(names: Sequence[str]) -> str:
+    """Return a text with the first three names and, if there are more, the number of the remaining names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
 def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     broken = [name for name, values in tensors.items() if not bool(torch.isfinite(values).all())]
     if broken:
-        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
+        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {_first(broken)}")
 
 
 def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> LatentSpace:
