@@ -143,9 +143,6 @@ class Sampling:
         self.counts = {"sampled": sampled, "stored": max(0, len(items) - sampled)}
         return list(spans)
 
-    def _is_right(self, key: str, kind: str, arrays: Arrays) -> bool:
-        return self._fits[key](kind, arrays)
-
     def _key(self, lines: list[dict[str, Any]], kind: str) -> str:
         """Return the store key of one kind of latents of a block.
 
