@@ -1,6 +1,6 @@
-"""Blending of the hole that another method painted with the known pixels, so that the seam is less visible.
+"""Two ways to blend a method's image with the known pixels, so that the seam at the edge of the hole is less visible.
 
-This module has two ways of blending. Both use only the method's image and the known pixels.
+Both use only the image that the method painted and the known pixels.
 
 Poisson blending follows Pérez et al., "Poisson image editing" (2003), equations 3 and 7 to 8. The equations are solved
 by a sparse factorisation, exactly up to rounding. OpenCV's `seamlessClone` is not used, because it works with 8 bits,
@@ -9,8 +9,9 @@ shrinks the mask, and also changes known pixels in the box around the hole.
 Laplacian blending follows Burt and Adelson, "A multiresolution spline with application to image mosaics" (1983), with
 OpenCV's image pyramids.
 
-Both compute on the CPU, in threads, one picture in each. The factorisation and OpenCV's functions release Python's
-global interpreter lock. A run therefore decodes and measures other rows on its device at the same time.
+Both compute on the CPU, in threads, each of which handles one picture at a time. The factorisation and OpenCV's
+functions release Python's global interpreter lock. A run therefore decodes and measures other rows on its device at the
+same time.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ COARSEST = 16
 
 
 class Blend(Over):
-    """The base class of both ways of blending, which corrects each picture in a thread of its own."""
+    """The base class of both ways of blending. It computes the corrections of several pictures at once, in threads."""
 
     def blended(self, batch: Batch, painted: Tensor, corrections: Tensor) -> Tensor:
         """Return the blended images B×3×H×W.
@@ -52,12 +53,12 @@ class Blend(Over):
         Args:
             batch: the batch.
             painted: images B×3×H×W of the method whose images are blended.
-            corrections: results of `correction` in the same shape.
+            corrections: results of `correction` for all images, as one tensor in the shape of `painted`.
         """
         raise NotImplementedError
 
     def correction(self, difference: Picture, hole: Hole) -> Picture:
-        """Return the correction of one painted picture, H×W×3 float64.
+        """Return the correction that `blended` adds to one painted picture, H×W×3 float64.
 
         Args:
             difference: true picture minus painted picture, H×W×3 float64. Values in the hole must not be used.
@@ -98,11 +99,11 @@ def _threads() -> ThreadPoolExecutor:
 
 
 class PoissonBlend(Blend):
-    """Poisson blending: known pixels stay unchanged, and the hole keeps the gradients of the other method's image.
+    """Poisson blending: known pixels stay unchanged, and the hole keeps the gradients of the wrapped method's image.
 
-    In the hole, a correction is added to the other method's image. The correction is the smoothest function that equals
-    the difference between the known pixels and that image at the hole's edge. If no pixel is known, the image stays
-    unchanged.
+    In the hole, a correction is added to the wrapped method's image. The correction is the smoothest function that
+    equals, at the hole's edge, the difference between the known pixels and that image. If no pixel is known, the image
+    stays unchanged.
     """
 
     def blended(self, batch: Batch, painted: Tensor, corrections: Tensor) -> Tensor:
@@ -113,11 +114,13 @@ class PoissonBlend(Blend):
 
 
 class LaplacianBlend(Blend):
-    """Laplacian blending of the other method's image with the known pixels: coarse structures are mixed more widely.
+    """Laplacian blending of the wrapped method's image with the known pixels.
 
-    Known pixels near the hole change, and with more levels, known pixels further away change too. The error over known
-    pixels shows this cost. The true pixels of the hole are not used. In the hole, the difference between the two
-    pictures is estimated from the known pixels around it; where these are far away, a coarser level gives the estimate.
+    Fine structures are mixed only near the hole's edge, and coarse structures over a wider area. Known pixels near the
+    hole therefore change, and with more levels, known pixels further away change too. The error over known pixels shows
+    this cost. The true pixels of the hole are not used. In the hole, the difference between the true and the painted
+    picture is estimated from the known pixels around the hole. Where these are far away, a coarser level of the pyramid
+    gives the estimate.
     """
 
     def __init__(self, of: Method, *, levels: int | None = None) -> None:
@@ -125,8 +128,8 @@ class LaplacianBlend(Blend):
 
         Args:
             of: the method whose images are blended.
-            levels: number of times that the picture is reduced to half its size, 1 or more. None takes the largest
-                number for which the coarsest level has a side of 16 pixels or more, but at least 1.
+            levels: number of times that the picture's height and width are halved, 1 or more. None takes the largest
+                number for which both sides of the coarsest level have 16 pixels or more, but at least 1.
 
         Raises:
             ValueError: `levels` is less than one.
@@ -211,12 +214,12 @@ def _filled(difference: Picture, hole: Picture) -> Picture:
 
 
 def _mixed_in(difference: Picture, hole: Picture, levels: int) -> Picture:
-    """Mix a picture with zeros at every level of a pyramid: the picture outside the hole, zeros in the hole.
+    """Blend a picture outside the hole with zeros in the hole, separately at each level of a Laplacian pyramid.
 
     Args:
         difference: picture H×W×3.
         hole: H×W, 1 in the hole.
-        levels: number of levels above the finest one.
+        levels: largest number of levels in addition to the finest one. There are fewer if a side shrinks to 1 pixel.
     """
     gaussian, weights = [difference], [1 - hole.astype(np.float64)]
     for _ in range(levels):

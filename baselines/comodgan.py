@@ -29,18 +29,19 @@ ENTRY = ("G_synthesis.E.", "_0.FromRGB.0.weight")
 
 
 class CoModGAN(Method):
-    """The method CoModGAN: the hole painted by the network, and the known pixels unchanged."""
+    """The method CoModGAN. Its network paints the hole, and the known pixels stay unchanged."""
 
     def __init__(self, weights: str, *, seed: int = 0, training: str = "") -> None:
         """Load weights. The size of the network, and of the images that it accepts, follows from the weights.
 
         Args:
-            weights: `co-mod-gan-places2-050000_net_G_ema.pth` of the port, which contains the authors' own weights.
+            weights: path of `co-mod-gan-places2-050000_net_G_ema.pth` from zengxianyu/co-mod-gan-pytorch. This file
+                contains the authors' own weights.
             seed: seed of the random vectors and noise.
             training: description of how long the network was trained, for the table.
 
         Raises:
-            BadInputError: the file is missing or broken, or holds another network.
+            BadInputError: the file is missing or broken, or does not hold the weights of CoModGAN's generator.
         """
         path = Path(weights)
         tensors = {name.removeprefix("module."): value for name, value in read_tensors(path).items()}
@@ -69,7 +70,14 @@ class CoModGAN(Method):
             return torch.where(hole, painted, batch.image)
 
     def _draw_noise(self, ids: tuple[str, ...]) -> list[Tensor]:
-        """Draw the random vectors and the noise maps of images, with a separate random generator for each image."""
+        """Draw random vectors and noise maps for images, with a separate random generator for each image.
+
+        Args:
+            ids: ids of the images, on which the random values depend.
+
+        Returns:
+            The random vectors, B×latent, followed by one tensor B×1×h×w for each noise map of the network.
+        """
         shapes: list[tuple[int, ...]] = [(self.network.latent,)]
         shapes += [(1, *shape) for shape in self.network.noise_shapes()]
         generators = [numpy_generator(self.seed, name, "comodgan") for name in ids]
@@ -80,7 +88,7 @@ class CoModGAN(Method):
 
 
 def _sized(tensors: Mapping[str, Tensor]) -> CoModGANGenerator:
-    """Create a generator with the size of the given tensors, or with the authors' size if they do not show a size."""
+    """Create a generator whose size fits the given tensors. If they do not show a size, use the authors' size."""
     before, after = ENTRY
     sides = [name[len(before) : -len(after)] for name in tensors if name.startswith(before) and name.endswith(after)]
     dense = tensors.get("G_mapping.G_mapping.Dense0.weight")

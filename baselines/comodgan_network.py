@@ -32,13 +32,16 @@ BLUR = (1.0, 3.0, 3.0, 1.0)
 
 
 class CoModGANGenerator(nn.Module):
-    """A generator of images of one size, a power of 2, from images, masks, random vectors and noise."""
+    """A network that paints square images, all with the same side, which is a power of 2.
+
+    Its inputs are images, masks, random vectors and noise.
+    """
 
     def __init__(self, size: int = 512, *, latent: int = 512, base: int = 16384, widest: int = 512) -> None:
         """Initialise with random weights.
 
         Args:
-            size: side of the images, 8 or more.
+            size: side of the images in pixels, a power of 2, 8 or more.
             latent: length of the random vectors.
             base: number that determines the channels: a layer at side s has 2 × `base` / s channels, at most `widest`.
             widest: largest number of channels of any layer.
@@ -63,10 +66,10 @@ class CoModGANGenerator(nn.Module):
             image: B×3×S×S in [-1, 1]; the values in the hole have no effect.
             mask: B×1×S×S, 1 = hole.
             z: B×latent, standard normal.
-            noise: B×1×h×w each, with the sizes of `noise_shapes`, standard normal.
+            noise: one tensor B×1×h×w for each size in `noise_shapes`, standard normal.
 
         Returns:
-            Images B×3×S×S, roughly in [-1, 1], without pasted known pixels.
+            Images B×3×S×S, roughly in [-1, 1]. Known pixels are painted too; the true ones are not pasted back.
         """
         painted: Tensor = self.G_synthesis(torch.cat([0.5 - mask, image * (1 - mask)], 1), self.G_mapping(z), noise)
         return painted
@@ -149,7 +152,10 @@ class _Named(nn.Module):
 
 
 class _Dense(nn.Module):
-    """A dense layer. Its stored weights are standard normal values divided by `rate`, and are rescaled when used."""
+    """A dense layer, which multiplies its stored weights by `scale` when it uses them.
+
+    The stored weights start as standard normal values divided by `rate`.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, *, rate: float = 1.0, bias: float = 0.0, activated: bool = True
@@ -190,7 +196,10 @@ class _Activation(nn.Module):
 
 
 class _Blur(nn.Module):
-    """A layer that pads its input and filters each channel. The factor `gain` compensates for inserted zeros."""
+    """A layer that pads its input and applies the filter `BLUR` to each channel.
+
+    The result is multiplied by `gain`, to make up for zeros that an upsampling before this layer inserted.
+    """
 
     def __init__(self, before: int, after: int, *, gain: float = 1.0) -> None:
         super().__init__()
@@ -237,7 +246,8 @@ def _halving(inputs: int, outputs: int) -> nn.Sequential:
 class _Modulated(nn.Module):
     """A convolution whose inputs are scaled by the style. Its outputs are normalised if `normalises` is True.
 
-    StyleGAN2 instead scales the kernel for each image. The result is equal, but that way needs grouped convolutions.
+    StyleGAN2 scales the kernel for each image instead of the inputs. The result is equal, but StyleGAN2's way needs
+    grouped convolutions.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """DeepFill v2: a coarse painting of the hole, which is refined with patches of the known pixels.
 
-See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019). The processing around the network is
-that of nipponjo/deepfillv2-pytorch at 4899fd3: test.py.
+See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019). Images are processed
+before and after the network as in nipponjo/deepfillv2-pytorch at 4899fd3: test.py.
 """
 
 from __future__ import annotations
@@ -20,22 +20,23 @@ from bench.models.tensor_files import read_tensors
 __all__ = ["DeepFillV2"]
 
 MULTIPLE = 8
-"""Number that must divide both sides of an image. The official program cuts off what is left over."""
+"""Number that must divide both sides of an image. The official program instead crops images to such sides."""
 
 
 class DeepFillV2(Method):
-    """The method DeepFill v2: the hole painted by the network, and the known pixels unchanged."""
+    """The method DeepFill v2. Its network paints the hole, and the known pixels stay unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
         """Load weights. The width of the network follows from them.
 
         Args:
-            weights: `states_tf_places2.pth` of the port, which contains the authors' own weights. The port's file
-                `states_pt_places2.pth` belongs to another network with another padding, and is refused.
+            weights: path of `states_tf_places2.pth` from nipponjo/deepfillv2-pytorch. This file contains the authors'
+                own weights. The file `states_pt_places2.pth` from the same place is refused, because it belongs to a
+                network that pads images differently.
             training: description of how long the network was trained, for the table.
 
         Raises:
-            BadInputError: the file is missing or broken, or holds another network.
+            BadInputError: the file is missing or broken, or does not hold the weights of DeepFill v2's generator.
         """
         path = Path(weights)
         tensors = read_tensors(path, under="G")

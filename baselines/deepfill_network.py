@@ -1,9 +1,9 @@
 """DeepFill v2's generator: a coarse painting by gated convolutions, refined with patches of the known pixels.
 
 See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019), section 3; the attention is that of Yu
-et al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes, tensor names and
-TensorFlow's padding are those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py, which holds
-the authors' converted weights (JiahuiYu/generative_inpainting, CC BY-NC 4.0).
+et al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes and tensor names equal
+those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py. That network uses the authors'
+converted weights (JiahuiYu/generative_inpainting, CC BY-NC 4.0), so it pads images like TensorFlow.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ LEAST_NORM = 1e-4
 
 
 class DeepFillGenerator(nn.Module):
-    """A generator of pictures, whose sides H and W must be multiples of 8.
+    """A generator that paints pictures. Their sides H and W must be multiples of 8.
 
-    It is called with B×5×H×W (the picture with zeros in the hole, a channel of ones, and the mask) and with the mask.
+    It is called with two tensors. The first, B×5×H×W, contains the picture with zeros in the hole, a channel of ones,
+    and the mask. The second is the mask, B×1×H×W, 1 = hole.
     """
 
     def __init__(self, channels: int = 48) -> None:
@@ -110,9 +111,9 @@ class DeepFillGenerator(nn.Module):
 
 
 class _Gated(nn.Module):
-    """A gated convolution, which multiplies one half of its activated outputs by the sigmoid of the other half.
+    """A gated convolution, which multiplies the activation of one half of its outputs by the sigmoid of the other half.
 
-    Without an activation, it is a plain convolution.
+    If `activation` is None, the layer is a plain convolution.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class _Gated(nn.Module):
 
 
 class _Doubled(nn.Module):
-    """A gated convolution at twice the resolution."""
+    """A layer that doubles the resolution of its input and then applies a gated convolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -157,7 +158,8 @@ def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
     Args:
         x: features B×C×h×w with even h and w.
         mask: B×1×(h/2)×(w/2). Any value except 0 means hole, and patches that touch the hole are not copied. Each image
-            uses its own mask. The port uses the first image's mask for all images, but its batches have one image.
+            uses its own mask. The official port uses the first image's mask for the whole batch, but its batches have
+            only one image.
 
     Returns:
         Features B×C×h×w.
@@ -183,6 +185,11 @@ def _same(x: Tensor, reach: int, stride: int) -> Tensor:
     """Pad B×C×H×W with zeros like TensorFlow's padding "same".
 
     If the number of added rows or columns is odd, the extra one is at the bottom or on the right.
+
+    Args:
+        x: tensor to pad.
+        reach: number of rows, and of columns, that the kernel covers, including the gaps of a dilated kernel.
+        stride: stride of the convolution that follows.
     """
     down, across = (max((math.ceil(side / stride) - 1) * stride + reach - side, 0) for side in x.shape[2:])
     return functional.pad(x, (across // 2, across - across // 2, down // 2, down - down // 2))

@@ -1,9 +1,9 @@
 """EdgeConnect: edges of the known pixels are completed first, then the hole is painted along them.
 
-See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). The processing
-around the networks is that of knazeri/edge-connect at 3142579 (CC BY-NC 4.0) in its test.py, at the images' own size:
-src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). That program uses the
-Canny detector of scikit-image 0.14.
+See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). Images keep
+their size. They are processed before and after the networks as in test.py of knazeri/edge-connect at 3142579 (CC BY-NC
+4.0): src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). That program uses
+the Canny detector of scikit-image 0.14.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ MULTIPLE = 4
 
 
 class EdgeConnect(Method):
-    """The method EdgeConnect: the hole painted by the networks, and the known pixels unchanged."""
+    """The method EdgeConnect. Its networks paint the hole, and the known pixels stay unchanged."""
 
     def __init__(self, edge_weights: str, inpainting_weights: str, *, training: str = "") -> None:
         """Load the weights of both networks. The width and the depth of the networks follow from the weights.
 
         Args:
-            edge_weights: the authors' `EdgeModel_gen.pth`.
-            inpainting_weights: the authors' `InpaintingModel_gen.pth`.
+            edge_weights: path of the authors' `EdgeModel_gen.pth`.
+            inpainting_weights: path of the authors' `InpaintingModel_gen.pth`.
             training: description of how long the networks were trained, for the table.
 
         Raises:
-            BadInputError: a file is missing or broken, or holds another network.
+            BadInputError: a file is missing or broken, or does not hold the weights of its network.
         """
         self.edges = _load(Path(edge_weights), "EdgeConnect's edge generator", edge_generator, "weight_orig")
         self.painter = _load(
@@ -74,15 +74,15 @@ class EdgeConnect(Method):
 
 
 def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the grey picture and Canny's edges of the known pixels.
+    """Convert pictures to grey, and detect the edges in their known region by Canny's method.
 
     Args:
         image: B×3×H×W in [0, 1].
         hole: B×1×H×W, true in the hole.
 
     Returns:
-        Two tensors B×1×H×W on the CPU, in float64. The first is the grey picture in [0, 1]. The second is 1 at edges
-            and 0 elsewhere; it has no edges in the hole or next to it.
+        Two tensors B×1×H×W on the CPU, in float64. The first has the grey pictures in [0, 1], including the pixels of
+            the hole. The second is 1 at edges and 0 elsewhere. It has no edges in the hole or next to it.
     """
     pictures = image.permute(0, 2, 3, 1).double().cpu().numpy()
     known = ~hole[:, 0].cpu().numpy()
@@ -99,7 +99,7 @@ def _load(
     Args:
         path: path of the file.
         what: name of the generator, for messages.
-        build: function that creates the generator from its channels and its number of blocks.
+        build: function that creates the generator from the number of channels and the number of blocks.
         weight: last part of the names of weights: `weight_orig` with spectral normalisation, otherwise `weight`.
     """
     tensors = read_tensors(path, under="generator")

@@ -16,12 +16,18 @@ __all__ = ["EdgeConnectGenerator", "edge_generator", "painting_generator"]
 
 
 def edge_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
-    """Create a generator of edges B×1×H×W in (0, 1) from grey picture, edges and mask, B×3×H×W."""
+    """Create the generator that completes edges.
+
+    Its input B×3×H×W is the grey picture, the picture's known edges, and the mask. Its output is B×1×H×W in (0, 1).
+    """
     return EdgeConnectGenerator(3, 1, channels=channels, blocks=blocks, spectral=True)
 
 
 def painting_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
-    """Create a generator of a picture B×3×H×W in (0, 1) from picture and edges, B×4×H×W."""
+    """Create the generator that paints the picture.
+
+    Its input B×4×H×W is the picture and the completed edges. Its output is a picture B×3×H×W in (0, 1).
+    """
     return EdgeConnectGenerator(4, 3, channels=channels, blocks=blocks, spectral=False)
 
 

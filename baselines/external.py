@@ -1,11 +1,11 @@
 """External methods: an external program runs on the items, and the pictures that it writes are read as predictions.
 
 The program gets its input in one of three ways: a folder with `ID.png` and `ID_mask.png`, two folders for images and
-masks, or a list of files. It writes `ID.png`, or another name that `baselines.predictions` accepts, to another folder.
-The program normally runs once for all items. If its command contains `{image}`, it runs once for each item. If a
-program fails or is stopped, the pictures that it wrote are kept, and the next start gives it only the missing items.
-Once the picture of an item is written, the input of this item is removed, because it needs as much disk space as the
-picture.
+masks, or a list of files. It writes each picture to an output folder, as `ID.png` or under any other name that
+`baselines.predictions` accepts. The program normally runs once for all items. If its command contains `{image}`, it
+runs once for each item. If the program fails or is stopped, the pictures that it wrote are kept. The next run gives it
+only those items that have no picture yet. After the program has made the pictures, its input files are removed,
+because they need as much disk space as the pictures.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ class External(Method):
         self._call(folder, self._places(folder), len(lines))
 
     def _places(self, folder: Path) -> dict[str, str]:
-        """Return the text for each placeholder of the command that does not depend on the item."""
+        """Return the texts of all placeholders whose text is the same for every item, by the placeholder."""
         given = folder / "in"
         return {
             "{indir}": str(given),
@@ -277,7 +277,7 @@ class External(Method):
 
 
 def _emptied(folder: Path) -> Path:
-    """Make an empty folder, without the files that it may have had, and return it."""
+    """Delete a folder with all its files if it exists, create it again as an empty folder, and return its path."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     return folder
@@ -299,7 +299,7 @@ def _replaced(word: str, places: Mapping[str, str]) -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Kill the program with all its child processes."""
+    """Kill the program and all its child processes, and wait until the program has ended."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

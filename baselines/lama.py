@@ -1,8 +1,9 @@
 """LaMa: a Fourier-convolution network paints the hole in one pass, at any resolution.
 
-See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022). The processing
-around the network is that of advimman/lama at 786f593 (Apache-2.0): bin/predict.py, saicinpainting/evaluation/data.py
-and training/trainers/default.py, without the refinement of predict.py, which is off by default.
+See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022). Images are
+processed before and after the network as in advimman/lama at 786f593 (Apache-2.0): bin/predict.py,
+saicinpainting/evaluation/data.py and training/trainers/default.py. The refinement of predict.py, which is off by
+default, is left out.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ In this order, the kinds are a Lightning checkpoint, the traced program, and a f
 
 
 class LaMa(Method):
-    """The method LaMa: the hole painted by the network, and the known pixels unchanged."""
+    """The method LaMa. Its network paints the hole, and the known pixels stay unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
         """Load weights. The width and the depth of the network follow from them.
 
         Args:
-            weights: one of four: `best.ckpt` from the authors' folders; the community's `big-lama.pt`, whose
-                tensors are read but whose program is not run; a state dict of `LaMaGenerator`; or a folder that this
-                project wrote, which also says how long the network was trained.
+            weights: path of one of four things: `best.ckpt` from the authors' folders; the community's `big-lama.pt`,
+                whose tensors are read but whose program is not run; a file with a state dict of `LaMaGenerator`; or a
+                folder that this project wrote, which also says how long the network was trained.
             training: description of how long the network was trained, for the table. Unused if `weights` is a folder.
 
         Raises:
-            BadInputError: the file is missing or broken, or holds another network.
+            BadInputError: the file is missing or broken, or does not hold the weights of LaMa's generator.
         """
         path = Path(weights)
         self.network = load_lama(path / WEIGHTS if path.is_dir() else path)
@@ -70,7 +71,7 @@ def load_lama(path: Path) -> LaMaGenerator:
     """Load the generator from a file, for inference. Its width and its number of blocks follow from the file's tensors.
 
     Raises:
-        BadInputError: see `LaMa`.
+        BadInputError: the file is missing or broken, or does not hold the weights of LaMa's generator.
     """
     tensors = read_program_tensors(path) if is_program(path) else read_tensors(path)
     own = _generator_of(tensors)
@@ -81,7 +82,7 @@ def load_lama(path: Path) -> LaMaGenerator:
 
 
 def _generator_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Select the generator's tensors, and return them by their names in `LaMaGenerator`.
+    """Select the generator's tensors, and return each one under the name that it has in `LaMaGenerator`.
 
     A checkpoint may also hold the tensors of losses and discriminators.
     """

@@ -38,7 +38,8 @@ class LaMaGenerator(nn.Module):
             channels: number of channels of the first convolution. It doubles each time the resolution is halved.
             blocks: number of residual blocks at the lowest resolution.
             halvings: number of times that the resolution is halved.
-            global_share: fraction of the channels in residual blocks that have a global receptive field, in (0, 1).
+            global_share: fraction of global channels among the channels of each residual block, in (0, 1). A global
+                channel has a global receptive field.
             widest: largest number of channels of any layer.
         """
         super().__init__()
@@ -106,13 +107,19 @@ class _FourierConvolution(nn.Module):
 
 
 def _sum(first: nn.Module | None, near: Tensor, second: nn.Module | None, far: Tensor | None) -> Tensor:
-    """Return the sum of two convolutions' outputs. One may be None; if both are None, the result has no channels."""
+    """Apply `first` to `near` and `second` to `far`, and return the sum of the results.
+
+    A convolution that is None adds nothing. If both are None, the result has no channels.
+    """
     parts = [part(x) for part, x in ((first, near), (second, far)) if part is not None]
     return sum(parts[1:], parts[0]) if parts else near[:, :0]
 
 
 class _Spectral(nn.Module):
-    """A convolution of frequencies with a residual connection. Inside, it has half the number of output channels."""
+    """A convolution in the frequency domain, with a residual connection.
+
+    It computes with half as many channels as it has output channels.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

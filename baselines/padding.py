@@ -1,4 +1,4 @@
-"""Padding of images to the sides that official programs require, and checks of these sides."""
+"""Padding of images until their sides are multiples of a number, and a check that images have such sides."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_sides(image: Tensor, multiple: int, method: str) -> None:
     """Refuse images B×C×H×W whose sides are not multiples of `multiple`.
 
     Raises:
-        BadInputError: a side is not a multiple.
+        BadInputError: the height or the width is not a multiple of `multiple`.
     """
     height, width = image.shape[2:]
     if height % multiple or width % multiple:

@@ -12,7 +12,7 @@ __all__ = ["PasteBack"]
 
 
 class PasteBack(Over):
-    """Paste-back: known pixels stay unchanged, and the hole comes from the other method. The seam may be visible."""
+    """Paste-back: known pixels stay unchanged, and the wrapped method paints the hole. The seam may be visible."""
 
     def __call__(self, batch: Batch) -> Tensor:
         return torch.where(batch.mask > 0, self.of(batch), batch.image)

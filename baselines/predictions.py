@@ -44,7 +44,7 @@ class Survey:
 
     @property
     def complaints(self) -> list[str]:
-        """Descriptions of all errors in the folder, with the ids of the items; empty if every item has one picture."""
+        """Descriptions of all errors in the folder, with the ids of the items; empty if each has one valid picture."""
         errors = []
         if self.missing:
             errors.append(f"no picture of {', '.join(self.missing)}")
@@ -90,7 +90,7 @@ def candidates(folder: Path, item: str) -> list[Path]:
 
 
 def _with_endings(item: str) -> set[str]:
-    """Return the possible names of an item's picture without the suffix, except the name that is the item's own."""
+    """Return an item's file stem with each non-empty ending in `ENDINGS`, such as `01_mask` for the item `01`."""
     return {f"{file_stem(item)}{ending}" for ending in ENDINGS if ending}
 
 
@@ -103,12 +103,12 @@ def _error_of(path: Path, resolution: int) -> str | None:
 
 
 class Predictions(Method):
-    """The method that reads the pictures of items from a folder, by the items' ids."""
+    """The method that reads the picture of each item from a folder. The item's id determines the name of its file."""
 
     origin = "predictions"
 
     def __init__(self, root: str) -> None:
-        """Set the folder; its pictures are part of the key under which the run's scores are stored."""
+        """Set the folder. A run stores its scores under a key that includes a hash of the pictures in this folder."""
         self.root = Path(root)
         self._found: Mapping[str, Path] = {}
 
@@ -116,8 +116,8 @@ class Predictions(Method):
         """Require that the folder has one picture for each item.
 
         Raises:
-            BadInputError: an item has no picture, several pictures, an unreadable one, or one of another size. The
-                message names every such item.
+            BadInputError: an item has no picture or several, or its picture is unreadable or does not have the size of
+                the items. The message names every such item.
         """
         side = items.manifest["resolution"]
         found = survey(self.root, [line["id"] for line in items.lines()], side)
@@ -136,7 +136,7 @@ class Predictions(Method):
 def images_like(pictures: Sequence[Image.Image], image: Tensor) -> Tensor:
     """Convert pictures of equal size to B×3×H×W in [-1, 1], with the device and the type of the tensor `image`.
 
-    The memory format equals that of decoded images, because networks round differently with another memory format.
+    The result has the same memory format as decoded images, because the rounding of networks depends on this format.
     """
     images = float_images(picture_batch([np.asarray(picture) for picture in pictures]))
     return images.to(image).contiguous(memory_format=torch.channels_last)

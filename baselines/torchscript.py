@@ -1,4 +1,4 @@
-"""Reading of the tensors in a TorchScript archive by name, without running its program.
+"""Reads the tensors in a TorchScript archive and their names, without running the program in the archive.
 
 Such an archive is a zip file (pytorch/pytorch: torch/csrc/jit/docs/serialization.md). The file `data.pkl` describes the
 modules, the files `data/N` hold the values of tensors, and the folder `code/` holds the program as source text. This
@@ -34,7 +34,7 @@ STORAGE_TYPES = {
 
 
 def read_program_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the parameters and buffers of a program's modules, on the CPU, by the names of a state dict.
+    """Return the parameters and buffers of a program's modules, on the CPU, under their names as in a state dict.
 
     Raises:
         BadInputError: the file is missing or broken, or it refers to a global that could run code.

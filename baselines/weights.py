@@ -41,7 +41,7 @@ def filled(network: N, tensors: Mapping[str, Tensor], *, path: Path, what: str) 
 
 
 def count_of(tensors: Mapping[str, Tensor], *, before: str, after: str) -> int:
-    """Count the tensors whose names consist of `before`, a part without a dot, and `after`, such as numbered blocks."""
+    """Count the tensors whose names are `before`, then a part without a dot, such as a block's number, then `after`."""
     return sum(
         name.startswith(before) and name.endswith(after) and "." not in name[len(before) : len(name) - len(after)]
         for name in tensors

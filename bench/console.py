@@ -1,6 +1,6 @@
-"""The console command `asymbench`, whose first word names the command that gets the other words.
+"""The console command `asymbench`. Its first argument names a command, which gets all further arguments.
 
-Without such a word, it does the same as `python -m bench`.
+If the first argument names no command, `asymbench` does the same as `python -m bench`.
 """
 
 from __future__ import annotations

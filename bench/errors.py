@@ -112,7 +112,7 @@ def naming_extras() -> Iterator[None]:
 
 
 def _missing_extra(error: BaseException | None) -> str | None:
-    """Return how to install the extra whose missing package caused an error; None if the error has another cause."""
+    """Return a message on how to install the extra whose missing package caused an error; None for any other error."""
     seen: list[BaseException] = []  # the causes of an error can form a circle
     while error is not None and error not in seen:
         package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""

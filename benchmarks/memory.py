@@ -37,7 +37,8 @@ def command(folder: Path, items: int, data: Path) -> list[str]:
     """Return the command that makes Table 1 with some items."""
     return [
         sys.executable, "-m", "bench", "experiment=table1_inpaint_places", f"limit={items}", "device=cpu",
-        "generator.steps=1", "row=[stablediffusion,base_mask]", "costs=false", "batch_size=8", "stage=tabulate",
+        "generator.steps=1", "row=[stablediffusion,base_mask]", "controls=[]", "costs=false", "batch_size=8",
+        "stage=tabulate",
         f"paths.store={folder / 'store'}", f"paths.data={data}", f"out={folder / 'out'}",
     ]  # fmt: skip
 

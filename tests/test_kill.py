@@ -95,7 +95,7 @@ def working(line: list[str]) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.mark.blackbox
 @pytest.mark.parametrize(
-    ("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to end")]
+    ("number", "status", "said"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "asked to end (SIGTERM)")]
 )
 def test_a_signal_ends_the_run_with_its_status_and_the_next_one_resumes(
     tmp_path: Path, number: signal.Signals, status: int, said: str

@@ -47,6 +47,7 @@ TABLE2 = "experiments=[table2_inpaint_imagenet]"
 WORDS: dict[str, list[str]] = {
     "all_tables": [TABLE2, "stage=tabulate", "limit=2", "device=cpu", "+each.all=['generator.steps=1']"],
     "regression": [TABLE2, "stage=tabulate", "gate.against=null", "limit=2", "device=cpu"],
+    "rehearsal": ["rehearsal.tables=[2]", "rehearsal.parts=[tables]", "limit=2", "device=cpu"],
     "seeds": ["stage=check", "seeds_from=."],
     "sweep_decoder_size": ["stage=check"],
     "train_decoder": [
@@ -65,6 +66,8 @@ def places(experiment: str, folder: Path) -> list[str]:
     """Return the overrides for the places that an experiment uses; any others would be refused."""
     if "architecture" in experiment:
         return []
+    if experiment == "experiment=rehearsal":  # its store and its data are in the folder `out`
+        return [f"out={folder / 'out'}"]
     store = [] if experiment == "experiment=train_mini" else [f"paths.store={folder / 'store'}"]
     return [*store, f"paths.data={folder / 'data'}"]
 

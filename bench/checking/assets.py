@@ -97,16 +97,21 @@ def read_assets(file: str | None = None) -> dict[str, Asset]:
         file: path of a file in the form of `assets.yaml`; None reads `assets.yaml`.
 
     Raises:
-        BadInputError: the file is missing, or it is no list of assets.
+        BadInputError: the file is missing or broken, or does not contain facts about each asset under the asset's name.
     """
     return {name: _asset(name, facts) for name, facts in read_facts(file).items()}
 
 
 def read_facts(file: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return the content of a file of assets, as `read_assets` takes it: the facts of each asset as plain data.
+    """Return the facts about each asset in a file of assets, as plain data, by the asset's name.
+
+    `read_assets` converts them to objects.
+
+    Args:
+        file: path of a file in the form of `assets.yaml`; None reads `assets.yaml`.
 
     Raises:
-        BadInputError: the file is missing, or it is no list of assets.
+        BadInputError: the file is missing or broken, or does not contain facts about each asset under the asset's name.
     """
     path = FILE if file is None else Path(file)
     try:

@@ -1,6 +1,6 @@
-"""Listing of a data set before any item is made.
+"""Lists the pictures of a data set before any item is made.
 
-It counts the pictures, and it checks that the data set's list of pictures matches the files.
+The listing counts the pictures. It also finds missing files, and masks whose size differs from that of their picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Listing", "Traits", "list_pictures", "traits_of"]
 
 @dataclass(frozen=True)
 class Listing:
-    """Facts that a check learns about a data set from the list of its pictures, without reading any picture."""
+    """Facts that a check learns about a data set from the list of its pictures, without decoding any picture."""
 
     count: int
     subset: str = "custom"
@@ -69,8 +69,9 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
 def traits_of(node: Mapping[str, Any], key: str) -> Traits:
     """Return the facts that an adapter states about its items before it lists them.
 
-    The data set need not exist yet. The adapter is made without the objects in its arguments, because such an object
-    can be one that makes the data set. If the adapter cannot be made in this way, the result is the default.
+    The data set need not exist yet. The adapter is created, but the objects in its arguments are not, because the
+    creation of such an object may make the data set. If the adapter cannot be created without these objects, the
+    result is `Traits()`.
 
     Args:
         node: configuration of the adapter, with its arguments.

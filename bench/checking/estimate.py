@@ -54,13 +54,14 @@ class Work:
     masks: str
     """Kind of the masks: `drawn` by this project, `given` by the data set, or `whole` (the hole is the whole image)."""
     latents: int
-    """Number of latent arrays that the store keeps for each item: 1 for the sampled latents, and encoded ones."""
+    """Number of latent arrays that the store keeps for each item: the sampled one, and one for each encoded kind."""
 
     @property
     def item_bytes(self) -> int:
         """Bytes that one prepared item needs in the store.
 
-        Drawn masks need the picture and the mask, given masks need the mask, and whole masks need nothing.
+        With drawn masks, the store keeps the picture and the mask; with given masks, only the mask; with whole masks,
+        neither.
         """
         channels = {"drawn": 4, "given": 1}.get(self.masks, 0)
         return channels * self.resolution**2
@@ -143,7 +144,7 @@ class Meter:
     """An object that measures the time and memory of work on one device."""
 
     def __init__(self, device: torch.device) -> None:
-        """Reset the peak memory of a CUDA device, and save the peak memory before the measured work in `before`."""
+        """Set `before` to the peak memory before the measured work. The peak memory of a CUDA device is reset first."""
         self.device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -184,9 +185,9 @@ def trial_items(resolution: int, count: int) -> list[Item]:
 
 
 def before_trial(work: Work) -> list[str]:
-    """Return the lines of an estimate of the disk space, for a run whose files are still incomplete.
+    """Return lines of text that estimate the disk space for a run while some of its external files are missing.
 
-    Without the files, no trial can measure time or memory.
+    Without these files, no trial can measure time or memory.
     """
     rest = (
         "Time and memory can be estimated once no file is missing, because the estimate samples and scores some items."
@@ -202,7 +203,9 @@ def before_trial(work: Work) -> list[str]:
 
 
 def before_trials(planned: Mapping[str, Planned]) -> list[str]:
-    """Return the lines of an estimate of the disk space for several runs that share a store.
+    """Return lines of text that estimate the disk space for several runs that share a store.
+
+    The result is empty if the number of items is known for none of the runs.
 
     Args:
         planned: plan of each run, by the name of its experiment.
@@ -228,7 +231,7 @@ def before_trials(planned: Mapping[str, Planned]) -> list[str]:
 
 
 def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
-    """Return the lines of the estimate for a run.
+    """Return lines of text that estimate the disk space, memory and time for a run.
 
     Args:
         work: items of the run.
@@ -258,7 +261,10 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
 
 
 def forecast(work: Work, trial: Trial) -> Forecast:
-    """Return what a run is expected to need; for one item if the number of items is not known."""
+    """Return the time, memory and disk space that a run is expected to need.
+
+    If the number of items is not known, the result is for one item.
+    """
     count = work.count or 1
     return Forecast(
         seconds=count * (trial.sampling + trial.scoring),
@@ -268,7 +274,7 @@ def forecast(work: Work, trial: Trial) -> Forecast:
 
 
 def total(forecasts: Sequence[Forecast]) -> str:
-    """Return a sentence with what several runs need together, one after another."""
+    """Return a text that says how much time, memory and disk space several runs need if they run one after another."""
     seconds, disk = (sum(getattr(one, name) for one in forecasts) for name in ("seconds", "disk"))
     memory = max(one.memory for one in forecasts)
     return (

@@ -1,8 +1,9 @@
 """The stage `fetch`, which downloads missing files.
 
-It downloads repositories at known commits, and it verifies the SHA-256 of single files if it is known. It lists the
+It downloads repositories at known commits, and it verifies a single file if the file's SHA-256 is known. It lists the
 files that the user must get by hand. No other stage downloads anything. A file or folder appears at its path only after
-its download is complete. An interrupted download stays next to it, hidden, and the next call continues it.
+its download is complete. An interrupted download stays in a hidden file or folder next to this path, and the next call
+continues it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ TIMEOUT = 60
 def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
     """Download the missing and the broken files of an experiment, as far as a program may download them.
 
-    A broken file or folder is kept next to its path, with the ending `.broken`, when its new copy is complete.
+    When the new copy of a broken file or folder is complete, the broken one is renamed with the ending `.broken`.
 
     Args:
         experiment: name of the experiment.
@@ -114,8 +115,13 @@ def _download(asset: Asset, target: Path) -> None:
 def _download_file(url: str, sha256: str | None, target: Path) -> None:
     """Download a file to the path `target`.
 
-    The part that an earlier download left, or that lies at `target`, is continued if the server can do this. If the
-    whole does not have the expected SHA-256, the file is downloaded once more from its beginning.
+    The bytes of an interrupted download, or else of a file at `target`, are kept, and only the rest is downloaded if
+    the server can do this. If a file that was completed in this way does not have the expected SHA-256, or if none is
+    known, the file is downloaded once more from its beginning.
+
+    Raises:
+        ValueError: the downloaded file does not have the expected SHA-256.
+        OSError: the connection failed or ended early.
     """
     partial = target.with_name(f".{target.name}.partial")
     if not partial.exists() and target.is_file():
@@ -134,7 +140,10 @@ def _download_file(url: str, sha256: str | None, target: Path) -> None:
 
 
 def _append(url: str, partial: Path) -> None:
-    """Download a file, and continue after the bytes that the file `partial` already has, if the server can do this."""
+    """Download a file to the path `partial`. If a file is there already, download only what follows its last byte.
+
+    If the server cannot send only this rest, it sends the whole file, which replaces the file at `partial`.
+    """
     start = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -152,7 +161,7 @@ def _append(url: str, partial: Path) -> None:
 
 
 def _put(whole: Path, target: Path) -> None:
-    """Rename a complete file or folder to its path. What was there before gets the ending `.broken`."""
+    """Move the complete file or folder `whole` to `target`. What was at `target` before gets the ending `.broken`."""
     if target.exists():
         kept = target.with_name(f"{target.name}.broken")
         shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)

@@ -31,13 +31,13 @@ DECODER = "decoder"
 """Value of `Asset.used_for` for the assets that `bench.models.load_decoder` reads."""
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 FILE_PARTS = {"first_stage_model.": "first stage", "cond_stage_model.transformer.": "text encoder"}
-"""Beginnings of the names of the tensors that a checkpoint file of Stable Diffusion has in addition to its UNet."""
+"""Parts of a checkpoint file of Stable Diffusion besides the UNet, by the beginning of the names of their tensors."""
 PART_TENSORS = {
     "unet": ("conv_in.weight",),
     "vae": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
     "text_encoder": ("embeddings.token_embedding.weight",),
 }
-"""For parts of a pipeline's folder, the ends of the names of some tensors that their weights must have."""
+"""For each part of a pipeline: ends of tensor names. The part's weights must have a tensor for each of these ends."""
 KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}
 
 
@@ -84,7 +84,7 @@ def inspect_table(
     asset_list: str | None = None,
     unpinned: Collection[str] = (),
 ) -> Inspection:
-    """Inspect every file and folder that a table needs. If the files of its data set exist, list their pictures.
+    """Inspect every file and folder that a table needs. If its data set has no problem, list the data set's pictures.
 
     Args:
         nodes: for each configuration key that the table uses, its value as plain data, with resolved interpolations.
@@ -197,7 +197,7 @@ def _not_found(place: str, *, hub: bool) -> str:
 
 
 def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterator[tuple[str, bool]]:
-    """Yield a description of each problem of an asset, and True if a new download can solve it.
+    """Yield each problem of an asset as a pair: a description, and True if a new download can solve the problem.
 
     Args:
         asset: the asset.
@@ -240,7 +240,7 @@ def _own_problems(place: Path) -> Iterator[str]:
 
 
 def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
-    """Yield a description of each weight file of an asset that is empty, cut off, or not of the expected network.
+    """Check an asset's weight files. Yield a description of each one that is empty, cut off, or of the wrong network.
 
     Only the headers of the files are read.
     """
@@ -262,7 +262,12 @@ def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
 
 
 def _damaged_weights(folder: Path, place: Path) -> Iterator[str]:
-    """Yield a description of each damaged or absent weight file of the network in a folder at or below `place`."""
+    """Yield a description of each damaged or absent weight file of a network.
+
+    Args:
+        folder: folder of the network.
+        place: `folder` itself or a folder above it. The descriptions name files by their paths relative to it.
+    """
     for file in opened_weights(folder) if folder.is_dir() else []:
         if file.suffix == ".json":
             yield from (f"{_relative(file, place)} names {name}, which is not there" for name in _absent_shards(file))
@@ -279,7 +284,10 @@ def _absent_shards(index: Path) -> list[str]:
 
 
 def _part_problems(place: Path, part: str) -> Iterator[str]:
-    """Yield a description of each tensor that the undamaged weights of a part of a pipeline lack."""
+    """Yield a description of each name in `PART_TENSORS` that no tensor of a pipeline's part has.
+
+    The part's weight files must be undamaged. Pickled weights are not checked.
+    """
     files = [file for file in opened_weights(place / part) if file.suffix == ".safetensors"]
     if not files:  # pickled weights are read only when they are loaded
         return
@@ -299,7 +307,10 @@ def _no_decoder(place: Path) -> str | None:
 
 
 def _kind_problems(asset: Asset, place: Path) -> Iterator[str]:
-    """Yield a description if a pipeline is of another kind, or if a checkpoint file is not of Stable Diffusion."""
+    """Yield a description of each difference between a pipeline or checkpoint file and the model that is expected.
+
+    The number of the UNet's input channels shows the kind of the model, such as inpainting.
+    """
     if asset.unet_channels is None:
         return
     if place.is_dir():
@@ -314,7 +325,12 @@ def _kind_problems(asset: Asset, place: Path) -> Iterator[str]:
 
 
 def _file_problems(tensors: Mapping[str, Tensor], channels: int) -> Iterator[str]:
-    """Yield a description if the tensors of a file are not Stable Diffusion 1 with a UNet of this many channels."""
+    """Yield a description of each difference between a checkpoint file and the expected model of Stable Diffusion 1.
+
+    Args:
+        tensors: tensors in the header of the file, by name.
+        channels: number of input channels that the UNet must have.
+    """
     first = tensors.get(FIRST_CONVOLUTION)
     if first is None or first.ndim != 4:
         yield (
@@ -335,7 +351,14 @@ def _other_kind(found: int, expected: int) -> str:
 
 
 def _elsewhere(place: Path, absent: Sequence[str]) -> str:
-    """Return the end of a sentence that names a folder one level above or below, if it has all that `place` lacks."""
+    """Return the end of a message that suggests a folder one level above or below `place`.
+
+    The suggested folder contains everything in `absent`. If there is no such folder, the result is "".
+
+    Args:
+        place: path that the user has set.
+        absent: names of the files and folders that `place` lacks.
+    """
     try:
         below = sorted(path for path in place.iterdir() if path.is_dir())
     except OSError:  # it is a file, or cannot be read
@@ -351,9 +374,9 @@ def _relative(path: Path, place: Path) -> str:
 
 
 def incomplete(asset: Asset, place: Path) -> Iterator[str]:
-    """Yield the name of each file or network of an asset that a folder lacks.
+    """Yield the name of each file or network that an asset must have and that the folder `place` lacks.
 
-    Yield nothing if `place` is not a folder.
+    If `place` is not a folder, yield nothing.
     """
     if not place.is_dir():
         return
@@ -392,6 +415,7 @@ def _sha256(path: Path, changed: int) -> str:
 
     Args:
         path: path of the file.
-        changed: time of the file's last change in nanoseconds. Another time means that the cached result is not used.
+        changed: time of the file's last change in nanoseconds. If the file changes, this time changes too, and the hash
+            is computed again.
     """
     return file_sha256(path)

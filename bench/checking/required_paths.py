@@ -35,8 +35,8 @@ def needs(
 ) -> list[Need]:
     """Return every path that parts of a configuration name.
 
-    Any value that lies at or below the path of an asset in `paths` is a path of this asset. Another value is a path
-    only if the last part of its key is in `path_keys`.
+    Any value that lies at or below the path of an asset in `paths` is a path of this asset. Any other value is a
+    path only if the last part of its key is in `path_keys`.
 
     Args:
         nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
@@ -50,7 +50,7 @@ def needs(
 
 @dataclass(frozen=True)
 class _Search:
-    """The facts that a search for paths needs at every key."""
+    """A search for paths in a configuration. The fields are the facts that the search needs at every key."""
 
     paths: Mapping[str, str]
     path_keys: Collection[str]

@@ -108,7 +108,7 @@ ConfigStore.instance().store(name="schema", node=ComposedConfig)
 
 
 def part_of(pipeline: str, part: str) -> str:
-    """Return the path of a network of a pipeline, which the interpolation `${part_of:PIPELINE,PART}` uses.
+    """Return the path of one network of a pipeline. The interpolation `${part_of:PIPELINE,PART}` calls this function.
 
     Args:
         pipeline: folder of a pipeline, or one checkpoint file that holds all its networks.
@@ -200,7 +200,9 @@ def checked(overrides: list[str]) -> tuple[ComposedConfig, dict[str, Any]]:
 
 
 def refuse_unused(config: ComposedConfig, composed: DictConfig, overrides: Sequence[str]) -> None:
-    """Require that every override sets something that the run, or an experiment of its collection, uses.
+    """Require that every override sets something that the run uses.
+
+    If the run is a collection, an override that one of the collection's experiments uses is accepted too.
 
     Args:
         config: configuration of the run.
@@ -238,7 +240,7 @@ def usage_of(composed: DictConfig, overrides: Sequence[str]) -> Usage:
 
 
 def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]:
-    """Add an override that shows the rows of the decoder in `decoder.checkpoint`, if the overrides name a checkpoint.
+    """Add an override that chooses the rows of the decoder in `decoder.checkpoint`, if the overrides set this key.
 
     A decoder with a branch has one row with the mask and one row without the mask. Other decoders have only the row
     without the mask.
@@ -279,9 +281,10 @@ def changing(overrides: Sequence[str]) -> list[str]:
 def for_each(config: ComposedConfig | CollectingConfig, overrides: list[str]) -> dict[str, list[str]]:
     """Return the overrides with which a collection runs each of its experiments, by the experiment's name.
 
-    They are `experiment=NAME`, the overrides in `config.each` for all experiments and for this experiment, and the
-    overrides of the collection's run. An override for all experiments is left out if this experiment does not use it.
-    If the configuration of an experiment cannot be composed, none of its overrides is left out.
+    For each experiment, they are `experiment=NAME`, the overrides in `config.each` under `all` and under NAME, and the
+    overrides of the collection's run, except those of keys in `OWN`. An override under `all` or of the collection's run
+    is left out if the experiment does not use it. If the configuration of the experiment cannot be composed, none of
+    these overrides is left out.
 
     Args:
         config: configuration of the collection.
@@ -365,7 +368,8 @@ def _plain_message(key: str, said: str) -> str:
         said: OmegaConf's message.
 
     Returns:
-        The translation. If this project has no wording for the message: `said`, which begins with the key.
+        The translation. If this project has no wording for the message, the result is OmegaConf's message, with the key
+            in front of it unless it begins with the key already.
     """
     if "is not a ListConfig" in said:
         return f"{key}: expected a list, such as {key}=[A,B], found a single value"

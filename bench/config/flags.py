@@ -103,14 +103,15 @@ def read_arguments(arguments: Sequence[str]) -> Request:
 
 
 def as_overrides(words: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
-    """Return the overrides in words that a Python program gives.
+    """Convert words to overrides. A Python program gives these words in place of a command line.
 
     Args:
         words: overrides. `--config-dir DIR` may stand among them, as on the command line.
         config_dir: a further folder of configuration files.
 
     Raises:
-        BadInputError: `words` is a text instead of a list of texts, or has another flag, or a folder does not exist.
+        BadInputError: `words` is a text instead of a list of texts, or contains a flag other than `--config-dir`, or a
+            folder does not exist.
     """
     if isinstance(words, str):
         raise BadInputError(f"overrides: expected a list of texts such as KEY=VALUE, found the text {words}")
@@ -179,7 +180,8 @@ def answer(request: Request) -> None:
     This is Hydra's help, a configuration, the files from which a configuration is composed, or a shell completion.
 
     Raises:
-        BadInputError: the configuration is invalid, or lacks the requested package.
+        BadInputError: the configuration is invalid, it lacks the key that `--package` names, or the arguments of `-sc`
+            are wrong.
     """
     flags = request.flags
     if flags.hydra_help:

@@ -291,8 +291,9 @@ def missing_files(node: Any, key: str) -> list[str]:
 def weight_files(node: Any, key: str = "") -> dict[str, str]:
     """Return the SHA-256 of every file at or below the paths in a part of a configuration, by the file's path.
 
-    If a path is a folder, only the files that a loader may open count; see `bench.config.opened_files`. All files of a
-    folder count for external code, whose loader is not known.
+    If a class or function of this project reads a folder, only the files that its loader may open count; see
+    `bench.config.opened_files`. If external code reads the folder, all files in it count, because it is not known which
+    of them the code opens.
     """
     files = {file for _, found in _paths(node, key) for file in found.files}
     return {str(file): file_sha256(file) for file in sorted(files)}

@@ -1,4 +1,4 @@
-"""Choice of the files in a folder of weights that a loader opens, so that other files there change no key of the store.
+"""Finds the files that a loader opens in a folder of weights, so that the other files there change no key of the store.
 
 Downloaded folders often hold more than the weights that are used: a safety checker, previews, the same weights in half
 precision or in another format. The rules are those of diffusers and transformers: weights in safetensors come before
@@ -29,11 +29,12 @@ WEIGHTS = re.compile(
 
 
 def opened_files(folder: Path) -> list[Path]:
-    """Return the files at or below a folder of weights that a loader may open.
+    """Return the files that a loader may open in a folder of weights and its subfolders.
 
-    In a pipeline's folder, these are the files of the networks that generators use. In a network's folder, they are its
-    configuration and one set of weights. Any other folder is returned as a whole, because its loader is not known.
-    Hidden files and files with an ending in `IGNORED` are always left out.
+    In a pipeline's folder, these are `model_index.json` and the files of the parts that generators use. In a network's
+    folder, they are its configuration and one set of weights. In any other folder, and in a network's folder without a
+    weight file whose name is known, they are all files. Hidden files and files with an ending in `IGNORED` are always
+    left out.
     """
     if (folder / PIPELINE).is_file():
         return [folder / PIPELINE, *(file for part in PARTS for file in opened_files(folder / part))]
@@ -48,7 +49,7 @@ def opened_files(folder: Path) -> list[Path]:
 
 
 def opened_weights(folder: Path) -> list[Path]:
-    """Return the files of weights in a network's folder that a loader opens, with the index of their shards.
+    """Return the weight files that a loader opens in a network's folder, and the index of their shards if there is one.
 
     The result is empty if the folder has no file with a name that loaders know.
     """
@@ -56,7 +57,7 @@ def opened_weights(folder: Path) -> list[Path]:
 
 
 def only_pickled(folder: Path) -> bool:
-    """Return True if a loader opens only pickled weights in a network's folder, because it has none in safetensors.
+    """Return True if a loader opens only pickled weights in a network's folder, because no safetensors are there.
 
     Diffusers needs this fact as an argument. Otherwise it first reports an error about the absent safetensors, and then
     continues.

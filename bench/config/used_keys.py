@@ -72,7 +72,8 @@ class Usage:
     def refusal(self, word: str) -> str:
         """Return the error message about an override that would change nothing.
 
-        The message lists used keys: keys with the same last part, else keys of the same group, else all used groups.
+        The message suggests used keys with the same last part as the override's key. If there are none, it suggests
+        used keys of the same group, and if there are none of these either, all used groups.
         """
         override = parse(word)
         key = next((key for key in keys_set(override) if not self.uses(key)), override.key_or_group)

@@ -1,1 +1,1 @@
-"""Items to evaluate: adapters that read data sets, masks, and miniature data sets that replace the real ones."""
+"""This package makes the items to evaluate: it reads data sets, makes masks, and draws miniature data sets."""

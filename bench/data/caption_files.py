@@ -49,8 +49,9 @@ def read_captions(path: Path, *, named: bool = True) -> list[Caption]:
         named: True if each caption must state the name of its picture.
 
     Raises:
-        BadInputError: there is no such file or folder, it has another form, it is not UTF-8, it has no caption, or a
-            caption is empty. The message says how many lines or files are wrong, and names some of them.
+        BadInputError: the path does not exist, the file is neither CSV nor JSONL, its content is broken or not UTF-8,
+            or there is no caption or an empty one. The message about empty captions gives their number, and names the
+            first lines or files with an empty caption.
     """
     if path.is_dir():
         found = list(_of_folder(path))
@@ -114,7 +115,7 @@ def _of_objects(path: Path, named: bool) -> Iterator[tuple[str, Caption]]:
 
 @dataclass(frozen=True)
 class _Columns:
-    """The columns or keys of a file that are used."""
+    """The names of the columns of a CSV file, or of the keys of a JSON object, from which a caption is read."""
 
     name: str | None
     text: str

@@ -115,7 +115,7 @@ class COCOEE(Pictures):
 
     @cached_property
     def _found(self) -> tuple[list[str], dict[str, str]]:
-        """Sorted ids in the names of files; and each file without an id in its name, with the reason."""
+        """A pair: the sorted ids that file names contain, and the files whose names contain no id, with the reasons."""
         names: set[str] = set()
         left_out: dict[str, str] = {}
         for part, ending in PARTS.items():

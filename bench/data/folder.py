@@ -24,10 +24,10 @@ GENERATION = "generation"
 
 @dataclass(frozen=True)
 class FolderPictures(Pictures):
-    """All pictures below a folder, in the order of their names, with the masks, captions and exemplars that exist.
+    """All pictures below a folder, sorted by name, with their masks, captions and exemplars if these are given.
 
     Links are followed. Hidden files, whose names begin with a dot, are left out. A mask, a caption or an exemplar
-    belongs to the picture with the same relative path without the suffix.
+    belongs to the picture whose relative path is the same, apart from the suffix.
 
     Attributes:
         root: path of the folder.
@@ -67,8 +67,8 @@ class FolderPictures(Pictures):
         """Yield the pictures.
 
         Raises:
-            BadInputError: the root is not a folder, or holds no picture. A folder or file of masks, captions or
-                exemplars is missing or broken, or does not have exactly one entry for each picture. The task needs
+            BadInputError: the root is not a folder, or it has no picture; or a folder or file of masks, captions or
+                exemplars is missing or broken, or does not have exactly one entry for each picture; or the task needs
                 captions and there are none.
         """
         if self.task == GENERATION and self.captions_from is None:
@@ -135,7 +135,10 @@ class FolderPictures(Pictures):
         return found
 
     def _partners(self, folder: PictureFolder | None, key: str, what: str) -> dict[str, Path]:
-        """Return the partner of each picture, by the picture's name. The result is empty if there is no folder."""
+        """Find the file in `folder` that belongs to each picture, and return its path under the picture's name.
+
+        If `folder` is None, the result is empty.
+        """
         if folder is None:
             return {}
         stems = names_by_stem(self._pictures, ROOT)
@@ -153,7 +156,10 @@ class FolderPictures(Pictures):
 
 
 def _inside(root: Path, path: str | Path | None) -> list[Path]:
-    """Return a list with the path, written as a path below the root; empty if the path is None or outside the root."""
+    """Return a list with `path`, written as a path that begins with `root`.
+
+    The list is empty if `path` is None or lies outside `root`.
+    """
     if path is None or not Path(path).resolve().is_relative_to(root.resolve()):
         return []
     return [root / Path(path).resolve().relative_to(root.resolve())]

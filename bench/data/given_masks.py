@@ -78,14 +78,14 @@ def read_mask(
     """Read a mask, and scale it by taking the nearest pixel.
 
     A pixel belongs to the hole if its value is nearer to the value of the hole than to the value of known pixels. If
-    `values` is None, this means that levels from 128 on are the hole. A soft edge may contain values between the two.
-    In two cases, a mask with any other value than these two is refused: if the values are indices of a palette, and if
-    the given values differ by less than `APART`.
+    `values` is None, this means that levels from 128 on are the hole. Some pixels may have a value between the two, as
+    at a soft edge. In two cases, this is not allowed, and every pixel must have one of the two values: if the values
+    are indices of a palette, and if the given values differ by less than `APART`.
 
     Args:
-        path: path of the mask's file. Colours are converted to grey, and of 16 bits the upper 8 are used.
+        path: path of the mask's file. Colours are converted to grey, and of 16-bit values the upper 8 bits are used.
         resolution: side of the result in pixels.
-        like: width and height in pixels of the image to which the mask belongs, after it is turned upright.
+        like: width and height in pixels of the image to which the mask belongs, after the image is turned upright.
         values: values of known pixels and of the hole. In a file with a palette, they are compared with the indices.
             None if black is known and white is the hole; the colours of a palette are then used.
 
@@ -125,7 +125,7 @@ def mask_levels(path: Path) -> Pixels:
     """Read a mask as grey levels, uint8 of shape (H, W), after it is turned upright. Soft edges are kept.
 
     Args:
-        path: path of the mask's file. Colours are converted to grey, and of 16 bits the upper 8 are used.
+        path: path of the mask's file. Colours are converted to grey, and of 16-bit values the upper 8 bits are used.
 
     Raises:
         BadInputError: the file is missing or broken, or has transparent pixels.

@@ -48,7 +48,7 @@ class TrainingItem(TypedDict):
 class ImageNetTrain(Dataset[TrainingItem]):
     """The pictures in folders of ImageNet classes (synsets), as training items.
 
-    Items are found by their position in the training run. There is no last position: after each epoch, all pictures
+    An item is identified by its position in the training run. There is no last position: after each epoch, all pictures
     come again in a new random order.
 
     Raises:
@@ -155,7 +155,7 @@ class ImageNetTrain(Dataset[TrainingItem]):
 
 
 def _last(names: list[str], count: int) -> set[str]:
-    """Return the names of the last `count` files of each folder, in the order of names."""
+    """Return the names of the last `count` files of each folder, after the folder's files are sorted by name."""
     folders: dict[str, list[str]] = {}
     for name in sorted(names):
         folders.setdefault(name.rpartition("/")[0], []).append(name)

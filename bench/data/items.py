@@ -68,7 +68,10 @@ class Picture:
     """
 
     def __post_init__(self) -> None:
-        """Convert `id` and `source` to one line of valid Unicode, so that every table and message can contain them."""
+        """Convert `id` and `source` to one line of valid Unicode, so that every table and message can contain them.
+
+        If there is no picture, also set `reference` to False.
+        """
         if self.path is None:
             object.__setattr__(self, "reference", False)
         object.__setattr__(self, "id", valid_id(self.id))

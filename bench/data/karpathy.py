@@ -71,7 +71,8 @@ class KarpathyCOCO(Pictures):
         root: folder that contains `val2014`.
         annotations: path of `dataset_coco.json`. A relative path starts at the root.
         split: name of the split to use, as the file calls it.
-        captions: largest number of captions of an image. The first captions that are not empty are used.
+        captions: largest number of captions to use for each image. Empty captions are skipped, and the first of the
+            remaining ones are used.
         fit: way to make a picture square: `squash` scales both sides to the resolution, and `crop` scales the shorter
             side and cuts out the centre.
     """
@@ -99,7 +100,8 @@ class KarpathyCOCO(Pictures):
     def __iter__(self) -> Iterator[Picture]:
         """Yield one picture for each caption.
 
-        Its id is `COCOID-K`: the number of the image in COCO, and the index K of the caption in the image's list.
+        The id of a picture is `COCOID-K`. COCOID is the number of the image in COCO, and K is the index of the caption
+        in the file's list of captions for this image.
 
         Raises:
             BadInputError: the root or the annotations are missing or broken, the split has no image, images are
@@ -121,7 +123,7 @@ class KarpathyCOCO(Pictures):
 
     @cached_property
     def _images(self) -> list[_Captioned]:
-        """Images of the split that have captions, each with the captions to use."""
+        """Images of the split that have at least one caption to use, each with only the captions to use."""
         root, listed_in = existing_folder(self.root, "a folder that contains the folder val2014"), self._annotations
         splits, entries = _read(listed_in, self.split)
         split_images = [_captioned(entry, root, listed_in) for entry in entries]

@@ -62,7 +62,10 @@ def existing_folder(root: str | Path, expected: str, key: str = "dataset.root") 
 
 
 def names_sha256(names: Iterable[str]) -> str:
-    """Return the SHA-256 of names, joined by line feeds, as 64 hexadecimal digits. Their order matters."""
+    """Return the SHA-256 of a list of names as 64 hexadecimal digits.
+
+    The names are joined by line feeds, so the order of the names matters.
+    """
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
 
 
@@ -112,13 +115,19 @@ def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> Non
 
 
 def source_notes(root: Path) -> dict[str, str]:
-    """Return the source of each file of a miniature data set, by the file's path relative to the root.
+    """Read from which source each picture of a data set was made.
 
-    Miniature data sets have a file `sources.jsonl` or `scenes.jsonl` with the sources. A real data set has no such
-    file, and the result is empty.
+    Miniature data sets, and the folder `truth` of an export, contain a file `sources.jsonl` or `scenes.jsonl` with the
+    sources. If there is neither of these files, as in a real data set, the result is empty.
+
+    Args:
+        root: folder in which one of these files may be.
+
+    Returns:
+        The source of each picture. The key is the picture's path relative to the root.
 
     Raises:
-        BadInputError: the file is broken.
+        BadInputError: the file is broken, or has two different sources for one picture.
     """
     for path in (root / name for name in NOTES):
         if not path.is_file():
@@ -146,7 +155,7 @@ def read_lines(path: Path, key: str, expected: str) -> list[str]:
         expected: description of the file, for error messages.
 
     Raises:
-        BadInputError: the file is missing, is not a regular file, or is not such a text.
+        BadInputError: the file is missing, is not a regular file, or is not text in one of these encodings.
     """
     try:
         text = read_text(path)

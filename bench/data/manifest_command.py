@@ -1,7 +1,8 @@
 """The command `python -m bench.manifest show PATH`, `verify PATH [ROOT …]` or `diff A B`.
 
-`show` summarises a manifest, `verify` compares it with the prepared items, and `diff` compares two manifests. A path is
-a `manifest.json` or a folder that contains one, which is the folder of a run or of prepared items in the store.
+`show` summarises a manifest, `verify` compares it with the prepared items that it lists, and `diff` compares two
+manifests. PATH, A and B are each a `manifest.json`, or a folder that contains one: the folder of a run, or a folder of
+prepared items in the store. Each ROOT is a folder in which `verify` searches for the prepared items.
 """
 
 from __future__ import annotations
@@ -52,9 +53,10 @@ def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
     """Compare two manifests, A and B.
 
     Returns:
-        The ids of the differing items, for each kind of difference that was found; empty if the manifests are equal.
-            The kinds are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`, `source`, `reference` and
-            `order`. Under `order` are the items that both manifests have, but at different places of the list.
+        For each kind of difference that was found, the ids of the differing items. The result is empty if the items of
+            the manifests are equal. The kinds are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`,
+            `source`, `reference` and `order`. For the kind `order`, only the items that both manifests have are
+            compared. An item belongs to this kind if its place among these items differs.
     """
     left, right = ({line["id"]: line for line in manifest["items"]} for manifest in (first, second))
     common, reordered = [name for name in left if name in right], [name for name in right if name in left]
@@ -76,8 +78,8 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
             original files.
 
     Returns:
-        The ids of the items that differ from the manifest, by the kind of the difference. A kind is a key that the
-            manifest has for each item, such as `image`; or it is the word `unreadable`.
+        For each kind of difference that was found, the ids of the items that differ in this way. A kind is a key that
+            the manifest has for each item, such as `image`; or it is the word `unreadable`.
 
     Raises:
         BadInputError: the folder's table is broken, or has other columns than this version of the code writes; its
@@ -158,7 +160,7 @@ def _folder(path: Path) -> Path:
 
 
 def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
-    """Return the folder of prepared items, somewhere below `roots`, that has the same list of items as the manifest.
+    """Search below `roots` for prepared items whose list of items equals the manifest's, and return their folder.
 
     Raises:
         BadInputError: there is no such folder.

@@ -69,7 +69,7 @@ PRESETS: dict[str, MaskPreset] = {
 
 
 def preset(name: str) -> MaskPreset:
-    """Return a family of masks by its name.
+    """Return the family of masks that has a given name.
 
     Args:
         name: `thick_512`, `thick_256`, or one of them scaled to another size of image, such as `thick_512@64`.
@@ -105,7 +105,7 @@ def _scaled(original: MaskPreset, size: int) -> MaskPreset:
 
 
 def sample_mask(kind: MaskPreset, height: int, width: int, generator: np.random.Generator) -> Mask:
-    """Draw one mask as uint8 of shape (height, width): 1 = hole. Its hole may have any size.
+    """Draw one mask, as uint8 of shape (height, width) with 1 in the hole. The hole may have any size.
 
     Args:
         kind: family of masks.
@@ -160,7 +160,7 @@ def square_crop(mask: Mask, generator: np.random.Generator) -> tuple[int, int, i
         generator: random generator for the place of the square.
 
     Returns:
-        Left edge, top edge and side of the square in pixels. The side is the shorter side of the image.
+        Left edge, top edge and side of the square in pixels. The side is as long as the shorter side of the image.
     """
     height, width = mask.shape
     side = min(height, width)

@@ -28,7 +28,7 @@ def escaped(text: object) -> str:
 
 
 def valid_id(name: str) -> str:
-    """Return an item's id for a name. It is one line of valid Unicode.
+    """Convert a name into an item's id, which is one line of valid Unicode.
 
     A name that is such a line already is returned unchanged. Any other name is escaped, and a hash of the name is
     appended, so that different names give different ids.
@@ -66,7 +66,7 @@ def path_as_text(path: Path) -> str:
 
 
 def text_as_path(text: str) -> Path:
-    """Return the original path of a text that `path_as_text` made."""
+    """Convert a text back into the path from which `path_as_text` made it."""
     return Path(re.sub("\0([0-9a-f]{2})", lambda found: chr(0xDC00 + int(found[1], 16)), text))
 
 

@@ -1,6 +1,6 @@
-"""Matching of pictures with what belongs to them, such as masks, by relative paths without suffixes.
+"""Matches pictures with the masks, captions or other pictures that belong to them: both must have the same stem.
 
-Such a path is called a stem here: the stem of `birds/01.png` is `birds/01`.
+A stem is a path relative to a folder, without the suffix of the file. The stem of `birds/01.png` is `birds/01`.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def picture_folder(path: str | Path, key: str, expected: str, without: Iterable[
 
 
 def names_by_stem(folder: PictureFolder, key: str) -> dict[str, str]:
-    """Return the name of each picture of a folder by its stem.
+    """Return a dictionary from the stem of each picture of a folder to the picture's name.
 
     Args:
         folder: the pictures.
         key: setting that names the folder, for the message.
 
     Raises:
-        BadInputError: two pictures have the same stem, so that nothing tells which one a file belongs to.
+        BadInputError: two pictures have the same stem, so that a mask or caption with this stem could belong to either.
     """
     counts = Counter(map(stem_of, folder.names))
     doubled = [name for name in folder.names if counts[stem_of(name)] > 1]
@@ -80,13 +80,13 @@ def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str)
     """Find the partner of each picture of a data set: the picture in a folder whose name has the same stem.
 
     Args:
-        stems: name of each picture of the data set, by its stem.
+        stems: name of each picture of the data set. The key is the picture's stem.
         folder: the folder of the partners.
         key: setting that names the folder, for messages.
         what: word for a picture in the folder, such as `mask`.
 
     Returns:
-        The path of each partner, by the stem of both.
+        The path of each partner. The key is the stem, which a picture and its partner share.
 
     Raises:
         BadInputError: a picture has no partner or several, or a partner belongs to no picture.
@@ -99,10 +99,10 @@ def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str)
 def paired_captions(
     stems: Mapping[str, str], captions: Iterable[Caption], path: Path, *, others: bool = False
 ) -> dict[str, str]:
-    """Return the caption of each picture of a data set, by the picture's stem.
+    """Return the caption of each picture of a data set. The key is the picture's stem.
 
     Args:
-        stems: name of each picture of the data set, by its stem.
+        stems: name of each picture of the data set. The key is the picture's stem.
         captions: all captions. A caption states the name of its picture, with or without a suffix.
         path: file or folder of the captions, for messages.
         others: True if captions that belong to no picture are ignored.
@@ -126,11 +126,11 @@ def stem_of(name: str) -> str:
 
 
 def _refuse_unpaired(stems: Mapping[str, str], own: Mapping[str, str], expected: str, what: str) -> None:
-    """Raise BadInputError unless two mappings have the same stems.
+    """Raise BadInputError unless two mappings have the same stems as keys.
 
     Args:
-        stems: name of each picture of the data set, by its stem.
-        own: name of each file or caption that should belong to a picture, by its stem.
+        stems: name of each picture of the data set. The key is the picture's stem.
+        own: name of each file or caption that should belong to a picture. The key is the stem of the file or caption.
         expected: beginning of the message.
         what: word for such a file or caption, such as `mask`.
     """

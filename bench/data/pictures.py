@@ -113,7 +113,7 @@ def is_picture(path: Path) -> bool:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Return the width and height in pixels of a picture, after it is turned upright, without decoding its pixels.
+    """Return the width and the height in pixels that a picture has when it is upright. Its pixels are not decoded.
 
     Raises:
         BadInputError: `open_picture` would refuse the picture for a reason that its header shows.
@@ -127,8 +127,9 @@ def open_picture(path: Path) -> Image.Image:
     """Decode a picture and turn it upright by its EXIF orientation.
 
     Colours are not converted, so the result may be grey, have a palette or have transparent pixels. It has one of the
-    modes in `PLAIN_MODES`. If unsigned samples have more than 8 bits, the upper 8 bits are kept. If a TIFF has signed
-    or float samples, or states a range of values, the samples are scaled linearly from that range to 0–255.
+    modes in `PLAIN_MODES`. If unsigned samples have more than 8 bits, the result has the upper 8 bits. There is one
+    exception: a TIFF must state the range of signed or float samples, and may state the range of unsigned samples of
+    more than 8 bits. The samples are then scaled linearly from this range to 0–255.
 
     Raises:
         BadInputError: the file is missing, is not a regular file, has an unknown format, is too large
@@ -230,12 +231,12 @@ def _refuse_shape(width: int, height: int) -> None:
 
 
 def _minimal_png(file: IO[bytes]) -> IO[bytes]:
-    """Return a copy of a PNG with only the chunks in `PNG_KEPT`, so that others cannot disturb the decoding.
+    """Return a copy of a PNG with only the chunks in `PNG_KEPT`, so that other chunks cannot disturb the decoding.
 
     The chunk with EXIF data is moved before the pixels, so that the orientation is known without decoding them.
 
     Raises:
-        ValueError: a chunk is damaged, is unknown but necessary, or a palette is missing.
+        ValueError: a chunk is damaged, a chunk is unknown but necessary, or the palette is missing.
         _RefusedError: the picture has a high dynamic range.
     """
     exif: list[bytes] = []
@@ -282,8 +283,8 @@ def _orientation(opened: ImageFile.ImageFile) -> int:
     """Return the EXIF orientation of a picture, 1 to 8.
 
     It is 1 (upright) if no valid orientation is found. It is also 1 for a TIFF, because Pillow turns a TIFF upright
-    itself. Pillow's `getexif` is not used. It would also take the orientation from XMP data, and editors do not update
-    these when they turn a picture.
+    itself. Pillow's `getexif` is not used, because it would also take the orientation from XMP data. Editors do not
+    update the XMP data when they turn a picture.
     """
     content = opened.info.get("exif")
     if opened.format == "TIFF" or not content:
@@ -333,10 +334,10 @@ def _upper_bits(picture: Image.Image) -> Image.Image:
 
 
 def _plain_png(opened: ImageFile.ImageFile) -> Image.Image:
-    """Decode a PNG, including a colour that the PNG declares as transparent.
+    """Decode a PNG. Pixels of the colour that the PNG declares as transparent are transparent in the result.
 
-    That colour is stated with as many bits as the samples have, but Pillow decodes the samples to 8 bits. So for grey
-    levels of 2, 4 or 16 bits, the colour is compared here.
+    The PNG states the transparent colour with as many bits as its samples have, but Pillow decodes the samples to 8
+    bits. For grey levels of 2, 4 or 16 bits, this function therefore finds the transparent pixels itself.
     """
     layout, clear = str(opened.tile[0][3]), opened.info.get("transparency")
     opened.load()
@@ -359,8 +360,8 @@ def _with_alpha(grey: Image.Image, visible: npt.NDArray[np.bool_]) -> Image.Imag
 def _refuse_depths(opened: ImageFile.ImageFile) -> None:
     """Raise `_RefusedError` for a JPEG 2000 with a bit depth that Pillow decodes wrongly.
 
-    Pillow makes pictures of fewer than 8 bits too dark, and makes white black in colour pictures of more than 8 bits.
-    The segment SIZ of the codestream contains the bit depths (ITU-T T.800, A.5.1).
+    Pillow makes pictures of fewer than 8 bits too dark. In colour pictures of more than 8 bits, it turns white into
+    black. The segment SIZ of the codestream contains the bit depths (ITU-T T.800, A.5.1).
     """
     assert opened.fp is not None
     opened.fp.seek(0)
@@ -416,7 +417,7 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
 
 
 def _samples(values: npt.NDArray[Any], bits: int, kind: int) -> npt.NDArray[Any]:
-    """Return the only channel of a TIFF with the right signed or unsigned type.
+    """Return the samples of a TIFF with one channel as an array of the right signed or unsigned type.
 
     Some of Pillow's modes have the wrong type, so the bytes are read again with the type of the sample format.
 
@@ -434,11 +435,15 @@ def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple
     """Return the smallest and the largest possible value of a sample in a TIFF with one channel.
 
     Args:
-        low: smallest value by the TIFF's tag, or None if there is no tag. It is then 0 for unsigned samples.
-        high: largest value by the TIFF's tag, or None. For unsigned samples of at most 16 bits, it then follows from
-            `bits`.
+        low: smallest value that the TIFF's tag states; None if there is no tag. Without the tag, it is 0 for unsigned
+            samples.
+        high: largest value that the TIFF's tag states; None if there is no tag. Without the tag, it is 2^`bits` - 1 for
+            unsigned samples of at most 16 bits.
         bits: number of bits of a sample.
         kind: number of the sample format; see `SAMPLES`.
+
+    Raises:
+        _RefusedError: the range is neither stated nor known from these rules, or it is invalid.
     """
     if kind == 1:
         low = 0 if low is None else low

@@ -17,7 +17,10 @@ Span = tuple[int, int]
 
 
 class ReadAhead:
-    """A reader of blocks that expects a certain order. A request in another order also works but must wait longer."""
+    """A reader of blocks of items that knows their order in advance. While one block is used, it reads the next one.
+
+    A caller may also ask for the blocks in another order, but must then wait until each of them is read.
+    """
 
     def __init__(self, items: Items, spans: Sequence[Span]) -> None:
         """Set the items and the expected order of the blocks.
@@ -45,7 +48,7 @@ class ReadAhead:
     def read(self, span: Span) -> list[Item]:
         """Return the items of a block, and start to read the next block in the background.
 
-        If another block was read ahead, its items are discarded.
+        If a block other than `span` was read ahead, its items are discarded.
 
         Args:
             span: the index of the block's first item and the index after its last item.

@@ -161,7 +161,7 @@ class Items:
 
     @property
     def references(self) -> list[int]:
-        """Indices of the items whose images belong to the true images with which Fréchet distances compare a row."""
+        """Indices of the items whose images form the set of true images for Fréchet distances."""
         return [place for place, line in enumerate(self.lines()) if line["reference"]]
 
     def blocks(self) -> Iterator[tuple[int, int]]:
@@ -256,9 +256,9 @@ def _mask(stored: bytes | None, side: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Contents:
-    """Hashes of everything outside the settings that determines prepared items.
+    """Hashes of the files and of the code from which items are prepared. Settings are not among them.
 
-    If they and the settings are unchanged, earlier prepared items are used again.
+    If these hashes and the settings are unchanged, earlier prepared items are used again.
     """
 
     files: FileHashes = field(default_factory=FileHashes)
@@ -277,11 +277,11 @@ def prepare_items(
     limit: int | None,
     contents: Contents | None = None,
 ) -> Items:
-    """Return the prepared items of a data set. Make them if they have not been made before from the same files.
+    """Return the prepared items of a data set. If none exist for these files and settings, make them now.
 
     Args:
         folder: folder of the store that holds the prepared items of all runs.
-        pictures: adapter of the data set. The manifest lists the items in its order.
+        pictures: adapter of the data set. The manifest lists the items in the order in which the adapter yields them.
         resolution: side of the items in pixels.
         masks: family of masks; it is used only if masks are drawn.
         seed: seed of the run.
@@ -338,7 +338,10 @@ def prepare_items(
 
 
 def _opened(folder: Path) -> Items | None:
-    """Open the prepared items in a folder. Return None if it has none, or if it is damaged and was renamed."""
+    """Open the prepared items in a folder. Return None if the folder does not exist.
+
+    If the folder is damaged, or is not a folder, it is renamed, and the result is None as well.
+    """
     if not folder.is_dir():
         if os.path.lexists(folder):
             put_aside(folder)
@@ -363,9 +366,9 @@ def _opened(folder: Path) -> Items | None:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a folder, by the file's name, as the folder's `SHA256SUMS` lists it.
+    """Return the SHA-256 that the list `SHA256SUMS` of a folder has for each file. The key is the file's name.
 
-    Items that an older version prepared have no such list, and the result is empty.
+    If an older version prepared the items, the folder has no such list, and the result is empty.
     """
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
@@ -425,7 +428,7 @@ def _description(picture: Picture, contents: Mapping[Path, str], *, drawn: bool)
 
     Args:
         picture: files and texts of the item.
-        contents: SHA-256 of each file.
+        contents: SHA-256 of each file. The key is the file's path.
         drawn: True if masks are drawn. The image is then saved with the items, and its path does not matter.
     """
     files = (picture.path, picture.mask, picture.exemplar)

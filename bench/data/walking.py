@@ -124,9 +124,9 @@ def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]
 
 
 def sorted_out(found: Walk, suffixes: set[str], *, level: int, outside: str) -> list[Path]:
-    """Return the listed files that have one of the suffixes and lie at one level of folders.
+    """Return those files of a `Walk` that have one of the suffixes and lie at one level of folders.
 
-    All other files are recorded in `found.left_out`.
+    All other files are recorded in `found.left_out`, except the files of sources that `NOTES` names.
 
     Args:
         found: result of `walk`.

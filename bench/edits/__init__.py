@@ -1,1 +1,1 @@
-"""Scores of finished pictures of any program, compared with the true pictures, without a configuration or a store."""
+"""Scores the finished pictures of any program against the true pictures, without a configuration or a store."""

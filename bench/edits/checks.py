@@ -103,8 +103,8 @@ def picture_facts(truth: Pixels, mask: Mask | None) -> PictureFacts:
     """Return the facts about a true picture.
 
     Args:
-        truth: picture H×W×3.
-        mask: its mask; None if all pixels are known.
+        truth: true picture H×W×3 uint8.
+        mask: mask of the picture; None if all pixels are known.
     """
     sha256, jpeg = sha256_of(truth), has_jpeg_traces(truth @ LUMINANCE)
     if mask is None:
@@ -116,8 +116,8 @@ def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
     """Return the facts about an edited picture.
 
     Args:
-        truth: true picture H×W×3.
-        edited: edited picture H×W×3.
+        truth: true picture H×W×3 uint8.
+        edited: edited picture H×W×3 uint8.
         hole: mask H×W, True in the hole; None if all pixels are known.
     """
     known = np.ones(truth.shape[:2], np.bool_) if hole is None else ~hole
@@ -141,7 +141,10 @@ def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
 
 
 def _errors(squared: npt.NDArray[np.float64], truth: Pixels, region: Hole) -> tuple[float, float]:
-    """Return the mean squared error in a region, and this error relative to the truth's variance there."""
+    """Return the mean squared error in a region, and this error divided by the variance of the truth in the region.
+
+    Both values are NaN if the region is empty.
+    """
     if not region.any():
         return float("nan"), float("nan")
     error = float(squared[region].mean())

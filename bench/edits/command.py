@@ -61,7 +61,7 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def _editors(words: list[str]) -> dict[str, str]:
-    """Return the folder of each editor by its name.
+    """Convert words of the form NAME=DIR into a dictionary from each editor's name to its folder.
 
     Raises:
         BadInputError: a word is not NAME=DIR, or a name occurs twice.

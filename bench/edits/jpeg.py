@@ -40,7 +40,7 @@ WAVES = FAR * np.cos(2 * np.pi * CENTRES[:, None] / STEPS)
 
 
 def has_jpeg_traces(luminance: npt.NDArray[np.float32]) -> bool:
-    """Return whether a picture shows the quantisation of a JPEG compression, with blocks that begin at its corner.
+    """Return whether a picture shows the quantisation of a JPEG compression whose blocks begin at its top left corner.
 
     Args:
         luminance: H×W luminance from 0 to 255, by the formula of JFIF: 0.299 R + 0.587 G + 0.114 B.
@@ -60,7 +60,10 @@ def has_jpeg_traces(luminance: npt.NDArray[np.float32]) -> bool:
 
 
 def _histograms(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the histogram of each column, as an array with a line for each column and a column for each bin."""
+    """Return a histogram of each column of an array, as one row with a count for each bin of `CENTRES`.
+
+    Values above all bins are not counted.
+    """
     columns = sizes.shape[1]
     bins = (sizes / BIN).astype(np.int64)
     inside = bins < len(CENTRES)

@@ -1,4 +1,4 @@
-"""The measures that a scoring uses: those measures of a configuration whose network files are on this machine."""
+"""Loads the measures for a scoring. A measure is not used if the file of its network is not on this machine."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Measures:
     protocols: Mapping[str, Mapping[str, Any]]
     """Everything that can change the values of each measure, by its name."""
     sets: Mapping[str, str]
-    """Features from which each metric of a whole set of images is computed, by the metric's name."""
+    """For each metric of a whole set of images, by its name, the name of the features from which it is computed."""
     weights: Mapping[str, str]
     """SHA-256 of every weight file, by path."""
     lacking: Mapping[str, str]
@@ -71,7 +71,8 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
         device: device on which the networks compute.
 
     Raises:
-        BadInputError: a name is unknown, or a file does not contain the network that it should contain.
+        BadInputError: a name is unknown, a chosen measure does not fit the tasks, or a file does not contain the
+            network that it should contain.
     """
     option, profile = SETS.get(chosen, SETS["default"]) if isinstance(chosen, str) else SETS["default"]
     resolved = _configuration(option, profile)

@@ -1,4 +1,4 @@
-"""Measuring of paired pictures: the same measures, in the same order of operations, as for the rows of a table."""
+"""Measures the pictures of editors. All operations, and their order, are the same as for the rows of a table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PIXELS: Mapping[str, int] = {"cpu": 2**18, "cuda": 2**22}
 """Largest number of pixels in a batch whose size is chosen automatically, by the type of the device. Larger batches are
 slower on a CPU, because they no longer fit into its caches."""
 MOST = 32
-"""Largest number of pictures in such a batch."""
+"""Largest number of pictures in a batch whose size is chosen automatically."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,20 @@ class _Column(NamedTuple):
 
 @dataclass
 class _Collected:
-    """Arrays of single pictures, which are put together when all of them are measured."""
+    """The arrays of all pictures. They are collected batch by batch, and combined when all pictures are measured."""
 
     count: int
     values: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     features: dict[str, dict[int, npt.NDArray[Any]]] = field(default_factory=dict)
 
     def add(self, places: Sequence[int], name: str, array: npt.NDArray[Any]) -> None:
-        """Add an array of a batch: B values of a metric, or B×d features."""
+        """Add one array of a batch.
+
+        Args:
+            places: indices of the B pictures of the batch.
+            name: name of the array.
+            array: B values of a metric, or B×d features.
+        """
         if array.ndim == 1:
             self.values.setdefault(name, np.full(self.count, np.nan))[list(places)] = array
         else:
@@ -154,15 +160,16 @@ def measure(
 
 
 def _like_a_decoder(images: Sequence[Tensor]) -> Tensor:
-    """Return images 3×H×W as one batch in the memory layout in which decoders return theirs.
+    """Combine images 3×H×W into one batch that has the memory layout of a decoder's result.
 
-    The last digits of a convolution depend on this layout. With it, a run's saved images get exactly the run's scores.
+    The last digits of a convolution depend on this layout. With the layout of a decoder's result, the saved images of a
+    run get exactly the scores that the run measured.
     """
     return torch.stack(list(images)).contiguous(memory_format=torch.channels_last)
 
 
 def _equal_sizes(pairs: Pairs) -> Iterator[list[int]]:
-    """Yield the indices of the pictures of each size, in the order in which the sizes first occur."""
+    """Yield, for each size of pictures, the indices of the pictures that have this size."""
     groups: dict[tuple[int, int], list[int]] = {}
     for place, size in enumerate(pairs.truth.sizes):
         groups.setdefault(size, []).append(place)

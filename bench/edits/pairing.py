@@ -26,7 +26,7 @@ Named = TypeVar("Named", PictureSet, Masks)
 
 @dataclass(frozen=True)
 class Pairs:
-    """True pictures, with the picture of each editor and the mask in the same order."""
+    """The true pictures, and in the same order the pictures of each editor and the masks."""
 
     names: tuple[str, ...]
     truth: PictureSet
@@ -54,7 +54,7 @@ class Pairs:
         return ["inpainting", *(task for task, found in given.items() if found is not None)]
 
     def misfits(self, editor: str) -> list[int]:
-        """Return the indices of the pictures of an editor that have another size than their truth."""
+        """Return the indices of those pictures of an editor that have another size than their true pictures."""
         sizes = zip(self.truth.sizes, self.edited[editor].sizes, strict=True)
         return [place for place, (true, found) in enumerate(sizes) if true != found]
 
@@ -78,12 +78,12 @@ def pair(
         truth: true pictures.
         edited: pictures of each editor, by the editor's name.
         mask: masks; None if all pixels are known.
-        exemplars: for each picture, a picture of what was to be painted into the hole; None if there are none.
-        prompts: for each picture, in the order of `truth`, the text that the editors were given; None for no texts.
+        exemplars: for each picture, a picture of what was to be painted into the hole; None if the editors got none.
+        prompts: for each picture, in the order of `truth`, the text that the editors got; None if they got no texts.
 
     Raises:
-        BadInputError: a set of pictures cannot be read, pictures are missing or left over, a mask has another size than
-            its picture, or a picture is too small.
+        BadInputError: a set of pictures cannot be read; pictures are missing or belong to no true picture; a mask has
+            another size than its picture; a true picture is too small; or the prompts are wrong.
     """
     base = read_pictures(truth, "truth")
     base.require_levels()
@@ -144,7 +144,8 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
         truth: what the caller gave for the true pictures.
 
     Raises:
-        BadInputError: pictures are missing or left over, or a folder would have to be paired by order.
+        BadInputError: pictures are missing or belong to no true picture; or a folder would have to be paired with
+            arrays, which is impossible because files in a folder have no order.
     """
     names = base.names or tuple(str(place) for place in range(len(base)))
     if found.names is None or base.names is None:

@@ -55,7 +55,7 @@ class PictureSet:
     read: Callable[[int], Tensor]
     """Function that returns the picture at an index as 3×H×W float32 in [0, 1]. 8-bit levels k become k / 255."""
     sources: Mapping[str, str]
-    """Source of a picture by its name, for pictures whose folder has notes on their sources."""
+    """Source of each picture whose folder has a file of sources. The key is the picture's name."""
     floats: Mapping[int, Tensor] = field(default_factory=dict)
     """Pictures that were given as floats, by their index."""
 
@@ -130,14 +130,15 @@ class Masks:
 
 
 def read_pictures(given: Pictures, what: str) -> PictureSet:
-    """Describe pictures, and check everything about them that can be checked without decoding files.
+    """Return a `PictureSet` of pictures, and check everything that can be checked without decoding files.
 
     Args:
         given: pictures as a caller gives them.
         what: name of the set in messages.
 
     Raises:
-        BadInputError: there is no picture, a file is missing, or an array has another type, shape or range.
+        BadInputError: there is no picture, a file is missing, or an array has a type, shape or range that is not
+            allowed.
     """
     files = _files(given, what)
     if files is not None:
@@ -161,17 +162,17 @@ def read_pictures(given: Pictures, what: str) -> PictureSet:
 
 
 def read_masks(given: Pictures, what: str = "mask") -> Masks:
-    """Describe masks, and check everything about them that can be checked without decoding files.
+    """Return a `Masks` object of masks, and check everything that can be checked without decoding files.
 
-    Arrays are booleans, integers that are all 0 and 1 or all from 0 to 255, or floats in [0, 1]. Their shape is N×H×W,
-    N×1×H×W or N×H×W×1.
+    Arrays are booleans, integers or floats in [0, 1]. If integers are at most 1 in all masks, 1 is the hole; otherwise
+    they are grey levels from 0 to 255. The shape of an array is N×H×W, N×1×H×W or N×H×W×1.
 
     Args:
         given: masks as a caller gives them. 1 or white is the hole.
         what: name of the set in messages.
 
     Raises:
-        BadInputError: there is no mask, a file is missing, or an array has another type, shape or range.
+        BadInputError: there is no mask, a file is missing, or an array has a type, shape or range that is not allowed.
     """
     files = _files(given, what)
     if files is not None:
@@ -192,7 +193,8 @@ def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Map
     """Return the paths, the names and the known sources of given files; None if arrays are given.
 
     Raises:
-        BadInputError: a folder or file is missing, there is no picture, or two files have the same name.
+        BadInputError: a folder or file is missing, a file is no picture, there is no picture, or two files have the
+            same name without the suffix.
     """
     if isinstance(given, str | os.PathLike):
         if not os.fspath(given):
@@ -240,7 +242,7 @@ def _arrays(given: Any, what: str, axes: int) -> list[Array]:
     Args:
         given: one array with all pictures along its first axis, or a sequence of arrays.
         what: name of the set in messages.
-        axes: smallest number of axes of an array of all pictures; 4 is always allowed.
+        axes: number of axes that an array of all pictures may have; 4 axes are allowed in any case.
 
     Raises:
         BadInputError: there is no picture, or the value is neither an array nor a sequence of arrays.
@@ -364,7 +366,8 @@ def _mask_levels(mask: Tensor, scale: int) -> Pixels:
 
     Args:
         mask: result of `_mask`.
-        scale: factor of integers: 255 if all masks have only the values 0 and 1, and otherwise 1.
+        scale: factor by which integers are multiplied. It is 255 if all masks of integers have only the values 0 and
+            1, and otherwise it is 1.
     """
     levels = (mask * LARGEST).round() if mask.is_floating_point() else mask * scale
     found: Pixels = levels.to(torch.uint8).numpy()

@@ -1,9 +1,10 @@
 """The global shift and zoom between an edited picture and its truth, estimated on the known pixels.
 
-The edited picture is described as the true one, shifted and zoomed about its centre, times a gain, plus an offset. The
-five numbers minimise the squared difference over the known pixels. They are found by the Gauss-Newton method of Lucas
-and Kanade ("An iterative image registration technique with an application to stereo vision", 1981), from a small copy
-of the pictures to a larger one.
+In the model, the edited picture is the true picture after four changes: it is shifted, zoomed about its centre,
+multiplied by a gain, and increased by an offset. The shift has two numbers, and each other change has one. These five
+numbers are chosen so that the squared difference over the known pixels is as small as possible. The Gauss-Newton method
+of Lucas and Kanade ("An iterative image registration technique with an application to stereo vision", 1981) finds them,
+first on small copies of the two pictures, and then on larger copies.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def register(truth: Grey, edited: Grey, known: npt.NDArray[np.bool_]) -> Registr
         known: H×W booleans, True for the pixels that should not have changed.
 
     Returns:
-        The estimate; None if too few pixels are known or the known pixels have too little texture.
+        The estimate. None if too few pixels are known, if the known pixels have too little texture, or if the two
+            pictures differ too much.
     """
     right = down = zoom = explained = 0.0
     for factor in _factors(max(truth.shape)):
@@ -84,7 +86,18 @@ def register(truth: Grey, edited: Grey, known: npt.NDArray[np.bool_]) -> Registr
 def _refine(
     truth: Grey, edited: Grey, used: npt.NDArray[np.bool_], start: tuple[float, float, float]
 ) -> tuple[float, float, float, float] | None:
-    """Return the shift to the right and down in pixels of these copies, the zoom, and the explained share."""
+    """Improve an estimate on one copy of the true picture and one copy of the edited picture.
+
+    Args:
+        truth: copy of the true picture, H×W.
+        edited: copy of the edited picture, H×W.
+        used: H×W booleans, True for the pixels that are compared.
+        start: the estimate so far: shift to the right and shift downwards, in pixels of the copies, and zoom.
+
+    Returns:
+        The new shift to the right and downwards, in pixels of the copies, the new zoom, and the explained share; see
+            `Registration`. None if no estimate is accepted.
+    """
     height, width = truth.shape
     y, x = (axis.astype(np.float32) for axis in np.mgrid[:height, :width])
     x, y = x - (width - 1) / 2, y - (height - 1) / 2
@@ -108,9 +121,10 @@ def _refine(
 
 
 def _solved(columns: list[Grey], target: Grey) -> npt.NDArray[np.float64] | None:
-    """Return the least-squares solution; None if the columns do not determine it.
+    """Return the factors with which the sum of the columns fits the target best, by the method of least squares.
 
-    Each column is divided by its length, so that the condition of the normal equations does not depend on units.
+    The result is None if the columns do not determine the factors. Each column is first divided by its length, so that
+    the condition of the normal equations does not depend on units.
     """
     matrix = np.stack(columns, 1).astype(np.float64)
     lengths = np.sqrt(np.square(matrix).sum(0))
@@ -125,7 +139,7 @@ def _solved(columns: list[Grey], target: Grey) -> npt.NDArray[np.float64] | None
 
 
 def _residual(picture: Grey, target: Grey) -> float:
-    """Return the mean squared difference that remains after the best gain and offset."""
+    """Fit the gain and the offset of a picture to a target, and return the mean squared difference that remains."""
     centred, wanted = picture.astype(np.float64) - picture.mean(), target.astype(np.float64) - target.mean()
     spread = float(centred @ centred)
     gain = float(centred @ wanted) / spread if spread > 0 else 0.0
@@ -133,7 +147,7 @@ def _residual(picture: Grey, target: Grey) -> float:
 
 
 def _warped(picture: Grey, right: float, down: float, zoom: float) -> Grey:
-    """Return a picture that is shifted and zoomed about its centre."""
+    """Shift a picture by some pixels, and zoom it about its centre; see `Registration`."""
     height, width = picture.shape
     factor = 1 + zoom
     matrix = np.array(
@@ -147,7 +161,7 @@ def _warped(picture: Grey, right: float, down: float, zoom: float) -> Grey:
 
 
 def _factors(longest: int) -> list[int]:
-    """Return the whole numbers by which the sides of the copies are divided, the coarsest copy first."""
+    """Return, for each copy of a picture, the whole number by which its sides are divided; the smallest copy first."""
     factors = [max(1, round(longest / SIDE))]
     while longest // (2 * factors[-1]) >= COARSEST:
         factors.append(2 * factors[-1])
@@ -155,7 +169,10 @@ def _factors(longest: int) -> list[int]:
 
 
 def _reduced(picture: Grey, factor: int) -> Grey:
-    """Return the means of squares of `factor` pixels a side. Pixels that do not fill a square are left out."""
+    """Reduce a picture. Each pixel of the result is the mean of a square block of `factor`×`factor` pixels.
+
+    Pixels at the right and the bottom edge that do not fill a block are ignored.
+    """
     height, width = (side // factor for side in picture.shape)
     squares = picture[: height * factor, : width * factor].reshape(height, factor, width, factor)
     return np.asarray(squares.mean((1, 3)), np.float32)

@@ -1,4 +1,4 @@
-"""The function `bench.score`: pictures of any editor, measured like the rows of a table."""
+"""The function `bench.score`, which measures the pictures of any editor like the rows of a table."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
 
     Args:
         truth: true pictures.
-        edited: pictures of one editor, or the pictures of each editor by the editor's name.
+        edited: pictures of one editor; or a dictionary from the name of each editor to its pictures.
         mask: masks, 1 or white in the hole; None if every pixel should have stayed as it was. Arrays of masks are
             booleans, integers (0 and 1, or 0 to 255) or floats in [0, 1], of shape N×H×W.
         reference: editor with which every other editor is compared; None compares every pair of editors.
@@ -68,10 +68,12 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         quiet: True to show no progress.
 
     Returns:
-        The tables, the checks and the records. A metric whose network's file is missing has no value but a reason.
+        The tables, the checks and the records. If the file of a network is missing, the metrics that need it have no
+            value, and the tables give the reason.
 
     Raises:
-        BadInputError: pictures are missing, left over, broken or of a wrong type, or an argument is wrong.
+        BadInputError: pictures are missing, are broken, have a wrong type or belong to no true picture; or an argument
+            is wrong.
     """
     started = time.monotonic()
     editors = dict(edited) if isinstance(edited, Mapping) else {ONE: edited}
@@ -138,7 +140,7 @@ def _check_arguments(editors: Mapping[str, Any], reference: str | None, batch_si
 
 
 def _manifest(pairs: Pairs, pictures: Sequence[PictureFacts]) -> dict[str, Any]:
-    """Return the ordered list of the pictures with the SHA-256 of their pixels and masks."""
+    """Return a manifest like that of a run: the ordered list of the pictures, with the SHA-256 of pixels and masks."""
     items = [
         {
             "id": name,
@@ -171,7 +173,7 @@ def _command(
     *,
     prompted: bool,
 ) -> str:
-    """Return a command line that repeats a scoring of folders, or a note that it was called from Python.
+    """Return the command line that repeats a scoring. If no command line can repeat it, return a note instead.
 
     Args:
         given: true pictures, masks and exemplars; None for what was not given.

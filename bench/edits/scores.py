@@ -105,19 +105,19 @@ class Scores:
             print(f"- {one_line(note)}")  # not wrapped, so that a command in it can be copied
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the files that a run leaves, and the page `report.html`, into a folder.
+        """Write the result files that a run writes, such as the page `report.html`, into a folder.
 
         `python -m bench.compare` and `python -m bench.explain` read such a folder.
 
         Args:
             folder: new or empty folder, or the folder in which an equal scoring was saved before.
-            overwrite: whether the folder may contain another scoring, a run or other files.
+            overwrite: True to write also into a folder that contains a different scoring, a run or other files.
 
         Returns:
             The path of the folder.
 
         Raises:
-            BadInputError: the folder cannot be written, or contains other files.
+            BadInputError: the folder cannot be written, or contains other files and `overwrite` is False.
         """
         if not isinstance(folder, str | Path):
             raise BadInputError(f"out: expected the path of a folder, found {folder!r}")
@@ -199,7 +199,7 @@ class Scores:
     def _gallery(self) -> Gallery | None:
         """Return the pictures that the page shows; None if no editor was measured.
 
-        Editors whose pictures have other sizes are left out.
+        An editor is left out if one of its pictures has another size than its true picture.
         """
         scored, pairs = self._summary.scored, self._pairs
         values = {

@@ -79,7 +79,11 @@ def _title(pairs: Pairs) -> str:
 def _with_reasons(
     pairs: Pairs, measured: Mapping[str, Mapping[str, Measurement]], measures: Measures
 ) -> dict[str, dict[str, Measurement]]:
-    """Add an empty measurement with its reason for each metric and each editor that could not be measured."""
+    """Add empty measurements for values that could not be measured. Each of them states the reason.
+
+    Each editor gets an empty measurement for each metric whose network is missing. An editor whose pictures could not
+    be measured gets empty measurements for all metrics.
+    """
     few = f"{len(pairs)} pictures, fewer than the {measures.fewest} that this protocol requires"
     lacking = {
         metric: Measurement(None, reason=few if metric in OF_SETS and len(pairs) < measures.fewest else reason)
@@ -184,9 +188,10 @@ def differences_of(summary: Summary, reference: str | None) -> pandas.DataFrame:
 
     - `metric`, `editor`, `against`, and `difference`, which is the editor's value minus the other one's;
     - `ci95_low` and `ci95_high`, which are not adjusted, and `p_holm`, which is adjusted;
-    - `sources` and `effective_sources`, the numbers of independent pictures;
-    - `differs`, at the 95 % level and with enough effective sources for a verdict;
-    - `reason`, why there is no difference, or no verdict on it.
+    - `sources`, the number of independent pictures, and `effective_sources`, which `docs/glossary.md` explains;
+    - `differs`, which is True if the adjusted p-value shows a difference at the 95 % level, and there are enough
+      effective sources for a verdict;
+    - `reason`, which says why there is no difference, or why there is no verdict on it.
 
     Args:
         summary: estimates of the metrics.

@@ -33,8 +33,8 @@ class Batches:
     """A division of items into batches that fit into the memory of the device.
 
     If a batch does not fit, its items are processed again in batches of half the size, and all later batches also have
-    this smaller size. If no size is given, a probe on the first items chooses it. The store remembers the chosen size,
-    and each later reduction, for later runs on the same device.
+    this smaller size. If no size is given, and the store remembers none, a probe on the first items chooses the size.
+    The store remembers this size, and each later reduction, for later runs on the same device.
     """
 
     def __init__(self, size: int | None, *, known: Fact | None = None, device: torch.device | None = None) -> None:
@@ -120,8 +120,8 @@ def finished_one_later(queued: Iterable[Callable[[], R]]) -> Iterator[R]:
     """Finish each batch after the next one is queued, so that a GPU has work while the CPU waits for results.
 
     Args:
-        queued: for each batch, a function that waits for its results and returns them. Taking the next function from
-            here queues the work of the next batch.
+        queued: for each batch, a function that waits for the results of the batch and returns them. The work of a batch
+            is queued when its function is taken from this iterable.
 
     Yields:
         The results of the batches, in the same order.
@@ -144,9 +144,9 @@ def probe_batch_size(
 ) -> int:
     """Find the fastest batch size that fits.
 
-    The probe starts with 1 item and doubles the size as long as the batch fits and the number of items per second grows
-    by the factor `LEAST_GAIN`. On a CPU, nothing is tried, and the result is `CPU_SIZE` or `largest`, whichever is
-    smaller.
+    The probe starts with 1 item. It doubles the size as long as the batch fits and the number of items per second grows
+    by at least the factor `LEAST_GAIN`. On a CPU, nothing is tried, and the result is the smaller one of `CPU_SIZE` and
+    `largest`.
 
     Args:
         call: function that processes one batch, and whose time is measured.

@@ -57,7 +57,7 @@ def check_contracts(
 
     Args:
         sampling: sampling stage, which contains the generator.
-        methods: methods by row.
+        methods: method of each row.
         measures: measures by name.
         specs: specifications of the measures, as in the configuration's `metrics.measures`.
         resolution: side of the run's items in pixels.
@@ -91,8 +91,8 @@ def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict
         Latents 1×C×h×w of the item for each name in `KINDS`, in the generator's scale.
 
     Raises:
-        BadInputError: latents are no floating-point tensor, are not finite, have different shapes, or have a height and
-            width that do not divide the picture's.
+        BadInputError: latents are no floating-point tensor, are not finite, do not all have the same shape, are not
+            square, or have a side of which the resolution is not a multiple.
     """
     item = trial_items(resolution, 1)
     found: dict[str, Tensor] = {}
@@ -191,10 +191,10 @@ def check_measure(
         image: images to measure, B×3×H×W in [0, 1].
         truth: true images B×3×H×W uint8.
         mask: masks B×1×H×W, 1 = hole.
-        exemplars: exemplar of each item, or None.
+        exemplars: exemplar of each item; None for an item without one.
 
     Raises:
-        BadInputError: the measure fails, or returns anything else.
+        BadInputError: the measure fails, or does not return these arrays.
     """
     key, count = f"metrics.measures.{name}.measure", len(image)
     with _named(key, WANTED):
@@ -243,7 +243,7 @@ def _sizes(shape: Sequence[int]) -> str:
 
 @contextmanager
 def _named(key: str, expected: str) -> Iterator[None]:
-    """Convert an error of external code, or an `UnfitImageError`, into a `BadInputError` with one sentence.
+    """Convert an error in the `with` block into a `BadInputError`, whose message is one sentence.
 
     Args:
         key: key of the configuration that names the external code, with which the message begins.

@@ -47,7 +47,7 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
         batch: batch with which every method is called.
 
     Returns:
-        Costs by name, for each row. Every row has `seconds_per_image`, the median of the timed calls, and
+        For each row, its costs by name. Every row has `seconds_per_image`, the median of the timed calls, and
         `least_seconds_per_image` and `most_seconds_per_image`, the shortest and the longest call. A row that decodes
         with a module, or whose method is a module, also has the module's `parameters`, and, for one image, `tera_flop`
         and `peak_activation_bytes`. The last two are missing if PyTorch cannot count them for this module. On CUDA,
@@ -78,14 +78,14 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 
 
 def _called_anew(method: Method, batch: Batch) -> torch.Tensor:
-    """Call a method on the batch without its decoded images, so that the decoder is called again."""
+    """Call a method on a copy of the batch that has no decoded images, so that the decoder is called again."""
     return method(batch.again())
 
 
 def _counted(network: nn.Module, row: str, call: Callable[[], object]) -> dict[str, float]:
-    """Count parameters, operations and memory of a network of any class in a call for one image.
+    """Count the parameters of a network, and the operations and the memory of a call for one image.
 
-    Only the parameters are returned if the call fails while PyTorch counts.
+    The network may have any class. If the call fails while PyTorch counts, only the parameters are returned.
     """
     try:
         return asdict(cost_of_call(network, call))
@@ -95,7 +95,7 @@ def _counted(network: nn.Module, row: str, call: Callable[[], object]) -> dict[s
 
 
 def unknown_costs(device: torch.device) -> dict[str, str]:
-    """Return the reason why `row_costs` cannot measure a cost on a device, by the name of the cost; empty on CUDA."""
+    """Return, for each cost that `row_costs` cannot measure on a device, the reason. On CUDA, the result is empty."""
     return (
         {} if device.type == "cuda" else {"peak_memory_bytes": f"PyTorch counts memory on CUDA alone, not on {device}"}
     )
@@ -113,8 +113,9 @@ def sampling_seconds(generator: Generator, items: Sequence[Item], device: torch.
 def decoding_share(costs: Mapping[str, Mapping[str, float]], sampling: float, steps: int) -> Judgement | NotAvailable:
     """Judge the claim x1: the large decoder makes the generation of an image at most 10 % slower.
 
-    The judged share is the additional time of the large decoder, divided by the time for sampling and for the vanilla
-    decoder. The shortest and the longest timed calls give a range of the share, and the claim is judged by this range.
+    For the judged share, the vanilla decoder's time is subtracted from the large decoder's time. The difference is
+    divided by the sum of the time for sampling and the vanilla decoder's time. The shortest and the longest timed calls
+    give a range of the share, and the claim is judged by this range.
 
     Args:
         costs: costs of the rows, as `row_costs` returns them.

@@ -98,17 +98,20 @@ def try_decoder(
 ) -> Trial:
     """Test a decoder on one batch of noise, and say what would be wrong with it as a row of a table.
 
-    The trial tests whether the decoder runs; whether its images have the right shape, type and range, and only finite
-    values; whether it leaves its inputs unchanged; whether a second call with equal inputs makes equal images; whether
-    an item gives the same image alone and in a batch; and whether known pixels change the image while pixels in the
-    hole do not. It also measures the time for each image, and counts the parameters and the operations. A module is
-    copied, and the copy is tested in evaluation mode, like in a run. At the default sizes this takes some seconds on a
+    The trial tests these requirements: The decoder must run and leave its inputs unchanged. Its images must have the
+    right shape, type and range, and only finite values. A second call with equal inputs must make equal images, and an
+    item must give the same image alone and in a batch. If the decoder gets the image and the mask, known pixels must
+    change its result, and pixels in the hole must not.
+
+    The trial also measures the time for each image, and counts the parameters and the operations. A module is copied,
+    and the copy is tested in evaluation mode, like in a run. At the default sizes, the trial takes some seconds on a
     CPU.
 
     Args:
         module: a module or a function that returns images B×3×H×W, roughly in [-1, 1].
         latent_channels: number C of channels of the latents z, B×C×h×w.
-        factor: H / h. If it is None, 4 (the profile mini) and 8 (the profile paper) are tried.
+        factor: H / h, the side of an image divided by the side of its latents. If it is None, 4 (the profile mini) and
+            8 (the profile paper) are tried.
         resolution: side H of the square images in pixels, a multiple of the factor.
         conditioned: True to call ``decoder(z, image, mask)``, with the image B×3×H×W in [-1, 1] and the mask B×1×H×W,
             1 = hole. False to call ``decoder(z)``. If it is None, the decoder's signature decides, as in `bench.run`.
@@ -119,7 +122,7 @@ def try_decoder(
         The findings. A faulty decoder gives findings that are problems, and raises no error.
 
     Raises:
-        BadInputError: an argument other than the decoder is wrong, or `module` cannot be called.
+        BadInputError: `module` is a class or cannot be called, or another argument is wrong.
     """
     _check_arguments(module, latent_channels, factor, resolution, batch_size)
     shown = takes_known_pixels(module) if conditioned is None else conditioned
@@ -198,7 +201,7 @@ def _on_module(module: object) -> Iterator[Finding]:
 
 
 def _method(module: Callable[..., Tensor], conditioned: bool, device: torch.device) -> Decoded:
-    """Return the method that a run would make of a copy of the module, on a device.
+    """Make a method from a copy of the module, as a run would do, and move the method to a device.
 
     Raises:
         _StopError: the module is no decoder, or cannot be copied or moved.
@@ -225,16 +228,16 @@ def _batch(channels: int, resolution: int, factor: int, count: int, device: torc
 
 
 class _StopError(Exception):
-    """The end of a trial, because nothing else can be tested. The message is the problem."""
+    """The error that ends a trial, because nothing else can be tested. Its message says what the problem is."""
 
 
 class _SizeError(_StopError):
-    """The end of a trial, because the decoder made an image of another size than expected."""
+    """The error that ends a trial, because the decoder made an image of another size than expected."""
 
 
 @contextmanager
 def _stopping(expected: str) -> Iterator[None]:
-    """Let any error in the block end the trial.
+    """Convert any error in the `with` block into a `_StopError`, which ends the trial.
 
     Args:
         expected: description of what the decoder should do, for the message.
@@ -257,7 +260,7 @@ def _image(method: Decoded, batch: Batch) -> Tensor:
     """Return the images of a batch as the decoder makes them.
 
     Raises:
-        _StopError: the decoder fails, changes its inputs or returns something else.
+        _StopError: the decoder fails, changes its inputs, or does not return images of the right size.
     """
     inputs = (batch.z, batch.image, batch.mask) if method.conditioned else (batch.z,)
     names, before = ("z", "image", "mask"), [tensor.clone() for tensor in inputs]
@@ -274,10 +277,11 @@ def _image(method: Decoded, batch: Batch) -> Tensor:
 
 
 def _without_tuple(made: object) -> object:
-    """Return what a decoder made.
+    """Return the result of a decoder, unless the result is an object that only contains the image.
 
     Raises:
-        UnfitImageError: it is an image inside a tuple or an object, from which the caller must take it.
+        UnfitImageError: the image is inside a tuple, a list or another object. The message names the part that is the
+            image.
     """
     inside = made[0] if isinstance(made, tuple | list) and made else getattr(made, "sample", None)
     if isinstance(inside, Tensor) and not isinstance(made, Tensor):

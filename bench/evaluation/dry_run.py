@@ -38,10 +38,11 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
     Rows whose images are all made before the scoring stage, for example by another program, are left out.
 
     The trial first processes one item that is not timed, because PyTorch chooses its kernels in this call. Then it
-    times one item. If the generator has more steps than the larger of `STEPS`, only these few steps are sampled for
-    the item, and the time of all steps is calculated from them. If a whole batch would take at most `PATIENCE`, the
-    trial then processes a batch, as the run will, and the result has the times of the batch. Otherwise the result has
-    the times of one item, and the memory of a batch is extrapolated from the memory of one item.
+    times one item. If the generator has more steps than the larger number in `STEPS`, the item is sampled only with the
+    numbers of steps in `STEPS`, and the time of all steps is calculated from these times. If a whole batch would take
+    at most `PATIENCE`, the trial then processes a batch, as the run will, and the result has the times of the batch.
+    Otherwise the result has the times of one item, and the memory of a batch is extrapolated from the memory of one
+    item.
 
     Args:
         sampling: sampling stage of the run.
@@ -108,7 +109,7 @@ def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: to
 
 @contextmanager
 def _steps(generator: Any, count: int) -> Iterator[None]:
-    """Let a generator sample in `count` steps during the block."""
+    """Let a generator sample with `count` steps during the `with` block."""
     kept, generator.steps = generator.steps, count
     try:
         yield

@@ -129,7 +129,7 @@ def _write(folder: Path, items: Items, setup: Setup) -> None:
 
 
 def _pictures(item: Item, *, whole: bool, reference: bool) -> Mapping[str, Pixels]:
-    """Return the pictures of an item, by the names of their folders.
+    """Return the pictures of an item that are exported. The key of a picture is the name of its folder.
 
     Args:
         item: the item.

@@ -1,4 +1,4 @@
-"""The stages of a run that come before the table: check, prepare, sample, score.
+"""The stages of a run that come before the table: `check`, `prepare`, `sample` and `score`.
 
 Each stage reads from the store what the previous stage saved, and saves its results in the store. A stage skips every
 result that the store already has. Therefore an interrupted run can continue, and several experiments can share results.
@@ -54,12 +54,12 @@ class Stages:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def include(self, name: str) -> bool:
-        """Return whether the run includes the stage `name`: whether it is not after the last stage of the run."""
+        """Return True if the stage `name` comes before the last stage of the run or is this last stage."""
         return STAGES.index(name) <= STAGES.index(self.last)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Run the block as the stage `name`: save its time in `seconds`, and show its progress."""
+        """Run the `with` block as the stage `name`. Save the block's time in `seconds`, and show its progress."""
         started = time.monotonic()
         with Progress(name) if name not in COUNTED else nullcontext():
             yield
@@ -89,7 +89,8 @@ def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Resu
             it, and only if the configured stage comes after `score`.
 
     Returns:
-        The result of `conclude`. If it was not called: the folder of the run with status 0.
+        The result of `conclude`. If `conclude` was not called, the result has the folder of the run and the status 0.
+            If the run ends with the stage `check`, the run has no folder, and the result has a forecast instead.
     """
     stages, meter = Stages(setup.config.stage), Meter(setup.device)
     with stages.timed("check"):
@@ -177,7 +178,8 @@ def load(setup: Setup) -> None:
     """Load the generator, the methods and the measures, so that a wrong weight file is reported before any sampling.
 
     The files are hashed before they are loaded, because the store's keys contain their hashes. If the store has facts
-    about the same files, an earlier run has loaded them, and they are only loaded again when something needs them.
+    about generator, methods and measures with the same files, an earlier run has loaded these files without an error.
+    This function then loads nothing.
 
     Raises:
         BadInputError: something does not load; the message has the errors of all parts, one on each line.
@@ -259,8 +261,8 @@ def prepare(setup: Setup) -> Items:
 def _make_beforehand(setup: Setup, items: Items) -> None:
     """Make the images of all methods that make every image before the scoring stage.
 
-    If there are several processes, each one takes rows that no other process works on. A process that finds no such
-    row waits until the others have made theirs, and then reads the images.
+    If there are several processes, each process first makes the images of the rows on which no other process works.
+    Then it waits until the other processes have made the images of the remaining rows, and reads these images.
     """
     work, waiting = setup.store.root / "external", []
     rows = [row for row, facts in setup.facts["rows"].items() if facts["beforehand"]]
@@ -284,9 +286,12 @@ def _prepare_row(setup: Setup, row: str, items: Items, work: Path) -> None:
 
 @contextmanager
 def _row_lease(setup: Setup, work: Path, row: str, *, wait: bool) -> Iterator[bool]:
-    """Hold the lease of a row's images during the block, and yield True; see `bench.store.lease`.
+    """Hold the lease of a row's images during the `with` block; see `bench.store.lease`.
 
     A single process needs no lease. It can therefore read existing images even if the store is not writable.
+
+    Yields:
+        True if this process may make the images; False if another process holds the lease and `wait` is False.
     """
     if setup.world.size == 1:
         yield True

@@ -57,7 +57,10 @@ class PartFacts(TypedDict):
 
 
 class LoadedLater(Mapping[str, T]):
-    """Objects by name, all of which are loaded when one of them is first asked for. The names are known before."""
+    """A mapping from names to objects that are loaded later.
+
+    The names are known from the start. All objects are loaded when one of them is first asked for.
+    """
 
     def __init__(self, names: Iterable[str], load: Callable[[], Mapping[str, T]]) -> None:
         """Set the names.

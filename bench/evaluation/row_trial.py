@@ -92,7 +92,7 @@ def _is_name(row: str) -> bool:
 
 
 def _configured(node: Mapping[str, Any] | None, row: str) -> Decoded:
-    """Return the method of a row that decodes latents, with its weights.
+    """Make the method of a row, with its weights, and return the part of it that decodes latents.
 
     Args:
         node: the row's method in the configuration; None for a row whose numbers are only quoted.

@@ -88,7 +88,10 @@ class Sampling:
         self.world = world
         self.counts = {"sampled": 0, "stored": 0}
         self._parts: dict[str, dict[str, str]] = {}
-        """For each block, by the store key of its sampled latents, the store key of each kind of its latents."""
+        """For each block, the store key of each kind of its latents.
+
+        The outer key is the store key of the block's sampled latents. The inner key is the kind.
+        """
         self._read: dict[str, Callable[[], list[Item]]] = {}
         self._fits: dict[str, Callable[[str, Arrays], bool]] = {}
         self.pace = Pace()
@@ -139,9 +142,6 @@ class Sampling:
         sampled = self.world.all_reduce_sum(self.counts["sampled"], self.device)
         self.counts = {"sampled": sampled, "stored": max(0, len(items) - sampled)}
         return list(spans)
-
-    def _is_right(self, key: str, kind: str, arrays: Arrays) -> bool:
-        return self._fits[key](kind, arrays)
 
     def _key(self, lines: list[dict[str, Any]], kind: str) -> str:
         """Return the store key of one kind of latents of a block.
@@ -198,12 +198,12 @@ class Sampling:
         return self.batches.size or UNPROBED
 
     def latents_of(self, key: str) -> Arrays:
-        """Return the latents of a block for which `run` was called.
+        """Return the latents of a block by kind. Before, `run` must have been called for the items.
 
-        If the store no longer has them, they are made again.
+        If the store no longer has the latents, they are made again.
 
         Args:
-            key: store key of the block's latents.
+            key: store key of the block's latents, as `run` returns it.
         """
         parts, fits = self._parts[key], self._fits[key]
         found = {kind: self.store.get(LATENTS, part, partial(fits, kind)) for kind, part in parts.items()}

@@ -1,6 +1,6 @@
 """The scoring stage.
 
-It applies every measure to the images of every row, and saves the scores in the store by block.
+It applies every measure to the images of every row, and saves the scores of each block in the store.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ TRUTH = ""
 
 
 class Cell(NamedTuple):
-    """One unit of scoring: a row, a measure, and the variant in which the measure sees the row's images."""
+    """The combination of a row, a measure, and the variant in which the measure sees the row's images."""
 
     row: str
     """Name of the row; `TRUTH` for the true images."""
@@ -137,7 +137,7 @@ class Scoring:
         Args:
             items: all items of the run.
             latents: for each block, the store key of its latents.
-            sets: name of the features from which a metric of whole sets of images is computed, by the metric's name.
+            sets: for each metric of whole sets of images, the name of the features from which it is computed.
         """
         spans = list(items.blocks())
         keys = [self._keys(items.lines(*span), key) for span, key in zip(spans, latents, strict=True)]
@@ -231,7 +231,7 @@ class Scoring:
             progress: progress bar, which is advanced after every batch.
 
         Returns:
-            Arrays by name, for each cell, with one entry for each item of the block.
+            For each cell, its arrays by name. Each array has one entry for each item of the block.
         """
         names = {cell.measure for cell in cells}
         measures = {name: measure for name, measure in self.measures.items() if name in names}
@@ -299,7 +299,9 @@ class Scoring:
 
 
 def _measurable(arrays: Arrays, measure: Measure, items: Sequence[Item]) -> Arrays:
-    """Set each value that compares an image with a true picture to NaN for the items without a true picture.
+    """Replace values by NaN for the items that have no true picture.
+
+    Features, and values for which the measure needs no true picture, stay unchanged.
 
     Args:
         arrays: arrays that the measure computed for the items, by name.
@@ -323,7 +325,7 @@ class ScoredBatch:
 
         Args:
             ids: ids of the B items.
-            fine: for each row, whether the images of each item are finite, B booleans.
+            fine: for each row, B booleans: whether the row's image of each item is finite.
             found: arrays or tensors of each cell, by name.
         """
         self.ids, self._cells = ids, list(found)
@@ -404,7 +406,7 @@ class Layouts:
 
 
 class _StoredArray(TypedDict):
-    """The name, the number type and the shape for one item of an array, as the store keeps them."""
+    """The description of one array, as the store keeps it: its name, its number type, and its shape for one item."""
 
     name: str
     type: str
@@ -462,11 +464,13 @@ def _layout(arrays: Mapping[str, Array], count: int) -> Layout:
 def _features(
     spans: Sequence[tuple[int, int]], widths: Mapping[Column, int], stored: Callable[[int, Cell], Arrays]
 ) -> dict[Column, Features]:
-    """Return the features of all items by column. They are read from the store only when they are needed.
+    """Return the features of all items for each column that has features.
+
+    The features are read from the store only when they are needed.
 
     Args:
-        spans: first item and end of each block.
-        widths: number of features of each column of features.
+        spans: for each block, the index of its first item and the index after its last item.
+        widths: for each column that has features, the number of features of one item.
         stored: function that returns the arrays of a cell for a block, given the block's number and the cell.
     """
     return {
@@ -520,9 +524,9 @@ def metric_protocols(summary: Summary, measures: Mapping[str, Mapping[str, Any]]
 
 
 def features_of(specs: Mapping[str, Any]) -> dict[str, str]:
-    """Return the features from which each metric of a whole set of images is computed, by the metric's name.
+    """Return, for each metric of a whole set of images, the name of the features from which it is computed.
 
-    The name of the features has the form `MEASURE.ARRAY`.
+    Such a name has the form `MEASURE.ARRAY`.
 
     Args:
         specs: settings of the measures, the value of `metrics.measures`, as plain data.
@@ -531,5 +535,5 @@ def features_of(specs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def unit_interval(image: torch.Tensor) -> torch.Tensor:
-    """Convert images of any float type from [-1, 1] to float32 in [0, 1]."""
+    """Convert images of any float type from [-1, 1] to float32 in [0, 1]. Values outside this range are clipped."""
     return ((image.float() + 1) / 2).clamp(0, 1)

@@ -41,7 +41,7 @@ from bench.tables.headline import headline_reading, in_reading
 __all__ = ["Setup"]
 
 PARTS = ("dataset", "generator", "metrics", "rows")
-"""Keys of the configuration whose parts can contain paths of files."""
+"""Keys of those parts of the configuration that can contain paths of files."""
 
 
 CONTRACTS = 1
@@ -50,9 +50,10 @@ that objects that passed before are checked again."""
 
 
 class Setup:
-    """Rows, generator, methods and measures of one table.
+    """An object that makes the generator, the methods and the measures of one table from the configuration.
 
-    It also has the identities of these objects, as plain data. The store keys are computed from the identities.
+    It also computes the identities of these objects, from which the keys of the store are computed. An identity is the
+    part of the configuration that describes the object, with a hash of the content in the place of each path.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Setup:
         return self.inspect(PARTS)
 
     def inspect(self, parts: Sequence[str]) -> Inspection:
-        """Return the result of a check of the files that some parts of the configuration name.
+        """Check the files whose paths stand in some parts of the configuration, and return the result.
 
         Args:
             parts: keys of the configuration, some of `PARTS`.
@@ -102,12 +103,16 @@ class Setup:
 
     @cached_property
     def traits(self) -> Traits:
-        """Facts that the adapter of the data set states about its items before it lists them."""
+        """Facts about the items that the data set's adapter states before it lists the items."""
         return traits_of(self.resolved["dataset"]["pictures"], "dataset.pictures")
 
     @property
     def work(self) -> Work:
-        """Largest possible number of items of the run (None if unknown), their resolution and their kind of masks."""
+        """Number of items of the run, their resolution, their kind of masks, and their number of latent arrays.
+
+        The number of items is the largest possible number, or None if it is unknown. The number of latent arrays is the
+        number that the store keeps for each item.
+        """
         dataset, listing = self.resolved["dataset"], self.inspection.listing
         counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
         return Work(
@@ -127,7 +132,7 @@ class Setup:
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """SHA-256 of every weight file that the run needs, by the file's path."""
+        """SHA-256 of every weight file that the run needs. The key is the file's path."""
         return {
             path: sha for key in PARTS if key != "dataset" for path, sha in weight_files(self.resolved[key]).items()
         }
@@ -143,7 +148,7 @@ class Setup:
 
     @cached_property
     def generator(self) -> Generator:
-        """The generator, which makes the latents, on the device of the run."""
+        """The generator, which samples the latents. It is on the device of the run."""
         made: Generator = with_defaults(make(self.resolved["generator"], "generator", device=self.device), Generator)
         _refuse_incomplete(made, "generator", Generator)
         if self.compile_mode is not None:
@@ -180,8 +185,12 @@ class Setup:
     def encoded(self) -> tuple[str, ...]:
         """Kinds of encoded latents that the run needs, some of `ENCODED`.
 
-        The rows name the kinds that they decode. The controls `budget` and `reconstruction` also ask for statistics of
-        encoded latents. If whole images are generated, no pixel is known, and nothing needs `encoded_known`.
+        These are the kinds that the rows decode. If the controls include `budget` or `reconstruction`, and the data set
+        has pictures, all kinds of encoded latents are needed for statistics. In a table of whole generated images, no
+        pixel is known, so the statistics do not need `encoded_known`.
+
+        Raises:
+            BadInputError: a row decodes encoded latents, but the data set has no pictures.
         """
         rows = {kind for facts in self.facts["rows"].values() for kind in facts["encoded"]}
         if rows and not self.traits.pictured:
@@ -235,8 +244,8 @@ class Setup:
     def methods(self) -> LoadedLater[Method]:
         """Method of each row that is measured. All methods are loaded when one of them is first used.
 
-        A row whose numbers are only quoted has no method. Rows that decode equal latents with the same decoder share
-        one object for it, which decodes each batch once.
+        A row whose numbers are only quoted has no method. If the methods of several rows decode latents with equal
+        settings and weights, these rows share one method object, which decodes each batch only once.
         """
         return LoadedLater(self._method_nodes, self._loaded_methods)
 
@@ -259,16 +268,17 @@ class Setup:
         return made
 
     def _method(self, node: Mapping[str, Any], key: str, decoders: dict[str, Decoded]) -> Any:
-        """Make a method, or return the one of an earlier row that decodes with the same settings and weights.
+        """Make the method of a row. If an earlier row has an equal method that decodes latents, return that object.
 
-        A method that changes the images of another method has the other one as its argument `of`. The other one is
-        then made in the same way.
+        Two methods are equal if their settings and weights are equal. A method that changes the images of an inner
+        method has the inner method as its argument `of`. The inner method is made, or found in an earlier row, by the
+        same rule.
 
         Args:
             node: part of the configuration that describes the method, as plain data.
             key: full name of the key that has this part, for error messages.
-            decoders: methods of earlier rows that decode, by the hash of their settings and weights. If the made method
-                is a new one, it is added.
+            decoders: methods of earlier rows that decode latents. The key of a method is the hash of its settings and
+                weights. If this call makes a new method that decodes latents, the method is added.
         """
         settings = content_key({"method": identity(node, self.weights)})
         if settings in decoders:
@@ -311,7 +321,7 @@ class Setup:
 
     @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:
-        """For each measure, by its name, everything that can change its values, as plain data."""
+        """Plain data of everything that can change the values of each measure. The key is the measure's name."""
         found = {name: facts["protocol"] for name, facts in self.facts["measures"].items()}
         return measure_protocols(found, self.resolved["metrics"]["measures"], self.weights)
 
@@ -332,8 +342,9 @@ class Setup:
     def _units(self) -> Iterator[Unit]:
         """Yield each pair of a measure and a variant that is scored for every row.
 
-        Every measure is applied to the images as the row makes them. If the controls name `hole_only`, measures that
-        look at the hole are also applied to that variant.
+        Every measure is applied to the images as the row makes them. If the controls include `hole_only`, each measure
+        that looks at the hole is also applied to the variant `hole_only` of the images. A table of whole generated
+        images has no such variant.
         """
         yield from (Unit(name) for name in self.measures)
         if HOLE_ONLY in self.config.controls and self.spec.task != "generation":
@@ -380,8 +391,8 @@ class Setup:
             what: name of the kind of result.
             latents: store keys of the latents from which the result is computed.
             find: function that computes the result and returns it as plain data (JSON types).
-            rows: names of the rows whose networks are looked at.
-            count: number of items that are looked at.
+            rows: names of the rows whose networks are used.
+            count: number of items that are used.
         """
         fact = self._fact(what, self.determining(latents, rows=rows, count=count))
         found = None if self.config.fresh else fact.recall()
@@ -391,10 +402,12 @@ class Setup:
         return {name: value for name, value in found.items() if name != "when"}
 
     def determining(self, latents: Sequence[str], *, rows: Sequence[str], count: int) -> dict[str, Any]:
-        """Return everything that determines a result that is computed from latents and rows' networks, as plain data.
+        """Return, as plain data, everything that can change a result.
+
+        The result is computed from latents and from the networks of some rows.
 
         Args:
-            latents: store keys of the latents.
+            latents: store keys of the latents from which the result is computed.
             rows: names of the rows whose networks are used.
             count: number of items that are used.
         """
@@ -446,9 +459,9 @@ class Setup:
 
     @property
     def sets(self) -> dict[str, str]:
-        """Name of the features from which a metric of a whole set of images is computed, by the metric's name.
+        """Name of the features from which each metric of a whole set of images is computed.
 
-        The name has the form `MEASURE.ARRAY`.
+        The key is the name of the metric. The name of the features has the form `MEASURE.ARRAY`.
         """
         return features_of(self.resolved["metrics"]["measures"])
 

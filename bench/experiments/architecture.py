@@ -62,7 +62,10 @@ class ArchitectureExperiment:
 
     @property
     def _scope(self) -> str:
-        """Scope of the verdicts: `paper` for all profiles except that of a rehearsal, because no weights are needed."""
+        """Scope of the verdicts: `rehearsal` in a rehearsal, `custom` if overrides change the table, otherwise `paper`.
+
+        Even in a small profile, the scope can be `paper`, because the decoders have the paper's sizes and no weights.
+        """
         if self.config.profile.name == REHEARSAL:
             return REHEARSAL
         return "custom" if self.custom else PAPER
@@ -74,7 +77,7 @@ class ArchitectureExperiment:
     def run(self) -> Results:
         """Run every stage up to the stage in the configuration.
 
-        After the check, only the stages tabulate and report have any work to do.
+        After the stage `check`, only the stages `tabulate` and `report` have any work to do.
         """
         started = time.monotonic()
         decoder = self.check()
@@ -203,7 +206,7 @@ class ArchitectureExperiment:
         """Return the facts about the run for `run.json` and the report: settings, software and time.
 
         Args:
-            seconds: time that the run has taken.
+            seconds: time in seconds that the run has taken.
         """
         return run_facts(
             self.config,
@@ -216,10 +219,10 @@ class ArchitectureExperiment:
 
 
 def _decoders_of_the_paper() -> dict[str, Decoder]:
-    """Return all decoders of the paper by name, without weights.
+    """Return all decoders of the paper, without weights. The key is the name of the decoder.
 
-    The decoders in `DECODERS` add the known features to their own features. The names with `_concat` are the decoders
-    of Tables 7 and 8, which concatenate the two.
+    A decoder in `DECODERS` that has a branch adds the features of the branch to its own features. A decoder whose name
+    ends in `_concat` is one of the decoders of Tables 7 and 8. It concatenates the branch's features and its own.
     """
     with torch.device("meta"):
         return {name: build_decoder(name) for name in DECODERS} | {

@@ -56,9 +56,10 @@ class Collection:
         return joined(problems_of_each(self.config, self.overrides))
 
     def run(self) -> Results:
-        """Run every experiment with the overrides of this run that the experiment uses, and write the index.
+        """Run every experiment, and write the index.
 
-        The exit status of the results is the highest exit status of an experiment.
+        Each experiment receives those overrides of this run that it uses. With `stage=check`, the experiments are only
+        checked, and no index is written. The exit status of the results is the highest exit status of an experiment.
 
         Raises:
             BadInputError: with `stage=check`, something is missing or wrong for an experiment.
@@ -82,13 +83,15 @@ class Collection:
         return Results(out or Path(), worst, f"failed experiments: {', '.join(failed)}" if failed else "")
 
     def _check(self, each: Mapping[str, list[str]]) -> Results:
-        """Check every experiment, print what those that are ready will need, and list what the others lack.
+        """Check every experiment, and print the time, memory and disk space that the ready experiments will need.
+
+        An experiment is ready if nothing is missing or wrong for it.
 
         Args:
             each: overrides of each experiment, by its name.
 
         Raises:
-            BadInputError: something is missing or wrong for an experiment.
+            BadInputError: something is missing or wrong for an experiment. The message lists all problems.
         """
         found = inspected_each(self.config, self.overrides)
         missing = {name: one.problems for name, one in found.items()}
@@ -111,12 +114,13 @@ class Collection:
     def report(self, out: Path, results: dict[str, Results], seconds: dict[str, float]) -> None:
         """Write `index.html`, `index.md`, `claims.json` and `run.json`, and print the index.
 
-        `claims.json` has the verdicts on claims that need only the printed numbers of the paper, or several tables.
+        `claims.json` has the verdicts on two kinds of claims: claims that are judged from the paper's printed numbers
+        alone, and claims that need the measured numbers of several tables.
 
         Args:
             out: folder of the collection's run.
-            results: results of each experiment, by name.
-            seconds: time in seconds that each experiment took, by name.
+            results: results of each experiment, by the experiment's name.
+            seconds: time in seconds that each experiment took, by the experiment's name.
         """
         summaries = {result.summary[0]: result.summary[1] for result in results.values() if result.summary is not None}
         words = [word for words in self.config.each.values() for word in words]
@@ -205,11 +209,13 @@ class Inspected:
     problems: list[Problem]
     """Everything that is missing or wrong. An error in the configuration of the experiment is one of the problems."""
     planned: Planned | None = None
-    """Items and latents that the run will save; None if the experiment has none, or if its configuration is wrong."""
+    """Items and latents that the run will save. None if the experiment uses no items, or its configuration is wrong."""
 
 
 def inspected_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[str, Inspected]:
-    """Inspect the files of each experiment of a collection, and return what was found by the experiment's name.
+    """Inspect the files of each experiment of a collection, and return the findings about each experiment.
+
+    The key of the result is the experiment's name.
 
     Args:
         config: configuration of the collection.
@@ -228,9 +234,9 @@ def inspected_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[s
 
 
 def problems_of_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[str, list[Problem]]:
-    """Return everything that is missing or wrong for each experiment of a collection, by the experiment's name.
+    """Return the problems of each experiment of a collection: everything that is missing or wrong for it.
 
-    An error in the configuration of an experiment is one of these problems.
+    The key of the result is the experiment's name. An error in the experiment's configuration is one of its problems.
 
     Args:
         config: configuration of the collection.
@@ -240,7 +246,11 @@ def problems_of_each(config: CollectingConfig, overrides: Sequence[str]) -> dict
 
 
 def joined(problems: Mapping[str, Sequence[Problem]]) -> list[Problem]:
-    """Return the problems of several experiments once, each with the names of the experiments that have it."""
+    """Merge the problems of several experiments. Equal problems become one, with the names of all their experiments.
+
+    Args:
+        problems: problems of each experiment, by the experiment's name.
+    """
     return merged(replace(problem, experiments=(name,)) for name, found in problems.items() for problem in found)
 
 

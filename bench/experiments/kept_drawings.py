@@ -29,10 +29,10 @@ GALLERY = "gallery.json"
 
 
 class KeptDrawings:
-    """The drawings that show images of a run's rows.
+    """The drawings that show images of a run's rows, and that the store keeps.
 
-    A drawing is found again by everything that it shows, by the items, latents and networks from which the images are
-    decoded, and by the versions of the packages and of this project's code.
+    The store's key of a drawing is computed from everything that the drawing shows. It is also computed from the items,
+    latents and networks that determine the images, and from the versions of the packages and of this project's code.
     """
 
     def __init__(self, setup: Setup, latents: Sequence[str], rows: Sequence[str], count: int) -> None:
@@ -48,12 +48,15 @@ class KeptDrawings:
         self._made_by = {**setup.determining(latents, rows=rows, count=count), "matplotlib": version("matplotlib")}
 
     def files(self, what: str, shows: Mapping[str, Any], draw: Callable[[Path], None]) -> dict[str, bytes]:
-        """Return the content of drawn files by their names. They are drawn if the store does not have them.
+        """Return the files of a drawing. They are drawn only if the store does not have them, or with `fresh=true`.
 
         Args:
             what: name of the kind of drawing.
-            shows: everything else that is shown, as plain data.
-            draw: function that draws the files into a folder.
+            shows: everything that the drawing shows in addition to the rows' images, as plain data.
+            draw: function that draws the files. It is called with the folder into which it writes them.
+
+        Returns:
+            The content of each file. The key is the file's name.
         """
 
         def make() -> dict[str, bytes]:
@@ -64,11 +67,11 @@ class KeptDrawings:
         return self._kept(what, shows, make)
 
     def gallery(self, shows: Mapping[str, Any], fill: Callable[[], Gallery]) -> Gallery:
-        """Return the gallery. It is filled if the store does not have it.
+        """Return the gallery. It is made only if the store does not have it, or with `fresh=true`.
 
         Args:
             shows: everything that determines the gallery in addition to the images, as plain data.
-            fill: function that fills the gallery.
+            fill: function that makes the gallery with its images.
         """
         from pydantic import TypeAdapter
 
@@ -91,7 +94,7 @@ class KeptDrawings:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, each of which appears completely or not at all.
+    """Write files into a folder. Each file appears completely or not at all.
 
     Args:
         folder: an existing folder.
@@ -102,7 +105,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def sha256_of(values: Mapping[str, npt.NDArray[Any]]) -> dict[str, str]:
-    """Return the SHA-256 of the bytes of arrays, by the name of the array."""
+    """Return the SHA-256 of the bytes of each array. The key is the name of the array."""
     return {name: hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest() for name, array in values.items()}
 
 

@@ -1,4 +1,4 @@
-"""An experiment that runs a collection and whose gate compares the results with a baseline."""
+"""An experiment that runs a collection of experiments, and then compares their results with a baseline."""
 
 from __future__ import annotations
 
@@ -24,18 +24,22 @@ TABULATED = STAGES[STAGES.index("tabulate") :]
 
 
 class Regression(Collection):
-    """An experiment that runs the experiments in `experiments` and compares their results with `gate.against`."""
+    """An experiment that runs the experiments in `experiments`, and compares their results with earlier results.
+
+    The key `gate.against` names the file or folder of the earlier results.
+    """
 
     config: RegressionConfig
 
     def run(self) -> Results:
         """Run every experiment, and write the comparison with the baseline as `gate.md`, `gate.xml` and `gate.json`.
 
-        Nothing is compared if there is no baseline, or if the run ends before the stage tabulate. The exit status of
-        the results is the highest status of an experiment. If this is 0, it is the status of the gate.
+        Nothing is compared if `gate.against` is not set, or if the run ends before the stage `tabulate`. The exit
+        status of the results is the highest exit status of an experiment. If every experiment ends with status 0, it is
+        the exit status of the comparison.
 
         Raises:
-            BadInputError: a margin is invalid, or the baseline cannot be read. This is found before any work.
+            BadInputError: a margin is invalid, or the baseline cannot be read. Both are checked before any work.
         """
         gate = self.config.gate
         margins = margins_of(gate.margins, "gate.margins")

@@ -1,4 +1,4 @@
-"""A rehearsal of the paper profile, which runs all its commands with random weights and artificial pictures."""
+"""The rehearsal of the paper profile. It runs the profile's commands with random weights and artificial pictures."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "NO_PROXY": "", "no_proxy": "", **dict.fromkey
 TOLERANCE = 1e-3
 """Largest accepted relative difference of the numbers of two runs of the same table.
 
-With other sizes of batches or another number of threads, sums are rounded differently, and a few pixels of the 8-bit
-images change by one level.
+If the two runs differ in their batch sizes or in their number of threads, sums are rounded differently, and a few
+pixels of the 8-bit images change by one level.
 """
 DEFAULT_LIMIT = 4
 NAME = "rehearsal"
@@ -62,7 +62,7 @@ TRACEBACK = "Traceback (most recent call last)"
 
 @dataclass(frozen=True)
 class Attempt:
-    """A step of a rehearsal that was run."""
+    """The result of one step of a rehearsal, after this step was run."""
 
     name: str
     command: str
@@ -75,10 +75,14 @@ class Attempt:
 
 
 class Rehearsal:
-    """An experiment that makes all files of the paper profile with random weights, and runs the profile on them."""
+    """An experiment that makes random weights and artificial data, and runs the paper profile's commands on them."""
 
     def __init__(self, config: RehearsalConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the overrides of the command line."""
+        """Set the configuration and the overrides of the command line.
+
+        Raises:
+            BadInputError: the size, the profile or the stage is not one that a rehearsal accepts.
+        """
         if config.rehearsal.size not in SIZES:
             raise BadInputError(f"rehearsal.size: expected {' or '.join(SIZES)}, found {config.rehearsal.size}")
         if config.profile.name != "paper":
@@ -93,9 +97,10 @@ class Rehearsal:
         return []
 
     def run(self) -> Results:
-        """Make the files, run every step, write the table, and remove the files.
+        """Make the files, run every step, write the table of the steps, and remove the files.
 
-        The exit status of the results is 1 if something is wrong in any step.
+        With `stage=check`, only the settings and the free disk space are checked. With `rehearsal.keep=true`, the files
+        are not removed. The exit status of the results is 1 if something is wrong in any step.
 
         Raises:
             BadInputError: a setting is wrong, or the disk has too little free space.
@@ -138,7 +143,10 @@ class Rehearsal:
         return Results(out, 1 if wrong else 0, f"wrong: {', '.join(wrong)}" if wrong else "")
 
     def _attempts(self, place: Place, tables: Sequence[str], logs: Path) -> Iterator[Attempt]:
-        """Make the files, run every step, and yield the result of each."""
+        """Make the files, and then run every step. Yield the result of making the files, and of each step.
+
+        If the files cannot be made, no step is run.
+        """
         making = self._make(place, tables, logs / "make.txt")
         yield making
         if making.wrong:
@@ -161,7 +169,7 @@ class Rehearsal:
             )
 
     def _make(self, place: Place, tables: Sequence[str], log: Path) -> Attempt:
-        """Write all files that the chosen steps need."""
+        """Write all files that the chosen steps need, and return the result in the form of a step's result."""
         ended = in_process(lambda: make_files(place, tables, self.config), log)
         return Attempt("make the files", "", ended.status, ended.seconds, ended.memory, _wrong(ended, 0))
 
@@ -228,10 +236,12 @@ def _grid(attempts: Sequence[Attempt]) -> Grid:
 
 
 def _check_folders(out: str | None) -> None:
-    """Refuse a folder whose `files`, `logs` or `runs` are not from an earlier rehearsal, because they are removed.
+    """Check that the folders `files`, `logs` and `runs` in `out` may be removed.
+
+    A rehearsal removes these folders before it starts. They may be removed only if an earlier rehearsal made them.
 
     Raises:
-        BadInputError: there is such a folder.
+        BadInputError: `out` has at least one of these folders, but it is not the folder of an earlier rehearsal.
     """
     found = [name for name in FOLDERS if out is not None and (Path(out) / name).exists()]
     if found and out is not None and read_if_there(Path(out) / STARTED).get("experiment") != NAME:
@@ -242,22 +252,28 @@ def _check_folders(out: str | None) -> None:
 
 
 def _variables() -> Iterator[str]:
-    """Yield the name of each environment variable that sets a path, so that no command uses the user's own files."""
+    """Yield the name of each environment variable that sets a path of this project.
+
+    The rehearsal removes these variables, so that no command uses the user's own files.
+    """
     yield from (f"BENCH_{field.name.upper()}" for field in fields(Paths))
 
 
 def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> int:
-    """Write the files that the tables and the trainings of the paper profile lack, and the profile `rehearsal`.
+    """Write the files that the chosen parts of the paper profile need, and the profile `rehearsal`.
 
-    The check of the paper profile itself says which files these are.
+    The function runs the paper profile's own check of the files. It then makes each file that is reported as missing.
 
     Args:
-        place: folders of the files, which are empty.
-        tables: names of the tables' experiments.
+        place: folders into which the files are written. They are empty.
+        tables: names of the experiments that measure the chosen tables.
         config: configuration of the rehearsal.
 
     Returns:
-        The exit status.
+        The exit status 0.
+
+    Raises:
+        BadInputError: a missing file would lie outside `place`.
     """
     sizes = SIZES[config.rehearsal.size]
     os.environ.update(place.environment)
@@ -330,7 +346,15 @@ def _wrong(ended: Ended, expected: int) -> str:
 
 
 def _differences(out: Path, other: Path) -> str:
-    """Return the first number in which two runs of one table differ; "" if there is none."""
+    """Describe the first difference between the numbers of two runs of one table.
+
+    Args:
+        out: folder of the run.
+        other: folder of the run that has the expected numbers.
+
+    Returns:
+        The description; "" if all numbers agree within `TOLERANCE`.
+    """
     found, expected = (dict(_numbers(read_if_there(folder / RESULTS))) for folder in (out, other))
     if not any(value is not None for value in expected.values()):
         return f"no numbers in {other.name} to compare with"
@@ -354,7 +378,7 @@ def _numbers(results: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], floa
 
 @contextmanager
 def _taken_away(asset: str | None, place: Place) -> Iterator[None]:
-    """Rename the file of an asset while the block runs."""
+    """Rename the file of an asset during the `with` block, so that no command finds it; None renames nothing."""
     path = None if asset is None else Path(read_if_there(place.made)[asset])
     away = None if path is None else path.with_name(f".{path.name}.away")
     if path is not None and away is not None:
@@ -368,7 +392,10 @@ def _taken_away(asset: str | None, place: Place) -> Iterator[None]:
 
 @contextmanager
 def _environment(variables: Mapping[str, str | None]) -> Iterator[None]:
-    """Set environment variables while the block runs, and remove those whose value is None."""
+    """Set environment variables during the `with` block, and restore their earlier values after it.
+
+    A variable whose value is None is removed during the block.
+    """
     before = {name: os.environ.get(name) for name in variables}
 
     def set_all(values: Mapping[str, str | None]) -> None:

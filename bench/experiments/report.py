@@ -193,10 +193,11 @@ class RunReport:
         )
 
     def costs(self, *, anew: bool = False) -> dict[str, dict[str, float]]:
-        """Return the costs of the rows in the main table, such as seconds per image, by row and cost.
+        """Return the costs of the rows in the main table, such as seconds per image.
 
-        They are measured if the store has none for the same networks, latents, batch and kind of device. Rows whose
-        images were made by other programs are left out, because this run cannot measure their costs.
+        The first key is the name of the row, and the second key is the name of the cost. The costs are measured if the
+        store has none for the same networks, latents, batch and kind of device. Rows whose images were made by other
+        programs are left out, because this run cannot measure their costs.
 
         Args:
             anew: True to measure them even if the store has them.

@@ -62,10 +62,10 @@ def run(
     Args:
         overrides: overrides, as on the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.
             ``--config-dir`` and a folder may stand among them.
-        rows: decoders by the name of the new row. A decoder is a module or a function. It is called as
-            ``decoder(z, image, mask)`` if it needs three arguments, or if the names of its second and third argument
-            are ``image`` and ``mask``, and otherwise as ``decoder(z)``. A `Method` is possible as well, for example
-            ``Decoded(module, conditioned=True)``.
+        rows: decoders that become new rows. The key is the name of the row. A decoder is a module or a function. It is
+            called as ``decoder(z, image, mask)`` if it needs three arguments, or if the names of its second and third
+            argument are ``image`` and ``mask``, and otherwise as ``decoder(z)``. A `Method` is possible as well, for
+            example ``Decoded(module, conditioned=True)``.
         config_dir: folder with rows, data sets and experiments of your own; the same as ``--config-dir``.
         quiet: True to print nothing but errors.
 

@@ -4,9 +4,9 @@ The results show how much the numbers of a table depend on the training seed. Th
 card that describes the weights.
 
 For each table, the rows of the shipped decoders are measured first. This takes little time if an earlier run saved
-their scores in the store. It also shows the items and protocols with which the table is measured now. Then the rows are
-measured with the decoders of each further seed. All decoders decode the same latents. Only rows with a trained decoder
-are run, because no other row depends on the training seed.
+their scores in the store. This first run also shows the items and protocols with which the table is measured now. Then
+the rows are measured with the decoders of each further seed. All decoders decode the same latents. Only rows with a
+trained decoder are run, because no other row depends on the training seed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Table:
     words: list[str]
     """Overrides of the experiment, including `experiment=NAME`."""
     decoders: Mapping[str, str]
-    """Name that the trained decoder of a row has in `profile.decoders`, by the name of the row."""
+    """Name of each row's trained decoder in `profile.decoders`. The key is the name of the row."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _FinishedRun:
 
         Args:
             folder: folder of a profile's weights.
-            assets: value of `paths.assets`, which replaces this key in the paths of `run.json`.
+            assets: value of `paths.assets`. It replaces the text `${paths.assets}` in the paths in `run.json`.
 
         Returns:
             The SHA-256 of each file, by the file's path relative to `folder`.
@@ -119,9 +119,11 @@ class SeedsExperiment:
         """Measure the values that `seeds.json` lacks, and rewrite `seeds.json` and `CARD.md` after each measured seed.
 
         Raises:
-            BadInputError: the settings are wrong, which is found before any work. The weights have no card, no decoder
-                of a further seed exists, the stage is neither check nor tabulate, several processes run, a table has no
-                trained decoder, or the run changes the tables and would write into the card of the shipped weights.
+            BadInputError: before any work, one of these errors is found: the weights have no card, no decoder of a
+                further seed exists, a decoder was trained with another recipe than the shipped decoder, the stage is
+                neither `check` nor `tabulate`, several processes run, a table has no trained decoder, or the run
+                changes the tables and would write into the card of the shipped weights. With `stage=check`, it is also
+                an error if files of a table are missing or wrong.
         """
         self._check()
         tables = [self._table(name, words) for name, words in for_each(self.config, self.overrides).items()]
@@ -181,7 +183,7 @@ class SeedsExperiment:
         return [seed for seed in dict.fromkeys(self.config.seeds) if seed != self.shipped["seed"]]
 
     def parts(self, seed: int) -> dict[str, Path]:
-        """Return the folder of each decoder that was trained with a seed, by the decoder's name in the profile.
+        """Return the folder of each decoder that was trained with a seed. The key is the decoder's name in the profile.
 
         For the shipped seed, these are the folders in `profile.decoders`. For any other seed, decoders whose training
         is not finished are left out.
@@ -223,7 +225,8 @@ class SeedsExperiment:
     def _measure(self, table: _Table, out: Path) -> dict[str, int]:
         """Measure one table with the decoders of every seed.
 
-        Values that `seeds.json` has for the same items, protocols and weights are not measured again.
+        The rows of the shipped decoders are always run. The values of a further seed are not measured again if
+        `seeds.json` has them for the same items, protocols and weights.
 
         Returns:
             The exit status of each run that failed, by the run's name.

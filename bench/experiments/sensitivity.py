@@ -1,8 +1,8 @@
 """The experiment that shows how sensitive the numbers of a table are to the protocol.
 
-It measures the same images several times, and each time it changes one choice in the way to measure. The stages up to
-score are the stages of the table's own experiment, with a few more measures. Results that the table's own run has saved
-in the store are not computed again.
+It measures the same images several times, and each time it changes one choice in the way to measure. The stages from
+`check` to `score` are those of the table's own experiment, with a few more measures. Results that the table's own run
+has saved in the store are not computed again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = ["SensitivityExperiment"]
 
 
 class SensitivityExperiment:
-    """An experiment that measures a table's rows in the table's own way, and once more with each changed choice."""
+    """An experiment that measures a table's rows in the table's own way, and again for each of `metrics.choices`."""
 
     def __init__(self, config: MeasuringConfig, overrides: Sequence[str]) -> None:
         """Set the configuration and the overrides, and add the measures of the choices to the table's measures.
@@ -59,10 +59,10 @@ class SensitivityExperiment:
 
     @property
     def _saved_otherwise(self) -> list[Unit]:
-        """Units of scoring for the choices that save the images in another way before they are measured.
+        """Units of scoring for the choices that set `saved`, a way to save the images before they are measured.
 
-        Each unit is a measure together with a way of saving. For each such choice, there is one unit for every measure
-        of the table and of the choice.
+        A unit is a measure together with a way to save. Each choice that sets `saved` has one unit for every measure of
+        the table's task and of the choice itself.
         """
         return [
             Unit(measure, f"{PREFIX}{choice.saved}")
@@ -82,7 +82,7 @@ class SensitivityExperiment:
     def conclude(self, run: MeasuredRun) -> Results:
         """Write the table that compares the numbers of each choice with the numbers of the table's own protocol.
 
-        If the stage report is included, write the report as well.
+        If the run includes the stage `report`, write the report as well.
 
         Args:
             run: the scored run.
@@ -115,10 +115,10 @@ class SensitivityExperiment:
         return [*self.setup.spec.columns, *self.setup.spec.beside]
 
     def summaries(self, scored: Scored) -> dict[str, Summary]:
-        """Return the estimates of the metrics that the sensitivity table shows, by the rule of the bins.
+        """Return the estimates of the metrics that the sensitivity table shows, for each rule of the bins.
 
-        A rule of the bins decides to which bin an item on the edge of two bins belongs. The result has an entry for
-        each rule that a choice or the table's own protocol uses.
+        A rule of the bins decides to which bin an item on the edge of two bins belongs. The key is the name of the
+        rule. There is an entry for each rule that a choice or the table's own protocol uses.
 
         Args:
             scored: scores of all rows.

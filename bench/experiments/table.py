@@ -1,7 +1,7 @@
 """The experiment that measures one of the paper's tables.
 
-Its stages are check, prepare, sample, score, tabulate and report. The code of the first four stages is in
-`bench.evaluation.measure`. This module has the stages tabulate and report.
+Its stages are `check`, `prepare`, `sample`, `score`, `tabulate` and `report`. The code of the first four stages is in
+`bench.evaluation.measure`. This module has the code of the stages `tabulate` and `report`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ TEXT_CLAIMS = 2
 
 
 class TableExperiment:
-    """An experiment that measures the rows of one table, all decoded from the same latents."""
+    """An experiment that measures the rows of one table. All rows share the latents that the generator samples."""
 
     def __init__(self, config: TableConfig, overrides: Sequence[str]) -> None:
         """Set the configuration and the overrides of the command line."""
@@ -81,7 +81,9 @@ class TableExperiment:
         return run_stages(self.setup, self.conclude)
 
     def conclude(self, run: MeasuredRun) -> Results:
-        """Make and write the table from the measured values. If the stage report is included, write the report as well.
+        """Make the table from the measured values, and write it.
+
+        If the run includes the stage `report`, write the report as well.
 
         Args:
             run: the scored run.
@@ -194,9 +196,9 @@ class TableExperiment:
         )
 
     def decoded_latents(self, report: RunReport) -> dict[str, DecodedLatents]:
-        """Return a description of the latents that each row decoded, with their SHA-256, by the name of the row.
+        """Return a description of the latents that each row decoded, with their SHA-256. The key is the row's name.
 
-        The result is empty for every table except `LATENTS_TABLE`, because no claim needs it.
+        The result is empty for every table except `LATENTS_TABLE`, because only a claim about that table needs it.
         """
         if self.setup.spec.number != LATENTS_TABLE:
             return {}
@@ -212,9 +214,11 @@ class TableExperiment:
     def outcomes(
         self, report: RunReport, seen: LatentStatistics | None, costs: Mapping[str, Mapping[str, float]]
     ) -> dict[str, Outcome]:
-        """Return the outcomes of the claims that no number of the table can decide, by the claim's key.
+        """Return the outcomes of those claims that the numbers of the table cannot decide.
 
-        The result is empty for every table except `TEXT_CLAIMS`. A claim that this run cannot test is left out.
+        The key is the short name of the claim, such as `x1`. The result is empty for every table except `TEXT_CLAIMS`.
+        If no decoder is suitable for the test of `x2`, the outcome of `x2` is a `NotAvailable`. Any other claim that
+        this run cannot test is left out.
 
         Args:
             report: the report on the run, which also gives access to its items and latents.

@@ -1,4 +1,4 @@
-"""The experiment that trains one decoder. Its steps are check, prepare, train and report."""
+"""The experiment that trains one decoder. Its steps are `check`, `prepare`, `train` and `report`."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ log = logging.getLogger(__name__)
 FILES = ("start", "first_stage", "training_data", "validation_data")
 """Configuration keys that name the files or data that the training needs."""
 SILENT = 600.0
-"""Time in seconds after which this process takes over the lease of a training on another host, if nobody renewed it.
+"""Time in seconds without a renewal after which this process takes over a lease that a process on another host holds.
 
-The lease ensures that only one process writes into the folder of a training.
+A training has a lease, so that only one process writes into the folder of the training.
 """
 VERSION = 1
 """Version number in the key of a training. It is increased when changed code trains another decoder from the same
@@ -203,7 +203,7 @@ class TrainDecoder:
             raise BadInputError(f"decoder: {error}") from error
 
     def predict(self) -> Forecast:
-        """Print that all files exist, and print and return the time, memory and space that the training would need.
+        """Print that all files exist. Print and return the time, memory and disk space that the training would need.
 
         Raises:
             BadInputError: a network does not load, or the items of one pass do not fit the device's memory.
@@ -257,7 +257,7 @@ class TrainDecoder:
 
     @cached_property
     def weights(self) -> dict[str, str]:
-        """SHA-256 of every weight file that the training reads, by the path of the file."""
+        """SHA-256 of every weight file that the training reads. The key is the file's path."""
         nodes = (self.start, self.config.first_stage, self._perceptual)
         return {path: sha for node in nodes for path, sha in weight_files(_as_node(node)).items()}
 
@@ -373,8 +373,12 @@ class TrainDecoder:
     def _sampled(self, validation: Validation) -> Tensor | None:
         """Return latents that the configured generator samples for the first `SHOWN` validation pictures.
 
-        Return None if `sampled_preview` is not set, so that the generator need not be loaded; if there is no generator;
-        or if its first stage is not the first stage of this training. The decoder cannot decode its latents then.
+        The result is None in these cases:
+
+        - `sampled_preview` is not set. The generator is then not loaded.
+        - No generator is configured.
+        - The generator uses another first stage than this training. The decoder then cannot decode the generator's
+          latents.
         """
         generator = self.config.generator
         if generator is None or not self.config.sampled_preview:
@@ -402,7 +406,7 @@ class TrainDecoder:
             out: folder of the run.
             curve: losses and validations of the training.
             decoder: the trained decoder.
-            validation: object that validates decoders, which also makes the pictures.
+            validation: object that validates decoders. It also makes the pictures of the report.
         """
         for name in ("decoder", "best"):
             if (curve.folder / name).is_dir():
@@ -479,9 +483,9 @@ def own_checkpoint(config: TrainDecoderConfig, overrides: Sequence[str]) -> str 
         overrides: overrides of the run.
 
     Returns:
-        The folder of the weights. None if no training is needed, because the table then uses `decoder.checkpoint`; the
-            table's own check reports a checkpoint that does not exist. With `stage=check`, the training is only
-            checked, and the result is also None.
+        The folder of the weights. If no training is needed, the result is None, and the table uses
+            `decoder.checkpoint`. In this case, the table's own check reports a checkpoint that does not exist. With
+            `stage=check`, the training is only checked, and the result is also None.
 
     Raises:
         BadInputError: the decoder cannot be trained. The message names what is missing or wrong.

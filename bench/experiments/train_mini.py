@@ -61,7 +61,7 @@ class TrainMini:
     """An experiment that trains the models of the mini profile, one model after another."""
 
     def __init__(self, config: TrainMiniConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the overrides of the command line."""
+        """Set the configuration. The overrides of the command line are not used."""
         self.config = config
 
     def missing(self) -> list[Problem]:
@@ -78,7 +78,8 @@ def train_mini(config: TrainMiniConfig) -> Results:
 
     `part=NAME` trains only this model. `part=NAME@SEED` trains it again with another seed, which shows how much the
     results depend on the training seed. This training needs other models, such as the first stage. It uses the models
-    in `out`, and for models that `out` does not have, it uses the shipped weights.
+    in `out`, and for models that `out` does not have, it uses the shipped weights. With `stage=check`, nothing is
+    trained or packed.
 
     Raises:
         BadInputError: the model is unknown, a model that it needs does not exist yet, or the folder `out` belongs to

@@ -39,7 +39,7 @@ def read_baseline(path: Path) -> Side:
     """Read the tables of a baseline's file.
 
     Raises:
-        BadInputError: the file does not exist, is damaged, or has another schema version.
+        BadInputError: the file does not exist, is damaged, or has another schema version than `SCHEMA_VERSION`.
     """
     try:
         found = read_json(path)

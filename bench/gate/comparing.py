@@ -1,4 +1,4 @@
-"""Comparison of each number of the new side with the same number of the old side, with a margin and a verdict."""
+"""The comparison of the new side's numbers with the old side's numbers. Each comparison gets a margin and a verdict."""
 
 from __future__ import annotations
 
@@ -55,7 +55,11 @@ class Comparison:
 
     @property
     def bound(self) -> float:
-        """Upper bound of the worsening with 95 % confidence, in the number's own unit; NaN if its error is unknown."""
+        """Upper bound of the worsening with 95 % confidence, in the number's own unit.
+
+        If only the two values are compared, it is the worsening itself. It is NaN if the influences of the items are
+        known but the error is not.
+        """
         return upper_bound(self.worsening)
 
     @property
@@ -87,10 +91,11 @@ class Outcome:
 
 
 def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
-    """Compare each number of the old side with the same number of the new side.
+    """Compare the numbers of two sides. Two numbers are compared if they have the same experiment, row and metric.
 
-    A number that only the old side has is a problem. If the new side is a single table's run, only the new side's
-    table is compared.
+    An experiment or a row that only the old side has is a problem. If only the new side has it, there is a note. In the
+    rows that both sides have, a metric or a cost that only one side has is a problem. If the new side is the run of a
+    single table, only this table is compared. It is then a problem if the old side does not have this table.
 
     Args:
         new: run or runs to judge.
@@ -223,7 +228,7 @@ class _Collector:
 
 
 def _sampling(new: Measured, old: Measured) -> str | None:
-    """Return a description of the first setting in which the latents were sampled differently; None if all agree."""
+    """Return a description of how the sampling of the latents differs; None if all sampling settings agree."""
     if new.sampling is None or old.sampling is None:
         return (
             None

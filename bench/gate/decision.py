@@ -83,7 +83,8 @@ def decide(comparisons: Sequence[tuple[Worsening, float]]) -> list[Verdict]:
     """Return the verdict on each comparison; Holm's method adjusts the p-values of all paired comparisons together.
 
     Args:
-        comparisons: worsening of each number, with its margin in the same unit, 0 or more.
+        comparisons: pairs of the worsening of a number and the margin of this number. Both have the same unit, and the
+            margin is 0 or more.
     """
     p_values = [p_value(worsening, margin) for worsening, margin in comparisons]
     estimated = [

@@ -12,7 +12,7 @@ from bench.metrics.names import MetricName
 __all__ = ["ANY", "COSTS", "DEFAULTS", "Margin", "margin_of", "margins_of"]
 
 ANY = "any"
-"""Text given in place of a margin for a metric or a cost that the gate does not compare."""
+"""Text that stands in place of the margin of a metric or a cost that the gate does not compare."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def margin_of(name: str, given: Mapping[str, Margin]) -> Margin:
 
     Args:
         name: full name of the metric, such as `fid_40_50`, or name of the cost.
-        given: margins that replace the defaults, by full name. If `name` is absent, the default margin is returned.
+        given: margins that replace the defaults, by full name. If `name` is not one of these names, the default margin
+            is returned.
     """
     return given.get(name) or DEFAULTS.get(MetricName.parse(name).metric, QUALITY)
 

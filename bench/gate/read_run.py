@@ -1,4 +1,4 @@
-"""Reading of the numbers that the gate compares: the headline metrics and the costs of the tables of runs."""
+"""Functions that read the numbers which the gate compares: the headline metrics and the costs of each run's table."""
 
 from __future__ import annotations
 
@@ -153,9 +153,13 @@ def _is_table(path: Path) -> bool:
 
 
 def _of_collection(path: Path) -> list[Problem]:
-    """Return a problem for each experiment that did not end with status 0, as the collection's `run.json` lists them.
+    """Return a problem for each experiment of a collection that did not end with status 0.
 
-    A collection is a folder of several runs. The list is empty if the collection has no `run.json`.
+    The statuses are read from the collection's own `run.json`. If this file does not exist, the list is empty. If the
+    file is not valid, this is the only problem.
+
+    Args:
+        path: folder that contains the folders of the collection's runs.
     """
     if not (path / RUN).exists():
         return []
@@ -298,7 +302,7 @@ def _plain_costs(entry: Costs | DecoderCosts) -> Iterator[tuple[str, float]]:
 
 
 def _architecture(results: LayerResults) -> Measured:
-    """Return Table 7 or 8 as one number: how many of its lines agree with the paper's lines.
+    """Return the costs of the decoders in Table 7 or 8, and one number: how many lines agree with the paper's lines.
 
     This number has no standard error, because it is not measured on items.
     """

@@ -48,7 +48,7 @@ _NAMES = {
 
 
 def print_outcome(outcome: Outcome, console: Console) -> None:
-    """Print the changed and the undecided numbers, then the problems and notes, and the verdict in the last line."""
+    """Print the worse, undecided and improved numbers, then the problems and notes, and last the verdict."""
     for experiment, grid in _grids(outcome):
         print_grid(grid, experiment, console)
     print_notes([*_reasons(outcome), *outcome.notes], console)
@@ -56,7 +56,10 @@ def print_outcome(outcome: Outcome, console: Console) -> None:
 
 
 def to_markdown(outcome: Outcome) -> str:
-    """Return a section in GitHub's Markdown for a pull request: verdict, changed and undecided numbers, problems."""
+    """Return a section in GitHub's Markdown for a pull request.
+
+    The section has the verdict, the worse, undecided and improved numbers, the problems and the notes.
+    """
     head = f"## Gate: {summary(outcome)}\n\n{_code(outcome.new)} compared with {_code(outcome.old)}\n"
     tables = [f"##{markdown(experiment, [grid], [])}" for experiment, grid in _grids(outcome)]
     lines = [f"- {_plain(reason)}" for reason in (*_reasons(outcome), *outcome.notes)]
@@ -166,9 +169,9 @@ def _comparison_as_json(found: Comparison) -> dict[str, Any]:
 
 
 def _grids(outcome: Outcome) -> Iterator[tuple[str, Grid]]:
-    """Yield the name of each experiment with a grid of its changed and undecided numbers, the worst verdicts first.
+    """Yield the name of each experiment with a grid of its worse, undecided and improved numbers, in this order.
 
-    An experiment without such numbers is left out.
+    An experiment whose numbers all pass is left out.
     """
     shown = [found for verdict in SHOWN for found in outcome.of(verdict)]
     for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):

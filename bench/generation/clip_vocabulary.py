@@ -1,4 +1,4 @@
-"""CLIP's tokenizer for checkpoint files, which contain none. Its vocabulary comes from the package open_clip."""
+"""CLIP's tokenizer, for checkpoint files without a tokenizer. Its vocabulary comes from the package open_clip."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ LENGTH = 77
 
 
 def clip_tokenizer() -> Any:
-    """Return the tokenizer of all OpenAI's CLIP models, such as openai/clip-vit-large-patch14 in Stable Diffusion 1.
+    """Return the tokenizer that all CLIP models of OpenAI use, such as the text encoder of Stable Diffusion 1.
 
-    Its tokens are the 256 bytes, the same bytes at the end of a word, the merged pairs in the order of the file, and
-    the two special tokens (openai/CLIP at d05afc4, clip/simple_tokenizer.py). The file is under the MIT licence.
+    Its tokens are the 256 bytes, 256 more tokens that each stand for a byte at the end of a word, the merged pairs in
+    the order of open_clip's vocabulary file, and two special tokens. They are numbered as in openai/CLIP at d05afc4,
+    clip/simple_tokenizer.py. The vocabulary file is under the MIT licence.
     """
     from open_clip.tokenizer import bytes_to_unicode, default_bpe  # imported here, because it takes seconds
     from transformers import CLIPTokenizer

@@ -38,7 +38,7 @@ def check_mode(mode: str | None, device: torch.device) -> None:
 
 
 def check_compiler(mode: str, device: torch.device) -> None:
-    """Compile a tiny function, to check that everything that compilation for a device needs is installed.
+    """Check that the compiler works for a device, by compiling a tiny function.
 
     Args:
         mode: the requested mode, for the error message only.
@@ -82,7 +82,10 @@ def compile_forward(network: Any, mode: str, **options: Any) -> None:
 
 
 def _copying(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a UNet's `forward` with copied outputs: a tuple, or an object with the tensor `sample`."""
+    """Return a function that calls a UNet's `forward` and returns a copy of its output.
+
+    The output is a tuple of tensors, or an object with the tensor `sample`.
+    """
 
     def copied(*arguments: Any, **named: Any) -> Any:
         output = forward(*arguments, **named)

@@ -150,8 +150,8 @@ def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | NotAvai
         batch: inputs for the test.
 
     Returns:
-        True if the images of each decoder with a mask of ones equal, bit for bit, its images without image and mask.
-            If there is no such decoder, the reason why this cannot be tested.
+        True if each tested decoder makes the same images, bit for bit, with a mask of ones and without image and mask.
+            False if a decoder makes different images. If no decoder can be tested, a `NotAvailable` with the reason.
     """
     decoders = [
         method.decoder

@@ -147,7 +147,7 @@ def start_noise(sources: Sequence[torch.Generator], shape: tuple[int, ...]) -> T
     """Draw the noise from which sampling starts: B×C×h×w float32, standard normal.
 
     Args:
-        sources: one random generator for each item. This must be its first draw.
+        sources: one random generator for each item. No number may have been drawn from it before.
         shape: shape C×h×w of one item's latents.
     """
     return torch.cat([torch.randn((1, *shape), generator=source) for source in sources])

@@ -66,20 +66,23 @@ class Batch:
 
     ids: tuple[str, ...]
     z: Tensor
-    """Latents B×4×h×w that the generator sampled, as a decoder's input: unscaled and after `post_quant_conv`."""
+    """Latents B×4×h×w that the generator sampled, in the form of a decoder's input.
+
+    The scaling of the diffusion model is undone, and the first stage's `post_quant_conv` is applied.
+    """
     image: Tensor
     """True images B×3×H×W in [-1, 1]. They are not masked, but a method must not use the pixels in the hole."""
     mask: Tensor
     """B×1×H×W float, 1 = hole."""
     encoded: Tensor | None = None
-    """The first stage's latents of the whole image, in the form of `z`; None if no row asks for them.
+    """The first stage's latents of the whole image, in the form of `z`; None if the run does not need them.
 
     They are only for analyses, because they contain the true pixels of the hole.
     """
     encoded_known: Tensor | None = None
-    """The first stage's latents of the image with a grey hole, in the form of `z`; None if no row asks for them."""
+    """The first stage's latents of the image with a grey hole, in the form of `z`. None if the run needs none."""
     decoded: dict[object, DecodedOnce] = field(default_factory=dict, compare=False, repr=False)
-    """Images that decoders have made from this batch, by the method that decodes.
+    """Images that decoders have made from this batch. The key is the method that decoded them.
 
     Only images of methods that several rows use are kept here, so that such a decoder is called once for all its rows.
     """
@@ -167,8 +170,8 @@ class Method:
     def begin(self, batch: Batch) -> Callable[[], Tensor]:
         """Begin to make the images of a batch, and return a function that waits for them and returns them.
 
-        A run calls this function for all rows before it waits for the images of the first row. A method that computes
-        in threads on the CPU overrides it, so that its work runs beside the work of the other rows. By default, the
+        A run calls `begin` for all rows before it waits for the images of the first row. A method that computes in
+        threads on the CPU overrides `begin`, so that its work runs beside the work of the other rows. By default, the
         images are made only when the returned function is called.
         """
         return partial(self, batch)
@@ -195,10 +198,15 @@ def image_of(method: Method, batch: Batch) -> Tensor:
 
 
 def fitting(found: object, batch: Batch) -> Tensor:
-    """Return the images that a method made for a batch, as `image_of` does.
+    """Check the images that a method made for a batch, and return them as float32 without gradients.
+
+    Args:
+        found: the return value of the method.
+        batch: the batch for which the method was called.
 
     Raises:
-        UnfitImageError: they are not floating-point images in the shape and on the device of `batch.image`.
+        UnfitImageError: `found` is not a tensor of floating-point images in the shape and on the device of
+            `batch.image`.
     """
     return checked_image(found, len(batch.ids), batch.image, "method").detach().float()
 

@@ -109,7 +109,7 @@ class PaintByExampleGenerator(LatentDiffusion):
         return latents.float()
 
     def _examples(self, items: Sequence[Item]) -> Tensor:
-        """Return the items' exemplars as the input of the image encoder, B×3×s×s."""
+        """Return the items' exemplars as the input of the image encoder: B×3×s×s, with the encoder's image size s."""
         side = self._pipeline.image_encoder.config.image_size
         squares = []
         for item in items:

@@ -44,7 +44,7 @@ def text_parts(
     device: torch.device,
     vae: str | None = None,
 ) -> dict[str, Any]:
-    """Load the parts of a pipeline that reads text, by the names that diffusers' pipelines use.
+    """Load the parts of a pipeline that reads text. The keys are the names that diffusers' pipelines use.
 
     The networks are on the device. The first stage is in float32; the UNet and the text encoder are in the given
     precision. The entry `scheduler` is a configuration, not an object. The entry `unet_weights` is a text that tells
@@ -52,8 +52,8 @@ def text_parts(
 
     Args:
         pipeline: path or hub id, see `locate`. A file must be a Stable Diffusion 1 checkpoint in the original layout.
-        tokenizer: folder or hub id of CLIP's tokenizer. None takes the tokenizer in the pipeline's folder, or CLIP's
-            own vocabulary for a checkpoint file, which contains none.
+        tokenizer: folder or hub id of CLIP's tokenizer. None takes the tokenizer in the pipeline's folder. If the
+            pipeline is a checkpoint file, which contains no tokenizer, None takes CLIP's own tokenizer.
         channels: expected number of the UNet's input channels, `TEXT_TO_IMAGE` or `INPAINTING`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
         device: device on which the networks run.
@@ -173,7 +173,17 @@ def _variant(part: Path) -> str | None:
 
 
 def _tokenizer(folder: Path | None, encoder: Any) -> Any:
-    """Return a tokenizer whose tokens the text encoder knows: that of a folder, or CLIP's own for None."""
+    """Return the tokenizer in a folder, or CLIP's own tokenizer if the folder is None.
+
+    The tokenizer's limit for the length of a text is lowered if the text encoder reads fewer tokens.
+
+    Args:
+        folder: folder of the tokenizer, or None.
+        encoder: configuration of the text encoder.
+
+    Raises:
+        BadInputError: the tokenizer has more tokens than the text encoder knows, or the tokenizer does not load.
+    """
     tokenizer = clip_tokenizer() if folder is None else _tokenizer_in(folder)
     if len(tokenizer) > encoder.vocab_size:
         raise BadInputError(
@@ -204,7 +214,8 @@ def placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, a
     On a GPU, the UNet's weights have the layout `channels_last`, which the fast kernels for half precision need.
 
     Args:
-        parts: parts by the names that diffusers' pipelines use. The networks are changed in place.
+        parts: parts of the pipeline. The keys are the names that diffusers' pipelines use. The networks are changed in
+            place.
         dtype: type of the weights of all networks except the first stage, which is in float32.
         device: device on which the networks run.
         autocast: True if the UNet computes under autocast to float16 on a GPU.

@@ -1,8 +1,8 @@
 """Rows of a table that are objects of the Python program which calls `bench.run`, such as modules.
 
 Each object becomes an option of Hydra's group `row`, like the file of any other row, and an override chooses it. In
-this option, the function `python_object` stands for the object. Its arguments are the name and the content of the
-object, from which the store's keys are computed.
+this option, the function `python_object` stands for the object. Its arguments are the name of the object's class or
+function and the hash of the object's content. The store's keys are computed from these two.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ ROW = re.compile(r"(?!(?:null|true|false|inf|nan)$)[a-z][a-z0-9_]*", re.IGNORECA
 """Pattern of the name of a row. The excluded names are values in Hydra's grammar."""
 TARGET = f"{__name__}.python_object"
 _objects: dict[str, Any] = {}
-"""The objects that rows of the present run stand for, by their content."""
+"""The objects that are rows of the present run. The key is the text that `_content` returns for the object."""
 
 
 class CalledFunction(nn.Module):
@@ -124,10 +124,10 @@ def _check(name: object, found: object, known: Sequence[str]) -> None:
 
 
 def _content(name: str, found: object) -> str:
-    """Return the hash of an object's content, or a text that no other object gets if there is no such hash.
+    """Return the hash of an object's content. If the object has no hash, return a random text that is used only once.
 
     Raises:
-        BadInputError: there is no such hash, and the run has several processes, which would get different texts.
+        BadInputError: the object has no hash, and the run has several processes, which would get different texts.
     """
     try:
         return content_of(found)
@@ -141,7 +141,13 @@ def _content(name: str, found: object) -> str:
 
 
 def _row(name: str, found: Any, content: str) -> dict[str, Any]:
-    """Return the keys of a row, as the file of a row has them."""
+    """Return the configuration of a row, with the keys that the file of a row has.
+
+    Args:
+        name: name of the row.
+        found: object that becomes the row.
+        content: text that `_content` returns for the object.
+    """
     method: dict[str, Any] = {"_target_": TARGET, "name": name_of(found), "content": content}
     if not isinstance(found, Method):
         method = {

@@ -33,7 +33,9 @@ class _Observed(BaseException):
 
 
 def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) -> dict[str, ReceivedLatents]:
-    """Run each row that decodes latents on every batch up to its decoder, and record the decoder's input.
+    """Record the latents that the decoder of each row receives.
+
+    Each row that decodes latents gets every batch. Its work on a batch stops just before the latents are decoded.
 
     Args:
         methods: the method of each row.

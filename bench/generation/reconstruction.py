@@ -16,17 +16,22 @@ __all__ = ["ReconstructionGenerator"]
 
 
 class ReconstructionGenerator(Generator):
-    """A generator whose latents are the means of the first stage's posterior for the whole pictures."""
+    """A generator whose latents are the whole pictures, encoded by the first stage.
+
+    An `AutoencoderKL` encodes a picture as the mean of its posterior, and a `VQModel` as entries of its codebook. The
+    first stage's `post_quant_conv` is then applied, so the latents are a decoder's input.
+    """
 
     def __init__(self, path: str, *, device: torch.device) -> None:
         """Load the first stage.
 
         Args:
-            path: a folder of diffusers' `AutoencoderKL` or `VQModel`.
+            path: a folder of diffusers' `AutoencoderKL` or `VQModel`, or a checkpoint file of Stable Diffusion 1 in the
+                original layout.
             device: device to run on.
 
         Raises:
-            BadInputError: the folder holds no complete first stage.
+            BadInputError: the folder or file holds no complete first stage.
         """
         self.first_stage = load_first_stage(path).to(device)
         self.device = device

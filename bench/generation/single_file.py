@@ -34,10 +34,11 @@ TEXT = "cond_stage_model.transformer."
 
 
 def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None]) -> dict[str, Any]:
-    """Load the parts of Stable Diffusion 1 from a file onto the CPU, by the names that diffusers' pipelines use.
+    """Load the parts of Stable Diffusion 1 from a file onto the CPU.
 
-    The parts are the first stage `vae`, the networks `unet` and `text_encoder`, and the configuration `scheduler`. The
-    entry `unet_weights` is a text that says which of the file's weights the UNet has.
+    The keys are the names that diffusers' pipelines use. The parts are the first stage `vae`, the networks `unet` and
+    `text_encoder`, and the configuration `scheduler`. The entry `unet_weights` is a text that says which of the file's
+    weights the UNet has.
 
     Args:
         path: path that ends in `.safetensors`, or in one of `bench.models.tensor_files.PICKLED`.
@@ -46,7 +47,7 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
             this number is wrong.
 
     Raises:
-        BadInputError: the file is missing or broken, or holds another model.
+        BadInputError: the file is missing or broken, or holds another model than Stable Diffusion 1.
     """
     tensors = read_tensors(path)
     if FIRST_CONVOLUTION not in tensors:

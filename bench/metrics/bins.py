@@ -29,7 +29,8 @@ def area_bin(areas: npt.ArrayLike, low: float, high: float, *, rule: str = "offl
 
     Args:
         areas: for each item, the share of its pixels that lie in the hole, in [0, 1]; of any shape. They are compared
-            as float64. LaMa uses float32, which can give another bin if float32 cannot represent the edge.
+            as float64. LaMa compares float32 values. In LaMa, an area close to an edge can therefore be in the
+            neighbouring bin.
         low: lower edge of the bin in [0, 1]. A multiple of 1/10 is replaced by the nearest number in `EDGES`.
         high: upper edge of the bin in [0, 1], treated like `low`.
         rule: `offline` is the rule of the tables in papers: the lower edge belongs to the bin. An area of 1/2 is in the

@@ -37,8 +37,8 @@ INSIDE = ("input_resolution", "context_length", "vocab_size")
 class ImageEncoder:
     """The interface of a network that computes embeddings of images.
 
-    A class in external code does not have to inherit from this class. `ClipScore` adds missing members with the
-    defaults of this class.
+    A class in external code does not have to inherit from this class. If such a class lacks `protocol` or `to`,
+    `ClipScore` adds the member with its default from this class.
     """
 
     resolution: int
@@ -151,7 +151,7 @@ class ClipScore(Measure):
         return functional.interpolate(region, (side, side), mode="bilinear", align_corners=False, antialias=False)[0]
 
     def _whole(self, exemplar: npt.NDArray[np.uint8]) -> Tensor:
-        """Return an exemplar in the size that the encoder takes, 3×r×r uint8 on the CPU."""
+        """Resize an exemplar h×w×3 uint8 to the encoder's resolution r. The result is 3×r×r uint8, on the CPU."""
         side = self.encoder.resolution
         resized = np.array(Image.fromarray(exemplar).resize((side, side), Image.Resampling.BICUBIC))
         return torch.from_numpy(resized).permute(2, 0, 1)
@@ -171,8 +171,7 @@ def clip_config(model: str) -> dict[str, Any]:
         model: name of the architecture in open_clip.
 
     Raises:
-        BadInputError: open_clip does not define the architecture, or the architecture takes an encoder from another
-            package.
+        BadInputError: open_clip does not define the architecture, or one of its two encoders is not part of open_clip.
     """
     import open_clip
 
@@ -194,11 +193,11 @@ def clip_tensors(path: Path, model: str, sha256: str = OPENAI_SHA256) -> dict[st
 
     Args:
         path: path of OpenAI's `ViT-B-32.pt`, or of a state dict with open_clip's names.
-        model: name of the architecture in open_clip, for messages.
-        sha256: expected SHA-256 of a TorchScript file.
+        model: name of the architecture in open_clip. It is used only in error messages.
+        sha256: SHA-256 that the file must have if it is a TorchScript file, such as OpenAI's.
 
     Raises:
-        BadInputError: the file is missing or broken, or it is a TorchScript file with another hash.
+        BadInputError: the file is missing or broken, or it is a TorchScript file whose SHA-256 is not `sha256`.
     """
     if path.is_file() and is_program(path):
         return dict(load_program(path, OPENAI, sha256).state_dict())
@@ -223,11 +222,12 @@ class OpenCLIPEncoder(ImageEncoder):
             model: name of the architecture in open_clip. OpenAI's weights need an architecture with quick GELU.
             precision: `fp32`; `fp16`, which computes everything except layer norms in half precision, like OpenAI's
                 package on a GPU; or `auto`, which is `fp16` on CUDA and `fp32` elsewhere.
-            sha256: expected SHA-256 of a TorchScript file, such as OpenAI's. A TorchScript file with another hash is
-                refused, because loading it could run unknown code.
+            sha256: SHA-256 that the file must have if it is a TorchScript file, such as OpenAI's. Any other TorchScript
+                file is refused, because loading it could run unknown code.
 
         Raises:
-            BadInputError: the file is missing, broken or contains other weights, or model or precision is unknown.
+            BadInputError: the file is missing or broken; its weights do not fit `model`; or `model` or `precision` is
+                unknown.
         """
         if precision not in ("auto", "fp16", "fp32"):
             raise BadInputError(f"precision: expected auto, fp16 or fp32, found {precision}")

@@ -43,8 +43,9 @@ def extrapolate(statistic: Callable[[Chosen], Estimate], sources: Sequence[str])
     """Extrapolate a statistic to infinitely many items.
 
     Args:
-        statistic: function that returns the estimate for a subset of the items. It is called with all items, and with
-            the items of each half and of each quarter of the sources.
+        statistic: function that computes the estimate from a subset of the items. Its argument has one boolean for each
+            item, True if the item is in the subset. It is called for all items, for the items of each half of the
+            sources, and for the items of each quarter of the sources.
         sources: source of each item.
     """
     found = {count: [(part, statistic(part)) for part in parts(sources, count)] for count in COUNTS}

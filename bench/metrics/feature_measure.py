@@ -26,7 +26,7 @@ class FeatureNetwork(Protocol):
 
     @property
     def heads(self) -> Any:
-        """Module for each attribute, by the attribute's name.
+        """Mapping from the name of each attribute to the module that classifies this attribute.
 
         A module computes logits B×K from features B×d. The features are the means of the last feature map over all
         positions.
@@ -53,8 +53,8 @@ class FeatureMeasure(Measure):
         Args:
             network: network in evaluation mode.
             heads: names of the attributes that form a class. In the order of the classes, the first attribute varies
-                slowest. If it is empty, there are no classes.
-            name: name of the distance. It must be another one if a second measure already uses `lpips`.
+                slowest. If `heads` is empty, there are no classes, and no `log_probabilities` are returned.
+            name: name of the distance. Replace the default if another measure of the run already uses `lpips`.
 
         Raises:
             ValueError: the network has no head for one of the attributes.

@@ -82,11 +82,11 @@ class Features:
 
     @classmethod
     def of(cls, features: npt.ArrayLike | Features, name: str = "features") -> Features:
-        """Return features as a `Features` object; if they already are one, it is returned unchanged.
+        """Return a `Features` object with the given features. A given `Features` object is returned unchanged.
 
         Args:
             features: array N×d in memory, or a `Features` object.
-            name: name of the features in messages.
+            name: name of the features in error messages.
 
         Raises:
             ValueError: the shape is not N×d.
@@ -125,7 +125,7 @@ class Features:
         return view
 
     def blocks(self) -> Iterator[Array]:
-        """Yield the features of all items, in order, as float64 arrays n×d with n of at most `BLOCK`.
+        """Yield the features of all items, in order, as float64 arrays n×d with n <= `BLOCK`.
 
         The caller may change the arrays.
         """

@@ -50,8 +50,10 @@ class FrechetEstimate:
 def frechet_distance(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> float:
     """Return the squared Fréchet distance between Gaussians fitted to two sets of features.
 
+    The covariance of N features is computed with the divisor N - 1.
+
     Args:
-        a: features N×d, N >= 2, in memory or in pieces; covariances are divided by N - 1.
+        a: features N×d, N >= 2, in memory or in pieces.
         b: features M×d, M >= 2, in memory or in pieces.
 
     Raises:
@@ -181,8 +183,8 @@ class _Set:
 
         Args:
             shift: mean of this set minus mean of the other set, d values.
-            directions: d×k matrix. The squared length of a vector's product with it is the vector's effect on the
-                overlap.
+            directions: d×k matrix D. The effect of a centred and scaled feature vector v on the overlap is the squared
+                length of v D.
             overlap: sum of the singular values of A B'.
         """
         count = len(self.features)

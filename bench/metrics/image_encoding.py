@@ -56,5 +56,5 @@ WAYS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "round": partial(to_uint8, rounding="round"),
     "jpeg95": jpeg,
 }
-"""Function of each encoding, by name. `truncate` and `round` correspond to lossless files such as PNG.
-`bench.metrics.names.VARIANTS` describes the encodings."""
+"""For the name of each encoding, the function that applies it. `truncate` and `round` correspond to lossless files such
+as PNG. `bench.metrics.names.VARIANTS` describes the encodings."""

@@ -1,7 +1,7 @@
-"""A measure of features and logits of the Inception network of 2015, from which FID and Inception Score are computed.
+"""A measure that computes the features and logits of the Inception network of 2015, for FID and Inception Score.
 
-Packages that report FID resize images in different ways. Each way is a flavour
-(`bench.metrics.networks.inception_input`). The weights come from local files.
+Packages that report FID resize images in different ways. Each of these ways is called a flavour, and
+`bench.metrics.networks.inception_input` defines them. The weights come from local files.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def load_inception(path: str | Path) -> InceptionNetwork:
     """Load Inception from `pt_inception-2015-12-05-6726825d.pth`, or from torch-fidelity's copy of this file.
 
     Raises:
-        BadInputError: the file is missing, broken or contains another network's weights.
+        BadInputError: the file is missing or broken, or its weights are not those of this network.
     """
     path = Path(path)
     tensors = read_tensors(path, PORTED)
@@ -57,13 +57,17 @@ def load_inception(path: str | Path) -> InceptionNetwork:
 
 
 class Exported(nn.Module):
-    """NVIDIA's TorchScript program of the same Inception network, which clean-fid uses."""
+    """The Inception network of 2015, loaded from NVIDIA's TorchScript program, which clean-fid uses."""
 
     def __init__(self, path: Path, sha256: str) -> None:
-        """Load the file `inception-2015-12-05.pt`, if it has the given SHA-256.
+        """Load the file `inception-2015-12-05.pt`.
+
+        Args:
+            path: path of the file.
+            sha256: SHA-256 that the file must have.
 
         Raises:
-            BadInputError: the file is missing, or it is another file.
+            BadInputError: the file is missing, its SHA-256 is not `sha256`, or the program has no `layers`.
         """
         super().__init__()
         program = load_program(path, NVIDIA, sha256)
@@ -89,11 +93,12 @@ class InceptionMeasure(Measure):
         Args:
             path: path of `pt_inception-2015-12-05-6726825d.pth`, or of torch-fidelity's copy of this file. If `clean`
                 is the only flavour, it can also be the path of NVIDIA's TorchScript program `inception-2015-12-05.pt`.
-            flavours: names of flavours, some of `lama`, `torchfidelity` and `clean`.
-            sha256: expected SHA-256 of NVIDIA's program. A program with another hash is refused.
+            flavours: names of one or more flavours: `lama`, `torchfidelity` or `clean`.
+            sha256: SHA-256 that NVIDIA's program must have. Any other program is refused.
 
         Raises:
-            BadInputError: the file is missing, broken or contains another network, or a flavour is unknown.
+            BadInputError: the file is missing or broken; it does not contain the expected network; a flavour is
+                unknown; or there is no flavour.
         """
         path = Path(path)
         self.flavours = {name: FLAVOURS[name] for name in flavours if name in FLAVOURS}
@@ -130,7 +135,14 @@ class InceptionMeasure(Measure):
             return found
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the features B×2048, float32, of images B×3×H×W uint8, by the name of the flavour."""
+        """Compute the features of images in each flavour.
+
+        Args:
+            image: images B×3×H×W uint8.
+
+        Returns:
+            For the name of each flavour, features B×2048 as float32.
+        """
         with torch.inference_mode():
             image = image.to(self._device)
             prepared = torch.cat([flavour.prepare(image) for flavour in self.flavours.values()])

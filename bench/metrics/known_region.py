@@ -58,7 +58,7 @@ def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
         rounding: `truncate` to save like the released scripts, or `round` to save like diffusers.
 
     Raises:
-        ValueError: `rounding` has another value.
+        ValueError: `rounding` is neither `truncate` nor `round`.
     """
     levels = image.clamp(0, 1) * 255
     if rounding == "truncate":
@@ -156,9 +156,9 @@ def ring_error(saved: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | Non
         ring: result of `near_hole` for the mask; None to compute it here.
 
     Returns:
-        Tensors of B float64 values, by name. `pre_error_ring` is the mean over the known pixels at most `RING` pixels
-        away from the hole. `pre_error_interior` is the mean over all other known pixels. A value is NaN if the item has
-        no such pixel.
+        Two tensors of B float64 values. `pre_error_ring` is the mean over the known pixels at most `RING` pixels away
+        from the hole. `pre_error_interior` is the mean over all other known pixels. If an item has no pixel for one of
+        these means, the mean is NaN.
     """
     near = near_hole(mask) if ring is None else ring
     squared = (saved.double() / 255 - truth.double() / 255).square()

@@ -32,7 +32,7 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class LPIPSNetwork(nn.Module):
-    """A network that computes the LPIPS distance between each image of a batch and the same image of another batch."""
+    """A network that computes LPIPS between two batches: image i is compared with target i of the second batch."""
 
     shift: Tensor
     scale: Tensor
@@ -81,7 +81,7 @@ class LPIPSNetwork(nn.Module):
     def levels(self, image: Tensor) -> list[Tensor]:
         """Return the features B×C×h×w of images B×3×H×W in [-1, 1], for each of five levels.
 
-        At each position, the feature vector has length 1.
+        At each position, the vector of C features is scaled to the Euclidean length 1.
         """
         found = [level.float() for level in self._taps((image - self.shift) / self.scale, {})]
         return [level / (level.square().sum(1, keepdim=True).sqrt() + 1e-10) for level in found]
@@ -116,7 +116,7 @@ class LPIPSNetwork(nn.Module):
 
         Args:
             x: normalised images B×3×H×W.
-            kernels: transformed kernels by the index of the layer. These layers use Winograd's convolution.
+            kernels: transformed kernels of the layers that use Winograd's convolution. The key is the layer's index.
         """
         for index, layer in enumerate(self.layers):
             x = convolve_relu(x, kernels[index], layer.bias) if index in kernels else layer(x)
@@ -145,7 +145,7 @@ class LPIPSMeasure(Measure):
         Args:
             backbone: path of the backbone's weights, as in `LPIPSNetwork`.
             net: name of the backbone, as in `LPIPSNetwork`.
-            name: name of the metric. It must be another one if a second measure already uses `lpips`.
+            name: name of the metric. Replace the default if another measure of the run already uses `lpips`.
         """
         self.network, self.name = LPIPSNetwork(backbone, net), name
         self.protocol: Mapping[str, Any] = {
@@ -172,7 +172,12 @@ class LPIPSMeasure(Measure):
 
 
 def _heads(net: str, count: int) -> list[Tensor]:
-    """Read the learned weights, 1×C×1×1, of the head of each level from the installed package `lpips`."""
+    """Read the learned heads from the installed package `lpips`: for each level, weights 1×C×1×1.
+
+    Args:
+        net: name of the backbone, `vgg` or `alex`.
+        count: number of levels.
+    """
     spec = find_spec("lpips")
     assert spec is not None
     assert spec.origin is not None

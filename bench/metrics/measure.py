@@ -43,8 +43,8 @@ class Extra:
 class Measure(ABC):
     """Base class of the measures. A subclass sets `protocol` and overrides `keep_truth` and `keep`.
 
-    A class in external code does not have to inherit from this class. If it does not, a run adds the missing members
-    with the defaults of this class.
+    A class in external code does not have to inherit from this class. If such a class lacks `sees_hole`,
+    `without_truth` or `to`, a run adds the member with its default from this class.
     """
 
     sees_hole: bool = True
@@ -86,7 +86,7 @@ class Measure(ABC):
             truth: true images B×3×H×W uint8.
             mask: masks B×1×H×W, 1 = hole.
             kept: second result of `keep_truth` for this batch.
-            extra: exemplars of the items, and whether the images are a decoder's output.
+            extra: further data about the items and the images, such as the exemplars.
 
         Returns:
             NumPy arrays or tensors, by name. Each has either B values of a metric, with NaN for an item that cannot be

@@ -52,7 +52,7 @@ class MetricName:
 
     @property
     def statistic(self) -> str | None:
-        """Statistic of `STATISTICS` that the metric's name consists of or begins with; None if there is none.
+        """The statistic in `STATISTICS` with which the metric's name begins; None if it begins with none of them.
 
         For example, the statistic of `fid` and of `fid_clean` is `fid`.
         """
@@ -66,8 +66,8 @@ class MetricName:
         """Return the name of the array from which the metric is computed.
 
         Args:
-            features: name of the features from which each metric of whole sets of images is computed, by the metric's
-                name. The array of any other metric has the name of the metric.
+            features: for the name of each metric of whole sets of images, the name of the features from which it is
+                computed. The array of a metric that is not in `features` has the name of the metric.
         """
         return with_variant(features.get(self.metric, self.metric), self.variant)
 

@@ -34,10 +34,10 @@ class TextEncoder:
         Args:
             path: path of OpenAI's `ViT-B-32.pt`, or of a state dict with open_clip's names.
             model: name of the architecture in open_clip.
-            sha256: expected SHA-256 of a TorchScript file.
+            sha256: SHA-256 that the file must have if it is a TorchScript file, such as OpenAI's.
 
         Raises:
-            BadInputError: the file is missing, broken or contains other weights, or the model is unknown.
+            BadInputError: the file is missing or broken, its weights do not fit `model`, or `model` is unknown.
         """
         import open_clip
         from open_clip.model import _build_text_tower
@@ -108,7 +108,14 @@ class PromptScore(Measure):
         return {"clip_prompt": scores}
 
     def _prepared(self, image: Tensor) -> Tensor:
-        """Return an image 3×H×W uint8 as CLIP's own preprocessing prepares it, 3×r×r."""
+        """Prepare an image for the image encoder with the steps of CLIP's own preprocessing.
+
+        Args:
+            image: 3×H×W uint8.
+
+        Returns:
+            The resized, cropped and normalised image, 3×r×r float32, on the device of `image`.
+        """
         side = self.images.resolution
         picture = Image.fromarray(image.permute(1, 2, 0).cpu().numpy())
         factor = side / min(picture.size)

@@ -47,7 +47,7 @@ def _range(metric: str) -> tuple[float, float]:
 
 
 def out_of_range(metric: str, value: float) -> str | None:
-    """Return a message if a metric cannot have a value. Return None if it can, or if its range is unknown.
+    """Return a message if `value` is outside the metric's range. Return None if it is inside or the range is unknown.
 
     Args:
         metric: full name of the metric, such as `fid_hole_only_40_50`.

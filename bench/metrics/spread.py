@@ -167,7 +167,8 @@ def variance_shares(influence: Array, sources: Sequence[str]) -> dict[str, float
         sources: source of each item.
 
     Returns:
-        Share of each source in [0, 1] by the source's name, the largest share first; empty if every s is 0.
+        For the name of each source, its share in [0, 1]. The largest share comes first. The dictionary is empty if
+        every s is 0.
     """
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     squares = np.square(np.bincount(group, weights=influence))

@@ -161,10 +161,11 @@ class Summary:
     rule: str = "offline"
 
     def without_features(self) -> Summary:
-        """Return the estimates of the metrics that have a value for every item.
+        """Return a summary of only those metrics that have a value for every item.
 
-        The features of the other metrics are read from the store when they are needed, or computed again. The result
-        does not refer to them, so that it does not keep the networks of a finished run in memory.
+        Metrics such as `fid` are computed from features. Features are read from the store, or computed again by a
+        network, when they are needed. The returned summary does not refer to any features, so it does not keep the
+        networks of a finished run in memory.
         """
         rows = {
             row: {name: values for name, values in arrays.items() if values.ndim == 1}
@@ -174,7 +175,7 @@ class Summary:
 
     @cached_property
     def metrics(self) -> dict[str, list[str]]:
-        """Full names of all metrics that each row has, by the row's name."""
+        """For the name of each row, the full names of all metrics that the row has."""
         return {row: self._names(arrays) for row, arrays in self.scored.rows.items()}
 
     def _names(self, arrays: Mapping[str, Array | Features]) -> list[str]:
@@ -210,7 +211,7 @@ class Summary:
         return self.scored.sets[name].partition(".")[0] if name in self.scored.sets else self.scored.measures[name]
 
     def statistic(self, metric: str) -> dict[str, Any]:
-        """Return a description, for the protocol, of how a metric is computed from the measure's arrays.
+        """Describe how a metric is computed from the measure's arrays. The description becomes a part of the protocol.
 
         The description is plain data. It names the statistic, and, if the metric has them, its variant and its bin.
         """
@@ -250,8 +251,8 @@ class Summary:
         The difference is the metric of the row `new` minus the metric of the row `old`.
 
         Returns:
-            Share of each source in [0, 1] by the source's name, the largest first; empty if there is no difference or
-            its variance is 0.
+            For the name of each source, its share in [0, 1]. The largest share comes first. The dictionary is empty if
+            there is no difference or if its variance is 0.
         """
         pair = self._pair(new, old, metric)
         if isinstance(pair, NotAvailable):
@@ -267,8 +268,8 @@ class Summary:
             metric: full name of the metric.
 
         Returns:
-            The weighted sum with its interval. If a row has no value, if the rows were not measured on the same items,
-            or if there is no interval: a `NotAvailable` with the reason.
+            The weighted sum with its interval. The result is a `NotAvailable` with the reason if a row has no value, if
+            the rows were not measured on the same items, or if there is no interval.
         """
         first = next(iter(weights))
         weighted = []
@@ -314,7 +315,7 @@ class Summary:
         return first[0], second[0], first[1]
 
     def table(self, reference: str | None) -> dict[str, dict[str, Measurement]]:
-        """Return the measurement of every metric for every row, by row and then by metric.
+        """Return the measurement of every metric for every row. The first key is the row, the second key is the metric.
 
         The p-values of the differences are not adjusted here. `bench.tables.comparisons` adjusts them.
 

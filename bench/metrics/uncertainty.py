@@ -141,8 +141,8 @@ def estimate_by_halves(statistic: Statistic, sources: Sequence[str]) -> Estimate
     and calls `statistic` for each half.
 
     Args:
-        statistic: function that returns the estimate for a subset of the items. The function calls it with all items,
-            and with the items of each half.
+        statistic: function that computes the estimate from a subset of the items. Its argument has one boolean for each
+            item, True if the item is in the subset. It is called for all items, and for the items of each half.
         sources: source of each item; there must be at least two different sources.
     """
     whole = statistic(np.ones(len(sources), np.bool_))

@@ -1,7 +1,8 @@
-"""The layers of a decoder and the cost of decoding one image, measured while it runs, for Tables 7 and 8.
+"""The layers of a decoder, and the cost of decoding one image, for Tables 7 and 8.
 
-The decoder runs once on tensors of PyTorch's meta device. Such tensors have shapes but no values, so that even the
-largest decoder needs only a second and no memory. Levels have the same labels as in Tables 7 and 8 of the paper.
+To measure them, this module runs the decoder on tensors of PyTorch's meta device. Such tensors have shapes but no
+values, so that even the largest decoder needs only a second and no memory. Levels have the same labels as in Tables 7
+and 8 of the paper.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
 
 
 def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost:
-    """Return the parameters, operations and memory of decoding one image.
+    """Return the number of a decoder's parameters, and the operations and memory that decoding one image needs.
 
     Args:
         decoder: see `trace_layers`.
@@ -123,7 +124,7 @@ def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost
 
 
 def cost_of_call(network: nn.Module, call: Callable[[], object]) -> Cost:
-    """Return the parameters of any network, and the operations and memory of a call of it.
+    """Return the number of a network's parameters, and the operations and memory that one call of the network needs.
 
     Args:
         network: the network, of any class.
@@ -157,7 +158,7 @@ def operations(call: Callable[[], object]) -> int:
 
 
 def peak_activation_bytes(call: Callable[[], object]) -> int:
-    """Return the largest number of bytes that the tensors created by a call hold at one time, including its result.
+    """Return the peak memory, in bytes, of the tensors that a call creates, including the result of the call.
 
     Every result of a PyTorch operator counts from its creation until Python drops the last tensor that uses its memory.
     Tensors from before the call, the working memory of kernels and the allocator's reserves do not count, so a real
@@ -186,7 +187,10 @@ def _countable_attention() -> Iterator[None]:
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch has no types for either of them
-    """A mode of PyTorch that adds up the sizes in bytes of all storages created while the mode is active."""
+    """A mode of PyTorch that counts the bytes of storages that are created in this mode and not yet freed.
+
+    `now` is the current number of bytes, and `peak` is the largest number so far.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -218,7 +222,7 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch ha
 
 
 def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> Callable[[], Tensor]:
-    """Return a function that runs the decoder without gradients, on float32 meta tensors in place of its weights."""
+    """Return a function that runs the decoder without gradients. All weights and inputs are float32 meta tensors."""
     config = decoder.config
     factor = 2 ** (len(config.channels) - 1)
     if resolution < factor or resolution % factor:

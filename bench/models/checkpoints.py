@@ -1,4 +1,8 @@
-"""Reading and writing of networks: folders with `config.json` and safetensors, and decoders in any published format."""
+"""Functions that read and write networks.
+
+This project stores a network as a folder with `config.json` and a safetensors file. A decoder can also be read from any
+published format, and be written in diffusers' format.
+"""
 
 from __future__ import annotations
 
@@ -96,11 +100,15 @@ def check_decoder(path: str | Path) -> None:
 
 
 def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[StoredDecoder, Decoder, dict[str, Any]]:
-    """Return the stored decoder at a path, a `Decoder` of the same sizes without values, and the `config.json`.
+    """Find the decoder that is stored at a path, and create a `Decoder` of the same sizes on the meta device.
 
     Args:
         path: a folder or a single file, as for `load_decoder`.
         read: function that reads the tensors of a file, with or without their values.
+
+    Returns:
+        The stored decoder, the `Decoder` without values, and the content of `config.json`, which is empty for a single
+        file.
 
     Raises:
         BadInputError: there is no decoder, or its weights and its configuration disagree.
@@ -139,7 +147,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
     """Convert a decoder's `config.json` to fields of `DecoderConfig`.
 
     Raises:
-        BadInputError: the configuration belongs to another kind of network, or contains unknown values.
+        BadInputError: the configuration is not that of a decoder, or contains unknown values.
     """
     kind = settings.get("_class_name")
     if kind == OWN:

@@ -114,7 +114,10 @@ def sized(
 
 
 class ConditionBranch(nn.Module):
-    """The branch: convolutions over the masked image with one feature map for each blending step (paper, figure 3)."""
+    """The branch: a chain of convolutions over the masked image (paper, figure 3).
+
+    The output of each convolution is the feature map for one blending step.
+    """
 
     def __init__(self, channels: Sequence[int], *, partial: bool = False) -> None:
         super().__init__()
@@ -177,7 +180,8 @@ class Decoder(nn.Module):
         """Decode latents.
 
         Args:
-            z: latents B×4×h×w, unscaled and after the first stage's `post_quant_conv`.
+            z: latents B×4×h×w. The diffusion model's scaling must already be undone, and the first stage's
+                `post_quant_conv` must already be applied.
             image: B×3×H×W in [-1, 1], unmasked. None means that no pixel is known.
             mask: B×1×H×W, 1 = hole. None means a mask of ones; in this case, a decoder that blends by addition does
                 not run its branch at all.

@@ -50,7 +50,9 @@ class PatchDiscriminator(nn.Module):
     """A network that tells, for each patch of an image, whether it comes from a true picture or a reconstruction."""
 
     def __init__(self, channels: int = 64, levels: int = 3) -> None:
-        """Draw the weights of convolutions from N(0, 0.02), and the scales of normalisations from N(1, 0.02).
+        """Draw the weights of convolutions and the scales of normalisations from normal distributions.
+
+        The mean is 0 for the weights and 1 for the scales. The standard deviation is 0.02 for both.
 
         Args:
             channels: number of channels of the first level. Each further level has twice as many channels as the level

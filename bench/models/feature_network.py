@@ -27,7 +27,7 @@ class FeatureNetwork(nn.Module):
         Args:
             widths: number of channels of each level, finest level first. The last number is also the length d of the
                 pooled features.
-            heads: number of classes of each attribute, by the attribute's name.
+            heads: for the name of each attribute, the number of its classes.
         """
         super().__init__()
         self.widths = list(widths)
@@ -62,6 +62,10 @@ class FeatureNetwork(nn.Module):
         return self.maps(image)[-1].mean((2, 3))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """Return the logits B×K of each attribute, by its name, for images B×3×H×W in [-1, 1]; K counts its classes."""
+        """Classify images B×3×H×W in [-1, 1].
+
+        Returns:
+            For the name of each attribute, logits B×K, where K is the number of the attribute's classes.
+        """
         features = self.pooled(image)
         return {name: head(features) for name, head in self.heads.items()}

@@ -27,21 +27,27 @@ FIRST_STAGE = "first_stage_model."
 
 
 class FirstStage(Protocol):
-    """An encoder with the regularisation of its latents. Its weights stay fixed while decoders are trained."""
+    """The interface of a network that encodes images into latents, with a normal posterior or a codebook.
+
+    The weights of a first stage stay fixed while decoders are trained.
+    """
 
     def noise_shape(self, image: Tensor) -> tuple[int, ...]:
-        """Return the shape of the noise that `latents` takes for one of the images; () if it takes none.
+        """Return the shape C×h×w of the noise that `latents` needs for one image; () if noise has no effect.
 
-        The axis of the batch is not part of this shape.
+        Args:
+            image: images B×3×H×W. The returned shape does not include B.
         """
 
     def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Encode images B×3×H×W in [-1, 1] into decoder inputs B×C×h×w: unscaled, after `post_quant_conv`.
+        """Encode images into latents B×C×h×w that a decoder can read: `post_quant_conv` is already applied to them.
+
+        The scaling that diffusion models use for latents is not applied.
 
         Args:
-            image: the pictures.
-            noise: standard normal values, with which the latents are a sample of the posterior. None returns the
-                posterior's mean.
+            image: images B×3×H×W in [-1, 1].
+            noise: standard normal values B×C×h×w. With noise, the latents come from a sample of the posterior. With
+                None, they come from the posterior's mean.
         """
 
     def to(self, device: torch.device) -> FirstStage: ...
@@ -66,9 +72,9 @@ class KLFirstStage(nn.Module):
 
 
 class VQFirstStage(nn.Module):
-    """A first stage with a codebook (eqs. 1, 2): each position of the latents is replaced by the nearest entry.
+    """A first stage with a codebook (eqs. 1, 2). Noise has no effect.
 
-    Noise has no effect.
+    The vector at each position of the latents is replaced by the nearest entry of the codebook.
     """
 
     def __init__(self, vq: VQModel) -> None:
@@ -92,7 +98,7 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
             original layout, which also holds other networks.
 
     Raises:
-        BadInputError: there is neither of these two models, or the model does not load.
+        BadInputError: the path does not contain one of these models, or the model does not load.
     """
     from diffusers import AutoencoderKL, VQModel  # imported here, because it takes seconds
 
@@ -120,14 +126,14 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
 
 
 def autoencoder_of(tensors: Mapping[str, Tensor], place: str) -> AutoencoderKL:
-    """Return Stable Diffusion 1's autoencoder with the weights of a checkpoint file, in the types of the file.
+    """Return Stable Diffusion 1's autoencoder with the weights of a checkpoint file. Their types are not converted.
 
     Args:
         tensors: all tensors of a checkpoint file in the original layout.
-        place: path of the file, and the key that names it if there is one, with which a message begins.
+        place: text with which error messages begin. It is the path of the file, or the name of a setting and the path.
 
     Raises:
-        BadInputError: the tensors are those of another model.
+        BadInputError: the tensors are not those of Stable Diffusion 1.
     """
     from diffusers import AutoencoderKL
     from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint

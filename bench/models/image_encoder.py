@@ -1,4 +1,4 @@
-"""A small encoder for pictures of single objects. The mini profile compares pictures with it in place of CLIP."""
+"""A small encoder for pictures of single objects. The mini profile uses it in place of CLIP to compare pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Search for a decoder among the tensors of a file, with the authors' or diffusers' names.
+"""Functions that find a decoder among the tensors of a file. The tensors have the authors' or diffusers' names.
 
 The file may hold the decoder alone, a first stage or a whole diffusion model. The authors' names come from
 buxiangzhiren/Asymmetric_VQGAN at 406c5cd (ldm/modules/diffusionmodules/my_decoder*.py). They equal CompVis's names, but
@@ -117,7 +117,9 @@ class StoredDecoder:
         )
 
     def fitted(self, decoder: Decoder) -> dict[str, str]:
-        """Return the name in the file, without the prefix, of each tensor of a decoder. No values are read.
+        """Return the name that each tensor of a decoder has in the file, without the prefix. No values are read.
+
+        The keys of the result are the names of the tensors in `decoder`.
 
         Raises:
             BadInputError: the tensors do not fit the decoder. The message lists the tensors that differ, with their
@@ -151,7 +153,8 @@ def official_name(name: str, levels: int) -> str:
 
     Args:
         name: name of the tensor in `Decoder`.
-        levels: number of the decoder's levels, because the authors count them from the finest.
+        levels: number of the decoder's levels. `Decoder` counts levels from the coarsest, and the authors count them
+            from the finest.
     """
     name = re.sub(r"^up_blocks\.(\d+)\.", lambda found: f"up.{levels - 1 - int(found[1])}.", name)
     return _renamed(name, _OFFICIAL)

@@ -94,7 +94,7 @@ _STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 
 
 def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
-    """Read all tensors of a file by name, on the CPU, in their stored types.
+    """Read all tensors of a file onto the CPU, in their stored types. The key of a tensor is its name in the file.
 
     Args:
         path: path that ends in `.safetensors` or in one of the endings `PICKLED`. A file with an ending of `PICKLED`

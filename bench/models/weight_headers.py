@@ -1,7 +1,7 @@
-"""Checks of weight files that read only their headers: the names and shapes of the tensors, but none of their values.
+"""Checks that read only the header of a weight file: the names and shapes of the tensors, but none of their values.
 
-A header shows that a file is empty, cut off, of another format or of another network. Damaged values in a file of the
-right length are found only when the file is loaded.
+A header shows whether a file is empty or cut off, and whether it has the right format and belongs to the right network.
+Damaged values in a file of the right length are found only when the file is loaded.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ def read_header(file: Path) -> dict[str, Tensor]:
             of a file that `torch.save` wrote with PyTorch 1.6 or later, are not read. An older file is read as a whole.
 
     Returns:
-        Tensors without values by their names: on the meta device and of type float32 for a safetensors file, otherwise
-            mapped from the file.
+        For each name in the file, a tensor with the stored shape. For a safetensors file, the tensors are on the meta
+            device and have the type float32. For a file of `torch.save`, they are what `read_tensors` returns.
 
     Raises:
         BadInputError: the file is missing, broken or of another kind.

@@ -76,8 +76,8 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
     """Require that a decoder with the sizes `new` can be made to decode like a decoder with the sizes `old`.
 
     Raises:
-        ValueError: the new decoder has another number of levels, fewer channels or layers, no branch although the old
-            one has a branch, or normalisation groups of another size.
+        ValueError: the two decoders differ in the number of levels or in the size of the normalisation groups; the new
+            one has fewer channels or layers than the old one; or only the old one has a branch.
     """
     if len(old.channels) != len(new.channels):
         raise ValueError(

@@ -25,7 +25,7 @@ SECONDS_BETWEEN = 0.05
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a process."""
+    """The result of a process that has ended."""
 
     status: int
     """Exit status; the negative number of the signal if a signal ended the process."""
@@ -40,7 +40,7 @@ class Ended:
 
     @property
     def text(self) -> str:
-        """The printed text; empty if the log is gone."""
+        """The text that the process printed; empty if the log file cannot be read."""
         try:
             return self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -48,15 +48,17 @@ class Ended:
 
 
 def in_process(call: Callable[[], int], log: Path, *, kill_when: Callable[[], bool] | None = None) -> Ended:
-    """Call a function in a forked process.
+    """Call a function in a forked process, and wait until this process has ended.
 
-    The process starts with all modules that this process has imported, so that no step waits for imports. This process
-    must therefore not use a GPU or several threads before.
+    The forked process starts with all modules that the calling process has imported, so that no step waits for imports.
+    A fork copies neither threads nor the state of a GPU. Before this call, the calling process must therefore not use a
+    GPU or several threads.
 
     Args:
         call: function that returns the exit status.
-        log: file into which the process prints.
-        kill_when: function that is called again and again. The process is killed as soon as it returns True.
+        log: file into which the forked process prints.
+        kill_when: function that is called again and again. The forked process is killed as soon as the function returns
+            True.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
@@ -73,7 +75,7 @@ def in_process(call: Callable[[], int], log: Path, *, kill_when: Callable[[], bo
 
 
 def in_subprocess(command: Sequence[str], log: Path) -> Ended:
-    """Run a command, and return how it ended. Interrupts reach the command as well.
+    """Run a command, and return how it ended. If the calling process is interrupted, the command is ended as well.
 
     Args:
         command: command with its arguments.
@@ -94,7 +96,7 @@ def in_subprocess(command: Sequence[str], log: Path) -> Ended:
 
 
 def _end(child: int) -> None:
-    """End a forked process, which may already be ending because the same interrupt has reached it."""
+    """End a forked process. It may already be ending, because an interrupt of the calling process reaches it too."""
     for sent in (None, signal.SIGTERM, signal.SIGKILL):
         if sent is not None:
             os.kill(child, sent)

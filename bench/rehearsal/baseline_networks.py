@@ -1,4 +1,4 @@
-"""Weight files of methods by others, with random weights and the layouts that their authors publish."""
+"""Weight files for the methods of other authors. The weights are random; the layouts are those of the real files."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SEED = 6
 
 
 def write_baseline(name: str, path: Path, sizes: Mapping[str, int]) -> None:
-    """Write the weights of a method.
+    """Write random weights of a method in the layout of its real files.
 
     Args:
-        name: name of the method's path: `lama`, `comodgan`, `deepfill_v2` or `edgeconnect`.
+        name: name of the method: `lama`, `comodgan`, `deepfill_v2` or `edgeconnect`.
         path: file to write; for `edgeconnect`, the folder of its two files.
         sizes: arguments of the method's network.
     """

@@ -25,20 +25,20 @@ DECODERS: Mapping[str, Mapping[str, Any]] = {
     "decoder_base_concat": {"width": 1.0, "depth": 1.0, "blending": "concat", "branch": "partial"},
     "decoder_large_concat": {"width": 1.5, "depth": 1.5, "blending": "concat", "branch": "partial"},
 }
-"""Sizes of each decoder as arguments of `bench.models.decoder.sized`, by the name of its path."""
+"""For the name of each decoder, its sizes as arguments of `bench.models.decoder.sized`."""
 DIFFUSERS = ("decoder_large", "decoder_large_x2")
 """Decoders that are published as folders of diffusers."""
 SEED = 4
 
 
 def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
-    """Write a decoder in the layout in which it is published.
+    """Write a decoder with random weights, in the layout in which the real decoder is published.
 
-    `decoder_base` is the authors' Lightning file, and the decoders in `DIFFUSERS` are folders of diffusers. All others
-    have this project's own layout.
+    `decoder_base` is written like the authors' Lightning file. The decoders in `DIFFUSERS` are written as folders of
+    diffusers. All others have this project's own layout.
 
     Args:
-        name: name of the decoder's path, one of `DECODERS`.
+        name: name of the decoder, a key of `DECODERS`.
         path: file or folder to write.
         sizes: sizes of the networks.
     """
@@ -59,7 +59,7 @@ def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
 
 
 def _write_lightning(decoder: Decoder, file: Path) -> None:
-    """Write the file of a training by PyTorch Lightning, which also holds the state of the training."""
+    """Write a decoder as a checkpoint of PyTorch Lightning, which also holds the state of the training."""
     tensors: dict[str, Tensor] = {}
     levels = len(decoder.config.channels)
     for name, tensor in decoder.state_dict().items():

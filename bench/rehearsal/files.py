@@ -1,4 +1,4 @@
-"""Making of the files of a rehearsal: the assets that the paper profile needs, and the profile that reads them."""
+"""Functions that write the files of a rehearsal: the assets of the paper profile, and a profile that reads them."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Place:
 
     @property
     def weights(self) -> Path:
-        """Folder of weights, as `paths.weights`."""
+        """Folder of weights, for the setting `paths.weights`."""
         return self.root / "weights"
 
     @property
     def data(self) -> Path:
-        """Folder of data sets, as `paths.data`."""
+        """Folder of data sets, for the setting `paths.data`."""
         return self.root / "data"
 
     @property
     def conf(self) -> Path:
-        """Folder with the profile, as `--config-dir` takes it."""
+        """Folder with the profile, for the option `--config-dir`."""
         return self.root / "conf"
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables for files that are at other places than the paths' default values say."""
+        """Environment variables with the paths of those files that are not at their default places."""
         return {"BENCH_DECODER_BASE": str(self.weights / "base.ckpt")}
 
     @property
     def made(self) -> Path:
-        """JSON file with the path of each asset that was made, by the asset's name."""
+        """JSON file that lists the written assets: for the name of each asset, its path."""
         return self.root / "made.json"
 
     @property
@@ -69,13 +69,13 @@ def write_asset(name: str, path: Path, sizes: Sizes) -> None:
     """Write an asset of the paper profile.
 
     Args:
-        name: name of the asset in `bench/checking/assets.yaml`, or `checkpoint` or `flat_imagenet`, which are other
-            forms of two assets.
+        name: name of the asset in `bench/checking/assets.yaml`; or `checkpoint`, which writes `sd_inpainting` as one
+            file; or `flat_imagenet`, which writes `imagenet_val` in one folder.
         path: file or folder to write.
         sizes: sizes of the networks and data sets.
 
     Raises:
-        KeyError: a rehearsal does not make this asset.
+        KeyError: a rehearsal does not write this asset.
     """
     counts = sizes.counts
     writers: Mapping[str, Callable[[], None]] = {
@@ -106,11 +106,11 @@ def write_asset(name: str, path: Path, sizes: Sizes) -> None:
 
 
 def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> None:
-    """Write the profile `rehearsal` and its list of assets, which names the SHA-256 of the made files.
+    """Write the profile `rehearsal`, and its list of assets, which contains the SHA-256 of the written files.
 
     Args:
         place: folders of the files.
-        assets: path of each asset that was made.
+        assets: for the name of each asset that was written, its path.
         sizes: sizes of the networks.
     """
     facts = read_facts()
@@ -129,7 +129,10 @@ def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> Non
 
 
 def _programs(assets: Mapping[str, Path], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Return the keys of `metrics` with the SHA-256 of the written programs; the harness runs no other program."""
+    """Return settings of `metrics` with the SHA-256 of each TorchScript program that was written.
+
+    Without these settings, the harness would refuse the programs, because it expects the SHA-256 of the real files.
+    """
     measures: dict[str, Any] = {}
     if "clip" in assets:
         measures["clip"] = {"measure": {"encoder": {"sha256": hashes["clip"]}}}

@@ -1,4 +1,7 @@
-"""Files of the networks of metrics, with random weights and the names, shapes and file formats of the real ones."""
+"""Weight files of the networks that metrics use.
+
+The weights are random. The tensor names, the shapes and the file formats are those of the real files.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,9 @@ SEED = 5
 
 
 def inception_weights(seed: int = 0) -> dict[str, Tensor]:
-    """Return weights of Inception by the names of pytorch-fid's file.
+    """Return random weights of Inception, with the tensor names of pytorch-fid's file.
 
-    They are scaled so that activations neither explode nor vanish.
+    The weights are scaled so that activations neither explode nor vanish.
     """
     with torch.device("meta"):
         network = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
@@ -42,10 +45,10 @@ def inception_weights(seed: int = 0) -> dict[str, Tensor]:
 
 
 def backbone_weights(net: str, seed: int = 0, *, classifier: bool = False) -> dict[str, Tensor]:
-    """Return weights of torchvision's VGG16 (`vgg`) or AlexNet (`alex`) by the names of their files.
+    """Return random weights of VGG16 or AlexNet, with the tensor names of torchvision's files.
 
     Args:
-        net: name of the network.
+        net: name of the network: `vgg` for VGG16, or `alex` for AlexNet.
         seed: seed of the weights.
         classifier: True for all weights; False for the convolutions alone, which are all that metrics use.
     """
@@ -70,7 +73,7 @@ def write_inception(path: Path) -> None:
 
 
 class _Layers(nn.Module):
-    """A network whose attribute `layers` returns the features, like that of NVIDIA's program."""
+    """A network whose submodule `layers` computes the features, as in NVIDIA's program."""
 
     def __init__(self, network: InceptionNetwork) -> None:
         super().__init__()
@@ -113,7 +116,7 @@ def _program(network: nn.Module, side: int) -> Any:
 
 
 class _Clip(nn.Module):
-    """A program with the image tower under the name that OpenAI's file gives it."""
+    """A network whose submodule `visual` is the image tower, as in OpenAI's file."""
 
     def __init__(self, visual: nn.Module) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """The tensor names of Stable Diffusion 1 in its original layout (CompVis/stable-diffusion, ldm/modules).
 
-`bench.generation.single_file` reads this layout by diffusers' converter. The functions here go the other way, so that a
-rehearsal can write such a file.
+`bench.generation.single_file` reads this layout with diffusers' converter. The functions here convert in the opposite
+direction, from diffusers' names to the original names, so that a rehearsal can write a file in this layout.
 """
 
 from __future__ import annotations
@@ -30,21 +30,23 @@ ATTENTION = re.compile(r"attentions.*(to_\w|to_out\.0)\.weight")
 
 
 def original_unet(tensors: Mapping[str, Tensor], layers: int) -> dict[str, Tensor]:
-    """Return the tensors of a UNet by their names in the original layout.
+    """Return the tensors of a UNet, renamed to the original layout.
 
     Args:
         tensors: state dict of diffusers' `UNet2DConditionModel`.
-        layers: its `layers_per_block`.
+        layers: value of `layers_per_block` in the UNet's configuration.
     """
     return {f"model.diffusion_model.{_unet_name(name, tensors, layers)}": tensor for name, tensor in tensors.items()}
 
 
 def original_autoencoder(tensors: Mapping[str, Tensor], levels: int) -> dict[str, Tensor]:
-    """Return the tensors of an autoencoder by their names in the original layout.
+    """Return the tensors of an autoencoder, renamed to the original layout.
+
+    The attention's weights become 1×1 convolutions, as in the original layout.
 
     Args:
         tensors: state dict of diffusers' `AutoencoderKL`.
-        levels: number of its levels.
+        levels: number of the autoencoder's levels.
     """
     return {
         f"first_stage_model.{_autoencoder_name(name, levels)}": tensor[:, :, None, None]
@@ -55,7 +57,7 @@ def original_autoencoder(tensors: Mapping[str, Tensor], levels: int) -> dict[str
 
 
 def original_text_encoder(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of transformers' `CLIPTextModel` by their names in the original layout."""
+    """Return the tensors of transformers' `CLIPTextModel`, renamed to the original layout."""
     return {
         f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}": tensor
         for name, tensor in tensors.items()

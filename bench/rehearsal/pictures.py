@@ -71,7 +71,7 @@ OTHER_SPLITS = ("train", "restval", "test")
 
 
 def write_places(folder: Path, counts: Counts) -> None:
-    """Write `test_256`, and the list of its pictures under the name of LaMa's list."""
+    """Write the folder `test_256` of Places, and a list of its pictures under the file name of LaMa's list."""
     pool = _pool(folder / "test_256", [Photograph(PLACES_SIDE, PLACES_SIDE)] * len(PHOTOGRAPHS))
     names = [f"Places365_test_{1 + 7 * index:08d}.jpg" for index in range(counts.places)]
     _link(pool, [folder / "test_256" / name for name in names])
@@ -79,7 +79,7 @@ def write_places(folder: Path, counts: Counts) -> None:
 
 
 def write_imagenet_val(folder: Path, counts: Counts) -> None:
-    """Write the validation set in synset folders."""
+    """Write ImageNet's validation set, with one folder for each synset."""
     pool = _pool(folder, PHOTOGRAPHS)
     number = itertools.count(1)
     files = [
@@ -91,7 +91,10 @@ def write_imagenet_val(folder: Path, counts: Counts) -> None:
 
 
 def write_imagenet_flat(folder: Path, counts: Counts) -> None:
-    """Write the validation set in one folder, with the classes in the development kit's ground truth file."""
+    """Write ImageNet's validation set as one folder.
+
+    The classes of the pictures are in a file like the ground truth file of ImageNet's development kit.
+    """
     pool = _pool(folder, PHOTOGRAPHS)
     total = counts.classes * counts.per_class
     _link(pool, [folder / f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, total + 1)])
@@ -100,7 +103,7 @@ def write_imagenet_flat(folder: Path, counts: Counts) -> None:
 
 
 def write_imagenet_train(folder: Path, counts: Counts) -> None:
-    """Write the training set with a few pictures of each class."""
+    """Write ImageNet's training set, with a few pictures of each class."""
     pool = _pool(folder, PHOTOGRAPHS)
     files = [
         folder / synset / f"{synset}_{number}.JPEG" for synset in _synsets(counts) for number in range(counts.per_class)
@@ -130,7 +133,7 @@ def write_cocoee(folder: Path, counts: Counts) -> None:
 
 
 def write_coco(folder: Path, counts: Counts) -> None:
-    """Write `val2014` and Karpathy's `dataset_coco.json`, with images of all its splits."""
+    """Write COCO: the pictures of the split `val`, and Karpathy's `dataset_coco.json` with entries for all splits."""
     pool = _pool(folder / "val2014", PHOTOGRAPHS)
     images = list(_coco_entries(counts.coco))
     files = [folder / str(entry["filepath"]) / str(entry["filename"]) for entry in images if entry["split"] == "val"]
@@ -139,7 +142,7 @@ def write_coco(folder: Path, counts: Counts) -> None:
 
 
 def _coco_entries(count: int) -> Iterator[dict[str, object]]:
-    """Yield the entries of `count` images of the split `val`, each followed by an image of another split."""
+    """Yield entries for `count` images of the split `val`, each followed by an entry for an image of another split."""
     sentence = itertools.count()
     for index in range(2 * count):
         split = "val" if index % 2 == 0 else OTHER_SPLITS[index // 2 % len(OTHER_SPLITS)]
@@ -188,7 +191,15 @@ def _pixels(width: int, height: int, index: int) -> Pixels:
 
 
 def _link(pool: list[Path], files: list[Path]) -> None:
-    """Give the pictures of a pool the names of all files, in turn, and remove their own names."""
+    """Create files as hard links to the pictures of a pool, and then remove the names in the pool.
+
+    If there are more files than pictures, the pictures are used again in the same order. If the file system has no hard
+    links, the pictures are copied.
+
+    Args:
+        pool: paths of the pictures, as `_pool` returns them.
+        files: paths of the files to create.
+    """
     for source, file in zip(itertools.cycle(pool), files):
         file.parent.mkdir(parents=True, exist_ok=True)
         try:

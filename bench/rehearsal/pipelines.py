@@ -30,7 +30,7 @@ UNET, AUTOENCODER, TEXT, IMAGE = 0, 1, 2, 3
 
 
 def autoencoder(sizes: Sizes) -> AutoencoderKL:
-    """Return the first stage, which is the same in all pipelines."""
+    """Return a first stage with random weights. It is the same in all pipelines."""
     torch.manual_seed(AUTOENCODER)
     return AutoencoderKL.from_config(dict(sizes.autoencoder))
 
@@ -113,12 +113,12 @@ def _text_encoder(sizes: Sizes) -> CLIPTextModel:
 
 
 def _unet(sizes: Sizes, channels: int, *, width: int | None = None) -> UNet2DConditionModel:
-    """Return a UNet.
+    """Create a UNet with random weights.
 
     Args:
         sizes: sizes of the networks.
         channels: number of input channels.
-        width: dimension of the condition; None for that of the text encoder.
+        width: dimension of the condition's vectors; None for the dimension of the text encoder's output.
     """
     torch.manual_seed(UNET)
     settings = {**sizes.unet, "in_channels": channels}
@@ -157,7 +157,15 @@ def _old_name(name: str) -> str:
 
 
 def _save(tensors: Mapping[str, Tensor], folder: Path, stem: str, *, pickled: bool) -> None:
-    """Write weights into a folder under the name that diffusers or transformers gives them."""
+    """Write weights as a file in a folder. The file gets the name that diffusers or transformers expects.
+
+    Args:
+        tensors: state dict of the network.
+        folder: folder of the file; it is created if it does not exist.
+        stem: name of the safetensors file without its ending: `model` for transformers, or
+            `diffusion_pytorch_model` for diffusers.
+        pickled: True for a `.bin` file of `torch.save`; False for a safetensors file.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     found = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
     if pickled:

@@ -1,4 +1,8 @@
-"""The two sizes of a rehearsal: the true sizes of all networks, and small networks with the same files and classes."""
+"""The two sizes of a rehearsal: `full` and `small`.
+
+With `full`, all networks have their true sizes. With `small`, the networks are small, but their files have the same
+formats and their classes in the code are the same as with `full`.
+"""
 
 from __future__ import annotations
 

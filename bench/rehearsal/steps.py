@@ -72,7 +72,7 @@ class Step:
 
 
 def chosen_tables(spec: RehearsalSpec) -> list[str]:
-    """Return the names of the experiments of the tables to rehearse.
+    """Return the names of the experiments to rehearse. Each experiment computes one table.
 
     Raises:
         BadInputError: `rehearsal.tables` is neither `all` nor a list of numbers of tables.
@@ -137,7 +137,10 @@ class _Commands:
         yield from self._lacking("fetch")
 
     def _lacking(self, stage: str) -> Iterator[Step]:
-        """Yield a stage of one table while one of its files is missing."""
+        """Yield a step that runs a stage of one table while one of the table's files is missing.
+
+        If none of the tables in `SINGLE` is rehearsed, no step is yielded.
+        """
         if self.single is not None:
             asset = SINGLE[self.single]
             words = [f"experiment={self.single}", f"stage={stage}", *self._words(self.store)]
@@ -227,11 +230,11 @@ def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, gpus
 
     Args:
         spec: settings of the rehearsal.
-        place: folders of its files.
+        place: folders of the rehearsal's files.
         limit: number of items of each table.
         device: device of all commands.
-        gpus: number of GPUs. With one, there is no step in several processes, because each process needs its own GPU.
-            Without one, the check makes no forecast, which would take hours at the true sizes.
+        gpus: number of GPUs. If it is 1, there is no step in several processes, because each process needs its own GPU.
+            If it is 0, the check makes no forecast, because a forecast at the true sizes would take hours on a CPU.
 
     Raises:
         BadInputError: `spec` names an unknown table or part.

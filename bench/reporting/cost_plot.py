@@ -1,4 +1,4 @@
-"""Plots of the quality of rows against their cost, as positions and texts from which a page draws them."""
+"""Plots of the rows' quality against their cost. A plot consists of positions and texts, from which a page draws it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def costs_of(
 ) -> Costs | None:
     """Return the list of costs and the plots, for all rows of the main table whose costs are known.
 
-    The result is None if there is no such row.
+    The result is None if the costs of all rows are unknown.
 
     Args:
         table: typed table with the measured values.
@@ -187,9 +187,10 @@ def _plot(
 
 
 def _spaced(points: Sequence[Point]) -> list[Point]:
-    """Return the points with new positions of their printed numbers, so that numbers of close points do not overlap.
+    """Move the printed numbers of close points apart, so that they do not overlap, and return the new points.
 
-    In the upper half of the plot numbers are moved down, and in the lower half they are moved up.
+    In the upper half of the plot numbers are moved down, and in the lower half they are moved up. The points themselves
+    stay where they are.
     """
     done: list[Point] = []
     for way in (1, -1):

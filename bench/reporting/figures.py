@@ -146,12 +146,14 @@ def _wrapped(label: str) -> str:
 def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFrame, *, title: str) -> None:
     """Write a figure with one plot for each training loss and one for each validation value, over the training steps.
 
-    To smooth a loss, the training is divided into about 50 equal parts, and the mean of each part is drawn.
+    A training loss is smoothed: the training is divided into about 50 equal parts, and the loss's mean in each part is
+    drawn.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        losses: a column `step`, and a column for each loss.
-        validations: a column `step`, and a column for each validation value.
+        losses: table with one line for each training step. It has a column `step`, and a column for each loss.
+        validations: table with one line for each validation. It has a column `step`, and a column for each
+            validation value.
         title: title of the figure.
     """
     stretch = max(1, len(losses) // 50)
@@ -193,14 +195,14 @@ def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> 
 def draw_tradeoff(
     path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str], qualities: Sequence[str], title: str = ""
 ) -> None:
-    """Write a figure with one plot for each metric and each cost, which shows the quality and the cost of decoders.
+    """Write a figure of the quality and the cost of decoders, with one plot for each pair of a metric and a cost.
 
     The plots of one metric are in one line of the figure, and the plots of one cost are in one column.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        rows: one line for each measured decoder, with the columns `label`, each metric, its standard error (the name of
-            the metric with `_stderr`), and each cost.
+        rows: table with one line for each measured decoder. It has a column `label`, a column for each cost, and a
+            column for each metric. The column `METRIC_stderr`, if it exists, has the metric's standard error.
         costs: title of each cost, by the name of its column in `rows`.
         qualities: names of the metrics that are drawn.
         title: title of the figure; empty for none.

@@ -1,8 +1,8 @@
 """The gallery of a report, which shows the pictures of a few items that a rule chooses.
 
-The rule is applied to each row, and to each metric that has a value for every item. It sorts the items by the paired
-difference between the row and the reference row. The first, the middle and the last item are shown. No item is chosen
-by hand.
+The rule is applied to each pair of a row and a metric that has a value for every item. It sorts the items by the
+difference of the metric between the row and the reference row. The first, the middle and the last item are shown. No
+item is chosen by hand.
 """
 
 from __future__ import annotations
@@ -166,12 +166,12 @@ class Gallery:
 def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[Compared]:
     """Return the metrics by which items are chosen.
 
-    These are the metrics of the table's columns that have a value for every item. If there are none, the only
-    metric is `lpips`, if the run measured it.
+    These are the metrics of the table's columns that have a value for every item. If no column has such a metric, the
+    list contains only `lpips`, or nothing if the run did not measure `lpips`.
 
     Args:
         columns: metrics of the table's columns.
-        values: arrays with one value for each item, by row and metric.
+        values: for each row, the arrays of its metrics by the metric's name. An array has one value for each item.
     """
     there = {name for arrays in values.values() for name in arrays}
     names = [name for name in columns if name in there] or [name for name in FALLBACK if name in there]
@@ -223,11 +223,12 @@ class ComparedRows:
 
 
 def choose(rows: ComparedRows) -> list[Pick]:
-    """Choose the best, the worst and the median item of each row by each metric.
+    """Choose the best, the worst and the median item for each pair of a row and a metric.
 
-    The best item is the one on which the row is better than the reference row by the largest difference. Items with
-    equal differences keep the manifest's order, and items without a finite difference are left out. If the number of
-    items is even, the median is the better one of the middle two.
+    The best item is the one on which the row is better than the reference row by the largest difference. If the
+    reference row has no values, the row's own values are used instead of the differences. Items with equal differences
+    keep the manifest's order, and items without a finite difference are left out. If the number of items is even, the
+    median is the better one of the middle two.
 
     Returns:
         Picks in the order of the metrics. For each metric, the best items of all rows come first, then their worst
@@ -259,7 +260,9 @@ def choose(rows: ComparedRows) -> list[Pick]:
 
 
 def fill(picks: Sequence[Pick], images: Images, rows: ComparedRows, *, of: int, room: int = ROOM) -> Gallery:
-    """Return a gallery that shows the chosen items in the order of the picks, until there is no more room.
+    """Return a gallery that shows the chosen items in the order of the picks.
+
+    It shows as many items as have room, but not more than `MOST_ITEMS`.
 
     Args:
         picks: chosen items, as `choose` or `drawn` returns them.
@@ -360,8 +363,8 @@ def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, 
 def _encoded(pixels: Pixels, side: int) -> str:
     """Return a picture in the WebP format as a `data:` address.
 
-    A picture that is larger than `side` is scaled down. A picture whose original is neither larger than `side` nor
-    larger than `LOSSLESS` is saved without loss, and any other picture with loss.
+    If neither the height nor the width of `pixels` is above `side` or above `LOSSLESS`, the picture is saved without
+    loss. Any other picture is saved with loss. If it is larger than `side`, it is first scaled down to `side`.
 
     Args:
         pixels: picture H×W×3.

@@ -59,9 +59,10 @@ def index_page(index: Index) -> str:
 
 
 def counts_of(run: Path) -> list[tuple[str, int, str]]:
-    """Return each verdict on the paper's claims with its number of claims and its CSS class.
+    """Count the verdicts of a run on the paper's claims.
 
-    The list is empty if the results of the run cannot be read.
+    Each entry of the result is a verdict, the number of claims that have this verdict, and its CSS class. The list is
+    empty if the results of the run cannot be read.
 
     Args:
         run: folder of the run.
@@ -74,10 +75,11 @@ def counts_of(run: Path) -> list[tuple[str, int, str]]:
 
 
 def headline(table: Table) -> tuple[str, ...]:
-    """Return one text for each column of a table that compares the best row with the reference row.
+    """Return one text for each column of a table. The text compares the column's best row with the reference row.
 
-    The best row is the one with the best value among the other rows of the paper's table. A column without a measured
-    row of this kind is left out.
+    The best row is chosen from the measured rows that the paper's table has, without the reference row. A column in
+    which none of these rows has a value gets no text. If the reference row has no value, the text gives only the best
+    row.
     """
     return tuple(words for column in table.columns if (words := _headline(table, column)))
 

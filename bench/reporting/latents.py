@@ -100,7 +100,7 @@ class LatentStatistics:
         return mean, np.sqrt(np.maximum(self._squares[kind] / self._count - np.square(mean), 0))
 
     def leak(self) -> dict[str, float]:
-        """Return how far the hole changes the encoded latents of fully known cells, by their distance to the hole.
+        """Return how far the hole changes the encoded latents of known cells, for each range of distances to the hole.
 
         Returns:
             Root mean square of the change, divided by the standard deviation of the encoded latents. The keys are the
@@ -126,15 +126,16 @@ class LatentStatistics:
     def leak_next_to_the_hole(self, sources: Sequence[str]) -> Leak | None:
         """Return how far the hole changes the encoded latents of known cells next to it, with a 95 % interval.
 
-        The mean square of the change is a ratio of two means over items: the sum of squares and the number of cells.
-        Therefore the influences of the items follow from the delta method.
+        The mean square of the change is a ratio. The numerator is the mean of the items' sums of squares, and the
+        denominator is the mean of their numbers of cells. The influences of the items on this ratio are computed by the
+        delta method.
 
         Args:
             sources: source of each item, in the order in which the items were added.
 
         Returns:
-            The change with its interval; None if no item has a known cell next to the hole, or if there are too few
-            sources for an interval.
+            The change with its interval. None if no item has a known cell next to the hole, or if no interval can be
+            computed, for example because there are too few sources.
         """
         if not self._cells:
             return None

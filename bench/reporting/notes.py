@@ -37,7 +37,7 @@ def notes(
         items: items of the run.
         summary: measured values.
         protocols: protocol of each metric, by the name of the metric.
-        best: key of the row that is significantly better than every other row, by metric.
+        best: for the name of a metric, the key of the row that is significantly better than every other row.
         truncated: number of captions that were too long for the text encoder; None if the task uses no captions.
     """
     spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
@@ -112,8 +112,9 @@ def notes(
 def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
     """Return a note on Pre_error.
 
-    The note says on which image the error is measured, how large its floor is, and how large the ratio to the
-    reference row would be for a decoder without other errors.
+    The note says on which image the error is measured, and how large its floor is. If the error is a column of the
+    table and the reference row was measured, the note also gives the reference row's error divided by the floor. This
+    is the ratio that a decoder without other errors would have.
 
     Args:
         floor: mean squared error of values in [0, 1] that saving to 8 bits alone adds.
@@ -163,10 +164,11 @@ def items_note(items: Items, summary: Summary) -> str:
 def effective_sources(
     summary: Summary, reference: str, labels: Mapping[str, str], titles: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield notes on the number of effective sources of each row's difference from the reference row.
+    """Yield notes that say how many effective sources the differences of the rows from the reference row have.
 
-    The first note gives the smallest and the largest number for each metric. A second note lists the differences that
-    have too few effective sources for a verdict, with the sources that carry most of their variance.
+    The first note gives, for each metric, the smallest and the largest number among the rows. A second note lists the
+    differences that have too few effective sources for a verdict, and names the sources that carry most of the variance
+    of each.
 
     Args:
         summary: measured values.
@@ -204,9 +206,10 @@ def _range(least: float, most: float) -> str:
 
 
 def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:
-    """Yield a note on the bias of FID, which is too high because the number of items is finite.
+    """Yield a note which says that FID is too high, because the number of items is finite.
 
-    The note gives each row's FID, extrapolated to infinitely many items. There is no note if no row has such a value.
+    The note gives an estimate of each row's FID for infinitely many items. If no row has such an estimate, there is no
+    note.
 
     Args:
         summary: measured values.

@@ -86,8 +86,8 @@ class _Cell:
 def report_page(page: Page) -> str:
     """Return the page as HTML.
 
-    As long as the page is larger than `LIMIT` bytes and has a gallery, the second half of the gallery's items is left
-    out.
+    If the page is larger than `LIMIT` bytes, it is made again with only the first half of the gallery's items. This is
+    repeated until the page is small enough or shows no items.
     """
     while True:
         text = _rendered(page)
@@ -155,7 +155,7 @@ def _inlined(loader: jinja2.BaseLoader, environment: jinja2.Environment, file: s
 
 
 def _csp_hash(script: str) -> str:
-    """Return the hash of a script in the form of a content security policy, which lets only this script run."""
+    """Return the hash of a script as text for the page's content security policy, which lets only this script run."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
@@ -236,7 +236,7 @@ def _stages(seconds: Mapping[str, float]) -> list[tuple[str, float, float]]:
 
 
 def _stamps(protocols: Mapping[str, Protocol]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """Return each protocol once: the names of its metrics, its hash and its settings."""
+    """Return one entry for each protocol: the names of its metrics as one text, its hash and its settings."""
     names: dict[Protocol, list[str]] = {}
     for metric, protocol in protocols.items():
         names.setdefault(protocol, []).append(metric)

@@ -135,7 +135,7 @@ class PaperFigures:
         return window
 
     def _given(self, kind: str, shown: Sequence[Item], windows: Sequence[Window]) -> list[Line]:
-        """Return the lines of a figure that show the inputs, above the lines of the rows; none for captions."""
+        """Return the upper lines of a figure, which show the inputs. The list is empty for the kind `captions`."""
         if kind == "captions":
             return []
         pairs = list(zip(shown, windows, strict=True))

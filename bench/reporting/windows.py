@@ -1,4 +1,4 @@
-"""Rules that choose a square window of an item, which shows the border of its hole or an error in detail."""
+"""Rules that choose a square window of an item's picture. The window shows the hole's border or an error in detail."""
 
 from __future__ import annotations
 

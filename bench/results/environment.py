@@ -31,8 +31,9 @@ def environment() -> dict[str, Any]:
     """Describe the software and the machine of this process, as plain data.
 
     Returns:
-        `versions` of Python and of the most important packages, `hardware`, and `source`: the commit of this project's
-        source, and whether files differ from the commit. A value is None if it is unknown.
+        Dictionary with three keys. `versions` has the versions of Python and of the most important packages, and
+        `hardware` describes the machine. `source` has the commit of this project's source, and says whether files
+        differ from the commit. A value is None if it is unknown.
     """
     return {
         "versions": versions(),

@@ -148,7 +148,7 @@ def _row(results: Plain, given: str) -> Plain:
 
 
 def _titles(results: Plain) -> dict[str, str]:
-    """Return the title of each metric, as the table prints it in its headings, by the metric's name."""
+    """Return the headings that the table prints for its metrics. The keys are the names of the metrics."""
     names = dict.fromkeys(metric for line in results["rows"] for metric in line["metrics"])
     titles = {metric: style.heading() for metric in names if (style := style_of(metric)) is not None}
     titles |= {beside["metric"]: _with_unit(beside) for beside in results.get("beside", [])}

@@ -40,11 +40,12 @@ class _Export(TypedDict):
 
 
 def check_export(config: RunConfig) -> None:
-    """Check that an export may write into the folder `out`, without creating the folder.
+    """Check that an export may write into the folder `out`. The check does not create the folder.
 
     Raises:
-        BadInputError: `out` is not set or cannot be written; or the folder holds a file that no export has written; or,
-            without `overwrite`, it holds the export of another experiment or configuration.
+        BadInputError: `out` is not set or cannot be written; or the folder holds a file that no export has written; or
+            `overwrite` is not set, and the folder holds an export whose experiment or configuration is not that of
+            `config`.
     """
     if config.out is None:
         raise BadInputError("out: expected the folder for the files of stage=export, found none; out=DIR sets it")
@@ -108,9 +109,9 @@ def _earlier(folder: Path) -> _Export | None:
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Yield the path, relative to a folder, of each file and each link in it, except in folders of unfinished exports.
+    """Yield the path of each file and each link below a folder, relative to this folder.
 
-    Links are not followed.
+    Folders of unfinished exports are left out. Links are not followed.
     """
     for top, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if Path(top) != folder or not name.startswith(PARTIAL))

@@ -3,10 +3,11 @@
 From saved features, metrics can be computed later for other bins, subsets and statistics, without making images again.
 
 A run with `keep_features=true` writes the folder `features/`. It contains Parquet files (shards) with at most 4,096
-items each: several for each row, and several with the name `truth` for the true images. A shard has a column `item` and
-a column for each array of features. A feature vector is a list, and all lists of a column have the same length.
-`index.json` describes the shards. It is written last, so it exists only if all shards are complete. pandas, pyarrow and
-datasets can read the shards directly. `read_summary` computes the run's estimates from them.
+items each. Each row has one or more shards, whose names begin with the name of the row. The names of the shards for the
+true images begin with `truth`. A shard has a column `item` and a column for each array of features. A feature vector is
+a list, and all lists of a column have the same length. `index.json` describes the shards. It is written last, so it
+exists only if all shards are complete. pandas, pyarrow and datasets can read the shards directly. `read_summary`
+computes the run's estimates from them.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]:
-    """Return the feature arrays of one row by name. They are read only when they are needed.
+    """Return the features of one row. The keys are the names of the arrays; the arrays are read only when needed.
 
     Args:
         folder: the folder `features/` of a run.
@@ -186,7 +187,7 @@ def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]
         count: number of items that the shards must have together.
 
     Raises:
-        BadInputError: a shard is missing or damaged, or the shards have another number of items.
+        BadInputError: a shard is missing or damaged, or the shards together do not have `count` items.
     """
     paths = [_shard(folder, row, number) for number in range(-(-count // BLOCK))]
     try:

@@ -56,7 +56,7 @@ def write_influences(out: Path, ids: Sequence[str], summary: Summary, metrics: S
         out: folder of the run.
         ids: identifier of each item of the run.
         summary: estimates of the run.
-        metrics: full names of the metrics that get a column.
+        metrics: full names of the headline metrics. A metric gets no column if no row has influences on it.
     """
     shared = {"item": list(ids), "source": list(summary.scored.sources)}
     frames = []
@@ -88,11 +88,11 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
         run: folder of the run.
 
     Returns:
-        Influences on each number, by a pair of the row's name and the metric's full name. None if the run has no
-        `influences.parquet`.
+        Mapping whose key is a pair of a row's name and a metric's full name, and whose value has the influences on this
+        number. None if the run has no `influences.parquet`.
 
     Raises:
-        BadInputError: the file is damaged, or it is no file with influences.
+        BadInputError: the file is damaged, or it does not contain influences.
     """
     path = run / INFLUENCES
     if not path.is_file():
@@ -119,7 +119,7 @@ def _check(frame: pandas.DataFrame) -> None:
     """Check that a table has the form that `write_influences` writes.
 
     Raises:
-        ValueError: a column has another type, a value is infinite, or a line occurs twice.
+        ValueError: a column has the wrong type, a value is infinite, or two lines have the same item and row.
     """
     for name in KEYS:
         if not frame[name].map(lambda value: isinstance(value, str)).all():

@@ -1,8 +1,8 @@
 """Functions that create, check and claim the folder into which a run writes.
 
 To claim a folder, a run writes the hidden file `STARTED`, which contains the run's configuration. A finished run writes
-`run.json`. With these two files, the functions make sure that a run does not replace the finished run of another
-configuration. This module does not import torch.
+`run.json`. With these two files, the functions make sure that a run does not replace a finished run that has a
+different configuration. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def open_out(config: RunConfig) -> Path:
     """Create and claim the folder of a run, and return its path.
 
     If `out` is not set, the function makes a new folder, whose name is the current time. If the folder has the
-    `run.json` and the report of an earlier run, both are removed.
+    `run.json` or the report of an earlier run, these files are removed.
 
     Raises:
         BadInputError: the folder cannot be written, or `check_out` refuses it.
@@ -110,7 +110,7 @@ def check_claimed(folder: Path) -> None:
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Check that the folder of the run was not removed, before the block and again if the block fails.
+    """Check before the `with` block that the run's folder still exists, and check it again if the block fails.
 
     If the block fails because the folder was removed, the error names the removed folder and not the missing file.
 
@@ -126,7 +126,7 @@ def writing_into(folder: Path) -> Iterator[None]:
 
 
 def check_out(config: RunConfig) -> None:
-    """Check that a run may write into the folder that its configuration sets as `out`, without creating the folder.
+    """Check that a run may write into the folder that its configuration sets as `out`. The folder is not created.
 
     Raises:
         BadInputError: `check_folder` refuses the folder.
@@ -140,14 +140,15 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool, allow
 
     Args:
         out: path of the folder.
-        content: result of `claim_of`, which is compared with the earlier run in the folder.
-        overwrite: whether the run may write into the folder even if it contains the finished run of another
-            configuration, or only files of other programs.
+        content: experiment and configuration of the present run, as `claim_of` returns them. They are compared with
+            those of the earlier run in the folder.
+        overwrite: True if the run may write into the folder even if the folder contains a finished run with a different
+            experiment or configuration, or only files of other programs.
         allowing: text in messages that names the setting `overwrite`.
 
     Raises:
-        BadInputError: the path is a file or cannot be written; or, without `overwrite`, the folder contains the
-            finished run of another configuration, or only files of other programs.
+        BadInputError: the path is a file or cannot be written. If `overwrite` is False, also: the folder contains a
+            finished run with a different experiment or configuration, or only files of other programs.
     """
     check_writable(out, "out")
     folder = Path(out)
@@ -180,16 +181,16 @@ def refuse_foreign_files(folder: Path, allowing: str = "overwrite=true") -> None
 def refuse_another_run(
     folder: Path, earlier: Mapping[str, Any], content: Mapping[str, Any], allowing: str = "overwrite=true"
 ) -> None:
-    """Require that a folder holds the files of the same experiment with the same configuration.
+    """Require that the earlier run in a folder has the experiment and the configuration of the present run.
 
     Args:
         folder: the folder, for the message.
-        earlier: data with which the run that wrote the folder marked it, as `claim_of` returns them.
+        earlier: data of the earlier run, as `claim_of` returns them; empty if they could not be read.
         content: data of the present run, as `claim_of` returns them.
         allowing: text in messages that names the setting `overwrite`.
 
     Raises:
-        BadInputError: the folder holds files of another experiment or of another configuration.
+        BadInputError: the two runs have different experiments or configurations, or `earlier` is empty.
     """
     expected = content["experiment"]
     if earlier.get("experiment") != expected:

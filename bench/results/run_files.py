@@ -327,14 +327,14 @@ def check_seal(content: Mapping[str, Any], place: str) -> None:
 
 
 def file_seals(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each existing file of `SEALED_FILES` in a run's folder, by the file's name."""
+    """Return the SHA-256 of each file in a run's folder that `SEALED_FILES` lists. The keys are the files' names."""
     return {name: file_sha256(folder / name) for name in SEALED_FILES if (folder / name).is_file()}
 
 
 def check_files(folder: Path, seals: Mapping[str, str]) -> None:
-    """Check that the files of a run were not changed after the run, by the hashes in its `run.json`.
+    """Check that the files of a run were not changed after the run. They are compared with the hashes in `run.json`.
 
-    A file that no longer exists is not checked.
+    Only the files that `SEALED_FILES` lists are checked, and a file that no longer exists is not checked.
 
     Args:
         folder: folder of the run.
@@ -349,7 +349,9 @@ def check_files(folder: Path, seals: Mapping[str, str]) -> None:
 
 
 def check_file(path: Path, seals: Mapping[str, str]) -> None:
-    """Check that one file of a run still exists and was not changed after the run, by its hash in `run.json`.
+    """Check that one file of a run still exists and was not changed after the run.
+
+    The file is compared with its hash in `run.json`.
 
     Args:
         path: path of the file.
@@ -377,8 +379,8 @@ def read_results(path: Path) -> TableResults | LayerResults:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInputError: the file is damaged or has another version, a number is outside its metric's range, or a row or a
-            column occurs twice.
+        BadInputError: the file is damaged, its version is not `SCHEMA_VERSION`, a number is outside its metric's range,
+            or a row or a column occurs twice.
     """
     content = read_json(path)
     version = content.get("schema_version")

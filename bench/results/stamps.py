@@ -58,8 +58,8 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
         path: path of that file, for messages.
 
     Raises:
-        BadInputError: a number has no protocol, the protocol does not have the saved hash, or the manifest's hash is
-            missing.
+        BadInputError: a number has no protocol, the hash of a protocol differs from the hash that is saved with it, or
+            the manifest's hash is missing.
     """
     entries = [entry for row in results["rows"] for entry in row.get("metrics", {}).items()]
     stamps = {metric: entry["protocol"] for metric, entry in entries if entry["value"] is not None}

@@ -54,11 +54,14 @@ def write_manifest(out: Path, items: Items) -> None:
 
 
 def records_of(ids: Sequence[str], scored: Scored) -> pandas.DataFrame:
-    """Return the records: a line for each item and row, and a column for each metric with a value for every item.
+    """Return the records, as a table with one line for each pair of an item and a row.
+
+    The table has a column for each metric that has a value for every item. Four more columns identify and describe the
+    line: `item`, `row`, `source` and `mask_area`.
 
     Args:
         ids: identifier of each item.
-        scored: arrays of all items, in the same order.
+        scored: arrays of all items, in the order of `ids`.
     """
     shared = {"source": list(scored.sources), "mask_area": scored.mask_area}
     frames = [
@@ -110,7 +113,7 @@ def write_results(
         measured: experiment, items and rows to which the numbers belong.
         table: table with its rows and claims.
         protocols: protocol of each metric, by the metric's full name.
-        measures: name, in `metrics.measures`, of the measure that computes each metric, by the metric's name.
+        measures: for the name of each metric, the name that its measure has in `metrics.measures`.
     """
     rows = []
     for row in table.rows:

@@ -1,4 +1,7 @@
-"""Files and folders that appear completely or not at all, and one kind of error for every full or read-only disk."""
+"""Context managers that let a file or a folder appear completely or not at all.
+
+They report every full or read-only disk as an `OSError`, whatever library found it.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ The temporary name is longer than this part, and file systems allow 255 bytes in
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path, where the `with` block writes the file.
 
-    If the block succeeds, the file is moved to `path` and replaces an earlier one. Otherwise, it is deleted.
+    If the block succeeds, the file is moved to `path` and replaces an earlier file there. If the block fails, the
+    temporary file is deleted.
 
     Raises:
         OSError: see `named_disk_errors`.
@@ -45,7 +49,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder, which the `with` block fills.
 
-    If the block succeeds, this folder replaces `path`. Otherwise, it is deleted.
+    If the block succeeds, this folder replaces `path`. If the block fails, the temporary folder is deleted.
 
     Raises:
         OSError: see `named_disk_errors`.

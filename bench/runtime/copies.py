@@ -1,11 +1,11 @@
 """Copies of tensors between the memory of the CPU and a device.
 
-A GPU computes in the background: the CPU queues work in a stream, and goes on. Therefore all copies from and to CUDA
-use pinned memory and streams of their own. Neither the CPU nor the queued work waits for them. The only function that
-waits is `ReadBack.wait`.
+A GPU computes in the background: the CPU queues work in a stream, and goes on. All copies from and to CUDA use pinned
+memory and streams of their own, so that neither the CPU nor the work that is already queued waits for them. The only
+function that waits is `ReadBack.wait`.
 
-Copies to a device and copies from it have different streams. Otherwise the inputs of the next batch could be copied
-only after the results of the batch before, which are not known before that batch has been computed.
+Copies to a device have one stream, and copies from it have another stream. In one common stream, the inputs of the next
+batch could not be copied until the current batch has been computed and its results have been copied.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device; it is copied if it is not there yet.
+    """Return a tensor on a device. If the tensor is elsewhere, copy it to the device first.
 
     A copy from the CPU to CUDA runs beside the work that is already queued. Work that is queued later waits for it.
     """
@@ -42,8 +42,8 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 class ReadBack(Generic[K]):
     """Values on their way from a device to the memory of the CPU.
 
-    All tensors of equal type are joined on their device, and copied at once. The copies begin when the object is made,
-    after all work that is queued by then.
+    All tensors of equal type on one device are joined there, and copied in one step. The copies are queued when the
+    object is made. They begin when the work that was queued before them is finished.
     """
 
     def __init__(self, values: Mapping[K, Tensor | Array]) -> None:

@@ -30,9 +30,10 @@ def with_defaults(found: Any, base: type) -> Any:
 
 
 def missing_members(found: object, base: type) -> list[str]:
-    """Return the names of the members that an object must have itself and lacks.
+    """Return the names of the required members that an object lacks.
 
-    They are the abstract methods of `base`, and the public members that `base` only annotates.
+    Required members are those for which `base` has no default: its abstract methods, and the public members for which
+    it has an annotation but no value.
     """
     annotated = [name for name in vars(base).get("__annotations__", {}) if not hasattr(base, name)]
     required = [*sorted(getattr(base, "__abstractmethods__", ())), *annotated]

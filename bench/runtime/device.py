@@ -19,8 +19,9 @@ def choose_device(name: str) -> torch.device:
     """Return the PyTorch device with a given name, and turn TF32 off.
 
     Without TF32, products of float32 values are computed in float32. TF32 would change every metric in its third digit.
-    It is allowed only during blocks of `tf32`.
-    If `torchrun` started several processes on this machine, each process uses the CUDA device whose index is the local
+    It is allowed only inside a `with` block of the function `tf32`.
+
+    If `torchrun` started this process and the name gives CUDA without an index, the index of the device is the local
     rank of the process.
 
     Args:

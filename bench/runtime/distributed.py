@@ -69,8 +69,8 @@ class World:
     def rotated(self, whole: Sequence[T]) -> list[T]:
         """Return the elements of `whole` in the order in which this process should try to take them.
 
-        Every process gets all elements, but starts at another place. So processes that take free elements one by one
-        seldom ask for the same one.
+        Every process gets all elements, but each process starts with a different one. So two processes that take free
+        elements one after another seldom try to take the same element.
         """
         start = self.rank * len(whole) // self.size
         return [*whole[start:], *whole[:start]]
@@ -100,9 +100,9 @@ class World:
             ) from None
 
     def all_reduce_mean(self, values: Tensor) -> Tensor:
-        """Return the mean over all processes of the tensor that each one passed, element by element.
+        """Return the mean, element by element, of the tensors that all processes pass as `values`.
 
-        With several processes, `values` is overwritten by the sum.
+        If there are several processes, the sum of the tensors overwrites `values`.
         """
         if self.size > 1:
             with self.together():
@@ -110,7 +110,7 @@ class World:
         return values / self.size
 
     def all_reduce_sum(self, count: int, device: torch.device) -> int:
-        """Return the sum over all processes of the `count` that each one passed."""
+        """Return the sum of the numbers that all processes pass as `count`."""
         counts = torch.tensor(count, device=device)
         if self.size > 1:
             with self.together():
@@ -118,5 +118,5 @@ class World:
         return int(counts)
 
     def any_process(self, flag: bool, device: torch.device) -> bool:
-        """Return True if at least one process passed a true `flag`."""
+        """Return True in every process if at least one process passes True as `flag`."""
         return self.all_reduce_sum(int(flag), device) > 0

@@ -17,8 +17,8 @@ def free_disk(path: Path) -> int:
 
 
 def peak_memory(usage: resource.struct_rusage) -> int:
-    """Return the peak memory in bytes of the process that a resource usage belongs to.
+    """Return the peak memory in bytes of the process whose resource usage is given.
 
-    Linux counts kilobytes, and macOS counts bytes.
+    Linux gives the peak memory in `usage` in kilobytes, and macOS gives it in bytes. This function converts it.
     """
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

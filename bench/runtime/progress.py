@@ -195,7 +195,11 @@ class _Bar:
 
 
 class _Lines:
-    """The lines of one `Progress` without a terminal: one on stderr at intervals, and a last one at the end."""
+    """The output of one `Progress` on stderr if stderr is no terminal.
+
+    A line is printed at intervals, and a last line at the end. If the total is unknown, there is a last line only if
+    lines were printed before.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._ended = progress, threading.Event()

@@ -39,7 +39,7 @@ def ending() -> Iterator[None]:
 
 
 class Request:
-    """The request of SIGTERM to end, which `deferred` keeps until the program can end without losing work."""
+    """A request to end the process. SIGTERM makes it, and the program ends as soon as no work is lost by that."""
 
     def __init__(self) -> None:
         """Start without a request."""
@@ -73,7 +73,7 @@ class Request:
 
 @contextmanager
 def deferred() -> Iterator[Request]:
-    """Keep SIGTERM from ending the process during the block, except in parts that allow it.
+    """Keep SIGTERM from ending the process during the `with` block, except inside `Request.ends_at_once`.
 
     In any other thread than the main thread, the caller's own handler stays, and the request is never made.
 
@@ -87,9 +87,10 @@ def deferred() -> Iterator[Request]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ignore Ctrl-C (SIGINT) during the block, so that processes that start in the block ignore it as well.
+    """Ignore Ctrl-C (SIGINT) during the `with` block, so that processes that start in the block always ignore it.
 
-    After the block, Ctrl-C reaches this command only, and the command itself ends its jobs.
+    After the block, Ctrl-C interrupts this command again, but not those processes. So the command itself decides
+    whether to end them.
     """
     with _handled(signal.SIGINT, signal.SIG_IGN):
         yield

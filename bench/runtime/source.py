@@ -15,7 +15,7 @@ FOLDERS = (PACKAGE, PACKAGE.parent / "baselines")
 
 @cache
 def source_hash() -> str:
-    """Return a hash of all Python files of this project, by which results of one version of the code are recognised."""
+    """Return a hash of all Python files of this project. Results with equal hashes come from the same code."""
     digest = hashlib.sha256()
     for folder in FOLDERS:
         for path in sorted(folder.rglob("*.py")):

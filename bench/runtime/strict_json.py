@@ -82,8 +82,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInputError: the file cannot be read, is not a regular file, is larger than `LARGEST_FILE`, holds another
-            value than an object, or `parse_json` refuses it.
+        BadInputError: the file cannot be read, is not a regular file, is larger than `LARGEST_FILE`, does not hold a
+            JSON object, or `parse_json` refuses its content.
     """
     try:
         status = path.stat()

@@ -29,8 +29,8 @@ def printable(text: str) -> str:
 
     Line feeds stay. These characters are not printable: control characters, marks that change the direction of
     writing, Unicode separators of lines and paragraphs, lone surrogates and unassigned code points. A horizontal tab or
-    a no-break space becomes a space. A build server of GitHub, Azure or TeamCity takes texts such as `::error::`,
-    `##[error]` or `##vso[task]` for commands, so their first character is replaced by an escape as well.
+    a no-break space becomes a space. A build server of GitHub, Azure or TeamCity treats texts such as `::error::`,
+    `##[error]` or `##vso[task]` as commands, so their first character is replaced by an escape as well.
     """
     if text.isascii() and text.isprintable() and "::" not in text and "##" not in text:
         return text
@@ -47,9 +47,10 @@ def one_line(text: str) -> str:
 
 
 def as_line(text: str) -> str:
-    r"""Return a text as one printable line, in which each line feed (`\n`) becomes a space; other spaces stay.
+    r"""Return a text as one printable line, in which each line feed (`\n`) becomes a space.
 
-    `printable` says what happens to characters that are not printable.
+    Unlike `one_line`, this function does not shorten runs of spaces. `printable` says what happens to characters that
+    are not printable.
     """
     return printable(text.replace("\n", " "))
 

@@ -1,8 +1,9 @@
 """The command `python -m bench.store ls|verify|gc|du [--store DIR] [--json]`, which inspects and cleans a store.
 
 `ls` lists the stored content by key. `du` prints the size of each kind of content. `verify` compares all content with
-its checksums and exits with status 1 if something is damaged. `gc` lists what no run uses and, with `--delete`, removes
-it. All commands are safe while runs use the store.
+its checksums. It exits with status 1 if something is damaged, unless the option `--repair` is given: it then renames
+the damaged files. `gc` lists the content that no run uses and, with `--delete`, removes it. All commands are safe while
+runs use the store.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ DAYS = 7.0
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status.
 
-    The status is 0 if all is done, 1 if the store is damaged or the disk is full, and 2 for bad input.
+    The status is 0 if all is done, 1 if `verify` finds damage that it does not repair or if the disk is full, and 2 for
+    bad input.
     """
     given = _parser().parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""Stores arrays in files, each named by the hash of the settings that determine it, so that nothing is computed twice.
+"""Storage of arrays in files, so that nothing is computed twice.
 
 The name of a file is `KEY-CHECKSUM.safetensors`. `KEY` is the SHA-256 of the settings that determine the arrays.
 `CHECKSUM` is the beginning of the SHA-256 of the file's bytes. If a file is damaged, its bytes no longer have the
@@ -122,7 +122,7 @@ class Turn(Generic[T, P]):
 
 @dataclass(frozen=True)
 class Store:
-    """The arrays that are saved below one folder, each found by its kind (`latents` or `scores`) and its key."""
+    """The arrays that are saved below one folder. They are found by their kind, such as `latents`, and their key."""
 
     root: Path
     uses: Uses = field(default_factory=Uses, compare=False)
@@ -136,7 +136,7 @@ class Store:
         A damaged file is renamed by `put_aside`, with a warning.
 
         Args:
-            kind: `latents` or `scores`.
+            kind: kind of the arrays: `drawings`, `latents` or `scores`.
             key: hash of the settings that determine the arrays; see `content_key`.
             fits: function that returns True if the names, types and shapes of the arrays are right. If it returns
                 False, the file is treated as damaged.
@@ -223,8 +223,8 @@ class Store:
 
         If the store has all parts of a block, the block is yielded with its arrays. Otherwise, this process holds the
         block's lease while the caller computes and saves the missing parts. A block that another process works on is
-        yielded at the end. By then, the other process has completed it, or has died, and this process takes over. If
-        no part is missing, nothing is written.
+        yielded at the end. By then, the other process has completed the block, or it has died and this process takes
+        over the block. If no part of any block is missing, nothing is written.
 
         Args:
             kind: `latents` or `scores`.
@@ -279,7 +279,8 @@ class Store:
 def _described(kind: str, found: Mapping[P, Arrays], missing: Sequence[P]) -> str:
     """Return words for the missing parts of a block, for an error message.
 
-    The words are only the kind, unless the store has other parts of the block and each part has a name.
+    If the store has some parts of the block, and every part is identified by a text, the words are the kind and the
+    missing parts. Otherwise, they are only the kind.
 
     Args:
         kind: `latents` or `scores`.
@@ -334,7 +335,8 @@ def writing(folder: Path, lacking: str = "") -> Iterator[None]:
 
     Args:
         folder: folder of the store in which the `with` block writes. Its name, such as `latents`, is in the message.
-        lacking: words for what is missing in the store, which replace this name in the message; "" keeps the name.
+        lacking: words for what is missing in the store. The message contains them instead of the folder's name. If
+            they are empty, it contains the folder's name.
 
     Raises:
         BadInputError: the store is not writable.
@@ -353,7 +355,9 @@ def writing(folder: Path, lacking: str = "") -> Iterator[None]:
 
 
 def put_folder(whole: Path, target: Path) -> None:
-    """Rename a complete folder to its final path. If another process has created that folder, delete this one.
+    """Rename a complete folder to its final path. If the final path is already a folder, delete the complete folder.
+
+    In the second case, another process has finished the same work first.
 
     Args:
         whole: the complete folder, under a temporary name.

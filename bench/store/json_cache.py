@@ -53,7 +53,8 @@ class Fact:
     def recall(self) -> dict[str, Any] | None:
         """Return the stored fact with one more key, `when`: the time in UTC (ISO 8601) at which it was stored.
 
-        Return None if no fact is stored for these settings, or if its file is damaged or has another version.
+        Return None if no fact is stored for these settings, or if its file is damaged or has a version other than
+        `SCHEMA_VERSION`.
         """
         try:
             note = read_json_as(self._path, _Note)

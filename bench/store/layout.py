@@ -1,7 +1,7 @@
 """The names of all files and folders in a store, and the marker file that makes a folder a store.
 
 A file or folder in a store is called an entry. Its role follows from its name and its place. An entry is foreign if the
-harness does not use such a name at this place, or if it is a symbolic link. Tools that clean a store never touch
+harness does not use its name at this place, or if it is a symbolic link. Tools that clean a store never touch
 foreign entries, and this module does not follow links.
 
 A note is a small JSON file in a store: a measured fact (`bench.store.json_cache`), or the list of the content that a
@@ -207,9 +207,10 @@ def check_store(root: Path) -> None:
 
 
 def mark_store(root: Path) -> None:
-    """Make a folder a store: create it and write its marker, if it has no readable one.
+    """Make a folder a store: create the folder if necessary, and write its marker file.
 
-    A read-only folder that exists is left as it is.
+    A readable marker file is not written again. If the folder exists but is read-only, it stays unchanged, and no error
+    is raised.
 
     Raises:
         BadInputError: `check_store` refuses the folder, or the folder cannot be created.
@@ -239,7 +240,8 @@ def _has_marker(root: Path) -> bool:
     """Return True if a folder has a readable marker. A missing or damaged marker gives False.
 
     Raises:
-        BadInputError: the marker has another version, because a newer version of the harness made the store.
+        BadInputError: the version of the marker is not `SCHEMA_VERSION`, because a newer version of the harness made
+            the store.
     """
     try:
         read_json_as(root / MARKER, _Marker)

@@ -1,4 +1,4 @@
-"""Inspection and cleaning of a store: finds its content, its damaged entries and its unused entries.
+"""Functions that inspect and clean a store. They find its content, its damaged entries and its unused entries.
 
 All functions are safe while runs use the store.
 """
@@ -139,8 +139,8 @@ def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftov
     Args:
         root: root of the store.
         days: age in days. Younger content is kept even if no run uses it.
-        under: folders in which a run must lie in order to count as a user of content. If there are none, every run
-            counts.
+        under: folders. Only runs whose folder is below one of them count as users of content. If `under` is empty, the
+            place of a run's folder does not matter.
 
     Raises:
         BadInputError: the note of a run is damaged.

@@ -51,7 +51,8 @@ class Use:
 
         Args:
             host: name of this host.
-            under: folders in which a run must lie in order to count. If there are none, every run counts.
+            under: folders. If the run's folder is not below one of them, the result is False. If `under` is empty, the
+                place of the run's folder does not matter.
         """
         out, folders = Path(self.out), [folder.resolve() for folder in under]
         if folders and not any(out.is_relative_to(folder) for folder in folders):

@@ -64,7 +64,8 @@ def sweep_words(words: list[str]) -> list[str]:
 def run_sweep(words: list[str], run: Run) -> int:
     """Run every job of a sweep, write one table of all jobs, and return the highest exit status of a job.
 
-    With `stage=check`, nothing is written, and everything that a job lacks is printed.
+    With `stage=check` and without a launcher, nothing is written. The jobs are only checked, and everything that a job
+    lacks is printed.
 
     Args:
         words: overrides of the command line, including `out` and the overrides of the launcher.
@@ -95,7 +96,10 @@ def run_sweep(words: list[str], run: Run) -> int:
 
 
 def _check(run: Run, jobs: Sequence[Job]) -> int:
-    """Check every job, print each different message once with the jobs that have it, and return the highest status."""
+    """Check every job, and return the highest exit status.
+
+    If several jobs give the same message, it is printed once, with the names of these jobs.
+    """
     results = [run_job(run, job, None) for job in jobs]
     messages: dict[str, list[str]] = {}
     for job, result in zip(jobs, results, strict=True):

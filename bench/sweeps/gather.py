@@ -1,10 +1,10 @@
 """The command `python -m bench.gather DIR`, which makes one table of several runs, and a figure if costs are known.
 
 DIR contains one folder for each job, with a file `job.json`. A job that failed has one line in the table, which
-contains the reason instead of numbers. A job whose numbers cannot be compared also has only such a line: its numbers
-have no stamps, or their stamps differ from the stamps of the first job. Different stamps are accepted if the sweep
-changes a key that chooses items or protocols. If the jobs have different items, each line also has the beginning of the
-manifest's hash.
+contains the reason instead of numbers. A job whose numbers cannot be compared also has one line with the reason. This
+is the case if its numbers have no stamps, or if their stamps differ from the stamps of the first job. Different stamps
+are accepted if the sweep changes a key that chooses items or protocols. If the jobs have different items, each line
+also has the beginning of the hash of its job's manifest.
 """
 
 from __future__ import annotations
@@ -54,8 +54,9 @@ def gather(folder: Path) -> list[str]:
         folder: folder that contains the jobs' folders.
 
     Returns:
-        One sentence for each job that ended with status 0 but whose numbers cannot be shown in the table, and for each
-            job of the sweep that is not in the table, because it has not recorded how it ended.
+        One sentence for each job with a problem. Either the job ended with status 0, but its numbers cannot be shown in
+            the table. Or the sweep started the job, but the table lacks it, because the job has not recorded how it
+            ended.
 
     Raises:
         BadInputError: the folder contains no job, or a `job.json` is damaged.

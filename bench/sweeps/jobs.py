@@ -44,7 +44,8 @@ def run_job(run: Run, job: Job, out: Path | None) -> Results:
     Args:
         run: function that runs the job.
         job: job to run.
-        out: folder of all jobs; None in a process other than the main process, which records nothing.
+        out: folder of all jobs. If it is None, the job has no folder and nothing is recorded. This is for a check,
+            and for processes other than the main process.
 
     Raises:
         BadInputError: `out` was removed or replaced after the jobs began.

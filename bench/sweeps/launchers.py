@@ -78,7 +78,7 @@ def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
         job: any job of the sweep. Its overrides are needed because a configuration must name an experiment.
 
     Raises:
-        BadInputError: the launcher does not exist or is not installed, or it does not have one of the parameters.
+        BadInputError: the launcher does not exist or is not installed, or it does not accept one of the parameters.
     """
     if not words:
         return None
@@ -131,7 +131,11 @@ class Work:
             return run_job(self._in_time, self.job, self.out).status
 
     def _in_time(self, overrides: list[str]) -> Results:
-        """Run the job, and turn submitit's error after the last permitted time limit into a message for the user."""
+        """Run the job, and explain the error that submitit raises when the job's time has ended for the last time.
+
+        Raises:
+            RunFailedError: the job's time has ended, and submitit does not queue the job again.
+        """
         try:
             return self.run(overrides)
         except Exception as error:
@@ -143,7 +147,7 @@ class Work:
             ) from error
 
     def checkpoint(self) -> Any:
-        """Return what submitit submits again after a preemption or a timeout, which is this job unchanged."""
+        """Return the object that submitit submits again after a preemption or a timeout. It is this job, unchanged."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -212,7 +216,10 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
 
 
 def _end(running: Sequence[Any]) -> None:
-    """End the local jobs that still run by SIGTERM, so that they leave no partial files and no leases of the store."""
+    """Send SIGTERM to the local jobs until all have ended, so that no partial files and no leases of the store remain.
+
+    After `END_TIMEOUT` seconds, the function stops waiting and logs how the user can end the other jobs.
+    """
     started = time.monotonic()
     while left := [one.job_id for one in running if not one.done()]:
         if time.monotonic() - started > END_TIMEOUT:

@@ -96,5 +96,5 @@ class SlurmQueue:
 
 
 def reason(state: str) -> str:
-    """Return what a state says about a job that has ended without a result."""
+    """Return a text that explains, from the last state of a job in Slurm, why the job ended without a result."""
     return f"{ENDED.get(state, ENDED[UNKNOWN])} (Slurm: {state})"

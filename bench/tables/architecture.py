@@ -101,7 +101,9 @@ def notes() -> list[str]:
 def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
     """Match the lines of a decoder with the lines of the paper.
 
-    Lines are matched only within the same part and level, by the names of their layers and in their order.
+    Only lines of the same part and level are matched. Lines whose layers have equal names are matched first, in the
+    order of both lists. Lines between these matches are paired in their order, although their layers differ. A line
+    without a partner gets a row of its own.
 
     Args:
         lines: lines of the live decoder.
@@ -141,14 +143,14 @@ def claims(
     *,
     scope: str,
 ) -> list[dict[str, Any]]:
-    """Judge the paper's statements on the structure of its decoders, by the layers of the live decoders.
+    """Judge the paper's statements on the structure of its decoders. The evidence is the layers of the live decoders.
 
     Args:
         number: number of the table, 7 or 8.
-        rows: rows of this table.
+        rows: rows of this table, as `compare` returns them.
         live: lines of the live decoders `vanilla`, `base_concat` and `large_concat`, in the order in which they run.
         parameters: number of parameters of each of these decoders, and of `base`, `large` and `large_x2`.
-        scope: scope of the verdicts.
+        scope: scope of the verdicts, as in `bench.tables.verdicts.Verdict`.
 
     Returns:
         Statements with their verdicts and evidence, as plain data with the fields of `bench.tables.verdicts.Verdict`.

@@ -107,12 +107,12 @@ def to_latex(table: ArchitectureTable) -> str:
 
 
 def print_table(table: ArchitectureTable, console: Console, *, verbose: bool = True) -> None:
-    """Print the costs and the claims.
+    """Print the costs of the decoders and the verdicts on the claims.
 
     Args:
         table: typed table.
         console: console on which the table is printed.
-        verbose: whether the layers and the notes are printed as well.
+        verbose: True to print also the layers, the evidence of the claims, and the notes.
     """
     layers, costs, claims = _grids(table)
     if verbose:

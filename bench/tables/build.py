@@ -90,7 +90,7 @@ Styles = Mapping[str, Metric]
 
 
 def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
-    """Return the style of each metric that a run's tables can show, by the name of the metric.
+    """Return the styles of all metrics that a run's tables can show. The keys are the names of the metrics.
 
     These are the metrics of `METRICS` and the metrics that the configuration of a measure defines.
 
@@ -98,7 +98,7 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
         measures: value of `metrics.measures`, as plain data.
 
     Raises:
-        BadInputError: a metric of the configuration has an invalid name, or the name of another metric.
+        BadInputError: a metric of the configuration has an invalid name, or a name that is already in use.
     """
     styles = dict(METRICS)
     for name, measure in measures.items():
@@ -193,7 +193,7 @@ class Table:
     effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
     """Effects of the branch, the size and the training of a decoder, by the metric on which they were measured."""
     best: Mapping[str, str] = field(default_factory=dict)
-    """Key of the row that is significantly better than every other row, by metric, as `best_rows` returns it."""
+    """For the name of a metric, the key of the row that is significantly better than all others; see `best_rows`."""
     styles: Styles = field(default_factory=lambda: METRICS)
     """Style of each metric, by its name without the ending of a variant or a bin, such as `fid` for `fid_40_50`."""
     readings: tuple[Column, ...] = ()
@@ -209,7 +209,7 @@ class Table:
         return self.title if self.number is None else f"Table {self.number}, profile {self.profile}: {self.title}"
 
     def is_foreign(self, row: TableRow) -> bool:
-        """Return whether the table is one of the paper's tables, and the paper's table does not have the row."""
+        """Return True if this is one of the paper's tables, but the row is not in the table that the paper prints."""
         return self.number is not None and not row.in_paper
 
     @property
@@ -306,7 +306,7 @@ class Findings:
     effects: Mapping[str, Sequence[Effect]] = field(default_factory=dict)
     """Effects of the branch, the size and the training of a decoder, by the metric on which they were measured."""
     best: Mapping[str, str] = field(default_factory=dict)
-    """Key of the row that is significantly better than every other row, by metric."""
+    """For the name of a metric, the key of the row that is significantly better than all others; see `best_rows`."""
 
 
 def build_table(
@@ -322,10 +322,10 @@ def build_table(
 
     Args:
         design: rows, columns and styles of the table.
-        measured: measurements by the key of the row and by metric.
-        training: length of the training of each row's decoder, in words.
-        origins: origin of the images of each measured row. Images of rows without an origin count as made by this
-            project's code.
+        measured: measurements. The first key is the key of the row, and the second key is the metric.
+        training: for the key of a row, the length of its decoder's training, in words.
+        origins: for the key of a measured row, the origin of its images; see `TableRow.origin`. Images of rows without
+            an origin count as made by this project's code.
         notes: notes below the table, the most important first.
         findings: verdicts, effects and best rows; None if there are none.
     """
@@ -378,12 +378,12 @@ def build_table(
 
 
 def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRICS) -> dict[str, str]:
-    """Return the name of the best row for each metric: the metrics of the columns, and their variants `hole_only`.
+    """Return the key of the best row for each metric. The keys of the result are the names of the metrics.
 
-    A row is the best one if it is significantly better than every other measured row of the main table. A metric
-    without such a row is left out. Rows whose images were made elsewhere are candidates as well, because the run
-    measures all rows on the same items with the same protocol. Printed numbers, and rows of a separate table, are not
-    candidates.
+    The metrics are those of the columns, and their variants `hole_only`. A row is the best one if it is significantly
+    better than every other measured row of the main table. A metric without such a row is left out. Rows whose images
+    were made elsewhere are candidates as well, because the run measures all rows on the same items with the same
+    protocol. Printed numbers, and rows of a separate table, are not candidates.
 
     Args:
         spec: specification of the table.

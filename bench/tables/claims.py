@@ -1,4 +1,7 @@
-"""The statements that a run judges, from `claims.yaml`: claims of the paper, and checks that this project adds."""
+"""The statements that this project judges: claims of the paper, and checks that this project adds.
+
+The statements are in the file `claims.yaml`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class Comparison(NamedTuple):
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement in a form that a program can judge. `claims.yaml` explains the kinds of statements and margins."""
+    """A statement in a form that a program can judge. `claims.yaml` explains the margins and each kind of statement."""
 
     id: str
     table: int | str
@@ -72,12 +75,12 @@ class Claim:
     margin_share: Mapping[str, float] = field(default_factory=dict)
     """Largest difference at which two rows count as equal, by metric and as a share of the second row's value.
 
-    It is used on other profiles, and for metrics without an entry in `margin`.
+    It is used on every profile except `paper`, and for metrics without an entry in `margin`.
     """
     digits_margin: float = 0.0
     """Difference from a printed value that is allowed in addition to its rounding error, as a share of the value."""
     against_tables: Mapping[int, str] = field(default_factory=dict)
-    """Row that is the numerator of a ratio, by the number of the table.
+    """Row that is the numerator of a ratio. The key is the number of the table.
 
     Only statements on the `runs` of two tables have it. The ratio should be larger in the second of the two tables.
     """
@@ -96,7 +99,7 @@ class Claim:
 
 @cache
 def all_claims() -> tuple[Claim, ...]:
-    """Return all statements of `claims.yaml` in their order.
+    """Return all statements of `claims.yaml` in the order of the file.
 
     An entry on a size that also has an `order` becomes two statements. One is on the order, which every run can decide.
     The other is on the size, and its id ends with `.size`. Statements on Tables 7 and 8 are not included; they are in

@@ -4,7 +4,8 @@ Holm's method ("A simple sequentially rejective multiple test procedure", 1979) 
 comparisons together. Each metric has four families:
 
 1. each row of the paper's table, compared with the reference row;
-2. each other row (controls, the error budget, methods that the paper does not have), compared with the reference row;
+2. each row that the paper's table does not have (a control, a row of the error budget, or a further method), compared
+   with the reference row;
 3. further pairs of rows that the paper's statements compare;
 4. further pairs of rows that the checks of this project compare.
 
@@ -60,24 +61,25 @@ class Comparisons:
     """Statements whose comparisons get an adjusted p-value as well."""
 
     def difference(self, comparison: Comparison) -> Difference | NotAvailable:
-        """Return the value of the row `better` minus the value of the row `other`, paired by item.
+        """Return the value of the comparison's row `better` minus the value of its row `other`, paired by item.
 
-        If there is no difference, the reason is returned.
+        If the difference cannot be computed, the result is the reason for this.
         """
         return self.summary.difference(comparison.better, comparison.other, comparison.metric)
 
     def p_value(self, comparison: Comparison) -> float | None:
         """Return the two-sided p-value of a comparison, adjusted by Holm's method within its family.
 
-        The result is None if the pair of rows belongs to no family, or if it has no difference.
+        The result is None if the pair of rows belongs to no family, or if its difference cannot be computed.
         """
         return self._adjusted.get(_pair(comparison))
 
     def best(self, metric: str, *, higher_is_better: bool) -> str | None:
-        """Return the row of the main table that is better than each other row at the 95 % level; None if there is none.
+        """Return the row of the main table that is significantly better than every other row of the main table.
 
-        The result is also None if fewer than two rows have a value, if a difference is not available, or if a
-        difference has too few effective sources. Pairs of rows that belong to no family form one further family here.
+        The result is None if there is no such row at the 95 % level. It is also None if fewer than two rows have a
+        value, if a difference cannot be computed, or if a difference has too few effective sources. Pairs of rows that
+        belong to no family form one further family here, in which their p-values are adjusted together.
 
         Args:
             metric: full name of the metric.
@@ -104,10 +106,11 @@ class Comparisons:
         return best if max(adjusted.values()) < LEVEL else None
 
     def compared(self, claim: Claim) -> list[Comparison]:
-        """Return the comparisons that a statement makes.
+        """Return the comparisons that a statement makes, on each of its metrics.
 
-        These are the pairs that the statement lists. If the statement has a field `against`, its `row` is compared with
-        each other measured row of the paper's table (`paper`) or of the main table (`measured`).
+        If the statement has no value for `against`, it lists the pairs of rows itself. Otherwise its `row` is compared
+        with every other measured row of a table. This is the paper's table if `against` is `paper`, and the main table
+        if `against` is `measured`.
         """
         if not claim.against:
             return claim.comparisons
@@ -117,9 +120,10 @@ class Comparisons:
         ]
 
     def table(self) -> dict[str, dict[str, Measurement]]:
-        """Return the measurements by row and metric.
+        """Return all measurements. The first key is the row, and the second key is the full name of the metric.
 
-        If there is a reference row, each measurement contains its difference from that row and the adjusted p-value.
+        If there is a reference row, a measurement also contains its difference from that row and the adjusted p-value
+        of this difference, as far as they are known.
         """
         table = self.summary.table(self.rows.reference)
         reference = self.rows.reference
@@ -147,7 +151,11 @@ class Comparisons:
         return adjusted
 
     def _families(self) -> Iterator[dict[Pair, Comparison]]:
-        """Yield each family of comparisons; a pair of rows belongs to the first family that contains it."""
+        """Yield the families of comparisons of each metric, in the order that the module's docstring gives.
+
+        A pair of rows may be in several of these families. It belongs to the first one, so the caller must skip it in
+        the later ones.
+        """
         metrics = list(dict.fromkeys(name for names in self.summary.metrics.values() for name in names))
         ordered = [claim for claim in self.claims if claim.kind == "order"]
         groups = [[claim for claim in ordered if (claim.by == HARNESS) is own] for own in (False, True)]

@@ -40,9 +40,10 @@ class TrainingSeeds(Protocol):
     """The interface of an object that knows the values of a run's rows for several training seeds."""
 
     def values(self, row: str, metric: str) -> Mapping[int, float] | NotAvailable:
-        """Return the value of `metric` for each training of the row's design, by training seed.
+        """Return the value of `metric` for each training of the row's design. The keys are the training seeds.
 
-        The first value belongs to the network that the run measured. If there are no values, the reason is returned.
+        The first value belongs to the network that the run measured. If there are no values, the result is the reason
+        for this.
         """
 
     def design(self, row: str) -> str | None:
@@ -90,12 +91,14 @@ class DesignDifference:
 def design_difference(
     weights: Mapping[str, float], metric: str, measured: Difference | NotAvailable, seeds: TrainingSeeds
 ) -> DesignDifference | NotAvailable:
-    """Estimate a weighted sum of designs, such as a difference, or return the reason why this is not possible.
+    """Estimate a weighted sum of the values of designs, such as a difference between two designs.
+
+    If this is not possible, the result is the reason for this.
 
     Args:
-        weights: weight of each row in the sum, such as 1 and -1 for a difference.
+        weights: weight of each row in the sum, such as 1 and -1 for a difference. The keys are the rows.
         metric: full name of the metric.
-        measured: weighted sum of the same rows for the networks that the run measured.
+        measured: the sum with these weights for the networks that the run measured, or the reason why it is unknown.
         seeds: values of the rows for several training seeds.
     """
     if isinstance(measured, NotAvailable):
@@ -129,10 +132,12 @@ def design_difference(
 
 
 def _over_seeds(sums: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Add up the means over seeds of all designs; return the standard error of this sum, and half of its 95 % interval.
+    """Return the standard error of a sum, and half of the length of the sum's 95 % interval.
+
+    The sum has one term for each design, which is the mean of the design's values over its training seeds.
 
     Args:
-        sums: for each design, its value for each training seed.
+        sums: for each design, its weighted value for each training seed.
     """
     components = [(variance(values) / len(values), len(values) - 1.0) for values in sums]
     total = sum(part for part, _ in components)
@@ -143,10 +148,12 @@ def _over_seeds(sums: Sequence[Sequence[float]]) -> tuple[float, float]:
 
 
 def _by_seed(rows: Sequence[Mapping[int, float]]) -> list[float]:
-    """Return the sum over the rows of one design, for each training seed for which every row has a value.
+    """Add up the values of one design's rows, separately for each training seed.
+
+    A seed is left out if a row has no value for it.
 
     Args:
-        rows: for each row, its weighted value by training seed.
+        rows: for each row, its weighted values. The keys are the training seeds.
     """
     shared = [seed for seed in rows[0] if all(seed in row for row in rows)]
     return [sum(row[seed] for row in rows) for seed in shared]

@@ -23,8 +23,9 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
     rows are equal if the 95 % interval of their difference lies between -margin and +margin. Each of the two tests thus
     has a level of 2.5 %. (The usual procedure takes a 90 % interval, for a level of 5 %.)
 
-    The result is "not tested" if the margin is larger than half of the smallest difference that decides an order on the
-    same metric in this run, because such a margin would treat a real difference as equality.
+    Statements on an order also compare rows on this metric in this run. If the margin is larger than half of the
+    smallest significant difference in these comparisons, the result is "not tested", because such a margin would treat
+    a real difference as equality.
     """
     found = run.comparisons.difference(comparison)
     if isinstance(found, NotAvailable):
@@ -57,9 +58,10 @@ def margin_of(run: JudgedRun, claim: Claim, comparison: Comparison) -> float:
 
 
 def _smallest_decided(run: JudgedRun, metric: str) -> tuple[Comparison, Difference] | None:
-    """Return the smallest significant difference on `metric` among the comparisons of statements on orders.
+    """Return the comparison with the smallest significant difference on `metric`, and this difference.
 
-    The result is None if no such difference is significant. Differences with too few effective sources do not count.
+    Only comparisons of the run's statements on an order count, and only if the difference has enough effective sources.
+    The result is None if none of these differences is significant.
     """
     decided = []
     for claim in run.claims:

@@ -95,11 +95,11 @@ def _lines(grid: Grid) -> range:
 
 
 def _markdown(bold: str, text: str) -> str:
-    """Return the text of a table in Markdown, on one line. Bars and the start of every HTML tag are escaped.
+    """Return the text of one cell of a table as Markdown, on one line.
 
     Args:
-        bold: part of the text that is bold; may be empty.
-        text: rest of the text.
+        bold: part of the text that is bold; may be empty. Nothing is escaped in it.
+        text: rest of the text. Bars and the start of every HTML tag are escaped in it.
     """
     shown = re.sub(r"<(?=[\w/!?])", "&lt;", one_line(text)).replace("|", "\\|")
     return f"**{one_line(bold)}** {shown}".strip() if bold else shown
@@ -137,8 +137,8 @@ def _html(bold: str, text: str) -> str:
 def terminal() -> Console:
     """Return the console on which tables are printed.
 
-    The console is as wide as the terminal, or as the environment variable COLUMNS says, but at least 40 characters.
-    Without both it is 160 characters wide.
+    The console is as wide as the terminal, or as the environment variable COLUMNS says, but at least 40 characters. If
+    there is neither a terminal nor this variable, the console is 160 characters wide.
     """
     console = Console(highlight=False)
     known = console.is_terminal or os.environ.get("COLUMNS", "").isdigit()

@@ -1,11 +1,13 @@
 """The choice of the metric that a run shows as `Pre_error`, the error over known pixels.
 
-The error depends on how an image is saved to 8 bits. A "reading" is one way of saving, with the names of the metrics
-that belong to it: the error, its sum and its floor. There are two readings:
+The error depends on how the values of an image are converted to 8 bits when the image is saved. A `Reading` stands for
+one way to convert them. It names the three metrics that belong to this way: the mean error, the sum of the errors, and
+the error of a perfect decoder. There are two readings:
 
-- `RELEASED`: the decoders run under autocast on a GPU and return images in float16. The error is measured on the image
-  that the paper's released scripts would save (`bench.metrics.known_region.released_uint8`).
-- `TRUNCATED`: in all other cases the decoders compute in float32, and each image is truncated to 8 bits.
+- `RELEASED`: the error is measured on the image that the paper's released scripts would save
+  (`bench.metrics.known_region.released_uint8`). A run uses this reading if its profile names it and the decoders run
+  under autocast on a GPU, so that they return images in float16.
+- `TRUNCATED`: the image is in float32 until its values are truncated to 8 bits. All other runs use this reading.
 """
 
 from __future__ import annotations
@@ -79,9 +81,9 @@ def headline_error(profile: Profile, device: torch.device) -> str:
 
 
 def in_reading(spec: TableSpec, reading: Reading) -> TableSpec:
-    """Return the specification of a table, in which the metrics of `reading` and of `TRUNCATED` have changed places.
+    """Return a copy of a table's specification in which the metrics of `reading` and `TRUNCATED` have changed places.
 
-    Only the error and its sum are exchanged. Thus the main table shows the metrics of the run's reading.
+    Only the error and the sum of the errors change places. Thus the main table shows the metrics of the run's reading.
 
     Args:
         spec: specification of the table, with the metrics of `TRUNCATED` in the main table.

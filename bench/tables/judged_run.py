@@ -1,4 +1,4 @@
-"""The data of one run that is needed to judge statements, and the format of the numbers in their evidence."""
+"""The data of one run by which statements are judged, and functions that format the numbers in the evidence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = ["ERROR", "JudgedRun", "compared", "digits_beside", "interval_shown", 
 ERROR = "pre_error"
 """Name in `claims.yaml` of the error over known pixels.
 
-In a run whose tables show another metric as this error, such as `pre_error_released`, that metric replaces the name.
+Some runs show a different metric as this error, such as `pre_error_released`. For these runs, the name of that metric
+replaces this name.
 """
 FEWEST_DIGITS, MOST_DIGITS = 3, 17
 """Smallest and largest number of significant digits with which a number is shown in evidence."""
@@ -66,9 +67,9 @@ class JudgedRun:
         return ", ".join(self.rows.label(row) for row in others) or "none"
 
     def with_recipes(self, claim: Claim, judgement: Judgement) -> Judgement:
-        """Return the judgement, with the number of training recipes tried for each row added to its evidence.
+        """Add to a judgement's evidence how many training recipes were tried for each compared row.
 
-        The judgement is returned unchanged if all rows have the same number, or if the statement does not compare
+        The judgement is returned unchanged if all known numbers are equal, or if the statement does not compare
         designs.
         """
         rows = dict.fromkeys(row for one in self.comparisons.compared(claim) for row in (one.better, one.other))
@@ -126,9 +127,10 @@ def three(value: float, low: float, high: float, *bounds: float) -> str:
 
 
 def digits_beside(numbers: Sequence[float], bounds: Sequence[float]) -> int:
-    """Return the smallest number of significant digits, from 3 to 17, that hides no comparison with a bound.
+    """Return the smallest number of significant digits, from 3 to 17, at which rounding hides no comparison.
 
-    With this many digits, each rounded number is above, equal to or below each bound exactly if the number itself is.
+    Rounding to this many digits moves no number to another side of a bound. Each number stays above the bound, equal to
+    it, or below it, as it was before rounding.
 
     Args:
         numbers: numbers that are shown.

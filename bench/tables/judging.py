@@ -65,8 +65,9 @@ def judge(
 
     Args:
         run: measured run.
-        latents: latents that each row decoded, by row; None if they are unknown.
-        structure: outcomes of statements that the numbers of a table cannot decide, by the id of the statement.
+        latents: latents that each row decoded; the keys are the rows. None if the latents are unknown.
+        structure: outcome of each statement that the numbers of a table cannot decide. The keys are the ids of these
+            statements.
 
     Raises:
         ValueError: `structure` contains the id of a statement that the numbers of a table decide, or an unknown id.
@@ -136,7 +137,7 @@ def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_s
 
 
 def exact_on(is_exact: bool, items: int) -> Judgement:
-    """Return the judgement of a statement on equality that was tested by comparing every single value.
+    """Return the judgement on a statement that some values are equal, after every single value was compared.
 
     Args:
         is_exact: whether all compared values are equal.
@@ -170,7 +171,7 @@ def judge_across(summaries: Mapping[int, Summary], profile: str, *, error: str =
     """Judge the statements that compare the runs of two tables. The two runs are assumed to be independent.
 
     Args:
-        summaries: measured values of each run, by the number of its table.
+        summaries: measured values of each run. The keys are the numbers of the runs' tables.
         profile: scope of all verdicts, such as `mini`.
         error: name of the metric that serves as the error over known pixels.
     """
@@ -181,12 +182,13 @@ def judge_across(summaries: Mapping[int, Summary], profile: str, *, error: str =
 def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> Judgement:
     """Judge whether the error of each row falls by a larger factor in the second table than in the first table.
 
-    The factor is the error of the table's numerator row divided by the error of the row. The logarithms of the two
-    factors are compared, and the p-values are adjusted by Holm's method over all rows.
+    The factor of a row in a table is a ratio: the error of the table's numerator row, which `claim.against_tables`
+    names, divided by the error of this row. The logarithms of the row's two factors are compared. The p-values of all
+    rows are adjusted by Holm's method.
 
     Args:
         claim: statement that compares two tables.
-        summaries: measured values of each run, by the number of its table.
+        summaries: measured values of each run. The keys are the numbers of the runs' tables.
         error: name of the metric that is the error.
     """
     missing = [f"Table {number}" for number in claim.against_tables if number not in summaries]
@@ -218,7 +220,7 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
 def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: str) -> Judgement | None:
     """Judge a row whose error is exactly 0 in a table, so that its ratio in this table is infinite.
 
-    The result is None if the error of the row is above 0 in both tables.
+    The result is None if the error of the row is exactly 0 in neither of the two tables.
     """
     exact = [number for number in claim.against_tables if summaries[number].measurement(row, error).value == 0]
     if not exact:

@@ -191,7 +191,9 @@ def _rows(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def _cell(bold: str, text: str) -> str:
-    """Return one text of a table in LaTeX. A star at its end takes no width, so that the numbers above it are aligned.
+    """Return the text of one cell of a table as LaTeX.
+
+    A star at the end of the text takes no width, so that the numbers in a column stay aligned.
 
     Args:
         bold: part of the text that is bold; may be empty.

@@ -61,15 +61,18 @@ def judge_printed(number: int | str | None = None) -> list[Verdict]:
 
 
 def published(number: int) -> Mapping[str, Mapping[str, float]]:
-    """Return the numbers that the paper prints in a table, by the label of the row and by metric.
+    """Return the numbers that the paper prints in a table.
 
-    The mapping is empty if the numbers of this table are not in `published.yaml`.
+    The first key is the label of the row, and the second key is the metric. The mapping is empty if the numbers of this
+    table are not in `published.yaml`.
     """
     return _tables().get(number, {})
 
 
 def printed_as(number: int, metric: str) -> Printed | None:
-    """Return the explanation of the numbers that the paper prints for a metric; None if they need no explanation.
+    """Return the explanation of the numbers that the paper prints for a metric.
+
+    The result is None if `published.yaml` has no explanation, because these numbers need none.
 
     Args:
         number: number of the table.
@@ -87,7 +90,7 @@ def _read() -> Mapping[str, Any]:
 
 @cache
 def _tables() -> Mapping[int, Mapping[str, Mapping[str, float]]]:
-    """Return all printed values, by the number of the table, the label of the row, and the metric."""
+    """Return all printed values. The keys are the number of the table, then the label of the row, then the metric."""
     return {
         int(name.removeprefix("table")): {
             label: {metric: value for metric, value in zip(table["columns"], values, strict=True) if value is not None}
@@ -106,10 +109,11 @@ def _on_paper(claim: Claim) -> Judgement:
 
 
 def _no_better(node: Mapping[str, Any]) -> Judgement:
-    """Judge whether a row has the lowest printed value of a metric, even if rounding is taken into account.
+    """Judge whether a row has the lowest printed value of a metric, although printed values are rounded.
 
-    The verdict is "does not hold" if another value is lower even after rounding. It is "inconclusive" if rounding could
-    hide that another value is as low or lower.
+    The row's value is compared with every other value. The largest rounding errors of the two values are added up. The
+    verdict is "does not hold" if another value is lower by at least this sum. Otherwise it is "inconclusive" if another
+    value is lower, equal, or higher by less than this sum, because rounding could hide which one is really lower.
     """
     metric, row = node["metric"], node["row"]
     values = {label: cells[metric] for label, cells in published(node["table"]).items()}

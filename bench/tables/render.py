@@ -1,4 +1,4 @@
-"""Output of a typed table as Markdown, CSV, LaTeX and HTML, and on the terminal."""
+"""Output of a `bench.tables.build.Table` as Markdown, CSV, LaTeX and HTML, and on the terminal."""
 
 from __future__ import annotations
 
@@ -91,12 +91,14 @@ def _label(table: Table, row: TableRow) -> str:
 
 
 def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]], title: str = "") -> Grid:
-    """Return a grid of measured values with standard errors, and for errors also the ratio to the reference row.
+    """Return a grid of measured values with their standard errors.
 
-    Values that differ from the reference row's value are marked, and the best value of each column is bold.
+    If the style of a metric has `ratio`, the next column shows the ratio to the reference row. A table that is not from
+    the paper has this column only if it has a reference row. Values that differ from the reference row's value are
+    marked, and the best value of each column is bold.
 
     Args:
-        table: typed table.
+        table: table with the measured values.
         rows: rows that are shown.
         columns: metric and heading of each column.
         title: title of the grid.
@@ -134,9 +136,10 @@ def _analyses(table: Table) -> Grid:
 
 
 def _hole_only(table: Table) -> Grid:
-    """Return the grid of the metrics with the variant `hole_only`, for which true pixels replace the known pixels.
+    """Return the grid of the metrics that were measured with the variant `hole_only`.
 
-    It has a column for each metric of the main table that was measured with this variant. It is empty if there is none.
+    For this variant, all known pixels of an image are replaced by the true pixels before it is measured. The grid has a
+    column for each metric of the main table that was measured in this way. Without any such metric, the grid is empty.
     """
     rows = [row for row in _paper_rows(table) if row.measured]
     names = [f"{column.metric}_{HOLE_ONLY}" for column in table.columns]
@@ -175,10 +178,12 @@ def _published(row: TableRow, column: Column) -> str:
 
 
 def _details(table: Table, names: Sequence[str] | None = None) -> Grid:
-    """Return the grid below the main table, with the number of training steps of each row and with further metrics.
+    """Return the grid with the title `beside the table`, which shows each measured row's further metrics.
+
+    For a table of the paper, it also shows how many steps the row's decoder was trained.
 
     Args:
-        table: typed table.
+        table: table with the measured values.
         names: metrics of this project that are shown; None for all. Metrics that a configuration adds are always shown.
     """
     shown = [name for name in table.beside if names is None or name in names or name not in METRICS]
@@ -225,7 +230,8 @@ def _differences(table: Table) -> Grid:
 def _effects(table: Table) -> Grid:
     """Return the grid of the effects of a decoder's branch, size and training.
 
-    An effect has a line for the measured networks and, if it is known, a line for the designs over training seeds.
+    Each effect has a line for the measured networks. If the effect is also known for the designs, it has a second line,
+    computed from all training seeds. An effect whose rows were not measured is left out.
     """
     columns = [column for column in table.columns if column.metric in table.effects]
     names = [effect.name for effect in table.effects[columns[0].metric]] if columns else []
@@ -246,10 +252,10 @@ def _effects(table: Table) -> Grid:
 
 
 def change_shown(found: Difference | DesignDifference | NotAvailable, style: Metric) -> str:
-    """Return a difference and its unadjusted 95 % interval as text; a dash if there is no difference.
+    """Return a difference and its unadjusted 95 % interval as text; a dash if the difference is unknown.
 
     Args:
-        found: difference, or the reason why there is none.
+        found: difference, or the reason why it is unknown.
         style: style of the metric, with the format of its values.
     """
     if isinstance(found, NotAvailable):
@@ -310,8 +316,8 @@ def verdict_grids(verdicts: Sequence[Verdict]) -> list[Grid]:
 def further_grids(table: Table) -> list[Grid]:
     """Return the grids below the main table.
 
-    They contain the paper's printed numbers, differences, effects, and further metrics and rows. Grids without lines
-    are left out.
+    They contain the numbers that the paper prints, the measured differences and effects, and further metrics and rows.
+    Grids without lines are left out.
     """
     grids = (
         _printed(table),
@@ -329,7 +335,7 @@ def _grids(table: Table) -> list[Grid]:
 
 
 def renderings(table: Table) -> dict[str, str]:
-    """Return the content of the table's file in each format, by the suffix of the file: md, csv, tex and html."""
+    """Return the content of the table's file in each format. The keys are the suffixes md, csv, tex and html."""
     return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 

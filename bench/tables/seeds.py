@@ -1,7 +1,8 @@
 """The study of training seeds in `seeds.json`, and its reader.
 
-The study trains each decoder's recipe several times, each time with another seed, and measures every trained decoder in
-every table. The values differ from seed to seed. An interval over items does not contain this part of the uncertainty.
+The study trains each decoder several times by the same recipe, each time with a different seed. It measures every
+trained decoder in every table. The values differ from seed to seed, and an interval over items does not contain this
+part of the uncertainty.
 """
 
 from __future__ import annotations
@@ -64,11 +65,11 @@ class RowSeeds:
     trainings: tuple[Training, ...]
 
     def has(self, seed: int, weights: str) -> bool:
-        """Return whether the study already contains a training with this seed and this SHA-256 of its weight file."""
+        """Return whether the row already has a training with this seed, whose weight file has the SHA-256 `weights`."""
         return any((one.seed, one.weights) == (seed, weights) for one in self.trainings)
 
     def with_training(self, training: Training) -> RowSeeds:
-        """Return the row with `training` added.
+        """Return a copy of the row to which `training` is added.
 
         If one of the trainings after the first has the same seed, `training` replaces it.
         """
@@ -97,10 +98,11 @@ class TableSeeds:
     """Trainings of each row's decoder, by the key of the row."""
 
     def measured_as(self, other: TableSeeds) -> bool:
-        """Return whether both tables were measured on the same items, by the same protocols and from the same latents.
+        """Return whether this table and `other` were measured with the same items, protocols, weights and latents.
 
-        The study saves no hash of the latents. They count as the same if the first training of each row, whose weights
-        the profile uses, has the same values in both tables.
+        The study saves no hash of the latents. Therefore the values of each row's first training, whose weights the
+        profile uses, are compared. The latents count as the same if these values are equal for all rows that both
+        tables have.
         """
         if (self.manifest, self.seed) != (other.manifest, other.seed):
             return False
@@ -110,7 +112,7 @@ class TableSeeds:
         return all(_same(self.rows[row].trainings[0], other.rows[row].trainings[0]) for row in shared)
 
     def with_training(self, row: str, training: Training) -> TableSeeds:
-        """Return the table in which `training` is added to the row with the key `row`."""
+        """Return a copy of the table in which `training` is added to the row with the key `row`."""
         return replace(self, rows={**self.rows, row: self.rows[row].with_training(training)})
 
 
@@ -177,8 +179,8 @@ class SeedStudy:
             protocol: hash of the metric's protocol in this run; None if the run has no protocol of the metric.
 
         Returns:
-            Two or more values by training seed, or the reason why they cannot be combined with the run. The first value
-            belongs to the weights that the profile uses.
+            Two or more values, whose keys are the training seeds, or the reason why there are no values that can be
+            combined with the run. The first value belongs to the weights that the profile uses.
         """
         found = self.tables.get(table)
         if found is None:
@@ -218,7 +220,8 @@ class SeedStudy:
             manifest: SHA-256 of the run's manifest.
             protocols: hash of each metric's protocol in the run.
             decoders: name of each row's decoder, as `trained_decoders` returns it.
-            altered: overrides that may change the run's latents or images, so that no value of the study is valid.
+            altered: overrides of the run that may change its latents or images. If there are any, no value of the study
+                is valid for the run.
         """
         return RunSeeds(self, table, manifest, protocols, decoders, tuple(altered))
 
@@ -247,10 +250,10 @@ class RunSeeds:
         return self.decoders.get(row)
 
     def values(self, row: str, metric: str) -> dict[int, float] | NotAvailable:
-        """Return the value of `metric` for each training of the row's decoder, by training seed.
+        """Return the value of `metric` for each training of the row's decoder. The keys are the training seeds.
 
         The first value belongs to the weights that the profile uses. If there are no values that are valid for the run,
-        the reason is returned.
+        the result is the reason for this.
         """
         if self.altered:
             return NotAvailable(
@@ -267,15 +270,15 @@ class RunSeeds:
 
 
 def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[str, str]) -> dict[str, str]:
-    """Return the name of the decoder of each row whose decoder was trained; the pipeline's decoder is left out.
+    """Return the decoder's name for each row that has a decoder. Rows with the pipeline's own decoder are left out.
 
     Args:
-        rows: rows of the configuration, as plain data without references.
-        decoders: path of each decoder by its name, from `profile.decoders`.
+        rows: rows of the configuration, as plain data without references. The keys are the keys of the rows.
+        decoders: path of each decoder, from `profile.decoders`. The keys are the names of the decoders.
 
     Returns:
-        The decoder's name in `profile.decoders`, by the key of the row. If the profile has no name for the weights, the
-        value is the path of the weights.
+        The decoder's name in `profile.decoders`, or the path of its weights if the profile has no name for them. The
+        keys are the keys of the rows.
     """
     names = {path: name for name, path in decoders.items()}
     found = {row: path for row, spec in rows.items() for path in _decoder_paths(spec.get("method"))}
@@ -283,7 +286,11 @@ def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[st
 
 
 def _decoder_paths(method: Any) -> Iterator[str]:
-    """Yield the path of the decoder that a method uses; it may be inside another method whose images `method` takes."""
+    """Yield the path of the decoder that a method uses, if it uses one.
+
+    Some methods process the images of another method, which is their entry `of`. Then the decoder of this other method
+    is yielded as well.
+    """
     if isinstance(method, Mapping):
         if isinstance(decoder := method.get("decoder"), Mapping) and "path" in decoder:
             yield str(decoder["path"])

@@ -1,6 +1,8 @@
-"""The typed table of a sensitivity study, which measures the same images with several choices of how to measure.
+"""The table of a sensitivity study, which measures the same images several times.
 
-For each choice, the table has the measured numbers, and their differences from the numbers without this choice.
+Each time, one choice of how to measure is changed, such as the way in which the images are saved. The table shows the
+numbers that were measured with each choice. It also shows how much they differ from the numbers without a changed
+choice, or from the numbers with the choice that `Line.against` names.
 """
 
 from __future__ import annotations
@@ -109,11 +111,11 @@ def counterpart(metric: str, choice: Choice) -> str | None:
 
 
 def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, list[str]]:
-    """Return the names of all metrics that the table needs, by the rule of the bins under which they are measured.
+    """Return, for each rule of the bins, the full names of all metrics that must be measured under this rule.
 
     Args:
         columns: metrics in the columns of the table.
-        choices: choices by name.
+        choices: choices of the study. The keys are their names.
     """
     found = {rule_of(None): dict.fromkeys(columns)}
     for choice in choices.values():
@@ -123,7 +125,7 @@ def needed(columns: Sequence[str], choices: Mapping[str, Choice]) -> dict[str, l
 
 
 def restricted(scored: Scored, metrics: Collection[str]) -> Scored:
-    """Return `scored` without the arrays that none of `metrics` uses.
+    """Return a copy of `scored` that contains only the arrays that `metrics` use.
 
     Args:
         scored: measured values of a run.
@@ -146,13 +148,14 @@ def build_sensitivity(
     *,
     notes: Sequence[str],
 ) -> SensitivityTable:
-    """Build the table, which has one line for each row without a choice, and one for each row and choice.
+    """Build the table. Each row has one line without a changed choice, and one further line for each choice.
 
     Args:
         design: title, columns, reference row and styles of the table.
-        labels: labels of the measured rows by their keys, in the order of the table.
-        choices: choices by name, in the order of the table.
-        summaries: measured values by the rule of the bins. They must have all metrics that `needed` returns.
+        labels: labels of the measured rows, in the order of the table. The keys are the keys of the rows.
+        choices: choices of the study, in the order of the table. The keys are their names.
+        summaries: measured values. The keys are the rules of the bins under which they were measured. For each rule,
+            the values must include all metrics that `needed` returns.
         notes: notes below the table.
     """
     spec = design.spec
@@ -236,7 +239,9 @@ def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | N
 
 
 def _over(estimate: Estimate, there: Chosen, either: Chosen) -> Estimate:
-    """Return an estimate whose influences are extended to more items. The influence of each added item is 0.
+    """Return a copy of an estimate that has influences for more items. The influence of each added item is 0.
+
+    The other influences are multiplied by the new number of items divided by the old number.
 
     Args:
         estimate: estimate with one influence for each item in `there`.

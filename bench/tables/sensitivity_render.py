@@ -27,7 +27,7 @@ UNTOUCHED = "–"
 
 
 def renderings(table: SensitivityTable) -> dict[str, str]:
-    """Return the content of the table's file in each format, by the suffix of the file: md, csv, tex and html."""
+    """Return the content of the table's file in each format. The keys are the suffixes md, csv, tex and html."""
     grids = list(sensitivity_grids(table))
     return {
         "md": markdown(_caption(table), grids, table.notes),
@@ -40,7 +40,8 @@ def renderings(table: SensitivityTable) -> dict[str, str]:
 def frame(table: SensitivityTable) -> pandas.DataFrame:
     """Return the table as a data frame.
 
-    It has one line for each row, each choice, and each metric that this choice affects.
+    It has one line for each combination of a row, a choice, and a metric that this choice affects. The numbers that
+    were measured without a changed choice have lines as well.
     """
     lines = []
     for line in table.lines:
@@ -82,7 +83,8 @@ def rows_as_json(table: SensitivityTable, protocols: Mapping[str, Mapping[str, P
 
     Args:
         table: table of the sensitivity study.
-        protocols: protocol of each metric, by the rule of the bins and by the name of the metric.
+        protocols: protocol of each metric. The first key is the rule of the bins, and the second key is the full name
+            of the metric.
     """
     return [
         {
@@ -149,7 +151,7 @@ def sensitivity_grids(table: SensitivityTable) -> Iterator[Grid]:
 
 
 def _whole(table: SensitivityTable, metrics: Sequence[str], title: str) -> Grid:
-    """Return a grid with a line for each row and each choice, if the choice affects at least one of `metrics`.
+    """Return a grid with a line for each row and each choice. Choices that affect none of `metrics` are left out.
 
     Args:
         table: table of the sensitivity study.

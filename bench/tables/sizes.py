@@ -1,6 +1,7 @@
 """Judgements on the sizes of differences between rows, and on the digits that the paper prints.
 
-Only runs with the paper's own sizes are judged. Other runs get the verdict "not judged on", with the measured numbers.
+Only runs with the scope `paper` are judged. All other runs get the verdict "not judged on", followed by their scope.
+The evidence of this verdict contains the measured numbers.
 """
 
 from __future__ import annotations
@@ -73,9 +74,9 @@ def _size(run: JudgedRun, measure: str, comparison: Comparison) -> Size | NotAva
 
     Args:
         run: measured run.
-        measure: `gain` for the difference in the better direction, `share` for 1 minus the better row's value divided
-            by the other row's value, or `ratio` for the other row's value divided by the better row's value. A ratio
-            is infinite if the better row's value is 0.
+        measure: name of a formula for the values b and o of the comparison's rows `better` and `other`. `gain` is b - o
+            or o - b, so that an improvement is positive. `share` is 1 - b / o. `ratio` is o / b, which is infinite if
+            b is 0.
         comparison: two rows and a metric.
     """
     better, other, metric = comparison
@@ -123,7 +124,8 @@ def _around_printed(claim: Claim, place: int) -> tuple[float, float]:
 def _resolved(run: JudgedRun, claim: Claim, place: int) -> Judgement:
     """Judge whether the run could distinguish a difference of the printed size from zero.
 
-    This holds if half of the measured difference's 95 % interval is smaller than the printed difference.
+    The run could distinguish it if half of the length of the measured difference's 95 % interval is smaller than the
+    printed difference.
     """
     comparison, printed = claim.comparisons[place], claim.printed[place]
     found = run.comparisons.difference(comparison)
@@ -151,7 +153,7 @@ def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
 
 
 def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
-    """Compare each value that a claim prints with the measured value of `row`, and return a judgement for each.
+    """Compare each printed value of a claim with the measured value of `row`, and return one judgement for each.
 
     The judgement is "holds" if the printed and the measured value differ by no more than the largest error that
     rounding the printed value can cause, plus `claim.digits_margin` times the printed value. This allowance does not

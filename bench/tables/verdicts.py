@@ -90,9 +90,10 @@ def scope_of(profile: str, *, custom: bool) -> str:
 
 
 def not_judged(scope: str) -> str:
-    """Return the verdict "not judged on `scope`" for a size or for printed digits.
+    """Return the verdict "not judged on", followed by the scope.
 
-    A run gets this verdict if it does not have the paper's own sizes.
+    Statements on a size or on printed digits get this verdict unless the scope is `paper`. In a rehearsal, all
+    statements get it.
     """
     return f"{NOT_JUDGED} {scope}"
 
@@ -131,7 +132,8 @@ def all_of(parts: Sequence[Judgement]) -> Judgement:
     """Combine the judgements of the parts of a statement that holds only if all its parts hold.
 
     The statement does not hold if any part does not hold. Otherwise it is not tested if any part is not tested.
-    Otherwise it is inconclusive if any part is inconclusive. The result contains the evidence of all parts.
+    Otherwise it is inconclusive if any part is inconclusive. If none of these cases applies, but a part has a verdict
+    such as "not judged on mini", this verdict is the result. The result contains the evidence of all parts.
     """
     verdicts = [part.verdict for part in parts]
     evidence = "; ".join(dict.fromkeys(part.evidence for part in parts))

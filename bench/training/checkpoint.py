@@ -16,7 +16,7 @@ __all__ = ["read_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any], *, settings: str) -> None:
-    """Write the state of a training to a file. If the disk is full, the previous file stays unchanged.
+    """Write the state of a training to a file. If the disk is full, an existing file at this path stays unchanged.
 
     Args:
         path: path of the file. Its folder is created if it does not exist.

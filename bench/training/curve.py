@@ -63,15 +63,18 @@ class Curve:
         self._opened.close()  # closes every file, even if closing one of them fails on a full disk
 
     def updated(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add the losses of one update; `step` updates are finished after it."""
+        """Add the losses of one update. Its number `step` is the number of finished updates, including this one."""
         self._add(LOSSES, step, losses)
 
     def validated(self, step: int, figures: Mapping[str, float]) -> bool:
-        """Add a validation, and return True if it is better than all earlier ones of the run. Step 0 does not count.
+        """Add a validation, and return True if it is better than all earlier validations of the run.
+
+        An earlier validation at step 0 is not compared. The metric that decides is the first one of `RANKED_BY` that
+        `figures` contains.
 
         Args:
             step: number of finished updates.
-            figures: measured metrics, by name.
+            figures: measured value of each metric. The keys are the names of the metrics.
         """
         metric = next(name for name in RANKED_BY if name in figures)
         earlier = [line[metric] for line in _lines(self.folder / VALIDATIONS) if line["step"] > 0]

@@ -29,7 +29,7 @@ from bench.training.trainer import DecoderTraining
 __all__ = ["NoiseItems", "Space", "TrainingTrial", "before_trial", "estimate_training", "forecast_training", "try_out"]
 
 PATIENCE = 60.0
-"""Limit in seconds. If an update is expected to take longer, the trial times a pass of one item only."""
+"""Limit in seconds. If a pass of the run is expected to take longer, the trial only times an update with one item."""
 BYTES = 4
 """Bytes of a saved weight, which has the type float32."""
 MOMENTS = 2
@@ -37,7 +37,7 @@ MOMENTS = 2
 
 
 class NoiseItems(Dataset[TrainingItem]):
-    """Training items of noise, because the content of pictures does not affect the time."""
+    """Training items whose pictures are noise. The content of the pictures does not affect the time of an update."""
 
     def __init__(self, resolution: int) -> None:
         """Set the side of the items in pixels."""
@@ -64,7 +64,7 @@ class Space:
 
     @classmethod
     def of(cls, sizes: DecoderConfig, recipe: DecoderRecipe) -> Space:
-        """Return the space for a decoder of these sizes, without the space for losses and pictures."""
+        """Return the space that the training of a decoder with these sizes needs, except for losses and pictures."""
         with torch.device("meta"):
             decoder = _numbers(Decoder(sizes))
             discriminator = _numbers(PatchDiscriminator()) if _has_discriminator(recipe) else 0
@@ -83,7 +83,7 @@ class Space:
 
 @dataclass(frozen=True)
 class TrainingTrial:
-    """Time and memory that a trial measured for the updates of a training, on one process."""
+    """Time and memory of the updates of a training, as a trial in one process measured or calculated them."""
 
     tried: int
     """Number of items in the pass that was timed."""
@@ -107,7 +107,7 @@ def _has_discriminator(recipe: DecoderRecipe) -> bool:
 
 
 def before_trial(sizes: DecoderConfig, recipe: DecoderRecipe) -> list[str]:
-    """Return the lines of an estimate of the disk space, for a training whose files are still incomplete."""
+    """Return the lines of an estimate of the disk space only, for a training for which files are still missing."""
     return [
         f"Disk for {recipe.steps:,} updates: {Space.of(sizes, recipe).described()}.",
         "Memory and time can be estimated once no file is missing, because the estimate makes some updates on noise.",
@@ -125,12 +125,15 @@ def try_out(
 ) -> TrainingTrial:
     """Measure the time and the memory of a training's updates.
 
-    The first update of every kind is not timed, because PyTorch chooses its kernels in it. First, an update with one
-    item is timed. If the passes of the run would take at most `PATIENCE`, an update with as many items at once as the
-    run has is timed as well. Otherwise time and memory are calculated from the update with one item.
+    An update with one item is timed first. From its time, the time of a pass of the run is predicted. If the predicted
+    time is at most `PATIENCE`, an update with as many items as a pass of the run is timed as well, and gives the
+    result. Otherwise the result is calculated from the update with one item. If the recipe has a discriminator, both
+    updates are timed without it and with it. Before each timed update, one update is made that is not timed, because
+    PyTorch chooses its kernels in it.
 
     Args:
-        create: function that returns a training on noise with a recipe. Its folder is empty and will be removed.
+        create: function that creates a training on noise. Its arguments are a recipe and an empty folder, which is
+            removed after the updates.
         recipe: recipe of the training.
         most: largest number of items at once if `recipe.at_once` is `auto`; None for no limit.
         processes: number of processes that will share the items.
@@ -145,7 +148,7 @@ def try_out(
     meter = Meter(device)
 
     def timed(count: int, *, adversarial: bool) -> tuple[float, int]:
-        """Return the seconds of one item in an update of `count` items, and the number of items in its passes."""
+        """Time an update of `count` items; return its seconds for each item, and the number of items in each pass."""
         objective = replace(recipe.objective, adversary_from=0)
         if not adversarial:
             objective = replace(objective, adversary="none")
@@ -183,7 +186,7 @@ def try_out(
 
 
 def forecast_training(sizes: DecoderConfig, recipe: DecoderRecipe, trial: TrainingTrial) -> Forecast:
-    """Return what a training is expected to need."""
+    """Return the time, the memory and the disk space that a training is expected to need."""
     late = max(0, recipe.steps - recipe.objective.adversary_from) if _has_discriminator(recipe) else 0
     return Forecast(
         seconds=(recipe.steps - late) * trial.seconds + late * trial.adversarial,
@@ -193,7 +196,7 @@ def forecast_training(sizes: DecoderConfig, recipe: DecoderRecipe, trial: Traini
 
 
 def estimate_training(sizes: DecoderConfig, recipe: DecoderRecipe, trial: TrainingTrial, store: Path) -> list[str]:
-    """Return the lines of the estimate for a training.
+    """Return lines of text that say how much time, memory and disk space a training is expected to need.
 
     Args:
         sizes: sizes of the decoder.

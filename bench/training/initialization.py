@@ -50,7 +50,8 @@ def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
         sizes: sizes of the decoder that starts with these weights.
 
     Raises:
-        BadInputError: the new decoder lacks a part of the other one, or has normalisation groups of another size.
+        BadInputError: the two decoders have different numbers of levels, or normalisation groups of different sizes; or
+            the new decoder has fewer channels or layers than the other one, or lacks the branch that the other one has.
     """
     try:
         check_widening(start, sizes)
@@ -79,11 +80,12 @@ def started_decoder(
 
     Args:
         sizes: sizes of the new decoder.
-        start: a decoder that is at most as large. The new decoder makes the same images at first. None for random
-            weights.
+        start: decoder whose weights are used, at most as large as the new one. With these weights, both decoders make
+            the same images. None for random weights.
         seed: seed of the random weights.
         device: device on which the new decoder is placed.
-        examples: batches for `start_branch`. Without any, a new branch keeps its random weights.
+        examples: batches for `start_branch`, which is called if `start` has no branch and the new decoder has one that
+            blends by addition. Without any batch, the new branch keeps its random weights.
 
     Raises:
         BadInputError: the sizes do not allow the new decoder to start from `start`.
@@ -104,7 +106,7 @@ def started_decoder(
 def examples_of(
     data: Dataset[TrainingItem], first_stage: FirstStage, *, seed: int, device: torch.device
 ) -> Iterator[Example]:
-    """Yield the first 512 items of a run in batches of 64, encoded with the noise that the run draws for them.
+    """Yield the first 512 items of a run in batches of 64. Their latents contain the noise that the run draws for them.
 
     Args:
         data: the training items, by position in the run.
@@ -154,11 +156,12 @@ def start_readout(decoder: Any, *, constant: float) -> None:
 def start_branch(decoder: Decoder, examples: Iterable[Example]) -> None:
     """Initialise a new branch so that the decoder copies known pixels.
 
-    First, the 3×3 kernels of the last convolution are replaced by their sums at the centre. The convolution then reads
-    one position for each pixel, so that values in the hole do not change known pixels next to it. Areas of one colour
-    stay as they were, and the training can change the kernels again. Second, the branch's finest convolution is set to
-    predict the decoder's finest features from the picture by least squares. From these weights, it is fitted to
-    reproduce the known pixels.
+    First, each 3×3 kernel of the last convolution is changed: the sum of its nine weights becomes its centre, and the
+    other eight weights become 0. The convolution then reads only one position for each pixel, so that values in the
+    hole do not change the known pixels next to the hole. Areas of one colour are decoded as before, and the training
+    can change the kernels again. Second, the branch's finest convolution gets the weights that predict the decoder's
+    finest features from the picture with the least squared error. Starting from these weights, the convolution is
+    fitted so that the decoder reproduces the known pixels.
 
     Args:
         decoder: decoder with a branch. `conv_out` and `condition_encoder.layers[0]` are changed in place.
@@ -183,9 +186,9 @@ def start_branch(decoder: Decoder, examples: Iterable[Example]) -> None:
 
 @torch.no_grad()
 def _finest_features(decoder: Decoder, z: Tensor, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the output of the decoder's finest level twice: from decoding without the mask, and with the mask.
+    """Return two outputs of the decoder's finest level, both B×C×H×W: from decoding without the mask, and with it.
 
-    Both are taken before the last blending step, and have the shape B×C×H×W.
+    These are the features before the last blending step.
     """
     found: list[Tensor] = []
     hook = decoder.up_blocks[-1].register_forward_hook(lambda _, inputs, output: found.append(output))

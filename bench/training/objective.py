@@ -1,6 +1,6 @@
 """The loss of decoders: pixels, perceptual distance, and a discriminator (paper, section 3.2 and appendix A).
 
-Where the paper and the released code differ, the default is the code's way and the paper's way is an option
+Where the paper and the released code differ, the default follows the released code, and an option follows the paper
 (buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/modules/losses/contperceptual.py). In each step, the released code
 decodes and compares twice, once for each optimiser, and it runs backward through all networks for each gradient of the
 adaptive weight. This module computes the gradient of each loss with respect to the image only once. From these

@@ -1,8 +1,8 @@
 """Training of a decoder for a frozen first stage, on one or more devices.
 
 An interrupted training resumes exactly where it stopped. An item, its mask and its noise depend only on the item's
-position in the run, and learning rates depend only on the step. A checkpoint therefore needs to hold only the networks,
-their optimisers and the step, and the seconds that the training took so far.
+position in the run, and learning rates depend only on the step. Therefore a checkpoint needs to contain only the
+networks, their optimisers, the step, and the time that the training took so far.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Progressed:
 def check_at_once(recipe: DecoderRecipe, processes: int) -> None:
     """Check that several processes can share the items of one forward pass.
 
-    With `auto`, only one process could run out of memory, while the others wait for its part of a pass.
+    Several processes cannot use `auto`. If only one of them ran out of memory, the others would wait for its part of
+    the pass.
 
     Args:
         recipe: recipe of the training.
@@ -85,7 +86,7 @@ def check_at_once(recipe: DecoderRecipe, processes: int) -> None:
 def device_ids(device: torch.device) -> list[int] | None:
     """Return the argument `device_ids` of `DistributedDataParallel`.
 
-    This is a list of the device's index, or None if the device is the CPU or a CUDA device without an index.
+    For a CUDA device with an index, this is a list that contains only the index. For all other devices it is None.
     """
     return [device.index] if device.type == "cuda" and device.index is not None else None
 
@@ -96,7 +97,7 @@ def posterior_noise(shape: tuple[int, ...], seed: int, positions: Sequence[int])
     Args:
         shape: shape of the noise for one item; () if the first stage uses no noise.
         seed: seed of the run.
-        positions: position of each item in the run. The noise of an item depends only on it and on the seed.
+        positions: position of each item in the run. The noise of an item depends only on its position and on the seed.
 
     Returns:
         A tensor of B × `shape` on the CPU; None if `shape` is ().
@@ -177,8 +178,9 @@ class DecoderTraining:
     def updates(self) -> Iterator[Progressed]:
         """Train to the last step, and yield the result of each update.
 
-        The checkpoint of a step is written only when the caller requests the next update. If the caller is interrupted
-        between the two, for example in a validation, the step is repeated after a restart.
+        The caller works on the result of an update, for example in a validation, and then requests the next update. If
+        a checkpoint of the finished update is due, it is written only at this request. If the caller is killed before
+        the request, the finished update is repeated after a restart.
 
         SIGTERM ends a training of one process at once: an update that has not changed the weights yet is given up, and
         the caller's block in `interruptible` is given up too. Several processes wait for each other in every pass, so
@@ -234,10 +236,11 @@ class DecoderTraining:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let SIGTERM end the caller's block at once, if the training has one process. The block follows an update.
+        """Let SIGTERM end the caller's block at once, if the training has one process.
 
-        On SIGTERM, the checkpoint of this update is written, and says that the block is not finished. After a restart,
-        `updates` yields this update again before any other. Nothing is written if it is the first update.
+        The block contains the caller's work on the result of an update. On SIGTERM, a checkpoint of this update is
+        written, which says that the block is not finished. After a restart, `updates` yields this update again before
+        all others. If it is the first update of the training, no checkpoint is written.
 
         Raises:
             TerminatedError: SIGTERM was received during the block or before it.
@@ -334,7 +337,7 @@ class DecoderTraining:
     def _delay_exchange(self, hold: bool) -> Iterator[None]:
         """Prevent the exchange of gradients between processes during the block if `hold` is True.
 
-        Only the last pass of an update exchanges gradients, because they are added up over the passes before.
+        Only the last pass of an update exchanges gradients, because each process first adds up those of all passes.
         """
         before = [net.require_backward_grad_sync for net in self._exchanged]
         for net in self._exchanged:

@@ -1,8 +1,8 @@
 """Writes a miniature COCOEE with the folders and file names of the real one.
 
-Each pair consists of a drawn scene, a mask with a box around the scene's main shape, and an exemplar: a picture of
-another shape, to paint into the box. COCOEE calls the exemplar the reference. For each pair, the file `sources.jsonl`
-records the content of the scene and of the exemplar, and the source of the scene.
+Each pair consists of a drawn scene, a mask with a box around the scene's main shape, and an exemplar. The exemplar is a
+picture of a shape of another kind, which is to be painted into the box. COCOEE calls the exemplar the reference. For
+each pair, the file `sources.jsonl` records the content of the scene and of the exemplar, and the source of the scene.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Writes a miniature ImageNet with the layout of the real one: one folder of JPEG files for each class (synset).
 
-There are two sorts of classes. In the first, each picture is a drawn scene with a certain main shape on a certain
-background texture. In the second, the pictures are photographic. In the splits `train` and `dev`, all pictures of such
-a class are crops of one photograph. In the split `val`, they come from `bench.data.mini.photographic`, and each picture
-has a different source.
+There are two sorts of classes. In a class of the first sort, all pictures are drawn scenes with the same main shape and
+the same background texture. In a class of the second sort, the pictures are photographic. In the splits `train` and
+`dev`, all pictures of a photographic class are crops of one photograph. In the split `val`, they come from
+`bench.data.mini.photographic`, and each picture has a different source.
 
-The file `scenes.jsonl` records the content and the source of each picture. The real data set has no such file. The
-adapter reads only the sources from it.
+The file `scenes.jsonl` records the content and the source of each picture. The adapter reads only the sources from this
+file. The real data set has no such file.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def _write(folder: Path, split: str, images: int, seed: int) -> None:
 
 
 def _order(images: int) -> list[str]:
-    """Return for each image in `dataset_coco.json` the split in the file: `train`, `test` or `val`.
+    """Return the split (`train`, `test` or `val`) of each image in `dataset_coco.json`, in the order of the file.
 
     Args:
         images: number of images of `val`.

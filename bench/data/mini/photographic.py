@@ -20,7 +20,7 @@ Noted = tuple[npt.NDArray[np.uint8], dict[str, str]]
 
 
 def photograph(name: str, generator: np.random.Generator) -> Noted:
-    """Cut a random crop from a photograph.
+    """Cut a random crop from a photograph, and return it with its source and its caption.
 
     Args:
         name: name of the photograph; see `bench.data.mini.photos.PHOTOS`.
@@ -31,7 +31,7 @@ def photograph(name: str, generator: np.random.Generator) -> Noted:
 
 
 def photographic_test_picture(number: int, data_set: str, generator: np.random.Generator) -> Noted:
-    """Make one photographic picture for the split `val` of a data set.
+    """Make one photographic picture for the split `val` of a data set, and return it with its source and its caption.
 
     Pictures with different numbers have different sources.
 

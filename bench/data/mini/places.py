@@ -1,8 +1,9 @@
 """Writes a miniature Places with the layout of the real one: square pictures in `test_256`, and a list of their names.
 
-Five of every six pictures are drawn scenes, and the sixth one is photographic. In the splits `train` and `dev`, it is
-cut from a photograph. In the split `val`, it comes from `bench.data.mini.photographic`, and each of these pictures has
-a different source. In addition, the file `sources.jsonl` records the content and the source of each picture.
+Of every six pictures, the first five are drawn scenes, and the sixth one is photographic. In the splits `train` and
+`dev`, the photographic pictures are cut from photographs. In the split `val`, they come from
+`bench.data.mini.photographic`, and each of them has a different source. In addition, the file `sources.jsonl` records
+the content and the source of each picture.
 """
 
 from __future__ import annotations

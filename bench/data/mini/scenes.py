@@ -1,8 +1,8 @@
 """Drawn scenes for the miniature data sets: a textured background, one to three shapes, and a short word.
 
 Every scene has a word because the paper shows that encoding an image to latents and decoding it damages text in the
-known region. OpenCV draws the scenes. It must be version 5 or newer, which takes letters from a scalable font. A scene
-depends only on the random generator that is passed.
+known region. OpenCV draws the scenes. It must be version 5 or newer, which takes letters from a scalable font.
+Everything random in a scene comes from the random generator that is passed.
 """
 
 from __future__ import annotations

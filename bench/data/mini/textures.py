@@ -138,7 +138,7 @@ def _sky(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _terrain(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw a landscape of random heights, seen from above, with colours by height and with light from a side."""
+    """Draw a landscape of random heights, seen from above. Colours depend on the height. Light comes from a side."""
     heights = _fractal(generator, shape, generator.uniform(0.5, 0.65))
     low, middle, high = _colour(generator, 0.15, 0.4), _colour(generator, 0.3, 0.6), _colour(generator, 0.55, 0.9)
     place = (_unit(heights) + 0.05 * _fractal(generator, shape, 0.95)).clip(0, 1)
@@ -173,7 +173,7 @@ def _leaf(
         picture: picture of shape (height, width, 3), which is changed in place.
         centre: column and row of the leaf's centre in pixels.
         size: half the length of the leaf in pixels.
-        degrees: direction of the rib.
+        degrees: direction of the rib in degrees; 0 points to the right, and 90 points down.
         colour: RGB colour of the brighter half.
     """
     turn = np.radians(degrees)
@@ -260,7 +260,7 @@ def _water(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _lights(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw lamps at night that are out of focus. Some pictures have a sharp foreground before the lamps."""
+    """Draw lamps at night that are out of focus. Some pictures have a sharp foreground in front of the lamps."""
     height, width = shape
     down = np.linspace(0, 1, height, dtype=np.float32)[:, None] * np.ones((1, width), np.float32)
     picture = _mixed(down, _colour(generator, 0.05, 0.2), _colour(generator, 0.05, 0.3))

@@ -80,10 +80,11 @@ class InceptionNetwork(nn.Module):
         """Load the published weights.
 
         Args:
-            tensors: tensors of the published file, on the CPU, by their names.
+            tensors: tensors of the published file, on the CPU. The keys are the tensors' names in the file.
 
         Raises:
-            RuntimeError: a tensor is missing or has another shape; the message is that of `load_state_dict`.
+            RuntimeError: a tensor is missing, is unknown or has the wrong shape; the message is that of
+                `load_state_dict`.
         """
         from torchvision.models import inception_v3  # imported here, because no other code of a run needs it
 
@@ -137,7 +138,7 @@ class _Convolution(nn.Module):
 
 
 class _Parallel(nn.Module):
-    """Convolutions of one input, whose outputs are concatenated along the channels."""
+    """Convolutions that read the same input. Their outputs are concatenated along the channels."""
 
     def __init__(self, parts: list[_Convolution]) -> None:
         super().__init__()
@@ -148,7 +149,10 @@ class _Parallel(nn.Module):
 
 
 class _Block(nn.Module):
-    """Branches of one input, whose outputs are concatenated along the channels; the pool's output is last."""
+    """A block of the network: several branches and a pool, which all read the block's input.
+
+    Their outputs are concatenated along the channels. The pool's output is last.
+    """
 
     def __init__(self, tensors: Tensors, name: str, branches: tuple[Branch, ...], pool: str) -> None:
         super().__init__()
@@ -196,7 +200,7 @@ def _folded(tensors: Tensors, name: str) -> tuple[Tensor, Tensor]:
     """Combine a convolution and the batch normalisation after it into one convolution.
 
     Args:
-        tensors: tensors of the published file by their names.
+        tensors: tensors of the published file. The keys are the tensors' names in the file.
         name: name of the convolution in the file.
 
     Returns:

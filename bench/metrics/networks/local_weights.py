@@ -34,7 +34,7 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         what: description of the expected file, for messages.
 
     Raises:
-        BadInputError: the file is missing or broken, or contains anything but tensors by name.
+        BadInputError: the file is missing or broken, or it contains something that is not a named tensor.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: expected {what}, found no file")
@@ -87,7 +87,7 @@ def load_program(path: Path, what: str, sha256: str) -> Any:
         sha256: SHA-256 that the file must have.
 
     Raises:
-        BadInputError: the file is missing, or it has another SHA-256.
+        BadInputError: the file is missing, or its SHA-256 is not `sha256`.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: expected {what}, found no file")

@@ -68,7 +68,7 @@ def read_made(folder: Path) -> Made:
 
 @dataclass(frozen=True)
 class Shipped:
-    """The finished models that the repository contains. They are used in place of models that were not made here.
+    """The finished models that the repository contains. They are used in place of models that the user has not made.
 
     Their weights were rounded to half precision when they were added to the repository.
     """
@@ -114,10 +114,10 @@ class Workshop:
     """Models that are used if they were not made in `out`; None if every needed model must exist in `out`."""
 
     def part(self, name: str) -> Path:
-        """Return the folder of a finished model, in `out` or else among the shipped models.
+        """Return the folder of a finished model. If it is not in `out`, this is the folder of the shipped model.
 
         Raises:
-            BadInputError: the model is not finished.
+            BadInputError: the model is neither finished in `out` nor shipped.
         """
         folder = self.out / name
         if (folder / DONE).is_file():
@@ -131,7 +131,7 @@ class Workshop:
         """Return the hash of the settings with which a finished model was made.
 
         Raises:
-            BadInputError: the model is not finished.
+            BadInputError: the model is neither finished in `out` nor shipped.
         """
         folder = self.part(name)
         if self.shipped is not None and folder == self.shipped.part(name):
@@ -202,11 +202,13 @@ def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop)
     Args:
         name: name of the model and its folder.
         part: the recipe of the model as an object.
-        recipe: the recipe as plain data. A finished model or a checkpoint that was made with another recipe is refused.
+        recipe: the recipe as plain data. If a model or a checkpoint with this name exists, it must have been made with
+            an equal recipe.
         workshop: folder, seed and data for the part.
 
     Raises:
-        BadInputError: a model that this model needs is missing, or the existing model was made with other settings.
+        BadInputError: a model that this model needs is missing; or a model or a checkpoint with this name exists that
+            was made with a different recipe, seed, precision or data.
     """
     settings = content_key(
         {

@@ -33,7 +33,8 @@ UNSAID = -100
 def named_facts(scene: Scene, text: str) -> list[int]:
     """Return one label for each of the `FACTS`.
 
-    The label is the index of the fact's value in `FACTS`, or `UNSAID` if the caption does not mention the fact.
+    The label is the index of the fact's value among the possible values in `FACTS`. It is `UNSAID` if the caption does
+    not mention the fact.
 
     Args:
         scene: the scene that the caption describes.
@@ -63,7 +64,7 @@ class Naming(nn.Module):
         self.readers = nn.ModuleDict({fact: nn.Linear(width, len(names)) for fact, names in FACTS.items()})
 
     def losses(self, ids: Tensor, facts: Tensor) -> dict[str, Tensor]:
-        """Return the cross-entropy of each fact, a scalar by the fact's name.
+        """Return the cross-entropy of each fact's classifier, a scalar. The keys are the names of the facts.
 
         Args:
             ids: captions as token indices B×L.
@@ -80,7 +81,9 @@ class Naming(nn.Module):
 
     @torch.no_grad()
     def accuracy(self, ids: Tensor, facts: Tensor) -> float:
-        """Return the fraction of all facts mentioned in the captions that the classifiers recognise, in [0, 1].
+        """Return the fraction of facts that the classifiers recognise, in [0, 1].
+
+        Only facts that a caption mentions are counted.
 
         Args:
             ids: captions as token indices B×L.

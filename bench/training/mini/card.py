@@ -30,7 +30,7 @@ def card_text(card: Mapping[str, Any], study: SeedStudy) -> str:
 
     Args:
         card: content of `card.json`.
-        study: metrics of decoders that were trained with further seeds, measured as in the tables. It may be empty.
+        study: study of training seeds, with the metrics of the tables for each training. It may have no tables.
     """
     lines = [*_head(card), *_parts(card), "", *_development(card), "", *_tables(study), "", "SHA-256:", "", "```"]
     lines += [f"{sha}  {path}" for path, sha in card["sha256"].items()]

@@ -45,7 +45,7 @@ class ClipEncoderPart(ScheduledPart):
     """Number of sharp training crops of each thing. There are as many coarse crops."""
     dev_views_per_thing: int
     schedule: Schedule
-    """Schedule of the training. Its `batch_size` is a number of pairs, and each pair of a batch shows another thing."""
+    """Schedule of the training. Its `batch_size` is a number of pairs. No two pairs of a batch show the same thing."""
 
     def __post_init__(self) -> None:
         if self.schedule.batch_size > len(THINGS):
@@ -99,7 +99,11 @@ class ClipEncoderPart(ScheduledPart):
 
 
 def normalised(pixels: Tensor, net: ImageEncoder) -> Tensor:
-    """Convert uint8 pixels B×3×r×r to the encoder's input: in [0, 1], minus its mean, divided by its deviation."""
+    """Convert uint8 pixels B×3×r×r to the input of the encoder `net`.
+
+    The pixels are scaled to [0, 1]. Then the mean `net.mean` is subtracted, and the result is divided by the standard
+    deviation `net.std`, for each colour channel.
+    """
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (net.mean, net.std))
     return (pixels.float() / 255 - mean) / std
 
@@ -114,7 +118,7 @@ def _augmented(pixels: Tensor, generator: np.random.Generator) -> Tensor:
 
 @torch.no_grad()
 def _embedded(net: ImageEncoder, views: Tensor, workshop: Workshop) -> Tensor:
-    """Return the embeddings V×72×d of crops 72×V×3×s×s, normalised to unit length, on the CPU."""
+    """Encode crops 72×V×3×s×s, and return their embeddings V×72×d on the CPU. Each embedding has unit length."""
     batches = [normalised(batch, net).to(workshop.device) for batch in views.unbind(1)]
     return torch.stack([functional.normalize(net(batch)).cpu() for batch in batches])
 
@@ -127,9 +131,10 @@ def similarities(first: Tensor, second: Tensor) -> dict[str, float]:
         second: embeddings of other crops, in the same shape. Only crops with an equal first index are compared.
 
     Returns:
-        `accuracy_nearest` is the fraction of the first crops for which the most similar second crop shows the same
-        thing. `similarity_same`, `similarity_shape`, `similarity_colour` and `similarity_other` are the mean cosine
-        similarities of two crops that share the shape and the colour, only the shape, only the colour, or neither.
+        `accuracy_nearest` is the fraction of the crops in `first` for which the most similar crop in `second` shows the
+        same thing. `similarity_same`, `similarity_shape`, `similarity_colour` and `similarity_other` are the mean
+        cosine similarities of two crops that share the shape and the colour, only the shape, only the colour, or
+        neither.
     """
     similarity = first @ second.transpose(1, 2)
     numbers = torch.arange(len(THINGS))

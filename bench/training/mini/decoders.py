@@ -29,9 +29,11 @@ LOG_EVERY = 100
 
 @dataclass(frozen=True)
 class DecoderPart(Part):
-    """The recipe of a decoder that starts with the weights of another model's decoder, and at first makes equal images.
+    """The recipe of a decoder that starts with the weights of another model's decoder.
 
-    A new branch that blends by addition is initialised by `bench.training.initialization.start_branch`.
+    With these weights, both decoders make the same images. If the new decoder adds a branch that blends by addition,
+    `bench.training.initialization.start_branch` then changes some of its weights. If `training.fresh` is True, the
+    decoder starts with random weights instead.
     """
 
     start: str

@@ -69,10 +69,10 @@ class UNetRecipe:
     """Number of levels with attention to the condition, counted from the coarsest level."""
 
     def fit_velocity(self, model: nn.Module, loss: Callable[[int], Tensor], checkpoint: Path, settings: str) -> float:
-        """Train the UNet, and what is trained with it, by `schedule`.
+        """Train a UNet, together with other modules such as an encoder, according to the field `schedule`.
 
         Args:
-            model: all modules that are trained.
+            model: module that contains the UNet and all other modules that are trained.
             loss: function that returns the `velocity_loss` of a step's random batch. Its argument is the step's number.
             checkpoint: file from which an interrupted training is resumed.
             settings: hash of the settings; only a checkpoint with an equal hash is resumed.
@@ -189,7 +189,9 @@ def noise_scheduler() -> DDIMScheduler:
 
 @torch.no_grad()
 def encode_means(vae: AutoencoderKL, pictures: Tensor, workshop: Workshop) -> Tensor:
-    """Encode pictures, and return the means of their latents B×4×h×w on the CPU, in the scale of the UNet.
+    """Encode pictures without noise, and return their latents B×4×h×w on the CPU, in the scale of the UNet.
+
+    The latents of a picture are the mean of the first stage's posterior for this picture.
 
     Args:
         vae: the first stage.
@@ -257,7 +259,7 @@ def text_pipeline(kind: type[TextPipeline], **parts: Any) -> TextPipeline:
 
 @torch.no_grad()
 def velocity_figures(loss: Callable[[Pictures, str, int], Tensor], train: Pictures, dev: Pictures) -> dict[str, float]:
-    """Measure the loss of a finished model on new and on known pictures.
+    """Measure the loss of a finished model on pictures of the development split and on training pictures.
 
     Args:
         loss: function that returns the loss of one random batch. Its arguments are the pictures to draw from, and two

@@ -1,9 +1,10 @@
-"""A mini model: a diffusion model that paints an exemplar into a box, as diffusers' Paint-by-Example pipeline.
+"""A mini model: a diffusion model that paints an exemplar into a box, saved as diffusers' Paint-by-Example pipeline.
 
-The training needs no labels, like in Yang et al. 2023, "Paint by Example", section 3: the main shape of a scene is cut
-out, and the exemplar shows what to paint in the hole. In the paper, the exemplar is an augmented crop of the same
-object. Here the exemplar shows the same thing in another scene, with another place, size, angle and background. The
-model can therefore use only the shape and the colour of the exemplar.
+A thing is a shape in a colour. The UNet is trained as in Yang et al. 2023, "Paint by Example", section 3: the main
+thing of a scene is cut out, and the exemplar shows what to paint in the hole. In that paper, the exemplar is an
+augmented crop of the object that was cut out. Here the exemplar shows the same thing in a different scene, where its
+place, size, angle and background are different. The model can therefore use only the shape and the colour of the
+exemplar.
 """
 
 from __future__ import annotations
@@ -170,8 +171,8 @@ class ExemplarPart(UNetRecipe, Part):
     ) -> dict[str, float]:
         """Measure how often a painted box shows the shape and the colour of its exemplar.
 
-        Names that end in `_true` are measured on the true scenes, for comparison: how often the classifier recognises
-        the shape and the colour that the box really contains.
+        For comparison, the results whose names end in `_true` are measured on the true scenes. They say how often the
+        classifier recognises the shape and the colour that the box contains before anything is painted.
         """
         pipeline.set_progress_bar_config(disable=True)
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
@@ -344,7 +345,7 @@ def known_mask(holes: Tensor, side: int, *, variant: int) -> Tensor:
 def another_thing(scene: Scene, generator: np.random.Generator) -> int:
     """Return the index in `THINGS` of a random thing that can replace the main thing of a scene.
 
-    Its shape and its colour differ from the main thing, and its colour is not a colour of the background.
+    Its shape and its colour differ from those of the main thing, and its colour is not a colour of the background.
     """
     main = scene.shapes[0]
     others = [

@@ -60,7 +60,10 @@ def number_of(scene: Scene) -> int:
 
 
 def enlarged_box(scene: Scene, generator: np.random.Generator) -> tuple[int, int, int, int]:
-    """Return the main shape's box (left, top, right, bottom) with a random margin on each side, inside the scene."""
+    """Return the box of the main shape, enlarged by a random margin on each side, but not beyond the scene's edges.
+
+    The result is the left, top, right and bottom of the box, in pixels of a scene (`SIDE` pixels for a side).
+    """
     left, top, right, bottom = scene.shapes[0].box
     margins = generator.integers(*MARGINS, size=4, endpoint=True).tolist()
     inside = (left - margins[0], top - margins[1], right + margins[2], bottom + margins[3])

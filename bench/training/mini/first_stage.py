@@ -66,7 +66,7 @@ class FirstStageRecipe(ScheduledPart):
         return Outcome({**figures, **measured}, seconds)
 
     def sizes(self, resolution: int) -> dict[str, Any]:
-        """Return the arguments of diffusers' autoencoders that determine the sizes.
+        """Return the keyword arguments that determine the sizes of an autoencoder of diffusers.
 
         Args:
             resolution: side of the pictures in pixels.
@@ -100,7 +100,10 @@ class FirstStageRecipe(ScheduledPart):
 
     @abstractmethod
     def regularisation(self, first: Tensor, second: Tensor, /) -> dict[str, Tensor]:
-        """Return the terms of the loss that regularise the latents, each a scalar by its name."""
+        """Return the terms of the loss that regularise the latents, each a scalar. The keys are the names of the terms.
+
+        The two arguments are the tensors that `reconstruct` returns in addition to the reconstructions.
+        """
 
     @abstractmethod
     def measure(self, network: Any, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
@@ -113,7 +116,10 @@ class FirstStageRecipe(ScheduledPart):
 
 @dataclass(frozen=True)
 class FirstStagePart(FirstStageRecipe):
-    """The recipe of the KL autoencoder. The model `vanilla` trains its decoder further, until this no longer helps."""
+    """The recipe of the KL autoencoder.
+
+    The part `vanilla` later trains the decoder of this autoencoder further, until more training no longer helps.
+    """
 
     kl_weight: float
     log_variance: float = -5.0

@@ -31,7 +31,8 @@ LOG_EVERY = 100
 class Schedule:
     """The length and the learning rate of a training with AdamW.
 
-    The rate rises linearly to `learning_rate` in the warm-up. It then falls along half a cosine to a hundredth of it.
+    The rate rises linearly to `learning_rate` in the warm-up. It then falls along half a cosine to 1 % of
+    `learning_rate`.
     """
 
     steps: int

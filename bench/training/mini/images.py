@@ -1,8 +1,8 @@
 """Training images in memory. A batch depends only on its seeds, and images are cropped like in the released code.
 
 See buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py. A crop is a random square whose side is 0.5 to 1
-times the picture's shorter side, scaled by area averaging. Masks are drawn as for `random_thick_256`,
-but masks with large holes are kept. A mask is replaced by a full mask with probability 0.5.
+times the picture's shorter side, scaled by area averaging. Masks are drawn like LaMa's masks `random_thick_256`, but a
+mask with a large hole is not rejected. A mask is replaced by a full mask with probability 0.5.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TrainingImages:
         return len(self.paths)
 
     def batch(self, size: int, *seeds: int | str) -> tuple[Tensor, npt.NDArray[np.int64]]:
-        """Return random crops B×3×R×R in [-1, 1], and the index in `paths` of the picture of each crop.
+        """Return random crops B×3×R×R in [-1, 1], and for each crop the index of its picture in `paths`.
 
         Args:
             size: number B of crops. Pictures are drawn with replacement.

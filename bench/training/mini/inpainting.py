@@ -1,4 +1,4 @@
-"""A mini model: an inpainting diffusion model with its text encoder, as a folder of diffusers' inpainting pipeline."""
+"""A mini model: an inpainting diffusion model with its text encoder, saved as diffusers' inpainting pipeline."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class InpaintingPart(TextRecipe, ScheduledPart):
 
 
 def _captions(root: Path) -> dict[str, str]:
-    """Return the caption of each picture of a split, by the picture's path below `root`."""
+    """Return the caption of each picture in `root`, the folder of a split. The key is the picture's path in `root`."""
     scenes = root / "scenes.jsonl"
     lines = [parse_json(line, str(scenes)) for line in scenes.read_text(encoding="utf-8").splitlines()]
     return {line["file"]: line["caption"] for line in lines}
@@ -116,9 +116,11 @@ def _captions(root: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Cache:
-    """Encoded crops for training: latents of each crop, its latents under several masks, the masks and the captions.
+    """N encoded crops with M masks for each.
 
-    All latents are in the scale of the UNet.
+    `tokens` N×L are the captions as token indices. `latents` N×4×h×w are the latents of the whole crops. `known`
+    N×M×4×h×w are the latents of crops in which the pixels in the hole of one mask were set to 0. `masks` N×M×1×h×w have
+    the size of the latents, 1 = hole. All latents are in the scale of the UNet.
     """
 
     tokens: Tensor

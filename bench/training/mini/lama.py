@@ -71,8 +71,8 @@ class LaMaPart(ScheduledPart):
     def _figures(self, network: LaMaGenerator, kind: MaskPreset, workshop: Workshop) -> dict[str, float]:
         """Measure the mean absolute error in the holes of the development split, for values in [-1, 1].
 
-        `l1_hole` is the error of the network. `l1_hole_of_mean` is the error of filling each hole with the mean colour
-        of its known pixels, for comparison.
+        `l1_hole` is the error of the network. For comparison, `l1_hole_of_mean` is the error if each hole is filled
+        with the mean colour of the picture's known pixels.
         """
         images = workshop.dev_images()
         picture, hole = _batch(images, kind, min(256, len(images)), workshop, "development")

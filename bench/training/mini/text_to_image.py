@@ -1,4 +1,4 @@
-"""A mini model: a text-to-image diffusion model with its text encoder, as a folder of Stable Diffusion's pipeline."""
+"""A mini model: a text-to-image diffusion model with its text encoder, saved as a pipeline of Stable Diffusion."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ class TextToImagePart(TextRecipe, Part):
     ) -> dict[str, float]:
         """Measure how often sampled pictures show the attributes that their captions name.
 
-        Names that end in `_at_SCALE` are measured with this guidance scale. Names that end in `_true` are measured on
-        the scenes that the captions describe, for comparison.
+        Results whose names end in `_at_SCALE` are measured on pictures that were sampled with the guidance scale SCALE.
+        For comparison, results whose names end in `_true` are measured on the scenes that the captions describe.
         """
         pipeline.set_progress_bar_config(disable=True)
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
