@@ -129,7 +129,7 @@ class Predictions(Method):
         self._found = found.found
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the pictures B×3×H×W in [-1, 1] that `prepare` matched."""
+        """Return the pictures of the batch's items, B×3×H×W in [-1, 1], from the files that `prepare` found."""
         return images_like([read_rgb(self._found[item]) for item in batch.ids], batch.image)
 
 

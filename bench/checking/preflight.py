@@ -1,4 +1,4 @@
-"""Quick checks of a run's device, temporary files and folders, which run before torch is imported."""
+"""Quick checks before torch is imported: of the device, the folder for temporary files, and the folders of the run."""
 
 from __future__ import annotations
 

@@ -104,7 +104,8 @@ class ImageNetTrain(Dataset[TrainingItem]):
             self.names = sorted(_last(self.names, self.only_last))
         if not self.names:
             raise BadInputError(
-                f"training data: expected one subfolder of pictures for each ImageNet class, found none in {root}"
+                "training data: expected one subfolder of pictures for each ImageNet class, "
+                f"found no such pictures in {root}"
             )
         self._preset = preset(self.masks)
         self._epoch, self._order = -1, np.zeros(0, np.int64)

@@ -550,7 +550,11 @@ def _warn_about_missing(manifest: dict[str, Any]) -> None:
     if manifest["dropped"]:
         names = ", ".join(manifest["dropped"])
         count = len(manifest["dropped"])
-        log.warning("%d picture(s) are left out, because all their masks cover more than half: %s", count, names)
+        log.warning(
+            "%d picture(s) are left out, because each mask that was drawn for them covers more than half: %s",
+            count,
+            names,
+        )
     if manifest["grey_masks"]:
         log.warning(
             "%d mask(s) have grey pixels; each of these pixels counts as hole or as known, by the level that is nearer",

@@ -199,7 +199,7 @@ class Scores:
     def _gallery(self) -> Gallery | None:
         """Return the pictures that the page shows; None if no editor was measured.
 
-        An editor is left out if one of its pictures has another size than its true picture.
+        An editor is left out if some of its pictures differ in size from their true pictures.
         """
         scored, pairs = self._summary.scored, self._pairs
         values = {

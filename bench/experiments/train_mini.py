@@ -77,13 +77,13 @@ def train_mini(config: TrainMiniConfig) -> Results:
     """Train the models that do not exist yet, and pack all models as soon as all exist.
 
     `part=NAME` trains only this model. `part=NAME@SEED` trains it again with another seed, which shows how much the
-    results depend on the training seed. This training needs other models, such as the first stage. It uses the models
-    in `out`, and for models that `out` does not have, it uses the shipped weights. With `stage=check`, nothing is
-    trained or packed.
+    results depend on the training seed. A model may need other models, such as the first stage. They are read from
+    `out`. Only a training with `part=NAME@SEED` reads the shipped weights of those that `out` does not have. With
+    `stage=check`, nothing is trained or packed.
 
     Raises:
-        BadInputError: the model is unknown, a model that it needs does not exist yet, or the folder `out` belongs to
-            another recipe or seed.
+        BadInputError: the model is unknown; a model that is needed is neither in `out` nor, for `NAME@SEED`, among the
+            shipped weights; or the folder `out` belongs to another recipe or seed.
         RuntimeError: the first stage has not converged, or the packed weights are too large. The message gives the
             numbers.
     """
@@ -204,9 +204,9 @@ def _halve(source: Path, copy: Path) -> None:
 
 
 def _without_origin(source: Path, copy: Path) -> None:
-    """Copy a JSON configuration of diffusers without the key `_name_or_path`.
+    """Copy a JSON configuration of diffusers, but leave out the key `_name_or_path`.
 
-    This key is the path of the model on the machine that trained it. It means nothing on another machine.
+    Its value is the path of the model on the machine that trained it. It means nothing on another machine.
     """
     settings = {key: value for key, value in read_json(source).items() if key != "_name_or_path"}
     copy.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

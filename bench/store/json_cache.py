@@ -66,7 +66,11 @@ class Fact:
         if note["schema_version"] != SCHEMA_VERSION:
             return None
         if note.get("sha256") != content_key(note["found"]):
-            log.warning("store: %s: expected the fact that was saved, found another; it is measured again", self._path)
+            log.warning(
+                "store: %s: expected unchanged content, found content with another SHA-256; the "
+                "value is measured again",
+                self._path,
+            )
             return None
         return {**note["found"], "when": note["when"]}
 

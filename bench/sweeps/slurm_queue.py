@@ -78,7 +78,10 @@ class SlurmQueue:
         return self._asked is None or now - self._asked >= pause
 
     def _ask(self) -> None:
-        """Update the states of all jobs. If Slurm does not answer, keep the known states and print a warning once."""
+        """Update the states of all jobs.
+
+        If Slurm does not answer, keep the known states, and print one warning until Slurm answers again.
+        """
         self._asked = time.monotonic()
         words = [PROGRAM, "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i %T"]
         # Variables of the user, such as SQUEUE_PARTITION, could hide jobs.

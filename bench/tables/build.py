@@ -105,7 +105,7 @@ def styles_of(measures: Mapping[str, Any]) -> dict[str, Metric]:
         for metric, style in measure["metrics"].items():
             key = f"metrics.measures.{name}.metrics"
             if metric in styles:
-                raise BadInputError(f"{key}: expected a new name, found {metric}, which another metric already has")
+                raise BadInputError(f"{key}: expected a new name, found {metric}, the name of another metric")
             if not (metric and metric.isprintable()) or MetricName.parse(metric).metric != metric:
                 raise BadInputError(
                     f"{key}: expected a name without an ending such as _hole_only or _40_50, which stand for variants "

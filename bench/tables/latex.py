@@ -146,7 +146,7 @@ def _split(grid: Grid) -> Iterator[Grid]:
 
 
 def _width(grid: Grid, column: int) -> int:
-    """Return the width in characters of a column, including the space after it."""
+    """Return the width in characters of a column, including the gap after the column."""
     return max(_longest(grid, column), *map(len, _folded(grid, column))) + SEPARATION
 
 

@@ -86,7 +86,7 @@ def test_the_last_pictures_of_each_folder_can_be_held_out(tmp_path: Path) -> Non
     assert data(tmp_path, only_last=1).names == ["n1/2.png", "n2/2.png"]
     assert data(tmp_path, without_last=1).names == ["n1/0.png", "n1/1.png", "n2/0.png", "n2/1.png"]
     assert data(tmp_path, without_last=1).manifest != data(tmp_path).manifest
-    with pytest.raises(BadInputError, match="found none in"):
+    with pytest.raises(BadInputError, match="found no such pictures in"):
         data(tmp_path, without_last=3)
     with pytest.raises(BadInputError, match="expected 0 or more as without_last and only_last, found -1"):
         data(tmp_path, without_last=-1)
@@ -111,5 +111,5 @@ def test_a_listing_with_wrong_paths_is_refused(root: Path, tmp_path: Path, text:
 def test_missing_and_empty_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="found no folder at"):
         data(tmp_path / "none")
-    with pytest.raises(BadInputError, match="found none in"):
+    with pytest.raises(BadInputError, match="found no such pictures in"):
         data(tmp_path)

@@ -123,7 +123,10 @@ def test_pictures_without_a_valid_mask_are_named_every_time(
             items = prepare(tmp_path / "items", [pictures[0], dropped, pictures[1]])
         assert items.manifest["dropped"] == [dropped.id]
         assert [line["id"] for line in items.lines()] == [pictures[0].id, pictures[1].id]
-        assert f"1 picture(s) are left out, because all their masks cover more than half: {dropped.id}" in caplog.text
+        assert (
+            f"1 picture(s) are left out, because each mask that was drawn for them covers more than half: {dropped.id}"
+            in caplog.text
+        )
 
 
 def spoil(picture: Picture) -> None:
