@@ -54,7 +54,6 @@ from bench.generation.generator import image_batch, mask_batch
 from bench.generation.inpainting import InpaintingGenerator
 from bench.generation.method import Batch, Method
 from bench.generation.pipelines import INPAINTING, placed
-from bench.generation.quiet import quiet
 from bench.generation.schedulers import AUTOCAST, precision_of
 from bench.metrics.batch_scorer import Unit
 from bench.metrics.inception import InceptionMeasure
@@ -66,6 +65,7 @@ from bench.models import DECODERS, Decoder, DecoderConfig
 from bench.runtime.copies import moved
 from bench.runtime.device import choose_device, describe, tf32
 from bench.runtime.distributed import World
+from bench.runtime.libraries import quiet
 from bench.runtime.text import one_line
 from bench.store import Store
 from benchmarks import decoders, overhead, scoring, training_step

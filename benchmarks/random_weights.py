@@ -15,12 +15,12 @@ from torch.nn import functional
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from bench.generation.clip_vocabulary import clip_tokenizer
-from bench.generation.quiet import quiet
 from bench.generation.single_file import CONFIGS
 from bench.metrics.networks.inception import InceptionNetwork
 from bench.metrics.networks.inception_input import lama
 from bench.rehearsal.metric_networks import backbone_weights
 from bench.rehearsal.metric_networks import inception_weights as plain_inception_weights
+from bench.runtime.libraries import quiet
 
 __all__ = ["backbone_weights", "inception_weights", "random_images", "stable_diffusion"]
 

@@ -88,7 +88,17 @@ SECTIONS = (
         "Functions that read files or settings of a user raise this error.",
         ("BadInputError",),
     ),
-    Section("Decoders", "bench.models", "The networks of the paper, and their weights on disk."),
+    Section(
+        "Decoders and autoencoders",
+        "bench.models",
+        "The networks of the paper, autoencoders, and their weights on disk.",
+    ),
+    Section(
+        "The interface of an autoencoder",
+        "bench.models.autoencoders",
+        "[Autoencoders](autoencoders.md) lists the classes of diffusers that `bench.models.load_autoencoder` reads.",
+        ("Autoencoder", "Latents", "LatentSpace", "padded"),
+    ),
     Section("Distances between sets of features", "bench.metrics", "The statistics behind FID and KID."),
     Section(
         "Standard errors and paired differences",
@@ -263,6 +273,52 @@ True
 >>> save_decoder(Decoder(DecoderConfig(channels=(8, 16), layers=1, groups=4)), "loaded")
 >>> load_decoder("loaded").config.channels
 (8, 16)
+""",
+    "bench.models.load_autoencoder": """
+>>> import torch
+>>> from diffusers import AutoencoderKL
+>>> from bench.models import load_autoencoder
+>>> AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, scaling_factor=0.5).save_pretrained("vae")
+>>> vae = load_autoencoder("vae", space="mine")
+>>> z = vae.encode(torch.zeros(1, 3, 16, 16))
+>>> z.values.shape, vae.decode(z).shape
+(torch.Size([1, 4, 16, 16]), torch.Size([1, 3, 16, 16]))
+>>> torch.allclose(z.for_diffusion(), 0.5 * z.values)
+True
+""",
+    "bench.models.autoencoders.Autoencoder": """
+>>> import torch
+>>> from bench.models.autoencoders import Autoencoder, LatentSpace
+>>> class Pooled(Autoencoder):
+...     @classmethod
+...     def space_of(cls, network):
+...         return LatentSpace("pooled", channels=3, factor=4)
+...     def encoded(self, image):
+...         return torch.nn.functional.avg_pool2d(image, 4)
+...     def decoded(self, z, image, mask, seeds):
+...         return torch.nn.functional.interpolate(z, scale_factor=4)
+>>> pooled = Pooled(torch.nn.Identity(), Pooled.space_of(None))
+>>> pooled.decode(pooled.encode(torch.zeros(1, 3, 8, 8))).shape, pooled.precision
+(torch.Size([1, 3, 8, 8]), 'any')
+""",
+    "bench.models.autoencoders.LatentSpace": """
+>>> import torch
+>>> from bench.models.autoencoders import LatentSpace
+>>> space = LatentSpace("mine", channels=4, factor=8, scale=0.5, shift=0.1, patch=2)
+>>> space.to_diffusion(torch.zeros(1, 4, 6, 6)).shape, space.divisor
+(torch.Size([1, 16, 3, 3]), 16)
+""",
+    "bench.models.autoencoders.Latents": """
+>>> import torch
+>>> from bench.models.autoencoders import LatentSpace, Latents
+>>> Latents(torch.ones(1, 4, 2, 2), LatentSpace("mine", 4, 8, scale=0.5)).for_diffusion().unique()
+tensor([0.5000])
+""",
+    "bench.models.autoencoders.padded": """
+>>> import torch
+>>> from bench.models.autoencoders import padded
+>>> padded(torch.zeros(1, 3, 30, 17), 8).shape
+torch.Size([1, 3, 32, 24])
 """,
     "bench.models.save_decoder": """
 >>> from pathlib import Path

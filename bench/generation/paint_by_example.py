@@ -24,8 +24,8 @@ from bench.generation.generator import (
     noise_sources,
     start_noise,
 )
-from bench.generation.quiet import quiet
 from bench.generation.schedulers import check_sampling, one_of, plms
+from bench.runtime.libraries import quiet
 
 __all__ = ["PaintByExampleGenerator"]
 

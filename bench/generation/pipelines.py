@@ -16,10 +16,10 @@ from bench.config.opened_files import only_pickled
 from bench.errors import BadInputError
 from bench.generation.clip_vocabulary import clip_tokenizer
 from bench.generation.local_files import KEY, TOKENIZER_KEY, VAE_KEY, locate
-from bench.generation.quiet import quiet
 from bench.generation.schedulers import AUTOCAST, precision_of, under_autocast
 from bench.generation.single_file import single_file_parts
 from bench.generation.unet_weights import of_folder
+from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 
 __all__ = ["INPAINTING", "TEXT_TO_IMAGE", "exemplar_parts", "placed", "text_parts"]

@@ -14,7 +14,7 @@ from torch import nn
 
 from bench.config.schema import AUTOCAST
 from bench.errors import BadInputError
-from bench.generation.quiet import quiet
+from bench.runtime.libraries import quiet
 
 __all__ = ["AUTOCAST", "check_sampling", "ddim", "one_of", "plms", "precision_of", "under_autocast"]
 

@@ -21,10 +21,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 import bench.models
 from bench.errors import BadInputError
-from bench.generation.quiet import quiet
 from bench.generation.unet_weights import of_file
 from bench.models.first_stage import autoencoder_of
 from bench.models.tensor_files import mismatch, read_tensors
+from bench.runtime.libraries import quiet
 
 __all__ = ["single_file_parts"]
 

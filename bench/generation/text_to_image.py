@@ -11,8 +11,8 @@ from torch import Tensor
 from bench.data.items import Item
 from bench.errors import BadInputError
 from bench.generation.generator import LatentDiffusion, noise_sources, start_noise
-from bench.generation.quiet import quiet
 from bench.generation.schedulers import check_sampling, ddim, one_of, plms
+from bench.runtime.libraries import quiet
 
 __all__ = ["TextToImageGenerator"]
 

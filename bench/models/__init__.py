@@ -1,6 +1,7 @@
 """Neural networks: the decoders of the paper, and their weights on disk."""
 
+from bench.models.autoencoders import load_autoencoder
 from bench.models.checkpoints import load_decoder, save_decoder
 from bench.models.decoder import DECODERS, Decoder, DecoderConfig, build_decoder
 
-__all__ = ["DECODERS", "Decoder", "DecoderConfig", "build_decoder", "load_decoder", "save_decoder"]
+__all__ = ["DECODERS", "Decoder", "DecoderConfig", "build_decoder", "load_autoencoder", "load_decoder", "save_decoder"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKL
 
 __all__ = [
+    "OWN",
     "check_decoder",
     "load_decoder",
     "load_feature_network",
@@ -48,7 +49,8 @@ TRAINING = "_training"
 LINEAGE = "_lineage"
 """Key in our own `config.json` under which the origin of a decoder's weights is recorded."""
 
-_OWN = "Decoder"
+OWN = "Decoder"
+"""Class in the `config.json` of a decoder that `save_decoder` wrote in the layout `own`."""
 _DIFFUSERS = {
     "AsymmetricAutoencoderKL": ("up_block_out_channels", "layers_per_up_block", True),
     "AutoencoderKL": ("block_out_channels", "layers_per_block", False),
@@ -148,7 +150,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         BadInputError: the configuration is not that of a decoder, or contains unknown values.
     """
     kind = settings.get("_class_name")
-    if kind == _OWN:
+    if kind == OWN:
         stated = {name: value for name, value in settings.items() if not name.startswith("_")}
         unknown = stated.keys() - {field.name for field in fields(DecoderConfig)}
         if unknown:
@@ -163,7 +165,7 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         stated = {ours: settings[name] for ours, name in theirs.items() if name in settings}
         stated["conditioned"] = conditioned
     else:
-        raise BadInputError(f"{config}: _class_name: expected one of {', '.join((_OWN, *_DIFFUSERS))}, found {kind}")
+        raise BadInputError(f"{config}: _class_name: expected one of {', '.join((OWN, *_DIFFUSERS))}, found {kind}")
     if not isinstance(stated.get("groups", 1), int):
         raise BadInputError(f"{config}: expected a whole number of normalisation groups, found {stated['groups']!r}")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in stated.items()}
@@ -189,7 +191,7 @@ def save_decoder(
     path = Path(path)
     notes = {TRAINING: decoder.training_note, LINEAGE: decoder.lineage}
     if layout == "own":
-        save_network(decoder, path, {"_class_name": _OWN, **notes, **asdict(decoder.config)})
+        save_network(decoder, path, {"_class_name": OWN, **notes, **asdict(decoder.config)})
     elif layout == "diffusers":
         if first_stage is None:
             raise ValueError(

@@ -17,9 +17,9 @@ from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPVisionConfig
 
 from bench.generation.clip_vocabulary import clip_tokenizer
-from bench.generation.quiet import quiet
 from bench.rehearsal.original_layout import original_autoencoder, original_text_encoder, original_unet
 from bench.rehearsal.sizes import RELEASED, Sizes
+from bench.runtime.libraries import quiet
 
 __all__ = ["autoencoder", "write_checkpoint", "write_exemplar", "write_text"]
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from transformers import CLIPImageProcessor, CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPVisionConfig
 
 from bench.data.items import Item
-from bench.generation.quiet import quiet
 from bench.rehearsal.original_layout import original_autoencoder, original_text_encoder, original_unet
+from bench.runtime.libraries import quiet
 
 RESOLUTION = 32
 FACTOR = 4

@@ -1,0 +1,7 @@
+"""Autoencoders of many latent spaces behind one interface, `Autoencoder`; `load_autoencoder` reads them."""
+
+from bench.models.autoencoders.autoencoder import Autoencoder, Latents, padded
+from bench.models.autoencoders.loading import load_autoencoder
+from bench.models.autoencoders.space import KNOWN, LatentSpace
+
+__all__ = ["KNOWN", "Autoencoder", "LatentSpace", "Latents", "load_autoencoder", "padded"]

@@ -1,0 +1,277 @@
+"""Adapters for the autoencoders of diffusers: one class for each kind of encoder and decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.errors import BadInputError
+from bench.models.autoencoders.autoencoder import Autoencoder
+from bench.models.autoencoders.space import LatentSpace
+from bench.models.decoder import Decoder
+
+__all__ = [
+    "ADAPTERS",
+    "Asymmetric",
+    "Consistency",
+    "DeepCompression",
+    "Flux2",
+    "Normal",
+    "OneFrame",
+    "OwnDecoder",
+    "Quantised",
+    "Representation",
+    "Tiny",
+]
+
+
+class Normal(Autoencoder):
+    """Adapter for diffusers' `AutoencoderKL`. The latents are the mean of its encoder's normal distribution."""
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config = network.config
+        return LatentSpace(
+            "",
+            config.latent_channels,
+            2 ** (len(config.block_out_channels) - 1),
+            scale=config.scaling_factor,
+            shift=config.get("shift_factor") or 0.0,
+            mean=tuple(config.get("latents_mean") or ()),
+            deviation=tuple(config.get("latents_std") or ()),
+        )
+
+    def encoded(self, image: Tensor) -> Tensor:
+        mode: Tensor = self.network.encode(image).latent_dist.mode()
+        return mode
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        sample: Tensor = self.network.decode(z).sample
+        return sample
+
+
+class Asymmetric(Normal):
+    """Adapter for diffusers' `AsymmetricAutoencoderKL`, whose decoder also uses the known pixels."""
+
+    conditioned = True
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        return replace(super().space_of(network), factor=2 ** (len(network.config.down_block_out_channels) - 1))
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        sample: Tensor = self.network.decode(z, image=image, mask=mask).sample
+        return sample
+
+
+class Consistency(Normal):
+    """Adapter for diffusers' `ConsistencyDecoderVAE`, whose decoder draws noise.
+
+    The noise of an item depends only on its seed.
+    """
+
+    stochastic = True
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config = network.config
+        factor = 2 ** (len(config.encoder_block_out_channels) - 1)
+        return LatentSpace("", config.latent_channels, factor, scale=config.scaling_factor)
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        sample: Tensor = self.network.decode(z, generator=generators).sample
+        return sample
+
+
+class Flux2(Normal):
+    """Adapter for diffusers' `AutoencoderKLFlux2`.
+
+    The pipeline of FLUX.2 joins 2×2 positions of the latents, and normalises them by the statistics of a batch norm.
+    """
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config, norm = network.config, network.bn
+        return LatentSpace(
+            "",
+            config.latent_channels,
+            2 ** (len(config.block_out_channels) - 1),
+            mean=tuple(norm.running_mean.double().tolist()),
+            deviation=tuple((norm.running_var.double() + config.batch_norm_eps).sqrt().tolist()),
+            patch=config.patch_size[0],
+        )
+
+
+class OneFrame(Normal):
+    """Adapter for diffusers' `AutoencoderKLWan` and `AutoencoderKLQwenImage`, which encode videos.
+
+    A picture is a video of one frame. The decoders clamp pictures to [-1, 1].
+    """
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config = network.config
+        return LatentSpace(
+            "",
+            config.z_dim,
+            network.spatial_compression_ratio,
+            mean=tuple(config.latents_mean),
+            deviation=tuple(config.latents_std),
+        )
+
+    def encoded(self, image: Tensor) -> Tensor:
+        return super().encoded(image.unsqueeze(2)).squeeze(2)
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        return super().decoded(z.unsqueeze(2), image, mask, seeds).squeeze(2)
+
+
+class DeepCompression(Autoencoder):
+    """Adapter for diffusers' `AutoencoderDC`, whose encoder returns the latents themselves."""
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config = network.config
+        return LatentSpace("", config.latent_channels, network.spatial_compression_ratio, scale=config.scaling_factor)
+
+    def encoded(self, image: Tensor) -> Tensor:
+        latent: Tensor = self.network.encode(image).latent
+        return latent
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        sample: Tensor = self.network.decode(z).sample
+        return sample
+
+
+class Tiny(Autoencoder):
+    """Adapter for diffusers' `AutoencoderTiny`, a small network that was trained to imitate another autoencoder.
+
+    The network encodes into the latents of the diffusion model. Its configuration does not name the space of these
+    latents, so the name must be given.
+    """
+
+    imitates = True
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config = network.config
+        return LatentSpace("", config.latent_channels, 2 ** (len(config.encoder_block_out_channels) - 1))
+
+    def encoded(self, image: Tensor) -> Tensor:
+        config = self.network.config
+        own = self.network.encode(image).latents
+        return self.space.from_diffusion((own - config.shift_factor) * config.scaling_factor)
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        config = self.network.config
+        own = self.space.to_diffusion(z) / config.scaling_factor + config.shift_factor
+        sample: Tensor = self.network.decode(own).sample
+        return sample
+
+
+class Quantised(Autoencoder):
+    """Adapter for diffusers' `VQModel`.
+
+    The decoder replaces each position of the latents by the nearest entry of a codebook.
+    """
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config = network.config
+        return LatentSpace(
+            "",
+            config.vq_embed_dim or config.latent_channels,
+            2 ** (len(config.block_out_channels) - 1),
+            scale=config.scaling_factor,
+        )
+
+    def encoded(self, image: Tensor) -> Tensor:
+        latents: Tensor = self.network.encode(image).latents
+        return latents
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        sample: Tensor = self.network.decode(z).sample
+        return sample
+
+
+class Representation(Autoencoder):
+    """Adapter for diffusers' `AutoencoderRAE`, whose encoder is a network that was trained for recognition.
+
+    The network returns pictures of one size only. Its encoder resizes a picture of any other size without a message,
+    so this class refuses other sizes.
+    """
+
+    def __init__(self, network: Any, space: LatentSpace) -> None:
+        super().__init__(network, space)
+        self.side = network.decoder_image_size
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        config = network.config
+        if not config.reshape_to_2d:
+            raise BadInputError("reshape_to_2d: expected true, so that latents are a grid, found false")
+        return LatentSpace("", config.encoder_hidden_size, network.decoder_patch_size)
+
+    def encoded(self, image: Tensor) -> Tensor:
+        latent: Tensor = self.network.encode((image + 1) / 2).latent
+        return latent
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        sample: Tensor = self.network.decode(z).sample
+        return 2 * sample - 1
+
+
+class OwnDecoder(Autoencoder):
+    """A decoder of this project, behind the encoder whose latents it decodes."""
+
+    def __init__(self, network: Decoder, of: Autoencoder) -> None:
+        """Set the decoder and the autoencoder to which the encoder belongs.
+
+        Args:
+            network: the decoder.
+            of: an autoencoder of diffusers with the same latents. Its `post_quant_conv` is applied before the decoder.
+
+        Raises:
+            BadInputError: the decoder expects latents with another number of channels or another factor.
+        """
+        super().__init__(network, of.space)
+        self.of, self.conditioned = of, network.config.conditioned
+        own = network.config.latent_channels, 2 ** (len(network.config.channels) - 1)
+        if own != (of.space.channels, of.space.factor):
+            raise BadInputError(
+                f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "
+                f"{of.space.channels} channels and the factor {of.space.factor}"
+            )
+
+    @classmethod
+    def space_of(cls, network: Any) -> LatentSpace:
+        return LatentSpace("", network.config.latent_channels, 2 ** (len(network.config.channels) - 1))
+
+    def encoded(self, image: Tensor) -> Tensor:
+        return self.of.encoded(image)
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        quantised = getattr(self.of.network, "post_quant_conv", None)
+        inputs = z if quantised is None else quantised(z)
+        decoded: Tensor = self.network(inputs, image, mask) if self.conditioned else self.network(inputs)
+        return decoded
+
+
+ADAPTERS: Mapping[str, type[Autoencoder]] = {
+    "AsymmetricAutoencoderKL": Asymmetric,
+    "AutoencoderDC": DeepCompression,
+    "AutoencoderKL": Normal,
+    "AutoencoderKLFlux2": Flux2,
+    "AutoencoderKLQwenImage": OneFrame,
+    "AutoencoderKLWan": OneFrame,
+    "AutoencoderRAE": Representation,
+    "AutoencoderTiny": Tiny,
+    "ConsistencyDecoderVAE": Consistency,
+    "VQModel": Quantised,
+}
+"""Adapter of each class of diffusers, by the class's name in `config.json`."""

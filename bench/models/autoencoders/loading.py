@@ -1,0 +1,122 @@
+"""Loading of autoencoders: the class that a folder names decides which adapter reads it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bench.config.opened_files import only_pickled
+from bench.errors import BadInputError
+from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder
+from bench.models.autoencoders.autoencoder import Autoencoder
+from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name
+from bench.models.checkpoints import OWN, load_decoder, network_settings
+from bench.runtime.libraries import quiet
+
+__all__ = ["load_autoencoder"]
+
+
+def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> Autoencoder:
+    """Read an autoencoder in float32.
+
+    Args:
+        path: a folder that diffusers wrote for one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`; or
+            a decoder that `save_decoder` wrote in the layout `own`.
+        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose latents it decodes; None for
+            all other classes, which have an encoder.
+        space: name of its latent space. Without a name, the space is the known one with the same sizes and scaling;
+            if there is none, a name is made from the encoder's weights. An `AutoencoderTiny` needs one of the names
+            in `bench.models.autoencoders.space.KNOWN`.
+
+    Raises:
+        BadInputError: the folder has no `config.json`, or its class is unknown; weights are missing, do not fit or
+            contain NaN; the space is unknown or does not fit; or the argument `encoder` is missing or not needed.
+    """
+    path = Path(path)
+    kind = str(network_settings(path).get("_class_name"))
+    if kind == OWN:
+        if encoder is None:
+            raise BadInputError(f"{path}: encoder: expected the folder of an autoencoder, because {OWN} has no encoder")
+        return OwnDecoder(load_decoder(path), load_autoencoder(encoder, space=space))
+    if kind not in ADAPTERS:
+        raise BadInputError(
+            f"{path / 'config.json'}: _class_name: expected one of {', '.join((*ADAPTERS, OWN))}, found {kind}; "
+            "docs/autoencoders.md shows how to write an adapter for another class"
+        )
+    if encoder is not None:
+        raise BadInputError(f"{path}: encoder: expected none, because {kind} has an encoder, found {encoder}")
+    return _of_diffusers(path, kind, space)
+
+
+def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
+    import diffusers  # imported here, because it takes seconds
+
+    adapter = ADAPTERS[kind]
+    try:
+        with quiet():
+            network, found = getattr(diffusers, kind).from_pretrained(
+                path,
+                local_files_only=True,
+                low_cpu_mem_usage=False,
+                output_loading_info=True,
+                torch_dtype=torch.float32,
+                use_safetensors=False if only_pickled(path) else None,
+            )
+    except Exception as error:  # diffusers raises many types of errors for a missing, truncated or mismatched file
+        raise BadInputError(f"{path}: the autoencoder does not load ({error})") from error
+    if found["missing_keys"]:  # diffusers leaves such weights random
+        raise BadInputError(
+            f"{path}: expected all weights of {kind}, found none for {_first(sorted(found['missing_keys']))}"
+        )
+    _require_finite(network.state_dict(), path)
+    return adapter(network, _space(adapter, network, space, path))
+
+
+def _first(names: Sequence[str]) -> str:
+    """Return a text with the first three names and, if there are more, the number of the remaining names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    broken = [name for name, values in tensors.items() if not bool(torch.isfinite(values).all())]
+    if broken:
+        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {_first(broken)}")
+
+
+def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> LatentSpace:
+    """Return the latent space of a network under its name.
+
+    Raises:
+        BadInputError: the network needs a known name, or its latents have other sizes than those of the named space.
+    """
+    own = adapter.space_of(network)
+    known = KNOWN.get(name)
+    if adapter.imitates:
+        if known is None:
+            raise BadInputError(
+                f"{path}: space: expected one of {', '.join(KNOWN)}, because {type(network).__name__} does not say "
+                f"which autoencoder it imitates, found {name or 'none'}"
+            )
+        own = replace(known, channels=own.channels, factor=own.factor)
+    if known is not None and (own.channels, own.factor) != (known.channels, known.factor):
+        raise BadInputError(
+            f"{path}: expected {known.channels} channels and the factor {known.factor} of the space {name}, found "
+            f"{own.channels} channels and the factor {own.factor}"
+        )
+    return replace(own, name=name or known_name(own) or _name_of_weights(network))
+
+
+def _name_of_weights(network: Any) -> str:
+    """Return a name for the space of an encoder, made from its weights, such as `space-1f0c5a2b`."""
+    digest = hashlib.sha256()
+    for name, values in sorted(network.state_dict().items()):
+        if name.split(".")[0] in ("bn", "encoder", "quant_conv", "quantize"):
+            digest.update(name.encode())
+            digest.update(values.contiguous().numpy().tobytes())
+    return f"space-{digest.hexdigest()[:8]}"
