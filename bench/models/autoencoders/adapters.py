@@ -29,7 +29,15 @@ __all__ = [
 ]
 
 
-class Normal(Autoencoder):
+class OfDiffusers(Autoencoder):
+    """Base class of the adapters for diffusers. By default, `decoded` calls the network's own `decode`."""
+
+    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
+        sample: Tensor = self.network.decode(z).sample
+        return sample
+
+
+class Normal(OfDiffusers):
     """Adapter for diffusers' `AutoencoderKL`. The latents are the mean of its encoder's normal distribution."""
 
     @classmethod
@@ -48,10 +56,6 @@ class Normal(Autoencoder):
     def encoded(self, image: Tensor) -> Tensor:
         mode: Tensor = self.network.encode(image).latent_dist.mode()
         return mode
-
-    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        sample: Tensor = self.network.decode(z).sample
-        return sample
 
 
 class Asymmetric(Normal):
@@ -131,7 +135,7 @@ class OneFrame(Normal):
         return super().decoded(z.unsqueeze(2), image, mask, seeds).squeeze(2)
 
 
-class DeepCompression(Autoencoder):
+class DeepCompression(OfDiffusers):
     """Adapter for diffusers' `AutoencoderDC`, whose encoder returns the latents themselves."""
 
     @classmethod
@@ -143,12 +147,8 @@ class DeepCompression(Autoencoder):
         latent: Tensor = self.network.encode(image).latent
         return latent
 
-    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        sample: Tensor = self.network.decode(z).sample
-        return sample
 
-
-class Tiny(Autoencoder):
+class Tiny(OfDiffusers):
     """Adapter for diffusers' `AutoencoderTiny`, a small network that was trained to imitate another autoencoder.
 
     The network encodes into the latents of the diffusion model. Its configuration does not name the space of these
@@ -170,11 +170,10 @@ class Tiny(Autoencoder):
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         config = self.network.config
         own = self.space.to_diffusion(z) / config.scaling_factor + config.shift_factor
-        sample: Tensor = self.network.decode(own).sample
-        return sample
+        return super().decoded(own, image, mask, seeds)
 
 
-class Quantised(Autoencoder):
+class Quantised(OfDiffusers):
     """Adapter for diffusers' `VQModel`.
 
     The decoder replaces each position of the latents by the nearest entry of a codebook.
@@ -194,12 +193,8 @@ class Quantised(Autoencoder):
         latents: Tensor = self.network.encode(image).latents
         return latents
 
-    def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        sample: Tensor = self.network.decode(z).sample
-        return sample
 
-
-class Representation(Autoencoder):
+class Representation(OfDiffusers):
     """Adapter for diffusers' `AutoencoderRAE`, whose encoder is a network that was trained for recognition.
 
     The network returns pictures of one size only. Its encoder resizes a picture of any other size without a message,
@@ -222,8 +217,7 @@ class Representation(Autoencoder):
         return latent
 
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        sample: Tensor = self.network.decode(z).sample
-        return 2 * sample - 1
+        return 2 * super().decoded(z, image, mask, seeds) - 1
 
 
 class OwnDecoder(Autoencoder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,17 +17,13 @@ from bench.models.autoencoders.space import LatentSpace
 __all__ = ["Autoencoder", "Latents", "padded"]
 
 
+@dataclass(frozen=True, eq=False)
 class Latents:
     """Latents together with the space to which they belong, so that no decoder of another space gets them."""
 
-    def __init__(self, values: Tensor, space: LatentSpace) -> None:
-        """Set the values and the space.
-
-        Args:
-            values: B×C×h×w as the encoder of the space returns them: unscaled, and before `post_quant_conv`.
-            space: the space.
-        """
-        self.values, self.space = values, space
+    values: Tensor
+    """Latents B×C×h×w of the space's encoder, without any scaling and before `post_quant_conv`."""
+    space: LatentSpace
 
     def for_diffusion(self) -> Tensor:
         """Return the latents as a diffusion model of the space sees them."""
