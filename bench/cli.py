@@ -56,7 +56,9 @@ def _status(arguments: list[str]) -> int:
 
             _require_valid_job(sweep_jobs(sweep_words(overrides)))
             return run_sweep(overrides, run)
-        return run(overrides).status
+        status = run(overrides).status
+        _leave_other_processes()
+        return status
     except KeyboardInterrupt as interrupt:
         asked = isinstance(interrupt, TerminatedError)
         said = f"asked to end ({str(interrupt) or 'SIGTERM'})" if asked else "interrupted"
@@ -73,6 +75,13 @@ def _status(arguments: list[str]) -> int:
         status, message = known
         print(printable(f"bench: {message}"), file=sys.stderr)
         return status
+
+
+def _leave_other_processes() -> None:
+    """End the connection to the other processes that `torchrun` started, if the run has made one."""
+    module = sys.modules.get("bench.runtime.distributed")  # a command that loads no PyTorch has no connection
+    if module is not None:
+        module.World.leave()
 
 
 def _require_valid_job(jobs: Sequence[Job]) -> None:

@@ -47,7 +47,7 @@ from bench.evaluation.measure import prepare
 from bench.evaluation.sampling import NeededLatents, Sampling
 from bench.evaluation.scoring import Scoring
 from bench.evaluation.setup import Setup
-from bench.generation import inpainting
+from bench.generation import pipelines
 from bench.generation.compiling import compile_forward
 from bench.generation.decoding import Decoded
 from bench.generation.generator import image_batch, mask_batch
@@ -197,7 +197,7 @@ def our_generator(place: Place) -> InpaintingGenerator:
         found = stable_diffusion(device, channels=INPAINTING, small=place.sizes.small)
         return placed(found, precision_of(precision, device), device, autocast=precision == AUTOCAST)
 
-    with mock.patch.object(inpainting, "text_parts", parts):
+    with mock.patch.object(pipelines, "text_parts", parts):
         return InpaintingGenerator(
             "random",
             prompt="photograph of a beautiful empty scene",
@@ -405,8 +405,9 @@ def rehearsal(place: Place) -> tuple[Any, Any]:
     items = prepare(setup)
     world = World.join(device)
     store = Store(place.folder / "store")
+    generator = our_generator(place)
     sampling = Sampling(
-        our_generator(place), NeededLatents("random", 0, ()), store=store, device=device,
+        lambda: generator, NeededLatents("random", 0, ()), store=store, device=device,
         batches=_batches(place), world=world,
     )  # fmt: skip
     methods, measures = _methods(place), _measures(place)

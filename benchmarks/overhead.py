@@ -80,7 +80,7 @@ def outside(setup: Setup, items: Items, store: Path) -> tuple[float, float]:
     made: dict[str, Any] = {name: clock.around(getattr(generator, name)) for name in ("sample", "encode", "decodable")}
     with (
         mock.patch.multiple(generator, **made),
-        mock.patch.object(scoring, "image_of", clock.around(scoring.image_of)),
+        mock.patch.object(scoring, "awaited", clock.around(scoring.awaited)),
         mock.patch.multiple(Scorer, __init__=clock.around(Scorer.__init__), score=clock.around(Scorer.score)),
     ):
         seconds = run(setup, items, store)

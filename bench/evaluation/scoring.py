@@ -24,7 +24,7 @@ from bench.data.prepared import Items
 from bench.evaluation.batch_size import Batches, finished_one_later
 from bench.evaluation.sampling import Sampling, finite_items, forget_if_fresh, refuse_not_finite
 from bench.generation.generator import float_images, image_batch, mask_batch
-from bench.generation.method import Method, fitting
+from bench.generation.method import Method, awaited
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.features import Features, Piece
 from bench.metrics.measure import Arrays as Measured
@@ -251,7 +251,7 @@ class Scoring:
                 if row == TRUTH:
                     found |= {Cell(row, *unit): scorer.truth(unit.measure) for unit in units}
                     continue
-                image = fitting(begun.pop(row)(), batch)
+                image = awaited(begun.pop(row), batch)
                 fine[row] = finite_items(image)
                 try:
                     scores = scorer.score(unit_interval(image), units, decoded=self.methods[row].decodes)

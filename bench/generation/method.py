@@ -23,9 +23,9 @@ __all__ = [
     "Method",
     "UnfitImageError",
     "as_method",
+    "awaited",
     "chain",
     "checked_image",
-    "fitting",
     "image_of",
     "made_beforehand",
     "origin_of",
@@ -194,21 +194,20 @@ def image_of(method: Method, batch: Batch) -> Tensor:
         UnfitImageError: the method did not return floating-point images in the shape and on the device of
             `batch.image`.
     """
-    return fitting(method(batch), batch)
+    return awaited(partial(method, batch), batch)
 
 
-def fitting(found: object, batch: Batch) -> Tensor:
-    """Check the images that a method made for a batch, and return them as float32 without gradients.
+def awaited(begun: Callable[[], object], batch: Batch) -> Tensor:
+    """Wait for the images that a method has begun to make, and return them as `image_of` does.
 
     Args:
-        found: the return value of the method.
-        batch: the batch for which the method was called.
+        begun: result of `Method.begin` for the batch.
+        batch: the batch.
 
     Raises:
-        UnfitImageError: `found` is not a tensor of floating-point images in the shape and on the device of
-            `batch.image`.
+        UnfitImageError: the images are not floating-point images in the shape and on the device of `batch.image`.
     """
-    return checked_image(found, len(batch.ids), batch.image, "method").detach().float()
+    return checked_image(begun(), len(batch.ids), batch.image, "method").detach().float()
 
 
 def checked_image(found: object, count: int, like: Tensor | None, maker: str) -> Tensor:

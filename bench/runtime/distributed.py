@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -56,10 +57,22 @@ class World:
         if not distributed.is_initialized():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
             _sessions.clear()
+            if distributed.get_backend() == "gloo":
+                atexit.register(cls.leave)
         world = cls(distributed.get_rank(), distributed.get_world_size())
         if not _sessions:  # all processes join for the first time together
             _sessions.append(str(world.all_reduce_sum(secrets.randbits(62) if world.is_main_process else 0, device)))
         return replace(world, session=_sessions[0] if world.size > 1 else "")
+
+    @classmethod
+    def leave(cls) -> None:
+        """End the connection to the other processes, if there is one.
+
+        A process that exits while it is still connected by gloo is sometimes aborted, because threads of gloo run. With
+        NCCL, this function must not be called after a failure, because it could wait for a process that has ended.
+        """
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.destroy_process_group()
 
     @property
     def is_main_process(self) -> bool:
