@@ -263,7 +263,7 @@ def change_shown(found: Difference | DesignDifference | NotAvailable, style: Met
     low, high = (bound * style.scale for bound in found.ci95)
     few = f" {FEW}" if found.decided_by_few else ""
     decimals = style.decimals
-    return f"{found.value * style.scale:+z,.{decimals}f} [{low:z,.{decimals}f}, {high:z,.{decimals}f}]{few}"
+    return f"{found.value * style.scale:+,.{decimals}f} [{low:,.{decimals}f}, {high:,.{decimals}f}]{few}"
 
 
 def few_sources_note(table: Table) -> Iterator[str]:

@@ -219,7 +219,7 @@ def _moved(found: Difference | None, style: Metric) -> str:
     if found.value == 0 and found.stderr == 0:
         return "no change"
     decimals = _decimals(found.stderr, style)
-    return f"{found.value * style.scale:+z,.{decimals}f} ± {found.stderr * style.scale:,.{decimals}f}"
+    return f"{found.value * style.scale:+,.{decimals}f} ± {found.stderr * style.scale:,.{decimals}f}"
 
 
 def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
@@ -229,8 +229,8 @@ def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
     if isinstance(found, NotAvailable):
         return "none"
     decimals = _decimals(found.stderr, style)
-    low, high = (f"{bound * style.scale:+z,.{decimals}f}" for bound in found.ci95)
-    return f"{found.value * style.scale:+z,.{decimals}f} [{low}, {high}]"
+    low, high = (f"{bound * style.scale:+,.{decimals}f}" for bound in found.ci95)
+    return f"{found.value * style.scale:+,.{decimals}f} [{low}, {high}]"
 
 
 def _decimals(stderr: float, style: Metric) -> int:

@@ -339,9 +339,10 @@ def test_the_width_follows_columns_and_is_fixed_elsewhere(monkeypatch: pytest.Mo
     assert terminal().width == 160
 
 
-def test_a_number_that_rounds_to_zero_has_no_minus_sign() -> None:
+def test_only_a_difference_that_rounds_to_zero_keeps_its_sign() -> None:
+    """The sign of a bound says on which side of 0 it lies."""
     style = style_of("psnr")
     assert style is not None
-    tiny = Difference(-0.001, 0.001, (-0.002, 0.003), 0.5, sources=6, effective_sources=40.0, freedom=5.0)
-    assert change_shown(tiny, style) == "+0.00 [0.00, 0.00]"
+    tiny = Difference(-0.001, 0.001, (-0.002, -0.0001), 0.04, sources=6, effective_sources=40.0, freedom=5.0)
+    assert change_shown(tiny, style) == "-0.00 [-0.00, -0.00]"
     assert measured_shown(Measurement(-0.001), style) == "0.00"
