@@ -141,7 +141,9 @@ class External(Method):
                 _remove(made, item)
             wanted = set(ids) - state.found.keys()
             if wanted:
-                log.info("%s: the program runs on %d of %d items", self.name, len(wanted), len(ids))
+                log.info(
+                    "%s: running the program on the %d of %d items without a picture", self.name, len(wanted), len(ids)
+                )
                 try:
                     if self._names("{image}"):
                         self._run_each(folder, items, wanted, side)

@@ -328,7 +328,7 @@ def identity(node: Any, files: Mapping[str, str]) -> Any:
 
 
 def own_code(node: Any) -> dict[str, str]:
-    """Return an identification of the code of every external `_target_` in a part of a configuration.
+    """Identify the code behind every `_target_` in a part of a configuration that does not belong to this project.
 
     The result maps the name of each module or package to a hash or a version, as `bench.config.own_code.code_of` does.
     """

@@ -187,7 +187,7 @@ def accept_masks(
         generator: random generator for masks, squares and selection.
 
     Returns:
-        The part of the selected mask in its square, as uint8 of shape (S, S) with S = min(height, width); and the
+        The selected mask, cropped to its square, as uint8 of shape (S, S) with S = min(height, width); and the
             square as (left, top, side) in pixels of the image. The result is None if no mask is accepted, which
             happens to 1.7 % of square images. LaMa leaves such an image out.
     """

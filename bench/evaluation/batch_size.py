@@ -73,7 +73,7 @@ class Batches:
             items: items in the order in which they are processed.
             call: function that processes one batch. If a batch does not fit, it is called again with fewer of its
                 items.
-            probe: function that the probe calls to try batch sizes, instead of `call`; None to try them with `call`.
+            probe: function with which batch sizes are tried; None to try them with `call`.
 
         Yields:
             The result of `call` for each batch, in the order of the items.

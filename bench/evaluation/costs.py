@@ -78,7 +78,7 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 
 
 def _called_anew(method: Method, batch: Batch) -> torch.Tensor:
-    """Call a method on a copy of the batch that has no decoded images, so that the decoder is called again."""
+    """Call `method` with a copy of the batch without the decoded images, so that the decoder is called again."""
     return method(batch.again())
 
 

@@ -198,7 +198,7 @@ class Sampling:
         return self.batches.size or UNPROBED
 
     def latents_of(self, key: str) -> Arrays:
-        """Return the latents of a block by kind. Before, `run` must have been called for the items.
+        """Return the latents of a block, by their kind. `run` must have been called for the items first.
 
         If the store no longer has the latents, they are made again.
 

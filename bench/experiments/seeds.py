@@ -144,7 +144,7 @@ class SeedsExperiment:
     def _check(self) -> None:
         if self.config.stage not in STAGES:
             raise BadInputError(
-                f"stage: expected {' or '.join(STAGES)} for the experiment seeds, found {self.config.stage}"
+                f"stage: expected {' or '.join(STAGES)} for experiment=seeds, found {self.config.stage}"
             )
         if World.here().size > 1:
             raise BadInputError(f"seeds: expected a run with one process, found {World.here().size} processes")
@@ -183,14 +183,16 @@ class SeedsExperiment:
         return [seed for seed in dict.fromkeys(self.config.seeds) if seed != self.shipped["seed"]]
 
     def parts(self, seed: int) -> dict[str, Path]:
-        """Return the folder of each decoder that was trained with a seed. The key is the decoder's name in the profile.
+        """Return the folders of the decoders that were trained with the given seed.
+
+        The key of a folder is the decoder's name in the profile.
 
         For the shipped seed, these are the folders in `profile.decoders`. For any other seed, decoders whose training
         is not finished are left out.
 
         Raises:
-            BadInputError: a decoder was trained with another recipe than the shipped decoder. The difference between
-                the two would then not show the effect of the seed alone.
+            BadInputError: a decoder was trained with a recipe that differs from that of the shipped decoder of the same
+                name. The difference between the two would then not show the effect of the seed alone.
         """
         decoders = {name: Path(path) for name, path in self.config.profile.decoders.items()}
         if seed == self.shipped["seed"]:

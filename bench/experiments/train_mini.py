@@ -97,7 +97,10 @@ def train_mini(config: TrainMiniConfig) -> Results:
     for part in wanted:
         name, _, seed = part.partition("@")
         if name not in recipes or (seed and not seed.isdecimal()):
-            raise BadInputError(f"part: expected NAME or NAME@SEED, with one of {', '.join(recipes)}, found {part}")
+            raise BadInputError(
+                f"part: expected NAME or NAME@SEED, where NAME is one of {', '.join(recipes)} and SEED is a "
+                f"whole number; found {part}"
+            )
     out = Path(config.out or f"outputs/train_mini/seed{config.seed}")
     check_out(replace(config, out=str(out)))
     check_writable(config.paths.data, "paths.data")

@@ -167,7 +167,7 @@ def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
     """
     counts = list(dict.fromkeys(len(estimate.influence) for _, estimate in weighted))
     if len(counts) > 1:
-        raise ValueError(f"estimates must have the same items: found {' and '.join(map(str, counts))} items")
+        raise ValueError(f"estimates must have the same number of items, found {' and '.join(map(str, counts))}")
     changes = [weight * estimate.change for weight, estimate in weighted if estimate.change is not None]
     return Estimate(
         sum(weight * estimate.value for weight, estimate in weighted),

@@ -284,7 +284,7 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
         network = FeatureNetwork(settings["widths"], settings["heads"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInputError(
-            f"{folder / CONFIG}: expected the sizes of a feature network, found missing or wrong ones ({error})"
+            f"{folder / CONFIG}: expected the sizes of a feature network; some are missing or wrong ({error})"
         ) from None
     load_weights(network, folder / WEIGHTS)
     return network.eval()

@@ -128,7 +128,7 @@ def _check(frame: pandas.DataFrame) -> None:
         raise ValueError("the file has two entries for the same item and the same row of the table")
     for name in frame.columns.difference(KEYS):
         if frame[name].dtype != np.float32:
-            raise ValueError(f"{frame[name].dtype} in the column {name}, not float32")
+            raise ValueError(f"column {name}: the values are {frame[name].dtype}, not float32")
         if np.isinf(frame[name]).any():
             raise ValueError(f"a number that is not finite in the column {name}")
 

@@ -192,7 +192,7 @@ def test_a_check_lists_the_measurements_to_make_and_writes_nothing(
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["stage=score"], "stage: expected check or tabulate for the experiment seeds, found score"),
+        (["stage=score"], "stage: expected check or tabulate for experiment=seeds, found score"),
         (["seeds=[0,7]"], r"found no \*@7/part.json"),
         (["limit=8", f"card={SHIPPED}"], "card: expected a new folder, because limit=8 changes the tables"),
         (["profile.weights=nowhere"], "profile.weights: expected a folder that contains card.json, found no"),

@@ -182,7 +182,7 @@ def test_nothing_is_trained_if_nothing_can_be_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["nonsense", "base@x"])
 def test_an_unknown_part_is_named(tmp_path: Path, part: str) -> None:
     with pytest.raises(
-        BadInputError, match=f"part: expected NAME or NAME@SEED, with one of metric_features.*found {part}"
+        BadInputError, match=f"part: expected NAME or NAME@SEED, where NAME is one of metric_features.*found {part}"
     ):
         bench.run(["experiment=train_mini", f"part={part}", f"out={tmp_path / 'out'}"])
 

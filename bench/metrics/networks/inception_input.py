@@ -3,8 +3,8 @@
 Packages that report FID resize in different ways, and this changes the FID. Each way is called a flavour. The
 functions can also resize to other numbers of pixels than 299.
 
-- `lama` is the way of the paper's inpainting evaluation and of pytorch-fid. The source is advimman/lama at 786f593,
-  saicinpainting/evaluation/losses/fid/inception.py.
+- `lama` is the way of LaMa's evaluation, which the paper uses for inpainting, and of pytorch-fid. The source is
+  advimman/lama at 786f593, saicinpainting/evaluation/losses/fid/inception.py.
 - `torchfidelity` is the way of toshas/torch-fidelity at 0.4.0, interpolate_compat_tensorflow.py.
 - `clean` is the way of GaParmar/clean-fid at 0.1.35, resize.py (Parmar et al., "On aliased resizing and surprising
   subtleties in GAN evaluation", 2022).
