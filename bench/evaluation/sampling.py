@@ -198,7 +198,9 @@ class Sampling:
         return self.batches.size or UNPROBED
 
     def latents_of(self, key: str) -> Arrays:
-        """Return the latents of a block, by their kind. `run` must have been called for the items first.
+        """Return the latents of a block as a mapping from their kind to the array.
+
+        `run` must have been called for the items first.
 
         If the store no longer has the latents, they are made again.
 
