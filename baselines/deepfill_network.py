@@ -2,8 +2,9 @@
 
 See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019), section 3; the attention is that of Yu
 et al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes and tensor names equal
-those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py. That network uses the authors'
-converted weights (JiahuiYu/generative_inpainting, CC BY-NC 4.0), so it pads images like TensorFlow.
+those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py. Yu et al. trained the weights in
+TensorFlow (JiahuiYu/generative_inpainting, CC BY-NC 4.0), and they were converted for nipponjo's network. Therefore
+both that network and this one pad images like TensorFlow.
 """
 
 from __future__ import annotations

@@ -234,7 +234,7 @@ def _check_array(what: str, values: object, count: int) -> None:
             f"{what}: expected finite values, or NaN for an item that cannot be measured, found infinite values"
         )
     if values.ndim == 1 and np.isnan(values).all():
-        log.warning("%s: the value is NaN, which means that the measure could not measure the only trial item", what)
+        log.warning("%s: the value is NaN, because the measure has no value for the only item of the trial", what)
 
 
 def _sizes(shape: Sequence[int]) -> str:

@@ -46,7 +46,7 @@ class SensitivityExperiment:
     """An experiment that measures a table's rows in the table's own way, and again for each of `metrics.choices`."""
 
     def __init__(self, config: MeasuringConfig, overrides: Sequence[str]) -> None:
-        """Set the configuration and the overrides, and add the measures of the choices to the table's measures.
+        """Set the configuration and the overrides, and add the measures that the choices need to the table's measures.
 
         Raises:
             BadInputError: a choice is invalid. The message names its key.

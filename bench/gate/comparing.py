@@ -95,7 +95,7 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
 
     An experiment or a row that only the old side has is a problem. If only the new side has it, there is a note. In the
     rows that both sides have, a metric or a cost that only one side has is a problem. If the new side is the run of a
-    single table, only this table is compared. It is then a problem if the old side does not have this table.
+    single table, only this table is compared. If the old side does not have this table, that is a problem.
 
     Args:
         new: run or runs to judge.

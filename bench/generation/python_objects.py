@@ -1,4 +1,4 @@
-"""Rows of a table that are objects of the Python program which calls `bench.run`, such as modules.
+"""Rows of a table that are objects, such as a `torch.nn.Module`, in the Python program that calls `bench.run`.
 
 Each object becomes an option of Hydra's group `row`, like the file of any other row, and an override chooses it. In
 this option, the function `python_object` stands for the object. Its arguments are the name of the object's class or

@@ -1,4 +1,4 @@
-"""First stages: the networks that encode pictures into the latents for decoders (paper, section 3.1 and appendix B)."""
+"""First stages: networks that encode pictures into the latents that decoders read (paper, section 3.1, appendix B)."""
 
 from __future__ import annotations
 

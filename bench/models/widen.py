@@ -85,7 +85,8 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
         )
     if new.layers < old.layers or (old.conditioned and not new.conditioned):
         raise ValueError(
-            f"expected a decoder with at least the layers and the branch of the smaller one, {old}, found {new}"
+            f"expected at least as many layers as the smaller decoder ({old}), and a branch if that decoder has one, "
+            f"found {new}"
         )
     for before, after in zip(old.channels, new.channels, strict=True):
         if after < before or after * old.groups != before * new.groups:

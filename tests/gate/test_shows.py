@@ -98,7 +98,7 @@ def test_half_the_items_are_inconclusive(old: Path, capsys: pytest.CaptureFixtur
     status, shown = ends(capsys, run(old.parent, "half", f"limit={ITEMS // 2}"), old, "--margin", BUSY)
     assert status == CANNOT_TELL
     assert "manifest: expected" in shown
-    assert f"({ITEMS} and {ITEMS // 2} items)" in shown
+    assert f"the old run has {ITEMS} items and the new run has {ITEMS // 2}" in shown
 
 
 @pytest.mark.blackbox

@@ -88,8 +88,8 @@ def test_every_new_weight_can_learn() -> None:
     [
         ({"channels": (24, 48, 96), "groups": 4}, "16 channels in 4 groups and 24 channels in 4 groups"),
         ({"channels": (16, 32), "groups": 4}, "levels, found 3 and 2"),
-        ({**SMALL, "layers": 1}, "expected a decoder with at least the layers and the branch"),
-        ({**SMALL, "conditioned": False}, "expected a decoder with at least the layers and the branch"),
+        ({**SMALL, "layers": 1}, "expected at least as many layers as the smaller decoder"),
+        ({**SMALL, "conditioned": False}, "expected at least as many layers as the smaller decoder"),
     ],
 )
 def test_decoders_that_do_not_fit_are_refused(overrides: dict[str, object], message: str) -> None:

@@ -107,7 +107,7 @@ class Flavour:
     protocol: Mapping[str, str]
 
     def resize(self, side: int) -> str:
-        """Return the text that describes this way of resizing in a protocol, with `side` pixels in place of 299."""
+        """Return the text with which a protocol describes this way of resizing, with `side` pixels in place of 299."""
         return f"{self.protocol['resize'].removesuffix(str(SIDE))}{side}"
 
 
