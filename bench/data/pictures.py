@@ -326,7 +326,7 @@ def _upper_bits(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I"):
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 0xFFFF:
-            raise _RefusedError("expected pixel values of at most 16 bits, found larger values")
+            raise _RefusedError(f"expected pixel values from 0 to {0xFFFF}, found {levels.min()} to {levels.max()}")
         return Image.fromarray((levels >> 8).astype(np.uint8))
     if picture.mode not in PLAIN_MODES:
         raise _RefusedError(f"expected a picture in grey, RGB, CMYK or YCbCr, found the colour mode {picture.mode}")

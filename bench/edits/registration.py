@@ -86,17 +86,17 @@ def register(truth: Grey, edited: Grey, known: npt.NDArray[np.bool_]) -> Registr
 def _refine(
     truth: Grey, edited: Grey, used: npt.NDArray[np.bool_], start: tuple[float, float, float]
 ) -> tuple[float, float, float, float] | None:
-    """Improve an estimate on one copy of the true picture and one copy of the edited picture.
+    """Improve an estimate of shift and zoom by comparing reduced copies of the two pictures.
 
     Args:
-        truth: copy of the true picture, H×W.
-        edited: copy of the edited picture, H×W.
+        truth: reduced copy of the true picture, H×W.
+        edited: reduced copy of the edited picture, H×W.
         used: H×W booleans, True for the pixels that are compared.
         start: the estimate so far: shift to the right and shift downwards, in pixels of the copies, and zoom.
 
     Returns:
         The new shift to the right and downwards, in pixels of the copies, the new zoom, and the explained share; see
-            `Registration`. None if no estimate is accepted.
+            `Registration`. None if the result is not accepted.
     """
     height, width = truth.shape
     y, x = (axis.astype(np.float32) for axis in np.mgrid[:height, :width])

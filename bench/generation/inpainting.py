@@ -46,9 +46,10 @@ class InpaintingGenerator(LatentDiffusion):
     item separately in both cases.
     """
     precision: InitVar[str] = "float32"
-    """Precision of the UNet and the text encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
+    """Precision of the UNet and the text encoder: `float32`, `bfloat16`, `float16` or `autocast`.
 
-    With `autocast` on a GPU, only the UNet computes in half precision, and all weights stay in float32.
+    `float16` is allowed only on a GPU. With `autocast`, all weights stay in float32, and on a GPU, the UNet alone
+    computes in half precision.
     """
     tokenizer: InitVar[str | None] = None
     """Folder or hub id of CLIP's tokenizer; None for the pipeline's own, or for CLIP's own if `pipeline` is a file."""

@@ -56,8 +56,9 @@ class PaintByExampleGenerator(LatentDiffusion):
             device: device on which all networks run.
             mask_resize: way to resize masks to the latents' size. `bilinear` gives soft edges as in the original
                 program, `nearest` gives hard edges as in diffusers.
-            precision: precision of the UNet and the image encoder: `float32`, `bfloat16`, or `float16` on a GPU only.
-                With `autocast` on a GPU, only the UNet computes in half precision.
+            precision: precision of the UNet and the image encoder: `float32`, `bfloat16`, `float16` or `autocast`.
+                `float16` is allowed only on a GPU. With `autocast`, all weights stay in float32, and on a GPU, the UNet
+                alone computes in half precision.
             vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
 
         Raises:

@@ -110,8 +110,9 @@ class Measurement:
         """Lower and upper end of the 95 % interval; None if there is no value or no standard error.
 
         The interval uses Student's distribution. If the value's distribution is skewed, the interval is longer on the
-        side of the long tail. A ratio of quantities that are never negative cannot be 0 or less. If its interval
-        reaches 0, the interval of its logarithm is used instead.
+        side of the long tail. A ratio of two quantities that are never negative cannot be negative. If the value
+        of such a ratio is above 0, but the lower end of its interval is not, the interval is computed for the logarithm
+        of the ratio, and its ends are converted back. Both ends are then above 0.
         """
         if self.value is None or self.spread is None:
             return None
