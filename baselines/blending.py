@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -32,7 +32,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from baselines.wrapper import Over
-from bench.generation.method import Batch, Method
+from bench.generation.method import Batch, Method, image_of
 
 __all__ = ["LaplacianBlend", "PoissonBlend"]
 
@@ -67,14 +67,13 @@ class Blend(Over):
         raise NotImplementedError
 
     def begin(self, batch: Batch) -> Callable[[], Tensor]:
-        painted = self.of(batch)
-        tasks = [
-            _threads().submit(self._corrected, *one) for one in zip(batch.image, painted, batch.mask[:, 0], strict=True)
-        ]
+        painted = image_of(self.of, batch)
+        parts = zip(batch.image, painted, batch.mask[:, 0], strict=True)
+        tasks = _Tasks([_threads().submit(self._corrected, *part) for part in parts])
 
         def wait() -> Tensor:
-            corrections = np.stack([task.result() for task in tasks])
-            return self.blended(batch, painted, torch.from_numpy(corrections).permute(0, 3, 1, 2).to(painted))
+            corrections = torch.from_numpy(tasks.results()).permute(0, 3, 1, 2)
+            return self.blended(batch, painted, corrections.to(painted))
 
         return wait
 
@@ -93,9 +92,30 @@ class Blend(Over):
         return self.correction(difference, (mask > 0).cpu().numpy())
 
 
+class _Tasks:
+    """The corrections of one batch. If nobody waits for them any more, those that have not begun are cancelled.
+
+    This happens after an error or an interrupt. Without it, the process would finish all of them before it ends.
+    """
+
+    def __init__(self, futures: list[Future[Picture]]) -> None:
+        self._futures = futures
+
+    def results(self) -> Picture:
+        """Wait for all corrections, and return them as B×H×W×3."""
+        return np.stack([future.result() for future in self._futures])
+
+    def __del__(self) -> None:
+        for future in self._futures:
+            future.cancel()
+
+
 @cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1), "blend")
+
+
+os.register_at_fork(after_in_child=_threads.cache_clear)  # a forked process has no threads
 
 
 class PoissonBlend(Blend):

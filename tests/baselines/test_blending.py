@@ -1,7 +1,7 @@
 """Tests of Poisson and Laplacian blending: the seam, the known pixels and the independence of the hole's original."""
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from baselines import blending
 from baselines.blending import LaplacianBlend, PoissonBlend
-from bench.generation.method import Batch
+from bench.generation.method import Batch, UnfitImageError
 from tests.baselines.pictures import Painted, batch_of, noise, scene, with_other_hole
 
 
@@ -317,3 +317,32 @@ def test_an_error_in_a_thread_reaches_the_caller(batch: Batch) -> None:
     wait = Failing(Painted(batch.image)).begin(batch)
     with pytest.raises(MemoryError, match="pretended"):
         wait()
+
+
+@pytest.mark.blackbox
+def test_corrections_that_nobody_waits_for_are_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    go_on = Event()
+
+    class Waiting(PoissonBlend):
+        def correction(self, difference: Picture, hole: npt.NDArray[np.bool_]) -> Picture:
+            begun.append(1)
+            go_on.wait(60)
+            return difference
+
+    made = scene(count=8)
+    with ThreadPoolExecutor(1) as threads:
+        monkeypatch.setattr(blending, "_threads", lambda: threads)
+        wait = Waiting(Painted(made.image)).begin(made)
+        del wait
+        go_on.set()
+    assert len(begun) <= 1
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("blend", [PoissonBlend, LaplacianBlend])
+def test_images_of_another_shape_are_refused_before_they_are_blended(
+    blend: type[PoissonBlend | LaplacianBlend], batch: Batch
+) -> None:
+    with pytest.raises(UnfitImageError, match="expected an image 2×3×40×48 from the method, found 2×1×40×48"):
+        blend(Painted(batch.image[:, :1]))(batch)

@@ -330,3 +330,105 @@ def test_the_spaces_of_known_convention_have_different_names_and_are_recognised(
     for name, space in KNOWN.items():
         assert space.name == name
         assert known_name(LatentSpace(**{**vars(space), "name": ""})) == name
+
+
+def changed(folder: Path, kind: str, **settings: object) -> Path:
+    """Write a tiny autoencoder, and change settings in its `config.json` afterwards."""
+    tiny_autoencoder(kind).save_pretrained(folder)
+    file = folder / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+    return folder
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        ("kl4", {"scaling_factor": 0}, "scaling_factor: expected a number other than 0, found 0"),
+        ("kl4", {"scaling_factor": None}, "scaling_factor: expected a number, found None"),
+        ("dc", {"scaling_factor": "0.5"}, "scaling_factor: expected a number, found '0.5'"),
+        ("consistency", {"scaling_factor": None}, "scaling_factor: expected a number, found None"),
+        ("tiny", {"scaling_factor": None}, "expected settings with which the network encodes and decodes a picture"),
+        ("rae", {"scaling_factor": 0}, "expected settings that give finite values, found NaN or infinite ones"),
+        ("kl4_by_channel", {"latents_std": [0, 1, 1, 1]}, "expected standard deviations of latents above 0, found 0"),
+        ("kl4_by_channel", {"latents_mean": [0.5]}, "expected 4 finite means of latents, found 1"),
+        ("wan", {"latents_mean": None}, "expected settings with which the network encodes and decodes a picture"),
+        ("wan", {"scale_factor_spatial": 4}, r"expected latents \(1, 16, 2, 2\) and a picture"),
+        (
+            "kl4",
+            {"use_quant_conv": False},
+            "expected only weights of the network that config.json describes, found also",
+        ),
+        ("kl4", {"mid_block_add_attention": False}, "expected only weights of the network that config.json describes"),
+    ],
+)
+def test_a_configuration_that_cannot_be_right_is_refused(
+    tmp_path: Path, kind: str, settings: dict[str, object], said: str
+) -> None:
+    with pytest.raises(BadInputError, match=said):
+        load_autoencoder(changed(tmp_path, kind, **settings), space=SPACES.get(kind, ""))
+
+
+@pytest.mark.blackbox
+def test_a_shard_without_a_tensor_of_the_index_is_refused(tmp_path: Path) -> None:
+    tiny_autoencoder("kl4").save_pretrained(tmp_path, max_shard_size="40KB")
+    for file in sorted(tmp_path.glob("*-of-*.safetensors")):
+        whole = load_file(file)
+        for name in list(whole)[::8]:
+            save_file({key: value for key, value in whole.items() if key != name}, file, {"format": "pt"})
+            with pytest.raises(BadInputError, match=f"expected the tensor {name}, which .* names, found none"):
+                load_autoencoder(tmp_path)
+        save_file(whole, file, {"format": "pt"})
+    load_autoencoder(tmp_path)
+
+
+@pytest.mark.blackbox
+def test_a_known_space_with_another_scaling_is_refused(tmp_path: Path) -> None:
+    kind, settings = SETTINGS["kl4"]
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+    deep = {**settings, **blocks, "block_out_channels": (4,) * 4, "scaling_factor": 0.13025}
+    getattr(diffusers, kind)(**deep).save_pretrained(tmp_path)
+    assert load_autoencoder(tmp_path).space.name == "sdxl"
+    with pytest.raises(
+        BadInputError, match=r"expected the scaling of the space sd1 .*, found another \(0\.13025, shift 0\)"
+    ):
+        load_autoencoder(tmp_path, space="sd1")
+
+
+@pytest.mark.blackbox
+def test_an_own_decoder_with_nan_weights_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    decoder = build_decoder("vanilla", channels=(8, 8), layers=1, groups=4)
+    torch.nn.init.constant_(decoder.conv_in.weight, torch.nan)
+    save_decoder(decoder, tmp_path)
+    with pytest.raises(BadInputError, match=r"expected finite weights, found NaN or infinite ones in conv_in\.weight"):
+        load_autoencoder(tmp_path, encoder=folders["kl4"])
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (torch.zeros(3, 32, 32), "pictures: expected a tensor N×3×N×N, found 3×32×32"),
+        (torch.zeros(2, 1, 32, 32), "pictures: expected a tensor N×3×N×N, found 2×1×32×32"),
+        (torch.zeros(0, 3, 32, 32), "pictures: expected a tensor N×3×N×N, found 0×3×32×32"),
+        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), "pictures: expected a float tensor N×3×N×N, found uint8"),
+        (torch.zeros(2, 3, 32, 32).numpy(), "pictures: expected a float tensor N×3×N×N, found ndarray"),
+    ],
+)
+def test_other_pictures_are_refused(folders: dict[str, Path], given: Any, said: str) -> None:
+    with pytest.raises(BadInputError, match=said):
+        loaded(folders, "kl4").encode(given)
+
+
+@pytest.mark.blackbox
+def test_latents_images_and_masks_of_other_shapes_are_refused(folders: dict[str, Path]) -> None:
+    rae, asymmetric = loaded(folders, "rae"), loaded(folders, "asymmetric")
+    with pytest.raises(BadInputError, match="latents: expected a tensor N×64×2×2, found 1×64×4×4"):
+        rae.decode(Latents(torch.zeros(1, 64, 4, 4), rae.space))
+    z, image = asymmetric.encode(pictures()), pictures()
+    with pytest.raises(BadInputError, match="mask: expected a tensor 2×1×32×32, found 1×1×32×32"):
+        asymmetric.decode(z, image, torch.zeros(1, 1, SIDE, SIDE))
+    with pytest.raises(BadInputError, match="image: expected a tensor 2×3×32×32, found 2×3×16×16"):
+        asymmetric.decode(z, pictures(16), torch.zeros(2, 1, SIDE, SIDE))
+    with pytest.raises(BadInputError, match="image, mask: expected both or none of them, found only one"):
+        asymmetric.decode(z, image)

@@ -77,7 +77,7 @@ class Autoencoder(nn.Module, ABC):
         Raises:
             BadInputError: a side does not fit.
         """
-        self._check_sides(image)
+        self._check_pictures(image)
         return Latents(self.encoded(image), self.space)
 
     @torch.no_grad()
@@ -100,10 +100,7 @@ class Autoencoder(nn.Module, ABC):
         Raises:
             BadInputError: the latents are of another space; or an argument that the decoder needs is missing.
         """
-        if z.space.name != self.space.name:
-            raise BadInputError(f"latents: expected those of the space {self.space.name}, found {z.space.name}")
-        if self.conditioned and (image is None) != (mask is None):
-            raise BadInputError("image, mask: expected both or none of them, found only one")
+        self._check_latents(z, image, mask)
         if self.stochastic and len(seeds) != len(z.values):
             raise BadInputError(f"seeds: expected one for each of {len(z.values)} items, found {len(seeds)}")
         return self.decoded(z.values, image, mask, seeds)
@@ -116,7 +113,8 @@ class Autoencoder(nn.Module, ABC):
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         """Return the pictures of latents of this space, with the arguments of `decode`, which are checked."""
 
-    def _check_sides(self, image: Tensor) -> None:
+    def _check_pictures(self, image: Tensor) -> None:
+        _check_tensor("pictures", image, (None, 3, None, None))
         height, width = image.shape[-2:]
         if self.side is not None and (height, width) != (self.side, self.side):
             raise BadInputError(f"pictures: expected {self.side}×{self.side} pixels, found {width}×{height}")
@@ -125,6 +123,37 @@ class Autoencoder(nn.Module, ABC):
                 f"pictures: expected sides that are multiples of {self.divisor}, found {width}×{height}; pad them "
                 "first, or crop them"
             )
+
+    def _check_latents(self, z: Latents, image: Tensor | None, mask: Tensor | None) -> None:
+        if z.space.name != self.space.name:
+            raise BadInputError(f"latents: expected those of the space {self.space.name}, found {z.space.name}")
+        side = None if self.side is None else self.side // self.space.factor
+        _check_tensor("latents", z.values, (None, self.space.channels, side, side))
+        if not self.conditioned:
+            return
+        if (image is None) != (mask is None):
+            raise BadInputError("image, mask: expected both or none of them, found only one")
+        if image is not None and mask is not None:
+            count, height, width = len(z.values), *(self.space.factor * size for size in z.values.shape[-2:])
+            _check_tensor("image", image, (count, 3, height, width))
+            _check_tensor("mask", mask, (count, 1, height, width))
+
+
+def _check_tensor(name: str, found: object, shape: tuple[int | None, ...]) -> None:
+    """Require a float32, float16 or bfloat16 tensor of a shape, in which None allows any size above 0.
+
+    Raises:
+        BadInputError: the object is not such a tensor.
+    """
+    wanted = "×".join("N" if size is None else str(size) for size in shape)
+    if not isinstance(found, Tensor) or found.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+        kind = str(found.dtype).removeprefix("torch.") if isinstance(found, Tensor) else type(found).__name__
+        raise BadInputError(f"{name}: expected a float tensor {wanted}, found {kind}")
+    fits = found.ndim == len(shape) and found.numel() > 0
+    if not fits or any(size not in (None, own) for size, own in zip(shape, found.shape, strict=True)):
+        raise BadInputError(
+            f"{name}: expected a tensor {wanted}, found {'×'.join(map(str, found.shape)) or 'one number'}"
+        )
 
 
 def padded(image: Tensor, divisor: int) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name
 from bench.models.checkpoints import OWN, load_decoder, network_settings
+from bench.models.weight_headers import read_header
 from bench.runtime.libraries import quiet
+from bench.runtime.strict_json import read_json
 
 __all__ = ["load_autoencoder"]
 
@@ -43,7 +46,9 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     if kind == OWN:
         if encoder is None:
             raise BadInputError(f"{path}: encoder: expected the folder of an autoencoder, because {OWN} has no encoder")
-        return OwnDecoder(load_decoder(path), load_autoencoder(encoder, space=space))
+        decoder = load_decoder(path)
+        _require_finite(decoder.state_dict(), path)
+        return OwnDecoder(decoder, load_autoencoder(encoder, space=space))
     if kind not in ADAPTERS:
         raise BadInputError(
             f"{path / 'config.json'}: _class_name: expected one of {', '.join((*ADAPTERS, OWN))}, found {kind}; "
@@ -74,8 +79,60 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
         raise BadInputError(
             f"{path}: expected all weights of {kind}, found none for {_first(sorted(found['missing_keys']))}"
         )
+    if found["unexpected_keys"]:  # diffusers ignores such weights
+        raise BadInputError(
+            f"{path}: expected only weights of the network that config.json describes, found also "
+            f"{_first(sorted(found['unexpected_keys']))}"
+        )
+    _require_whole_shards(path)
     _require_finite(network.state_dict(), path)
-    return adapter(network, _space(adapter, network, space, path))
+    try:
+        described = _space(adapter, network, space, path)
+        autoencoder = adapter(network, described)
+        _require_working(autoencoder)
+    except BadInputError:
+        raise
+    except Exception as error:  # a value of another type can fail anywhere
+        raise BadInputError(
+            f"{path / 'config.json'}: expected settings with which the network encodes and decodes a picture, found an "
+            f"error: {error}"
+        ) from error
+    return autoencoder
+
+
+def _require_whole_shards(path: Path) -> None:
+    """Require that every file of a divided network has the tensors that the index names.
+
+    Raises:
+        BadInputError: a file lacks a tensor. Diffusers would use whatever is in the memory in its place.
+    """
+    for index in path.glob("*.index.json"):
+        stored: dict[str, set[str]] = {}
+        for name, file in read_json(index)["weight_map"].items():
+            if file not in stored:
+                stored[file] = set(read_header(path / file))
+            if name not in stored[file]:
+                raise BadInputError(f"{path / file}: expected the tensor {name}, which {index.name} names, found none")
+
+
+def _require_working(autoencoder: Autoencoder) -> None:
+    """Encode and decode one small picture, and require finite values in the expected shapes.
+
+    Raises:
+        BadInputError: the shapes or the values are wrong.
+    """
+    space, side = autoencoder.space, autoencoder.side or 2 * autoencoder.divisor
+    z = autoencoder.encode(torch.zeros(1, 3, side, side))
+    expected = (1, space.channels, side // space.factor, side // space.factor)
+    decoded = autoencoder.decode(z, seeds=(0,) if autoencoder.stochastic else ())
+    shapes = tuple(z.values.shape), tuple(decoded.shape)
+    if shapes != (expected, (1, 3, side, side)):
+        raise BadInputError(
+            f"config.json: expected latents {expected} and a picture {(1, 3, side, side)}, found {shapes[0]} and "
+            f"{shapes[1]}"
+        )
+    if not all(bool(torch.isfinite(values).all()) for values in (z.values, z.for_diffusion(), decoded)):
+        raise BadInputError("config.json: expected settings that give finite values, found NaN or infinite ones")
 
 
 def _first(names: Sequence[str]) -> str:
@@ -96,6 +153,7 @@ def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> L
         BadInputError: the network needs a known name, or its latents have other sizes than those of the named space.
     """
     own = adapter.space_of(network)
+    _require_valid(own, path)
     known = KNOWN.get(name)
     if adapter.imitates:
         if known is None:
@@ -109,7 +167,31 @@ def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> L
             f"{path}: expected {known.channels} channels and the factor {known.factor} of the space {name}, found "
             f"{own.channels} channels and the factor {own.factor}"
         )
+    if known is not None and known_name(own) != name:
+        raise BadInputError(
+            f"{path}: expected the scaling of the space {name} ({known.scale:g}, shift {known.shift:g}), found another "
+            f"({own.scale:g}, shift {own.shift:g})"
+        )
     return replace(own, name=name or known_name(own) or _name_of_weights(network))
+
+
+def _require_valid(space: LatentSpace, path: Path) -> None:
+    """Require that the numbers by which latents are scaled are usable.
+
+    Raises:
+        BadInputError: a number is missing, not finite, or 0 where that has no meaning; or there are too few of them.
+    """
+    place, count = path / "config.json", space.channels * space.patch**2
+    for key, number in (("scaling_factor", space.scale), ("shift_factor", space.shift)):
+        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+            raise BadInputError(f"{place}: {key}: expected a number, found {number!r}")
+    if space.scale == 0:
+        raise BadInputError(f"{place}: scaling_factor: expected a number other than 0, found 0")
+    for what, numbers in (("means", space.mean), ("standard deviations", space.deviation)):
+        if numbers and (len(numbers) != count or not all(math.isfinite(number) for number in numbers)):
+            raise BadInputError(f"{place}: expected {count} finite {what} of latents, found {len(numbers)}: {numbers}")
+    if any(number <= 0 for number in space.deviation):
+        raise BadInputError(f"{place}: expected standard deviations of latents above 0, found {min(space.deviation)}")
 
 
 def _name_of_weights(network: Any) -> str:
