@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.checking.assets import Asset
 from bench.checking.inspection import Problem
+from bench.runtime.text import few
 
 __all__ = ["gigabytes", "report"]
 
@@ -38,13 +39,13 @@ def _entry(number: int, problem: Problem) -> Iterator[str]:
         # One line with the key first, because the user chose this path.
         yield f"{number}. {problem.keys[0]}: {_at(problem)}" if problem.keys else f"{number}. {problem.said}"
         if problem.keys[1:]:
-            yield from _field("same path", _some(problem.keys[1:]))
+            yield from _field("same path", few(problem.keys[1:], SHOWN))
     else:
         yield from textwrap.wrap(f"{number}. {asset.name}: {asset.what}", WIDTH, subsequent_indent="   ")
         place = f"{problem.place}: {problem.said}"
         yield from _field("looked at", place)
         yield from _field("set by", f"paths.{asset.name}=PATH or {asset.variable}=PATH")
-        yield from _field("named by", _some(problem.keys))
+        yield from _field("named by", few(problem.keys, SHOWN))
     if problem.experiments:
         yield from _field("needed by", ", ".join(problem.experiments))
     if asset is not None:
@@ -56,11 +57,6 @@ def _at(problem: Problem) -> str:
     if problem.missing:
         return problem.said.replace("nothing there", f"nothing at {problem.place}", 1)
     return f"{problem.place}: {problem.said}"
-
-
-def _some(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return ", ".join(keys[:SHOWN]) + more
 
 
 def _facts(asset: Asset, place: str) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from typing_extensions import TypedDict
 
 from bench.errors import BadInputError
 from bench.runtime.strict_json import checked, parse_json
+from bench.runtime.text import few
 
 __all__ = [
     "existing_folder",
@@ -31,7 +32,6 @@ __all__ = [
     "source_notes",
 ]
 
-SHOWN = 5
 NOTES = ("sources.jsonl", "scenes.jsonl")
 BEGINNINGS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """Byte order marks, each with the encoding of a text that begins with it."""
@@ -67,12 +67,6 @@ def names_sha256(names: Iterable[str]) -> str:
     The names are joined by line feeds, so the order of the names matters.
     """
     return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-def few(names: Sequence[str]) -> str:
-    """Return a text with the first five names and, if there are more, the number of the remaining names."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def inside(root: Path, name: str, *, listed_in: Path) -> Path:

@@ -8,12 +8,13 @@ or a spreadsheet.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas
 
-__all__ = ["as_line", "csv_text", "one_line", "printable"]
+__all__ = ["as_line", "csv_text", "few", "one_line", "printable"]
 
 _COMMAND = re.compile(r":(?=:)|#(?=#\w*\[)")
 """Pattern of the first character of `::` and of `##word[`.
@@ -22,6 +23,12 @@ At the start of a line, a build server of GitHub, Azure or TeamCity takes such t
 """
 _FORMULA = ("=", "+", "-", "@")
 """Characters that make a spreadsheet read a text as a formula if the text begins with one of them."""
+
+
+def few(names: Sequence[str], most: int = 5) -> str:
+    """Return a text with the first names, at most `most`, and, if there are more, the number of the remaining names."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def printable(text: str) -> str:

@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 from bench.errors import READ_ONLY, BadInputError
 from bench.runtime.files import write_json
 from bench.runtime.strict_json import read_json_as
+from bench.runtime.text import few
 from bench.store.putting_aside import DAMAGED, put_aside
 
 __all__ = ["FILES", "KINDS", "MARKER", "Named", "Role", "check_store", "is_note", "is_store", "mark_store", "named"]
@@ -195,11 +196,10 @@ def check_store(root: Path) -> None:
         if not _has_marker(root) and root.is_dir():
             foreign_paths = [one.path for one in named(root) if one.role is Role.FOREIGN]
             if foreign_paths:
-                names = ", ".join(str(path.relative_to(root)) for path in foreign_paths[:SHOWN])
-                more = f" and {len(foreign_paths) - SHOWN} more" if len(foreign_paths) > SHOWN else ""
+                names = few([str(path.relative_to(root)) for path in foreign_paths], SHOWN)
                 raise BadInputError(
                     "paths.store: expected a store, an empty folder or a new folder, found other files "
-                    f"({names}{more}) in {root}, but no file {MARKER}, which every store has; name another folder, or "
+                    f"({names}) in {root}, but no file {MARKER}, which every store has; name another folder, or "
                     "move these files away"
                 )
     except (OSError, ValueError) as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from bench.models.checkpoints import OWN, load_decoder, network_settings
 from bench.models.weight_headers import read_header
 from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
+from bench.runtime.text import few
 
 __all__ = ["load_autoencoder"]
 
@@ -77,19 +78,19 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
         raise BadInputError(f"{path}: the autoencoder does not load ({error})") from error
     if found["missing_keys"]:  # diffusers leaves such weights random
         raise BadInputError(
-            f"{path}: expected all weights of {kind}, found none for {_first(sorted(found['missing_keys']))}"
+            f"{path}: expected all weights of {kind}, found none for {few(sorted(found['missing_keys']))}"
         )
     if found["unexpected_keys"]:  # diffusers ignores such weights
         raise BadInputError(
             f"{path}: expected only weights of the network that config.json describes, found also "
-            f"{_first(sorted(found['unexpected_keys']))}"
+            f"{few(sorted(found['unexpected_keys']))}"
         )
     _require_whole_shards(path)
     _require_finite(network.state_dict(), path)
     try:
         described = _space(adapter, network, space, path)
         autoencoder = adapter(network, described)
-        _require_working(autoencoder)
+        _require_working(autoencoder, path / "config.json")
     except BadInputError:
         raise
     except Exception as error:  # a value of another type can fail anywhere
@@ -115,7 +116,7 @@ def _require_whole_shards(path: Path) -> None:
                 raise BadInputError(f"{path / file}: expected the tensor {name}, which {index.name} names, found none")
 
 
-def _require_working(autoencoder: Autoencoder) -> None:
+def _require_working(autoencoder: Autoencoder, config: Path) -> None:
     """Encode and decode one small picture, and require finite values in the expected shapes.
 
     Raises:
@@ -128,22 +129,17 @@ def _require_working(autoencoder: Autoencoder) -> None:
     shapes = tuple(z.values.shape), tuple(decoded.shape)
     if shapes != (expected, (1, 3, side, side)):
         raise BadInputError(
-            f"config.json: expected latents {expected} and a picture {(1, 3, side, side)}, found {shapes[0]} and "
+            f"{config}: expected latents {expected} and a picture {(1, 3, side, side)}, found {shapes[0]} and "
             f"{shapes[1]}"
         )
     if not all(bool(torch.isfinite(values).all()) for values in (z.values, z.for_diffusion(), decoded)):
-        raise BadInputError("config.json: expected settings that give finite values, found NaN or infinite ones")
-
-
-def _first(names: Sequence[str]) -> str:
-    """Return a text with the first three names and, if there are more, the number of the remaining names."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        raise BadInputError(f"{config}: expected settings that give finite values, found NaN or infinite ones")
 
 
 def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     broken = [name for name, values in tensors.items() if not bool(torch.isfinite(values).all())]
     if broken:
-        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {_first(broken)}")
+        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
 
 
 def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> LatentSpace:
