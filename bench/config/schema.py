@@ -22,6 +22,7 @@ __all__ = [
     "EXPORT",
     "FETCH",
     "FIGURES",
+    "PRECISIONS",
     "REHEARSAL",
     "REHEARSAL_NOTE",
     "STAGES",
@@ -33,14 +34,17 @@ __all__ = [
     "DecoderSpec",
     "FigureSpec",
     "Gate",
+    "HubFiles",
     "MeasureSpec",
     "MetricSpec",
     "Metrics",
     "MiniModels",
     "Profile",
+    "ProtocolSpec",
     "RehearsalSpec",
     "Row",
     "TableSpec",
+    "VaeSpec",
     "is_measured",
 ]
 
@@ -61,6 +65,8 @@ DTYPES = ("float32", "float16")
 """Data types in which features can be saved."""
 COMPILE = ("default", "reduce-overhead", "max-autotune")
 """Modes of `torch.compile` in which the UNet and the decoders can be compiled."""
+PRECISIONS = ("float32", "bfloat16", "float16")
+"""Number types in which the autoencoders of a leaderboard can compute."""
 AUTOCAST = "autocast"
 """Value of `profile.precision` for half precision as in the released scripts: autocast to float16 on CUDA.
 
@@ -350,12 +356,85 @@ class MiniModels:
     """Number of pictures in each class of the set on which the best training recipe of a model is selected."""
     bfloat16: bool = MISSING
     convergence: Convergence = MISSING
+    from_shipped: bool = False
+    """True if models that `out` does not have are taken from the shipped weights, for training and for packing.
+
+    It is for adding a model to the shipped ones. The shipped weights are rounded to half precision.
+    """
     recipes_tried: dict[str, int] = MISSING
     """Number of recipes that were tried for each model, by the model's name. The selected recipe counts as well."""
     extras: dict[str, Any] = field(default_factory=dict)
     """Recipes of further models, which are trained only if the key `part` names them. They are not shipped."""
     recipes: dict[str, Any] = MISSING
     """Training recipe of each model, by the model's name: a `_target_` with its arguments."""
+
+
+@dataclass
+class HubFiles:
+    """Files of a repository of the Hugging Face hub."""
+
+    id: str = MISSING
+    """Name of the repository, such as `stabilityai/sdxl-vae`."""
+    revision: str | None = None
+    """Commit of the repository, 40 hexadecimal digits; None if this project knows no commit of it."""
+    folder: str = ""
+    """Folder of the files in the repository, such as `vae`; empty if they lie at the top."""
+    gated: bool = False
+    """True if the licence must be accepted at the hub before the download."""
+
+
+@dataclass
+class VaeSpec:
+    """An autoencoder, or a decoder for the latents of another autoencoder. It is one or more rows of a leaderboard."""
+
+    label: str = MISSING
+    space: str = ""
+    """Name of its latent space, one of `bench.models.autoencoders.KNOWN`; empty to take the name from the weights."""
+    path: str = MISSING
+    """Folder that `bench.models.load_autoencoder` reads."""
+    encoder: str | None = None
+    """Folder of the autoencoder whose latents it decodes, if it has no encoder of its own; otherwise None."""
+    hub: HubFiles | None = None
+    """Repository from which its files can be downloaded; None if they are made by this project."""
+    licence: str = ""
+    files: dict[str, int | None] = field(default_factory=dict)
+    """Size in bytes of each file that `path` must contain, by the file's name; None if the size is not known."""
+    unverified: list[str] = field(default_factory=list)
+    """Names of those fields of this description whose values were not verified in a source."""
+    precisions: list[str] = field(default_factory=lambda: ["float32"])
+    """Number types in which it is measured, some of `PRECISIONS`. Each one is a row of its own."""
+
+
+@dataclass
+class ProtocolSpec:
+    """A named protocol: the pictures on which an autoencoder is measured, and the way to measure.
+
+    Numbers are ranked together only if they have the same protocol. A field is None if its source does not state it.
+    """
+
+    name: str = MISSING
+    title: str = MISSING
+    """Name that tables and pages show."""
+    dataset: str | None = None
+    """Name of the data set, such as `COCO 2017`."""
+    split: str | None = None
+    """Name of the split, such as `val`."""
+    items: int | None = None
+    """Number of pictures."""
+    resolution: int | None = None
+    """Side of the square pictures in pixels."""
+    resize: str | None = None
+    """Way to scale a picture, such as `shorter side, bicubic`."""
+    crop: str | None = None
+    """Way to make a picture square, such as `center`."""
+    reference: str | None = None
+    """Set of pictures with which the reconstructions are compared by FID and KID, such as `the same crops`."""
+    features: str | None = None
+    """Feature network of FID and KID."""
+    rounding: str | None = None
+    """Range and rounding of the pictures before they are measured, such as `uint8, rounded`."""
+    source: str = ""
+    """Publication or repository that the protocol comes from."""
 
 
 @dataclass
@@ -467,6 +546,9 @@ class ComposedConfig:
     metrics: Metrics | None = None
     rows: dict[str, Row] = field(default_factory=dict)
     table: TableSpec | None = None
+    vaes: dict[str, VaeSpec] = field(default_factory=dict)
+    """Autoencoders that a leaderboard compares, by name."""
+    protocol: ProtocolSpec | None = None
     mini_models: MiniModels | None = None
     decoder: DecoderSpec | None = None
     baseline: Baseline | None = None

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 PACKED = "mini"
 """Name of the folder in `out` into which the finished models are packed, in half precision."""
-MOST_BYTES = 40_000_000
+MOST_BYTES = 60_000_000
 """Largest allowed size in bytes of all packed weights together, because the repository contains them."""
 UNPACKED = ("first_stage", "vanilla")
 """Models that have no folder of their own among the packed weights.
@@ -78,8 +78,8 @@ def train_mini(config: TrainMiniConfig) -> Results:
 
     `part=NAME` trains only this model. `part=NAME@SEED` trains it again with another seed, which shows how much the
     results depend on the training seed. A model may need other models, such as the first stage. They are read from
-    `out`. Only a training with `part=NAME@SEED` reads the shipped weights of those that `out` does not have. With
-    `stage=check`, nothing is trained or packed.
+    `out`. Models that `out` does not have are read from the shipped weights if the training has `part=NAME@SEED` or
+    `mini_models.from_shipped=true`. With `stage=check`, nothing is trained or packed.
 
     Raises:
         BadInputError: the model is unknown; a model that is needed is neither in `out` nor, for `NAME@SEED`, among the
@@ -112,6 +112,8 @@ def train_mini(config: TrainMiniConfig) -> Results:
         return Results(out, 0)
     out.mkdir(parents=True, exist_ok=True)
     claim(out, claim_of(config))
+    packed = Shipped(Path(config.profile.weights), SHIPPED_INSIDE)
+    added_to = packed if training["from_shipped"] else None
     for part in wanted:
         name, _, seed = part.partition("@")
         workshop = Workshop(
@@ -122,13 +124,13 @@ def train_mini(config: TrainMiniConfig) -> Results:
             resolution=config.profile.resolution,
             device=choose_device(config.device),
             bfloat16=training["bfloat16"],
-            shipped=Shipped(Path(config.profile.weights), SHIPPED_INSIDE) if seed else None,
+            shipped=packed if seed else added_to,
         )
         make_part(part, parts[name], recipes[name], workshop)
-    if all((out / name / DONE).is_file() for name in shipped):
+    if all((out / name / DONE).is_file() or (added_to and added_to.part(name)) for name in shipped):
         _check_convergence(out, training["convergence"])
         with lease(out / f".{PACKED}.lease"):
-            pack(out, shipped, training, config)
+            pack(out, shipped, training, config, added_to)
         print(out / PACKED)
     return Results(out, 0)
 
@@ -141,6 +143,8 @@ def _checked(recipes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
     part = limits["part"]
+    if not (out / part / DONE).is_file():  # a shipped model converged before it was shipped
+        return
     change = read_made(out / part)["figures"].get(limits["figure"])
     if change is None:
         raise BadInputError(f"{out / part / DONE}: expected the measured value {limits['figure']}, found none")
@@ -151,22 +155,33 @@ def _check_convergence(out: Path, limits: Mapping[str, Any]) -> None:
         )
 
 
-def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], config: TrainMiniConfig) -> None:
+def pack(
+    out: Path,
+    recipes: Mapping[str, Any],
+    training: Mapping[str, Any],
+    config: TrainMiniConfig,
+    added_to: Shipped | None = None,
+) -> None:
     """Copy the finished models into the folder `out/mini` in half precision, and write `CARD.md` and `card.json` there.
 
-    The new card has no study of training seeds, because an earlier study belongs to other weights.
+    The new card has a study of training seeds only if the models are added to shipped ones. Otherwise, an earlier study
+    belongs to other weights.
 
     Args:
         out: folder of the training run.
         recipes: recipe of each model to pack, by the model's name.
         training: the configuration `mini_models` as plain data.
         config: configuration of the run.
+        added_to: shipped models. A model that `out` does not have is copied from them. With None, `out` has all models.
 
     Raises:
         RuntimeError: all weights together have more than `MOST_BYTES` bytes.
     """
-    names = [name for name in recipes if name not in UNPACKED]
+    made_here = [name for name in recipes if (out / name / DONE).is_file()]
+    names = [name for name in made_here if name not in UNPACKED]
     with whole_folder(out / PACKED) as partial:
+        if added_to is not None:
+            shutil.copytree(added_to.folder, partial, dirs_exist_ok=True)
         for name in names:
             for file in _shipped_files(out / name):
                 source, copy = out / name / file, partial / name / file
@@ -178,19 +193,22 @@ def pack(out: Path, recipes: Mapping[str, Any], training: Mapping[str, Any], con
                 else:
                     shutil.copyfile(source, copy)
         autoencoder = partial / AUTOENCODER / "vae"
-        _give_vanilla_decoder(out / "vanilla", autoencoder)
-        for name, folder in [("vanilla", autoencoder), *((name, partial / name) for name in names)]:
+        if "vanilla" in made_here:
+            _give_vanilla_decoder(out / "vanilla", autoencoder)
+        for name in made_here:
+            folder = autoencoder if name == "vanilla" else partial / name
             if "training" in recipes[name]:
                 made = read_made(out / name)
                 notes = {key: made[key] for key in ("part", "settings", "seed", "steps", "recipe", "source")}
                 note_lineage(folder, notes)
         card = _card(out, list(recipes), training, config, partial)
+        study = SeedStudy() if added_to is None else SeedStudy.read(partial)
         if card["bytes"] > MOST_BYTES:
             raise RuntimeError(
                 f"{partial}: expected at most {MOST_BYTES / 1e6:.0f} MB of weights, found {card['bytes'] / 1e6:.2f} MB"
             )
         write_json(partial / CARD, card)
-        write_atomically(partial / CARD_TEXT, card_text(card, SeedStudy()))
+        write_atomically(partial / CARD_TEXT, card_text(card, study))
 
 
 def _shipped_files(part: Path) -> list[Path]:
@@ -232,10 +250,11 @@ def _give_vanilla_decoder(vanilla: Path, vae: Path) -> None:
 def _card(
     out: Path, recipes: list[str], training: Mapping[str, Any], config: TrainMiniConfig, packed: Path
 ) -> dict[str, Any]:
-    seeds: dict[str, dict[str, Any]] = {}
+    earlier = read_json(packed / CARD) if (packed / CARD).is_file() else {"parts": {}, "seeds": {}}
+    seeds: dict[str, dict[str, Any]] = dict(earlier["seeds"])
     for name in recipes:
         others = sorted(folder.name for folder in out.glob(f"{name}@*") if (folder / DONE).is_file())
-        if others:
+        if others and (out / name / DONE).is_file():
             runs = [read_made(out / run)["figures"] for run in (name, *others)]
             seeds[name] = {
                 "seeds": [read_made(out / run)["seed"] for run in (name, *others)],
@@ -247,7 +266,9 @@ def _card(
         "seed": config.seed,
         "shipped": f"the parts of seed {config.seed}",
         **environment(),
-        "parts": {name: read_made(out / name) for name in recipes},
+        "parts": {
+            name: read_made(out / name) if (out / name / DONE).is_file() else earlier["parts"][name] for name in recipes
+        },
         "seeds": seeds,
         "recipes_tried": training["recipes_tried"],
         "sha256": {path.relative_to(packed).as_posix(): file_sha256(path) for path in files},

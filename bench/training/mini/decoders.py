@@ -45,10 +45,12 @@ class DecoderPart(Part):
     training: DecoderRecipe
     blending: str = "add"
     branch: str = "plain"
+    first_stage: str = "first_stage"
+    """Name of the model whose encoder makes the latents that the decoder is trained on."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return "loss_features", "first_stage", self.start
+        return "loss_features", self.first_stage, self.start
 
     @property
     def steps(self) -> int:
@@ -56,17 +58,18 @@ class DecoderPart(Part):
 
     def make(self, name: str, settings: str, workshop: Workshop, folder: Path) -> Outcome:
         recipe, device, seed = self.training, workshop.device, seed_for(workshop.seed, name)
+        perceptual = feature_distance(str(workshop.part("loss_features"))).to(device)
+        first_stage = load_first_stage(workshop.part(self.first_stage)).to(device)
+        start = load_decoder(workshop.part(self.start))
         sizes = DecoderConfig(
             tuple(self.channels),
             self.layers,
             self.conditioned,
             self.groups,
+            latent_channels=start.config.latent_channels,
             blending=self.blending,
             branch=self.branch,
         )
-        perceptual = feature_distance(str(workshop.part("loss_features"))).to(device)
-        first_stage = load_first_stage(workshop.part("first_stage")).to(device)
-        start = load_decoder(workshop.part(self.start))
         data = ImageNetTrain(workshop.train, **recipe.drawing(), smallest_crop=recipe.smallest_crop, seed=seed)
         examples = examples_of(data, first_stage, seed=seed, device=device)
         started = started_decoder(sizes, None if recipe.fresh else start, seed=seed, device=device, examples=examples)

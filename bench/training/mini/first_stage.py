@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,6 +34,7 @@ class FirstStageRecipe(ScheduledPart):
     perceptual_weight: float
     readout_constant: float
     """The argument `constant` of `bench.training.initialization.start_readout`."""
+    latent_channels: int = field(default=4, kw_only=True)
 
     purpose: ClassVar[tuple[str, ...]] = ()
     """Words that are part of the seeds of each training step, in addition to the model's name and the step."""
@@ -78,7 +79,7 @@ class FirstStageRecipe(ScheduledPart):
             "block_out_channels": tuple(self.channels),
             "layers_per_block": self.layers,
             "norm_num_groups": self.groups,
-            "latent_channels": 4,
+            "latent_channels": self.latent_channels,
             "sample_size": resolution,
         }
 
