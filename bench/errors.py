@@ -55,7 +55,10 @@ class BadInputError(Exception):
 
 
 class RunFailedError(Exception):
-    """The failure of another program or process that the run needs (exit status 1). The message explains it."""
+    """The failure of something that the run needs, such as another program or process (exit status 1).
+
+    The message explains the failure.
+    """
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -68,7 +71,7 @@ class TerminatedError(KeyboardInterrupt):
 def outcome(error: Exception) -> tuple[int, str] | None:
     """Return the exit status and the message for an error that a user can understand without a traceback.
 
-    Return None for any other error. Its traceback must be shown.
+    For any other error, return None. The caller must then show the traceback of the error.
     """
     if isinstance(error, BadInputError):
         return 2, str(error)
@@ -97,7 +100,7 @@ def outcome(error: Exception) -> tuple[int, str] | None:
 
 @contextmanager
 def naming_extras() -> Iterator[None]:
-    """Turn the error for a missing package of an extra into a message that says how to install the extra.
+    """Replace the error for a missing package of an extra by an error that says how to install the extra.
 
     Raises:
         BadInputError: the `with` block needs a package of `EXTRAS` that is not installed.
@@ -112,7 +115,10 @@ def naming_extras() -> Iterator[None]:
 
 
 def _missing_extra(error: BaseException | None) -> str | None:
-    """Return a message on how to install the extra whose missing package caused an error; None for any other error."""
+    """Return a message that says how to install the extra whose missing package caused an error.
+
+    Return None if no missing package of `EXTRAS` caused the error.
+    """
     seen: list[BaseException] = []  # the causes of an error can form a circle
     while error is not None and error not in seen:
         package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""

@@ -1,8 +1,9 @@
 """The command `python -m bench.manifest show PATH`, `verify PATH [ROOT …]` or `diff A B`.
 
-`show` summarises a manifest, `verify` compares it with the prepared items that it lists, and `diff` compares two
-manifests. PATH, A and B are each a `manifest.json`, or a folder that contains one: the folder of a run, or a folder of
-prepared items in the store. Each ROOT is a folder in which `verify` searches for the prepared items.
+`show` summarises a manifest, `verify` compares a manifest with the prepared items that it lists, and `diff` compares
+two manifests. PATH, A and B are each a `manifest.json`, or a folder that contains this file: the folder of a run, or a
+folder of prepared items in the store. Each ROOT is a folder below which `verify` searches for the prepared items. If no
+ROOT is given, `verify` searches below the folder of the manifest.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Manifest = dict[str, Any]
 
 
 def show(manifest: Manifest) -> dict[str, Any]:
-    """Return a summary of a manifest: its hash, settings, several counts, and the entries of its first five items."""
+    """Return a summary of a manifest: the hash of the items, the settings, several counts, and the first five items."""
     lines = manifest["items"]
     return {
         "hash": content_key({"items": lines}),
@@ -50,13 +51,13 @@ def show(manifest: Manifest) -> dict[str, Any]:
 
 
 def diff(first: Manifest, second: Manifest) -> dict[str, list[str]]:
-    """Compare two manifests, A and B.
+    """Compare the items of two manifests, A and B. The settings of the manifests are not compared.
 
     Returns:
         For each kind of difference that was found, the ids of the differing items. The result is empty if the items of
             the manifests are equal. The kinds are `only in A`, `only in B`, `image`, `mask`, `caption`, `exemplar`,
-            `source`, `reference` and `order`. For the kind `order`, only the items that both manifests have are
-            compared. An item belongs to this kind if its place among these items differs.
+            `source`, `reference` and `order`. The kind `order` has each item that is in both manifests but has another
+            position in A than in B. Items that are in only one manifest are ignored when positions are counted.
     """
     left, right = ({line["id"]: line for line in manifest["items"]} for manifest in (first, second))
     common, reordered = [name for name in left if name in right], [name for name in right if name in left]
@@ -78,13 +79,13 @@ def verify(manifest: Manifest, folder: Path) -> dict[str, list[str]]:
             original files.
 
     Returns:
-        For each kind of difference that was found, the ids of the items that differ in this way. A kind is a key that
-            the manifest has for each item, such as `image`; or it is the word `unreadable`.
+        For each kind of difference that was found, the ids of the items that differ in this way. A kind is a key of the
+            manifest's entry for an item, such as `image`, or the word `unreadable` for items that cannot be read.
 
     Raises:
-        BadInputError: the folder's table is broken, or has other columns than this version of the code writes; its
-            number of items differs from that of the manifest; or the manifest does not state the resolution and the
-            masks of its items.
+        BadInputError: the table in the folder is broken, has other columns than this version of the code writes, or
+            has another number of items than the manifest; or the manifest does not state the resolution and the masks
+            of its items.
     """
     for key in ("resolution", "masks"):
         if key not in manifest:
@@ -160,7 +161,9 @@ def _folder(path: Path) -> Path:
 
 
 def _prepared(manifest: Manifest, roots: list[Path]) -> Path:
-    """Search below `roots` for prepared items whose list of items equals the manifest's, and return their folder.
+    """Search below `roots` for the prepared items that a manifest lists, and return their folder.
+
+    The `manifest.json` in this folder must have the same list of items as `manifest`.
 
     Raises:
         BadInputError: there is no such folder.

@@ -1,7 +1,8 @@
 """LaMa's random masks for inpainting, which consist of strokes or of boxes.
 
-Five masks are drawn for each image. Masks with a hole that is too large are rejected, and one of the others is used. A
-mask is 1 in the hole and 0 where the image is known.
+Five masks are drawn for each image. Masks with a hole that is too large are rejected, and a random one of the remaining
+masks is used. If all five masks are rejected, the image gets no mask. A mask is 1 in the hole and 0 where the image is
+known.
 
 The parameters are the ones that LaMa's generator really uses. Some differ by one from LaMa's YAML files, because LaMa's
 code adds one to an upper bound. Source: advimman/lama at 786f593, saicinpainting/training/data/masks.py,
@@ -72,10 +73,11 @@ def preset(name: str) -> MaskPreset:
     """Return the family of masks that has a given name.
 
     Args:
-        name: `thick_512`, `thick_256`, or one of them scaled to another size of image, such as `thick_512@64`.
+        name: `thick_512`, `thick_256`, or one of these names with `@` and the side of the images in pixels, such as
+            `thick_512@64`. All lengths and widths are then scaled to images of this side.
 
     Raises:
-        ValueError: there is no such preset; the message lists the known ones.
+        ValueError: the name is unknown; the message lists the known names.
     """
     base, at, side = name.partition("@")
     if base not in PRESETS or (at and not (side.isdecimal() and int(side))):
@@ -153,11 +155,11 @@ def _draw_boxes(kind: MaskPreset, height: int, width: int, generator: np.random.
 
 
 def square_crop(mask: Mask, generator: np.random.Generator) -> tuple[int, int, int]:
-    """Choose a random square of the image by LaMa's rule, which aims at a square that touches the hole.
+    """Choose a random square of the image by LaMa's rule. The square usually contains pixels of the hole.
 
     Args:
-        mask: mask of the whole image, with a hole.
-        generator: random generator for the place of the square.
+        mask: mask of the whole image. At least one pixel must be in the hole.
+        generator: random generator for the position of the square.
 
     Returns:
         Left edge, top edge and side of the square in pixels. The side is as long as the shorter side of the image.
@@ -189,7 +191,7 @@ def accept_masks(
     Returns:
         The selected mask, cropped to its square, as uint8 of shape (S, S) with S = min(height, width); and the
             square as (left, top, side) in pixels of the image. The result is None if no mask is accepted, which
-            happens to 1.7 % of square images. LaMa leaves such an image out.
+            happens for 1.7 % of square images. LaMa does not use such an image.
     """
     accepted = []
     for _ in range(VARIANTS):

@@ -30,8 +30,8 @@ def escaped(text: object) -> str:
 def valid_id(name: str) -> str:
     """Convert a name into an item's id, which is one line of valid Unicode.
 
-    A name that is such a line already is returned unchanged. Any other name is escaped, and a hash of the name is
-    appended, so that different names give different ids.
+    A name that is one line of valid Unicode already is returned unchanged. Any other name is escaped, and a hash of the
+    name is appended, so that different names have different ids.
     """
     shown = escaped(name)
     return name if shown == name else f"{shown}~{_digest(name)}"
@@ -40,10 +40,10 @@ def valid_id(name: str) -> str:
 def file_stem(item: str) -> str:
     """Return the relative path, without ending, under which the files of an item are saved.
 
-    A slash in the id separates folders. Each part between slashes is changed if a file system may refuse or
-    misinterpret it: if it is too long, empty, `.` or `..`, or contains control characters, line separators, a
-    backslash, or bytes that are not UTF-8. Such characters become `_`, a long part is shortened, and a hash of the
-    original part is appended.
+    A slash in the id separates folders. A name between slashes is changed if a file system may refuse or misinterpret
+    it. Such a name is longer than `LONGEST` bytes, is empty, `.` or `..`, or contains control characters, line
+    separators, a backslash, or bytes that are not UTF-8. These characters become `_`, a long name is shortened, and a
+    hash of the original name is appended.
 
     Args:
         item: id of the item.

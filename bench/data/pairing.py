@@ -1,4 +1,4 @@
-"""Matches pictures with the masks, captions or other pictures that belong to them: both must have the same stem.
+"""Matches each picture of a data set with the mask, caption or other picture that has the same stem.
 
 A stem is a path relative to a folder, without the suffix of the file. The stem of `birds/01.png` is `birds/01`.
 """
@@ -31,13 +31,15 @@ class PictureFolder:
 
 
 def picture_folder(path: str | Path, key: str, expected: str, without: Iterable[Path] = ()) -> PictureFolder:
-    """List the pictures below a folder. Links are followed, and hidden files are left out.
+    """List the pictures below a folder. Links are followed.
+
+    Hidden files, empty files and files that are not pictures are recorded in `PictureFolder.left_out`.
 
     Args:
         path: path of the folder.
         key: setting that names the folder, for messages.
         expected: description of the folder, for messages.
-        without: paths of files and folders inside the folder that are ignored.
+        without: paths inside the folder that are ignored. A path can be a file, or a folder with all files below it.
 
     Raises:
         BadInputError: the path is not a folder that can be read.
@@ -77,7 +79,7 @@ def names_by_stem(folder: PictureFolder, key: str) -> dict[str, str]:
 
 
 def paired(stems: Mapping[str, str], folder: PictureFolder, key: str, what: str) -> dict[str, Path]:
-    """Find the partner of each picture of a data set: the picture in a folder whose name has the same stem.
+    """Find the partner of each picture of a data set: the picture with the same stem in another folder.
 
     Args:
         stems: name of each picture of the data set. The key is the picture's stem.
@@ -105,10 +107,10 @@ def paired_captions(
         stems: name of each picture of the data set. The key is the picture's stem.
         captions: all captions. A caption states the name of its picture, with or without a suffix.
         path: file or folder of the captions, for messages.
-        others: True if captions that belong to no picture are ignored.
+        others: True to ignore captions that belong to no picture; False to raise an error for them.
 
     Raises:
-        BadInputError: a picture has no caption or several, or a caption belongs to no picture.
+        BadInputError: a picture has no caption or several, or a caption belongs to no picture and `others` is False.
     """
     names = set(stems.values())
     listed = [(one.name if one.name in stems and one.name not in names else stem_of(one.name), one) for one in captions]
@@ -121,7 +123,7 @@ def paired_captions(
 
 
 def stem_of(name: str) -> str:
-    """Return a relative path without the suffix of the file."""
+    """Return the stem of a relative path, which is the path without the suffix of the file."""
     return PurePosixPath(name).with_suffix("").as_posix()
 
 

@@ -2,8 +2,8 @@
 
 The first bytes of a file determine its format. If the header says that a picture is too large or too narrow, the
 picture is refused before any pixel is decoded. Sample values are converted to 8 bits. The conversion uses the range of
-values that the format defines, and a picture is refused if its format defines no range. Sources of these ranges: PNG,
-third edition; TIFF 6.0 and its technical notes; netpbm; ITU-T T.800.
+values that the format defines or that the file states. A picture without such a range is refused. Sources of the ranges
+of the formats: PNG, third edition; TIFF 6.0 and its technical notes; netpbm; ITU-T T.800.
 """
 
 from __future__ import annotations
@@ -97,13 +97,14 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)  # Pillow's message about a 
 
 
 class _RefusedError(Exception):
-    """The error for a picture that is intact but that this module refuses. Its message is `expected …, found …`."""
+    """The error for an intact picture that this module refuses. The message of the error is `expected …, found …`."""
 
 
 def is_picture(path: Path) -> bool:
-    """Return True if the first bytes of a file are those of a picture format in `FORMATS`.
+    """Return True if a file begins with the first bytes of a picture format in `FORMATS`.
 
-    A file that cannot be opened gives True as well, so that reading it later reports the error.
+    The result is True also for a file that cannot be opened, so that a later attempt to decode the file reports the
+    error.
     """
     try:
         with _opened(path) as file:
@@ -113,7 +114,7 @@ def is_picture(path: Path) -> bool:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Return the width and the height in pixels that a picture has when it is upright. Its pixels are not decoded.
+    """Return the width and the height in pixels of a picture after it is turned upright. Pixels are not decoded.
 
     Raises:
         BadInputError: `open_picture` would refuse the picture for a reason that its header shows.
@@ -126,22 +127,22 @@ def size_of(path: Path) -> tuple[int, int]:
 def open_picture(path: Path) -> Image.Image:
     """Decode a picture and turn it upright by its EXIF orientation.
 
-    Colours are not converted, so the result may be grey, have a palette or have transparent pixels. It has one of the
-    modes in `PLAIN_MODES`. If unsigned samples have more than 8 bits, the result has the upper 8 bits. There is one
-    exception: a TIFF must state the range of signed or float samples, and may state the range of unsigned samples of
-    more than 8 bits. The samples are then scaled linearly from this range to 0–255.
+    Colours are not converted, so the result may be grey, have a palette or have transparent pixels. The result has one
+    of the modes in `PLAIN_MODES`. Of unsigned samples with more than 8 bits, the upper 8 bits are used, unless a TIFF
+    states another range of values. The samples are then scaled linearly from the stated range to 0–255. A TIFF must
+    state the range if its samples are signed, are floats, or have more than 16 bits.
 
     Raises:
         BadInputError: the file is missing, is not a regular file, has an unknown format, is too large
-            (`MOST_PIXELS`, `MOST_BYTES`), is too narrow (`MOST_UNLIKE`) or is broken, or the range of its values is not
-            defined.
+            (`MOST_PIXELS`, `MOST_BYTES`), is too narrow (`MOST_UNLIKE`) or is broken; or the values cannot be converted
+            correctly, for example because their range is unknown or the picture has a high dynamic range.
     """
     with _picture(path) as opened:
         return _upright(opened)
 
 
 def read_rgb(path: Path) -> Image.Image:
-    """Read a picture, turn it upright and convert it to 8-bit RGB. A white background shows through transparent pixels.
+    """Read a picture, turn it upright and convert it to 8-bit RGB. Transparent pixels show a white background.
 
     Raises:
         BadInputError: `open_picture` refuses the picture, or every pixel is fully transparent.
@@ -155,7 +156,7 @@ def _picture(path: Path) -> Iterator[ImageFile.ImageFile]:
     """Open a picture and read its header.
 
     Raises:
-        BadInputError: the picture cannot be opened, or an error occurs in the `with` block, which decodes it.
+        BadInputError: the picture cannot be opened, or the code in the `with` block, which decodes the pixels, fails.
     """
     with _opened(path) as file:
         kind = _format(file)
@@ -233,7 +234,7 @@ def _refuse_shape(width: int, height: int) -> None:
 def _minimal_png(file: IO[bytes]) -> IO[bytes]:
     """Return a copy of a PNG with only the chunks in `PNG_KEPT`, so that other chunks cannot disturb the decoding.
 
-    The chunk with EXIF data is moved before the pixels, so that the orientation is known without decoding them.
+    The chunk with EXIF data is moved before the pixels, so that the orientation is known before pixels are decoded.
 
     Raises:
         ValueError: a chunk is damaged, a chunk is unknown but necessary, or the palette is missing.
@@ -308,7 +309,11 @@ def _upright(opened: ImageFile.ImageFile) -> Image.Image:
 
 
 def _plain(opened: ImageFile.ImageFile) -> Image.Image:
-    """Decode a picture, without turning it upright, into one of the modes in `PLAIN_MODES`."""
+    """Decode a picture into one of the modes in `PLAIN_MODES`. Only a TIFF is turned upright, by Pillow itself.
+
+    Raises:
+        _RefusedError: the pixel values cannot be converted correctly to 8 bits.
+    """
     if opened.format == "TIFF":
         return _plain_tiff(opened)
     if opened.format == "PNG":
@@ -322,7 +327,11 @@ def _plain(opened: ImageFile.ImageFile) -> Image.Image:
 
 
 def _upper_bits(picture: Image.Image) -> Image.Image:
-    """Reduce grey levels of 16 bits to their upper 8 bits. A picture with a mode in `PLAIN_MODES` stays unchanged."""
+    """Reduce grey levels of 16 bits to their upper 8 bits. A picture with a mode in `PLAIN_MODES` stays unchanged.
+
+    Raises:
+        _RefusedError: a grey level does not fit into 16 bits, or the picture has any other mode.
+    """
     if picture.mode.startswith("I"):
         levels = np.asarray(picture)
         if levels.min() < 0 or levels.max() > 0xFFFF:
@@ -338,6 +347,9 @@ def _plain_png(opened: ImageFile.ImageFile) -> Image.Image:
 
     The PNG states the transparent colour with as many bits as its samples have, but Pillow decodes the samples to 8
     bits. For grey levels of 2, 4 or 16 bits, this function therefore finds the transparent pixels itself.
+
+    Raises:
+        _RefusedError: the picture has RGB samples of 16 bits and a transparent colour.
     """
     layout, clear = str(opened.tile[0][3]), opened.info.get("transparency")
     opened.load()
@@ -419,7 +431,8 @@ def _plain_tiff(opened: ImageFile.ImageFile) -> Image.Image:
 def _samples(values: npt.NDArray[Any], bits: int, kind: int) -> npt.NDArray[Any]:
     """Return the samples of a TIFF with one channel as an array of the right signed or unsigned type.
 
-    Some of Pillow's modes have the wrong type, so the bytes are read again with the type of the sample format.
+    Some of Pillow's modes have the wrong type. The bytes are then interpreted again, with the type of the sample
+    format.
 
     Args:
         values: the channel, as Pillow decodes it.
@@ -435,15 +448,15 @@ def _range(low: float | None, high: float | None, bits: int, kind: int) -> tuple
     """Return the smallest and the largest possible value of a sample in a TIFF with one channel.
 
     Args:
-        low: smallest value that the TIFF's tag states; None if there is no tag. Without the tag, it is 0 for unsigned
-            samples.
-        high: largest value that the TIFF's tag states; None if there is no tag. Without the tag, it is 2^`bits` - 1 for
-            unsigned samples of at most 16 bits.
+        low: smallest value that a tag of the TIFF states; None without this tag. Unsigned samples without this tag have
+            the smallest value 0.
+        high: largest value that a tag of the TIFF states; None without this tag. Unsigned samples of at most 16 bits
+            without this tag have the largest value 2^`bits` - 1.
         bits: number of bits of a sample.
         kind: number of the sample format; see `SAMPLES`.
 
     Raises:
-        _RefusedError: the range is neither stated nor known from these rules, or it is invalid.
+        _RefusedError: a bound is neither stated by a tag nor known from these rules, or the range is invalid.
     """
     if kind == 1:
         low = 0 if low is None else low
@@ -461,7 +474,7 @@ def _first(value: Any) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    """Return the value of a tag as a float, or None if it is not a number. A ratio is a number as well."""
+    """Return the value of a tag as a float, or None if the value is not a number. A ratio is a number as well."""
     return float(value) if isinstance(value, Real) else None
 
 

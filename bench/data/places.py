@@ -39,8 +39,8 @@ class Places(Pictures):
 
     Attributes:
         root: folder that contains `test_256`.
-        listing: text file with one file name on each line, such as `Places365_test_00000001.jpg`. A relative path
-            starts at the root.
+        listing: path of a text file with one file name on each line, such as `Places365_test_00000001.jpg`. If this
+            path is relative, it starts at `root`.
     """
 
     root: str | Path

@@ -17,9 +17,9 @@ Span = tuple[int, int]
 
 
 class ReadAhead:
-    """A reader of blocks of items that knows their order in advance. While one block is used, it reads the next one.
+    """A reader of blocks of items that knows the order of the blocks. It reads the next block while one block is used.
 
-    A caller may also ask for the blocks in another order, but must then wait until each of them is read.
+    A caller may also request the blocks in another order, but must then wait until each block is read.
     """
 
     def __init__(self, items: Items, spans: Sequence[Span]) -> None:

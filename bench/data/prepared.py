@@ -1,4 +1,4 @@
-"""Prepared items on disk. They are made once from a data set, then every stage reads them; a manifest lists them."""
+"""Prepared items on disk. They are made once from a data set, then every stage reads them. A manifest lists them."""
 
 from __future__ import annotations
 
@@ -124,16 +124,16 @@ class DamagedItemsError(RunFailedError):
 class Items:
     """The prepared items of a run. Their pixels are read from disk only when they are needed.
 
-    The table is a memory-mapped Arrow file. It contains masks, and images that were cropped for drawn masks. Exemplars
-    and all other images are read from their original files.
+    The table is a memory-mapped Arrow file. It contains the masks. If the masks were drawn, it also contains the
+    cropped images. Exemplars and all other images are read from their original files.
 
     Attributes:
         manifest: the items and their settings. `items` is the ordered list, with `id`, `source`, `mask_area`,
             `reference`, and the SHA-256 (or null) of `image`, `mask`, `caption` and `exemplar`. Settings are
             `resolution`, `masks`, `fit`, `seed` and `subset`. `dropped` lists the ids of pictures whose masks were
-            all too large. `broken` has the ids of broken pictures, and `left_out` the paths below the root that give
-            no picture, each with the reason. `grey_masks` is the number of masks in which some pixels have neither of
-            the mask's two values.
+            all too large. `broken` has the id of each broken picture, with the reason. `left_out` has the path of each
+            file or folder that the adapter left out, with the reason. `grey_masks` is the number of masks in which some
+            pixels have neither of the mask's two values.
         table: one line for each item, in the order of the manifest, with the columns of `table_features`.
         folder: folder of the items. Its name is the key of the items in the store.
     """
@@ -213,7 +213,7 @@ class Items:
 
         Raises:
             BadInputError: a picture of the item is missing or broken.
-            ValueError: the table has too few or too many pixels for the resolution.
+            ValueError: the table has too few or too many pixels of the item for the resolution.
         """
         return self._as_stored(self.table[place])
 
@@ -221,7 +221,7 @@ class Items:
         """Return the keys, such as `image` or `source`, in which an item differs from its entry in the manifest.
 
         Args:
-            item: the item, as it was read.
+            item: the item that was read from disk.
             line: entry of the item in the manifest's list `items`.
         """
         masked = self.manifest["masks"] != "whole"
@@ -256,9 +256,9 @@ def _mask(stored: bytes | None, side: int) -> npt.NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Contents:
-    """Hashes of the files and of the code from which items are prepared. Settings are not among them.
+    """Hashes of the files and of the code from which items are prepared.
 
-    If these hashes and the settings are unchanged, earlier prepared items are used again.
+    If these hashes and the settings of the preparation are unchanged, earlier prepared items are used again.
     """
 
     files: FileHashes = field(default_factory=FileHashes)
@@ -277,21 +277,21 @@ def prepare_items(
     limit: int | None,
     contents: Contents | None = None,
 ) -> Items:
-    """Return the prepared items of a data set. If none exist for these files and settings, make them now.
+    """Return the prepared items of a data set. If the store has none for the same files and settings, prepare them now.
 
     Args:
-        folder: folder of the store that holds the prepared items of all runs.
+        folder: folder of the store that contains the prepared items of all runs.
         pictures: adapter of the data set. The manifest lists the items in the order in which the adapter yields them.
         resolution: side of the items in pixels.
-        masks: family of masks; it is used only if masks are drawn.
+        masks: family of masks, which is used only if the adapter's masks are drawn.
         seed: seed of the run.
         limit: largest number of items; None for no limit.
-        contents: hashes of the files and the code; None to hash every file now.
+        contents: hashes of the files and the code; None to hash every file now and to use no hash of code.
 
     Raises:
-        BadInputError: the pictures give no item, two pictures have the same id, more than 1 % of the pictures are
-            broken, the masks look inverted, a value of the adapter is invalid, or a file changes during the
-            preparation.
+        BadInputError: no item can be made from the pictures, two pictures have the same id, more than 1 % of the
+            pictures are broken, the masks look inverted, a value of the adapter is invalid, or a file changes during
+            the preparation.
     """
     with named("dataset.pictures", "an object that lists pictures"):
         pictures = with_defaults(pictures, Pictures)
@@ -340,7 +340,7 @@ def prepare_items(
 def _opened(folder: Path) -> Items | None:
     """Open the prepared items in a folder. Return None if the folder does not exist.
 
-    If the folder is damaged, or is not a folder, it is renamed, and the result is None as well.
+    If the folder is damaged, or if the path is not a folder, the folder or file is renamed and the result is also None.
     """
     if not folder.is_dir():
         if os.path.lexists(folder):
@@ -366,9 +366,9 @@ def _opened(folder: Path) -> Items | None:
 
 
 def _sums(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 that the list `SHA256SUMS` of a folder has for each file. The key is the file's name.
+    """Return the SHA-256 that the list `SHA256SUMS` in a folder states for each file. The key is the file's name.
 
-    If an older version prepared the items, the folder has no such list, and the result is empty.
+    If an older version prepared the items, the folder does not contain this list, and the result is empty.
     """
     try:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
@@ -412,7 +412,7 @@ def _refuse_repeated(pictures: list[Picture]) -> None:
 def _left_out(pictures: Pictures) -> dict[str, str]:
     """Return the paths that an adapter left out, each with the reason.
 
-    Each path is converted to one line of valid Unicode, as ids are, so that every table and message can contain it.
+    Each path is converted to one line of valid Unicode, so that every table and message can contain it.
     """
     return {valid_id(str(path)): escaped(why) for path, why in dict(pictures.left_out).items()}
 
@@ -424,7 +424,8 @@ def _files(picture: Picture) -> list[Path]:
 def _description(picture: Picture, contents: Mapping[Path, str], *, drawn: bool) -> list[Any]:
     """Return the values that determine an item, as plain data for the key of the prepared items.
 
-    These are the texts and the mask values, the hashes of the files, and the paths of files that are read again later.
+    They are the texts, the flag `reference`, the mask values, the hashes of the files, and the paths of files that a
+    run reads again later.
 
     Args:
         picture: files and texts of the item.

@@ -1,4 +1,4 @@
-"""The adapter for captions without pictures, from which whole images are generated."""
+"""The adapter for captions without pictures. A whole image is generated from each caption."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ DIGITS = 6
 class Prompts(Pictures):
     """One item for each caption of a file or folder, in the order of the file.
 
-    The id of an item is the name that the file states for its picture. If a file states no names, the id is the number
-    of the caption with six digits, beginning with 000001.
+    The id of an item is the name that the file states for the caption. If the file states no name for a caption, the id
+    is the number of the caption with six digits, beginning with 000001.
 
     Attributes:
         captions_from: CSV or JSONL file of the captions, or folder of text files with one caption each; see

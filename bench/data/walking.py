@@ -1,9 +1,9 @@
 """Listing of the files below a folder, for every adapter that searches for its pictures.
 
-Links are followed. Each folder is listed only once, so that a loop of links ends and no picture is listed twice. If a
-folder can be reached both directly and through a link, its direct path is used. Hidden files and folders, whose names
-begin with a dot, are left out. Paths are sorted by the code points of their parts, so that the order does not depend on
-the locale of the machine.
+Links are followed. Each folder is listed only once, so that a loop of links ends. If a folder can be reached both
+directly and through a link, its direct path is used. A file is listed again for each link to the file. Hidden files and
+folders, whose names begin with a dot, are left out. Paths are compared name by name, by the Unicode code points of the
+names, so that the order does not depend on the locale of the machine.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def walk(root: Path, *, depth: int | None = None) -> Walk:
     """List all files below a folder without opening them.
 
     Args:
-        root: path of the folder, which may itself be hidden.
+        root: path of the folder. Its name may begin with a dot.
         depth: number of levels of folders to search. 1 means the root only, 2 also its subfolders, and None all levels.
 
     Raises:
@@ -72,7 +72,7 @@ def _listed(found: Walk, top: Path, level: int, depth: int | None, seen: set[str
         top: the folder to list.
         level: level of the folder; the root has level 1.
         depth: see `walk`.
-        seen: real paths of the folders that are listed already. They are not listed again.
+        seen: real paths of the folders that are listed already and are not listed again. New folders are added.
 
     Returns:
         The path and the level of each link to a folder. These folders are not listed yet.
@@ -102,6 +102,9 @@ def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]
     """Yield the path and the status of each file or folder in a folder. Links are followed.
 
     Hidden entries, broken links and paths that cannot be read are not yielded but recorded in `found.left_out`.
+
+    Raises:
+        BadInputError: `folder` is the root, and it cannot be listed.
     """
     try:
         names = sorted(os.listdir(folder))
@@ -124,9 +127,9 @@ def _entries(found: Walk, folder: Path) -> Iterator[tuple[Path, os.stat_result]]
 
 
 def sorted_out(found: Walk, suffixes: set[str], *, level: int, outside: str) -> list[Path]:
-    """Return those files of a `Walk` that have one of the suffixes and lie at one level of folders.
+    """Return those files of a `Walk` that have one of the given suffixes and lie at a given level of folders.
 
-    All other files are recorded in `found.left_out`, except the files of sources that `NOTES` names.
+    All other files are recorded in `found.left_out`, except files with a name in `NOTES`, which list sources.
 
     Args:
         found: result of `walk`.
@@ -150,7 +153,8 @@ def left_out_note(left_out: Mapping[str, str]) -> str:
     """Return a message about files and folders that were left out: their number, the reasons, and the first names.
 
     Args:
-        left_out: path of each file or folder that was left out, with the reason. If it is empty, the message is empty.
+        left_out: path of each file or folder that was left out, with the reason. If it is empty, the returned text
+            is empty as well.
     """
     if not left_out:
         return ""

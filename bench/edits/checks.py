@@ -1,7 +1,7 @@
-"""Checks of finished pictures: facts that change what their scores mean, such as pasted pixels or a shift.
+"""Checks of finished pictures, which find properties that change the meaning of scores, such as pasted pixels.
 
-Each check looks at the pictures themselves. It reports a fact only with the numbers that show it, and it changes no
-score.
+Each check looks at the pictures and not at the scores. It reports each finding with the numbers that show it, and
+changes no score.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SOFT = 0.001
 
 @dataclass(frozen=True)
 class Check:
-    """A fact about the pictures that changes what their scores mean."""
+    """The finding of one check: a property of the pictures that changes the meaning of their scores."""
 
     kind: str
     """Kind of the fact: `identical`, `pasted`, `inverted`, `soft`, `whole`, `empty`, `moved`, `size`, `jpeg`,
@@ -66,7 +66,7 @@ class Check:
 
 @dataclass(frozen=True)
 class PictureFacts:
-    """Facts about one true picture and its mask."""
+    """Properties of one true picture and of its mask, which the checks use."""
 
     sha256: str
     mask_sha256: str | None
@@ -80,7 +80,7 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class EditFacts:
-    """Facts about the picture that an editor made, compared with its truth."""
+    """Properties of a picture that an editor made, compared with the true picture. The checks use them."""
 
     sha256: str
     jpeg: bool
@@ -100,7 +100,7 @@ class EditFacts:
 
 
 def picture_facts(truth: Pixels, mask: Mask | None) -> PictureFacts:
-    """Return the facts about a true picture.
+    """Return the properties of a true picture and of its mask.
 
     Args:
         truth: true picture H×W×3 uint8.
@@ -113,7 +113,7 @@ def picture_facts(truth: Pixels, mask: Mask | None) -> PictureFacts:
 
 
 def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
-    """Return the facts about an edited picture.
+    """Return the properties of an edited picture, compared with the true picture.
 
     Args:
         truth: true picture H×W×3 uint8.
@@ -143,7 +143,8 @@ def edit_facts(truth: Pixels, edited: Pixels, hole: Hole | None) -> EditFacts:
 def _errors(squared: npt.NDArray[np.float64], truth: Pixels, region: Hole) -> tuple[float, float]:
     """Return the mean squared error in a region, and this error divided by the variance of the truth in the region.
 
-    Both values are NaN if the region is empty.
+    Before the division, (1/255)² is added to the variance, so that the divisor is never 0. If the region is empty, the
+    two results are NaN.
     """
     if not region.any():
         return float("nan"), float("nan")
@@ -155,12 +156,12 @@ def _errors(squared: npt.NDArray[np.float64], truth: Pixels, region: Hole) -> tu
 def checks(
     pairs: Pairs, pictures: Sequence[PictureFacts], edits: Mapping[str, Sequence[EditFacts]]
 ) -> tuple[Check, ...]:
-    """Return all facts that a reader of the scores must know, those about masks and truth first.
+    """Return the findings of all checks. The findings on the masks and the true pictures come first.
 
     Args:
         pairs: paired pictures.
-        pictures: facts about each true picture and its mask.
-        edits: facts about the pictures of each measured editor, by the editor's name.
+        pictures: properties of each true picture and of its mask.
+        edits: properties of the pictures of each measured editor, by the editor's name.
     """
     found = [*_about_masks(pairs, pictures), *_duplicates(pairs, pictures)]
     for editor in pairs.edited:

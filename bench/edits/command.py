@@ -64,7 +64,7 @@ def _editors(words: list[str]) -> dict[str, str]:
     """Convert words of the form NAME=DIR into a dictionary from each editor's name to its folder.
 
     Raises:
-        BadInputError: a word is not NAME=DIR, or a name occurs twice.
+        BadInputError: a word does not have this form, or a name occurs twice.
     """
     found: dict[str, str] = {}
     for word in words:

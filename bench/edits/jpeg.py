@@ -1,8 +1,9 @@
 """Traces of a JPEG compression in the pixels of a picture.
 
-A JPEG file stores each 8×8 block of the luminance as 64 coefficients of a discrete cosine transform, each of them as a
-multiple of a step. After decompression, the coefficients of the pixels still lie close to multiples of these steps.
-Pictures that were never compressed, or that were resized or cropped afterwards, do not show this.
+A JPEG file stores each 8×8 block of the luminance as 64 coefficients of a discrete cosine transform. Each coefficient
+is stored as a multiple of a step. After decompression, the coefficients of the pixels still lie close to multiples of
+these steps. The coefficients of a picture do not have this property if the picture was never compressed, or was resized
+or cropped afterwards.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def has_jpeg_traces(luminance: npt.NDArray[np.float32]) -> bool:
 def _histograms(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return a histogram of each column of an array, as one row with a count for each bin of `CENTRES`.
 
-    Values above all bins are not counted.
+    Values above the last bin are not counted.
     """
     columns = sizes.shape[1]
     bins = (sizes / BIN).astype(np.int64)

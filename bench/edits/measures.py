@@ -65,9 +65,9 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
     """Load the measures of a scoring.
 
     Args:
-        chosen: `default`, `paper` or `mini` for the measures of this set that fit the tasks; or the names of measures
-            of the set `default`.
-        tasks: names of tasks in the configuration's `metrics.tasks`.
+        chosen: `default`, `paper` or `mini` for the measures of this set that fit the tasks; or one or several names of
+            measures of the set `default`.
+        tasks: names of the scoring's tasks, which are keys of the configuration's `metrics.tasks`.
         device: device on which the networks compute.
 
     Raises:
@@ -112,8 +112,8 @@ def load_measures(chosen: str | Sequence[str], tasks: Sequence[str], device: tor
 def _configuration(metrics: str, profile: str) -> dict[str, Any]:
     """Return the groups `metrics`, `profile` and `paths` of the configuration as plain data.
 
-    They are read from their own files, because a scoring has no experiment, and composing a whole configuration takes a
-    second.
+    Only the files of these groups are read, because a scoring has no experiment, and composing a whole configuration
+    takes a second. Of the group `profile`, only the key `fid_minimum` is returned.
 
     Args:
         metrics: option of the group `metrics`.
@@ -136,10 +136,15 @@ def _configuration(metrics: str, profile: str) -> dict[str, Any]:
 
 
 def _names(chosen: str | Sequence[str], specs: Mapping[str, Any], usual: Sequence[str]) -> list[str]:
-    """Return the names of the measures that a caller chose.
+    """Return the names of the measures that a caller chose, each name once.
+
+    Args:
+        chosen: name of a set of measures, or one or several names of measures.
+        specs: settings of the known measures, by name.
+        usual: names of the measures that are used if `chosen` is the name of a set.
 
     Raises:
-        BadInputError: a name is unknown, or no measure is chosen.
+        BadInputError: a name is unknown, no measure is chosen, or `chosen` is neither a name nor a list of names.
     """
     if isinstance(chosen, str):
         if chosen in SETS:
@@ -157,7 +162,11 @@ def _names(chosen: str | Sequence[str], specs: Mapping[str, Any], usual: Sequenc
 
 
 def _advice(need: Need) -> str:
-    """Return the reason why a metric has no value, with the command that gets the missing file, if there is one."""
+    """Return the reason why a metric has no value: a text that names the missing file.
+
+    If the file can be downloaded, the text contains a command that downloads it. For a known file that cannot be
+    downloaded, the text names the source of the file.
+    """
     reason = f"the file {need.path} is missing"
     asset = need.asset
     if asset is None:

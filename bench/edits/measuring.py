@@ -1,4 +1,4 @@
-"""Measures the pictures of editors. All operations, and their order, are the same as for the rows of a table."""
+"""Measures the pictures of editors with the same operations, in the same order, as the rows of a table."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOST = 32
 
 @dataclass(frozen=True)
 class Measured:
-    """All measured values of paired pictures, and the facts that the checks need."""
+    """All measured values of paired pictures, and the properties of the pictures that the checks need."""
 
     scored: Scored
     pictures: Sequence[PictureFacts]
@@ -54,7 +54,7 @@ class _Column(NamedTuple):
 
 @dataclass
 class _Collected:
-    """The arrays of all pictures. They are collected batch by batch, and combined when all pictures are measured."""
+    """Arrays of values and features, which are collected batch by batch and combined when all pictures are measured."""
 
     count: int
     values: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
@@ -89,13 +89,15 @@ def measure(
     device: torch.device,
     batch_size: int | None,
 ) -> Measured:
-    """Measure the pictures of every editor whose pictures all have the size of their truth.
+    """Measure the pictures of each editor.
+
+    An editor is left out if one of its pictures differs in size from the true picture.
 
     Args:
         pairs: paired pictures.
         measures: measures to apply.
         device: device of the measures.
-        batch_size: number of pictures in a batch; None chooses it by the number of pixels.
+        batch_size: number of pictures in a batch; None to choose this number by the number of pixels.
     """
     editors = pairs.measurable
     collected = {editor: _Collected(len(pairs)) for editor in (TRUTH, *editors)}

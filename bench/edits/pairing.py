@@ -1,7 +1,7 @@
 """The pairing of true pictures with the pictures of each editor and with their masks.
 
-Files are paired by their names without the suffix. Arrays have no names and are paired by their order, with each other
-or with a list of paths.
+Files are paired by their names without the suffix. Arrays have no names, so they are paired by their order, either with
+other arrays or with a list of paths.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Named = TypeVar("Named", PictureSet, Masks)
 
 @dataclass(frozen=True)
 class Pairs:
-    """The true pictures, and in the same order the pictures of each editor and the masks."""
+    """The true pictures, and in the same order each editor's pictures, the masks, the exemplars and the prompts."""
 
     names: tuple[str, ...]
     truth: PictureSet
@@ -44,7 +44,7 @@ class Pairs:
 
     @property
     def sources(self) -> list[str]:
-        """Source of each picture. It is the picture's name, unless the folder of the truth has notes on sources."""
+        """Source of each picture. If no file beside the true picture states it, the source is the picture's name."""
         return [self.truth.sources.get(name, name) for name in self.names]
 
     @property
@@ -60,7 +60,7 @@ class Pairs:
 
     @property
     def measurable(self) -> list[str]:
-        """Names of the editors whose pictures all have the size of their truth."""
+        """Names of the editors all of whose pictures have the same size as their true pictures."""
         return [editor for editor in self.edited if not self.misfits(editor)]
 
 
@@ -115,7 +115,7 @@ def pair(
 
 
 def _named(editor: str) -> str:
-    """Return the name of an editor's pictures in messages."""
+    """Return the words that a message uses for the pictures of an editor."""
     return ONE if editor == ONE else f"{ONE} {editor}"
 
 
@@ -123,7 +123,7 @@ def _check_prompts(prompts: Sequence[str], count: int) -> None:
     """Check that there is a valid text for each picture.
 
     Raises:
-        BadInputError: the prompts are not a list of printable texts of one line, or their number is not `count`.
+        BadInputError: the prompts are not a list of printable texts of one line each, or there are not `count` texts.
     """
     if isinstance(prompts, str) or not isinstance(prompts, Sequence):
         raise BadInputError(f"prompts: expected a list of texts, found {type(prompts).__name__}")
@@ -140,8 +140,8 @@ def _in_order(found: Named, base: PictureSet, given: Pictures, truth: Pictures) 
     Args:
         found: pictures or masks.
         base: true pictures.
-        given: what the caller gave for `found`.
-        truth: what the caller gave for the true pictures.
+        given: argument of the caller from which `found` was read.
+        truth: argument of the caller from which `base` was read.
 
     Raises:
         BadInputError: pictures are missing or belong to no true picture; or a folder would have to be paired with

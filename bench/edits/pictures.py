@@ -1,7 +1,7 @@
 """Pictures and masks that a caller gives as a folder, as a list of paths, or as arrays or tensors.
 
-The layout of arrays is fixed and never guessed: uint8 values are N×H×W×3, and floats in [0, 1] are N×3×H×W. A list may
-hold pictures of different sizes.
+The layout of arrays of pictures is fixed and never guessed: uint8 values are N×H×W×3, and floats in [0, 1] are N×3×H×W.
+`read_masks` describes the layout of arrays of masks. A list may contain pictures of different sizes.
 """
 
 from __future__ import annotations
@@ -68,10 +68,10 @@ class PictureSet:
         return levels
 
     def require_levels(self) -> None:
-        """Require that all floats are 8-bit levels k / 255, as those of a true picture must be.
+        """Check that all pictures given as floats have only the values k / 255, because true pictures have 8 bits.
 
         Raises:
-            BadInputError: some floats are not such levels.
+            BadInputError: a picture has other values.
         """
         for place, floats in self.floats.items():
             levels = floats * LARGEST
@@ -164,8 +164,9 @@ def read_pictures(given: Pictures, what: str) -> PictureSet:
 def read_masks(given: Pictures, what: str = "mask") -> Masks:
     """Return a `Masks` object of masks, and check everything that can be checked without decoding files.
 
-    Arrays are booleans, integers or floats in [0, 1]. If integers are at most 1 in all masks, 1 is the hole; otherwise
-    they are grey levels from 0 to 255. The shape of an array is N×H×W, N×1×H×W or N×H×W×1.
+    Arrays are booleans, integers or floats in [0, 1]. If no integer in any mask is larger than 1, the value 1 is the
+    hole. Otherwise, all integers are grey levels from 0 to 255. The shape of an array of all masks is N×H×W, N×1×H×W or
+    N×H×W×1.
 
     Args:
         given: masks as a caller gives them. 1 or white is the hole.
@@ -190,7 +191,7 @@ def read_masks(given: Pictures, what: str = "mask") -> Masks:
 
 
 def _files(given: Pictures, what: str) -> tuple[list[Path], tuple[str, ...], Mapping[str, str]] | None:
-    """Return the paths, the names and the known sources of given files; None if arrays are given.
+    """Return the paths, the names and the known sources of given files. Return None if arrays are given.
 
     Raises:
         BadInputError: a folder or file is missing, a file is no picture, there is no picture, or two files have the
@@ -245,7 +246,8 @@ def _arrays(given: Any, what: str, axes: int) -> list[Array]:
         axes: number of axes that an array of all pictures may have; 4 axes are allowed in any case.
 
     Raises:
-        BadInputError: there is no picture, or the value is neither an array nor a sequence of arrays.
+        BadInputError: there is no picture, an array has the wrong number of axes, or `given` is neither an array nor a
+            sequence of arrays.
     """
     if isinstance(given, np.ndarray | Tensor):
         if given.ndim not in (axes, 4):
@@ -297,7 +299,7 @@ def _picture(one: Array, what: str) -> Tensor:
 
 
 def _tensor(one: Array, what: str) -> Tensor:
-    """Return an array as a dense tensor on the CPU, with a copy of the values if a tensor cannot share them.
+    """Return an array as a dense tensor on the CPU. The values are copied if a tensor cannot share the array's memory.
 
     Raises:
         BadInputError: the array is masked, is not dense, or does not contain plain numbers.
@@ -323,7 +325,7 @@ def _not_empty(tensor: Tensor, what: str) -> Tensor:
 
 
 def _unit(tensor: Tensor, what: str) -> Tensor:
-    """Return floats as float32, and require that they are finite and lie in [0, 1].
+    """Return floats as float32, and check that all of them are finite and lie in [0, 1].
 
     Raises:
         BadInputError: a value is NaN, infinite, or outside [0, 1].
@@ -378,7 +380,7 @@ def _levels_of_file(path: Path) -> Pixels:
     """Read a mask as grey levels.
 
     Raises:
-        BadInputError: the file cannot be read, or its values are 0 and 1, which are both black.
+        BadInputError: the file cannot be read, or its largest value is 1, which is almost black.
     """
     levels = mask_levels(path)
     if levels.max() == 1:

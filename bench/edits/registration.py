@@ -1,10 +1,10 @@
 """The global shift and zoom between an edited picture and its truth, estimated on the known pixels.
 
 In the model, the edited picture is the true picture after four changes: it is shifted, zoomed about its centre,
-multiplied by a gain, and increased by an offset. The shift has two numbers, and each other change has one. These five
-numbers are chosen so that the squared difference over the known pixels is as small as possible. The Gauss-Newton method
-of Lucas and Kanade ("An iterative image registration technique with an application to stereo vision", 1981) finds them,
-first on small copies of the two pictures, and then on larger copies.
+multiplied by a gain, and increased by an offset. The shift has two numbers, and each of the other three changes has one
+number. These five numbers are chosen so that the squared difference over the known pixels is as small as possible. The
+Gauss-Newton method of Lucas and Kanade ("An iterative image registration technique with an application to stereo
+vision", 1981) finds the numbers. It first compares small copies of the two pictures, and then larger copies.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def register(truth: Grey, edited: Grey, known: npt.NDArray[np.bool_]) -> Registr
         known: H×W booleans, True for the pixels that should not have changed.
 
     Returns:
-        The estimate. None if too few pixels are known, if the known pixels have too little texture, or if the two
+        The estimate, or None if too few pixels are known, if the known pixels have too little texture, or if the two
             pictures differ too much.
     """
     right = down = zoom = explained = 0.0
@@ -96,7 +96,7 @@ def _refine(
 
     Returns:
         The new shift to the right and downwards, in pixels of the copies, the new zoom, and the explained share; see
-            `Registration`. None if the result is not accepted.
+            `Registration`. The result is None if the new estimate is not accepted.
     """
     height, width = truth.shape
     y, x = (axis.astype(np.float32) for axis in np.mgrid[:height, :width])
@@ -161,7 +161,11 @@ def _warped(picture: Grey, right: float, down: float, zoom: float) -> Grey:
 
 
 def _factors(longest: int) -> list[int]:
-    """Return, for each copy of a picture, the whole number by which its sides are divided; the smallest copy first."""
+    """Return, for each reduced copy of a picture, the whole number that divides the sides. The smallest copy is first.
+
+    Args:
+        longest: longest side of the picture in pixels.
+    """
     factors = [max(1, round(longest / SIDE))]
     while longest // (2 * factors[-1]) >= COARSEST:
         factors.append(2 * factors[-1])
@@ -183,7 +187,7 @@ def _smooth(picture: Grey) -> Grey:
 
 
 def _inner(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Return the known pixels that are neither near the hole nor near the edge of the picture."""
+    """Return H×W booleans that are True for known pixels with more than `BORDER` pixels to the hole and to the edge."""
     padded = np.pad(known.astype(np.uint8), 1)
     distance = cv2.distanceTransform(padded, cv2.DIST_C, 3)[1:-1, 1:-1]
     inner: npt.NDArray[np.bool_] = distance > BORDER

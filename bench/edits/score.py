@@ -1,4 +1,4 @@
-"""The function `bench.score`, which measures the pictures of any editor like the rows of a table."""
+"""The function `bench.score`, which measures the pictures of any editor in the same way as the rows of a table."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
     batch_size: int | str = "auto",
     quiet: bool = False,
 ) -> Scores:
-    """Score the pictures of one or several editors against the true pictures, as a table scores its rows.
+    """Score the pictures of one or several editors against the true pictures, as a run scores the rows of a table.
 
-    Pictures are a folder, a list of paths, or arrays. Arrays and tensors are uint8 of shape N×H×W×3, or floats in
-    [0, 1] of shape N×3×H×W; a list of arrays may hold pictures of different sizes. Files are paired by their names
-    without the suffix, arrays by their order.
+    Pictures are given as a folder, as a list of paths, or as arrays. Arrays and tensors are uint8 of shape N×H×W×3, or
+    floats in [0, 1] of shape N×3×H×W. A list of arrays may contain pictures of different sizes. Files are paired by
+    their names without the suffix, and arrays are paired by their order.
 
     Args:
         truth: true pictures.
         edited: pictures of one editor; or a dictionary from the name of each editor to its pictures.
-        mask: masks, 1 or white in the hole; None if every pixel should have stayed as it was. Arrays of masks are
-            booleans, integers (0 and 1, or 0 to 255) or floats in [0, 1], of shape N×H×W.
+        mask: masks, 1 or white in the hole; None if all pixels are known. Arrays of masks are booleans, integers (0 and
+            1, or 0 to 255) or floats in [0, 1], of shape N×H×W.
         reference: editor with which every other editor is compared; None compares every pair of editors.
         measures: `default` for the networks of the paper's metrics, `mini` for this project's small networks; or names
             of single measures, some of `known_region`, `similarity`, `lpips`, `inception`, `clip` and `prompt`.
@@ -64,12 +64,12 @@ def score(  # noqa: PLR0913  every argument after `mask` has a default that fits
         exemplars: for each picture, a picture of what was to be painted into the hole; None leaves out the CLIP score
             of exemplar and picture.
         device: name of a PyTorch device, or `auto` for CUDA if it is available.
-        batch_size: number of pictures in a batch; `auto` chooses it by the number of pixels.
+        batch_size: number of pictures in a batch; `auto` chooses this number by the number of pixels.
         quiet: True to show no progress.
 
     Returns:
-        The tables, the checks and the records. If the file of a network is missing, the metrics that need it have no
-            value, and the tables give the reason.
+        The tables, the checks and the records. If the file of a network is missing, the metrics that need this network
+            have no value, and the tables state the reason.
 
     Raises:
         BadInputError: pictures are missing, are broken, have a wrong type or belong to no true picture; or an argument
@@ -140,7 +140,7 @@ def _check_arguments(editors: Mapping[str, Any], reference: str | None, batch_si
 
 
 def _manifest(pairs: Pairs, pictures: Sequence[PictureFacts]) -> dict[str, Any]:
-    """Return a manifest like that of a run: the ordered list of the pictures, with the SHA-256 of pixels and masks."""
+    """Return the ordered list of the pictures with their SHA-256, in the format of a run's manifest."""
     items = [
         {
             "id": name,
@@ -179,7 +179,7 @@ def _command(
         given: true pictures, masks and exemplars; None for what was not given.
         editors: pictures of each editor, by its name.
         options: value of each further option of the command; None for what was not given.
-        prompted: whether prompts were given, which the command could take only from a file.
+        prompted: True if prompts were given. The command line could take them only from a file.
     """
     folders = dict(zip(("--truth", "--mask", "--exemplars"), given, strict=True))
     named = [one for one in (*folders.values(), *editors.values()) if one is not None]

@@ -45,7 +45,7 @@ EXPERIMENT = "score"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Facts about the origin of the numbers of a scoring. The files of the scoring contain them."""
+    """Description of how the numbers of a scoring were computed. The saved files of the scoring contain it."""
 
     manifest: Mapping[str, Any]
     """Ordered list of the pictures with their hashes, as in a run's `manifest.json`."""
@@ -89,7 +89,7 @@ class Scores:
         return [*few_sources_note(self._typed), *missing]
 
     def _repr_html_(self) -> str:
-        """Return the checks and the main table as HTML, which a notebook shows."""
+        """Return the checks and the main table as HTML, so that a notebook can show them."""
         found = "".join(f"<li>{html.escape(check.text, quote=False)}</li>" for check in self.checks)
         return (f"<ul>{found}</ul>" if found else "") + html_table(measured_grid(self._typed))
 
@@ -97,7 +97,7 @@ class Scores:
         """Print the checks, the main table, and the reasons why metrics were not measured.
 
         Args:
-            console: console on which they are printed.
+            console: console on which all of this is printed.
         """
         print_notes([check.text for check in self.checks], console)
         print_table(self._typed, console, verbose=False)
@@ -105,9 +105,9 @@ class Scores:
             print(f"- {one_line(note)}")  # not wrapped, so that a command in it can be copied
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the result files that a run writes, such as the page `report.html`, into a folder.
+        """Write the same result files as a run, such as the page `report.html`, into a folder.
 
-        `python -m bench.compare` and `python -m bench.explain` read such a folder.
+        `python -m bench.compare` and `python -m bench.explain` can read this folder.
 
         Args:
             folder: new or empty folder, or the folder in which an equal scoring was saved before.
@@ -117,7 +117,7 @@ class Scores:
             The path of the folder.
 
         Raises:
-            BadInputError: the folder cannot be written, or contains other files and `overwrite` is False.
+            BadInputError: the folder cannot be written; or `overwrite` is False, and the folder contains other files.
         """
         if not isinstance(folder, str | Path):
             raise BadInputError(f"out: expected the path of a folder, found {folder!r}")
@@ -228,7 +228,7 @@ class Scores:
 
 
 class _Pictures(list[npt.NDArray[np.uint8]]):
-    """Pictures of different sizes, with the size of all of them in bytes."""
+    """A list of pictures, which may differ in size. The member `nbytes` is the number of bytes of all pictures."""
 
     @property
     def nbytes(self) -> int:

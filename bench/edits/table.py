@@ -40,7 +40,7 @@ def score_table(
         pairs: paired pictures.
         summary: estimates of the metrics.
         measures: measures of the scoring.
-        checks: facts about the pictures.
+        checks: findings of the checks.
         reference: editor with which every other editor is compared; None for no comparison.
     """
     editors = tuple(summary.scored.rows)
@@ -79,7 +79,7 @@ def _title(pairs: Pairs) -> str:
 def _with_reasons(
     pairs: Pairs, measured: Mapping[str, Mapping[str, Measurement]], measures: Measures
 ) -> dict[str, dict[str, Measurement]]:
-    """Add empty measurements for values that could not be measured. Each of them states the reason.
+    """Add empty measurements for values that could not be measured. Each empty measurement states the reason.
 
     Each editor gets an empty measurement for each metric whose network is missing. An editor whose pictures could not
     be measured gets empty measurements for all metrics.
@@ -141,7 +141,8 @@ def missing_values(measured: Mapping[str, Mapping[str, Measurement]]) -> Iterato
 def compact_table(table: Table) -> pandas.DataFrame:
     """Return a table with a line for each metric and a column for each editor; the cells are texts.
 
-    A cell has the value and its standard error, in the unit of the line, or a dash if there is no value.
+    A cell has the value and its standard error, in the unit that the name of the line states. If a value is missing,
+    the cell has a dash.
     """
     lines = {
         column.title: {row.label: measured_shown(row.measured.get(column.metric), column.format) for row in table.rows}
@@ -186,12 +187,12 @@ def differences_of(summary: Summary, reference: str | None) -> pandas.DataFrame:
 
     The p-values of one metric are adjusted together. The columns are:
 
-    - `metric`, `editor`, `against`, and `difference`, which is the editor's value minus the other one's;
+    - `metric`, `editor`, `against`, and `difference`, which is the value of `editor` minus the value of `against`;
     - `ci95_low` and `ci95_high`, which are not adjusted, and `p_holm`, which is adjusted;
     - `sources`, the number of independent pictures, and `effective_sources`, which `docs/glossary.md` explains;
     - `differs`, which is True if the adjusted p-value shows a difference at the 95 % level, and there are enough
       effective sources for a verdict;
-    - `reason`, which says why there is no difference, or why there is no verdict on it.
+    - `reason`, which says why the difference could not be computed, or why there is no verdict on the difference.
 
     Args:
         summary: estimates of the metrics.

@@ -1,6 +1,6 @@
 """Batches that fit into the memory of the device.
 
-A probe finds a good batch size. If a batch runs out of memory later, its size is halved.
+A probe finds a good batch size. If a batch later runs out of memory, the batch size is halved.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ class Batches:
     """A division of items into batches that fit into the memory of the device.
 
     If a batch does not fit, its items are processed again in batches of half the size, and all later batches also have
-    this smaller size. If no size is given, and the store remembers none, a probe on the first items chooses the size.
-    The store remembers this size, and each later reduction, for later runs on the same device.
+    this smaller size. If no size is given, and the store has no size, a probe on the first items chooses the size. If
+    the store has an entry for the size, it saves this size and each later reduction for later runs on the same device.
+    A size that was probed with too few items is not saved.
     """
 
     def __init__(self, size: int | None, *, known: Fact | None = None, device: torch.device | None = None) -> None:
         """Set the size of the first batch.
 
         Args:
-            size: batch size, 1 or more. None to use the size in the store, or, if the store has none, the size that a
-                probe finds.
-            known: place in the store that remembers the size. It is ignored if `size` is given. None to remember
-                nothing.
+            size: batch size, 1 or more. None to use the size in the store, or, if the store has no size, the size that
+                a probe finds.
+            known: entry of the store for the size; None to save no size. This argument is ignored if `size` is given.
             device: device that processes the batches, as in `probe_batch_size`.
         """
         self.size = size
@@ -57,7 +57,7 @@ class Batches:
 
     @property
     def most(self) -> int:
-        """Largest number of items that a batch can have. If the size is not known yet, the limit of the probe."""
+        """Largest number of items in a batch. If the size is not known yet, it is the largest possible size."""
         return self.size or (LARGEST if _may_probe(self._device) else CPU_SIZE)
 
     def over(
@@ -71,9 +71,9 @@ class Batches:
 
         Args:
             items: items in the order in which they are processed.
-            call: function that processes one batch. If a batch does not fit, it is called again with fewer of its
-                items.
-            probe: function with which batch sizes are tried; None to try them with `call`.
+            call: function that processes one batch. If a batch does not fit, the function is called again with fewer
+                items of the batch.
+            probe: function with which a probe tries batch sizes; None to try them with `call`.
 
         Yields:
             The result of `call` for each batch, in the order of the items.
@@ -142,15 +142,15 @@ def probe_batch_size(
     *,
     device: torch.device | None = None,
 ) -> int:
-    """Find the fastest batch size that fits.
+    """Find the fastest batch size that fits into the memory of the device.
 
     The probe starts with 1 item. It doubles the size as long as the batch fits and the number of items per second grows
     by at least the factor `LEAST_GAIN`. On a CPU, nothing is tried, and the result is the smaller one of `CPU_SIZE` and
     `largest`.
 
     Args:
-        call: function that processes one batch, and whose time is measured.
-        items: items for the trials. Batches larger than this list are not tried.
+        call: function that processes one batch. The time of this function is measured.
+        items: items for the trials. A batch size larger than the number of these items is not tried.
         largest: largest batch size to try.
         device: device on which `call` computes. None means CUDA if it is available, and otherwise the CPU.
 

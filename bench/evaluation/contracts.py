@@ -1,8 +1,8 @@
-"""Checks that generator, methods and measures have the interfaces that a run needs.
+"""Checks that the generator, the methods and the measures have the interfaces that a run needs.
 
-Before anything is sampled, each of them is tried on one item of noise. External code may take wrong arguments, or
-return a wrong shape, type or device, or values that are not finite. If such an error is found here, it costs a second.
-If it is found during the run, it may cost hours of sampling.
+Before anything is sampled, each of these objects is tried on one item of noise. External code may take wrong arguments,
+or return a wrong shape, type or device, or values that are not finite. If such an error is found here, it costs a
+second. If it is found during the run, it may cost hours of sampling.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def check_contracts(
 ) -> None:
     """Sample, decode and measure one item of noise, and check every result.
 
-    A row is not checked if its images are all made before the scoring stage, for example by another program.
+    A row is not checked if all of its images are made before the scoring stage, for example by another program.
 
     Args:
         sampling: sampling stage, which contains the generator.
@@ -63,7 +63,8 @@ def check_contracts(
         resolution: side of the run's items in pixels.
 
     Raises:
-        BadInputError: an interface is violated; the message names the key, what was expected and what was found.
+        BadInputError: an object does not have the interface. The message names the key of the configuration, what was
+            expected and what was found.
     """
     item = trial_items(resolution, 1)
     latents = check_generator(sampling.generator, resolution, seed=sampling.seed)
@@ -91,8 +92,8 @@ def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict
         Latents 1×C×h×w of the item for each name in `KINDS`, in the generator's scale.
 
     Raises:
-        BadInputError: latents are no floating-point tensor, are not finite, do not all have the same shape, are not
-            square, or have a side of which the resolution is not a multiple.
+        BadInputError: latents are not a floating-point tensor, are not finite, do not all have the same shape, or are
+            not square; or the resolution is not a multiple of their side.
     """
     item = trial_items(resolution, 1)
     found: dict[str, Tensor] = {}
@@ -182,7 +183,7 @@ def check_measure(
 ) -> None:
     """Check a measure on a batch of B items.
 
-    For each item, it must return a value or features, and it must return every array that its specification names.
+    The measure must return a value or features for each item, and every array that its specification names.
 
     Args:
         name: name in `metrics.measures`.
@@ -191,7 +192,7 @@ def check_measure(
         image: images to measure, B×3×H×W in [0, 1].
         truth: true images B×3×H×W uint8.
         mask: masks B×1×H×W, 1 = hole.
-        exemplars: exemplar of each item; None for an item without one.
+        exemplars: exemplar of each item; None for an item without an exemplar.
 
     Raises:
         BadInputError: the measure fails, or does not return these arrays.
@@ -243,11 +244,11 @@ def _sizes(shape: Sequence[int]) -> str:
 
 @contextmanager
 def _named(key: str, expected: str) -> Iterator[None]:
-    """Convert an error in the `with` block into a `BadInputError`, whose message is one sentence.
+    """Convert an error in the `with` block into a `BadInputError` with a message of one sentence.
 
     Args:
-        key: key of the configuration that names the external code, with which the message begins.
-        expected: what the code should return; see `bench.config.instantiate.named`.
+        key: key of the configuration that names the external code. The message begins with this key.
+        expected: description of the value that the code should return; see `bench.config.instantiate.named`.
     """
     with named(key, expected):
         try:

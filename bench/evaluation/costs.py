@@ -50,9 +50,10 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
         For each row, its costs by name. Every row has `seconds_per_image`, the median of the timed calls, and
         `least_seconds_per_image` and `most_seconds_per_image`, the shortest and the longest call. A row that decodes
         with a module, or whose method is a module, also has the module's `parameters`, and, for one image, `tera_flop`
-        and `peak_activation_bytes`. The last two are missing if PyTorch cannot count them for this module. On CUDA,
-        every row has `peak_memory_bytes`: the memory that PyTorch allocates during a call in addition to what was
-        allocated before, divided by the number of images.
+        and `peak_activation_bytes`. `parameters` is missing if the module only wraps a function. `tera_flop` and
+        `peak_activation_bytes` are missing if PyTorch cannot count them for this module. On CUDA, every row also has
+        `peak_memory_bytes`: the additional memory that PyTorch allocates during a call, divided by the number of
+        images.
     """
     resolution, count, device = batch.image.shape[-1], len(batch.ids), batch.z.device
     calls = {name: functools.partial(_called_anew, method, batch) for name, method in methods.items()}
@@ -78,7 +79,7 @@ def row_costs(methods: Mapping[str, Method], batch: Batch) -> dict[str, dict[str
 
 
 def _called_anew(method: Method, batch: Batch) -> torch.Tensor:
-    """Call `method` with a copy of the batch without the decoded images, so that the decoder is called again."""
+    """Call a method with a copy of the batch that stores no decoded images, so that the decoder is called again."""
     return method(batch.again())
 
 
@@ -104,7 +105,7 @@ def unknown_costs(device: torch.device) -> dict[str, str]:
 def sampling_seconds(generator: Generator, items: Sequence[Item], device: torch.device) -> float:
     """Measure the time in seconds that the generator needs to sample the latents of one image.
 
-    The generator samples all items as one batch, first without timing and then with timing. The time is divided by the
+    The generator samples all items as one batch, twice. Only the second call is timed, and its time is divided by the
     number of items.
     """
     return _in_turns([lambda: generator.sample(items, 0)], device, 1)[0][0] / len(items)

@@ -1,4 +1,4 @@
-"""A quick trial of a user's own decoder: one batch of noise shows whether the decoder can be a row of a table."""
+"""A quick trial of a user's decoder: one batch of noise shows whether the decoder can be a row of a table."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of `try_decoder`. Printed as text, it has one line for each finding."""
+    """The result of `try_decoder`. As text, it has a heading and one line for each finding."""
 
     name: str
     """Name of the decoder's class or function."""
@@ -96,7 +96,7 @@ def try_decoder(
     batch_size: int = 2,
     device: str | torch.device | None = None,
 ) -> Trial:
-    """Test a decoder on one batch of noise, and say what would be wrong with it as a row of a table.
+    """Test a decoder on one batch of noise, and report every problem that it would cause as a row of a table.
 
     The trial tests these requirements: The decoder must run and leave its inputs unchanged. Its images must have the
     right shape, type and range, and only finite values. A second call with equal inputs must make equal images, and an
@@ -104,7 +104,7 @@ def try_decoder(
     change its result, and pixels in the hole must not.
 
     The trial also measures the time for each image, and counts the parameters and the operations. A module is copied,
-    and the copy is tested in evaluation mode, like in a run. At the default sizes, the trial takes some seconds on a
+    and the copy is tested in evaluation mode, as in a run. At the default sizes, the trial takes some seconds on a
     CPU.
 
     Args:
@@ -116,10 +116,11 @@ def try_decoder(
         conditioned: True to call ``decoder(z, image, mask)``, with the image B×3×H×W in [-1, 1] and the mask B×1×H×W,
             1 = hole. False to call ``decoder(z)``. If it is None, the decoder's signature decides, as in `bench.run`.
         batch_size: number B of images, at least 2.
-        device: device on which the decoder is tested. If it is None, it is the device of the module's weights.
+        device: device on which the decoder is tested. If it is None, the device of the module's weights is used, or the
+            CPU if the module has no weights.
 
     Returns:
-        The findings. A faulty decoder gives findings that are problems, and raises no error.
+        The findings. A fault of the decoder raises no error. It is a finding whose `ok` is False.
 
     Raises:
         BadInputError: `module` is a class or cannot be called, or another argument is wrong.
@@ -175,7 +176,11 @@ def _tensors(module: object) -> list[Tensor]:
 
 
 def _device(module: object, device: str | torch.device | None) -> torch.device:
-    """Return the device of the trial: the given one, or else the device of the module's weights, or the CPU."""
+    """Return the given device. If it is None, return the device of the module's weights, or the CPU without weights.
+
+    Raises:
+        BadInputError: the given device does not exist, or stores no values.
+    """
     if device is None:
         return next((tensor.device for tensor in _tensors(module)), torch.device("cpu"))
     try:
@@ -201,7 +206,7 @@ def _on_module(module: object) -> Iterator[Finding]:
 
 
 def _method(module: Callable[..., Tensor], conditioned: bool, device: torch.device) -> Decoded:
-    """Make a method from a copy of the module, as a run would do, and move the method to a device.
+    """Make a method from a copy of the module, as a run does, and move the method to a device.
 
     Raises:
         _StopError: the module is no decoder, or cannot be copied or moved.
@@ -228,7 +233,7 @@ def _batch(channels: int, resolution: int, factor: int, count: int, device: torc
 
 
 class _StopError(Exception):
-    """The error that ends a trial, because nothing else can be tested. Its message says what the problem is."""
+    """The error that ends a trial, because nothing else can be tested. The message describes the problem."""
 
 
 class _SizeError(_StopError):
@@ -257,7 +262,7 @@ def _stopping(expected: str) -> Iterator[None]:
 
 
 def _image(method: Decoded, batch: Batch) -> Tensor:
-    """Return the images of a batch as the decoder makes them.
+    """Decode a batch, and return the images without changing them.
 
     Raises:
         _StopError: the decoder fails, changes its inputs, or does not return images of the right size.
@@ -277,11 +282,11 @@ def _image(method: Decoded, batch: Batch) -> Tensor:
 
 
 def _without_tuple(made: object) -> object:
-    """Return the result of a decoder, unless the result is an object that only contains the image.
+    """Return the result of a decoder unchanged, and refuse a result that contains the image inside another object.
 
     Raises:
-        UnfitImageError: the image is inside a tuple, a list or another object. The message names the part that is the
-            image.
+        UnfitImageError: the image is inside a tuple, a list or another object. The message says how to get the image
+            from this object.
     """
     inside = made[0] if isinstance(made, tuple | list) and made else getattr(made, "sample", None)
     if isinstance(inside, Tensor) and not isinstance(made, Tensor):
@@ -363,7 +368,7 @@ def _on_repetition(method: Decoded, batch: Batch, image: Tensor) -> Iterator[Fin
 
 
 def _on_known_pixels(method: Decoded, batch: Batch, image: Tensor) -> Iterator[Finding]:
-    """Yield the findings on calls in which the known pixels, or the pixels in the hole, have other values."""
+    """Yield the findings on two calls: one with other known pixels, and one with other pixels in the hole."""
     hole = batch.mask > 0
     known, hidden = (
         _distance(_image(method, replace(batch, image=torch.where(other, -batch.image, batch.image))), image)

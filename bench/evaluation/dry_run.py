@@ -35,14 +35,14 @@ STEPS = (1, 3)
 def try_out(sampling: Sampling, scoring: Scoring, *, resolution: int, device: torch.device) -> Trial:
     """Measure the time and the memory that a run needs for one item.
 
-    Rows whose images are all made before the scoring stage, for example by another program, are left out.
+    A row is left out if all of its images are made before the scoring stage, for example by another program.
 
     The trial first processes one item that is not timed, because PyTorch chooses its kernels in this call. Then it
     times one item. If the generator has more steps than the larger number in `STEPS`, the item is sampled only with the
-    numbers of steps in `STEPS`, and the time of all steps is calculated from these times. If a whole batch would take
-    at most `PATIENCE`, the trial then processes a batch, as the run will, and the result has the times of the batch.
-    Otherwise the result has the times of one item, and the memory of a batch is extrapolated from the memory of one
-    item.
+    numbers of steps in `STEPS`. The time of all steps is then calculated from these times. If a whole batch would take
+    at most `PATIENCE`, the trial then processes a batch, as the run will, and divides its times by the number of items.
+    Otherwise, the result has the times of the single item, and the memory of a batch is extrapolated from the memory of
+    this item.
 
     Args:
         sampling: sampling stage of the run.

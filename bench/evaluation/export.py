@@ -1,7 +1,7 @@
 """The stage `export`, which writes the items of an experiment as files, so that another program can make predictions.
 
-The row `baselines.predictions.Predictions` reads the pictures that the other program makes. A picture must have the
-name of its item, which is the name that every exported file of the item has.
+The method `baselines.predictions.Predictions` reads the pictures that the other program makes. The picture of an item
+must have the same file name as the exported pictures of the item.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ SOURCES = NOTES[0]
 
 @dataclass(frozen=True)
 class _Exported:
-    """The files of one item."""
+    """The exported files of one item."""
 
     id: str
     name: str
@@ -77,10 +77,13 @@ class _Exported:
 def export(setup: Setup) -> Results:
     """Prepare the items of an experiment, and write them into the folder `out`. No weights are needed for this.
 
-    With several processes, only the first one writes.
+    With several processes, only the first process writes. The others return at once.
+
+    Returns:
+        The folder, and the exit status 0. In a process other than the first, the folder is the current one.
 
     Raises:
-        BadInputError: the data set is missing or wrong, or `out` holds other files.
+        BadInputError: the data set is missing or wrong, or `out` contains other files.
     """
     if not World.here().is_main_process:
         return Results(Path(), 0)
@@ -133,8 +136,8 @@ def _pictures(item: Item, *, whole: bool, reference: bool) -> Mapping[str, Pixel
 
     Args:
         item: the item.
-        whole: True if the whole image is to be generated, so that the true picture is no input.
-        reference: True if the true picture belongs to those with which rows are compared.
+        whole: True if the whole image is to be generated. Only the folder `reference` can then have a picture.
+        reference: True if the true picture belongs to the true images with which Fréchet distances compare a row.
     """
     if whole:
         return {"reference": item.image} if reference else {}
@@ -160,7 +163,7 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def _readme(setup: Setup, count: int, kinds: Sequence[str], *, captions: bool) -> str:
-    """Return the content of `README.txt`: what each file is, and how predictions are scored."""
+    """Return the content of `README.txt`, which describes each file and the command that scores predictions."""
     side = setup.config.profile.resolution
     words = [word for word in setup.overrides if key_of(word) != "stage" and group_of(word) != "baseline"]
     scoring = command(

@@ -38,7 +38,7 @@ def images_of(
         places: indices of the N chosen items.
 
     Returns:
-        The chosen items, and for each row its images of these items as they would be saved, uint8 N×S×S×3.
+        The chosen items, and for each row its images of these items, uint8 N×S×S×3, converted as for saved files.
     """
     chosen, size = items.pick(places), next(items.blocks())[1]
     chosen_latents = [
@@ -63,7 +63,7 @@ def save_images(
 
     The image of a row is `images/ROW/ITEM.png`. The true image is `items/image/ITEM.png`; it is not written for items
     without a picture. The mask, in which the hole is white, is `items/mask/ITEM.png`; it is not written if the run
-    generates whole images. ITEM is the result of `file_stem` for the item's id: the id itself if it can be a file name.
+    generates whole images. ITEM is the item's id, which `file_stem` changes if it cannot be a file name.
 
     Args:
         out: folder of the run.

@@ -90,7 +90,7 @@ def run_stages(setup: Setup, conclude: Callable[[MeasuredRun], Results]) -> Resu
 
     Returns:
         The result of `conclude`. If `conclude` was not called, the result has the folder of the run and the status 0.
-            If the run ends with the stage `check`, the run has no folder, and the result has a forecast instead.
+            If the run ends with the stage `check`, the result has a forecast instead of a folder.
     """
     stages, meter = Stages(setup.config.stage), Meter(setup.device)
     with stages.timed("check"):
@@ -135,7 +135,7 @@ def _measured(setup: Setup, out: Path, stages: Stages, meter: Meter) -> Measured
 
 
 def check(setup: Setup) -> None:
-    """Check that all files exist, that everything loads, and that external code has the interfaces that a run needs.
+    """Check that all files exist, that all objects load, and that external code has the interfaces that a run needs.
 
     The check comes before all other work, so that errors are found early.
 
@@ -175,14 +175,14 @@ def missing(setup: Setup) -> list[Problem]:
 
 
 def load(setup: Setup) -> None:
-    """Load the generator, the methods and the measures, so that a wrong weight file is reported before any sampling.
+    """Load the generator, the methods and the measures, so that a wrong weight file is reported before the sampling.
 
-    The files are hashed before they are loaded, because the store's keys contain their hashes. If the store has facts
-    about generator, methods and measures with the same files, an earlier run has loaded these files without an error.
-    This function then loads nothing.
+    The files are hashed before they are loaded, because the store's keys contain their hashes. If the store has the
+    `PartFacts` of a run with the same files, an earlier run has loaded these files without an error. This function then
+    loads nothing.
 
     Raises:
-        BadInputError: something does not load; the message has the errors of all parts, one on each line.
+        BadInputError: the generator, the methods or the measures do not load. The message has each error on a line.
     """
     if setup.stored_facts is not None:
         return
@@ -202,7 +202,7 @@ def _try_contracts(setup: Setup) -> None:
     The check is skipped if the store records that the same objects passed it before, or if the run ends with `prepare`.
 
     Raises:
-        BadInputError: one of them does not have the interface that a run needs.
+        BadInputError: one of these objects does not have the interface that a run needs.
     """
     if setup.config.stage == "prepare" or setup.contracts.recall():
         return
@@ -213,9 +213,9 @@ def _try_contracts(setup: Setup) -> None:
 
 
 def predict(setup: Setup) -> Forecast:
-    """Print that all files exist, and print and return the time, memory and space that a run would need.
+    """Print that all files exist, and print and return the time, memory and disk space that the run would need.
 
-    The store saves the estimate, so that a later run can compare its own time and memory with it.
+    The estimate is saved in the store, so that a later run can compare its measured time and memory with the estimate.
     """
     size = sum(Path(path).stat().st_size for path in setup.weights)
     print(f"{setup.config.name}: ready: no file is missing; {len(setup.rows)} rows, {size / 1e6:.1f} MB of weights")
@@ -259,7 +259,7 @@ def prepare(setup: Setup) -> Items:
 
 
 def _make_beforehand(setup: Setup, items: Items) -> None:
-    """Make the images of all methods that make every image before the scoring stage.
+    """Make the images of the rows whose images are all made before the scoring stage.
 
     If there are several processes, each process first makes the images of the rows on which no other process works.
     Then it waits until the other processes have made the images of the remaining rows, and reads these images.

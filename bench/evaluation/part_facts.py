@@ -1,6 +1,6 @@
-"""Facts about the parts of a run (generator, methods and measures), and a mapping that loads parts at their first use.
+"""Properties of the generator, the methods and the measures of a run, and a mapping that loads objects when first used.
 
-The store keeps the facts. A run whose latents and scores are all stored therefore loads no network.
+The store saves these properties. Therefore, a run loads no network if the store has all of its latents and scores.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 
 class GeneratorFacts(TypedDict):
-    """Facts about a generator; see the members of `Generator` with these names."""
+    """Properties of a generator; see the members of `Generator` with these names."""
 
     unet_weights: str
     latent_shape: list[int] | None
 
 
 class RowFacts(TypedDict):
-    """Facts about the method of a row; see the members of `Method` with these names."""
+    """Properties of the method of a row; see the members of `Method` with these names."""
 
     training: str
     origin: str
@@ -42,14 +42,14 @@ class RowFacts(TypedDict):
 
 
 class MeasureFacts(TypedDict):
-    """Facts about a measure; see the members of `Measure` with these names."""
+    """Properties of a measure; see the members of `Measure` with these names."""
 
     protocol: dict[str, Any]
     sees_hole: bool
 
 
 class PartFacts(TypedDict):
-    """Facts about all parts of a run that are made from its configuration."""
+    """Properties of the generator, of the method of each row, and of each measure of a run."""
 
     generator: GeneratorFacts
     rows: dict[str, RowFacts]
@@ -59,7 +59,7 @@ class PartFacts(TypedDict):
 class LoadedLater(Mapping[str, T]):
     """A mapping from names to objects that are loaded later.
 
-    The names are known from the start. All objects are loaded when one of them is first asked for.
+    The names are known from the start. All objects are loaded when the first object is requested.
     """
 
     def __init__(self, names: Iterable[str], load: Callable[[], Mapping[str, T]]) -> None:
@@ -67,7 +67,7 @@ class LoadedLater(Mapping[str, T]):
 
         Args:
             names: names of the objects, in the order of iteration.
-            load: function that loads the objects, and returns them by name. It is called at most once.
+            load: function that loads the objects, and returns them by name. If it succeeds, it is not called again.
         """
         self._names, self._load = list(names), load
 
@@ -92,7 +92,7 @@ class LoadedLater(Mapping[str, T]):
 def part_facts(
     generator: Generator, methods: Mapping[str, Method], measures: Mapping[str, Measure], *, resolution: int
 ) -> PartFacts:
-    """Return the facts about loaded parts.
+    """Return the properties of the generator, the methods and the measures of a run.
 
     Args:
         generator: generator of the run.
@@ -126,10 +126,10 @@ def _row_facts(method: Method) -> RowFacts:
 
 
 def stored_part_facts(fact: Fact, rows: Iterable[str], measures: Iterable[str]) -> PartFacts | None:
-    """Return the facts that the store has for the parts of a run, or None if it has none or they are damaged.
+    """Return the `PartFacts` of a run from the store. Return None if the store has no such entry, or a damaged one.
 
     Args:
-        fact: place of the facts in the store.
+        fact: entry of the store.
         rows: names of the rows that have a method, in the order of the result.
         measures: names of the measures, in the order of the result.
     """

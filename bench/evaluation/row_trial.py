@@ -63,7 +63,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _row_and_words(arguments: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the row that `--row` names, and the overrides of a run that has this row."""
+    """Return the value of `--row`, and the overrides of a run that has this row.
+
+    Raises:
+        BadInputError: `--row` is missing, is given twice, or names an unknown row.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--row", nargs="?", action="append", default=[])
     found, rest = parser.parse_known_args(arguments)
@@ -92,7 +96,7 @@ def _is_name(row: str) -> bool:
 
 
 def _configured(node: Mapping[str, Any] | None, row: str) -> Decoded:
-    """Make the method of a row, with its weights, and return the part of it that decodes latents.
+    """Make the method of a row, with its weights. Return this method, or the inner method that decodes latents.
 
     Args:
         node: the row's method in the configuration; None for a row whose numbers are only quoted.
@@ -115,7 +119,7 @@ def _configured(node: Mapping[str, Any] | None, row: str) -> Decoded:
 
 
 def _imported(name: str) -> Any:
-    """Return the object that `MODULE.NAME` or `FILE.py:NAME` names; a class is called without arguments.
+    """Return the object that `MODULE.NAME` or `FILE.py:NAME` names. For a class, call it without arguments first.
 
     Raises:
         BadInputError: there is no such file, module or object, or the class needs arguments.

@@ -1,6 +1,7 @@
 """The sampling stage. It makes the latents of each block of items once, and saves them in the store.
 
-It samples latents for all rows. It also encodes the true images, but only if a row or a claim of the run needs that.
+It samples latents for all rows. It also encodes the true images, but only if a row or a control of the run needs the
+encoded images.
 """
 
 from __future__ import annotations
@@ -76,13 +77,14 @@ class Sampling:
         """Set the generator and the store.
 
         Args:
-            generator: function that returns the generator, on the device. It is called when the generator is first
-                needed. If the store has all latents, a run may not need it.
+            generator: function that returns the generator, on the device. It is called only when the generator is
+                needed. If the store has all latents, a run may not need the generator.
             needed: description of the latents to make.
             store: store that saves the latents.
             device: device of the generator, to which images and masks are moved.
             batches: division of the items into batches, for sampling.
-            world: processes of the run. They use the same store, and each of them takes the next block that is free.
+            world: processes of the run. They use the same store, and each process takes the next block that no other
+                process has.
         """
         self._generator, self.seed, self.store, self.device = generator, needed.seed, store, device
         self.world = world
@@ -109,8 +111,9 @@ class Sampling:
     def run(self, items: Items) -> list[str]:
         """Make the latents of every block for which the store has none.
 
-        If there are several processes, each one takes free blocks until the store has all of them. A slow process
-        therefore does not delay the others, and this function returns in all processes at about the same time.
+        If there are several processes, each process takes blocks that no other process has, until the store has all
+        blocks. A slow process therefore does not delay the others, and this function returns in all processes at about
+        the same time.
 
         Returns:
             Store key of the latents of each block, in the order of the blocks.
@@ -200,9 +203,7 @@ class Sampling:
     def latents_of(self, key: str) -> Arrays:
         """Return the latents of a block as a mapping from their kind to the array.
 
-        `run` must have been called for the items first.
-
-        If the store no longer has the latents, they are made again.
+        `run` must have been called for the items first. If the store no longer has the latents, they are made again.
 
         Args:
             key: store key of the block's latents, as `run` returns it.
@@ -234,7 +235,7 @@ class Sampling:
 
 
 class BatchOfLatents:
-    """The latents of one batch, on their way to the memory of the CPU."""
+    """The latents of one batch, which are being copied to the memory of the CPU."""
 
     def __init__(self, ids: Sequence[str], made: Mapping[str, Tensor]) -> None:
         """Start to copy the latents.
@@ -286,7 +287,7 @@ def latents_of_items(
 
 
 def finite_items(values: Tensor) -> Tensor:
-    """Return for each item whether all its values are finite, as B booleans on the device of the values.
+    """Return B booleans, on the device of the values: for each item, True if all values of the item are finite.
 
     Args:
         values: tensor with one entry of any shape for each of the B items, along the first axis.
@@ -298,8 +299,8 @@ def refuse_not_finite(fine: npt.NDArray[np.bool_], what: str, ids: Sequence[str]
     """Check that the values of all items are finite before they are used or saved.
 
     Args:
-        fine: for each item, whether its values are finite, as `finite_items` returns it.
-        what: description of the values, which is the beginning of the message.
+        fine: for each item, True if its values are finite; see `finite_items`.
+        what: description of the values, with which the message begins.
         ids: id of each item.
 
     Raises:
@@ -337,10 +338,10 @@ def forget_if_fresh(store: Store, world: World, kind: str, keys: Iterable[str]) 
 
 
 def _are_latents(count: int, shape: tuple[int, ...] | None, kind: str, arrays: Arrays) -> bool:
-    """Return whether arrays from the store can be one kind of latents of a block.
+    """Return True if arrays from the store can be one kind of latents of a block.
 
-    There must be a float32 array with the name of the kind. Arrays of other kinds may stand beside it, because
-    earlier versions saved all kinds together.
+    The array with the name of the kind must exist, and must have the right type and shape. Further arrays are allowed,
+    because earlier versions saved all kinds of latents together.
 
     Args:
         count: number of items of the block.

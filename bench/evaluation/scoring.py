@@ -63,7 +63,7 @@ TRUTH = ""
 
 
 class Cell(NamedTuple):
-    """The combination of a row, a measure, and the variant in which the measure sees the row's images."""
+    """The combination of a row, a measure, and the variant of the row's images to which the measure is applied."""
 
     row: str
     """Name of the row; `TRUTH` for the true images."""
@@ -103,8 +103,8 @@ class Scoring:
             sampling: sampling stage, which reads the latents.
             methods: method of each row.
             measures: measures by name.
-            identities: for each row, everything that determines the method's images, as plain data: its settings and
-                the hashes of its weights.
+            identities: for each row, everything that determines the images of the row's method, as plain data: the
+                settings of the method and the hashes of its weights.
             protocols: for each measure, everything that can change its values, as plain data.
             units: pairs of a measure and a variant; each pair is scored for every row.
             batches: division of the items into batches, for decoding and measuring.
@@ -117,7 +117,7 @@ class Scoring:
 
     @property
     def batch_size(self) -> int:
-        """Number of items in a batch; the batch size of the sampling stage if no other is known."""
+        """Number of items in a batch. If no size for scoring is known, it is the batch size of the sampling stage."""
         return self.batches.size or self.sampling.batch_size
 
     @property
@@ -130,9 +130,9 @@ class Scoring:
     def run(self, items: Items, latents: Sequence[str], sets: Mapping[str, str]) -> Scored:
         """Score every row and the true images, and return the scores of all items in the order of the manifest.
 
-        If there are several processes, each one takes free blocks until the store has the scores of all of them. Each
-        process reads the values of single items of all blocks. Features stay in the store, and are read from there
-        piece by piece.
+        If there are several processes, each process takes blocks that no other process has, until the store has the
+        scores of all blocks. Then every process has the values of all single items. Features stay in the store, and are
+        read from the store block by block when they are needed.
 
         Args:
             items: all items of the run.
@@ -194,7 +194,7 @@ class Scoring:
         return self._together(items, values, _features(spans, widths, again), sets)
 
     def _stored_layouts(self, resolution: int) -> Fact:
-        """Return the place in the store for the layouts of all cells.
+        """Return the entry of the store for the layouts of all cells.
 
         Args:
             resolution: side of the items in pixels.
@@ -221,8 +221,8 @@ class Scoring:
     ) -> dict[Cell, Arrays]:
         """Score some cells of a block, batch by batch. Values that depend only on true images are computed once.
 
-        On a GPU, the results of a batch are waited for only after all rows of the next batch are queued. The progress
-        counts queued batches.
+        On a GPU, the CPU waits for the results of a batch only after all rows of the next batch are queued. The
+        progress bar counts queued batches.
 
         Args:
             block: items of the block.
@@ -278,8 +278,9 @@ class Scoring:
     ) -> Scored:
         """Combine all arrays into a `Scored`.
 
-        An array of values gets the name of its metric. An array of features gets the name `MEASURE.ARRAY`. The name of
-        a variant is added at the end.
+        An array of values gets the name of its metric. An array of features gets the name `MEASURE.ARRAY`. For a
+        variant, the name of the variant is added at the end. The arrays of the true images have only the items in
+        `Items.references`.
         """
         rows: dict[str, dict[str, Array | Features]] = {name: {} for name in self.methods}
         truth: dict[str, Array | Features] = {}
@@ -299,9 +300,9 @@ class Scoring:
 
 
 def _measurable(arrays: Arrays, measure: Measure, items: Sequence[Item]) -> Arrays:
-    """Replace values by NaN for the items that have no true picture.
+    """Return the arrays of a measure with NaN in the place of values for items that have no true picture.
 
-    Features, and values for which the measure needs no true picture, stay unchanged.
+    Features stay unchanged, and so do the values for which the measure needs no true picture.
 
     Args:
         arrays: arrays that the measure computed for the items, by name.
@@ -318,14 +319,14 @@ def _measurable(arrays: Arrays, measure: Measure, items: Sequence[Item]) -> Arra
 
 
 class ScoredBatch:
-    """The scores of one batch in all cells, on their way to the memory of the CPU."""
+    """The scores of one batch in all cells, which are being copied to the memory of the CPU."""
 
     def __init__(self, ids: Sequence[str], fine: Mapping[str, torch.Tensor], found: Mapping[Cell, Measured]) -> None:
         """Start to copy the scores.
 
         Args:
             ids: ids of the B items.
-            fine: for each row, B booleans: whether the row's image of each item is finite.
+            fine: for each row, B booleans: for each item, True if the row's image of the item is finite.
             found: arrays or tensors of each cell, by name.
         """
         self.ids, self._cells = ids, list(found)
@@ -351,12 +352,12 @@ class ScoredBatch:
 class Layouts:
     """The layouts that the arrays of each cell must have.
 
-    They are found by scoring one item of noise, and the store keeps them. Arrays from the store with another layout are
-    not used.
+    A layout consists of the names, the number types and the shapes of a cell's arrays. The layouts are found by scoring
+    one item of noise, and are saved in the store. Scores from the store that have another layout are not used.
     """
 
     def __init__(self, scoring: Scoring, resolution: int, fact: Fact) -> None:
-        """Keep the arguments for later. Nothing is measured until `of` is called.
+        """Keep the arguments for later. Nothing is measured until `of` or `remember` is called.
 
         Args:
             scoring: scoring stage of the run.
@@ -371,7 +372,7 @@ class Layouts:
         return self._stored[cell] if cell in self._stored else self._found(cell)
 
     def remember(self) -> None:
-        """Save the layouts of all cells in the store, unless it has them."""
+        """Save the layouts of all cells in the store, unless the store has them already."""
         if not self._stored:
             layouts = {cell: self._found(cell) for cell in self._scoring.cells}
             self._fact.remember({"cells": [_as_stored(cell, layout) for cell, layout in layouts.items()]})
@@ -406,7 +407,7 @@ class Layouts:
 
 
 class _StoredArray(TypedDict):
-    """The description of one array, as the store keeps it: its name, its number type, and its shape for one item."""
+    """The description of one array in the store: its name, its number type, and its shape for one item."""
 
     name: str
     type: str
@@ -414,7 +415,7 @@ class _StoredArray(TypedDict):
 
 
 class _StoredLayout(TypedDict):
-    """The layout of one cell, as the store keeps it."""
+    """The layout of one cell in the store."""
 
     row: str
     measure: str
@@ -452,7 +453,7 @@ def _refuse_not_finite(cell: Cell, arrays: Arrays, ids: Sequence[str]) -> None:
 def _layout(arrays: Mapping[str, Array], count: int) -> Layout:
     """Return the layout of arrays, or `NOT_OF_THESE` if the arrays are invalid.
 
-    They are invalid if one of them does not have `count` items, or if a feature is not finite.
+    The arrays are invalid if an array does not have `count` items, or if a feature is not finite.
     """
     if any(values.shape[:1] != (count,) for values in arrays.values()):
         return NOT_OF_THESE
@@ -526,7 +527,7 @@ def metric_protocols(summary: Summary, measures: Mapping[str, Mapping[str, Any]]
 def features_of(specs: Mapping[str, Any]) -> dict[str, str]:
     """Return, for each metric of a whole set of images, the name of the features from which it is computed.
 
-    Such a name has the form `MEASURE.ARRAY`.
+    The name of the features has the form `MEASURE.ARRAY`.
 
     Args:
         specs: settings of the measures, the value of `metrics.measures`, as plain data.
@@ -535,5 +536,5 @@ def features_of(specs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def unit_interval(image: torch.Tensor) -> torch.Tensor:
-    """Convert images of any float type from [-1, 1] to float32 in [0, 1]. Values outside this range are clipped."""
+    """Convert images of any float type from [-1, 1] to float32 in [0, 1]. Results outside [0, 1] are clipped."""
     return ((image.float() + 1) / 2).clamp(0, 1)

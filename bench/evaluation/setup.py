@@ -52,8 +52,8 @@ that objects that passed before are checked again."""
 class Setup:
     """An object that makes the generator, the methods and the measures of one table from the configuration.
 
-    It also computes the identities of these objects, from which the keys of the store are computed. An identity is the
-    part of the configuration that describes the object, with a hash of the content in the place of each path.
+    It also computes the identities of these objects, from which the keys of the store are computed. An identity
+    consists of the object's settings in the configuration, in which a hash of the file's content replaces each path.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Setup:
         return self.inspect(PARTS)
 
     def inspect(self, parts: Sequence[str]) -> Inspection:
-        """Check the files whose paths stand in some parts of the configuration, and return the result.
+        """Check the files whose paths are under some keys of the configuration, and return the result.
 
         Args:
             parts: keys of the configuration, some of `PARTS`.
@@ -103,15 +103,14 @@ class Setup:
 
     @cached_property
     def traits(self) -> Traits:
-        """Facts about the items that the data set's adapter states before it lists the items."""
+        """Properties of the data set's items, which the adapter states before it lists the items."""
         return traits_of(self.resolved["dataset"]["pictures"], "dataset.pictures")
 
     @property
     def work(self) -> Work:
-        """Number of items of the run, their resolution, their kind of masks, and their number of latent arrays.
+        """Number and resolution of the run's items, source of their masks, and number of latent arrays for each item.
 
-        The number of items is the largest possible number, or None if it is unknown. The number of latent arrays is the
-        number that the store keeps for each item.
+        The number of items is the largest possible number, or None if it is unknown. The store saves the latent arrays.
         """
         dataset, listing = self.resolved["dataset"], self.inspection.listing
         counts = [dataset["items"], self.config.limit, listing.count if listing else self.inspection.expected]
@@ -141,8 +140,8 @@ class Setup:
     def spec(self) -> TableSpec:
         """Specification of the table.
 
-        The known-region error can be computed in several ways (`bench.metrics.known_region`). The specification names
-        the way that this run shows as its headline metric.
+        There are several definitions of the known-region error (see `bench.metrics.known_region`). The specification
+        names the definition that this run shows as its headline metric.
         """
         return in_reading(self.config.table, self.reading)
 
@@ -157,7 +156,7 @@ class Setup:
 
     @cached_property
     def compile_mode(self) -> str | None:
-        """Mode in which networks are compiled, one of `bench.config.schema.COMPILE`; None if they are not.
+        """Mode in which networks are compiled, one of `bench.config.schema.COMPILE`; None if networks are not compiled.
 
         Raises:
             BadInputError: the compiler does not work on the device of the run.
@@ -251,7 +250,7 @@ class Setup:
 
     @property
     def _method_nodes(self) -> dict[str, Any]:
-        """Part of the configuration that describes the method of each row that has one."""
+        """For each row that has a method, the part of the configuration that describes the method."""
         return {name: row["method"] for name, row in self.resolved["rows"].items() if row["method"] is not None}
 
     def _loaded_methods(self) -> dict[str, Method]:
@@ -268,15 +267,15 @@ class Setup:
         return made
 
     def _method(self, node: Mapping[str, Any], key: str, decoders: dict[str, Decoded]) -> Any:
-        """Make the method of a row. If an earlier row has an equal method that decodes latents, return that object.
+        """Make the method of a row. If an earlier row has an equal method that decodes latents, return that method.
 
         Two methods are equal if their settings and weights are equal. A method that changes the images of an inner
-        method has the inner method as its argument `of`. The inner method is made, or found in an earlier row, by the
-        same rule.
+        method has the inner method as its argument `of`. The same rule decides whether the inner method is made or
+        taken from an earlier row.
 
         Args:
             node: part of the configuration that describes the method, as plain data.
-            key: full name of the key that has this part, for error messages.
+            key: full name of the key of this part in the configuration, for error messages.
             decoders: methods of earlier rows that decode latents. The key of a method is the hash of its settings and
                 weights. If this call makes a new method that decodes latents, the method is added.
         """
@@ -295,15 +294,15 @@ class Setup:
 
     @cached_property
     def stored_facts(self) -> PartFacts | None:
-        """Facts about generator, methods and measures that an earlier run with the same files saved in the store.
+        """Properties of generator, methods and measures that an earlier run with the same files saved in the store.
 
-        The value is None if the store has no such facts, or with `fresh=true`.
+        The value is None if the store does not have these properties, or if the run has the setting `fresh=true`.
         """
         return None if self.config.fresh else stored_part_facts(self._facts, self.methods, self.measures)
 
     @cached_property
     def facts(self) -> PartFacts:
-        """Facts about generator, methods and measures. These parts are loaded if the store does not have the facts."""
+        """Properties of generator, methods and measures. If the store does not have them, these objects are loaded."""
         if self.stored_facts is not None:
             return self.stored_facts
         found = part_facts(self.generator, self.methods, self.measures, resolution=self.config.profile.resolution)
@@ -313,7 +312,7 @@ class Setup:
 
     @property
     def _facts(self) -> Fact:
-        """Place in the store for `facts`."""
+        """Entry of the store for `facts`."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         made |= {"measures": identity(self.resolved["metrics"]["measures"], self.weights)}
         made |= {name: getattr(self.config, name) for name in ("strip_rows", "compile")}
@@ -321,7 +320,7 @@ class Setup:
 
     @cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:
-        """Plain data of everything that can change the values of each measure. The key is the measure's name."""
+        """Everything that can change the values of each measure, as plain data. The key is the measure's name."""
         found = {name: facts["protocol"] for name, facts in self.facts["measures"].items()}
         return measure_protocols(found, self.resolved["metrics"]["measures"], self.weights)
 
@@ -342,9 +341,9 @@ class Setup:
     def _units(self) -> Iterator[Unit]:
         """Yield each pair of a measure and a variant that is scored for every row.
 
-        Every measure is applied to the images as the row makes them. If the controls include `hole_only`, each measure
+        Every measure is applied to the unchanged images of each row. If the controls include `hole_only`, each measure
         that looks at the hole is also applied to the variant `hole_only` of the images. A table of whole generated
-        images has no such variant.
+        images does not have this variant.
         """
         yield from (Unit(name) for name in self.measures)
         if HOLE_ONLY in self.config.controls and self.spec.task != "generation":
@@ -353,8 +352,8 @@ class Setup:
     def _batches(self, stage: str, settings: Any) -> Batches:
         """Return the division of items into batches for a stage.
 
-        The batch size is the configured one. If none is configured, it is a size that a probe finds and that the store
-        remembers.
+        The batch size is the configured one. If none is configured, a probe finds the batch size, and the store saves
+        it for later runs.
 
         Args:
             stage: name of the stage.
@@ -366,9 +365,9 @@ class Setup:
 
     @property
     def prediction(self) -> Fact:
-        """Place in the store where `stage=check` saves its estimate.
+        """Entry of the store in which a run with `stage=check` saves its estimate.
 
-        A later run compares its own time and memory with the estimate.
+        A later run compares its measured time and memory with the estimate.
         """
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         speed = {name: getattr(self.config, name) for name in ("batch_size", "strip_rows", "compile")}
@@ -376,7 +375,7 @@ class Setup:
 
     @property
     def contracts(self) -> Fact:
-        """The place where the store records that generator, methods and measures passed `check_contracts`."""
+        """Entry of the store that records that the generator, methods and measures passed `check_contracts`."""
         made = {key: identity(self.resolved[key], self.weights) for key in ("generator", "rows")}
         return self._fact("contracts", {**made, "measures": self.protocols, "version": CONTRACTS})
 
@@ -385,10 +384,11 @@ class Setup:
     ) -> dict[str, Any]:
         """Return a result that depends only on latents and on the rows' networks. It is computed once, and then stored.
 
-        It is computed again with `fresh=true`, and whenever this project's code has changed.
+        It is computed again with `fresh=true`, and whenever this project's code, the version of a package or the device
+        has changed.
 
         Args:
-            what: name of the kind of result.
+            what: name of the result, under which the store saves it.
             latents: store keys of the latents from which the result is computed.
             find: function that computes the result and returns it as plain data (JSON types).
             rows: names of the rows whose networks are used.
@@ -402,9 +402,9 @@ class Setup:
         return {name: value for name, value in found.items() if name != "when"}
 
     def determining(self, latents: Sequence[str], *, rows: Sequence[str], count: int) -> dict[str, Any]:
-        """Return, as plain data, everything that can change a result.
+        """Return everything that can change a result, as plain data.
 
-        The result is computed from latents and from the networks of some rows.
+        The result is one that is computed from latents and from the networks of some rows.
 
         Args:
             latents: store keys of the latents from which the result is computed.
@@ -418,11 +418,11 @@ class Setup:
         return {**made, "versions": versions(), "code": source_hash()}
 
     def _fact(self, what: str, settings: Any) -> Fact:
-        """Return the place in the store for a fact that depends on the device and on the resolution of the run.
+        """Return the entry of the store for a value that depends on the device and on the resolution of the run.
 
         Args:
-            what: kind of the fact.
-            settings: everything else that the fact depends on, as plain data.
+            what: name of the value.
+            settings: everything else on which the value depends, as plain data.
         """
         of = {"what": what, "device": describe(self.device), "resolution": self.config.profile.resolution}
         return Fact(self.store.root, {**of, "settings": content_key({"of": settings})})

@@ -10,7 +10,7 @@ __all__ = ["captions"]
 def captions(scene: Scene) -> tuple[str, ...]:
     """Return five different phrases in lower case that describe a scene.
 
-    Each phrase names the main shape and its colour. No phrase names everything in the picture.
+    Each phrase names the main shape and the colour of this shape. No phrase names every property of the scene.
     """
     main, others = scene.shapes[0], scene.shapes[1:]
     thing, word = _thing(main), scene.word.lower()
@@ -41,9 +41,9 @@ def _ground(scene: Scene, second: str = "") -> str:
 
 
 def _place(shape: Shape) -> str:
-    """Return in words where the centre of a shape lies, such as `top left`, `left` or `centre`.
+    """Return the position of a shape's centre in words, such as `top left`, `left` or `centre`.
 
-    The picture is divided into three parts across and three parts down.
+    For this purpose, the picture is divided into three columns and three rows of equal size.
     """
     across, down = (min(2, 3 * place // SIDE) for place in shape.centre)
     words = [word for word in (("top", "", "bottom")[down], ("left", "", "right")[across]) if word]

@@ -1,8 +1,9 @@
 """Writes a miniature COCOEE with the folders and file names of the real one.
 
-Each pair consists of a drawn scene, a mask with a box around the scene's main shape, and an exemplar. The exemplar is a
-picture of a shape of another kind, which is to be painted into the box. COCOEE calls the exemplar the reference. For
-each pair, the file `sources.jsonl` records the content of the scene and of the exemplar, and the source of the scene.
+The data set consists of pairs of a drawn scene and an exemplar. COCOEE calls the exemplar the reference. Each pair has
+a mask whose hole is a box around the scene's main shape. The exemplar shows a shape of another kind, such as a star
+instead of a circle, and this shape is to be painted into the box. For each pair, the file `sources.jsonl` records the
+content of the scene and of the exemplar, and the source of the scene.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Some ids in the published list are ids of crowd annotations.
 
 
 def write_cocoee(parent: str | Path, split: str, *, pairs: int, resolution: int = 64, seed: int = 0) -> Path:
-    """Write one split of the data set, unless it exists already, and return its folder.
+    """Write one split of the data set, and return the folder of the split. An existing split is not written again.
 
     Args:
         parent: folder in which data sets are written. The folder of the split appears completely or not at all.
@@ -91,7 +92,7 @@ def _ids(split: str, pairs: int, seed: int) -> Iterator[int]:
 def _reference_scene(split: str, index: int, seed: int) -> Scene:
     """Return the scene from which the exemplar of a pair is cut.
 
-    Its main shape is of another kind than the main shape of the pair's scene.
+    The main shape of this scene is of another kind than the main shape of the scene in the pair.
 
     Args:
         split: `train`, `dev` or `val`.
@@ -120,7 +121,8 @@ def _box_mask(shape: Shape, resolution: int, margin: int) -> Pixels:
     """Return a mask whose hole is the box around a shape, enlarged by a margin on each side.
 
     If the requested margin makes the hole too small or too large (`SMALLEST`, `LARGEST`), the nearest margin with a
-    valid hole is used. It may be negative, because the box of the largest ring is too large without any margin.
+    valid hole is used. This margin may be negative, because the box of the largest ring is too large without any
+    margin.
 
     Args:
         shape: shape in a scene with a side of 128 pixels.
@@ -131,7 +133,7 @@ def _box_mask(shape: Shape, resolution: int, margin: int) -> Pixels:
         Mask as uint8 of shape (resolution, resolution), 1 = hole.
 
     Raises:
-        ValueError: no margin gives a valid hole.
+        ValueError: no margin leads to a valid hole.
     """
     for candidate in sorted(range(-MARGINS[1], SIDE), key=lambda other: abs(other - margin)):
         left, top, right, bottom = (side * resolution / SIDE for side in _enlarged(shape.box, candidate))

@@ -1,8 +1,8 @@
 """Writes a miniature ImageNet with the layout of the real one: one folder of JPEG files for each class (synset).
 
-There are two sorts of classes. In a class of the first sort, all pictures are drawn scenes with the same main shape and
-the same background texture. In a class of the second sort, the pictures are photographic. In the splits `train` and
-`dev`, all pictures of a photographic class are crops of one photograph. In the split `val`, they come from
+In the first 72 classes, the pictures are drawn scenes. All scenes of one class have the same main shape and the same
+background texture. In all other classes, the pictures are photographic. In the splits `train` and `dev`, all pictures
+of a photographic class are crops of one photograph. In the split `val`, the pictures of a photographic class come from
 `bench.data.mini.photographic`, and each picture has a different source.
 
 The file `scenes.jsonl` records the content and the source of each picture. The adapter reads only the sources from this
@@ -37,7 +37,7 @@ PHOTO_CLASSES = {"train": 16, "dev": 16, "val": 60}
 
 
 def write_imagenet(parent: str | Path, split: str, *, per_class: int, seed: int = 0) -> Path:
-    """Write one split of the data set, unless it exists already, and return its folder.
+    """Write one split of the data set, and return the folder of the split. An existing split is not written again.
 
     Args:
         parent: folder in which data sets are written. The folder of the split appears completely or not at all.

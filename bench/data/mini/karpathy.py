@@ -1,8 +1,9 @@
 """Writes a miniature COCO with the layout of Karpathy's split.
 
 Drawn scenes are in the folder `val2014`, and five captions of each scene are in the file `dataset_coco.json`. As in the
-real file, images of other splits are listed between the images of `val`. In addition, the file `sources.jsonl` records
-the content and the source of each picture.
+real file, images of the splits `train` and `test` are listed between the images of `val`. The images of `train` are
+only listed; their pictures do not exist. In addition, the file `sources.jsonl` records the content and the source of
+each picture.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ OTHER_EVERY = 8
 
 
 def write_karpathy(parent: str | Path, split: str, *, images: int, seed: int = 0) -> Path:
-    """Write one split of the miniature data set, unless it exists already, and return its folder.
+    """Write one split of the miniature data set, and return the folder of the split.
+
+    An existing split is not written again.
 
     Args:
         parent: folder in which data sets are written. The folder of the split appears completely or not at all.
         split: `train`, `dev` or `val` of the miniature data. No scene and no word is in two splits. In the file
-            `dataset_coco.json`, the images to evaluate are always called `val`, whatever the split is.
+            `dataset_coco.json`, the images to evaluate always have the split `val`, for every value of this argument.
         images: number of images to evaluate, each with five captions.
         seed: seed of all random values.
     """
@@ -61,7 +64,7 @@ def _order(images: int) -> list[str]:
     """Return the split (`train`, `test` or `val`) of each image in `dataset_coco.json`, in the order of the file.
 
     Args:
-        images: number of images of `val`.
+        images: number of images in the split `val`.
     """
     order = []
     for index in range(images):

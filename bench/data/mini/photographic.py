@@ -1,8 +1,8 @@
 """Photographic pictures for the miniature data sets: crops of photographs and, in the split `val`, drawn textures.
 
 The splits `train` and `dev` contain many crops of each photograph. In the split `val`, each data set contains only one
-crop of each photograph, so that no photograph dominates the metrics. Crops and drawn textures alternate there. When
-each photograph has been used once, only drawn textures follow.
+crop of each photograph, so that no photograph dominates the metrics. In this split, crops and drawn textures alternate
+until each photograph has been used once. All further pictures are drawn textures.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def photographic_test_picture(number: int, data_set: str, generator: np.random.G
 
     Args:
         number: index of the picture among the photographic pictures of the data set, from 0 on.
-        data_set: name of the data set. It is part of the source's name if the picture is drawn.
+        data_set: name of the data set. The source of a drawn texture contains this name.
         generator: random generator for the crop or for the drawn picture.
     """
     photos = PHOTOS["val"]

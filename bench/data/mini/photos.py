@@ -71,7 +71,7 @@ def photo_crop(name: str, generator: np.random.Generator) -> Pixels:
 
     Args:
         name: name of the photograph; see `PHOTOS`.
-        generator: random generator for the size and the place of the rectangle.
+        generator: random generator for the size and the position of the rectangle.
     """
     picture = _photo(name)
     fit = min(picture.shape[0] / SHORT, picture.shape[1] / LONG)

@@ -1,7 +1,7 @@
 """Writes a miniature Places with the layout of the real one: square pictures in `test_256`, and a list of their names.
 
 Of every six pictures, the first five are drawn scenes, and the sixth one is photographic. In the splits `train` and
-`dev`, the photographic pictures are cut from photographs. In the split `val`, they come from
+`dev`, the photographic pictures are cut from photographs. In the split `val`, the photographic pictures come from
 `bench.data.mini.photographic`, and each of them has a different source. In addition, the file `sources.jsonl` records
 the content and the source of each picture.
 """
@@ -33,7 +33,7 @@ It is larger than 1 because the published list leaves out most of the test pictu
 
 
 def write_places(parent: str | Path, split: str, *, pictures: int, seed: int = 0) -> Path:
-    """Write one split of the data set, unless it exists already, and return its folder.
+    """Write one split of the data set, and return the folder of the split. An existing split is not written again.
 
     Args:
         parent: folder in which data sets are written. The folder of the split appears completely or not at all.

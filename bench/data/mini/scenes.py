@@ -1,8 +1,8 @@
 """Drawn scenes for the miniature data sets: a textured background, one to three shapes, and a short word.
 
 Every scene has a word because the paper shows that encoding an image to latents and decoding it damages text in the
-known region. OpenCV draws the scenes. It must be version 5 or newer, which takes letters from a scalable font.
-Everything random in a scene comes from the random generator that is passed.
+known region. OpenCV draws the scenes. OpenCV must have version 5 or newer, which takes letters from a scalable font.
+All random values of a scene come from the random generator or from the seed that the caller passes.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Shape:
 class Scene:
     """The content of one drawn picture.
 
-    The first shape is the main shape: it is the largest one, and it is drawn in front of the other shapes.
+    The first shape is the main shape: it is the largest shape, and it is drawn in front of the other shapes.
     """
 
     texture: str
@@ -111,7 +111,7 @@ class Scene:
 
     @property
     def facts(self) -> dict[str, str]:
-        """Content of the scene as texts, with the keys that the JSON lines file of a data set uses."""
+        """Content of the scene as texts, with the keys `caption`, `texture`, `shape`, `colour` and `word`."""
         return {
             "caption": self.caption,
             "texture": self.texture,
@@ -125,7 +125,7 @@ def sample_scene(generator: np.random.Generator, *, split: str, shape: str, text
     """Choose a random scene with a given main shape and background texture. No picture is drawn yet.
 
     Args:
-        generator: random generator for everything else in the scene.
+        generator: random generator for all other properties of the scene.
         split: `train`, `dev` or `val`, which determines the possible words.
         shape: kind of the main shape, one of `SHAPES`.
         texture: texture of the background, one of `TEXTURES`.
@@ -170,7 +170,7 @@ def sample_scene(generator: np.random.Generator, *, split: str, shape: str, text
 def numbered_scene(index: int, seed: int, *, data_set: str, split: str) -> Scene:
     """Return the scene with a given index in a data set.
 
-    Among 72 successive scenes, each main shape is on each background texture exactly once.
+    In any 72 successive scenes, each main shape appears exactly once on each background texture.
 
     Args:
         index: index of the scene, from 0 on.
@@ -187,7 +187,7 @@ def numbered_scene(index: int, seed: int, *, data_set: str, split: str) -> Scene
 
 
 def draw_scene(scene: Scene) -> Pixels:
-    """Draw the scene as uint8 RGB of shape (128, 128, 3)."""
+    """Draw a scene, and return the picture as uint8 RGB of shape (128, 128, 3)."""
     generator = np.random.Generator(np.random.PCG64(scene.texture_seed))
     canvas = _background(scene, generator)
     for shape in reversed(scene.shapes):

@@ -1,12 +1,13 @@
 """Draws pictures with textures like those of photographs: with light, blur, film grain, and objects that overlap.
 
-They are used together with real photographs, in the split `val` only. Installed packages contain few photographs, and
-many crops of one photograph are not independent. Each picture that is drawn here has a different source.
+These pictures are used together with real photographs, in the split `val` only. Installed packages contain few
+photographs, and many crops of one photograph are not independent. Each picture that is drawn here has a different
+source.
 
-Fractal fields follow the 1/f² power spectrum of natural images (Field, "Relations between the statistics of natural
-images and the response properties of cortical cells", 1987). Leaves and pebbles hide each other, and their sizes
-follow a power law, as in the dead leaves model (Lee, Mumford and Huang, "Occlusion models for natural images", 2001).
-Surfaces are lit by Lambert's cosine law.
+Clouds, landscapes and rough surfaces have random structures of many sizes. These structures are modelled on the 1/f²
+power spectrum of natural images (Field, "Relations between the statistics of natural images and the response properties
+of cortical cells", 1987). Leaves and pebbles hide each other, and their sizes follow a power law, as in the dead leaves
+model (Lee, Mumford and Huang, "Occlusion models for natural images", 2001). Surfaces are lit by Lambert's cosine law.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def draw_texture(kind: str, generator: np.random.Generator, *, width: int, heigh
 
 
 def _apply_camera(picture: Field, generator: np.random.Generator) -> Pixels:
-    """Change a picture as a camera would: white balance, exposure, darker corners, lens blur and grain."""
+    """Give a picture the effects of a camera: white balance, exposure, darker corners, lens blur and grain."""
     height, width = picture.shape[:2]
     balance = generator.uniform(0.92, 1.08, 3) * generator.uniform(0.8, 1.1)
     rows, columns = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
@@ -60,13 +61,13 @@ def _apply_camera(picture: Field, generator: np.random.Generator) -> Pixels:
 def _fractal(generator: np.random.Generator, shape: tuple[int, int], gain: float, *, stretch: float = 1.0) -> Field:
     """Return a random array with large and small structures, of mean 0 and standard deviation 1.
 
-    It is a sum of six layers of smooth noise. The structures of each layer have half the size of those in the layer
-    before it.
+    The array is a sum of six layers of smooth noise. The structures of each layer have half the size of the structures
+    in the previous layer.
 
     Args:
         generator: random generator for the noise.
         shape: height and width of the array.
-        gain: amplitude of each layer relative to the layer before it. 1 gives the power spectrum 1/f².
+        gain: amplitude of each layer relative to the previous layer. A gain of 1 results in the power spectrum 1/f².
         stretch: ratio of the width of the structures to their height.
     """
     height, width = shape
@@ -101,12 +102,13 @@ def _lit(heights: Field, generator: np.random.Generator) -> Field:
 
 
 def _mixed(share: Field, first: npt.ArrayLike, second: npt.ArrayLike) -> Field:
-    """Mix two colours or two pictures, separately at each pixel.
+    """Mix two inputs, separately at each pixel, and return a picture of shape (height, width, 3).
 
     Args:
-        share: share of `second` at each pixel, of shape (height, width); 0 gives `first`, and 1 gives `second`.
-        first: a colour or a picture.
-        second: a colour or a picture.
+        share: share of `second` at each pixel, of shape (height, width). If it is 0, the result is `first`; if it is 1,
+            the result is `second`.
+        first: an RGB colour or a picture.
+        second: an RGB colour or a picture.
     """
     weight = share[..., None]
     return np.asarray((1 - weight) * np.asarray(first) + weight * np.asarray(second), np.float32)
@@ -138,7 +140,7 @@ def _sky(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _terrain(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """Draw a landscape of random heights, seen from above. Colours depend on the height. Light comes from a side."""
+    """Draw a landscape of random heights, seen from above. Colours depend on the height. Light comes from one side."""
     heights = _fractal(generator, shape, generator.uniform(0.5, 0.65))
     low, middle, high = _colour(generator, 0.15, 0.4), _colour(generator, 0.3, 0.6), _colour(generator, 0.55, 0.9)
     place = (_unit(heights) + 0.05 * _fractal(generator, shape, 0.95)).clip(0, 1)
@@ -167,7 +169,7 @@ def _leaves(generator: np.random.Generator, shape: tuple[int, int]) -> Field:
 def _leaf(
     picture: Field, centre: tuple[float, float], size: float, degrees: float, colour: npt.NDArray[np.float64]
 ) -> None:
-    """Draw one leaf into a picture: two halves, the second one darker, with a rib between them.
+    """Draw one leaf into a picture. The leaf has a bright half, a darker half, and a rib between the halves.
 
     Args:
         picture: picture of shape (height, width, 3), which is changed in place.

@@ -1,4 +1,4 @@
-"""Writing of miniature data sets, so that each is written only once and never appears incomplete.
+"""Functions that write miniature data sets. Each data set is written only once, and never appears incomplete.
 
 Each data set also gets a JSON lines file that describes the content of each picture.
 """
@@ -20,9 +20,9 @@ JPEG_QUALITY = 95
 
 
 def written_once(target: Path, write: Callable[[Path], None]) -> Path:
-    """Write a folder, unless it exists already, and return its path.
+    """Write a folder, and return the path of the folder. An existing folder is not written again.
 
-    If several processes call this at once, one process writes the folder and the other ones wait.
+    If several processes call this function at the same time, one process writes the folder and the others wait.
 
     Args:
         target: path of the folder, which appears completely or not at all.
@@ -49,6 +49,6 @@ def write_notes(path: Path, lines: Iterable[Mapping[str, str]]) -> None:
 
     Args:
         path: path of the file.
-        lines: for each picture, its relative path (`file`), its source (`source`) and facts about its content.
+        lines: for each picture, its relative path (`file`), its source (`source`) and texts that describe its content.
     """
     path.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines), encoding="utf-8")
