@@ -75,7 +75,7 @@ class ArchitectureExperiment:
         return []
 
     def run(self) -> Results:
-        """Run every stage up to the stage in the configuration.
+        """Run every stage up to and including the stage in the configuration, and return the results.
 
         After the stage `check`, only the stages `tabulate` and `report` have any work to do.
         """
@@ -101,13 +101,13 @@ class ArchitectureExperiment:
         return Results(out, 0, table=frame(table), headline=(table.claims[0]["evidence"],))
 
     def check(self) -> Decoder:
-        """Check that the table is 7 or 8, that `out` is writable, and that the configured decoder can be built.
+        """Check that the table is 7 or 8, that `out` is writable if it is set, and that the decoder can be built.
 
         Returns:
-            The decoder, without weights (on PyTorch's device `meta`).
+            The configured decoder, without weights (on PyTorch's device `meta`).
 
         Raises:
-            BadInputError: one of these conditions does not hold. The message names the key.
+            BadInputError: one of the three checks fails. The message names the configuration key.
         """
         if self.config.table.number not in TABLES:
             expected = " or ".join(str(number) for number in TABLES)
@@ -190,7 +190,7 @@ class ArchitectureExperiment:
 
         Args:
             table: table to show.
-            facts: facts about the run, as `facts` returns them.
+            facts: settings, software and time of the run, as the method `facts` returns them.
         """
         return Page(
             f"Table {table.number}: {table.title}",
@@ -203,7 +203,7 @@ class ArchitectureExperiment:
         )
 
     def facts(self, seconds: float) -> dict[str, Any]:
-        """Return the facts about the run for `run.json` and the report: settings, software and time.
+        """Return the settings, the software and the time of the run, for `run.json` and for the report.
 
         Args:
             seconds: time in seconds that the run has taken.
@@ -221,8 +221,9 @@ class ArchitectureExperiment:
 def _decoders_of_the_paper() -> dict[str, Decoder]:
     """Return all decoders of the paper, without weights. The key is the name of the decoder.
 
-    A decoder in `DECODERS` that has a branch adds the features of the branch to its own features. A decoder whose name
-    ends in `_concat` is one of the decoders of Tables 7 and 8. It concatenates the branch's features and its own.
+    A decoder computes features from the latents, and a branch computes features from the known pixels. The decoders in
+    `DECODERS` add the two sorts of features if they have a branch. The decoders `base_concat` and `large_concat`, which
+    are those of Tables 7 and 8, concatenate the two sorts.
     """
     with torch.device("meta"):
         return {name: build_decoder(name) for name in DECODERS} | {

@@ -42,9 +42,9 @@ __all__ = ["Collection", "joined", "problems_of_each"]
 
 
 class Collection:
-    """An experiment that runs the experiments in `experiments` one after another.
+    """An experiment that runs the experiments in the key `experiments` one after another.
 
-    They share the store, so that the latents of an item are sampled only once for all of them.
+    All these experiments share one store. Therefore the latents of an item are sampled only once.
     """
 
     def __init__(self, config: CollectionConfig, overrides: Sequence[str], run: Run = run_experiment) -> None:
@@ -52,14 +52,14 @@ class Collection:
         self.config, self.overrides, self._run = config, list(overrides), run
 
     def missing(self) -> list[Problem]:
-        """Return everything that is missing or wrong for any experiment, including errors in its configuration."""
+        """Return everything that is missing or wrong for the experiments, including errors in their configurations."""
         return joined(problems_of_each(self.config, self.overrides))
 
     def run(self) -> Results:
         """Run every experiment, and write the index.
 
         Each experiment receives those overrides of this run that it uses. With `stage=check`, the experiments are only
-        checked, and no index is written. The exit status of the results is the highest exit status of an experiment.
+        checked, and no index is written. The returned exit status is the highest exit status of all experiments.
 
         Raises:
             BadInputError: with `stage=check`, something is missing or wrong for an experiment.
@@ -88,7 +88,7 @@ class Collection:
         An experiment is ready if nothing is missing or wrong for it.
 
         Args:
-            each: overrides of each experiment, by its name.
+            each: overrides of each experiment, by the experiment's name.
 
         Raises:
             BadInputError: something is missing or wrong for an experiment. The message lists all problems.
@@ -204,7 +204,7 @@ def _index(entries: Sequence[Entry], latents: Sequence[Mapping[str, int]]) -> Gr
 
 @dataclass(frozen=True)
 class Inspected:
-    """Facts about one experiment of a collection before it runs."""
+    """The findings about one experiment of a collection, before this experiment runs."""
 
     problems: list[Problem]
     """Everything that is missing or wrong. An error in the configuration of the experiment is one of the problems."""
@@ -234,9 +234,9 @@ def inspected_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[s
 
 
 def problems_of_each(config: CollectingConfig, overrides: Sequence[str]) -> dict[str, list[Problem]]:
-    """Return the problems of each experiment of a collection: everything that is missing or wrong for it.
+    """Return everything that is missing or wrong for each experiment of a collection.
 
-    The key of the result is the experiment's name. An error in the experiment's configuration is one of its problems.
+    The key of the result is the experiment's name. An error in the configuration of an experiment is also a problem.
 
     Args:
         config: configuration of the collection.
@@ -246,7 +246,7 @@ def problems_of_each(config: CollectingConfig, overrides: Sequence[str]) -> dict
 
 
 def joined(problems: Mapping[str, Sequence[Problem]]) -> list[Problem]:
-    """Merge the problems of several experiments. Equal problems become one, with the names of all their experiments.
+    """Merge the problems of several experiments. Equal problems become one problem with the names of the experiments.
 
     Args:
         problems: problems of each experiment, by the experiment's name.
@@ -255,7 +255,11 @@ def joined(problems: Mapping[str, Sequence[Problem]]) -> list[Problem]:
 
 
 def _readiness(problems: Mapping[str, Sequence[Problem]]) -> Iterator[str]:
-    """Yield lines that say which experiments are ready, what the others lack, and what a run would do now."""
+    """Yield lines that say which experiments are ready, what each other experiment lacks, and what a run would do.
+
+    Args:
+        problems: problems of each experiment, by the experiment's name.
+    """
     ready = [name for name, found in problems.items() if not found]
     yield f"ready: {len(ready)} of {len(problems)} experiments ({', '.join(ready) or 'none'})"
     for name, found in problems.items():

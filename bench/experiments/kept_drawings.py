@@ -31,8 +31,8 @@ GALLERY = "gallery.json"
 class KeptDrawings:
     """The drawings that show images of a run's rows, and that the store keeps.
 
-    The store's key of a drawing is computed from everything that the drawing shows. It is also computed from the items,
-    latents and networks that determine the images, and from the versions of the packages and of this project's code.
+    The store's key of a drawing is a hash of everything that the drawing shows. The hash also covers the items, latents
+    and networks that determine the images, and the versions of the packages and of this project's code.
     """
 
     def __init__(self, setup: Setup, latents: Sequence[str], rows: Sequence[str], count: int) -> None:
@@ -51,7 +51,7 @@ class KeptDrawings:
         """Return the files of a drawing. They are drawn only if the store does not have them, or with `fresh=true`.
 
         Args:
-            what: name of the kind of drawing.
+            what: name of the drawing, such as `figures`. Drawings with different names have different keys.
             shows: everything that the drawing shows in addition to the rows' images, as plain data.
             draw: function that draws the files. It is called with the folder into which it writes them.
 
@@ -67,11 +67,11 @@ class KeptDrawings:
         return self._kept(what, shows, make)
 
     def gallery(self, shows: Mapping[str, Any], fill: Callable[[], Gallery]) -> Gallery:
-        """Return the gallery. It is made only if the store does not have it, or with `fresh=true`.
+        """Return the gallery. It is computed only if the store does not have it, or with `fresh=true`.
 
         Args:
             shows: everything that determines the gallery in addition to the images, as plain data.
-            fill: function that makes the gallery with its images.
+            fill: function that computes the gallery, including the images.
         """
         from pydantic import TypeAdapter
 

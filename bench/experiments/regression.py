@@ -34,12 +34,14 @@ class Regression(Collection):
     def run(self) -> Results:
         """Run every experiment, and write the comparison with the baseline as `gate.md`, `gate.xml` and `gate.json`.
 
-        Nothing is compared if `gate.against` is not set, or if the run ends before the stage `tabulate`. The exit
-        status of the results is the highest exit status of an experiment. If every experiment ends with status 0, it is
-        the exit status of the comparison.
+        Nothing is compared if `gate.against` is not set, or if the run ends before the stage `tabulate`. The returned
+        exit status is the highest exit status of all experiments. If this status is 0 and the results are compared, the
+        exit status of the comparison is returned instead.
 
         Raises:
-            BadInputError: a margin is invalid, or the baseline cannot be read. Both are checked before any work.
+            BadInputError: a margin is invalid, or the baseline cannot be read. Margins and baseline are checked before
+                any experiment runs. With `stage=check`, it is also an error if something is missing or wrong for an
+                experiment.
         """
         gate = self.config.gate
         margins = margins_of(gate.margins, "gate.margins")

@@ -100,7 +100,7 @@ class Rehearsal:
         """Make the files, run every step, write the table of the steps, and remove the files.
 
         With `stage=check`, only the settings and the free disk space are checked. With `rehearsal.keep=true`, the files
-        are not removed. The exit status of the results is 1 if something is wrong in any step.
+        are not removed. The returned exit status is 1 if something is wrong in any step, and otherwise 0.
 
         Raises:
             BadInputError: a setting is wrong, or the disk has too little free space.
@@ -143,7 +143,7 @@ class Rehearsal:
         return Results(out, 1 if wrong else 0, f"wrong: {', '.join(wrong)}" if wrong else "")
 
     def _attempts(self, place: Place, tables: Sequence[str], logs: Path) -> Iterator[Attempt]:
-        """Make the files, and then run every step. Yield the result of making the files, and of each step.
+        """Make the files, and then run every step. Yield one result for making the files, and one for each step.
 
         If the files cannot be made, no step is run.
         """
@@ -199,7 +199,10 @@ class Rehearsal:
         write_json(out / RECORD, {"attempts": [asdict(one) for one in attempts], "seconds": seconds})
 
     def _report(self, out: Path, attempts: Sequence[Attempt], seconds: float) -> None:
-        """Write `run.json`, and print the table and the forecast, if there is one."""
+        """Write `run.json`, and print the table of the steps.
+
+        If the step `FORECAST` was run, also print the output of this step.
+        """
         facts: dict[str, Any] = {
             "custom": [],
             "manifest": None,
@@ -241,7 +244,7 @@ def _check_folders(out: str | None) -> None:
     A rehearsal removes these folders before it starts. They may be removed only if an earlier rehearsal made them.
 
     Raises:
-        BadInputError: `out` has at least one of these folders, but it is not the folder of an earlier rehearsal.
+        BadInputError: `out` has at least one of these folders, but `out` does not belong to an earlier rehearsal.
     """
     found = [name for name in FOLDERS if out is not None and (Path(out) / name).exists()]
     if found and out is not None and read_if_there(Path(out) / STARTED).get("experiment") != NAME:
@@ -260,9 +263,10 @@ def _variables() -> Iterator[str]:
 
 
 def make_files(place: Place, tables: Sequence[str], config: RehearsalConfig) -> int:
-    """Write the files that the chosen parts of the paper profile need, and the profile `rehearsal`.
+    """Write the files that the chosen parts of the rehearsal need, and write the profile `rehearsal`.
 
-    The function runs the paper profile's own check of the files. It then makes each file that is reported as missing.
+    The function checks the files of the paper profile, and then makes each file that this check reports as missing. It
+    also sets the variables `place.environment` in the environment of the running process.
 
     Args:
         place: folders into which the files are written. They are empty.
@@ -332,9 +336,13 @@ def _has_latents(store: Path | None) -> bool:
 
 
 def _wrong(ended: Ended, expected: int) -> str:
-    """Return a text that says what went wrong in a process, or an empty text if it ended as expected.
+    """Return a text that says what went wrong in a process, or an empty text if nothing did.
 
-    The exit status and the printed text of the process show what went wrong.
+    Something went wrong if the process printed a traceback, or if its exit status is not the expected one.
+
+    Args:
+        ended: exit status and printed text of the process.
+        expected: expected exit status.
     """
     text = ended.text
     if TRACEBACK in text:
@@ -353,7 +361,8 @@ def _differences(out: Path, other: Path) -> str:
         other: folder of the run that has the expected numbers.
 
     Returns:
-        The description; "" if all numbers agree within `TOLERANCE`.
+        The description; "" if all numbers agree within `TOLERANCE`. If the rows or metrics of the two runs differ, or
+            if `other` has no numbers, the description says so.
     """
     found, expected = (dict(_numbers(read_if_there(folder / RESULTS))) for folder in (out, other))
     if not any(value is not None for value in expected.values()):
@@ -378,7 +387,12 @@ def _numbers(results: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], floa
 
 @contextmanager
 def _taken_away(asset: str | None, place: Place) -> Iterator[None]:
-    """Rename the file of an asset during the `with` block, so that no command finds it; None renames nothing."""
+    """Rename the file of an asset during the `with` block, so that no command finds this file.
+
+    Args:
+        asset: name of the asset. If it is None, nothing is renamed.
+        place: folders of the rehearsal's files.
+    """
     path = None if asset is None else Path(read_if_there(place.made)[asset])
     away = None if path is None else path.with_name(f".{path.name}.away")
     if path is not None and away is not None:

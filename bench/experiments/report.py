@@ -1,4 +1,4 @@
-"""The files that a table's run writes for its report: figures, the page with its gallery, costs, and `run.json`."""
+"""The report on a table's run: figures, the page with its gallery, costs, records, and the content of `run.json`."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class RunReport:
         )
 
     def draw(self, table: Table) -> None:
-        """Write the figures, and save images if `save_images` is set. The store keeps the figures."""
+        """Write the figures, and save the rows' images if `save_images` is set. The store keeps only the figures."""
         figures = self.run.out / "figures"
         figures.mkdir(exist_ok=True)
         title = f"{table.title}, profile {table.profile}"
@@ -140,7 +140,7 @@ class RunReport:
         )
 
     def gallery(self) -> Gallery:
-        """Return the items that the page shows, with their pictures. The store keeps them.
+        """Return the gallery of the page: some items with their pictures. The store keeps the gallery.
 
         `bench.reporting.gallery` says how these items are chosen.
         """
@@ -174,7 +174,7 @@ class RunReport:
         Args:
             table: table to show.
             gallery: items to show with their pictures.
-            facts: facts about the run, as `facts` returns them.
+            facts: settings, weights, times and costs of the run, as the method `facts` returns them.
             protocols: protocol of each metric, by the name of the metric.
         """
         sampling, steps = self.setup.sampling.pace.each, self.setup.resolved["generator"].get("steps")
@@ -200,7 +200,7 @@ class RunReport:
         programs are left out, because this run cannot measure their costs.
 
         Args:
-            anew: True to measure them even if the store has them.
+            anew: True to measure the costs even if the store has them. The new costs are not stored.
         """
         setup = self.setup
         own = [row for row in self._labels if not setup.facts["rows"][row]["origin"]]
@@ -227,8 +227,8 @@ class RunReport:
     def all_items(self) -> Iterator[Batch]:
         """Yield one batch for each item, with only this item.
 
-        Latents that a method computes depend in their last digits on the batch size. Batches of one item make them
-        comparable between rows.
+        If a method computes latents, their last digits depend on the batch size. Because each batch has one item, the
+        latents of different rows are comparable.
         """
         items, sampling = self.run.items, self.setup.sampling
         for key, (first, last) in zip(self.run.latents, items.blocks(), strict=True):
@@ -254,7 +254,7 @@ class RunReport:
         return records
 
     def facts(self, costs: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-        """Return the facts about the run for `run.json` and the page: settings, weights, items, times and costs.
+        """Return the settings, weights, items, times and costs of the run, for `run.json` and for the page.
 
         Args:
             costs: costs of the rows, as `costs` returns them; empty if they were not measured.

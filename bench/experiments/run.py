@@ -1,4 +1,7 @@
-"""Functions that run an experiment: they compose its configuration and give it to the class that `_target_` names."""
+"""Functions that run an experiment.
+
+They compose the configuration of the experiment, and create an object of the class that the key `_target_` names.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ __all__ = ["Experiment", "experiment_of", "run"]
 
 
 class Experiment(Protocol):
-    """The methods that every experiment's class has, in addition to `__init__(config, overrides)`."""
+    """The interface of every experiment's class. Each class also has the constructor `__init__(config, overrides)`."""
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong among the files of the experiment. Each problem is returned once.
@@ -38,7 +41,7 @@ class Experiment(Protocol):
         """
 
     def run(self) -> Results:
-        """Run every stage up to the stage in the configuration, and return the results."""
+        """Run every stage up to and including the stage in the configuration, and return the results."""
 
 
 @naming_extras()
@@ -49,24 +52,26 @@ def run(
     config_dir: str | Path | None = None,
     quiet: bool = False,
 ) -> Results:
-    """Run an experiment from Python exactly as the command does, and return its results, such as its table.
+    """Run an experiment from Python exactly as the command does, and return the results, such as the table.
 
-    Objects of the program become rows of the table, in addition to the rows that the overrides choose. They decode the
-    latents that all rows share, and are measured like all other rows. The run works on a copy of each object, in
-    evaluation mode. It is labelled custom, and `run.json` says that no command line can repeat it.
+    The argument `rows` adds objects of your program as rows of the table, in addition to the rows that the overrides
+    choose. The new rows use the latents that all rows share, and are measured exactly as all other rows. The run works
+    on a copy of each object, and sets the copy of a decoder to evaluation mode. A run with such rows is labelled
+    custom, and `run.json` says that no command line can repeat the run.
 
-    The scores of an object are reused if its weights, attributes and code are unchanged. If a part of the object has no
-    content that can be compared, such as a function of your own, or a class that was typed into a notebook, its scores
-    are computed anew in every run.
+    The scores of an object are reused if its weights, attributes and code are unchanged. Some objects cannot be
+    compared with earlier objects. Examples are a function of your own, and an object whose class was typed into a
+    notebook. The scores of such an object are computed anew in every run.
 
     Args:
-        overrides: overrides, as on the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``.
-            ``--config-dir`` and a folder may stand among them.
-        rows: decoders that become new rows. The key is the name of the row. A decoder is a module or a function. It is
-            called as ``decoder(z, image, mask)`` if it needs three arguments, or if the names of its second and third
-            argument are ``image`` and ``mask``, and otherwise as ``decoder(z)``. A `Method` is possible as well, for
-            example ``Decoded(module, conditioned=True)``.
-        config_dir: folder with rows, data sets and experiments of your own; the same as ``--config-dir``.
+        overrides: overrides, as on the command line, such as ``["experiment=table2_inpaint_imagenet", "limit=8"]``. The
+            list may also contain ``--config-dir`` and a folder.
+        rows: decoders that become new rows. The key is the name of the row. A decoder is a module or a function. If the
+            decoder needs exactly three arguments, or if its second and third argument have the names ``image`` and
+            ``mask``, it is called as ``decoder(z, image, mask)``. Otherwise it is called as ``decoder(z)``. A `Decoder`
+            of this project gets the image and the mask if it has a branch. In place of a decoder, a `Method` is
+            possible, for example ``Decoded(module, conditioned=True)``.
+        config_dir: folder with rows, data sets and experiments of your own, as for the option ``--config-dir``.
         quiet: True to print nothing but errors.
 
     Raises:
@@ -122,7 +127,7 @@ def _export(config: RunConfig, overrides: list[str]) -> Results:
     """Write the items of an experiment as files; see `bench.evaluation.export`.
 
     Raises:
-        BadInputError: the experiment has no items of its own.
+        BadInputError: the experiment does not measure the items of one table.
     """
     if not isinstance(config, MeasuringConfig):
         chosen = ", such as " + ", ".join(config.experiments[:3]) if isinstance(config, CollectingConfig) else ""
@@ -141,7 +146,7 @@ def experiment_of(config: RunConfig, overrides: list[str]) -> Experiment:
     """Create the experiment whose class the configuration names. This imports the class, and usually torch.
 
     Args:
-        config: configuration of the class that the experiment expects, as `bench.config.kinds.narrowed` returns it.
+        config: configuration in the type that the experiment expects, as `bench.config.kinds.narrowed` returns it.
         overrides: overrides, as on the command line.
     """
     with Progress("load"):

@@ -3,10 +3,11 @@
 The results show how much the numbers of a table depend on the training seed. They are saved as `seeds.json` next to the
 card that describes the weights.
 
-For each table, the rows of the shipped decoders are measured first. This takes little time if an earlier run saved
-their scores in the store. This first run also shows the items and protocols with which the table is measured now. Then
-the rows are measured with the decoders of each further seed. All decoders decode the same latents. Only rows with a
-trained decoder are run, because no other row depends on the training seed.
+The shipped decoders are those in the folder `profile.weights`; all of them were trained with one seed. For each table,
+the rows are measured with the shipped decoders first. This takes little time if an earlier run saved the scores of
+these rows in the store. The first run also shows the items and protocols with which the table is measured now. Then the
+rows are measured with the decoders of each further seed. All decoders decode the same latents. Only rows with a trained
+decoder are run, because no other row depends on the training seed.
 """
 
 from __future__ import annotations
@@ -118,12 +119,15 @@ class SeedsExperiment:
     def run(self) -> Results:
         """Measure the values that `seeds.json` lacks, and rewrite `seeds.json` and `CARD.md` after each measured seed.
 
+        With `stage=check`, nothing is measured. The returned exit status is the highest exit status of all runs.
+
         Raises:
-            BadInputError: before any work, one of these errors is found: the weights have no card, no decoder of a
-                further seed exists, a decoder was trained with another recipe than the shipped decoder, the stage is
-                neither `check` nor `tabulate`, several processes run, a table has no trained decoder, or the run
-                changes the tables and would write into the card of the shipped weights. With `stage=check`, it is also
-                an error if files of a table are missing or wrong.
+            BadInputError: the stage is neither `check` nor `tabulate`, or the run has several processes. The weights
+                have no card, or the folder of the new card is not writable. No decoder of a further seed exists, or
+                such a decoder was trained with another recipe than the shipped decoder. A table has no trained decoder.
+                Overrides change the tables, and the new card would replace the card of the shipped weights. All these
+                errors are raised before anything is measured. With `stage=check`, it is also an error if something is
+                missing or wrong for a table.
         """
         self._check()
         tables = [self._table(name, words) for name, words in for_each(self.config, self.overrides).items()]
@@ -185,14 +189,14 @@ class SeedsExperiment:
     def parts(self, seed: int) -> dict[str, Path]:
         """Return the folders of the decoders that were trained with the given seed.
 
-        The key of a folder is the decoder's name in the profile.
+        The key of a folder is the decoder's name in `profile.decoders`.
 
-        For the shipped seed, these are the folders in `profile.decoders`. For any other seed, decoders whose training
-        is not finished are left out.
+        For the seed of the shipped decoders, these are the folders in `profile.decoders`. For any other seed, decoders
+        whose training is not finished are left out.
 
         Raises:
-            BadInputError: a decoder was trained with a recipe that differs from that of the shipped decoder of the same
-                name. The difference between the two would then not show the effect of the seed alone.
+            BadInputError: a decoder was trained with another recipe than the shipped decoder with this name. The
+                difference between the two decoders would then not show the effect of the seed alone.
         """
         decoders = {name: Path(path) for name, path in self.config.profile.decoders.items()}
         if seed == self.shipped["seed"]:
@@ -225,10 +229,11 @@ class SeedsExperiment:
     # --- measure
 
     def _measure(self, table: _Table, out: Path) -> dict[str, int]:
-        """Measure one table with the decoders of every seed.
+        """Measure one table with the decoders of every seed, and save the values in `seeds.json`.
 
-        The rows of the shipped decoders are always run. The values of a further seed are not measured again if
-        `seeds.json` has them for the same items, protocols and weights.
+        The rows are always run with the shipped decoders. The values of a further seed are not measured again if
+        `seeds.json` has them for the same items, protocols and weights. If the run with the shipped decoders fails, no
+        further seed is measured.
 
         Returns:
             The exit status of each run that failed, by the run's name.
@@ -298,7 +303,9 @@ class SeedsExperiment:
         )
 
     def _training(self, run: _FinishedRun, row: str, seed: int, weights: str) -> Training:
-        """Return the values of one row in a run, with the facts about the training of the row's decoder.
+        """Return the values of one row in a run, with the training seed and the weights of the row's decoder.
+
+        The result also has the commit of this project's code.
 
         Args:
             run: files of the finished run.
@@ -336,5 +343,5 @@ class SeedsExperiment:
 
 
 def _name(table: _Table, seed: int) -> str:
-    """Return the name of the run that measures a table with one seed. Its folder has the same name."""
+    """Return the name of the run that measures a table with one seed. The run's folder has the same name."""
     return f"{table.experiment}@{seed}"

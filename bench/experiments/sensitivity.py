@@ -1,8 +1,9 @@
 """The experiment that shows how sensitive the numbers of a table are to the protocol.
 
-It measures the same images several times, and each time it changes one choice in the way to measure. The stages from
-`check` to `score` are those of the table's own experiment, with a few more measures. Results that the table's own run
-has saved in the store are not computed again.
+The experiment measures the same images several times: once with the table's protocol, and once for each choice. A
+choice is a change of the protocol, such as another metric or another file format for the images. The stages from
+`check` to `score` are those of the table's experiment, with a few more measures. If a run of the table has saved
+results in the store, they are not computed again.
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ __all__ = ["SensitivityExperiment"]
 
 
 class SensitivityExperiment:
-    """An experiment that measures a table's rows in the table's own way, and again for each of `metrics.choices`."""
+    """An experiment that measures a table's rows with the table's protocol, and again for each of `metrics.choices`."""
 
     def __init__(self, config: MeasuringConfig, overrides: Sequence[str]) -> None:
         """Set the configuration and the overrides, and add the measures that the choices need to the table's measures.
 
         Raises:
-            BadInputError: a choice is invalid. The message names its key.
+            BadInputError: there is no choice, or a choice is invalid. The message names the key.
         """
         self.config, self.choices = config, config.metrics.choices
         self._own = config.metrics.tasks.get(config.table.task or "", [])
@@ -76,13 +77,14 @@ class SensitivityExperiment:
         return missing(self.setup)
 
     def run(self) -> Results:
-        """Run every stage up to the stage in the configuration."""
+        """Run every stage up to and including the stage in the configuration, and return the results."""
         return run_stages(self.setup, self.conclude)
 
     def conclude(self, run: MeasuredRun) -> Results:
-        """Write the table that compares the numbers of each choice with the numbers of the table's own protocol.
+        """Write the table that compares the numbers of each choice with the numbers of the table's protocol.
 
-        If the run includes the stage `report`, write the report as well.
+        A choice with the key `against` is compared with another choice instead. If the run includes the stage `report`,
+        the report is written as well.
 
         Args:
             run: the scored run.
@@ -118,7 +120,7 @@ class SensitivityExperiment:
         """Return the estimates of the metrics that the sensitivity table shows, for each rule of the bins.
 
         A rule of the bins decides to which bin an item on the edge of two bins belongs. The key is the name of the
-        rule. There is an entry for each rule that a choice or the table's own protocol uses.
+        rule. There is an entry for each rule that a choice or the table's protocol uses.
 
         Args:
             scored: scores of all rows.
@@ -193,7 +195,7 @@ class SensitivityExperiment:
         Args:
             table: table to show.
             gallery: items to show with their pictures.
-            facts: facts about the run, as in `run.json`.
+            facts: settings, weights and times of the run, as in `run.json`.
             protocols: protocol of each metric, by the rule of the bins and the name of the metric.
         """
         stamped = {

@@ -77,7 +77,7 @@ class TableExperiment:
         return missing(self.setup)
 
     def run(self) -> Results:
-        """Run every stage up to the stage in the configuration."""
+        """Run every stage up to and including the stage in the configuration, and return the results."""
         return run_stages(self.setup, self.conclude)
 
     def conclude(self, run: MeasuredRun) -> Results:
@@ -134,7 +134,7 @@ class TableExperiment:
         """Return the table with the measured numbers, the paper's numbers, and the verdicts on the claims.
 
         Args:
-            report: the report on the run, which also gives access to its items and latents.
+            report: the report on the run, which also gives access to the run's items and latents.
             summary: estimates of the metrics with their uncertainty.
             costs: costs of the rows, by row and cost; empty if they were not measured.
             protocols: protocol of each metric, by the name of the metric.
@@ -181,7 +181,8 @@ class TableExperiment:
     def training_seeds(self, items: Items, protocols: Mapping[str, Protocol]) -> RunSeeds:
         """Return the values that `experiment=seeds` measured for the rows' decoders with several training seeds.
 
-        Only values that were measured on the same items and with the same protocols are used.
+        Only values that were measured on the same items and with the same protocols are used. If an override of this
+        run may change latents or images, no value is used.
 
         Args:
             items: items of the run.
@@ -196,9 +197,10 @@ class TableExperiment:
         )
 
     def decoded_latents(self, report: RunReport) -> dict[str, DecodedLatents]:
-        """Return a description of the latents that each row decoded, with their SHA-256. The key is the row's name.
+        """Return the kind and the SHA-256 of the latents that each row decoded, and the number of items.
 
-        The result is empty for every table except `LATENTS_TABLE`, because only a claim about that table needs it.
+        The key of the result is the row's name. The result is empty for every table except `LATENTS_TABLE`, because
+        only a claim about this table needs it.
         """
         if self.setup.spec.number != LATENTS_TABLE:
             return {}
@@ -221,8 +223,8 @@ class TableExperiment:
         this run cannot test is left out.
 
         Args:
-            report: the report on the run, which also gives access to its items and latents.
-            seen: statistics of the sampled and of the encoded latents; None if the run has no encoded latents.
+            report: the report on the run, which also gives access to the run's items and latents.
+            seen: statistics of the sampled and of the encoded latents; None if the run does not study its latents.
             costs: costs of the rows, by row and cost.
         """
         setup, items = self.setup, report.run.items

@@ -93,10 +93,10 @@ class TrainDecoder:
         return inspect_needs(found, profile.unpinned)
 
     def run(self) -> Results:
-        """Run every step up to the stage in the configuration.
+        """Run the steps that the stage in the configuration needs, and return the results.
 
-        The stages `check` and `prepare` end before the training. Every later stage trains the decoder and writes the
-        report.
+        With `stage=check`, the run ends after the step `check`. With `stage=prepare`, it ends after the step `prepare`.
+        With every later stage, the run trains the decoder and writes the report.
         """
         self.check()
         if self.config.stage == "check":
@@ -139,7 +139,7 @@ class TrainDecoder:
     # --- check -------------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Check the settings before any work: every `_target_` and its arguments, the files, and the decoder's sizes.
+        """Check the settings before any work: each `_target_` with its arguments, the files, and the decoder's sizes.
 
         Raises:
             BadInputError: a setting is wrong or a file is missing. The message names the key.
@@ -184,7 +184,7 @@ class TrainDecoder:
 
     @property
     def start(self) -> str | None:
-        """Path of the weights from which the training starts; None starts from random weights."""
+        """Path of the weights from which the training starts; None if the training starts from random weights."""
         return None if self.recipe.fresh else self.config.start
 
     @cached_property
@@ -203,7 +203,9 @@ class TrainDecoder:
             raise BadInputError(f"decoder: {error}") from error
 
     def predict(self) -> Forecast:
-        """Print that all files exist. Print and return the time, memory and disk space that the training would need.
+        """Print that the training is ready. Print and return the time, memory and disk space that it is going to need.
+
+        Time and memory are measured with a few updates on noise, which do not change any saved weights.
 
         Raises:
             BadInputError: a network does not load, or the items of one pass do not fit the device's memory.
@@ -243,7 +245,7 @@ class TrainDecoder:
 
     @cached_property
     def data(self) -> ImageNetTrain:
-        """Pictures for training. In a profile that draws its own pictures, the first access writes them to a folder."""
+        """Pictures for training. If the profile's pictures are drawn, the first access writes them to a folder."""
         return self._pictures("training_data", self.recipe.drawing())
 
     @cached_property
@@ -377,8 +379,8 @@ class TrainDecoder:
 
         - `sampled_preview` is not set. The generator is then not loaded.
         - No generator is configured.
-        - The generator uses another first stage than this training. The decoder then cannot decode the generator's
-          latents.
+        - The generator uses another first stage than this training. The trained decoder then cannot decode the
+          generator's latents.
         """
         generator = self.config.generator
         if generator is None or not self.config.sampled_preview:
@@ -484,8 +486,8 @@ def own_checkpoint(config: TrainDecoderConfig, overrides: Sequence[str]) -> str 
 
     Returns:
         The folder of the weights. If no training is needed, the result is None, and the table uses
-            `decoder.checkpoint`. In this case, the table's own check reports a checkpoint that does not exist. With
-            `stage=check`, the training is only checked, and the result is also None.
+            `decoder.checkpoint`. If this checkpoint does not exist, the later check of the table's files reports it.
+            With `stage=check`, the training is only checked, and the result is also None.
 
     Raises:
         BadInputError: the decoder cannot be trained. The message names what is missing or wrong.

@@ -1,7 +1,7 @@
 """The experiment that trains the models of the mini profile.
 
-It trains one model after another, such as the first stage or a decoder. It then packs the finished models into one
-folder, with a card that describes the weights.
+The experiment trains one model after another, such as the first stage or a decoder. It then packs the finished models
+into one folder, with a card that describes the weights.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def train_mini(config: TrainMiniConfig) -> Results:
     `mini_models.from_shipped=true`. With `stage=check`, nothing is trained or packed.
 
     Raises:
-        BadInputError: the model is unknown; a model that is needed is neither in `out` nor, for `NAME@SEED`, among the
-            shipped weights; or the folder `out` belongs to another recipe or seed.
-        RuntimeError: the first stage has not converged, or the packed weights are too large. The message gives the
+        BadInputError: the stage is neither `check` nor `report`; the model is unknown; a needed model is missing; or
+            the folder `out` belongs to another recipe or seed.
+        RuntimeError: the first stage has not converged, or the packed weights are too large. The message contains the
             numbers.
     """
     if config.stage not in ("check", "report"):
@@ -227,7 +227,7 @@ def _halve(source: Path, copy: Path) -> None:
 def _without_origin(source: Path, copy: Path) -> None:
     """Copy a JSON configuration of diffusers, but leave out the key `_name_or_path`.
 
-    Its value is the path of the model on the machine that trained it. It means nothing on another machine.
+    The value of this key is a path on the machine that trained the model. The path means nothing on another machine.
     """
     settings = {key: value for key, value in read_json(source).items() if key != "_name_or_path"}
     copy.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -99,7 +99,11 @@ def _arguments(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command and return its exit status."""
+    """Run the command and return its exit status.
+
+    Args:
+        arguments: words of the command line after `python -m bench.compare`.
+    """
     given = _arguments(arguments)
     try:
         margins = margins_of(given.margin)

@@ -55,16 +55,16 @@ class Comparison:
 
     @property
     def bound(self) -> float:
-        """Upper bound of the worsening with 95 % confidence, in the number's own unit.
+        """Upper bound of the worsening with 95 % confidence, in the number's unit.
 
-        If only the two values are compared, it is the worsening itself. It is NaN if the influences of the items are
-        known but the error is not.
+        If only the two values are compared, the bound is the worsening itself. The bound is NaN if the influences of
+        the items are known but the standard error is unknown.
         """
         return upper_bound(self.worsening)
 
     @property
     def allowed(self) -> float:
-        """Largest worsening that is tolerated, in the number's own unit."""
+        """Largest worsening that is tolerated, in the number's unit."""
         return self.margin.at(self.old)
 
 
@@ -93,9 +93,10 @@ class Outcome:
 def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
     """Compare the numbers of two sides. Two numbers are compared if they have the same experiment, row and metric.
 
-    An experiment or a row that only the old side has is a problem. If only the new side has it, there is a note. In the
-    rows that both sides have, a metric or a cost that only one side has is a problem. If the new side is the run of a
-    single table, only this table is compared. If the old side does not have this table, that is a problem.
+    A problem is reported for each experiment or row that only the old side has. Only a note is made for each experiment
+    or row that only the new side has. If both sides have a row, each metric or cost of this row that only one side has
+    is a problem. If the new side is the run of a single table, another rule holds for experiments: only this table is
+    compared, and it is a problem if the old side does not have this table.
 
     Args:
         new: run or runs to judge.
@@ -135,7 +136,7 @@ def compare(new: Side, old: Side, margins: Mapping[str, Margin]) -> Outcome:
 
 @dataclass(frozen=True)
 class _Collector:
-    """The comparisons, problems and notes that were found so far; its methods add to these lists."""
+    """The comparisons, problems and notes that were found so far. The methods of this class add to these lists."""
 
     margins: dict[str, Margin]
     comparisons: list[Comparison]
@@ -255,7 +256,7 @@ def _unlike(metric: str, new: Stamps, old: Stamps) -> str | None:
 
 
 def _worsening(new: Number, old: Number, digits: int | None) -> Worsening | NotAvailable:
-    """Return the worsening of a number, or the reason why it has none.
+    """Return the worsening of a number from the old side to the new side, or the reason why it cannot be computed.
 
     If both sides have influences, the worsening is paired by item and has a standard error. Otherwise it is only the
     difference of the two values.

@@ -44,7 +44,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Worsening:
-    """The worsening of a number, in its own unit. A negative worsening means that the new value is better."""
+    """The worsening of a number, in the number's unit. A negative worsening means that the new value is better."""
 
     value: float
     spread: Spread | None = None
@@ -56,8 +56,9 @@ class Worsening:
 def p_value(worsening: Worsening, margin: float) -> float:
     """Return the one-sided p-value of the hypothesis that the true worsening is at most `margin`.
 
-    A small p-value shows a regression. If only values are compared, the result is 1 if the worsening is at most
-    `margin`, and otherwise 0. The result is NaN if the influences of the items are known but the error is not.
+    A small p-value shows a regression. If only the two values are compared, the result is 1 if the worsening is at most
+    `margin`, and otherwise 0. The result is NaN if the influences of the items are known but the standard error is
+    unknown.
 
     Args:
         worsening: measured worsening.
@@ -71,8 +72,8 @@ def p_value(worsening: Worsening, margin: float) -> float:
 def upper_bound(worsening: Worsening, level: float = LEVEL) -> float:
     """Return the upper bound of the worsening with confidence 1 - `level`.
 
-    If only values are compared, the result is the worsening itself. The result is NaN if the influences of the items
-    are known but the error is not.
+    If only the two values are compared, the result is the worsening itself. The result is NaN if the influences of the
+    items are known but the standard error is unknown.
     """
     if worsening.spread is None:
         return math.nan if worsening.paired else worsening.value
@@ -109,8 +110,8 @@ def _verdict(worsening: Worsening, margin: float, p: float) -> Verdict:
 def together(verdicts: Iterable[Verdict]) -> Verdict:
     """Combine the verdicts on single numbers into the verdict on the whole run.
 
-    The result is a regression if any verdict is one. It is a pass if there is at least one verdict and each is a pass
-    or an improvement. Otherwise the gate cannot tell.
+    The result is REGRESSION if any verdict is REGRESSION. The result is PASS if there is at least one verdict, and each
+    verdict is PASS or IMPROVED. In all other cases, the result is CANNOT_TELL.
     """
     p_values = set(verdicts)
     if Verdict.REGRESSION in p_values:

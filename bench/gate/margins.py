@@ -17,7 +17,7 @@ ANY = "any"
 
 @dataclass(frozen=True)
 class Margin:
-    """The margin of a metric or of a cost, either in its own unit or as a fraction of its old value."""
+    """The margin of a number: an amount in the unit of the number, or a fraction of the number's old value."""
 
     amount: float
     """Size of the margin, 0 or more; infinite for a number that is not compared."""
@@ -25,7 +25,7 @@ class Margin:
     """Whether `amount` is a fraction of the old value, such as 0.02 for 2 %, and not an amount in the metric's unit."""
 
     def at(self, old: float) -> float:
-        """Return the margin in the number's own unit.
+        """Return the margin in the number's unit.
 
         Args:
             old: old value of the number, in the same unit.
@@ -79,7 +79,7 @@ def margins_of(words: Iterable[str], key: str = "--margin") -> dict[str, Margin]
     Args:
         words: texts such as `fid=0.5` (in the metric's unit), `lpips=1%` (of the old value) or `fid_40_50=any` (not
             compared).
-        key: name of the setting that contains the texts, which an error message repeats.
+        key: name of the setting that contains the texts, for error messages.
 
     Raises:
         BadInputError: a text is not a margin, or two texts have the same name.

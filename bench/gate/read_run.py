@@ -1,4 +1,4 @@
-"""Functions that read the numbers which the gate compares: the headline metrics and the costs of each run's table."""
+"""Functions that read the numbers that the gate compares: the headline metrics and the costs of each run's table."""
 
 from __future__ import annotations
 
@@ -145,7 +145,8 @@ def _is_run(folder: Path) -> bool:
 def _is_table(path: Path) -> bool:
     """Return whether a folder without a file of results belongs to the run of a single table.
 
-    It does if it has a manifest, or if it has a `run.json` and contains no folders of other runs.
+    The result is True if the folder contains a manifest. It is also True if the folder contains `run.json` but no
+    folder of another run.
     """
     return (path / "manifest.json").is_file() or (
         (path / RUN).is_file() and not any(_is_run(folder) for folder in path.iterdir() if folder.is_dir())
@@ -155,11 +156,11 @@ def _is_table(path: Path) -> bool:
 def _of_collection(path: Path) -> list[Problem]:
     """Return a problem for each experiment of a collection that did not end with status 0.
 
-    The statuses are read from the collection's own `run.json`. If this file does not exist, the list is empty. If the
-    file is not valid, this is the only problem.
+    The statuses are read from `run.json` in the folder of the collection. If this file does not exist, the list is
+    empty. If the file is not valid, the list has one problem that says so.
 
     Args:
-        path: folder that contains the folders of the collection's runs.
+        path: folder of the collection, which contains the folders of its experiments.
     """
     if not (path / RUN).exists():
         return []
@@ -250,7 +251,7 @@ def _table(folder: Path, run: TableRun, results: TableResults) -> Measured:
 
 
 def _require_configured(path: Path, config: RunConfig, rows: Collection[str], columns: Sequence[str]) -> None:
-    """Raise a `BadInputError` if a row or a column of the run's configuration is missing in its table.
+    """Raise a `BadInputError` if a row or a column of the run's configuration is missing in the run's results.
 
     Args:
         path: file of the results, for the message.
@@ -302,9 +303,10 @@ def _plain_costs(entry: Costs | DecoderCosts) -> Iterator[tuple[str, float]]:
 
 
 def _architecture(results: LayerResults) -> Measured:
-    """Return the costs of the decoders in Table 7 or 8, and one number: how many lines agree with the paper's lines.
+    """Return the numbers of Table 7 or 8: the costs of the decoders, and the metric `LAYERS`.
 
-    This number has no standard error, because it is not measured on items.
+    `LAYERS` is the number of lines that agree with the paper's lines. It has no standard error, because it is not
+    measured on items.
     """
     lines = results["rows"]
     agreeing = Number(float(sum(line["agrees"] for line in lines)), True, n=len(lines))

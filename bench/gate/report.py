@@ -110,7 +110,7 @@ def _xml(text: str) -> str:
 
 
 def github_commands(outcome: Outcome) -> list[str]:
-    """Return workflow commands, which make GitHub show annotations when a job prints them.
+    """Return workflow commands. If a job of GitHub prints these commands, GitHub shows annotations.
 
     Each regression becomes an error. Each undecided number and each problem becomes a warning. If there are more than
     ten errors or more than ten warnings, the tenth command says how many were left out.

@@ -1,4 +1,4 @@
-"""CLIP's tokenizer, for checkpoint files without a tokenizer. Its vocabulary comes from the package open_clip."""
+"""CLIP's tokenizer, for checkpoint files without a tokenizer. The vocabulary comes from the package open_clip."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LENGTH = 77
 def clip_tokenizer() -> Any:
     """Return the tokenizer that all CLIP models of OpenAI use, such as the text encoder of Stable Diffusion 1.
 
-    Its tokens are the 256 bytes, 256 more tokens that each stand for a byte at the end of a word, the merged pairs in
-    the order of open_clip's vocabulary file, and two special tokens. They are numbered as in openai/CLIP at d05afc4,
-    clip/simple_tokenizer.py. The vocabulary file is under the MIT licence.
+    The vocabulary has four groups of tokens in this order: the 256 bytes, the 256 bytes as the end of a word, the
+    merged pairs in the order of open_clip's vocabulary file, and two special tokens. The tokens are numbered as in
+    openai/CLIP at d05afc4, clip/simple_tokenizer.py. The vocabulary file is under the MIT licence.
     """
     from open_clip.tokenizer import bytes_to_unicode, default_bpe  # imported here, because it takes seconds
     from transformers import CLIPTokenizer

@@ -1,4 +1,4 @@
-"""Compilation of networks by `torch.compile`, and checks that a mode and the compiler work on a device."""
+"""Compilation of networks by `torch.compile`, and checks that a compile mode and the compiler work on a device."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Otherwise all networks of a class share one count, and PyTorch stops compiling a
 
 
 def check_mode(mode: str | None, device: torch.device) -> None:
-    """Check that a mode works on a device.
+    """Check that a mode of `torch.compile` works on a device.
 
     Args:
         mode: one of `bench.config.schema.COMPILE`; None if networks are not compiled.
@@ -98,6 +98,9 @@ def _copying(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first informative line of an error."""
+    """Return the first line of an error's message. Lines that end with "raised:" are skipped if there are other lines.
+
+    If the message is empty, return the name of the error's type.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if not line.endswith("raised:")), lines[0] if lines else type(error).__name__)

@@ -28,23 +28,24 @@ log = logging.getLogger(__name__)
 
 
 class Decoded(Method):
-    """A method that decodes latents with one decoder. The decoder may also get the known pixels and the mask."""
+    """A method that decodes latents with one decoder. The decoder may also get the image and the mask."""
 
     decodes = True
 
     def __init__(
         self, decoder: nn.Module, *, conditioned: bool, latents: str = "sampled", precision: str = "float32"
     ) -> None:
-        """Set the decoder: one of this project, or any module that is called in the same way.
+        """Set the decoder, which is a `Decoder` of this project or any other module. It is set to evaluation mode.
 
         Args:
             decoder: module that is called as `decoder(z, image, mask)`, or as `decoder(z)` if `conditioned` is False.
             conditioned: True if the decoder gets the image and the mask.
-            latents: kind of latents that are decoded, one of `LATENTS`.
+            latents: kind of latents that are decoded, one of `bench.generation.method.LATENTS`.
             precision: `float32`; or `autocast` for half precision on a GPU, as in the released scripts.
 
         Raises:
-            ValueError: `conditioned` is True and the decoder has no branch; or `latents` or `precision` is unknown.
+            ValueError: `conditioned` is True, and the decoder is a `Decoder` without a branch; or `latents` or
+                `precision` is unknown.
         """
         if conditioned and isinstance(decoder, Decoder) and decoder.condition_encoder is None:
             raise ValueError("conditioned=true: expected a decoder with a condition branch, found one without")
@@ -87,11 +88,13 @@ class Decoded(Method):
     def __call__(self, batch: Batch) -> Tensor:
         """Return images B×3×H×W, roughly in [-1, 1].
 
-        If a single image does not fit the device's memory as a whole, it is decoded in strips of rows, and all later
-        images too.
+        If the memory of the device is too small for a single whole image, a `Decoder` of this project decodes this
+        image and all later images in strips. A strip is some rows of pixels.
 
         Raises:
-            torch.OutOfMemoryError: a batch of several images does not fit, or one image does not fit even in strips.
+            torch.OutOfMemoryError: the memory is too small for a batch of several images, or for one image even in
+                strips. Decoders that are not of this project never use strips.
+            UnfitImageError: the decoder did not return floating-point images of the expected shape and device.
         """
         z = batch.latents(self.kind)
         if self.observer is not None:
@@ -130,10 +133,13 @@ class Decoded(Method):
             return image.float() if self._owns_output else image.float().clone()
 
     def _fewer_rows(self, z: Tensor) -> int | None:
-        """Return the number of rows to decode at once after memory ran out: half of the number before.
+        """Return how many rows of pixels to decode at once after memory ran out: half of the previous number.
 
-        Returns None if smaller strips cannot help: for several images, for a decoder that is not of this project, or if
-        the strips would have fewer than `FEWEST_ROWS` rows.
+        The result is None if smaller strips cannot help: for several images, for a decoder that is not of this project,
+        or if the strips would have fewer than `FEWEST_ROWS` rows.
+
+        Args:
+            z: latents B×4×h×w that did not fit the memory.
         """
         if len(z) > 1 or not isinstance(self.decoder, Decoder):
             return None
@@ -146,7 +152,7 @@ def branch_is_off(methods: Mapping[str, Method], batch: Batch) -> bool | NotAvai
     """Test whether a mask of ones switches off the branch of each decoder.
 
     Args:
-        methods: the method of each row. Only decoders of this project that get the known pixels are tested.
+        methods: the method of each row. Only decoders of this project that get the image and the mask are tested.
         batch: inputs for the test.
 
     Returns:

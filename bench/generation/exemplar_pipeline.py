@@ -1,4 +1,4 @@
-"""Diffusers' pipeline for Paint-by-Example, with masks resized as in the original program."""
+"""Diffusers' pipeline for Paint-by-Example, with masks resized as in the original program of Paint-by-Example."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ __all__ = ["ExemplarPipeline"]
 
 
 class ExemplarPipeline(PaintByExamplePipeline):  # type: ignore[misc]  # diffusers has no types
-    """A pipeline that can resize masks by bilinear interpolation and encodes images in the first stage's precision."""
+    """A pipeline that encodes images in the first stage's precision, and can resize masks by bilinear interpolation.
+
+    If `mask_resize` is not `bilinear`, masks are resized as in diffusers.
+    """
 
     mask_resize = "bilinear"
 

@@ -22,8 +22,8 @@ __all__ = ["Generator", "LatentDiffusion", "float_images", "image_batch", "mask_
 class Generator(ABC):
     """A model that samples the latents of each item. All rows of a table share these latents.
 
-    A generator need not inherit from this class. If it does not, a run adds the methods and attributes that it lacks,
-    with the defaults of this class.
+    The class of a generator need not inherit from this class. If such a class lacks a member that has a default here, a
+    run adds the member with this default. The three abstract methods have no default.
     """
 
     unet_weights: str = ""
@@ -34,6 +34,10 @@ class Generator(ABC):
         """Sample latents B×4×h×w float32, in the scale of the diffusion model.
 
         The noise of an item must depend only on the run's seed and on the item's id, not on the other items.
+
+        Args:
+            items: the B items.
+            seed: seed of the run.
         """
 
     @abstractmethod
@@ -48,7 +52,11 @@ class Generator(ABC):
     def decodable(self, latents: Tensor) -> Tensor:
         """Convert latents to the input of a decoder, on the generator's device.
 
-        The latents are divided by the diffusion model's scale and passed through the first stage's `post_quant_conv`.
+        The conversion divides the latents by the diffusion model's scale, and applies the first stage's
+        `post_quant_conv`. If the latents of a generator are already a decoder's input, they stay unchanged.
+
+        Args:
+            latents: result of `sample` or of `encode`.
         """
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int] | None:
@@ -69,7 +77,7 @@ class Generator(ABC):
 
 
 class LatentDiffusion(Generator):
-    """The common part of generators that are latent diffusion models: the first stage.
+    """The base class of generators that are latent diffusion models. It encodes images with the first stage.
 
     The first stage computes in float32, even if the diffusion model has another precision.
     """
@@ -78,7 +86,7 @@ class LatentDiffusion(Generator):
     """A pipeline of diffusers, with a part `unet`."""
 
     def __init__(self, vae: Any, *, device: torch.device, unet_weights: str) -> None:
-        """Set the parts that all kinds of diffusion models have.
+        """Set the first stage, the device and the text about the UNet's weights.
 
         Args:
             vae: the first stage, diffusers' `AutoencoderKL`, which is already on the device.
@@ -139,7 +147,10 @@ def float_images(image: Tensor) -> Tensor:
 
 
 def noise_sources(items: Sequence[Item], seed: int) -> list[torch.Generator]:
-    """Return one random generator for each item. It is on the CPU, so that its numbers are equal on every device."""
+    """Return one random generator for each item, which is seeded by the run's seed and the item's id.
+
+    The random generators are on the CPU, so that they draw equal numbers for every device.
+    """
     return [torch.Generator().manual_seed(seed_for(seed, item.id, "sampling")) for item in items]
 
 

@@ -19,16 +19,16 @@ HUB_ID = re.compile(r"(?P<id>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?")
 
 
 def locate(name: str, key: str = KEY) -> Path:
-    """Return the local file or folder that a path or a hub id stands for.
+    """Return the file or folder on this machine that a path or a hub id names.
 
     Args:
-        name: a path; or a hub id whose files are in the local cache, `OWNER/NAME` or `OWNER/NAME@REVISION` with a
-            commit, tag or branch.
+        name: a path or a hub id. A hub id is `OWNER/NAME` or `OWNER/NAME@REVISION`, and REVISION is a commit, tag or
+            branch. The files of a hub id must be in the local cache, because nothing is downloaded.
         key: key in the configuration whose value is `name`, for the message.
 
     Raises:
-        BadInputError: there is no such path and no such id in the local cache. The message says how to download a hub
-            id.
+        BadInputError: the path does not exist, and the local cache has no files of such a hub id. The message says how
+            to download a hub id.
     """
     path, hub = Path(name), HUB_ID.fullmatch(name)
     if path.exists():

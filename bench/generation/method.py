@@ -1,4 +1,4 @@
-"""Methods: how a row of a table makes images from the latents that all rows share."""
+"""Methods, which make the images of a table's rows from the latents that all rows share."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class UnfitImageError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class DecodedOnce:
-    """Images that a decoder made, which several rows use."""
+    """Images that a decoder made once, and that several rows use."""
 
     inputs: tuple[Tensor | None, ...]
     """The tensors of the batch from which the images were made."""
@@ -88,7 +88,7 @@ class Batch:
     """
 
     def again(self) -> Batch:
-        """Return the same batch without the decoded images, so that every decoder is called again."""
+        """Return a copy of the batch without the decoded images, so that every decoder is called again."""
         return replace(self, decoded={})
 
     def first(self) -> Batch:
@@ -119,10 +119,10 @@ class Batch:
 
 
 class Method:
-    """A way to make images. A subclass overrides `__call__`, and those attributes that differ from the defaults here.
+    """The base class of methods. A subclass overrides `__call__`, and each other member whose default does not fit.
 
-    A method need not inherit from this class. If it does not, a run adds the members that it lacks, with the defaults
-    of this class.
+    The class of a method need not inherit from this class. If such a class lacks a member, a run adds the member with
+    its default from this class. Only `__call__` has no default.
     """
 
     training: str = ""
@@ -160,7 +160,7 @@ class Method:
         return self
 
     def prepare(self, items: Items, work: Path) -> None:
-        """Make the images of all items before the first batch. A run calls this only if a method overrides it.
+        """Make the images of all items before the first batch. By default, no images are made here.
 
         Args:
             items: the items of the run.
@@ -171,8 +171,8 @@ class Method:
         """Begin to make the images of a batch, and return a function that waits for them and returns them.
 
         A run calls `begin` for all rows before it waits for the images of the first row. A method that computes in
-        threads on the CPU overrides `begin`, so that its work runs beside the work of the other rows. By default, the
-        images are made only when the returned function is called.
+        threads on the CPU overrides `begin`, so that it computes while the other rows compute. By default, the images
+        are made only when the returned function is called.
         """
         return partial(self, batch)
 
@@ -182,7 +182,7 @@ class Method:
 
 
 def as_method(found: Any) -> Method:
-    """Make an object of any class usable as a method: members that it lacks get the defaults of `Method`."""
+    """Add to an object of any class the public members of `Method` that the object lacks, and return the object."""
     method: Method = with_defaults(found, Method)
     return method
 
@@ -239,7 +239,7 @@ def checked_image(found: object, count: int, like: Tensor | None, maker: str) ->
 
 
 def chain(method: Method) -> Iterator[Method]:
-    """Yield the method, then the method `of` whose images it changes, and so on to the method that makes the images."""
+    """Yield a method, then the method in its attribute `of`, and so on. The last method makes its images itself."""
     found: Method | None = method
     while found is not None:
         yield found
@@ -247,7 +247,7 @@ def chain(method: Method) -> Iterator[Method]:
 
 
 def made_beforehand(method: Method) -> list[Method]:
-    """Return those methods of `chain(method)` that make their images before the first batch, in `prepare`."""
+    """Return those methods of `chain(method)` that override `prepare` and make images before the first batch."""
     return [one for one in chain(method) if getattr(one.prepare, "__func__", None) is not Method.prepare]
 
 

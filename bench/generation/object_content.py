@@ -1,7 +1,8 @@
 """A hash of everything that determines what a Python object computes, such as a module with its weights.
 
-The hash covers the values of all attributes, with all tensors, and the code of all classes and functions, down to the
-last part of the object. An object with a part that cannot be described in this way has no hash.
+The hash covers the values of all attributes, all tensors, and the code of all classes and functions. This includes the
+attributes of attributes, at any depth. If any part of an object cannot be described in this way, the object has no
+hash.
 """
 
 from __future__ import annotations
@@ -42,17 +43,18 @@ class UnidentifiableError(Exception):
 def content_of(found: object) -> str:
     """Return the SHA-256 of an object's content, as 64 hexadecimal digits.
 
-    Two objects have equal hashes only if their attributes, their tensors (values, shapes, data types), the names of
-    their classes and functions, and the code of these are equal. The code of an installed package is identified by the
-    version of the package, and other code by the content of its file and of all files that it imports. The device of a
-    tensor does not matter.
+    Two objects have equal hashes only if they have equal attributes, equal tensors (values, shapes, data types), and
+    classes and functions with equal names and equal code. The code of an installed package is identified by the version
+    of the package. Other code is identified by the content of its file and of all files that this file imports. The
+    device of a tensor does not matter.
 
     Args:
         found: a module, a function or an object of any other class.
 
     Raises:
-        UnidentifiableError: a part of the object has content that Python cannot see, or code that is in no file, or is
-            a function of the user's own modules, which may use any variable there.
+        UnidentifiableError: a part of the object has content that cannot be described; a part has code that is in no
+            file or cannot be imported; or a part is a function in a module of the user. Such a function may use any
+            variable of this module.
     """
     return content_key({"version": VERSION, "object": _Description().of(found, "the object")})
 
@@ -66,7 +68,7 @@ def name_of(found: object) -> str:
 class _Description:
     """A description of one object as plain data.
 
-    Each part is described once. Where the part occurs again, its number stands in place of a second description.
+    Each part gets a number and is described once. If the same part occurs again, only its number is given.
     """
 
     def __init__(self) -> None:
@@ -138,7 +140,7 @@ class _Description:
         """Return the name of a function, and an identification of its code.
 
         Raises:
-            UnidentifiableError: the function is the user's own, so it may use any variable of the user's module.
+            UnidentifiableError: the function is in a module of the user, so it may use any variable of this module.
         """
         name, code = self._code(value, where)
         if any(FILE_HASH.fullmatch(found) for found in code.values()):
@@ -149,7 +151,7 @@ class _Description:
         """Return the full name of a class or function, and an identification of its code.
 
         Raises:
-            UnidentifiableError: the name does not lead to the class or function, or its code is in no file.
+            UnidentifiableError: the class or function cannot be imported by its full name, or its code is in no file.
         """
         module, qualified = getattr(named, "__module__", None) or "builtins", named.__qualname__
         name = f"{module}.{qualified}"

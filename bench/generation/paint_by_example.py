@@ -1,9 +1,9 @@
 """The generator that samples latents with Paint-by-Example, by diffusers' pipeline.
 
 Masks and exemplars are processed as in the original program, Fantasy-Studio/Paint-by-Example at 0c34124
-(`scripts/inference_test_bench.py` and `ldm/data/test_bench_dataset.py`). The original program differs from diffusers in
-two ways. It scales the mask to the latents' size by bilinear interpolation, where diffusers uses nearest neighbours. It
-stretches the exemplar to a square of the image encoder's size, where diffusers crops a square.
+(`scripts/inference_test_bench.py` and `ldm/data/test_bench_dataset.py`). This program differs from diffusers in two
+ways. It scales the mask to the latents' size by bilinear interpolation, but diffusers uses nearest neighbours. It
+stretches the exemplar to a square of the image encoder's size, but diffusers crops a square.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["PaintByExampleGenerator"]
 class PaintByExampleGenerator(LatentDiffusion):
     """A generator that samples by PLMS from the known pixels and each item's exemplar.
 
-    Classifier-free guidance compares the exemplar with a learned vector that stands for "no exemplar".
+    Classifier-free guidance compares the exemplar with a learned vector that means "no exemplar".
     """
 
     def __init__(
@@ -54,15 +54,16 @@ class PaintByExampleGenerator(LatentDiffusion):
             steps: number of sampling steps.
             guidance_scale: scale of the classifier-free guidance; 1 means no guidance.
             device: device on which all networks run.
-            mask_resize: way to resize masks to the latents' size. `bilinear` gives soft edges as in the original
-                program, `nearest` gives hard edges as in diffusers.
+            mask_resize: interpolation that resizes masks to the latents' size. `bilinear` makes soft edges, as in the
+                original program. `nearest` makes hard edges, as in diffusers.
             precision: precision of the UNet and the image encoder: `float32`, `bfloat16`, `float16` or `autocast`.
                 `float16` is allowed only on a GPU. With `autocast`, all weights stay in float32, and on a GPU, the UNet
                 alone computes in half precision.
-            vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
+            vae: folder or hub id of an autoencoder that replaces the pipeline's autoencoder; None to keep the latter.
 
         Raises:
-            BadInputError: there is no complete pipeline of this kind, or a value is out of its range.
+            BadInputError: the pipeline does not exist or is not complete, or an argument has a value that is not
+                allowed.
         """
         # Imported here, because diffusers takes seconds, and a run whose latents are stored does not need it.
         from diffusers.pipelines.deprecated.paint_by_example import PaintByExampleImageEncoder

@@ -44,7 +44,7 @@ def text_parts(
     device: torch.device,
     vae: str | None = None,
 ) -> dict[str, Any]:
-    """Load the parts of a pipeline that reads text. The keys are the names that diffusers' pipelines use.
+    """Load the parts of a pipeline that reads text, and return them by the names that diffusers' pipelines use.
 
     The networks are on the device. The first stage is in float32; the UNet and the text encoder are in the given
     precision. The entry `scheduler` is a configuration, not an object. The entry `unet_weights` is a text that tells
@@ -52,12 +52,12 @@ def text_parts(
 
     Args:
         pipeline: path or hub id, see `locate`. A file must be a Stable Diffusion 1 checkpoint in the original layout.
-        tokenizer: folder or hub id of CLIP's tokenizer. None takes the tokenizer in the pipeline's folder. If the
-            pipeline is a checkpoint file, which contains no tokenizer, None takes CLIP's own tokenizer.
+        tokenizer: folder or hub id of CLIP's tokenizer. If it is None, the tokenizer in the pipeline's folder is used,
+            or the tokenizer of `clip_tokenizer` if the pipeline is a checkpoint file.
         channels: expected number of the UNet's input channels, `TEXT_TO_IMAGE` or `INPAINTING`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
         device: device on which the networks run.
-        vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
+        vae: folder or hub id of an autoencoder that replaces the pipeline's autoencoder; None to keep the latter.
 
     Raises:
         BadInputError: the model is missing, incomplete or of another kind.
@@ -89,7 +89,8 @@ def exemplar_parts(
 ) -> dict[str, Any]:
     """Load the parts of Paint-by-Example, a pipeline that reads an exemplar instead of text.
 
-    The result has the form of the result of `text_parts`.
+    The result has the entries of the result of `text_parts`, but `image_encoder` and `feature_extractor` in place of
+    `text_encoder` and `tokenizer`.
 
     Args:
         pipeline: folder or hub id of the pipeline, see `locate`.
@@ -97,7 +98,7 @@ def exemplar_parts(
         processor: class of the part `feature_extractor`.
         precision: `float32`, `float16`, `bfloat16` or `autocast`.
         device: device on which the networks run.
-        vae: folder or hub id of an autoencoder that replaces the pipeline's own; None for the pipeline's own.
+        vae: folder or hub id of an autoencoder that replaces the pipeline's autoencoder; None to keep the latter.
 
     Raises:
         BadInputError: the model is missing, incomplete or of another kind.
@@ -141,9 +142,16 @@ def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any
 
 
 def _part(part: Path, model: Any) -> Any:
-    """Load the network in a folder, and refuse it if a weight is missing.
+    """Load the network in a folder, and raise an error if a weight is missing.
 
-    Otherwise the libraries would give missing weights random values.
+    Without this check, the libraries would set missing weights to random values.
+
+    Args:
+        part: folder of the network.
+        model: class of the network.
+
+    Raises:
+        BadInputError: the folder does not load, or a weight is missing.
     """
     _config(part.parent, part.name)
     try:
@@ -218,7 +226,7 @@ def placed(parts: dict[str, Any], dtype: torch.dtype, device: torch.device, *, a
             place.
         dtype: type of the weights of all networks except the first stage, which is in float32.
         device: device on which the networks run.
-        autocast: True if the UNet computes under autocast to float16 on a GPU.
+        autocast: True to make the UNet compute under autocast to float16. This has no effect on the CPU.
     """
     # PyTorch's own methods are used, because diffusers' versions print warnings.
     for name, part in parts.items():

@@ -1,8 +1,9 @@
 """Rows of a table that are objects, such as a `torch.nn.Module`, in the Python program that calls `bench.run`.
 
-Each object becomes an option of Hydra's group `row`, like the file of any other row, and an override chooses it. In
-this option, the function `python_object` stands for the object. Its arguments are the name of the object's class or
-function and the hash of the object's content. The store's keys are computed from these two.
+A row is usually a configuration file, which is an option of Hydra's group `row`. For each object, this module adds an
+option to this group, and an override that chooses the option. The option's configuration calls the function
+`python_object` with two arguments: the name of the object's class or function, and the hash of the object's content.
+The store's keys are computed from these two arguments.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ _objects: dict[str, Any] = {}
 
 
 class CalledFunction(nn.Module):
-    """A module that calls a function. The parameters of networks that the function uses are not known."""
+    """A module that calls a function. If the function uses networks, their parameters are not part of the module."""
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -50,15 +51,15 @@ class CalledFunction(nn.Module):
 
 
 def as_module(function: Callable[..., Tensor]) -> nn.Module:
-    """Return a module that calls `function`; a module is returned unchanged."""
+    """Return a module that calls `function`. If `function` is already a module, it is returned unchanged."""
     return function if isinstance(function, nn.Module) else CalledFunction(function)
 
 
 def takes_known_pixels(decoder: Callable[..., Tensor]) -> bool:
     """Return True if a decoder is called as `decoder(z, image, mask)`, and False if it is called as `decoder(z)`.
 
-    It takes the image and the mask if it needs three arguments, or if its second and third argument have the names
-    `image` and `mask`. A `Decoder` of this project takes them if it has a branch.
+    A `Decoder` of this project takes the image and the mask if it has a branch. Any other decoder takes them if it
+    needs exactly three positional arguments, or if its second and third argument have the names `image` and `mask`.
 
     Args:
         decoder: a module or a function.
@@ -76,15 +77,15 @@ def takes_known_pixels(decoder: Callable[..., Tensor]) -> bool:
 
 @contextmanager
 def as_rows(rows: Mapping[str, Any], overrides: Sequence[str]) -> Iterator[list[str]]:
-    """Make objects available as rows during the block, and yield the overrides that add these rows to a table.
+    """Make objects available as rows during the `with` block, and yield the overrides that add these rows to a table.
 
     Args:
         rows: a module, a function of latents or a `Method` for each row, by the name of the row.
-        overrides: the other overrides of the run, which name the folders of configuration files.
+        overrides: the other overrides of the run. They may name further folders of configuration files.
 
     Raises:
-        BadInputError: there are no rows, or the name of a row is invalid or already exists, or its object cannot be a
-            row.
+        BadInputError: `rows` is empty or not a mapping, the name of a row is invalid or already exists, or an object
+            cannot be a row.
     """
     if not isinstance(rows, Mapping) or not rows:
         found = "an empty mapping" if isinstance(rows, Mapping) else type(rows).__name__
@@ -127,7 +128,7 @@ def _content(name: str, found: object) -> str:
     """Return the hash of an object's content. If the object has no hash, return a random text that is used only once.
 
     Raises:
-        BadInputError: the object has no hash, and the run has several processes, which would get different texts.
+        BadInputError: the object has no hash, and the run has several processes. Their random texts would differ.
     """
     try:
         return content_of(found)
@@ -160,13 +161,14 @@ def _row(name: str, found: Any, content: str) -> dict[str, Any]:
 
 
 def python_object(name: str, content: str) -> Any:
-    """Return a copy of an object of the Python program that started the run: a module or a `Method`.
+    """Return a copy of an object of the Python program that started the run. The copy is a module or a `Method`.
 
-    The run changes the copy only. A function becomes a module that calls it.
+    The run changes the copy only. If the object is neither a module nor a `Method`, the result is a module that calls
+    the copy.
 
     Args:
         name: full name of the object's class or of the function.
-        content: hash of the object's content, or a text that stands for an object whose content is unknown.
+        content: text that `_content` returned for the object: a hash, or a random text.
 
     Raises:
         ValueError: the run was not started with this object, or the object cannot be copied.
@@ -187,7 +189,7 @@ def notes_on(rows: Mapping[str, Any]) -> dict[str, str]:
     """Return a sentence on the origin of each row that is an object of a Python program, by the name of the row.
 
     Args:
-        rows: the rows of a configuration, as plain data.
+        rows: all rows of a configuration, as plain data. Rows that are no objects of a program get no sentence.
     """
     return {
         name: f"This row is an object of a Python program. Only bench.run with rows={{'{name}': …}} makes it again; a "

@@ -1,4 +1,4 @@
-"""Recording of the latents that each row passes to its decoder. Nothing is decoded for this."""
+"""Recording of the latents that each row passes to its decoder. The recording decodes nothing."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class ReceivedLatents:
 
 
 class _Observed(BaseException):
-    """An exception that stops a row's work on a batch as soon as its latents are recorded, before they are decoded."""
+    """An exception that stops a row's work on a batch when the latents are recorded and before they are decoded."""
 
 
 def received_latents(methods: Mapping[str, Method], batches: Iterable[Batch]) -> dict[str, ReceivedLatents]:
     """Record the latents that the decoder of each row receives.
 
-    Each row that decodes latents gets every batch. Its work on a batch stops just before the latents are decoded.
+    Each row that decodes latents gets every batch. The row's work on a batch stops just before the latents are decoded.
 
     Args:
         methods: the method of each row.

@@ -1,4 +1,4 @@
-"""The generator for tests of reconstruction: it encodes the pictures themselves and uses no diffusion model."""
+"""The generator for tests of reconstruction. It encodes the pictures themselves, and uses no diffusion model."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class ReconstructionGenerator(Generator):
         Args:
             path: a folder of diffusers' `AutoencoderKL` or `VQModel`, or a checkpoint file of Stable Diffusion 1 in the
                 original layout.
-            device: device to run on.
+            device: device on which the first stage runs.
 
         Raises:
-            BadInputError: the folder or file holds no complete first stage.
+            BadInputError: the folder or file does not contain a complete first stage.
         """
         self.first_stage = load_first_stage(path).to(device)
         self.device = device
@@ -41,9 +41,9 @@ class ReconstructionGenerator(Generator):
         return self.encode(image_batch(items))
 
     def encode(self, image: Tensor) -> Tensor:
-        """Return latents B×C×h×w of images B×3×H×W, uint8 or float in [-1, 1]. They are already a decoder's input."""
+        """Return latents B×C×h×w of images B×3×H×W, uint8 or float in [-1, 1]. The latents are a decoder's input."""
         return self.first_stage.latents(float_images(moved(image, self.device)))
 
     def decodable(self, latents: Tensor) -> Tensor:
-        """Return the latents on the generator's device, otherwise unchanged: they are already a decoder's input."""
+        """Move the latents to the generator's device, and change nothing else: they are already a decoder's input."""
         return moved(latents, self.device)

@@ -1,4 +1,4 @@
-"""Schedulers of diffusion models with the settings of the released scripts, and checks of a user's settings.
+"""Schedulers of diffusion models with the settings of the released scripts, and checks of the sampling settings.
 
 The released scripts use the samplers `ldm/models/diffusion/{ddim,plms}.py` of CompVis/stable-diffusion, with evenly
 spaced steps.
@@ -22,7 +22,7 @@ PRECISIONS = {"float32": torch.float32, "float16": torch.float16, "bfloat16": to
 
 
 def check_sampling(*, steps: int, guidance_scale: float, eta: float = 0.0) -> None:
-    """Refuse sampling settings that are out of range.
+    """Check that the sampling settings are in their ranges.
 
     Args:
         steps: number of sampling steps, a whole number of 1 or more.
@@ -41,7 +41,7 @@ def check_sampling(*, steps: int, guidance_scale: float, eta: float = 0.0) -> No
 
 
 def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a setting whose value is not one of the allowed words.
+    """Check that the value of a setting is one of the allowed words.
 
     Args:
         key: name of the setting below `generator`, for the message.
@@ -56,7 +56,11 @@ def one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
 
 
 def precision_of(name: str, device: torch.device) -> torch.dtype:
-    """Return the type in which weights are loaded for a precision. This is float32 for `autocast`.
+    """Return the type in which weights are loaded for a precision. The type is float32 for `autocast`.
+
+    Args:
+        name: `float32`, `float16`, `bfloat16` or `autocast`.
+        device: device on which the networks run.
 
     Raises:
         BadInputError: the precision is unknown, or is float16 on the CPU.
@@ -101,9 +105,9 @@ def plms(config: Mapping[str, Any]) -> Any:
 def under_autocast(network: Any, kind: str, dtype: torch.dtype = torch.float16) -> None:
     """Make a UNet compute under autocast but return float32, so that the scheduler computes in float32.
 
-    Autocast would round the weights of convolutions and linear layers anew in each step. They are rounded once here,
-    which gives the same results bit for bit. The first layer keeps its weights, because diffusers takes the type of a
-    UNet's input from them.
+    Autocast would round the weights of convolutions and linear layers anew in each step. This function rounds these
+    weights once, which does not change any bit of the results. The weights of the first layer stay in float32, because
+    diffusers takes the type of a UNet's input from these weights.
 
     Args:
         network: one of diffusers' UNets, which is changed in place.

@@ -1,9 +1,9 @@
 """Reading of Stable Diffusion 1 from one checkpoint file in the original layout (CompVis/stable-diffusion).
 
-The tensor names are converted like in diffusers' `from_single_file` (`diffusers/loaders/single_file_utils.py`). That
-function would download the settings of every part; this module takes them from `bench/models/configs`. If a file also
-holds a moving average of the UNet's weights (`model_ema.*`), this average is ignored and the raw weights are used, like
-in the released scripts for inpainting and for text to image.
+The tensor names are converted as in diffusers' `from_single_file` (`diffusers/loaders/single_file_utils.py`). That
+function would download the settings of every part, but this module reads them from `bench/models/configs`. A file may
+also contain a moving average of the UNet's weights (`model_ema.*`). This average is ignored and the raw weights are
+used, as in the released scripts for inpainting and for text to image.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
     """Load the parts of Stable Diffusion 1 from a file onto the CPU.
 
     The keys are the names that diffusers' pipelines use. The parts are the first stage `vae`, the networks `unet` and
-    `text_encoder`, and the configuration `scheduler`. The entry `unet_weights` is a text that says which of the file's
-    weights the UNet has.
+    `text_encoder`, and the configuration `scheduler`. The entry `unet_weights` is a text that tells whether the UNet
+    has raw weights, see `bench.generation.unet_weights.of_file`.
 
     Args:
         path: path that ends in `.safetensors`, or in one of `bench.models.tensor_files.PICKLED`.
@@ -47,7 +47,7 @@ def single_file_parts(path: Path, key: str, check_channels: Callable[[int], None
             this number is wrong.
 
     Raises:
-        BadInputError: the file is missing or broken, or holds another model than Stable Diffusion 1.
+        BadInputError: the file is missing or broken, or contains another model than Stable Diffusion 1.
     """
     tensors = read_tensors(path)
     if FIRST_CONVOLUTION not in tensors:

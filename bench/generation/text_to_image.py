@@ -21,7 +21,7 @@ SCHEDULERS = {"plms": plms, "ddim": ddim}
 
 @dataclass(eq=False)
 class TextToImageGenerator(LatentDiffusion):
-    """A generator that samples from each item's caption. The start is random, and the sampling steps add no noise.
+    """A generator that samples from each item's caption. The first latents are noise, and the steps add no noise.
 
     Classifier-free guidance compares the caption with an empty caption.
 

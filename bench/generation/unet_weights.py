@@ -1,10 +1,10 @@
 """Detection of the kind of a UNet's weights: the trained ones (raw), or their moving average (EMA).
 
-The released inpainting and text-to-image scripts use the raw weights for sampling. In the checkpoint file, these are
-under `model.diffusion_model` (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py never enters `ema_scope`). The
-script of Paint-by-Example uses the moving average (Fantasy-Studio/Paint-by-Example at
-0c34124: inference_test_bench.py). This project can read Paint-by-Example only from a folder in diffusers' layout. Such
-a folder does not always say which kind of weights it has.
+The released inpainting and text-to-image scripts use the raw weights for sampling. In the checkpoint file, the names of
+the raw weights begin with `model.diffusion_model` (buxiangzhiren/Asymmetric_VQGAN at 406c5cd: inpaint_st.py never
+enters `ema_scope`). The script of Paint-by-Example uses the moving average (Fantasy-Studio/Paint-by-Example at 0c34124:
+inference_test_bench.py). This project can read Paint-by-Example only from a folder in diffusers' layout. Such a folder
+does not always tell whether its weights are raw or averaged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ AS_RELEASED = "those that the released scripts use: the file contains no moving 
 
 
 def of_file(names: Iterable[str]) -> str:
-    """Return a text about the UNet weights that are loaded from a file in the original layout.
+    """Return a text that describes the UNet's weights in a file in the original layout.
+
+    If the file contains a moving average, the text says that the raw weights are used. Otherwise the text says that the
+    file contains no moving average.
 
     Args:
         names: names of all tensors in the file.
@@ -41,5 +44,8 @@ def averaged_folder(unet: Path) -> bool:
 
 
 def of_folder(unet: Path) -> str:
-    """Return a text about the weights that are loaded from a UNet's folder in diffusers' layout."""
+    """Return a text that describes the weights in a UNet's folder in diffusers' layout.
+
+    The text says that the weights are the moving average, or that this is unknown.
+    """
     return AVERAGE if averaged_folder(unet) else UNKNOWN

@@ -52,7 +52,7 @@ class Scorer:
             mask: masks B×1×H×W, 1 = hole, on the same device.
             exemplars: exemplar of each of the B items, uint8 RGB of any size; None for an item without exemplar.
             captions: text of each of the B items; empty if there are no texts.
-            holes: the masks in the memory of the CPU, as in `bench.metrics.measure.Extra`.
+            holes: the masks in the memory of the CPU, B×H×W, True in the hole; None if only `mask` is known.
         """
         self.measures, self._truth, self._mask = measures, truth, mask
         self._extra = Extra(list(exemplars), captions, holes=holes)
@@ -69,7 +69,7 @@ class Scorer:
         Args:
             image: images B×3×H×W float in [0, 1], before any conversion to 8 bits.
             units: pairs of a measure and a variant; each pair is measured.
-            decoded: whether the images are a decoder's output; see `bench.metrics.measure.Extra`.
+            decoded: True if the images are a decoder's output without pasted pixels; see `bench.metrics.measure.Extra`.
 
         Returns:
             Arrays or tensors by name, for each unit, as `bench.metrics.measure.Measure.keep` returns them.

@@ -1,11 +1,11 @@
 """Bins of mask area, as in LaMa's evaluation.
 
-The source is advimman/lama at 786f593: saicinpainting/evaluation/evaluator.py. Its edges divide the range from 0 to 1
-into ten equal bins.
+The source is advimman/lama at 786f593: saicinpainting/evaluation/evaluator.py. LaMa's edges divide the range from 0 to
+1 into ten equal bins.
 
 LaMa has two rules for an area that lies exactly on an edge. For every other area, both rules give the same bin. If the
-height and the width of an image are powers of two, an area can lie on an edge only at 0, 1/2 and 1, because no other
-tenth of the image is a whole number of pixels.
+height and the width of an image are powers of two, an area can lie on an edge only at 0, 1/2 and 1. No other tenth of
+such an image is a whole number of pixels.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def area_bin(areas: npt.ArrayLike, low: float, high: float, *, rule: str = "offl
     """Return which items belong to a bin, as booleans in the shape of `areas`.
 
     Args:
-        areas: for each item, the share of its pixels that lie in the hole, in [0, 1]; of any shape. They are compared
-            as float64. LaMa compares float32 values. In LaMa, an area close to an edge can therefore be in the
-            neighbouring bin.
+        areas: array of any shape with the mask area of each item: the share of pixels that lie in the hole, in [0, 1].
+            Areas are compared as float64. LaMa compares float32 values. In LaMa, an area close to an edge can therefore
+            be in the neighbouring bin.
         low: lower edge of the bin in [0, 1]. A multiple of 1/10 is replaced by the nearest number in `EDGES`.
-        high: upper edge of the bin in [0, 1], treated like `low`.
+        high: upper edge of the bin in [0, 1], larger than `low`. A multiple of 1/10 is replaced in the same way.
         rule: `offline` is the rule of the tables in papers: the lower edge belongs to the bin. An area of 1/2 is in the
             bin 50-60 %, and an area of 1 is in the last bin. `online` is the rule of the evaluation during training:
             the upper edge belongs to the bin. An area of 1/2 is in the bin 40-50 %, and an area of 0 is in the first

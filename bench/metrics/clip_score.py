@@ -1,9 +1,7 @@
 """The CLIP score: how similar the painted region is to the item's exemplar, according to CLIP.
 
-The score is computed as in the benchmark of Paint-by-Example.
-
-The source is Fantasy-Studio/Paint-by-Example at 52a7e37: eval_tool/clip_score/region_clip_score.py and
-test_bench_dataset.py.
+The score is computed as in the benchmark of Paint-by-Example. The source is Fantasy-Studio/Paint-by-Example at 52a7e37:
+eval_tool/clip_score/region_clip_score.py and test_bench_dataset.py.
 """
 
 from __future__ import annotations
@@ -49,9 +47,10 @@ class ImageEncoder:
 
     @property
     def protocol(self) -> Mapping[str, Any]:
-        """Everything in the network that can change a score, as plain data.
+        """Everything in the network that can change a score, as plain data, except weights and preprocessing.
 
-        Weights, `resolution`, `mean` and `std` are not part of it, because they are added elsewhere.
+        `resolution`, `mean` and `std` are left out, because `ClipScore` adds them to the protocol. The weights are left
+        out, because a run adds their hashes.
         """
         return {}
 
@@ -67,11 +66,11 @@ class ImageEncoder:
 def hole_crop(hole: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
     """Return the part of an image that is compared with the exemplar, as a slice of rows and a slice of columns.
 
-    The crop is that of the released script. It begins at the first pixel of the hole, row by row, and ends before the
-    row and the column of the hole's last pixel. For a rectangular hole, the crop is therefore the hole without its last
-    row and its last column. For any other shape, it is usually not the bounding box. If the last pixel lies to the left
-    of the first pixel, the released script fails because its crop is empty. In this case the function swaps the two
-    columns. The crop is always at least one pixel high and wide.
+    The crop is that of the released script. Pixels are ordered row by row. The crop begins at the hole's first pixel,
+    and ends before the row and the column of the hole's last pixel. For a rectangular hole, the crop is therefore the
+    hole without the last row and the last column. For any other shape, it is usually not the bounding box. If the last
+    pixel lies to the left of the first pixel, the released script fails because its crop is empty. In this case, this
+    function swaps the columns of the two pixels. The crop is always at least one pixel high and wide.
 
     Args:
         hole: H×W booleans, True in the hole.
@@ -90,8 +89,8 @@ def hole_crop(hole: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
 class ClipScore(Measure):
     """A measure of `clip_score`: 100 times the cosine between the embeddings of the painted region and of the exemplar.
 
-    The score is NaN for an item without exemplar or without hole. The released script computes the cosine in half
-    precision, so that scores of the usual size are rounded to multiples of 1/16. Here the cosine is computed in
+    The score is NaN for an item without an exemplar or without a hole. The released script computes the cosine in half
+    precision, so that scores of the usual size are rounded to multiples of 1/16. This class computes the cosine in
     float64, from embeddings in the precision of the encoder.
     """
 
@@ -220,8 +219,8 @@ class OpenCLIPEncoder(ImageEncoder):
             path: path of OpenAI's `ViT-B-32.pt`, or of a state dict with open_clip's names, saved as `.safetensors` or
                 by `torch.save`.
             model: name of the architecture in open_clip. OpenAI's weights need an architecture with quick GELU.
-            precision: `fp32`; `fp16`, which computes everything except layer norms in half precision, like OpenAI's
-                package on a GPU; or `auto`, which is `fp16` on CUDA and `fp32` elsewhere.
+            precision: `fp32`, `fp16` or `auto`. With `fp16`, everything except layer norms is computed in half
+                precision, as in OpenAI's package on a GPU. `auto` is `fp16` on CUDA and `fp32` elsewhere.
             sha256: SHA-256 that the file must have if it is a TorchScript file, such as OpenAI's. Any other TorchScript
                 file is refused, because loading it could run unknown code.
 

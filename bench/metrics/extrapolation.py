@@ -1,8 +1,8 @@
 """An extrapolation of the Fréchet distance to infinitely many items.
 
 The Fréchet distance of N items has a bias that is almost linear in 1/N (Chong and Forsyth, "Effectively unbiased FID
-and Inception Score and where to find them", 2020). The values for N and N/2 items therefore give the value for
-infinitely many items. The value for N/4 items shows whether the bias is really linear.
+and Inception Score and where to find them", 2020). The value for infinitely many items can therefore be computed from
+the values for N and N/2 items. The value for N/4 items shows whether the bias is really linear.
 
 The bias is linear only if the smaller of the two compared sets has about as many items as the features have dimensions,
 or more. With fewer items the bias grows more slowly than 1/N, and the extrapolated value is too high.

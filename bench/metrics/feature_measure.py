@@ -1,6 +1,6 @@
 """A measure with a small network that replaces the large feature networks of the paper's metrics.
 
-Its values can be compared only with other values of the same small network, and not with published numbers.
+The measure's values can be compared only with other values of the same small network, and not with published numbers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class FeatureNetwork(Protocol):
 
 
 class FeatureMeasure(Measure):
-    """A measure of three arrays: the distance `lpips`, the `features`, and the `log_probabilities` of classes.
+    """A measure that saves three arrays: the distance `lpips`, the `features`, and the `log_probabilities` of classes.
 
     A class is a combination of one value of each attribute. The attributes are treated as independent for a given
     image. The probability of a class is therefore the product of the probabilities of its attributes' values.
@@ -54,7 +54,8 @@ class FeatureMeasure(Measure):
             network: network in evaluation mode.
             heads: names of the attributes that form a class. In the order of the classes, the first attribute varies
                 slowest. If `heads` is empty, there are no classes, and no `log_probabilities` are returned.
-            name: name of the distance. Replace the default if another measure of the run already uses `lpips`.
+            name: name of the array with the distance. Replace the default if another measure of the run already uses
+                the name `lpips`.
 
         Raises:
             ValueError: the network has no head for one of the attributes.

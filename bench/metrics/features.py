@@ -125,7 +125,7 @@ class Features:
         return view
 
     def blocks(self) -> Iterator[Array]:
-        """Yield the features of all items, in order, as float64 arrays n×d with n <= `BLOCK`.
+        """Yield the features of all items, in the items' order, as float64 arrays n×d with n <= `BLOCK`.
 
         The caller may change the arrays.
         """

@@ -5,11 +5,11 @@ The distance is |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2), where m1 and m2 are t
 
 Let A and B be the feature matrices, centred and scaled so that C1 = A'A and C2 = B'B. Then the trace of the matrix
 square root is the sum of the singular values of the N×M matrix A B'. This module calls this sum the overlap. A and B
-can be replaced by triangular factors with the same products A'A and B'B. All of this is true for any rank of the
+can be replaced by triangular factors with the same products A'A and B'B. These equations are true for any rank of the
 covariances.
 
-A faster way is to compute the squares of the singular values, which are the eigenvalues of B A'A B' or of C1 C2. The
-module uses the faster way only if no precision is lost.
+It is faster to compute the squares of the singular values, which are the eigenvalues of B A'A B' or of C1 C2. The
+module uses this faster way only if the expected relative rounding error of the overlap is below `_TOLERANCE`.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ class FrechetEstimate:
 def frechet_distance(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> float:
     """Return the squared Fréchet distance between Gaussians fitted to two sets of features.
 
-    The covariance of N features is computed with the divisor N - 1.
+    The covariance of N feature vectors is computed with the divisor N - 1.
 
     Args:
-        a: features N×d, N >= 2, in memory or in pieces.
-        b: features M×d, M >= 2, in memory or in pieces.
+        a: features N×d of the first set, N >= 2: an array in memory, or a `Features` object that reads them in pieces.
+        b: features M×d of the second set, M >= 2, in one of these two forms.
 
     Raises:
         ValueError: the shapes are not N×d and M×d, or a feature is not finite.
@@ -69,7 +69,7 @@ def frechet_distance_from_statistics(
     """Return the squared Fréchet distance between two Gaussians, whose covariances may be singular.
 
     A covariance matrix in float64 cannot represent variances below d·2⁻⁵² times its largest variance. This function
-    treats such variances as 0. This changes the distance by up to 10⁻⁷ times the sum of the two traces.
+    treats such variances as 0. The distance changes by up to 10⁻⁷ times the sum of the two matrices' traces.
     `frechet_distance` has no such error, because it uses the features themselves.
 
     Args:
@@ -90,11 +90,11 @@ def frechet_distance_from_statistics(
 
 
 def frechet_estimate(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> FrechetEstimate:
-    """Compute the distance that `frechet_distance` returns, and the influence of each feature vector on it.
+    """Compute the distance that `frechet_distance` returns, and the influence of each feature vector on the distance.
 
     Args:
-        a: features N×d, N >= 2, in memory or in pieces.
-        b: features M×d, M >= 2, in memory or in pieces.
+        a: features N×d of the first set, N >= 2: an array in memory, or a `Features` object that reads them in pieces.
+        b: features M×d of the second set, M >= 2, in one of these two forms.
 
     Raises:
         ValueError: the shapes are not N×d and M×d, or a feature is not finite.
@@ -170,7 +170,11 @@ class _Set:
         return float(sum(np.square(block).sum() for block in self.blocks()))
 
     def covariance(self, root: Array | None = None) -> Array:
-        """Return the covariance C of the features, d×d; or R C R', if a matrix R with d columns is given as `root`."""
+        """Return the covariance C of the features, d×d.
+
+        Args:
+            root: matrix R with d columns. If it is given, R C R' is returned instead of C.
+        """
         size = self.mean.size if root is None else len(root)
         gram = np.zeros((size, size))
         for block in self.blocks():
@@ -213,7 +217,7 @@ def _pair(a: npt.ArrayLike | Features, b: npt.ArrayLike | Features) -> tuple[_Se
 def _overlap(first: _Set, second: _Set) -> float:
     """Return the overlap of two sets: the trace of the square root of the product of their covariances.
 
-    It is the sum of the singular values of A Bᵀ, where Aᵀ A and Bᵀ B are the covariances of the two sets.
+    The overlap is the sum of the singular values of A B', where A'A and B'B are the covariances of the two sets.
     """
     few, many = sorted((first, second), key=lambda one: len(one.features))
     squares = _squared(few, many)
