@@ -1,4 +1,4 @@
-"""Ways to convert images to 8 bits before they are measured, as if they had been saved to a file and read again."""
+"""Functions that convert images to 8 bits before they are measured, as if the images had been saved and read again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUALITY = 95
 
 
 def saved(image: Tensor, way: str) -> Tensor:
-    """Return images as they would be after they were saved to a file and read again, uint8 B×3×H×W.
+    """Return the images B×3×H×W uint8 that a program would read from files in which the given images were saved.
 
     Args:
         image: images B×3×H×W float in [0, 1].
@@ -34,10 +34,10 @@ def saved(image: Tensor, way: str) -> Tensor:
 
 
 def jpeg(image: Tensor, quality: int = QUALITY) -> Tensor:
-    """Truncate images to 8 bits, write them as JPEG, and return what is read from the JPEG, uint8 B×3×H×W.
+    """Truncate images to 8 bits, encode them as JPEG, and return the decoded images B×3×H×W uint8.
 
     JPEG saves the colours at half the resolution (4:2:0). Pillow works on the CPU. The result is on the device of the
-    images.
+    given images.
 
     Args:
         image: images B×3×H×W float in [0, 1].

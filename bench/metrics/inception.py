@@ -34,7 +34,7 @@ LOGITS_OF = "torchfidelity"
 class Network(Protocol):
     """The interface of a network that computes features B×2048 of images B×3×299×299 in [-1, 1].
 
-    It may have a method `logits`, which computes logits B×1008 from these features.
+    A network may also have a method `logits`, which computes logits B×1008 from these features.
     """
 
     def to(self, device: torch.device | str) -> Any: ...
@@ -44,6 +44,9 @@ class Network(Protocol):
 
 def load_inception(path: str | Path) -> InceptionNetwork:
     """Load Inception from `pt_inception-2015-12-05-6726825d.pth`, or from torch-fidelity's copy of this file.
+
+    Args:
+        path: path of the weight file.
 
     Raises:
         BadInputError: the file is missing or broken, or its weights are not those of this network.
@@ -57,7 +60,7 @@ def load_inception(path: str | Path) -> InceptionNetwork:
 
 
 class Exported(nn.Module):
-    """The Inception network of 2015, loaded from NVIDIA's TorchScript program, which clean-fid uses."""
+    """The Inception network of 2015, loaded from the TorchScript program that NVIDIA published and clean-fid uses."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         """Load the file `inception-2015-12-05.pt`.
@@ -67,7 +70,7 @@ class Exported(nn.Module):
             sha256: SHA-256 that the file must have.
 
         Raises:
-            BadInputError: the file is missing, its SHA-256 is not `sha256`, or the program has no `layers`.
+            BadInputError: the file is missing, its SHA-256 is not `sha256`, or the program has no submodule `layers`.
         """
         super().__init__()
         program = load_program(path, NVIDIA, sha256)
@@ -81,9 +84,9 @@ class Exported(nn.Module):
 
 
 class InceptionMeasure(Measure):
-    """A measure of Inception's features for each flavour, for the true images and for the images of a row.
+    """A measure of Inception's features of the true images and of the images of a row, with one array for each flavour.
 
-    The array of features has the name of the flavour. If `torchfidelity` is one of the flavours, the measure also
+    Each array of features has the name of its flavour. If `torchfidelity` is one of the flavours, the measure also
     returns the `logits` of the row's images. One network processes the images of all flavours in one batch.
     """
 
@@ -141,7 +144,7 @@ class InceptionMeasure(Measure):
             image: images B×3×H×W uint8.
 
         Returns:
-            For the name of each flavour, features B×2048 as float32.
+            A dictionary from the name of each flavour to features B×2048 float32.
         """
         with torch.inference_mode():
             image = image.to(self._device)

@@ -6,8 +6,8 @@ Barratt and Sharma, "A note on the Inception Score" (2018), discuss the splits. 
 follow toshas/torch-fidelity, metric_isc.py.
 
 The influence of an image is computed by a jackknife, which leaves the image out of its split. A derivative with respect
-to the image's weight would be too small: a split has few images compared with the number of classes, so each image
-contributes much to p(y), and this contribution reduces the derivative.
+to the image's weight would be too small. The reason is that a split has few images compared with the number of classes.
+Each image therefore contributes much to p(y), and this contribution reduces the derivative.
 """
 
 from __future__ import annotations
@@ -42,12 +42,14 @@ def inception_score(logits: npt.ArrayLike | Features, *, splits: int = 10, seed:
     """Compute the Inception Score of N images.
 
     Args:
-        logits: logits N×K of any classifier, in memory or in pieces; log-probabilities are valid logits.
+        logits: logits N×K of any classifier, as an array or a `bench.metrics.features.Features` object.
+            Log-probabilities are valid logits.
         splits: number of parts of nearly equal size; the score is the mean of the parts' scores.
-        seed: seed of the shuffling. The default is the seed of the published metric; it does not depend on the run.
+        seed: seed of the shuffling. The default is the seed of torch-fidelity, and not the seed of the run.
 
     Raises:
-        ValueError: the shape is not N×K, a value is not finite, or there are fewer items than splits.
+        ValueError: the shape is not N×K, a value is not finite, `splits` is below 1, or there are fewer images than
+            splits.
     """
     x = Features.of(logits, "logits")
     if not np.isfinite(x.sum()).all():
@@ -75,7 +77,7 @@ def _log_probabilities(logits: Array) -> Array:
 def _score(log_p: Array) -> float:
     """Return the Inception Score of one split.
 
-    It is the exponential of the mean of KL(p_i | q), where q is the mean of all p_i.
+    The score is the exponential of the mean of KL(p_i | q), where q is the mean of all p_i.
 
     Args:
         log_p: logarithms of the class probabilities p_i, n×K for n images and K classes.
@@ -89,7 +91,8 @@ def _score(log_p: Array) -> float:
 def _influence(log_p: Array) -> Array:
     """Return the influence of each of the n images of one split on the split's score, computed by the jackknife.
 
-    The influences are scaled so that the sum of their squares, divided by n², is the variance of the score.
+    The influences are scaled so that the sum of their squares, divided by n², is the variance of the score. The
+    influence is 0 if the split has only one image.
 
     Args:
         log_p: logarithms of the class probabilities, n×K.

@@ -1,17 +1,17 @@
 """The kernel distance between two sets of features (KID), which assumes no Gaussian and is unbiased for any N.
 
 KID is the squared maximum mean discrepancy (MMD) with the kernel (x·y / d + 1)³ (Binkowski, Sutherland, Arbel and
-Gretton, "Demystifying MMD GANs", 2018). Here it is estimated without bias from all pairs of feature vectors, and not
-from random subsets.
+Gretton, "Demystifying MMD GANs", 2018). This module estimates KID without bias from all pairs of feature vectors, and
+not from random subsets.
 
 Usually both sets show the same items. The feature vectors of one item in the two sets are then not independent. The
 feature vectors of two items of one source are not independent either. All such pairs are left out of every sum. The
 result is the U-statistic of Gretton et al., "A kernel two-sample test" (2012), equation 4, with sources in place of
-items. docs/uncertainty.md derives it.
+items. docs/uncertainty.md derives this estimate.
 
 The time and the memory for all pairs grow with N². For more than `MOST` items, the sources are therefore divided into
-parts. The estimate is then the mean over the parts (Zaremba, Gretton and Blaschko, "B-tests", 2013), which is also
-unbiased.
+parts. The estimate is then the mean of the parts' estimates (Zaremba, Gretton and Blaschko, "B-tests", 2013), and it is
+also unbiased.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ def kernel_distance(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
     Args:
         a: features N×d, N >= 2.
-        b: features M×d, M >= 2; they must show other items than `a`.
+        b: features M×d, M >= 2. The items of `b` must be independent of the items of `a`.
 
     Raises:
-        ValueError: the shapes are not N×d and M×d, a set has fewer than two rows, or a feature is not finite.
+        ValueError: the shapes are not N×d and M×d, a set has fewer than two feature vectors, or a feature is not
+            finite.
     """
     first, second = _features("a", a), _features("b", b)
     if first.shape[1] != second.shape[1]:
@@ -85,8 +86,8 @@ def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -
     """Return influences from which `standard_error` computes exactly the standard error of the jackknife over sources.
 
     Args:
-        excess: for each item, the sum of the kernel terms over its pairs, minus the estimate times the number of these
-            pairs.
+        excess: for each item, the sum of the kernel terms over its pairs, minus the product of the estimate and the
+            number of these pairs.
         pairs_left: for each item, the number of ordered pairs of all items that remain if the item's source is left
             out; 0 if there are only two sources.
         group: index of each item's source.
@@ -101,9 +102,14 @@ def _left_out(excess: Array, pairs_left: Counts, group: Counts, sizes: Counts) -
 
 
 def _sums_over_other_sources(x: Array, y: Array, group: Counts) -> Array:
-    """Return, for each item i, the sum of the kernel terms over all items j that have another source than i.
+    """Return, for each item i, the sum of the kernel terms over all items j whose source differs from the source of i.
 
     The term of a pair is k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(y_i, x_j).
+
+    Args:
+        x: features N×d of the images.
+        y: features N×d of the true images, in the same order.
+        group: index of each item's source.
     """
     one_source = group[:, None] == group[None, :]
     sums = np.zeros(len(x))
@@ -119,9 +125,10 @@ def kernel_estimate_by_parts(
 ) -> Estimate:
     """Estimate the squared MMD as `kernel_estimate` does, but with limited time and memory for many items.
 
-    The sources are divided into as few parts as possible so that a part has at most about `MOST` items. All parts have
-    about the same number of sources, and at least two. If there are too few sources for that many parts, the parts are
-    larger. The value is the mean over the parts, weighted with their numbers of items.
+    The sources are divided into as few parts as possible so that a part has at most about `MOST` items. Each part has
+    at least two sources, and all parts have about the same number of sources. If there are too few sources for that
+    many parts, there are fewer and larger parts. The value is the mean of the parts' values, weighted with the parts'
+    numbers of items.
 
     Args:
         a: features N×d of the images.
@@ -175,6 +182,6 @@ def _kernel(x: Array, y: Array) -> Array:
 
 
 def _mean_of_pairs(x: Array) -> float:
-    """Return the mean of the kernel over all pairs of two different feature vectors of one set."""
+    """Return the mean of the kernel over all pairs of two different feature vectors of the set `x`, N×d."""
     kernel = _kernel(x, x)
     return float((kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1)))

@@ -1,4 +1,4 @@
-"""The error over known pixels, computed in every way in which the paper's Pre_error can be understood.
+"""The error over known pixels, computed for every possible interpretation of the paper's Pre_error.
 
 The paper's text defines a mean squared error over the non-edited pixels. The only released code differs from the text
 in two ways. It sums the squared differences and does not average them (buxiangzhiren/Asymmetric_VQGAN at b13d880:
@@ -40,22 +40,23 @@ whole level. It is larger than the rounding errors of float32 between 0 and 255.
 
 
 def to_uint8(image: Tensor, *, rounding: str) -> Tensor:
-    """Convert an image in [0, 1] to uint8 in the way in which it would be saved.
+    """Convert an image in [0, 1] to uint8, as a program does when it saves the image with 8 bits.
 
     Before truncation, the function adds `FLOAT_ERROR`. The addition protects pixels that already had 8 bits, such as
     pictures of other programs, or true pixels that were pasted into an image. If grey level k is converted to [-1, 1]
-    and back in float32, the result can be a little less than k. Truncation alone would then give k - 1. This happens
-    for 95 of the 256 levels. The order of the operations determines for which levels it happens.
+    and back in float32, the result can be a little less than k. Truncation alone would then result in k - 1. This
+    happens for 95 of the 256 levels. The order of the operations determines which levels these are.
 
     An earlier Table 2 of the mini profile, with 256 items, shows the effect. Without the addition, the row with pasted
-    true pixels would have a Pre_error of 0.247e-5 instead of 0. Its FID would change by -0.072 and its LPIPS by
-    +0.0002. The effect on a decoder's output is much smaller: one value in 10,000 differs, Pre_error changes by at most
-    0.00033e-5, FID by 0.0005 and LPIPS by 0.00001. The released scripts add nothing, because they save only the output
-    of decoders.
+    true pixels would have a Pre_error of 0.247e-5 instead of 0. The FID of this row would change by -0.072, and its
+    LPIPS by +0.0002. The effect on a decoder's output is much smaller: one value in 10,000 differs, Pre_error changes
+    by at most 0.00033e-5, FID by 0.0005 and LPIPS by 0.00001. The released scripts add nothing, because they save only
+    the output of decoders.
 
     Args:
         image: image of any shape; it is clamped to [0, 1] first.
-        rounding: `truncate` to save like the released scripts, or `round` to save like diffusers.
+        rounding: `truncate` to cut off the fraction of a grey level, as the released scripts do; or `round` to take the
+            nearest grey level, as diffusers does.
 
     Raises:
         ValueError: `rounding` is neither `truncate` nor `round`.
@@ -78,7 +79,7 @@ def released_uint8(image: Tensor) -> Tensor:
     Args:
         image: (x + 1) / 2, clamped to [0, 1], in float32 or float64, of any shape. The function computes x from the
             image and rounds x to float16. If the decoder's x was already float16, as under autocast on a GPU, the
-            result equals exactly what the script would save. A test checks this for every value that float16 has.
+            result equals exactly what the script would save. A test checks this for every float16 value.
 
     Returns:
         Grey levels as uint8, in the shape of the image.
@@ -91,8 +92,8 @@ def released_uint8(image: Tensor) -> Tensor:
 def _released_cost(device: torch.device) -> Tensor:
     """Return the squared error that `released_uint8` alone causes, for each true grey level from 0 to 255.
 
-    The errors are those of a perfect decoder, whose output is the true picture. They are 256 float64 values in [0, 1].
-    They are computed on the CPU, and copied to the device only once.
+    The errors are those of a perfect decoder, whose output is the true picture. The result has 256 float64 values in
+    [0, 1]. It is computed on the CPU, and copied to the device only once.
     """
     levels = torch.arange(256, dtype=torch.float64)
     return ((released_uint8(levels / 255).double() - levels) / 255).square().to(device)
@@ -102,12 +103,12 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: b
     """Compute the squared error over known pixels in several ways, for each item.
 
     Args:
-        image: B×3×H×W float in [0, 1].
-        truth: B×3×H×W uint8.
-        mask: B×1×H×W, 1 = hole.
-        decoded: whether the image is a decoder's output, which the released scripts compute in half precision. Other
-            images, such as finished 8-bit pictures or images with pasted true pixels, were never in half precision. For
-            them, the `_released` values are equal to the values of the truncated image.
+        image: images B×3×H×W float in [0, 1].
+        truth: true images B×3×H×W uint8.
+        mask: masks B×1×H×W, 1 = hole.
+        decoded: True if the images are a decoder's output, which the released scripts compute in half precision. Use
+            False for all other images, such as finished 8-bit pictures or images with pasted true pixels. With False,
+            the `_released` values are equal to the values of the truncated image.
 
     Returns:
         Tensors of B float64 values, by name:
@@ -117,12 +118,13 @@ def known_region_error(image: Tensor, truth: Tensor, mask: Tensor, *, decoded: b
           image, the unchanged image, and the result of `released_uint8`.
         - `known_values` is the number of differences in each sum.
         - `pre_error`, `pre_error_rounded`, `pre_error_float` and `pre_error_released` are these sums divided by
-          `known_values`. They are NaN for an image without a known pixel.
+          `known_values`. These means are NaN for an image without a known pixel.
         - `pre_mse01_all` is `pre_sse01` divided by 3HW, the number of all values of the image.
-        - `pre_floor` is the mean error that truncation alone causes, if the image's error is symmetric and much smaller
-          than one grey level. It is half a squared level for each true value above 0.
+        - `pre_floor` is the mean error over known pixels that truncation alone causes, if the image's error is
+          symmetric and much smaller than one grey level. Each true value above 0 adds half a squared level to the sum
+          of the errors.
         - `pre_floor_released` is the `pre_error_released` of a perfect decoder, whose output is the true picture. If
-          grey levels are uniformly distributed, it is about 0.145 squared levels for each value.
+          grey levels are uniformly distributed, it is about 0.145 squared levels.
     """
     known = (mask == 0).expand_as(truth)
     count = known.sum((1, 2, 3)).double()
@@ -151,8 +153,8 @@ def ring_error(saved: Tensor, truth: Tensor, mask: Tensor, *, ring: Tensor | Non
 
     Args:
         saved: truncated images B×3×H×W uint8.
-        truth: B×3×H×W uint8.
-        mask: B×1×H×W, 1 = hole.
+        truth: true images B×3×H×W uint8.
+        mask: masks B×1×H×W, 1 = hole.
         ring: result of `near_hole` for the mask; None to compute it here.
 
     Returns:
@@ -174,10 +176,10 @@ def near_hole(mask: Tensor) -> Tensor:
     """Return which pixels are near the hole.
 
     Args:
-        mask: B×1×H×W, 1 = hole.
+        mask: masks B×1×H×W, 1 = hole.
 
     Returns:
-        B×1×H×W booleans, True for each pixel in the hole or at most `RING` pixels away from it.
+        B×1×H×W booleans, True for each pixel that is in the hole or at most `RING` pixels away from the hole.
     """
     if mask.device.type != "cpu":  # otherwise a GPU would wait while the CPU computes distances
         return near_by_disc(mask)
@@ -196,7 +198,7 @@ def near_by_disc(mask: Tensor) -> Tensor:
     A pixel is near the hole if the disc of radius `RING` around it contains a pixel of the hole.
 
     Args:
-        mask: B×1×H×W, 1 = hole.
+        mask: masks B×1×H×W of a float type, 1 = hole.
     """
     offsets = torch.arange(-RING, RING + 1, device=mask.device)
     disc = (offsets[:, None].square() + offsets.square() <= RING**2).to(mask.dtype)
@@ -205,13 +207,13 @@ def near_by_disc(mask: Tensor) -> Tensor:
 
 
 def psnr(saved: Tensor, truth: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio (PSNR) of the truncated whole image, in dB, B float64 values.
+    """Return the peak signal-to-noise ratio (PSNR) in dB of each whole truncated image, as B float64 values.
 
-    It is NaN for an item whose truncated image equals the truth, because the ratio would be infinite.
+    The value is NaN for an item whose truncated image equals the truth, because the ratio would be infinite.
 
     Args:
         saved: truncated images B×3×H×W uint8.
-        truth: B×3×H×W uint8.
+        truth: true images B×3×H×W uint8.
     """
     squared = (saved.double() / 255 - truth.double() / 255).square().mean((1, 2, 3))
     return -10 * torch.where(squared > 0, squared, torch.nan).log10()
@@ -222,11 +224,12 @@ def border_step(saved: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         saved: truncated images B×3×H×W uint8.
-        mask: B×1×H×W, 1 = hole.
+        mask: masks B×1×H×W, 1 = hole.
 
     Returns:
         B float64 values in [0, 1]. Each is the mean absolute difference of two neighbouring pixels, over the channels
-        and over all horizontal and vertical pairs with exactly one pixel in the hole. NaN if there is no such pair.
+        and over all horizontal and vertical pairs with exactly one pixel in the hole. The value is NaN if an image has
+        no such pair.
     """
     values, hole = saved.double() / 255, mask > 0
     total, count = (torch.zeros(len(saved), dtype=torch.float64, device=saved.device) for _ in range(2))
@@ -240,9 +243,10 @@ def border_step(saved: Tensor, mask: Tensor) -> Tensor:
 
 
 class KnownRegionMeasure(Measure):
-    """A measure of `known_region_error`, `ring_error`, `psnr`, `border_step` and `border_excess`.
+    """A measure of the metrics that `known_region_error`, `ring_error`, `psnr` and `border_step` compute.
 
-    `border_excess` is the `border_step` of the image minus the `border_step` of the true image.
+    The measure also computes `border_excess`, which is the `border_step` of the image minus the `border_step` of the
+    true image.
     """
 
     sees_hole = False

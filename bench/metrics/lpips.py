@@ -32,7 +32,7 @@ SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class LPIPSNetwork(nn.Module):
-    """A network that computes LPIPS between two batches: image i is compared with target i of the second batch."""
+    """A network that computes LPIPS between two batches: image i is compared with image i of the other batch."""
 
     shift: Tensor
     scale: Tensor
@@ -87,7 +87,7 @@ class LPIPSNetwork(nn.Module):
         return [level / (level.square().sum(1, keepdim=True).sqrt() + 1e-10) for level in found]
 
     def between(self, levels: list[Tensor], others: list[Tensor]) -> Tensor:
-        """Return the B distances between two batches, given the features that `levels` returned for each batch."""
+        """Return the B distances between two batches, from the features that `levels` returned for each batch."""
         distance = torch.zeros(len(levels[0]), device=levels[0].device)
         for head, first, second in zip(self.heads, levels, others, strict=True):
             distance = distance + functional.conv2d((first - second).square(), head).mean((1, 2, 3))
@@ -96,7 +96,7 @@ class LPIPSNetwork(nn.Module):
     def quick_levels(self, image: Tensor) -> list[Tensor]:
         """Compute the features that `levels` returns, but faster and without gradients.
 
-        They differ from the result of `levels` by about 1e-6. On a CPU, Winograd's convolution is used.
+        The features differ from the result of `levels` by about 1e-6. On a CPU, Winograd's convolution is used.
         """
         on_cpu = image.device.type == "cpu"
         if on_cpu and not self._kernels:
@@ -133,18 +133,18 @@ class LPIPSNetwork(nn.Module):
 
 
 class LPIPSMeasure(Measure):
-    """A measure of `lpips` between whole images and the true images, after truncation to 8 bits.
+    """A measure of `lpips` between the whole images of a row, truncated to 8 bits, and the true images.
 
-    It follows the evaluation of LaMa. The source is advimman/lama at 786f593:
+    The measure follows the evaluation of LaMa. The source is advimman/lama at 786f593:
     saicinpainting/evaluation/losses/lpips.py, which maps inputs from [0, 1] to [-1, 1].
     """
 
     def __init__(self, backbone: str | Path, net: str = "vgg", name: str = "lpips") -> None:
-        """Load the backbone and the heads as `LPIPSNetwork` does; the paper's inpainting evaluation uses `vgg`.
+        """Load the backbone and the heads as `LPIPSNetwork` does.
 
         Args:
             backbone: path of the backbone's weights, as in `LPIPSNetwork`.
-            net: name of the backbone, as in `LPIPSNetwork`.
+            net: name of the backbone, as in `LPIPSNetwork`. The paper's inpainting evaluation uses `vgg`.
             name: name of the metric. Replace the default if another measure of the run already uses `lpips`.
         """
         self.network, self.name = LPIPSNetwork(backbone, net), name

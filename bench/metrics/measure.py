@@ -44,7 +44,7 @@ class Measure(ABC):
     """Base class of the measures. A subclass sets `protocol` and overrides `keep_truth` and `keep`.
 
     A class in external code does not have to inherit from this class. If such a class lacks `sees_hole`,
-    `without_truth` or `to`, a run adds the member with its default from this class.
+    `without_truth` or `to`, a run uses the default from this class.
     """
 
     sees_hole: bool = True
@@ -65,30 +65,31 @@ class Measure(ABC):
 
     @abstractmethod
     def keep_truth(self, truth: Tensor) -> tuple[Arrays, Any]:
-        """Compute everything that depends only on the true images. It is called once for each batch, not for each row.
+        """Compute everything that depends only on the true images. A run calls this once for each batch, not for each
+        row.
 
         Args:
             truth: true images B×3×H×W uint8, on the measure's device.
 
         Returns:
-            A pair. The first result contains the NumPy arrays or tensors that are saved, by name. Each has B values or
-            B×d features. The second result is any data that `keep` needs for this batch. If the data are a dictionary,
-            `keep` may add results to it that depend only on masks, exemplars and true images, because these are equal
-            for every row.
+            A pair. The first result is a dictionary of the NumPy arrays or tensors that are saved, by name. Each has B
+            values or B×d features. The second result is any data that `keep` needs for this batch. If the data are a
+            dictionary, `keep` may add results to this dictionary, so that the next rows use them too. Such results must
+            depend only on masks, exemplars, captions and true images, because these are equal for every row.
         """
 
     @abstractmethod
     def keep(self, image: Tensor, truth: Tensor, mask: Tensor, kept: Any, extra: Extra) -> Arrays:
-        """Measure the images that one row has made for a batch.
+        """Measure the images of one row for a batch of items.
 
         Args:
-            image: images B×3×H×W float in [0, 1], as decoded.
+            image: images B×3×H×W float in [0, 1], not yet converted to 8 bits.
             truth: true images B×3×H×W uint8.
             mask: masks B×1×H×W, 1 = hole.
             kept: second result of `keep_truth` for this batch.
             extra: further data about the items and the images, such as the exemplars.
 
         Returns:
-            NumPy arrays or tensors, by name. Each has either B values of a metric, with NaN for an item that cannot be
-            measured, or B×d features.
+            NumPy arrays or tensors, by name. Each has either B×d features or B values of a metric. The value of an item
+            that cannot be measured is NaN.
         """

@@ -1,7 +1,7 @@
 """The full names of metrics, and the parts of a name: metric, variant and range of mask area.
 
-For example, `fid_hole_only_40_50` is the metric `fid` in the variant `hole_only`, computed from the items whose hole
-covers 40 to 50 % of the image.
+For example, `fid_saved_round_40_50` is the metric `fid` in the variant `saved_round`, computed from the items whose
+hole covers 40 to 50 % of the image.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PATTERN = re.compile(rf"(?P<metric>.*?)(_(?P<variant>{'|'.join(VARIANTS)}))?(_(?
 
 @dataclass(frozen=True)
 class MetricName:
-    """The parts of a metric's full name. `str` gives the full name again."""
+    """The parts of a metric's full name. `str` joins the parts to the full name."""
 
     metric: str
     """Name without the endings of the variant and of the bin, such as `fid` for `fid_hole_only_40_50`."""
@@ -43,7 +43,7 @@ class MetricName:
     def parse(cls, text: str) -> Self:
         """Split a full name into its parts.
 
-        A text without a known variant and without a bin becomes `metric` unchanged.
+        If the text ends with neither a known variant nor a bin, the whole text becomes the field `metric`.
         """
         found = PATTERN.fullmatch(text)
         assert found is not None  # the pattern matches any text
@@ -52,7 +52,8 @@ class MetricName:
 
     @property
     def statistic(self) -> str | None:
-        """The statistic in `STATISTICS` with which the metric's name begins; None if it begins with none of them.
+        """The statistic in `STATISTICS` with which the metric's name begins; None if the name begins with no such
+        statistic.
 
         For example, the statistic of `fid` and of `fid_clean` is `fid`.
         """
@@ -66,12 +67,14 @@ class MetricName:
         """Return the name of the array from which the metric is computed.
 
         Args:
-            features: for the name of each metric of whole sets of images, the name of the features from which it is
-                computed. The array of a metric that is not in `features` has the name of the metric.
+            features: a mapping from the name of each metric of whole sets of images, such as `fid`, to the name of its
+                features. If a metric is not a key of `features`, its array has the name of the metric.
         """
         return with_variant(features.get(self.metric, self.metric), self.variant)
 
 
 def with_variant(name: str, variant: str) -> str:
-    """Return the name of an array or a metric for a variant; an empty `variant` leaves the name unchanged."""
+    """Return the name of an array or a metric in the given variant. If `variant` is empty, `name` is returned
+    unchanged.
+    """
     return f"{name}_{variant}" if variant else name

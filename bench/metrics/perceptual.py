@@ -13,12 +13,12 @@ __all__ = ["perceptual_distance"]
 def perceptual_distance(maps: Sequence[Tensor], others: Sequence[Tensor]) -> Tensor:
     """Compute LPIPS without learned heads for each item (Zhang et al., 2018, eq. 1 with w = 1).
 
-    At every position, the feature vector is first divided by its length. The squared differences are then summed over
-    channels, averaged over positions, and summed over levels.
+    At every position, the feature vector is first divided by its Euclidean length. The squared differences are then
+    summed over channels, averaged over positions, and summed over levels.
 
     Args:
-        maps: feature maps B×C×h×w of the first images, for each level.
-        others: feature maps of the second images, with the same levels and shapes.
+        maps: for each level, the feature maps B×C×h×w of the first images.
+        others: for each level, the feature maps of the second images, in the same shape.
 
     Returns:
         B distances, at least 0.

@@ -1,8 +1,8 @@
 """The CLIP score of a text: how well a whole image fits the text from which it was made, according to CLIP.
 
 The score is that of Hessel et al. ("CLIPScore: A reference-free evaluation metric for image captioning", 2021) with the
-factor 100, as in torchmetrics: 100 times the cosine between the embeddings of image and text. A negative cosine is not
-raised to 0 here, so that the mean has no bias.
+factor 100, as in torchmetrics: 100 times the cosine between the embeddings of image and text. Unlike Hessel et al.,
+this module keeps a negative cosine and does not replace it by 0, because this would bias the mean.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ class TextEncoder:
         self._device = torch.device("cpu")
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the encoder to a device, and return it."""
+        """Move the encoder to a device, and return the encoder."""
         self._tower.to(device)
         self._device = torch.device(device)
         return self
 
     def __call__(self, texts: list[str]) -> Tensor:
-        """Return the embeddings B×d of B texts, float32. A text that is too long is cut off by the tokenizer."""
+        """Return the embeddings B×d of B texts, float32. The tokenizer cuts off the end of a text that is too long."""
         embeddings: Tensor = self._tower(self._tokens(texts).to(self._device))
         return embeddings
 
@@ -69,7 +69,7 @@ class TextEncoder:
 class PromptScore(Measure):
     """A measure of `clip_prompt`: 100 times the cosine between the embeddings of an image and of its text.
 
-    It is NaN for an item without a text. The cosine is computed in float64.
+    The value is NaN for an item without a text. The cosine is computed in float64.
     """
 
     without_truth = ("clip_prompt",)
@@ -108,7 +108,7 @@ class PromptScore(Measure):
         return {"clip_prompt": scores}
 
     def _prepared(self, image: Tensor) -> Tensor:
-        """Prepare an image for the image encoder with the steps of CLIP's own preprocessing.
+        """Prepare an image for the image encoder with the steps of CLIP's preprocessing.
 
         Args:
             image: 3×H×W uint8.

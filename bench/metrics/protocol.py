@@ -18,14 +18,17 @@ _ABSENT = "nothing"
 class Protocol:
     """The settings of a protocol, saved as JSON text with sorted keys.
 
-    Two protocols are equal if all settings are equal. The order of the settings does not matter.
+    Two protocols are equal if all their settings are equal. The order of the settings does not matter.
     """
 
     text: str
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
-        """Create a protocol from settings, which are plain data.
+        """Create a protocol from settings.
+
+        Args:
+            settings: settings as plain data, which JSON can represent.
 
         Raises:
             TypeError: a value cannot be written as JSON.
@@ -48,8 +51,8 @@ class Protocol:
         """Compare the settings with the settings of another protocol.
 
         Returns:
-            A line for each setting that differs, such as `resize: expected …, found …`. The expected value is that of
-            this protocol. The list is empty if the protocols are equal.
+            A line for each setting that differs, such as `resize: expected …, found …`. The expected value is the value
+            in this protocol. The list is empty if the protocols are equal.
         """
         ours, theirs = dict(_flat(self.settings)), dict(_flat(other.settings))
         return [

@@ -36,7 +36,7 @@ def never_negative(metric: str) -> bool:
     """Return True if no value of a metric can be negative.
 
     Args:
-        metric: full name of the metric, such as `fid_hole_only_40_50`.
+        metric: full name of the metric, such as `fid_saved_round_40_50`.
     """
     return _range(metric)[0] >= 0
 
@@ -47,10 +47,13 @@ def _range(metric: str) -> tuple[float, float]:
 
 
 def out_of_range(metric: str, value: float) -> str | None:
-    """Return a message if `value` is outside the metric's range. Return None if it is inside or the range is unknown.
+    """Return a message if `value` is outside the metric's range.
+
+    Return None if `value` is inside the range, or if the range is unknown. A value may exceed a bound by a rounding
+    error.
 
     Args:
-        metric: full name of the metric, such as `fid_hole_only_40_50`.
+        metric: full name of the metric, such as `fid_saved_round_40_50`.
         value: finite number.
     """
     least, most = _range(metric)

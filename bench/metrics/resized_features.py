@@ -1,6 +1,6 @@
-"""A measure of features of a small network, for each way in which packages resize images for Inception.
+"""A measure of the features of a small network, for each way in which packages resize images for Inception.
 
-These features show how the resize changes an FID, without the large Inception network. The resulting values can be
+These features show how the resize changes an FID, without the large Inception network. Values of this measure can be
 compared only with each other, and not with published numbers.
 """
 
@@ -23,16 +23,16 @@ __all__ = ["ResizedFeatures"]
 class ResizedFeatures(Measure):
     """A measure of the features of resized images, with one array for each way to resize.
 
-    The name of the array is the name of the way.
+    Each array has the name of its way to resize, such as `lama`.
     """
 
     def __init__(self, network: FeatureNetwork, side: int, flavours: Sequence[str] = tuple(FLAVOURS)) -> None:
-        """Set the network.
+        """Set the network and the ways to resize.
 
         Args:
-            network: network in evaluation mode.
+            network: feature network in evaluation mode.
             side: height and width of the resized images, in pixels.
-            flavours: names of ways to resize, some of `lama`, `torchfidelity` and `clean`.
+            flavours: names of one or more ways to resize: `lama`, `torchfidelity` or `clean`.
 
         Raises:
             ValueError: a flavour is unknown, there is no flavour, or the side is below 1.

@@ -32,7 +32,7 @@ LUMINANCE, CONTRAST = 0.01**2, 0.03**2
 
 @dataclass(frozen=True)
 class WindowedTruth:
-    """The true images of a batch, and their means under the window. They are the same for the images of every row."""
+    """The true images of a batch, and their means under the window. All rows use the same object."""
 
     values: Tensor
     """True images B×3×H×W, float64 in [0, 1]."""
@@ -55,14 +55,14 @@ def structural_similarity(image: Tensor, truth: WindowedTruth, mask: Tensor) -> 
     change the result by about 1e-5.
 
     Args:
-        image: B×3×H×W float in [0, 1], as decoded; H and W at least 11.
-        truth: true images of the same shape.
+        image: B×3×H×W float in [0, 1], not yet converted to 8 bits; H and W are at least 11.
+        truth: true images of the same shape, with their means.
         mask: B×1×H×W, 1 = hole.
 
     Returns:
         Two float64 tensors of B values in [-1, 1]. The first is the mean over all windows that lie entirely inside the
-        picture. The second is the mean over those windows that contain no pixel of the hole; it is NaN if there is no
-        such window.
+        picture. The second is the mean over those windows that contain no pixel of the hole; this mean is NaN if there
+        is no such window.
     """
     x, y, mean_y = to_uint8(image, rounding="truncate").double() / 255, truth.values, truth.means
     mean_x = _windowed(x)
@@ -76,7 +76,8 @@ def structural_similarity(image: Tensor, truth: WindowedTruth, mask: Tensor) -> 
 
 
 def _windowed(values: Tensor) -> Tensor:
-    """Return the weighted mean under the Gaussian window, at every place where the window lies inside the picture.
+    """Return the weighted mean under the Gaussian window, at every position where the whole window is inside the
+    picture.
 
     Args:
         values: B×C×H×W float64.
@@ -90,8 +91,8 @@ def _windowed(values: Tensor) -> Tensor:
 def _along(values: Tensor, axis: int) -> Tensor:
     """Return the weighted means along one axis, which becomes shorter by 10.
 
-    They are computed as a weighted sum of shifted copies of `values`. On a CPU this needs only a third to three
-    quarters of the time that a float32 convolution with the square window needs.
+    The means are computed as a weighted sum of shifted copies of `values`. On a CPU, this takes only a third to three
+    quarters of the time of a float32 convolution with the square window.
     """
     count = values.shape[axis] - WINDOW + 1
     total = WEIGHTS[0] * values.narrow(axis, 0, count)
@@ -101,7 +102,7 @@ def _along(values: Tensor, axis: int) -> Tensor:
 
 
 class SimilarityMeasure(Measure):
-    """A measure of `ssim`, over the whole image, and of `ssim_known`, over windows without any pixel of the hole."""
+    """A measure of `ssim` of the whole image, and of `ssim_known` of all windows without any pixel of the hole."""
 
     sees_hole = False
     protocol: Mapping[str, Any] = {

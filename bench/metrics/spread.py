@@ -1,11 +1,12 @@
-"""Standard error, degrees of freedom and skewness of an estimate, from the influence of each source on it.
+"""Standard error, degrees of freedom and skewness of an estimate, computed from each source's influence on the
+estimate.
 
 Items of one source, such as the crops of one photograph or the captions of one image, are not independent. Therefore
 the influences of a source's items are added before the sum is squared.
 
 The degrees of freedom describe how uncertain the variance itself is (Satterthwaite, "An approximate distribution of
-estimates of variance components", 1946). Satterthwaite assumes a normal distribution. Here the fourth moment of the
-measured sums is used instead. The skewness is corrected by the method of Hall ("On the removal of skewness by
+estimates of variance components", 1946). Satterthwaite assumes a normal distribution. This module uses the fourth
+moment of the measured sums instead. The skewness is corrected by the method of Hall ("On the removal of skewness by
 transformation", 1992), but only where this makes an interval wider. docs/uncertainty.md derives these formulas and
 compares them with alternatives.
 """
@@ -29,7 +30,7 @@ FEWEST_EFFECTIVE = 5.0
 
 @dataclass(frozen=True)
 class Spread:
-    """The distribution of an estimate's error, computed from the influences of its sources."""
+    """The distribution of an estimate's error, computed from the influences of the sources."""
 
     stderr: float
     sources: int
@@ -56,8 +57,10 @@ class Spread:
         Args:
             influence: influence of each item.
             sources: source of each item; None if every item is its own source.
-            change: second-order part of each item, as in `bench.metrics.uncertainty.Estimate`; None if there is none.
-            rounding: limit for rounding errors. If no influence has a larger absolute value, all are treated as 0.
+            change: second-order part of each item, as in `bench.metrics.uncertainty.Estimate`; None if the estimate has
+                no second-order part.
+            rounding: limit for rounding errors. If no influence has an absolute value above this limit, all influences
+                are treated as 0.
 
         Returns:
             The spread; None if there are fewer than two sources.
@@ -80,7 +83,7 @@ class Spread:
 
     @property
     def decided_by_few(self) -> bool:
-        """Whether there are fewer effective sources than `FEWEST_EFFECTIVE`. If so, no verdict is given."""
+        """True if there are fewer effective sources than `FEWEST_EFFECTIVE`. In this case, no verdict is given."""
         return self.effective_sources < FEWEST_EFFECTIVE
 
     def mirrored(self) -> Spread:
@@ -120,7 +123,7 @@ class Spread:
         """Return the one-sided p-value of the estimate `value` against a true value of 0 or less.
 
         The p-value is below a probability `tail` exactly if `lower_bound(value, tail)` is above 0. If the standard
-        error is 0, the p-value is 0 for a positive `value`, and otherwise 1.
+        error is 0, the p-value is 0 for a positive `value`, and 1 for any other `value`.
         """
         if self.stderr == 0:
             return float(value <= 0)
@@ -139,8 +142,8 @@ def standard_error(influence: Array, sources: Sequence[str] | None = None, *, ch
     Args:
         influence: influence of each item.
         sources: source of each item; None if every item is its own source.
-        change: second-order part of each item, as in `bench.metrics.uncertainty.Estimate`, by which the variance is
-            corrected; None for the plain infinitesimal jackknife.
+        change: second-order part of each item, as in `bench.metrics.uncertainty.Estimate`. The function uses it to
+            correct the variance. None for the plain infinitesimal jackknife.
 
     Returns:
         Standard error, whose square includes the correction G/(G-1) for G sources; NaN for fewer than two sources.
@@ -157,7 +160,7 @@ def standard_error(influence: Array, sources: Sequence[str] | None = None, *, ch
 
 
 def variance_shares(influence: Array, sources: Sequence[str]) -> dict[str, float]:
-    """Return how much of the variance each source causes.
+    """Return the share of the variance that each source causes.
 
     The variance is proportional to Σs², where s is the sum of the influences of one source's items. The share of a
     source is its s² divided by Σs².
@@ -167,8 +170,8 @@ def variance_shares(influence: Array, sources: Sequence[str]) -> dict[str, float
         sources: source of each item.
 
     Returns:
-        For the name of each source, its share in [0, 1]. The largest share comes first. The dictionary is empty if
-        every s is 0.
+        A dictionary from the name of each source to its share in [0, 1]. The largest share comes first. The dictionary
+        is empty if every s is 0.
     """
     names, group = np.unique(np.asarray(sources), return_inverse=True)
     squares = np.square(np.bincount(group, weights=influence))

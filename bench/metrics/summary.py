@@ -90,9 +90,10 @@ class Measurement:
 
     @property
     def differs(self) -> bool:
-        """Whether the row differs significantly from the reference row.
+        """True if the row differs significantly from the reference row.
 
-        The adjusted p-value must be below `LEVEL`, and the difference must have enough effective sources for a verdict.
+        For True, the adjusted p-value must be below `LEVEL`, and the difference must have enough effective sources for
+        a verdict.
         """
         if self.difference is None or self.p_holm is None or self.difference.decided_by_few:
             return False
@@ -110,9 +111,9 @@ class Measurement:
         """Lower and upper end of the 95 % interval; None if there is no value or no standard error.
 
         The interval uses Student's distribution. If the value's distribution is skewed, the interval is longer on the
-        side of the long tail. A ratio of two quantities that are never negative cannot be negative. If the value
-        of such a ratio is above 0, but the lower end of its interval is not, the interval is computed for the logarithm
-        of the ratio, and its ends are converted back. Both ends are then above 0.
+        side of the long tail. A ratio of two quantities that are never negative is special, because all its possible
+        values are 0 or more. If such a ratio is above 0, but this interval begins at 0 or below, another interval is
+        used. It is computed for the logarithm of the ratio and then converted back, so that both ends are above 0.
         """
         if self.value is None or self.spread is None:
             return None
@@ -128,14 +129,17 @@ class Measurement:
 
     @property
     def freedom(self) -> float | None:
-        """Degrees of freedom of the Student distribution behind `ci95`; None if there is no standard error."""
+        """Degrees of freedom of the Student distribution from which `ci95` is computed; None if there is no standard
+        error.
+        """
         return None if self.spread is None else self.spread.freedom
 
     @property
     def interval_too_short(self) -> bool:
-        """Whether there are too few effective sources for the interval.
+        """True if there are too few effective sources for a reliable interval.
 
-        Such an interval is too short: it contains the true value with a probability of less than 95 %.
+        An interval from too few sources is too short: it contains the true value with a probability of less than 95 %.
+        The value is False if there is no standard error.
         """
         return self.spread is not None and self.spread.decided_by_few
 
@@ -147,12 +151,13 @@ no estimate, a `NotAvailable` with the reason."""
 
 @dataclass(frozen=True)
 class Summary:
-    """Estimates of every metric for every row. Two rows can be compared item by item.
+    """Estimates of every metric for every row, which allow comparisons of two rows item by item.
 
     Attributes:
         scored: measured values of all items.
         fewest: smallest number of items for which a Fréchet or kernel distance is computed.
-        bins: bins of mask area in percent, such as (40, 50), for which metrics are also computed.
+        bins: bins of mask area in percent, such as (40, 50), for which every metric is also computed, except the
+            metrics of the variant `hole_only`.
         rule: rule for an area on the edge of a bin, as in `bench.metrics.bins.area_bin`.
     """
 
@@ -162,11 +167,11 @@ class Summary:
     rule: str = "offline"
 
     def without_features(self) -> Summary:
-        """Return a summary of only those metrics that have a value for every item.
+        """Return a summary of only those metrics that are computed from one value for each item.
 
-        Metrics such as `fid` are computed from features. Features are read from the store, or computed again by a
-        network, when they are needed. The returned summary does not refer to any features, so it does not keep the
-        networks of a finished run in memory.
+        Metrics such as `fid` are computed from features, so the returned summary lacks them. Features may be computed
+        again by a network when they are needed. A summary without features therefore does not keep the networks of a
+        finished run in memory.
         """
         rows = {
             row: {name: values for name, values in arrays.items() if values.ndim == 1}
@@ -176,7 +181,7 @@ class Summary:
 
     @cached_property
     def metrics(self) -> dict[str, list[str]]:
-        """For the name of each row, the full names of all metrics that the row has."""
+        """The full names of all metrics of each row. The keys are the names of the rows."""
         return {row: self._names(arrays) for row, arrays in self.scored.rows.items()}
 
     def _names(self, arrays: Mapping[str, Array | Features]) -> list[str]:
@@ -202,7 +207,8 @@ class Summary:
             metric: full name of the metric.
 
         Returns:
-            The estimate and the items from which it is computed, or a `NotAvailable` with the reason.
+            The estimate and the items from which it is computed, or a `NotAvailable` with the reason why there is no
+            estimate.
         """
         return self._found.get((row, metric), NotAvailable(f"{metric} was not measured on {row}"))
 
@@ -214,7 +220,8 @@ class Summary:
     def statistic(self, metric: str) -> dict[str, Any]:
         """Describe how a metric is computed from the measure's arrays. The description becomes a part of the protocol.
 
-        The description is plain data. It names the statistic, and, if the metric has them, its variant and its bin.
+        The description is plain data. It names the statistic, the variant and the bin of the metric. It omits the
+        variant or the bin if the metric's name has none.
         """
         name = MetricName.parse(metric)
         found = dict(STATISTICS["mean"])
@@ -238,7 +245,8 @@ class Summary:
         """Compute the metric of the row `new` minus the metric of the row `old`, paired item by item.
 
         Returns:
-            The difference with its interval, or a `NotAvailable` with the reason why there is none.
+            The difference with its interval, or a `NotAvailable` with the reason why there is no difference or no
+            interval.
         """
         pair = self._pair(new, old, metric)
         if isinstance(pair, NotAvailable):
@@ -247,13 +255,13 @@ class Summary:
         return paired_difference(first, second, self._sources(there))
 
     def variance_shares(self, new: str, old: str, metric: str) -> dict[str, float]:
-        """Return how much of the variance of a difference each source causes.
+        """Return the share of the variance of a difference that each source causes.
 
         The difference is the metric of the row `new` minus the metric of the row `old`.
 
         Returns:
-            For the name of each source, its share in [0, 1]. The largest share comes first. The dictionary is empty if
-            there is no difference or if its variance is 0.
+            A dictionary from the name of each source to its share in [0, 1]. The largest share comes first. The
+            dictionary is empty if there is no difference, or if the difference has a variance of 0.
         """
         pair = self._pair(new, old, metric)
         if isinstance(pair, NotAvailable):
@@ -287,7 +295,8 @@ class Summary:
 
         The standard error follows from the delta method. If the interval of the divisor contains 0, the ratio has no
         bounded interval (Fieller, "Some problems in interval estimation", 1954). The result then has a value but no
-        standard error. `Measurement.ci95` says which interval a ratio has.
+        standard error. If the divisor is exactly 0, the result has no value. `Measurement.ci95` explains the interval
+        of a ratio.
         """
         pair = self._pair(above, below, metric)
         if isinstance(pair, NotAvailable):
@@ -316,7 +325,8 @@ class Summary:
         return first[0], second[0], first[1]
 
     def table(self, reference: str | None) -> dict[str, dict[str, Measurement]]:
-        """Return the measurement of every metric for every row. The first key is the row, the second key is the metric.
+        """Return the measurement of every metric for every row. The first key is the row, and the second key is the
+        metric.
 
         The p-values of the differences are not adjusted here. `bench.tables.comparisons` adjusts them.
 
@@ -346,8 +356,8 @@ class Summary:
     def _measured(self, estimate: Estimate, there: Chosen, rounding: float, exact: float = 0.0) -> Measurement:
         """Return the measurement of an estimate.
 
-        If the computed standard error is 0, it is kept only for a value that is known to be exact. For any other value
-        the spread is unknown, and the measurement has no standard error.
+        A computed standard error of 0 is kept only if the value equals `exact`. For any other value, the spread is
+        unknown, and the measurement has no standard error.
 
         Args:
             estimate: estimate with its influences.
@@ -375,7 +385,7 @@ class Summary:
             metric: full name of a metric that is a Fréchet distance, such as `fid`.
 
         Returns:
-            The extrapolation, or a `NotAvailable` with the reason why there is none.
+            The extrapolation, or a `NotAvailable` with the reason why there is no extrapolation.
         """
         pairs = self._pairs(row, metric)
         if isinstance(pairs, NotAvailable):
@@ -404,7 +414,7 @@ class Summary:
         return estimate_by_halves(pairs.frechet, sources), inside
 
     def _inside(self, name: MetricName) -> Chosen:
-        """Return N booleans, True for the items in the metric's bin. All are True if the metric has no bin."""
+        """Return N booleans, True for the items in the metric's bin. All booleans are True if the metric has no bin."""
         if name.bin is None:
             return np.ones(len(self.scored.sources), np.bool_)
         low, high = name.bin
@@ -442,9 +452,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Two sets of features that a metric compares: those of a row's images, and those of the reference set.
+    """Two sets of features that a metric compares: the features of a row's images, and the features of the reference
+    set.
 
-    The reference set consists of true images. Statistics are computed only from the items in `inside`.
+    The reference set consists of true images. Distances are computed only from the items for which `inside` is True.
     """
 
     values: Features
@@ -454,7 +465,7 @@ class _Pairs:
     inside: Chosen
 
     def fewest(self, sources: Sequence[str], count: int) -> int:
-        """Divide the items into parts, and return the smallest number of reference images that a part has.
+        """Divide the items in `inside` into parts, and return the smallest number of reference images among the parts.
 
         Args:
             sources: source of each item in `inside`.
@@ -468,7 +479,7 @@ class _Pairs:
         return there
 
     def kernel(self, sources: Sequence[str]) -> Found:
-        """Return the kernel distance, or a `NotAvailable` with the reason why there is none.
+        """Return the kernel distance, or a `NotAvailable` with the reason why there is no distance.
 
         The interval of the distance is slightly too wide, because the influences come from a leave-one-out jackknife.
 
@@ -483,7 +494,7 @@ class _Pairs:
         return kernel_estimate_by_parts(self.values[self.inside], self.truth[used], sources), self.inside
 
     def frechet(self, chosen: Chosen) -> Estimate:
-        """Return the Fréchet distance, computed from a subset of the items in `inside`.
+        """Return the Fréchet distance with its influences, computed from a subset of the items in `inside`.
 
         An item influences the distance through its image in the row. If the item's true image is in the reference set,
         the item also influences the distance through the true image.

@@ -5,8 +5,9 @@ jackknife, the bootstrap and other resampling plans", 1982, chapter 6). If the s
 item is the item's deviation from this mean, and the formulas of this module become the usual ones.
 
 The infinitesimal jackknife counts the second-order part of the variance twice. Without a correction, the interval of a
-Fréchet distance of few items would therefore be too wide. This module estimates the second-order part: it computes the
-statistic again from each half of the sources, and compares the influences. docs/uncertainty.md derives the formula.
+Fréchet distance of few items would therefore be too wide. To estimate the second-order part, this module computes the
+statistic again from each half of the sources. It then compares the influences on the two results with the influences on
+the whole statistic. docs/uncertainty.md derives the formula.
 """
 
 from __future__ import annotations
@@ -87,13 +88,13 @@ class Difference:
 
     @property
     def decided_by_few(self) -> bool:
-        """Whether there are fewer effective sources than `FEWEST_EFFECTIVE`. If so, no verdict is given."""
+        """True if there are fewer effective sources than `FEWEST_EFFECTIVE`. In this case, no verdict is given."""
         return self.effective_sources < FEWEST_EFFECTIVE
 
 
 @dataclass(frozen=True)
 class Known:
-    """A value whose spread is known, but for which the influences of the items are not available."""
+    """A value with a known spread. The influences of the items on the value are not available."""
 
     value: float
     spread: Spread
@@ -106,7 +107,7 @@ def mean_estimate(values: npt.ArrayLike) -> Estimate:
         values: one finite number for each item.
 
     Returns:
-        The mean. The influence of an item is its value minus the mean; there is no second-order part.
+        The mean. The influence of an item is the item's value minus the mean. There is no second-order part.
 
     Raises:
         ValueError: the list is empty, or a value is not finite.
@@ -120,7 +121,8 @@ def mean_estimate(values: npt.ArrayLike) -> Estimate:
 def parts(sources: Sequence[str], count: int) -> list[Chosen]:
     """Divide the sources at random into parts with about equally many sources.
 
-    The division depends only on the set of the sources' names. It does not depend on their order, nor on the run.
+    The division depends only on the set of the sources' names. It depends neither on the order of `sources` nor on the
+    seed of the run.
 
     Args:
         sources: name of the source of each of the N items.
@@ -159,8 +161,8 @@ def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
         weighted: pairs of a weight and an estimate.
 
     Returns:
-        Weighted sums of the values, of the influences and of the changes. An estimate without `change` adds 0 to the
-        last sum, which is None if no estimate has a `change`.
+        An estimate with the weighted sums of the values, of the influences and of the changes. An estimate without
+        `change` adds 0 to the sum of the changes. This sum is None if no estimate has a `change`.
 
     Raises:
         ValueError: the estimates have different numbers of items.
@@ -177,7 +179,7 @@ def combined(weighted: Sequence[tuple[float, Estimate]]) -> Estimate:
 
 
 def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | None = None) -> Difference | NotAvailable:
-    """Compute the value of `new` minus the value of `old`, where both were computed from the same items.
+    """Compute the value of `new` minus the value of `old`, for two estimates from the same items.
 
     Args:
         new: estimate from which `old` is subtracted.
@@ -193,16 +195,16 @@ def paired_difference(new: Estimate, old: Estimate, sources: Sequence[str] | Non
 def contrast(
     weighted: Sequence[tuple[float, Estimate]], sources: Sequence[str] | None = None
 ) -> Difference | NotAvailable:
-    """Compare the weighted sum of several estimates with 0, where all estimates were computed from the same items.
+    """Compare the weighted sum of several estimates with 0. All estimates must come from the same items.
 
     Args:
         weighted: pairs of a weight and an estimate.
         sources: source of each item; None if every item is its own source.
 
     Returns:
-        The weighted sum with its interval, or a `NotAvailable` with the reason why there is no interval. There is none
-        if there are fewer than two sources. There is also none if the standard error is 0 but the sum is not 0, because
-        the spread is then unknown.
+        The weighted sum with its interval, or a `NotAvailable` with the reason why there is no interval. There is no
+        interval if there are fewer than two sources. There is also no interval if the standard error is 0 but the sum
+        is not 0, because the spread is then unknown.
     """
     found = combined(weighted)
     rounding = rounding_of(weighted)
@@ -214,8 +216,8 @@ def contrast(
 def rounding_of(weighted: Sequence[tuple[float, Estimate]]) -> float:
     """Return the limit below which the value and the influences of a weighted sum are treated as 0.
 
-    Smaller numbers are rounding errors. The limit is `_ROUNDING` times the sum, over the estimates, of the absolute
-    weight times the largest absolute value or influence of the estimate.
+    Numbers below the limit are rounding errors. For each estimate, the absolute weight is multiplied by the largest
+    absolute value or influence of the estimate. The limit is `_ROUNDING` times the sum of these products.
 
     Args:
         weighted: pairs of a weight and an estimate.
@@ -227,7 +229,7 @@ def rounding_of(weighted: Sequence[tuple[float, Estimate]]) -> float:
 
 
 def independent_difference(new: Known, old: Known) -> Difference | NotAvailable:
-    """Compute the value of `new` minus the value of `old`, where the two values come from independent items.
+    """Compute the value of `new` minus the value of `old`, for two values from independent items.
 
     The degrees of freedom follow Welch ("The generalization of 'Student's' problem when several different population
     variances are involved", 1947). The skewness and the number of effective sources follow from the rule that the third
@@ -238,7 +240,8 @@ def independent_difference(new: Known, old: Known) -> Difference | NotAvailable:
         old: value that is subtracted, with its spread.
 
     Returns:
-        The difference with its interval. If both standard errors are 0 and the values differ, a `NotAvailable`.
+        The difference with its interval. If both standard errors are 0 and the values differ, the result is a
+        `NotAvailable` with the reason.
     """
     one, other = new.spread, old.spread
     error = float(np.hypot(one.stderr, other.stderr))

@@ -1,8 +1,8 @@
 """The layers of a decoder, and the cost of decoding one image, for Tables 7 and 8.
 
-To measure them, this module runs the decoder on tensors of PyTorch's meta device. Such tensors have shapes but no
-values, so that even the largest decoder needs only a second and no memory. Levels have the same labels as in Tables 7
-and 8 of the paper.
+To list the layers and to count the cost, this module runs the decoder on tensors of PyTorch's meta device. Such tensors
+have shapes but no values. Even the largest decoder therefore needs only a second and no memory. Levels have the same
+labels as in Tables 7 and 8 of the paper.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NAMES: dict[type[nn.Module], str] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One line of Table 7 or 8: a layer, or several successive layers of equal kind and shape."""
+    """One line of Table 7 or 8: a layer, or several successive layers of the same type and output shape."""
 
     part: str
     """Part of the decoder: `branch` or `main`."""
@@ -75,12 +75,13 @@ class Cost:
 
 
 def trace_layers(decoder: Decoder, resolution: int) -> list[Layer]:
-    """Return the layers in the order in which they run. Successive equal layers are combined into one line.
+    """Return the layers of a decoder in the order in which they run. Successive equal layers are combined into one
+    line.
 
-    Addition is not a layer, so blending by addition gives no line.
+    Blending by addition adds no line to the table, because addition is not a layer.
 
     Args:
-        decoder: the decoder. Its weights may be on any device; they are neither read nor moved.
+        decoder: the decoder. Its weights may be on any device, and they are neither used nor moved.
         resolution: side of the square image in pixels.
 
     Raises:
@@ -114,8 +115,8 @@ def cost(decoder: Decoder, resolution: int, *, conditioned: bool = True) -> Cost
     Args:
         decoder: see `trace_layers`.
         resolution: side of the square image in pixels.
-        conditioned: True to pass an image and a mask to the branch, if the decoder has one. The number of parameters
-            includes the branch in any case.
+        conditioned: True to decode with an image and a mask, and False to decode without them. A decoder without a
+            branch always decodes without them. The number of parameters always includes the branch.
 
     Raises:
         ValueError: the resolution is not a positive multiple of the decoder's factor.
@@ -128,7 +129,7 @@ def cost_of_call(network: nn.Module, call: Callable[[], object]) -> Cost:
 
     Args:
         network: the network, of any class.
-        call: function without arguments that runs the network on one image.
+        call: function without arguments that runs the network on one image. It is called twice.
     """
     return Cost(count_parameters(network), operations(call) / 1e12, peak_activation_bytes(call))
 
@@ -160,10 +161,10 @@ def operations(call: Callable[[], object]) -> int:
 def peak_activation_bytes(call: Callable[[], object]) -> int:
     """Return the peak memory, in bytes, of the tensors that a call creates, including the result of the call.
 
-    Every result of a PyTorch operator counts from its creation until Python drops the last tensor that uses its memory.
-    Tensors from before the call, the working memory of kernels and the allocator's reserves do not count, so a real
-    device needs more. The count includes all scores of an attention layer at once, although a fused kernel does not
-    need this memory.
+    Every result of a PyTorch operator counts from its creation until Python deletes the last tensor that uses the
+    memory of this result. Tensors from before the call, the working memory of kernels and the allocator's reserves do
+    not count, so a real device needs more. The count includes all scores of an attention layer at once, although a
+    fused kernel does not need this memory.
 
     Args:
         call: function without arguments that runs the network, possibly on tensors of the meta device.
@@ -176,7 +177,10 @@ def peak_activation_bytes(call: Callable[[], object]) -> int:
 
 @contextmanager
 def _countable_attention() -> Iterator[None]:
-    """Let PyTorch compute attention as two matrix products, because it does not count every fused kernel."""
+    """Let PyTorch compute attention as two matrix products inside a `with` block.
+
+    PyTorch's counter of operations cannot count every fused kernel of attention.
+    """
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
@@ -222,7 +226,11 @@ class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch ha
 
 
 def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> Callable[[], Tensor]:
-    """Return a function that runs the decoder without gradients. All weights and inputs are float32 meta tensors."""
+    """Return a function that runs the decoder without gradients. All weights and inputs are float32 meta tensors.
+
+    Raises:
+        ValueError: the resolution is not a positive multiple of the decoder's factor.
+    """
     config = decoder.config
     factor = 2 ** (len(config.channels) - 1)
     if resolution < factor or resolution % factor:
@@ -245,7 +253,7 @@ def _meta_call(decoder: Decoder, resolution: int, conditioned: bool = True) -> C
 
 
 def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Module]]:
-    """Yield the part, the level and the module of every possible line of the table.
+    """Yield the part, the level and the module itself for every module that can be a line of the table.
 
     All smaller modules of the decoder are inside one of the yielded modules.
     """
@@ -264,7 +272,7 @@ def _traced_modules(decoder: Decoder) -> Iterator[tuple[str, int | str, nn.Modul
 
 
 def _concatenations(decoder: Decoder) -> Iterator[tuple[int | str, nn.Module]]:
-    """Yield the level of every concatenation, and the convolution whose input is the concatenated map."""
+    """Yield the level of every concatenation, and the convolution that reads the concatenated map."""
     if decoder.condition_encoder is not None and decoder.config.blending == "concat":
         for place, blend in enumerate(decoder.blends):
             yield place or "out", blend.get_submodule("conv")

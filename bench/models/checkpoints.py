@@ -1,7 +1,7 @@
 """Functions that read and write networks.
 
 This project stores a network as a folder with `config.json` and a safetensors file. A decoder can also be read from any
-published format, and be written in diffusers' format.
+format in which decoders are published, and be written in diffusers' format.
 """
 
 from __future__ import annotations
@@ -65,19 +65,20 @@ Each value has the key of the widths in `config.json`, the key of the depth, and
 def load_decoder(path: str | Path) -> Decoder:
     """Read a decoder in any known format, in float32.
 
-    The width, the depth and the presence of a branch follow from the weights. Only the number of normalisation groups
-    and the branch's kind of convolution come from `config.json`; its other values must agree with the weights.
+    The width, the depth, the presence of a branch and the way of blending follow from the weights. The number of
+    normalisation groups, the branch's type of convolution, the training note and the lineage come from `config.json`.
+    All other sizes in `config.json` must agree with the weights.
 
     Args:
         path: a folder or a single file. A folder was written by `save_decoder`, or contains diffusers'
             `AsymmetricAutoencoderKL`, `AutoencoderKL` or `VQModel`. A file is a `.safetensors` file or was written by
-            `torch.save`, such as the authors' Lightning `.ckpt`. It holds a decoder, a first stage or a whole diffusion
-            model, with the authors' or diffusers' tensor names. A file is read with 32 groups and plain convolutions,
-            even if a `config.json` is next to it.
+            `torch.save`, such as the authors' Lightning `.ckpt`. A file contains a decoder, a first stage or a whole
+            diffusion model, with the authors' or diffusers' tensor names. It is read with 32 groups and plain
+            convolutions, even if a `config.json` is next to it.
 
     Raises:
-        BadInputError: the file or folder is missing or broken, contains code, contains no decoder, or its weights and
-            its configuration disagree. The message names what is missing, unexpected or different.
+        BadInputError: the file or folder is missing or broken, contains code or contains no decoder; or the weights and
+            the configuration disagree. The message names what is missing, unexpected or different.
     """
     stored, decoder, settings = _described(Path(path), read_tensors)
     stored.fill(decoder)
@@ -87,7 +88,7 @@ def load_decoder(path: str | Path) -> Decoder:
 
 
 def check_decoder(path: str | Path) -> None:
-    """Check that a file or folder holds a decoder that `load_decoder` can read, without reading the weights' values.
+    """Check that `load_decoder` can read the decoder in a file or folder, without reading the weights' values.
 
     Args:
         path: a folder or a single file, as for `load_decoder`.
@@ -182,7 +183,7 @@ def save_decoder(
         layout: `own` writes only the decoder and its sizes. `diffusers` writes a folder that diffusers loads as an
             `AsymmetricAutoencoderKL`, or as an `AutoencoderKL` if the decoder has no branch.
         first_stage: autoencoder whose encoder, `quant_conv` and `post_quant_conv` are written too. The layout
-            `diffusers` requires it.
+            `diffusers` requires this argument, and the layout `own` ignores it.
 
     Raises:
         ValueError: the layout is unknown; or the layout is `diffusers`, and `first_stage` is missing or does not fit
@@ -247,17 +248,17 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
 
 
 def note_training(folder: Path, words: str) -> None:
-    """Record in a folder's `config.json` how long its network was trained."""
+    """Record in a folder's `config.json` the text `words`, which says how long the folder's network was trained."""
     _note(folder, {TRAINING: words})
 
 
 def training_note(folder: Path) -> str:
-    """Return the text that `note_training` recorded in a folder, or an empty text if there is none."""
+    """Return the text that `note_training` recorded in a folder, or an empty text if no text was recorded."""
     return str(network_settings(folder).get(TRAINING, ""))
 
 
 def note_lineage(folder: Path, lineage: dict[str, Any]) -> None:
-    """Record in a folder's `config.json` where the folder's weights come from."""
+    """Record in a folder's `config.json` the origin of the folder's weights."""
     _note(folder, {LINEAGE: lineage})
 
 
@@ -266,7 +267,7 @@ def _note(folder: Path, notes: dict[str, Any]) -> None:
 
 
 def save_feature_network(network: FeatureNetwork, folder: Path) -> None:
-    """Write a feature network's sizes and weights."""
+    """Write a feature network's sizes and weights to a folder."""
     save_network(
         network, folder, {"_class_name": "FeatureNetwork", "widths": network.widths, "heads": network.head_sizes}
     )

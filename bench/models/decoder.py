@@ -89,11 +89,11 @@ def sized(
     blending: str = "add",
     branch: str = "plain",
 ) -> DecoderConfig:
-    """Derive the sizes of a decoder from the sizes of the vanilla decoder.
+    """Compute the sizes of a decoder from the sizes of the vanilla decoder.
 
     Args:
-        vanilla: sizes of the vanilla decoder: `channels`, `layers`, `groups` and `widen_groups`, which is True if a
-            wider decoder has more normalisation groups instead of larger ones.
+        vanilla: sizes of the vanilla decoder: `channels`, `layers`, `groups` and `widen_groups`. If `widen_groups` is
+            True, a wider decoder has more normalisation groups. If it is False, the groups are larger.
         width: factor by which the channels of every level are multiplied.
         depth: factor by which `layers` is multiplied; the result is rounded to a whole number.
         conditioned: True if the decoder has a branch for the known pixels.
@@ -135,8 +135,8 @@ class ConditionBranch(nn.Module):
         """Return the feature maps before their ReLU, finest map first.
 
         Args:
-            image: B×3×H×W in [-1, 1]; the values in the hole are not used.
-            mask: B×1×H×W, 1 = hole.
+            image: images B×3×H×W in [-1, 1]; the values in the hole are not used.
+            mask: masks B×1×H×W, 1 = hole.
         """
         features = []
         x = (1 - mask) * image
@@ -148,7 +148,7 @@ class ConditionBranch(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A decoder of latents that can also copy structure from the known pixels of an image, given its mask."""
+    """A decoder of latents. If it has a branch, it can also use the known pixels of an image."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -180,17 +180,18 @@ class Decoder(nn.Module):
         """Decode latents.
 
         Args:
-            z: latents B×4×h×w. The diffusion model's scaling must already be undone, and the first stage's
-                `post_quant_conv` must already be applied.
-            image: B×3×H×W in [-1, 1], unmasked. None means that no pixel is known.
-            mask: B×1×H×W, 1 = hole. None means a mask of ones; in this case, a decoder that blends by addition does
-                not run its branch at all.
+            z: latents B×C×h×w, with C = 4 for Stable Diffusion. The diffusion model's scaling must already be undone,
+                and the first stage's `post_quant_conv` must already be applied.
+            image: images B×3×H×W in [-1, 1], unmasked; None if no pixel is known.
+            mask: masks B×1×H×W, 1 = hole; None if `image` is None. Without image and mask, a decoder that blends by
+                addition does not run its branch at all.
 
         Returns:
-            B×3×H×W, roughly in [-1, 1], not clamped.
+            Images B×3×H×W, roughly in [-1, 1], not clamped.
 
         Raises:
-            ValueError: only one of `image` and `mask` is given, or both are given but the decoder has no branch.
+            ValueError: only one of `image` and `mask` is given; both are given but the decoder has no branch; or the
+                size of one of them is not the size of the decoded latents.
         """
         known = self.known(z, image, mask)
         features: list[Tensor] = []
@@ -213,7 +214,7 @@ class Decoder(nn.Module):
         a mask of ones, because its blending steps always need the branch.
 
         Raises:
-            ValueError: see `forward`; or the image or the mask does not have the size of the decoded latents.
+            ValueError: see `forward`.
         """
         if (image is None) != (mask is None):
             raise ValueError("a decoder takes image and mask together: found only one of them")
@@ -253,7 +254,7 @@ def _size(image: Tensor) -> str:
 
 
 def build_decoder(name: str, *, width: float = 1.0, depth: float = 1.0, **overrides: object) -> Decoder:
-    """Build a decoder of the paper with random weights, in its own size or in a changed size.
+    """Build a decoder of the paper with random weights, in the paper's size or in a changed size.
 
     Args:
         name: a key of `DECODERS`: `vanilla`, `base`, `large` or `large_x2`.

@@ -1,8 +1,8 @@
 """The patch discriminator that decoders are trained against (Isola et al., 2017; D in the paper's appendix A).
 
-The sizes are those of CompVis/taming-transformers (taming/modules/discriminator/model.py): three levels after a first
-one of 64 channels, with batch normalisation. The network gives one logit for each patch of 70×70 pixels and has
-2,765,633 parameters.
+The sizes are those of CompVis/taming-transformers (taming/modules/discriminator/model.py): a first level of 64
+channels, and three further levels with batch normalisation. The network computes one logit for each patch of 70×70
+pixels and has 2,765,633 parameters.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 
 class PatchDiscriminator(nn.Module):
-    """A network that tells, for each patch of an image, whether it comes from a true picture or a reconstruction."""
+    """A network that tells, for each patch of an image, whether the patch is from a true picture or from a
+    reconstruction.
+    """
 
     def __init__(self, channels: int = 64, levels: int = 3) -> None:
         """Draw the weights of convolutions and the scales of normalisations from normal distributions.
@@ -57,7 +59,7 @@ class PatchDiscriminator(nn.Module):
         Args:
             channels: number of channels of the first level. Each further level has twice as many channels as the level
                 before it, but at most 8 × `channels`.
-            levels: number of levels after the first.
+            levels: number of levels after the first level.
         """
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(3, channels, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
@@ -79,6 +81,7 @@ class PatchDiscriminator(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return one logit for each patch, B×1×h×w, of images B×3×H×W in [-1, 1].
 
-        A positive logit means that the patch looks like a true picture, a negative one like a reconstruction.
+        A positive logit means that the patch looks like a true picture. A negative logit means that it looks like a
+        reconstruction.
         """
         return self.layers(image)  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
 """A small convolutional classifier whose features are used for metrics of the mini profile or for the training loss.
 
 It replaces Inception (pooled features for the Fréchet distance) and VGG (feature maps for the perceptual distance)
-where these networks are not available. Metrics from this network are comparable only with one another, and reports
-label them so.
+where these networks are not available. Metrics from this network are comparable only with one another, and reports say
+this.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class FeatureNetwork(nn.Module):
         Args:
             widths: number of channels of each level, finest level first. The last number is also the length d of the
                 pooled features.
-            heads: for the name of each attribute, the number of its classes.
+            heads: a dictionary from the name of each attribute to the number of its classes.
         """
         super().__init__()
         self.widths = list(widths)
@@ -49,7 +49,7 @@ class FeatureNetwork(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(in_width, outputs) for name, outputs in heads.items()})
 
     def maps(self, image: Tensor) -> list[Tensor]:
-        """Return the feature maps of every level, finest first, for images B×3×H×W in [-1, 1]."""
+        """Return the feature maps of every level for images B×3×H×W in [-1, 1]. The finest map is first."""
         maps = []
         x = image
         for index, level in enumerate(self.levels):
@@ -58,14 +58,15 @@ class FeatureNetwork(nn.Module):
         return maps
 
     def pooled(self, image: Tensor) -> Tensor:
-        """Return features B×d of images B×3×H×W in [-1, 1]: the mean over all positions of the last feature map."""
+        """Return features B×d of images B×3×H×W in [-1, 1]: the last feature map, averaged over all positions."""
         return self.maps(image)[-1].mean((2, 3))
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Classify images B×3×H×W in [-1, 1].
 
         Returns:
-            For the name of each attribute, logits B×K, where K is the number of the attribute's classes.
+            A dictionary from the name of each attribute to logits B×K, where K is the number of the attribute's
+            classes.
         """
         features = self.pooled(image)
         return {name: head(features) for name, head in self.heads.items()}

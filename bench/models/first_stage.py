@@ -33,21 +33,21 @@ class FirstStage(Protocol):
     """
 
     def noise_shape(self, image: Tensor) -> tuple[int, ...]:
-        """Return the shape C×h×w of the noise that `latents` needs for one image; () if noise has no effect.
+        """Return the shape C×h×w of the noise that `latents` needs for one image; return () if noise has no effect.
 
         Args:
             image: images B×3×H×W. The returned shape does not include B.
         """
 
     def latents(self, image: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Encode images into latents B×C×h×w that a decoder can read: `post_quant_conv` is already applied to them.
+        """Encode images into latents B×C×h×w that a decoder can read.
 
-        The scaling that diffusion models use for latents is not applied.
+        `post_quant_conv` is applied to the latents. The scaling of diffusion models is not applied.
 
         Args:
             image: images B×3×H×W in [-1, 1].
             noise: standard normal values B×C×h×w. With noise, the latents come from a sample of the posterior. With
-                None, they come from the posterior's mean.
+                None, they come from the posterior's mean. A first stage with a codebook ignores this argument.
         """
 
     def to(self, device: torch.device) -> FirstStage: ...
@@ -95,7 +95,7 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
 
     Args:
         path: a folder of diffusers' `AutoencoderKL` or `VQModel`; or a checkpoint file of Stable Diffusion 1 in the
-            original layout, which also holds other networks.
+            original layout. The other networks in such a file are ignored.
 
     Raises:
         BadInputError: the path does not contain one of these models, or the model does not load.
@@ -126,7 +126,8 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
 
 
 def autoencoder_of(tensors: Mapping[str, Tensor], place: str) -> AutoencoderKL:
-    """Return Stable Diffusion 1's autoencoder with the weights of a checkpoint file. Their types are not converted.
+    """Return Stable Diffusion 1's autoencoder with the weights of a checkpoint file. The number types of the weights
+    are kept.
 
     Args:
         tensors: all tensors of a checkpoint file in the original layout.

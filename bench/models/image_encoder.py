@@ -34,8 +34,8 @@ class ImageEncoder(nn.Module):
             widths: number of channels of each level, finest level first.
             dimension: length d of the embedding.
             resolution: side of the pictures in pixels.
-            mean: value in [0, 1] that is subtracted from each colour channel of the input.
-            std: value by which each colour channel is divided after the subtraction.
+            mean: for each colour channel, the value that the caller subtracts from a picture in [0, 1].
+            std: for each colour channel, the value by which the caller divides after the subtraction.
         """
         super().__init__()
         self.dimension, self.resolution = dimension, resolution
@@ -43,13 +43,16 @@ class ImageEncoder(nn.Module):
         self.network = FeatureNetwork(widths, {EMBEDDING: dimension})
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the embeddings B×d of normalised pictures B×3×r×r. The embeddings do not have unit length."""
+        """Return the embeddings B×d of pictures B×3×r×r that the caller has normalised with `mean` and `std`.
+
+        The embeddings do not have unit length.
+        """
         embedding: Tensor = self.network(x)[EMBEDDING]
         return embedding
 
 
 def save_image_encoder(net: ImageEncoder, folder: Path) -> None:
-    """Write an image encoder's sizes and weights."""
+    """Write an image encoder's sizes and weights to a folder."""
     sizes = {
         "widths": net.network.widths,
         "dimension": net.dimension,

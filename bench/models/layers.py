@@ -29,7 +29,7 @@ def group_norm(channels: int, groups: int) -> nn.GroupNorm:
 
 
 class ResBlock(nn.Module):
-    """A residual block of two normalised 3x3 convolutions with a shortcut: B×in×h×w to B×out×h×w."""
+    """A residual block of two normalised 3x3 convolutions with a shortcut. It maps B×in×h×w to B×out×h×w."""
 
     def __init__(self, in_channels: int, out_channels: int, *, groups: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Upsample(nn.Module):
 
 
 class UpBlock(nn.Module):
-    """One level of a decoder: residual blocks, followed by an upsampling unless this is the finest level."""
+    """One level of a decoder. It has residual blocks, and an upsampling after them unless this level is the finest."""
 
     def __init__(self, in_channels: int, out_channels: int, *, blocks: int, groups: int, upsample: bool) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class UpBlock(nn.Module):
 
 
 def resize_mask(mask: Tensor, like: Tensor) -> Tensor:
-    """Resize a mask by nearest neighbour to the size and type of the feature map `like`, so that it stays 0 or 1."""
+    """Resize a mask by nearest neighbour to the size and type of the feature map `like`. No new values appear."""
     return functional.interpolate(mask.to(like.dtype), size=like.shape[-2:], mode="nearest")
 
 
@@ -137,10 +137,10 @@ class Concatenation(nn.Module):
 class PartialConv2d(nn.Conv2d):
     """A convolution that uses known positions only.
 
-    In each window, the result is rescaled as if all positions were known. It is 0 where a window has no known position.
-    See Liu et al., "Image inpainting for irregular holes using partial convolutions" (2018), eq. 1, with one mask for
-    all channels. The mask is not updated from layer to layer: each layer gets the image's mask, resized to the layer's
-    input.
+    In each window, the result is rescaled as if all positions were known. The result is 0 if a window has no known
+    position. See Liu et al., "Image inpainting for irregular holes using partial convolutions" (2018), eq. 1, with one
+    mask for all channels. The mask is not updated from layer to layer: each layer gets the image's mask, resized to the
+    layer's input.
     """
 
     def forward(self, x: Tensor, known: Tensor) -> Tensor:  # type: ignore[override]

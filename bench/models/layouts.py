@@ -1,9 +1,9 @@
 """Functions that find a decoder among the tensors of a file. The tensors have the authors' or diffusers' names.
 
-The file may hold the decoder alone, a first stage or a whole diffusion model. The authors' names come from
-buxiangzhiren/Asymmetric_VQGAN at 406c5cd (ldm/modules/diffusionmodules/my_decoder*.py). They equal CompVis's names, but
-the decoder also contains an `encoder`, which is the branch. The equivalent names in diffusers come from
-huggingface/diffusers at 58eb52c (scripts/convert_asymmetric_vqgan_to_diffusers.py).
+The file may contain the decoder alone, a first stage or a whole diffusion model. The authors' names come from
+buxiangzhiren/Asymmetric_VQGAN at 406c5cd (ldm/modules/diffusionmodules/my_decoder*.py). They are CompVis's names, with
+one addition: inside the authors' decoder, `encoder` is the name of the branch. The equivalent names in diffusers come
+from huggingface/diffusers at 58eb52c (scripts/convert_asymmetric_vqgan_to_diffusers.py).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _OLD_ATTENTION = (
 
 @dataclass(frozen=True)
 class StoredDecoder:
-    """The tensors of a decoder that were found in a file, and the way in which the file names them."""
+    """The tensors of a decoder that were found in a file, and a description of the names in this file."""
 
     file: Path
     prefix: str
@@ -70,6 +70,8 @@ class StoredDecoder:
 
     def sizes(self) -> dict[str, Any]:
         """Return the fields of `DecoderConfig` that follow from the weights: all except `groups` and `branch`.
+
+        The result has `blending` only for a decoder with a branch.
 
         Raises:
             BadInputError: a level has no residual block.
@@ -141,7 +143,9 @@ class StoredDecoder:
         return any(name.startswith(start) for name in self.tensors)
 
     def _stored_name(self, name: str, levels: int) -> str:
-        """Return the name that the file gives to our tensor `name`, in a decoder with this number of levels."""
+        """Return the name in the file of the tensor `name` of a `Decoder` with this number of levels, without the
+        prefix.
+        """
         if self.official:
             return official_name(name, levels)
         is_old = any(".query." in stored or ".proj_attn." in stored for stored in self.tensors)

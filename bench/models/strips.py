@@ -1,12 +1,13 @@
-"""Decoding of images in horizontal strips. It needs less memory, and the images change only by rounding.
+"""Decoding of images in horizontal strips. This needs less memory, and the images change only by rounding errors.
 
-The decoding of a whole image holds several versions of its largest feature maps at once: normalised, activated,
-convolved, blended. In this module, a map is read and written a few rows at a time. Each strip has one extra row above
-and below, because a 3x3 convolution reads one row beyond each result. Rows that the strip's edges make wrong are cut
-off. Normalisations use the statistics of the whole map. A residual block therefore holds only its input and its result.
-The branch's two maps of full size are not stored: their rows are computed whenever they are needed.
+The usual decoding of a whole image keeps several versions of the largest feature maps in memory at once: normalised,
+activated, convolved and blended. In this module, a map is computed a few rows at a time. A row function is a function
+that computes given rows of a map. Each strip has one extra row above and below, because a 3x3 convolution reads one row
+beyond each result. Rows that the strip's edges make wrong are cut off. Normalisations use the statistics of the whole
+map. A residual block therefore keeps only its input and its result in memory. The branch's two maps of full size are
+not stored: rows of these maps are computed whenever they are needed.
 
-The middle block is computed as a whole, because it is the smallest and its attention uses every position.
+The middle block is computed as a whole, because its maps are the smallest, and its attention uses every position.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ STORED_FROM = 2
 def decode_in_strips(
     decoder: Decoder, z: Tensor, image: Tensor | None = None, mask: Tensor | None = None, *, rows: int
 ) -> Tensor:
-    """Decode latents like `decoder(z, image, mask)`, without gradients.
+    """Decode latents to the result of `decoder(z, image, mask)`, without gradients and in strips.
 
     Args:
         decoder: the decoder in evaluation mode.
-        z: B×4×h×w, see `Decoder.forward`.
-        image: B×3×H×W, see `Decoder.forward`.
-        mask: B×1×H×W, see `Decoder.forward`.
+        z: latents B×C×h×w, see `Decoder.forward`.
+        image: images B×3×H×W or None, see `Decoder.forward`.
+        mask: masks B×1×H×W or None, see `Decoder.forward`.
         rows: number of rows of a feature map that are computed at once, 1 or more. Two further rows are computed for
             each strip and then cut off.
 
     Returns:
-        B×3×H×W, roughly in [-1, 1], not clamped.
+        Images B×3×H×W, roughly in [-1, 1], not clamped.
 
     Raises:
         ValueError: see `Decoder.forward`.
@@ -165,7 +166,10 @@ def _activated(norm: nn.GroupNorm, x: Tensor, rows: int) -> Rows:
 
 
 def _residual(block: ResBlock, x: Tensor, rows: int) -> Tensor:
-    """Compute a residual block with only one map in addition to its input: the result overwrites the inner map."""
+    """Compute a residual block with only one map in addition to its input.
+
+    The result overwrites the map between the two convolutions.
+    """
     height = x.shape[-2]
     h = _filled(_convolved(block.conv1, _activated(block.norm1, x, rows), height=height), height, rows)
     second = _convolved(block.conv2, _activated(block.norm2, h, rows), height=height)

@@ -1,9 +1,9 @@
-"""Reading of tensors from weight files (safetensors, or files of `torch.save`) without running any code from them.
+"""Functions that read tensors from weight files (safetensors, or files of `torch.save`) without running any code.
 
 The authors' checkpoints were written by PyTorch Lightning 1.4 (Lightning-AI/pytorch-lightning:
-pytorch_lightning/trainer/connectors/checkpoint_connector.py). In addition to `state_dict`, they contain the states of
-callbacks with the callbacks' classes as keys, the states of schedulers with numpy scalars, and hyper-parameters in
-omegaconf's containers. This module replaces all these classes by harmless ones.
+pytorch_lightning/trainer/connectors/checkpoint_connector.py). In addition to `state_dict`, these checkpoints contain
+the states of callbacks, with the callbacks' classes as keys. They also contain the states of schedulers with numpy
+scalars, and hyper-parameters in omegaconf's containers. This module replaces all these classes by harmless ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ SHOWN = 3
 
 
 class _StandIn:
-    """A replacement for a global in `_HARMLESS`. It accepts any arguments and any state, and stores neither."""
+    """A replacement for a class or function that is named in `_HARMLESS`.
+
+    The replacement accepts any arguments and any state, and stores neither.
+    """
 
     def __init__(self, *_: object) -> None: ...
 
@@ -39,7 +42,7 @@ class _StandIn:
 
 
 class _DictStandIn(_StandIn):
-    """A replacement for a subclass of dict. It creates a plain dict, because the unpickler can fill only plain ones."""
+    """A replacement for a subclass of dict. It creates a plain dict, because the unpickler fills only plain dicts."""
 
     def __new__(cls, *_: object) -> dict[Any, Any]:  # type: ignore[misc]
         return {}
@@ -83,7 +86,7 @@ _HARMLESS: dict[str, type[_StandIn]] = {
 
 
 def _named(name: str, kind: type[_StandIn]) -> type[_StandIn]:
-    """Return a subclass of `kind` that the unpickler accepts in place of the global with this name."""
+    """Return a subclass of `kind` that the unpickler accepts in place of the class or function with this full name."""
     module, _, last = name.rpartition(".")
     return type(last, (kind,), {"__module__": module})
 
@@ -98,13 +101,14 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
 
     Args:
         path: path that ends in `.safetensors` or in one of the endings `PICKLED`. A file with an ending of `PICKLED`
-            holds a state dict, or a dictionary with a state dict under the key `under`. Its tensors may be views of
-            the file, so the file must exist as long as they are used.
+            contains a state dict, or a dictionary with a state dict under the key `under`. The returned tensors may be
+            views of the file, so the file must exist as long as the tensors are used.
         under: key of the state dict in the dictionary.
 
     Raises:
-        BadInputError: the file is missing, broken or of another kind; or it refers to a global that is harmless
-            neither according to PyTorch's list nor according to this module's list.
+        BadInputError: the file is missing, is broken, has another format, or contains something that is not a dense
+            named tensor; or it refers to a class or function that is not in PyTorch's or this module's list of harmless
+            ones.
     """
     if not path.is_file():
         raise BadInputError(f"{path}: expected a weight file, found none")
@@ -150,9 +154,10 @@ def _unpickle(path: Path) -> Any:
 
 
 def mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
-    """Return one line of text for each kind of difference between two sets of tensors; [] if they fit.
+    """Return one line of text for each kind of difference between two sets of tensors; return [] if they fit.
 
-    The kinds are missing names, unexpected names, other shapes and other types.
+    The kinds are missing names, unexpected names, other shapes and other types. A type differs only if exactly one of
+    the two types is a floating-point type.
 
     Args:
         expected: the tensors of a network, by name.

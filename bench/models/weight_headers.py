@@ -27,7 +27,7 @@ OLD_BEGINNING = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def damage(file: Path) -> str | None:
-    """Return a description of what is wrong with a weight file, as far as its header shows it.
+    """Return a description of the damage that the header of a weight file shows.
 
     Args:
         file: path of a file that exists.
@@ -75,14 +75,16 @@ def read_header(file: Path) -> dict[str, Tensor]:
 
     Args:
         file: path of a file that `bench.models.tensor_files.read_tensors` reads. The values of a safetensors file, and
-            of a file that `torch.save` wrote with PyTorch 1.6 or later, are not read. An older file is read as a whole.
+            of a file that `torch.save` wrote with PyTorch 1.6 or later, are not read. A file of an older version is
+            read as a whole.
 
     Returns:
-        For each name in the file, a tensor with the stored shape. For a safetensors file, the tensors are on the meta
-            device and have the type float32. For a file of `torch.save`, they are what `read_tensors` returns.
+        A dictionary from each name in the file to a tensor with the stored shape. For a safetensors file, the tensors
+        are on the meta device and have the type float32. For a file of `torch.save`, `read_tensors` creates the
+        tensors.
 
     Raises:
-        BadInputError: the file is missing, broken or of another kind.
+        BadInputError: the file is missing, is broken or has another format.
     """
     if file.suffix != SAFETENSORS or not file.is_file():
         return read_tensors(file)

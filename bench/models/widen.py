@@ -1,4 +1,4 @@
-"""Initialisation of a larger decoder from a smaller one, so that both compute the same result at first.
+"""Initialisation of a larger decoder from a smaller one, so that both decoders compute the same result before training.
 
 The method follows Chen, Goodfellow and Shlens, "Net2Net: accelerating learning via knowledge transfer" (2016), but new
 channels get random weights instead of copied ones. Old channels keep their values for two reasons: new channels are in
@@ -17,14 +17,15 @@ __all__ = ["check_widening", "widen"]
 
 @torch.no_grad()
 def widen(small: Decoder, large: Decoder) -> None:
-    """Set the weights of `large` so that it decodes like `small`.
+    """Set the weights of `large` so that both decoders compute the same images.
 
-    Additional residual blocks start as the identity. If only `large` has a branch, the branch keeps its random weights.
+    Additional residual blocks of `large` start as the identity. If only `large` has a branch, the branch keeps its
+    random weights. The images can then differ where pixels are known.
 
     Args:
         small: the decoder to start from.
-        large: a decoder that is at least as wide and as deep as `small`. It is changed in place. The weights with
-            which its new channels read their inputs stay random.
+        large: a decoder that is at least as wide and as deep as `small`. It is changed in place. Most weights that
+            compute its new channels stay random.
 
     Raises:
         ValueError: see `check_widening`.
@@ -63,7 +64,8 @@ def _copy_features(target: Tensor) -> None:
 def _copy_weights(old: Tensor, target: Tensor) -> None:
     """Copy the weights of a concatenation's convolution into a wider one.
 
-    The input channels of both are the decoder's features, the branch's features and the mask, in this order.
+    The input channels of both convolutions are the decoder's features, the branch's features and the mask, in this
+    order.
     """
     before, after = len(old), len(target)
     target[:before] = 0
@@ -73,7 +75,7 @@ def _copy_weights(old: Tensor, target: Tensor) -> None:
 
 
 def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
-    """Require that a decoder with the sizes `new` can be made to decode like a decoder with the sizes `old`.
+    """Require that a decoder with the sizes `new` can compute the same images as a decoder with the sizes `old`.
 
     Raises:
         ValueError: the two decoders differ in the number of levels or in the size of the normalisation groups; the new

@@ -1,4 +1,4 @@
-"""Runs the steps of a rehearsal, each in its own process, so that the time and memory of a step can be measured."""
+"""Functions that run a step of a rehearsal in its own process, and measure the time and memory of this process."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def in_process(call: Callable[[], int], log: Path, *, kill_when: Callable[[], bo
     GPU or several threads.
 
     Args:
-        call: function that returns the exit status.
+        call: function that returns the exit status. If it raises an exception, the exit status is 1, and the traceback
+            is in the log.
         log: file into which the forked process prints.
         kill_when: function that is called again and again. The forked process is killed as soon as the function returns
             True.
@@ -96,7 +97,9 @@ def in_subprocess(command: Sequence[str], log: Path) -> Ended:
 
 
 def _end(child: int) -> None:
-    """End a forked process. It may already be ending, because an interrupt of the calling process reaches it too."""
+    """End a forked process. The process may already be ending, because an interrupt of the calling process also reaches
+    the forked process.
+    """
     for sent in (None, signal.SIGTERM, signal.SIGKILL):
         if sent is not None:
             os.kill(child, sent)

@@ -1,4 +1,7 @@
-"""Weight files for the methods of other authors. The weights are random; the layouts are those of the real files."""
+"""Functions that write weight files for the methods of other authors.
+
+The weights are random. The layouts are those of the real files.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ SEED = 6
 
 
 def write_baseline(name: str, path: Path, sizes: Mapping[str, int]) -> None:
-    """Write random weights of a method in the layout of its real files.
+    """Write random weights of a method, in the layout of the method's real files.
 
     Args:
         name: name of the method: `lama`, `comodgan`, `deepfill_v2` or `edgeconnect`.
-        path: file to write; for `edgeconnect`, the folder of its two files.
+        path: file to write; for `edgeconnect`, the folder to which two files are written.
         sizes: arguments of the method's network.
     """
     torch.manual_seed(SEED)

@@ -1,4 +1,4 @@
-"""Decoders with random weights, in the layouts in which the authors and this project publish them."""
+"""Functions that write decoders with random weights, in the layouts of the published decoders."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ SEED = 4
 def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
     """Write a decoder with random weights, in the layout in which the real decoder is published.
 
-    `decoder_base` is written like the authors' Lightning file. The decoders in `DIFFUSERS` are written as folders of
-    diffusers. All others have this project's own layout.
+    `decoder_base` is written in the format of the authors' Lightning file. The decoders in `DIFFUSERS` are written as
+    folders of diffusers. All other decoders are written in the layout `own` of `save_decoder`.
 
     Args:
         name: name of the decoder, a key of `DECODERS`.
@@ -59,7 +59,7 @@ def write_decoder(name: str, path: Path, sizes: Sizes) -> None:
 
 
 def _write_lightning(decoder: Decoder, file: Path) -> None:
-    """Write a decoder as a checkpoint of PyTorch Lightning, which also holds the state of the training."""
+    """Write a decoder as a checkpoint of PyTorch Lightning, which also contains entries for the training's state."""
     tensors: dict[str, Tensor] = {}
     levels = len(decoder.config.channels)
     for name, tensor in decoder.state_dict().items():

@@ -25,7 +25,7 @@ __all__ = ["Place", "write_asset", "write_profile"]
 
 @dataclass(frozen=True)
 class Place:
-    """The folders of a rehearsal's files."""
+    """The paths of a rehearsal's folders and files."""
 
     root: Path
 
@@ -46,12 +46,12 @@ class Place:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables with the paths of those files that are not at their default places."""
+        """Environment variables for those files whose paths are not the default paths."""
         return {"BENCH_DECODER_BASE": str(self.weights / "base.ckpt")}
 
     @property
     def made(self) -> Path:
-        """JSON file that lists the written assets: for the name of each asset, its path."""
+        """JSON file that lists the written assets, as an object from the name of each asset to its path."""
         return self.root / "made.json"
 
     @property
@@ -70,7 +70,8 @@ def write_asset(name: str, path: Path, sizes: Sizes) -> None:
 
     Args:
         name: name of the asset in `bench/checking/assets.yaml`; or `checkpoint`, which writes `sd_inpainting` as one
-            file; or `flat_imagenet`, which writes `imagenet_val` in one folder.
+            file; or `flat_imagenet`, which writes `imagenet_val` in one folder. `places_list` writes nothing, because
+            `places` also writes the list.
         path: file or folder to write.
         sizes: sizes of the networks and data sets.
 
@@ -110,7 +111,7 @@ def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> Non
 
     Args:
         place: folders of the files.
-        assets: for the name of each asset that was written, its path.
+        assets: a dictionary from the name of each written asset to its path.
         sizes: sizes of the networks.
     """
     facts = read_facts()
@@ -131,7 +132,8 @@ def write_profile(place: Place, assets: Mapping[str, Path], sizes: Sizes) -> Non
 def _programs(assets: Mapping[str, Path], hashes: Mapping[str, str]) -> dict[str, Any]:
     """Return settings of `metrics` with the SHA-256 of each TorchScript program that was written.
 
-    Without these settings, the harness would refuse the programs, because it expects the SHA-256 of the real files.
+    Without these settings, the harness would refuse the programs, because their SHA-256 differs from that of the real
+    files.
     """
     measures: dict[str, Any] = {}
     if "clip" in assets:

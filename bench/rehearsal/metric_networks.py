@@ -1,4 +1,4 @@
-"""Weight files of the networks that metrics use.
+"""Functions that write weight files of the networks that metrics use.
 
 The weights are random. The tensor names, the shapes and the file formats are those of the real files.
 """
@@ -50,7 +50,7 @@ def backbone_weights(net: str, seed: int = 0, *, classifier: bool = False) -> di
     Args:
         net: name of the network: `vgg` for VGG16, or `alex` for AlexNet.
         seed: seed of the weights.
-        classifier: True for all weights; False for the convolutions alone, which are all that metrics use.
+        classifier: True for all weights; False for the convolutions alone, because metrics use no other weights.
     """
     with torch.device("meta"):
         network = BACKBONES[net](weights=None)
@@ -63,7 +63,7 @@ def backbone_weights(net: str, seed: int = 0, *, classifier: bool = False) -> di
 
 
 def write_inception(path: Path) -> None:
-    """Write Inception as pytorch-fid's file, or as NVIDIA's program if the path ends in `.pt`."""
+    """Write Inception in the format of pytorch-fid's file, or as NVIDIA's program if the path ends in `.pt`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = inception_weights()
     if path.suffix == ".pt":
@@ -85,7 +85,7 @@ class _Layers(nn.Module):
 
 
 def write_backbone(path: Path, net: str, *, classifier: bool) -> None:
-    """Write torchvision's file of VGG16 (`vgg`) or AlexNet (`alex`)."""
+    """Write VGG16 (`vgg`) or AlexNet (`alex`) in the format of torchvision's file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(backbone_weights(net, classifier=classifier), path)
 
@@ -93,7 +93,7 @@ def write_backbone(path: Path, net: str, *, classifier: bool) -> None:
 def write_clip(path: Path) -> None:
     """Write the image tower of OpenAI's CLIP ViT-B/32 as a TorchScript program in half precision.
 
-    OpenAI's file also contains the text tower, which no metric of this project uses.
+    OpenAI's file also contains the text tower. It is left out here, because a rehearsal does not compute `clip_prompt`.
     """
     import open_clip
     from open_clip.model import _build_vision_tower

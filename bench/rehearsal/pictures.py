@@ -1,7 +1,7 @@
-"""Data sets of artificial pictures, in the layouts of the real ones.
+"""Functions that write data sets of artificial pictures, in the layouts of the real data sets.
 
-A few different pictures of the sizes and file kinds that occur in the real data sets are written once. All further
-names are hard links to them, so that a data set can have as many files as the real one.
+Each function writes a few different pictures once, with sizes and file formats that occur in the real data set. All
+files of the data set are hard links to these pictures. A data set can therefore have as many files as the real one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Photograph(NamedTuple):
-    """The size of a picture in its file, and how the file is written."""
+    """The size of a picture in its file, and the format of the file."""
 
     width: int
     height: int
@@ -93,7 +93,7 @@ def write_imagenet_val(folder: Path, counts: Counts) -> None:
 def write_imagenet_flat(folder: Path, counts: Counts) -> None:
     """Write ImageNet's validation set as one folder.
 
-    The classes of the pictures are in a file like the ground truth file of ImageNet's development kit.
+    The classes of the pictures are in a file with the format of the ground truth file in ImageNet's development kit.
     """
     pool = _pool(folder, PHOTOGRAPHS)
     total = counts.classes * counts.per_class
@@ -167,7 +167,7 @@ def _synsets(counts: Counts) -> list[str]:
 
 
 def _pool(folder: Path, photographs: Sequence[Photograph]) -> list[Path]:
-    """Write pictures as hidden files, and return their paths."""
+    """Write pictures to a folder as hidden files, and return the paths of these files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index, one in enumerate(photographs):
@@ -191,14 +191,17 @@ def _pixels(width: int, height: int, index: int) -> Pixels:
 
 
 def _link(pool: list[Path], files: list[Path]) -> None:
-    """Create files as hard links to the pictures of a pool, and then remove the names in the pool.
+    """Create files as hard links to the pictures of a pool, and then delete the files of the pool.
 
-    If there are more files than pictures, the pictures are used again in the same order. If the file system has no hard
-    links, the pictures are copied.
+    If there are more files than pictures, the pictures are used again in the same order. If the file system cannot
+    create a hard link, the picture is copied.
 
     Args:
         pool: paths of the pictures, as `_pool` returns them.
         files: paths of the files to create.
+
+    Raises:
+        FileExistsError: a file to create already exists.
     """
     for source, file in zip(itertools.cycle(pool), files):
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
 """The Inception network of 2015, with which FID and the Inception Score are defined, arranged for fast inference.
 
 The architecture (Szegedy et al., "Rethinking the Inception architecture for computer vision", 2016) is that of the
-TensorFlow graph `inception-2015-12-05`. It has 1008 classes. Its average pools do not count the padding. Its last block
-has a maximum pool in place of an average pool. The tensors have the names of the port in mseitzer/pytorch-fid
-(inception.py). torch-fidelity publishes the same weight file.
+TensorFlow graph `inception-2015-12-05`. The network has 1008 classes. Its average pools do not count the padding. Its
+last block has a maximum pool in place of an average pool. The tensors have the names of the port in
+mseitzer/pytorch-fid (inception.py). torch-fidelity publishes the same weight file.
 
 For speed, three details differ from a plain port. They do not change the computed function:
 
@@ -71,7 +71,7 @@ Every other pool has a 1×1 convolution."""
 
 
 class InceptionNetwork(nn.Module):
-    """The network for images B×3×299×299 in [-1, 1]. It computes features B×2048.
+    """The Inception network, which computes features B×2048 of images B×3×299×299 in [-1, 1].
 
     The features are the means of the last feature map over all positions.
     """
@@ -83,8 +83,7 @@ class InceptionNetwork(nn.Module):
             tensors: tensors of the published file, on the CPU. The keys are the tensors' names in the file.
 
         Raises:
-            RuntimeError: a tensor is missing, is unknown or has the wrong shape; the message is that of
-                `load_state_dict`.
+            RuntimeError: a tensor is missing, is unknown or has the wrong shape. `load_state_dict` raises the error.
         """
         from torchvision.models import inception_v3  # imported here, because no other code of a run needs it
 
@@ -112,7 +111,7 @@ class InceptionNetwork(nn.Module):
         return features
 
     def logits(self, features: Tensor) -> Tensor:
-        """Return the logits B×1008 for features B×2048.
+        """Return the logits B×1008 that belong to features B×2048.
 
         The bias of the last layer is not added, because the Inception Score is computed without it.
         """
@@ -149,9 +148,9 @@ class _Parallel(nn.Module):
 
 
 class _Block(nn.Module):
-    """A block of the network: several branches and a pool, which all read the block's input.
+    """A block of the network. It has several branches and a pool, which all read the block's input.
 
-    Their outputs are concatenated along the channels. The pool's output is last.
+    The outputs of the branches and of the pool are concatenated along the channels. The pool's output is last.
     """
 
     def __init__(self, tensors: Tensors, name: str, branches: tuple[Branch, ...], pool: str) -> None:

@@ -1,10 +1,10 @@
 """Three ways to resize images for the Inception network, which takes 299×299 pixels.
 
-Packages that report FID resize in different ways, and this changes the FID. Each way is called a flavour. The
-functions can also resize to other numbers of pixels than 299.
+Packages that report FID resize images in different ways, and the choice changes the FID. Each way is called a flavour.
+The functions can also resize to a side of `side` pixels instead of 299.
 
-- `lama` is the way of LaMa's evaluation, which the paper uses for inpainting, and of pytorch-fid. The source is
-  advimman/lama at 786f593, saicinpainting/evaluation/losses/fid/inception.py.
+- `lama` is the way of pytorch-fid and of LaMa's evaluation. The paper uses LaMa's evaluation for inpainting. The source
+  is advimman/lama at 786f593, saicinpainting/evaluation/losses/fid/inception.py.
 - `torchfidelity` is the way of toshas/torch-fidelity at 0.4.0, interpolate_compat_tensorflow.py.
 - `clean` is the way of GaParmar/clean-fid at 0.1.35, resize.py (Parmar et al., "On aliased resizing and surprising
   subtleties in GAN evaluation", 2022).
@@ -38,7 +38,7 @@ def lama(image: Tensor, side: int = SIDE) -> Tensor:
 def torchfidelity(image: Tensor, side: int = SIDE) -> Tensor:
     """Resize images B×3×H×W uint8 to B×3×side×side float32 in [-1, 1).
 
-    The interpolation is bilinear like in TensorFlow 1 (`tensorflow_resize`), without antialiasing.
+    The interpolation is bilinear as in TensorFlow 1 (see `tensorflow_resize`), without antialiasing.
     """
     return (tensorflow_resize(image, side) - 128) / 128
 
@@ -46,8 +46,8 @@ def torchfidelity(image: Tensor, side: int = SIDE) -> Tensor:
 def clean(image: Tensor, side: int = SIDE) -> Tensor:
     """Resize images B×3×H×W uint8 to B×3×side×side float32 in [-1, 1), with Pillow's antialiased bicubic filter.
 
-    Each channel is resized as float numbers, and then clipped to the range of grey levels. Pillow works on the CPU. The
-    result is on the device of the images.
+    Each channel is resized as float numbers, and then clipped to [0, 255]. Pillow works on the CPU. The result is on
+    the device of the given images.
     """
     resized = np.empty((len(image), 3, side, side), np.float32)
     for index, channels in enumerate(image.cpu().numpy()):
@@ -59,11 +59,11 @@ def clean(image: Tensor, side: int = SIDE) -> Tensor:
 
 
 def tensorflow_resize(image: Tensor, side: int = SIDE) -> Tensor:
-    """Resize images B×C×H×W of any real type to B×C×side×side float32, bilinearly like TensorFlow 1.
+    """Resize images B×C×H×W of any real type to B×C×side×side float32, bilinearly as in TensorFlow 1.
 
     The range of values does not change. Row i of the output is interpolated at the position i · H / side, counted in
-    rows from the centre of the first input row. Columns are treated in the same way. A position after the centre of the
-    last row or column gets the value of the last row or column.
+    rows from the centre of the first input row. The same rule holds for columns, with W in place of H. A position after
+    the centre of the last row or column gets the value of the last row or column.
     """
     count, channels, height, width = image.shape
     above, below, down = _between(height, side, image.device)
@@ -76,7 +76,7 @@ def tensorflow_resize(image: Tensor, side: int = SIDE) -> Tensor:
 
 
 def _between(length: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Return where each output pixel lies between two input pixels, along one axis.
+    """Return the position of each output pixel between two input pixels, along one axis.
 
     Args:
         length: number of input pixels.
@@ -107,7 +107,7 @@ class Flavour:
     protocol: Mapping[str, str]
 
     def resize(self, side: int) -> str:
-        """Return the text with which a protocol describes this way of resizing, with `side` pixels in place of 299."""
+        """Return the text that describes this way of resizing in a protocol, with `side` pixels in place of 299."""
         return f"{self.protocol['resize'].removesuffix(str(SIDE))}{side}"
 
 

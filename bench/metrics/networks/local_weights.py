@@ -1,6 +1,6 @@
 """Functions that read weight files on this machine.
 
-Files with tensors are read without running any code from the file. A TorchScript file is a program, so it is loaded
+A file with tensors is read without running any code from it. A TorchScript file is a program. It is therefore loaded
 only if it has a known hash.
 """
 
@@ -26,7 +26,7 @@ the rest is cut."""
 
 
 def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
-    """Read a state dict, which contains tensors by their names, from a file. The tensors are on the CPU.
+    """Read a state dict from a file: a dictionary from the name of each tensor to the tensor, on the CPU.
 
     Args:
         path: path of a `.safetensors` file, or of a file that `torch.save` wrote. The latter must contain a state dict,
@@ -56,7 +56,7 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
 
 
 def misfit(path: Path, what: str, error: RuntimeError) -> BadInputError:
-    """Convert an error of `load_state_dict` into an error that names the file and the tensors that do not fit.
+    """Convert an error of `load_state_dict` into an error that names the file and some tensors that do not fit.
 
     Args:
         path: path of the weight file.
@@ -69,7 +69,7 @@ def misfit(path: Path, what: str, error: RuntimeError) -> BadInputError:
 
 
 def is_program(path: Path) -> bool:
-    """Return whether a file is a TorchScript archive."""
+    """Return True if a file is a TorchScript archive, and False for any other file."""
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -79,7 +79,7 @@ def is_program(path: Path) -> bool:
 def load_program(path: Path, what: str, sha256: str) -> Any:
     """Load a TorchScript module onto the CPU, in evaluation mode.
 
-    A TorchScript file is a program, which can run code when it is loaded. Therefore the file must have the known hash.
+    A TorchScript file is a program, which can run code when it is loaded. Therefore the file must have a known hash.
 
     Args:
         path: path of the file.

@@ -1,6 +1,6 @@
 """Winograd's fast 3×3 convolution, which needs only a quarter of the multiplications.
 
-It is used for inference in float32 on the CPU.
+This convolution is used for inference in float32 on the CPU.
 
 The algorithm F(4×4, 3×3) of Lavin and Gray, "Fast algorithms for convolutional neural networks" (2016), computes 4×4
 outputs from a tile of 6×6 inputs with 36 multiplications. A plain convolution needs 144. The rounding errors are two to
@@ -58,7 +58,7 @@ def convolve_relu(x: Tensor, kernel: Tensor, bias: Tensor, *, padding: int = 1) 
     """Convolve with stride 1, add the bias, and set negative values to zero.
 
     Args:
-        x: input B×C×H×W float32. The memory format channels_last is the fastest.
+        x: input B×C×H×W float32. The function is fastest if the input has the memory format channels_last.
         kernel: transformed kernel, as `kernel_of` returns it.
         bias: K values.
         padding: width of the border of zeros around the image, 0 or 1.

@@ -1,4 +1,4 @@
-"""Autoencoders of many latent spaces behind one interface, `Autoencoder`; `load_autoencoder` reads them."""
+"""Autoencoders of many latent spaces with the common interface `Autoencoder`, and the function that loads them."""
 
 from bench.models.autoencoders.autoencoder import Autoencoder, Latents, padded
 from bench.models.autoencoders.loading import load_autoencoder

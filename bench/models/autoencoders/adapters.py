@@ -1,4 +1,7 @@
-"""Adapters for the autoencoders of diffusers: one class for each kind of encoder and decoder."""
+"""Adapters, which make different classes of autoencoders usable through the interface `Autoencoder`.
+
+Each supported class of diffusers has an adapter. `OwnDecoder` is the adapter for this project's decoders.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ __all__ = [
 
 
 class OfDiffusers(Autoencoder):
-    """Base class of the adapters for diffusers. By default, `decoded` calls the network's own `decode`."""
+    """Base class of the adapters for diffusers. By default, `decoded` calls the network's method `decode`."""
 
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         sample: Tensor = self.network.decode(z).sample
@@ -38,7 +41,9 @@ class OfDiffusers(Autoencoder):
 
 
 class Normal(OfDiffusers):
-    """Adapter for diffusers' `AutoencoderKL`. The latents are the mean of its encoder's normal distribution."""
+    """Adapter for diffusers' `AutoencoderKL`. The latents are the mean of the normal distribution that the encoder
+    computes.
+    """
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -95,7 +100,8 @@ class Consistency(Normal):
 class Flux2(Normal):
     """Adapter for diffusers' `AutoencoderKLFlux2`.
 
-    The pipeline of FLUX.2 joins 2×2 positions of the latents, and normalises them by the statistics of a batch norm.
+    The pipeline of FLUX.2 joins the channels of each 2×2 positions of the latents. It then normalises the joined
+    channels with the running mean and variance of the network's batch normalisation.
     """
 
     @classmethod
@@ -114,7 +120,7 @@ class Flux2(Normal):
 class OneFrame(Normal):
     """Adapter for diffusers' `AutoencoderKLWan` and `AutoencoderKLQwenImage`, which encode videos.
 
-    A picture is a video of one frame. The decoders clamp pictures to [-1, 1].
+    The adapter passes a picture as a video of one frame. The decoders clamp pictures to [-1, 1].
     """
 
     @classmethod
@@ -136,7 +142,7 @@ class OneFrame(Normal):
 
 
 class DeepCompression(OfDiffusers):
-    """Adapter for diffusers' `AutoencoderDC`, whose encoder returns the latents themselves."""
+    """Adapter for diffusers' `AutoencoderDC`, whose encoder returns latents and not a distribution."""
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -151,8 +157,9 @@ class DeepCompression(OfDiffusers):
 class Tiny(OfDiffusers):
     """Adapter for diffusers' `AutoencoderTiny`, a small network that was trained to imitate another autoencoder.
 
-    The network encodes into the latents of the diffusion model. Its configuration does not name the space of these
-    latents, so the name must be given.
+    The network's latents have the scaling that the diffusion model uses. This class converts them from and to the
+    latents of the imitated autoencoder. The network's configuration does not name the space of the latents, so the
+    caller must name it.
     """
 
     imitates = True
@@ -176,7 +183,7 @@ class Tiny(OfDiffusers):
 class Quantised(OfDiffusers):
     """Adapter for diffusers' `VQModel`.
 
-    The decoder replaces each position of the latents by the nearest entry of a codebook.
+    The decoder replaces the vector at each position of the latents by the nearest entry of a codebook.
     """
 
     @classmethod
@@ -197,8 +204,8 @@ class Quantised(OfDiffusers):
 class Representation(OfDiffusers):
     """Adapter for diffusers' `AutoencoderRAE`, whose encoder is a network that was trained for recognition.
 
-    The network returns pictures of one size only. Its encoder resizes a picture of any other size without a message,
-    so this class refuses other sizes.
+    The network decodes to pictures of only one size. Its encoder would resize a picture of another size without a
+    message. Therefore this class refuses pictures of other sizes.
     """
 
     def __init__(self, network: Any, space: LatentSpace) -> None:
@@ -221,17 +228,19 @@ class Representation(OfDiffusers):
 
 
 class OwnDecoder(Autoencoder):
-    """A decoder of this project, behind the encoder whose latents it decodes."""
+    """A decoder of this project, together with an encoder that computes the latents for this decoder."""
 
     def __init__(self, network: Decoder, of: Autoencoder) -> None:
-        """Set the decoder and the autoencoder to which the encoder belongs.
+        """Set the decoder, and the autoencoder whose encoder is used.
 
         Args:
             network: the decoder.
-            of: an autoencoder of diffusers with the same latents. Its `post_quant_conv` is applied before the decoder.
+            of: an autoencoder of diffusers with the same latents. If it has a `post_quant_conv`, this layer is applied
+                to the latents before the decoder.
 
         Raises:
-            BadInputError: the decoder expects latents with another number of channels or another factor.
+            BadInputError: the decoder expects another number of channels or another factor than the latents of `of`
+                have.
         """
         super().__init__(network, of.space)
         self.of, self.conditioned = of, network.config.conditioned

@@ -19,21 +19,27 @@ __all__ = ["Autoencoder", "Latents", "padded"]
 
 @dataclass(frozen=True, eq=False)
 class Latents:
-    """Latents together with the space to which they belong, so that no decoder of another space gets them."""
+    """Latents together with the space to which they belong.
+
+    `Autoencoder.decode` compares the spaces, so that it never decodes latents of another space.
+    """
 
     values: Tensor
     """Latents B×C×h×w of the space's encoder, without any scaling and before `post_quant_conv`."""
     space: LatentSpace
 
     def for_diffusion(self) -> Tensor:
-        """Return the latents as a diffusion model of the space sees them."""
+        """Return the latents with the scaling that diffusion models of this space use, as `LatentSpace.to_diffusion`
+        does.
+        """
         return self.space.to_diffusion(self.values)
 
 
 class Autoencoder(nn.Module, ABC):
-    """An encoder and a decoder of one latent space, with the network of diffusers that computes them.
+    """An encoder and a decoder of one latent space, which a network of diffusers or of this project computes.
 
-    A subclass overrides `encoded` and `decoded`. Weights are fixed, and no method records gradients.
+    A subclass overrides `space_of`, `encoded` and `decoded`. The weights are fixed. `encode` and `decode` record no
+    gradients.
     """
 
     conditioned: bool = False
@@ -53,7 +59,7 @@ class Autoencoder(nn.Module, ABC):
     @classmethod
     @abstractmethod
     def space_of(cls, network: Any) -> LatentSpace:
-        """Return the sizes and the convention of a network's latents, as its configuration has them, without a name."""
+        """Return the latent space that the network's settings describe, with an empty name."""
 
     @property
     def divisor(self) -> int:
@@ -62,20 +68,23 @@ class Autoencoder(nn.Module, ABC):
 
     @property
     def precision(self) -> str:
-        """Number type in which the network should compute: `float32` if its configuration asks for it on half
-        precision hardware (`force_upcast`), and otherwise `any`.
+        """Number type in which the network should compute: `float32` or `any`.
+
+        The value is `float32` if the network's configuration sets `force_upcast`, because such a network needs float32.
+        Otherwise the value is `any`.
         """
         return "float32" if getattr(getattr(self.network, "config", None), "force_upcast", False) else "any"
 
     @torch.no_grad()
     def encode(self, image: Tensor) -> Latents:
-        """Encode pictures, without noise: the result is the mean of the posterior if there is one.
+        """Encode pictures without random noise. If the encoder computes a posterior, its mean is used.
 
         Args:
-            image: B×3×H×W in [-1, 1]; both sides are multiples of `divisor`.
+            image: pictures B×3×H×W in [-1, 1]. H and W are multiples of `divisor`. If `side` is not None, both are
+                equal to `side`.
 
         Raises:
-            BadInputError: a side does not fit.
+            BadInputError: `image` has a wrong type or shape.
         """
         self._check_pictures(image)
         return Latents(self.encoded(image), self.space)
@@ -89,16 +98,18 @@ class Autoencoder(nn.Module, ABC):
         *,
         seeds: Sequence[int] = (),
     ) -> Tensor:
-        """Decode latents of this space into pictures B×3×H×W, roughly in [-1, 1].
+        """Decode latents into pictures B×3×H×W, roughly in [-1, 1].
 
         Args:
-            z: latents of this space.
-            image: true pictures B×3×H×W in [-1, 1], for a decoder that is `conditioned`; others do not use them.
-            mask: B×1×H×W, 1 = hole, likewise.
-            seeds: seed of each item, for a decoder that is `stochastic`.
+            z: latents of this autoencoder's space.
+            image: true pictures B×3×H×W in [-1, 1]; None if no pixel is known. Only a decoder that is `conditioned`
+                uses them.
+            mask: masks B×1×H×W, 1 = hole; None if `image` is None. Only a decoder that is `conditioned` uses them.
+            seeds: one seed for each item. Only a decoder that is `stochastic` uses and requires them.
 
         Raises:
-            BadInputError: the latents are of another space; or an argument that the decoder needs is missing.
+            BadInputError: the latents belong to another space; an argument that the decoder uses has a wrong type or
+                shape; only one of `image` and `mask` is given; or there is not one seed for each item.
         """
         self._check_latents(z, image, mask)
         if self.stochastic and len(seeds) != len(z.values):
@@ -107,11 +118,11 @@ class Autoencoder(nn.Module, ABC):
 
     @abstractmethod
     def encoded(self, image: Tensor) -> Tensor:
-        """Return the latents B×C×h×w of pictures whose sides fit, unscaled and before `post_quant_conv`."""
+        """Return the latents B×C×h×w of pictures that `encode` has checked, unscaled and before `post_quant_conv`."""
 
     @abstractmethod
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        """Return the pictures of latents of this space, with the arguments of `decode`, which are checked."""
+        """Return the pictures B×3×H×W of latents `z`. `decode` has checked the arguments."""
 
     def _check_pictures(self, image: Tensor) -> None:
         _check_tensor("pictures", image, (None, 3, None, None))
@@ -140,7 +151,12 @@ class Autoencoder(nn.Module, ABC):
 
 
 def _check_tensor(name: str, found: object, shape: tuple[int | None, ...]) -> None:
-    """Require a float32, float16 or bfloat16 tensor of a shape, in which None allows any size above 0.
+    """Require that an object is a float32, float16 or bfloat16 tensor with a given shape.
+
+    Args:
+        name: name of the object in messages.
+        found: the object.
+        shape: expected sizes. None allows any size above 0.
 
     Raises:
         BadInputError: the object is not such a tensor.
@@ -157,17 +173,17 @@ def _check_tensor(name: str, found: object, shape: tuple[int | None, ...]) -> No
 
 
 def padded(image: Tensor, divisor: int) -> Tensor:
-    """Extend pictures to the right and below by reflection, so that their sides become multiples of a number.
+    """Extend pictures to the right and below by reflection, so that both sides become multiples of `divisor`.
 
-    Cut the decoded pictures back with `[..., :H, :W]`. This belongs to the protocol of a measurement, because a
-    decoder sees the reflected pixels.
+    Crop the decoded pictures with `[..., :H, :W]` afterwards. The padding belongs to the protocol of a metric, because
+    the decoder sees the reflected pixels.
 
     Args:
-        image: B×3×H×W.
+        image: pictures B×3×H×W.
         divisor: number by which both sides are divisible afterwards.
 
     Raises:
-        BadInputError: the pictures are so small that there is not enough to reflect.
+        BadInputError: a side of the pictures is too short for the reflection.
     """
     height, width = image.shape[-2:]
     below, right = -height % divisor, -width % divisor

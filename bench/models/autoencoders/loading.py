@@ -1,4 +1,4 @@
-"""Loading of autoencoders: the class that a folder names decides which adapter reads it."""
+"""Functions that load autoencoders from folders. The class that a folder's `config.json` names selects the adapter."""
 
 from __future__ import annotations
 
@@ -27,20 +27,24 @@ __all__ = ["load_autoencoder"]
 
 
 def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> Autoencoder:
-    """Read an autoencoder in float32.
+    """Load an autoencoder in float32.
+
+    An autoencoder of diffusers is also tested: it must encode and decode one small picture.
 
     Args:
         path: a folder that diffusers wrote for one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`; or
-            a decoder that `save_decoder` wrote in the layout `own`.
-        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose latents it decodes; None for
-            all other classes, which have an encoder.
-        space: name of its latent space. Without a name, the space is the known one with the same sizes and scaling;
-            if there is none, a name is made from the encoder's weights. An `AutoencoderTiny` needs one of the names
-            in `bench.models.autoencoders.space.KNOWN`.
+            a folder that `save_decoder` wrote in the layout `own`.
+        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose encoder is used. None for all
+            other classes, because their folders contain an encoder.
+        space: name of the latent space. If the name is a key of `bench.models.autoencoders.space.KNOWN`, the sizes and
+            the scaling must fit this known space. If the name is empty, the name of a known space that fits is used. If
+            no known space fits, a name is made from the encoder's weights. Any other name is used without a check. An
+            `AutoencoderTiny` needs a key of `KNOWN`.
 
     Raises:
-        BadInputError: the folder has no `config.json`, or its class is unknown; weights are missing, do not fit or
-            contain NaN; the space is unknown or does not fit; or the argument `encoder` is missing or not needed.
+        BadInputError: the folder has no `config.json`, or its class is unknown; weights are missing, do not fit, or
+            contain NaN or infinite values; the network cannot encode and decode a picture; the space is unknown or does
+            not fit; or the argument `encoder` is missing or not needed.
     """
     path = Path(path)
     kind = str(network_settings(path).get("_class_name"))
@@ -102,10 +106,13 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
 
 
 def _require_whole_shards(path: Path) -> None:
-    """Require that every file of a divided network has the tensors that the index names.
+    """Require that each weight file contains the tensors that an index assigns to it.
+
+    A folder has an index only if the weights are divided into several files. If a tensor were missing, diffusers would
+    use arbitrary content of the memory instead.
 
     Raises:
-        BadInputError: a file lacks a tensor. Diffusers would use whatever is in the memory in its place.
+        BadInputError: a weight file is missing or damaged, or lacks a tensor.
     """
     for index in path.glob("*.index.json"):
         stored: dict[str, set[str]] = {}
@@ -120,7 +127,7 @@ def _require_working(autoencoder: Autoencoder, config: Path) -> None:
     """Encode and decode one small picture, and require finite values in the expected shapes.
 
     Raises:
-        BadInputError: the shapes or the values are wrong.
+        BadInputError: a shape is wrong, or a value is NaN or infinite.
     """
     space, side = autoencoder.space, autoencoder.side or 2 * autoencoder.divisor
     z = autoencoder.encode(torch.zeros(1, 3, side, side))
@@ -143,10 +150,17 @@ def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> LatentSpace:
-    """Return the latent space of a network under its name.
+    """Return the latent space of a network, with its name.
+
+    Args:
+        adapter: adapter of the network.
+        network: network of diffusers.
+        name: argument `space` of `load_autoencoder`.
+        path: folder of the network, for messages.
 
     Raises:
-        BadInputError: the network needs a known name, or its latents have other sizes than those of the named space.
+        BadInputError: the network needs a known name; the latents have other sizes or another scaling than the named
+            space; or the scaling is invalid.
     """
     own = adapter.space_of(network)
     _require_valid(own, path)
@@ -172,10 +186,11 @@ def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> L
 
 
 def _require_valid(space: LatentSpace, path: Path) -> None:
-    """Require that the numbers by which latents are scaled are usable.
+    """Require that the numbers that scale latents are usable.
 
     Raises:
-        BadInputError: a number is missing, not finite, or 0 where that has no meaning; or there are too few of them.
+        BadInputError: a number is not finite; the factor is 0; a standard deviation is not above 0; or the number of
+            means or standard deviations differs from `channels` times `patch` squared.
     """
     place, count = path / "config.json", space.channels * space.patch**2
     for key, number in (("scaling_factor", space.scale), ("shift_factor", space.shift)):

@@ -1,4 +1,4 @@
-"""Latent spaces: how an encoder's latents become the latents that a diffusion model sees, and names of known spaces."""
+"""Latent spaces: the conversion of an encoder's latents to the latents of a diffusion model, and the known spaces."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Numbers = tuple[float, ...]
 
 @dataclass(frozen=True)
 class LatentSpace:
-    """The latents of one encoder, and the convention by which its diffusion models scale them.
+    """The latents of one encoder, and the convention by which diffusion models scale these latents.
 
     Two decoders may get the same latents only if their spaces have the same name. Equal shapes do not suffice: the
-    spaces of Stable Diffusion 1 and of SDXL have the same shape, but each of their decoders fails on the latents of the
-    other.
+    spaces of Stable Diffusion 1 and of SDXL have latents of the same shape, but the decoder of one space fails on the
+    latents of the other space.
     """
 
     name: str
@@ -47,13 +47,13 @@ class LatentSpace:
         return self.factor * self.patch
 
     def to_diffusion(self, z: Tensor) -> Tensor:
-        """Convert an encoder's latents to those that a diffusion model of this space sees.
+        """Convert an encoder's latents to the latents that a diffusion model of this space uses.
 
         Args:
             z: latents B×C×h×w of the encoder, unscaled and before `post_quant_conv`.
 
         Returns:
-            B×(C·p²)×(h/p)×(w/p) latents, for a patch of side p.
+            Latents B×(C·p²)×(h/p)×(w/p), where p is `patch`.
         """
         joined = torch.pixel_unshuffle(z, self.patch) if self.patch > 1 else z
         return (joined - self.shift - _by_channel(self.mean, joined, 0.0)) * (
@@ -61,14 +61,17 @@ class LatentSpace:
         )
 
     def from_diffusion(self, latents: Tensor) -> Tensor:
-        """Convert a diffusion model's latents to those of the encoder. This is the inverse of `to_diffusion`."""
+        """Convert a diffusion model's latents to the latents of the encoder. This is the inverse of `to_diffusion`."""
         ratio = _by_channel(self.deviation, latents, 1.0) / self.scale
         joined = latents * ratio + _by_channel(self.mean, latents, 0.0) + self.shift
         return torch.pixel_shuffle(joined, self.patch) if self.patch > 1 else joined
 
 
 def _by_channel(numbers: Numbers, like: Tensor, default: float) -> Tensor:
-    """Return one number for each channel, 1×C×1×1; a single default if there are none."""
+    """Return `numbers` as a tensor 1×C×1×1. If `numbers` is empty, return `default` as a tensor 1×1×1×1.
+
+    The result has the type and the device of `like`.
+    """
     return torch.tensor(numbers or (default,), dtype=like.dtype, device=like.device).view(1, -1, 1, 1)
 
 
@@ -102,10 +105,10 @@ KNOWN: Mapping[str, LatentSpace] = {
 
 
 def known_name(space: LatentSpace) -> str:
-    """Return the name of the known space that has the sizes and the convention of a space; "" if there is none.
+    """Return the name of the space in `KNOWN` that has the same sizes and the same scaling as `space`.
 
-    The name of the given space is not used. Numbers that differ by less than 1e-4 count as equal, because published
-    configurations round them differently.
+    Return "" if no known space fits. The name of `space` itself is not used. Numbers that differ by less than 1e-4
+    count as equal, because published configurations round them differently.
     """
     return next((name for name, known in KNOWN.items() if _alike(space, known)), "")
 
