@@ -1,4 +1,4 @@
-"""A table as typed data. It has the paper's rows and columns, with measured values and the paper's printed values."""
+"""A table as typed data: its rows and columns, the measured values, and the values that the paper prints."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Metric:
     """Whether tables also show the value of the reference row divided by the value of each row."""
 
     def heading(self, features: str = "") -> str:
-        """Return the title with the unit, and with the name of the feature network if the metric uses one.
+        """Return the title, the name of the feature network and the unit, as one text.
+
+        The name is left out if the metric does not depend on a feature network. The unit is left out if it is empty.
 
         Args:
             features: name of the feature network; empty to leave it out.
@@ -119,8 +121,8 @@ def style_of(metric: str, styles: Styles = METRICS) -> Metric | None:
     """Return the style of a metric; None if the metric is unknown.
 
     Args:
-        metric: full name of the metric. If it ends with a variant or a range of mask areas, this ending is added to the
-            title of the returned style.
+        metric: full name of the metric. If it ends with a variant or a bin of mask area, the title of the returned
+            style ends with a description of this variant or bin.
         styles: styles by the name of the metric without such an ending.
     """
     name = MetricName.parse(metric)
@@ -205,7 +207,7 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """Text that names the table and its content; for a table of the paper also its number and its profile."""
+        """Title of the table. For a table of the paper, the table's number and the run's profile precede the title."""
         return self.title if self.number is None else f"Table {self.number}, profile {self.profile}: {self.title}"
 
     def is_foreign(self, row: TableRow) -> bool:
@@ -293,7 +295,7 @@ class TableDesign:
 
     @property
     def profile_shown(self) -> str:
-        """Name of the profile, followed by the overrides that change the paper's table."""
+        """Name of the profile. If overrides change the paper's table, they follow the name in parentheses."""
         return f"{self.profile}, custom ({', '.join(self.custom)})" if self.custom else self.profile
 
 
@@ -327,7 +329,7 @@ def build_table(
         origins: for the key of a measured row, the origin of its images; see `TableRow.origin`. Images of rows without
             an origin count as made by this project's code.
         notes: notes below the table, the most important first.
-        findings: verdicts, effects and best rows; None if there are none.
+        findings: verdicts, effects and best rows; None for a table that shows none of these.
     """
     spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
     found = findings or Findings()
@@ -380,10 +382,10 @@ def build_table(
 def best_rows(spec: TableSpec, comparisons: Comparisons, styles: Styles = METRICS) -> dict[str, str]:
     """Return the key of the best row for each metric. The keys of the result are the names of the metrics.
 
-    The metrics are those of the columns, and their variants `hole_only`. A row is the best one if it is significantly
-    better than every other measured row of the main table. A metric without such a row is left out. Rows whose images
-    were made elsewhere are candidates as well, because the run measures all rows on the same items with the same
-    protocol. Printed numbers, and rows of a separate table, are not candidates.
+    The metrics are those in `spec.columns`, and the variant `hole_only` of each. A row is the best one if it is
+    significantly better than every other measured row of the main table. A metric without such a row is left out. Rows
+    whose images were made by another program are candidates as well, because the run measures all rows on the same
+    items with the same protocol. Printed numbers, and rows of a separate table, are not candidates.
 
     Args:
         spec: specification of the table.

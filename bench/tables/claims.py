@@ -101,9 +101,9 @@ class Claim:
 def all_claims() -> tuple[Claim, ...]:
     """Return all statements of `claims.yaml` in the order of the file.
 
-    An entry on a size that also has an `order` becomes two statements. One is on the order, which every run can decide.
-    The other is on the size, and its id ends with `.size`. Statements on Tables 7 and 8 are not included; they are in
-    `bench.tables.architecture`.
+    An entry on a size that also has an `order` becomes two statements. The first statement is on the order of the rows,
+    and a run of any profile can decide it. The second statement is on the size, and its id ends with `.size`.
+    Statements on Tables 7 and 8 are not included; they are in `bench.tables.architecture`.
     """
     data = read_own_yaml(Path(__file__).with_suffix(".yaml"))
     return tuple(claim for node in data["claims"] for claim in _claims(dict(node), data["digits_margin"]))

@@ -6,11 +6,11 @@ comparisons together. Each metric has four families:
 1. each row of the paper's table, compared with the reference row;
 2. each row that the paper's table does not have (a control, a row of the error budget, or a further method), compared
    with the reference row;
-3. further pairs of rows that the paper's statements compare;
-4. further pairs of rows that the checks of this project compare.
+3. further pairs of rows that the paper's statements on an order compare;
+4. further pairs of rows that this project's checks on an order compare.
 
-A pair of rows belongs only to the first family that contains it. Thus it has one adjusted p-value for each metric, and
-every table and every verdict shows this p-value.
+A pair of rows belongs only to the first family that contains it. Thus each pair has one adjusted p-value for each
+metric, and all tables and all verdicts on an order use this p-value.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Comparisons:
     def p_value(self, comparison: Comparison) -> float | None:
         """Return the two-sided p-value of a comparison, adjusted by Holm's method within its family.
 
-        The result is None if the pair of rows belongs to no family, or if its difference cannot be computed.
+        The result is None if the pair of rows belongs to no family, or if the difference of the two rows cannot be
+        computed.
         """
         return self._adjusted.get(_pair(comparison))
 
@@ -78,7 +79,7 @@ class Comparisons:
         """Return the row of the main table that is significantly better than every other row of the main table.
 
         The result is None if there is no such row at the 95 % level. It is also None if fewer than two rows have a
-        value, if a difference cannot be computed, or if a difference has too few effective sources. Pairs of rows that
+        value, or if the difference from any other row is unknown or has too few effective sources. Pairs of rows that
         belong to no family form one further family here, in which their p-values are adjusted together.
 
         Args:
@@ -108,9 +109,9 @@ class Comparisons:
     def compared(self, claim: Claim) -> list[Comparison]:
         """Return the comparisons that a statement makes, on each of its metrics.
 
-        If the statement has no value for `against`, it lists the pairs of rows itself. Otherwise its `row` is compared
-        with every other measured row of a table. This is the paper's table if `against` is `paper`, and the main table
-        if `against` is `measured`.
+        A statement without a value for `against` lists the pairs of rows itself. Otherwise, the `row` of the statement
+        is compared with all other measured rows of one table. If `against` is `paper`, this is the paper's table. If
+        `against` is `measured`, this is the main table.
         """
         if not claim.against:
             return claim.comparisons
@@ -122,8 +123,8 @@ class Comparisons:
     def table(self) -> dict[str, dict[str, Measurement]]:
         """Return all measurements. The first key is the row, and the second key is the full name of the metric.
 
-        If there is a reference row, a measurement also contains its difference from that row and the adjusted p-value
-        of this difference, as far as they are known.
+        If there is a reference row, the measurements of all other rows also contain the difference from the reference
+        row and the adjusted p-value of this difference. If the difference is unknown, both are None.
         """
         table = self.summary.table(self.rows.reference)
         reference = self.rows.reference

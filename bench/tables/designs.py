@@ -1,20 +1,21 @@
 """Differences between designs of decoders, estimated from several trainings of each design.
 
-A difference between two rows of a run is a difference between two trained networks. With other training seeds, the same
-two designs give other networks. Therefore the difference between the designs is estimated by the mean over the seeds. A
-network that this project did not train, such as the pipeline's decoder, is the same for every seed.
+A difference between two rows of a run is a difference between two trained networks. If the same two designs are trained
+with other seeds, the result is two other networks. Therefore each design is represented by its mean over the training
+seeds. A network that this project did not train, such as the pipeline's decoder, is the same for every seed.
 
 The variance of this estimate has two parts. One part comes from the items, which are the same for all seeds. The other
 part comes from the seeds of each design. One network can make several rows, such as a decoder with and without the
 mask. These rows vary together, so their weighted sum is computed for each seed. If there are several designs, the
-degrees of freedom of the second part follow from the formula of Welch and Satterthwaite (Welch, "The generalization of
-'Student's' problem when several different population variances are involved", 1947).
+degrees of freedom of the second part follow from the formula of Welch and Satterthwaite. It is from Welch, "The
+generalization of 'Student's' problem when several different population variances are involved", 1947.
 
 The 95 % interval combines two intervals: the interval over the items, and Student's interval over the seeds. On each
-side, let a be the distance from the value to the end of the first interval, and b that distance for the second one. The
-distance for the combined interval is √(a² + b²), by the method of variance estimates recovery (Zou and Donner,
-"Construction of confidence limits about effect measures: a general approach", 2008). Thus the combined interval keeps
-the skewness and the degrees of freedom of the interval over the items, and it is never shorter than that interval.
+side, let a be the distance from the value to the end of the interval over the items, and let b be the distance from the
+value to the end of the interval over the seeds. The distance for the combined interval is √(a² + b²). This is the
+method of variance estimates recovery (Zou and Donner, "Construction of confidence limits about effect measures: a
+general approach", 2008). Thus the combined interval is skewed if the interval over the items is skewed, and it is never
+shorter than the interval over the items.
 """
 
 from __future__ import annotations
@@ -93,7 +94,8 @@ def design_difference(
 ) -> DesignDifference | NotAvailable:
     """Estimate a weighted sum of the values of designs, such as a difference between two designs.
 
-    If this is not possible, the result is the reason for this.
+    If the sum cannot be estimated, the result is the reason, for example that a design has fewer than `FEWEST_SEEDS`
+    trainings.
 
     Args:
         weights: weight of each row in the sum, such as 1 and -1 for a difference. The keys are the rows.
@@ -150,10 +152,10 @@ def _over_seeds(sums: Sequence[Sequence[float]]) -> tuple[float, float]:
 def _by_seed(rows: Sequence[Mapping[int, float]]) -> list[float]:
     """Add up the values of one design's rows, separately for each training seed.
 
-    A seed is left out if a row has no value for it.
+    A seed is left out if one of the rows has no value for this seed.
 
     Args:
-        rows: for each row, its weighted values. The keys are the training seeds.
+        rows: weighted values of each row. The keys are the training seeds.
     """
     shared = [seed for seed in rows[0] if all(seed in row for row in rows)]
     return [sum(row[seed] for row in rows) for seed in shared]

@@ -1,7 +1,7 @@
 """The effects of a decoder's branch, size and training on a metric.
 
-Each effect is a weighted sum of rows, such as `large_mask` minus `large_nomask`. It is computed for the measured
-networks, and for their designs over several trainings.
+Each effect is a weighted sum of the values of rows, such as the value of `large_mask` minus the value of
+`large_nomask`. It is computed for the measured networks, and for their designs over several trainings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Effect:
 
 
 def effects_of(summary: Summary, metric: str, seeds: TrainingSeeds) -> list[Effect]:
-    """Return all effects on a metric; an effect whose rows were not measured contains the reason instead of a value.
+    """Return all effects on a metric. An effect that cannot be computed contains the reason instead of a value.
 
     Args:
         summary: measured values of the run.

@@ -20,12 +20,13 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
     """Judge whether two rows are equal within the margin, by two one-sided tests.
 
     The method is from Schuirmann, "A comparison of the two one-sided tests procedure and the power approach", 1987. The
-    rows are equal if the 95 % interval of their difference lies between -margin and +margin. Each of the two tests thus
-    has a level of 2.5 %. (The usual procedure takes a 90 % interval, for a level of 5 %.)
+    rows are equal if the 95 % interval of their difference lies between -margin and +margin. They are not equal if the
+    whole interval lies outside this range. Otherwise the judgement is "inconclusive". Each of the two tests thus has a
+    level of 2.5 %. (The usual procedure takes a 90 % interval, for a level of 5 %.)
 
-    Statements on an order also compare rows on this metric in this run. If the margin is larger than half of the
-    smallest significant difference in these comparisons, the result is "not tested", because such a margin would treat
-    a real difference as equality.
+    Too large a margin would treat a real difference as equality. Therefore the margin is compared with the significant
+    differences on the same metric that the run's statements on an order contain. If the margin is larger than half of
+    the smallest of these differences, the judgement is "not tested".
     """
     found = run.comparisons.difference(comparison)
     if isinstance(found, NotAvailable):
@@ -46,8 +47,9 @@ def equal(run: JudgedRun, claim: Claim, comparison: Comparison) -> Judgement:
 def margin_of(run: JudgedRun, claim: Claim, comparison: Comparison) -> float:
     """Return the largest difference at which two rows count as equal, in the unit of the metric.
 
-    On the paper's profile this is the statement's `margin`, if it has one for this metric. Otherwise it is the
-    statement's `margin_share` times the absolute value of the comparison's second row, which must have a value.
+    In a run with the scope `paper`, this is the statement's `margin` for the metric, if the statement has such a
+    margin. In all other cases, the result is the statement's `margin_share` times the absolute value of the metric for
+    the comparison's second row. This row must have a value.
     """
     metric = comparison.metric
     if run.is_paper and metric in claim.margin:
@@ -60,8 +62,8 @@ def margin_of(run: JudgedRun, claim: Claim, comparison: Comparison) -> float:
 def _smallest_decided(run: JudgedRun, metric: str) -> tuple[Comparison, Difference] | None:
     """Return the comparison with the smallest significant difference on `metric`, and this difference.
 
-    Only comparisons of the run's statements on an order count, and only if the difference has enough effective sources.
-    The result is None if none of these differences is significant.
+    Only comparisons of the run's statements on an order count. Differences with too few effective sources do not count.
+    The result is None if no difference that counts is significant.
     """
     decided = []
     for claim in run.claims:

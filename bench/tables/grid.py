@@ -1,4 +1,4 @@
-"""Tables of texts, and their output as Markdown, as HTML and on the terminal. `bench.tables.latex` writes LaTeX."""
+"""Tables of text, and their output as Markdown, as HTML and on the terminal. `bench.tables.latex` writes LaTeX."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def print_grid(grid: Grid, title: str, console: Console) -> None:
 
 
 def _on_lines(text: str) -> str:
-    """Return the text of a number with its line breaks preserved; `one_line` is applied to each line."""
+    """Return the text of a number after `one_line` was applied to each line. The line breaks are preserved."""
     head = " " if text.startswith(" ") else ""
     return head + "\n".join(one_line(line) for line in text.split("\n"))
 
@@ -184,8 +184,8 @@ def _on_lines(text: str) -> str:
 def _widths(grid: Grid, width: int) -> list[int]:
     """Return the width in characters of each column that fits, starting from the left.
 
-    Each column first gets its smallest width. The remaining room is then given to the columns from the left, until none
-    of their texts is folded.
+    The first two columns are always included. Each column first gets its smallest width. The remaining room then widens
+    the columns one after another, starting from the left. No column becomes wider than its longest text or heading.
 
     Args:
         grid: grid.

@@ -1,8 +1,8 @@
 """The choice of the metric that a run shows as `Pre_error`, the error over known pixels.
 
-The error depends on how the values of an image are converted to 8 bits when the image is saved. A `Reading` stands for
-one way to convert them. It names the three metrics that belong to this way: the mean error, the sum of the errors, and
-the error of a perfect decoder. There are two readings:
+The error depends on how the values of an image are converted to 8 bits when the image is saved. For one conversion, a
+`Reading` contains the names of three metrics: the mean error, the sum of the errors, and the error of a perfect
+decoder. There are two readings:
 
 - `RELEASED`: the error is measured on the image that the paper's released scripts would save
   (`bench.metrics.known_region.released_uint8`). A run uses this reading if its profile names it and the decoders run
@@ -27,7 +27,7 @@ __all__ = ["RELEASED", "TRUNCATED", "Reading", "headline_error", "headline_readi
 
 @dataclass(frozen=True)
 class Reading:
-    """The names of the metrics that belong to one way of saving an image."""
+    """The names of the three metrics for one conversion of images to 8 bits."""
 
     error: str
     """Name of the metric that is the mean squared error over known pixels."""
@@ -39,7 +39,7 @@ class Reading:
     def named(self, metric: str) -> str:
         """Return the name that a metric of the reading `TRUNCATED` has in this reading.
 
-        Any other name is returned unchanged.
+        The name of any other metric is returned unchanged.
         """
         names = {TRUNCATED.error: self.error, TRUNCATED.total: self.total, TRUNCATED.floor: self.floor}
         return names.get(metric, metric)
@@ -64,7 +64,7 @@ def headline_reading(profile: Profile, device: torch.device) -> Reading:
         The reading that the profile names, if the decoders run under autocast on a GPU; otherwise `TRUNCATED`.
 
     Raises:
-        BadInputError: the profile's `error` is not the error of a reading.
+        BadInputError: the profile's `error` is not the `error` of `TRUNCATED` or `RELEASED`.
     """
     if profile.error not in READINGS:
         raise BadInputError(
@@ -81,9 +81,9 @@ def headline_error(profile: Profile, device: torch.device) -> str:
 
 
 def in_reading(spec: TableSpec, reading: Reading) -> TableSpec:
-    """Return a copy of a table's specification in which the metrics of `reading` and `TRUNCATED` have changed places.
+    """Return a copy of a table's specification in which the metrics of `reading` and of `TRUNCATED` are exchanged.
 
-    Only the error and the sum of the errors change places. Thus the main table shows the metrics of the run's reading.
+    Only the error and the sum of the errors are exchanged. Thus the main table shows the metrics of the run's reading.
 
     Args:
         spec: specification of the table, with the metrics of `TRUNCATED` in the main table.

@@ -1,4 +1,4 @@
-"""The data of one run by which statements are judged, and functions that format the numbers in the evidence."""
+"""The data with which statements on one run are judged, and functions that format the numbers in the evidence."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class JudgedRun:
 
     @cached_property
     def claims(self) -> list[Claim]:
-        """Claims that the run of this table decides. Claims on known pixels use the metric that `error` names."""
+        """Statements that the run of this table decides. The metric that `error` names replaces `pre_error` in them."""
         found = [claim for claim in all_claims() if claim.where == "run" and claim.run == self.number]
         return [_by_reading(claim, self.error) for claim in found]
 
@@ -59,7 +59,7 @@ class JudgedRun:
         return Comparisons(self.summary, self.rows, self.claims)
 
     def named(self, claim: Claim) -> str:
-        """Return the labels of the rows with which a claim compares its own row, as one text.
+        """Return, as one text, the labels of the rows with which a statement compares the row that should be better.
 
         The text is `none` if there are no such rows.
         """
@@ -67,7 +67,7 @@ class JudgedRun:
         return ", ".join(self.rows.label(row) for row in others) or "none"
 
     def with_recipes(self, claim: Claim, judgement: Judgement) -> Judgement:
-        """Add to a judgement's evidence how many training recipes were tried for each compared row.
+        """Return a judgement whose evidence also says how many training recipes were tried for each compared row.
 
         The judgement is returned unchanged if all known numbers are equal, or if the statement does not compare
         designs.
@@ -81,7 +81,7 @@ class JudgedRun:
 
 
 def _by_reading(claim: Claim, error: str) -> Claim:
-    """Return a statement in which the metric `error` replaces the metric `pre_error`."""
+    """Return a copy of a statement in which the metric that `error` names replaces `pre_error`."""
     if error == ERROR or ERROR not in claim.metrics:
         return claim
 
@@ -127,10 +127,10 @@ def three(value: float, low: float, high: float, *bounds: float) -> str:
 
 
 def digits_beside(numbers: Sequence[float], bounds: Sequence[float]) -> int:
-    """Return the smallest number of significant digits, from 3 to 17, at which rounding hides no comparison.
+    """Return the smallest number of significant digits, from 3 to 17, at which rounding moves no number across a bound.
 
-    Rounding to this many digits moves no number to another side of a bound. Each number stays above the bound, equal to
-    it, or below it, as it was before rounding.
+    A number that is above a bound stays above the bound after rounding. A number that is below a bound stays below the
+    bound, and a number that is equal to a bound stays equal.
 
     Args:
         numbers: numbers that are shown.

@@ -1,7 +1,8 @@
 """Judging of the statements in `claims.yaml`, by the numbers of one run or of two runs.
 
-`judge` judges all statements on a table. The modules `orders`, `sizes` and `equality` each judge one kind of statement;
-`sizes` also judges statements on printed digits. All three modules take their numbers from a `JudgedRun`.
+`judge` judges all statements on a table. It calls three modules, which take their numbers from a `JudgedRun`: `orders`
+judges statements on an order, `equality` judges statements on an equality, and `sizes` judges statements on a size or
+on printed digits.
 """
 
 from __future__ import annotations
@@ -61,13 +62,13 @@ def judge(
     latents: Mapping[str, DecodedLatents] | None = None,
     structure: Mapping[str, Outcome] | None = None,
 ) -> list[Verdict]:
-    """Judge all statements that the run of a table decides; they include some statements of the paper's text.
+    """Judge all statements that the run of a table decides. Some of these statements are from the paper's text.
 
     Args:
         run: measured run.
         latents: latents that each row decoded; the keys are the rows. None if the latents are unknown.
-        structure: outcome of each statement that the numbers of a table cannot decide. The keys are the ids of these
-            statements.
+        structure: outcomes of statements that the numbers of a table cannot decide. The keys are the ids of these
+            statements. A statement of this type whose outcome is absent is "not tested".
 
     Raises:
         ValueError: `structure` contains the id of a statement that the numbers of a table decide, or an unknown id.
@@ -104,9 +105,9 @@ def _verdict(run: JudgedRun, claim: Claim, outcome: Judgement | None) -> Verdict
 
 
 def _is_decided_outside(claim: Claim) -> bool:
-    """Return whether the outcome of a statement must come from outside, because no number of a table decides it.
+    """Return whether the caller must supply the outcome of a statement, because no number of a table decides it.
 
-    This is the case for statements on structure, and for sizes that are not measured by a metric of a table.
+    This is the case for statements on structure, and for statements on a size that no metric of a table measures.
     """
     return claim.kind == "structure" or (claim.kind == "size" and claim.where == "run" and not claim.measure)
 
@@ -122,7 +123,8 @@ def _judged_outside(value: Outcome) -> Judgement:
 def at_least(claim_id: str, value: float, ci95: tuple[float, float], effective_sources: float, shown: str) -> Judgement:
     """Judge a statement that an effect is present, from a measured value and its interval.
 
-    The statement holds if the whole interval lies at or above the smallest value that counts as present.
+    The statement holds if the whole interval lies at or above the smallest value that counts as present. It does not
+    hold if the whole interval lies below this value. Otherwise it is inconclusive.
 
     Args:
         claim_id: id of the statement; its field `at_least` is the smallest value that counts as present.
@@ -149,7 +151,7 @@ def exact_on(is_exact: bool, items: int) -> Judgement:
 def _same_latents(latents: Mapping[str, DecodedLatents]) -> Judgement:
     """Judge whether all rows that decode sampled latents decode the same latents.
 
-    The evidence also names the rows that decode another kind of latents, which the statement does not concern.
+    The evidence also names the rows that decode latents from another origin. The statement does not concern these rows.
     """
     hashes: dict[str, list[str]] = {}
     others: dict[str, list[str]] = {}
@@ -218,9 +220,9 @@ def _ratios_grow(claim: Claim, summaries: Mapping[int, Summary], error: str) -> 
 
 
 def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: str) -> Judgement | None:
-    """Judge a row whose error is exactly 0 in a table, so that its ratio in this table is infinite.
+    """Judge a row whose error is exactly 0 in one or both tables. In such a table, the row's ratio is infinite.
 
-    The result is None if the error of the row is exactly 0 in neither of the two tables.
+    The result is None if there is no such table.
     """
     exact = [number for number in claim.against_tables if summaries[number].measurement(row, error).value == 0]
     if not exact:
@@ -239,8 +241,8 @@ def _unbounded(claim: Claim, summaries: Mapping[int, Summary], row: str, error: 
 def _ratio_of_ratios(first: Measurement, second: Measurement) -> Difference | NotAvailable:
     """Return the logarithm of the second ratio minus the logarithm of the first ratio.
 
-    The two ratios are assumed to come from independent items. If a ratio has no value, no standard error, or a value
-    that is not above 0, the reason is returned.
+    The two ratios are assumed to come from independent items. If one of the ratios has no value or no standard error,
+    or if its value is 0 or below, the result is the reason why there is no difference.
     """
     logarithms = []
     for ratio in (first, second):

@@ -2,7 +2,7 @@ r"""Output of tables as LaTeX files.
 
 Each file can be compiled alone, or be included in another document by `\input`. The first lines of a file are a
 preamble, which LaTeX skips inside another document. That document must then load the packages that the preamble names.
-Each grid is a separate float. A grid that is too wide for the page at a readable font size is split by columns.
+Each grid starts a new float. A grid that is too wide for the page at a readable font size is split by columns.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _number(sign: str) -> str:
 def latex(title: str, grids: Sequence[Grid], notes: Sequence[str]) -> str:
     """Return the content of a LaTeX file with a `table*` float for each grid; a large grid may need several floats.
 
-    The second float contains the notes, if there are any.
+    If there are notes, the second float contains the notes instead of a grid.
 
     Args:
         title: start of each float's caption; the title of the grid follows it.

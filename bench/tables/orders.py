@@ -65,9 +65,10 @@ def _direction(comparison: Comparison, found: Difference | DesignDifference, is_
 def order_of_designs(run: JudgedRun, claim: Claim) -> Judgement:
     """Judge whether a statement on an order or an equality also holds for the designs, over several trainings of each.
 
-    Each comparison is judged for the measured networks and for the designs. If the two verdicts agree, this verdict is
-    the result of the comparison. If they differ, its result is "inconclusive". If there are too few trainings, its
-    result is "not tested". The statement holds only if all comparisons hold.
+    Each comparison is judged twice: for the measured networks and for the designs. If the two verdicts agree, this
+    verdict is the result of the comparison. If one of the two verdicts is "not tested", for example because there are
+    too few trainings, the result is "not tested". If the two verdicts differ otherwise, the result is "inconclusive".
+    The statement holds only if all comparisons hold.
 
     Args:
         run: measured run.

@@ -35,7 +35,7 @@ _NEGLIGIBLE = 1e-9
 
 @dataclass(frozen=True)
 class Printed:
-    """The meaning of the numbers that the paper prints for one metric in one table: title, unit, definition."""
+    """The meaning of the numbers that the paper prints for one metric in one table."""
 
     title: str
     """Name that the paper gives to the metric."""
@@ -53,8 +53,8 @@ def judge_printed(number: int | str | None = None) -> list[Verdict]:
     """Judge the statements that can be decided from the printed numbers alone.
 
     Args:
-        number: number of the table whose statements are judged, or `across` for statements on several tables. None
-            stands for all statements.
+        number: number of the table whose statements are judged, or `across` for statements on several tables. None to
+            judge the statements on all tables.
     """
     claims = [claim for claim in all_claims() if claim.where == "printed" and number in (None, claim.table)]
     return [verdict_on(claim, PRINTED, _on_paper(claim)) for claim in claims]
@@ -72,7 +72,7 @@ def published(number: int) -> Mapping[str, Mapping[str, float]]:
 def printed_as(number: int, metric: str) -> Printed | None:
     """Return the explanation of the numbers that the paper prints for a metric.
 
-    The result is None if `published.yaml` has no explanation, because these numbers need none.
+    The result is None if `published.yaml` does not explain these numbers, because their meaning is clear.
 
     Args:
         number: number of the table.
@@ -113,7 +113,8 @@ def _no_better(node: Mapping[str, Any]) -> Judgement:
 
     The row's value is compared with every other value. The largest rounding errors of the two values are added up. The
     verdict is "does not hold" if another value is lower by at least this sum. Otherwise it is "inconclusive" if another
-    value is lower, equal, or higher by less than this sum, because rounding could hide which one is really lower.
+    value differs by less than this sum, because rounding could hide which of the two values is really lower. If neither
+    is the case, the verdict is "holds".
     """
     metric, row = node["metric"], node["row"]
     values = {label: cells[metric] for label, cells in published(node["table"]).items()}
@@ -146,12 +147,12 @@ def _difference(node: Mapping[str, Any]) -> Judgement:
 
 
 def _equal_cells(group: Sequence[Any], metrics: Sequence[str]) -> list[Judgement]:
-    """Judge whether several printed lines have equal values, with one judgement for each metric.
+    """Judge whether several printed rows have equal values, with one judgement for each metric.
 
     Args:
-        group: lines that are compared, each given by the number of its table and its label. An element can also
-            be a number, which is compared with the values of the lines. The first element is a line.
-        metrics: metrics that are compared; if empty, all metrics of the first line.
+        group: rows that are compared. Each element is the number of a table and the label of a row in this table. An
+            element can also be a number, which is compared with the values of the rows. The first element is a row.
+        metrics: metrics that are compared; if empty, all metrics of the first row.
     """
     number, label = group[0]
     parts = []

@@ -71,7 +71,7 @@ def _marked(measurement: Measurement | None, style: Metric) -> str:
 def ratio_shown(measurement: Measurement | None) -> str:
     """Return the ratio of a measurement as text: the reference row's value divided by this row's value.
 
-    The text contains the 95 % interval. If there is no ratio, it contains the reason or a dash.
+    The text also contains the 95 % interval. If there is no ratio, the text is the reason for this, or a dash.
     """
     ratio = None if measurement is None else measurement.ratio
     if isinstance(ratio, NotAvailable):
@@ -93,9 +93,10 @@ def _label(table: Table, row: TableRow) -> str:
 def _grid_of(table: Table, rows: Sequence[TableRow], columns: Sequence[tuple[str, str]], title: str = "") -> Grid:
     """Return a grid of measured values with their standard errors.
 
-    If the style of a metric has `ratio`, the next column shows the ratio to the reference row. A table that is not from
-    the paper has this column only if it has a reference row. Values that differ from the reference row's value are
-    marked, and the best value of each column is bold.
+    If `ratio` is true in the style of a metric, a further column shows the value of the reference row divided by the
+    value of each row. A table that is not from the paper has this column only if the table has a reference row. Values
+    that differ significantly from the reference row's value are marked. If a row is the best one by a metric, its value
+    is bold.
 
     Args:
         table: table with the measured values.
@@ -138,8 +139,9 @@ def _analyses(table: Table) -> Grid:
 def _hole_only(table: Table) -> Grid:
     """Return the grid of the metrics that were measured with the variant `hole_only`.
 
-    For this variant, all known pixels of an image are replaced by the true pixels before it is measured. The grid has a
-    column for each metric of the main table that was measured in this way. Without any such metric, the grid is empty.
+    For this variant, all known pixels of an image are replaced by the true pixels before the image is measured. The
+    grid has a column for each metric of the main table that was measured with this variant. If there is no such metric,
+    the grid is empty.
     """
     rows = [row for row in _paper_rows(table) if row.measured]
     names = [f"{column.metric}_{HOLE_ONLY}" for column in table.columns]
@@ -362,8 +364,9 @@ def to_latex(table: Table) -> str:
 def frame(table: Table) -> pandas.DataFrame:
     """Return the table as a data frame with one line for each row.
 
-    Each metric has columns for its value, standard error, 95 % interval and number of items, and for the reason why it
-    has no value. Columns that end with `_published` contain the paper's printed numbers.
+    Each metric has columns for the value, its standard error, its 95 % interval and the number of items. If values are
+    missing, a further column contains the reasons. Columns whose names end with `_published` contain the numbers that
+    the paper prints.
     """
     lines = []
     for row in table.rows:
@@ -398,7 +401,7 @@ def number_as_json(
     Args:
         metric: full name of the metric.
         found: measurement.
-        protocol: protocol of the metric; None if it has none.
+        protocol: protocol of the metric; None for a metric without a protocol.
         styles: style of each metric, by name.
     """
     style = style_of(metric, styles)

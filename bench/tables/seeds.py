@@ -58,14 +58,14 @@ class Training:
 
 @dataclass(frozen=True)
 class RowSeeds:
-    """All trainings of one row's decoder. The first one made the weights that the profile uses."""
+    """All trainings of one row's decoder. The first training produced the weights that the profile uses."""
 
     decoder: str
     """Name of the decoder in `profile.decoders`."""
     trainings: tuple[Training, ...]
 
     def has(self, seed: int, weights: str) -> bool:
-        """Return whether the row already has a training with this seed, whose weight file has the SHA-256 `weights`."""
+        """Return whether the row has a training with the seed `seed` and a weight file with the SHA-256 `weights`."""
         return any((one.seed, one.weights) == (seed, weights) for one in self.trainings)
 
     def with_training(self, training: Training) -> RowSeeds:
@@ -101,8 +101,8 @@ class TableSeeds:
         """Return whether this table and `other` were measured with the same items, protocols, weights and latents.
 
         The study saves no hash of the latents. Therefore the values of each row's first training, whose weights the
-        profile uses, are compared. The latents count as the same if these values are equal for all rows that both
-        tables have.
+        profile uses, are compared. The latents count as the same if these values agree, within a small tolerance, for
+        all rows that both tables have.
         """
         if (self.manifest, self.seed) != (other.manifest, other.seed):
             return False
@@ -147,7 +147,8 @@ class SeedStudy:
             folder: folder in which `seeds.json` and `card.json` are looked for. Each of the two files may be absent.
 
         Raises:
-            BadInputError: one of the two files exists but cannot be read. The message names this file.
+            BadInputError: one of the two files is damaged, or `seeds.json` has an unknown schema version. The message
+                names this file.
         """
         card, study = _object(folder / CARD), _object(folder / SEEDS)
         if study and study.get("schema_version") != SCHEMA_VERSION:
@@ -270,10 +271,11 @@ class RunSeeds:
 
 
 def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[str, str]) -> dict[str, str]:
-    """Return the decoder's name for each row that has a decoder. Rows with the pipeline's own decoder are left out.
+    """Return the decoder's name for each row that has a decoder, except for rows with the pipeline's decoder `vanilla`.
 
     Args:
-        rows: rows of the configuration, as plain data without references. The keys are the keys of the rows.
+        rows: rows of the configuration as plain data, in which all references to other settings are resolved. The keys
+            are the keys of the rows.
         decoders: path of each decoder, from `profile.decoders`. The keys are the names of the decoders.
 
     Returns:
@@ -286,10 +288,10 @@ def trained_decoders(rows: Mapping[str, Mapping[str, Any]], decoders: Mapping[st
 
 
 def _decoder_paths(method: Any) -> Iterator[str]:
-    """Yield the path of the decoder that a method uses, if it uses one.
+    """Yield the path of the decoder that a method uses; yield nothing if the method uses no decoder.
 
-    Some methods process the images of another method, which is their entry `of`. Then the decoder of this other method
-    is yielded as well.
+    Some methods process the images of another method, which their entry `of` describes. For such a method, the path of
+    the other method's decoder is yielded as well.
     """
     if isinstance(method, Mapping):
         if isinstance(decoder := method.get("decoder"), Mapping) and "path" in decoder:

@@ -1,8 +1,9 @@
-"""The table of a sensitivity study, which measures the same images several times.
+"""The table of a sensitivity study. Such a study measures the same images several times.
 
-Each time, one choice of how to measure is changed, such as the way in which the images are saved. The table shows the
-numbers that were measured with each choice. It also shows how much they differ from the numbers without a changed
-choice, or from the numbers with the choice that `Line.against` names.
+A choice is one change in how the images are measured, such as another file format in which they are saved first. The
+table shows the numbers without any changed choice, and the numbers with each choice. It also shows the difference that
+each choice makes to the numbers without any changed choice. If `Line.against` names another choice, the difference from
+the numbers with that choice is shown instead.
 """
 
 from __future__ import annotations
@@ -85,11 +86,11 @@ class SensitivityTable:
 
 
 def rule_of(choice: Choice | None) -> str:
-    """Return the rule that decides to which bin of mask area an item on the edge of a bin belongs.
+    """Return the rule that decides to which bin an item belongs if its mask area lies on the edge of a bin.
 
     Args:
-        choice: choice that may name a rule. Without a choice, or if it names no rule, the result is the rule of the
-            paper's tables, `offline`.
+        choice: choice that may name a rule. If it is None or names no rule, the result is `offline`, the rule of the
+            paper's tables.
     """
     return (choice.bins if choice else None) or "offline"
 
@@ -222,7 +223,8 @@ def _line(
 def difference(new: Found, old: Found, sources: Sequence[str]) -> Difference | NotAvailable:
     """Return one estimate of a row minus another estimate of the same row, paired by item.
 
-    The two estimates may use different items. An item that only one of them uses has the influence 0 on the other one.
+    The two estimates may use different items. An item that one estimate does not use has the influence 0 on this
+    estimate.
 
     Args:
         new: estimate with the items that it uses, or the reason why there is no estimate.

@@ -212,7 +212,8 @@ def _with_error(found: Measurement, style: Metric) -> str:
 def _moved(found: Difference | None, style: Metric) -> str:
     """Return a difference and its standard error as text.
 
-    The number of decimals is large enough to show two digits of the standard error.
+    The number of decimals is large enough to show two digits of the standard error. The text is "not comparable" if the
+    difference is unknown, and "no change" if the difference and its standard error are 0.
     """
     if found is None:
         return "not comparable"
@@ -236,8 +237,8 @@ def _interval(line: Line, metric: str, table: SensitivityTable) -> str:
 def _decimals(stderr: float, style: Metric) -> int:
     """Return the number of decimals at which two digits of the standard error are visible.
 
-    The number is never smaller than the metric's own number of decimals, and it is at most `MOST_DECIMALS` unless the
-    standard error is 0.
+    The number is at least the number of decimals in the style, but at most `MOST_DECIMALS`. If the standard error is 0,
+    the result is the number of decimals in the style.
 
     Args:
         stderr: standard error in the unit of the measured value.

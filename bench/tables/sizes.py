@@ -33,7 +33,7 @@ class Size:
 
         Args:
             bounds: bounds with which a reader compares the interval. The text has enough digits to show on which side
-                of each bound the ends of the interval are.
+                of each bound each end of the interval lies.
         """
         if math.isinf(self.value):
             return "without bound, as the better row's value is exactly 0"
@@ -113,8 +113,8 @@ def _interval_of(found: Measurement) -> Size | NotAvailable:
 def _around_printed(claim: Claim, place: int) -> tuple[float, float]:
     """Return the lower and the upper end of the range around a printed value.
 
-    On each side, the distance from the printed value is its largest rounding error plus `claim.digits_margin` times the
-    value.
+    The printed value is the one with the index `place` in `claim.printed`. It is the middle of the range. On each side,
+    the range extends by the largest rounding error of the printed value plus `claim.digits_margin` times this value.
     """
     printed = claim.printed[place]
     allowed = claim.roundings[place] + claim.digits_margin * abs(printed)
@@ -153,12 +153,12 @@ def judge_digits(run: JudgedRun, claim: Claim) -> Judgement:
 
 
 def _digits_of(run: JudgedRun, claim: Claim, row: str) -> list[Judgement]:
-    """Compare each printed value of a claim with the measured value of `row`, and return one judgement for each.
+    """Compare each printed value of a claim with the measured value of `row`, and return one judgement for each metric.
 
-    The judgement is "holds" if the printed and the measured value differ by no more than the largest error that
-    rounding the printed value can cause, plus `claim.digits_margin` times the printed value. This allowance does not
-    grow with the standard error. Otherwise the judgement is "inconclusive" if the 95 % interval of the measured value
-    contains the printed value, and "does not hold" if it does not.
+    The allowed difference is the largest rounding error of the printed value plus `claim.digits_margin` times the
+    printed value. It does not grow with the standard error. The judgement is "holds" if the printed and the measured
+    value differ by at most the allowed difference. Otherwise the judgement is "inconclusive" if the 95 % interval of
+    the measured value contains the printed value, and "does not hold" if the interval does not contain it.
     """
     parts = []
     for metric, printed, rounding in zip(claim.metrics, claim.printed, claim.roundings, strict=True):

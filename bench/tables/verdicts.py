@@ -92,8 +92,8 @@ def scope_of(profile: str, *, custom: bool) -> str:
 def not_judged(scope: str) -> str:
     """Return the verdict "not judged on", followed by the scope.
 
-    Statements on a size or on printed digits get this verdict unless the scope is `paper`. In a rehearsal, all
-    statements get it.
+    Statements on a size or on printed digits get this verdict in every scope except `paper`. In a rehearsal, all
+    statements get this verdict.
     """
     return f"{NOT_JUDGED} {scope}"
 
@@ -101,7 +101,8 @@ def not_judged(scope: str) -> str:
 def verdict_on(claim: Claim, scope: str, judgement: Judgement, design: Judgement | None = None) -> Verdict:
     """Combine a statement and its judgements into a `Verdict`.
 
-    No statement is judged on a rehearsal, because random weights say nothing about it.
+    In a rehearsal, the verdict on every statement is "not judged on rehearsal", because the networks have random
+    weights.
 
     Args:
         claim: statement.
@@ -116,7 +117,7 @@ def verdict_on(claim: Claim, scope: str, judgement: Judgement, design: Judgement
 
 
 def weighed(verdict: str, evidence: str, effective_sources: float) -> Judgement:
-    """Return a judgement, which is inconclusive if the numbers have too few effective sources.
+    """Return a judgement. Its verdict is "inconclusive" if the numbers have too few effective sources.
 
     Args:
         verdict: verdict for the case that there are enough effective sources.

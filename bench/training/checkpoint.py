@@ -1,4 +1,4 @@
-"""Checkpoints of a training: files that are never incomplete, and that only a training with equal settings can read."""
+"""Checkpoints of a training: files that are always complete, and that only a training with equal settings can read."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def read_checkpoint(path: Path, *, settings: str) -> dict[str, Any]:
         settings: text that must equal the text with which the checkpoint was saved.
 
     Raises:
-        BadInputError: the file is damaged, or was saved with other settings.
+        BadInputError: the file is missing or damaged, or was saved with other settings.
     """
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")

@@ -69,8 +69,8 @@ class Curve:
     def validated(self, step: int, figures: Mapping[str, float]) -> bool:
         """Add a validation, and return True if it is better than all earlier validations of the run.
 
-        An earlier validation at step 0 is not compared. The metric that decides is the first one of `RANKED_BY` that
-        `figures` contains.
+        An earlier validation at step 0 is not compared. The metric that decides is the first metric of `RANKED_BY` that
+        `figures` contains. A lower value is better.
 
         Args:
             step: number of finished updates.

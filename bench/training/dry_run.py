@@ -64,7 +64,7 @@ class Space:
 
     @classmethod
     def of(cls, sizes: DecoderConfig, recipe: DecoderRecipe) -> Space:
-        """Return the space that the training of a decoder with these sizes needs, except for losses and pictures."""
+        """Return the space that the training of a decoder needs, without the files of losses and of pictures."""
         with torch.device("meta"):
             decoder = _numbers(Decoder(sizes))
             discriminator = _numbers(PatchDiscriminator()) if _has_discriminator(recipe) else 0
@@ -83,7 +83,7 @@ class Space:
 
 @dataclass(frozen=True)
 class TrainingTrial:
-    """Time and memory of the updates of a training, as a trial in one process measured or calculated them."""
+    """The time and the memory of a training's updates, which a trial in one process measured or calculated."""
 
     tried: int
     """Number of items in the pass that was timed."""
@@ -107,7 +107,7 @@ def _has_discriminator(recipe: DecoderRecipe) -> bool:
 
 
 def before_trial(sizes: DecoderConfig, recipe: DecoderRecipe) -> list[str]:
-    """Return the lines of an estimate of the disk space only, for a training for which files are still missing."""
+    """Return the lines of an estimate for a training whose files are not all present: only the disk space is known."""
     return [
         f"Disk for {recipe.steps:,} updates: {Space.of(sizes, recipe).described()}.",
         "Memory and time can be estimated once no file is missing, because the estimate makes some updates on noise.",
@@ -125,11 +125,11 @@ def try_out(
 ) -> TrainingTrial:
     """Measure the time and the memory of a training's updates.
 
-    An update with one item is timed first. From its time, the time of a pass of the run is predicted. If the predicted
-    time is at most `PATIENCE`, an update with as many items as a pass of the run is timed as well, and gives the
-    result. Otherwise the result is calculated from the update with one item. If the recipe has a discriminator, both
-    updates are timed without it and with it. Before each timed update, one update is made that is not timed, because
-    PyTorch chooses its kernels in it.
+    An update with one item is timed first, and the time of a pass of the run is predicted from this time. If the
+    predicted time is at most `PATIENCE`, an update with as many items as a pass of the run is timed as well, and its
+    time and memory are the result. Otherwise the result is calculated from the update with one item. If the training
+    uses a discriminator, each of these updates is timed once without it and once with it. Before each timed update, one
+    update runs that is not timed, because PyTorch chooses its kernels during the first update.
 
     Args:
         create: function that creates a training on noise. Its arguments are a recipe and an empty folder, which is
@@ -148,7 +148,7 @@ def try_out(
     meter = Meter(device)
 
     def timed(count: int, *, adversarial: bool) -> tuple[float, int]:
-        """Time an update of `count` items; return its seconds for each item, and the number of items in each pass."""
+        """Time an update of `count` items, and return its seconds for each item and the number of items in a pass."""
         objective = replace(recipe.objective, adversary_from=0)
         if not adversarial:
             objective = replace(objective, adversary="none")

@@ -1,10 +1,10 @@
 """Initial weights of decoders. Small decoders get linear last layers and a branch that copies known pixels.
 
-The last normalisation divides by statistics of the whole picture, including the hole. If a normalisation group has few
-channels, these statistics differ from picture to picture, and known pixels cannot be copied exactly. Two facts allow
-initial weights with which they can be copied. First, silu(u) - silu(-u) = u, so a pair of channels with opposite signs
-can be read linearly. Second, two large constants in a group determine the group's variance almost alone, so that the
-other channels hardly change it.
+The decoder's last normalisation divides by statistics of the whole picture, including the hole. If a normalisation
+group has few channels, these statistics differ from picture to picture, and known pixels cannot be copied exactly. This
+module chooses initial weights with which known pixels can be copied, for two reasons. First, silu(u) - silu(-u) = u, so
+the difference between two channels with opposite signs is linear. Second, two channels with large constant values
+determine the variance of their group almost alone, so that the other channels of the group hardly change this variance.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
 
     Raises:
         BadInputError: the two decoders have different numbers of levels, or normalisation groups of different sizes; or
-            the new decoder has fewer channels or layers than the other one, or lacks the branch that the other one has.
+            the decoder of `sizes` has fewer channels or layers than the decoder of `start`; or only the decoder of
+            `start` has a branch.
     """
     try:
         check_widening(start, sizes)
@@ -80,12 +81,12 @@ def started_decoder(
 
     Args:
         sizes: sizes of the new decoder.
-        start: decoder whose weights are used, at most as large as the new one. With these weights, both decoders make
-            the same images. None for random weights.
+        start: decoder whose weights are used. It must not be larger than the new decoder. With these weights, the new
+            decoder makes the same images as `start`. None for random weights.
         seed: seed of the random weights.
         device: device on which the new decoder is placed.
-        examples: batches for `start_branch`, which is called if `start` has no branch and the new decoder has one that
-            blends by addition. Without any batch, the new branch keeps its random weights.
+        examples: batches for `start_branch`. This function changes weights of the new decoder if `start` has no branch
+            and the new decoder has a branch that blends by addition. Without any batch, nothing is changed.
 
     Raises:
         BadInputError: the sizes do not allow the new decoder to start from `start`.
@@ -125,10 +126,10 @@ def examples_of(
 
 @torch.no_grad()
 def start_readout(decoder: Any, *, constant: float) -> None:
-    """Set the last layers of a new decoder so that they read the three colours linearly.
+    """Set the last layers of a new decoder so that they compute the three colours linearly from their input channels.
 
-    Each normalisation group then has a pair of channels for each colour, and two large constants. The module's
-    docstring explains why.
+    Each normalisation group then has a pair of channels for each colour, and two channels with large constant values.
+    The module's docstring explains why.
 
     Args:
         decoder: decoder with diffusers' names. The bias of its last residual block and the weights of `conv_out` are
@@ -156,16 +157,16 @@ def start_readout(decoder: Any, *, constant: float) -> None:
 def start_branch(decoder: Decoder, examples: Iterable[Example]) -> None:
     """Initialise a new branch so that the decoder copies known pixels.
 
-    First, each 3×3 kernel of the last convolution is changed: the sum of its nine weights becomes its centre, and the
-    other eight weights become 0. The convolution then reads only one position for each pixel, so that values in the
-    hole do not change the known pixels next to the hole. Areas of one colour are decoded as before, and the training
-    can change the kernels again. Second, the branch's finest convolution gets the weights that predict the decoder's
-    finest features from the picture with the least squared error. Starting from these weights, the convolution is
-    fitted so that the decoder reproduces the known pixels.
+    First, each 3×3 kernel of the last convolution is changed: its centre weight becomes the sum of its nine weights,
+    and the other eight weights become 0. The convolution then reads only one position for each pixel, so that values in
+    the hole do not change the known pixels next to the hole. Areas of one colour are decoded as before, and the
+    training can change the kernels again. Second, the branch's finest convolution gets the weights that predict the
+    decoder's finest features from the picture with the least squared error. Starting from these weights, this
+    convolution is fitted so that the decoder reproduces the known pixels.
 
     Args:
         decoder: decoder with a branch. `conv_out` and `condition_encoder.layers[0]` are changed in place.
-        examples: batches of latents, pictures and masks. Without any, nothing is changed.
+        examples: batches of latents, pictures and masks. Without any batch, nothing is changed.
     """
     assert decoder.condition_encoder is not None
     layer = decoder.condition_encoder.layers[0]
@@ -186,7 +187,7 @@ def start_branch(decoder: Decoder, examples: Iterable[Example]) -> None:
 
 @torch.no_grad()
 def _finest_features(decoder: Decoder, z: Tensor, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return two outputs of the decoder's finest level, both B×C×H×W: from decoding without the mask, and with it.
+    """Return two outputs of the decoder's finest level, each B×C×H×W: first without the mask, then with the mask.
 
     These are the features before the last blending step.
     """
@@ -203,7 +204,7 @@ def _predict(layer: nn.Conv2d, pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
 
     Args:
         layer: the convolution, which is changed in place.
-        pairs: pictures B×3×H×W and features B×C×H×W.
+        pairs: batches, each of pictures B×3×H×W and of their features B×C×H×W.
     """
     inner = outer = torch.zeros((), dtype=torch.float64)
     for picture, features in pairs:
@@ -221,7 +222,7 @@ def _fit_copy(decoder: Decoder, layer: nn.Conv2d, pictures: Tensor, masks: Tenso
     """Fit the branch's finest convolution so that the decoder reproduces the known pixels.
 
     Args:
-        decoder: decoder whose last layers are used; it stays as it is, except for `layer`.
+        decoder: decoder whose last layers are used. Nothing in it is changed except `layer`.
         layer: the branch's finest convolution, which is changed in place.
         pictures: N×3×H×W in [-1, 1].
         masks: N×1×H×W, 1 = hole.

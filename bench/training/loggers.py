@@ -18,7 +18,7 @@ __all__ = ["Scalars"]
 class Scalars:
     """A writer that sends a run's curves and pictures to TensorBoard, and its curves to W&B if this is requested.
 
-    The files that the run itself keeps, such as `losses.jsonl`, are written elsewhere.
+    The curves in the run's folder, such as `losses.jsonl`, are written by `bench.training.curve`.
     """
 
     def __init__(self, folder: Path, *, wandb: str | None, settings: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 Where the paper and the released code differ, the default follows the released code, and an option follows the paper
 (buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/modules/losses/contperceptual.py). In each step, the released code
-decodes and compares twice, once for each optimiser, and it runs backward through all networks for each gradient of the
+decodes and compares twice, once for each optimiser. It also runs backward through all networks for each gradient of the
 adaptive weight. This module computes the gradient of each loss with respect to the image only once. From these
 gradients, it computes the gradients at the last layer and runs a single backward pass of the decoder.
 """
@@ -110,8 +110,8 @@ def reconstruction_loss(
 ) -> dict[str, Tensor]:
     """Return the terms of the reconstruction loss by name, each a scalar.
 
-    `l1` is the absolute error (appendix A). `perceptual` is the weighted perceptual distance (eq. 5), which is absent
-    if `weight` is 0.
+    `l1` is the absolute error (appendix A). `perceptual` is the weighted perceptual distance (eq. 5). If `weight` is 0,
+    the term `perceptual` is left out.
 
     Args:
         image: reconstructions B×3×H×W in [-1, 1].
@@ -132,8 +132,8 @@ def adversarial_loss(logits: Tensor, kind: str) -> Tensor:
 
     Args:
         logits: the discriminator's logits of reconstructions, positive for patches that look like true pictures.
-        kind: `hinge` for the negative mean of the logits, as in the released code. Any other value stands for eq. 7,
-            mean log(1 - D), where D is the sigmoid of the logits.
+        kind: `hinge` for the negative mean of the logits, as in the released code. Any other value selects eq. 7,
+            mean log(1 - D), in which D is the sigmoid of the logits.
     """
     return -logits.mean() if kind == "hinge" else -functional.softplus(logits).mean()
 
@@ -144,7 +144,7 @@ def discriminator_loss(real: Tensor, fake: Tensor, kind: str) -> Tensor:
     Args:
         real: logits of true pictures.
         fake: logits of reconstructions.
-        kind: `hinge` for the hinge loss, as in the released code. Any other value stands for the cross-entropy.
+        kind: `hinge` for the hinge loss, as in the released code. Any other value selects the cross-entropy.
     """
     if kind == "hinge":
         return 0.5 * (functional.relu(1 - real).mean() + functional.relu(1 + fake).mean())
@@ -200,7 +200,7 @@ class DecoderStep:
             z: latents B×4×h×w, as the decoder's input.
             image: pictures B×3×H×W in [-1, 1].
             mask: B×1×H×W, 1 = hole; None for a decoder without a branch.
-            step: number of the current step. The discriminator takes part only from a certain step on.
+            step: number of the current step. The discriminator takes part from `objective.adversary_from` on.
             share: factor by which all gradients are multiplied, such as 1 / (number of passes of one update).
 
         Returns:

@@ -142,7 +142,7 @@ class DecoderRecipe:
         """Return the keyword arguments with which the data set of items is created.
 
         Args:
-            validation: True for the items of a validation. No mask is full then.
+            validation: True for the items of a validation, whose masks are never full.
         """
         return {
             "resolution": self.resolution,
@@ -155,7 +155,7 @@ class DecoderRecipe:
         """Return the learning rate of the decoder's parameters as a function of the step.
 
         Args:
-            pretrained: True for parameters that come from `start`, False for new ones.
+            pretrained: True for parameters that come from the decoder `start`, False for new parameters.
         """
         factor = self.pretrained_rate if pretrained else 1.0
         return WarmupCosine(factor * self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor)
@@ -163,8 +163,9 @@ class DecoderRecipe:
     def discriminator_rate(self) -> WarmupCosine:
         """Return the learning rate of the discriminator's parameters as a function of the step.
 
-        The rate is zero in the step in which the discriminator joins, so that its weights change from the next step on
-        (in the released code: `LambdaWarmUpCosineScheduler_D` with `start_step` at `disc_start`).
+        The rate is zero in the step in which the discriminator joins the training. Thus the discriminator's weights
+        change from the next step on. The released code does the same by `LambdaWarmUpCosineScheduler_D`, with
+        `start_step` at `disc_start`.
         """
         first = self.objective.adversary_from
         return WarmupCosine(self.learning_rate, self.steps, self.warmup, self.rate_start, self.rate_floor, first)

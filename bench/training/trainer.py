@@ -1,8 +1,8 @@
 """Training of a decoder for a frozen first stage, on one or more devices.
 
-An interrupted training resumes exactly where it stopped. An item, its mask and its noise depend only on the item's
-position in the run, and learning rates depend only on the step. Therefore a checkpoint needs to contain only the
-networks, their optimisers, the step, and the time that the training took so far.
+An interrupted training resumes exactly from its last checkpoint. An item, its mask and its noise depend only on the
+seed and on the item's position in the run, and learning rates depend only on the step. Therefore a checkpoint needs to
+contain only the networks, their optimisers, the step, and the time that the training took so far.
 """
 
 from __future__ import annotations
@@ -65,15 +65,16 @@ class Progressed:
 def check_at_once(recipe: DecoderRecipe, processes: int) -> None:
     """Check that several processes can share the items of one forward pass.
 
-    Several processes cannot use `auto`. If only one of them ran out of memory, the others would wait for its part of
-    the pass.
+    Several processes cannot use `auto`: if only one process ran out of memory, the other processes would wait for its
+    gradients for ever.
 
     Args:
         recipe: recipe of the training.
         processes: number of processes that train together.
 
     Raises:
-        BadInputError: `recipe.at_once` is `auto` for several processes, or it is not a multiple of their number.
+        BadInputError: `recipe.at_once` is `auto` although several processes train, or it is not a multiple of
+            `processes`.
     """
     if processes > 1 and recipe.at_once == AUTO:
         raise BadInputError(f"training.at_once: expected a number, because {processes} processes train, found {AUTO}")
@@ -182,13 +183,13 @@ class DecoderTraining:
         a checkpoint of the finished update is due, it is written only at this request. If the caller is killed before
         the request, the finished update is repeated after a restart.
 
-        SIGTERM ends a training of one process at once: an update that has not changed the weights yet is given up, and
-        the caller's block in `interruptible` is given up too. Several processes wait for each other in every pass, so
-        they give up the update together, before their next pass.
+        SIGTERM ends a training of one process at once: an update that has not changed the weights yet is abandoned, and
+        the caller's block in `interruptible` is abandoned as well. Several processes wait for each other in every pass.
+        Therefore they abandon the update together, before their next pass.
 
         Raises:
             FloatingPointError: a loss is not finite. The message names the last checkpoint, which is complete.
-            TerminatedError: SIGTERM was received. The checkpoint of the last finished update was written.
+            TerminatedError: SIGTERM was received. If an update is finished, a checkpoint of the last one was written.
             OSError: the disk is full. The last checkpoint is complete.
         """
         step_of = self._create_step()
@@ -239,8 +240,8 @@ class DecoderTraining:
         """Let SIGTERM end the caller's block at once, if the training has one process.
 
         The block contains the caller's work on the result of an update. On SIGTERM, a checkpoint of this update is
-        written, which says that the block is not finished. After a restart, `updates` yields this update again before
-        all others. If it is the first update of the training, no checkpoint is written.
+        written, with a note that the block is not finished. After a restart, `updates` yields this update again before
+        all others. No checkpoint is written if only the first update of the training is finished.
 
         Raises:
             TerminatedError: SIGTERM was received during the block or before it.
@@ -262,7 +263,7 @@ class DecoderTraining:
         return self._request.ends_at_once() if self.world.size == 1 else nullcontext()
 
     def _gradients(self, step_of: DecoderStep, batches: Iterator[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-        """Compute the gradients of one update, and return the mean of each loss over its passes.
+        """Compute the gradients of one update, and return the mean of each loss over the passes of this update.
 
         Raises:
             TerminatedError: SIGTERM was received. If there are several processes, all raise it before the same pass.
@@ -337,7 +338,8 @@ class DecoderTraining:
     def _delay_exchange(self, hold: bool) -> Iterator[None]:
         """Prevent the exchange of gradients between processes during the block if `hold` is True.
 
-        Only the last pass of an update exchanges gradients, because each process first adds up those of all passes.
+        Only the last pass of an update exchanges gradients. Until then, each process adds up the gradients of its
+        passes.
         """
         before = [net.require_backward_grad_sync for net in self._exchanged]
         for net in self._exchanged:
@@ -431,7 +433,7 @@ def default_workers(device: torch.device, processes: int) -> int:
     """Return how many processes should read training data for each process that trains.
 
     Args:
-        device: device of the training. On a CPU, reading processes would take the cores from the training.
+        device: device of the training. The result is 0 for a CPU, because the training itself needs all cores.
         processes: number of processes that train, which are assumed to share this machine's cores.
     """
     return 0 if device.type == "cpu" else min(MOST_WORKERS, (os.cpu_count() or 1) // processes)
@@ -441,12 +443,12 @@ def default_workers(device: torch.device, processes: int) -> int:
 def named_workers() -> Iterator[None]:
     """Replace the errors of data-loading processes during the block by errors with one clear message.
 
-    PyTorch learns by a signal that such a process died, and can raise the error at any point of the training. The block
-    must therefore contain the whole training.
+    If a data-loading process dies, PyTorch is notified by a signal and can raise the error at any point of the
+    training. The block must therefore contain the whole training.
 
     Raises:
         RunFailedError: a data-loading process died.
-        BadInputError: a data-loading process raised this error. The message is kept without PyTorch's additions.
+        BadInputError: a data-loading process raised a `BadInputError`. PyTorch's additions to the message are removed.
     """
     try:
         yield

@@ -42,7 +42,7 @@ class Validation:
         Args:
             data: data set that draws no full masks.
             count: number of items.
-            parts: the other fields of this class.
+            parts: the fields `first_stage`, `perceptual` and `device` of the validation.
         """
         items = [data[position] for position in range(count)]
         return cls(
@@ -54,9 +54,9 @@ class Validation:
         """Measure a decoder, and return the mean of each metric over the items.
 
         `lpips` is the perceptual distance that the training uses, and `mse` is the mean squared error for values in
-        [-1, 1]. For both, the decoder gets no image and no mask. If the decoder has a branch, there are two further
-        metrics, for which it gets both: `lpips_mask`, and `known_mse01`, the mean squared error over known pixels for
-        values in [0, 1].
+        [-1, 1]. For these two metrics, the decoder gets only latents. If the decoder has a branch, there are two
+        further metrics, for which the decoder also gets the image and the mask. They are `lpips_mask`, the perceptual
+        distance, and `known_mse01`, the mean squared error over known pixels for values in [0, 1].
         """
         training = decoder.training
         decoder.eval()
@@ -85,8 +85,8 @@ class Validation:
         Args:
             decoder: the decoder to show.
             count: number of pictures in each row.
-            sampled: latents that a diffusion model sampled for the first items, as the decoder's input. They add a row.
-                None adds no row.
+            sampled: latents that a diffusion model sampled for the first items. The pictures that the decoder makes
+                from these latents are a further row. None for no such row.
         """
         training = decoder.training
         decoder.eval()

@@ -26,13 +26,14 @@ def accuracies(
 ) -> dict[str, float]:
     """Return the fraction of pictures for which the classifier recognises the expected class, for each attribute.
 
-    A random answer would be right for about one picture in eight or nine.
+    An attribute that no picture is expected to show is left out. A random answer would be right for about one picture
+    in eight or nine.
 
     Args:
         network: the classifier, on the pictures' device.
         pictures: B×3×H×W in [-1, 1].
-        wanted: the expected class of each attribute, for each picture. A picture counts only for the attributes that
-            its mapping contains.
+        wanted: one mapping for each picture, from attributes to expected classes. A picture counts only for the
+            attributes that its mapping contains.
         ending: text that is added to the names `accuracy_ATTRIBUTE` of the results.
     """
     logits = [network(batch) for batch in torch.split(pictures, CLASSIFIED_AT_ONCE)]
@@ -50,11 +51,11 @@ def accuracies(
 def box_crops(pictures: Tensor, boxes: Sequence[tuple[int, int, int, int]], *, side: int) -> Tensor:
     """Cut out one square around a box of each picture, and return the squares as B×3×S×S.
 
-    A square that would cross the picture's edge is moved inside.
+    A square that would cross the edge of the picture is moved until it lies inside.
 
     Args:
         pictures: B×3×R×R.
-        boxes: left, top, right and bottom of each picture's box, in pixels of a scene (`SIDE` pixels for R).
+        boxes: left, top, right and bottom of each picture's box, in a unit in which the picture's side is `SIDE`.
         side: side S to which the squares are scaled.
     """
     resolution = pictures.shape[-1]

@@ -1,4 +1,4 @@
-"""Construction of the mini profile's models. Each model is made once, from a `Part`, and has its own folder."""
+"""Training of the mini profile's models. Each model is trained once, as a `Part` describes, and saved in a folder."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Card(TypedDict):
 
 
 def read_made(folder: Path) -> Made:
-    """Read the `part.json` in the folder of a finished part.
+    """Read the `part.json` in the folder of a finished model.
 
     Raises:
         BadInputError: the file is damaged.
@@ -68,9 +68,9 @@ def read_made(folder: Path) -> Made:
 
 @dataclass(frozen=True)
 class Shipped:
-    """The finished models that the repository contains. They are used in place of models that the user has not made.
+    """The finished models that the repository contains. They replace models that the user has not trained.
 
-    Their weights were rounded to half precision when they were added to the repository.
+    The weights of these models were rounded to half precision when they were added to the repository.
     """
 
     folder: Path
@@ -94,7 +94,7 @@ class Shipped:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Settings that all models share when they are made: folders, seed, data and device."""
+    """Settings that are equal in the trainings of all models: folders, seed, data and device."""
 
     out: Path
     """Folder of results: `out/NAME` holds a finished model, `out/checkpoints` the checkpoints of unfinished ones."""
@@ -114,7 +114,7 @@ class Workshop:
     """Models that are used if they were not made in `out`; None if every needed model must exist in `out`."""
 
     def part(self, name: str) -> Path:
-        """Return the folder of a finished model. If it is not in `out`, this is the folder of the shipped model.
+        """Return the folder of a finished model. If `out` does not contain the model, use the shipped model.
 
         Raises:
             BadInputError: the model is neither finished in `out` nor shipped.
@@ -153,7 +153,7 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of making a part."""
+    """The result of the training of one model."""
 
     figures: dict[str, float]
     """Measured numbers, by name. They come from the development split, unless the name ends in `_train`."""
@@ -162,11 +162,11 @@ class Outcome:
 
 
 class Part(ABC):
-    """Base class of a model that can be made. The fields of the object are its recipe."""
+    """Base class of a model that can be trained. The fields of a subclass are the settings of the model's recipe."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of the models that must be finished before this model is made; by default none."""
+        """Names of the models that must be finished before this model is trained; by default none."""
         return ()
 
     @property
@@ -179,9 +179,9 @@ class Part(ABC):
         """Train the model and write it to a folder.
 
         Args:
-            name: name of the part.
+            name: name of the model.
             settings: hash of the settings; only checkpoints with an equal hash are resumed.
-            workshop: seed, data and device for the part.
+            workshop: seed, data and device of the training.
             folder: folder in which the finished model is written.
         """
 
@@ -197,18 +197,18 @@ class ScheduledPart(Part):
 
 
 def make_part(name: str, part: Part, recipe: dict[str, Any], workshop: Workshop) -> None:
-    """Make a model unless it exists.
+    """Train a model, unless a finished model with this name exists in `workshop.out`.
 
     Args:
-        name: name of the model and its folder.
+        name: name of the model and of the model's folder.
         part: the recipe of the model as an object.
         recipe: the recipe as plain data. If a model or a checkpoint with this name exists, it must have been made with
             an equal recipe.
-        workshop: folder, seed and data for the part.
+        workshop: folder, seed, data and device of the training.
 
     Raises:
         BadInputError: a model that this model needs is missing; or a model or a checkpoint with this name exists that
-            was made with a different recipe, seed, precision or data.
+            was made with a different recipe, seed, resolution, precision or data.
     """
     settings = content_key(
         {

@@ -1,8 +1,8 @@
-"""Pretraining of a text encoder to recognise the facts in captions, before the diffusion model is trained.
+"""Pretraining of a text encoder. The encoder learns to recognise facts in captions, such as the colour of a shape.
 
-Stable Diffusion's text encoder comes from CLIP, which was trained on captions of pictures. If an encoder with random
-weights were trained together with a random UNet, the encoder would hardly learn, because such a UNet cannot use the
-captions yet.
+The diffusion model is trained after this pretraining. Stable Diffusion's text encoder comes from CLIP, which was
+trained on captions of pictures. If an encoder with random weights were trained together with a random UNet, the encoder
+would hardly learn, because such a UNet cannot use the captions yet.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNSAID = -100
 
 
 def named_facts(scene: Scene, text: str) -> list[int]:
-    """Return one label for each of the `FACTS`.
+    """Return one label for each fact in `FACTS`, such as the colour of the main shape.
 
     The label is the index of the fact's value among the possible values in `FACTS`. It is `UNSAID` if the caption does
     not mention the fact.
@@ -55,7 +55,10 @@ def named_facts(scene: Scene, text: str) -> list[int]:
 
 
 class Naming(nn.Module):
-    """A text encoder with one linear classifier for each of the `FACTS`. Each classifier reads the last token."""
+    """A text encoder with one linear classifier for each fact in `FACTS`.
+
+    The input of each classifier is the encoder's output for the end token of the caption.
+    """
 
     def __init__(self, text_encoder: CLIPTextModel) -> None:
         super().__init__()

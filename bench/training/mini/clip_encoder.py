@@ -1,7 +1,7 @@
-"""A mini model: an image encoder that maps crops of the same thing close together, for the mini profile's CLIP score.
+"""A mini model: an image encoder with similar embeddings for crops of the same thing, for the mini CLIP score.
 
 A thing is a shape in a colour. The loss is InfoNCE (van den Oord et al. 2018, "Representation Learning with Contrastive
-Predictive Coding", eq. 4), in both directions like in CLIP. A batch contains each thing at most once, because the loss
+Predictive Coding", eq. 4), in both directions as in CLIP. A batch contains each thing at most once, because the loss
 moves the crops of different pairs apart.
 """
 
@@ -34,7 +34,7 @@ SMALLEST = {"sharp": SIDE, "coarse": SIDE // 2}
 class ClipEncoderPart(ScheduledPart):
     """The recipe of the image encoder, which is trained on pairs of crops of the same thing.
 
-    One crop of a pair is as sharp as a reference, the other is as coarse as a generated picture.
+    In each pair, the first crop is as sharp as an exemplar, and the second crop is as coarse as a generated picture.
     """
 
     widths: Sequence[int]
@@ -87,7 +87,7 @@ class ClipEncoderPart(ScheduledPart):
             split: split from which the scenes are drawn.
             count: number V of crops of each thing.
             name: name of the model, for the seeds.
-            workshop: holds the seed of the run.
+            workshop: settings with the seed of the run.
         """
         crops = []
         for number in range(len(THINGS) * count):

@@ -1,4 +1,4 @@
-"""A mini model: a decoder for the frozen first stage, with or without the branch for known pixels (section 3)."""
+"""A mini model: a decoder for the frozen first stage, with or without a branch (section 3 of the paper)."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ LOG_EVERY = 100
 class DecoderPart(Part):
     """The recipe of a decoder that starts with the weights of another model's decoder.
 
-    With these weights, both decoders make the same images. If the new decoder adds a branch that blends by addition,
-    `bench.training.initialization.start_branch` then changes some of its weights. If `training.fresh` is True, the
-    decoder starts with random weights instead.
+    With these weights, both decoders make the same images. If only the new decoder has a branch, and the branch blends
+    by addition, `bench.training.initialization.start_branch` then changes some weights of the new decoder. If
+    `training.fresh` is True, the new decoder starts with random weights instead.
     """
 
     start: str

@@ -85,7 +85,7 @@ class UNetRecipe:
         )
 
     def unet(self, *, inputs: int, condition_width: int, side: int) -> UNet2DConditionModel:
-        """Return a UNet with random weights, which predicts four channels.
+        """Return a UNet that has random weights and predicts four channels.
 
         Args:
             inputs: number of input channels.
@@ -196,7 +196,7 @@ def encode_means(vae: AutoencoderKL, pictures: Tensor, workshop: Workshop) -> Te
     Args:
         vae: the first stage.
         pictures: B×3×H×W in [-1, 1].
-        workshop: holds the device and the precision of the encoding.
+        workshop: settings with the device and the precision of the encoding.
     """
     x = pictures.to(workshop.device, memory_format=torch.channels_last)
     with workshop.autocast():
@@ -207,7 +207,7 @@ def encode_means(vae: AutoencoderKL, pictures: Tensor, workshop: Workshop) -> Te
 
 @dataclass(frozen=True)
 class Noised:
-    """A batch of latents, and the noise that is added to them."""
+    """A batch of latents, the noise that is added to them, and the time steps that determine the amount of noise."""
 
     latents: Tensor
     """Latents B×4×h×w, in the scale of the UNet."""
@@ -233,9 +233,9 @@ def velocity_loss(
         unet: the UNet.
         scheduler: the noise schedule, from `noise_scheduler`.
         batch: the latents, the noise that is added to them, and the time steps.
-        beside: further inputs B×C×h×w, whose channels follow those of the noisy latents.
+        beside: further inputs B×C×h×w. Their channels follow the channels of the noisy latents.
         condition: tokens of the condition, B×L×d, on the workshop's device.
-        workshop: holds the device and the precision of the training.
+        workshop: settings with the device and the precision of the training.
         memory_format: PyTorch's memory format of the UNet's input.
     """
     device = workshop.device
@@ -262,8 +262,8 @@ def velocity_figures(loss: Callable[[Pictures, str, int], Tensor], train: Pictur
     """Measure the loss of a finished model on pictures of the development split and on training pictures.
 
     Args:
-        loss: function that returns the loss of one random batch. Its arguments are the pictures to draw from, and two
-            seeds of the draw.
+        loss: function that returns the loss of one random batch. Its arguments are the pictures from which the batch is
+            drawn, and two seeds of the draw: a word and the number of the batch.
         train: the training pictures.
         dev: the pictures of the development split.
 

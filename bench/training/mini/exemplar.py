@@ -2,8 +2,8 @@
 
 A thing is a shape in a colour. The UNet is trained as in Yang et al. 2023, "Paint by Example", section 3: the main
 thing of a scene is cut out, and the exemplar shows what to paint in the hole. In that paper, the exemplar is an
-augmented crop of the object that was cut out. Here the exemplar shows the same thing in a different scene, where its
-place, size, angle and background are different. The model can therefore use only the shape and the colour of the
+augmented crop of the object that was cut out. Here the exemplar is a crop of a different scene, in which the same thing
+has a different position, size, angle and background. The model can therefore use only the shape and the colour of the
 exemplar.
 """
 
@@ -171,8 +171,8 @@ class ExemplarPart(UNetRecipe, Part):
     ) -> dict[str, float]:
         """Measure how often a painted box shows the shape and the colour of its exemplar.
 
-        For comparison, the results whose names end in `_true` are measured on the true scenes. They say how often the
-        classifier recognises the shape and the colour that the box contains before anything is painted.
+        For comparison, the results whose names end in `_true` are measured on the true scenes. These results say how
+        often the classifier recognises the shape and the colour that the box contains before anything is painted.
         """
         pipeline.set_progress_bar_config(disable=True)
         network = load_feature_network(workshop.part("loss_features")).to(workshop.device)
@@ -215,7 +215,7 @@ def normalised(pixels: Tensor) -> Tensor:
 
 
 class _Naming(nn.Module):
-    """An image encoder with two linear classifiers, which read the shape and the colour from its embedding."""
+    """An image encoder with two linear classifiers, which predict the shape and the colour from the embedding."""
 
     def __init__(self, image_encoder: PaintByExampleImageEncoder) -> None:
         super().__init__()
@@ -316,7 +316,7 @@ def holes_of(boxes: Sequence[Box], resolution: int) -> Tensor:
     """Return masks B×1×R×R, 1 = hole, whose holes are the given boxes. A pixel partly in a box belongs to the hole.
 
     Args:
-        boxes: left, top, right and bottom of each box, in pixels of a scene (`SIDE` pixels for R).
+        boxes: left, top, right and bottom of each box, in a unit in which the side of the mask is `SIDE`.
         resolution: side R of the masks.
     """
     masks = torch.zeros(len(boxes), 1, resolution, resolution)
@@ -345,7 +345,7 @@ def known_mask(holes: Tensor, side: int, *, variant: int) -> Tensor:
 def another_thing(scene: Scene, generator: np.random.Generator) -> int:
     """Return the index in `THINGS` of a random thing that can replace the main thing of a scene.
 
-    Its shape and its colour differ from those of the main thing, and its colour is not a colour of the background.
+    The new thing and the main thing differ in shape and in colour. The background does not contain the new colour.
     """
     main = scene.shapes[0]
     others = [

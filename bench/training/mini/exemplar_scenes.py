@@ -1,6 +1,6 @@
 """Scenes for the exemplar and CLIP models: whole pictures at the profile's resolution, and crops of single things.
 
-A thing is a shape in a colour. Crops of generated pictures differ from reference crops in sharpness and light.
+A thing is a shape in a colour. Crops of generated pictures differ from exemplars in sharpness and light.
 Therefore the sharpness and the light of training crops vary at random.
 """
 
@@ -31,7 +31,14 @@ WAYS_TO_SCALE = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
 def scene_pictures(scenes: Sequence[Scene], resolution: int) -> Tensor:
-    """Draw whole scenes B×3×R×R in [-1, 1], scaled by area averaging like the data sets' pictures."""
+    """Draw whole scenes, and return them as B×3×R×R in [-1, 1].
+
+    The scenes are scaled by area averaging, as in the mini profile's data sets.
+
+    Args:
+        scenes: the scenes to draw.
+        resolution: side R of the pictures.
+    """
     pictures = [
         cv2.resize(draw_scene(scene), (resolution, resolution), interpolation=cv2.INTER_AREA) for scene in scenes
     ]
@@ -55,14 +62,14 @@ def scene_of(thing: tuple[str, str], generator: np.random.Generator, *, split: s
 
 
 def number_of(scene: Scene) -> int:
-    """Return the index of a scene's main thing in `THINGS`."""
+    """Return the index in `THINGS` of a scene's main thing."""
     return THINGS.index((scene.shapes[0].kind, scene.shapes[0].colour))
 
 
 def enlarged_box(scene: Scene, generator: np.random.Generator) -> tuple[int, int, int, int]:
     """Return the box of the main shape, enlarged by a random margin on each side, but not beyond the scene's edges.
 
-    The result is the left, top, right and bottom of the box, in pixels of a scene (`SIDE` pixels for a side).
+    The result is the left, top, right and bottom of the box in pixels of the scene, whose side has `SIDE` pixels.
     """
     left, top, right, bottom = scene.shapes[0].box
     margins = generator.integers(*MARGINS, size=4, endpoint=True).tolist()
@@ -77,7 +84,7 @@ def thing_crop(scene: Scene, generator: np.random.Generator, side: int, *, small
     Args:
         scene: scene with the thing.
         generator: random generator for all draws.
-        side: side of the crop. The cut-out box is stretched to a square of this side.
+        side: side of the crop in pixels. The cut-out box is stretched to a square with this side.
         smallest: smallest side in pixels to which the scene may be reduced before the crop is cut out.
     """
     picture = draw_scene(scene)

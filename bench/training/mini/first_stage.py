@@ -1,4 +1,4 @@
-"""Mini models: the KL autoencoder, and the base class of all first stages. They are written in diffusers' format."""
+"""Mini models: the KL autoencoder, and the base class of all first stages. All are saved in diffusers' format."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class FirstStageRecipe(ScheduledPart):
         Args:
             network: the autoencoder.
             pictures: B×3×H×W in [-1, 1].
-            seeds: seeds of the noise, if there is any.
+            seeds: seeds of the noise in the latents. An autoencoder without such noise ignores them.
         """
 
     @abstractmethod
@@ -119,7 +119,8 @@ class FirstStageRecipe(ScheduledPart):
 class FirstStagePart(FirstStageRecipe):
     """The recipe of the KL autoencoder.
 
-    The part `vanilla` later trains the decoder of this autoencoder further, until more training no longer helps.
+    Later, the recipe `vanilla` continues the training of this autoencoder's decoder until more training no longer
+    helps.
     """
 
     kl_weight: float
@@ -150,9 +151,9 @@ class FirstStagePart(FirstStageRecipe):
 
     @torch.no_grad()
     def measure(self, network: AutoencoderKL, images: TrainingImages, workshop: Workshop) -> dict[str, float]:
-        """Return the standard deviation of training pictures' latents, and set the network's scale to its inverse.
+        """Return the standard deviation of training pictures' latents, and save its inverse as the network's scale.
 
-        Diffusion models multiply latents by this scale, so that they have a standard deviation of 1.
+        Diffusion models multiply latents by this scale, so that the scaled latents have a standard deviation of 1.
         """
         pictures, _ = images.batch(512, "scaling")
         batches = torch.split(pictures.to(workshop.device), 64)
@@ -166,14 +167,15 @@ class FirstStagePart(FirstStageRecipe):
 
 @torch.no_grad()
 def reconstruction_figures(first_stage: FirstStage, decoder: nn.Module, workshop: Workshop) -> dict[str, float]:
-    """Return the reconstruction errors of pictures of the development split, for values in [-1, 1].
+    """Measure how exactly pictures of the development split are reconstructed, for values in [-1, 1].
 
-    A picture is encoded without noise and decoded without a mask.
+    The results are the mean squared error `mse` and the mean absolute error `l1`. A picture is encoded without noise
+    and decoded without a mask.
 
     Args:
         first_stage: the first stage that encodes.
         decoder: the decoder, called with latents only.
-        workshop: holds the pictures and the device.
+        workshop: settings with the pictures and the device.
     """
     images = workshop.dev_images()
     pictures, _ = images.batch(min(256, len(images)), "reconstruction")

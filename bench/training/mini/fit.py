@@ -70,6 +70,8 @@ def torch_generator(run_seed: int, *purpose: str | int) -> torch.Generator:
 def seeded(run_seed: int, *purpose: str | int) -> Iterator[None]:
     """Seed PyTorch's global random generator on the CPU during the block, for example to draw a new network's weights.
 
+    After the block, the generator has the state that it had before the block.
+
     Args:
         run_seed: seed of the run.
         purpose: words and numbers that name the purpose. Different purposes get independent draws.
@@ -87,7 +89,7 @@ def fit(
     checkpoint: Path,
     settings: str,
 ) -> float:
-    """Train a model in place, from the checkpoint if there is one.
+    """Train a model in place. If the checkpoint exists, the training continues from the checkpoint.
 
     Args:
         model: module with all trained parameters. Parameters that do not require gradients stay unchanged.

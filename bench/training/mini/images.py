@@ -1,8 +1,8 @@
-"""Training images in memory. A batch depends only on its seeds, and images are cropped like in the released code.
+"""Training images in memory. A batch depends only on its seeds. Images are cropped by the rules of the released code.
 
-See buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py. A crop is a random square whose side is 0.5 to 1
-times the picture's shorter side, scaled by area averaging. Masks are drawn like LaMa's masks `random_thick_256`, but a
-mask with a large hole is not rejected. A mask is replaced by a full mask with probability 0.5.
+These rules are in buxiangzhiren/Asymmetric_VQGAN at 406c5cd, ldm/data/imagenet.py. By default, a crop is a random
+square whose side is 0.5 to 1 times the picture's shorter side. The crop is scaled by area averaging. Masks are drawn by
+the rules of LaMa, but a mask with a large hole is not rejected. By default, a mask is full with probability 0.5.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["TrainingImages", "training_masks"]
 
 
 class TrainingImages:
-    """All pictures below a folder, which are read once and kept in memory."""
+    """All pictures in the subfolders of a folder. The pictures are read once and kept in memory."""
 
     def __init__(self, root: Path, *, resolution: int, smallest_crop: float = 0.5) -> None:
         """Read every JPEG in the root's synset folders.
@@ -36,7 +36,7 @@ class TrainingImages:
             smallest_crop: smallest side of a crop as a fraction of the picture's shorter side.
 
         Raises:
-            BadInputError: there is no picture, or one is broken.
+            BadInputError: there is no picture, or one of the pictures is broken.
         """
         self.paths = sorted(root.glob("*/*.JPEG"))
         if not self.paths:
@@ -71,7 +71,7 @@ class TrainingImages:
 
 
 def training_masks(kind: MaskPreset, size: int, resolution: int, *seeds: int | str, full_share: float = 0.5) -> Tensor:
-    """Draw one mask for each item, B×1×R×R, 1 = hole.
+    """Draw random masks B×1×R×R, 1 = hole.
 
     Args:
         kind: settings of the free-form masks.

@@ -116,7 +116,7 @@ def _captions(root: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Cache:
-    """N encoded crops with M masks for each.
+    """N encoded crops, with M masks for each crop.
 
     `tokens` N×L are the captions as token indices. `latents` N×4×h×w are the latents of the whole crops. `known`
     N×M×4×h×w are the latents of crops in which the pixels in the hole of one mask were set to 0. `masks` N×M×1×h×w have
@@ -139,7 +139,10 @@ class _Cache:
         workshop: Workshop,
         *seeds: str,
     ) -> _Cache:
-        """Encode about as many random crops as there are pictures. Pictures are drawn with replacement."""
+        """Encode one random crop for each picture on average. Pictures are drawn with replacement.
+
+        The number of crops is the number of pictures, rounded up to a multiple of `ENCODED_AT_ONCE`.
+        """
         kind, captions = preset(part.masks), _captions(root)
         texts: list[str] = []
         latents, known, small = [], [], []

@@ -1,8 +1,8 @@
 """A mini model: a small LaMa, so that the mini profile's Table 1 has a method that paints the hole in one pass.
 
 See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022). The adversarial
-loss is left out. The loss is the sum of three terms: the absolute error outside the hole, the absolute error inside the
-hole, and the perceptual distance of the picture after the known pixels were pasted back.
+loss is left out. The loss is the weighted sum of three terms: the absolute error outside the hole, the absolute error
+inside the hole, and the perceptual distance of the picture after the known pixels were pasted back.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _batch(
 
 
 def _painted(network: LaMaGenerator, picture: Tensor, hole: Tensor) -> Tensor:
-    """Return the whole picture that the network paints, in [-1, 1]. Its known pixels are painted too, not pasted."""
+    """Return the picture that the network paints, in [-1, 1]. The known pixels are painted as well, not copied."""
     known = (picture + 1) / 2 * (1 - hole)
     painted: Tensor = network(torch.cat([known, hole], 1))
     return 2 * painted - 1

@@ -154,7 +154,7 @@ def _scenes(count: int, name: str, split: str, workshop: Workshop) -> list[Scene
 
 @dataclass(frozen=True)
 class _Cache:
-    """N encoded scenes with P captions each.
+    """N encoded scenes, with P captions for each scene and F labels for each caption.
 
     `latents` N×4×h×w are in the scale of the UNet, `tokens` N×P×L are the captions as token indices, and `facts` N×P×F
     are the captions' labels from `named_facts`.

@@ -20,7 +20,7 @@ __all__ = ["VQFirstStagePart", "codebook_terms"]
 
 
 def codebook_terms(encoded: Tensor, entries: Tensor, *, beta: float) -> dict[str, Tensor]:
-    """Return the last two terms of eq. 2, each a mean over all values.
+    """Return the last two terms of the paper's eq. 2, each a mean over all values.
 
     `codebook` moves the codebook's entries towards the encoded values. `commitment` moves the encoded values towards
     the entries.
@@ -79,7 +79,7 @@ class VQFirstStagePart(FirstStageRecipe):
 
 
 def _nearest(encoded: Tensor, codebook: Tensor) -> Tensor:
-    """Return the index of the nearest codebook entry for each position, B×h×w, by eq. 1.
+    """Return the index of the nearest codebook entry for each position, B×h×w, by the paper's eq. 1.
 
     Args:
         encoded: latents B×C×h×w.
