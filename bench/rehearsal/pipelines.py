@@ -1,4 +1,4 @@
-"""Diffusion models with random weights, in the layouts in which the real ones are published."""
+"""Functions that write diffusion models with random weights, in the file layouts of the published models."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ UNET, AUTOENCODER, TEXT, IMAGE = 0, 1, 2, 3
 
 
 def autoencoder(sizes: Sizes) -> AutoencoderKL:
-    """Return a first stage with random weights. It is the same in all pipelines."""
+    """Return a first stage with random weights. Every call with equal `sizes` returns equal weights."""
     torch.manual_seed(AUTOENCODER)
     return AutoencoderKL.from_config(dict(sizes.autoencoder))
 
 
 def write_text(folder: Path, sizes: Sizes, *, channels: int, pickled: bool) -> None:
-    """Write Stable Diffusion as a folder of diffusers.
+    """Write Stable Diffusion with random weights, in the folder layout of diffusers.
 
     Args:
         folder: folder to write.
         sizes: sizes of the networks.
         channels: number of input channels of the UNet: 4 for text to image, and 9 for inpainting.
-        pickled: True for `.bin` files in which the autoencoder's attention has its old names, as in the first releases;
-            False for safetensors files.
+        pickled: True for `.bin` files in which the autoencoder's attention layers have their old names, as in the
+            first releases; False for safetensors files with the new names.
     """
     name = {4: "StableDiffusionPipeline", 9: "StableDiffusionInpaintPipeline"}[channels]
     parts = {
@@ -68,7 +68,7 @@ def write_text(folder: Path, sizes: Sizes, *, channels: int, pickled: bool) -> N
 
 
 def write_exemplar(folder: Path, sizes: Sizes) -> None:
-    """Write Paint-by-Example as a folder of diffusers, with safetensors files."""
+    """Write Paint-by-Example with random weights as safetensors files, in the folder layout of diffusers."""
     parts = {
         "feature_extractor": ("transformers", "CLIPImageProcessor"),
         "image_encoder": ("paint_by_example", "PaintByExampleImageEncoder"),
@@ -89,12 +89,14 @@ def write_exemplar(folder: Path, sizes: Sizes) -> None:
 
 
 def write_checkpoint(file: Path, sizes: Sizes, *, channels: int) -> None:
-    """Write Stable Diffusion as one `.ckpt` file in the original layout, without a moving average of the weights.
+    """Write Stable Diffusion with random weights as one `.ckpt` file in the original layout.
+
+    The file contains no moving average of the weights.
 
     Args:
         file: file to write.
-        sizes: sizes of the networks. A run can read the file only if they are the true sizes, because the file does
-            not state them.
+        sizes: sizes of the networks. A run can read the file only if these are the true sizes of Stable Diffusion,
+            because the file does not state the sizes.
         channels: number of input channels of the UNet.
     """
     tensors = original_unet(_unet(sizes, channels).state_dict(), sizes.unet["layers_per_block"])
@@ -118,7 +120,8 @@ def _unet(sizes: Sizes, channels: int, *, width: int | None = None) -> UNet2DCon
     Args:
         sizes: sizes of the networks.
         channels: number of input channels.
-        width: dimension of the condition's vectors; None for the dimension of the text encoder's output.
+        width: dimension of the vectors of the condition (the caption or the exemplar); None for the dimension of the
+            text encoder's output.
     """
     torch.manual_seed(UNET)
     settings = {**sizes.unet, "in_channels": channels}
@@ -128,7 +131,7 @@ def _unet(sizes: Sizes, channels: int, *, width: int | None = None) -> UNet2DCon
 
 
 def _write_index(folder: Path, name: str, parts: Mapping[str, tuple[str, str]]) -> None:
-    """Write `model_index.json`, the scheduler's settings, and a folder of a safety checker, which no run reads."""
+    """Write `model_index.json`, the scheduler's settings, and a dummy safety checker, which no run reads."""
     (folder / "scheduler").mkdir(parents=True)
     shutil.copyfile(RELEASED / "scheduler" / "scheduler_config.json", folder / "scheduler" / "scheduler_config.json")
     index: dict[str, Any] = {"_class_name": name, "_diffusers_version": "0.6.0"}
@@ -157,7 +160,7 @@ def _old_name(name: str) -> str:
 
 
 def _save(tensors: Mapping[str, Tensor], folder: Path, stem: str, *, pickled: bool) -> None:
-    """Write weights as a file in a folder. The file gets the name that diffusers or transformers expects.
+    """Write weights into one file of a folder. The file gets the name that diffusers or transformers expects.
 
     Args:
         tensors: state dict of the network.

@@ -1,7 +1,7 @@
 """The two sizes of a rehearsal: `full` and `small`.
 
-With `full`, all networks have their true sizes. With `small`, the networks are small, but their files have the same
-formats and their classes in the code are the same as with `full`.
+With `full`, all networks have their true sizes. With `small`, the networks are small, but the code uses the same
+classes and the same file formats as with `full`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _released(part: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of pictures in the data sets of a rehearsal."""
+    """Numbers of pictures and classes in the data sets of a rehearsal."""
 
     places: int
     classes: int
@@ -39,7 +39,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of a rehearsal's networks and data sets."""
+    """The sizes of a rehearsal's networks and data sets, and the settings that these sizes need."""
 
     resolution: int
     """Side of the items in pixels."""

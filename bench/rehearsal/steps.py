@@ -1,4 +1,4 @@
-"""The commands of a rehearsal, and what each of them must do."""
+"""The commands of a rehearsal, each with the exit status, the output and the numbers that it must produce."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ LAYERS = ("table7_architecture_base", "table8_architecture_large")
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a rehearsal."""
+    """A command of a rehearsal, with its expected results."""
 
     part: str
     name: str
@@ -74,8 +74,11 @@ class Step:
 def chosen_tables(spec: RehearsalSpec) -> list[str]:
     """Return the names of the experiments to rehearse. Each experiment computes one table.
 
+    Args:
+        spec: settings of the rehearsal. `tables` is `all`, the number of a table, or a list of such numbers.
+
     Raises:
-        BadInputError: `rehearsal.tables` is neither `all` nor a list of numbers of tables.
+        BadInputError: `spec.tables` has another form, is empty, or contains an unknown number.
     """
     known = {_number(name): name for name in compose_config(["experiment=all_tables"]).experiments}
     if spec.tables == ALL:
@@ -97,8 +100,11 @@ def _number(name: str) -> int:
 def chosen_parts(spec: RehearsalSpec) -> list[str]:
     """Return the names of the parts to run, in the order of `PARTS`.
 
+    Args:
+        spec: settings of the rehearsal. `parts` is `all`, a name in `PARTS`, or a list of such names.
+
     Raises:
-        BadInputError: `rehearsal.parts` is neither `all` nor a list of names of parts.
+        BadInputError: `spec.parts` has another form, is empty, or contains an unknown name.
     """
     wanted = list(PARTS) if spec.parts == ALL else spec.parts if isinstance(spec.parts, list) else [spec.parts]
     if not wanted or any(not isinstance(part, str) or part not in PARTS for part in wanted):
@@ -107,7 +113,7 @@ def chosen_parts(spec: RehearsalSpec) -> list[str]:
 
 
 class _Commands:
-    """The commands of a rehearsal, in the order in which they run."""
+    """An object that creates the steps of a rehearsal. Each public method yields the steps of one part of `PARTS`."""
 
     def __init__(self, spec: RehearsalSpec, place: Place, limit: int, device: str, *, gpus: int) -> None:
         self.place, self.tables = place, chosen_tables(spec)
@@ -139,7 +145,11 @@ class _Commands:
     def _lacking(self, stage: str) -> Iterator[Step]:
         """Yield a step that runs a stage of one table while one of the table's files is missing.
 
-        If none of the tables in `SINGLE` is rehearsed, no step is yielded.
+        The command of this step must end with status 2. If none of the tables in `SINGLE` is rehearsed, no step is
+        yielded.
+
+        Args:
+            stage: stage that the step runs, `check` or `fetch`. The part of the step has the same name.
         """
         if self.single is not None:
             asset = SINGLE[self.single]
@@ -209,14 +219,14 @@ class _Commands:
         return [*self.shared, *self.files, setting("paths.store", store)]
 
     def _run(self, part: str, name: str, words: Sequence[str], *, own_store: bool = False) -> Step:
-        """Return a step that writes a run.
+        """Return a step that runs an experiment, which writes its results into a folder.
 
         Args:
-            part: part of the rehearsal.
+            part: name of the part in `PARTS` to which the step belongs.
             name: name of the step.
             words: arguments of the command, without paths.
-            own_store: True for an empty store of its own. The step must then reproduce the numbers of the step that
-                measures the table `single`.
+            own_store: True if the step uses a new, empty store. The step must then reproduce the numbers of the step
+                that measures the table `self.single`. False if the step uses the store that other steps share.
         """
         folder = re.sub(r"[^\w.-]+", "_", name)
         store = self.place.root / f"store_{folder}" if own_store else self.store
@@ -233,8 +243,8 @@ def steps_of(spec: RehearsalSpec, place: Place, *, limit: int, device: str, gpus
         place: folders of the rehearsal's files.
         limit: number of items of each table.
         device: device of all commands.
-        gpus: number of GPUs. If it is 1, there is no step in several processes, because each process needs its own GPU.
-            If it is 0, the check makes no forecast, because a forecast at the true sizes would take hours on a CPU.
+        gpus: number of GPUs. If it is 1, no step uses several processes, because each process needs a separate GPU.
+            If it is 0, no step makes a forecast, because a forecast at the true sizes would take hours on a CPU.
 
     Raises:
         BadInputError: `spec` names an unknown table or part.

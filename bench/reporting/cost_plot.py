@@ -1,4 +1,4 @@
-"""Plots of the rows' quality against their cost. A plot consists of positions and texts, from which a page draws it."""
+"""Plots that show the quality and the cost of each row. A plot consists of positions and texts; a page draws them."""
 
 from __future__ import annotations
 
@@ -110,9 +110,9 @@ class _Axis:
 def costs_of(
     table: Table, costs: Mapping[str, Mapping[str, float]], *, sampling: float | None, steps: int | None
 ) -> Costs | None:
-    """Return the list of costs and the plots, for all rows of the main table whose costs are known.
+    """Return a list of costs and the plots, for all rows of the main table whose costs are known.
 
-    The result is None if the costs of all rows are unknown.
+    A plot with fewer than two points is left out. The result is None if the costs of all rows are unknown.
 
     Args:
         table: typed table with the measured values.
@@ -187,10 +187,13 @@ def _plot(
 
 
 def _spaced(points: Sequence[Point]) -> list[Point]:
-    """Move the printed numbers of close points apart, so that they do not overlap, and return the new points.
+    """Move the printed numbers of close points apart vertically, so that no two numbers overlap.
 
-    In the upper half of the plot numbers are moved down, and in the lower half they are moved up. The points themselves
-    stay where they are.
+    In the upper half of the plot, numbers are moved down, and in the lower half, numbers are moved up. The points
+    themselves are not moved.
+
+    Returns:
+        New points with the new positions of their numbers, in the order of the numbers.
     """
     done: list[Point] = []
     for way in (1, -1):

@@ -1,4 +1,8 @@
-"""Figures for a table (the images of its rows, with their errors) and for a training (its curves and pictures)."""
+"""Figures for tables and for trainings.
+
+A figure for a table shows images of the rows and their errors, or quality and cost of decoders. A figure for a training
+shows curves or pictures.
+"""
 
 from __future__ import annotations
 
@@ -34,16 +38,16 @@ INCH = 1.25
 def draw_rows(
     path: Path, items: Sequence[Item], rows: Sequence[tuple[str, npt.NDArray[np.uint8]]], *, title: str
 ) -> None:
-    """Write a figure that shows the inputs and the images of each row.
+    """Write a figure that shows the inputs of some items, and the images that each row made of these items.
 
-    If any pixels are known, the figure also shows the error of each image over the known pixels. If the items have no
-    true pictures, the figure shows only the images of the rows.
+    The inputs are the true pictures, the masked pictures and the exemplars. An input that some of the items do not have
+    is left out. If any pixels are known, the figure also shows the error of each image over the known pixels.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        items: items that are shown, one in each column. If no pixels are known, the caption of an item is the heading
-            of its column.
-        rows: label of each row, and its images N×S×S×3 of the items.
+        items: items that are shown, one in each column. If no pixels are known, the caption of each item is the heading
+            of the item's column.
+        rows: label of each row, and the row's images N×S×S×3 of the N items.
         title: title of the figure.
     """
     known = any((item.mask == 0).any() for item in items)
@@ -71,8 +75,8 @@ def draw_borders(
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        items: items that are shown, one in each column. Each of them has known pixels.
-        rows: label of each row, and its images N×S×S×3 of the items.
+        items: items that are shown, one in each column. Each item has known pixels.
+        rows: label of each row, and the row's images N×S×S×3 of the N items.
         title: title of the figure.
     """
     windows = [border_window(item.mask) for item in items]
@@ -90,7 +94,7 @@ def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence
     Args:
         path: path of the PNG file; a PDF is written beside it.
         lines: label and pictures of each line; all lines have the same number of pictures.
-        title: title of the figure. Text after the first line break is wrapped below the first line.
+        title: title of the figure. The text after the first line break is wrapped to the width of the figure.
         heads: headings of the columns; empty for none.
     """
     columns = len(lines[0][1])
@@ -111,7 +115,7 @@ def draw_lines(path: Path, lines: Sequence[Line], *, title: str, heads: Sequence
 
 
 def _new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure whose size is given in inches."""
+    """Return an empty figure with the given width and height in inches."""
     # Imported here, because it takes a second, and a run whose figures are stored does not need it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -125,7 +129,7 @@ def _save(figure: Figure, path: Path) -> None:
     """Save a figure as a PNG file and as a PDF file. In the PDF file, labels are text and not drawings.
 
     Args:
-        figure: figure.
+        figure: figure to save.
         path: path of the PNG file; the PDF file has the same name with the suffix `.pdf`.
     """
     import matplotlib
@@ -146,8 +150,8 @@ def _wrapped(label: str) -> str:
 def draw_curves(path: Path, losses: pandas.DataFrame, validations: pandas.DataFrame, *, title: str) -> None:
     """Write a figure with one plot for each training loss and one for each validation value, over the training steps.
 
-    A training loss is smoothed: the training is divided into about 50 equal parts, and the loss's mean in each part is
-    drawn.
+    Training losses are smoothed: each point is the mean loss over 2 % of the training's steps, or over one step if
+    there are fewer than 100 steps.
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
@@ -182,7 +186,7 @@ def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> 
 
     Args:
         path: path of the PNG file; a PDF is written beside it.
-        rows: label of each row, and its pictures N×3×R×R with values in [-1, 1].
+        rows: label of each row, and the row's pictures N×3×R×R with values in [-1, 1].
         title: title of the figure.
     """
     draw_lines(
@@ -195,7 +199,7 @@ def draw_grid(path: Path, rows: Sequence[tuple[str, Tensor]], *, title: str) -> 
 def draw_tradeoff(
     path: Path, rows: pandas.DataFrame, *, costs: Mapping[str, str], qualities: Sequence[str], title: str = ""
 ) -> None:
-    """Write a figure of the quality and the cost of decoders, with one plot for each pair of a metric and a cost.
+    """Write a figure that shows the quality and the cost of decoders, with one plot for each metric and cost.
 
     The plots of one metric are in one line of the figure, and the plots of one cost are in one column.
 

@@ -1,8 +1,8 @@
-"""The gallery of a report, which shows the pictures of a few items that a rule chooses.
+"""The gallery of a report, which shows pictures of a few items. A rule chooses these items, and no person does.
 
-The rule is applied to each pair of a row and a metric that has a value for every item. It sorts the items by the
-difference of the metric between the row and the reference row. The first, the middle and the last item are shown. No
-item is chosen by hand.
+Only metrics with a value for every item are used. For each pair of such a metric and a row, the rule sorts the items by
+the difference in this metric between the row and the reference row. It chooses the first, the middle and the last item.
+If no metric has a value for every item, the items are drawn at random with a seed.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ AT_ONCE = 256_000_000
 
 @dataclass(frozen=True)
 class Compared:
-    """A metric that has a value for every item, so that items can be sorted by it."""
+    """A metric by which items can be sorted, because the metric has a value for every item."""
 
     name: str
     title: str
@@ -80,18 +80,18 @@ class Compared:
     decimals: int
 
     def shown(self, value: float, sign: str = "") -> str:
-        """Return a value as it is printed.
+        """Return the text that the page prints for a value.
 
         Args:
             value: value of the metric, or a difference of two values.
-            sign: `+` to print a sign before positive values as well, or an empty string.
+            sign: `+` to print a plus sign before positive values; an empty string for no plus sign.
         """
         return f"{value * self.scale:{sign},.{self.decimals}f}".replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True)
 class Pick:
-    """The reason why an item is shown: its rank for one row and one metric."""
+    """The reason why an item is shown: the rank of the item for one row and one metric."""
 
     row: str
     metric: str
@@ -105,7 +105,7 @@ class Pick:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the page."""
+    """A picture that the page shows, with its label."""
 
     label: str
     uri: str
@@ -114,7 +114,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Made:
-    """The image that one row made of one item, with the pictures and values that the page shows."""
+    """The image that one row made of one item, with its error and its values for the page."""
 
     row: str
     label: str
@@ -166,12 +166,12 @@ class Gallery:
 def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) -> list[Compared]:
     """Return the metrics by which items are chosen.
 
-    These are the metrics of the table's columns that have a value for every item. If no column has such a metric, the
-    list contains only `lpips`, or nothing if the run did not measure `lpips`.
+    These are all metrics in `columns` that also occur in `values`. If there are no such metrics, the list contains only
+    `lpips`. If the run did not measure `lpips` either, the list is empty.
 
     Args:
-        columns: metrics of the table's columns.
-        values: for each row, the arrays of its metrics by the metric's name. An array has one value for each item.
+        columns: names of the metrics that are columns of the table.
+        values: arrays by row and by name of the metric. An array has one value for each item.
     """
     there = {name for arrays in values.values() for name in arrays}
     names = [name for name in columns if name in there] or [name for name in FALLBACK if name in there]
@@ -189,7 +189,7 @@ def compared(columns: Sequence[str], values: Mapping[str, Mapping[str, Any]]) ->
 
 
 def drawn_places(count: int, seed: int) -> list[int]:
-    """Return the indices of at most `LEAST_ITEMS` items that are drawn at random.
+    """Return the indices of `LEAST_ITEMS` different items that are drawn at random; of all items if there are fewer.
 
     Args:
         count: number of items from which the indices are drawn.
@@ -199,7 +199,9 @@ def drawn_places(count: int, seed: int) -> list[int]:
 
 
 def drawn(count: int, seed: int) -> list[Pick]:
-    """Return picks of items that are drawn at random, for a table without a metric that could choose items.
+    """Return picks of items that are drawn at random.
+
+    A gallery needs them if no metric has a value for every item.
 
     Args:
         count: number of items of the run.
@@ -210,7 +212,7 @@ def drawn(count: int, seed: int) -> list[Pick]:
 
 @dataclass(frozen=True)
 class ComparedRows:
-    """The rows that a gallery compares item by item, with their values."""
+    """The rows that a gallery compares item by item, with the rows' values."""
 
     values: Mapping[str, Mapping[str, npt.NDArray[Any]]]
     """Arrays with one value for each item, by row and metric."""
@@ -226,13 +228,13 @@ def choose(rows: ComparedRows) -> list[Pick]:
     """Choose the best, the worst and the median item for each pair of a row and a metric.
 
     The best item is the one on which the row is better than the reference row by the largest difference. If the
-    reference row has no values, the row's own values are used instead of the differences. Items with equal differences
-    keep the manifest's order, and items without a finite difference are left out. If the number of items is even, the
-    median is the better one of the middle two.
+    reference row has no values of the metric, the values of the row are used instead of the differences. Items with
+    equal differences keep the manifest's order, and items without a finite difference are left out. If the number of
+    items is even, the median is the better one of the middle two.
 
     Returns:
-        Picks in the order of the metrics. For each metric, the best items of all rows come first, then their worst
-        items, then their median items.
+        Picks in the order of the metrics. For each metric, the best items of all rows come first, then the worst items
+        of all rows, then the median items of all rows.
     """
     values, reference = rows.values, rows.reference
     picks = []
@@ -262,11 +264,11 @@ def choose(rows: ComparedRows) -> list[Pick]:
 def fill(picks: Sequence[Pick], images: Images, rows: ComparedRows, *, of: int, room: int = ROOM) -> Gallery:
     """Return a gallery that shows the chosen items in the order of the picks.
 
-    It shows as many items as have room, but not more than `MOST_ITEMS`.
+    The gallery shows as many items as fit into `room` bytes, but at most `MOST_ITEMS`.
 
     Args:
         picks: chosen items, as `choose` or `drawn` returns them.
-        images: function that returns the items at some indices, and the images of each row.
+        images: function that takes indices of the manifest. It returns the items, and the images of each row.
         rows: rows that are compared.
         of: number of items from which the picks were chosen.
         room: largest size of the gallery's pictures in bytes.
@@ -304,7 +306,7 @@ def _of_one(made: Mapping[str, Pixels], number: int) -> dict[str, Pixels]:
 
 @dataclass(frozen=True)
 class _Words:
-    """The data from which the entry of one item in the gallery is made."""
+    """The data from which the gallery's entries of items are created."""
 
     picks: Sequence[Pick]
     rows: ComparedRows
@@ -339,15 +341,16 @@ class _Words:
 
 
 def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, least: int, room: int) -> int:
-    """Return the largest side of the pictures, in pixels, at which `least` items like `item` fit into `room` bytes.
+    """Return the side in pixels at which the gallery shows its pictures.
 
-    The size of the item is estimated from the pictures of the first few rows. If not even the smallest side is small
-    enough, the smallest side is returned.
+    This is the largest side in `SIDES` at which `least` entries as large as the entry of `item` fit into `room` bytes.
+    The size of this entry is estimated from the pictures of the first `PROBED` rows. If the entries are too large at
+    every side, the smallest side is returned. No side is larger than the side of the item's image.
 
     Args:
-        words: data from which the entry of an item is made.
-        item: item whose size is estimated.
-        made: image of the item by row.
+        words: data from which the entry of an item is created.
+        item: item for whose entry the size is estimated.
+        made: image S×S×3 of the item, by row.
         place: index of the item in the manifest.
         least: number of items that must fit.
         room: largest size of the gallery's pictures in bytes.
@@ -363,12 +366,12 @@ def _side(words: _Words, item: Item, made: Mapping[str, Pixels], place: int, *, 
 def _encoded(pixels: Pixels, side: int) -> str:
     """Return a picture in the WebP format as a `data:` address.
 
-    If neither the height nor the width of `pixels` is above `side` or above `LOSSLESS`, the picture is saved without
-    loss. Any other picture is saved with loss. If it is larger than `side`, it is first scaled down to `side`.
+    A picture whose longer side is above `side` is first scaled down, so that this side is equal to `side`. The picture
+    is saved without loss if its original longer side is at most `side` and at most `LOSSLESS`, and with loss otherwise.
 
     Args:
         pixels: picture H×W×3.
-        side: largest side in pixels of the saved picture.
+        side: longest side in pixels that the saved picture may have.
     """
     image, buffer = Image.fromarray(np.ascontiguousarray(pixels)), BytesIO()
     lossless = max(image.size) <= min(side, LOSSLESS)
@@ -378,7 +381,7 @@ def _encoded(pixels: Pixels, side: int) -> str:
 
 
 def _size(item: Shown) -> int:
-    """Return an estimate of how many bytes the entry of an item needs in the page."""
+    """Return an estimate of the number of bytes that the entry of an item needs in the page."""
     made = (picture for one in item.made for picture in (one.image, one.error))
     pictures = [picture for picture in (*item.given, item.exemplar, *made) if picture is not None]
     words = len(item.id) + len(item.source) + len(item.caption)

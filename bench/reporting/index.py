@@ -1,4 +1,4 @@
-"""The index page of several runs. It shows the result, main values and verdicts of each run, with links to reports."""
+"""The index page of several runs. It shows each run's result, main values and verdicts, with a link to the report."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ class Index:
 
 
 def index_page(index: Index) -> str:
-    """Return the index page as HTML. It has links to the reports of the runs, but loads no other file."""
+    """Return the index page as HTML. The page has links to the reports of the runs, but loads no other file."""
     return template("index.html").render(index=index, kind_of=kind_of)
 
 
 def counts_of(run: Path) -> list[tuple[str, int, str]]:
     """Count the verdicts of a run on the paper's claims.
 
-    Each entry of the result is a verdict, the number of claims that have this verdict, and its CSS class. The list is
-    empty if the results of the run cannot be read.
+    Checks that this project adds are not counted. Each entry of the result is a verdict, the number of claims with this
+    verdict, and the verdict's CSS class. The list is empty if the results of the run cannot be read.
 
     Args:
         run: folder of the run.
@@ -77,9 +77,9 @@ def counts_of(run: Path) -> list[tuple[str, int, str]]:
 def headline(table: Table) -> tuple[str, ...]:
     """Return one text for each column of a table. The text compares the column's best row with the reference row.
 
-    The best row is chosen from the measured rows that the paper's table has, without the reference row. A column in
-    which none of these rows has a value gets no text. If the reference row has no value, the text gives only the best
-    row.
+    The best row is chosen from the measured rows that the paper's table also has, except the reference row. If none of
+    these rows has a value in a column, the column has no text. If the reference row has no value, the text contains
+    only the best row with its value.
     """
     return tuple(words for column in table.columns if (words := _headline(table, column)))
 

@@ -1,7 +1,8 @@
 """Statistics of latents, collected block by block.
 
-They show how sampled latents differ from encoded ones, and how far the hole changes encoded latents of known pixels. A
-cell is one position of the latents, which belongs to a square of pixels in the image.
+The statistics show how sampled latents differ from encoded latents, and how far the hole changes the encoded latents of
+known cells. A cell is one position of the latents, to which a square of pixels in the image corresponds. A cell is
+known if all pixels of its square are known.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class LatentStatistics:
     """The mean and standard deviation of latents, and the change that the hole causes in encoded latents.
 
     Sampled and encoded latents have separate means and standard deviations. The object keeps only sums and not the
-    latents, so it needs little memory for many blocks.
+    latents, so that many blocks need little memory.
     """
 
     def __init__(self) -> None:
@@ -95,7 +96,11 @@ class LatentStatistics:
         self._cells.append(inside.sum((2, 3)).astype(np.float64))
 
     def _moments(self, kind: str) -> tuple[Array, Array]:
-        """Return the mean and the standard deviation of each channel of the `latents` or the `encoded` latents."""
+        """Return the mean and the standard deviation of each channel.
+
+        Args:
+            kind: `latents` for the sampled latents, or `encoded` for the encoded latents.
+        """
         mean = self._sums[kind] / self._count
         return mean, np.sqrt(np.maximum(self._squares[kind] / self._count - np.square(mean), 0))
 
@@ -124,11 +129,11 @@ class LatentStatistics:
         return float(np.sqrt(self._squares["encoded"].sum() / count - mean**2))
 
     def leak_next_to_the_hole(self, sources: Sequence[str]) -> Leak | None:
-        """Return how far the hole changes the encoded latents of known cells next to it, with a 95 % interval.
+        """Return how far the hole changes the encoded latents of the known cells next to it, with a 95 % interval.
 
         The mean square of the change is a ratio. The numerator is the mean of the items' sums of squares, and the
-        denominator is the mean of their numbers of cells. The influences of the items on this ratio are computed by the
-        delta method.
+        denominator is the mean of the items' numbers of known cells next to the hole. The influences of the items on
+        this ratio are computed by the delta method.
 
         Args:
             sources: source of each item, in the order in which the items were added.
@@ -151,7 +156,7 @@ class LatentStatistics:
         return Leak(float(np.sqrt(square)) / self._deviation, (low, high), difference.effective_sources)
 
     def leak_note(self) -> Iterator[str]:
-        """Yield a note with the values that `leak` returns; no note if there are no values."""
+        """Yield one note with the values that `leak` returns. If there are no values, yield nothing."""
         leak = self.leak()
         if leak:
             parts = "; ".join(f"{name}: {value:.1%}" for name, value in leak.items())
@@ -163,7 +168,7 @@ class LatentStatistics:
     def gap_note(self) -> str:
         """Return a note that compares the sampled latents with the encoded latents.
 
-        Decoders are trained on encoded latents, so a large difference between the two matters.
+        Decoders are trained on encoded latents but decode sampled latents, so a large difference matters.
         """
         texts = [
             f"{mean:+.2f} ({deviation:.2f}) and {other_mean:+.2f} ({other_deviation:.2f})"

@@ -37,7 +37,8 @@ def notes(
         items: items of the run.
         summary: measured values.
         protocols: protocol of each metric, by the name of the metric.
-        best: for the name of a metric, the key of the row that is significantly better than every other row.
+        best: key of the row that is significantly better than every other row, by the name of the metric. Metrics
+            without such a row are left out.
         truncated: number of captions that were too long for the text encoder; None if the task uses no captions.
     """
     spec, rows, styles, reading = design.spec, design.rows, design.styles, design.reading
@@ -112,13 +113,13 @@ def notes(
 def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec) -> str:
     """Return a note on Pre_error.
 
-    The note says on which image the error is measured, and how large its floor is. If the error is a column of the
-    table and the reference row was measured, the note also gives the reference row's error divided by the floor. This
-    is the ratio that a decoder without other errors would have.
+    The note says how the images are rounded before Pre_error is measured, and how large the floor of Pre_error is. If
+    Pre_error is a column of the table and the reference row was measured, the note also contains the reference row's
+    error divided by the floor. A decoder without other errors would have this ratio.
 
     Args:
         floor: mean squared error of values in [0, 1] that saving to 8 bits alone adds.
-        reading: names of the metrics that the table shows as the error over known pixels.
+        reading: names of the metrics for Pre_error, for its sum and for its floor.
         summary: measured values.
         spec: specification of the table.
     """
@@ -140,7 +141,7 @@ def floor_note(floor: float, reading: Reading, summary: Summary, spec: TableSpec
 
 
 def items_note(items: Items, summary: Summary) -> str:
-    """Return a note on the number, the sources and the resolution of the items, and on pictures that were left out."""
+    """Return a note on the items (number, sources, resolution and features) and on pictures that were left out."""
     manifest, side = items.manifest, items.manifest["resolution"]
     features = [values for values in summary.scored.truth.values() if values.ndim == 2]
     parts = [f"{len(items)} items of {len(set(items.sources))} sources at {side}×{side}, {manifest['subset']} subset"]
@@ -166,9 +167,9 @@ def effective_sources(
 ) -> Iterator[str]:
     """Yield notes that say how many effective sources the differences of the rows from the reference row have.
 
-    The first note gives, for each metric, the smallest and the largest number among the rows. A second note lists the
-    differences that have too few effective sources for a verdict, and names the sources that carry most of the variance
-    of each.
+    The first note says, for each metric, the smallest and the largest number among the rows. The second note lists the
+    differences that have too few effective sources for a verdict. For each such difference, it names the sources that
+    carry most of the variance. A note without content is left out.
 
     Args:
         summary: measured values.
@@ -208,8 +209,8 @@ def _range(least: float, most: float) -> str:
 def frechet_bias(summary: Summary, labels: Mapping[str, str]) -> Iterator[str]:
     """Yield a note which says that FID is too high, because the number of items is finite.
 
-    The note gives an estimate of each row's FID for infinitely many items. If no row has such an estimate, there is no
-    note.
+    The note contains an estimate of each row's FID for infinitely many items. If no row has such an estimate, nothing
+    is yielded.
 
     Args:
         summary: measured values.

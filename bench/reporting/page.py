@@ -86,8 +86,8 @@ class _Cell:
 def report_page(page: Page) -> str:
     """Return the page as HTML.
 
-    If the page is larger than `LIMIT` bytes, it is made again with only the first half of the gallery's items. This is
-    repeated until the page is small enough or shows no items.
+    If the HTML is larger than `LIMIT` bytes, it is written again with only the first half of the gallery's items. This
+    is repeated until the HTML is small enough or shows no items.
     """
     while True:
         text = _rendered(page)
@@ -142,10 +142,10 @@ def template(name: str) -> jinja2.Template:
 
 
 def _finished(value: object) -> object:
-    """Return a value as a template shows it.
+    """Return the form of a value that a template inserts into the page.
 
-    Characters that cannot be printed are replaced in plain strings. All other values, such as `Markup` from this
-    package, are returned unchanged.
+    If the value is a plain string, each character that cannot be printed is replaced. Any other value, such as a
+    `Markup` object, is returned unchanged.
     """
     return printable(value) if type(value) is str else value
 
@@ -155,12 +155,16 @@ def _inlined(loader: jinja2.BaseLoader, environment: jinja2.Environment, file: s
 
 
 def _csp_hash(script: str) -> str:
-    """Return the hash of a script as text for the page's content security policy, which lets only this script run."""
+    """Return the hash of a script as text for the page's content security policy, so that only this script can run."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def first_line(profile: str) -> str:
-    """Return a text that says with which other numbers the numbers of a profile can be compared."""
+    """Return a text that says which data and models a profile uses, and warns of comparisons that mean nothing.
+
+    Args:
+        profile: name of the profile.
+    """
     if profile == PAPER:
         return "the paper's data, weights and sizes"
     if profile == REHEARSAL:
@@ -169,7 +173,7 @@ def first_line(profile: str) -> str:
 
 
 def kind_of(verdict: str) -> str:
-    """Return the CSS class that gives a verdict its colour.
+    """Return the CSS class that sets the colour of a verdict.
 
     A claim that the printed numbers contradict has the same class as a claim that does not hold.
     """
@@ -182,7 +186,7 @@ def verdict_counts(verdicts: Any) -> list[tuple[str, int, str]]:
 
 
 def _lines(table: Table) -> list[tuple[TableRow, str, list[_Cell]]]:
-    """Return the rows of the main table, each with its marks and its cells."""
+    """Return the rows of the main table, each with a text of its marks and with its cells."""
     return [
         (row, _marks(table, row), [_cell(table, row, column) for column in table.shown])
         for row in table.rows

@@ -46,7 +46,7 @@ RULES = {
 
 @dataclass(frozen=True)
 class PaperFigures:
-    """The data from which the figures of one table are drawn."""
+    """The data from which the figures of one table are drawn, and a method that draws the figures."""
 
     items: Items
     images: Images
@@ -60,8 +60,9 @@ class PaperFigures:
     def write(self, folder: Path, specs: Mapping[str, FigureSpec]) -> None:
         """Write each figure as a PNG and a PDF file, and write `figures.json`.
 
-        A figure shows only the rows that were measured; a figure without such rows is left out. A figure of the kind
-        `details` is also left out if its first row was not measured, because this row chooses the items.
+        A figure shows only the rows that were measured, and a figure without such rows is left out. A figure of the
+        kind `details` is also left out if its first row was not measured, because the errors of this row choose the
+        items.
 
         Args:
             folder: folder for the files.
@@ -75,7 +76,7 @@ class PaperFigures:
         write_json(folder / "figures.json", {"schema_version": SCHEMA_VERSION, "figures": records})
 
     def _draw(self, path: Path, spec: FigureSpec, rows: Sequence[str]) -> dict[str, Any]:
-        """Write one figure, and return its entry for `figures.json`.
+        """Write one figure, and return the figure's entry for `figures.json`.
 
         If no item can be shown, no figure is written, and the entry contains the reason.
         """
@@ -105,7 +106,7 @@ class PaperFigures:
         }
 
     def _worst(self, row: str) -> list[int]:
-        """Return the indices of the items on which a row has the largest errors, at most `SHOWN` of them.
+        """Return the indices of at most `SHOWN` items: those on which a row has the largest errors.
 
         Only items with a fully known window are chosen, and at most one item of each source.
         """
@@ -135,7 +136,7 @@ class PaperFigures:
         return window
 
     def _given(self, kind: str, shown: Sequence[Item], windows: Sequence[Window]) -> list[Line]:
-        """Return the upper lines of a figure, which show the inputs. The list is empty for the kind `captions`."""
+        """Return the upper lines of a figure, which show the inputs; an empty list for the kind `captions`."""
         if kind == "captions":
             return []
         pairs = list(zip(shown, windows, strict=True))

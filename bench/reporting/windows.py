@@ -1,4 +1,4 @@
-"""Rules that choose a square window of an item's picture. The window shows the hole's border or an error in detail."""
+"""Functions that choose a square window of a picture. The window shows the hole's border or an error in detail."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ BORDER, KNOWN = 3, 4
 
 
 def border_window(mask: npt.NDArray[np.uint8]) -> Window:
-    """Return the window that shows most of the border between the hole and the known region.
+    """Return the window that shows the longest border between the hole and the known region.
 
     The side of the window is a third of the image's side. Only the border in the inner half of the window is counted,
-    so that both the hole and the known region are visible around it. If several windows have the same count, the one
-    with the longest border in the whole window is returned. If several of these are equal, the first one is returned.
+    so that the hole and the known region are visible around the border. Among windows with equal counts, the one with
+    the longest border in the whole window is returned. If several windows are still equal, the first one is returned.
 
     Args:
         mask: mask S×S, 1 = hole.
@@ -47,14 +47,14 @@ def known_window(mask: npt.NDArray[np.uint8], error: npt.NDArray[np.float64]) ->
 
 
 def _sums(values: npt.NDArray[np.generic], side: int) -> npt.NDArray[np.float64]:
-    """Return the sum of `values` over every square with the given side.
+    """Return the sums of `values` over all squares with the given side.
 
     Args:
         values: values H×W.
-        side: side of the squares.
+        side: number of rows and of columns of each square.
 
     Returns:
-        Sums, indexed by the first row and the first column of the square.
+        Sums (H-side+1)×(W-side+1), indexed by the first row and the first column of the square.
     """
     whole = np.pad(values.astype(np.float64), ((1, 0), (1, 0))).cumsum(0).cumsum(1)
     return np.asarray(whole[side:, side:] - whole[:-side, side:] - whole[side:, :-side] + whole[:-side, :-side])

@@ -31,9 +31,9 @@ def environment() -> dict[str, Any]:
     """Describe the software and the machine of this process, as plain data.
 
     Returns:
-        Dictionary with three keys. `versions` has the versions of Python and of the most important packages, and
-        `hardware` describes the machine. `source` has the commit of this project's source, and says whether files
-        differ from the commit. A value is None if it is unknown.
+        Dictionary with three keys. `versions` contains the result of the function `versions`, and `hardware` describes
+        the machine. `source` contains the commit of this project's source, and says whether files differ from the
+        commit. An unknown value is None.
     """
     return {
         "versions": versions(),
@@ -48,7 +48,7 @@ def environment() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str | None]:
-    """Return the versions of Python and of the most important packages; None for a package that is not installed."""
+    """Return the versions of Python and of the packages in `PACKAGES`; None for a package that is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

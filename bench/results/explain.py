@@ -1,7 +1,7 @@
-"""The command `python -m bench.explain RUN "row" "column"`, which prints how one number of a run's table was made.
+"""The command `python -m bench.explain RUN ROW COLUMN`, which prints how one number of a run's table was computed.
 
-It prints the items, the protocol, the weights, and the command that started the run. All of this is read from the run's
-folder.
+The command prints the number's items, protocol and weights, and the command that started the run. It reads all of them
+from the run's folder.
 """
 
 from __future__ import annotations
@@ -35,16 +35,18 @@ Plain = dict[str, Any]
 
 
 def explain(run: Path, row: str, column: str) -> Plain:
-    """Return how one number was made, as plain data. A value is None if it is unknown.
+    """Return how one number was computed, as plain data. Unknown values are None.
 
     Args:
         run: folder of a finished run.
-        row: label of the row, or its name in the configuration. In a sensitivity table the name is `NAME/CHOICE`.
-        column: full name of the metric, or the title of its column.
+        row: label of the row, or name of the row in the configuration. In a sensitivity table, the choice is added: the
+            label ends with the choice in words, and the name is `NAME/CHOICE`.
+        column: full name of the metric, or the title of the metric's column.
 
     Raises:
-        BadInputError: the folder has no table of numbers, a file in it was changed after the run, or the row or column
-            does not exist. In the last case, the message lists the existing ones.
+        BadInputError: `run` is not the folder of one finished run with a table of numbers; or a file in the folder was
+            changed after the run; or the row or the column does not exist. If the row does not exist, the message
+            lists all rows. If the column does not exist, the message lists all columns.
     """
     results, facts = _results(run), _json(run / RUN, "the file that describes a finished run")
     with _of_a_finished_run(run):
@@ -55,9 +57,10 @@ def explain(run: Path, row: str, column: str) -> Plain:
 
 @contextmanager
 def _of_a_finished_run(run: Path) -> Iterator[None]:
-    """Convert an error in the block into a `BadInputError` which says that the files are not those of a finished run.
+    """Raise a `BadInputError` if an error in the `with` block shows that the files are not those of a finished run.
 
-    A file can be valid JSON but have unexpected values. The code that reads it then fails with errors such as KeyError.
+    A file can be valid JSON but contain unexpected values. The code that uses these values then raises an error such as
+    KeyError.
     """
     try:
         yield
@@ -148,7 +151,7 @@ def _row(results: Plain, given: str) -> Plain:
 
 
 def _titles(results: Plain) -> dict[str, str]:
-    """Return the headings that the table prints for its metrics. The keys are the names of the metrics."""
+    """Return the title of each metric by the metric's name. A metric without a title is left out."""
     names = dict.fromkeys(metric for line in results["rows"] for metric in line["metrics"])
     titles = {metric: style.heading() for metric in names if (style := style_of(metric)) is not None}
     titles |= {beside["metric"]: _with_unit(beside) for beside in results.get("beside", [])}
@@ -171,9 +174,10 @@ def _metric(results: Plain, line: Plain, given: str) -> str:
 
 
 def _items(run: Path, results: Plain, entry: Plain, metric: str, row: str) -> Plain:
-    """Return facts about the items from which a number is computed, as plain data.
+    """Describe the items from which a number was computed, as plain data.
 
-    The facts include the files that contain the measured value of each item.
+    The description contains the paths of the files with the items' values (`records`) or with the items' features
+    (`features`). A path is None if the run did not write such a file, or if the metric was not computed from it.
 
     Args:
         run: folder of the run.
@@ -213,12 +217,12 @@ def _columns(records: Path) -> list[str]:
 
 
 def _weights(facts: Plain, node: Any) -> dict[str, str]:
-    """Return the weight files that a part of the configuration names, each with its SHA-256.
+    """Return the SHA-256 of each weight file that `node` names, by the path of the file.
 
     Args:
         facts: content of `run.json`.
-        node: part of the configuration. Each text in it may be the path of a weight file, or of a folder with such
-            files.
+        node: a value of the configuration, possibly nested. Each text in it may be the path of a weight file, or of a
+            folder that contains weight files.
     """
     paths = set(_words(node))
     return {

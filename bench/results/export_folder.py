@@ -1,8 +1,8 @@
-"""Functions that check and fill the folder of an export, which holds the items of an experiment as files.
+"""Functions that check and fill the folder of an export. An export saves the items of an experiment as files.
 
-An export never removes a file that no export has written. The last file that it writes is `export.json`, which lists
-all the others. A later export replaces these files only if the folder holds no other files. This module does not import
-torch.
+An export removes only files that an earlier export wrote. The last file of each export is `export.json`, which lists
+all other files of this export. A later export may replace these files only if the folder contains no further files.
+This module does not import torch.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def check_export(config: RunConfig) -> None:
     """Check that an export may write into the folder `out`. The check does not create the folder.
 
     Raises:
-        BadInputError: `out` is not set or cannot be written; or the folder holds a file that no export has written; or
-            `overwrite` is not set, and the folder holds an export whose experiment or configuration is not that of
-            `config`.
+        BadInputError: `out` is not set or cannot be written; or the folder contains a file that does not belong to an
+            earlier export; or `overwrite` is not set, and the earlier export has another experiment or configuration
+            than `config`.
     """
     if config.out is None:
         raise BadInputError("out: expected the folder for the files of stage=export, found none; out=DIR sets it")
@@ -65,17 +65,17 @@ def check_export(config: RunConfig) -> None:
 
 @contextmanager
 def export_folder(config: RunConfig, manifest: str) -> Iterator[Path]:
-    """Yield an empty hidden folder inside `out`, which the block fills.
+    """Yield an empty hidden folder inside `out`. The `with` block writes the exported files into this hidden folder.
 
     If the block succeeds, the files are moved into `out`, where they replace an earlier export, and `export.json` is
-    written. Otherwise the hidden folder is deleted, and an earlier export stays as it was.
+    written. If the block fails, the hidden folder is deleted, and an earlier export is not changed.
 
     Args:
         config: configuration of the run.
         manifest: hash of the manifest of the exported items.
 
     Raises:
-        BadInputError: see `check_export`.
+        BadInputError: `check_export` refuses the folder, before or after the block.
         OSError: the disk is full or read-only.
     """
     check_export(config)

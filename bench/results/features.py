@@ -1,13 +1,14 @@
-"""Writers and readers of the features that a run can save in its folder.
+"""Functions that write and read the features that a run can save in its folder.
 
-From saved features, metrics can be computed later for other bins, subsets and statistics, without making images again.
+From saved features, metrics can be computed later for other bins, subsets and statistics, and no image is made again.
 
 A run with `keep_features=true` writes the folder `features/`. It contains Parquet files (shards) with at most 4,096
 items each. Each row has one or more shards, whose names begin with the name of the row. The names of the shards for the
 true images begin with `truth`. A shard has a column `item` and a column for each array of features. A feature vector is
-a list, and all lists of a column have the same length. `index.json` describes the shards. It is written last, so it
-exists only if all shards are complete. pandas, pyarrow and datasets can read the shards directly. `read_summary`
-computes the run's estimates from them.
+a list, and all lists of a column have the same length. pandas, pyarrow and datasets can read the shards directly.
+
+The file `index.json` describes the shards. It is written last, so it exists only if all shards are complete.
+`read_summary` computes the run's estimates from the shards, the manifest and the records.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewes
         scored: arrays of all items, which include the features.
         items: items of the run.
         dtype: number type of the saved features, `float32` or `float16`.
-        fewest: smallest number of items for which a Fréchet or kernel distance is computed. It is saved for later use.
+        fewest: smallest number of items for which a Fréchet or kernel distance is computed. It is saved for
+            `read_summary`.
 
     Raises:
         BadInputError: a feature is too large for `dtype`.
@@ -81,7 +83,7 @@ def write_features(out: Path, scored: Scored, items: Items, *, dtype: str, fewes
 
 
 def remove_features(out: Path) -> None:
-    """Remove the features that an earlier run wrote into a run's folder `out`.
+    """Remove the features that an earlier run wrote into the folder `out` of a run.
 
     The index is removed first, so that an interrupted removal cannot leave a folder that looks complete.
     """
@@ -121,7 +123,7 @@ def read_summary(run: str | Path, bins: Sequence[tuple[int, int]] = ()) -> Summa
 
 @contextmanager
 def _refused(path: Path) -> Iterator[None]:
-    """Convert an error that a damaged file causes in the block into a `BadInputError` that names `path`."""
+    """Raise a `BadInputError` that names `path` if a damaged file causes an error in the `with` block."""
     try:
         yield
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
@@ -179,7 +181,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _features(folder: Path, row: str, count: int) -> dict[str, Array | Features]:
-    """Return the features of one row. The keys are the names of the arrays; the arrays are read only when needed.
+    """Return the features of one row, by the name of the array. An array is read only when it is needed.
 
     Args:
         folder: the folder `features/` of a run.

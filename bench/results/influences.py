@@ -2,10 +2,12 @@
 
 With the influences of two runs, the numbers of the runs can be compared item by item.
 
-The file has one line for each item and row, with the columns `item`, `row` and `source`. For each headline metric it
-has the column `influence.METRIC`. If the statistic has a second-order part, it also has the column `change.METRIC`.
-Both are float32, and `bench.metrics.uncertainty` defines both. A value is null if the number does not depend on the
-item, for example because the item is outside the metric's bin. All values of a row are null if the row has no number.
+The file has one line for each pair of an item and a row, with the columns `item`, `row` and `source`. For each headline
+metric, the file has the column `influence.METRIC`. If the metric's statistic has a second-order part, the file also has
+the column `change.METRIC`. The values of these columns are float32, and `bench.metrics.uncertainty` defines them.
+
+A value is null if the number does not depend on the item, for example because the item is outside the metric's bin. If
+a row has no number for a metric, all values of this row and this metric are null.
 """
 
 from __future__ import annotations
@@ -88,8 +90,8 @@ def read_influences(run: Path) -> Mapping[tuple[str, str], Influence] | None:
         run: folder of the run.
 
     Returns:
-        Mapping whose key is a pair of a row's name and a metric's full name, and whose value has the influences on this
-        number. None if the run has no `influences.parquet`.
+        Influences on each number, by the pair of the row's name and the metric's full name. None if the run has no
+        `influences.parquet`.
 
     Raises:
         BadInputError: the file is damaged, or it does not contain influences.

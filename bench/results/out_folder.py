@@ -1,8 +1,8 @@
 """Functions that create, check and claim the folder into which a run writes.
 
-To claim a folder, a run writes the hidden file `STARTED`, which contains the run's configuration. A finished run writes
-`run.json`. With these two files, the functions make sure that a run does not replace a finished run that has a
-different configuration. This module does not import torch.
+To claim a folder, a run writes the hidden file `STARTED`, which contains the run's configuration. A run that finishes
+writes `run.json`. With these two files, the functions prevent a run from replacing a finished run with a different
+configuration, unless the setting `overwrite` allows it. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ item and no trained network depends on them."""
 def open_out(config: RunConfig) -> Path:
     """Create and claim the folder of a run, and return its path.
 
-    If `out` is not set, the function makes a new folder, whose name is the current time. If the folder has the
-    `run.json` or the report of an earlier run, these files are removed.
+    If `out` is not set, the function creates a new folder in `outputs/EXPERIMENT`, and names it after the current time.
+    If the folder contains the `run.json` or the report of an earlier run, these files are removed.
 
     Raises:
         BadInputError: the folder cannot be written, or `check_out` refuses it.
@@ -76,8 +76,8 @@ def open_out(config: RunConfig) -> Path:
 def claim_of(config: RunConfig) -> dict[str, Any]:
     """Return the data with which the function `claim` marks a folder as the folder of a run.
 
-    They are the experiment's name and its configuration, without the keys in `ALIKE`. The path of the package's assets
-    is replaced by a fixed text, so that equal runs have equal data on every machine.
+    The data are the experiment's name and configuration, without the keys in `ALIKE`. A fixed text replaces the path of
+    the package's assets, so that equal runs have equal data on every machine.
     """
     compared = {key: value for key, value in config.resolved.items() if key not in ALIKE}
     text = json.dumps(compared).replace(json.dumps(config.paths.assets)[1:-1], "${paths.assets}")
@@ -110,9 +110,9 @@ def check_claimed(folder: Path) -> None:
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Check before the `with` block that the run's folder still exists, and check it again if the block fails.
+    """Check before the `with` block that the run's folder still exists, and check this again if the block fails.
 
-    If the block fails because the folder was removed, the error names the removed folder and not the missing file.
+    If the block fails because the folder was removed, the error names the removed folder instead of the missing file.
 
     Raises:
         BadInputError: the folder was removed or replaced during the run.
@@ -128,6 +128,8 @@ def writing_into(folder: Path) -> Iterator[None]:
 def check_out(config: RunConfig) -> None:
     """Check that a run may write into the folder that its configuration sets as `out`. The folder is not created.
 
+    If `out` is not set, nothing is checked, because `open_out` then creates a new folder.
+
     Raises:
         BadInputError: `check_folder` refuses the folder.
     """
@@ -142,13 +144,13 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool, allow
         out: path of the folder.
         content: experiment and configuration of the present run, as `claim_of` returns them. They are compared with
             those of the earlier run in the folder.
-        overwrite: True if the run may write into the folder even if the folder contains a finished run with a different
-            experiment or configuration, or only files of other programs.
-        allowing: text in messages that names the setting `overwrite`.
+        overwrite: True to allow a folder that contains a finished run with a different experiment or configuration, or
+            only files of other programs.
+        allowing: setting that messages name as the way to allow the folder.
 
     Raises:
-        BadInputError: the path is a file or cannot be written. If `overwrite` is False, also: the folder contains a
-            finished run with a different experiment or configuration, or only files of other programs.
+        BadInputError: `check_writable` refuses the path; or `overwrite` is False, and the folder contains a finished
+            run with a different experiment or configuration, or only files of other programs.
     """
     check_writable(out, "out")
     folder = Path(out)
@@ -161,11 +163,11 @@ def check_folder(out: str, content: Mapping[str, Any], *, overwrite: bool, allow
 
 
 def refuse_foreign_files(folder: Path, allowing: str = "overwrite=true") -> None:
-    """Require that an existing folder is empty, or that this program has written it.
+    """Require that an existing folder is empty or contains a file that this program has written.
 
     Args:
         folder: the folder.
-        allowing: text in the message that names the setting `overwrite`.
+        allowing: setting that the message names as the way to allow the folder.
 
     Raises:
         BadInputError: the folder has only files of other programs.
@@ -184,10 +186,10 @@ def refuse_another_run(
     """Require that the earlier run in a folder has the experiment and the configuration of the present run.
 
     Args:
-        folder: the folder, for the message.
+        folder: path of the folder, for the message.
         earlier: data of the earlier run, as `claim_of` returns them; empty if they could not be read.
         content: data of the present run, as `claim_of` returns them.
-        allowing: text in messages that names the setting `overwrite`.
+        allowing: setting that the message names as the way to allow the folder.
 
     Raises:
         BadInputError: the two runs have different experiments or configurations, or `earlier` is empty.
@@ -231,11 +233,11 @@ def _differences(old: Any, new: Any, key: str = "") -> Iterator[str]:
 
 
 def writable_folder(path: str, key: str) -> Path:
-    """Create a folder if it does not exist, check that it can be written, and return its path.
+    """Create a folder if it does not exist, check that files can be written into it, and return its path.
 
     Args:
         path: path of the folder.
-        key: key of the configuration that sets the path, with which the message begins.
+        key: key of the configuration that sets the path. The message begins with this key.
 
     Raises:
         BadInputError: the folder cannot be created or written.
@@ -250,14 +252,16 @@ def writable_folder(path: str, key: str) -> Path:
 
 
 def check_writable(path: str, key: str) -> None:
-    """Check that a folder can be written, or that it could be created. The check leaves no file and creates no folder.
+    """Check that files can be written into a folder, or that the folder could be created.
+
+    The check leaves no file and creates no folder.
 
     Args:
         path: path of the folder.
-        key: key of the configuration that sets the path, with which the message begins.
+        key: key of the configuration that sets the path. The message begins with this key.
 
     Raises:
-        BadInputError: the folder cannot be written or created, or the path is empty or begins with `~`.
+        BadInputError: the folder cannot be written or created, or the path is a file, is empty or begins with `~`.
     """
     if not path:
         raise BadInputError(f"{key}: expected a folder, found an empty text")
@@ -277,7 +281,7 @@ def check_writable(path: str, key: str) -> None:
 def free_folder(parent: Path, name: str) -> Path:
     """Create a new folder, and return its path.
 
-    If a folder with the name exists already, a number is added: `NAME_2`, `NAME_3` and so on.
+    If the name exists already, a number is added to the name: `NAME_2`, `NAME_3` and so on.
 
     Args:
         parent: folder in which the new folder is created. It is created if it does not exist.

@@ -92,7 +92,7 @@ class Entry(TypedDict):
 
 
 class ResultRow(TypedDict):
-    """A row of a table. In a sensitivity table, it is a row that was measured with one choice of the protocol."""
+    """A row of a table. Each row of a sensitivity table was measured with one choice of the protocol."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     method: str
@@ -113,7 +113,7 @@ class ResultColumn(TypedDict):
 
 
 class Beside(TypedDict):
-    """A metric that is not in the main table, and that a separate table shows."""
+    """A metric that a separate table shows instead of the main table."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     metric: str
@@ -122,7 +122,7 @@ class Beside(TypedDict):
 
 
 class Claim(TypedDict):
-    """One claim and its verdict."""
+    """A claim and its verdict."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     verdict: str
@@ -152,7 +152,7 @@ class TableResults(TypedDict):
 
 
 class Costs(TypedDict, total=False):
-    """The costs of a row, as `bench.evaluation.costs.row_costs` returns them. Each of them can be missing."""
+    """The costs of a row, as `bench.evaluation.costs.row_costs` returns them. Each cost can be missing."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     parameters: Count
@@ -171,7 +171,7 @@ class DecoderCosts(Costs):
 
 
 class Layer(TypedDict):
-    """One layer of a decoder, and whether it agrees with the layer that the paper prints."""
+    """A layer of a decoder. `agrees` is True if the layer is equal to the layer that the paper prints."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     agrees: bool
@@ -219,7 +219,7 @@ class RunConfig(TypedDict):
 
 
 class TableRun(TypedDict):
-    """The content of the `run.json` of a run that made one table."""
+    """The content of the `run.json` of a run with one table."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     experiment: str
@@ -238,7 +238,7 @@ class TableRun(TypedDict):
 
 
 class CollectionRun(TypedDict):
-    """The content of a `run.json` that belongs to several experiments."""
+    """The content of the `run.json` of a run with several experiments."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     status: str
@@ -285,7 +285,7 @@ class BaselineFile(TypedDict):
 
 
 class JobFile(TypedDict):
-    """The content of a `job.json`: the result of one job of a sweep."""
+    """The content of a `job.json`, which records how one job of a sweep ended."""
 
     __pydantic_config__ = OPEN  # type: ignore[misc]
     name: str
@@ -298,23 +298,24 @@ class JobFile(TypedDict):
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a JSON file with a seal: the key `sha256` with the hash of all other content.
+    """Return the content of a JSON file with a seal: the key `sha256`, whose value is the hash of all other content.
 
     Args:
-        content: content that can be written as JSON. If it already has the key `sha256`, the value is replaced.
+        content: content that can be written as JSON. If it already has the key `sha256`, the value of this key is
+            replaced.
     """
     plain = json.loads(json.dumps({key: value for key, value in content.items() if key != SEAL}, allow_nan=False))
     return {**plain, SEAL: content_key(plain)}
 
 
 def check_seal(content: Mapping[str, Any], place: str) -> None:
-    """Check that the content of a JSON file was not changed after `sealed` added its hash.
+    """Check that the content of a JSON file was not changed after `sealed` added the hash.
 
     Content without the key `sha256` was written by an older version of this program. It is accepted.
 
     Args:
         content: content of the file.
-        place: path of the file, with which the message begins.
+        place: path of the file. The message begins with this path.
 
     Raises:
         BadInputError: the content was changed.
@@ -327,18 +328,18 @@ def check_seal(content: Mapping[str, Any], place: str) -> None:
 
 
 def file_seals(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file in a run's folder that `SEALED_FILES` lists. The keys are the files' names."""
+    """Return the SHA-256 of each of the `SEALED_FILES` in a folder, by the file's name. Missing files are left out."""
     return {name: file_sha256(folder / name) for name in SEALED_FILES if (folder / name).is_file()}
 
 
 def check_files(folder: Path, seals: Mapping[str, str]) -> None:
     """Check that the files of a run were not changed after the run. They are compared with the hashes in `run.json`.
 
-    Only the files that `SEALED_FILES` lists are checked, and a file that no longer exists is not checked.
+    Only files that `SEALED_FILES` lists and that still exist are checked. A file without a hash is accepted.
 
     Args:
         folder: folder of the run.
-        seals: SHA-256 of each file by its name, as `file_seals` returned them.
+        seals: SHA-256 of each file, by the name of the file, as `file_seals` returned them.
 
     Raises:
         BadInputError: a file was changed after the run.
@@ -351,11 +352,11 @@ def check_files(folder: Path, seals: Mapping[str, str]) -> None:
 def check_file(path: Path, seals: Mapping[str, str]) -> None:
     """Check that one file of a run still exists and was not changed after the run.
 
-    The file is compared with its hash in `run.json`.
+    The file is compared with its hash in `run.json`. If the file has no hash there, it is not checked.
 
     Args:
         path: path of the file.
-        seals: SHA-256 of each file by its name, as `file_seals` returned them. A file without a hash is not checked.
+        seals: SHA-256 of each file, by the name of the file, as `file_seals` returned them.
 
     Raises:
         BadInputError: the file is missing, or it was changed after the run.
@@ -375,7 +376,7 @@ def check_file(path: Path, seals: Mapping[str, str]) -> None:
 def read_results(path: Path) -> TableResults | LayerResults:
     """Read and check a `results.json`.
 
-    If it has the key `decoders`, it contains a table of layers. Otherwise it contains a table of numbers.
+    A file with the key `decoders` contains a table of layers. Any other file contains a table of numbers.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -398,7 +399,7 @@ def read_results(path: Path) -> TableResults | LayerResults:
 
 
 def is_layers(results: TableResults | LayerResults) -> TypeIs[LayerResults]:
-    """Return whether the content of a `results.json` is a table of layers, and not a table of numbers."""
+    """Return True if the content of a `results.json` is a table of layers; False if it is a table of numbers."""
     return "decoders" in results
 
 
@@ -418,7 +419,7 @@ def check_baseline_numbers(table: BaselineTable, place: str) -> None:
 
     Args:
         table: table of the baseline.
-        place: description of the table, with which the message begins.
+        place: description of the table. The message begins with this text.
 
     Raises:
         BadInputError: a number is outside its metric's range, or it was computed from no items.
@@ -431,8 +432,12 @@ def check_baseline_numbers(table: BaselineTable, place: str) -> None:
 def refuse_twice(names: list[str], place: str) -> None:
     """Check that no name occurs twice in a list.
 
+    Args:
+        names: names to check.
+        place: description of the list. The message begins with this text.
+
     Raises:
-        BadInputError: a name occurs twice. The message begins with `place`.
+        BadInputError: a name occurs twice.
     """
     seen: set[str] = set()
     for name in names:

@@ -1,4 +1,4 @@
-"""The result that a run returns, the names of its files, and a function that removes machine-dependent paths."""
+"""The result that a run returns, names of a run's files, and a function that removes machine-dependent paths."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class Results:
 def portable(node: Any, assets: str) -> Any:
     """Return a copy of plain data in which `${paths.assets}` replaces the path of the assets folder in every text.
 
-    The result is therefore equal on every machine.
+    Equal runs on different machines therefore have equal data.
 
     Args:
         node: plain data. Both keys and values may contain the path.
-        assets: path of the assets folder on this machine, the setting `paths.assets`.
+        assets: path of the assets folder on this machine, which is the setting `paths.assets`.
     """
     if isinstance(node, dict):
         return {portable(key, assets): portable(value, assets) for key, value in node.items()}

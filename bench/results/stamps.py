@@ -55,7 +55,7 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
 
     Args:
         results: content of the table's `results.json`.
-        path: path of that file, for messages.
+        path: path of the `results.json`, for messages.
 
     Raises:
         BadInputError: a number has no protocol, the hash of a protocol differs from the hash that is saved with it, or
@@ -80,7 +80,7 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
 
 
 def sampling_of(run: TableRun) -> Protocol:
-    """Return the settings that determine a run's latents: its seed, and its generator with the weights' hashes.
+    """Return the settings that determine a run's latents: the seed, and the generator with the hashes of its weights.
 
     Args:
         run: content of the run's `run.json`.
@@ -90,11 +90,11 @@ def sampling_of(run: TableRun) -> Protocol:
 
 
 def _hashed(node: Any, weights: Mapping[str, str]) -> Any:
-    """Return a copy of plain data in which a hash of the weights replaces each path of weights.
+    """Return a copy of plain data in which each path of weights is replaced by a hash of these weights.
 
     Args:
-        node: plain data, such as a part of the configuration.
-        weights: SHA-256 of each weight file by its path.
+        node: plain data, such as a section of the configuration.
+        weights: SHA-256 of each weight file, by the path of the file.
     """
     if isinstance(node, dict):
         return {key: _hashed(value, weights) for key, value in node.items()}

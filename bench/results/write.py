@@ -1,4 +1,4 @@
-"""Functions that write files of a run's folder: the table, the manifest, the records, the results and `run.json`."""
+"""Functions that write files into a run's folder: the table, the manifest, the records, the results and `run.json`."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def write_results(
         measured: experiment, items and rows to which the numbers belong.
         table: table with its rows and claims.
         protocols: protocol of each metric, by the metric's full name.
-        measures: for the name of each metric, the name that its measure has in `metrics.measures`.
+        measures: key of each metric's measure in the setting `metrics.measures`, by the metric's name.
     """
     rows = []
     for row in table.rows:
@@ -222,7 +222,9 @@ def run_facts(
     weights: Mapping[str, str],
     facts: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the facts about a run, as plain data, for `run.json` and for the report.
+    """Return plain data that describe a run, for `run.json` and for the report.
+
+    The data also contain the result of `environment`. They contain no path of the assets folder.
 
     Args:
         config: configuration of the run.
@@ -230,7 +232,7 @@ def run_facts(
         overrides: overrides of the configuration, as they were typed on the command line.
         device: description of the run's device.
         weights: SHA-256 of every weight file, by path.
-        facts: further facts by name, which only this kind of run has.
+        facts: further data that not every experiment has, such as `lineage`, by name.
     """
     content = {
         "experiment": config.name,
@@ -249,12 +251,12 @@ def run_facts(
 def write_run(out: Path, facts: Mapping[str, Any]) -> None:
     """Write `run.json`, the last file of a run.
 
-    It contains the facts, the `status` "complete", and hashes of itself and of other files. The hashes show later
-    whether a file was changed.
+    The file contains `facts`, the `status` "complete", a hash of its own content, and the hashes of the files that
+    `SEALED_FILES` lists. With the hashes, later commands can find out whether a file was changed.
 
     Args:
         out: folder of the run.
-        facts: result of `run_facts`, possibly with further facts.
+        facts: result of `run_facts`, possibly with further data.
 
     Raises:
         BadInputError: the folder was removed or replaced during the run, so other files may be missing.

@@ -1,6 +1,6 @@
 """Context managers that let a file or a folder appear completely or not at all.
 
-They report every full or read-only disk as an `OSError`, whatever library found it.
+They report every full or read-only disk as an `OSError`, whichever library raised the original error.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ The temporary name is longer than this part, and file systems allow 255 bytes in
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, where the `with` block writes the file.
+    """Yield a temporary path, to which the `with` block writes the file.
 
-    If the block succeeds, the file is moved to `path` and replaces an earlier file there. If the block fails, the
+    If the block succeeds, the file is moved to `path`, where it replaces an earlier file. If the block fails, the
     temporary file is deleted.
 
     Raises:
@@ -49,7 +49,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temporary folder, which the `with` block fills.
 
-    If the block succeeds, this folder replaces `path`. If the block fails, the temporary folder is deleted.
+    If the block succeeds, this folder is moved to `path`, where it replaces an earlier folder. If the block fails, the
+    temporary folder is deleted.
 
     Raises:
         OSError: see `named_disk_errors`.
@@ -69,13 +70,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_disk_errors(path: Path) -> Iterator[None]:
-    """Convert each error in the `with` block that a full or read-only disk caused into an `OSError` that names a path.
+    """Raise an `OSError` that names a path if a full or read-only disk causes an error in the `with` block.
 
     Libraries report such an error in different ways. PyTorch raises an error of its own type while it handles the
-    system's error. safetensors only writes the system's error number into its message. Other errors pass unchanged.
+    system's error. safetensors only writes the system's error number into its message. Errors with other causes pass
+    unchanged.
 
     Args:
-        path: the path to name if the error itself names none.
+        path: path that the `OSError` names if the original error names no path.
 
     Raises:
         OSError: the disk is full or read-only, or the file is too large.

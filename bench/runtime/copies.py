@@ -1,11 +1,11 @@
 """Copies of tensors between the memory of the CPU and a device.
 
-A GPU computes in the background: the CPU queues work in a stream, and goes on. All copies from and to CUDA use pinned
-memory and streams of their own, so that neither the CPU nor the work that is already queued waits for them. The only
-function that waits is `ReadBack.wait`.
+A GPU computes in the background: the CPU queues work in a stream, and does not wait for the work. All copies from and
+to CUDA use pinned memory and separate streams, so that neither the CPU nor the work that is already queued waits for
+the copies. The only function that waits is `ReadBack.wait`.
 
-Copies to a device have one stream, and copies from it have another stream. In one common stream, the inputs of the next
-batch could not be copied until the current batch has been computed and its results have been copied.
+Copies to a device have one stream, and copies from the device have another stream. In one common stream, the inputs of
+the next batch could be copied only after the results of the current batch.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ K = TypeVar("K", bound=Hashable)
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor on a device. If the tensor is elsewhere, copy it to the device first.
+    """Return a tensor on a device. If the tensor is not on this device yet, copy it to the device.
 
-    A copy from the CPU to CUDA runs beside the work that is already queued. Work that is queued later waits for it.
+    A copy from the CPU to CUDA runs at the same time as the work that is already queued. Work that is queued later
+    waits for the copy.
     """
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
@@ -42,15 +43,15 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 class ReadBack(Generic[K]):
     """Values on their way from a device to the memory of the CPU.
 
-    All tensors of equal type on one device are joined there, and copied in one step. The copies are queued when the
-    object is made. They begin when the work that was queued before them is finished.
+    All tensors of equal type on one device are joined on this device, and copied in one step. The copies are queued
+    when the object is created. They begin when the work that was queued before them is finished.
     """
 
     def __init__(self, values: Mapping[K, Tensor | Array]) -> None:
         """Start to copy the tensors.
 
         Args:
-            values: tensors of any shape on any device, and NumPy arrays, which are returned as they are.
+            values: tensors of any shape on any device, and NumPy arrays, which `wait` returns unchanged.
         """
         self._order = list(values)
         self._arrays = {key: value for key, value in values.items() if not isinstance(value, Tensor)}
@@ -77,8 +78,8 @@ def _copied_to_cpu(tensor: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
     """Copy a tensor to the CPU.
 
     Returns:
-        The copy, which is pinned if the tensor is on CUDA; and the event after which the copy may be read, or None if
-        it may be read at once.
+        The copy and an event. If the tensor is on CUDA, the copy is in pinned memory, and may be used only after the
+            event. Otherwise the copy may be used at once, and the event is None.
     """
     if tensor.device.type != "cuda":
         return tensor.cpu(), None

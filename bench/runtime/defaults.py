@@ -1,4 +1,7 @@
-"""Adds the defaults of a base class to an object whose class does not inherit from it."""
+"""Functions that check and complete an object whose class does not inherit from a base class.
+
+A missing member for which the base class has a default can be added; any other missing member is reported.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ def with_defaults(found: Any, base: type) -> Any:
     it inherits the defaults.
 
     Args:
-        found: an object of any class, for example of a class that a user wrote. It is changed in place.
-        base: the class that has the defaults.
+        found: an object of any class, for example of a class that a user wrote. This object is changed in place.
+        base: the class that defines the defaults. Members that `base` inherits are not added.
     """
     if isinstance(found, base):
         return found
@@ -32,8 +35,8 @@ def with_defaults(found: Any, base: type) -> Any:
 def missing_members(found: object, base: type) -> list[str]:
     """Return the names of the required members that an object lacks.
 
-    Required members are those for which `base` has no default: its abstract methods, and the public members for which
-    it has an annotation but no value.
+    Required members are the public members for which `base` has no default. These are abstract methods, and members
+    with an annotation in `base` but without a value.
     """
     annotated = [name for name in vars(base).get("__annotations__", {}) if not hasattr(base, name)]
     required = [*sorted(getattr(base, "__abstractmethods__", ())), *annotated]

@@ -18,11 +18,11 @@ __all__ = ["choose_device", "describe", "finish", "tf32", "without_tf32"]
 def choose_device(name: str) -> torch.device:
     """Return the PyTorch device with a given name, and turn TF32 off.
 
-    Without TF32, products of float32 values are computed in float32. TF32 would change every metric in its third digit.
-    It is allowed only inside a `with` block of the function `tf32`.
+    Without TF32, products of float32 values are computed in float32. TF32 would change the third digit of every metric.
+    TF32 is allowed only inside a `with` block of the function `tf32`.
 
-    If `torchrun` started this process and the name gives CUDA without an index, the index of the device is the local
-    rank of the process.
+    If `torchrun` started this process and the device is CUDA without an index, the index is the local rank of the
+    process.
 
     Args:
         name: name of a PyTorch device, such as `cpu`, `cuda` or `cuda:1`; or `auto` for CUDA if it is available, and
@@ -69,17 +69,14 @@ def describe(device: torch.device) -> str:
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Let CUDA use TF32 during the block if `allowed` is True. Otherwise the setting stays as it is."""
+    """Let CUDA use TF32 during the `with` block if `allowed` is True. If it is False, no setting is changed."""
     with _tf32_set_to(True) if allowed else nullcontext():
         yield
 
 
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Keep CUDA from using TF32 during the block, even if other code in this process allows it.
-
-    The block is the body of the `with` statement.
-    """
+    """Keep CUDA from using TF32 during the `with` block, even if other code in this process has allowed TF32."""
     with _tf32_set_to(False):
         yield
 

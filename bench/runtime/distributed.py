@@ -25,7 +25,7 @@ _sessions: list[str] = []
 
 @dataclass(frozen=True)
 class World:
-    """The place of this process among the processes that work on one run together.
+    """The rank of this process, and the number of processes that work on one run together.
 
     `rank` is the index of this process, from 0 on, and `size` is the number of processes.
     """
@@ -40,7 +40,7 @@ class World:
 
     @classmethod
     def here(cls) -> World:
-        """Return the rank and size that `torchrun` sets; no connection to the other processes is made.
+        """Return the rank and the size that `torchrun` sets, without a connection to the other processes.
 
         Without `torchrun`, the rank is 0 and the size is 1.
         """
@@ -48,9 +48,13 @@ class World:
 
     @classmethod
     def join(cls, device: torch.device) -> World:
-        """Connect this process to the other processes that `torchrun` started, and return its rank and size.
+        """Connect this process to the other processes that `torchrun` started.
 
-        The connection uses NCCL on CUDA and gloo on other devices. Without `torchrun`, this is the only process.
+        The connection uses NCCL on CUDA and gloo on other devices.
+
+        Returns:
+            Rank, size and session of this process. Without `torchrun`, this is the only process: the rank is 0 and the
+            size is 1.
         """
         if "WORLD_SIZE" not in os.environ or not distributed.is_available():
             return cls()
@@ -66,9 +70,9 @@ class World:
 
     @classmethod
     def leave(cls) -> None:
-        """End the connection to the other processes, if there is one.
+        """End the connection to the other processes. If this process has no connection, do nothing.
 
-        A process that exits while it is still connected by gloo is sometimes aborted, because threads of gloo run. With
+        A process that exits while it is connected by gloo is sometimes aborted, because threads of gloo still run. With
         NCCL, this function must not be called after a failure, because it could wait for a process that has ended.
         """
         if distributed.is_available() and distributed.is_initialized():
@@ -82,8 +86,8 @@ class World:
     def rotated(self, whole: Sequence[T]) -> list[T]:
         """Return the elements of `whole` in the order in which this process should try to take them.
 
-        Every process gets all elements, but each process starts with a different one. So two processes that take free
-        elements one after another seldom try to take the same element.
+        Every process gets all elements, but each process starts with a different element. If each process tries the
+        elements one after another, two processes seldom try to take the same element at the same time.
         """
         start = self.rank * len(whole) // self.size
         return [*whole[start:], *whole[:start]]

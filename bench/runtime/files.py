@@ -1,4 +1,4 @@
-"""Writes text and JSON files, so that no incomplete file is ever visible under the final name."""
+"""Functions that write and read files. An incomplete file is never visible under the final name."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def read_if_there(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file; return an empty one if the file is missing or `read_json` refuses it."""
+    """Return the JSON object in a file. Return an empty object if the file is missing or `read_json` refuses it."""
     try:
         return read_json(path)
     except (FileNotFoundError, BadInputError):

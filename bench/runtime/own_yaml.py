@@ -16,6 +16,6 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read_own_yaml(path: Path) -> Any:
     """Return the content of a YAML file of this project as plain data.
 
-    The files of a user are read by `yaml.safe_load`, because its messages about errors are better.
+    A file that a user wrote must be read with `yaml.safe_load`, which has better error messages.
     """
     return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)

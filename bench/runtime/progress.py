@@ -1,7 +1,7 @@
 """Progress of a stage, shown on stderr.
 
-On a terminal, it is a bar, or a spinner if the total is unknown. Without a terminal, a line is printed at intervals.
-Several objects of `Progress` can be active at once, and each one has its own line.
+On a terminal, the progress is a bar, or a spinner if the total is unknown. Without a terminal, a line is printed at
+intervals. Several objects of `Progress` can be active at once, and each object has a separate line.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ The pause doubles after each line until it has reached the longest one.
 
 @dataclass
 class Pace:
-    """Number of items that this process has processed in a stage, and the seconds that they took together."""
+    """The number of items that this process has processed in a stage, and the total time of these items in seconds."""
 
     items: int = 0
     seconds: float = 0.0
@@ -40,7 +40,7 @@ class Pace:
 
         Args:
             items: number of items.
-            since: value of `time.monotonic` when their processing began.
+            since: value of `time.monotonic` when the processing of these items began.
         """
         self.items += items
         self.seconds += time.monotonic() - since
@@ -54,7 +54,7 @@ class Pace:
 class Progress:
     """The number of finished items out of a total, shown inside a `with` block of this object.
 
-    Items that come from the store count as finished. They do not count for the rate (items per second).
+    Items that come from the store count as finished, but they are not included in the rate (items per second).
     """
 
     is_shown: ClassVar[bool] = True
@@ -104,7 +104,7 @@ class Progress:
     def begin(self, items: float) -> None:
         """Report how much of the current work is done before `advance` counts it.
 
-        The rate and the remaining time include this amount. The shown number of finished items does not.
+        The rate and the remaining time include this amount. The shown number of finished items does not include it.
 
         Args:
             items: number of items finished since the last call of `advance`. It may be a fraction.
@@ -130,7 +130,10 @@ class Progress:
         return time.monotonic() - self._started
 
     def words(self) -> str:
-        """Return the line that is shown: the name, the number of finished items, the rate and the remaining time."""
+        """Return the line that is shown: the name, the number of finished items, the rate and the remaining time.
+
+        If the total is unknown, the line contains only the name and the elapsed time.
+        """
         if self._total is None:
             return f"{self._what:>11} {_clock(self.seconds)}"
         parts = [f"{self._what:>11} {self._done}/{self._total}"]
@@ -158,7 +161,7 @@ class _Words(bars.ProgressColumn):
 
 
 class _Spinner(bars.SpinnerColumn):
-    """A column of the terminal display with a spinner, and with a bar behind it if the total is known."""
+    """A column of the terminal display with a spinner. If the total is known, a bar follows the spinner."""
 
     def render(self, task: bars.Task) -> Text:
         share = task.fields["of"].share
@@ -195,10 +198,10 @@ class _Bar:
 
 
 class _Lines:
-    """The output of one `Progress` on stderr if stderr is no terminal.
+    """The output of one `Progress` on stderr if stderr is not a terminal.
 
-    A line is printed at intervals, and a last line at the end. If the total is unknown, there is a last line only if
-    lines were printed before.
+    A line is printed at intervals, and a last line is printed at the end. If the total is unknown and no line was
+    printed before, the last line is left out.
     """
 
     def __init__(self, progress: Progress) -> None:

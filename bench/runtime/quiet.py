@@ -15,7 +15,7 @@ __all__ = ["quiet"]
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Print nothing on stdout during the block, and only errors on stderr: no progress, no warnings, no notes."""
+    """Print nothing on stdout during the `with` block, and only errors on stderr: no progress, warnings or notes."""
     disabled, shown = logging.root.manager.disable, Progress.is_shown
     logging.disable(logging.WARNING)
     Progress.is_shown = False

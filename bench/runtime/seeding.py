@@ -1,4 +1,4 @@
-"""Random generators, each with a seed that depends on the purpose of its values.
+"""Random generators, each with a seed that depends on the seed of the run and on the purpose of the random values.
 
 Therefore, no random value depends on the order in which the work is done.
 """
@@ -14,7 +14,7 @@ __all__ = ["numpy_generator", "seed_for", "standard_normal"]
 
 
 def seed_for(run_seed: int, *purpose: str | int) -> int:
-    """Return an integer seed in [0, 2**63), computed from `run_seed` and every part of `purpose`.
+    """Return an integer seed in [0, 2**63), computed from `run_seed` and every word of `purpose`.
 
     Example: ``seed_for(0, item.id, "mask")`` gives the seed for the mask of one item.
     """
@@ -30,6 +30,6 @@ def numpy_generator(run_seed: int, *purpose: str | int) -> np.random.Generator:
 def standard_normal(shape: tuple[int, ...], run_seed: int, *purpose: str | int) -> npt.NDArray[np.float32]:
     """Return random float32 values of the standard normal distribution, with shape `shape`.
 
-    They are drawn on the CPU, so they are equal whatever device the run uses.
+    The values are drawn on the CPU with `numpy_generator`, so they do not depend on the device of the run.
     """
     return numpy_generator(run_seed, *purpose).standard_normal(shape, dtype=np.float32)

@@ -1,4 +1,8 @@
-"""Handling of signals: SIGTERM and SIGHUP can end a command cleanly, like Ctrl-C (SIGINT). Ctrl-C can be ignored."""
+"""Context managers that handle signals during a `with` block.
+
+They let SIGTERM and SIGHUP end a command cleanly, as Ctrl-C (SIGINT) does. They can also defer SIGTERM, ignore Ctrl-C,
+or restore handlers that a library has replaced.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,14 @@ Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Raise `TerminatedError` if SIGTERM arrives during the block, or SIGHUP, which says that the terminal is gone.
+    """Raise `TerminatedError` if SIGTERM or SIGHUP arrives during the `with` block.
 
-    All `finally` blocks then run, as after Ctrl-C, so that no partial file and no lease remains. Only the first signal
-    has an effect. Later ones are ignored, so that they do not interrupt this cleaning up. If SIGHUP is ignored before
-    the block, as under `nohup`, it stays ignored.
+    SIGHUP says that the terminal was closed. If SIGHUP is already ignored before the block, as under `nohup`, it stays
+    ignored. The error makes all `finally` blocks run, as after Ctrl-C, so that no partial file and no lease remains.
+    Only the first signal has an effect. Later signals are ignored, so that they do not interrupt these `finally`
+    blocks.
+
+    In any other thread than the main thread this has no effect.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -39,7 +46,7 @@ def ending() -> Iterator[None]:
 
 
 class Request:
-    """A request to end the process. SIGTERM makes it, and the program ends as soon as no work is lost by that."""
+    """A request to end the process, which SIGTERM makes. The program ends when it can do this without losing work."""
 
     def __init__(self) -> None:
         """Start without a request."""
@@ -49,7 +56,7 @@ class Request:
 
     @contextmanager
     def ends_at_once(self) -> Iterator[None]:
-        """Let the request end the `with` block at once, because this block can be repeated without losing work.
+        """Let the request end the `with` block at once. The caller must be able to repeat the block later.
 
         Raises:
             TerminatedError: SIGTERM arrived during the block or before it.
@@ -75,10 +82,10 @@ class Request:
 def deferred() -> Iterator[Request]:
     """Keep SIGTERM from ending the process during the `with` block, except inside `Request.ends_at_once`.
 
-    In any other thread than the main thread, the caller's own handler stays, and the request is never made.
+    In any other thread than the main thread, the handler of SIGTERM stays unchanged, and the request is never made.
 
     Yields:
-        The request, which is made once SIGTERM arrives.
+        The request. It is made when SIGTERM arrives.
     """
     request = Request()
     with _handled(signal.SIGTERM, request._note):
@@ -89,8 +96,8 @@ def deferred() -> Iterator[Request]:
 def uninterrupted() -> Iterator[None]:
     """Ignore Ctrl-C (SIGINT) during the `with` block, so that processes that start in the block always ignore it.
 
-    After the block, Ctrl-C interrupts this command again, but not those processes. So the command itself decides
-    whether to end them.
+    After the block, Ctrl-C interrupts this command again, but not the processes that started in the block. This command
+    must decide whether to end these processes.
     """
     with _handled(signal.SIGINT, signal.SIG_IGN):
         yield
@@ -98,7 +105,7 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def handlers_kept() -> Iterator[None]:
-    """Restore the handlers of SIGINT and SIGTERM after the block, in which a library may install its own handlers.
+    """Restore the handlers of SIGINT and SIGTERM after the `with` block, in which a library may install other handlers.
 
     In any other thread than the main thread this has no effect.
     """
@@ -116,7 +123,7 @@ def handlers_kept() -> Iterator[None]:
 
 @contextmanager
 def _handled(number: signal.Signals, handler: Handler) -> Iterator[None]:
-    """Set the handler of a signal during the block, and restore the previous handler afterwards.
+    """Set the handler of a signal during the `with` block, and restore the previous handler after the block.
 
     In any other thread than the main thread this has no effect, because Python does not let other threads set a
     handler.

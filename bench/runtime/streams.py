@@ -1,8 +1,8 @@
 """The standard streams, the log and the exit status of every command.
 
-A run gives the same result even if nobody can read its printed output. If a stream is closed, its disk is full, or the
-reader of a pipe has gone, the text is discarded and no error is raised. A character that the stream's encoding lacks is
-written as an escape.
+A run has the same result even if nobody can read its printed output. If text cannot be written to a stream, the text is
+discarded and no error is raised. This happens if the stream is closed, if the disk of the stream's file is full, or if
+the reader of the stream's pipe has ended. A character that the stream's encoding lacks is written as an escape.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ After such a status, the process ends at once and does not wait for its threads.
 def run_command(main: Callable[[list[str]], int]) -> NoReturn:
     """Run a command with the arguments of the command line, and end the process with the command's exit status.
 
-    If the command raises an error that `bench.errors.outcome` knows, its message is printed on stderr without a
-    traceback.
+    If the command raises an error that `bench.errors.outcome` knows, the error's message is printed on stderr without a
+    traceback, and `outcome` determines the exit status. Any other error is raised.
 
     Args:
         main: function of the command. It takes the arguments and returns the exit status.
@@ -80,7 +80,7 @@ def log_to_stderr() -> None:
 
 
 class _ToStderr(logging.Handler):
-    """A handler that writes to the current `sys.stderr`, which a progress bar may have replaced."""
+    """A handler of log messages that writes to the current `sys.stderr`, which a progress bar may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr)
@@ -94,9 +94,9 @@ class _OneLine(logging.Formatter):
 
 
 class _Losses:
-    """Record of the reason why text for a stream was lost.
+    """The reason why text for a stream was lost; empty if no text was lost.
 
-    A closed stream, or a pipe whose reader has gone, is not recorded, because nobody reads that output.
+    If the stream is closed or the reader of a pipe has ended, no reason is saved, because nobody reads the output.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class _Losses:
 
 
 class _Tolerant(io.FileIO):
-    """A file that never raises an error when it is written; it records the error in `losses` instead."""
+    """A file that raises no `OSError` when it is written; it passes the error to `losses` instead."""
 
     def __init__(self, descriptor: int, losses: _Losses) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -125,8 +125,8 @@ class _Tolerant(io.FileIO):
 def _open_standard_streams() -> None:
     """Open the null device for each standard stream that is closed.
 
-    Otherwise, the next file that the process opens would get the descriptor of that stream, and printed output would
-    go into this file.
+    Without this, the next file that the process opens would get the descriptor of the closed stream, and printed output
+    would go into this file.
     """
     for descriptor in STANDARD:
         try:
@@ -139,12 +139,13 @@ def _open_standard_streams() -> None:
 
 
 def _tolerant(stream: TextIO | None, descriptor: int, losses: _Losses) -> TextIO:
-    """Return a text stream that writes to `descriptor` and never raises an error.
+    """Return a text stream that writes to `descriptor` and raises no error if the writing fails.
 
     Args:
-        stream: the stream that is replaced. It determines the encoding, and whether each line is written at once.
+        stream: the stream that is replaced; None if it does not exist. The new stream has the same encoding. It writes
+            each line at once if `stream` is a terminal or stderr.
         descriptor: file descriptor of the stream.
-        losses: record of the text that could not be written.
+        losses: object that saves the reason if text cannot be written.
     """
     live = descriptor == 2 or (stream is not None and stream.isatty())
     return io.TextIOWrapper(

@@ -1,6 +1,6 @@
 """A strict JSON reader, which refuses a file that could cause a wrong number or a traceback later.
 
-RFC 8259 lets each program decide how it reads repeated keys, huge numbers and deep nesting. This reader refuses them.
+RFC 8259 lets each program decide how to read repeated keys, huge numbers and deep nesting. This reader refuses them.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def parse_json(text: str | bytes, place: str) -> Any:
     """Parse a JSON text and return its value, which may be of any JSON type.
 
     Args:
-        text: the JSON text. If it is bytes, they are UTF-8, with or without a byte order mark.
-        place: where the text comes from, for error messages, such as the path of a file.
+        text: the JSON text. Bytes must be UTF-8, with or without a byte order mark.
+        place: origin of the text for error messages, such as the path of a file.
 
     Raises:
-        BadInputError: the text is not JSON, an object has a key twice, a number is not finite or has too many
-            digits, a text contains a lone surrogate, or the nesting is too deep.
+        BadInputError: the text is not JSON; or an object has a key twice; or a number is not finite, is too large or
+            has too many digits; or a text contains a lone surrogate; or the nesting is too deep.
     """
     try:
         plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text
@@ -78,12 +78,12 @@ def parse_json(text: str | bytes, place: str) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object.
+    """Read a file that contains one JSON object.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        BadInputError: the file cannot be read, is not a regular file, is larger than `LARGEST_FILE`, does not hold a
-            JSON object, or `parse_json` refuses its content.
+        BadInputError: the file cannot be read, is not a regular file, is larger than `LARGEST_FILE`, does not contain
+            a JSON object, or `parse_json` refuses its content.
     """
     try:
         status = path.stat()
@@ -104,7 +104,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_json_as(path: Path, shape: type[Shape]) -> Shape:
-    """Read a file that holds one JSON object, and require that its keys and types are as `shape` says.
+    """Read a file that contains one JSON object, and require that the object has the keys and types of `shape`.
 
     Args:
         path: path of the file.
@@ -120,12 +120,12 @@ def read_json_as(path: Path, shape: type[Shape]) -> Shape:
 
 
 def checked(content: Any, shape: type[Shape], place: str) -> Shape:
-    """Require that data has the keys and types that `shape` says, and return the data.
+    """Require that data has the keys and types of `shape`, and return the data.
 
     Args:
         content: data that `parse_json` returned.
         shape: a type that pydantic can validate, such as a TypedDict. Validation is strict.
-        place: where the data comes from, for error messages, such as the path of a file.
+        place: origin of the data for error messages, such as the path of a file.
 
     Raises:
         BadInputError: a value is missing, has a wrong type or is out of range.
@@ -150,9 +150,9 @@ def _validator(shape: Any) -> TypeAdapter[Any]:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Disable Python's garbage collector during the block.
+    """Disable Python's garbage collector during the `with` block.
 
-    The block creates many objects and discards none, so that searching for garbage would only cost time.
+    The block creates many objects and discards none, so that a search for garbage would only cost time.
     """
     enabled = gc.isenabled()
     gc.disable()

@@ -1,8 +1,8 @@
-"""Conversion of text from outside into harmless text, for everything that is printed or written to a table.
+"""Functions that convert text from users and data sets into harmless text, before it is printed or written to a table.
 
 A row's label, an item's id, a caption or a file name may contain any character. In the output, no such text may start a
-new line, move a terminal's cursor, reverse the reading direction, or give a command to a continuous integration system
-or a spreadsheet.
+new line, move a terminal's cursor or reverse the reading direction. No such text may act as a command of a build server
+or as a formula of a spreadsheet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def few(names: Sequence[str], most: int = 5) -> str:
-    """Return a text with the first names, at most `most`, and, if there are more, the number of the remaining names."""
+    """Return the first `most` names as one text. If there are more names, the text also says how many are left out."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -37,7 +37,7 @@ def printable(text: str) -> str:
     Line feeds stay. These characters are not printable: control characters, marks that change the direction of
     writing, Unicode separators of lines and paragraphs, lone surrogates and unassigned code points. A horizontal tab or
     a no-break space becomes a space. A build server of GitHub, Azure or TeamCity treats texts such as `::error::`,
-    `##[error]` or `##vso[task]` as commands, so their first character is replaced by an escape as well.
+    `##[error]` or `##vso[task]` as commands, so the first character of such a text is also replaced by an escape.
     """
     if text.isascii() and text.isprintable() and "::" not in text and "##" not in text:
         return text
@@ -65,8 +65,8 @@ def as_line(text: str) -> str:
 def csv_text(frame: pandas.DataFrame) -> str:
     """Return a table in CSV format, without the index of the data frame.
 
-    Each text is converted to one printable line. If a spreadsheet would take it for a formula, an apostrophe is put
-    before it.
+    Each text and each heading is converted to one printable line. If a spreadsheet would treat the line as a formula,
+    an apostrophe is put before the line.
     """
     words = frame.select_dtypes(["object", "string"])
     safe = frame.assign(**{str(name): words[name].map(_cell) for name in words})

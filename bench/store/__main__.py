@@ -1,9 +1,9 @@
 """The command `python -m bench.store ls|verify|gc|du [--store DIR] [--json]`, which inspects and cleans a store.
 
 `ls` lists the stored content by key. `du` prints the size of each kind of content. `verify` compares all content with
-its checksums. It exits with status 1 if something is damaged, unless the option `--repair` is given: it then renames
-the damaged files. `gc` lists the content that no run uses and, with `--delete`, removes it. All commands are safe while
-runs use the store.
+its checksums. If something is damaged, `verify` exits with status 1; with the option `--repair`, it renames the damaged
+files instead and exits with status 0. `gc` lists the content that no run uses, damaged files that were renamed, and
+files of dead processes. With the option `--delete`, `gc` removes them. All commands are safe while runs use the store.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ DAYS = 7.0
 def main(arguments: Sequence[str]) -> int:
     """Run the command and return its exit status.
 
-    The status is 0 if all is done, 1 if `verify` finds damage that it does not repair or if the disk is full, and 2 for
-    bad input.
+    The status is 0 after success. It is 1 if `verify` finds damage and `--repair` is not given, or if the disk is full.
+    It is 2 for bad input or another error of the file system.
     """
     given = _parser().parse_args(arguments)
     try:
@@ -46,11 +46,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _store(given: argparse.Namespace) -> Path:
-    """Return the folder of the store from the option `--store`, the variable `BENCH_STORE` or the default.
+    """Return the folder of the store: the option `--store`, or else the variable `BENCH_STORE`, or else `DEFAULT`.
 
     Raises:
-        BadInputError: there is no such folder; or `--delete` or `--repair` is given, and the folder has no marker of a
-            store.
+        BadInputError: the path is empty or is not a folder; or `--delete` or `--repair` is given, and the folder has no
+            marker of a store.
     """
     name = "--store" if given.store is not None else "BENCH_STORE"
     text = given.store if given.store is not None else os.environ.get("BENCH_STORE", DEFAULT)

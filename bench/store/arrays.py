@@ -68,9 +68,9 @@ ATTEMPTS = 3
 
 
 def content_key(settings: Mapping[str, Any]) -> str:
-    """Return the key of settings: the SHA-256 of their canonical JSON, as 64 hexadecimal digits.
+    """Return the key of settings: the SHA-256 of the settings as canonical JSON, with 64 hexadecimal digits.
 
-    The order in which `settings` lists its keys does not change the result. A different value always does.
+    The order in which `settings` lists its keys does not change the result. Different settings have different results.
 
     Raises:
         TypeError: a value is not a JSON type, for example an object or a path.
@@ -95,10 +95,10 @@ def file_sha256(path: Path) -> str:
 
 
 def joined(parts: Sequence[Arrays]) -> Arrays:
-    """Concatenate the arrays of several parts along the first axis, separately for each name.
+    """Concatenate the arrays of several dictionaries along the first axis, separately for each name.
 
     Args:
-        parts: dictionaries of arrays. All of them have the same names.
+        parts: dictionaries of arrays. All dictionaries have the same names.
 
     Returns:
         One array for each name, sorted by name.
@@ -108,9 +108,9 @@ def joined(parts: Sequence[Arrays]) -> Arrays:
 
 @dataclass(frozen=True)
 class Turn(Generic[T, P]):
-    """A block that `Store.turns` gives to this process. The process may work on it until it asks for the next block.
+    """A block that `Store.turns` yields to this process. Until the next block is requested, the process may work on it.
 
-    A part is a piece of the block that the store saves under a key of its own, such as the scores of one row.
+    The store saves each part of the block, such as the scores of one row, under a separate key.
     """
 
     block: T
@@ -122,7 +122,7 @@ class Turn(Generic[T, P]):
 
 @dataclass(frozen=True)
 class Store:
-    """The arrays that are saved below one folder. They are found by their kind, such as `latents`, and their key."""
+    """The arrays that are saved below one folder. A kind, such as `latents`, and a key identify each saved file."""
 
     root: Path
     uses: Uses = field(default_factory=Uses, compare=False)
@@ -131,7 +131,7 @@ class Store:
     """True if a run must compute its latents and scores again although the store has them."""
 
     def get(self, kind: str, key: str, fits: Check = _accept_any) -> Arrays | None:
-        """Return the arrays that are saved under a key, or None if there are none or they are damaged.
+        """Return the arrays that are saved under a key, or None if no undamaged file has this key.
 
         A damaged file is renamed by `put_aside`, with a warning.
 
@@ -160,7 +160,7 @@ class Store:
         return None
 
     def forget(self, kind: str, keys: Iterable[str]) -> None:
-        """Remove the files that are saved under the given keys, if there are any.
+        """Remove the files that are saved under the given keys. Keys without files are skipped.
 
         Raises:
             BadInputError: the store is not writable.
@@ -202,7 +202,7 @@ class Store:
     def put_all(self, kind: str, arrays: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> None:
         """Save the arrays of several keys at the same time, because writing a small file consists mostly of waiting.
 
-        If one file cannot be written, all files after it are still tried before the error is raised.
+        If one file cannot be written, the method still tries to write all other files before it raises the error.
 
         Args:
             kind: `latents` or `scores`.
@@ -221,15 +221,15 @@ class Store:
     ) -> Generator[Turn[T, P], None, None]:
         """Yield every block once, so that several processes that ask for the same blocks share the work.
 
-        If the store has all parts of a block, the block is yielded with its arrays. Otherwise, this process holds the
-        block's lease while the caller computes and saves the missing parts. A block that another process works on is
+        If the store has all parts of a block, the block is yielded with its arrays. If parts are missing, this process
+        holds the block's lease while the caller computes and saves them. A block on which another process works is
         yielded at the end. By then, the other process has completed the block, or it has died and this process takes
         over the block. If no part of any block is missing, nothing is written.
 
         Args:
             kind: `latents` or `scores`.
-            blocks: for each block, the key of each of its parts. The first key of a block names its lease, so all runs
-                that share a block must have the same first key for it.
+            blocks: for each block, the key of each part of the block. The first key of a block names the block's lease,
+                so all runs that share a block must have the same first key for this block.
             fits: function that takes a block, a part and the part's arrays, and returns True if the arrays are right;
                 see `get`.
 
@@ -277,15 +277,15 @@ class Store:
 
 
 def _described(kind: str, found: Mapping[P, Arrays], missing: Sequence[P]) -> str:
-    """Return words for the missing parts of a block, for an error message.
+    """Return a text that describes the missing parts of a block, for an error message.
 
-    If the store has some parts of the block, and every part is identified by a text, the words are the kind and the
-    missing parts. Otherwise, they are only the kind.
+    If the store has some parts of the block, and every part is identified by a text, the result names the kind and the
+    missing parts. Otherwise, the result is only the kind.
 
     Args:
         kind: `latents` or `scores`.
         found: arrays of the parts that the store has, by part.
-        missing: the other parts.
+        missing: parts that the store does not have.
     """
     if not found or not all(isinstance(part, str) for part in (*found, *missing)):
         return kind
@@ -331,16 +331,17 @@ def is_whole(path: Path, data: bytes) -> bool:
 
 @contextmanager
 def writing(folder: Path, lacking: str = "") -> Iterator[None]:
-    """Convert an error in the `with` block into a clear message if the store is not writable.
+    """Raise an error with a clear message if the `with` block fails because the store is not writable.
 
     Args:
-        folder: folder of the store in which the `with` block writes. Its name, such as `latents`, is in the message.
-        lacking: words for what is missing in the store. The message contains them instead of the folder's name. If
-            they are empty, it contains the folder's name.
+        folder: folder of the store in which the `with` block writes.
+        lacking: text for the message that describes the missing content of the store. If it is empty, the message
+            contains the name of `folder`, such as `latents`, instead.
 
     Raises:
         BadInputError: the store is not writable.
-        OSError: another error of the file system. It names a file, or `folder` if the file is not known.
+        OSError: the block raised another error of the file system. The error names a file, or `folder` if the file is
+            not known.
     """
     try:
         yield
@@ -355,12 +356,13 @@ def writing(folder: Path, lacking: str = "") -> Iterator[None]:
 
 
 def put_folder(whole: Path, target: Path) -> None:
-    """Rename a complete folder to its final path. If the final path is already a folder, delete the complete folder.
+    """Rename a complete folder to its final path.
 
-    In the second case, another process has finished the same work first.
+    If another process has finished the same work first, the final path is already a folder with content. The function
+    then deletes the folder with the temporary name.
 
     Args:
-        whole: the complete folder, under a temporary name.
+        whole: path of the complete folder, with a temporary name.
         target: final path of the folder.
     """
     try:

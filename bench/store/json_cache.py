@@ -1,4 +1,4 @@
-"""Small measured facts, such as the best batch size, that the store keeps as JSON files.
+"""Measured facts in the store. A measured fact is a small result, such as the best batch size, in a JSON file.
 
 Later runs with the same settings, for example on the same device, read the fact instead of measuring it again.
 """
@@ -39,7 +39,7 @@ class _Note(TypedDict):
 
 @dataclass(frozen=True)
 class Fact:
-    """The place in the store for one measured fact, which is found again by its settings."""
+    """The file of one measured fact in the store. The settings on which the fact depends identify the file."""
 
     root: Path
     """Root of the store."""
@@ -53,8 +53,8 @@ class Fact:
     def recall(self) -> dict[str, Any] | None:
         """Return the stored fact with one more key, `when`: the time in UTC (ISO 8601) at which it was stored.
 
-        Return None if no fact is stored for these settings, or if its file is damaged or has a version other than
-        `SCHEMA_VERSION`.
+        Return None if no fact is stored for these settings. Return None also if the file is damaged or its version is
+        not `SCHEMA_VERSION`.
         """
         try:
             note = read_json_as(self._path, _Note)
@@ -75,7 +75,7 @@ class Fact:
         return {**note["found"], "when": note["when"]}
 
     def remember(self, found: Mapping[str, Any]) -> None:
-        """Store a fact, which replaces an earlier one with the same settings.
+        """Store a fact. It replaces an earlier fact with the same settings.
 
         If the store is not writable, nothing is stored and no error is raised.
 

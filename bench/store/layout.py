@@ -1,8 +1,8 @@
 """The names of all files and folders in a store, and the marker file that makes a folder a store.
 
-A file or folder in a store is called an entry. Its role follows from its name and its place. An entry is foreign if the
-harness does not use its name at this place, or if it is a symbolic link. Tools that clean a store never touch
-foreign entries, and this module does not follow links.
+A file or folder in a store is called an entry. The role of an entry follows from its name and from the folder that
+contains it. An entry is foreign if this program uses no such name in this folder, or if the entry is a symbolic link.
+Tools that clean a store never touch foreign entries, and this module does not follow links.
 
 A note is a small JSON file in a store: a measured fact (`bench.store.json_cache`), or the list of the content that a
 run uses (`bench.store.references`).
@@ -50,7 +50,7 @@ LEASE = rf"\.?{KEY}\.(lease|lock)(\.(break|restore)\.\d+\.[0-9a-f]+)?"
 
 
 class Role(StrEnum):
-    """The role of an entry of a store, which follows from its name and place."""
+    """The role of an entry of a store. It follows from the entry's name and from the folder that contains the entry."""
 
     CONTENT = "content"
     NOTE = "note"
@@ -65,7 +65,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Named:
-    """A file or folder in a store, with the role that follows from its name and place."""
+    """A file or folder in a store, with its role."""
 
     path: Path
     kind: str
@@ -87,7 +87,8 @@ class _Marker(TypedDict):
 def named(root: Path) -> Iterator[Named]:
     """Yield every entry of a store in the order of names.
 
-    The folders of the kinds and the shards are not yielded, but their entries are.
+    The folder of a kind, such as `latents`, and the shards in it are not yielded, but the entries in these folders are.
+    The content of any other folder is not yielded.
     """
     for entry in _listed(root):
         path = Path(entry.path)
@@ -117,11 +118,10 @@ def _role(entry: os.DirEntry[str], content: str | None, suffix: str, *, aside: s
 
     Args:
         entry: the entry.
-        content: pattern for the names of content or notes in this folder, without their suffix. None if the folder
-            holds neither.
-        suffix: suffix of content or notes; `.json` means that they are notes.
-        aside: pattern for the names of damaged entries, without `.damaged`. None if `content` is the pattern for them
-            as well.
+        content: pattern for the names of content or notes in this folder, without the suffix. None if the folder
+            contains neither content nor notes.
+        suffix: suffix of content or notes. The suffix `.json` marks notes, and any other suffix marks content.
+        aside: pattern for the names of damaged entries, without `.damaged`; None to use `content` as this pattern.
     """
     if entry.is_symlink():
         return Role.FOREIGN
@@ -155,7 +155,7 @@ def _listed(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def is_note(kind: str, name: str) -> bool:
-    """Return True if `name` is a possible file name for a note of this kind.
+    """Return True if a note of the given kind can have the file name `name`.
 
     Args:
         kind: `measured` or `runs`.
@@ -209,8 +209,8 @@ def check_store(root: Path) -> None:
 def mark_store(root: Path) -> None:
     """Make a folder a store: create the folder if necessary, and write its marker file.
 
-    A readable marker file is not written again. If the folder exists but is read-only, it stays unchanged, and no error
-    is raised.
+    A readable marker file is not written again, and a damaged marker file is renamed first. If the folder exists but is
+    read-only, the folder stays unchanged, and no error is raised.
 
     Raises:
         BadInputError: `check_store` refuses the folder, or the folder cannot be created.
@@ -237,11 +237,11 @@ def mark_store(root: Path) -> None:
 
 
 def _has_marker(root: Path) -> bool:
-    """Return True if a folder has a readable marker. A missing or damaged marker gives False.
+    """Return True if a folder has a readable marker file; False if the marker file is missing or damaged.
 
     Raises:
-        BadInputError: the version of the marker is not `SCHEMA_VERSION`, because a newer version of the harness made
-            the store.
+        BadInputError: the version of the marker file is not `SCHEMA_VERSION`, because a newer version of this program
+            made the store.
     """
     try:
         read_json_as(root / MARKER, _Marker)

@@ -1,12 +1,12 @@
-"""Leases, which let one process do a piece of work while other processes, also on other hosts, do not repeat it.
+"""Leases, with which one process does a piece of work, and other processes, also on other hosts, do not repeat it.
 
 A lease is a file. The process that creates it is the holder of the lease, and the file names the holder's host, process
 and start time. The holder renews the lease every 20 s. If the holder dies, a process on the same host takes over the
-lease at once, and a process on another host takes it over after 60 s without a renewal. Leases use no lock of the
+lease at once. A process on another host takes over the lease after 60 s without a renewal. Leases use no lock of the
 operating system, so they work on network file systems as well.
 
 Leases save time, but results do not depend on them. If two processes do the same work at once, they write the same
-values, and each one puts its file in place in one step.
+values, and each process moves its complete file to the final path in one step.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ def lease(path: Path, *, wait: bool = True, silent: float = SILENT) -> Iterator[
     """Hold a lease while the `with` block runs.
 
     Args:
-        path: file of the lease, which exists while a process holds the lease. Its folder is created if necessary.
-        wait: True to wait until the lease is free. If it is False and another process holds the lease, the block runs
-            without the lease.
+        path: file of the lease, which exists while a process holds the lease. The folder of the file is created if
+            necessary.
+        wait: True to wait until the lease is free. False to run the block without the lease if another process holds
+            the lease.
         silent: seconds without a renewal after which another host takes over the lease. All processes that use the
             lease must pass the same number.
 

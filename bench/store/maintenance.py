@@ -1,4 +1,4 @@
-"""Functions that inspect and clean a store. They find its content, its damaged entries and its unused entries.
+"""Functions that inspect and clean a store. They find content, damaged entries and unused entries.
 
 All functions are safe while runs use the store.
 """
@@ -62,7 +62,7 @@ class Leftover:
 
 
 def entries(root: Path) -> Iterator[Entry]:
-    """Yield every file or folder that holds content under a key.
+    """Yield every file or folder of a store that contains content under a key.
 
     Raises:
         BadInputError: the note of a run is damaged.
@@ -75,15 +75,15 @@ def entries(root: Path) -> Iterator[Entry]:
 
 
 def foreign(root: Path) -> Iterator[Path]:
-    """Yield the foreign files and folders of a store: the harness did not make them, and no tool touches them."""
+    """Yield the foreign files and folders of a store. This program did not make them, and no tool touches them."""
     return (one.path for one in named(root) if one.role is Role.FOREIGN)
 
 
 def damaged(root: Path) -> Iterator[tuple[Path, str]]:
     """Yield the path of each damaged file or folder of a store, with a short text that says what is wrong.
 
-    An entry is damaged if it cannot be read, or if its bytes do not match its checksum. A folder can be yielded more
-    than once.
+    An entry is damaged if it cannot be read, or if its bytes do not match its checksum. A folder with several damaged
+    or missing files is yielded once for each such file.
     """
     for one in named(root):
         try:
@@ -133,14 +133,14 @@ def _changed(folder: Path) -> Iterator[str]:
 def unused(root: Path, *, days: float, under: Sequence[Path]) -> Iterator[Leftover]:
     """Yield everything in a store that may be removed.
 
-    This is content that no run uses, notes of runs that no longer exist, damaged entries that were put aside, and
-    temporary files and leases of dead processes.
+    This includes content that no run uses, notes of runs whose folders were deleted, damaged entries that were renamed,
+    and temporary files and leases of dead processes.
 
     Args:
         root: root of the store.
-        days: age in days. Younger content is kept even if no run uses it.
-        under: folders. Only runs whose folder is below one of them count as users of content. If `under` is empty, the
-            place of a run's folder does not matter.
+        days: age in days. Younger content and younger notes are kept even if no run uses them.
+        under: folders. Only runs whose folder is below one of these folders count as users of content. If `under` is
+            empty, all runs count.
 
     Raises:
         BadInputError: the note of a run is damaged.
@@ -209,10 +209,11 @@ def remove(leftover: Leftover, *, root: Path, days: float, under: Sequence[Path]
 
 
 def usage(root: Path) -> dict[str, dict[str, int]]:
-    """Return, for each kind of content or notes in a store, how many there are and the size of the kind's folder.
+    """Return the number of entries and the total size of each kind of content or notes in a store.
 
-    Each kind, such as `latents`, has the keys `entries` (number of files or folders of content) and `bytes` (total
-    size of all files in the folder, including temporary and damaged ones).
+    The result has a key for each kind that has a folder, such as `latents`. The value has two keys. `entries` is the
+    number of files or folders with content or notes. `bytes` is the total size of all files in the kind's folder,
+    including temporary and damaged files.
     """
     counts = dict.fromkeys(sorted(KINDS), 0)
     for one in named(root):
@@ -241,10 +242,10 @@ def _entry(one: Named, uses: Sequence[Use]) -> Entry:
 
 
 def _head(path: Path) -> tuple[str | None, int | None]:
-    """Return what the header of a safetensors file says: the experiment that wrote it, and its number of items.
+    """Return the experiment that wrote a safetensors file, and the number of items in the file.
 
-    Each of the two is None if the header does not say it or cannot be read. The number of items is the first dimension
-    that all arrays share.
+    The function reads only the header of the file. Each result is None if the header is unreadable or lacks it. The
+    number of items is the length of the first axis, which must be equal for all arrays.
     """
     if not stat.S_ISREG(path.lstat().st_mode):
         return None, None

@@ -1,6 +1,7 @@
-"""Renaming of damaged files and folders in a store.
+"""Functions that rename damaged files and folders in a store, and that create and remove folders.
 
-A run then makes their content again, and the damaged file stays under the new name, so that a user can examine it.
+After the renaming, a run makes the content again, and the damaged file stays under the new name for the user to
+examine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def put_aside(path: Path) -> None:
     """Rename a damaged file or folder, so that a run makes its content again, and log a warning.
 
     If the new name exists already, the earlier damaged file or folder is removed. If `path` is a link, the link is
-    renamed and its target stays. If the renaming fails, only a warning is logged.
+    renamed and the target of the link is not changed. If the renaming fails, a warning is logged and no error is
+    raised.
     """
     aside = path.with_suffix(DAMAGED) if path.suffix in SUFFIXES else path.with_name(path.name + DAMAGED)
     try:
@@ -40,7 +42,7 @@ def put_aside(path: Path) -> None:
 
 
 def removed(path: Path) -> None:
-    """Remove a file, a link, or a folder with its content. The target of a link stays."""
+    """Remove a file, a link, or a folder with its content. The target of a link is not removed."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

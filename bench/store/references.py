@@ -1,6 +1,6 @@
-"""Records in the store that list which content each run uses, so that unused content can be found.
+"""Notes in the store that list which content each run uses, so that unused content can be found.
 
-Each run has one small JSON file in the store's folder `runs`, which is called its note.
+The note of a run is a small JSON file in the store's folder `runs`. Each run has one note.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Use:
     def counts(self, host: str, under: Iterable[Path]) -> bool:
         """Return True if the content that the run uses must be kept.
 
-        This is so if the run's folder still exists. The folder of a run on another host may not be visible here, so
-        such a run is always treated as existing.
+        The content must be kept if the run's folder still exists. The folder of a run on another host may not be
+        visible on this host, so this folder is always treated as existing.
 
         Args:
             host: name of this host.
-            under: folders. If the run's folder is not below one of them, the result is False. If `under` is empty, the
-                place of the run's folder does not matter.
+            under: folders. If the run's folder is below none of these folders, the result is False. If `under` is
+                empty, the run's folder may be anywhere.
         """
         out, folders = Path(self.out), [folder.resolve() for folder in under]
         if folders and not any(out.is_relative_to(folder) for folder in folders):
@@ -91,13 +91,14 @@ class Uses:
         self._root, self._path = root, root / RUNS / f"{name}.json"
 
     def add(self, kind: str, keys: Iterable[str]) -> None:
-        """Record the keys of the content that the run uses, and write the note.
+        """Add the keys of the content that the run uses to the note, and write the note.
 
-        If the store is not writable, nothing is written and no error is raised.
+        If `begin` was not called or got no folder, nothing happens. If the store is not writable, nothing is written
+        and no error is raised.
 
         Args:
             kind: kind of the content, such as `latents`.
-            keys: all keys of this kind that the run uses. They replace the keys that an earlier call recorded.
+            keys: all keys of this kind that the run uses. They replace the keys of this kind from an earlier call.
         """
         if self._path is None:
             return

@@ -1,8 +1,8 @@
 """Sweeps. A sweep is one command that runs several jobs and makes one table of all their results.
 
-`-m KEY=A,B` runs a job for every combination of the values. Each job has its own folder `out/<number>`. The jobs run
-one after another on this machine, unless `hydra/launcher` names a launcher. A job that fails has a line with the reason
-in the table, and the other jobs still run.
+`-m KEY=A,B` runs a job for every combination of the values. Each job writes into a separate folder `out/<number>`. The
+jobs run one after another on this machine, unless `hydra/launcher` names a launcher. A job that fails has a line in the
+table, which contains the reason, and the other jobs still run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def sweep_jobs(words: list[str]) -> list[Job]:
         words: overrides of the command line. An override with several values, such as `seed=0,1,2`, is swept.
 
     Raises:
-        BadInputError: an override does not parse, or no override has several values.
+        BadInputError: an override does not parse or has an empty range of values, or no override has several values.
     """
     overrides = parse_all(words, sweep=True)
     swept = [override for override in overrides if override.is_sweep_override()]
@@ -64,8 +64,8 @@ def sweep_words(words: list[str]) -> list[str]:
 def run_sweep(words: list[str], run: Run) -> int:
     """Run every job of a sweep, write one table of all jobs, and return the highest exit status of a job.
 
-    With `stage=check` and without a launcher, nothing is written. The jobs are only checked, and everything that a job
-    lacks is printed.
+    With `stage=check` and without a launcher, nothing is written. The jobs are only checked, and everything that is
+    missing for a job is printed.
 
     Args:
         words: overrides of the command line, including `out` and the overrides of the launcher.
@@ -98,7 +98,7 @@ def run_sweep(words: list[str], run: Run) -> int:
 def _check(run: Run, jobs: Sequence[Job]) -> int:
     """Check every job, and return the highest exit status.
 
-    If several jobs give the same message, it is printed once, with the names of these jobs.
+    If several jobs have the same message, it is printed once, with the names of these jobs.
     """
     results = [run_job(run, job, None) for job in jobs]
     messages: dict[str, list[str]] = {}

@@ -1,10 +1,11 @@
 """The command `python -m bench.gather DIR`, which makes one table of several runs, and a figure if costs are known.
 
 DIR contains one folder for each job, with a file `job.json`. A job that failed has one line in the table, which
-contains the reason instead of numbers. A job whose numbers cannot be compared also has one line with the reason. This
-is the case if its numbers have no stamps, or if their stamps differ from the stamps of the first job. Different stamps
-are accepted if the sweep changes a key that chooses items or protocols. If the jobs have different items, each line
-also has the beginning of the hash of its job's manifest.
+contains the reason instead of numbers. A job whose numbers cannot be compared also has one line with the reason.
+
+The numbers of a job cannot be compared if they have no stamps, or if their stamps differ from the stamps of the first
+job. Different stamps are accepted if the sweep changes a key that chooses items or protocols. If the jobs have
+different items, each line of the table also has the first digits of the manifest's hash.
 """
 
 from __future__ import annotations
@@ -54,9 +55,8 @@ def gather(folder: Path) -> list[str]:
         folder: folder that contains the jobs' folders.
 
     Returns:
-        One sentence for each job with a problem. Either the job ended with status 0, but its numbers cannot be shown in
-            the table. Or the sweep started the job, but the table lacks it, because the job has not recorded how it
-            ended.
+        One sentence for each job with a problem. There are two such problems: a job ended with status 0, but the table
+            cannot show its numbers; or the sweep started a job, but the job has no `job.json` and no line in the table.
 
     Raises:
         BadInputError: the folder contains no job, or a `job.json` is damaged.
@@ -105,7 +105,7 @@ def gather(folder: Path) -> list[str]:
 
 
 def _without_end(folder: Path, ended: set[str]) -> list[str]:
-    """Return one sentence for each job that the sweep has started and that is not among those that have ended.
+    """Return one sentence for each job that the sweep has started and that is not in `ended`.
 
     Args:
         folder: folder of the sweep.
@@ -165,12 +165,12 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
         first: stamps of the first job that has stamps; None if no earlier job has any.
 
     Returns:
-        For a table: its rows with their costs, and the stamps. For the training of a decoder: the numbers of its last
-            validation, and None. For a job that failed or has neither: one empty row, and None.
+        If the job measured a table: the rows with their costs, and the stamps. If the job trained a decoder: the
+            numbers of the last validation, and None. If the job failed or has no such results: one empty row, and None.
 
     Raises:
-        BadInputError: the numbers of a table have no stamps, or stamps that differ from `first` although the sweep
-            changes no key that chooses items or protocols.
+        BadInputError: a file is damaged, or the numbers of a table have no stamps, or the stamps differ from `first`
+            although the sweep changes no key that chooses items or protocols.
     """
     if job["status"] != 0:
         return NOTHING, None
@@ -191,7 +191,7 @@ def _results(folder: Path, job: Mapping[str, Any], first: Stamps | None) -> tupl
 
 
 def _rehearsed(jobs: Sequence[Path]) -> bool:
-    """Return whether the run of any of these folders is part of a rehearsal, whose numbers mean nothing."""
+    """Return True if the run in any of the folders `jobs` is a step of a rehearsal, whose numbers mean nothing."""
     return any(read_if_there(folder / RUN).get("profile") == REHEARSAL for folder in jobs)
 
 
@@ -242,12 +242,12 @@ def _costs(folder: Path) -> dict[str, dict[str, float]]:
 def _grid(table: pandas.DataFrame, keys: list[Any]) -> Grid:
     """Return the columns of the sweep's table that are displayed.
 
-    They are the columns in `keys`, the row's label or the training step, the main metrics, the costs, and the reason of
-    a failure. All further columns are displayed only if there are at most 8.
+    They are the columns in `keys`, the label of the row or the training step, the main metrics, the costs, and the
+    reason of a failure. The further columns are displayed only if there are at most 8 of them.
 
     Args:
-        table: all columns, as `sweep.csv` has them.
-        keys: columns that identify the job: its name, the swept keys, and its items.
+        table: all columns, as in `sweep.csv`.
+        keys: columns that identify the job: the job's name, the swept keys, the items and the profile.
     """
     wanted = [*keys, *(name for name in ("label", "step", *QUALITIES, *COSTS, "failed") if name in table)]
     others = [name for name in table if name not in wanted and len(table.columns) <= len(wanted) + 8]

@@ -36,16 +36,16 @@ class Job:
 
 
 def run_job(run: Run, job: Job, out: Path | None) -> Results:
-    """Run a job in the folder `out/NAME`, and record in this folder how the job ended.
+    """Run a job in the folder `out/NAME`, where NAME is the job's name, and record in this folder how the job ended.
 
-    An error of the job is not raised. It becomes the status and the message of the returned results. An interrupt is
-    raised, and nothing is recorded.
+    An error of the job is not raised. The returned results contain the status and the message of the error. An
+    interrupt is raised, and nothing is recorded.
 
     Args:
         run: function that runs the job.
         job: job to run.
-        out: folder of all jobs. If it is None, the job has no folder and nothing is recorded. This is for a check,
-            and for processes other than the main process.
+        out: folder of all jobs. If it is None, the job has no folder and nothing is recorded. None is meant for a
+            check, and for processes other than the main process.
 
     Raises:
         BadInputError: `out` was removed or replaced after the jobs began.
@@ -60,7 +60,7 @@ def run_job(run: Run, job: Job, out: Path | None) -> Results:
 
 
 def note_end(out: Path, job: Job, status: int, message: str) -> None:
-    """Write how a job ended into the file `out/NAME/job.json`.
+    """Write how a job ended into the file `out/NAME/job.json`, where NAME is the job's name.
 
     Args:
         out: folder of all jobs.

@@ -71,7 +71,8 @@ def for_launcher(word: str) -> bool:
 def launcher_of(words: Sequence[str], job: Job) -> DictConfig | None:
     """Return the parameters of the chosen launcher, with the types that the launcher declares.
 
-    Return None if no launcher is chosen. The jobs then run on this machine, one after another.
+    Return None if no launcher or Hydra's basic launcher is chosen. The jobs then run on this machine, one after
+    another.
 
     Args:
         words: overrides of the launcher.
@@ -131,7 +132,7 @@ class Work:
             return run_job(self._in_time, self.job, self.out).status
 
     def _in_time(self, overrides: list[str]) -> Results:
-        """Run the job, and explain the error that submitit raises when the job's time has ended for the last time.
+        """Run the job. If the job's time has ended and submitit does not queue it again, explain submitit's error.
 
         Raises:
             RunFailedError: the job's time has ended, and submitit does not queue the job again.
@@ -147,7 +148,7 @@ class Work:
             ) from error
 
     def checkpoint(self) -> Any:
-        """Return the object that submitit submits again after a preemption or a timeout. It is this job, unchanged."""
+        """Return the work that submitit submits again after a preemption or a timeout: this job, unchanged."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -156,13 +157,17 @@ class Work:
 def launch(node: DictConfig, run: Run, jobs: Sequence[Job], out: Path) -> list[int]:
     """Run all jobs, wait until all have ended, and return their exit statuses in the order of `jobs`.
 
-    If the process of a job was killed, this function records a failure with a message in the job's folder.
+    If the process of a job was killed, this function records a failure with a message in the job's folder. After
+    Ctrl-C, it ends the jobs on this machine, but it does not end jobs in Slurm.
 
     Args:
         node: parameters of the launcher, as `launcher_of` returns them.
-        run: function that runs one job. It is pickled by its name, so it must be importable.
+        run: function that runs one job. Pickle saves only the function's name, so the function must be importable.
         jobs: jobs of the sweep.
         out: folder of the sweep.
+
+    Raises:
+        BadInputError: the launcher uses Slurm, but Slurm's programs are not installed on this machine.
     """
     works = [Work(run, job, out.resolve(), Path.cwd()) for job in jobs]
     if "ray" in node:
@@ -218,7 +223,7 @@ def _by_submitit(parameters: Any, retries: int, slurm: bool, works: Sequence[Wor
 def _end(running: Sequence[Any]) -> None:
     """Send SIGTERM to the local jobs until all have ended, so that no partial files and no leases of the store remain.
 
-    After `END_TIMEOUT` seconds, the function stops waiting and logs how the user can end the other jobs.
+    After `END_TIMEOUT` seconds, the function stops waiting and logs how the user can end the jobs that still run.
     """
     started = time.monotonic()
     while left := [one.job_id for one in running if not one.done()]:
@@ -265,11 +270,11 @@ def _log_of(work: Work) -> Path:
 
 
 def _died(work: Work, message: str) -> int:
-    """Record the failure of a job that ended before it could record its own end, and return its exit status.
+    """Record the failure of a job that ended before it could write `job.json`, and return the job's exit status.
 
     Args:
         work: job that ended.
-        message: why it ended, as far as that is known, and where its log is.
+        message: probable reason for the end of the job, and path of the job's log.
     """
     log.warning("job %s: %s", work.job.name, message)
     note_end(work.out, work.job, FAILED, message)

@@ -1,8 +1,8 @@
 """The states of a sweep's jobs in Slurm, as `squeue` prints them.
 
-submitit asks `sacct`, which answers only if the cluster keeps accounting records. Without such records, submitit prints
-a warning for every question, and never learns that a job was cancelled or killed. `squeue` asks the controller, which
-every cluster has.
+submitit asks the program `sacct`, which answers only if the cluster keeps accounting records. Without such records,
+submitit prints a warning for every question, and never learns that a job was cancelled or killed. The program `squeue`
+asks Slurm's controller, which every cluster has.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class SlurmQueue:
         """Remember the jobs.
 
         Args:
-            jobs: ids of the jobs; an id of an element of an array is `ARRAY_INDEX`.
+            jobs: ids of the jobs. A job that belongs to an array of jobs has the id `ARRAY_INDEX`.
         """
         self._states = dict.fromkeys(jobs, UNKNOWN)
         self._started = time.monotonic()
@@ -61,7 +61,8 @@ class SlurmQueue:
 
         Args:
             job_id: id of the job.
-            mode: "force" asks Slurm in any case, "cache" never does, and "standard" asks from time to time.
+            mode: "force" to ask Slurm now, "cache" to return the last known state, and "standard" to ask Slurm only if
+                the last question was some seconds ago.
         """
         if mode == "force" or (mode == "standard" and self._is_due()):
             self._ask()

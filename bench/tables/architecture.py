@@ -1,7 +1,7 @@
 """Tables 7 and 8, which compare the layers of a decoder with the paper's lists, and the paper's claims on these layers.
 
-The lines of the paper are in `architecture.yaml`. The "live" decoder is the one that this project's code builds. Its
-lines are passed in as plain data, so that this module does not import torch.
+The lines of the paper are in `architecture.yaml`. The "live" decoder is the decoder that this project's code builds.
+The caller passes its lines as plain data, so that this module does not import torch.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ JOINING = ("Concat", "Conv 1x1")
 
 
 class Line(NamedTuple):
-    """One line of a list of layers: a layer, or several equal layers that follow each other.
+    """A line of a list of layers. It describes a layer, or several equal layers that follow each other.
 
     The fields are the same as in `bench.models.architecture.Layer`.
     """
@@ -84,7 +84,7 @@ def _data() -> dict[str, Any]:
 
 
 def published(number: int) -> list[Line]:
-    """Return the lines of the paper's Table 7 or 8, in the order and with the names of layers that the paper prints.
+    """Return the lines of the paper's Table 7 or 8, with the order and the layer names that the paper prints.
 
     Args:
         number: number of the table, 7 or 8.
@@ -102,8 +102,8 @@ def compare(lines: Sequence[Line], paper: Sequence[Line]) -> list[LineRow]:
     """Match the lines of a decoder with the lines of the paper.
 
     Only lines of the same part and level are matched. Lines whose layers have equal names are matched first, in the
-    order of both lists. Lines between these matches are paired in their order, although their layers differ. A line
-    without a partner gets a row of its own.
+    order of the two lists. Lines between these matches are then paired one by one, although their layers differ. A line
+    without a partner becomes a row in which the partner is None.
 
     Args:
         lines: lines of the live decoder.
@@ -143,13 +143,17 @@ def claims(
     *,
     scope: str,
 ) -> list[dict[str, Any]]:
-    """Judge the paper's statements on the structure of its decoders. The evidence is the layers of the live decoders.
+    """Judge the paper's statements on the structure of its decoders.
+
+    The evidence consists of the layers and the numbers of parameters of the live decoders.
 
     Args:
         number: number of the table, 7 or 8.
         rows: rows of this table, as `compare` returns them.
-        live: lines of the live decoders `vanilla`, `base_concat` and `large_concat`, in the order in which they run.
-        parameters: number of parameters of each of these decoders, and of `base`, `large` and `large_x2`.
+        live: lines of the live decoders `vanilla`, `base_concat` and `large_concat`, in the order in which the layers
+            run.
+        parameters: number of parameters of the live decoders `vanilla`, `base_concat`, `large_concat`, `base`, `large`
+            and `large_x2`.
         scope: scope of the verdicts, as in `bench.tables.verdicts.Verdict`.
 
     Returns:

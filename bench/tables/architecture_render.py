@@ -1,4 +1,4 @@
-"""Output of Table 7 or 8 as Markdown, CSV, LaTeX and HTML, and on the terminal."""
+"""Functions that write Table 7 or 8 as Markdown, CSV, LaTeX and HTML, and print it on the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ PARTS = {"branch": "Condition", "main": "Main"}
 def frame(table: ArchitectureTable) -> pandas.DataFrame:
     """Return the table as a data frame with one line for each row.
 
-    Values are missing where the live decoder or the paper does not have the layer.
+    If the live decoder does not have the layer of a row, the row's values for the live decoder are None. If the paper
+    does not have the layer, the row's values for the paper are None.
     """
     lines = []
     for row in table.rows:
@@ -33,7 +34,7 @@ def frame(table: ArchitectureTable) -> pandas.DataFrame:
 
 
 def to_csv(table: ArchitectureTable) -> str:
-    """Return the data frame that `frame` makes, as comma-separated values."""
+    """Return the data frame that `frame` returns, as comma-separated values."""
     return csv_text(frame(table))
 
 
@@ -83,7 +84,7 @@ def _grids(table: ArchitectureTable) -> list[Grid]:
 
 
 def renderings(table: ArchitectureTable) -> dict[str, str]:
-    """Return the content of the table's file in each format, by the suffix of the file: md, csv, tex and html."""
+    """Return the content of the table's file in each format. The keys are the suffixes: md, csv, tex and html."""
     return {"md": to_markdown(table), "csv": to_csv(table), "tex": to_latex(table), "html": to_html(table)}
 
 
