@@ -89,7 +89,7 @@ class DecoderSizes:
 
 @dataclass
 class Profile:
-    """Everything in which the profiles `mini` and `paper` differ: sizes and paths."""
+    """The settings in which the profiles `mini` and `paper` differ, such as sizes, models and paths."""
 
     name: str = MISSING
     resolution: int = MISSING
@@ -169,7 +169,7 @@ class Row:
 
 
 def is_measured(row: Row, table: int, controls: Sequence[str]) -> bool:
-    """Return whether a run measures a row, given the controls of the run.
+    """Return True if a run measures a row, given the controls of the run.
 
     Args:
         row: the row.
@@ -270,9 +270,9 @@ class MeasureSpec:
 
 @dataclass
 class Choice:
-    """A change in how images are measured. Everything that it does not name stays as in the profile.
+    """A change in how images are measured. Settings that the choice does not name have the values of the profile.
 
-    The sensitivity study (`bench.experiments.sensitivity`) measures the same images once for each such choice.
+    The sensitivity study (`bench.experiments.sensitivity`) measures the same images once for each choice.
     """
 
     label: str = MISSING
@@ -376,7 +376,7 @@ class RehearsalSpec:
 
 @dataclass
 class Gate:
-    """Settings of the gate, which checks that no result of a run is worse than a saved one (the baseline)."""
+    """Settings of the gate, which checks that no result of a run is worse than the saved result (the baseline)."""
 
     against: str | None = None
     """File of a baseline, or folder of earlier runs, with which the results are compared; None compares nothing."""
