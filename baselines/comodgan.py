@@ -26,7 +26,7 @@ from bench.runtime.seeding import numpy_generator
 __all__ = ["CoModGAN"]
 
 ENTRY = ("G_synthesis.E.", "_0.FromRGB.0.weight")
-"""Beginning and end of the name of the first convolution's weight. Between them, the name has the size of the image."""
+"""Beginning and end of the name of the first convolution's weight. The text in between is the size, as in `512x512`."""
 
 
 class CoModGAN(Method):

@@ -27,7 +27,7 @@ GAIN = math.sqrt(2)
 EPSILON = 1e-8
 MAPPING_LAYERS = 8
 MAPPING_RATE = 0.01
-"""Factor by which the stored weights of the mapping network are multiplied when they are used."""
+"""Value of `rate` for the layers of the mapping network; see `_Dense`."""
 BLUR = (1.0, 3.0, 3.0, 1.0)
 """Filter for every change of resolution, in one dimension and before its sum is normalised."""
 

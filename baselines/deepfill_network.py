@@ -19,9 +19,9 @@ from torch.nn import functional
 __all__ = ["DeepFillGenerator"]
 
 MATCHED = 3
-"""Side of the patches that are compared, in positions of the reduced map."""
+"""Side of the patches that are compared, in positions of the reduced features."""
 RATE = 2
-"""Factor by which the features are reduced before patches are compared. Pasted patches have a side of 2 × `RATE`."""
+"""Factor by which the features are reduced before patches are compared. A pasted patch has the side 2 × `RATE`."""
 SHRINKS = 4
 """Side of the image divided by the side of the features that the attention gets."""
 SHARPNESS = 10.0

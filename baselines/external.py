@@ -72,12 +72,12 @@ class External(Method):
     origin = "external"
 
     name: str
-    """Name of the program. The folder of its pictures begins with this name."""
+    """Name of the program. The name of the folder of the program's pictures begins with this name."""
     command: list[str]
     """Words of the command: the program and its arguments."""
     _: KW_ONLY
     folder: str | None = None
-    """Working directory of the program, such as a method's repository; None for the folder that holds its pictures."""
+    """Working directory of the program, such as a method's repository; None for the folder of pictures and logs."""
     version: str = ""
     """Text that names everything else that changes the pictures, such as the commit and the checkpoint.
 
@@ -91,9 +91,9 @@ class External(Method):
     Pictures are resized by bicubic interpolation, and masks by nearest neighbour.
     """
     minutes: float | None = None
-    """Minutes per item after which the program is stopped; None stops each call of the program after a day.
+    """Time limit in minutes for each item. A program that gets N items at once may take N times as long.
 
-    A program that gets N items at once may take N times as many minutes.
+    None limits each call of the program to a day.
     """
     environment: dict[str, str] | None = None
     """Environment variables of the program, in addition to those of this process."""

@@ -28,9 +28,9 @@ __all__ = ["LaMa", "load_lama"]
 MULTIPLE = 8
 """Images are padded so that both sides are multiples of this number."""
 PREFIXES = ("generator.", "model.generator.", "")
-"""Texts with which the names of the generator's tensors begin in the three kinds of files.
+"""Beginnings of the names of the generator's tensors in a file.
 
-In this order, the kinds are a Lightning checkpoint, the traced program, and a file of the generator alone.
+They belong to a Lightning checkpoint, to the traced program and to a file with only the generator, in this order.
 """
 
 

@@ -38,7 +38,7 @@ class Survey:
     """Path of the picture of each item that has one valid picture, by the item's id."""
     missing: Sequence[str]
     doubled: Mapping[str, Sequence[str]]
-    """Names of the pictures of each item that has more than one, by the item's id."""
+    """File names of the pictures of each item that has several pictures, by the item's id."""
     other: Mapping[str, str]
     """Error of each picture that has a wrong size or cannot be read, by the item's id."""
 

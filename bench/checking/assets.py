@@ -58,13 +58,13 @@ class Asset:
     """Instructions for what the user must do by hand, in addition to a download or instead of a download."""
     gigabytes: float | None = None
     count: str | None = None
-    """Number and kind of the files in the asset, as text."""
+    """Text that says how many files the asset contains, such as `3,500 triples of picture, mask and reference`."""
     items: int | None = None
     """Number of items that the paper's table has from this asset."""
     sha256: str | None = None
     """SHA-256 that the file must have. A file with another SHA-256 is refused."""
     within: str | None = None
-    """Name of another asset, in whose folder this asset lies if its path is relative; None if it has no such folder."""
+    """Name of the asset at whose folder this asset's path starts if it is relative; None if no other asset is used."""
     unet_channels: int | None = None
     """Number of input channels that the asset's UNet must have; None if the asset has no UNet to check."""
     raw_unet: bool = False

@@ -52,9 +52,9 @@ class Work:
     """Number of items; None if the number is not known before the items are made."""
     resolution: int
     masks: str
-    """Kind of the masks: `drawn` by this project, `given` by the data set, or `whole` (the hole is the whole image)."""
+    """Source of the masks: `drawn` by this project, `given` by the data set, or `whole` (the hole is the image)."""
     latents: int
-    """Number of latent arrays that the store keeps for each item: the sampled one, and one for each encoded kind."""
+    """Number of latent arrays that the store keeps for each item: the sampled latents and any encoded latents."""
 
     @property
     def item_bytes(self) -> int:
@@ -92,7 +92,7 @@ class Taken:
     scoring: float | None
     """Scoring time in seconds per item, for all rows together.
 
-    None if the store already had some scores of every block, so that no block gives the whole time.
+    It is None if the store already had some scores of every block, because no block then shows the whole time.
     """
     memory: int
     """Peak memory in bytes: memory of the GPU, or memory of this process if the device is not a CUDA GPU."""

@@ -31,13 +31,13 @@ DECODER = "decoder"
 """Value of `Asset.used_for` for the assets that `bench.models.load_decoder` reads."""
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 FILE_PARTS = {"first_stage_model.": "first stage", "cond_stage_model.transformer.": "text encoder"}
-"""Parts of a checkpoint file of Stable Diffusion besides the UNet, by the beginning of the names of their tensors."""
+"""Networks in a checkpoint file of Stable Diffusion except the UNet. The key is the beginning of their tensor names."""
 PART_TENSORS = {
     "unet": ("conv_in.weight",),
     "vae": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
     "text_encoder": ("embeddings.token_embedding.weight",),
 }
-"""For each part of a pipeline: ends of tensor names. The part's weights must have a tensor for each of these ends."""
+"""Ends of tensor names, by the network of a pipeline. The network must have a tensor for each of these ends."""
 KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}
 
 
@@ -55,7 +55,7 @@ class Problem:
     missing: bool = False
     """True if the path does not exist at all."""
     broken: bool = False
-    """True if the path holds an incomplete or damaged copy of the asset, which a new download can replace."""
+    """True if an incomplete or damaged copy of the asset is at the path. A new download can replace this copy."""
     experiments: tuple[str, ...] = ()
     """Names of the experiments that need the file or folder; empty if only one experiment is checked."""
 
@@ -72,7 +72,7 @@ class Inspection:
 
     problems: tuple[Problem, ...]
     listing: Listing | None = None
-    """Listing of the data set; None if files of it are missing or wrong, or if the run itself makes the data set."""
+    """Listing of the data set; None if the data set has missing or wrong files, or if the run itself makes it."""
     expected: int | None = None
     """Number of items that the paper's table has from this data set; None if it is not known."""
 

@@ -32,9 +32,9 @@ __all__ = [
 SEARCH_PATH = "hydra.searchpath"
 """Key of the override that adds folders of configuration files."""
 PACKAGES = {"row": "rows.{name}", "measure": "metrics.measures.{name}", "experiment": "_global_"}
-"""Place at which the keys of an option's file stand in the configuration, by the name of the group.
+"""Key of the configuration below which the keys of an option's file are added, by the name of the option's group.
 
-The first line of each file of these groups must name this place: `# @package PLACE`.
+The first line of each file of these groups must name this key: `# @package KEY`. `_global_` means the top level.
 """
 FOLDER = re.compile(r"\"file://([^\"]+)\"|file://([^\"',\]]+)")
 HEADER = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)

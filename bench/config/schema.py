@@ -71,7 +71,7 @@ REHEARSAL = "rehearsal"
 REHEARSAL_NOTE = "This is a rehearsal with random weights and artificial pictures. Its numbers mean nothing."
 """Note under every table of a rehearsal."""
 FETCH = "fetch"
-"""Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""
+"""Value of `stage` that downloads those missing files that a program may download, and runs no stage."""
 EXPORT = "export"
 """Value of `stage` that prepares the items and writes them as files for another program. It needs no weights."""
 
@@ -125,7 +125,7 @@ class Profile:
     shared_vae: str | None = None
     """Path of the autoencoder of `text_pipeline` and `exemplar_pipeline`; None if each has it in its own folder."""
     features: dict[str, str] = field(default_factory=dict)
-    """Paths of the weights of the networks that metrics use, by the name of the network."""
+    """Paths of the weights of the networks that metrics use. The key is the name of the network."""
     first_stage: str = MISSING
     """Path of the weights of the first stage, the autoencoder whose encoder is frozen while decoders are trained."""
     decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
@@ -141,10 +141,9 @@ class Profile:
     """Default value of the key `predict_branch`, which sets how the training of a decoder starts."""
     datasets: dict[str, Any] = field(default_factory=dict)
     asset_list: str | None = None
-    """File with the facts about external files, such as their SHA-256; None for `bench/checking/assets.yaml`."""
+    """File that describes the external files, for example by SHA-256; None for `bench/checking/assets.yaml`."""
     unpinned: list[str] = field(default_factory=list)
-    """Names of files in `bench/checking/assets.yaml` whose SHA-256 is not checked, so that another file takes the place
-    of the pinned one."""
+    """Names of files in `bench/checking/assets.yaml` whose SHA-256 is not checked, so that other files are accepted."""
     controls: list[str] = field(default_factory=list)
     """Default value of the key `controls`: names of the controls that are measured in addition to the paper's rows."""
 
@@ -155,7 +154,7 @@ class Row:
 
     label: str = MISSING
     method: dict[str, Any] | None = None
-    """Method that makes the row's images: a `_target_` with its arguments; None if its numbers are only quoted."""
+    """Method that makes the row's images: a `_target_` with its arguments; None if the row is only quoted."""
     published: dict[int, str] = field(default_factory=dict)
     """Label that the paper gives to this row, by the number of the paper's table."""
     cited: bool = False
@@ -424,9 +423,9 @@ class ComposedConfig:
     """Names of the controls that are measured in addition to the paper's rows. `CONTROLS` explains them."""
     out: str | None = None
     overwrite: bool = False
-    """True if the run may write into a folder `out` that holds other files.
+    """True if the run may write into a folder `out` that contains other files.
 
-    These may be the files of a finished run with another configuration, or files that no run has written.
+    The other files may belong to a finished run with another configuration, or to other programs.
     """
     verbose: bool = False
     """True if the terminal also shows differences, effects, verdicts and notes.

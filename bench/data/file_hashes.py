@@ -30,7 +30,7 @@ Soon after a change, a second change could get the same time as the first one, a
 """
 SHA256 = re.compile("[0-9a-f]{64}")
 NO_FILE = "none"
-"""Value instead of a hash if a path is not a readable file. The error is reported later, when the picture is read."""
+"""Value in place of the hash for a path that is not a readable file. The error is reported when the picture is read."""
 SHOWN_FROM = 1000
 """Smallest number of files to hash for which progress is shown."""
 

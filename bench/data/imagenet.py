@@ -27,7 +27,7 @@ __all__ = ["AuthorsArchive", "ImageNetValidation"]
 SUFFIXES = {".jpeg", ".jpg", ".png"}
 CLASSES, PER_CLASS = 1000, 3
 PARTS = ("train", "val", "test")
-"""Names of folders that hold a part of ImageNet, and are therefore no synset folders."""
+"""Names of the folders of ImageNet's training, validation and test sets. They are not synset folders."""
 PUBLISHED_PAIRS = 2968
 MASK_ENDING = "_mask"
 

@@ -143,7 +143,7 @@ class Item:
     exemplar: Pixels | None = None
     """Picture of the content to paint into the hole, as uint8 RGB of shape (H, W, 3) for any H and W."""
     pictured: bool = True
-    """True if `image` is the true picture of the item; False if there is none, and all pixels of `image` are grey."""
+    """True if `image` is the true picture of the item; False if the item has no picture and `image` is only grey."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
