@@ -1,1 +1,1 @@
-"""Methods that are compared with the paper's decoders, and methods that change the images of a given method."""
+"""Methods that are compared with the paper's decoders, and methods that change the images of another method."""

@@ -1,6 +1,6 @@
 """Two ways to blend a method's image with the known pixels, so that the seam at the edge of the hole is less visible.
 
-Both use only the image that the method painted and the known pixels.
+Both ways use only the image that the method painted and the known pixels.
 
 Poisson blending follows Pérez et al., "Poisson image editing" (2003), equations 3 and 7 to 8. The equations are solved
 by a sparse factorisation, exactly up to rounding. OpenCV's `seamlessClone` is not used, because it works with 8 bits,
@@ -9,9 +9,9 @@ shrinks the mask, and also changes known pixels in the box around the hole.
 Laplacian blending follows Burt and Adelson, "A multiresolution spline with application to image mosaics" (1983), with
 OpenCV's image pyramids.
 
-Both compute on the CPU, in threads, each of which handles one picture at a time. The factorisation and OpenCV's
-functions release Python's global interpreter lock. A run therefore decodes and measures other rows on its device at the
-same time.
+Both ways compute on the CPU, in threads. Each thread handles one picture at a time. The factorisation and OpenCV's
+functions release Python's global interpreter lock. Meanwhile, a run therefore decodes and measures other rows on the
+device of the run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Hole = npt.NDArray[np.bool_]
 MOST_THREADS = 16
 """Largest number of pictures that are blended at the same time."""
 COARSEST = 16
-"""Smallest side in pixels of the pyramid's coarsest level, if the number of levels is not given."""
+"""Smallest side in pixels of the coarsest level of the pyramid. It is used if `levels` is None."""
 
 
 class Blend(Over):
@@ -52,16 +52,16 @@ class Blend(Over):
 
         Args:
             batch: the batch.
-            painted: images B×3×H×W of the method whose images are blended.
+            painted: images B×3×H×W that the wrapped method painted.
             corrections: results of `correction` for all images, as one tensor in the shape of `painted`.
         """
         raise NotImplementedError
 
     def correction(self, difference: Picture, hole: Hole) -> Picture:
-        """Return the correction that `blended` adds to one painted picture, H×W×3 float64.
+        """Return the correction of one painted picture, H×W×3 float64. `blended` adds it to the painted picture.
 
         Args:
-            difference: true picture minus painted picture, H×W×3 float64. Values in the hole must not be used.
+            difference: true picture minus painted picture, H×W×3 float64. The function must not use values in the hole.
             hole: H×W, True in the hole.
         """
         raise NotImplementedError
@@ -81,7 +81,7 @@ class Blend(Over):
         return self.begin(batch)()
 
     def _corrected(self, image: Tensor, painted: Tensor, mask: Tensor) -> Picture:
-        """Copy one picture to the memory of the CPU, and return its correction.
+        """Copy one picture to the memory of the CPU, and return the result of `correction` for this picture.
 
         Args:
             image: true picture 3×H×W.
@@ -93,9 +93,10 @@ class Blend(Over):
 
 
 class _Tasks:
-    """The corrections of one batch. If nobody waits for them any more, those that have not begun are cancelled.
+    """The tasks that compute the corrections of one batch.
 
-    This happens after an error or an interrupt. Without it, the process would finish all of them before it ends.
+    When this object is deleted, the tasks that have not begun are cancelled. The object is deleted early after an error
+    or an interrupt. If the tasks were not cancelled, the process would finish all of them before it ends.
     """
 
     def __init__(self, futures: list[Future[Picture]]) -> None:
@@ -122,8 +123,8 @@ class PoissonBlend(Blend):
     """Poisson blending: known pixels stay unchanged, and the hole keeps the gradients of the wrapped method's image.
 
     In the hole, a correction is added to the wrapped method's image. The correction is the smoothest function that
-    equals, at the hole's edge, the difference between the known pixels and that image. If no pixel is known, the image
-    stays unchanged.
+    equals, at the hole's edge, the true picture minus the wrapped method's image. If no pixel is known, the wrapped
+    method's image stays unchanged.
     """
 
     def blended(self, batch: Batch, painted: Tensor, corrections: Tensor) -> Tensor:
@@ -139,8 +140,8 @@ class LaplacianBlend(Blend):
     Fine structures are mixed only near the hole's edge, and coarse structures over a wider area. Known pixels near the
     hole therefore change, and with more levels, known pixels further away change too. The error over known pixels shows
     this cost. The true pixels of the hole are not used. In the hole, the difference between the true and the painted
-    picture is estimated from the known pixels around the hole. Where these are far away, a coarser level of the pyramid
-    gives the estimate.
+    picture is estimated from the known pixels around the hole. The estimate comes from a coarser level of the pyramid
+    at positions that are far from any known pixel.
     """
 
     def __init__(self, of: Method, *, levels: int | None = None) -> None:
@@ -148,8 +149,9 @@ class LaplacianBlend(Blend):
 
         Args:
             of: the method whose images are blended.
-            levels: number of times that the picture's height and width are halved, 1 or more. None takes the largest
-                number for which both sides of the coarsest level have 16 pixels or more, but at least 1.
+            levels: number of times that the picture's height and width are halved, 1 or more. If it is None, each
+                picture uses the largest number for which both sides of the coarsest level have 16 pixels or more, but
+                at least 1.
 
         Raises:
             ValueError: `levels` is less than one.
@@ -172,14 +174,14 @@ class LaplacianBlend(Blend):
 def _membrane(difference: Picture, hole: Picture) -> Picture:
     """Return the smoothest function in the hole that continues the differences at the hole's edge.
 
-    This is the solution of Laplace's equation. At the picture's edge, its slope across the edge is zero.
+    The function is the solution of Laplace's equation. At the picture's edge, its slope across the edge is zero.
 
     Args:
         difference: true picture minus painted picture, H×W×3. Values in the hole are not used.
         hole: H×W, true in the hole.
 
     Returns:
-        H×W×3, zero outside the hole. If no pixel is known, it is zero everywhere.
+        The function as an array H×W×3, zero outside the hole. If no pixel is known, the array is zero everywhere.
     """
     result = np.zeros_like(difference)
     count = int(hole.sum())
@@ -219,6 +221,9 @@ def _filled(difference: Picture, hole: Picture) -> Picture:
     Args:
         difference: picture H×W×3. Values in the hole are not used.
         hole: H×W, 1 in the hole.
+
+    Returns:
+        The filled picture H×W×3. If no pixel is known, it is zero everywhere.
     """
     known = 1 - hole.astype(np.float64)
     if not known.any():
@@ -239,7 +244,8 @@ def _mixed_in(difference: Picture, hole: Picture, levels: int) -> Picture:
     Args:
         difference: picture H×W×3.
         hole: H×W, 1 in the hole.
-        levels: largest number of levels in addition to the finest one. There are fewer if a side shrinks to 1 pixel.
+        levels: largest number of levels in addition to the finest one. Fewer levels are used if a side of a level
+            has only 1 pixel.
     """
     gaussian, weights = [difference], [1 - hole.astype(np.float64)]
     for _ in range(levels):

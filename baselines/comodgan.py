@@ -1,9 +1,10 @@
-"""CoModGAN: a generator with random styles paints the whole picture, and only its pixels in the hole are used.
+"""CoModGAN: a network with random styles paints the whole picture, and only the painted pixels in the hole are used.
 
 See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021). Images are
 processed before and after the network as in zengxianyu/co-mod-gan-pytorch at a178bfd: data/testimage_dataset.py,
-models/comod_model.py and test.sh, without truncation and with one random vector for each image. That program does not
-seed its random numbers. Here, the vector and the noise of an image depend only on the seed and on the image's id.
+models/comod_model.py and test.sh, without truncation and with one random vector for each image. Zengxianyu's program
+does not seed its random numbers. Here, the vector and the noise of an image depend only on the seed and on the image's
+id.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ from bench.runtime.seeding import numpy_generator
 __all__ = ["CoModGAN"]
 
 ENTRY = ("G_synthesis.E.", "_0.FromRGB.0.weight")
-"""Beginning and end of the name of the first convolution's weight. Between them, the name has the size of the image."""
+"""Beginning and end of the name of the first convolution's weight. The text in between is the size, as in `512x512`."""
 
 
 class CoModGAN(Method):
     """The method CoModGAN. Its network paints the hole, and the known pixels stay unchanged."""
 
     def __init__(self, weights: str, *, seed: int = 0, training: str = "") -> None:
-        """Load weights. The size of the network, and of the images that it accepts, follows from the weights.
+        """Load weights. They determine the size of the network and the size of the images that the network accepts.
 
         Args:
             weights: path of `co-mod-gan-places2-050000_net_G_ema.pth` from zengxianyu/co-mod-gan-pytorch. This file
@@ -41,7 +42,7 @@ class CoModGAN(Method):
             training: description of how long the network was trained, for the table.
 
         Raises:
-            BadInputError: the file is missing or broken, or does not hold the weights of CoModGAN's generator.
+            BadInputError: the file is missing or broken, or does not contain the weights of CoModGAN's generator.
         """
         path = Path(weights)
         tensors = {name.removeprefix("module."): value for name, value in read_tensors(path).items()}
@@ -54,10 +55,10 @@ class CoModGAN(Method):
         return self
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return images B×3×S×S. Known pixels are in [-1, 1], and painted pixels roughly in this range.
+        """Return images B×3×S×S. Known pixels are in [-1, 1], and painted pixels are roughly in this range.
 
         Raises:
-            BadInputError: the images do not have the side S of the network.
+            BadInputError: the height or the width of the images is not the size S of the network.
         """
         size = self.network.size
         height, width = batch.image.shape[2:]
@@ -73,10 +74,11 @@ class CoModGAN(Method):
         """Draw random vectors and noise maps for images, with a separate random generator for each image.
 
         Args:
-            ids: ids of the images, on which the random values depend.
+            ids: ids of the images. The random values of an image depend only on its id and on `seed`.
 
         Returns:
-            The random vectors, B×latent, followed by one tensor B×1×h×w for each noise map of the network.
+            A list of tensors. The first one contains the random vectors, B×latent. It is followed by one tensor
+                B×1×h×w for each noise map of the network.
         """
         shapes: list[tuple[int, ...]] = [(self.network.latent,)]
         shapes += [(1, *shape) for shape in self.network.noise_shapes()]
@@ -88,7 +90,10 @@ class CoModGAN(Method):
 
 
 def _sized(tensors: Mapping[str, Tensor]) -> CoModGANGenerator:
-    """Create a generator whose size fits the given tensors. If they do not show a size, use the authors' size."""
+    """Create a generator whose size fits the given tensors.
+
+    If the size cannot be determined from the tensors, the generator has the authors' size.
+    """
     before, after = ENTRY
     sides = [name[len(before) : -len(after)] for name in tensors if name.startswith(before) and name.endswith(after)]
     dense = tensors.get("G_mapping.G_mapping.Dense0.weight")

@@ -1,10 +1,11 @@
-"""CoModGAN's generator: StyleGAN2's synthesis, whose style comes from a random vector and from an encoder.
+"""CoModGAN's generator: StyleGAN2's synthesis network with a style from a random vector and from an encoder.
 
 See Zhao et al., "Large scale image completion via co-modulated generative adversarial networks" (ICLR 2021), section 3,
 and Karras et al., "Analyzing and improving the image quality of StyleGAN" (CVPR 2020), for the layers. Sizes and tensor
-names equal those of zengxianyu/co-mod-gan-pytorch at a178bfd (no licence): models/networks/co_mod_gan.py and
-stylegan2.py. That port uses the authors' converted weights (zsyzzsoft/co-mod-gan; Nvidia Source Code License-NC for
-StyleGAN2's part). The port compiles its own operations for resampling and activation; this module uses PyTorch's.
+names equal those of the port zengxianyu/co-mod-gan-pytorch at a178bfd (no licence): models/networks/co_mod_gan.py and
+stylegan2.py. The port uses the authors' converted weights (zsyzzsoft/co-mod-gan; Nvidia Source Code License-NC for the
+code of StyleGAN2). The port compiles special operations for resampling and activation. This module uses the operations
+of PyTorch.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ GAIN = math.sqrt(2)
 EPSILON = 1e-8
 MAPPING_LAYERS = 8
 MAPPING_RATE = 0.01
-"""Factor by which the stored weights of the mapping network are multiplied when they are used."""
+"""Value of `rate` for the layers of the mapping network; see `_Dense`."""
 BLUR = (1.0, 3.0, 3.0, 1.0)
 """Filter for every change of resolution, in one dimension and before its sum is normalised."""
 
 
 class CoModGANGenerator(nn.Module):
-    """A network that paints square images, all with the same side, which is a power of 2.
+    """A network that paints square images of one size. The side of the images is a power of 2.
 
-    Its inputs are images, masks, random vectors and noise.
+    The inputs of the network are images, masks, random vectors and noise.
     """
 
     def __init__(self, size: int = 512, *, latent: int = 512, base: int = 16384, widest: int = 512) -> None:
@@ -53,14 +54,14 @@ class CoModGANGenerator(nn.Module):
         self.G_synthesis = _Synthesis(size, latent, base, widest)
 
     def noise_shapes(self) -> list[tuple[int, int]]:
-        """Return the sizes of the noise maps for an image, in the order of the layers."""
+        """Return the height and the width of each noise map for an image, in the order of the layers."""
         sides = [4]
         while sides[-1] < self.size:
             sides += [2 * sides[-1]] * 2
         return [(side, side) for side in sides]
 
     def forward(self, image: Tensor, mask: Tensor, z: Tensor, noise: Sequence[Tensor]) -> Tensor:
-        """Paint the whole images.
+        """Paint whole images, including the known pixels.
 
         Args:
             image: B×3×S×S in [-1, 1]; the values in the hole have no effect.
@@ -69,7 +70,7 @@ class CoModGANGenerator(nn.Module):
             noise: one tensor B×1×h×w for each size in `noise_shapes`, standard normal.
 
         Returns:
-            Images B×3×S×S, roughly in [-1, 1]. Known pixels are painted too; the true ones are not pasted back.
+            Images B×3×S×S, roughly in [-1, 1]. Known pixels are painted too; the true pixels are not pasted back.
         """
         painted: Tensor = self.G_synthesis(torch.cat([0.5 - mask, image * (1 - mask)], 1), self.G_mapping(z), noise)
         return painted
@@ -143,7 +144,7 @@ class _Synthesis(nn.Module):
 
 
 class _Named(nn.Module):
-    """A module that only holds other modules, under the given names."""
+    """A module that only contains other modules, under the given names."""
 
     def __init__(self, **parts: nn.Module) -> None:
         super().__init__()
@@ -152,7 +153,7 @@ class _Named(nn.Module):
 
 
 class _Dense(nn.Module):
-    """A dense layer, which multiplies its stored weights by `scale` when it uses them.
+    """A dense layer. When it is used, its stored weights are multiplied by `scale`, and its bias by `rate`.
 
     The stored weights start as standard normal values divided by `rate`.
     """
@@ -173,7 +174,7 @@ class _Dense(nn.Module):
 
 
 class _Convolution(nn.Module):
-    """A convolution without bias. Its stored weights are rescaled when they are used."""
+    """A convolution without bias. The stored weights are multiplied by `scale` when they are used."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
@@ -198,7 +199,7 @@ class _Activation(nn.Module):
 class _Blur(nn.Module):
     """A layer that pads its input and applies the filter `BLUR` to each channel.
 
-    The result is multiplied by `gain`, to make up for zeros that an upsampling before this layer inserted.
+    The result is multiplied by `gain`. A gain of 4 compensates for zeros that an upsampling before this layer inserted.
     """
 
     def __init__(self, before: int, after: int, *, gain: float = 1.0) -> None:
@@ -244,10 +245,10 @@ def _halving(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class _Modulated(nn.Module):
-    """A convolution whose inputs are scaled by the style. Its outputs are normalised if `normalises` is True.
+    """A convolution whose inputs are scaled by the style.
 
-    StyleGAN2 scales the kernel for each image instead of the inputs. The result is equal, but StyleGAN2's way needs
-    grouped convolutions.
+    If `doubles` is True, the resolution is doubled. If `normalises` is True, the outputs are normalised. StyleGAN2
+    scales the kernel for each image instead of the inputs. The result is equal, but needs grouped convolutions.
     """
 
     def __init__(
@@ -298,7 +299,10 @@ class _Noise(nn.Module):
 
 
 class _ToRGB(nn.Module):
-    """A layer that converts features to three colours and adds them to the picture of the coarser layer."""
+    """A layer that converts features to three colours.
+
+    If there is a picture of the next coarser layer, its resolution is doubled and the colours are added to it.
+    """
 
     def __init__(self, inputs: int, style: int, *, doubles: bool = True) -> None:
         super().__init__()

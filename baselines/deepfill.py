@@ -27,16 +27,16 @@ class DeepFillV2(Method):
     """The method DeepFill v2. Its network paints the hole, and the known pixels stay unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
-        """Load weights. The width of the network follows from them.
+        """Load weights. They determine the width of the network.
 
         Args:
             weights: path of `states_tf_places2.pth` from nipponjo/deepfillv2-pytorch. This file contains the authors'
-                own weights. The file `states_pt_places2.pth` from the same place is refused, because it belongs to a
-                network that pads images differently.
+                own weights. The file `states_pt_places2.pth` of the same repository is refused, because it belongs to
+                a network that pads images differently.
             training: description of how long the network was trained, for the table.
 
         Raises:
-            BadInputError: the file is missing or broken, or does not hold the weights of DeepFill v2's generator.
+            BadInputError: the file is missing or broken, or does not contain the weights of DeepFill v2's generator.
         """
         path = Path(weights)
         tensors = read_tensors(path, under="G")
@@ -53,7 +53,7 @@ class DeepFillV2(Method):
         """Return images B×3×H×W in [-1, 1].
 
         Raises:
-            BadInputError: a side is not a multiple of 8.
+            BadInputError: the height or the width of the images is not a multiple of 8.
         """
         check_sides(batch.image, MULTIPLE, "DeepFill v2")
         hole = batch.mask > 0

@@ -1,10 +1,10 @@
 """DeepFill v2's generator: a coarse painting by gated convolutions, refined with patches of the known pixels.
 
-See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019), section 3; the attention is that of Yu
-et al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes and tensor names equal
+See Yu et al., "Free-form image inpainting with gated convolution" (ICCV 2019), section 3. The attention is defined in
+Yu et al., "Generative image inpainting with contextual attention" (CVPR 2018), section 4. Sizes and tensor names equal
 those of nipponjo/deepfillv2-pytorch at 4899fd3 (no licence): model/networks_tf.py. Yu et al. trained the weights in
 TensorFlow (JiahuiYu/generative_inpainting, CC BY-NC 4.0), and they were converted for nipponjo's network. Therefore
-both that network and this one pad images like TensorFlow.
+nipponjo's network and this one pad images by TensorFlow's rule.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch.nn import functional
 __all__ = ["DeepFillGenerator"]
 
 MATCHED = 3
-"""Side of the patches that are compared, in positions of the reduced map."""
+"""Side of the patches that are compared, in positions of the reduced features."""
 RATE = 2
-"""Factor by which the features are reduced before patches are compared. Pasted patches have a side of 2 × `RATE`."""
+"""Factor by which the features are reduced before patches are compared. A pasted patch has the side 2 × `RATE`."""
 SHRINKS = 4
 """Side of the image divided by the side of the features that the attention gets."""
 SHARPNESS = 10.0
@@ -32,8 +32,8 @@ LEAST_NORM = 1e-4
 class DeepFillGenerator(nn.Module):
     """A generator that paints pictures. Their sides H and W must be multiples of 8.
 
-    It is called with two tensors. The first, B×5×H×W, contains the picture with zeros in the hole, a channel of ones,
-    and the mask. The second is the mask, B×1×H×W, 1 = hole.
+    The generator is called with two tensors. The first, `x`, has the shape B×5×H×W. Its channels are the picture with
+    zeros in the hole, a channel of ones, and the mask. The second is the mask alone, B×1×H×W, 1 = hole.
     """
 
     def __init__(self, channels: int = 48) -> None:
@@ -90,7 +90,12 @@ class DeepFillGenerator(nn.Module):
         self.allconv17 = _Gated(half // 2, 3, activation=None)
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the coarse and the refined picture, both B×3×H×W in [-1, 1]."""
+        """Return the coarse picture and the refined picture, each B×3×H×W in [-1, 1].
+
+        Args:
+            x: B×5×H×W: the picture in [-1, 1] with zeros in the hole, a channel of ones, and the mask.
+            mask: B×1×H×W, 1 = hole.
+        """
         coarse = torch.tanh(self._through("conv", x, range(1, 18)))
         pasted = coarse * mask + x[:, :3] * (1 - mask)
         by_convolution = self._through("xconv", pasted, range(1, 11))
@@ -159,8 +164,8 @@ def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
     Args:
         x: features B×C×h×w with even h and w.
         mask: B×1×(h/2)×(w/2). Any value except 0 means hole, and patches that touch the hole are not copied. Each image
-            uses its own mask. The official port uses the first image's mask for the whole batch, but its batches have
-            only one image.
+            is processed with the mask of this image. The official port uses the first image's mask for the whole batch,
+            but a batch of the port has only one image.
 
     Returns:
         Features B×C×h×w.
@@ -183,12 +188,13 @@ def contextual_attention(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def _same(x: Tensor, reach: int, stride: int) -> Tensor:
-    """Pad B×C×H×W with zeros like TensorFlow's padding "same".
+    """Pad a tensor with zeros by the rule of TensorFlow's padding "same".
 
-    If the number of added rows or columns is odd, the extra one is at the bottom or on the right.
+    If the number of added rows is odd, one more row is added at the bottom than at the top. If the number of added
+    columns is odd, one more column is added on the right than on the left.
 
     Args:
-        x: tensor to pad.
+        x: tensor to pad, B×C×H×W.
         reach: number of rows, and of columns, that the kernel covers, including the gaps of a dilated kernel.
         stride: stride of the convolution that follows.
     """
@@ -197,9 +203,10 @@ def _same(x: Tensor, reach: int, stride: int) -> Tensor:
 
 
 def _subsampled(x: Tensor, factor: int) -> Tensor:
-    """Reduce B×C×H×W by a factor, by selecting rows and columns at equal distances.
+    """Reduce the height and the width of B×C×H×W by a factor, by selecting rows and columns at equal distances.
 
-    The first and the last row and column are included, as with TensorFlow's `align_corners`.
+    The first and the last row and column are included, as with TensorFlow's `align_corners`. Therefore the distances
+    are only roughly equal after the positions are rounded to integers.
     """
     rows, columns = (torch.linspace(0, side - 1, side // factor).add(0.5).long().to(x.device) for side in x.shape[2:])
     return x[:, :, rows][:, :, :, columns]

@@ -1,9 +1,9 @@
-"""EdgeConnect: edges of the known pixels are completed first, then the hole is painted along them.
+"""EdgeConnect: one network continues the known edges into the hole, and another one paints the hole along the edges.
 
 See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019). Images keep
 their size. They are processed before and after the networks as in test.py of knazeri/edge-connect at 3142579 (CC BY-NC
-4.0): src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). That program uses
-the Canny detector of scikit-image 0.14.
+4.0): src/dataset.py (`load_edge`, with `SIGMA` 2), src/models.py and src/edge_connect.py (`test`). The authors'
+program uses the Canny detector of scikit-image 0.14.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class EdgeConnect(Method):
     """The method EdgeConnect. Its networks paint the hole, and the known pixels stay unchanged."""
 
     def __init__(self, edge_weights: str, inpainting_weights: str, *, training: str = "") -> None:
-        """Load the weights of both networks. The width and the depth of the networks follow from the weights.
+        """Load the weights of both networks. They determine the width and the depth of the networks.
 
         Args:
             edge_weights: path of the authors' `EdgeModel_gen.pth`.
@@ -43,7 +43,7 @@ class EdgeConnect(Method):
             training: description of how long the networks were trained, for the table.
 
         Raises:
-            BadInputError: a file is missing or broken, or does not hold the weights of its network.
+            BadInputError: a file is missing or broken, or does not contain the weights of the expected network.
         """
         self.edges = _load(Path(edge_weights), "EdgeConnect's edge generator", edge_generator, "weight_orig")
         self.painter = _load(
@@ -60,7 +60,7 @@ class EdgeConnect(Method):
         """Return images B×3×H×W in [-1, 1].
 
         Raises:
-            BadInputError: a side is not a multiple of 4.
+            BadInputError: the height or the width of the images is not a multiple of 4.
         """
         check_sides(batch.image, MULTIPLE, "EdgeConnect")
         hole = batch.mask > 0
@@ -81,8 +81,8 @@ def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
         hole: B×1×H×W, true in the hole.
 
     Returns:
-        Two tensors B×1×H×W on the CPU, in float64. The first has the grey pictures in [0, 1], including the pixels of
-            the hole. The second is 1 at edges and 0 elsewhere. It has no edges in the hole or next to it.
+        Two tensors B×1×H×W on the CPU, in float64. The first contains the grey pictures in [0, 1], with the pixels of
+            the hole. The second is 1 at edges and 0 elsewhere. It is 0 in the hole and next to the hole.
     """
     pictures = image.permute(0, 2, 3, 1).double().cpu().numpy()
     known = ~hole[:, 0].cpu().numpy()
@@ -94,7 +94,7 @@ def grey_and_edges(image: Tensor, hole: Tensor) -> tuple[Tensor, Tensor]:
 def _load(
     path: Path, what: str, build: Callable[[int, int], EdgeConnectGenerator], weight: str
 ) -> EdgeConnectGenerator:
-    """Load a generator from a file. The width and the depth of the generator follow from the file's tensors.
+    """Load a generator from a file. The file's tensors determine the width and the depth of the generator.
 
     Args:
         path: path of the file.

@@ -1,4 +1,4 @@
-"""EdgeConnect's two generators: one completes a map of edges, the other paints a picture along these edges.
+"""EdgeConnect's two generators: the first completes a map of edges, and the second paints a picture along these edges.
 
 See Nazeri et al., "EdgeConnect: Generative image inpainting with adversarial edge learning" (2019), section 3 and
 appendix A. Sizes and tensor names equal those of knazeri/edge-connect at 3142579 (CC BY-NC 4.0): src/networks.py. The
@@ -18,7 +18,8 @@ __all__ = ["EdgeConnectGenerator", "edge_generator", "painting_generator"]
 def edge_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
     """Create the generator that completes edges.
 
-    Its input B×3×H×W is the grey picture, the picture's known edges, and the mask. Its output is B×1×H×W in (0, 1).
+    The generator's input B×3×H×W has three channels: the grey picture in [0, 1] with ones in the hole, the edges of the
+    known region, and the mask (1 = hole). The output B×1×H×W in (0, 1) is the map of all edges.
     """
     return EdgeConnectGenerator(3, 1, channels=channels, blocks=blocks, spectral=True)
 
@@ -26,7 +27,8 @@ def edge_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
 def painting_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenerator:
     """Create the generator that paints the picture.
 
-    Its input B×4×H×W is the picture and the completed edges. Its output is a picture B×3×H×W in (0, 1).
+    The generator's input B×4×H×W is the picture in [0, 1] with ones in the hole, followed by the completed edges. The
+    output is a picture B×3×H×W in (0, 1).
     """
     return EdgeConnectGenerator(4, 3, channels=channels, blocks=blocks, spectral=False)
 
@@ -34,7 +36,7 @@ def painting_generator(channels: int = 64, blocks: int = 8) -> EdgeConnectGenera
 class EdgeConnectGenerator(nn.Module):
     """A generator for images whose sides are multiples of 4.
 
-    Each image is normalised separately, so that its result does not depend on the other images of the batch.
+    Each image is normalised separately, so that the output for an image does not depend on other images of the batch.
     """
 
     def __init__(self, inputs: int, outputs: int, *, channels: int, blocks: int, spectral: bool) -> None:
@@ -42,9 +44,10 @@ class EdgeConnectGenerator(nn.Module):
 
         Args:
             inputs: number of input channels.
-            outputs: number of output channels. The last activation is a sigmoid if this is 1, otherwise a hyperbolic
-                tangent scaled to (0, 1).
-            channels: number of channels of the first convolution. It doubles each time the resolution is halved.
+            outputs: number of output channels. If it is 1, the last activation is a sigmoid. Otherwise, it is a
+                hyperbolic tangent scaled to (0, 1).
+            channels: number of channels of the first convolution. The number doubles each time that the resolution is
+                halved.
             blocks: number of residual blocks at a quarter of the resolution.
             spectral: True if all convolutions except the last one are spectrally normalised.
         """
@@ -84,7 +87,7 @@ def _activated(channels: int) -> tuple[nn.Module, nn.Module]:
 
 
 class _Block(nn.Module):
-    """A residual block of two convolutions, of which the first is dilated by 2."""
+    """A residual block with two convolutions. The first convolution is dilated by 2."""
 
     def __init__(self, channels: int, *, spectral: bool) -> None:
         super().__init__()

@@ -3,9 +3,9 @@
 The program gets its input in one of three ways: a folder with `ID.png` and `ID_mask.png`, two folders for images and
 masks, or a list of files. It writes each picture to an output folder, as `ID.png` or under any other name that
 `baselines.predictions` accepts. The program normally runs once for all items. If its command contains `{image}`, it
-runs once for each item. If the program fails or is stopped, the pictures that it wrote are kept. The next run gives it
-only those items that have no picture yet. After the program has made the pictures, its input files are removed,
-because they need as much disk space as the pictures.
+runs once for each item. If the program fails or is stopped, the pictures that it wrote are kept. The next run calls the
+program only with those items that have no picture yet. After the program has made all pictures, its input files are
+removed, because they need as much disk space as the pictures.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ LAST_LINES = 15
 
 @dataclass(eq=False)
 class External(Method):
-    """The method that runs an external program and uses its pictures.
+    """The method that runs an external program and uses the pictures that the program writes.
 
     The command may contain these placeholders:
     `{indir}` and `{outdir}` are the folders of the input and of the output.
     `{images}` and `{masks}` are two input folders, in which an image and its mask have equal names.
-    `{list}` is a file with one line `IMAGE MASK OUTPUT` for each item. These paths must not contain white space.
+    `{list}` is a file with one line `IMAGE MASK OUTPUT` of paths for each item. The paths must not contain white space.
     `{image}`, `{mask}`, `{exemplar}` and `{output}` are the files of one item.
     `{folder}` is the working directory, `{python}` is this Python interpreter, `{baselines}` is this module's folder.
 
@@ -72,12 +72,12 @@ class External(Method):
     origin = "external"
 
     name: str
-    """Name of the program. The folder of its pictures begins with this name."""
+    """Name of the program. The name of the folder of the program's pictures begins with this name."""
     command: list[str]
     """Words of the command: the program and its arguments."""
     _: KW_ONLY
     folder: str | None = None
-    """Working directory of the program, such as a method's repository; None for the folder that holds its pictures."""
+    """Working directory of the program, such as a method's repository; None for the folder of pictures and logs."""
     version: str = ""
     """Text that names everything else that changes the pictures, such as the commit and the checkpoint.
 
@@ -91,9 +91,9 @@ class External(Method):
     Pictures are resized by bicubic interpolation, and masks by nearest neighbour.
     """
     minutes: float | None = None
-    """Minutes per item after which the program is stopped; None stops each call of the program after a day.
+    """Time limit in minutes for each item. A program that gets N items at once may take N times as long.
 
-    A program that gets N items at once may take N times as many minutes.
+    None limits each call of the program to a day.
     """
     environment: dict[str, str] | None = None
     """Environment variables of the program, in addition to those of this process."""
@@ -114,7 +114,7 @@ class External(Method):
 
     @property
     def content(self) -> str:
-        """Hash of the program's pictures, after `prepare` made or found them."""
+        """Hash of all pictures of the program. It is valid only after a call of `prepare`."""
         return content_key({item: file_sha256(path) for item, path in self._found.items()})
 
     def prepare(self, items: Items, work: Path) -> None:
@@ -125,8 +125,8 @@ class External(Method):
             work: folder for pictures and logs.
 
         Raises:
-            BadInputError: the command cannot be run, it needs an exemplar that an item lacks, or a path in its list
-                contains white space.
+            BadInputError: the command cannot be run; or the command contains `{exemplar}`, and an item has no exemplar;
+                or the command contains `{list}`, and a path in this list contains white space.
             RunFailedError: the program failed, took too long, or did not make all pictures. The message shows the end
                 of the program's log.
         """
@@ -166,14 +166,17 @@ class External(Method):
         self._found = state.found
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Return the program's pictures B×3×H×W in [-1, 1]. Known pixels are not pasted back."""
+        """Return the program's pictures B×3×H×W in [-1, 1], resized to the size of the batch if necessary.
+
+        Known pixels are not pasted back.
+        """
         size = (batch.image.shape[-1],) * 2
         pictures = [read_rgb(self._found[item]) for item in batch.ids]
         sized = [one if one.size == size else one.resize(size, Image.Resampling.BICUBIC) for one in pictures]
         return images_like(sized, batch.image)
 
     def _run_each(self, folder: Path, items: Items, wanted: set[str], side: int) -> None:
-        """Run the program once for each item in `wanted`, with the files of this item alone."""
+        """Run the program once for each item in `wanted`. Each call gets only the files of one item."""
         given, made = _emptied(folder / "in"), folder / "out"
         for item in _chosen(items, wanted):
             self._write_item(given, item, side)
@@ -199,7 +202,10 @@ class External(Method):
         self._call(folder, self._places(folder), len(lines))
 
     def _places(self, folder: Path) -> dict[str, str]:
-        """Return the texts of all placeholders whose text is the same for every item, by the placeholder."""
+        """Return a text for each placeholder that is replaced by the same text for every item.
+
+        The key is the placeholder, such as `{indir}`.
+        """
         given = folder / "in"
         return {
             "{indir}": str(given),
@@ -246,7 +252,13 @@ class External(Method):
             )
 
     def _call(self, folder: Path, places: Mapping[str, str], count: int) -> None:
-        """Run the program on `count` items, and wait for its end."""
+        """Run the program on `count` items, and wait until it ends.
+
+        Args:
+            folder: folder of the log. It is also the working directory if the user has set none.
+            places: text of each placeholder in the command.
+            count: number of items. The time limit is `minutes` for each item, or a day if `minutes` is None.
+        """
         minutes = A_DAY if self.minutes is None else self.minutes * count
         words = [_replaced(str(word), places) for word in self.command]
         shown_command = escaped(shlex.join(words))

@@ -28,9 +28,9 @@ __all__ = ["LaMa", "load_lama"]
 MULTIPLE = 8
 """Images are padded so that both sides are multiples of this number."""
 PREFIXES = ("generator.", "model.generator.", "")
-"""Texts with which the names of the generator's tensors begin in the three kinds of files.
+"""Beginnings of the names of the generator's tensors in a file.
 
-In this order, the kinds are a Lightning checkpoint, the traced program, and a file of the generator alone.
+They belong to a Lightning checkpoint, to the traced program and to a file with only the generator, in this order.
 """
 
 
@@ -38,16 +38,17 @@ class LaMa(Method):
     """The method LaMa. Its network paints the hole, and the known pixels stay unchanged."""
 
     def __init__(self, weights: str, *, training: str = "") -> None:
-        """Load weights. The width and the depth of the network follow from them.
+        """Load weights. They determine the width and the depth of the network.
 
         Args:
             weights: path of one of four things: `best.ckpt` from the authors' folders; the community's `big-lama.pt`,
                 whose tensors are read but whose program is not run; a file with a state dict of `LaMaGenerator`; or a
-                folder that this project wrote, which also says how long the network was trained.
-            training: description of how long the network was trained, for the table. Unused if `weights` is a folder.
+                folder of weights that this project trained.
+            training: description of how long the network was trained, for the table. If `weights` is a folder, this
+                argument is ignored, and the description is read from the folder.
 
         Raises:
-            BadInputError: the file is missing or broken, or does not hold the weights of LaMa's generator.
+            BadInputError: the file is missing or broken, or does not contain the weights of LaMa's generator.
         """
         path = Path(weights)
         self.network = load_lama(path / WEIGHTS if path.is_dir() else path)
@@ -68,10 +69,10 @@ class LaMa(Method):
 
 
 def load_lama(path: Path) -> LaMaGenerator:
-    """Load the generator from a file, for inference. Its width and its number of blocks follow from the file's tensors.
+    """Load the generator from a file, for inference. The file's tensors determine the generator's width and depth.
 
     Raises:
-        BadInputError: the file is missing or broken, or does not hold the weights of LaMa's generator.
+        BadInputError: the file is missing or broken, or does not contain the weights of LaMa's generator.
     """
     tensors = read_program_tensors(path) if is_program(path) else read_tensors(path)
     own = _generator_of(tensors)
@@ -84,7 +85,8 @@ def load_lama(path: Path) -> LaMaGenerator:
 def _generator_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Select the generator's tensors, and return each one under the name that it has in `LaMaGenerator`.
 
-    A checkpoint may also hold the tensors of losses and discriminators.
+    A checkpoint may also contain the tensors of losses and discriminators. If no name begins as in `PREFIXES`, all
+    tensors are returned.
     """
     for place in PREFIXES:
         start = f"{place}model.1."

@@ -1,7 +1,7 @@
 """LaMa's generator: a residual network in which most channels are convolved in the frequency domain.
 
 See Suvorov et al., "Resolution-robust large mask inpainting with Fourier convolutions" (WACV 2022), section 2.1 and
-appendix, and Chi et al., "Fast Fourier convolution" (NeurIPS 2020). Sizes and tensor names are those of advimman/lama
+appendix, and Chi et al., "Fast Fourier convolution" (NeurIPS 2020). Sizes and tensor names equal those of advimman/lama
 at 786f593 (Apache-2.0): saicinpainting/training/modules/ffc.py with configs/training/generator/ffc_resnet_075.yaml (9
 blocks, "LaMa-Fourier") and configs/training/big-lama.yaml (18 blocks).
 """
@@ -35,12 +35,13 @@ class LaMaGenerator(nn.Module):
         """Initialise with random weights.
 
         Args:
-            channels: number of channels of the first convolution. It doubles each time the resolution is halved.
+            channels: number of channels of the first convolution. The number doubles each time that the resolution is
+                halved, up to `widest`.
             blocks: number of residual blocks at the lowest resolution.
             halvings: number of times that the resolution is halved.
             global_share: fraction of global channels among the channels of each residual block, in (0, 1). A global
                 channel has a global receptive field.
-            widest: largest number of channels of any layer.
+            widest: largest number of channels of any layer. Local and global channels are counted together.
         """
         super().__init__()
         widths = [min(widest, channels * 2**level) for level in range(halvings + 1)]
@@ -62,13 +63,20 @@ class LaMaGenerator(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return a picture in (0, 1). It has the size of the input if both sides are multiples of 2**`halvings`."""
+        """Return pictures in (0, 1).
+
+        The pictures have the size of the input if both sides are multiples of 2**`halvings`. Otherwise they are larger.
+        """
         painted: Tensor = self.model(x)
         return painted
 
 
 class _Layer(nn.Module):
-    """A Fourier convolution, followed by normalisation and ReLU. The first layers have local channels only."""
+    """A Fourier convolution, followed by normalisation and ReLU.
+
+    `inputs` and `outputs` are each a pair: the number of local channels and the number of global channels. The number
+    of global channels may be 0.
+    """
 
     def __init__(
         self, inputs: tuple[int, int], outputs: tuple[int, int], *, kernel: int = 3, stride: int = 1, padding: int = 1
@@ -84,7 +92,11 @@ class _Layer(nn.Module):
 
 
 class _FourierConvolution(nn.Module):
-    """Four convolutions between local and global channels. The one from global to global works on frequencies."""
+    """A sum of convolutions from local and global input channels to local and global output channels.
+
+    The convolution from global to global channels works in the frequency domain. A convolution is left out if it has no
+    input channel or no output channel.
+    """
 
     def __init__(
         self, inputs: tuple[int, int], outputs: tuple[int, int], kernel: int, stride: int, padding: int
@@ -109,7 +121,7 @@ class _FourierConvolution(nn.Module):
 def _sum(first: nn.Module | None, near: Tensor, second: nn.Module | None, far: Tensor | None) -> Tensor:
     """Apply `first` to `near` and `second` to `far`, and return the sum of the results.
 
-    A convolution that is None adds nothing. If both are None, the result has no channels.
+    A module that is None adds nothing. If `first` and `second` are None, the result has no channels.
     """
     parts = [part(x) for part, x in ((first, near), (second, far)) if part is not None]
     return sum(parts[1:], parts[0]) if parts else near[:, :0]
@@ -118,7 +130,7 @@ def _sum(first: nn.Module | None, near: Tensor, second: nn.Module | None, far: T
 class _Spectral(nn.Module):
     """A convolution in the frequency domain, with a residual connection.
 
-    It computes with half as many channels as it has output channels.
+    The number of channels in the frequency domain is half the number of output channels.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -135,7 +147,10 @@ class _Spectral(nn.Module):
 
 
 class _Frequencies(nn.Module):
-    """A 1×1 convolution of an image's Fourier transform. Real and imaginary parts are separate channels."""
+    """A layer that applies a 1×1 convolution, normalisation and ReLU to the Fourier transform of its input.
+
+    Real and imaginary parts are separate channels. The result is transformed back to the size of the input.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()

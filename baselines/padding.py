@@ -13,8 +13,8 @@ __all__ = ["check_sides", "mirrored"]
 def mirrored(x: Tensor, multiple: int) -> Tensor:
     """Pad images B×C×H×W at the bottom and right by mirroring, so that the sides are multiples of `multiple`.
 
-    The padding begins with a copy of the last row or column, like `numpy.pad(mode="symmetric")`, which advimman/lama
-    uses (786f593: saicinpainting/evaluation/data.py).
+    The padding begins with a copy of the last row or column, as with `numpy.pad(mode="symmetric")`. The same padding
+    is used in advimman/lama (786f593: saicinpainting/evaluation/data.py).
     """
     rows, columns = (_mirrored_indices(side, multiple).to(x.device) for side in x.shape[2:])
     return x[:, :, rows][:, :, :, columns]

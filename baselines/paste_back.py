@@ -1,4 +1,4 @@
-"""Paste-back: the known pixels are copied over another method's image, without any blending."""
+"""Paste-back: the true known pixels are copied over the image of another method, without any blending."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Predictions: a row whose images are read from a folder. Any program may have made them.
 
-A file is found by the id of its item. `ID.png` is the name that the authors' code and Paint-by-Example use. LaMa's
+The id of an item determines the name of its file. The paper's code and Paint-by-Example write `ID.png`. LaMa's
 predict.py names its pictures after the masks: `ID_mask.png` or `ID_mask000.png`. The sizes of pictures are checked, and
 pictures are never resized.
 """
@@ -38,13 +38,16 @@ class Survey:
     """Path of the picture of each item that has one valid picture, by the item's id."""
     missing: Sequence[str]
     doubled: Mapping[str, Sequence[str]]
-    """Names of the pictures of each item that has more than one, by the item's id."""
+    """File names of the pictures of each item that has several pictures, by the item's id."""
     other: Mapping[str, str]
     """Error of each picture that has a wrong size or cannot be read, by the item's id."""
 
     @property
     def complaints(self) -> list[str]:
-        """Descriptions of all errors in the folder, with the ids of the items; empty if each has one valid picture."""
+        """Descriptions of all errors in the folder, with the ids of the items.
+
+        The list is empty if each item has exactly one picture, and this picture is valid.
+        """
         errors = []
         if self.missing:
             errors.append(f"no picture of {', '.join(self.missing)}")
@@ -57,11 +60,11 @@ class Survey:
 
 
 def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
-    """Match a folder's pictures with items, and check their sizes.
+    """Find the picture of each item in a folder, and check the sizes of the pictures.
 
     Args:
-        folder: folder of the pictures. An id may contain the name of a subfolder.
-        ids: ids of the items.
+        folder: folder of the pictures.
+        ids: ids of the items. An id may contain the name of a subfolder, as in `birds/01`.
         resolution: side in pixels that every picture must have.
     """
     found, doubled, other, missing = {}, {}, {}, []
@@ -84,7 +87,14 @@ def survey(folder: Path, ids: Sequence[str], resolution: int) -> Survey:
 
 
 def candidates(folder: Path, item: str) -> list[Path]:
-    """Return the existing files that may be the picture of an item. `file_stem` converts the id to a file name."""
+    """Return the existing files that may be the picture of an item.
+
+    `file_stem` converts the id to a file name. The name may end as in `ENDINGS`, followed by an entry of `SUFFIXES`.
+
+    Args:
+        folder: folder of the pictures.
+        item: id of the item.
+    """
     names = [f"{file_stem(item)}{ending}{suffix}" for ending in ENDINGS for suffix in SUFFIXES]
     return [folder / name for name in names if (folder / name).is_file()]
 
@@ -108,16 +118,26 @@ class Predictions(Method):
     origin = "predictions"
 
     def __init__(self, root: str) -> None:
-        """Set the folder. A run stores its scores under a key that includes a hash of the pictures in this folder."""
+        """Set the folder of the pictures.
+
+        The store's keys for the scores of this method include a hash of the pictures in this folder.
+
+        Args:
+            root: path of the folder.
+        """
         self.root = Path(root)
         self._found: Mapping[str, Path] = {}
 
     def prepare(self, items: Items, work: Path) -> None:
-        """Require that the folder has one picture for each item.
+        """Require that the folder contains one valid picture for each item.
+
+        Args:
+            items: the run's items.
+            work: not used.
 
         Raises:
-            BadInputError: an item has no picture or several, or its picture is unreadable or does not have the size of
-                the items. The message names every such item.
+            BadInputError: an item has no picture or several pictures, or the picture of an item cannot be read or does
+                not have the size of the items. The message names every such item.
         """
         side = items.manifest["resolution"]
         found = survey(self.root, [line["id"] for line in items.lines()], side)
@@ -134,9 +154,10 @@ class Predictions(Method):
 
 
 def images_like(pictures: Sequence[Image.Image], image: Tensor) -> Tensor:
-    """Convert pictures of equal size to B×3×H×W in [-1, 1], with the device and the type of the tensor `image`.
+    """Convert RGB pictures of equal size to a tensor B×3×H×W in [-1, 1].
 
-    The result has the same memory format as decoded images, because the rounding of networks depends on this format.
+    The tensor has the device and the data type of `image`. Its memory format is that of decoded images (channels last),
+    because the rounding in networks depends on this format.
     """
     images = float_images(picture_batch([np.asarray(picture) for picture in pictures]))
     return images.to(image).contiguous(memory_format=torch.channels_last)

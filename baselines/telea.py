@@ -1,7 +1,8 @@
 """Inpainting by fast marching, as a separate program: `python telea.py INDIR OUTDIR [--radius 3]`.
 
 It uses OpenCV's version of the method of Telea, "An image inpainting technique based on the fast marching method"
-(2004). INDIR contains `NAME.png` and `NAME_mask.png`, white in the hole; OUTDIR gets `NAME.png`.
+(2004). INDIR and its subfolders contain pairs of files: a picture `NAME.png`, and a mask `NAME_mask.png` that is white
+in the hole. For each pair, the program writes the painted picture to OUTDIR under the name of the picture.
 """
 
 from __future__ import annotations

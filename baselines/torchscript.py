@@ -1,8 +1,8 @@
 """Reads the tensors in a TorchScript archive and their names, without running the program in the archive.
 
-Such an archive is a zip file (pytorch/pytorch: torch/csrc/jit/docs/serialization.md). The file `data.pkl` describes the
-modules, the files `data/N` hold the values of tensors, and the folder `code/` holds the program as source text. This
-module replaces every class of the program by a container of attributes, and reads nothing in `code/`.
+The archive is a zip file (pytorch/pytorch: torch/csrc/jit/docs/serialization.md). The file `data.pkl` describes the
+modules, the files `data/N` contain the values of tensors, and the folder `code/` contains the program as source text.
+This module replaces every class of the program by a container of attributes, and ignores the folder `code/`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ STORAGE_TYPES = {
 
 
 def read_program_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the parameters and buffers of a program's modules, on the CPU, under their names as in a state dict.
+    """Return the parameters and buffers of a program's modules, on the CPU. The keys are names as in a state dict.
 
     Raises:
         BadInputError: the file is missing or broken, or it refers to a global that could run code.
@@ -54,7 +54,7 @@ def read_program_tensors(path: Path) -> dict[str, Tensor]:
 
 
 class _Part:
-    """A module of the program, with its attributes."""
+    """A module of the program, which is reduced to the module's attributes."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.attributes = dict(state)

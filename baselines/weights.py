@@ -1,6 +1,6 @@
 """Loading of the tensors of an official file into a network of this project.
 
-If they do not fit, an error names the tensors that are missing, unknown or of another shape.
+If the tensors do not fit the network, an error names those that are missing, unknown or of another shape.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ N = TypeVar("N", bound=nn.Module)
 
 
 def filled(network: N, tensors: Mapping[str, Tensor], *, path: Path, what: str) -> N:
-    """Load a file's tensors into a network, and return it for inference: in evaluation mode, without gradients.
+    """Load a file's tensors into a network, and return the network in evaluation mode, without gradients.
 
     Args:
-        network: network with the sizes that the file should have. It is changed in place.
-        tensors: tensors of the file, by their names in the network.
+        network: network of the size that is expected for the file. It is changed in place.
+        tensors: tensors of the file. The keys are the names of the tensors in the network.
         path: path of the file, for messages.
         what: expected content of the file, for messages.
 
@@ -41,7 +41,10 @@ def filled(network: N, tensors: Mapping[str, Tensor], *, path: Path, what: str) 
 
 
 def count_of(tensors: Mapping[str, Tensor], *, before: str, after: str) -> int:
-    """Count the tensors whose names are `before`, then a part without a dot, such as a block's number, then `after`."""
+    """Count the tensors whose names begin with `before`, end with `after`, and have no dot in between.
+
+    The text in between is, for example, the number of a block.
+    """
     return sum(
         name.startswith(before) and name.endswith(after) and "." not in name[len(before) : len(name) - len(after)]
         for name in tensors

@@ -12,7 +12,7 @@ __all__ = ["Over"]
 
 
 class Over(Method):
-    """A method that wraps another method, `of`, and changes the images of this wrapped method."""
+    """A method that wraps another method, `of`, and changes the images of the wrapped method."""
 
     of: Method
 

@@ -1,6 +1,6 @@
 """Benchmark harness for asymmetric VQGAN decoders (arXiv 2306.04632).
 
-Each name in `__all__` is imported when it is first used, so that `import bench` takes no time.
+Each name in `__all__` is imported when it is first used, so that `import bench` takes little time.
 """
 
 from importlib import import_module

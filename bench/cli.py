@@ -28,7 +28,8 @@ def main(arguments: list[str]) -> int:
     """Run what the arguments of the command line ask for, and return the exit status.
 
     The exit status is 0 if everything was done, 1 after a failure, 2 for bad input, 130 after an interrupt (SIGINT) and
-    143 after a request to end (SIGTERM or SIGHUP).
+    143 after a request to end (SIGTERM or SIGHUP). It is 3 if the gate found a worse result, and 4 if the gate cannot
+    decide. A collection or a sweep ends with the highest status of its experiments or jobs.
     """
     if not arguments or arguments[0] == "help":
         print(_overview())
@@ -78,7 +79,10 @@ def _status(arguments: list[str]) -> int:
 
 
 def _leave_other_processes() -> None:
-    """End the connection to the other processes that `torchrun` started, if the run has made one."""
+    """End the connection to the other processes that `torchrun` started.
+
+    Do nothing if the run has made no connection.
+    """
     module = sys.modules.get("bench.runtime.distributed")  # a command that loads no PyTorch has no connection
     if module is not None:
         module.World.leave()
@@ -90,7 +94,7 @@ def _require_valid_job(jobs: Sequence[Job]) -> None:
     A mistyped key makes all jobs of a sweep invalid. This check finds it before the first job runs.
 
     Raises:
-        BadInputError: no job has a valid configuration. The message is the first job's message.
+        BadInputError: every job has an invalid configuration. The message is the message for the first job.
     """
     errors = []
     for job in jobs:

@@ -1,4 +1,4 @@
-"""The console command `asymbench`. Its first argument names a command, which gets all further arguments.
+"""The console command `asymbench`. The first argument names a command, which gets all further arguments.
 
 If the first argument names no command, `asymbench` does the same as `python -m bench`.
 """
@@ -44,7 +44,10 @@ def _main_of(module: str) -> Callable[[list[str]], int]:
 
 
 def _check(arguments: list[str]) -> int:
-    """Check an experiment, or try the decoder of a row if the arguments name a row."""
+    """Try the decoder of one row if the arguments contain `--row`; otherwise check an experiment.
+
+    Return the exit status.
+    """
     if any(word.partition("=")[0] == ROW for word in arguments):
         return _main_of("bench.evaluation.row_trial")(arguments)
     return _main_of("bench.cli")([*arguments, "stage=check"])
@@ -68,12 +71,13 @@ COMMANDS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command that the first argument names, and return its exit status.
+    """Run the command that the first argument names, and return the exit status of this command.
 
-    If the first argument names no command, all arguments are those of `python -m bench`.
+    If the first argument names no command, run `python -m bench` with all arguments. If there are no arguments, or if
+    the first one is `help`, `--help` or `-h`, print an overview.
 
     Raises:
-        BadInputError: the first argument is similar to the name of a command.
+        BadInputError: the first argument names no command, but is similar to the name of a command.
     """
     if not arguments or arguments[0] in HELP:
         print(_overview())

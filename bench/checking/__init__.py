@@ -1,1 +1,1 @@
-"""Checks before a run: whether its external files exist and are right, where to get them, and what it will cost."""
+"""Checks before a run. They find missing and wrong files, say where to get them, and estimate the cost of the run."""

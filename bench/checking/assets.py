@@ -1,4 +1,4 @@
-"""Facts about external files, which are called assets. The file `bench/checking/assets.yaml` contains the facts."""
+"""Descriptions of external files, which are called assets. The file `bench/checking/assets.yaml` contains them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE = Path(__file__).with_suffix(".yaml")
 class Download:
     """A source from which a program may download an asset.
 
-    It is either one file at `url`, or the repository `hub` of the Hugging Face hub at the commit `revision`.
+    The source is either one file at `url`, or the repository `hub` of the Hugging Face hub at the commit `revision`.
     """
 
     url: str | None = None
@@ -37,7 +37,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Companion:
-    """A file that an asset needs in addition and that belongs to an installed package."""
+    """A file of an installed package. An asset can be used only together with this file."""
 
     package: str
     file: str
@@ -58,13 +58,13 @@ class Asset:
     """Instructions for what the user must do by hand, in addition to a download or instead of a download."""
     gigabytes: float | None = None
     count: str | None = None
-    """Number and kind of the files in the asset, as text."""
+    """Text that says how many files the asset contains, such as `3,500 triples of picture, mask and reference`."""
     items: int | None = None
     """Number of items that the paper's table has from this asset."""
     sha256: str | None = None
     """SHA-256 that the file must have. A file with another SHA-256 is refused."""
     within: str | None = None
-    """Name of another asset, in whose folder this asset lies if its path is relative; None if it has no such folder."""
+    """Name of the asset at whose folder this asset's path starts if it is relative; None if no other asset is used."""
     unet_channels: int | None = None
     """Number of input channels that the asset's UNet must have; None if the asset has no UNet to check."""
     raw_unet: bool = False
@@ -91,27 +91,27 @@ class Asset:
 
 @cache
 def read_assets(file: str | None = None) -> dict[str, Asset]:
-    """Return every asset by its name, in the order of the file.
+    """Return all assets in the order of the file. The key of each asset is its name.
 
     Args:
-        file: path of a file in the form of `assets.yaml`; None reads `assets.yaml`.
+        file: path of a file in the form of `assets.yaml`; None means `assets.yaml` itself.
 
     Raises:
-        BadInputError: the file is missing or broken, or does not contain facts about each asset under the asset's name.
+        BadInputError: the file is missing or broken, or does not map the name of each asset to the asset's fields.
     """
     return {name: _asset(name, facts) for name, facts in read_facts(file).items()}
 
 
 def read_facts(file: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return the facts about each asset in a file of assets, as plain data, by the asset's name.
+    """Return the fields of each asset in a file, as plain data. The key is the name of the asset.
 
-    `read_assets` converts them to objects.
+    `read_assets` converts these fields to objects.
 
     Args:
-        file: path of a file in the form of `assets.yaml`; None reads `assets.yaml`.
+        file: path of a file in the form of `assets.yaml`; None means `assets.yaml` itself.
 
     Raises:
-        BadInputError: the file is missing or broken, or does not contain facts about each asset under the asset's name.
+        BadInputError: the file is missing or broken, or does not map the name of each asset to the asset's fields.
     """
     path = FILE if file is None else Path(file)
     try:

@@ -1,6 +1,6 @@
 """Lists the pictures of a data set before any item is made.
 
-The listing counts the pictures. It also finds missing files, and masks whose size differs from that of their picture.
+The listing counts the pictures. It also finds missing files, and masks that do not have the size of their picture.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Listing", "Traits", "list_pictures", "traits_of"]
 
 @dataclass(frozen=True)
 class Listing:
-    """Facts that a check learns about a data set from the list of its pictures, without decoding any picture."""
+    """The result of listing the pictures of a data set, without decoding any picture."""
 
     count: int
     subset: str = "custom"
@@ -35,7 +35,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Traits:
-    """Facts that an adapter states about its items before it lists them."""
+    """Properties of an adapter that are known before it lists its pictures."""
 
     masks: str = "drawn"
     """Source of the masks; see `bench.data.items.Pictures.masks`."""
@@ -44,14 +44,17 @@ class Traits:
 
 
 def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
-    """List the pictures of a data set, and check that each given mask has the size of its picture.
+    """List the pictures of a data set, and check that each mask from a file has the size of its picture.
+
+    The errors that are found are not raised. They are in `problems` of the result.
 
     Args:
         node: configuration of the adapter that reads the data set, with its arguments.
         key: full name of the configuration key that has `node`, for error messages.
 
     Returns:
-        The listing. None if the run itself first makes the data set, because a check must not do this work.
+        The listing. None if an argument of the adapter has a `_target_`: the run first makes the data set in this case,
+            and a check must not do this work.
     """
     if any(_has_target(value) for value in node.values()):
         return None
@@ -67,10 +70,10 @@ def list_pictures(node: Mapping[str, Any], key: str) -> Listing | None:
 
 
 def traits_of(node: Mapping[str, Any], key: str) -> Traits:
-    """Return the facts that an adapter states about its items before it lists them.
+    """Return the properties of an adapter that are known before it lists its pictures.
 
-    The data set need not exist yet. The adapter is created, but the objects in its arguments are not, because the
-    creation of such an object may make the data set. If the adapter cannot be created without these objects, the
+    The data set need not exist yet. The adapter is created, but the objects in its arguments are not created, because
+    the creation of such an object may make the data set. If the adapter cannot be created without these objects, the
     result is `Traits()`.
 
     Args:

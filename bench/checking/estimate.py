@@ -1,4 +1,4 @@
-"""Estimate of the time, memory and disk space that a run will need, and its comparison with the finished run.
+"""Estimate of the time, memory and disk space that a run will need, and a comparison of the estimate with the run.
 
 The estimate uses the number and size of the items, and a trial run of a few items.
 """
@@ -52,16 +52,16 @@ class Work:
     """Number of items; None if the number is not known before the items are made."""
     resolution: int
     masks: str
-    """Kind of the masks: `drawn` by this project, `given` by the data set, or `whole` (the hole is the whole image)."""
+    """Source of the masks: `drawn` by this project, `given` by the data set, or `whole` (the hole is the image)."""
     latents: int
-    """Number of latent arrays that the store keeps for each item: the sampled one, and one for each encoded kind."""
+    """Number of latent arrays that the store keeps for each item: the sampled latents and any encoded latents."""
 
     @property
     def item_bytes(self) -> int:
         """Bytes that one prepared item needs in the store.
 
-        With drawn masks, the store keeps the picture and the mask; with given masks, only the mask; with whole masks,
-        neither.
+        If masks are drawn, the store keeps the picture and the mask of the item. If masks are given, it keeps only the
+        mask. If the whole image is the hole, it keeps nothing.
         """
         channels = {"drawn": 4, "given": 1}.get(self.masks, 0)
         return channels * self.resolution**2
@@ -85,14 +85,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Taken:
-    """The time and memory that a finished run needed, for all rows and metrics together."""
+    """The time and the peak memory of a finished run, for all rows and metrics together."""
 
     sampling: float | None
     """Sampling time in seconds per item; None if the run sampled nothing."""
     scoring: float | None
     """Scoring time in seconds per item, for all rows together.
 
-    None if the store already had some scores of every block, so that no block gives the whole time.
+    It is None if the store already had some scores of every block, because no block then shows the whole time.
     """
     memory: int
     """Peak memory in bytes: memory of the GPU, or memory of this process if the device is not a CUDA GPU."""
@@ -100,7 +100,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Trial:
-    """Time and memory that a trial measured on a few items, and the memory that a whole batch is expected to need."""
+    """Times and sizes that a trial measured on a few items, and the expected peak memory of a batch of the run."""
 
     tried: int
     """Number of items that the trial sampled at once."""
@@ -124,10 +124,10 @@ class Trial:
 
     @classmethod
     def read(cls, found: Mapping[str, Any] | None) -> Trial | None:
-        """Return the trial from the data that the store keeps about it.
+        """Convert the stored data of a trial to an object.
 
         Args:
-            found: stored data; None if the store has none.
+            found: data of the trial from the store; None if the store has no such data.
 
         Returns:
             The trial. None if `found` is None, lacks a field or has a number that is not 0 or more.
@@ -144,7 +144,10 @@ class Meter:
     """An object that measures the time and memory of work on one device."""
 
     def __init__(self, device: torch.device) -> None:
-        """Set `before` to the peak memory before the measured work. The peak memory of a CUDA device is reset first."""
+        """Set the device, and set `before` to the peak memory in bytes before the measured work.
+
+        If the device is a CUDA device, its peak memory is reset first.
+        """
         self.device = device
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -159,14 +162,17 @@ class Meter:
         return found, time.perf_counter() - started
 
     def memory(self) -> int:
-        """Return the peak memory so far in bytes: of the CUDA device, or of this process for any other device."""
+        """Return the peak memory in bytes up to now.
+
+        It is the memory of the device if this is a CUDA device, and otherwise the memory of this process.
+        """
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return peak_memory(resource.getrusage(resource.RUSAGE_SELF))
 
 
 def trial_items(resolution: int, count: int) -> list[Item]:
-    """Return items for a trial, with everything that a generator may need: mask, caption and exemplar.
+    """Return items for a trial. Each item has everything that a generator may need: a mask, a caption and an exemplar.
 
     The pictures are noise, because the content of pictures does not affect the time.
 
@@ -187,7 +193,8 @@ def trial_items(resolution: int, count: int) -> list[Item]:
 def before_trial(work: Work) -> list[str]:
     """Return lines of text that estimate the disk space for a run while some of its external files are missing.
 
-    Without these files, no trial can measure time or memory.
+    Without these files, time and memory cannot be measured in a trial. If the number of items is not known, the text
+    only says that the files are needed for an estimate.
     """
     rest = (
         "Time and memory can be estimated once no file is missing, because the estimate samples and scores some items."
@@ -205,10 +212,11 @@ def before_trial(work: Work) -> list[str]:
 def before_trials(planned: Mapping[str, Planned]) -> list[str]:
     """Return lines of text that estimate the disk space for several runs that share a store.
 
-    The result is empty if the number of items is known for none of the runs.
+    Items and latents that several runs share are counted once. Runs with an unknown number of items are left out and
+    named. If all runs are left out, the result is empty.
 
     Args:
-        planned: plan of each run, by the name of its experiment.
+        planned: plan of each run. The key is the name of the run's experiment.
     """
     items: dict[str, int] = {}
     latents: dict[str, int] = {}
@@ -232,6 +240,8 @@ def before_trials(planned: Mapping[str, Planned]) -> list[str]:
 
 def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
     """Return lines of text that estimate the disk space, memory and time for a run.
+
+    If the number of items is not known, disk space and time are for one item.
 
     Args:
         work: items of the run.
@@ -263,7 +273,7 @@ def estimate(work: Work, trial: Trial, store: Path) -> list[str]:
 def forecast(work: Work, trial: Trial) -> Forecast:
     """Return the time, memory and disk space that a run is expected to need.
 
-    If the number of items is not known, the result is for one item.
+    If the number of items is not known, time and disk space are for one item.
     """
     count = work.count or 1
     return Forecast(
@@ -274,7 +284,10 @@ def forecast(work: Work, trial: Trial) -> Forecast:
 
 
 def total(forecasts: Sequence[Forecast]) -> str:
-    """Return a text that says how much time, memory and disk space several runs need if they run one after another."""
+    """Return a text that says how much time, memory and disk space several runs need if they run one after another.
+
+    Times and disk spaces are added. The memory is the largest memory of any run.
+    """
     seconds, disk = (sum(getattr(one, name) for one in forecasts) for name in ("seconds", "disk"))
     memory = max(one.memory for one in forecasts)
     return (
@@ -284,10 +297,10 @@ def total(forecasts: Sequence[Forecast]) -> str:
 
 
 def hindsight(remembered: Mapping[str, Any] | None, taken: Taken) -> str | None:
-    """Return a sentence that compares the time and memory of a finished run with its estimate.
+    """Return a sentence that compares the time and memory of a finished run with the estimate for this run.
 
     Args:
-        remembered: data that the store keeps about the trial and its date; None if there was no trial.
+        remembered: data of the trial and, under `when`, its date, from the store; None if there was no trial.
         taken: time and memory that the run needed.
 
     Returns:
@@ -319,7 +332,11 @@ def _items(count: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in seconds as text, in seconds, minutes or hours."""
+    """Return a time as text, such as `about 5 min`.
+
+    Args:
+        seconds: the time in seconds. The text states it in seconds, minutes or hours.
+    """
     if seconds < 120:
         return f"about {seconds:.0f} s"
     if seconds < 7200:

@@ -1,9 +1,9 @@
 """The stage `fetch`, which downloads missing files.
 
-It downloads repositories at known commits, and it verifies a single file if the file's SHA-256 is known. It lists the
-files that the user must get by hand. No other stage downloads anything. A file or folder appears at its path only after
-its download is complete. An interrupted download stays in a hidden file or folder next to this path, and the next call
-continues it.
+It downloads repositories of the Hugging Face hub at known commits, and it verifies a single file if the file's SHA-256
+is known. It lists the files that the user must get by hand. No other stage downloads anything. A file or folder appears
+at its path only after its download is complete. An interrupted download stays in a hidden file or folder next to this
+path, and the next call continues it.
 """
 
 from __future__ import annotations
@@ -37,16 +37,20 @@ TIMEOUT = 60
 
 
 def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
-    """Download the missing and the broken files of an experiment, as far as a program may download them.
+    """Download those missing and broken files of an experiment that a program may download.
 
-    When the new copy of a broken file or folder is complete, the broken one is renamed with the ending `.broken`.
+    When the new copy of a broken file or folder is complete, the broken one is renamed with the ending `.broken`. If
+    the environment variable HF_HUB_OFFLINE is set, or if there is no network, nothing more is downloaded.
 
     Args:
         experiment: name of the experiment.
         missing: function that inspects the experiment's files and returns the problems at the time of the call.
 
+    Returns:
+        A result with the status 0 and without a folder.
+
     Raises:
-        BadInputError: a file is still missing or wrong. The message lists what the user must do.
+        BadInputError: a file is still missing or wrong after the downloads. The message lists what the user must do.
     """
     problems, failed = missing(), dict[str, str]()
     wanted = {asset.name: (problem, asset) for problem in problems if (asset := problem.download) is not None}
@@ -76,7 +80,7 @@ def fetch(experiment: str, missing: Callable[[], list[Problem]]) -> Results:
 
 
 def _no_network(error: BaseException | None) -> bool:
-    """Return True if an error, or an error that led to it, says that this machine reaches no other machine."""
+    """Return True if an error, or an error that caused it, says that this machine cannot reach any other machine."""
     while error is not None:
         if isinstance(error, socket.gaierror) or getattr(error, "errno", None) in UNREACHABLE:
             return True
@@ -115,9 +119,14 @@ def _download(asset: Asset, target: Path) -> None:
 def _download_file(url: str, sha256: str | None, target: Path) -> None:
     """Download a file to the path `target`.
 
-    The bytes of an interrupted download, or else of a file at `target`, are kept, and only the rest is downloaded if
-    the server can do this. If a file that was completed in this way does not have the expected SHA-256, or if none is
-    known, the file is downloaded once more from its beginning.
+    The bytes of an interrupted download are kept. If there was none, the bytes of a file at `target` are kept. Only
+    the remaining bytes are then downloaded if the server can send them alone. If the completed file does not have the
+    expected SHA-256, or if `sha256` is None, the file is downloaded once more from its beginning.
+
+    Args:
+        url: address of the file.
+        sha256: expected SHA-256 of the file; None if it is not known.
+        target: path of the file.
 
     Raises:
         ValueError: the downloaded file does not have the expected SHA-256.
@@ -140,9 +149,13 @@ def _download_file(url: str, sha256: str | None, target: Path) -> None:
 
 
 def _append(url: str, partial: Path) -> None:
-    """Download a file to the path `partial`. If a file is there already, download only what follows its last byte.
+    """Download a file to the path `partial`.
 
-    If the server cannot send only this rest, it sends the whole file, which replaces the file at `partial`.
+    If `partial` exists already, only the bytes after its end are requested. If the server cannot send these bytes
+    alone, it sends the whole file, which replaces `partial`. If there are no such bytes, `partial` stays unchanged.
+
+    Raises:
+        OSError: the connection failed or ended early.
     """
     start = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
@@ -161,7 +174,10 @@ def _append(url: str, partial: Path) -> None:
 
 
 def _put(whole: Path, target: Path) -> None:
-    """Move the complete file or folder `whole` to `target`. What was at `target` before gets the ending `.broken`."""
+    """Move the complete file or folder `whole` to `target`.
+
+    If `target` exists, it is first renamed with the ending `.broken`. An earlier copy with this ending is deleted.
+    """
     if target.exists():
         kept = target.with_name(f"{target.name}.broken")
         shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
@@ -172,9 +188,12 @@ def _put(whole: Path, target: Path) -> None:
 def _download_folder(asset: Asset, target: Path) -> None:
     """Download a repository of the Hugging Face hub into the folder `target`.
 
-    An interrupted download stays in a hidden folder next to `target`, and the next call continues it. A new download
-    begins with a copy of the files that `target` has. The hub's client compares their hashes, and downloads only what
-    differs.
+    An interrupted download stays in a hidden folder next to `target`, and the next call continues it. If the folder
+    `target` exists, a new download begins with a copy of this folder. The hub's client compares the hashes of the
+    copied files, and downloads only files that differ.
+
+    Raises:
+        ValueError: no commit of the repository is known, or the downloaded repository lacks a file of the asset.
     """
     from huggingface_hub import snapshot_download
 

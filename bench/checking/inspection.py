@@ -1,4 +1,4 @@
-"""Search for files of a run that are missing or wrong. No model is loaded for this."""
+"""Search for files of a run that are missing or wrong. The search loads no model."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ DECODER = "decoder"
 """Value of `Asset.used_for` for the assets that `bench.models.load_decoder` reads."""
 FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 FILE_PARTS = {"first_stage_model.": "first stage", "cond_stage_model.transformer.": "text encoder"}
-"""Parts of a checkpoint file of Stable Diffusion besides the UNet, by the beginning of the names of their tensors."""
+"""Networks in a checkpoint file of Stable Diffusion except the UNet. The key is the beginning of their tensor names."""
 PART_TENSORS = {
     "unet": ("conv_in.weight",),
     "vae": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
     "text_encoder": ("embeddings.token_embedding.weight",),
 }
-"""For each part of a pipeline: ends of tensor names. The part's weights must have a tensor for each of these ends."""
+"""Ends of tensor names, by the network of a pipeline. The network must have a tensor for each of these ends."""
 KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}
 
 
@@ -55,7 +55,7 @@ class Problem:
     missing: bool = False
     """True if the path does not exist at all."""
     broken: bool = False
-    """True if the path holds an incomplete or damaged copy of the asset, which a new download can replace."""
+    """True if an incomplete or damaged copy of the asset is at the path. A new download can replace this copy."""
     experiments: tuple[str, ...] = ()
     """Names of the experiments that need the file or folder; empty if only one experiment is checked."""
 
@@ -72,7 +72,7 @@ class Inspection:
 
     problems: tuple[Problem, ...]
     listing: Listing | None = None
-    """Listing of the data set; None if files of it are missing or wrong, or if the run itself makes the data set."""
+    """Listing of the data set; None if the data set has missing or wrong files, or if the run itself makes it."""
     expected: int | None = None
     """Number of items that the paper's table has from this data set; None if it is not known."""
 
@@ -84,7 +84,7 @@ def inspect_table(
     asset_list: str | None = None,
     unpinned: Collection[str] = (),
 ) -> Inspection:
-    """Inspect every file and folder that a table needs. If its data set has no problem, list the data set's pictures.
+    """Inspect every file and folder that a table needs. If the data set has no problem, list the data set's pictures.
 
     Args:
         nodes: for each configuration key that the table uses, its value as plain data, with resolved interpolations.
@@ -111,10 +111,10 @@ def inspect_table(
 
 
 def inspect_needs(found: Iterable[Need], unpinned: Collection[str] = ()) -> list[Problem]:
-    """Return the problems with paths that must exist. Paths inside the folder of one asset are inspected together.
+    """Return the problems with paths that must exist. All paths of one asset are inspected together.
 
     Args:
-        found: the paths.
+        found: the paths that must exist.
         unpinned: names of assets whose SHA-256 is not checked.
 
     Raises:
@@ -171,12 +171,12 @@ def _combined(first: Problem, second: Problem) -> Problem:
 def _not_found(place: str, *, hub: bool) -> str:
     """Return the description of a path that does not exist.
 
-    The user may have meant an id of the Hugging Face hub, such as `owner/name`. The description then also says how to
-    download this repository, or in which folder it already lies.
+    The path may look like an id of the Hugging Face hub, such as `owner/name`. If the files of this id are in the local
+    cache, the description also names their folder. If they are not, and `hub` is True, it says how to download them.
 
     Args:
         place: the path, or an id of the hub.
-        hub: True if the key accepts an id of the hub whose files are in the local cache.
+        hub: True if the value of the key may be an id of the hub.
     """
     if place.count("/") != 1 or place.startswith((".", "/", "~")):
         return "nothing there"
@@ -201,7 +201,7 @@ def _asset_problems(asset: Asset, place: Path, below: Iterable[Path]) -> Iterato
 
     Args:
         asset: the asset.
-        place: path of the asset, which exists.
+        place: path of the asset. It must exist.
         below: paths in the asset's folder that the configuration names.
     """
     if asset.sha256 is not None:
@@ -240,7 +240,7 @@ def _own_problems(place: Path) -> Iterator[str]:
 
 
 def _weight_problems(asset: Asset, place: Path) -> Iterator[str]:
-    """Check an asset's weight files. Yield a description of each one that is empty, cut off, or of the wrong network.
+    """Check an asset's weight files. Yield a description of each file that is empty, cut off, or of the wrong network.
 
     Only the headers of the files are read.
     """
@@ -266,7 +266,7 @@ def _damaged_weights(folder: Path, place: Path) -> Iterator[str]:
 
     Args:
         folder: folder of the network.
-        place: `folder` itself or a folder above it. The descriptions name files by their paths relative to it.
+        place: `folder` itself or a folder above it. The descriptions name files by their paths relative to `place`.
     """
     for file in opened_weights(folder) if folder.is_dir() else []:
         if file.suffix == ".json":
@@ -284,9 +284,13 @@ def _absent_shards(index: Path) -> list[str]:
 
 
 def _part_problems(place: Path, part: str) -> Iterator[str]:
-    """Yield a description of each name in `PART_TENSORS` that no tensor of a pipeline's part has.
+    """Check that the weights of one network of a pipeline have the tensors that `PART_TENSORS` lists for it.
 
-    The part's weight files must be undamaged. Pickled weights are not checked.
+    Yield a description of each missing tensor. The weight files must be undamaged. Pickled weights are not checked.
+
+    Args:
+        place: folder of the pipeline.
+        part: name of the network's folder in the pipeline's folder, such as `unet`.
     """
     files = [file for file in opened_weights(place / part) if file.suffix == ".safetensors"]
     if not files:  # pickled weights are read only when they are loaded
@@ -298,7 +302,7 @@ def _part_problems(place: Path, part: str) -> Iterator[str]:
 
 
 def _no_decoder(place: Path) -> str | None:
-    """Return a description of why `bench.models.load_decoder` would refuse a file or folder; None if it would not."""
+    """Return the reason for which `bench.models.load_decoder` would refuse a path; None if it would accept the path."""
     try:
         check_decoder(place)
     except BadInputError as error:
@@ -307,9 +311,10 @@ def _no_decoder(place: Path) -> str | None:
 
 
 def _kind_problems(asset: Asset, place: Path) -> Iterator[str]:
-    """Yield a description of each difference between a pipeline or checkpoint file and the model that is expected.
+    """Yield a description of each difference between the asset at `place` and the model that is expected there.
 
-    The number of the UNet's input channels shows the kind of the model, such as inpainting.
+    The asset is a checkpoint file or the folder of a pipeline. The number of the UNet's input channels shows the type
+    of the model, such as inpainting. If this number is not known for the asset, nothing is checked.
     """
     if asset.unet_channels is None:
         return
@@ -351,9 +356,9 @@ def _other_kind(found: int, expected: int) -> str:
 
 
 def _elsewhere(place: Path, absent: Sequence[str]) -> str:
-    """Return the end of a message that suggests a folder one level above or below `place`.
+    """Return the end of a message that suggests the folder above `place` or a folder in `place`.
 
-    The suggested folder contains everything in `absent`. If there is no such folder, the result is "".
+    The suggested folder contains everything in `absent`. If no such folder exists, the result is "".
 
     Args:
         place: path that the user has set.
@@ -374,7 +379,7 @@ def _relative(path: Path, place: Path) -> str:
 
 
 def incomplete(asset: Asset, place: Path) -> Iterator[str]:
-    """Yield the name of each file or network that an asset must have and that the folder `place` lacks.
+    """Yield the name of each required file or network of an asset that the folder `place` lacks.
 
     If `place` is not a folder, yield nothing.
     """
@@ -392,7 +397,10 @@ def incomplete(asset: Asset, place: Path) -> Iterator[str]:
 
 
 def _unet_channels(place: Path) -> int | None:
-    """Return the number of input channels that a pipeline's folder states for its UNet; None if it states none."""
+    """Return the number of the UNet's input channels from the `config.json` in a pipeline's folder.
+
+    Return None if this file is missing or broken, or does not state the number.
+    """
     try:
         return int(read_json(place / "unet" / "config.json")["in_channels"])
     except (BadInputError, OSError, ValueError, KeyError, TypeError):
@@ -411,11 +419,11 @@ def _companion(wanted: Companion) -> Iterator[str]:
 
 @cache
 def _sha256(path: Path, changed: int) -> str:
-    """Return the SHA-256 of a file. The result is cached, so that a collection computes it only once.
+    """Return the SHA-256 of a file. The result is cached, so that a collection hashes each file only once.
 
     Args:
         path: path of the file.
-        changed: time of the file's last change in nanoseconds. If the file changes, this time changes too, and the hash
-            is computed again.
+        changed: time of the file's last change in nanoseconds. It is a key of the cache. After a change of the file,
+            the time is different, and the hash is computed again.
     """
     return file_sha256(path)

@@ -38,11 +38,11 @@ ROOTS = {
 def check_cheaply(config: RunConfig, overrides: Sequence[str]) -> None:
     """Check what can be checked quickly: the device, the folder for temporary files, and the folders of the run.
 
-    The folders are `out`, the store, the folder of data, and the paths in `ROOTS` that the command line sets. For a
-    table with a training recipe, `out` is not checked here, but after the training.
+    The folders are `out`, the store, the folder of data, and those paths in `ROOTS` that the command line sets. For a
+    table with a training recipe, `out` is checked after the training instead, unless `stage` is `export`.
 
     Raises:
-        BadInputError: something is not usable. The message names its key.
+        BadInputError: the device or a folder is not usable. The message names the configuration key.
     """
     _check_device(config.device)
     _check_temporary()
@@ -71,7 +71,7 @@ def _check_root(key: str, root: str, expected: str) -> None:
 
 
 def _check_temporary() -> None:
-    """Check that there is a folder for temporary files. Without one, the import of PyTorch ends in a traceback."""
+    """Check that a folder for temporary files exists. Without such a folder, PyTorch cannot be imported."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError as error:

@@ -110,7 +110,10 @@ def _fetch_lines(problems: Sequence[Problem]) -> Iterator[str]:
 
 
 def _size_lines(problems: Sequence[Problem]) -> Iterator[str]:
-    """Yield lines that say how much disk space the missing files need, as far as their sizes are known."""
+    """Yield lines that say how much disk space the missing files need. Files of unknown size are only named.
+
+    If no size is known, yield nothing.
+    """
     wanted = {problem.asset.name: problem.asset for problem in problems if problem.asset and problem.missing}
     sizes = [asset.gigabytes for asset in wanted.values() if asset.gigabytes is not None]
     unknown = [name for name, asset in wanted.items() if asset.gigabytes is None]

@@ -1,4 +1,4 @@
-"""Search for the files that a configuration needs: every path in its values, and the asset of each path."""
+"""Search for the files that a configuration needs: every path in its values, and the asset to which a path belongs."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def needs(
     *,
     asset_list: str | None = None,
 ) -> list[Need]:
-    """Return every path that parts of a configuration name.
+    """Return every path that the given values of a configuration name.
 
-    Any value that lies at or below the path of an asset in `paths` is a path of this asset. Any other value is a
+    A text is a path of an asset if it equals the path of this asset in `paths`, or lies below it. Any other text is a
     path only if the last part of its key is in `path_keys`.
 
     Args:
-        nodes: parts of a configuration as plain data with resolved interpolations, by the names of their keys.
+        nodes: values of a configuration as plain data with resolved interpolations, by their keys.
         paths: value of the configuration key `paths`, with resolved interpolations.
         path_keys: last parts of the keys whose values are paths.
-        asset_list: file of the assets; None for the project's own.
+        asset_list: file that lists the assets; None for `bench/checking/assets.yaml`.
     """
     search = _Search(paths, path_keys, read_assets(asset_list))
     return [need for key, node in nodes.items() for need in search.needs(node, key, {})]
@@ -50,7 +50,7 @@ def needs(
 
 @dataclass(frozen=True)
 class _Search:
-    """A search for paths in a configuration. The fields are the facts that the search needs at every key."""
+    """A search for paths in a configuration. The fields are the arguments of the function `needs` and all assets."""
 
     paths: Mapping[str, str]
     path_keys: Collection[str]
@@ -72,7 +72,10 @@ class _Search:
                 yield Need(key, Path(node))
 
     def _asset(self, value: str) -> Asset | None:
-        """Return the asset whose path is `value` or the nearest folder above it; None if there is none."""
+        """Return the asset whose path is `value` or the nearest folder above `value`.
+
+        Return None if no asset has such a path.
+        """
         found = [
             (len(place.parts), asset)
             for name, asset in self.assets.items()

@@ -1,4 +1,4 @@
-"""Checks of the settings that the run of a table uses. They do not look at the files that the settings name."""
+"""Checks of the settings that the run of a table uses. The checks do not open the files that the settings name."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["check_settings", "used"]
 def used(
     resolved: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row], further: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Return the part of a configuration that the run of a table uses.
+    """Return a configuration without the rows and measures that the run of a table does not use.
 
-    Rows and measures that the run does not use are left out. Ids of the Hugging Face hub in the generator's settings
-    are replaced by local folders.
+    In the generator's settings, each id of the Hugging Face hub is replaced by its folder in the local cache. An id
+    without such a folder stays unchanged.
 
     Args:
         resolved: the whole configuration as plain data.
@@ -34,8 +34,8 @@ def used(
         further: names of measures that the run uses in addition to the measures of the table's task.
 
     Raises:
-        BadInputError: `metrics.tasks` does not contain the table's task, or `metrics.measures` does not contain a
-            measure of this task.
+        BadInputError: `metrics.tasks` does not contain the table's task, or `metrics.measures` lacks a measure that
+            this task or `further` names.
     """
     metrics, task = resolved["metrics"], spec.task
     if task not in metrics["tasks"]:
@@ -58,11 +58,11 @@ def used(
 def check_settings(nodes: Mapping[str, Any], spec: TableSpec, rows: Mapping[str, Row]) -> None:
     """Check the settings of a table's run before any work.
 
-    The table's columns and rows must be known, the folders of the store and of data must be usable, and every
-    `_target_` must accept its arguments.
+    The table's columns and rows, the family of masks and the metrics of sets must be known. The folders of the store
+    and of data must be usable. Every `_target_` must accept its arguments.
 
     Args:
-        nodes: the part of the configuration that the run uses, as `used` returns it.
+        nodes: the configuration that `used` returns.
         spec: specification of the table.
         rows: rows of the run, by name.
 

@@ -111,11 +111,11 @@ def part_of(pipeline: str, part: str) -> str:
     """Return the path of one network of a pipeline. The interpolation `${part_of:PIPELINE,PART}` calls this function.
 
     Args:
-        pipeline: folder of a pipeline, or one checkpoint file that holds all its networks.
+        pipeline: folder of a pipeline, or one checkpoint file that contains all networks of the pipeline.
         part: name of the network's folder in the pipeline's folder, such as `vae`.
 
     Returns:
-        The folder of the network; for a checkpoint file, the file itself.
+        The folder of the network. If `pipeline` is a checkpoint file, the result is `pipeline` itself.
     """
     is_one_file = Path(pipeline).is_file() or Path(pipeline).suffix in CHECKPOINTS
     return pipeline if is_one_file else f"{pipeline}/{part}"
@@ -125,7 +125,7 @@ OmegaConf.register_new_resolver("part_of", part_of, replace=True)
 
 
 def experiments() -> dict[str, str]:
-    """Return the description of every experiment in the project's folder, by the experiment's name."""
+    """Return the description of every experiment in the folder `conf/experiment`. The key is the experiment's name."""
     found = {}
     for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
         found[path.stem] = str(read_own_yaml(path)["description"])
@@ -187,7 +187,7 @@ def checked(overrides: list[str]) -> tuple[ComposedConfig, dict[str, Any]]:
     If the overrides name a `decoder.checkpoint`, the configuration of a table includes the rows of this decoder.
 
     Raises:
-        BadInputError: the overrides give no valid configuration, or one of the overrides would change nothing.
+        BadInputError: the configuration from the overrides is not valid, or one of the overrides would change nothing.
     """
     composed = compose_config(overrides)
     config, resolved = typed(composed)
@@ -211,7 +211,7 @@ def refuse_unused(config: ComposedConfig, composed: DictConfig, overrides: Seque
         overrides: the overrides as the user typed them.
 
     Raises:
-        BadInputError: an override would change nothing; the message names its key.
+        BadInputError: an override would change nothing. The message names the key of this override.
     """
     usage = usage_of(composed, overrides)
     unused = usage.unused(overrides)
@@ -223,7 +223,7 @@ def refuse_unused(config: ComposedConfig, composed: DictConfig, overrides: Seque
 
 
 def usage_of(composed: DictConfig, overrides: Sequence[str]) -> Usage:
-    """Return the keys of a composed configuration that its run uses.
+    """Return the keys of a composed configuration that the run uses.
 
     Args:
         composed: configuration with unresolved interpolations.
@@ -250,7 +250,7 @@ def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]
         overrides: the overrides as the user typed them.
 
     Returns:
-        `overrides` with one override more. They are returned unchanged if they set no `decoder.checkpoint`, if the
+        `overrides` and one more override. The result is only `overrides` if they set no `decoder.checkpoint`, if the
             experiment measures no rows, or if one of the decoder's rows is already chosen.
     """
     given = any(key_of(word) == "decoder.checkpoint" for word in overrides)
@@ -263,9 +263,10 @@ def with_decoder_rows(config: ComposedConfig, overrides: list[str]) -> list[str]
 
 
 def changing(overrides: Sequence[str]) -> list[str]:
-    """Return the overrides that change the paper's table. If there are any, the run is labelled custom.
+    """Return the overrides that change the paper's table. If the list is not empty, the run is labelled custom.
 
-    An override that only says where the paper's own files are does not change the table.
+    Overrides of keys in `NEUTRAL` and overrides that begin as in `OFFERED` do not change the table. An override that
+    only sets the path of a file of the paper does not change it either.
     """
     values = dict(word.partition("=")[::2] for word in overrides)
     own_files = {"generator.tokenizer"}  # a checkpoint file contains no tokenizer
@@ -279,12 +280,11 @@ def changing(overrides: Sequence[str]) -> list[str]:
 
 
 def for_each(config: ComposedConfig | CollectingConfig, overrides: list[str]) -> dict[str, list[str]]:
-    """Return the overrides with which a collection runs each of its experiments, by the experiment's name.
+    """Return the overrides with which a collection runs each of its experiments. The key is the experiment's name.
 
-    For each experiment, they are `experiment=NAME`, the overrides in `config.each` under `all` and under NAME, and the
-    overrides of the collection's run, except those of keys in `OWN`. An override under `all` or of the collection's run
-    is left out if the experiment does not use it. If the configuration of the experiment cannot be composed, none of
-    these overrides is left out.
+    For the experiment NAME, the list consists of `experiment=NAME`, the overrides in `config.each` under `all` and
+    under NAME, and `overrides` without those of keys in `OWN`. Overrides under `all` and in `overrides` are left out if
+    the experiment does not use them. If the experiment's configuration cannot be composed, all of them are kept.
 
     Args:
         config: configuration of the collection.
@@ -304,11 +304,12 @@ def for_each(config: ComposedConfig | CollectingConfig, overrides: list[str]) ->
 
 
 def one_message(error: BaseException, folders: Sequence[Path] = ()) -> str:
-    """Turn an error of Hydra or OmegaConf into one message that names the key and the allowed values, where known.
+    """Turn an error of Hydra or OmegaConf into one message. It names the key and the allowed values if they are known.
 
     Args:
         error: error that Hydra or OmegaConf raised.
-        folders: folders of configuration files, in which options are looked up; if empty, the project's own folder.
+        folders: folders of configuration files, in which options are looked up. If the list is empty, options are
+            looked up in the project's folder `conf`.
     """
     deeper = error.__cause__
     if isinstance(error, HydraException) and isinstance(deeper, OmegaConfBaseException):
@@ -368,8 +369,8 @@ def _plain_message(key: str, said: str) -> str:
         said: OmegaConf's message.
 
     Returns:
-        The translation. If this project has no wording for the message, the result is OmegaConf's message, with the key
-            in front of it unless it begins with the key already.
+        The translation. If this project has no wording for the message, the result is OmegaConf's message. The key is
+            added in front if the message does not begin with it.
     """
     if "is not a ListConfig" in said:
         return f"{key}: expected a list, such as {key}=[A,B], found a single value"
@@ -389,11 +390,13 @@ def _plain_message(key: str, said: str) -> str:
 
 
 def _no_such_key(key: str, allowed: Sequence[str], close: str) -> str:
-    """Return the message that a key does not exist. It gives the new name of a renamed key, or else the allowed keys.
+    """Return the message that a key does not exist.
+
+    If the key was renamed, the message states the new name. Otherwise it lists the allowed keys.
 
     Args:
         key: full name of the key.
-        allowed: keys that exist at its place; empty if they are not known.
+        allowed: names of the keys that exist at the same level; empty if they are not known.
         close: end of the message, which suggests a similar key.
     """
     name = key.rpartition(".")[2]
@@ -404,7 +407,12 @@ def _no_such_key(key: str, allowed: Sequence[str], close: str) -> str:
 
 
 def _keys(node: DictConfig, prefix: str) -> Iterator[str]:
-    """Yield every key below a node, such as `paths.store`, without resolving a value."""
+    """Yield the full name of every key below a node, such as `paths.store`. No value is resolved.
+
+    Args:
+        node: part of a configuration.
+        prefix: full name of the key that has this part; "" for the whole configuration.
+    """
     for name, below in node.items_ex(resolve=False):
         word = name if isinstance(name, str) else repr(name)
         key = f"{prefix}.{word}" if prefix else word
@@ -484,9 +492,9 @@ def _refuse_nameless_options(overrides: list[str], folders: Sequence[Path]) -> N
 
 
 def _message_for_empty_group(overrides: list[str]) -> str | None:
-    """Return the error message for an override such as `decoder.width=2` if no option of its group is chosen.
+    """Return the error message for an override such as `decoder.width=2` if no option of the group `decoder` is chosen.
 
-    Return None if no override is of this sort.
+    Return None if no override has this problem.
     """
     below = [word for word in overrides if "." in key_of(word) and not key_of(word).startswith("hydra.")]
     composed = compose_config([word for word in overrides if word not in below])
@@ -505,7 +513,7 @@ def _message_for_empty_group(overrides: list[str]) -> str | None:
 
 
 def _missing(node: Any, key: str = "") -> Iterator[str]:
-    """Yield the full name of each key that has no value, although it needs one (OmegaConf's `???`)."""
+    """Yield the full name of each key at or below `key` that needs a value but has none (OmegaConf's `???`)."""
     if node == MISSING:
         yield key
     below = node.items() if isinstance(node, dict) else ()
@@ -514,10 +522,12 @@ def _missing(node: Any, key: str = "") -> Iterator[str]:
 
 
 def _refuse_unwritable_numbers(node: Any, key: str = "") -> None:
-    """Refuse numbers that JSON cannot hold exactly: infinite numbers, NaN, and integers that need more than 64 bits.
+    """Refuse infinite numbers, NaN, and integers above `LARGEST_INTEGER` or below its negative.
+
+    Many programs cannot read such numbers exactly from a JSON file.
 
     Raises:
-        BadInputError: there is such a number. The message names its key.
+        BadInputError: the configuration contains such a number. The message names the key of this number.
     """
     if isinstance(node, dict | list):
         below = node.items() if isinstance(node, dict) else enumerate(node)

@@ -1,8 +1,8 @@
-"""The configuration classes of the experiments. Each class has only the keys that its experiment needs.
+"""The configuration classes of the experiments. Each class has only the keys that the experiment needs.
 
 Hydra composes one object with the keys of all experiments, `bench.config.schema.ComposedConfig`. The schema also says
-what each key means. `RunConfig.of` takes the keys of one experiment from this object, and requires a value for each key
-that the experiment cannot do without.
+what each key means. `RunConfig.of` takes the keys of one experiment from this object. It requires a value for each key
+whose type does not allow None.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class RunConfig:
 
 @dataclass(kw_only=True)
 class MeasuringConfig(RunConfig):
-    """Configuration of an experiment that samples and scores the rows of a table, such as the sensitivity study."""
+    """Configuration of an experiment that measures the rows of a table. An example is the sensitivity study."""
 
     dataset: Dataset
     generator: dict[str, Any]
@@ -152,7 +152,7 @@ class TrainMiniConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class CollectingConfig(RunConfig):
-    """Configuration of any experiment that runs several other experiments."""
+    """Base class of the configurations of all experiments that run several other experiments."""
 
     experiments: list[str]
     each: dict[str, list[str]]
@@ -160,17 +160,17 @@ class CollectingConfig(RunConfig):
 
 @dataclass(kw_only=True)
 class CollectionConfig(CollectingConfig):
-    """Configuration of a collection, which is an experiment that runs several other experiments."""
+    """Configuration of a collection with the key `verbose`, such as `all_tables`."""
 
     verbose: bool
 
 
 @dataclass(kw_only=True)
 class RegressionConfig(CollectionConfig):
-    """Configuration of `experiment=regression`, which runs several tables and checks that none is worse than before.
+    """Configuration of `experiment=regression`, which runs several tables and checks that no result became worse.
 
-    The part of the program that makes this check is called the gate. The saved results of earlier runs, with which it
-    compares the new results, are called the baseline.
+    The check is called the gate. The gate compares the new results with saved results of earlier runs, which are called
+    the baseline.
     """
 
     gate: Gate

@@ -1,6 +1,6 @@
-"""The flags of the command line, such as `--cfg job`. They are Hydra's flags.
+"""The flags of the command line, such as `--cfg job`.
 
-Hydra parses them, and Hydra prints the information for which a flag asks.
+The flags are Hydra's flags. Hydra parses them, and Hydra prints the information for which a flag asks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Request:
 
     @property
     def overrides(self) -> list[str]:
-        """The overrides in `words`, and one more that adds the folders of `--config-dir` if there are any."""
+        """The overrides in `words`. If `folders` is not empty, one more override adds these folders."""
         return [*self.words, *_search_path(self.folders)]
 
     @property
@@ -103,15 +103,15 @@ def read_arguments(arguments: Sequence[str]) -> Request:
 
 
 def as_overrides(words: Sequence[str], config_dir: str | Path | None = None) -> list[str]:
-    """Convert words to overrides. A Python program gives these words in place of a command line.
+    """Convert the words that a Python program passes in place of a command line to overrides.
 
     Args:
-        words: overrides. `--config-dir DIR` may stand among them, as on the command line.
+        words: overrides. The list may also contain `--config-dir DIR`, as on the command line.
         config_dir: a further folder of configuration files.
 
     Raises:
-        BadInputError: `words` is a text instead of a list of texts, or contains a flag other than `--config-dir`, or a
-            folder does not exist.
+        BadInputError: `words` is a text instead of a list of texts, or contains a flag other than `--config-dir`; or a
+            folder of configuration files does not exist.
     """
     if isinstance(words, str):
         raise BadInputError(f"overrides: expected a list of texts such as KEY=VALUE, found the text {words}")
@@ -136,7 +136,7 @@ def _search_path(folders: Sequence[Path]) -> list[str]:
 def _as_override(flag: str) -> str:
     """Return a question that suggests an override in place of an unknown flag.
 
-    For `--limit=8`, the question suggests `limit=8`. Return "" if the flag's name is not the name of a key.
+    For `--limit=8`, the question suggests `limit=8`. Return "" if no key has the name of the flag.
     """
     name, _, value = flag.lstrip("-").partition("=")
     keys = {"experiment", "row", "measure", *(field.name for field in fields(ComposedConfig))}
@@ -155,6 +155,9 @@ def _without_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 
     Returns:
         The remaining arguments, and the folders that the removed flags named, as absolute paths.
+
+    Raises:
+        BadInputError: a flag `--config-dir` names no folder, or a folder that does not exist.
     """
     others, folders = [], []
     words = iter(arguments)
@@ -177,7 +180,8 @@ def _without_folders(arguments: Sequence[str]) -> tuple[list[str], list[Path]]:
 def answer(request: Request) -> None:
     """Print the information for which the command line asks Hydra.
 
-    This is Hydra's help, a configuration, the files from which a configuration is composed, or a shell completion.
+    The information is Hydra's help, a configuration, the files from which a configuration is composed, or a shell
+    completion.
 
     Raises:
         BadInputError: the configuration is invalid, it lacks the key that `--package` names, or the arguments of `-sc`

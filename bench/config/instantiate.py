@@ -42,7 +42,7 @@ logging.getLogger("hydra.utils").setLevel(logging.CRITICAL)  # its message about
 def check_targets(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
     """Check that every `_target_` in a part of a configuration can be imported and accepts its arguments.
 
-    If a parameter is annotated with `bool`, `int`, `float` or `str`, the type of its value is checked as well.
+    If a parameter is annotated with `bool`, `int`, `float` or `str`, the type of the parameter's value is checked too.
 
     Args:
         node: part of a configuration, as plain data.
@@ -63,7 +63,7 @@ def check_targets(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
 
 
 def require_target(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
-    """Check a part of a configuration like `check_targets`, and require that it has a `_target_` itself.
+    """Check a part of a configuration by `check_targets`, and require that its outermost level has a `_target_`.
 
     Args:
         node: part of a configuration, as plain data.
@@ -71,7 +71,7 @@ def require_target(node: Any, key: str, given: tuple[str, ...] = ()) -> None:
         given: names of the arguments that the program itself passes to the outermost target.
 
     Raises:
-        BadInputError: there is no `_target_`, or `check_targets` refuses the node.
+        BadInputError: the outermost level has no `_target_`, or `check_targets` refuses the node.
     """
     if not (isinstance(node, Mapping) and isinstance(node.get(TARGET), str)):
         raise BadInputError(f"{key}.{TARGET}: expected the full name of a class or function, found none")
@@ -139,10 +139,11 @@ def make(node: Mapping[str, Any], key: str, **given: Any) -> Any:
     Args:
         node: part of a configuration with a `_target_`, as plain data.
         key: full name of the key that has this part, for error messages.
-        given: further arguments for the class or function. It gets these objects themselves, and no copies.
+        given: further arguments for the class or function. They are passed without being copied.
 
     Raises:
-        BadInputError: the class or function refuses its arguments or fails. The message names the key.
+        BadInputError: the class or function refuses its arguments or fails. The message names the key. If
+            the class or function belongs to this project, only a TypeError or a ValueError is converted in this way.
         OSError, MemoryError: the class or function raised an error for which `bench.errors.outcome` has a message.
     """
     try:
@@ -169,11 +170,11 @@ def named(key: str, expected: str) -> Iterator[None]:
 
     Args:
         key: key of the configuration that names the external code.
-        expected: description of what the code should return, for the message.
+        expected: description of the object that the code should return, for the message.
 
     Raises:
-        BadInputError: the block raised an error. Errors for which `bench.errors.outcome` has a message are raised
-            unchanged instead.
+        BadInputError: the block raised an error for which `bench.errors.outcome` has no message. All other errors are
+            raised unchanged.
     """
     try:
         yield
@@ -190,8 +191,8 @@ def named(key: str, expected: str) -> Iterator[None]:
 def _is_path(node: Mapping[str, Any], name: str) -> bool:
     """Return True if the value of the key `name` in a part of a configuration is the path of a file or folder.
 
-    A text is a path if its key is one of `PATH_KEYS`, if the parameter that takes it is annotated as a path, or if it
-    is an absolute path that exists.
+    A text is a path if one of three conditions is true: its key is in `PATH_KEYS`; it is an argument of external code
+    for a parameter that is annotated as a path; or it is an absolute path that exists.
     """
     value = node[name]
     if not isinstance(value, str):
@@ -200,9 +201,9 @@ def _is_path(node: Mapping[str, Any], name: str) -> bool:
 
 
 def _path_parameters(node: Mapping[str, Any]) -> frozenset[str]:
-    """Return the names of the parameters that are annotated as paths, if the `_target_` is external code.
+    """Return the names of those parameters of an external class or function that are annotated as paths.
 
-    The result is empty for a class or function of this project.
+    The class or function is the `_target_` of `node`. If it belongs to this project, the result is empty.
     """
     target = node.get(TARGET)
     if not isinstance(target, str) or _is_own(target):
@@ -220,9 +221,9 @@ def _annotated_paths(target: str) -> frozenset[str]:
 
 
 def _with_paths(node: Any) -> Any:
-    """Return a copy of a part of a configuration in which texts are replaced by `Path` objects where needed.
+    """Return a copy of a part of a configuration, with `Path` objects for the arguments in `_path_parameters`.
 
-    A text is replaced if the parameter that takes it is annotated as a path (`_path_parameters`).
+    All other texts stay unchanged.
     """
     if isinstance(node, list):
         return [_with_paths(one) for one in node]
@@ -237,7 +238,7 @@ def _with_paths(node: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Content:
-    """The files at a path that is an argument of an object in the configuration."""
+    """A path that an object in the configuration has as an argument, and the files at this path."""
 
     path: Path
     by_own_code: bool
@@ -245,7 +246,7 @@ class _Content:
 
     @classmethod
     def of(cls, node: Mapping[str, Any], name: str) -> _Content:
-        """Return the content of the path that a part of a configuration has under the key `name`."""
+        """Return the content of the path that is the value of the key `name` in a part of a configuration."""
         target = node.get(TARGET)
         return cls(Path(node[name]), not isinstance(target, str) or _is_own(target))
 
@@ -256,7 +257,11 @@ class _Content:
         return opened_files(self.path) if self.by_own_code else list(plain_files(self.path))
 
     def hash(self, files: Mapping[str, str]) -> str:
-        """Return the hash of the content, given the SHA-256 of each file by its path."""
+        """Return the hash of the content.
+
+        Args:
+            files: SHA-256 of each file. The key is the path of the file.
+        """
         if self.path.is_file():
             return files[str(self.path)]
         return content_key({file.relative_to(self.path).as_posix(): files[str(file)] for file in self.files})
@@ -279,7 +284,7 @@ def missing_files(node: Any, key: str) -> list[str]:
 
     Args:
         node: part of a configuration, as plain data.
-        key: full name of the key that has this part. Each line begins with the key of its path.
+        key: full name of the key that has this part. Each line begins with the full key of the absent path.
     """
     return [
         f"{name}: expected a file or folder at {found.path}, found nothing"
@@ -289,11 +294,11 @@ def missing_files(node: Any, key: str) -> list[str]:
 
 
 def weight_files(node: Any, key: str = "") -> dict[str, str]:
-    """Return the SHA-256 of every file at or below the paths in a part of a configuration, by the file's path.
+    """Return the SHA-256 of every file at or below the paths in a part of a configuration. The key is the file's path.
 
-    If a class or function of this project reads a folder, only the files that its loader may open count; see
-    `bench.config.opened_files`. If external code reads the folder, all files in it count, because it is not known which
-    of them the code opens.
+    If code of this project reads a folder, only the files that this code may open are included; see
+    `bench.config.opened_files`. If external code reads the folder, all files in the folder are included except
+    hidden files and files such as README.md, because the files that the code opens are not known.
     """
     files = {file for _, found in _paths(node, key) for file in found.files}
     return {str(file): file_sha256(file) for file in sorted(files)}
@@ -302,10 +307,10 @@ def weight_files(node: Any, key: str = "") -> dict[str, str]:
 def identity(node: Any, files: Mapping[str, str]) -> Any:
     """Return a part of a configuration in which every path is replaced by the hash of the content at this path.
 
-    The result goes into the keys of the store. Moved weights therefore keep their key, and changed weights get a new
-    key. A class or function of this project is identified by its name without its module, so that the module may be
-    renamed. An external class or function is identified by its full name and by the hashes of its code, which include
-    all modules that it imports.
+    The keys of the store are computed from the result. Therefore moved weights keep their key, and changed weights get
+    a new key. A class or function of this project is identified by its name without its module, so that the module may
+    be renamed. An external class or function is identified by its full name, and by the hashes or versions of its code
+    and of all modules that this code imports.
 
     Args:
         node: part of a configuration, as plain data.
@@ -328,9 +333,10 @@ def identity(node: Any, files: Mapping[str, str]) -> Any:
 
 
 def own_code(node: Any) -> dict[str, str]:
-    """Identify the code behind every `_target_` in a part of a configuration that does not belong to this project.
+    """Identify the code of all external classes and functions that a part of a configuration names by `_target_`.
 
-    The result maps the name of each module or package to a hash or a version, as `bench.config.own_code.code_of` does.
+    Code is external if it does not belong to this project. The result maps the name of each module or package to a hash
+    or a version, as in the result of `bench.config.own_code.code_of`.
     """
     if isinstance(node, list):
         return {name: sha for one in node for name, sha in own_code(one).items()}

@@ -1,6 +1,6 @@
-"""The kinds of experiments, and facts about each kind.
+"""The types of experiments. Each type has a configuration class and a list of the keys that the experiment reads.
 
-These facts are needed before the experiment's class is imported. The import also loads torch, which takes seconds.
+This information is needed before the experiment's class is imported, because the import loads torch and takes seconds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SENSITIVITY = "bench.experiments.sensitivity.SensitivityExperiment"
 
 @dataclass(frozen=True)
 class Kind:
-    """Facts about one class of experiments, such as the keys that it reads."""
+    """The type of an experiment, with the configuration class and the keys that the experiment's class reads."""
 
     config: type[configs.RunConfig]
     """Class of the configuration that the experiment's class receives."""
@@ -35,12 +35,12 @@ class Kind:
 
     @property
     def measures(self) -> bool:
-        """True if an experiment of this kind samples and scores the rows of a table."""
+        """True if an experiment of this type samples and scores the rows of a table."""
         return issubclass(self.config, configs.MeasuringConfig)
 
     @property
     def collects(self) -> bool:
-        """True if an experiment of this kind runs other experiments."""
+        """True if an experiment of this type runs other experiments."""
         return issubclass(self.config, configs.CollectingConfig)
 
 
@@ -128,7 +128,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def kind_of(target: str) -> Kind:
-    """Return the kind of an experiment's class.
+    """Return the type of an experiment, given the name of its class.
 
     Args:
         target: full name of the class, as in `_target_`.
@@ -142,7 +142,7 @@ def kind_of(target: str) -> Kind:
 
 
 def narrowed(composed: ComposedConfig, resolved: dict[str, Any]) -> configs.RunConfig:
-    """Return the configuration of the chosen experiment, with only the keys that this experiment needs.
+    """Return the configuration of an experiment, with only the keys that this experiment needs.
 
     The result is an object of the configuration class that `KINDS` names for the experiment.
 

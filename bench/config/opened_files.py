@@ -1,8 +1,9 @@
-"""Finds the files that a loader opens in a folder of weights, so that the other files there change no key of the store.
+"""Finds the files that a loader opens in a folder of weights. Other files of the folder change no key of the store.
 
-Downloaded folders often hold more than the weights that are used: a safety checker, previews, the same weights in half
-precision or in another format. The rules are those of diffusers and transformers: weights in safetensors come before
-pickled ones, and a variant such as fp16 is read only if there is nothing else.
+Downloaded folders often contain more than the weights that are used: a safety checker, previews, the same weights in
+half precision or in another format. The rules are those of diffusers and transformers. A loader reads a variant such as
+fp16 only if the folder has no weights without a variant. Among the remaining files, it prefers safetensors to pickled
+weights.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ WEIGHTS = re.compile(
 def opened_files(folder: Path) -> list[Path]:
     """Return the files that a loader may open in a folder of weights and its subfolders.
 
-    In a pipeline's folder, these are `model_index.json` and the files of the parts that generators use. In a network's
-    folder, they are its configuration and one set of weights. In any other folder, and in a network's folder without a
-    weight file whose name is known, they are all files. Hidden files and files with an ending in `IGNORED` are always
-    left out.
+    In a pipeline's folder, the files are `model_index.json` and the opened files of each subfolder in `PARTS`. In a
+    network's folder, they are `config.json` and one set of weights. In any other folder, they are all files. They are
+    also all files if no file of a network's folder has a name that loaders know. Hidden files and files with an ending
+    in `IGNORED` are always left out.
     """
     if (folder / PIPELINE).is_file():
         return [folder / PIPELINE, *(file for part in PARTS for file in opened_files(folder / part))]
@@ -49,18 +50,19 @@ def opened_files(folder: Path) -> list[Path]:
 
 
 def opened_weights(folder: Path) -> list[Path]:
-    """Return the weight files that a loader opens in a network's folder, and the index of their shards if there is one.
+    """Return the weight files that a loader opens in a network's folder.
 
-    The result is empty if the folder has no file with a name that loaders know.
+    If the weights are split into shards, the result includes the index of the shards. If no file in the folder has a
+    name that loaders know, the result is empty.
     """
     return sorted(file for file in opened_files(folder) if file.parent == folder and WEIGHTS.fullmatch(file.name))
 
 
 def only_pickled(folder: Path) -> bool:
-    """Return True if a loader opens only pickled weights in a network's folder, because no safetensors are there.
+    """Return True if all weights that a loader opens in a network's folder are pickled. Return False without weights.
 
-    Diffusers needs this fact as an argument. Otherwise it first reports an error about the absent safetensors, and then
-    continues.
+    Diffusers must know in advance that it has to read pickled weights. Otherwise it first reports an error about absent
+    safetensors, and then continues.
     """
     names = [file.name.removesuffix(".index.json") for file in opened_weights(folder)]
     return bool(names) and all(name.endswith(".bin") for name in names)

@@ -1,7 +1,7 @@
 """The files from which a configuration is composed.
 
-They are in the project's own folder `conf`, and in the folders that `--config-dir` adds. A subfolder, such as `row`, is
-a group, and each file in it is an option of this group.
+The files are in the project's folder `conf`, and in the folders that `--config-dir` adds. A subfolder, such as `row`,
+is a group, and each file in this subfolder is an option of the group.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ __all__ = [
 SEARCH_PATH = "hydra.searchpath"
 """Key of the override that adds folders of configuration files."""
 PACKAGES = {"row": "rows.{name}", "measure": "metrics.measures.{name}", "experiment": "_global_"}
-"""Place at which the keys of an option's file stand in the configuration, by the name of the group.
+"""Key of the configuration below which the keys of an option's file are added, by the name of the option's group.
 
-The first line of each file of these groups must name this place: `# @package PLACE`.
+The first line of each file of these groups must name this key: `# @package KEY`. `_global_` means the top level.
 """
 FOLDER = re.compile(r"\"file://([^\"]+)\"|file://([^\"',\]]+)")
 HEADER = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
@@ -49,14 +49,15 @@ SHORTEST_BEGINNING = 4
 def conf_dir() -> Path:
     """Return the project's folder of configuration files.
 
-    It is inside the package if the package is installed, and next to the package in a checkout of the repository.
+    The folder is inside the package `bench` if the package is installed. In a checkout of the repository, it is next to
+    the package.
     """
     installed = Path(__file__).parents[1] / "conf"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "conf"
 
 
 def folders_of(overrides: Iterable[str]) -> list[Path]:
-    """Return every folder in which options are looked up. The first one is the project's own folder.
+    """Return every folder in which options are looked up. The first one is the project's folder `conf`.
 
     Args:
         overrides: overrides, as on the command line. The override `hydra.searchpath` adds folders.
@@ -86,10 +87,10 @@ def option_file(group: str, name: str, folders: Iterable[Path]) -> Path | None:
 
 
 def package_of(file: Path, group: str) -> str:
-    """Return the place in the configuration at which the keys of an option's file stand, such as `rows.base_mask`.
+    """Return the key of the configuration below which the keys of an option's file are added, such as `rows.base_mask`.
 
-    Hydra calls this place a package. It is named by the file's line `# @package PLACE`. Without this line, it is the
-    name of the group, with dots in place of slashes.
+    Hydra calls this key a package. The file's line `# @package KEY` sets it; `_global_` means the top level. Without
+    this line, the key is the name of the group, with dots in place of slashes.
     """
     header = HEADER.search(file.read_text(encoding="utf-8")[:512])
     return header.group(1) if header else group.replace("/", ".")
@@ -99,8 +100,8 @@ def refuse_unreadable(folders: Iterable[Path]) -> None:
     """Require that every configuration file in these folders is YAML in UTF-8.
 
     Raises:
-        BadInputError: a file cannot be read as YAML in UTF-8 with named keys. The message names the file, and the line
-            if it is known.
+        BadInputError: a file cannot be read, is not YAML in UTF-8, or is not a mapping of keys to values. The message
+            names the file, and the line if it is known.
     """
     for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
         try:

@@ -60,7 +60,7 @@ def parse_all(words: Iterable[str], *, sweep: bool = False) -> list[Override]:
         sweep: True if a word may have several values, as in `seed=0,1,2`.
 
     Raises:
-        BadInputError: a word does not parse, or has several values although one is expected.
+        BadInputError: a word cannot be parsed; or `sweep` is False, and a word has several values.
     """
     found = [parse(word) for word in words]
     for override in found:
@@ -80,7 +80,7 @@ def parse(word: str) -> Override:
     """Parse one override with Hydra's grammar.
 
     Raises:
-        BadInputError: the word does not parse. The message names its key and says how to correct the value.
+        BadInputError: the word cannot be parsed. The message names the key, and suggests a correction if one is known.
     """
     try:
         word.encode()
@@ -126,15 +126,15 @@ def _shown(word: str) -> str:
 
 
 def setting(key: str, value: object) -> str:
-    """Return the override `KEY=VALUE`. The value is quoted if Hydra's grammar cannot read it without quotes."""
+    """Return the override `KEY=VALUE`. The value is quoted if it needs quotes in Hydra's grammar."""
     return f"{key}={quoted(str(value))}"
 
 
 def quoted(text: str) -> str:
     """Return a text in a form that Hydra's grammar reads as this text.
 
-    The text is returned unchanged if it needs no quotes. Inside quotes, Hydra reads backslashes as they are, unless a
-    quote follows them. Only backslashes before a quote are therefore doubled.
+    If the text needs no quotes, it is returned unchanged. Inside quotes, Hydra treats backslashes as escapes only if a
+    quote follows them. Therefore only backslashes before a quote are doubled.
     """
     if PLAIN.fullmatch(text):
         return text
@@ -147,8 +147,8 @@ def command(overrides: Sequence[str]) -> str:
 
     The overrides `out` and `overwrite` are left out. Each added folder of configuration files becomes a `--config-dir`.
     If folders are added and PYTHONPATH is set, the command line sets PYTHONPATH as well, because Python may need it to
-    find the classes that these folders name. A comment lists what else the command line needs: the files of the
-    chosen options in these folders, and the rows that were objects of a Python program.
+    find the classes that these folders name. A comment lists further things that the repeated run needs: the files of
+    the chosen options in these folders, and the rows that were objects of a Python program.
     """
     folders = folders_of(overrides)[1:]
     words = [word for word in overrides if key_of(word) not in ("out", "overwrite", SEARCH_PATH)]
@@ -170,12 +170,12 @@ def command(overrides: Sequence[str]) -> str:
 
 
 def _objects(overrides: Sequence[str]) -> list[str]:
-    """Return the names of the rows that `bench.run` added; no file has such a row."""
+    """Return the names of the rows that `bench.run` added as objects of a Python program."""
     return [key_of(word).removeprefix(ADDED_ROW) for word in overrides if key_of(word).startswith(ADDED_ROW)]
 
 
 def added_row(name: str) -> str:
-    """Return the override with which `bench.run` adds an object as the row `name`."""
+    """Return the override with which `bench.run` adds an object of a Python program as the row `name`."""
     return f"+{ADDED_ROW}{name}={name}"
 
 
@@ -208,7 +208,7 @@ def _leaves(key: str, value: Any) -> Iterator[str]:
 def values_of(override: Override) -> Sequence[str]:
     """Return the names of the options that an override of a group chooses, such as `["a", "b"]` for `row=[a,b]`.
 
-    The result is empty if the override deletes something, has several values to sweep over, or is `null`.
+    The result is empty if the override deletes something, has several values to sweep over, or has the value `null`.
     """
     if override.is_delete() or override.value_type in SWEEPS:
         return ()

@@ -39,9 +39,9 @@ def code_of(target: str) -> dict[str, str]:
         target: full name of a class or function, as in `_target_`.
 
     Returns:
-        A text for each module or package, by its name. For a module that belongs to no installed package, the text is
-            the SHA-256 of the module's file. For an installed package, it is the version. The standard library and this
-            project's packages are left out.
+        A text for each module or package. The key is the name of the module or package. For a module that belongs to no
+            installed package, the text is the SHA-256 of the module's file. For an installed package, it is the
+            version. The standard library and this project's packages are left out.
     """
     found: dict[str, str] = {}
     named = inspect.unwrap(get_object(target))
@@ -72,9 +72,9 @@ def _with_parents(name: str) -> list[str]:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Find a module in the way in which an import finds it, but do not run it.
+    """Find a module by the rules of Python's import statement, without running the module.
 
-    Return None if there is no such module.
+    Return None if no module has this name.
     """
     module = sys.modules.get(name)
     loaded: ModuleSpec | None = getattr(module, "__spec__", None)
@@ -99,7 +99,7 @@ def _version(name: str, file: Path) -> str | None:
     """Return the version of the installed code to which a module belongs, such as `numpy 2.1.0`.
 
     A module of the standard library has the version of Python, such as `Python 3.12`. Return None for a module that
-    belongs to no installed distribution, because its own content must then be hashed.
+    belongs to no installed distribution. The content of this module must then be hashed.
     """
     if sysconfig.get_path("stdlib") in map(str, file.parents) and not set(INSTALLED) & set(file.parts):
         return f"Python {sys.version_info.major}.{sys.version_info.minor}"
@@ -115,10 +115,10 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def _imported(source: bytes, module: str, *, is_package: bool) -> Iterator[str]:
-    """Yield the full name of everything that the imports in a module's source may load.
+    """Yield the full name of every module that the imports in a module's source may load.
 
-    `from a import b` gives `a` and `a.b`, because `b` may itself be a module. Source that cannot be parsed gives
-    nothing.
+    For `from a import b`, yield `a` and `a.b`, because `b` may itself be a module. If the source cannot be parsed,
+    yield nothing.
 
     Args:
         source: content of the module's file.

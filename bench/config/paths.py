@@ -1,4 +1,4 @@
-"""Paths of files and folders in the configuration. A path only says where a file is, so it changes no result."""
+"""Paths of files and folders in the configuration. If a file is moved and its path is updated, no result changes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ __all__ = ["Paths"]
 
 @dataclass
 class Paths:
-    """The paths of files and folders. None of them changes a result.
+    """The paths of files and folders. If a file is moved and its path is updated, no result changes.
 
-    The name in `environment:` is the environment variable that sets the default value of the path.
+    The descriptions name the environment variable that sets the default value of a path, as `environment: NAME`.
     """
 
     store: str = MISSING

@@ -60,8 +60,8 @@ def references(key: str, value: Any) -> list[str]:
     """Return the full names of the keys to which a value refers by interpolations.
 
     Args:
-        key: full name of the key that has the value. Interpolations that begin with dots are relative to it.
-        value: value with unresolved interpolations. Only a text can refer to keys.
+        key: full name of the key that has the value. Interpolations that begin with dots are relative to this key.
+        value: value with unresolved interpolations. If it is not a text, the result is empty.
     """
     if not isinstance(value, str):
         return []

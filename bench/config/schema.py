@@ -77,7 +77,7 @@ REHEARSAL = "rehearsal"
 REHEARSAL_NOTE = "This is a rehearsal with random weights and artificial pictures. Its numbers mean nothing."
 """Note under every table of a rehearsal."""
 FETCH = "fetch"
-"""Value of `stage` that downloads the missing files, as far as a program may download them, and runs no stage."""
+"""Value of `stage` that downloads those missing files that a program may download, and runs no stage."""
 EXPORT = "export"
 """Value of `stage` that prepares the items and writes them as files for another program. It needs no weights."""
 
@@ -95,7 +95,7 @@ class DecoderSizes:
 
 @dataclass
 class Profile:
-    """Everything in which the profiles `mini` and `paper` differ: sizes and paths."""
+    """The settings in which the profiles `mini` and `paper` differ, such as sizes, models and paths."""
 
     name: str = MISSING
     resolution: int = MISSING
@@ -131,7 +131,7 @@ class Profile:
     shared_vae: str | None = None
     """Path of the autoencoder of `text_pipeline` and `exemplar_pipeline`; None if each has it in its own folder."""
     features: dict[str, str] = field(default_factory=dict)
-    """Paths of the weights of the networks that metrics use, by the name of the network."""
+    """Paths of the weights of the networks that metrics use. The key is the name of the network."""
     first_stage: str = MISSING
     """Path of the weights of the first stage, the autoencoder whose encoder is frozen while decoders are trained."""
     decoder_sizes: DecoderSizes = field(default_factory=DecoderSizes)
@@ -147,10 +147,9 @@ class Profile:
     """Default value of the key `predict_branch`, which sets how the training of a decoder starts."""
     datasets: dict[str, Any] = field(default_factory=dict)
     asset_list: str | None = None
-    """File with the facts about external files, such as their SHA-256; None for `bench/checking/assets.yaml`."""
+    """File that describes the external files, for example by SHA-256; None for `bench/checking/assets.yaml`."""
     unpinned: list[str] = field(default_factory=list)
-    """Names of files in `bench/checking/assets.yaml` whose SHA-256 is not checked, so that another file takes the place
-    of the pinned one."""
+    """Names of files in `bench/checking/assets.yaml` whose SHA-256 is not checked, so that other files are accepted."""
     controls: list[str] = field(default_factory=list)
     """Default value of the key `controls`: names of the controls that are measured in addition to the paper's rows."""
 
@@ -161,7 +160,7 @@ class Row:
 
     label: str = MISSING
     method: dict[str, Any] | None = None
-    """Method that makes the row's images: a `_target_` with its arguments; None if its numbers are only quoted."""
+    """Method that makes the row's images: a `_target_` with its arguments; None if the row is only quoted."""
     published: dict[int, str] = field(default_factory=dict)
     """Label that the paper gives to this row, by the number of the paper's table."""
     cited: bool = False
@@ -175,7 +174,7 @@ class Row:
 
 
 def is_measured(row: Row, table: int, controls: Sequence[str]) -> bool:
-    """Return whether a run measures a row, given the controls of the run.
+    """Return True if a run measures a row, given the controls of the run.
 
     Args:
         row: the row.
@@ -276,9 +275,9 @@ class MeasureSpec:
 
 @dataclass
 class Choice:
-    """A change in how images are measured. Everything that it does not name stays as in the profile.
+    """A change in how images are measured. Settings that the choice does not name have the values of the profile.
 
-    The sensitivity study (`bench.experiments.sensitivity`) measures the same images once for each such choice.
+    The sensitivity study (`bench.experiments.sensitivity`) measures the same images once for each choice.
     """
 
     label: str = MISSING
@@ -455,7 +454,7 @@ class RehearsalSpec:
 
 @dataclass
 class Gate:
-    """Settings of the gate, which checks that no result of a run is worse than a saved one (the baseline)."""
+    """Settings of the gate, which checks that no result of a run is worse than the saved result (the baseline)."""
 
     against: str | None = None
     """File of a baseline, or folder of earlier runs, with which the results are compared; None compares nothing."""
@@ -503,9 +502,9 @@ class ComposedConfig:
     """Names of the controls that are measured in addition to the paper's rows. `CONTROLS` explains them."""
     out: str | None = None
     overwrite: bool = False
-    """True if the run may write into a folder `out` that holds other files.
+    """True if the run may write into a folder `out` that contains other files.
 
-    These may be the files of a finished run with another configuration, or files that no run has written.
+    The other files may belong to a finished run with another configuration, or to other programs.
     """
     verbose: bool = False
     """True if the terminal also shows differences, effects, verdicts and notes.

@@ -1,7 +1,7 @@
 """The keys of a configuration that a run uses.
 
-These are the keys that the run's experiment reads, and all keys to which the values of used keys refer. An override of
-any other key would change nothing, so it is refused. This module does not import torch, which takes seconds to import.
+The used keys are the keys that the run's experiment reads, and all keys to which the values of used keys refer. An
+override of any other key would change nothing, and is refused. This module does not import torch, which takes seconds.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Usage:
         """Require that each override sets something that the run uses.
 
         Raises:
-            BadInputError: an override would change nothing. The message names its key.
+            BadInputError: an override would change nothing. The message names the key of this override.
         """
         unused = self.unused(overrides)
         if unused:
@@ -72,8 +72,8 @@ class Usage:
     def refusal(self, word: str) -> str:
         """Return the error message about an override that would change nothing.
 
-        The message suggests used keys with the same last part as the override's key. If there are none, it suggests
-        used keys of the same group, and if there are none of these either, all used groups.
+        The message suggests used keys whose last part is that of the override's key. If no used key has this last part,
+        the message suggests used keys of the same group. If no key of this group is used, it suggests all used groups.
         """
         override = parse(word)
         key = next((key for key in keys_set(override) if not self.uses(key)), override.key_or_group)

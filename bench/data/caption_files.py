@@ -1,7 +1,7 @@
 """Reading of captions from a CSV file, from a JSONL file, or from a folder with one text file for each caption.
 
-A CSV file has a header, and a JSONL file has one JSON object in each line. The caption is in the column or key
-`caption` or `prompt`, and the name of its picture in `picture` or `file`. Other columns and keys are ignored.
+A CSV file has a header, and a JSONL file has one JSON object in each line. The column or key `caption` or `prompt`
+contains the caption, and `picture` or `file` contains the name of the picture. Other columns and keys are ignored.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Caption:
 
 
 def read_captions(path: Path, *, named: bool = True) -> list[Caption]:
-    """Return all captions of a file or folder, in the order of the file, or sorted by the names of the text files.
+    """Return all captions of a file or folder. White space around a caption is removed.
 
-    White space around a caption is removed.
+    The captions of a file have the order of the file. The captions of a folder are sorted by the names of the files.
 
     Args:
         path: path of the file or folder, which the setting `dataset.captions` names.
@@ -50,8 +50,8 @@ def read_captions(path: Path, *, named: bool = True) -> list[Caption]:
 
     Raises:
         BadInputError: the path does not exist, the file is neither CSV nor JSONL, its content is broken or not UTF-8,
-            or there is no caption or an empty one. The message about empty captions gives their number, and names the
-            first lines or files with an empty caption.
+            or there is no caption or an empty one. The message about empty captions states their number, and names
+            the first lines or files with an empty caption.
     """
     if path.is_dir():
         found = list(_of_folder(path))

@@ -42,9 +42,9 @@ class COCOEE(Pictures):
 
     Attributes:
         root: path of the folder `test_bench`.
-        ids: file of integer ids in NumPy's format, in the order of the items. A relative path starts at the root. If it
-            is None, the file `id_list.npy` in the root is used. If that file does not exist, all ids in the names of
-            files are used.
+        ids: file of integer ids in NumPy's format, in the order of the items. A relative path starts at the root. None
+            means the file `id_list.npy` in the root; if the root has no such file, all ids in the names of the
+            pictures, masks and exemplars are used.
         mask_values: value of known pixels and value of the hole in mask files. None if black is known and white is the
             hole.
     """
@@ -65,7 +65,7 @@ class COCOEE(Pictures):
         return "published" if (len(self._names), names_sha256(sorted(self._names))) == PUBLISHED else "custom"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures, in the order of their ids in the list or, without a list, sorted by id.
+        """Yield the pictures in the order of the list of ids. If there is no list, yield them sorted by id.
 
         Raises:
             BadInputError: the root or the list is missing, the list is broken or has an id twice, there is no id, or
@@ -95,7 +95,7 @@ class COCOEE(Pictures):
     def left_out(self) -> dict[str, str]:
         """Files in the three folders whose names contain no valid id, each with the reason.
 
-        If the ids come from a list, other files do not matter, and the result is empty.
+        If the ids come from a list, files with other names are ignored, and the result is empty.
         """
         return {} if self._list is not None else self._found[1]
 

@@ -21,7 +21,7 @@ def random_crop(picture: Pixels, generator: np.random.Generator, side: int, *, s
 
     Args:
         picture: picture as uint8 of shape (H, W, 3).
-        generator: random generator for the size and the place of the square.
+        generator: random generator for the size and the position of the square.
         side: side of the result in pixels.
         smallest: smallest side of the square, as a fraction of the picture's shorter side.
 

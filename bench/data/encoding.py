@@ -1,7 +1,7 @@
-"""Writing of picture files, so that a full disk causes a clear error.
+"""Writing of picture files. A full disk causes a clear error.
 
-A picture is first encoded in memory and then written. If Pillow itself writes a file and cannot complete it, its error
-lacks the system's error number, and a full disk cannot be recognised.
+A picture is first encoded in memory and then written by this project. If Pillow writes a file itself and the disk is
+full, Pillow's error lacks the error number of the operating system. The full disk could then not be recognised.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["write_picture"]
 
 
 def write_picture(path: Path, pixels: npt.NDArray[np.uint8], **options: Any) -> None:
-    """Write a picture file, which appears completely or not at all.
+    """Write a picture file. The file appears completely or not at all.
 
     Args:
         path: path of the file. Its suffix determines the format.

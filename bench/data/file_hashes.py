@@ -1,8 +1,8 @@
-"""Computes the SHA-256 of files, and stores it, so that later runs need not read a file that has not changed.
+"""Computes the SHA-256 of files, and stores it, so that later runs do not read unchanged files again.
 
 A file is treated as unchanged if it has the same device, inode, size, modification time and status time as before. The
-status time is the time of the last change of the file's content or attributes, and programs cannot set it. So a changed
-content is noticed even if a program restores the old modification time.
+status time is the time of the last change of the file's content or attributes. Programs cannot set this time.
+Therefore a changed content is noticed even if a program restores the old modification time.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Soon after a change, a second change could get the same time as the first one, a
 """
 SHA256 = re.compile("[0-9a-f]{64}")
 NO_FILE = "none"
-"""Value instead of a hash if a path is not a readable file. The error is reported later, when the picture is read."""
+"""Value in place of the hash for a path that is not a readable file. The error is reported when the picture is read."""
 SHOWN_FROM = 1000
 """Smallest number of files to hash for which progress is shown."""
 
 
 def file_state(status: os.stat_result) -> str:
-    """Return a text that describes the state of a file. It differs from an earlier text if the file may have changed.
+    """Return a text that describes the state of a file. If the file may have changed, this text differs from before.
 
     Args:
         status: result of `os.stat` for the file.
@@ -48,11 +48,11 @@ class FileHashes:
     """The SHA-256 of many files, which can be stored for later runs."""
 
     def __init__(self, memory: Fact | None = None) -> None:
-        """Set where hashes are stored between runs.
+        """Set the entry of the store in which hashes are kept between runs.
 
         Args:
-            memory: place in the store for the hashes. None to store nothing, so that every file is hashed each time.
-                Stored hashes have a checksum, and they are ignored if it does not match.
+            memory: entry of the store for the hashes. If it is None, hashes are not stored, and every file is hashed
+                each time. Stored hashes have a checksum. If the checksum does not match, the hashes are ignored.
         """
         self._memory = memory
         self._states: dict[Path, str | None] = {}
@@ -64,7 +64,7 @@ class FileHashes:
     def of(self, paths: Iterable[Path]) -> dict[Path, str]:
         """Return the SHA-256 of each file as 64 hexadecimal digits, or `none` for a path that is not a readable file.
 
-        Files with a stored hash are not read again if they are unchanged.
+        Unchanged files with a stored hash are not read again.
         """
         known = self._stored()
         self._states = {path: _state(path) for path in dict.fromkeys(paths)}
@@ -116,8 +116,8 @@ def _state(path: Path) -> str | None:
 def _hash(path: Path) -> tuple[str, str | None]:
     """Read a file and return its SHA-256 and its state (see `file_state`).
 
-    The state is None if the file changed while it was read, so that the hash is not stored. A file that cannot be read
-    has the hash `none` and the state None.
+    If the file changed while it was read, the state is None, so that the hash is not stored. If the file cannot be
+    read, the hash is `none` and the state is None.
     """
     try:
         with path.open("rb") as file:

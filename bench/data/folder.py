@@ -27,13 +27,13 @@ class FolderPictures(Pictures):
     """All pictures below a folder, sorted by name, with their masks, captions and exemplars if these are given.
 
     Links are followed. Hidden files, whose names begin with a dot, are left out. A mask, a caption or an exemplar
-    belongs to the picture whose relative path is the same, apart from the suffix.
+    belongs to the picture that has the same relative path without the suffix.
 
     Attributes:
         root: path of the folder.
         masks_from: folder of the masks. If it is None, masks are drawn.
-        captions_from: CSV or JSONL file of the captions, or folder of text files with one caption each, which may be
-            the root. If it is None, pictures have no captions. See `bench.data.caption_files`.
+        captions_from: CSV or JSONL file of the captions, or folder of text files with one caption each. The folder may
+            be the root. If it is None, pictures have no captions. See `bench.data.caption_files`.
         exemplars_from: folder of the exemplars. If it is None, pictures have no exemplars.
         mask_values: value of known pixels and value of the hole in mask files. None if black is known and white is the
             hole.
@@ -53,7 +53,7 @@ class FolderPictures(Pictures):
 
     @property
     def masks(self) -> Literal["drawn", "given", "whole"]:
-        """`whole` if whole images are generated, `given` if there is a folder of masks, and `drawn` otherwise."""
+        """`whole` for the task `generation`; else `given` if there is a folder of masks, and otherwise `drawn`."""
         if self.task == GENERATION:
             return "whole"
         return "drawn" if self.masks_from is None else "given"
@@ -64,12 +64,12 @@ class FolderPictures(Pictures):
         return "lama" if self.masks == "drawn" else "squash"
 
     def __iter__(self) -> Iterator[Picture]:
-        """Yield the pictures.
+        """Yield the pictures, sorted by name.
 
         Raises:
-            BadInputError: the root is not a folder, or it has no picture; or a folder or file of masks, captions or
-                exemplars is missing or broken, or does not have exactly one entry for each picture; or the task needs
-                captions and there are none.
+            BadInputError: the root is not a folder, or contains no picture; or a folder or file of masks, captions or
+                exemplars is missing or broken, or does not have exactly one entry for each picture; or the task is
+                `generation` and `captions_from` is None.
         """
         if self.task == GENERATION and self.captions_from is None:
             raise BadInputError(
@@ -97,9 +97,10 @@ class FolderPictures(Pictures):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Paths that give no picture, each with the reason. They are relative to the root.
+        """Paths of files and folders that are not used, each with the reason.
 
-        If a path lies in the folder of masks or of exemplars, it begins with the name of that folder instead.
+        The paths are relative to the root. Paths in the folder of masks or of exemplars begin with the name of this
+        folder instead.
         """
         partners = [one for one in (self._masks, self._exemplars) if one is not None]
         others = {f"{one.root.name}/{name}": why for one in partners for name, why in one.left_out.items()}
@@ -135,9 +136,14 @@ class FolderPictures(Pictures):
         return found
 
     def _partners(self, folder: PictureFolder | None, key: str, what: str) -> dict[str, Path]:
-        """Find the file in `folder` that belongs to each picture, and return its path under the picture's name.
+        """Return the path of the mask or exemplar of each picture. The key is the name of the picture.
 
         If `folder` is None, the result is empty.
+
+        Args:
+            folder: folder of the masks or of the exemplars.
+            key: setting that names the folder, for messages.
+            what: word for a file in the folder, such as `mask`.
         """
         if folder is None:
             return {}

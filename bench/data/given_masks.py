@@ -1,6 +1,7 @@
 """Reads masks from files: decides which pixels are the hole, and refuses files in which this is not clear.
 
-A mask is turned upright by the EXIF orientation in its own file. It must then have the size of its upright picture.
+A mask is turned upright by the EXIF orientation in the file of the mask. Its size must then equal the size of the
+upright picture.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ LARGEST = 255
 class MaskValues:
     """The values from 0 to 255 that mean known pixels and hole in a mask's file.
 
-    They are grey levels, or indices of the palette if the file has one.
+    If the file has a palette, they are indices of the palette. Otherwise, they are grey levels.
     """
 
     known: int
@@ -78,24 +79,29 @@ def read_mask(
     """Read a mask, and scale it by taking the nearest pixel.
 
     A pixel belongs to the hole if its value is nearer to the value of the hole than to the value of known pixels. If
-    `values` is None, this means that levels from 128 on are the hole. Some pixels may have a value between the two, as
-    at a soft edge. In two cases, this is not allowed, and every pixel must have one of the two values: if the values
-    are indices of a palette, and if the given values differ by less than `APART`.
+    `values` is None, levels of 128 or more are therefore the hole.
+
+    The pixels must have two distinct levels. These are `values`. If `values` is None, they are the median of the hole
+    and the median of known pixels, which must differ by `APART` or more. At most 10 % of the pixels (`MOST_BETWEEN`)
+    may be far from both levels, as at a soft edge. If `values` are given, these pixels must lie between the two levels.
+    Every pixel must have exactly one of the two levels if the levels are indices of a palette, or if the given values
+    differ by less than `APART`.
 
     Args:
         path: path of the mask's file. Colours are converted to grey, and of 16-bit values the upper 8 bits are used.
         resolution: side of the result in pixels.
         like: width and height in pixels of the image to which the mask belongs, after the image is turned upright.
-        values: values of known pixels and of the hole. In a file with a palette, they are compared with the indices.
-            None if black is known and white is the hole; the colours of a palette are then used.
+        values: values of known pixels and of the hole. In a file with a palette, they are indices of the palette. If it
+            is None, black is known and white is the hole, and the colours of a palette are converted to grey.
 
     Returns:
-        The mask as uint8 of shape (resolution, resolution), 1 = hole; and the number of its pixels that had neither
-            of the two values.
+        The mask as uint8 of shape (resolution, resolution), 1 = hole; and the number of pixels of the scaled mask that
+            had neither of the two values in the file.
 
     Raises:
-        BadInputError: the file is missing or broken, has transparent pixels or another size than its image, its
-            values are not two distinct levels, or it has no hole or no known pixel, before or after scaling.
+        BadInputError: the file is missing or broken, has transparent pixels, or does not have the size `like`; or the
+            pixels do not have two distinct levels; or the mask has no hole or no known pixel, before or after
+            scaling.
     """
     picture = _opened(path)
     indices = values is not None and picture.mode == "P"
@@ -142,7 +148,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 def _levels(picture: Image.Image, *, indices: bool) -> Pixels:
-    """Return a mask's grey levels, or the indices of its palette if `indices` is true, as uint8 of shape (H, W)."""
+    """Return the grey levels of a mask, or its palette indices if `indices` is True, as uint8 of shape (H, W)."""
     if indices:
         return np.array(picture)
     if picture.mode not in ("1", "L"):
@@ -191,7 +197,7 @@ def _refuse_unclear(path: Path, levels: Pixels, values: MaskValues, *, given: bo
 
 
 def _listed_values(levels: Pixels) -> str:
-    """Return a text for a message that lists the values in a mask, or the six most frequent ones if there are more."""
+    """Return a text for a message that lists the values in a mask. At most the six most frequent values are listed."""
     values, counts = np.unique(levels, return_counts=True)
     shown = sorted(values[np.argsort(-counts, kind="stable")[:SHOWN]].tolist())
     if len(values) == 1:

@@ -1,6 +1,6 @@
-"""The adapters for the ImageNet validation set, and for the part of it that the paper's Table 2 uses.
+"""The adapters for the ImageNet validation set, and for the archive of pictures that the paper's Table 2 uses.
 
-The paper's authors took 3 pictures of each of 1,000 classes but report results for 2,968 pictures. LaMa's mask
+The paper's authors took 3 pictures from each of 1,000 classes but report results for 2,968 pictures. LaMa's mask
 generator silently leaves out a picture if all five of its masks are too large, which happens to about 1 % of the
 pictures. We think that this explains the 32 missing pictures, but the authors do not say so. The authors offer the
 2,968 pictures with their masks as an archive (buxiangzhiren/Asymmetric_VQGAN, README).
@@ -27,7 +27,7 @@ __all__ = ["AuthorsArchive", "ImageNetValidation"]
 SUFFIXES = {".jpeg", ".jpg", ".png"}
 CLASSES, PER_CLASS = 1000, 3
 PARTS = ("train", "val", "test")
-"""Names of folders that hold a part of ImageNet, and are therefore no synset folders."""
+"""Names of the folders of ImageNet's training, validation and test sets. They are not synset folders."""
 PUBLISHED_PAIRS = 2968
 MASK_ENDING = "_mask"
 
@@ -36,17 +36,18 @@ MASK_ENDING = "_mask"
 class ImageNetValidation(Pictures):
     """A random selection of pictures from each class of the validation set.
 
-    The pictures may lie in one folder for each class (synset), or all in one folder with a ground truth file. Both
-    layouts give the same selection and the same ids.
+    There may be one folder of pictures for each class (synset), or one folder of all pictures and a ground truth file.
+    The selection and the ids are the same for both layouts.
 
     Attributes:
-        root: folder that contains the synset folders, such as `ILSVRC2012/val`. If `ground_truth` is set, the folder
-            that contains the pictures themselves.
-        per_class: number of pictures to select from each class. A class with fewer pictures gives all of them.
+        root: folder that contains the synset folders, such as `ILSVRC2012/val`. If `ground_truth` is set, it is the
+            folder that contains the pictures themselves.
+        per_class: number of pictures to select from each class. If a class has fewer pictures, all of them are
+            selected.
         seed: seed of the selection.
-        ground_truth: the devkit's file `ILSVRC2012_validation_ground_truth.txt`. Its line n has the class of the
-            picture `ILSVRC2012_val_` with the number n in 8 digits. A relative path starts at the root. None if the
-            pictures lie in synset folders.
+        ground_truth: the devkit's file `ILSVRC2012_validation_ground_truth.txt`. The first line of the file is the
+            class of the picture `ILSVRC2012_val_00000001`, and so on. A relative path starts at the root. None if the
+            pictures are in synset folders.
     """
 
     root: str | Path
@@ -63,9 +64,9 @@ class ImageNetValidation(Pictures):
 
     @property
     def subset(self) -> Literal["reconstructed", "custom"]:
-        """`reconstructed` for 3 pictures of each of 1,000 classes, and `custom` otherwise.
+        """`reconstructed` if 3 pictures from each of 1,000 classes are selected, and `custom` otherwise.
 
-        The paper's authors took the same number of each class, but which pictures they took is not known.
+        The paper's authors also took 3 pictures from each class, but their choice of pictures is not known.
         """
         counts = [len(chosen) for chosen in self._chosen]
         return "reconstructed" if counts == [PER_CLASS] * CLASSES else "custom"
@@ -89,9 +90,9 @@ class ImageNetValidation(Pictures):
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Paths below the root that are no pictures of a class, each with the reason.
+        """Paths below the root of all files and folders that are not a picture of a class, each with the reason.
 
-        Pictures that were merely not selected are not listed.
+        Pictures of a class that were not selected are not included.
         """
         _ = self._chosen
         return self._walk.left_out
@@ -132,7 +133,10 @@ def _folders(found: Walk) -> list[list[Path]]:
 
 
 def _below(root: Path) -> str:
-    """Return the part of an error message that counts the subfolders of each folder in `root`. It may be empty."""
+    """Return a text for an error message that counts the subfolders of each folder in `root`.
+
+    If no folder in `root` has a subfolder, the text is empty.
+    """
     counts = {folder: len(_folders_in(folder)) for folder in _folders_in(root)}
     shown = [f"{folder} has {count:,} folders" for folder, count in counts.items() if count]
     return f"{few(shown)}; if one of these has the subfolders of the classes, set dataset.root to it; " if shown else ""
@@ -169,7 +173,7 @@ def _flat(walked: Walk, ground_truth: Path) -> list[list[Path]]:
 
 @dataclass(frozen=True)
 class AuthorsArchive(Pictures):
-    """The pictures and masks of the archive that the paper's authors offer, after it is unpacked.
+    """The pictures and masks of the unpacked archive that the paper's authors offer.
 
     Attributes:
         root: folder that contains pairs of files, `NAME.png` and `NAME_mask.png`.

@@ -1,9 +1,9 @@
 """The training pictures of ImageNet, with random crops and masks.
 
 Crops and masks are drawn by the rules of the released code (buxiangzhiren/Asymmetric_VQGAN at 406c5cd,
-ldm/data/imagenet.py). One thing differs: in the released code, all worker processes draw the same random values. Here
-the seed of an item depends on the epoch and on the picture. So a position of the training run always gives the same
-item, with any number of workers and processes and after any interruption.
+ldm/data/imagenet.py). One thing differs: in the released code, all worker processes draw the same random values. Here,
+the seed of an item depends on the epoch and on the picture. Therefore the item at a position of the training run does
+not depend on the number of workers and processes or on interruptions.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class ImageNetTrain(Dataset[TrainingItem]):
     come again in a new random order.
 
     Raises:
-        BadInputError: the root or the file `listing` is missing or gives no picture, or a number is negative.
+        BadInputError: the root or the file `listing` is missing; or no picture is found; or a listed picture is
+            missing; or `without_last` or `only_last` is negative.
+        ValueError: no family of masks has the name `masks`.
     """
 
     root: str | Path
@@ -122,7 +124,7 @@ class ImageNetTrain(Dataset[TrainingItem]):
         """Return the item at a position of the training run.
 
         Args:
-            position: number of the item, counted from the beginning of the run through all epochs, from 0 on.
+            position: number of the item, counted from 0 at the beginning of the run through all epochs.
 
         Raises:
             BadInputError: the item's picture is broken; the message names the file.

@@ -1,10 +1,12 @@
-"""Makes items from the files of a data set: a square image, its mask, and a caption or an exemplar if there is one.
+"""Makes items from the files of a data set. An item is a square image with a mask.
 
-If masks are drawn, an item is made by LaMa's rule. If masks are given as files, or if the whole image is to be
-generated, the picture is only made square and scaled.
+An item also has a caption or an exemplar if the data set contains one for the picture. If masks are drawn, an item is
+made by LaMa's rule. If masks are given as files, or if the whole image is to be generated, the picture is only made
+square and scaled.
 
-LaMa's rule is the one in LaMa's `bin/gen_mask_dataset.py` (786f593). It scales the picture by bicubic resampling until
-its shorter side has the resolution, draws masks for the whole picture, and cuts out a square that touches the hole.
+LaMa's rule is defined by LaMa's `bin/gen_mask_dataset.py` (786f593). The picture is scaled by bicubic resampling until
+its shorter side has the resolution. Then masks are drawn for the whole picture, and a square that touches the hole is
+cut out.
 """
 
 from __future__ import annotations
@@ -81,8 +83,8 @@ class Picture:
 class Pictures(ABC):
     """Base class of the adapters of data sets. An adapter yields pictures, and says how items are made from them.
 
-    An adapter may also be a class that does not inherit from this one. It then gets the defaults of this class for the
-    properties that it lacks.
+    An adapter may also be an object of a class that does not inherit from this one. The defaults of this class are then
+    used for the properties that the object lacks.
     """
 
     @property
@@ -117,7 +119,7 @@ class Pictures(ABC):
 
     @property
     def left_out(self) -> Mapping[str, str]:
-        """Paths of files and folders that give no picture, each with the reason. Empty by default."""
+        """Paths of files and folders that are not used as a picture, each with the reason. Empty by default."""
         return {}
 
     @abstractmethod
@@ -141,7 +143,7 @@ class Item:
     exemplar: Pixels | None = None
     """Picture of the content to paint into the hole, as uint8 RGB of shape (H, W, 3) for any H and W."""
     pictured: bool = True
-    """True if `image` is the true picture of the item; False if there is none, and all pixels of `image` are grey."""
+    """True if `image` is the true picture of the item; False if the item has no picture and `image` is only grey."""
 
     def __post_init__(self) -> None:
         if self.image.shape != (*self.mask.shape, 3):
@@ -175,7 +177,7 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
         The item, or None if all five masks cover too much of the image. LaMa leaves such a picture out.
 
     Raises:
-        BadInputError: the picture or the exemplar is missing or broken.
+        BadInputError: the item has no picture, or the file of the picture or of the exemplar is missing or broken.
     """
     if picture.path is None:
         raise BadInputError(f"item {picture.id}: expected a picture in which a mask can be drawn, found none")
@@ -192,7 +194,7 @@ def inpainting_item(picture: Picture, *, resolution: int, masks: MaskPreset, see
 def square_image(path: Path, *, resolution: int, fit: str) -> Pixels:
     """Read a picture, make it square, and return it as uint8 RGB of shape (resolution, resolution, 3).
 
-    It is scaled by bicubic resampling. A picture that has the right size already is not changed.
+    The picture is scaled by bicubic resampling. A picture that already has the right size is not changed.
 
     Args:
         path: path of the picture.
@@ -213,12 +215,14 @@ def item_of_files(picture: Picture, *, resolution: int, fit: str) -> tuple[Item,
     """Make an item whose mask is given as a file, or whose whole image is to be generated.
 
     Args:
-        picture: files and texts of the item. If its `mask` is None, the mask of the item is all ones.
+        picture: files and texts of the item. If its `mask` is None, the mask of the item is all ones. If its `path` is
+            None, the image of the item is grey.
         resolution: side of the item in pixels.
         fit: way to make the picture square, `squash` or `crop`; see `square_image`.
 
     Returns:
-        The item, and the number of pixels of its mask that had neither of the mask's two values, such as grey ones.
+        The item, and the number of pixels of its mask that had neither of the mask's two values in the file, such as
+            grey pixels.
 
     Raises:
         BadInputError: a file is missing or broken, or `read_mask` refuses the mask.
@@ -244,7 +248,7 @@ def _exemplar(path: Path | None) -> Pixels | None:
 
 
 def _covering(rgb: Image.Image, resolution: int) -> Image.Image:
-    """Scale a picture by bicubic resampling, so that its shorter side has `resolution` pixels; keep its proportions."""
+    """Scale a picture by bicubic resampling, so that its shorter side has `resolution` pixels. Keep the proportions."""
     factor = resolution / min(rgb.size)
     width, height = (max(resolution, round(side * factor)) for side in rgb.size)
     return rgb.resize((width, height), Image.Resampling.BICUBIC)

@@ -1,6 +1,6 @@
-"""The adapter for COCO's captions in Karpathy's split. Each caption gives one item.
+"""The adapter for COCO's captions in Karpathy's split. One item is made for each caption.
 
-An image with five captions gives five items, but it counts only once among the true images for Fréchet distances. The
+Five items are made for an image with five captions, but the image counts only once for Fréchet distances. The
 captions are in the file `dataset_coco.json` of caption_datasets.zip (cs.stanford.edu/people/karpathy/deepimagesent).
 The paper mentions 5,000 validation images with about 5 captions each, and 25,000 prompts. We use the first five
 captions of each image.
@@ -55,7 +55,7 @@ class _Annotations(TypedDict):
 class _Captioned:
     """An image of the split, with its captions.
 
-    The key of a caption is its index in the file's list of captions for this image.
+    The key of a caption in `captions` is the index of the caption in the file's list for this image.
     """
 
     cocoid: int
@@ -71,8 +71,8 @@ class KarpathyCOCO(Pictures):
         root: folder that contains `val2014`.
         annotations: path of `dataset_coco.json`. A relative path starts at the root.
         split: name of the split to use, as the file calls it.
-        captions: largest number of captions to use for each image. Empty captions are skipped, and the first of the
-            remaining ones are used.
+        captions: largest number of captions to use for each image. Empty captions are skipped, and the first ones of
+            the remaining captions are used.
         fit: way to make a picture square: `squash` scales both sides to the resolution, and `crop` scales the shorter
             side and cuts out the centre.
     """
@@ -93,7 +93,7 @@ class KarpathyCOCO(Pictures):
 
     @property
     def subset(self) -> Literal["published", "custom"]:
-        """`published` for 5,000 images of the split `val`, each with five captions, as in the paper; else `custom`."""
+        """`published` for 5,000 images of the split `val` with five captions each, as in the paper; else `custom`."""
         total = sum(len(image.captions) for image in self._images)
         return "published" if (self.split, self.captions, len(self._images), total) == PUBLISHED else "custom"
 
@@ -123,7 +123,7 @@ class KarpathyCOCO(Pictures):
 
     @cached_property
     def _images(self) -> list[_Captioned]:
-        """Images of the split that have at least one caption to use, each with only the captions to use."""
+        """Images of the split that have at least one nonempty caption, each with the captions that are used."""
         root, listed_in = existing_folder(self.root, "a folder that contains the folder val2014"), self._annotations
         splits, entries = _read(listed_in, self.split)
         split_images = [_captioned(entry, root, listed_in) for entry in entries]
@@ -167,7 +167,7 @@ def _read(path: Path, split: str) -> tuple[list[str], list[_Image]]:
 
 @lru_cache(maxsize=2)
 def _parsed(path: Path, state: tuple[int, int, int], split: str) -> tuple[list[str], list[_Image]]:
-    """Return what `_read` returns, and keep it in memory, because reading the file of 158 MB again takes long.
+    """Return the result of `_read`, and keep it in memory, because it takes long to read the file of 158 MB again.
 
     Args:
         path: path of the file.

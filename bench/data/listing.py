@@ -53,7 +53,7 @@ def existing_folder(root: str | Path, expected: str, key: str = "dataset.root") 
         key: setting that names the folder, for the error message.
 
     Raises:
-        BadInputError: there is no folder.
+        BadInputError: no folder exists at the path.
     """
     if not Path(root).is_dir():
         found = "something that is not a folder" if lexists(root) else "nothing"
@@ -70,11 +70,11 @@ def names_sha256(names: Iterable[str]) -> str:
 
 
 def inside(root: Path, name: str, *, listed_in: Path) -> Path:
-    """Return the path of a listed file, and require that it is inside a folder.
+    """Return the path of a listed file, and require that this path is inside the folder `root`.
 
     Args:
         root: the folder.
-        name: path of the file relative to the folder, as the list names it.
+        name: path of the file relative to the folder, as the list states it.
         listed_in: path of the list, for the error message.
 
     Raises:
@@ -86,14 +86,19 @@ def inside(root: Path, name: str, *, listed_in: Path) -> Path:
 
 
 def refuse_repeated(names: Iterable[str], *, listed_in: Path) -> None:
-    """Raise BadInputError if a name is listed twice."""
+    """Raise BadInputError if a name is listed more than once.
+
+    Args:
+        names: the listed names.
+        listed_in: path of the list, for the message.
+    """
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise BadInputError(f"{listed_in}: expected each name once, found {len(repeated)} repeated: {few(repeated)}")
 
 
 def refuse_missing(root: Path, paths: Sequence[Path], *, listed_in: Path) -> None:
-    """Raise BadInputError if files are missing. The message has their number and the first five of them.
+    """Raise BadInputError if files are missing. The message states their number and names the first five of them.
 
     Args:
         root: folder of the files.
@@ -112,10 +117,10 @@ def source_notes(root: Path) -> dict[str, str]:
     """Read from which source each picture of a data set was made.
 
     Miniature data sets, and the folder `truth` of an export, contain a file `sources.jsonl` or `scenes.jsonl` with the
-    sources. If there is neither of these files, as in a real data set, the result is empty.
+    sources. Other data sets contain no such file, and the result is then empty.
 
     Args:
-        root: folder in which one of these files may be.
+        root: folder that may contain one of these files.
 
     Returns:
         The source of each picture. The key is the picture's path relative to the root.
@@ -149,7 +154,8 @@ def read_lines(path: Path, key: str, expected: str) -> list[str]:
         expected: description of the file, for error messages.
 
     Raises:
-        BadInputError: the file is missing, is not a regular file, or is not text in one of these encodings.
+        BadInputError: the file is missing, cannot be read, is not a regular file, is larger than `LARGEST_TEXT`, or is
+            not text in one of these encodings.
     """
     try:
         text = read_text(path)
@@ -166,7 +172,7 @@ def _lines(text: str) -> list[str]:
 
 
 def read_text(path: Path) -> str:
-    """Return the content of a text file, which is UTF-8, or UTF-16 with a byte order mark.
+    """Return the content of a text file. The file may be UTF-8, or UTF-16 with a byte order mark.
 
     Raises:
         OSError: the file cannot be read.
