@@ -23,6 +23,7 @@ from bench.config.schema import (
     RehearsalSpec,
     Row,
     TableSpec,
+    VaeSpec,
 )
 from bench.errors import BadInputError
 
@@ -30,10 +31,12 @@ __all__ = [
     "ArchitectureConfig",
     "CollectingConfig",
     "CollectionConfig",
+    "LeaderboardConfig",
     "MeasuringConfig",
     "RegressionConfig",
     "RehearsalConfig",
     "RunConfig",
+    "ScoringConfig",
     "SeedsConfig",
     "TableConfig",
     "TrainDecoderConfig",
@@ -88,14 +91,12 @@ class RunConfig:
 
 
 @dataclass(kw_only=True)
-class MeasuringConfig(RunConfig):
-    """Configuration of an experiment that measures the rows of a table. An example is the sensitivity study."""
+class ScoringConfig(RunConfig):
+    """Configuration of an experiment that scores items, in the same way for every row."""
 
     dataset: Dataset
-    generator: dict[str, Any]
     metrics: Metrics
     table: TableSpec
-    rows: dict[str, Row]
     controls: list[str]
     limit: int | None
     fresh: bool
@@ -106,6 +107,14 @@ class MeasuringConfig(RunConfig):
     save_images: bool
     keep_features: bool
     features_dtype: str
+
+
+@dataclass(kw_only=True)
+class MeasuringConfig(ScoringConfig):
+    """Configuration of an experiment that samples and scores the rows of a table, such as the sensitivity study."""
+
+    generator: dict[str, Any]
+    rows: dict[str, Row]
     training: dict[str, Any] | None
 
 
@@ -113,6 +122,14 @@ class MeasuringConfig(RunConfig):
 class TableConfig(MeasuringConfig):
     """Configuration of an experiment that measures one of the paper's tables."""
 
+    costs: bool
+
+
+@dataclass(kw_only=True)
+class LeaderboardConfig(ScoringConfig):
+    """Configuration of the experiment that compares autoencoders and decoders of several latent spaces."""
+
+    vaes: dict[str, VaeSpec]
     costs: bool
 
 

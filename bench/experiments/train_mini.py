@@ -205,7 +205,8 @@ def pack(
         study = SeedStudy() if added_to is None else SeedStudy.read(partial)
         if card["bytes"] > MOST_BYTES:
             raise RuntimeError(
-                f"{partial}: expected at most {MOST_BYTES / 1e6:.0f} MB of weights, found {card['bytes'] / 1e6:.2f} MB"
+                f"{out / PACKED}: expected at most {MOST_BYTES / 1e6:.0f} MB of weights in all packed models together, "
+                f"found {card['bytes'] / 1e6:.2f} MB"
             )
         write_json(partial / CARD, card)
         write_atomically(partial / CARD_TEXT, card_text(card, study))

@@ -96,7 +96,7 @@ def write_baseline(path: Path, new: Side) -> None:
     """
     if new.problems:
         found = "\n".join(f"  {problem.what}" for problem in new.problems)
-        raise BadInputError(f"{path}: expected complete runs, so the baseline is not changed; found\n{found}")
+        raise BadInputError(f"{path}: expected runs without problems, so the baseline is not changed; found\n{found}")
     existing = read_baseline(path).tables if new.alone and path.exists() else {}
     tables = {**existing, **new.tables}
     content = {

@@ -169,9 +169,10 @@ def _comparison_as_json(found: Comparison) -> dict[str, Any]:
 
 
 def _grids(outcome: Outcome) -> Iterator[tuple[str, Grid]]:
-    """Yield the name of each experiment with a grid of its worse, undecided and improved numbers, in this order.
+    """Yield the name of each experiment, with a grid of some of its numbers.
 
-    An experiment whose numbers all pass is left out.
+    The grid has first the numbers that are worse, then those that are undecided, and then those that are improved. An
+    experiment without such numbers is left out.
     """
     shown = [found for verdict in SHOWN for found in outcome.of(verdict)]
     for experiment in dict.fromkeys(found.experiment for found in outcome.comparisons):

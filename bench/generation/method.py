@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from bench.data.prepared import Items
@@ -146,6 +146,14 @@ class Method:
     """
     of: Method | None = None
     """The method whose images this method changes; None if this method makes its images itself."""
+
+    @property
+    def network(self) -> nn.Module | None:
+        """The network that makes the images, whose parameters and operations are counted as the costs of the row.
+
+        None if the method itself is a module, or if no network makes the images.
+        """
+        return None
 
     @property
     def content(self) -> str | None:

@@ -65,9 +65,14 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
     stamps = {metric: entry["protocol"] for metric, entry in entries if entry["value"] is not None}
     known = {key: Protocol.of(settings) for key, settings in results.get("protocols", {}).items()}
     for metric, stamp in stamps.items():
-        if stamp is None or stamp not in known:
+        if stamp is None:
             raise BadInputError(
-                f"{path}: expected the protocol of {metric} under the key protocols, found {stamp or 'none'}"
+                f"{path}: expected the hash of a protocol with each value of {metric}, found a value without one"
+            )
+        if stamp not in known:
+            raise BadInputError(
+                f"{path}: expected that the key protocols contains every protocol to which a number refers, found no "
+                f"protocol with the hash {stamp[:12]}…, to which {metric} refers"
             )
         if known[stamp].hash != stamp:
             raise BadInputError(

@@ -1,11 +1,13 @@
-"""The command `python -m bench.gather DIR`, which makes one table of several runs, and a figure if costs are known.
+"""The command `python -m bench.gather DIR`, which makes one table of several runs.
+
+It also draws a figure of quality against cost if the costs are known and all runs have the same items.
 
 DIR contains one folder for each job, with a file `job.json`. A job that failed has one line in the table, which
 contains the reason instead of numbers. A job whose numbers cannot be compared also has one line with the reason.
 
-The numbers of a job cannot be compared if they have no stamps, or if their stamps differ from the stamps of the first
-job. Different stamps are accepted if the sweep changes a key that chooses items or protocols. If the jobs have
-different items, each line of the table also has the first digits of the manifest's hash.
+The numbers of a measured table cannot be compared if they have no stamps, or if their stamps differ from the stamps of
+the first job. Different stamps are accepted if the sweep changes a key that chooses items or protocols. If the jobs
+have different items, each line of the table also has the first digits of the manifest's hash.
 """
 
 from __future__ import annotations

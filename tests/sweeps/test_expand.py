@@ -141,7 +141,7 @@ def without_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (lambda out: row(out, 1, manifest="b" * 64), "manifest: expected aaaaaaaaaaaa, found bbbbbbbbbbbb"),
         (lambda out: row(out, 1, splits=5), "protocol of lpips: splits: expected 10, found 5"),
-        (without("protocols"), "expected the protocol of lpips under the key protocols, found"),
+        (without("protocols"), "to which lpips refers"),
         (without("manifest"), "expected the hash of the list of measured items (manifest), found none"),
         (without("rows"), "expected the key rows, found none"),
         (tampered, "as the hash of the protocol of lpips, found another"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -254,6 +254,11 @@ class OwnDecoder(Autoencoder):
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
         return LatentSpace("", network.config.latent_channels, 2 ** (len(network.config.channels) - 1))
+
+    def drop_encoder(self) -> Self:
+        self.of.drop_encoder()
+        self.of.network.decoder = None
+        return self
 
     def encoded(self, image: Tensor) -> Tensor:
         return self.of.encoded(image)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,9 @@ from bench.errors import BadInputError
 from bench.models.autoencoders.space import LatentSpace
 
 __all__ = ["Autoencoder", "Latents", "padded"]
+
+ENCODING = ("encoder", "quant_conv")
+"""Names of the modules of diffusers' autoencoders that only the encoder needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +118,16 @@ class Autoencoder(nn.Module, ABC):
         if self.stochastic and len(seeds) != len(z.values):
             raise BadInputError(f"seeds: expected one for each of {len(z.values)} items, found {len(seeds)}")
         return self.decoded(z.values, image, mask, seeds)
+
+    def drop_encoder(self) -> Self:
+        """Remove the networks that only `encode` uses, to save memory, and return this autoencoder.
+
+        Afterwards, `parameters()` are those of the decoder, and `encode` must not be called.
+        """
+        for name in ENCODING:
+            if getattr(self.network, name, None) is not None:
+                setattr(self.network, name, None)
+        return self
 
     @abstractmethod
     def encoded(self, image: Tensor) -> Tensor:

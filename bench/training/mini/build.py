@@ -180,7 +180,7 @@ class Part(ABC):
 
         Args:
             name: name of the model.
-            settings: hash of the settings; only checkpoints with an equal hash are resumed.
+            settings: hash of the settings. If there is a checkpoint, it must have an equal hash.
             workshop: seed, data and device of the training.
             folder: folder in which the finished model is written.
         """
