@@ -42,6 +42,16 @@ class EncodingGenerator(Generator):
         pictures = padded(float_images(moved(image, self.device)), self.autoencoder.divisor)
         return self.autoencoder.encode(pictures).values
 
+    def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int]:
+        """Return channels, height and width of one item's latents. All items must have images of equal size."""
+        space, (height, width) = self.autoencoder.space, items[0].mask.shape
+        tall, wide = self._whole(height, width)
+        return space.channels, tall // space.factor, wide // space.factor
+
+    def _whole(self, *sides: int) -> list[int]:
+        """Return sides after the extension to multiples of the divisor."""
+        return [side + -side % self.autoencoder.divisor for side in sides]
+
     def decodable(self, latents: Tensor) -> Tensor:
         """Return the latents on the generator's device, otherwise unchanged."""
         return moved(latents, self.device)

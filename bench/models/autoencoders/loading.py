@@ -23,7 +23,9 @@ from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 from bench.runtime.text import few
 
-__all__ = ["load_autoencoder"]
+__all__ = ["load_autoencoder", "takes_mask"]
+
+ASYMMETRIC = "AsymmetricAutoencoderKL"
 
 
 def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> Autoencoder:
@@ -50,7 +52,10 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     kind = str(network_settings(path).get("_class_name"))
     if kind == OWN:
         if encoder is None:
-            raise BadInputError(f"{path}: encoder: expected the folder of an autoencoder, because {OWN} has no encoder")
+            raise BadInputError(
+                f"{path}: this folder contains only a decoder; expected the argument encoder, which names the folder of "
+                "the autoencoder whose latents it decodes, found none"
+            )
         decoder = load_decoder(path)
         _require_finite(decoder.state_dict(), path)
         return OwnDecoder(decoder, load_autoencoder(encoder, space=space))
@@ -62,6 +67,18 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     if encoder is not None:
         raise BadInputError(f"{path}: encoder: expected none, because {kind} has an encoder, found {encoder}")
     return _of_diffusers(path, kind, space)
+
+
+def takes_mask(path: str | Path) -> bool:
+    """Return True if the decoder in a folder uses the true image and the mask. Weights are not read.
+
+    The result is False if the folder has no `config.json`, or one that names no known class.
+    """
+    if not (Path(path) / "config.json").is_file():
+        return False
+    settings = network_settings(Path(path))
+    kind = settings.get("_class_name")
+    return kind == ASYMMETRIC or (kind == OWN and bool(settings.get("conditioned")))
 
 
 def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
