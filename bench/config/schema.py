@@ -203,7 +203,7 @@ class FigureSpec:
 @dataclass
 class TableSpec:
     number: int = MISSING
-    """Number that the table has in the paper."""
+    """Number that the table has in the paper; 0 for a table that the paper does not have."""
     title: str = MISSING
     columns: list[str] = MISSING
     """Names of the metrics that are the columns of the main table, in the order of the paper."""

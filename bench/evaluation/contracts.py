@@ -217,8 +217,8 @@ def check_measure(
             shape = "one value" if dimensions == 1 else "one row of features"
             known = ", ".join(f"{name} ({'values' if axes == 1 else 'features'})" for name, axes in columns.items())
             raise BadInputError(
-                f"{key}: expected that the method keep() returns an array {array} that has {shape} for each item, found "
-                f"{known or 'no array'}"
+                f"{key}: expected that the method keep() returns an array {array} that has {shape} for each item, "
+                f"found {known or 'no array'}"
             )
 
 

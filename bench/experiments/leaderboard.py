@@ -32,13 +32,20 @@ from bench.reporting.index import Entry, Index, index_page
 from bench.reporting.page import first_line
 from bench.results.out_folder import open_out, writing_into
 from bench.results.run_folder import REPORT, RUN, Results
-from bench.results.stamps import read_stamps, unlike
+from bench.results.stamps import RESULTS, read_stamps, unlike
 from bench.results.write import run_facts, write_run
 from bench.runtime.files import read_if_there, write_atomically, write_json
 from bench.runtime.text import csv_text, one_line
 from bench.sweeps.jobs import Job, run_job
 from bench.tables.grid import markdown, print_grid, terminal
 from bench.tables.leaderboard import COSTS, LatentSizes, LeaderboardRow, leaderboard_frame, leaderboard_grids
+from bench.tables.published_decoders import (
+    MeasuredValue,
+    ReproductionVerdict,
+    judge_published,
+    published_grid,
+    published_values,
+)
 
 __all__ = ["Leaderboard"]
 
@@ -151,10 +158,10 @@ class Leaderboard:
         table = replace(
             config.table,
             title=f"Decoders of the latent space {space.name}. {config.table.title}",
-            reference=(exact or [None])[0],
+            reference=exact[0] if exact else None,
         )
         generator = {"_target_": ENCODING, "autoencoder": self._autoencoder(config.vaes[space.encoder])}
-        changed = {
+        changed: dict[str, Any] = {
             "name": f"{config.name}_{space.name}",
             "out": None if out is None else str(out / space.name),
             "generator": generator,
@@ -256,10 +263,20 @@ class Leaderboard:
         metrics = [metric for metric in config.table.columns if metric in table]
         grids = list(leaderboard_grids(rows, metrics, config.metrics.name))
         title = f"Decoders of all latent spaces. {config.table.title}, profile {config.profile.name}"
+        verdicts = [verdict for name in results for verdict in self._reproductions(out, name, results[name])]
+        if verdicts:
+            grids.append(published_grid(verdicts))
         notes = [*self._notes(out, results), *(f"{row.label}: {row.reason}" for row in rows if row.reason)]
         write_atomically(out / "leaderboard.csv", csv_text(table))
         write_atomically(out / "leaderboard.md", markdown(title, grids, notes))
-        write_json(out / "leaderboard.json", {"rows": json.loads(table.to_json(orient="records")), "notes": notes})
+        write_json(
+            out / "leaderboard.json",
+            {
+                "rows": json.loads(table.to_json(orient="records")),
+                "published": [asdict(verdict) for verdict in verdicts],
+                "notes": notes,
+            },
+        )
         costs = {name: COSTS[name].title for name in DRAWN if name in table}
         figure = None
         if metrics and costs:
@@ -305,9 +322,23 @@ class Leaderboard:
             )
         return found
 
+    def _reproductions(self, out: Path, name: str, result: Results) -> list[ReproductionVerdict]:
+        """Compare the rows in full precision and without a mask with the published values of their decoders."""
+        if result.table is None:
+            return []
+        protocol = read_if_there(out / name / RESULTS).get("protocol") or {}
+        measured = {}
+        for _, line in result.table.iterrows():
+            entry = self.spaces[name].rows[str(line["row"])]
+            if entry.precision == EXACT and not (entry.row.method or {})["masked"]:
+                measured[entry.vae] = _estimates(_numbers(line))
+        return list(judge_published(published_values(), measured, protocol.get("fields") or {}))
+
     def _sizes(self, name: str) -> LatentSizes:
         setup = self._setups[name]
-        channels, height, _ = setup.facts["generator"]["latent_shape"]
+        shape = setup.facts["generator"]["latent_shape"]
+        assert shape is not None  # `EncodingGenerator` declares it
+        channels, height, _ = shape
         return LatentSizes(name, channels, round(self.config.profile.resolution / height))
 
     def _entry(self, out: Path, name: str, result: Results) -> Entry:
@@ -337,3 +368,12 @@ def _numbers(line: pandas.Series) -> dict[str, float]:
         for name, value in line.items()
         if isinstance(value, float | int) and not isinstance(value, bool) and not pandas.isna(value)
     }
+
+
+def _estimates(numbers: Mapping[str, float]) -> dict[str, MeasuredValue]:
+    """Return the values with their 95 % intervals, by metric, from the numbers of one line."""
+    found = {}
+    for metric, value in numbers.items():
+        low, high = numbers.get(f"{metric}_ci95_low"), numbers.get(f"{metric}_ci95_high")
+        found[metric] = MeasuredValue(value, None if low is None or high is None else (low, high))
+    return found

@@ -93,9 +93,10 @@ class DecodedByAutoencoder(Method):
         self.dtype: torch.dtype = getattr(torch, precision)
         self.autoencoder = autoencoder.drop_encoder().to(self.dtype)
         self.masked, self.seed = masked, seed
+        self.training = autoencoder.training_note
 
     @property
-    def network(self) -> nn.Module:
+    def counted_network(self) -> nn.Module:
         return self.autoencoder
 
     def to(self, device: torch.device) -> Self:

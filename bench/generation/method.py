@@ -148,7 +148,7 @@ class Method:
     """The method whose images this method changes; None if this method makes its images itself."""
 
     @property
-    def network(self) -> nn.Module | None:
+    def counted_network(self) -> nn.Module | None:
         """The network that makes the images, whose parameters and operations are counted as the costs of the row.
 
         None if the method itself is a module, or if no network makes the images.

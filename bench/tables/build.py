@@ -296,7 +296,8 @@ class TableDesign:
     @property
     def profile_shown(self) -> str:
         """Name of the profile. If overrides change the paper's table, they follow the name in parentheses."""
-        return f"{self.profile}, custom ({', '.join(self.custom)})" if self.custom else self.profile
+        is_changed = self.custom and self.spec.number
+        return f"{self.profile}, custom ({', '.join(self.custom)})" if is_changed else self.profile
 
 
 @dataclass(frozen=True)
@@ -361,7 +362,7 @@ def build_table(
     )
     reference = label_of(rows[spec.reference], spec) if spec.reference and spec.reference in measured else ""
     return Table(
-        spec.number,
+        spec.number or None,
         spec.title,
         design.profile_shown,
         columns,

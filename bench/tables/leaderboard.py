@@ -1,8 +1,8 @@
 """The table across latent spaces: every decoder with the sizes of its latents, its quality and its costs.
 
-The table has one grid for each spatial factor, because a larger factor means a harder task. Within a grid, the rows keep
-the order of the configuration: differences between two latent spaces are not tested, so nothing is ranked and nothing is
-bold. Tests of paired differences are in the table of each space.
+The table has one grid for each spatial factor, because a larger factor means a harder task. Within a grid, the rows
+keep the order of the configuration: differences between two latent spaces are not tested, so nothing is ranked and
+nothing is bold. Tests of paired differences are in the table of each space.
 """
 
 from __future__ import annotations

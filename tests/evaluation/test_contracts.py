@@ -193,8 +193,8 @@ EXPECTED_ARRAY = "array x from keep: expected an array of 2 real values or 2 row
         ({"x": np.full((2, 3), np.nan)}, "array x from keep: expected that the measure returns finite features"),
         ({"x": np.full(2, np.inf)}, "array x from keep: expected finite values, or NaN for an item that cannot be"),
         (np.zeros(2), "expected that keep returns a dictionary of numpy arrays or tensors, found ndarray"),
-        ({"y": np.zeros(2)}, "expected that keep returns the array x with one value for each item, found y (values)"),
-        ({}, "expected that keep returns the array x with one value for each item, found no array"),
+        ({"y": np.zeros(2)}, "returns an array x that has one value for each item, found y (values)"),
+        ({}, "expected that the method keep() returns an array x that has one value for each item, found no array"),
     ],
 )  # fmt: skip
 def test_a_measure_that_breaks_its_promise_is_named(found: Any, said: str) -> None:

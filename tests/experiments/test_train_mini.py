@@ -159,9 +159,7 @@ def test_weights_too_large_for_a_repository_are_not_packed(
 ) -> None:
     out, data = trained
     monkeypatch.setattr("bench.experiments.train_mini.MOST_BYTES", 1000)
-    with pytest.raises(
-        RuntimeError, match=r"expected at most [\d.]+ MB of weights in all packed models together"
-    ):
+    with pytest.raises(RuntimeError, match=r"expected at most [\d.]+ MB of weights in all packed models together"):
         bench.run(short(out, data))
 
 

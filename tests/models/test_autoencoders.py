@@ -156,7 +156,7 @@ def test_an_own_decoder_decodes_the_latents_of_its_encoder(
 @pytest.mark.blackbox
 def test_an_own_decoder_needs_an_encoder_that_fits(folders: dict[str, Path], tmp_path: Path) -> None:
     save_decoder(build_decoder("vanilla", channels=(8, 8), layers=1, groups=4), tmp_path)
-    with pytest.raises(BadInputError, match="encoder: expected the folder of an autoencoder, because Decoder has no"):
+    with pytest.raises(BadInputError, match="expected the argument encoder, which names the folder"):
         load_autoencoder(tmp_path)
     with pytest.raises(BadInputError, match="expected latents with 4 channels and the factor 2, found 16 channels and"):
         load_autoencoder(tmp_path, encoder=folders["kl16"])

@@ -255,6 +255,11 @@ class OwnDecoder(Autoencoder):
     def space_of(cls, network: Any) -> LatentSpace:
         return LatentSpace("", network.config.latent_channels, 2 ** (len(network.config.channels) - 1))
 
+    @property
+    def training_note(self) -> str:
+        note: str = self.network.training_note
+        return note
+
     def drop_encoder(self) -> Self:
         self.of.drop_encoder()
         self.of.network.decoder = None

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from bench.errors import BadInputError
 from bench.models.autoencoders.space import LatentSpace
+from bench.models.checkpoints import TRAINING
 
 __all__ = ["Autoencoder", "Latents", "padded"]
 
@@ -77,6 +78,11 @@ class Autoencoder(nn.Module, ABC):
         Otherwise the value is `any`.
         """
         return "float32" if getattr(getattr(self.network, "config", None), "force_upcast", False) else "any"
+
+    @property
+    def training_note(self) -> str:
+        """Length of the decoder's training in words; empty if `config.json` does not contain it."""
+        return str(self.network.config.get(TRAINING, ""))
 
     @torch.no_grad()
     def encode(self, image: Tensor) -> Latents:

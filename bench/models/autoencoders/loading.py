@@ -53,8 +53,8 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     if kind == OWN:
         if encoder is None:
             raise BadInputError(
-                f"{path}: this folder contains only a decoder; expected the argument encoder, which names the folder of "
-                "the autoencoder whose latents it decodes, found none"
+                f"{path}: this folder contains only a decoder; expected the argument encoder, which names the folder "
+                "of the autoencoder whose latents it decodes, found none"
             )
         decoder = load_decoder(path)
         _require_finite(decoder.state_dict(), path)
