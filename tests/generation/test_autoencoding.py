@@ -44,7 +44,9 @@ def test_encoding_and_decoding_equal_the_autoencoders_own(tmp_path: Path) -> Non
     assert generator.latent_shape(items(16)) == tuple(batch.z.shape[1:])
     vae = load_autoencoder(path)
     expected = vae.decode(vae.encode(batch.image))
-    torch.testing.assert_close(DecodedByAutoencoder(load_autoencoder(path))(batch), expected, rtol=0, atol=1e-6)
+    found = DecodedByAutoencoder(load_autoencoder(path))(batch)
+    # The two pictures have different memory layouts, and convolutions then add in another order.
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.blackbox
