@@ -89,12 +89,13 @@ class Leaderboard:
         """
         self.config, self.overrides = config, list(overrides)
         if not config.vaes:
-            raise BadInputError("vae: expected a list of at least one autoencoder, found none")
+            raise BadInputError("vae: expected a list of at least one autoencoder, found an empty list")
         for name, spec in config.vaes.items():
             unknown = [precision for precision in spec.precisions if precision not in PRECISIONS]
             if unknown or not spec.precisions:
                 raise BadInputError(
-                    f"vaes.{name}.precisions: expected some of {', '.join(PRECISIONS)}, found {unknown or 'none'}"
+                    f"vaes.{name}.precisions: expected some of {', '.join(PRECISIONS)}, found "
+                    f"{unknown or 'an empty list'}"
                 )
 
     @cached_property
@@ -115,7 +116,8 @@ class Leaderboard:
         own = [name for name in names if self.config.vaes[name].encoder is None]
         if not own:
             raise BadInputError(
-                f"vae: expected an autoencoder with an encoder in the space {space}, found only {', '.join(names)}"
+                f"vae: expected at least one autoencoder with an encoder for the space {space}, found only decoders: "
+                f"{', '.join(names)}"
             )
         rows = {key: row for name in names for key, row in self._rows(name).items()}
         return Space(space, own[0], rows)

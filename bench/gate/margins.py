@@ -90,7 +90,7 @@ def margins_of(words: Iterable[str], key: str = "--margin") -> dict[str, Margin]
         if not name:
             raise BadInputError(f"{key} {word}: expected NAME=VALUE, found no name")
         if name in found:
-            raise BadInputError(f"{key} {word}: expected only one margin of {name}, found a second one")
+            raise BadInputError(f"{key} {word}: expected only one margin of {name}, found a second margin")
         found[name] = _margin(value.strip(), f"{key} {word}")
     return found
 
@@ -105,6 +105,6 @@ def _margin(value: str, key: str) -> Margin:
         amount = math.nan
     if not 0 <= amount < math.inf:
         raise BadInputError(
-            f"{key}: expected a number of 0 or more, such as 0.5 or 2%, or {ANY}; found {value or 'none'}"
+            f"{key}: expected a number of 0 or more, such as 0.5 or 2%, or {ANY}; found {value or 'no value'}"
         )
     return Margin(amount / 100) if number != value else Margin(amount, relative=False)

@@ -87,9 +87,11 @@ class DecodedByAutoencoder(Method):
         if precision not in PRECISIONS:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, found {precision}")
         if masked and not autoencoder.conditioned:
-            raise ValueError("masked=true: expected a decoder that takes a mask, found one that takes none")
+            raise ValueError("masked=true: expected a decoder that takes a mask, found a decoder that takes no mask")
         if space and autoencoder.space.name != space:
-            raise ValueError(f"space: expected latents of {autoencoder.space.name}, found those of {space}")
+            raise ValueError(
+                f"space: expected {autoencoder.space.name}, the latent space of the decoder, found {space}"
+            )
         self.dtype: torch.dtype = getattr(torch, precision)
         self.autoencoder = autoencoder.drop_encoder().to(self.dtype)
         self.masked, self.seed = masked, seed

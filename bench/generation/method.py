@@ -111,7 +111,7 @@ class Batch:
             return self.z
         found = self.encoded_known if kind == "encoded_known" else self.encoded
         if found is None:
-            raise ValueError(f"latents={kind}: expected latents of this kind in the batch, found none")
+            raise ValueError(f"latents={kind}: expected latents of this kind in the batch, found no such latents")
         if kind != "spliced":
             return found
         factor = self.mask.shape[-1] // self.z.shape[-1]
@@ -242,7 +242,9 @@ def checked_image(found: object, count: int, like: Tensor | None, maker: str) ->
         kind = str(found.dtype).removeprefix("torch.")
         raise UnfitImageError(f"expected floating-point numbers roughly in [-1, 1] from the {maker}, found {kind}")
     if like is not None and found.device != like.device:
-        raise UnfitImageError(f"expected that the {maker} makes its image on {like.device}, found it on {found.device}")
+        raise UnfitImageError(
+            f"expected that the {maker} makes its image on {like.device}, found an image on {found.device}"
+        )
     return found
 
 

@@ -127,14 +127,14 @@ def _check_channels(path: Path, found: Any, expected: int) -> None:
     if found != expected:
         raise BadInputError(
             f"{KEY}: {path}: expected a UNet with {expected} input channels ({KINDS[expected]}), "
-            f"found one with {found} ({KINDS.get(found, 'another kind of model')})"
+            f"found a UNet with {found} ({KINDS.get(found, 'another model')})"
         )
 
 
 def _config(folder: Path, part: str, file: str = "config.json") -> dict[str, Any]:
     path = folder / part / file
     if not path.is_file():
-        raise BadInputError(f"{KEY}: {folder}: expected a file {part}/{file}, found none")
+        raise BadInputError(f"{KEY}: {folder}: expected the file {part}/{file}, found no such file")
     try:
         return read_json(path)
     except BadInputError as error:
@@ -195,8 +195,8 @@ def _tokenizer(folder: Path | None, encoder: Any) -> Any:
     tokenizer = clip_tokenizer() if folder is None else _tokenizer_in(folder)
     if len(tokenizer) > encoder.vocab_size:
         raise BadInputError(
-            f"{TOKENIZER_KEY}: {folder or 'null, which stands for the vocabulary of CLIP'}: expected the "
-            f"{encoder.vocab_size} tokens of the text encoder or fewer, found {len(tokenizer)}"
+            f"{TOKENIZER_KEY}: {folder or 'null, which stands for the vocabulary of CLIP'}: expected at most "
+            f"{encoder.vocab_size} tokens, as many as the text encoder knows, found {len(tokenizer)} tokens"
         )
     tokenizer.model_max_length = min(tokenizer.model_max_length, encoder.max_position_embeddings)
     return tokenizer
