@@ -392,7 +392,10 @@ class VaeSpec:
     path: str = MISSING
     """Folder that `bench.models.load_autoencoder` reads."""
     encoder: str | None = None
-    """Folder of the autoencoder whose latents it decodes, if it has no encoder of its own; otherwise None."""
+    """Folder of the autoencoder whose latents it decodes, or which it imitates; None if it has an encoder of its own.
+
+    `bench.models.load_autoencoder` says which classes need it.
+    """
     hub: HubFiles | None = None
     """Repository from which its files can be downloaded; None if they are made by this project."""
     licence: str = ""

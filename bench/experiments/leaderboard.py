@@ -17,11 +17,12 @@ from typing import Any
 
 import pandas
 
+from bench.checking.autoencoders import vae_problems
 from bench.checking.estimate import total
 from bench.checking.inspection import Problem, merged
 from bench.config.experiment_configs import LeaderboardConfig, TableConfig
 from bench.config.overrides import command
-from bench.config.schema import PRECISIONS, Row, VaeSpec
+from bench.config.schema import PRECISIONS, Row
 from bench.errors import BadInputError
 from bench.evaluation.finite import rows_without_finite_images
 from bench.evaluation.setup import Setup
@@ -74,8 +75,10 @@ class Space:
 
     name: str
     encoder: str
-    """Name of the autoencoder whose encoder makes the latents: the first one of the space that has an encoder."""
+    """Folder of the autoencoder whose encoder makes the latents. It is that of the first row of the space."""
     rows: Mapping[str, SpaceRow]
+    declared: str
+    """Name of the space in the configuration; empty if the name comes from the weights."""
 
 
 class Leaderboard:
@@ -85,18 +88,11 @@ class Leaderboard:
         """Set the configuration and the overrides of the command line.
 
         Raises:
-            BadInputError: there is no autoencoder, a precision is unknown, or a space has no encoder.
+            BadInputError: there is no autoencoder.
         """
         self.config, self.overrides = config, list(overrides)
         if not config.vaes:
             raise BadInputError("vae: expected a list of at least one autoencoder, found an empty list")
-        for name, spec in config.vaes.items():
-            unknown = [precision for precision in spec.precisions if precision not in PRECISIONS]
-            if unknown or not spec.precisions:
-                raise BadInputError(
-                    f"vaes.{name}.precisions: expected some of {', '.join(PRECISIONS)}, found "
-                    f"{unknown or 'an empty list'}"
-                )
 
     @cached_property
     def spaces(self) -> dict[str, Space]:
@@ -110,17 +106,15 @@ class Leaderboard:
         members: dict[str, list[str]] = {}
         for name, spec in vaes.items():
             members.setdefault(spec.space or paths.get(spec.encoder or "", name), []).append(name)
-        return {space: self._space(space, names) for space, names in members.items()}
-
-    def _space(self, space: str, names: Sequence[str]) -> Space:
-        own = [name for name in names if self.config.vaes[name].encoder is None]
-        if not own:
-            raise BadInputError(
-                f"vae: expected at least one autoencoder with an encoder for the space {space}, found only decoders: "
-                f"{', '.join(names)}"
+        return {
+            space: Space(
+                space,
+                vaes[names[0]].encoder or vaes[names[0]].path,
+                {key: row for name in names for key, row in self._rows(name).items()},
+                vaes[names[0]].space,
             )
-        rows = {key: row for name in names for key, row in self._rows(name).items()}
-        return Space(space, own[0], rows)
+            for space, names in members.items()
+        }
 
     def _rows(self, name: str) -> dict[str, SpaceRow]:
         """Return the rows of one autoencoder: one for each precision, with the mask and without it if it takes one."""
@@ -133,7 +127,7 @@ class Leaderboard:
                 number = "" if precision == EXACT else f"_{precision}"
                 method = {
                     "_target_": DECODED,
-                    "autoencoder": self._autoencoder(spec),
+                    "autoencoder": _autoencoder(spec.path, spec.space, spec.encoder),
                     "masked": mask is True,
                     "precision": precision,
                     "seed": self.config.seed,
@@ -141,10 +135,6 @@ class Leaderboard:
                 label = f"{spec.label}{words}{'' if precision == EXACT else f', {precision}'}"
                 found[f"{name}{use}{number}"] = SpaceRow(name, Row(label=label, method=method), precision)
         return found
-
-    @staticmethod
-    def _autoencoder(spec: VaeSpec) -> dict[str, Any]:
-        return {"_target_": AUTOENCODER, "path": spec.path, "space": spec.space, "encoder": spec.encoder}
 
     def table_config(self, space: Space, rows: Sequence[str], out: Path | None = None) -> TableConfig:
         """Return the configuration of one space's table.
@@ -162,7 +152,7 @@ class Leaderboard:
             title=f"Decoders of the latent space {space.name}. {config.table.title}",
             reference=exact[0] if exact else None,
         )
-        generator = {"_target_": ENCODING, "autoencoder": self._autoencoder(config.vaes[space.encoder])}
+        generator = {"_target_": ENCODING, "autoencoder": _autoencoder(space.encoder, space.declared)}
         changed: dict[str, Any] = {
             "name": f"{config.name}_{space.name}",
             "out": None if out is None else str(out / space.name),
@@ -186,11 +176,9 @@ class Leaderboard:
 
     def missing(self) -> list[Problem]:
         """Return everything that is missing or wrong among the files of any autoencoder, data set or metric."""
-        return merged(
-            problem
-            for space in self.spaces.values()
-            for problem in TableExperiment(self.table_config(space, list(space.rows)), self.overrides).missing()
-        )
+        space = next(iter(self.spaces.values()))
+        shared = Setup(self.table_config(space, self._exact(space)), self.overrides).inspect(("dataset", "metrics"))
+        return merged([*vae_problems(self.config.vaes), *shared.problems])
 
     def run(self) -> Results:
         """Measure the table of every space, and write the table across spaces.
@@ -361,6 +349,10 @@ class Leaderboard:
             if reason is not None:
                 notes.append(f"The numbers of {name} cannot be compared with those of {done[0]}: {reason}")
         return notes
+
+
+def _autoencoder(path: str, space: str, encoder: str | None = None) -> dict[str, Any]:
+    return {"_target_": AUTOENCODER, "path": path, "space": space, "encoder": encoder}
 
 
 def _numbers(line: pandas.Series) -> dict[str, float]:

@@ -87,17 +87,21 @@ def load_decoder(path: str | Path) -> Decoder:
     return decoder.eval()
 
 
-def check_decoder(path: str | Path) -> None:
+def check_decoder(path: str | Path) -> DecoderConfig:
     """Check that `load_decoder` can read the decoder in a file or folder, without reading the weights' values.
 
     Args:
         path: a folder or a single file, as for `load_decoder`.
+
+    Returns:
+        The decoder's sizes.
 
     Raises:
         BadInputError: `load_decoder` would refuse the file or folder. Damaged values are not found.
     """
     stored, decoder, _ = _described(Path(path), read_header)
     stored.fitted(decoder)
+    return decoder.config
 
 
 def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[StoredDecoder, Decoder, dict[str, Any]]:

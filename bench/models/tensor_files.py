@@ -11,18 +11,18 @@ from __future__ import annotations
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.errors import BadInputError
 
-__all__ = ["mismatch", "read_tensors"]
+__all__ = ["mismatch", "read_some_tensors", "read_tensors"]
 
 PICKLED = (".ckpt", ".bin", ".pt", ".pth")
 """Endings of files that `torch.save` writes."""
@@ -133,6 +133,25 @@ def read_tensors(path: Path, *, under: str = "state_dict") -> dict[str, Tensor]:
                 f"{path}: expected dense tensors with values, found another kind of tensor for the name {name}"
             )
     return state
+
+
+def read_some_tensors(path: Path, names: Collection[str]) -> dict[str, Tensor]:
+    """Read those tensors of a file that have one of the given names. From a safetensors file, only these are read.
+
+    Args:
+        path: as for `read_tensors`.
+        names: names of tensors. Names that the file does not have are ignored.
+
+    Raises:
+        BadInputError: as for `read_tensors`.
+    """
+    if path.suffix != ".safetensors" or not path.is_file():
+        return {name: value for name, value in read_tensors(path).items() if name in names}
+    try:
+        with safe_open(path, "pt") as opened:
+            return {name: opened.get_tensor(name) for name in opened.keys() if name in names}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise BadInputError(f"{path}: expected a safetensors file, found a damaged one ({error})") from None
 
 
 def _unpickle(path: Path) -> Any:

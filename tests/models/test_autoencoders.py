@@ -14,7 +14,15 @@ from torch import Tensor
 
 from bench.errors import BadInputError
 from bench.models import build_decoder, save_decoder
-from bench.models.autoencoders import KNOWN, Autoencoder, Latents, LatentSpace, load_autoencoder, padded
+from bench.models.autoencoders import (
+    KNOWN,
+    Autoencoder,
+    Latents,
+    LatentSpace,
+    described_space,
+    load_autoencoder,
+    padded,
+)
 from bench.models.autoencoders.adapters import ADAPTERS
 from tests.models.tiny_autoencoders import SETTINGS, tiny_autoencoder
 
@@ -305,6 +313,42 @@ def test_sharded_and_pickled_weights_are_read(tmp_path: Path) -> None:
     next((tmp_path / "shards").glob("*.safetensors")).unlink()
     with pytest.raises(BadInputError, match="the autoencoder does not load"):
         load_autoencoder(tmp_path / "shards")
+
+
+@pytest.mark.property
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_space_is_described_without_loading_the_autoencoder(folders: dict[str, Path], name: str) -> None:
+    expected = loaded(folders, name).space
+    found = described_space(folders[name], space=SPACES.get(name, ""))
+    assert found.name == ("" if expected.name.startswith("space-") else expected.name)
+    assert {**vars(found), "name": ""} == {**vars(expected), "name": ""}
+
+
+@pytest.mark.blackbox
+def test_the_space_of_pickled_statistics_is_described(folders: dict[str, Path], tmp_path: Path) -> None:
+    tiny_autoencoder("flux2").save_pretrained(tmp_path, safe_serialization=False)
+    assert described_space(tmp_path) == described_space(folders["flux2"])
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize("space", ["", "mine"])
+def test_a_tiny_autoencoder_has_the_space_of_the_autoencoder_that_it_imitates(
+    space: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    kind, settings = SETTINGS["tiny"]
+    blocks = dict.fromkeys(("encoder_block_out_channels", "decoder_block_out_channels"), (8, 8))
+    counts = dict.fromkeys(("num_encoder_blocks", "num_decoder_blocks"), (1, 1))
+    getattr(diffusers, kind)(**{**settings, **blocks, **counts, "latent_channels": 32}).save_pretrained(tmp_path)
+    imitated = load_autoencoder(folders["kl32"], space=space)
+    tiny = load_autoencoder(tmp_path, space=space, encoder=folders["kl32"])
+    assert tiny.space == imitated.space
+    assert described_space(tmp_path, space="mine", encoder=folders["kl32"]).name == "mine"
+    z = imitated.encode(pictures())
+    own = tiny.network.config
+    expected = tiny.network.decode(z.values * 0.5 / own.scaling_factor + own.shift_factor).sample
+    torch.testing.assert_close(tiny.decode(z), expected, rtol=0, atol=1e-6)
+    with pytest.raises(BadInputError, match=r"expected 4 channels and the factor 2 of .*, found 32 channels"):
+        load_autoencoder(tmp_path, space=space, encoder=folders["kl4"])
 
 
 @pytest.mark.blackbox

@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.errors import BadInputError
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import LatentSpace
-from bench.models.decoder import Decoder
+from bench.models.decoder import Decoder, DecoderConfig
 
 __all__ = [
     "ADAPTERS",
@@ -29,6 +29,7 @@ __all__ = [
     "Quantised",
     "Representation",
     "Tiny",
+    "require_latents_of",
 ]
 
 
@@ -159,7 +160,7 @@ class Tiny(OfDiffusers):
 
     The network's latents have the scaling that the diffusion model uses. This class converts them from and to the
     latents of the imitated autoencoder. The network's configuration does not name the space of the latents, so the
-    caller must name it.
+    caller must name it, or give the imitated autoencoder.
     """
 
     imitates = True
@@ -244,12 +245,7 @@ class OwnDecoder(Autoencoder):
         """
         super().__init__(network, of.space)
         self.of, self.conditioned = of, network.config.conditioned
-        own = network.config.latent_channels, 2 ** (len(network.config.channels) - 1)
-        if own != (of.space.channels, of.space.factor):
-            raise BadInputError(
-                f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "
-                f"{of.space.channels} channels and the factor {of.space.factor}"
-            )
+        require_latents_of(network.config, of.space)
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -273,6 +269,24 @@ class OwnDecoder(Autoencoder):
         inputs = z if quantised is None else quantised(z)
         decoded: Tensor = self.network(inputs, image, mask) if self.conditioned else self.network(inputs)
         return decoded
+
+
+def require_latents_of(decoder: DecoderConfig, space: LatentSpace) -> None:
+    """Require that a decoder of this project fits the latents of a space.
+
+    Args:
+        decoder: sizes of the decoder.
+        space: space of the encoder whose latents it gets.
+
+    Raises:
+        BadInputError: the decoder expects another number of channels or another factor than the latents have.
+    """
+    own = decoder.latent_channels, 2 ** (len(decoder.channels) - 1)
+    if own != (space.channels, space.factor):
+        raise BadInputError(
+            f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "
+            f"{space.channels} channels and the factor {space.factor}"
+        )
 
 
 ADAPTERS: Mapping[str, type[Autoencoder]] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.config.opened_files import only_pickled
+from bench.config.opened_files import only_pickled, opened_weights
 from bench.errors import BadInputError
-from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder
+from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder, require_latents_of
 from bench.models.autoencoders.autoencoder import Autoencoder
-from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name
-from bench.models.checkpoints import OWN, load_decoder, network_settings
+from bench.models.autoencoders.space import KNOWN, LatentSpace, alike, known_name
+from bench.models.checkpoints import OWN, check_decoder, load_decoder, network_settings
+from bench.models.tensor_files import read_some_tensors
 from bench.models.weight_headers import read_header
 from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 from bench.runtime.text import few
 
-__all__ = ["load_autoencoder", "takes_mask"]
+__all__ = ["described_space", "load_autoencoder", "takes_mask"]
 
 ASYMMETRIC = "AsymmetricAutoencoderKL"
 
@@ -36,12 +38,13 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     Args:
         path: a folder that diffusers wrote for one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`; or
             a folder that `save_decoder` wrote in the layout `own`.
-        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose encoder is used. None for all
-            other classes, because their folders contain an encoder.
+        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose encoder is used. For an
+            `AutoencoderTiny`, the folder of the autoencoder that it imitates; it is only needed if `space` is not a key
+            of `KNOWN`. None for all other classes, because their folders contain an encoder.
         space: name of the latent space. If the name is a key of `bench.models.autoencoders.space.KNOWN`, the sizes and
             the scaling must fit this known space. If the name is empty, the name of a known space that fits is used. If
             no known space fits, a name is made from the encoder's weights. Any other name is used without a check. An
-            `AutoencoderTiny` needs a key of `KNOWN`.
+            `AutoencoderTiny` needs a key of `KNOWN` or the argument `encoder`.
 
     Raises:
         BadInputError: the folder has no `config.json`, or its class is unknown; weights are missing, do not fit, or
@@ -49,6 +52,55 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
             not fit; or the argument `encoder` is missing or not needed.
     """
     path = Path(path)
+    kind = _kind(path, encoder)
+    of = None if encoder is None else load_autoencoder(encoder, space=space)
+    if kind != OWN:
+        return _of_diffusers(path, kind, space, None if of is None else of.space)
+    decoder = load_decoder(path)
+    _require_finite(decoder.state_dict(), path)
+    assert of is not None
+    return OwnDecoder(decoder, of)
+
+
+def described_space(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> LatentSpace:
+    """Return the latent space of the autoencoder that `load_autoencoder` would load, without loading it.
+
+    Only `config.json` and, if the network has statistics such as those of a batch normalisation, their values are read.
+    For a decoder in the layout `own`, the names and shapes of the weights are read as well.
+
+    Args:
+        path: as for `load_autoencoder`.
+        space: as for `load_autoencoder`.
+        encoder: as for `load_autoencoder`.
+
+    Returns:
+        The space. Its name is empty if `load_autoencoder` would make the name from the encoder's weights.
+
+    Raises:
+        BadInputError: the folder has no `config.json`, or its class is unknown; its settings are invalid; the space is
+            unknown or does not fit; or the argument `encoder` is missing or not needed.
+    """
+    path = Path(path)
+    kind = _kind(path, encoder)
+    of = None if encoder is None else described_space(encoder, space=space)
+    if kind == OWN:
+        assert of is not None
+        require_latents_of(check_decoder(path), of)
+        return of
+    with _named_settings(path):
+        return _space(ADAPTERS[kind], _without_weights(path, kind), space, of, path)
+
+
+def _kind(path: Path, encoder: str | Path | None) -> str:
+    """Return the class that the `config.json` of a folder names.
+
+    Args:
+        path: folder of the autoencoder.
+        encoder: argument `encoder` of `load_autoencoder`.
+
+    Raises:
+        BadInputError: there is no `config.json`, the class is unknown, or `encoder` is missing or not needed.
+    """
     kind = str(network_settings(path).get("_class_name"))
     if kind == OWN:
         if encoder is None:
@@ -56,17 +108,14 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
                 f"{path}: this folder contains only a decoder; expected the argument encoder, which names the folder "
                 "of the autoencoder whose latents it decodes, found none"
             )
-        decoder = load_decoder(path)
-        _require_finite(decoder.state_dict(), path)
-        return OwnDecoder(decoder, load_autoencoder(encoder, space=space))
-    if kind not in ADAPTERS:
+    elif kind not in ADAPTERS:
         raise BadInputError(
             f"{path / 'config.json'}: _class_name: expected one of {', '.join((*ADAPTERS, OWN))}, found {kind}; "
             "docs/autoencoders.md shows how to write an adapter for another class"
         )
-    if encoder is not None:
+    elif encoder is not None and not ADAPTERS[kind].imitates:
         raise BadInputError(f"{path}: encoder: expected none, because {kind} has an encoder, found {encoder}")
-    return _of_diffusers(path, kind, space)
+    return kind
 
 
 def takes_mask(path: str | Path) -> bool:
@@ -81,7 +130,34 @@ def takes_mask(path: str | Path) -> bool:
     return kind == ASYMMETRIC or (kind == OWN and bool(settings.get("conditioned")))
 
 
-def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
+def _without_weights(path: Path, kind: str) -> Any:
+    """Return a network of diffusers whose parameters have shapes but no values. Its statistics have their values."""
+    import diffusers  # imported here, because it takes seconds
+
+    with quiet(), torch.device("meta"):
+        network = getattr(diffusers, kind).from_config(network_settings(path))
+    names = {name for name, _ in network.named_buffers()} & set(network.state_dict())
+    files = [file for file in opened_weights(path) if file.suffix != ".json"] if names else []
+    values = {name: value for file in files for name, value in read_some_tensors(file, names).items()}
+    network.load_state_dict(values, strict=False, assign=True)
+    return network
+
+
+@contextmanager
+def _named_settings(path: Path) -> Iterator[None]:
+    """Turn any error inside the `with` block into a `BadInputError` about the `config.json` in a folder."""
+    try:
+        yield
+    except BadInputError:
+        raise
+    except Exception as error:  # a value of another type can fail anywhere
+        raise BadInputError(
+            f"{path / 'config.json'}: expected settings with which the network encodes and decodes a picture, found an "
+            f"error: {error}"
+        ) from error
+
+
+def _of_diffusers(path: Path, kind: str, space: str, imitated: LatentSpace | None) -> Autoencoder:
     import diffusers  # imported here, because it takes seconds
 
     adapter = ADAPTERS[kind]
@@ -108,17 +184,11 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
         )
     _require_whole_shards(path)
     _require_finite(network.state_dict(), path)
-    try:
-        described = _space(adapter, network, space, path)
-        autoencoder = adapter(network, described)
+    with _named_settings(path):
+        described = _space(adapter, network, space, imitated, path)
+        named = described if described.name else replace(described, name=_name_of_weights(network))
+        autoencoder = adapter(network, named)
         _require_working(autoencoder, path / "config.json")
-    except BadInputError:
-        raise
-    except Exception as error:  # a value of another type can fail anywhere
-        raise BadInputError(
-            f"{path / 'config.json'}: expected settings with which the network encodes and decodes a picture, found an "
-            f"error: {error}"
-        ) from error
     return autoencoder
 
 
@@ -166,13 +236,16 @@ def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
         raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
 
 
-def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> LatentSpace:
-    """Return the latent space of a network, with its name.
+def _space(
+    adapter: type[Autoencoder], network: Any, name: str, imitated: LatentSpace | None, path: Path
+) -> LatentSpace:
+    """Return the latent space of a network. Its name is empty if no name is given and no known space fits.
 
     Args:
         adapter: adapter of the network.
         network: network of diffusers.
         name: argument `space` of `load_autoencoder`.
+        imitated: space of the autoencoder that the network imitates; None if it is not given.
         path: folder of the network, for messages.
 
     Raises:
@@ -181,25 +254,28 @@ def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> L
     """
     own = adapter.space_of(network)
     _require_valid(own, path)
-    known = KNOWN.get(name)
+    known = imitated or KNOWN.get(name)
     if adapter.imitates:
         if known is None:
             raise BadInputError(
                 f"{path}: space: expected one of {', '.join(KNOWN)}, because {type(network).__name__} does not say "
-                f"which autoencoder it imitates, found {name or 'none'}"
+                f"which autoencoder it imitates, found {name or 'none'}; encoder=DIR gives the folder of any other one"
             )
         own = replace(known, channels=own.channels, factor=own.factor)
-    if known is not None and (own.channels, own.factor) != (known.channels, known.factor):
+    if known is None:
+        return replace(own, name=name or known_name(own))
+    title = f"the space {known.name}" if known.name else "the imitated autoencoder"
+    if (own.channels, own.factor) != (known.channels, known.factor):
         raise BadInputError(
-            f"{path}: expected {known.channels} channels and the factor {known.factor} of the space {name}, found "
+            f"{path}: expected {known.channels} channels and the factor {known.factor} of {title}, found "
             f"{own.channels} channels and the factor {own.factor}"
         )
-    if known is not None and known_name(own) != name:
+    if not alike(own, known):
         raise BadInputError(
-            f"{path}: expected the scaling of the space {name} ({known.scale:g}, shift {known.shift:g}), found another "
+            f"{path}: expected the scaling of {title} ({known.scale:g}, shift {known.shift:g}), found another "
             f"({own.scale:g}, shift {own.shift:g})"
         )
-    return replace(own, name=name or known_name(own) or _name_of_weights(network))
+    return replace(own, name=known.name)
 
 
 def _require_valid(space: LatentSpace, path: Path) -> None:
