@@ -17,13 +17,14 @@ from bench.errors import BadInputError
 from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name
+from bench.models.autoencoders.trained_space import require_trained_space
 from bench.models.checkpoints import OWN, load_decoder, network_settings
 from bench.models.weight_headers import read_header
 from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 from bench.runtime.text import few
 
-__all__ = ["load_autoencoder"]
+__all__ = ["adapted", "load_autoencoder"]
 
 
 def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> Autoencoder:
@@ -34,17 +35,20 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     Args:
         path: a folder that diffusers wrote for one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`; or
             a folder that `save_decoder` wrote in the layout `own`.
-        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose encoder is used. None for all
-            other classes, because their folders contain an encoder.
+        encoder: for a decoder in the layout `own`, the folder of the autoencoder whose encoder is used. For an
+            `AutoencoderTiny`, the folder of the autoencoder that it imitates, whose space it gets; None if `space`
+            names the space. None for all other classes, because their folders contain an encoder.
         space: name of the latent space. If the name is a key of `bench.models.autoencoders.space.KNOWN`, the sizes and
             the scaling must fit this known space. If the name is empty, the name of a known space that fits is used. If
             no known space fits, a name is made from the encoder's weights. Any other name is used without a check. An
-            `AutoencoderTiny` needs a key of `KNOWN`.
+            `AutoencoderTiny` without `encoder` needs a key of `KNOWN`. With `encoder`, the name is that of the latter's
+            space.
 
     Raises:
         BadInputError: the folder has no `config.json`, or its class is unknown; weights are missing, do not fit, or
             contain NaN or infinite values; the network cannot encode and decode a picture; the space is unknown or does
-            not fit; or the argument `encoder` is missing or not needed.
+            not fit; the argument `encoder` is missing or not needed; or the lineage of a decoder names another space
+            than that of `encoder`.
     """
     path = Path(path)
     kind = str(network_settings(path).get("_class_name"))
@@ -53,23 +57,29 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
             raise BadInputError(f"{path}: encoder: expected the folder of an autoencoder, because {OWN} has no encoder")
         decoder = load_decoder(path)
         _require_finite(decoder.state_dict(), path)
-        return OwnDecoder(decoder, load_autoencoder(encoder, space=space))
+        of = load_autoencoder(encoder, space=space)
+        try:
+            require_trained_space(decoder.lineage, of)
+        except BadInputError as error:
+            raise BadInputError(f"{path}: {error} ({encoder})") from None
+        return OwnDecoder(decoder, of)
     if kind not in ADAPTERS:
         raise BadInputError(
             f"{path / 'config.json'}: _class_name: expected one of {', '.join((*ADAPTERS, OWN))}, found {kind}; "
             "docs/autoencoders.md shows how to write an adapter for another class"
         )
+    if encoder is not None and ADAPTERS[kind].imitates:
+        return _of_diffusers(path, kind, load_autoencoder(encoder, space=space).space)
     if encoder is not None:
         raise BadInputError(f"{path}: encoder: expected none, because {kind} has an encoder, found {encoder}")
     return _of_diffusers(path, kind, space)
 
 
-def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
+def _of_diffusers(path: Path, kind: str, space: str | LatentSpace) -> Autoencoder:
     import diffusers  # imported here, because it takes seconds
 
-    adapter = ADAPTERS[kind]
     try:
-        with quiet():
+        with quiet(), torch.random.fork_rng(devices=[]):  # diffusers draws random weights before it reads the file
             network, found = getattr(diffusers, kind).from_pretrained(
                 path,
                 local_files_only=True,
@@ -92,8 +102,7 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
     _require_whole_shards(path)
     _require_finite(network.state_dict(), path)
     try:
-        described = _space(adapter, network, space, path)
-        autoencoder = adapter(network, described)
+        autoencoder = adapted(network, path, space)
         _require_working(autoencoder, path / "config.json")
     except BadInputError:
         raise
@@ -103,6 +112,22 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
             f"error: {error}"
         ) from error
     return autoencoder
+
+
+def adapted(network: Any, path: str | Path, space: str | LatentSpace = "") -> Autoencoder:
+    """Return the adapter of a network of diffusers, with the name of its latent space.
+
+    Args:
+        network: network of one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`, in float32.
+        path: folder or file of the network, for messages.
+        space: name of the space, as for `load_autoencoder`; or the whole space, for an `AutoencoderTiny` that imitates
+            an autoencoder of this space.
+
+    Raises:
+        BadInputError: the network's latents do not fit the space, or their scaling is invalid.
+    """
+    adapter, path = ADAPTERS[type(network).__name__], Path(path)
+    return adapter(network, _space(adapter, network, space, path))
 
 
 def _require_whole_shards(path: Path) -> None:
@@ -149,13 +174,13 @@ def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
         raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
 
 
-def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> LatentSpace:
+def _space(adapter: type[Autoencoder], network: Any, space: str | LatentSpace, path: Path) -> LatentSpace:
     """Return the latent space of a network, with its name.
 
     Args:
         adapter: adapter of the network.
         network: network of diffusers.
-        name: argument `space` of `load_autoencoder`.
+        space: argument `space` of `adapted`.
         path: folder of the network, for messages.
 
     Raises:
@@ -164,12 +189,13 @@ def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> L
     """
     own = adapter.space_of(network)
     _require_valid(own, path)
-    known = KNOWN.get(name)
+    name, known = (space, KNOWN.get(space)) if isinstance(space, str) else (space.name, space)
     if adapter.imitates:
         if known is None:
             raise BadInputError(
                 f"{path}: space: expected one of {', '.join(KNOWN)}, because {type(network).__name__} does not say "
-                f"which autoencoder it imitates, found {name or 'none'}"
+                f"which autoencoder it imitates, found {name or 'none'}; encoder=DIR takes the space of the "
+                "autoencoder in DIR"
             )
         own = replace(known, channels=own.channels, factor=own.factor)
     if known is not None and (own.channels, own.factor) != (known.channels, known.factor):
@@ -177,7 +203,7 @@ def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> L
             f"{path}: expected {known.channels} channels and the factor {known.factor} of the space {name}, found "
             f"{own.channels} channels and the factor {own.factor}"
         )
-    if known is not None and known_name(own) != name:
+    if known is not None and not adapter.imitates and known_name(own) != name:
         raise BadInputError(
             f"{path}: expected the scaling of the space {name} ({known.scale:g}, shift {known.shift:g}), found another "
             f"({own.scale:g}, shift {own.shift:g})"
@@ -211,5 +237,5 @@ def _name_of_weights(network: Any) -> str:
     for name, values in sorted(network.state_dict().items()):
         if name.split(".")[0] in ("bn", "encoder", "quant_conv", "quantize"):
             digest.update(name.encode())
-            digest.update(values.contiguous().numpy().tobytes())
+            digest.update(values.detach().cpu().contiguous().numpy().tobytes())
     return f"space-{digest.hexdigest()[:8]}"
