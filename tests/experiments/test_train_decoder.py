@@ -491,3 +491,25 @@ def test_a_first_stage_for_pictures_of_one_size_is_refused_for_others(store: Pat
     tiny_autoencoder("rae").save_pretrained(tmp_path / "stage")
     with pytest.raises(BadInputError, match=r"training\.resolution: expected 32, because .*, found 64"):
         bench.run(in_space(store, tmp_path / "out", tmp_path / "stage", "start=null", levels=5))
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
+
+
+@pytest.mark.blackbox
+@pytest.mark.parametrize(("channels", "factor"), [(16, 8), (32, 32)])
+def test_the_commands_of_the_page_for_other_spaces_work(
+    channels: int, factor: int, paper: list[str], tmp_path: Path
+) -> None:
+    commands = re.findall(r"python -m bench (experiment=train_decoder .*first_stage=DIR.*)", PAGE.read_text())
+    assert len(commands) == 2
+    command = commands[0 if factor == 8 else 1].replace("DIR", str(tmp_path / "stage")).split()
+    spatial("kl" if factor == 8 else "dc", channels, factor).save_pretrained(tmp_path / "stage")
+    full = compose_config(command).profile.decoder_sizes
+    assert 2 ** (len(full.channels) - 1) == factor
+    assert all(width % full.groups == 0 for width in full.channels)
+    given = [word for word in paper if not word.startswith(("profile.decoder_sizes", "training.resolution"))]
+    tiny = [f"profile.decoder_sizes.channels={[8] * len(full.channels)}", "profile.decoder_sizes.groups=4"]
+    fewer = ["profile.decoder_sizes.layers=1", "training.resolution=64"]
+    found = bench.run([*command, *given, *tiny, *fewer])
+    assert found.forecast is not None
