@@ -149,6 +149,7 @@ class TrainDecoderConfig(RunConfig):
     decoder: DecoderSpec
     training: dict[str, Any]
     first_stage: str
+    first_stage_space: str
     training_data: dict[str, Any]
     validation_data: dict[str, Any]
     generator: dict[str, Any] | None

@@ -47,8 +47,8 @@ class Kind:
 RUN = ("name", "_target_", "stage", "out", "overwrite", "paths.assets", "profile.name")
 DECODER = tuple(f"decoder.{name}" for name in ("width", "depth", "conditioned", "blending", "branch"))
 TRAINING = (
-    "training", "start", "first_stage", "training_data", "validation_data", "predict_branch", "workers",
-    "wandb", "sampled_preview",
+    "training", "start", "first_stage", "first_stage_space", "training_data", "validation_data", "predict_branch",
+    "workers", "wandb", "sampled_preview",
     "profile.decoder_sizes", "profile.perceptual", "profile.asset_list", "profile.unpinned", "generator", "seed",
     "device", "paths.store", "paths.data", *DECODER,
 )  # fmt: skip

@@ -559,6 +559,12 @@ class ComposedConfig:
     start: str | None = None
     """Path of the weights from which the training starts; None starts from random weights."""
     first_stage: str | None = None
+    """Path of the frozen autoencoder on whose latents the decoder is trained. `bench.models.load_autoencoder` reads it.
+    """
+    first_stage_space: str = ""
+    """Name of the first stage's latent space, as for `bench.models.load_autoencoder`; only an `AutoencoderTiny` needs
+    it.
+    """
     training_data: dict[str, Any] | None = None
     validation_data: dict[str, Any] | None = None
     predict_branch: bool = False

@@ -54,6 +54,7 @@ OWN = "Decoder"
 _DIFFUSERS = {
     "AsymmetricAutoencoderKL": ("up_block_out_channels", "layers_per_up_block", True),
     "AutoencoderKL": ("block_out_channels", "layers_per_block", False),
+    "AutoencoderKLFlux2": ("block_out_channels", "layers_per_block", False),
     "VQModel": ("block_out_channels", "layers_per_block", False),
 }
 """Classes of diffusers that contain a decoder.
@@ -71,10 +72,10 @@ def load_decoder(path: str | Path) -> Decoder:
 
     Args:
         path: a folder or a single file. A folder was written by `save_decoder`, or contains diffusers'
-            `AsymmetricAutoencoderKL`, `AutoencoderKL` or `VQModel`. A file is a `.safetensors` file or was written by
-            `torch.save`, such as the authors' Lightning `.ckpt`. A file contains a decoder, a first stage or a whole
-            diffusion model, with the authors' or diffusers' tensor names. It is read with 32 groups and plain
-            convolutions, even if a `config.json` is next to it.
+            `AsymmetricAutoencoderKL`, `AutoencoderKL`, `AutoencoderKLFlux2` or `VQModel`. A file is a `.safetensors`
+            file or was written by `torch.save`, such as the authors' Lightning `.ckpt`. A file contains a decoder, a
+            first stage or a whole diffusion model, with the authors' or diffusers' tensor names. It is read with 32
+            groups and plain convolutions, even if a `config.json` is next to it.
 
     Raises:
         BadInputError: the file or folder is missing or broken, contains code or contains no decoder; or the weights and
@@ -169,6 +170,8 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         }  # fmt: skip
         stated = {ours: settings[name] for ours, name in theirs.items() if name in settings}
         stated["conditioned"] = conditioned
+        if settings.get("decoder_block_out_channels"):  # an AutoencoderKLFlux2 may have a narrower decoder
+            stated["channels"] = settings["decoder_block_out_channels"]
     else:
         raise BadInputError(f"{config}: _class_name: expected one of {', '.join((OWN, *_DIFFUSERS))}, found {kind}")
     if not isinstance(stated.get("groups", 1), int):

@@ -66,6 +66,11 @@ class DecoderConfig:
             if width % self.groups:
                 raise ValueError(f"decoder width {width} is not a multiple of its {self.groups} normalisation groups")
 
+    @property
+    def factor(self) -> int:
+        """Side of an image divided by the side of its latents; 8 for Stable Diffusion."""
+        return int(2 ** (len(self.channels) - 1))
+
 
 DECODERS: dict[str, DecoderConfig] = {
     "vanilla": DecoderConfig(conditioned=False),
@@ -88,6 +93,7 @@ def sized(
     conditioned: bool = True,
     blending: str = "add",
     branch: str = "plain",
+    latent_channels: int = 4,
 ) -> DecoderConfig:
     """Compute the sizes of a decoder from the sizes of the vanilla decoder.
 
@@ -99,6 +105,7 @@ def sized(
         conditioned: True if the decoder has a branch for the known pixels.
         blending: one of `BLENDINGS`.
         branch: one of `BRANCHES`.
+        latent_channels: number of channels of the latents that the decoder reads.
 
     Raises:
         ValueError: the sizes do not fit together.
@@ -108,6 +115,7 @@ def sized(
         layers=round(vanilla["layers"] * depth),
         conditioned=conditioned,
         groups=round(vanilla["groups"] * width) if vanilla["widen_groups"] else vanilla["groups"],
+        latent_channels=latent_channels,
         blending=blending,
         branch=branch,
     )
@@ -234,7 +242,7 @@ class Decoder(nn.Module):
     @property
     def factor(self) -> int:
         """Side of an image divided by the side of its latents; 8 for Stable Diffusion."""
-        return int(2 ** (len(self.config.channels) - 1))
+        return self.config.factor
 
     @property
     def concatenates(self) -> bool:

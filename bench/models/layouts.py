@@ -27,7 +27,7 @@ __all__ = ["StoredDecoder", "find_decoder", "official_name"]
 FULL_MODEL = "first_stage_model."
 """Prefix of the first stage's tensors in the file of a whole diffusion model. Other tensors in the file are ignored."""
 DECODER = "decoder."
-OTHER_PARTS = ("encoder.", "quant_conv.", "post_quant_conv.", "quantize.", "loss.", "model_ema.")
+OTHER_PARTS = ("encoder.", "quant_conv.", "post_quant_conv.", "quantize.", "bn.", "loss.", "model_ema.")
 """Prefixes of a first stage's tensors that do not belong to its decoder. Some are left over from training."""
 UNUSED = "up_layers."
 """Prefix of the transposed convolutions that the authors' decoders contain but never call."""

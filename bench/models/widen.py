@@ -78,9 +78,15 @@ def check_widening(old: DecoderConfig, new: DecoderConfig) -> None:
     """Require that a decoder with the sizes `new` can compute the same images as a decoder with the sizes `old`.
 
     Raises:
-        ValueError: the two decoders differ in the number of levels or in the size of the normalisation groups; the new
-            one has fewer channels or layers than the old one; or only the old one has a branch.
+        ValueError: the two decoders differ in the number of levels, in the channels of their latents or in the size of
+            the normalisation groups; the new one has fewer channels or layers than the old one; or only the old one has
+            a branch.
     """
+    if old.latent_channels != new.latent_channels:
+        raise ValueError(
+            f"expected two decoders of latents with equally many channels, found {old.latent_channels} and "
+            f"{new.latent_channels}"
+        )
     if len(old.channels) != len(new.channels):
         raise ValueError(
             f"expected two decoders with equally many levels, found {len(old.channels)} and {len(new.channels)}"

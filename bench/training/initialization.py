@@ -50,10 +50,16 @@ def check_start(start: DecoderConfig, sizes: DecoderConfig) -> None:
         sizes: sizes of the decoder that starts with these weights.
 
     Raises:
-        BadInputError: the two decoders have different numbers of levels, or normalisation groups of different sizes; or
-            the decoder of `sizes` has fewer channels or layers than the decoder of `start`; or only the decoder of
-            `start` has a branch.
+        BadInputError: the two decoders read latents with another number of channels or another factor; they have
+            normalisation groups of different sizes; the decoder of `sizes` has fewer channels or layers than the
+            decoder of `start`; or only the decoder of `start` has a branch.
     """
+    if (start.latent_channels, start.factor) != (sizes.latent_channels, sizes.factor):
+        raise BadInputError(
+            f"start: expected a decoder of latents with {sizes.latent_channels} channels and the factor "
+            f"{sizes.factor}, like those of the first stage, found one of latents with {start.latent_channels} "
+            f"channels and the factor {start.factor}; start=null starts from random weights"
+        )
     try:
         check_widening(start, sizes)
     except ValueError as error:

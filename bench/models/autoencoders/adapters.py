@@ -34,7 +34,18 @@ __all__ = [
 
 
 class OfDiffusers(Autoencoder):
-    """Base class of the adapters for diffusers. By default, `decoded` calls the network's method `decode`."""
+    """Base class of the adapters for diffusers.
+
+    By default, `decoded` calls the network's method `decode`, and `decodable` applies the network's layer
+    `post_quant_conv` if there is one.
+    """
+
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        return () if getattr(self.network, "post_quant_conv", None) is None else ("post_quant_conv",)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        return self.network.post_quant_conv(z) if self.input_layers else z
 
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         sample: Tensor = self.network.decode(z).sample
@@ -43,8 +54,10 @@ class OfDiffusers(Autoencoder):
 
 class Normal(OfDiffusers):
     """Adapter for diffusers' `AutoencoderKL`. The latents are the mean of the normal distribution that the encoder
-    computes.
+    computes, or a sample of this distribution.
     """
+
+    has_posterior = True
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -62,6 +75,11 @@ class Normal(OfDiffusers):
     def encoded(self, image: Tensor) -> Tensor:
         mode: Tensor = self.network.encode(image).latent_dist.mode()
         return mode
+
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        posterior = self.network.encode(image).latent_dist
+        sample: Tensor = posterior.mean + posterior.std * noise.to(posterior.mean.device)
+        return sample
 
 
 class Asymmetric(Normal):
@@ -138,6 +156,12 @@ class OneFrame(Normal):
     def encoded(self, image: Tensor) -> Tensor:
         return super().encoded(image.unsqueeze(2)).squeeze(2)
 
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        return super().sampled(image.unsqueeze(2), noise.unsqueeze(2)).squeeze(2)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        return super().decodable(z.unsqueeze(2)).squeeze(2)
+
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         return super().decoded(z.unsqueeze(2), image, mask, seeds).squeeze(2)
 
@@ -197,9 +221,17 @@ class Quantised(OfDiffusers):
             scale=config.scaling_factor,
         )
 
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        return ("quantize", *super().input_layers)
+
     def encoded(self, image: Tensor) -> Tensor:
         latents: Tensor = self.network.encode(image).latents
         return latents
+
+    def decodable(self, z: Tensor) -> Tensor:
+        quantised, _, _ = self.network.quantize(z)
+        return super().decodable(quantised)
 
 
 class Representation(OfDiffusers):
@@ -236,20 +268,25 @@ class OwnDecoder(Autoencoder):
 
         Args:
             network: the decoder.
-            of: an autoencoder of diffusers with the same latents. If it has a `post_quant_conv`, this layer is applied
-                to the latents before the decoder.
+            of: an autoencoder of diffusers with the same latents. Its `input_layers` are applied to the latents before
+                the decoder.
 
         Raises:
             BadInputError: the decoder expects another number of channels or another factor than the latents of `of`
                 have.
         """
         super().__init__(network, of.space)
-        self.of, self.conditioned = of, network.config.conditioned
+        self.of, self.side, self.conditioned = of, of.side, network.config.conditioned
+        self.has_posterior, self.found_name = of.has_posterior, of.found_name
         require_latents_of(network.config, of.space)
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
-        return LatentSpace("", network.config.latent_channels, 2 ** (len(network.config.channels) - 1))
+        return LatentSpace("", network.config.latent_channels, network.config.factor)
+
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        return self.of.input_layers
 
     @property
     def training_note(self) -> str:
@@ -264,9 +301,14 @@ class OwnDecoder(Autoencoder):
     def encoded(self, image: Tensor) -> Tensor:
         return self.of.encoded(image)
 
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        return self.of.sampled(image, noise)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        return self.of.decodable(z)
+
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
-        quantised = getattr(self.of.network, "post_quant_conv", None)
-        inputs = z if quantised is None else quantised(z)
+        inputs = self.decodable(z)
         decoded: Tensor = self.network(inputs, image, mask) if self.conditioned else self.network(inputs)
         return decoded
 
@@ -281,7 +323,7 @@ def require_latents_of(decoder: DecoderConfig, space: LatentSpace) -> None:
     Raises:
         BadInputError: the decoder expects another number of channels or another factor than the latents have.
     """
-    own = decoder.latent_channels, 2 ** (len(decoder.channels) - 1)
+    own = decoder.latent_channels, decoder.factor
     if own != (space.channels, space.factor):
         raise BadInputError(
             f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "

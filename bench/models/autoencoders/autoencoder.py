@@ -42,10 +42,13 @@ class Latents:
 class Autoencoder(nn.Module, ABC):
     """An encoder and a decoder of one latent space, which a network of diffusers or of this project computes.
 
-    A subclass overrides `space_of`, `encoded` and `decoded`. The weights are fixed. `encode` and `decode` record no
-    gradients.
+    A subclass overrides `space_of`, `encoded` and `decoded`. If its encoder computes a posterior, it also overrides
+    `sampled`; if layers of the network come before its decoder, it overrides `input_layers` and `decodable`. The
+    weights are fixed. `encode` and `decode` record no gradients.
     """
 
+    has_posterior: bool = False
+    """Whether the encoder computes a normal distribution of latents, from which `sampled` takes a sample."""
     conditioned: bool = False
     """Whether the decoder also uses the true image and the mask of the hole."""
     stochastic: bool = False
@@ -59,6 +62,9 @@ class Autoencoder(nn.Module, ABC):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
         self.space = space
+        self.found_name = space.name
+        """Name of the space without regard to a name that the user chose: that of a known space, or one made from the
+        encoder's weights."""
 
     @classmethod
     @abstractmethod
@@ -84,19 +90,26 @@ class Autoencoder(nn.Module, ABC):
         """Length of the decoder's training in words; empty if `config.json` does not contain it."""
         return str(self.network.config.get(TRAINING, ""))
 
+    @property
+    def input_layers(self) -> tuple[str, ...]:
+        """Names of the network's layers that `decodable` applies to latents, in their order; () if there are none."""
+        return ()
+
     @torch.no_grad()
-    def encode(self, image: Tensor) -> Latents:
-        """Encode pictures without random noise. If the encoder computes a posterior, its mean is used.
+    def encode(self, image: Tensor, noise: Tensor | None = None) -> Latents:
+        """Encode pictures.
 
         Args:
             image: pictures B×3×H×W in [-1, 1]. H and W are multiples of `divisor`. If `side` is not None, both are
                 equal to `side`.
+            noise: standard normal values in the shape of the latents, with which the encoder's posterior is sampled.
+                With None, the latents are the mean of the posterior. If `has_posterior` is False, noise has no effect.
 
         Raises:
             BadInputError: `image` has a wrong type or shape.
         """
         self._check_pictures(image)
-        return Latents(self.encoded(image), self.space)
+        return Latents(self.encoded(image) if noise is None else self.sampled(image, noise), self.space)
 
     @torch.no_grad()
     def decode(
@@ -138,6 +151,19 @@ class Autoencoder(nn.Module, ABC):
     @abstractmethod
     def encoded(self, image: Tensor) -> Tensor:
         """Return the latents B×C×h×w of pictures that `encode` has checked, unscaled and before `post_quant_conv`."""
+
+    def sampled(self, image: Tensor, noise: Tensor) -> Tensor:
+        """Return a sample B×C×h×w of the encoder's posterior, like `encoded`. Without a posterior, use no noise.
+
+        Args:
+            image: pictures that `encode` has checked.
+            noise: standard normal values B×C×h×w on any device.
+        """
+        return self.encoded(image)
+
+    def decodable(self, z: Tensor) -> Tensor:
+        """Convert latents B×C×h×w of the encoder to the input of the network's decoder, which has the same shape."""
+        return z
 
     @abstractmethod
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:

@@ -18,6 +18,7 @@ from bench.errors import BadInputError
 from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder, require_latents_of
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import KNOWN, LatentSpace, alike, known_name
+from bench.models.autoencoders.trained_space import require_trained_space
 from bench.models.checkpoints import OWN, check_decoder, load_decoder, network_settings
 from bench.models.tensor_files import read_some_tensors
 from bench.models.weight_headers import read_header
@@ -25,7 +26,7 @@ from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 from bench.runtime.text import few
 
-__all__ = ["described_space", "load_autoencoder", "takes_mask"]
+__all__ = ["adapted", "described_space", "load_autoencoder", "takes_mask"]
 
 ASYMMETRIC = "AsymmetricAutoencoderKL"
 
@@ -49,7 +50,8 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     Raises:
         BadInputError: the folder has no `config.json`, or its class is unknown; weights are missing, do not fit, or
             contain NaN or infinite values; the network cannot encode and decode a picture; the space is unknown or does
-            not fit; or the argument `encoder` is missing or not needed.
+            not fit; the argument `encoder` is missing or not needed; or the lineage of a decoder names another space
+            than that of `encoder`.
     """
     path = Path(path)
     kind = _kind(path, encoder)
@@ -59,6 +61,10 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     decoder = load_decoder(path)
     _require_finite(decoder.state_dict(), path)
     assert of is not None
+    try:
+        require_trained_space(decoder.lineage, of)
+    except BadInputError as error:
+        raise BadInputError(f"{path}: {error} ({encoder})") from None
     return OwnDecoder(decoder, of)
 
 
@@ -160,9 +166,8 @@ def _named_settings(path: Path) -> Iterator[None]:
 def _of_diffusers(path: Path, kind: str, space: str, imitated: LatentSpace | None) -> Autoencoder:
     import diffusers  # imported here, because it takes seconds
 
-    adapter = ADAPTERS[kind]
     try:
-        with quiet():
+        with quiet(), torch.random.fork_rng(devices=[]):  # diffusers draws random weights before it reads the file
             network, found = getattr(diffusers, kind).from_pretrained(
                 path,
                 local_files_only=True,
@@ -185,10 +190,28 @@ def _of_diffusers(path: Path, kind: str, space: str, imitated: LatentSpace | Non
     _require_whole_shards(path)
     _require_finite(network.state_dict(), path)
     with _named_settings(path):
-        described = _space(adapter, network, space, imitated, path)
-        named = described if described.name else replace(described, name=_name_of_weights(network))
-        autoencoder = adapter(network, named)
+        autoencoder = adapted(network, path, space, imitated)
         _require_working(autoencoder, path / "config.json")
+    return autoencoder
+
+
+def adapted(network: Any, path: str | Path, space: str = "", imitated: LatentSpace | None = None) -> Autoencoder:
+    """Return the adapter of a network of diffusers, with the name of its latent space.
+
+    Args:
+        network: network of one of the classes in `bench.models.autoencoders.adapters.ADAPTERS`, in float32.
+        path: folder or file of the network, for messages.
+        space: name of the space, as for `load_autoencoder`.
+        imitated: space of the autoencoder that an `AutoencoderTiny` imitates; None if `space` names it.
+
+    Raises:
+        BadInputError: the network's latents do not fit the space, or their scaling is invalid.
+    """
+    adapter = ADAPTERS[type(network).__name__]
+    described = _space(adapter, network, space, imitated, Path(path))
+    found = described.name if adapter.imitates else known_name(described) or _name_of_weights(network)
+    autoencoder = adapter(network, described if described.name else replace(described, name=found))
+    autoencoder.found_name = found
     return autoencoder
 
 
@@ -304,5 +327,5 @@ def _name_of_weights(network: Any) -> str:
     for name, values in sorted(network.state_dict().items()):
         if name.split(".")[0] in ("bn", "encoder", "quant_conv", "quantize"):
             digest.update(name.encode())
-            digest.update(values.contiguous().numpy().tobytes())
+            digest.update(values.detach().cpu().contiguous().numpy().tobytes())
     return f"space-{digest.hexdigest()[:8]}"
