@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import BadInputError
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import LatentSpace
 from bench.models.decoder import Decoder
+from bench.models.strips import decode_in_strips
 
 __all__ = [
     "ADAPTERS",
@@ -32,12 +33,32 @@ __all__ = [
 ]
 
 
+FEWEST_POSITIONS = 4
+"""Smallest side of a tile of diffusers in positions of the latents. Tiles overlap by a quarter of their side."""
+
+
 class OfDiffusers(Autoencoder):
     """Base class of the adapters for diffusers. By default, `decoded` calls the network's method `decode`."""
 
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         sample: Tensor = self.network.decode(z).sample
         return sample
+
+    def use_tiles(self, side: int) -> None:
+        network, factor = self.network, self.space.factor
+        if not (hasattr(network, "tiled_decode") or hasattr(network, "_tiled_decode")):
+            super().use_tiles(side)
+        if side % factor or side < FEWEST_POSITIONS * factor:
+            raise BadInputError(
+                f"tiles: expected a side that is a multiple of {factor} and at least {FEWEST_POSITIONS * factor} "
+                f"pixels, found {side}"
+            )
+        if hasattr(network, "tile_latent_min_size"):
+            network.tile_sample_min_size, network.tile_latent_min_size = side, side // factor
+            network.enable_tiling()
+        else:
+            stride = 3 * (side // factor) // 4 * factor
+            network.enable_tiling(side, side, stride, stride)
 
 
 class Normal(OfDiffusers):
@@ -84,6 +105,11 @@ class Consistency(Normal):
     """
 
     stochastic = True
+
+    @property
+    def decoder_network(self) -> nn.Module:
+        decoder: nn.Module = self.network.decoder_unet
+        return decoder
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -244,6 +270,8 @@ class OwnDecoder(Autoencoder):
         """
         super().__init__(network, of.space)
         self.of, self.conditioned = of, network.config.conditioned
+        self.strip_rows: int | None = None
+        """Height of the strips in which pictures are decoded, in rows of pixels; None to decode whole pictures."""
         own = network.config.latent_channels, 2 ** (len(network.config.channels) - 1)
         if own != (of.space.channels, of.space.factor):
             raise BadInputError(
@@ -255,13 +283,25 @@ class OwnDecoder(Autoencoder):
     def space_of(cls, network: Any) -> LatentSpace:
         return LatentSpace("", network.config.latent_channels, 2 ** (len(network.config.channels) - 1))
 
+    @property
+    def decoder_network(self) -> nn.Module:
+        return self.network  # type: ignore[no-any-return]
+
+    def use_tiles(self, side: int) -> None:
+        if side < 1:
+            raise BadInputError(f"tiles: expected strips of at least 1 row, found {side}")
+        self.strip_rows = side
+
     def encoded(self, image: Tensor) -> Tensor:
         return self.of.encoded(image)
 
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         quantised = getattr(self.of.network, "post_quant_conv", None)
         inputs = z if quantised is None else quantised(z)
-        decoded: Tensor = self.network(inputs, image, mask) if self.conditioned else self.network(inputs)
+        known = (image, mask) if self.conditioned else ()
+        if self.strip_rows is not None:
+            return decode_in_strips(self.network, inputs, *known, rows=self.strip_rows)
+        decoded: Tensor = self.network(inputs, *known)
         return decoded
 
 
