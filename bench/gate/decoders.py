@@ -325,7 +325,7 @@ def _encoded(old: Autoencoder, pictures: Sequence[DecoderPicture], device: torch
 
 @dataclass(frozen=True)
 class _Side:
-    """One of the two decoders, with the way in which it is used."""
+    """The old or the new decoder, with the way in which it is used."""
 
     label: str
     """Name of the side in messages, `OLD` or `NEW`."""
