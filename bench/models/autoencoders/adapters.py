@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import BadInputError
 from bench.models.autoencoders.autoencoder import Autoencoder
 from bench.models.autoencoders.space import LatentSpace
 from bench.models.decoder import Decoder, DecoderConfig
+from bench.models.strips import decode_in_strips
 
 __all__ = [
     "ADAPTERS",
@@ -31,6 +32,10 @@ __all__ = [
     "Tiny",
     "require_latents_of",
 ]
+
+
+FEWEST_POSITIONS = 4
+"""Smallest side of a tile of diffusers in positions of the latents. Tiles overlap by a quarter of their side."""
 
 
 class OfDiffusers(Autoencoder):
@@ -50,6 +55,22 @@ class OfDiffusers(Autoencoder):
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         sample: Tensor = self.network.decode(z).sample
         return sample
+
+    def use_tiles(self, side: int) -> None:
+        network, factor = self.network, self.space.factor
+        if not (hasattr(network, "tiled_decode") or hasattr(network, "_tiled_decode")):
+            super().use_tiles(side)
+        if side % factor or side < FEWEST_POSITIONS * factor:
+            raise BadInputError(
+                f"tiles: expected a side that is a multiple of {factor} and at least {FEWEST_POSITIONS * factor} "
+                f"pixels, found {side}"
+            )
+        if hasattr(network, "tile_latent_min_size"):
+            network.tile_sample_min_size, network.tile_latent_min_size = side, side // factor
+            network.enable_tiling()
+        else:
+            stride = 3 * (side // factor) // 4 * factor
+            network.enable_tiling(side, side, stride, stride)
 
 
 class Normal(OfDiffusers):
@@ -103,6 +124,11 @@ class Consistency(Normal):
     """
 
     stochastic = True
+
+    @property
+    def decoder_network(self) -> nn.Module:
+        decoder: nn.Module = self.network.decoder_unet
+        return decoder
 
     @classmethod
     def space_of(cls, network: Any) -> LatentSpace:
@@ -278,6 +304,8 @@ class OwnDecoder(Autoencoder):
         super().__init__(network, of.space)
         self.of, self.side, self.conditioned = of, of.side, network.config.conditioned
         self.has_posterior, self.found_name = of.has_posterior, of.found_name
+        self.strip_rows: int | None = None
+        """Height of the strips in which pictures are decoded, in rows of pixels; None to decode whole pictures."""
         require_latents_of(network.config, of.space)
 
     @classmethod
@@ -298,6 +326,15 @@ class OwnDecoder(Autoencoder):
         self.of.network.decoder = None
         return self
 
+    @property
+    def decoder_network(self) -> nn.Module:
+        return self.network  # type: ignore[no-any-return]
+
+    def use_tiles(self, side: int) -> None:
+        if side < 1:
+            raise BadInputError(f"tiles: expected strips of at least 1 row, found {side}")
+        self.strip_rows = side
+
     def encoded(self, image: Tensor) -> Tensor:
         return self.of.encoded(image)
 
@@ -309,7 +346,10 @@ class OwnDecoder(Autoencoder):
 
     def decoded(self, z: Tensor, image: Tensor | None, mask: Tensor | None, seeds: Sequence[int]) -> Tensor:
         inputs = self.decodable(z)
-        decoded: Tensor = self.network(inputs, image, mask) if self.conditioned else self.network(inputs)
+        known = (image, mask) if self.conditioned and image is not None and mask is not None else ()
+        if self.strip_rows is not None:
+            return decode_in_strips(self.network, inputs, *known, rows=self.strip_rows)
+        decoded: Tensor = self.network(inputs, *known)
         return decoded
 
 

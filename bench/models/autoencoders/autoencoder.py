@@ -95,6 +95,29 @@ class Autoencoder(nn.Module, ABC):
         """Names of the network's layers that `decodable` applies to latents, in their order; () if there are none."""
         return ()
 
+    @property
+    def decoder_network(self) -> nn.Module:
+        """Network that computes most of the decoding, which a caller may compile in place."""
+        decoder: nn.Module = self.network.decoder
+        return decoder
+
+    def use_tiles(self, side: int) -> None:
+        """Decode in parts from now on, which needs less memory. The base class refuses this.
+
+        An autoencoder of diffusers decodes overlapping square tiles and blends them. A decoder of this project decodes
+        horizontal strips.
+
+        Args:
+            side: side of a tile in pixels, or height of a strip in rows of pixels. A picture that is not larger than a
+                tile is decoded as a whole.
+
+        Raises:
+            BadInputError: the decoder cannot decode in parts, or the side does not fit it.
+        """
+        raise BadInputError(
+            f"tiles: expected a decoder that can decode in tiles, found {type(self.network).__name__}, which cannot"
+        )
+
     @torch.no_grad()
     def encode(self, image: Tensor, noise: Tensor | None = None) -> Latents:
         """Encode pictures.
