@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.config.opened_files import only_pickled
+from bench.config.opened_files import only_pickled, opened_weights
 from bench.errors import BadInputError
 from bench.models.autoencoders.adapters import ADAPTERS, OwnDecoder
 from bench.models.autoencoders.autoencoder import Autoencoder
@@ -23,7 +23,7 @@ from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 from bench.runtime.text import few
 
-__all__ = ["load_autoencoder"]
+__all__ = ["load_autoencoder", "require_finite", "require_whole_shards"]
 
 
 def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path | None = None) -> Autoencoder:
@@ -52,7 +52,7 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
         if encoder is None:
             raise BadInputError(f"{path}: encoder: expected the folder of an autoencoder, because {OWN} has no encoder")
         decoder = load_decoder(path)
-        _require_finite(decoder.state_dict(), path)
+        require_finite(decoder.state_dict(), path)
         return OwnDecoder(decoder, load_autoencoder(encoder, space=space))
     if kind not in ADAPTERS:
         raise BadInputError(
@@ -89,8 +89,8 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
             f"{path}: expected only weights of the network that config.json describes, found also "
             f"{few(sorted(found['unexpected_keys']))}"
         )
-    _require_whole_shards(path)
-    _require_finite(network.state_dict(), path)
+    require_whole_shards(path)
+    require_finite(network.state_dict(), path)
     try:
         described = _space(adapter, network, space, path)
         autoencoder = adapter(network, described)
@@ -105,16 +105,19 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
     return autoencoder
 
 
-def _require_whole_shards(path: Path) -> None:
+def require_whole_shards(path: Path) -> None:
     """Require that each weight file contains the tensors that an index assigns to it.
 
     A folder has an index only if the weights are divided into several files. If a tensor were missing, diffusers would
     use arbitrary content of the memory instead.
 
+    Args:
+        path: folder of the network.
+
     Raises:
         BadInputError: a weight file is missing or damaged, or lacks a tensor.
     """
-    for index in path.glob("*.index.json"):
+    for index in (file for file in opened_weights(path) if file.suffix == ".json"):
         stored: dict[str, set[str]] = {}
         for name, file in read_json(index)["weight_map"].items():
             if file not in stored:
@@ -143,7 +146,16 @@ def _require_working(autoencoder: Autoencoder, config: Path) -> None:
         raise BadInputError(f"{config}: expected settings that give finite values, found NaN or infinite ones")
 
 
-def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Require that no weight of a network is NaN or infinite.
+
+    Args:
+        tensors: weights by name.
+        path: folder of the network, for the message.
+
+    Raises:
+        BadInputError: a weight is NaN or infinite.
+    """
     broken = [name for name, values in tensors.items() if not bool(torch.isfinite(values).all())]
     if broken:
         raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
