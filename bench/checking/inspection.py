@@ -36,6 +36,7 @@ PART_TENSORS = {
     "unet": ("conv_in.weight",),
     "vae": ("encoder.conv_in.weight", "decoder.conv_in.weight"),
     "text_encoder": ("embeddings.token_embedding.weight",),
+    "transformer": ("proj_out.weight",),
 }
 """Ends of tensor names, by the network of a pipeline. The network must have a tensor for each of these ends."""
 KINDS = {4: "a text-to-image checkpoint", 9: "an inpainting checkpoint"}

@@ -26,7 +26,14 @@ from bench.runtime.libraries import quiet
 from bench.runtime.strict_json import read_json
 from bench.runtime.text import few
 
-__all__ = ["adapted", "described_space", "load_autoencoder", "takes_mask"]
+__all__ = [
+    "adapted",
+    "described_space",
+    "load_autoencoder",
+    "require_finite",
+    "require_whole_shards",
+    "takes_mask",
+]
 
 ASYMMETRIC = "AsymmetricAutoencoderKL"
 
@@ -59,7 +66,7 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     if kind != OWN:
         return _of_diffusers(path, kind, space, None if of is None else of.space)
     decoder = load_decoder(path)
-    _require_finite(decoder.state_dict(), path)
+    require_finite(decoder.state_dict(), path)
     assert of is not None
     try:
         require_trained_space(decoder.lineage, of)
@@ -187,8 +194,8 @@ def _of_diffusers(path: Path, kind: str, space: str, imitated: LatentSpace | Non
             f"{path}: expected only weights of the network that config.json describes, found also "
             f"{few(sorted(found['unexpected_keys']))}"
         )
-    _require_whole_shards(path)
-    _require_finite(network.state_dict(), path)
+    require_whole_shards(path)
+    require_finite(network.state_dict(), path)
     with _named_settings(path):
         autoencoder = adapted(network, path, space, imitated)
         _require_working(autoencoder, path / "config.json")
@@ -215,16 +222,19 @@ def adapted(network: Any, path: str | Path, space: str = "", imitated: LatentSpa
     return autoencoder
 
 
-def _require_whole_shards(path: Path) -> None:
+def require_whole_shards(path: Path) -> None:
     """Require that each weight file contains the tensors that an index assigns to it.
 
     A folder has an index only if the weights are divided into several files. If a tensor were missing, diffusers would
     use arbitrary content of the memory instead.
 
+    Args:
+        path: folder of the network.
+
     Raises:
         BadInputError: a weight file is missing or damaged, or lacks a tensor.
     """
-    for index in path.glob("*.index.json"):
+    for index in (file for file in opened_weights(path) if file.suffix == ".json"):
         stored: dict[str, set[str]] = {}
         for name, file in read_json(index)["weight_map"].items():
             if file not in stored:
@@ -253,7 +263,16 @@ def _require_working(autoencoder: Autoencoder, config: Path) -> None:
         raise BadInputError(f"{config}: expected settings that give finite values, found NaN or infinite ones")
 
 
-def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Require that no weight of a network is NaN or infinite.
+
+    Args:
+        tensors: weights by name.
+        path: folder of the network, for the message.
+
+    Raises:
+        BadInputError: a weight is NaN or infinite.
+    """
     broken = [name for name, values in tensors.items() if not bool(torch.isfinite(values).all())]
     if broken:
         raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
