@@ -108,7 +108,7 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
     kind = network_settings(path).get("_class_name")
     kinds = {"AutoencoderKL": (AutoencoderKL, KLFirstStage), "VQModel": (VQModel, VQFirstStage)}
     if kind not in kinds:
-        raise BadInputError(f"{path}: expected a first stage of the class {' or '.join(kinds)}, found {kind}")
+        raise BadInputError(f"{path}: expected a first stage of the class {' or '.join(kinds)}, found the class {kind}")
     model: Any
     wrapper: Any
     model, wrapper = kinds[str(kind)]
@@ -120,7 +120,9 @@ def load_first_stage(path: str | Path) -> KLFirstStage | VQFirstStage:
             use_safetensors=False if only_pickled(path) else None,
         )
     except Exception as error:  # diffusers raises many types of errors for a missing, truncated or mismatched file
-        raise BadInputError(f"{path}: the first stage does not load ({error})") from error
+        raise BadInputError(
+            f"{path}: expected a first stage that diffusers can load, found an error: {error}"
+        ) from error
     first_stage: KLFirstStage | VQFirstStage = wrapper(loaded)
     return first_stage
 
@@ -157,6 +159,7 @@ def _autoencoder_of_file(path: Path) -> AutoencoderKL:
     tensors = read_tensors(path)
     if not any(name.startswith(FIRST_STAGE) for name in tensors):
         raise BadInputError(
-            f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors {FIRST_STAGE}*"
+            f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors whose names begin with "
+            f"{FIRST_STAGE}"
         )
     return autoencoder_of(tensors, str(path)).float()

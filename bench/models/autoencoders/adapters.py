@@ -216,7 +216,9 @@ class Representation(OfDiffusers):
     def space_of(cls, network: Any) -> LatentSpace:
         config = network.config
         if not config.reshape_to_2d:
-            raise BadInputError("reshape_to_2d: expected true, so that latents are a grid, found false")
+            raise BadInputError(
+                "config.json: reshape_to_2d: expected true, because only then are the latents a grid, found false"
+            )
         return LatentSpace("", config.encoder_hidden_size, network.decoder_patch_size)
 
     def encoded(self, image: Tensor) -> Tensor:
@@ -247,8 +249,9 @@ class OwnDecoder(Autoencoder):
         own = network.config.latent_channels, 2 ** (len(network.config.channels) - 1)
         if own != (of.space.channels, of.space.factor):
             raise BadInputError(
-                f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "
-                f"{of.space.channels} channels and the factor {of.space.factor}"
+                f"the argument encoder: expected an autoencoder whose latents have {own[0]} channels and the factor "
+                f"{own[1]}, as the decoder needs them, found {of.space.channels} channels and the factor "
+                f"{of.space.factor}"
             )
 
     @classmethod

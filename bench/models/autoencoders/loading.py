@@ -53,8 +53,8 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
     if kind == OWN:
         if encoder is None:
             raise BadInputError(
-                f"{path}: this folder contains only a decoder; expected the argument encoder, which names the folder of "
-                "the autoencoder whose latents it decodes, found none"
+                f"the argument encoder: expected the folder of an autoencoder with an encoder, because {path} contains "
+                "only a decoder, found no such argument"
             )
         decoder = load_decoder(path)
         _require_finite(decoder.state_dict(), path)
@@ -65,7 +65,9 @@ def load_autoencoder(path: str | Path, *, space: str = "", encoder: str | Path |
             "docs/autoencoders.md shows how to write an adapter for another class"
         )
     if encoder is not None:
-        raise BadInputError(f"{path}: encoder: expected none, because {kind} has an encoder, found {encoder}")
+        raise BadInputError(
+            f"the argument encoder: expected no value, because {path} contains an encoder ({kind}), found {encoder}"
+        )
     return _of_diffusers(path, kind, space)
 
 
@@ -96,10 +98,13 @@ def _of_diffusers(path: Path, kind: str, space: str) -> Autoencoder:
                 use_safetensors=False if only_pickled(path) else None,
             )
     except Exception as error:  # diffusers raises many types of errors for a missing, truncated or mismatched file
-        raise BadInputError(f"{path}: the autoencoder does not load ({error})") from error
+        raise BadInputError(
+            f"{path}: expected an autoencoder that diffusers can load, found an error: {error}"
+        ) from error
     if found["missing_keys"]:  # diffusers leaves such weights random
         raise BadInputError(
-            f"{path}: expected all weights of {kind}, found none for {few(sorted(found['missing_keys']))}"
+            f"{path}: expected all weights of {kind}, found no weights with the names "
+            f"{few(sorted(found['missing_keys']))}"
         )
     if found["unexpected_keys"]:  # diffusers ignores such weights
         raise BadInputError(
@@ -137,7 +142,9 @@ def _require_whole_shards(path: Path) -> None:
             if file not in stored:
                 stored[file] = set(read_header(path / file))
             if name not in stored[file]:
-                raise BadInputError(f"{path / file}: expected the tensor {name}, which {index.name} names, found none")
+                raise BadInputError(
+                    f"{path / file}: expected the tensor {name}, which {index.name} names, found no such tensor"
+                )
 
 
 def _require_working(autoencoder: Autoencoder, config: Path) -> None:
@@ -153,17 +160,19 @@ def _require_working(autoencoder: Autoencoder, config: Path) -> None:
     shapes = tuple(z.values.shape), tuple(decoded.shape)
     if shapes != (expected, (1, 3, side, side)):
         raise BadInputError(
-            f"{config}: expected latents {expected} and a picture {(1, 3, side, side)}, found {shapes[0]} and "
-            f"{shapes[1]}"
+            f"{config}: expected settings with which the latents have the shape {expected} and the decoded picture the "
+            f"shape {(1, 3, side, side)}, found the shapes {shapes[0]} and {shapes[1]}"
         )
     if not all(bool(torch.isfinite(values).all()) for values in (z.values, z.for_diffusion(), decoded)):
-        raise BadInputError(f"{config}: expected settings that give finite values, found NaN or infinite ones")
+        raise BadInputError(
+            f"{config}: expected settings with which all values are finite, found NaN or infinite values"
+        )
 
 
 def _require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     broken = [name for name, values in tensors.items() if not bool(torch.isfinite(values).all())]
     if broken:
-        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
+        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite weights in {few(broken)}")
 
 
 def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> LatentSpace:
@@ -185,19 +194,19 @@ def _space(adapter: type[Autoencoder], network: Any, name: str, path: Path) -> L
     if adapter.imitates:
         if known is None:
             raise BadInputError(
-                f"{path}: space: expected one of {', '.join(KNOWN)}, because {type(network).__name__} does not say "
-                f"which autoencoder it imitates, found {name or 'none'}"
+                f"the argument space: expected one of {', '.join(KNOWN)}, because {path} ({type(network).__name__}) "
+                f"does not say which autoencoder it imitates, found {name or 'no value'}"
             )
         own = replace(known, channels=own.channels, factor=own.factor)
     if known is not None and (own.channels, own.factor) != (known.channels, known.factor):
         raise BadInputError(
-            f"{path}: expected {known.channels} channels and the factor {known.factor} of the space {name}, found "
-            f"{own.channels} channels and the factor {own.factor}"
+            f"{path}: expected latents with {known.channels} channels and the factor {known.factor}, as in the space "
+            f"{name}, found {own.channels} channels and the factor {own.factor}"
         )
     if known is not None and known_name(own) != name:
         raise BadInputError(
-            f"{path}: expected the scaling of the space {name} ({known.scale:g}, shift {known.shift:g}), found another "
-            f"({own.scale:g}, shift {own.shift:g})"
+            f"{path}: expected the scaling of the space {name} (scale {known.scale:g}, shift {known.shift:g}, and its "
+            f"means and deviations if it has them), found another scaling (scale {own.scale:g}, shift {own.shift:g})"
         )
     return replace(own, name=name or known_name(own) or _name_of_weights(network))
 
@@ -212,7 +221,7 @@ def _require_valid(space: LatentSpace, path: Path) -> None:
     place, count = path / "config.json", space.channels * space.patch**2
     for key, number in (("scaling_factor", space.scale), ("shift_factor", space.shift)):
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise BadInputError(f"{place}: {key}: expected a number, found {number!r}")
+            raise BadInputError(f"{place}: {key}: expected a finite number, found {number!r}")
     if space.scale == 0:
         raise BadInputError(f"{place}: scaling_factor: expected a number other than 0, found 0")
     for what, numbers in (("means", space.mean), ("standard deviations", space.deviation)):
