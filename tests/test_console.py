@@ -88,7 +88,7 @@ def test_check_runs_no_later_stage(tmp_path: Path) -> None:
         (["explain", "nowhere", "a", "b"], "nowhere"),
         (["compare", "nowhere", "nowhere"], "nowhere"),
         (["gather", "nowhere"], "nowhere"),
-        (["store", "ls", "--store", "nowhere"], "found nothing at nowhere"),
+        (["store", "ls", "--store", "nowhere"], "found no folder at nowhere"),
         (["stor"], "did you mean store?"),
         (["check", "--row", "large_maks"], "did you mean large_mask?"),
     ],

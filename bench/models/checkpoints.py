@@ -134,7 +134,9 @@ def _described(path: Path, read: Callable[[Path], dict[str, Tensor]]) -> tuple[S
         if name in stated and stated[name] != size
     ]
     if contradictions:
-        raise BadInputError(f"{file}: expected weights that fit {path / CONFIG}, found {'; '.join(contradictions)}")
+        raise BadInputError(
+            f"{file}: expected weights that fit {path / CONFIG}, found weights with {'; '.join(contradictions)}"
+        )
     try:
         with torch.device("meta"):
             decoder = Decoder(DecoderConfig(**{**stated, **sizes}))
@@ -160,7 +162,9 @@ def _decoder_settings(settings: dict[str, Any], config: Path) -> dict[str, Any]:
         stated = {name: value for name, value in settings.items() if not name.startswith("_")}
         unknown = stated.keys() - {field.name for field in fields(DecoderConfig)}
         if unknown:
-            raise BadInputError(f"{config}: expected only a decoder's sizes, found also {', '.join(sorted(unknown))}")
+            raise BadInputError(
+                f"{config}: expected only the sizes of a decoder, found also the keys {', '.join(sorted(unknown))}"
+            )
     elif kind in _DIFFUSERS:
         channels, layers, conditioned = _DIFFUSERS[kind]
         if settings.get("act_fn", "silu") != "silu":
@@ -203,12 +207,13 @@ def save_decoder(
     elif layout == "diffusers":
         if first_stage is None:
             raise ValueError(
-                "first_stage: expected an autoencoder, because layout=diffusers writes a whole one, found None"
+                "the argument first_stage: expected an autoencoder, because layout='diffusers' saves a whole "
+                "autoencoder, found None"
             )
         _save_for_diffusers(decoder, path, first_stage)
         _note(path, notes)
     else:
-        raise ValueError(f"unknown layout {layout!r}: expected 'own' or 'diffusers'")
+        raise ValueError(f"the argument layout: expected 'own' or 'diffusers', found {layout!r}")
 
 
 def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: AutoencoderKL) -> None:
@@ -217,13 +222,13 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
     ours, theirs = decoder.config, first_stage.config
     if ours.conditioned and (ours.blending, ours.branch) != ("add", "plain"):
         raise ValueError(
-            "a decoder that diffusers can read has blending add and branch plain: "
-            f"found blending {ours.blending}, branch {ours.branch}"
+            "the argument decoder: expected blending=add and branch=plain, because diffusers reads no other decoder "
+            f"that has a branch, found blending={ours.blending} and branch={ours.branch}"
         )
     if ours.groups != theirs.norm_num_groups:
         raise ValueError(
-            "expected as many normalisation groups in the encoder as in the decoder, because diffusers stores one "
-            f"number for both; found {theirs.norm_num_groups} in the encoder and {ours.groups} in the decoder"
+            "the arguments decoder and first_stage: expected equal numbers of normalisation groups, because diffusers "
+            f"stores one number for both, found {ours.groups} and {theirs.norm_num_groups}"
         )
     if ours.conditioned:
         kind = diffusers.AsymmetricAutoencoderKL
@@ -249,7 +254,10 @@ def _save_for_diffusers(decoder: Decoder, folder: Path, first_stage: Autoencoder
     tensors |= {f"decoder.{name}": tensor for name, tensor in decoder.state_dict().items()}
     problems = mismatch(model.state_dict(), tensors)
     if problems:
-        raise ValueError(f"diffusers has no autoencoder of these sizes: {'; '.join(problems)}")
+        raise ValueError(
+            "the arguments decoder and first_stage: expected sizes that an autoencoder of diffusers can have, found "
+            f"differences: {'; '.join(problems)}"
+        )
     model.load_state_dict(tensors, assign=True)
     model.save_pretrained(folder)
 
@@ -292,7 +300,7 @@ def load_feature_network(folder: str | Path) -> FeatureNetwork:
         network = FeatureNetwork(settings["widths"], settings["heads"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInputError(
-            f"{folder / CONFIG}: expected the sizes of a feature network; some are missing or wrong ({error})"
+            f"{folder / CONFIG}: expected the sizes of a feature network, found missing or wrong values ({error})"
         ) from None
     load_weights(network, folder / WEIGHTS)
     return network.eval()
@@ -314,7 +322,7 @@ def load_weights(module: nn.Module, path: Path, *, prefix: str = "") -> None:
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     problems = mismatch(module.state_dict(), tensors)
     if problems:
-        raise BadInputError(f"{path}: expected the weights of this network, found differences: {'; '.join(problems)}")
+        raise BadInputError(f"{path}: expected weights that fit the network, found differences: {'; '.join(problems)}")
     module.load_state_dict(tensors)
 
 
@@ -337,4 +345,4 @@ def network_settings(folder: Path) -> dict[str, Any]:
     try:
         return read_json(path)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected a file with a network's sizes, found no file") from None
+        raise BadInputError(f"{path}: expected a file with the settings of a network, found no such file") from None

@@ -144,6 +144,7 @@ def _autoencoder_of_file(path: Path) -> AutoencoderKL:
     tensors = read_tensors(path)
     if not any(name.startswith(FIRST_STAGE) for name in tensors):
         raise BadInputError(
-            f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors {FIRST_STAGE}*"
+            f"{path}: expected Stable Diffusion 1 in the original layout, found no tensors whose names begin with "
+            f"{FIRST_STAGE}"
         )
     return autoencoder_of(tensors, str(path)).float()

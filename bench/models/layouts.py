@@ -86,8 +86,8 @@ class StoredDecoder:
             raise BadInputError(f"{self.file}: expected a decoder with residual blocks, found no such block")
         if max(widths) >= len(widths):
             raise BadInputError(
-                f"{self.file}: expected a decoder with residual blocks at every level from 0, found them at the levels "
-                f"{', '.join(map(str, sorted(widths)))}"
+                f"{self.file}: expected a decoder with residual blocks at every level from 0, found such blocks only "
+                f"at the levels {', '.join(map(str, sorted(widths)))}"
             )
         finest_first = sorted(widths, reverse=not self.official)
         conv_in = self.tensors.get("conv_in.weight")
@@ -135,7 +135,7 @@ class StoredDecoder:
         )
         if problems:
             raise BadInputError(
-                f"{self.file}: expected the weights of this network, found differences: {'; '.join(problems)}"
+                f"{self.file}: expected weights that fit the network, found differences: {'; '.join(problems)}"
             )
         return names
 
@@ -191,7 +191,7 @@ def find_decoder(tensors: Mapping[str, Tensor], file: Path) -> StoredDecoder:
     if not prefix and (not parts & {"up", "up_blocks"} or parts & {"down", "down_blocks"}):
         counts = Counter(name.split(".")[0] for name in tensors)
         shown = ", ".join(f"{count} begin with {part}" for part, count in counts.most_common(SHOWN))
-        raise BadInputError(f"{file}: expected a decoder, found none among {len(tensors)} tensors ({shown})")
+        raise BadInputError(f"{file}: expected the tensors of a decoder, found {len(tensors)} other tensors ({shown})")
     official = "up" in parts
     if official:
         found = {name: tensor for name, tensor in found.items() if not name.startswith(UNUSED)}

@@ -46,7 +46,7 @@ def read_stamps(run: Path) -> Stamps:
     try:
         results = read_results(path)
     except FileNotFoundError:
-        raise BadInputError(f"{path}: expected the results of a run, found no file") from None
+        raise BadInputError(f"{path}: expected the results of a run, found no such file") from None
     return Stamps("", {}) if is_layers(results) else stamps_of(results, path)
 
 
@@ -67,20 +67,21 @@ def stamps_of(results: TableResults, path: Path) -> Stamps:
     for metric, stamp in stamps.items():
         if stamp is None:
             raise BadInputError(
-                f"{path}: expected the hash of a protocol with each value of {metric}, found a value without one"
+                f"{path}: expected the hash of a protocol with each value of {metric}, found a value without a hash"
             )
         if stamp not in known:
             raise BadInputError(
-                f"{path}: expected that the key protocols contains every protocol to which a number refers, found no "
-                f"protocol with the hash {stamp[:12]}…, to which {metric} refers"
+                f"{path}: the key protocols: expected the protocol with the hash {stamp[:12]}…, to which {metric} "
+                "refers, found no such protocol"
             )
         if known[stamp].hash != stamp:
             raise BadInputError(
-                f"{path}: expected {stamp[:12]}… as the hash of the protocol of {metric}, found another one"
+                f"{path}: expected a protocol of {metric} with the hash {stamp[:12]}…, found a protocol with the hash "
+                f"{known[stamp].hash[:12]}…"
             )
     manifest = results.get("manifest", "")
     if stamps and not manifest:
-        raise BadInputError(f"{path}: expected the hash of the list of measured items (manifest), found none")
+        raise BadInputError(f"{path}: expected the hash of the measured items under the key manifest, found no hash")
     return Stamps(manifest, {metric: known[stamp] for metric, stamp in stamps.items() if stamp is not None})
 
 
@@ -123,7 +124,7 @@ def unlike(new: Stamps, old: Stamps) -> str | None:
         Metrics that only one of the runs has are not compared.
     """
     if new.manifest != old.manifest:
-        return f"manifest: expected {old.manifest[:12] or 'none'}, found {new.manifest[:12] or 'none'}"
+        return f"manifest: expected {old.manifest[:12] or 'no hash'}, found {new.manifest[:12] or 'no hash'}"
     for metric in new.protocols.keys() & old.protocols.keys():
         found = old.protocols[metric].differences(new.protocols[metric])
         if found:

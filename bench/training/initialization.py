@@ -149,7 +149,10 @@ def start_readout(decoder: Any, *, constant: float) -> None:
     norm, readout, last = decoder.conv_norm_out, decoder.conv_out, decoder.up_blocks[-1].resnets[-1].conv2
     size = norm.num_channels // norm.num_groups
     if size < 2 * COLOURS + 2:
-        raise ValueError(f"a linear readout needs groups of {2 * COLOURS + 2} channels or more, found {size}")
+        raise ValueError(
+            f"the last normalisation of the decoder: expected groups of {2 * COLOURS + 2} channels or more, found "
+            f"{size}"
+        )
     deviation = constant * (2 / size) ** 0.5
     nn.init.zeros_(readout.weight)
     nn.init.zeros_(readout.bias)

@@ -275,7 +275,9 @@ class Representation(OfDiffusers):
     def space_of(cls, network: Any) -> LatentSpace:
         config = network.config
         if not config.reshape_to_2d:
-            raise BadInputError("reshape_to_2d: expected true, so that latents are a grid, found false")
+            raise BadInputError(
+                "config.json: reshape_to_2d: expected true, because only then are the latents a grid, found false"
+            )
         return LatentSpace("", config.encoder_hidden_size, network.decoder_patch_size)
 
     def encoded(self, image: Tensor) -> Tensor:
@@ -366,8 +368,8 @@ def require_latents_of(decoder: DecoderConfig, space: LatentSpace) -> None:
     own = decoder.latent_channels, decoder.factor
     if own != (space.channels, space.factor):
         raise BadInputError(
-            f"encoder: expected latents with {own[0]} channels and the factor {own[1]}, found "
-            f"{space.channels} channels and the factor {space.factor}"
+            f"the argument encoder: expected an autoencoder whose latents have {own[0]} channels and the factor "
+            f"{own[1]}, as the decoder needs them, found {space.channels} channels and the factor {space.factor}"
         )
 
 

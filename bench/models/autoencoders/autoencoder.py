@@ -158,7 +158,7 @@ class Autoencoder(nn.Module, ABC):
         """
         self._check_latents(z, image, mask)
         if self.stochastic and len(seeds) != len(z.values):
-            raise BadInputError(f"seeds: expected one for each of {len(z.values)} items, found {len(seeds)}")
+            raise BadInputError(f"seeds: expected {len(z.values)} seeds, one for each item, found {len(seeds)}")
         return self.decoded(z.values, image, mask, seeds)
 
     def drop_encoder(self) -> Self:
@@ -205,13 +205,15 @@ class Autoencoder(nn.Module, ABC):
 
     def _check_latents(self, z: Latents, image: Tensor | None, mask: Tensor | None) -> None:
         if z.space.name != self.space.name:
-            raise BadInputError(f"latents: expected those of the space {self.space.name}, found {z.space.name}")
+            raise BadInputError(
+                f"latents: expected latents of the space {self.space.name}, found latents of the space {z.space.name}"
+            )
         side = None if self.side is None else self.side // self.space.factor
         _check_tensor("latents", z.values, (None, self.space.channels, side, side))
         if not self.conditioned:
             return
         if (image is None) != (mask is None):
-            raise BadInputError("image, mask: expected both or none of them, found only one")
+            raise BadInputError("the arguments image and mask: expected both or neither of them, found only one")
         if image is not None and mask is not None:
             count, height, width = len(z.values), *(self.space.factor * size for size in z.values.shape[-2:])
             _check_tensor("image", image, (count, 3, height, width))
@@ -229,14 +231,16 @@ def _check_tensor(name: str, found: object, shape: tuple[int | None, ...]) -> No
     Raises:
         BadInputError: the object is not such a tensor.
     """
-    wanted = "×".join("N" if size is None else str(size) for size in shape)
+    wanted = "×".join("any" if size is None else str(size) for size in shape)
     if not isinstance(found, Tensor) or found.dtype not in (torch.float32, torch.float16, torch.bfloat16):
         kind = str(found.dtype).removeprefix("torch.") if isinstance(found, Tensor) else type(found).__name__
-        raise BadInputError(f"{name}: expected a float tensor {wanted}, found {kind}")
+        raise BadInputError(
+            f"{name}: expected a float32, float16 or bfloat16 tensor of the shape {wanted}, found {kind}"
+        )
     fits = found.ndim == len(shape) and found.numel() > 0
     if not fits or any(size not in (None, own) for size, own in zip(shape, found.shape, strict=True)):
         raise BadInputError(
-            f"{name}: expected a tensor {wanted}, found {'×'.join(map(str, found.shape)) or 'one number'}"
+            f"{name}: expected a tensor of the shape {wanted}, found {'×'.join(map(str, found.shape)) or 'one number'}"
         )
 
 

@@ -118,8 +118,8 @@ def _kind(path: Path, encoder: str | Path | None) -> str:
     if kind == OWN:
         if encoder is None:
             raise BadInputError(
-                f"{path}: this folder contains only a decoder; expected the argument encoder, which names the folder "
-                "of the autoencoder whose latents it decodes, found none"
+                f"the argument encoder: expected the folder of an autoencoder with an encoder, because {path} contains "
+                "only a decoder, found no such argument"
             )
     elif kind not in ADAPTERS:
         raise BadInputError(
@@ -127,7 +127,9 @@ def _kind(path: Path, encoder: str | Path | None) -> str:
             "docs/autoencoders.md shows how to write an adapter for another class"
         )
     elif encoder is not None and not ADAPTERS[kind].imitates:
-        raise BadInputError(f"{path}: encoder: expected none, because {kind} has an encoder, found {encoder}")
+        raise BadInputError(
+            f"the argument encoder: expected no value, because {path} contains an encoder ({kind}), found {encoder}"
+        )
     return kind
 
 
@@ -184,10 +186,13 @@ def _of_diffusers(path: Path, kind: str, space: str, imitated: LatentSpace | Non
                 use_safetensors=False if only_pickled(path) else None,
             )
     except Exception as error:  # diffusers raises many types of errors for a missing, truncated or mismatched file
-        raise BadInputError(f"{path}: the autoencoder does not load ({error})") from error
+        raise BadInputError(
+            f"{path}: expected an autoencoder that diffusers can load, found an error: {error}"
+        ) from error
     if found["missing_keys"]:  # diffusers leaves such weights random
         raise BadInputError(
-            f"{path}: expected all weights of {kind}, found none for {few(sorted(found['missing_keys']))}"
+            f"{path}: expected all weights of {kind}, found no weights with the names "
+            f"{few(sorted(found['missing_keys']))}"
         )
     if found["unexpected_keys"]:  # diffusers ignores such weights
         raise BadInputError(
@@ -240,7 +245,9 @@ def require_whole_shards(path: Path) -> None:
             if file not in stored:
                 stored[file] = set(read_header(path / file))
             if name not in stored[file]:
-                raise BadInputError(f"{path / file}: expected the tensor {name}, which {index.name} names, found none")
+                raise BadInputError(
+                    f"{path / file}: expected the tensor {name}, which {index.name} names, found no such tensor"
+                )
 
 
 def _require_working(autoencoder: Autoencoder, config: Path) -> None:
@@ -256,11 +263,13 @@ def _require_working(autoencoder: Autoencoder, config: Path) -> None:
     shapes = tuple(z.values.shape), tuple(decoded.shape)
     if shapes != (expected, (1, 3, side, side)):
         raise BadInputError(
-            f"{config}: expected latents {expected} and a picture {(1, 3, side, side)}, found {shapes[0]} and "
-            f"{shapes[1]}"
+            f"{config}: expected settings with which the latents have the shape {expected} and the decoded picture the "
+            f"shape {(1, 3, side, side)}, found the shapes {shapes[0]} and {shapes[1]}"
         )
     if not all(bool(torch.isfinite(values).all()) for values in (z.values, z.for_diffusion(), decoded)):
-        raise BadInputError(f"{config}: expected settings that give finite values, found NaN or infinite ones")
+        raise BadInputError(
+            f"{config}: expected settings with which all values are finite, found NaN or infinite values"
+        )
 
 
 def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -275,7 +284,7 @@ def require_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
     """
     broken = [name for name, values in tensors.items() if not bool(torch.isfinite(values).all())]
     if broken:
-        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite ones in {few(broken)}")
+        raise BadInputError(f"{path}: expected finite weights, found NaN or infinite weights in {few(broken)}")
 
 
 def _space(
@@ -300,8 +309,9 @@ def _space(
     if adapter.imitates:
         if known is None:
             raise BadInputError(
-                f"{path}: space: expected one of {', '.join(KNOWN)}, because {type(network).__name__} does not say "
-                f"which autoencoder it imitates, found {name or 'none'}; encoder=DIR gives the folder of any other one"
+                f"the argument space: expected one of {', '.join(KNOWN)}, because {path} ({type(network).__name__}) "
+                f"does not say which autoencoder it imitates, found {name or 'no value'}; the argument encoder can name "
+                "the folder of any other autoencoder"
             )
         own = replace(known, channels=own.channels, factor=own.factor)
     if known is None:
@@ -309,13 +319,13 @@ def _space(
     title = f"the space {known.name}" if known.name else "the imitated autoencoder"
     if (own.channels, own.factor) != (known.channels, known.factor):
         raise BadInputError(
-            f"{path}: expected {known.channels} channels and the factor {known.factor} of {title}, found "
-            f"{own.channels} channels and the factor {own.factor}"
+            f"{path}: expected latents with {known.channels} channels and the factor {known.factor}, as in {title}, "
+            f"found {own.channels} channels and the factor {own.factor}"
         )
     if not alike(own, known):
         raise BadInputError(
-            f"{path}: expected the scaling of {title} ({known.scale:g}, shift {known.shift:g}), found another "
-            f"({own.scale:g}, shift {own.shift:g})"
+            f"{path}: expected the scaling of {title} (scale {known.scale:g}, shift {known.shift:g}, and its means and "
+            f"deviations if it has them), found another scaling (scale {own.scale:g}, shift {own.shift:g})"
         )
     return replace(own, name=known.name)
 
@@ -330,7 +340,7 @@ def _require_valid(space: LatentSpace, path: Path) -> None:
     place, count = path / "config.json", space.channels * space.patch**2
     for key, number in (("scaling_factor", space.scale), ("shift_factor", space.shift)):
         if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
-            raise BadInputError(f"{place}: {key}: expected a number, found {number!r}")
+            raise BadInputError(f"{place}: {key}: expected a finite number, found {number!r}")
     if space.scale == 0:
         raise BadInputError(f"{place}: scaling_factor: expected a number other than 0, found 0")
     for what, numbers in (("means", space.mean), ("standard deviations", space.deviation)):
