@@ -310,8 +310,8 @@ def _space(
         if known is None:
             raise BadInputError(
                 f"the argument space: expected one of {', '.join(KNOWN)}, because {path} ({type(network).__name__}) "
-                f"does not say which autoencoder it imitates, found {name or 'no value'}; the argument encoder can name "
-                "the folder of any other autoencoder"
+                f"does not say which autoencoder it imitates, found {name or 'no value'}; the argument encoder can "
+                "name the folder of any other autoencoder"
             )
         own = replace(known, channels=own.channels, factor=own.factor)
     if known is None:
