@@ -27,9 +27,10 @@ from bench.generation.generator import Generator, float_images
 from bench.generation.method import Batch, Method, UnfitImageError, chain, image_of, made_beforehand
 from bench.metrics.batch_scorer import Scorer, Unit
 from bench.metrics.measure import Measure
+from bench.models.decoder import Decoder
 from bench.runtime.copies import ReadBack
 
-__all__ = ["check_contracts", "check_generator", "check_measure", "check_method"]
+__all__ = ["check_contracts", "check_generator", "check_measure", "check_method", "check_space"]
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +74,36 @@ def check_contracts(
     image = float_images(truth)
     for row, method in methods.items():
         if not made_beforehand(method):
+            check_space(row, method, sampling.generator)
             image = check_method(row, method, batch)
     seen = unit_interval(image).repeat(COPIES, 1, 1, 1)
     truth, mask = truth.repeat(COPIES, 1, 1, 1), batch.mask.repeat(COPIES, 1, 1, 1)
     for name, measure in measures.items():
         check_measure(name, measure, specs[name], seen, truth, mask, [item[0].exemplar] * COPIES)
+
+
+def check_space(row: str, method: Method, generator: Generator) -> None:
+    """Require that a row decodes latents of the generator's latent space.
+
+    Equal shapes do not suffice: a decoder of Stable Diffusion 1 accepts the latents of SDXL, but its images are wrong.
+    Nothing is required if the space of the decoder or of the generator is not a known one.
+
+    Args:
+        row: name of the row, for the message.
+        method: method of the row.
+        generator: generator of the run.
+
+    Raises:
+        BadInputError: both spaces are known, and they differ.
+    """
+    for one in chain(method):
+        decoder = one.decoder if isinstance(one, Decoded) else None
+        name = decoder.space_name if isinstance(decoder, Decoder) else ""
+        if name and generator.space_name and name != generator.space_name:
+            raise BadInputError(
+                f"rows.{row}: expected a decoder for the latent space {generator.space_name}, which the generator's "
+                f"latents belong to, found one for the latent space {name}"
+            )
 
 
 def check_generator(generator: Generator, resolution: int, *, seed: int) -> dict[str, Tensor]:

@@ -44,7 +44,7 @@ PARTS = ("dataset", "generator", "metrics", "rows")
 """Keys of those parts of the configuration that can contain paths of files."""
 
 
-CONTRACTS = 1
+CONTRACTS = 2
 """Version number of the checks in `bench.evaluation.contracts`. It is increased when the checks become stricter, so
 that objects that passed before are checked again."""
 

@@ -21,6 +21,7 @@ from bench.generation.generator import Generator, float_images, image_batch, mas
 from bench.generation.local_files import KEY
 from bench.generation.schedulers import check_sampling
 from bench.generation.unet_weights import of_folder
+from bench.models.autoencoders.space import known_name
 from bench.runtime.copies import moved
 from bench.runtime.libraries import quiet
 
@@ -124,6 +125,10 @@ class PipelineGenerator(Generator):
         z = self.first_stage.space.from_diffusion(moved(latents, self.device))
         layer = self.first_stage.network.post_quant_conv
         return z if layer is None else layer(z)
+
+    @property
+    def space_name(self) -> str:
+        return known_name(self.first_stage.space)
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int]:
         """Return channels, height and width of one item's latents. All items must have images of equal size.

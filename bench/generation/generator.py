@@ -13,6 +13,8 @@ from torch import Tensor
 
 from bench.data.items import Item
 from bench.generation.compiling import compile_forward
+from bench.models.autoencoders.adapters import Normal
+from bench.models.autoencoders.space import known_name
 from bench.runtime.copies import moved
 from bench.runtime.seeding import seed_for
 
@@ -58,6 +60,11 @@ class Generator(ABC):
         Args:
             latents: result of `sample` or of `encode`.
         """
+
+    @property
+    def space_name(self) -> str:
+        """Name of the known latent space of the latents; empty if it is not known."""
+        return ""
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int] | None:
         """Return channels, height and width of one item's latents; None if they are not known before sampling."""
@@ -118,6 +125,10 @@ class LatentDiffusion(Generator):
         """Convert latents to a decoder's input: undo the scaling, and apply the first stage's `post_quant_conv`."""
         z: Tensor = self.vae.post_quant_conv(moved(latents, self.device) / self.vae.config.scaling_factor)
         return z
+
+    @property
+    def space_name(self) -> str:
+        return known_name(Normal.space_of(self.vae))
 
     def latent_shape(self, items: Sequence[Item]) -> tuple[int, int, int]:
         """Return channels, height and width of one item's latents. All items must have images of equal size."""

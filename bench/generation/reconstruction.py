@@ -9,6 +9,7 @@ from torch import Tensor
 
 from bench.data.items import Item
 from bench.generation.generator import Generator, float_images, image_batch
+from bench.models.autoencoders.space import known_name
 from bench.models.first_stage import load_first_stage
 from bench.runtime.copies import moved
 
@@ -44,6 +45,10 @@ class ReconstructionGenerator(Generator):
     def encode(self, image: Tensor) -> Tensor:
         """Return latents B×C×h×w of images B×3×H×W, uint8 or float in [-1, 1]. The latents are a decoder's input."""
         return self.first_stage.latents(float_images(moved(image, self.device)))
+
+    @property
+    def space_name(self) -> str:
+        return known_name(self.first_stage.space)
 
     def decodable(self, latents: Tensor) -> Tensor:
         """Move the latents to the generator's device, and change nothing else: they are already a decoder's input."""

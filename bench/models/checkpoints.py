@@ -7,7 +7,7 @@ format in which decoders are published, and be written in diffusers' format.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,11 @@ LINEAGE = "_lineage"
 
 OWN = "Decoder"
 """Class in the `config.json` of a decoder that `save_decoder` wrote in the layout `own`."""
+SCALED = ("AutoencoderKL", "AsymmetricAutoencoderKL")
+"""Classes of diffusers whose scaling factor tells to which latent space the decoder belongs."""
+USUAL_SCALE = 0.18215
+"""Scaling factor of these classes if `config.json` has none. It is diffusers' default, and that of Stable Diffusion 1.
+"""
 _DIFFUSERS = {
     "AsymmetricAutoencoderKL": ("up_block_out_channels", "layers_per_up_block", True),
     "AutoencoderKL": ("block_out_channels", "layers_per_block", False),
@@ -85,7 +90,28 @@ def load_decoder(path: str | Path) -> Decoder:
     stored.fill(decoder)
     decoder.training_note = str(settings.get(TRAINING, ""))
     decoder.lineage = settings.get(LINEAGE, {})
+    decoder.space_name = _space_name(settings, decoder)
     return decoder.eval()
+
+
+def _space_name(settings: Mapping[str, Any], decoder: Decoder) -> str:
+    """Return the name of the known latent space that the settings of a decoder state; "" if they state none.
+
+    A decoder of this project states it in its lineage. An autoencoder of diffusers states it by its scaling.
+    """
+    from bench.models.autoencoders.space import KNOWN, LatentSpace, known_name  # imported here, because it imports us
+
+    if settings.get("_class_name") == OWN:
+        space = (settings.get(LINEAGE) or {}).get("space")
+        name = space.get("name") if isinstance(space, Mapping) else None
+        return str(name) if name in KNOWN else ""
+    if settings.get("_class_name") not in SCALED:
+        return ""
+    scale, shift = settings.get("scaling_factor", USUAL_SCALE), settings.get("shift_factor") or 0.0
+    if not isinstance(scale, int | float) or not isinstance(shift, int | float):
+        return ""
+    sizes = decoder.config
+    return known_name(LatentSpace("", sizes.latent_channels, sizes.factor, scale=scale, shift=shift))
 
 
 def check_decoder(path: str | Path) -> DecoderConfig:

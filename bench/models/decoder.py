@@ -171,6 +171,8 @@ class Decoder(nn.Module):
         """Text that says how long the decoder was trained. `save_decoder` saves this text with the weights."""
         self.lineage: dict[str, Any] = {}
         """Origin of the weights as JSON data. `save_decoder` saves it with the weights."""
+        self.space_name = ""
+        """Name of the latent space that the decoder's files state; empty if they do not state a known one."""
         groups, coarsest_first = config.groups, config.channels[::-1]
         width = coarsest_first[0]
         self.conv_in = nn.Conv2d(config.latent_channels, width, 3, padding=1)
