@@ -20,6 +20,7 @@ from bench.config.schema import (
     Metrics,
     MiniModels,
     Profile,
+    ProtocolSpec,
     RehearsalSpec,
     Row,
     TableSpec,
@@ -95,6 +96,7 @@ class MeasuringConfig(RunConfig):
     generator: dict[str, Any]
     metrics: Metrics
     table: TableSpec
+    protocol: ProtocolSpec | None
     rows: dict[str, Row]
     controls: list[str]
     limit: int | None
