@@ -124,7 +124,7 @@ def unlike(new: Stamps, old: Stamps) -> str | None:
         Metrics that only one of the runs has are not compared.
     """
     apart = [
-        f"{name}: expected {old.pictures[name]}, found {new.pictures[name]}"
+        f"{name}: expected {_shown(old.pictures[name])}, found {_shown(new.pictures[name])}"
         for name in PICTURES
         if name in old.pictures and name in new.pictures and old.pictures[name] != new.pictures[name]
     ]
@@ -140,3 +140,7 @@ def unlike(new: Stamps, old: Stamps) -> str | None:
                 f"; {len(found) - 1} more settings differ" if len(found) > 1 else ""
             )
     return None
+
+
+def _shown(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

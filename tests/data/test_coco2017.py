@@ -118,4 +118,8 @@ def test_a_reference_set_has_the_same_ids_or_as_many_pictures(root: Path, tmp_pa
 
 
 def test_the_split_of_imagenet_is_the_name_of_its_folder() -> None:
-    assert [ImageNetValidation(f"imagenet/{name}").split for name in ("val", "train", "other")] == ["val", "train", "val"]
+    assert [ImageNetValidation(f"imagenet/{name}").split for name in ("val", "train", "other")] == [
+        "val",
+        "train",
+        "val",
+    ]

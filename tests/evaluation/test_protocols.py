@@ -117,7 +117,11 @@ def test_a_run_that_does_what_is_declared_carries_the_name(root: Path, tmp_path:
     [
         ({"crop_offset": 1}, None, "crop: center, moved by 1 pixel instead of center"),
         ({"filter": "bilinear"}, None, "resize: shorter side, bilinear instead of shorter side, bicubic"),
-        ({"fit": "squash"}, None, "resize: both sides, bicubic instead of shorter side, bicubic; crop: none instead of"),
+        (
+            {"fit": "squash"},
+            None,
+            "resize: both sides, bicubic instead of shorter side, bicubic; crop: none instead of",
+        ),
         ({}, 4, "items: 4 instead of 6"),
     ],
 )
